@@ -1,1 +1,12 @@
+//! Seedflow on one machine: an AWS emulator, a CodeBuild stand-in that really builds, a proxy that
+//! counts calls, applies AWS's limits and injects faults, and the command that runs it all.
+//!
+//! The library is what the command `seedflow-local` and the end-to-end tests share. Nothing in it
+//! talks to anything but loopback; only [`tools`] downloads, once, what the stack is made of.
 
+pub mod keeper;
+pub mod pack;
+pub mod tail;
+pub mod tools;
+pub mod ui;
+pub mod workspace;

@@ -1,0 +1,178 @@
+//! Child processes that never outlive this one.
+//!
+//! Every process that the local stack starts runs under a keeper, a small Python program
+//! (`keeper.py`; the stack needs Python anyway). The keeper kills the command and all that
+//! descends from it as soon as its standard input ends, and the kernel ends that however this
+//! process ends: by return, panic, Ctrl-C, SIGTERM or SIGKILL. So there is no cleanup that could
+//! be forgotten, and statics that are never dropped do no harm.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use crate::tools;
+
+const KEEPER: &str = include_str!("keeper.py");
+
+/// How long a keeper may take to kill everything and to remove its folder.
+const END: Duration = Duration::from_secs(15);
+
+/// What a keeper cleans up beside its command's own descendants.
+#[derive(Debug, Clone)]
+pub struct Estate {
+    /// `NAME=value`: processes with this in their environment are killed too.
+    pub mark: String,
+    /// A folder that is removed at the end; `None` leaves everything where it is.
+    pub folder: Option<PathBuf>,
+}
+
+/// A command line that runs `program` under a keeper. Arguments, environment, working directory and
+/// output are added to it as to any other; its input is the keeper's.
+pub fn command(program: impl AsRef<OsStr>, estate: Option<&Estate>) -> Result<Command> {
+    let mut command = Command::new(tools::python()?);
+    // A group of its own, so that Ctrl-C in a terminal reaches this process only.
+    command
+        .args(["-I", "-S", "-c", KEEPER])
+        .stdin(Stdio::piped())
+        .process_group(0);
+    command.arg(estate.map_or("", |estate| &estate.mark));
+    command.arg(
+        estate
+            .and_then(|estate| estate.folder.as_deref())
+            .unwrap_or(Path::new("")),
+    );
+    command.arg(program);
+    Ok(command)
+}
+
+/// A running command; it ends with this value at the latest.
+#[derive(Debug)]
+pub struct Kept {
+    child: Child,
+}
+
+impl Kept {
+    /// Starts a command line made by [`command`].
+    pub fn spawn(mut command: Command) -> Result<Self> {
+        let child = command
+            .spawn()
+            .context("cannot start a process under the keeper")?;
+        Ok(Self { child })
+    }
+
+    /// The command's standard output, where it was piped.
+    pub fn take_stdout(&mut self) -> Result<ChildStdout> {
+        self.child
+            .stdout
+            .take()
+            .context("the process has no output to read")
+    }
+
+    /// The command's standard error, where it was piped.
+    pub fn take_stderr(&mut self) -> Result<ChildStderr> {
+        self.child
+            .stderr
+            .take()
+            .context("the process has no error output to read")
+    }
+
+    /// Whether the command has ended by itself.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child
+            .try_wait()
+            .context("cannot tell whether a process still runs")
+    }
+
+    /// Waits until the command has ended by itself and everything it started is gone.
+    pub async fn wait(&mut self) -> Result<ExitStatus> {
+        // Tokio's `wait` closes the input first, which is the keeper's sign to kill.
+        let stdin = self.child.stdin.take();
+        let status = self.child.wait().await.context("cannot wait for a process");
+        drop(stdin);
+        status
+    }
+
+    /// Ends the command and everything it started; returns when they are gone.
+    pub fn end(&mut self) {
+        drop(self.child.stdin.take());
+        let deadline = Instant::now() + END;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    use super::*;
+
+    fn runs(pid: i32) -> bool {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok()
+    }
+
+    /// A shell that starts a process in a session of its own, whose parent then ends.
+    fn stray(estate: Option<&Estate>) -> Kept {
+        let script = "(setsid sleep 300 & echo $!); sleep 300";
+        let mut command = command("bash", estate).unwrap();
+        command.args(["-c", script]).stdout(Stdio::piped());
+        Kept::spawn(command).unwrap()
+    }
+
+    async fn first_pid(kept: &mut Kept) -> i32 {
+        let mut lines = BufReader::new(kept.take_stdout().unwrap()).lines();
+        lines.next_line().await.unwrap().unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn ending_kills_what_left_the_group_and_lost_its_parent() {
+        let mut kept = stray(None);
+        let pid = first_pid(&mut kept).await;
+        assert!(runs(pid));
+        kept.end();
+        assert!(!runs(pid));
+    }
+
+    #[tokio::test]
+    async fn ending_kills_by_mark_and_removes_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let estate = Estate {
+            mark: format!("SEEDFLOW_TEST={}", folder.path().display()),
+            folder: Some(folder.path().join("gone")),
+        };
+        std::fs::create_dir_all(folder.path().join("gone/deep")).unwrap();
+        let (name, value) = estate.mark.split_once('=').unwrap();
+        let mut other = std::process::Command::new("sleep")
+            .arg("300")
+            .env(name, value)
+            .spawn()
+            .unwrap();
+        let mut kept = stray(Some(&estate));
+        first_pid(&mut kept).await;
+        kept.end();
+        assert!(!other.wait().unwrap().success());
+        assert!(!folder.path().join("gone").exists());
+    }
+
+    #[tokio::test]
+    async fn the_exit_code_is_the_command_s() {
+        let mut command = command("bash", None).unwrap();
+        command.args(["-c", "exit 7"]);
+        assert_eq!(
+            Kept::spawn(command).unwrap().wait().await.unwrap().code(),
+            Some(7)
+        );
+    }
+}

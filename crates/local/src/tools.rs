@@ -1,0 +1,194 @@
+//! The Python tools that the local stack and the tests use, installed by the project itself.
+//!
+//! Each set is a virtual environment under `target/tools/`, made from the pinned list
+//! `tools/{name}.txt`. A marker file inside holds that list and the interpreter's version; it is
+//! written last, so an installation that was cut short is made anew, and a changed list is
+//! installed again. A file lock keeps several processes (test binaries) from installing at once.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail};
+
+use crate::keeper::{self, Kept};
+use crate::ui::Task;
+use crate::{tail, workspace};
+
+/// The oldest Python that the pinned tools run on.
+const OLDEST: (u32, u32) = (3, 11);
+
+const MARKER: &str = ".seedflow-installed";
+
+/// The interpreter that carries the tools: `SEEDFLOW_PYTHON`, or the first one on the PATH that is
+/// new enough.
+pub fn python() -> Result<&'static Path> {
+    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match FOUND.get_or_init(find_python) {
+        Ok(path) => Ok(path),
+        Err(message) => bail!("{message}"),
+    }
+}
+
+fn find_python() -> Result<PathBuf, String> {
+    let chosen = std::env::var("SEEDFLOW_PYTHON").ok();
+    let names = match &chosen {
+        Some(path) => vec![path.as_str()],
+        None => vec!["python3", "python3.14", "python3.13", "python3.12", "python3.11"],
+    };
+    let mut seen = Vec::new();
+    for name in names {
+        match interpreter(name) {
+            Some((version, path)) if version >= OLDEST => return Ok(path),
+            Some(((major, minor), _)) => seen.push(format!("{name} is {major}.{minor}")),
+            None => seen.push(format!("{name} not found")),
+        }
+    }
+    let (major, minor) = OLDEST;
+    Err(format!(
+        "the local stack needs Python {major}.{minor} or newer with pip and venv ({}); \
+         install it (Debian, Ubuntu: `apt install python3 python3-venv`) or name one in SEEDFLOW_PYTHON",
+        seen.join(", ")
+    ))
+}
+
+/// The version and the real path of an interpreter; `None` where it doesn't run.
+fn interpreter(name: &str) -> Option<((u32, u32), PathBuf)> {
+    let ask = "import sys; print(sys.version_info[0], sys.version_info[1], sys.executable)";
+    let output = Command::new(name)
+        .args(["-I", "-c", ask])
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut words = text.trim().splitn(3, ' ');
+    let version = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some((version, PathBuf::from(words.next()?)))
+}
+
+/// The `bin` folder of the tools that `tools/{name}.txt` lists; installs them on the first call.
+pub async fn venv(name: &str, task: &Task) -> Result<PathBuf> {
+    let root = workspace::root()?;
+    let list = root.join("tools").join(format!("{name}.txt"));
+    let wanted = Wanted::read(&list)?;
+    let folder = root.join("target/tools").join(name);
+    if wanted.is_installed(&folder) {
+        return Ok(folder.join("bin"));
+    }
+    let _lock = lock(&root.join("target/tools").join(format!("{name}.lock")), task).await?;
+    if !wanted.is_installed(&folder) {
+        install(&list, &folder, task).await?;
+        std::fs::write(folder.join(MARKER), &wanted.marker).context("cannot mark the tools as installed")?;
+    }
+    Ok(folder.join("bin"))
+}
+
+/// What the marker has to say for an installation to be used as it is.
+struct Wanted {
+    marker: String,
+}
+
+impl Wanted {
+    fn read(list: &Path) -> Result<Self> {
+        let pins =
+            std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
+        Ok(Self {
+            marker: format!("{}\n{pins}", python()?.display()),
+        })
+    }
+
+    fn is_installed(&self, folder: &Path) -> bool {
+        // The interpreter is asked for too: a venv dies with the Python that it was made from.
+        folder.join("bin/python").exists()
+            && std::fs::read_to_string(folder.join(MARKER)).is_ok_and(|marker| marker == self.marker)
+    }
+}
+
+/// Takes a lock between processes; it is released when the file is dropped, or by the kernel.
+pub(crate) async fn lock(path: &Path, task: &Task) -> Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let file = File::create(path).with_context(|| format!("cannot open the lock {}", path.display()))?;
+    if file.try_lock().is_err() {
+        task.detail("another process is at it; waiting");
+        let path = path.to_owned();
+        return tokio::task::spawn_blocking(move || file.lock().map(|()| file))
+            .await
+            .context("the wait for a lock was cut short")?
+            .with_context(|| format!("cannot lock {}", path.display()));
+    }
+    Ok(file)
+}
+
+async fn install(list: &Path, folder: &Path, task: &Task) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    task.detail("making a virtual environment");
+    let mut venv = keeper::command(python()?, None)?;
+    venv.args(["-m", "venv"]).arg(folder);
+    run(venv, task).await.context(
+        "cannot make a Python virtual environment; \
+         if venv or pip is missing, install it (Debian, Ubuntu: `apt install python3-venv`)",
+    )?;
+    let mut pip = keeper::command(folder.join("bin/python"), None)?;
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--progress-bar",
+        "off",
+    ]);
+    pip.arg("-r").arg(list).env_remove("PYTHONDONTWRITEBYTECODE");
+    run(pip, task).await.with_context(|| {
+        format!(
+            "cannot install {}; this needs a package index that pip can reach",
+            list.display()
+        )
+    })
+}
+
+async fn run(mut command: tokio::process::Command, task: &Task) -> Result<()> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut kept = Kept::spawn(command)?;
+    let (stdout, stderr) = (kept.take_stdout()?, kept.take_stderr()?);
+    let (said, complained) = tokio::join!(
+        tail::follow(stdout, |line| task.detail(line)),
+        tail::follow(stderr, |_| {})
+    );
+    let status = kept.wait().await?;
+    if !status.success() {
+        bail!("{status}\n{said}\n{complained}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn python_is_found_by_its_real_path() {
+        assert!(python().unwrap().is_absolute());
+    }
+
+    #[test]
+    fn a_missing_interpreter_is_no_interpreter() {
+        assert!(interpreter("no-such-python").is_none());
+    }
+
+    #[test]
+    fn a_changed_list_is_installed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("bin")).unwrap();
+        std::fs::write(folder.path().join("bin/python"), "").unwrap();
+        std::fs::write(folder.path().join(MARKER), "one").unwrap();
+        assert!(Wanted { marker: "one".into() }.is_installed(folder.path()));
+        assert!(!Wanted { marker: "two".into() }.is_installed(folder.path()));
+    }
+}
