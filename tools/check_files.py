@@ -1,0 +1,54 @@
+"""Reads every JSON, YAML and TOML file of the repository, so that a slip shows up here and not in a
+deployment. Files that are broken on purpose lie in a folder called `broken`. Names given as arguments
+are read instead of the repository's files."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tomllib
+
+import yaml
+
+
+class Loader(yaml.SafeLoader):
+    """Takes tags like !Sub as they are: what they mean is the business of cfn-lint."""
+
+
+Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
+
+READERS = {
+    ".json": lambda text: json.loads(text),
+    ".yaml": lambda text: list(yaml.load_all(text, Loader)),
+    ".yml": lambda text: list(yaml.load_all(text, Loader)),
+    ".toml": lambda text: tomllib.loads(text),
+}
+
+
+def tracked():
+    """The files that git knows, and the new ones that it doesn't ignore."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.rstrip("\0").split("\0")
+
+
+def problem(path):
+    """What is wrong with the file, or None."""
+    try:
+        READERS[path.suffix](path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        return f"{path}: {error}"
+    return None
+
+
+def main():
+    paths = [pathlib.Path(name) for name in sys.argv[1:] or tracked()]
+    paths = [p for p in paths if p.suffix in READERS and p.exists()]
+    if not sys.argv[1:]:
+        paths = [p for p in paths if "broken" not in p.parts]
+    problems = [text for text in map(problem, paths) if text]
+    print("\n".join(problems) if problems else f"{len(paths)} files read")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
