@@ -1,0 +1,275 @@
+//! `template.yaml` against what the functions and the state machine need, and against what nobody may have.
+//!
+//! The linters check types and references. Here stand the promises that they can't know: what each
+//! function finds in its environment, that no role reaches further than its statements say, that task
+//! tokens stay out of logs and out of reach of builds.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+const FUNCTIONS: [(&str, &str, &[&str]); 5] = [
+    ("CheckMd5", "check-md5", &["WORK_BUCKET", "CODEBUILD_PROJECT"]),
+    (
+        "StartBuild",
+        "start-build",
+        &[
+            "WORK_BUCKET",
+            "CODEBUILD_PROJECT",
+            "BUILD_ROLE_ARN",
+            "BUILD_IMAGE",
+            "BUILD_COMPUTE_TYPE",
+            "BUILD_ENVIRONMENT_TYPE",
+            "BUILD_TIMEOUT_MINUTES",
+            "BUILD_QUEUED_TIMEOUT_MINUTES",
+            "BUILD_LOG_GROUP",
+        ],
+    ),
+    ("CheckStatus", "check-status", &["WORK_BUCKET"]),
+    (
+        "UpdateMetadata",
+        "update-metadata",
+        &["WORK_BUCKET", "BUNDLE_BUCKET"],
+    ),
+    ("BuildEvent", "build-event", &["WORK_BUCKET"]),
+];
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The template as JSON. Tags like `!Sub` are dropped: `!GetAtt A.Arn` reads as "A.Arn", `!If` as a list.
+fn template() -> Value {
+    seedflow_core::yaml::parse(&read("template.yaml"))
+        .unwrap()
+        .to_json()
+}
+
+fn items(value: &Value) -> Vec<&Value> {
+    value
+        .as_array()
+        .map_or_else(|| vec![value], |list| list.iter().collect())
+}
+
+fn texts(value: &Value) -> BTreeSet<&str> {
+    items(value).into_iter().filter_map(Value::as_str).collect()
+}
+
+fn statements(role: &Value) -> Vec<&Value> {
+    let policies = items(&role["Properties"]["Policies"]).into_iter().flat_map(items);
+    policies
+        .flat_map(|policy| items(&policy["PolicyDocument"]["Statement"]))
+        .filter(|s| s.is_object())
+        .collect()
+}
+
+#[test]
+fn every_function_has_what_it_reads_from_its_environment() {
+    let template = template();
+    for (resource, name, variables) in FUNCTIONS {
+        let properties = &template["Resources"][format!("{resource}Function")]["Properties"];
+        let given = properties["Environment"]["Variables"].as_object().unwrap();
+        let given: BTreeSet<&str> = given.keys().map(String::as_str).collect();
+        assert_eq!(given, variables.iter().copied().collect(), "{name}");
+    }
+}
+
+#[test]
+fn every_function_is_built_from_its_own_crate() {
+    let template = template();
+    for (resource, name, _) in FUNCTIONS {
+        let function = &template["Resources"][format!("{resource}Function")];
+        assert_eq!(function["Metadata"]["BuildMethod"], "rust-cargolambda");
+        assert_eq!(function["Metadata"]["BuildProperties"]["Binary"], name);
+        let folder = function["Properties"]["CodeUri"].as_str().unwrap();
+        assert!(read(&format!("{folder}/Cargo.toml")).contains(&format!("name = \"{name}\"")));
+    }
+}
+
+#[test]
+fn every_function_has_a_role_and_a_log_group_of_its_own() {
+    let template = template();
+    for (resource, name, _) in FUNCTIONS {
+        let properties = &template["Resources"][format!("{resource}Function")]["Properties"];
+        assert_eq!(properties["Role"], format!("{resource}Role.Arn"));
+        let group = format!("{resource}LogGroup");
+        assert_eq!(properties["LoggingConfig"]["LogGroup"], group.as_str());
+        let group = &template["Resources"][group]["Properties"];
+        assert_eq!(
+            group["LogGroupName"],
+            format!("/aws/lambda/${{AWS::StackName}}-{name}")
+        );
+        assert_eq!(group["RetentionInDays"], "LogRetentionDays");
+    }
+}
+
+#[test]
+fn the_definition_finds_every_function_that_it_calls_and_may_call_no_other() {
+    let template = template();
+    let machine = &template["Resources"]["DeployModule"]["Properties"];
+    let definition = read(machine["DefinitionUri"].as_str().unwrap());
+    let wanted: BTreeSet<&str> = definition
+        .split("${")
+        .skip(1)
+        .map(|rest| rest.split('}').next().unwrap())
+        .collect();
+    let substitutions = machine["DefinitionSubstitutions"].as_object().unwrap();
+    let given: BTreeSet<&str> = substitutions.keys().map(String::as_str).collect();
+    assert_eq!(wanted, given);
+
+    let called: BTreeSet<&str> = substitutions.values().map(|arn| arn.as_str().unwrap()).collect();
+    let role = &template["Resources"]["DeployModuleRole"];
+    let allowed = statements(role)
+        .into_iter()
+        .find(|s| s["Action"] == "lambda:InvokeFunction")
+        .unwrap();
+    assert_eq!(texts(&allowed["Resource"]), called);
+}
+
+#[test]
+fn the_timeout_that_the_retries_of_the_state_machine_count_on() {
+    assert_eq!(
+        template()["Resources"]["StartBuildFunction"]["Properties"]["Timeout"],
+        30
+    );
+}
+
+#[test]
+fn task_tokens_do_not_go_into_logs() {
+    let template = template();
+    let machine = &template["Resources"]["DeployModule"]["Properties"];
+    assert_eq!(machine["Logging"]["IncludeExecutionData"], false);
+    assert_eq!(machine["Logging"]["Level"], "ALL");
+    assert_eq!(machine["Tracing"]["Enabled"], true);
+    assert_eq!(template["Globals"]["Function"]["Tracing"], "Active");
+}
+
+#[test]
+fn roles_name_the_state_machine_by_the_name_that_it_has() {
+    let template = template();
+    let name = template["Resources"]["DeployModule"]["Properties"]["Name"]
+        .as_str()
+        .unwrap();
+    for role in ["CheckStatusRole", "BuildEventRole"] {
+        let role = &template["Resources"][role];
+        let answer = statements(role)
+            .into_iter()
+            .find(|s| s["Action"] == "states:SendTaskSuccess")
+            .unwrap();
+        assert!(
+            answer["Resource"]
+                .as_str()
+                .unwrap()
+                .ends_with(&format!(":stateMachine:{name}"))
+        );
+    }
+}
+
+/// Actions for which AWS knows no resource.
+fn has_no_resource(action: &str) -> bool {
+    action.starts_with("xray:")
+        || action.contains("LogDeliver")
+        || action.starts_with("logs:Describe")
+        || action == "logs:PutResourcePolicy"
+}
+
+#[test]
+fn no_statement_reaches_everything_but_where_aws_knows_no_resource() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let roles = resources
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::IAM::Role");
+    for (name, role) in roles {
+        for statement in statements(role).into_iter().filter(|s| s["Effect"] == "Allow") {
+            let actions = texts(&statement["Action"]);
+            assert!(
+                actions.iter().all(|action| !action.contains('*')),
+                "{name}: {actions:?}"
+            );
+            if texts(&statement["Resource"]).contains("*") {
+                assert!(
+                    actions.iter().all(|action| has_no_resource(action)),
+                    "{name}: {actions:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn builds_are_kept_from_task_tokens_and_from_the_state() {
+    let template = template();
+    let statements = statements(&template["Resources"]["BuildRole"]);
+    let denied = |end: &str| {
+        let here =
+            |s: &&&Value| s["Effect"] == "Deny" && s["Resource"].as_str().is_some_and(|r| r.ends_with(end));
+        texts(&statements.iter().find(here).unwrap()["Action"])
+    };
+    assert_eq!(denied("/callbacks/*"), ["s3:*"].into());
+    assert!(denied(":parameter/sf/*").contains("ssm:PutParameter"));
+    for statement in statements.iter().filter(|s| s["Effect"] == "Allow") {
+        for resource in texts(&statement["Resource"]) {
+            assert!(
+                !resource.contains("callbacks") && !resource.contains("/sf/"),
+                "{resource}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_rule_lets_every_end_of_our_builds_through_and_no_other_event() {
+    let template = template();
+    let pattern = &template["Resources"]["BuildEndedRule"]["Properties"]["EventPattern"];
+    let ends = ["SUCCEEDED", "FAILED", "FAULT", "STOPPED", "TIMED_OUT"];
+    assert_eq!(texts(&pattern["detail"]["build-status"]), ends.into());
+    assert_eq!(texts(&pattern["source"]), ["EventSource"].into());
+    let [own, other] = items(&pattern["detail"]["project-name"])[..] else {
+        panic!("two projects")
+    };
+    assert_eq!(own, "CodeBuildProjectName");
+    assert_eq!(other["prefix"], "${CodeBuildProjectName}-");
+}
+
+#[test]
+fn buckets_are_private_versioned_encrypted_and_outlive_the_stack() {
+    let template = template();
+    for name in ["WorkBucket", "BundleBucket"] {
+        let bucket = &template["Resources"][name];
+        assert_eq!(bucket["DeletionPolicy"], "Retain");
+        let properties = &bucket["Properties"];
+        assert_eq!(properties["VersioningConfiguration"]["Status"], "Enabled");
+        assert!(properties["BucketEncryption"].is_object());
+        let private = properties["PublicAccessBlockConfiguration"].as_object().unwrap();
+        assert!(private.len() == 4 && private.values().all(|on| on == true));
+        let policy = &template["Resources"][format!("{name}Policy")]["Properties"]["PolicyDocument"];
+        let statement = items(&policy["Statement"])[0];
+        assert_eq!(statement["Effect"], "Deny");
+        assert_eq!(statement["Condition"]["Bool"]["aws:SecureTransport"], false);
+    }
+}
+
+#[test]
+fn nothing_expires_that_a_parameter_may_refer_to() {
+    let template = template();
+    let rules = &template["Resources"]["WorkBucket"]["Properties"]["LifecycleConfiguration"]["Rules"];
+    for rule in items(rules)
+        .into_iter()
+        .filter(|rule| rule["ExpirationInDays"].is_number())
+    {
+        let prefix = rule["Prefix"]
+            .as_str()
+            .expect("a rule that expires objects names a prefix");
+        assert!(
+            ["callbacks/", "builds/", "reports/"].contains(&prefix),
+            "{prefix}"
+        );
+    }
+}
