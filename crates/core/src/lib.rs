@@ -1,1 +1,28 @@
+//! The core of Seedflow: what a deployment of a module is, without any I/O.
+//!
+//! An execution's input becomes a [`request::Request`]; a zip becomes a [`bundle::Bundle`] with its
+//! fingerprint; both and what Parameter Store holds go into [`decision`], which says whether anything has to
+//! be done. The result travels between the states of the state machine as a [`plan::Plan`]. [`build`]
+//! composes the build, [`callback`] is the protocol by which its end reaches the waiting execution, and
+//! [`commit`] orders what is written. Nothing here reads a clock, a network or a disk: time and values come
+//! in as arguments, AWS calls live in the crate `seedflow-aws`, and the functions put both together.
 
+pub mod build;
+pub mod bundle;
+pub mod callback;
+pub mod commit;
+pub mod decision;
+pub mod deployspec;
+pub mod error;
+pub mod fields;
+pub mod fingerprint;
+pub mod ids;
+pub mod parameter;
+pub mod plan;
+pub mod python_json;
+pub mod report;
+pub mod request;
+pub mod status;
+pub mod stored;
+pub mod variable_name;
+pub mod yaml;

@@ -1,0 +1,184 @@
+//! The buildspec that CodeBuild runs: ours around the module's own commands.
+//!
+//! It is written as JSON, which every YAML parser reads (the AWS CDK does the same). All commands run in one
+//! bash; a phase that fails ends the build (`on-failure: ABORT`), so nothing after it can look like a success.
+//! Before the module's commands, the install phase writes the `seedfarmer` command to the PATH (a script of a
+//! few KB where seed-farmer installs 66 MB), makes the virtual environment that modules expect in `~/.venv`,
+//! and exports long variables; each phase then starts in the module's folder. The last command of all hands
+//! the module's metadata back as the build's artifact.
+
+use serde_json::{Map, Value, json};
+
+use super::environment::Variable;
+use crate::deployspec::Phases;
+
+/// The `seedfarmer` command of a build, and `seedflow-collect`.
+pub const SEEDFARMER: &str = include_str!("seedfarmer.py");
+
+/// Ends the heredoc; the script doesn't contain it (tested).
+const END_OF_SCRIPT: &str = "SEEDFLOW_END_OF_SCRIPT";
+
+/// Composes the buildspec of a module in the folder `root` of its source.
+#[must_use]
+pub fn compose(phases: &Phases, root: &str, variables: &[Variable], image: &str) -> String {
+    let mut install = vec![write_command(), export(root, variables), virtual_environment()];
+    install.push(enter());
+    install.extend(phases.install.iter().cloned());
+    let mut post_build = in_module(&phases.post_build);
+    post_build.push("seedflow-collect".to_owned());
+    let phase = |commands: Vec<String>| json!({"on-failure": "ABORT", "commands": commands});
+    let mut install = phase(install);
+    if let Some(versions) = runtime_versions(image) {
+        install["runtime-versions"] = versions;
+    }
+    json!({
+        "version": 0.2,
+        "env": {"shell": "bash"},
+        "phases": {
+            "install": install,
+            "pre_build": phase(in_module(&phases.pre_build)),
+            "build": phase(in_module(&phases.build)),
+            "post_build": phase(post_build),
+        },
+        "artifacts": {"base-directory": ".seedflow/out", "files": ["metadata.json"]},
+    })
+    .to_string()
+}
+
+fn in_module(commands: &[String]) -> Vec<String> {
+    std::iter::once(enter()).chain(commands.iter().cloned()).collect()
+}
+
+fn enter() -> String {
+    "cd \"$SEEDFLOW_MODULE_ROOT\"".to_owned()
+}
+
+/// Writes the script beside the source. A quoted heredoc, so the shell touches nothing in it.
+fn write_command() -> String {
+    format!(
+        "rm -rf \"$CODEBUILD_SRC_DIR/.seedflow\" && mkdir -p \"$CODEBUILD_SRC_DIR/.seedflow/bin\" \"$CODEBUILD_SRC_DIR/.seedflow/out\" && \
+         cd \"$CODEBUILD_SRC_DIR/.seedflow/bin\" && cat > seedfarmer <<'{END_OF_SCRIPT}' && chmod +x seedfarmer && ln -s seedfarmer seedflow-collect\n\
+         {SEEDFARMER}{END_OF_SCRIPT}"
+    )
+}
+
+fn export(root: &str, variables: &[Variable]) -> String {
+    // The root was parsed: it has no character that means something to a shell.
+    let mut lines = vec![
+        format!(
+            "export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR{}{root}\"",
+            if root.is_empty() { "" } else { "/" }
+        ),
+        "export PATH=\"$CODEBUILD_SRC_DIR/.seedflow/bin:$PATH\"".to_owned(),
+    ];
+    lines.extend(
+        variables
+            .iter()
+            .filter(|v| !v.in_request())
+            .map(|v| format!("export {}={}", v.name, shell_quoted(&v.value))),
+    );
+    lines.join("\n")
+}
+
+/// `python` and `pip` of modules are those of `~/.venv` (seedfarmer-compat.md 2.2). Making one with a pip of
+/// its own takes seconds in every build, so it borrows that of the image and installs into itself.
+fn virtual_environment() -> String {
+    "python3 -m venv --without-pip --system-site-packages ~/.venv && . ~/.venv/bin/activate && \
+     printf '#!/bin/sh\\nexec \"%s/bin/python\" -m pip \"$@\"\\n' \"$VIRTUAL_ENV\" | tee ~/.venv/bin/pip > ~/.venv/bin/pip3 && \
+     chmod +x ~/.venv/bin/pip ~/.venv/bin/pip3"
+        .to_owned()
+}
+
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// The runtimes that seed-farmer asks for by image (seedfarmer-compat.md 2.2); other images get none.
+fn runtime_versions(image: &str) -> Option<Value> {
+    let versions: &[(&str, &str)] = match image {
+        "aws/codebuild/standard:6.0" => &[("nodejs", "16"), ("python", "3.10"), ("java", "corretto17")],
+        "aws/codebuild/standard:7.0" => &[("nodejs", "18"), ("python", "3.11"), ("java", "corretto21")],
+        "aws/codebuild/amazonlinux2-x86_64-standard:5.0"
+        | "aws/codebuild/amazonlinux2-aarch64-standard:3.0" => {
+            &[("nodejs", "20"), ("python", "3.12"), ("java", "corretto21")]
+        }
+        _ => return None,
+    };
+    Some(Value::Object(
+        versions
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), json!(v)))
+            .collect::<Map<_, _>>(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::parameter::VariableType;
+
+    fn spec(root: &str, variables: &[Variable]) -> Value {
+        let phases = Phases {
+            install: vec!["i".into()],
+            pre_build: vec![],
+            build: vec!["b1".into(), "b2\n".into()],
+            post_build: vec!["p".into()],
+        };
+        serde_json::from_str(&compose(&phases, root, variables, "aws/codebuild/standard:7.0")).unwrap()
+    }
+
+    #[test]
+    fn every_phase_starts_in_the_module_and_aborts_on_failure() {
+        let spec = spec("modules/vpc", &[]);
+        for phase in ["install", "pre_build", "build", "post_build"] {
+            assert_eq!(spec["phases"][phase]["on-failure"], "ABORT");
+            let commands = spec["phases"][phase]["commands"].as_array().unwrap();
+            assert!(
+                commands.contains(&json!("cd \"$SEEDFLOW_MODULE_ROOT\"")),
+                "{phase}"
+            );
+        }
+        assert_eq!(
+            spec["phases"]["build"]["commands"],
+            json!(["cd \"$SEEDFLOW_MODULE_ROOT\"", "b1", "b2\n"])
+        );
+        assert_eq!(spec["phases"]["post_build"]["commands"][2], "seedflow-collect");
+        assert_eq!(spec["env"]["shell"], "bash");
+        assert_eq!(spec["phases"]["install"]["runtime-versions"]["python"], "3.11");
+    }
+
+    #[test]
+    fn long_variables_reach_the_shell_letter_by_letter() {
+        let value = format!("it's $HOME `id` \"x\"\n{}", "y".repeat(2000));
+        let variables = [
+            Variable {
+                name: "LONG".into(),
+                value: value.clone(),
+                kind: VariableType::Plaintext,
+            },
+            Variable {
+                name: "SHORT".into(),
+                value: "s".into(),
+                kind: VariableType::Plaintext,
+            },
+        ];
+        let commands = &spec("", &variables)["phases"]["install"]["commands"];
+        let script = format!(
+            "CODEBUILD_SRC_DIR=/src\n{}\nprintf %s \"$LONG\"",
+            commands[1].as_str().unwrap()
+        );
+        let output = std::process::Command::new("bash")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
+        assert!(!commands[1].as_str().unwrap().contains("SHORT"));
+    }
+
+    #[test]
+    fn the_script_does_not_end_its_own_heredoc() {
+        assert!(!SEEDFARMER.contains(END_OF_SCRIPT));
+        assert!(SEEDFARMER.ends_with('\n'));
+    }
+}

@@ -1,0 +1,192 @@
+//! The build of a module: what StartBuild is asked for, composed from a plan.
+
+pub mod buildspec;
+pub mod environment;
+pub mod outcome;
+
+use md5::{Digest, Md5};
+
+use crate::ids::{ExecutionArn, Place};
+use crate::plan::Plan;
+use environment::Variable;
+
+/// What the template fixes for builds that don't say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defaults {
+    /// The CodeBuild project.
+    pub project: String,
+    /// The image.
+    pub image: String,
+    /// The compute type.
+    pub compute_type: String,
+    /// The environment type.
+    pub environment_type: String,
+    /// Minutes until CodeBuild ends a build.
+    pub timeout_minutes: u64,
+    /// Minutes that a build may wait for a machine.
+    pub queued_timeout_minutes: u64,
+    /// The log group of all builds.
+    pub log_group: String,
+    /// Where builds hand their metadata back.
+    pub work_bucket: String,
+}
+
+/// A build to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildRequest {
+    /// The CodeBuild project.
+    pub project: String,
+    /// The same for every try of the same execution, so that CodeBuild starts one build (StartBuild,
+    /// `idempotencyToken`: valid for five minutes, up to 64 characters).
+    pub idempotency_token: String,
+    /// `{bucket}/{key}` of the bundle.
+    pub source_location: String,
+    /// Its version.
+    pub source_version: Option<String>,
+    /// The buildspec's text.
+    pub buildspec: String,
+    /// The variables of the request.
+    pub variables: Vec<Variable>,
+    /// The image.
+    pub image: String,
+    /// The compute type.
+    pub compute_type: String,
+    /// The environment type.
+    pub environment_type: String,
+    /// Whether Docker may run.
+    pub privileged: bool,
+    /// Minutes until CodeBuild ends the build.
+    pub timeout_minutes: u64,
+    /// Minutes that it may wait for a machine.
+    pub queued_timeout_minutes: u64,
+    /// Its log group.
+    pub log_group: String,
+    /// The bucket of its artifacts.
+    pub artifact_bucket: String,
+}
+
+/// Composes the build of a plan: the input's settings before the deployspec's before the template's.
+#[must_use]
+pub fn compose(plan: &Plan, execution: &ExecutionArn, place: &Place, defaults: &Defaults) -> BuildRequest {
+    let settings = &plan.options.build;
+    let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
+    let image = or(&settings.image, &defaults.image);
+    let variables = environment::variables(plan, place);
+    let buildspec = buildspec::compose(&plan.deployspec.deploy, &plan.source.path, &variables, &image);
+    BuildRequest {
+        project: or(&settings.project_name, &defaults.project),
+        idempotency_token: hex::encode(Md5::digest(execution.as_str())),
+        source_location: format!("{}/{}", plan.source.bucket, plan.source.key),
+        source_version: plan.source.version_id.clone(),
+        buildspec,
+        variables: variables.into_iter().filter(Variable::in_request).collect(),
+        image,
+        compute_type: or(
+            &settings
+                .compute_type
+                .clone()
+                .or_else(|| plan.deployspec.build_type.clone()),
+            &defaults.compute_type,
+        ),
+        environment_type: or(&settings.environment_type, &defaults.environment_type),
+        privileged: settings.privileged.unwrap_or(false),
+        timeout_minutes: settings.timeout_minutes.unwrap_or(defaults.timeout_minutes),
+        queued_timeout_minutes: defaults.queued_timeout_minutes,
+        log_group: defaults.log_group.clone(),
+        artifact_bucket: defaults.work_bucket.clone(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::deployspec::Deployspec;
+    use crate::fingerprint::{Fingerprint, Versions};
+    use crate::ids::ModuleId;
+    use crate::request::{Limits, Options, Source};
+    use serde_json::{Value, json};
+
+    /// A plan with the options of a manifest.
+    pub(crate) fn plan(manifest: Value, generic: bool) -> Plan {
+        let module = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
+        let limits = Limits {
+            work_bucket: "work".into(),
+            codebuild_project: "seedflow".into(),
+        };
+        let options = Options::from_manifest(&manifest, &module, &limits).unwrap();
+        let spec = format!(
+            "deploy: {{phases: {{build: {{commands: [make]}}}}}}\nbuild_type: BUILD_GENERAL1_LARGE\npublishGenericEnvVariables: {generic}\n"
+        );
+        Plan {
+            fingerprint: Fingerprint::new("bundle-md5", spec.as_bytes(), &options, &Versions::new()),
+            module,
+            source: Source {
+                bucket: "work".into(),
+                key: "uploads/x.zip".into(),
+                version_id: Some("v1".into()),
+                path: String::new(),
+            },
+            commit: None,
+            options,
+            deployspec: Deployspec::parse(spec.as_bytes()).unwrap(),
+            previous_status: None,
+            previous_metadata: None,
+        }
+    }
+
+    fn request(manifest: Value) -> BuildRequest {
+        let defaults = Defaults {
+            project: "seedflow".into(),
+            image: "default-image".into(),
+            compute_type: "BUILD_GENERAL1_SMALL".into(),
+            environment_type: "LINUX_CONTAINER".into(),
+            timeout_minutes: 60,
+            queued_timeout_minutes: 480,
+            log_group: "/seedflow".into(),
+            work_bucket: "work".into(),
+        };
+        let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+        compose(
+            &plan(manifest, true),
+            &ExecutionArn::new("arn:e"),
+            &place,
+            &defaults,
+        )
+    }
+
+    #[test]
+    fn the_input_goes_before_the_deployspec_before_the_template() {
+        let plain = request(json!({}));
+        assert_eq!(
+            (plain.compute_type.as_str(), plain.image.as_str()),
+            ("BUILD_GENERAL1_LARGE", "default-image")
+        );
+        let set = request(
+            json!({"build": {"compute_type": "BUILD_GENERAL1_MEDIUM", "image": "i", "timeout_minutes": 7, "privileged": true, "project_name": "seedflow-x"}}),
+        );
+        assert_eq!(
+            (
+                set.compute_type.as_str(),
+                set.image.as_str(),
+                set.timeout_minutes,
+                set.privileged,
+                set.project.as_str()
+            ),
+            ("BUILD_GENERAL1_MEDIUM", "i", 7, true, "seedflow-x")
+        );
+        assert_eq!(
+            (plain.source_location.as_str(), plain.source_version.as_deref()),
+            ("work/uploads/x.zip", Some("v1"))
+        );
+    }
+
+    #[test]
+    fn every_try_of_an_execution_has_the_same_idempotency_token() {
+        assert_eq!(
+            request(json!({})).idempotency_token,
+            request(json!({})).idempotency_token
+        );
+        assert!(request(json!({})).idempotency_token.len() <= 64);
+    }
+}

@@ -1,0 +1,318 @@
+//! How a build ended, from either of its two witnesses: CodeBuild's answer to BatchGetBuilds, or its event.
+//!
+//! Events are read leniently (design.md, "The functions"): only the build's id and status are needed; any
+//! other field may be missing, null or of another type, and is then not known.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result, excerpt};
+use crate::fields::describe;
+use crate::ids::BuildId;
+
+/// CodeBuild's build statuses (API reference, `Build.buildStatus`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum BuildStatus {
+    /// All phases succeeded.
+    Succeeded,
+    /// A command or another step failed.
+    Failed,
+    /// CodeBuild itself failed.
+    Fault,
+    /// The build took longer than its timeout.
+    TimedOut,
+    /// Not ended.
+    InProgress,
+    /// Somebody stopped it.
+    Stopped,
+}
+
+impl BuildStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::Fault,
+        Self::TimedOut,
+        Self::InProgress,
+        Self::Stopped,
+    ];
+
+    /// Parses CodeBuild's word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// CodeBuild's word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Fault => "FAULT",
+            Self::TimedOut => "TIMED_OUT",
+            Self::InProgress => "IN_PROGRESS",
+            Self::Stopped => "STOPPED",
+        }
+    }
+
+    /// The error under which an execution ends whose build ended so; `None` for a success and a running build.
+    #[must_use]
+    pub const fn error_name(self) -> Option<&'static str> {
+        match self {
+            Self::Succeeded | Self::InProgress => None,
+            Self::Failed => Some("BuildFailed"),
+            Self::Fault => Some("BuildFault"),
+            Self::TimedOut => Some("BuildTimedOut"),
+            Self::Stopped => Some("BuildStopped"),
+        }
+    }
+}
+
+/// A phase of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Phase {
+    /// Such as `BUILD`.
+    #[serde(rename = "type")]
+    pub name: String,
+    /// Such as `SUCCEEDED`; a running phase has none.
+    pub status: Option<String>,
+    /// How long it took.
+    pub seconds: Option<i64>,
+    /// CodeBuild's word on it, `CODE: message`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<String>,
+}
+
+/// How a build ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The build.
+    pub build_id: BuildId,
+    /// How it ended.
+    pub status: BuildStatus,
+    /// The phase that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_phase: Option<String>,
+    /// Why, in CodeBuild's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Where the log is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_url: Option<String>,
+    /// The log group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_group: Option<String>,
+    /// The log stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_stream: Option<String>,
+    /// The phases that CodeBuild tells of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<Phase>,
+}
+
+/// How long a reason may be that travels through the state machine.
+const MAX_REASON: usize = 2000;
+
+impl Outcome {
+    /// An end of which nothing more is known.
+    #[must_use]
+    pub fn ended(build_id: BuildId, status: BuildStatus) -> Self {
+        Self {
+            build_id,
+            status,
+            failed_phase: None,
+            reason: None,
+            log_url: None,
+            log_group: None,
+            log_stream: None,
+            phases: Vec::new(),
+        }
+    }
+
+    /// Adds the phases, and from the first that didn't succeed the failing phase and the reason.
+    #[must_use]
+    pub fn with_phases(mut self, phases: Vec<Phase>) -> Self {
+        if self.status != BuildStatus::Succeeded
+            && let Some(failed) = phases
+                .iter()
+                .find(|p| p.status.as_deref().is_some_and(|s| s != "SUCCEEDED"))
+        {
+            self.failed_phase = Some(failed.name.clone());
+            self.reason = failed
+                .context
+                .as_deref()
+                .map(|context| excerpt(context, MAX_REASON));
+        }
+        self.phases = phases;
+        self
+    }
+
+    /// Reads a "CodeBuild Build State Change" event; `None` where it tells of a build that still runs.
+    pub fn from_event(event: &Value) -> Result<Option<Self>> {
+        let detail = event.get("detail").unwrap_or(&Value::Null);
+        let text = |key: &str| {
+            let found = detail.get(key).unwrap_or(&Value::Null);
+            found
+                .as_str()
+                .ok_or_else(|| Error::field(&format!("detail.{key}"), describe(found), "a text"))
+        };
+        let build_id = BuildId::parse(text("build-id")?)?;
+        let status = text("build-status")?;
+        let status = BuildStatus::parse(status).ok_or_else(|| {
+            Error::field(
+                "detail.build-status",
+                format!("\"{}\"", excerpt(status, 80)),
+                BuildStatus::ALL.map(BuildStatus::as_str).join(", "),
+            )
+        })?;
+        if status == BuildStatus::InProgress {
+            return Ok(None);
+        }
+        let more = detail.get("additional-information").unwrap_or(&Value::Null);
+        let log = |key: &str| {
+            more.get("logs")
+                .and_then(|logs| logs.get(key))
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let phases = more
+            .get("phases")
+            .and_then(Value::as_array)
+            .map(|phases| phases.iter().filter_map(event_phase).collect());
+        let outcome = Self {
+            log_url: log("deep-link"),
+            log_group: log("group-name"),
+            log_stream: log("stream-name"),
+            ..Self::ended(build_id, status)
+        };
+        Ok(Some(outcome.with_phases(phases.unwrap_or_default())))
+    }
+
+    /// What people read of a failure: the phase and CodeBuild's reason.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let what = match self.status {
+            BuildStatus::Stopped => "build stopped",
+            BuildStatus::TimedOut => "build timed out",
+            BuildStatus::Fault => "CodeBuild failed to run the build",
+            BuildStatus::Failed => "build failed",
+            BuildStatus::Succeeded => "build succeeded",
+            BuildStatus::InProgress => "build in progress",
+        };
+        let phase = self
+            .failed_phase
+            .as_ref()
+            .map_or(String::new(), |phase| format!(" in {phase}"));
+        let reason = self
+            .reason
+            .as_ref()
+            .map_or(String::new(), |reason| format!(": {reason}"));
+        format!("{what}{phase}{reason}")
+    }
+}
+
+fn event_phase(phase: &Value) -> Option<Phase> {
+    let contexts = phase.get("phase-context").and_then(Value::as_array);
+    let context = contexts.and_then(|c| {
+        c.iter()
+            .filter_map(Value::as_str)
+            .find(|text| !is_blank_context(text))
+    });
+    Some(Phase {
+        name: phase.get("phase-type")?.as_str()?.to_owned(),
+        status: phase
+            .get("phase-status")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        seconds: phase
+            .get("duration-in-seconds")
+            .and_then(Value::as_f64)
+            .map(|seconds| seconds as i64),
+        context: context.map(str::to_owned),
+    })
+}
+
+/// A phase that went well has the context `": "`: a code and a message, both empty.
+#[must_use]
+pub fn is_blank_context(text: &str) -> bool {
+    text.trim_matches([':', ' ']).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn event(status: &str) -> Value {
+        json!({"detail": {"build-status": status, "build-id": "arn:aws:codebuild:us-west-2:123456789012:build/p:u"}})
+    }
+
+    #[test]
+    fn every_status_of_codebuild_has_its_end() {
+        for (status, error) in [
+            ("SUCCEEDED", None),
+            ("FAILED", Some("BuildFailed")),
+            ("FAULT", Some("BuildFault")),
+            ("TIMED_OUT", Some("BuildTimedOut")),
+            ("STOPPED", Some("BuildStopped")),
+        ] {
+            let outcome = Outcome::from_event(&event(status)).unwrap().unwrap();
+            assert_eq!(outcome.status.error_name(), error, "{status}");
+        }
+        assert_eq!(Outcome::from_event(&event("IN_PROGRESS")).unwrap(), None);
+        assert_eq!(BuildStatus::ALL.len(), 6);
+    }
+
+    #[test]
+    fn the_first_phase_that_failed_gives_the_reason() {
+        let mut failed = event("FAILED");
+        failed["detail"]["additional-information"] = json!({
+            "logs": {"deep-link": "https://logs", "group-name": null, "stream-name": 7},
+            "phases": [
+                {"phase-type": "INSTALL", "phase-status": "SUCCEEDED", "phase-context": [": "], "duration-in-seconds": 3.0},
+                {"phase-type": "BUILD", "phase-status": "FAILED", "phase-context": ["COMMAND_EXECUTION_ERROR: Error while executing command: false. Reason: exit status 1"]},
+                {"phase-type": "COMPLETED"}, {"no": "type"}, 7
+            ]
+        });
+        let outcome = Outcome::from_event(&failed).unwrap().unwrap();
+        assert_eq!(
+            outcome.explain(),
+            "build failed in BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: false. Reason: exit status 1"
+        );
+        assert_eq!(
+            (
+                outcome.log_url.as_deref(),
+                outcome.log_stream,
+                outcome.phases.len()
+            ),
+            (Some("https://logs"), None, 3)
+        );
+        assert_eq!(
+            (outcome.phases[0].seconds, outcome.phases[0].context.as_ref()),
+            (Some(3), None)
+        );
+    }
+
+    #[test]
+    fn an_event_without_id_or_status_is_refused_by_field() {
+        for (event, part) in [
+            (json!({}), "detail.build-id: found nothing"),
+            (
+                json!({"detail": {"build-id": "x:y"}}),
+                "detail.build-status: found nothing",
+            ),
+            (event("ENDED"), "detail.build-status: found \"ENDED\""),
+            (
+                json!({"detail": {"build-id": 7, "build-status": "FAILED"}}),
+                "detail.build-id: found 7",
+            ),
+        ] {
+            let error = Outcome::from_event(&event).unwrap_err();
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+}

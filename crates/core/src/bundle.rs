@@ -1,0 +1,612 @@
+//! A module's bundle: a zip, checked and hashed as it streams by.
+//!
+//! The archive's directory is read first and judged as a whole (paths, encryption, sizes); then the module's
+//! files are inflated one after the other in the order in which they lie, so that a source that can only
+//! seek expensively (S3) is read from front to back once. Nothing is kept but a digest per file and the two
+//! small files that the workflow reads itself, so memory depends on the number of files and not on their
+//! size. Inflating and hashing run in threads of their own, each waiting for the other through a channel of
+//! a few buffers.
+//!
+//! The digest covers every file's path and content in the order of the paths. Timestamps, compression, the
+//! order of the entries and empty folders don't count.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use md5::{Digest, Md5};
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use crate::deployspec;
+use crate::error::{Error, ErrorName, Result, excerpt};
+
+/// How many entries a bundle may have.
+const MAX_ENTRIES: usize = 100_000;
+/// How much a bundle may unpack to. CodeBuild's smallest machine has 50 GB of disk for source, tools and work.
+const MAX_UNPACKED: u64 = 10 << 30;
+/// Below this size nothing is a bomb, whatever its ratio.
+const UNSUSPICIOUS: u64 = 100 << 20;
+/// How many times its packed size a larger bundle may unpack to; source code packs 3 to 10 times.
+const MAX_RATIO: u64 = 200;
+/// The longest target of a symbolic link (PATH_MAX of Linux).
+const MAX_LINK: u64 = 4096;
+/// The size of the pieces between inflating and hashing.
+const PIECE: usize = 128 * 1024;
+/// How many threads hash: two keep up with one that inflates.
+const HASHERS: usize = 2;
+
+/// What is known of a bundle after it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// The MD5 over all paths and contents, in hex.
+    pub digest: String,
+    /// The content of `deployspec.yaml`.
+    pub deployspec: Vec<u8>,
+    /// The content of `manifest.yaml`, if there is one.
+    pub manifest: Option<Vec<u8>>,
+    /// How many files the module has.
+    pub files: usize,
+    /// How many bytes they are.
+    pub bytes: u64,
+}
+
+/// Reads the module that lies in the folder `root` of a zip (`""`: the zip's root).
+pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<Bundle> {
+    let mut archive = ZipArchive::new(source).map_err(|e| broken("the archive", &e))?;
+    let entries = entries(&mut archive, archive_size)?;
+    let prefix = if root.is_empty() {
+        String::new()
+    } else {
+        format!("{root}/")
+    };
+    let mut files: Vec<Entry> = entries
+        .iter()
+        .filter(|e| !e.folder && e.path.starts_with(&prefix))
+        .cloned()
+        .collect();
+    if files.is_empty() {
+        return Err(nothing_there(&entries, root));
+    }
+    if !files.iter().any(|e| e.path[prefix.len()..] == *"deployspec.yaml") {
+        return Err(no_deployspec(&entries, root));
+    }
+    files.sort_by_key(|e| e.position);
+    let reading = hash(&mut archive, &files, &prefix)?;
+    let deployspec = reading.kept.get("deployspec.yaml").cloned().unwrap_or_default();
+    Ok(Bundle {
+        digest: reading.digest(),
+        deployspec,
+        manifest: reading.kept.get("manifest.yaml").cloned(),
+        files: files.len(),
+        bytes: reading.bytes,
+    })
+}
+
+/// An entry of the archive's directory.
+#[derive(Debug, Clone)]
+struct Entry {
+    index: usize,
+    position: u64,
+    path: String,
+    folder: bool,
+    link: bool,
+    size: u64,
+}
+
+fn entries<R: Read + Seek>(archive: &mut ZipArchive<R>, archive_size: u64) -> Result<Vec<Entry>> {
+    if archive.len() > MAX_ENTRIES {
+        return Err(invalid(format!(
+            "the archive has {} entries; at most {MAX_ENTRIES} are allowed",
+            archive.len()
+        )));
+    }
+    let mut entries = Vec::with_capacity(archive.len());
+    let (mut packed, mut unpacked) = (0u64, 0u64);
+    for index in 0..archive.len() {
+        let file = archive
+            .by_index_data(index)
+            .map_err(|e| broken("the archive's directory", &e))?;
+        let path = file
+            .name()
+            .map_err(|e| broken("an entry's name", &e))?
+            .into_owned();
+        check_path(&path)?;
+        if file.encrypted() {
+            return Err(invalid(format!(
+                "{}: the entry is encrypted; pack the bundle without a password",
+                excerpt(&path, 120)
+            )));
+        }
+        packed = packed.saturating_add(file.compressed_size());
+        unpacked = unpacked.saturating_add(file.size());
+        entries.push(Entry {
+            index,
+            position: file.header_start(),
+            folder: file.is_dir(),
+            link: file.is_symlink(),
+            size: file.size(),
+            path,
+        });
+    }
+    check_sizes(packed, unpacked, archive_size)?;
+    Ok(entries)
+}
+
+/// A path that unpacks outside the folder it is unpacked into, or that systems read differently.
+fn check_path(path: &str) -> Result<()> {
+    let shown = excerpt(path, 120);
+    if path.starts_with('/') {
+        return Err(invalid(format!(
+            "{shown}: the entry's path is absolute; pack paths relative to the module's folder"
+        )));
+    }
+    if path.split('/').any(|part| part == "..") {
+        return Err(invalid(format!(
+            "{shown}: the entry's path climbs out of the bundle (..)"
+        )));
+    }
+    if path.contains(['\\', '\0']) || path.contains(char::is_control) {
+        return Err(invalid(format!(
+            "{shown:?}: the entry's path has a backslash or a control character; separate folders by /"
+        )));
+    }
+    Ok(())
+}
+
+/// A zip bomb either says how large it gets, or lets entries share their data, so that more is packed into
+/// the archive than the archive is long. (That an entry unpacks to more than it says is seen in reading.)
+fn check_sizes(packed: u64, unpacked: u64, archive_size: u64) -> Result<()> {
+    if packed > archive_size {
+        return Err(invalid("entries of the archive overlap (a zip bomb)".to_owned()));
+    }
+    if unpacked > MAX_UNPACKED {
+        return Err(invalid(format!(
+            "the bundle unpacks to {unpacked} bytes; at most {MAX_UNPACKED} are allowed"
+        )));
+    }
+    if unpacked > UNSUSPICIOUS && unpacked / MAX_RATIO > packed {
+        return Err(invalid(format!(
+            "the bundle unpacks to {unpacked} bytes, more than {MAX_RATIO} times its size (a zip bomb)"
+        )));
+    }
+    Ok(())
+}
+
+/// The result of reading all files.
+#[derive(Default)]
+struct Reading {
+    digests: BTreeMap<String, (Kind, [u8; 16])>,
+    kept: BTreeMap<String, Vec<u8>>,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    File = b'f' as isize,
+    Link = b'l' as isize,
+}
+
+impl Reading {
+    /// One line a file: kind, MD5 of the content, path with its length before it, so that no two bundles
+    /// share a text.
+    fn digest(&self) -> String {
+        let mut all = Md5::new();
+        for (path, (kind, digest)) in &self.digests {
+            all.update([*kind as u8]);
+            all.update(digest);
+            all.update((path.len() as u64).to_le_bytes());
+            all.update(path.as_bytes());
+        }
+        hex::encode(all.finalize())
+    }
+}
+
+/// What goes from the thread that inflates to one that hashes.
+enum Message {
+    Piece(Vec<u8>),
+    End(String, Kind),
+}
+
+fn hash<R: Read + Seek>(archive: &mut ZipArchive<R>, files: &[Entry], prefix: &str) -> Result<Reading> {
+    thread::scope(|scope| {
+        let (senders, hashers): (Vec<_>, Vec<_>) = (0..HASHERS)
+            .map(|_| {
+                let (sender, receiver) = sync_channel(4);
+                (sender, scope.spawn(move || hasher(&receiver)))
+            })
+            .unzip();
+        let mut reading = Reading::default();
+        let inflated = files
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, entry)| inflate(archive, entry, prefix, &senders[i % HASHERS], &mut reading));
+        drop(senders);
+        for hasher in hashers {
+            match hasher.join() {
+                Ok(digests) => reading.digests.extend(digests),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        inflated.map(|()| reading)
+    })
+}
+
+fn hasher(messages: &Receiver<Message>) -> Vec<(String, (Kind, [u8; 16]))> {
+    let mut digests = Vec::new();
+    let mut current = Md5::new();
+    for message in messages {
+        match message {
+            Message::Piece(piece) => current.update(&piece),
+            Message::End(path, kind) => digests.push((path, (kind, current.finalize_reset().into()))),
+        }
+    }
+    digests
+}
+
+fn inflate<R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    entry: &Entry,
+    prefix: &str,
+    hasher: &SyncSender<Message>,
+    reading: &mut Reading,
+) -> Result<()> {
+    let path = &entry.path[prefix.len()..];
+    let keep = matches!(path, "deployspec.yaml" | "manifest.yaml") || entry.link;
+    check_kept_size(entry, path)?;
+    let mut file = archive
+        .by_index(entry.index)
+        .map_err(|e| broken(&entry.path, &e))?;
+    let mut kept = Vec::new();
+    let mut total = 0u64;
+    loop {
+        let piece = read_piece(&mut file).map_err(|e| broken(&entry.path, &ZipError::Io(e)))?;
+        if piece.is_empty() {
+            break;
+        }
+        total += piece.len() as u64;
+        if total > entry.size {
+            return Err(invalid(format!(
+                "{}: the entry unpacks to more than the {} bytes that it states (a zip bomb)",
+                excerpt(&entry.path, 120),
+                entry.size
+            )));
+        }
+        if keep {
+            kept.extend_from_slice(&piece);
+        }
+        send(hasher, Message::Piece(piece));
+    }
+    let kind = if entry.link { Kind::Link } else { Kind::File };
+    if entry.link {
+        check_link(path, &kept)?;
+    } else if keep {
+        reading.kept.insert(path.to_owned(), kept);
+    }
+    reading.bytes += total;
+    send(hasher, Message::End(path.to_owned(), kind));
+    Ok(())
+}
+
+/// A hasher only ends when its channel is closed, so the message always arrives; if the thread panicked, the
+/// join reports it.
+fn send(hasher: &SyncSender<Message>, message: Message) {
+    let _ = hasher.send(message);
+}
+
+fn read_piece(file: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut piece = vec![0; PIECE];
+    let mut filled = 0;
+    while filled < PIECE {
+        match file.read(&mut piece[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    piece.truncate(filled);
+    Ok(piece)
+}
+
+/// The files that are kept in memory must be small; their stated size is held in reading.
+fn check_kept_size(entry: &Entry, path: &str) -> Result<()> {
+    let limit = if entry.link {
+        MAX_LINK
+    } else {
+        deployspec::MAX_BYTES as u64
+    };
+    let kept = matches!(path, "deployspec.yaml" | "manifest.yaml") || entry.link;
+    if kept && entry.size > limit {
+        let name = if path == "deployspec.yaml" {
+            ErrorName::InvalidDeployspec
+        } else {
+            ErrorName::InvalidBundle
+        };
+        return Err(Error::new(
+            name,
+            format!(
+                "{}: {} bytes; at most {limit} are allowed",
+                excerpt(path, 120),
+                entry.size
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A link may point anywhere within the module's folder and nowhere else.
+fn check_link(path: &str, target: &[u8]) -> Result<()> {
+    let target = String::from_utf8_lossy(target);
+    let mut depth: i64 = path.matches('/').count() as i64;
+    let mut outside = target.starts_with('/') || target.is_empty();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+        outside |= depth < 0;
+    }
+    if outside {
+        return Err(invalid(format!(
+            "{}: the symbolic link points to \"{}\", outside the module's folder",
+            excerpt(path, 120),
+            excerpt(&target, 120)
+        )));
+    }
+    Ok(())
+}
+
+fn nothing_there(entries: &[Entry], root: &str) -> Error {
+    if root.is_empty() {
+        return invalid("the archive holds no files".to_owned());
+    }
+    let mut folders: Vec<&str> = entries
+        .iter()
+        .filter_map(|e| e.path.split_once('/').map(|(top, _)| top))
+        .collect();
+    folders.sort_unstable();
+    folders.dedup();
+    folders.truncate(8);
+    invalid(format!(
+        "source.path \"{root}\" is no folder of the archive, whose top folders are: {}",
+        folders.join(", ")
+    ))
+}
+
+fn no_deployspec(entries: &[Entry], root: &str) -> Error {
+    let place = if root.is_empty() {
+        "the root of the archive".to_owned()
+    } else {
+        format!("{root}/ of the archive")
+    };
+    let elsewhere: Vec<&str> = entries
+        .iter()
+        .filter_map(|e| e.path.strip_suffix("/deployspec.yaml"))
+        .take(3)
+        .collect();
+    let hint = if elsewhere.is_empty() {
+        "a module needs one with its deploy phases".to_owned()
+    } else {
+        format!(
+            "there is one in {}: name that folder in source.path",
+            elsewhere.join(", ")
+        )
+    };
+    Error::new(
+        ErrorName::InvalidDeployspec,
+        format!("deployspec.yaml: not in {place}; {hint}"),
+    )
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorName::InvalidBundle, format!("bundle: {message}"))
+}
+
+/// An error of the zip library in our words. An I/O error that carries one of ours (the source failed, not
+/// the archive) comes out as that.
+fn broken(what: &str, error: &ZipError) -> Error {
+    if let ZipError::Io(io) = error
+        && let Some(ours) = io.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
+    {
+        return ours.clone();
+    }
+    invalid(format!(
+        "{}: {error}; the object has to be a whole, undamaged zip file",
+        excerpt(what, 120)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::{Cursor, Write};
+
+    use proptest::prelude::*;
+    use zip::write::SimpleFileOptions;
+    use zip::{CompressionMethod, DateTime, ZipWriter};
+
+    use super::*;
+
+    const SPEC: (&str, &[u8]) = ("deployspec.yaml", b"deploy: {phases: {}}");
+
+    fn pack(files: &[(&str, &[u8])]) -> Vec<u8> {
+        pack_as(files, SimpleFileOptions::default())
+    }
+
+    fn pack_as(files: &[(&str, &[u8])], options: SimpleFileOptions) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (path, content) in files {
+            zip.start_file(*path, options).unwrap();
+            zip.write_all(content).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    fn read_zip(zip: &[u8], root: &str) -> Result<Bundle> {
+        read(Cursor::new(zip), root, zip.len() as u64)
+    }
+
+    fn digest(files: &[(&str, &[u8])]) -> String {
+        read_zip(&pack(files), "").unwrap().digest
+    }
+
+    #[test]
+    fn the_root_of_a_folder_is_the_same_as_the_root_of_a_zip() {
+        let whole = read_zip(&pack(&[SPEC, ("a.txt", b"1")]), "").unwrap();
+        let inside = read_zip(
+            &pack(&[
+                ("x/y/a.txt", b"1"),
+                ("other", b"2"),
+                ("x/y/deployspec.yaml", SPEC.1),
+            ]),
+            "x/y",
+        )
+        .unwrap();
+        assert_eq!(whole, inside);
+        assert_eq!((whole.files, whole.deployspec.as_slice()), (2, SPEC.1));
+    }
+
+    #[test]
+    fn a_renamed_added_removed_or_changed_file_changes_the_digest() {
+        let base = digest(&[SPEC, ("a", b"1"), ("b", b"2")]);
+        for changed in [
+            digest(&[SPEC, ("a", b"1"), ("c", b"2")]),
+            digest(&[SPEC, ("a", b"1"), ("b", b"2"), ("c", b"")]),
+            digest(&[SPEC, ("a", b"1")]),
+            digest(&[SPEC, ("a", b"1"), ("b", b"3")]),
+            digest(&[SPEC, ("a", b"2"), ("b", b"1")]),
+            digest(&[SPEC, ("d/a", b"1"), ("b", b"2")]),
+        ] {
+            assert_ne!(base, changed);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn order_time_and_compression_do_not_count(
+            files in prop::collection::btree_map("[a-z]{1,4}(/[a-z]{1,3})?", prop::collection::vec(any::<u8>(), 0..300), 1..8),
+            seed in any::<u64>(),
+        ) {
+            let mut entries: Vec<(&str, &[u8])> = files.iter().map(|(p, c)| (p.as_str(), c.as_slice())).collect();
+            entries.push(SPEC);
+            let base = read_zip(&pack(&entries), "").unwrap();
+            let turn = seed as usize % entries.len();
+            entries.rotate_left(turn);
+            entries.reverse();
+            let options = SimpleFileOptions::default()
+                .compression_method(CompressionMethod::Stored)
+                .last_modified_time(DateTime::from_date_and_time(1999, 1, 2, 3, 4, 6).unwrap());
+            prop_assert_eq!(base, read_zip(&pack_as(&entries, options), "").unwrap());
+        }
+
+        #[test]
+        fn a_flipped_bit_or_a_cut_never_passes_for_the_same_bundle(at in 0usize..400, cut in any::<bool>()) {
+            let zip = pack_as(&[SPEC, ("a", &[7; 100])], SimpleFileOptions::default().compression_method(CompressionMethod::Stored));
+            let whole = read_zip(&zip, "").unwrap();
+            let at = at % zip.len();
+            let mut damaged = zip.clone();
+            if cut { damaged.truncate(at) } else { damaged[at] ^= 0x10 }
+            // Damage to a timestamp or an attribute may pass, with the same digest; content and paths may not.
+            if let Ok(bundle) = read_zip(&damaged, "") && (cut || bundle.deployspec != whole.deployspec) {
+                prop_assert_ne!(bundle, whole);
+            }
+        }
+    }
+
+    fn message(zip: &[u8], root: &str) -> String {
+        read_zip(zip, root).unwrap_err().message
+    }
+
+    #[test]
+    fn what_may_not_be_unpacked_is_refused_by_name() {
+        let zeros = vec![0; 150 << 20];
+        for (zip, part) in [
+            (b"no zip at all".to_vec(), "whole, undamaged zip file"),
+            (Vec::new(), "whole, undamaged zip file"),
+            (
+                {
+                    let z = pack(&[SPEC, ("a", &[1; 4000])]);
+                    z[..z.len() / 2].to_vec()
+                },
+                "whole, undamaged zip file",
+            ),
+            (
+                pack(&[SPEC, ("../evil", b"x")]),
+                "../evil: the entry's path climbs",
+            ),
+            (
+                pack(&[SPEC, ("/etc/passwd", b"x")]),
+                "/etc/passwd: the entry's path is absolute",
+            ),
+            (pack(&[SPEC, ("a\\b", b"x")]), "backslash"),
+            (
+                pack(&[("a", b"x")]),
+                "deployspec.yaml: not in the root of the archive",
+            ),
+            (
+                pack(&[("m/deployspec.yaml", b"x")]),
+                "there is one in m: name that folder in source.path",
+            ),
+            (pack(&[SPEC, ("zeros", &zeros)]), "zip bomb"),
+            (pack(&[]), "holds no files"),
+        ] {
+            let found = message(&zip, "");
+            assert!(found.contains(part), "{found} / {part}");
+        }
+        assert!(message(&pack(&[SPEC, ("x/y", b"")]), "nope").contains("whose top folders are: x"));
+        let big = vec![b'#'; deployspec::MAX_BYTES + 1];
+        assert!(message(&pack(&[("deployspec.yaml", &big)]), "").contains("at most 65536"));
+    }
+
+    #[test]
+    fn links_stay_within_the_module() {
+        let link = |path: &str, target: &str| {
+            let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+            zip.start_file("deployspec.yaml", SimpleFileOptions::default())
+                .unwrap();
+            zip.write_all(SPEC.1).unwrap();
+            zip.add_symlink(path, target, SimpleFileOptions::default())
+                .unwrap();
+            zip.finish().unwrap().into_inner()
+        };
+        assert!(read_zip(&link("a/b", "../deployspec.yaml"), "").is_ok());
+        for (path, target) in [("a/b", "../../x"), ("a", "/etc/passwd"), ("a", "b/../../c")] {
+            assert!(
+                message(&link(path, target), "").contains("outside the module's folder"),
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_encrypted_entry_is_refused() {
+        // The zip library is built without encryption, so the flag (bit 0) is set by hand in both headers.
+        let mut zip = pack(&[SPEC]);
+        let central = zip.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+        zip[6] |= 1;
+        zip[central + 8] |= 1;
+        assert!(message(&zip, "").contains("encrypted"), "{}", message(&zip, ""));
+    }
+
+    #[test]
+    fn a_failure_of_the_source_keeps_its_name() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other(Error::new(
+                    ErrorName::Throttled,
+                    "S3 GetObject: slow down",
+                )))
+            }
+        }
+        impl Seek for Failing {
+            fn seek(&mut self, _: io::SeekFrom) -> io::Result<u64> {
+                Ok(1000)
+            }
+        }
+        assert_eq!(read(Failing, "", 1000).unwrap_err().name, ErrorName::Throttled);
+    }
+}

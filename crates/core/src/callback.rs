@@ -1,0 +1,498 @@
+//! How a build's end reaches the execution that waits for it: exactly once, in whatever order things come.
+//!
+//! An execution waits in AwaitBuild with a task token. Two parties can answer it: `check-status`, which
+//! registers the token under the build's id and *then* reads the build ([`Register`]), and `build-event`,
+//! which is started by CodeBuild's event and looks the token up ([`Deliver`]). Token first, status second: an
+//! event that comes before the registration finds no token and is dropped, and the read that follows the
+//! registration sees the ended build. An event that comes after finds the token. Step Functions takes the
+//! first answer and refuses the second, which counts as done.
+//!
+//! Whoever deletes the registration has answered the token in it: the delete is conditional, and where a
+//! newer registration stands in its place (AwaitBuild timed out and began again) that one is answered too.
+//! An attempt that is older than the registration it finds gives way to it.
+//!
+//! Both parties are written as state machines that take the reply to their last command and give the next:
+//! the test below runs them through every interleaving, the functions run them against AWS.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::build::outcome::Outcome;
+
+/// A task token of Step Functions. Whoever has it can answer for the build, so it shows itself nowhere.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(String);
+
+impl Token {
+    /// Takes a token from the state machine's context.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    /// The token itself, for the answer.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What is stored under a build's id while an execution waits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Registration {
+    /// The waiting task's token.
+    pub token: Token,
+    /// When AwaitBuild was entered (ISO 8601, so that text order is time order), and its attempt within that.
+    pub entered_at: String,
+    /// The count of retries of the state when the token was made.
+    pub attempt: u32,
+}
+
+impl Registration {
+    fn is_newer_than(&self, other: &Self) -> bool {
+        (&self.entered_at, self.attempt) > (&other.entered_at, other.attempt)
+    }
+}
+
+/// What a stored registration is known by; a changed one has another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ETag(pub String);
+
+/// What a party wants done next.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Store the registration unless there is one.
+    Create(Registration),
+    /// Store the registration in place of the one with that tag.
+    Replace(Registration, ETag),
+    /// Look the registration up.
+    Find,
+    /// Read the build's status.
+    ReadBuild,
+    /// Answer the token with the build's end.
+    Answer(Token, Box<Outcome>),
+    /// Delete the registration with that tag.
+    Delete(ETag),
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Create, Replace: stored, and this is its tag.
+    Stored(ETag),
+    /// Create, Replace, Delete: what stands there isn't what the condition says.
+    Conflict,
+    /// Find.
+    Found(Option<(Registration, ETag)>),
+    /// ReadBuild: the build's end, or `None` while it runs.
+    Build(Option<Box<Outcome>>),
+    /// Answer: taken, or refused because the task was answered or given up before; both are the end of it.
+    Answered,
+    /// Delete: gone, by us or by another.
+    Deleted,
+}
+
+/// What follows a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Do this.
+    Do(Command),
+    /// Finished, and how.
+    Done(End),
+}
+
+/// How a party finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The build runs; its event will answer.
+    Waiting,
+    /// The token was answered (by us, or before us).
+    Answered,
+    /// A newer registration has taken over.
+    Superseded,
+    /// There was no registration to answer.
+    Dropped,
+}
+
+/// The party of `check-status`: registers, then reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Register {
+    mine: Registration,
+    tag: Option<ETag>,
+    answered: bool,
+}
+
+impl Register {
+    /// Begins with a registration.
+    #[must_use]
+    pub fn start(mine: Registration) -> (Self, Command) {
+        (
+            Self {
+                mine: mine.clone(),
+                tag: None,
+                answered: false,
+            },
+            Command::Create(mine),
+        )
+    }
+
+    /// The next step after a reply.
+    pub fn next(&mut self, reply: Reply) -> Next {
+        match reply {
+            Reply::Stored(tag) => self.registered(tag),
+            // Another registration stands there, or stood there a moment ago: look.
+            Reply::Conflict if !self.answered => Next::Do(Command::Find),
+            Reply::Found(None) => Next::Do(Command::Create(self.mine.clone())),
+            // Lambda ran us twice: the registration is ours already.
+            Reply::Found(Some((found, tag))) if found.token == self.mine.token => self.registered(tag),
+            Reply::Found(Some((found, _))) if found.is_newer_than(&self.mine) => Next::Done(End::Superseded),
+            Reply::Found(Some((_, tag))) => Next::Do(Command::Replace(self.mine.clone(), tag)),
+            Reply::Build(None) => Next::Done(End::Waiting),
+            Reply::Build(Some(outcome)) => Next::Do(Command::Answer(self.mine.token.clone(), outcome)),
+            Reply::Answered => {
+                self.answered = true;
+                self.tag
+                    .take()
+                    .map_or(Next::Done(End::Answered), |tag| Next::Do(Command::Delete(tag)))
+            }
+            // Whoever stands there now reads the ended build itself.
+            Reply::Deleted | Reply::Conflict => Next::Done(End::Answered),
+        }
+    }
+
+    fn registered(&mut self, tag: ETag) -> Next {
+        self.tag = Some(tag);
+        Next::Do(Command::ReadBuild)
+    }
+}
+
+/// The party of `build-event`: looks up and answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Deliver {
+    outcome: Box<Outcome>,
+    tag: Option<ETag>,
+}
+
+impl Deliver {
+    /// Begins with the end that the event tells of.
+    #[must_use]
+    pub fn start(outcome: Outcome) -> (Self, Command) {
+        (
+            Self {
+                outcome: Box::new(outcome),
+                tag: None,
+            },
+            Command::Find,
+        )
+    }
+
+    /// The next step after a reply.
+    pub fn next(&mut self, reply: Reply) -> Next {
+        match reply {
+            Reply::Found(Some((found, tag))) => {
+                self.tag = Some(tag);
+                Next::Do(Command::Answer(found.token, self.outcome.clone()))
+            }
+            Reply::Answered => self
+                .tag
+                .clone()
+                .map_or(Next::Done(End::Answered), |tag| Next::Do(Command::Delete(tag))),
+            // AwaitBuild registered anew in the meantime: answer that one too.
+            Reply::Conflict => Next::Do(Command::Find),
+            Reply::Found(None) if self.tag.is_none() => Next::Done(End::Dropped),
+            Reply::Found(None) | Reply::Deleted | Reply::Stored(_) | Reply::Build(_) => {
+                Next::Done(End::Answered)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    //! Every interleaving of everything that can happen around one build, by depth-first search.
+    //!
+    //! The reference model is the world below: one S3 object with conditional writes, one build, and Step
+    //! Functions, which holds one live token and takes one answer for it.
+
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::build::outcome::BuildStatus;
+    use crate::ids::BuildId;
+
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    enum Party {
+        Register(Register),
+        Deliver(Deliver),
+    }
+
+    /// What may still happen, besides the parties' own steps.
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    struct Chances {
+        /// Copies of the build's event that will be delivered when it has ended.
+        events: u8,
+        /// Times that AwaitBuild may time out although it need not.
+        timeouts: u8,
+        /// Runs of a function that may die between two steps and are started again by AWS.
+        crashes: u8,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    struct World {
+        ended: bool,
+        object: Option<(Registration, ETag)>,
+        writes: u32,
+        live: Option<Token>,
+        attempts: u32,
+        accepted: u32,
+        forced_timeouts: u32,
+        crashed_registration: bool,
+        parties: Vec<(Party, Command)>,
+        chances: Chances,
+    }
+
+    fn outcome() -> Outcome {
+        Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded)
+    }
+
+    impl World {
+        /// An execution that has just entered AwaitBuild, whose Lambda was started `runs` times.
+        fn new(runs: usize, chances: Chances) -> Self {
+            let mut world = Self {
+                ended: false,
+                object: None,
+                writes: 0,
+                live: None,
+                attempts: 0,
+                accepted: 0,
+                forced_timeouts: 0,
+                crashed_registration: false,
+                parties: Vec::new(),
+                chances,
+            };
+            (0..runs).for_each(|_| world.register(false));
+            world
+        }
+
+        fn register(&mut self, again: bool) {
+            if again || self.live.is_none() {
+                self.attempts += 1;
+                self.live = Some(Token::new(format!("t{}", self.attempts)));
+            }
+            let mine = Registration {
+                token: self.live.clone().unwrap(),
+                entered_at: format!("{}", self.attempts),
+                attempt: 0,
+            };
+            let (register, command) = Register::start(mine);
+            self.parties.push((Party::Register(register), command));
+        }
+
+        fn deliver(&mut self) {
+            let (deliver, command) = Deliver::start(outcome());
+            self.parties.push((Party::Deliver(deliver), command));
+        }
+
+        fn run(&mut self, command: Command) -> Reply {
+            let matches = |object: &Option<(Registration, ETag)>, tag: &ETag| {
+                object.as_ref().is_some_and(|(_, t)| t == tag)
+            };
+            match command {
+                Command::Create(registration) if self.object.is_none() => self.store(registration),
+                Command::Replace(registration, tag) if matches(&self.object, &tag) => {
+                    self.store(registration)
+                }
+                Command::Create(_) | Command::Replace(..) => Reply::Conflict,
+                Command::Find => Reply::Found(self.object.clone()),
+                Command::ReadBuild => Reply::Build(self.ended.then(|| Box::new(outcome()))),
+                Command::Answer(token, _) => {
+                    if self.live.as_ref() == Some(&token) {
+                        self.live = None;
+                        self.accepted += 1;
+                    }
+                    Reply::Answered
+                }
+                Command::Delete(tag) if matches(&self.object, &tag) => {
+                    self.object = None;
+                    Reply::Deleted
+                }
+                Command::Delete(_) if self.object.is_none() => Reply::Deleted,
+                Command::Delete(_) => Reply::Conflict,
+            }
+        }
+
+        fn store(&mut self, registration: Registration) -> Reply {
+            self.writes += 1;
+            let tag = ETag(format!("e{}", self.writes));
+            self.object = Some((registration, tag.clone()));
+            Reply::Stored(tag)
+        }
+
+        fn step(mut self, index: usize) -> Self {
+            let (mut party, command) = self.parties.remove(index);
+            let reply = self.run(command);
+            let next = match &mut party {
+                Party::Register(register) => register.next(reply),
+                Party::Deliver(deliver) => deliver.next(reply),
+            };
+            if let Next::Do(command) = next {
+                self.parties.insert(index, (party, command));
+            }
+            self
+        }
+
+        fn crash(mut self, index: usize) -> Self {
+            self.chances.crashes -= 1;
+            match self.parties.remove(index).0 {
+                // Step Functions retries the state with a new token; if nobody waits any more, nobody is asked.
+                Party::Register(_) => {
+                    self.crashed_registration = true;
+                    if self.live.is_some() {
+                        self.register(true);
+                    }
+                }
+                Party::Deliver(_) => self.deliver(),
+            }
+            self
+        }
+
+        /// Everything that can happen next.
+        fn successors(&self) -> Vec<Self> {
+            let mut next: Vec<Self> = (0..self.parties.len()).map(|i| self.clone().step(i)).collect();
+            let with = |change: &dyn Fn(&mut Self)| {
+                let mut world = self.clone();
+                change(&mut world);
+                world
+            };
+            if !self.ended {
+                next.push(with(&|w| w.ended = true));
+            }
+            if self.ended && self.chances.events > 0 {
+                next.push(with(&|w| {
+                    w.chances.events -= 1;
+                    w.deliver();
+                }));
+            }
+            if self.live.is_some() && self.chances.timeouts > 0 {
+                next.push(with(&|w| {
+                    w.chances.timeouts -= 1;
+                    w.register(true);
+                }));
+            }
+            if self.chances.crashes > 0 {
+                next.extend((0..self.parties.len()).map(|i| self.clone().crash(i)));
+            }
+            // When nothing else can happen any more and somebody waits, AwaitBuild times out and begins again.
+            let still = self.parties.is_empty() && self.ended && self.chances.events == 0;
+            if still && self.live.is_some() {
+                next.push(with(&|w| {
+                    w.forced_timeouts += 1;
+                    w.register(true);
+                }));
+            }
+            next
+        }
+    }
+
+    /// Visits every reachable world and checks each that has come to rest. Returns how many there are.
+    fn explore(start: World, check: impl Fn(&World)) -> usize {
+        let mut seen = HashSet::from([start.clone()]);
+        let mut open = vec![start];
+        while let Some(world) = open.pop() {
+            assert!(world.accepted <= 1, "answered twice: {world:?}");
+            assert!(
+                world.forced_timeouts <= 1,
+                "one timeout must be enough: {world:?}"
+            );
+            let next = world.successors();
+            if next.is_empty()
+                || (world.parties.is_empty() && world.live.is_none() && world.chances.events == 0)
+            {
+                check(&world);
+            }
+            open.extend(next.into_iter().filter(|w| seen.insert(w.clone())));
+        }
+        seen.len()
+    }
+
+    fn ends_in_exactly_one_answer(world: &World) {
+        assert_eq!(world.accepted, 1, "{world:?}");
+        if !world.crashed_registration {
+            assert_eq!(world.object, None, "a registration is left: {world:?}");
+        }
+    }
+
+    #[test]
+    fn every_order_ends_in_exactly_one_answer() {
+        let mut worlds = 0;
+        for runs in 1..=2 {
+            for events in 0..=2 {
+                for timeouts in 0..=1 {
+                    let chances = Chances {
+                        events,
+                        timeouts,
+                        crashes: 0,
+                    };
+                    worlds += explore(World::new(runs, chances), ends_in_exactly_one_answer);
+                }
+            }
+        }
+        assert!(worlds > 1000, "the search has to reach more than {worlds} worlds");
+    }
+
+    #[test]
+    fn every_order_with_a_crash_ends_in_exactly_one_answer() {
+        for events in 0..=2 {
+            for timeouts in 0..=1 {
+                explore(
+                    World::new(
+                        1,
+                        Chances {
+                            events,
+                            timeouts,
+                            crashes: 1,
+                        },
+                    ),
+                    ends_in_exactly_one_answer,
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn with_an_event_nobody_has_to_wait_for_a_timeout() {
+        for events in 1..=2 {
+            for timeouts in 0..=1 {
+                explore(
+                    World::new(
+                        2,
+                        Chances {
+                            events,
+                            timeouts,
+                            crashes: 0,
+                        },
+                    ),
+                    |world| assert_eq!(world.forced_timeouts, 0, "{world:?}"),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_shows_itself_nowhere() {
+        let registration = Registration {
+            token: Token::new("secret"),
+            entered_at: "1".into(),
+            attempt: 0,
+        };
+        assert!(!format!("{registration:?} {:?}", Register::start(registration.clone())).contains("secret"));
+    }
+}

@@ -1,0 +1,158 @@
+//! Whether a module has to be deployed, and why.
+//!
+//! Unchanged means: the same combined hash as the last success, the last status SUCCEEDED or UNCHANGED, and
+//! nobody forces it (design.md, "The fingerprint"). Everything else is a change with its reasons.
+
+use crate::fingerprint::Fingerprint;
+use crate::status::{State, Status};
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the module has to be deployed.
+    pub changed: bool,
+    /// Why, for people; in an unchanged module, since when.
+    pub reasons: Vec<String>,
+}
+
+/// Decides from the new fingerprint and what is stored.
+#[must_use]
+pub fn decide(
+    now: &Fingerprint,
+    stored: Option<&Fingerprint>,
+    status: Option<&Status>,
+    force: bool,
+) -> Decision {
+    let mut reasons = Vec::new();
+    if force {
+        reasons.push("forced".to_owned());
+    }
+    match (stored, status) {
+        (None, None) => reasons.push("first deployment".to_owned()),
+        // No fingerprint, but a status: nothing has succeeded yet, or the md5 was removed or damaged.
+        (None, Some(status)) => reasons.push(match status.state {
+            State::Succeeded | State::Unchanged => "stored md5 missing or unreadable".to_owned(),
+            state => format!("first deployment, after one that ended {}", state.as_str()),
+        }),
+        (Some(stored), status) => {
+            reasons.extend(now.differences(stored));
+            reasons.extend(state_reason(status));
+        }
+    }
+    match (reasons.is_empty(), status) {
+        (true, Some(status)) => Decision {
+            changed: false,
+            reasons: vec![unchanged_since(status)],
+        },
+        _ => Decision {
+            changed: true,
+            reasons,
+        },
+    }
+}
+
+fn state_reason(status: Option<&Status>) -> Option<String> {
+    match status.map(|s| s.state) {
+        Some(State::Succeeded | State::Unchanged) => None,
+        Some(state) => Some(format!("last deployment {}", state.as_str())),
+        None => Some("stored status missing or unreadable".to_owned()),
+    }
+}
+
+fn unchanged_since(status: &Status) -> String {
+    let since = status.deployed_at.unwrap_or(status.updated_at);
+    format!("unchanged since the deployment of {since:.0}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::{ExecutionArn, ModuleId};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    fn print(hash: &str) -> Fingerprint {
+        Fingerprint {
+            hash: hash.into(),
+            bundle: hash.into(),
+            deployspec: "d".into(),
+            configuration: "c".into(),
+            parts: Default::default(),
+        }
+    }
+
+    fn status(state: State) -> Status {
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        Status {
+            state,
+            ..Status::start(
+                None,
+                &module,
+                &ExecutionArn::new("e"),
+                &[],
+                Timestamp::from_second(1_700_000_000).unwrap(),
+            )
+        }
+    }
+
+    #[test]
+    fn each_reason_is_named() {
+        let good = status(State::Succeeded);
+        let reasons = |stored: Option<&str>, last: Option<State>, force| {
+            decide(
+                &print("1"),
+                stored.map(print).as_ref(),
+                last.map(status).as_ref(),
+                force,
+            )
+            .reasons
+        };
+        assert_eq!(reasons(None, None, false), ["first deployment"]);
+        assert_eq!(
+            reasons(Some("2"), Some(State::Succeeded), false),
+            ["bundle changed"]
+        );
+        assert_eq!(
+            reasons(Some("1"), Some(State::Failed), false),
+            ["last deployment FAILED"]
+        );
+        assert_eq!(
+            reasons(Some("1"), Some(State::InProgress), false),
+            ["last deployment IN_PROGRESS"]
+        );
+        assert_eq!(reasons(Some("1"), Some(State::Unchanged), true), ["forced"]);
+        assert_eq!(
+            reasons(Some("1"), None, false),
+            ["stored status missing or unreadable"]
+        );
+        assert_eq!(
+            reasons(None, Some(State::Succeeded), false),
+            ["stored md5 missing or unreadable"]
+        );
+        assert_eq!(
+            reasons(None, Some(State::Failed), false),
+            ["first deployment, after one that ended FAILED"]
+        );
+        let unchanged = decide(&print("1"), Some(&print("1")), Some(&good), false);
+        assert_eq!(
+            unchanged,
+            Decision {
+                changed: false,
+                reasons: vec!["unchanged since the deployment of 2023-11-14T22:13:20Z".into()]
+            }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn unchanged_is_said_exactly_then(same in any::<bool>(), has_md5 in any::<bool>(), state in 0..6usize, force in any::<bool>()) {
+            let states = [Some(State::Succeeded), Some(State::Unchanged), Some(State::Failed), Some(State::InProgress), Some(State::Unknown), None];
+            let stored = has_md5.then(|| print(if same { "1" } else { "2" }));
+            let decision = decide(&print("1"), stored.as_ref(), states[state].map(status).as_ref(), force);
+            let expected = same && has_md5 && state < 2 && !force;
+            prop_assert_eq!(decision.changed, !expected);
+            prop_assert!(!decision.reasons.is_empty());
+        }
+    }
+}

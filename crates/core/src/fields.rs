@@ -1,0 +1,131 @@
+//! Reading a JSON object field by field, so that every complaint names the field by its path.
+//!
+//! Each field is taken out by its type; [`Fields::finish`] then refuses what nobody took, with the list of
+//! what there is. Nothing is ignored silently: a misspelt `forceupdate` is an error, not a default.
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result, excerpt};
+
+/// An object that is being read.
+#[derive(Debug)]
+pub struct Fields {
+    path: String,
+    left: Map<String, Value>,
+    known: Vec<&'static str>,
+}
+
+impl Fields {
+    /// Starts to read an object; `path` is what messages call it ("" at the top).
+    pub fn of(path: &str, value: &Value) -> Result<Self> {
+        match value {
+            Value::Object(map) => Ok(Self {
+                path: path.to_owned(),
+                left: map.clone(),
+                known: Vec::new(),
+            }),
+            other => Err(Error::field(
+                if path.is_empty() { "input" } else { path },
+                describe(other),
+                "a JSON object",
+            )),
+        }
+    }
+
+    /// The path of one of the object's fields.
+    #[must_use]
+    pub fn path(&self, key: &str) -> String {
+        if self.path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.path)
+        }
+    }
+
+    /// Any value; a null counts as absent.
+    pub fn any(&mut self, key: &'static str) -> Option<Value> {
+        self.known.push(key);
+        self.left.shift_remove(key).filter(|value| !value.is_null())
+    }
+
+    /// A text that isn't empty.
+    pub fn text(&mut self, key: &'static str) -> Result<Option<String>> {
+        match self.any(key) {
+            None => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+            Some(other) => Err(Error::field(
+                &self.path(key),
+                describe(&other),
+                "a text that isn't empty",
+            )),
+        }
+    }
+
+    /// A text that has to be there.
+    pub fn required_text(&mut self, key: &'static str) -> Result<String> {
+        let path = self.path(key);
+        self.text(key)?
+            .ok_or_else(|| Error::field(&path, "nothing", "a text; the field is required"))
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, key: &'static str) -> Result<Option<bool>> {
+        match self.any(key) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(other) => Err(Error::field(&self.path(key), describe(&other), "true or false")),
+        }
+    }
+
+    /// A whole number within bounds.
+    pub fn number(&mut self, key: &'static str, from: u64, to: u64) -> Result<Option<u64>> {
+        match self.any(key) {
+            None => Ok(None),
+            Some(value) => match value.as_u64().filter(|n| (from..=to).contains(n)) {
+                Some(number) => Ok(Some(number)),
+                None => Err(Error::field(
+                    &self.path(key),
+                    describe(&value),
+                    format!("a whole number from {from} to {to}"),
+                )),
+            },
+        }
+    }
+
+    /// A text out of a list.
+    pub fn choice(&mut self, key: &'static str, allowed: &[&str]) -> Result<Option<String>> {
+        match self.any(key) {
+            None => Ok(None),
+            Some(Value::String(text)) if allowed.contains(&text.as_str()) => Ok(Some(text)),
+            Some(other) => Err(Error::field(
+                &self.path(key),
+                describe(&other),
+                allowed.join(", "),
+            )),
+        }
+    }
+
+    /// Refuses what nobody took.
+    pub fn finish(self) -> Result<()> {
+        match self.left.keys().next() {
+            None => Ok(()),
+            Some(unknown) => Err(Error::field(
+                &self.path(&excerpt(unknown, 80)),
+                "an unknown field",
+                format!("one of {}", self.known.join(", ")),
+            )),
+        }
+    }
+}
+
+/// A value as a message names it: texts and numbers as they are, the rest by kind.
+#[must_use]
+pub fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::String(text) => format!("\"{}\"", excerpt(text, 80)),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,239 @@
+//! The fingerprint: three MD5s and one over them, by which an unchanged module is known.
+//!
+//! `bundle` covers the files, `deployspec` the commands' file, `configuration` what the execution's input
+//! says (parameters, build settings, stack name; references by name and version). To say *which* parameter
+//! changed, each part of the configuration has a short MD5 of its own, stored beside the three.
+
+use std::collections::BTreeMap;
+
+use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::request::Options;
+
+/// The versions of the parameters in Parameter Store that a module refers to, by name; `None` where there is
+/// no such parameter.
+pub type Versions = BTreeMap<String, Option<i64>>;
+
+/// What the `md5` parameter holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// MD5 over the three below.
+    pub hash: String,
+    /// MD5 over every file's path and content.
+    pub bundle: String,
+    /// MD5 of the bytes of `deployspec.yaml`.
+    pub deployspec: String,
+    /// MD5 over the parts.
+    pub configuration: String,
+    /// A short MD5 of each part of the configuration, by its name in the input.
+    #[serde(default)]
+    pub parts: BTreeMap<String, String>,
+}
+
+impl Fingerprint {
+    /// The fingerprint of a bundle (its digest), a deployspec and a configuration.
+    #[must_use]
+    pub fn new(bundle: &str, deployspec: &[u8], options: &Options, versions: &Versions) -> Self {
+        let deployspec = md5_hex(deployspec);
+        let parts: BTreeMap<String, String> = parts(options, versions)
+            .into_iter()
+            .map(|(name, value)| (name, md5_hex(canonical(&value).as_bytes())))
+            .collect();
+        let configuration = md5_hex(canonical(&json!(parts)).as_bytes());
+        let hash = md5_hex(format!("{bundle}\n{deployspec}\n{configuration}").as_bytes());
+        // The whole MD5s are in `configuration`; eight digits are enough to name what differs.
+        let parts = parts
+            .into_iter()
+            .map(|(name, md5)| (name, md5[..8].to_owned()))
+            .collect();
+        Self {
+            hash,
+            bundle: bundle.to_owned(),
+            deployspec,
+            configuration,
+            parts,
+        }
+    }
+
+    /// What differs from an earlier fingerprint, for people.
+    #[must_use]
+    pub fn differences(&self, earlier: &Self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        // The deployspec is a file of the bundle too; where only it changed, that is what is said.
+        if self.deployspec != earlier.deployspec {
+            reasons.push("deployspec changed".to_owned());
+        } else if self.bundle != earlier.bundle {
+            reasons.push("bundle changed".to_owned());
+        }
+        if self.configuration != earlier.configuration {
+            reasons.extend(self.configuration_differences(earlier));
+        }
+        reasons
+    }
+
+    fn configuration_differences(&self, earlier: &Self) -> Vec<String> {
+        let mut names: Vec<&String> = self.parts.keys().chain(earlier.parts.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        let differing: Vec<String> = names
+            .into_iter()
+            .filter_map(|name| match (earlier.parts.get(name), self.parts.get(name)) {
+                (Some(old), Some(new)) if old == new => None,
+                (Some(_), Some(_)) => Some(format!("{name} changed")),
+                (None, _) => Some(format!("{name} added")),
+                (_, None) => Some(format!("{name} removed")),
+            })
+            .collect();
+        if differing.is_empty() {
+            vec!["configuration changed".to_owned()]
+        } else {
+            differing
+        }
+    }
+}
+
+/// The configuration by its parts, each under the name that a reason gives it.
+fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
+    let parameters = options.parameters.iter().map(|(name, value)| {
+        let version = value.variable_type();
+        let version = (version == crate::parameter::VariableType::ParameterStore)
+            .then(|| versions.get(&value.text()).copied().flatten())
+            .flatten();
+        (format!("parameter {name}"), value.fingerprint_json(version))
+    });
+    let build = &options.build;
+    let settings = [
+        ("build.project_name", json!(build.project_name)),
+        ("build.image", json!(build.image)),
+        ("build.compute_type", json!(build.compute_type)),
+        ("build.timeout_minutes", json!(build.timeout_minutes)),
+        ("build.environment_type", json!(build.environment_type)),
+        ("build.privileged", json!(build.privileged)),
+        ("stack_name", json!(options.stack_name)),
+    ];
+    let settings = settings
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| (name.to_owned(), value));
+    parameters.chain(settings).collect()
+}
+
+/// JSON with sorted keys: the order in which an object's keys were written doesn't count.
+fn canonical(value: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => Value::Object(
+                map.iter()
+                    .map(|(k, v)| (k.clone(), sorted(v)))
+                    .collect::<BTreeMap<_, _>>()
+                    .into_iter()
+                    .collect(),
+            ),
+            Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+            other => other.clone(),
+        }
+    }
+    sorted(value).to_string()
+}
+
+fn md5_hex(bytes: &[u8]) -> String {
+    hex::encode(Md5::digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::ModuleId;
+    use crate::request::Limits;
+
+    fn options(manifest: Value) -> Options {
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        let limits = Limits {
+            work_bucket: "w".into(),
+            codebuild_project: "s".into(),
+        };
+        Options::from_manifest(&manifest, &module, &limits).unwrap()
+    }
+
+    fn of(manifest: Value) -> Fingerprint {
+        Fingerprint::new("b", b"d", &options(manifest), &Versions::new())
+    }
+
+    #[test]
+    fn each_component_is_named_when_it_differs() {
+        let base = of(json!({"parameters": {"a": 1, "b": "x"}}));
+        let changed = Fingerprint::new(
+            "b2",
+            b"d",
+            &options(json!({"parameters": {"a": 2, "c": "x"}, "build": {"image": "i"}})),
+            &Versions::new(),
+        );
+        assert_eq!(
+            changed.differences(&base),
+            [
+                "bundle changed",
+                "build.image added",
+                "parameter a changed",
+                "parameter b removed",
+                "parameter c added"
+            ]
+        );
+        assert_eq!(
+            Fingerprint::new(
+                "b2",
+                b"d2",
+                &options(json!({"parameters": {"a": 1, "b": "x"}})),
+                &Versions::new()
+            )
+            .differences(&base),
+            ["deployspec changed"]
+        );
+        assert_ne!(changed.hash, base.hash);
+    }
+
+    #[test]
+    fn the_order_of_keys_and_flags_of_a_run_do_not_count() {
+        let base = of(json!({"parameters": {"a": {"x": 1, "y": 2}, "b": 1}}));
+        assert_eq!(
+            base,
+            of(json!({"parameters": {"b": 1, "a": {"y": 2, "x": 1}}, "force_update": true, "bundle": false}))
+        );
+        assert_ne!(
+            base.hash,
+            of(json!({"parameters": {"a": {"x": 1, "y": 2}, "b": "1"}})).hash
+        );
+    }
+
+    #[test]
+    fn a_reference_counts_by_name_and_version() {
+        let reference = options(json!({"parameters": {"a": {"parameter_store": "/n"}}}));
+        let with = |version| {
+            Fingerprint::new(
+                "b",
+                b"d",
+                &reference,
+                &Versions::from([("/n".to_owned(), version)]),
+            )
+        };
+        assert_ne!(with(Some(1)).hash, with(Some(2)).hash);
+        assert_ne!(with(Some(1)).hash, with(None).hash);
+        assert_ne!(with(None).hash, of(json!({"parameters": {"a": "/n"}})).hash);
+    }
+
+    #[test]
+    fn what_an_older_version_stored_can_still_be_read() {
+        let old: Fingerprint = serde_json::from_value(
+            json!({"hash": "h", "bundle": "b", "deployspec": "d", "configuration": "c"}),
+        )
+        .unwrap();
+        assert!(
+            of(json!({}))
+                .differences(&old)
+                .iter()
+                .any(|reason| reason.contains("added"))
+        );
+    }
+}

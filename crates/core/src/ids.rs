@@ -1,0 +1,371 @@
+//! Names and ids, parsed once: a value of one of these types is valid, so the rest of the code never asks.
+//!
+//! Project, deployment, group and module are seed-farmer's words; together they name one deployed thing
+//! ([`ModuleId`]), from which every place that belongs to it follows: its parameters (seed.md), its bundle
+//! and reports in S3, its stack.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, excerpt};
+
+/// What a name may look like, as messages put it.
+const NAME_RULE: &str =
+    "1 to 64 letters, digits and hyphens, starting with a letter or digit, not ending with a hyphen";
+
+/// Whether a text may be one of the four names: they become parts of parameter names, S3 keys and stack
+/// names, so only what all three allow is allowed.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// One of the four names of a module.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Name(String);
+
+impl Name {
+    /// Parses a name; `field` is what a message calls it.
+    pub fn parse(field: &str, text: &str) -> Result<Self> {
+        if is_name(text) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Error::field(
+            field,
+            format!("\"{}\"", excerpt(text, 80)),
+            NAME_RULE,
+        ))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse("name", &text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The four names that together are one deployed module.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ModuleId {
+    /// The project, lower case (a project name starts with a letter: it starts the stack's name).
+    pub project: Name,
+    /// The deployment, such as `prod`.
+    pub deployment: Name,
+    /// The group of modules.
+    pub group: Name,
+    /// The module within its group.
+    pub module: Name,
+}
+
+impl ModuleId {
+    /// Parses the four names. The project is lower-cased, as seed-farmer does.
+    pub fn parse(project: &str, deployment: &str, group: &str, module: &str) -> Result<Self> {
+        let project = Name::parse("project", &project.to_ascii_lowercase())?;
+        if !project.as_str().starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Err(Error::field(
+                "project",
+                format!("\"{project}\""),
+                "a name that starts with a letter",
+            ));
+        }
+        Ok(Self {
+            project,
+            deployment: Name::parse("deployment", deployment)?,
+            group: Name::parse("group", group)?,
+            module: Name::parse("module", module)?,
+        })
+    }
+
+    /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`.
+    #[must_use]
+    pub fn from_upload_key(key: &str) -> Option<Self> {
+        let parts: Vec<&str> = key
+            .strip_prefix("sources/")?
+            .strip_suffix(".zip")?
+            .split('/')
+            .collect();
+        let [project, deployment, group, module] = parts.as_slice() else {
+            return None;
+        };
+        Self::parse(project, deployment, group, module).ok()
+    }
+
+    /// `{group}-{module}`: what seed-farmer calls the module's name inside a build.
+    #[must_use]
+    pub fn module_name(&self) -> String {
+        format!("{}-{}", self.group, self.module)
+    }
+
+    /// `{project}-{deployment}-{group}-{module}`: the default stack's name and `metadata depmod`.
+    #[must_use]
+    pub fn dashed(&self) -> String {
+        format!("{}-{}-{}", self.project, self.deployment, self.module_name())
+    }
+
+    /// The path of one of the module's parameters (seed.md, "SSM Parameter Patterns").
+    #[must_use]
+    pub fn parameter(&self, slot: Slot) -> String {
+        format!(
+            "/sf/{}/{}/{}/{slot}",
+            self.project,
+            self.deployment,
+            self.module_name()
+        )
+    }
+
+    /// The key of the bundle of the last success in the bundle bucket (seed.md).
+    #[must_use]
+    pub fn bundle_key(&self) -> String {
+        format!("{}/{}/{}/bundle.zip", self.deployment, self.group, self.module)
+    }
+
+    /// The key of the report of an execution in the work bucket.
+    #[must_use]
+    pub fn report_key(&self, execution: &ExecutionArn) -> String {
+        format!("reports/{self}/{}.json", execution.name())
+    }
+
+    /// The key in the work bucket of a value that is too long for Parameter Store.
+    #[must_use]
+    pub fn spill_key(&self, slot: Slot, sha256: &str) -> String {
+        format!("values/{self}/{slot}/{sha256}.json")
+    }
+}
+
+impl fmt::Display for ModuleId {
+    /// `{project}/{deployment}/{group}/{module}`, for people and for S3 keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}/{}/{}/{}",
+            self.project, self.deployment, self.group, self.module
+        )
+    }
+}
+
+/// The four parameters of a module (seed.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    /// The fingerprint of the last success.
+    Md5,
+    /// What the module published about itself.
+    Metadata,
+    /// The outputs of its CloudFormation stack.
+    Outputs,
+    /// How its last execution went.
+    Status,
+}
+
+impl Slot {
+    /// All four.
+    pub const ALL: [Self; 4] = [Self::Md5, Self::Metadata, Self::Outputs, Self::Status];
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Md5 => "md5",
+            Self::Metadata => "metadata",
+            Self::Outputs => "outputs",
+            Self::Status => "status",
+        })
+    }
+}
+
+/// A CodeBuild build id, `{project}:{uuid}`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct BuildId(String);
+
+impl BuildId {
+    /// Parses an id, or the ARN that CodeBuild's events carry (`…:build/{project}:{uuid}`).
+    pub fn parse(text: &str) -> Result<Self> {
+        let id = text.rsplit_once(":build/").map_or(text, |(_, id)| id);
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_:".contains(&b);
+        match id.split_once(':') {
+            Some((project, uuid)) if !project.is_empty() && !uuid.is_empty() && id.bytes().all(allowed) => {
+                Ok(Self(id.to_owned()))
+            }
+            _ => Err(Error::field(
+                "build_id",
+                format!("\"{}\"", excerpt(text, 120)),
+                "a CodeBuild build id, project:uuid",
+            )),
+        }
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part after the project: the folder of the build's artifacts.
+    #[must_use]
+    pub fn uuid(&self) -> &str {
+        self.0.split_once(':').map_or("", |(_, uuid)| uuid)
+    }
+
+    /// The key of the object that holds the task token while an execution waits for this build.
+    #[must_use]
+    pub fn callback_key(&self) -> String {
+        format!("callbacks/{self}")
+    }
+
+    /// The key of the metadata that the build hands back.
+    #[must_use]
+    pub fn metadata_key(&self) -> String {
+        format!("builds/{}/metadata.json", self.uuid())
+    }
+}
+
+impl fmt::Display for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for BuildId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The ARN of an execution of the state machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ExecutionArn(String);
+
+impl ExecutionArn {
+    /// Takes an ARN as Step Functions' context object gives it.
+    pub fn new(arn: impl Into<String>) -> Self {
+        Self(arn.into())
+    }
+
+    /// The whole ARN.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The execution's own name, the ARN's last part.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit(':').next().unwrap_or(&self.0)
+    }
+}
+
+/// Where a function runs, read off its own ARN
+/// (`arn:{partition}:lambda:{region}:{account}:function:{name}`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub partition: String,
+    /// Such as `eu-central-1`.
+    pub region: String,
+    /// The 12 digits of the account.
+    pub account: String,
+}
+
+impl Place {
+    /// Reads the place off an ARN.
+    pub fn from_arn(arn: &str) -> Result<Self> {
+        match arn.split(':').collect::<Vec<_>>().as_slice() {
+            ["arn", partition, _, region, account, ..] if !account.is_empty() => Ok(Self {
+                partition: (*partition).to_owned(),
+                region: (*region).to_owned(),
+                account: (*account).to_owned(),
+            }),
+            _ => Err(Error::field(
+                "function ARN",
+                format!("\"{}\"", excerpt(arn, 120)),
+                "an ARN with an account",
+            )),
+        }
+    }
+
+    /// Where CodeBuild's console shows a build.
+    #[must_use]
+    pub fn build_url(&self, build: &BuildId) -> String {
+        let domain = match self.partition.as_str() {
+            "aws-cn" => "console.amazonaws.cn",
+            "aws-us-gov" => "console.amazonaws-us-gov.com",
+            _ => "console.aws.amazon.com",
+        };
+        let (region, account) = (&self.region, &self.account);
+        let project = build.as_str().split(':').next().unwrap_or_default();
+        let id = build.as_str().replace(':', "%3A");
+        format!(
+            "https://{region}.{domain}/codesuite/codebuild/{account}/projects/{project}/build/{id}/?region={region}"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn places_follow_from_the_four_names() {
+        let id = ModuleId::parse("My-Project", "prod", "networking", "vpc").unwrap();
+        assert_eq!(id.parameter(Slot::Md5), "/sf/my-project/prod/networking-vpc/md5");
+        assert_eq!(id.bundle_key(), "prod/networking/vpc/bundle.zip");
+        assert_eq!(id.dashed(), "my-project-prod-networking-vpc");
+        assert_eq!(
+            ModuleId::from_upload_key("sources/my-project/prod/networking/vpc.zip"),
+            Some(id)
+        );
+    }
+
+    #[test]
+    fn a_bad_name_is_refused_with_the_field_and_the_rule() {
+        for bad in ["", "a/b", "-a", "a-", "a b", "ä", "a_b", &"a".repeat(65)] {
+            let error = ModuleId::parse("p", "d", bad, "m").unwrap_err();
+            assert!(error.message.starts_with("group: found "), "{error}");
+            assert!(error.message.contains("letters, digits and hyphens"), "{error}");
+        }
+        assert!(ModuleId::parse("1p", "d", "g", "m").is_err());
+    }
+
+    #[test]
+    fn keys_that_are_no_upload_are_none() {
+        for key in [
+            "sources/p/repository.zip",
+            "uploads/p/d/g/m.zip",
+            "sources/p/d/g/m/x.zip",
+            "sources/p/d/g/m.tar",
+        ] {
+            assert_eq!(ModuleId::from_upload_key(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_build_id_is_read_from_an_id_and_from_an_events_arn() {
+        let arn = "arn:aws:codebuild:us-west-2:123456789012:build/my-sample-project:8745a7a9-c340";
+        let id = BuildId::parse(arn).unwrap();
+        assert_eq!(id.as_str(), "my-sample-project:8745a7a9-c340");
+        assert_eq!(id.metadata_key(), "builds/8745a7a9-c340/metadata.json");
+        for bad in ["", "x", ":u", "p:", "p/../:u"] {
+            assert!(BuildId::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The build report: one JSON file an execution, with what happened and where to look.
+//!
+//! It says what the status can't hold for want of room: every phase with its duration, and the parameters by
+//! name (values only of plain ones are in the execution's input; secrets are nowhere).
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::build::outcome::Outcome;
+use crate::ids::{ExecutionArn, ModuleId};
+use crate::plan::Plan;
+use crate::status::Status;
+
+/// The report of one execution.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report<'a> {
+    /// What was to be deployed.
+    pub module: &'a ModuleId,
+    /// By which execution.
+    pub execution: &'a ExecutionArn,
+    /// When this was written.
+    pub written_at: Timestamp,
+    /// The status as it was stored.
+    pub status: &'a Status,
+    /// The build's end, if there was a build.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<&'a Outcome>,
+    /// Where the bundle came from, if it got that far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<&'a crate::request::Source>,
+    /// The commit, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit: Option<&'a str>,
+    /// The fingerprint that was deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<&'a crate::fingerprint::Fingerprint>,
+    /// The names of the parameters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<&'a str>,
+    /// The outputs of the module's stack.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> Report<'a> {
+    /// A report of a success.
+    #[must_use]
+    pub fn of_success(
+        plan: &'a Plan,
+        status: &'a Status,
+        build: &'a Outcome,
+        outputs: &'a Map<String, Value>,
+    ) -> Self {
+        Self {
+            source: Some(&plan.source),
+            commit: plan.commit.as_deref(),
+            fingerprint: Some(&plan.fingerprint),
+            parameters: plan.options.parameters.iter().map(|(name, _)| name).collect(),
+            outputs: Some(outputs),
+            ..Self::of_failure(&plan.module, status, Some(build))
+        }
+    }
+
+    /// A report of a failure, of which less may be known.
+    #[must_use]
+    pub fn of_failure(module: &'a ModuleId, status: &'a Status, build: Option<&'a Outcome>) -> Self {
+        Self {
+            module,
+            execution: &status.execution,
+            written_at: status.updated_at,
+            status,
+            build,
+            source: None,
+            commit: None,
+            fingerprint: None,
+            parameters: Vec::new(),
+            outputs: None,
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! An execution's input, parsed.
+//!
+//! Two shapes come in: the one that people and programs write (the four names, a source, options; design.md,
+//! "Input of an execution"), and the one that an upload makes, which has only a source, with the names in
+//! its key and the options in the bundle's `manifest.yaml`. Both become one [`Request`]. A value of this
+//! type is valid as far as its text goes; whether the source exists is seen when it is read.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result, excerpt};
+use crate::fields::Fields;
+use crate::ids::ModuleId;
+use crate::parameter::Parameters;
+
+/// What the template fixes and an input may not go beyond.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The bucket that bundles come from; the functions may read no other.
+    pub work_bucket: String,
+    /// The default CodeBuild project; others are called `{default}-…`, as the functions' rights say.
+    pub codebuild_project: String,
+}
+
+/// Where a bundle lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The bucket.
+    pub bucket: String,
+    /// The key of the zip.
+    pub key: String,
+    /// The version; where the input names none, the one that was read first.
+    pub version_id: Option<String>,
+    /// The module's folder within the zip, `""` for the zip's root.
+    pub path: String,
+}
+
+/// Settings of the build; what is `None` comes from the deployspec or the template.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSettings {
+    /// The CodeBuild project.
+    pub project_name: Option<String>,
+    /// The build image.
+    pub image: Option<String>,
+    /// Such as `BUILD_GENERAL1_SMALL`.
+    pub compute_type: Option<String>,
+    /// Minutes after which CodeBuild ends the build.
+    pub timeout_minutes: Option<u64>,
+    /// Such as `LINUX_CONTAINER`.
+    pub environment_type: Option<String>,
+    /// Whether the build may run Docker.
+    pub privileged: Option<bool>,
+}
+
+/// The options of a request, which a `manifest.yaml` can give as well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// The module's parameters.
+    pub parameters: Parameters,
+    /// Deploy even if nothing changed.
+    pub force_update: bool,
+    /// Keep a copy of the bundle of the last success.
+    pub bundle: bool,
+    /// Settings of the build.
+    pub build: BuildSettings,
+    /// The CloudFormation stack whose outputs are recorded.
+    pub stack_name: String,
+}
+
+/// What an execution is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// What is deployed.
+    pub module: ModuleId,
+    /// From where.
+    pub source: Source,
+    /// How; `None` when an upload started the execution and the manifest in the bundle says how.
+    pub options: Option<Options>,
+}
+
+/// CodeBuild's compute types for Linux containers (CodeBuild user guide, "Build environment compute modes").
+pub const COMPUTE_TYPES: [&str; 5] = [
+    "BUILD_GENERAL1_SMALL",
+    "BUILD_GENERAL1_MEDIUM",
+    "BUILD_GENERAL1_LARGE",
+    "BUILD_GENERAL1_XLARGE",
+    "BUILD_GENERAL1_2XLARGE",
+];
+
+const ENVIRONMENT_TYPES: [&str; 3] = ["LINUX_CONTAINER", "LINUX_GPU_CONTAINER", "ARM_CONTAINER"];
+
+impl Request {
+    /// Parses the whole input.
+    pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
+        let mut fields = Fields::of("", input)?;
+        let module = module_of(&mut fields)?;
+        let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), limits)?;
+        match module {
+            Some(module) => {
+                let options = Options::read(&mut fields, &module, limits)?;
+                fields.finish()?;
+                Ok(Self {
+                    module,
+                    source,
+                    options: Some(options),
+                })
+            }
+            None => {
+                let module = ModuleId::from_upload_key(&source.key).ok_or_else(|| no_names(&source.key))?;
+                fields.finish()?;
+                Ok(Self {
+                    module,
+                    source,
+                    options: None,
+                })
+            }
+        }
+    }
+
+    /// The module that an input names, if its names are valid, however wrong the rest is: the failure of a
+    /// bad input is recorded in that module's status.
+    #[must_use]
+    pub fn module_of(input: &Value) -> Option<ModuleId> {
+        let text = |key: &str| input.get(key).and_then(Value::as_str);
+        if ["project", "deployment", "group", "module"]
+            .iter()
+            .any(|key| input.get(key).is_some())
+        {
+            return ModuleId::parse(
+                text("project")?,
+                text("deployment")?,
+                text("group")?,
+                text("module")?,
+            )
+            .ok();
+        }
+        ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?)
+    }
+}
+
+/// The four names, or none of them.
+fn module_of(fields: &mut Fields) -> Result<Option<ModuleId>> {
+    let names = [
+        fields.text("project")?,
+        fields.text("deployment")?,
+        fields.text("group")?,
+        fields.text("module")?,
+    ];
+    if names.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let [project, deployment, group, module] = names;
+    let needed = |name: &str, value: Option<String>| {
+        value.ok_or_else(|| Error::field(name, "nothing", "a text; the field is required"))
+    };
+    ModuleId::parse(
+        &needed("project", project)?,
+        &needed("deployment", deployment)?,
+        &needed("group", group)?,
+        &needed("module", module)?,
+    )
+    .map(Some)
+}
+
+fn no_names(key: &str) -> Error {
+    Error::field(
+        "project, deployment, group, module",
+        format!("nothing, and source.key \"{}\"", excerpt(key, 120)),
+        "the four names, or a key like sources/{project}/{deployment}/{group}/{module}.zip, which holds them",
+    )
+}
+
+impl Source {
+    fn parse(value: &Value, limits: &Limits) -> Result<Self> {
+        if value.is_null() {
+            return Err(Error::field(
+                "source",
+                "nothing",
+                "{\"key\": \"uploads/…/module.zip\"} with optional bucket, version_id and path",
+            ));
+        }
+        let mut fields = Fields::of("source", value)?;
+        let source = Self {
+            bucket: fields
+                .text("bucket")?
+                .unwrap_or_else(|| limits.work_bucket.clone()),
+            key: fields.required_text("key")?,
+            // An object from before a bucket had versions has the version "null".
+            version_id: fields.text("version_id")?,
+            path: fields.text("path")?.unwrap_or_default(),
+        };
+        fields.finish()?;
+        source.check(limits)
+    }
+
+    fn check(mut self, limits: &Limits) -> Result<Self> {
+        if self.bucket != limits.work_bucket {
+            return Err(Error::field(
+                "source.bucket",
+                format!("\"{}\"", excerpt(&self.bucket, 80)),
+                format!(
+                    "{}, the only bucket that the functions and the builds may read; upload the bundle there",
+                    limits.work_bucket
+                ),
+            ));
+        }
+        if !(self.key.starts_with("sources/") || self.key.starts_with("uploads/")) || self.key.len() > 1024 {
+            return Err(Error::field(
+                "source.key",
+                format!("\"{}\"", excerpt(&self.key, 120)),
+                "a key under sources/ or uploads/",
+            ));
+        }
+        self.path = normal_path(&self.path).ok_or_else(|| {
+            Error::field(
+                "source.path",
+                format!("\"{}\"", excerpt(&self.path, 120)),
+                "a folder within the zip such as modules/vpc: no leading slash, no .., and of shell-safe characters (letters, digits, . _ - + @ and /)",
+            )
+        })?;
+        Ok(self)
+    }
+}
+
+/// A folder within a zip without `.` and trailing slashes; `None` where it climbs, is absolute or could mean
+/// something to a shell.
+fn normal_path(path: &str) -> Option<String> {
+    let safe = |part: &&str| {
+        part.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-+@".contains(&b))
+            && *part != ".."
+    };
+    if path.starts_with('/') {
+        return None;
+    }
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    parts.iter().all(|part| safe(&part)).then(|| parts.join("/"))
+}
+
+impl Options {
+    /// Reads a bundle's `manifest.yaml`, given as JSON.
+    pub fn from_manifest(manifest: &Value, module: &ModuleId, limits: &Limits) -> Result<Self> {
+        let empty = json!({});
+        let mut fields = Fields::of("", if manifest.is_null() { &empty } else { manifest })?;
+        let options = Self::read(&mut fields, module, limits)?;
+        fields.finish()?;
+        Ok(options)
+    }
+
+    fn read(fields: &mut Fields, module: &ModuleId, limits: &Limits) -> Result<Self> {
+        let parameters = match fields.any("parameters") {
+            Some(value) => Parameters::parse("parameters", &value)?,
+            None => Parameters::default(),
+        };
+        let force_update = fields.flag("force_update")?.unwrap_or(false);
+        let bundle = fields.flag("bundle")?.unwrap_or(true);
+        let build = match fields.any("build") {
+            Some(value) => BuildSettings::parse(&value, limits)?,
+            None => BuildSettings::default(),
+        };
+        let stack_name = stack_name(fields.text("stack_name")?, module)?;
+        Ok(Self {
+            parameters,
+            force_update,
+            bundle,
+            build,
+            stack_name,
+        })
+    }
+}
+
+/// The rule of CloudFormation's stack names (CreateStack, `StackName`).
+fn stack_name(given: Option<String>, module: &ModuleId) -> Result<String> {
+    let name = given.unwrap_or_else(|| module.dashed());
+    let valid = name.len() <= 128
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if valid {
+        return Ok(name);
+    }
+    Err(Error::field(
+        "stack_name",
+        format!("\"{}\"", excerpt(&name, 140)),
+        "1 to 128 letters, digits and hyphens, starting with a letter; where the default {project}-{deployment}-{group}-{module} is longer, give a shorter one",
+    ))
+}
+
+impl BuildSettings {
+    fn parse(value: &Value, limits: &Limits) -> Result<Self> {
+        let mut fields = Fields::of("build", value)?;
+        let settings = Self {
+            project_name: project_name(fields.text("project_name")?, limits)?,
+            image: image(fields.text("image")?)?,
+            compute_type: fields.choice("compute_type", &COMPUTE_TYPES)?,
+            // CodeBuild's own bounds (StartBuild, timeoutInMinutesOverride).
+            timeout_minutes: fields.number("timeout_minutes", 5, 2160)?,
+            environment_type: fields.choice("environment_type", &ENVIRONMENT_TYPES)?,
+            privileged: fields.flag("privileged")?,
+        };
+        fields.finish()?;
+        Ok(settings)
+    }
+}
+
+fn project_name(given: Option<String>, limits: &Limits) -> Result<Option<String>> {
+    let default = &limits.codebuild_project;
+    match given {
+        None => Ok(None),
+        Some(name) => {
+            let ours = name == *default
+                || name
+                    .strip_prefix(default.as_str())
+                    .is_some_and(|rest| rest.starts_with('-'));
+            let valid = name.len() <= 150
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            if ours && valid {
+                return Ok(Some(name));
+            }
+            Err(Error::field(
+                "build.project_name",
+                format!("\"{}\"", excerpt(&name, 80)),
+                format!(
+                    "{default}, or a name that starts with {default}-, up to 150 letters, digits, hyphens and underscores"
+                ),
+            ))
+        }
+    }
+}
+
+fn image(given: Option<String>) -> Result<Option<String>> {
+    match given {
+        Some(image) if image.len() > 512 || image.contains(char::is_whitespace) => Err(Error::field(
+            "build.image",
+            format!("\"{}\"", excerpt(&image, 80)),
+            "an image such as aws/codebuild/standard:7.0, without spaces",
+        )),
+        other => Ok(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            work_bucket: "work".into(),
+            codebuild_project: "seedflow".into(),
+        }
+    }
+
+    fn input(change: impl FnOnce(&mut Value)) -> Value {
+        let mut input = json!({"project": "P", "deployment": "d", "group": "g", "module": "m", "source": {"key": "uploads/x.zip"}});
+        change(&mut input);
+        input
+    }
+
+    #[test]
+    fn the_shortest_input_gets_the_defaults() {
+        let request = Request::parse(&input(|_| ()), &limits()).unwrap();
+        let options = request.options.unwrap();
+        assert_eq!(request.source.bucket, "work");
+        assert_eq!((options.force_update, options.bundle), (false, true));
+        assert_eq!(options.stack_name, "p-d-g-m");
+    }
+
+    #[test]
+    fn an_upload_has_its_names_in_its_key() {
+        let upload = json!({"source": {"bucket": "work", "key": "sources/p/d/g/m.zip", "version_id": "v1"}});
+        let request = Request::parse(&upload, &limits()).unwrap();
+        assert_eq!(request.module.to_string(), "p/d/g/m");
+        assert_eq!(request.options, None);
+        assert_eq!(Request::module_of(&upload), Some(request.module));
+    }
+
+    #[test]
+    fn each_bad_field_is_named_with_what_is_allowed() {
+        type Change = fn(&mut Value);
+        let cases: [(Change, &str); 24] = [
+            (
+                |v| v["force_update"] = json!("yes"),
+                "force_update: found \"yes\"; allowed is true or false",
+            ),
+            (
+                |v| v["forceupdate"] = json!(true),
+                "forceupdate: found an unknown field; allowed is one of project, deployment",
+            ),
+            (|v| v["group"] = json!("a/b"), "group: found \"a/b\""),
+            (|v| v["group"] = json!(7), "group: found 7; allowed is a text"),
+            (|v| v["group"] = json!(null), "group: found nothing"),
+            (|v| v["source"] = json!(null), "source: found nothing"),
+            (
+                |v| v["source"] = json!("s3://x"),
+                "source: found \"s3://x\"; allowed is a JSON object",
+            ),
+            (
+                |v| v["source"]["bucket"] = json!("other"),
+                "source.bucket: found \"other\"; allowed is work",
+            ),
+            (
+                |v| v["source"]["key"] = json!("callbacks/x"),
+                "source.key: found \"callbacks/x\"",
+            ),
+            (|v| v["source"]["key"] = json!(""), "source.key: found \"\""),
+            (
+                |v| v["source"]["path"] = json!("../x"),
+                "source.path: found \"../x\"",
+            ),
+            (|v| v["source"]["path"] = json!("/x"), "source.path"),
+            (|v| v["source"]["path"] = json!("a$(id)"), "source.path"),
+            (
+                |v| v["source"]["version"] = json!("1"),
+                "source.version: found an unknown field",
+            ),
+            (|v| v["parameters"] = json!([]), "parameters: found a list"),
+            (
+                |v| v["build"] = json!({"compute_type": "HUGE"}),
+                "build.compute_type: found \"HUGE\"; allowed is BUILD_GENERAL1_SMALL",
+            ),
+            (
+                |v| v["build"] = json!({"timeout_minutes": 4}),
+                "build.timeout_minutes: found 4; allowed is a whole number from 5 to 2160",
+            ),
+            (
+                |v| v["build"] = json!({"timeout_minutes": 5.5}),
+                "build.timeout_minutes: found 5.5",
+            ),
+            (
+                |v| v["build"] = json!({"project_name": "other"}),
+                "build.project_name: found \"other\"; allowed is seedflow",
+            ),
+            (|v| v["build"] = json!({"image": "a b"}), "build.image"),
+            (|v| v["build"] = json!({"privileged": "no"}), "build.privileged"),
+            (
+                |v| v["build"] = json!({"environment_type": "WINDOWS_CONTAINER"}),
+                "build.environment_type",
+            ),
+            (|v| v["stack_name"] = json!("1x"), "stack_name: found \"1x\""),
+            (|v| v["bundle"] = json!(1), "bundle: found 1"),
+        ];
+        for (change, part) in cases {
+            let error = Request::parse(&input(change), &limits()).unwrap_err();
+            assert!(error.message.contains(part), "{} / {part}", error.message);
+        }
+        assert!(
+            Request::parse(&json!([]), &limits())
+                .unwrap_err()
+                .message
+                .contains("input: found a list")
+        );
+        assert!(Request::parse(&json!({"source": {"key": "uploads/x.zip"}}), &limits()).is_err());
+    }
+
+    #[test]
+    fn a_failure_is_recorded_where_the_names_are_valid_and_only_there() {
+        let bad = input(|v| v["source"] = json!(7));
+        assert_eq!(Request::module_of(&bad).unwrap().to_string(), "p/d/g/m");
+        assert_eq!(Request::module_of(&input(|v| v["module"] = json!("a/b"))), None);
+        assert_eq!(Request::module_of(&json!("x")), None);
+    }
+}

@@ -1,0 +1,430 @@
+//! YAML as seed-farmer reads it.
+//!
+//! seed-farmer uses PyYAML's `safe_load`, which is YAML 1.1: a plain `yes` is a boolean, `012` is ten,
+//! `12:30` is 750 (seedfarmer-compat.md 2.5). A YAML 1.2 parser would read the same file differently, so
+//! the grammar comes from `saphyr-parser` (its events keep a scalar's text and quoting) and the meaning of
+//! plain scalars from here. Every node knows its line, for messages.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Map, Number, Value};
+
+/// A value with the line (from 1) on which it starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Where the value starts, counted from 1.
+    pub line: usize,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a node can be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// null, a boolean, a number or a string.
+    Scalar(Value),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping in the order of the file, keys with their lines.
+    Mapping(Vec<(String, usize, Node)>),
+}
+
+/// What is wrong with a text, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct YamlError {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// How deep lists and mappings may nest; more is no configuration but an attack on the stack.
+const MAX_DEPTH: usize = 64;
+/// How many nodes a document may have after its aliases are followed ("billion laughs").
+const MAX_NODES: usize = 100_000;
+
+/// Reads the one document of a text; an empty text is null.
+pub fn parse(text: &str) -> Result<Node, YamlError> {
+    let mut builder = Builder {
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
+    builder.document()
+}
+
+impl Node {
+    /// The entry of a mapping.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match &self.kind {
+            Kind::Mapping(entries) => entries.iter().find(|(k, ..)| k == key).map(|(.., node)| node),
+            _ => None,
+        }
+    }
+
+    /// The same as JSON, without lines.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match &self.kind {
+            Kind::Scalar(value) => value.clone(),
+            Kind::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
+            Kind::Mapping(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|(k, _, v)| (k.clone(), v.to_json()))
+                    .collect::<Map<_, _>>(),
+            ),
+        }
+    }
+
+    /// What the node is, as a message names it.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            Kind::Scalar(Value::Null) => "nothing".to_owned(),
+            Kind::Scalar(value) => format!("{value}"),
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Mapping(_) => "a mapping".to_owned(),
+        }
+    }
+
+    fn size(&self) -> usize {
+        match &self.kind {
+            Kind::Scalar(_) => 1,
+            Kind::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
+            Kind::Mapping(entries) => 1 + entries.iter().map(|(.., v)| v.size()).sum::<usize>(),
+        }
+    }
+}
+
+struct Builder<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
+        match self.parser.next() {
+            Some(Ok(next)) => Ok(next),
+            Some(Err(error)) => Err(YamlError {
+                line: error.marker().line(),
+                message: error.info().to_owned(),
+            }),
+            None => Err(YamlError {
+                line: 1,
+                message: "the text ends too early".to_owned(),
+            }),
+        }
+    }
+
+    fn document(&mut self) -> Result<Node, YamlError> {
+        let mut document = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(_) if document.is_some() => {
+                    return Err(YamlError {
+                        line: span.start.line(),
+                        message: "a second document starts here; one is allowed".to_owned(),
+                    });
+                }
+                Event::DocumentStart(_) => {
+                    let first = self.next()?;
+                    document = Some(self.node(first, 0)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(document.unwrap_or(Node {
+            line: 1,
+            kind: Kind::Scalar(Value::Null),
+        }))
+    }
+
+    fn node(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<Node, YamlError> {
+        let line = span.start.line();
+        let fail = |message: &str| {
+            Err(YamlError {
+                line,
+                message: message.to_owned(),
+            })
+        };
+        if depth > MAX_DEPTH {
+            return fail("lists and mappings nest more than 64 deep");
+        }
+        self.nodes += 1;
+        if self.nodes > MAX_NODES {
+            return fail("more than 100,000 values");
+        }
+        let (anchor, kind) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && tag.is_none();
+                let value = if plain {
+                    plain_scalar(&text)
+                } else {
+                    Value::String(text.into_owned())
+                };
+                (anchor, Kind::Scalar(value))
+            }
+            Event::SequenceStart(anchor, _) => (anchor, self.list(depth)?),
+            Event::MappingStart(anchor, _) => (anchor, self.mapping(depth)?),
+            Event::Alias(anchor) => {
+                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                    return fail("an alias without an anchor");
+                };
+                self.nodes += node.size();
+                return Ok(node);
+            }
+            _ => return fail("a value was expected"),
+        };
+        let node = Node { line, kind };
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Kind, YamlError> {
+        let mut items = Vec::new();
+        loop {
+            let next = self.next()?;
+            if matches!(next.0, Event::SequenceEnd) {
+                return Ok(Kind::List(items));
+            }
+            items.push(self.node(next, depth + 1)?);
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Kind, YamlError> {
+        let mut entries: Vec<(String, usize, Node)> = Vec::new();
+        loop {
+            let next = self.next()?;
+            if matches!(next.0, Event::MappingEnd) {
+                return Ok(Kind::Mapping(entries));
+            }
+            let key = self.node(next, depth + 1)?;
+            let value_event = self.next()?;
+            let value = self.node(value_event, depth + 1)?;
+            match &key.kind {
+                // `<<: *defaults`: the merge key of YAML 1.1; what the mapping says itself wins.
+                Kind::Scalar(Value::String(name)) if name == "<<" => merge(&mut entries, value)?,
+                Kind::Scalar(scalar) => set(&mut entries, key_text(scalar), key.line, value)?,
+                _ => {
+                    return Err(YamlError {
+                        line: key.line,
+                        message: "a key must be a text".to_owned(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn key_text(scalar: &Value) -> String {
+    scalar.as_str().map_or_else(|| scalar.to_string(), str::to_owned)
+}
+
+fn set(
+    entries: &mut Vec<(String, usize, Node)>,
+    key: String,
+    line: usize,
+    value: Node,
+) -> Result<(), YamlError> {
+    // PyYAML lets the later of two equal keys win without a word; that hides a mistake, so it is one here.
+    if let Some((_, first, _)) = entries.iter().find(|(k, first, _)| *k == key && *first > 0) {
+        return Err(YamlError {
+            line,
+            message: format!("the key \"{key}\" stands on line {first} already"),
+        });
+    }
+    entries.retain(|(k, ..)| *k != key);
+    entries.push((key, line, value));
+    Ok(())
+}
+
+/// Merged entries have line 0, by which [`set`] knows that they may be overridden.
+fn merge(entries: &mut Vec<(String, usize, Node)>, value: Node) -> Result<(), YamlError> {
+    let line = value.line;
+    match value.kind {
+        Kind::Mapping(merged) => {
+            for (key, _, node) in merged {
+                if !entries.iter().any(|(k, ..)| *k == key) {
+                    entries.push((key, 0, node));
+                }
+            }
+            Ok(())
+        }
+        Kind::List(mappings) => mappings
+            .into_iter()
+            .try_for_each(|mapping| merge(entries, mapping)),
+        Kind::Scalar(_) => Err(YamlError {
+            line,
+            message: "<< takes a mapping or a list of mappings".to_owned(),
+        }),
+    }
+}
+
+/// The meaning of a plain (unquoted, untagged) scalar in YAML 1.1 as PyYAML resolves it.
+fn plain_scalar(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Value::Bool(true),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Value::Bool(false),
+        _ => integer(text)
+            .or_else(|| float(text))
+            .unwrap_or_else(|| Value::String(text.to_owned())),
+    }
+}
+
+fn integer(text: &str) -> Option<Value> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let plain = digits.replace('_', "");
+    let value = if let Some(binary) = plain.strip_prefix("0b") {
+        i64::from_str_radix(binary, 2).ok()?
+    } else if let Some(hex) = plain.strip_prefix("0x") {
+        i64::from_str_radix(hex, 16).ok()?
+    } else if digits.contains(':') {
+        sexagesimal(&plain)?
+    } else if plain.len() > 1 && plain.starts_with('0') {
+        i64::from_str_radix(&plain, 8).ok()?
+    } else if plain.bytes().all(|b| b.is_ascii_digit()) {
+        match plain.parse::<i64>() {
+            Ok(value) => value,
+            // Python's integers have no end; beyond 64 bits the digits stay as they are.
+            Err(_) => return None,
+        }
+    } else {
+        return None;
+    };
+    Some(Value::Number(Number::from(sign * value)))
+}
+
+/// `12:30` is 750: base 60, every group after the first below 60.
+fn sexagesimal(text: &str) -> Option<i64> {
+    let mut groups = text.split(':');
+    let first = groups.next()?;
+    if first.starts_with('0') || first.is_empty() {
+        return None;
+    }
+    groups.try_fold(first.parse::<i64>().ok()?, |sum, group| {
+        let below_sixty = (1..=2).contains(&group.len()) && group.parse::<i64>().is_ok_and(|n| n < 60);
+        below_sixty
+            .then(|| group.parse::<i64>().ok())?
+            .and_then(|n| sum.checked_mul(60)?.checked_add(n))
+    })
+}
+
+/// A float has a dot, and its exponent a sign (`1e3` is a string in YAML 1.1).
+fn float(text: &str) -> Option<Value> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let signed_digits = |e: &str| {
+        e.strip_prefix(['+', '-'])
+            .is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let (whole, fraction) = mantissa.split_once('.')?;
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let starts_right = whole.starts_with(|c: char| c.is_ascii_digit())
+        || (whole.is_empty() && fraction.starts_with(|c: char| c.is_ascii_digit()));
+    if !starts_right || !digits(whole) || !digits(fraction) || !exponent.is_none_or(signed_digits) {
+        return None;
+    }
+    let value: f64 = text.replace('_', "").trim_start_matches('+').parse().ok()?;
+    Number::from_f64(value).map(Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn read(text: &str) -> Value {
+        parse(text).unwrap().to_json()
+    }
+
+    #[test]
+    fn plain_scalars_mean_what_pyyaml_says() {
+        // The table of seedfarmer-compat.md 2.5, checked against PyYAML 6.
+        for (text, value) in [
+            ("yes", json!(true)),
+            ("no", json!(false)),
+            ("on", json!(true)),
+            ("off", json!(false)),
+            ("y", json!("y")),
+            ("012", json!(10)),
+            ("012345670123", json!(1_402_433_619_i64)),
+            ("089", json!("089")),
+            ("12:30", json!(750)),
+            ("1_000", json!(1000)),
+            ("3.10", json!(3.1)),
+            ("1e3", json!("1e3")),
+            ("1.5e+3", json!(1500.0)),
+            ("0x1F", json!(31)),
+            ("0b11", json!(3)),
+            ("-7", json!(-7)),
+            ("1.", json!(1.0)),
+            (".5", json!(0.5)),
+            ("1.2.3", json!("1.2.3")),
+            ("~", json!(null)),
+            ("10.0.0.0/16", json!("10.0.0.0/16")),
+            ("'012'", json!("012")),
+            ("1:75", json!("1:75")),
+        ] {
+            assert_eq!(read(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn structure_anchors_and_merge_keys() {
+        let text = "a: &x {k: 1, l: 2}\nb:\n  <<: *x\n  l: 3\nc: [*x, 'z']\nd: |\n  two\n  lines\n";
+        assert_eq!(
+            read(text),
+            json!({"a": {"k": 1, "l": 2}, "b": {"k": 1, "l": 3}, "c": [{"k": 1, "l": 2}, "z"], "d": "two\nlines\n"})
+        );
+        assert_eq!(read(""), json!(null));
+    }
+
+    #[test]
+    fn an_error_names_its_line() {
+        assert_eq!(parse("a: 1\nb: [1, 2\nc: 3\n").unwrap_err().line, 3);
+        assert_eq!(
+            parse("a: 1\nb: 2\na: 3\n").unwrap_err(),
+            YamlError {
+                line: 3,
+                message: "the key \"a\" stands on line 1 already".into()
+            }
+        );
+        assert!(parse("a: 1\n---\nb: 2\n").is_err());
+        let node = parse("a:\n  - 1\n  - b: c\n").unwrap();
+        assert_eq!(node.get("a").unwrap().line, 2);
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_or_depth_is_refused() {
+        let mut bomb = String::from("a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n");
+        for i in 1..9 {
+            let previous = i - 1;
+            bomb.push_str(&format!(
+                "a{i}: &a{i} [{}]\n",
+                vec![format!("*a{previous}"); 10].join(",")
+            ));
+        }
+        assert!(parse(&bomb).unwrap_err().message.contains("100,000"));
+        assert!(parse(&"[".repeat(500)).is_err());
+    }
+}
