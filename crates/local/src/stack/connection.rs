@@ -1,0 +1,124 @@
+//! How to reach a running stack: the file `stack.json`, for this command and for any AWS client.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::emulator_api::{Credentials, EmulatorApi};
+use crate::workspace;
+
+/// What a client needs to know of a stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// The endpoint of every AWS service.
+    pub endpoint: String,
+    /// The region of everything.
+    pub region: String,
+    /// The account of everything.
+    pub account: String,
+    /// A key that is valid on the local stack only.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+    /// The workflow.
+    pub state_machine_arn: String,
+    /// Where bundles are uploaded to.
+    pub work_bucket: String,
+    /// Where the bundles of the last successes lie.
+    pub bundle_bucket: String,
+    /// The CodeBuild project of the builds.
+    pub project_name: String,
+}
+
+impl Connection {
+    /// The file that `up` writes where it isn't told another one.
+    pub fn default_file() -> Result<PathBuf> {
+        Ok(workspace::local_dir()?.join("stack.json"))
+    }
+
+    /// Reads the file and makes sure that somebody listens at the endpoint.
+    pub async fn of_running_stack(file: &Path) -> Result<Self> {
+        let advice = "start one with `cargo run -p seedflow-local -- up`, in another terminal";
+        let Some(found) = Self::read(file)? else {
+            bail!("no local stack is running ({} does not exist): {advice}", file.display());
+        };
+        if !found.answers().await {
+            bail!("the local stack of {} is gone (nobody answers at {}): {advice}", file.display(), found.endpoint);
+        }
+        Ok(found)
+    }
+
+    /// What the file says; `None` where there is no file.
+    pub fn read(file: &Path) -> Result<Option<Self>> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        };
+        let found = serde_json::from_str(&text).with_context(|| format!("{} is not a stack file", file.display()))?;
+        Ok(Some(found))
+    }
+
+    /// Writes the file; a reader sees all of it or nothing.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let draft = tempfile::NamedTempFile::new_in(folder).context("cannot write the stack file")?;
+        serde_json::to_writer_pretty(&draft, self).context("cannot write the stack file")?;
+        draft.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(())
+    }
+
+    /// Whether somebody listens at the endpoint.
+    pub async fn answers(&self) -> bool {
+        let address = self.endpoint.trim_start_matches("http://");
+        let connect = tokio::net::TcpStream::connect(address);
+        matches!(tokio::time::timeout(Duration::from_secs(2), connect).await, Ok(Ok(_)))
+    }
+
+    /// A client of the stack.
+    pub fn api(&self) -> EmulatorApi {
+        let credentials = Credentials {
+            access_key_id: self.access_key_id.clone(),
+            secret_access_key: self.secret_access_key.clone(),
+            region: self.region.clone(),
+        };
+        EmulatorApi::new(self.endpoint.clone(), credentials)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn connection(endpoint: &str) -> Connection {
+        let text = |text: &str| text.to_owned();
+        Connection {
+            endpoint: text(endpoint),
+            region: text("us-east-1"),
+            account: text("111122223333"),
+            access_key_id: text("111122223333"),
+            secret_access_key: text("test"),
+            state_machine_arn: text("arn:aws:states:us-east-1:111122223333:stateMachine:seedflow"),
+            work_bucket: text("work"),
+            bundle_bucket: text("bundles"),
+            project_name: text("seedflow"),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_stack_is_told_to_start_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deep/stack.json");
+        let none = Connection::of_running_stack(&file).await.unwrap_err().to_string();
+        assert!(none.contains("does not exist") && none.contains("up`"), "{none}");
+        let gone = connection("http://127.0.0.1:9");
+        gone.write(&file).unwrap();
+        assert_eq!(Connection::read(&file).unwrap(), Some(gone));
+        let gone = Connection::of_running_stack(&file).await.unwrap_err().to_string();
+        assert!(gone.contains("is gone") && gone.contains("up`"), "{gone}");
+    }
+}

@@ -1,0 +1,99 @@
+//! The AWS emulator, ministack, as a process of the stack's own.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::environment::{self, Folders};
+use crate::keeper::{self, Estate, Kept};
+use crate::tail;
+
+/// How long the emulator may take to come up. It takes two seconds; on a busy machine more.
+const UP: Duration = Duration::from_secs(90);
+
+/// A running emulator. It is gone, with the functions that it runs, when this is dropped.
+#[derive(Debug)]
+pub struct Emulator {
+    process: Kept,
+    log: std::path::PathBuf,
+}
+
+impl Emulator {
+    /// Starts ministack on `address`; `endpoint` is what the functions in it call.
+    pub fn start(
+        address: SocketAddr,
+        endpoint: &str,
+        folders: &Folders,
+        bin: &Path,
+        extra: &[(String, String)],
+    ) -> Result<Self> {
+        let log = folders.log("emulator");
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let folder = std::env::var_os("SEEDFLOW_KEEP").is_none().then(|| folders.root.clone());
+        let estate = Estate { mark: folders.mark(), folder };
+        let mut command = keeper::command(bin.join("python"), Some(&estate))?;
+        command.args(["-m", "ministack"]).current_dir(&folders.root).env_clear();
+        command.envs(environment::base(folders, bin)?).envs(environment::client(endpoint));
+        command.envs([
+            ("GATEWAY_PORT", address.port().to_string()),
+            ("BIND_HOST", address.ip().to_string()),
+            ("MINISTACK_HOST", address.ip().to_string()),
+            ("MINISTACK_REGION", environment::REGION.to_owned()),
+            ("MINISTACK_ACCOUNT_ID", environment::ACCOUNT.to_owned()),
+            ("STATE_DIR", folders.state().to_string_lossy().into_owned()),
+            // Listeners of services that nothing here uses.
+            ("IOT_MTLS_ENABLED", "0".to_owned()),
+            ("SFTP_ENABLED", "0".to_owned()),
+        ]);
+        command.envs(extra.iter().map(|(name, value)| (name, value)));
+        let errors = output.try_clone().context("cannot share the emulator's log")?;
+        command.stdout(Stdio::from(output)).stderr(Stdio::from(errors));
+        Ok(Self { process: Kept::spawn(command)?, log })
+    }
+
+    /// Waits until it answers.
+    pub async fn ready(&mut self, address: SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + UP;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.ended()? {
+                bail!("the emulator ended at once ({status}); it said:\n{}", tail::of_file(&self.log));
+            }
+            if is_healthy(address).await.unwrap_or(false) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("the emulator did not answer within {} s; it said:\n{}", UP.as_secs(), tail::of_file(&self.log))
+    }
+
+    /// Ends it and everything that belongs to the stack, and removes the stack's folder.
+    pub fn end(&mut self) {
+        self.process.end();
+    }
+}
+
+/// Asks the emulator's health page. By hand, since it is one request without a body.
+async fn is_healthy(address: SocketAddr) -> std::io::Result<bool> {
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET /_ministack/health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await?;
+        Ok(&answer == b"HTTP/1.1 200")
+    };
+    tokio::time::timeout(Duration::from_secs(2), ask).await?
+}
+
+/// A port of loopback that nobody listens on. Another process may take it before it is used; who
+/// starts on it finds that out and asks again.
+pub fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("loopback has no free port")?;
+    listener.local_addr().context("cannot tell which port is free")
+}

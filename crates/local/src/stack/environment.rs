@@ -1,0 +1,110 @@
+//! The environments that the stack's processes get: made from nothing, never inherited.
+//!
+//! What leaks in from a developer's shell (`AWS_PROFILE`, an endpoint, credentials of a real account)
+//! could send a call to AWS. So every client gets keys that are valid nowhere and an endpoint on
+//! loopback, looks for no configuration outside the stack's folder, and, as a last line, believes in
+//! a web proxy that isn't there.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The region of the local stack.
+pub const REGION: &str = "us-east-1";
+/// The account of the local stack: the emulator takes the account from a 12-digit access key.
+pub const ACCOUNT: &str = "111122223333";
+/// The secret key: the emulator knows one for everybody.
+pub const SECRET: &str = "test";
+
+/// Nobody listens on the discard port.
+const NOWHERE: &str = "http://127.0.0.1:9";
+
+/// The variable that marks every process of a stack; its value is the stack's folder.
+pub const MARK: &str = "SEEDFLOW_STACK";
+
+/// The folders of one stack: everything it writes lies under one of its own.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// The stack's own folder.
+    pub root: PathBuf,
+}
+
+impl Folders {
+    /// Makes the folders of a stack.
+    pub fn create(root: PathBuf) -> Result<Self> {
+        let folders = Self { root };
+        for folder in [folders.home(), folders.tmp(), folders.state(), folders.builds(), folders.template()] {
+            std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        Ok(folders)
+    }
+
+    /// HOME of the emulator and of the SAM command line.
+    pub fn home(&self) -> PathBuf {
+        self.root.join("home")
+    }
+
+    /// TMPDIR of the same.
+    pub fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// What the emulator stores.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    /// The workspaces of builds.
+    pub fn builds(&self) -> PathBuf {
+        self.root.join("builds")
+    }
+
+    /// The packaged template.
+    pub fn template(&self) -> PathBuf {
+        self.root.join("template")
+    }
+
+    /// The log of a process.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.root.join(format!("{name}.log"))
+    }
+
+    /// The mark of the stack's processes, as `NAME=value`.
+    pub fn mark(&self) -> String {
+        format!("{MARK}={}", self.root.display())
+    }
+}
+
+/// What every process of a stack gets; `bin` is the folder of the Python tools.
+pub fn base(folders: &Folders, bin: &Path) -> Result<Vec<(String, String)>> {
+    let inherited = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let all = std::iter::once(bin.to_owned()).chain(std::env::split_paths(&inherited));
+    let path = std::env::join_paths(all).context("the PATH holds a folder with a colon in its name")?;
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let path = path.to_string_lossy();
+    let (home, tmp, root) = (text(folders.home()), text(folders.tmp()), text(folders.root.clone()));
+    Ok(named([("PATH", path.as_ref()), ("HOME", &home), ("TMPDIR", &tmp), ("LANG", "C.UTF-8"), (MARK, &root)]))
+}
+
+/// What makes an AWS client talk to `endpoint` and to nobody else.
+pub fn client(endpoint: &str) -> Vec<(String, String)> {
+    named([
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_ACCESS_KEY_ID", ACCOUNT),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_PAGER", ""),
+        ("HTTPS_PROXY", NOWHERE),
+        ("https_proxy", NOWHERE),
+        ("NO_PROXY", "127.0.0.1,localhost"),
+        ("no_proxy", "127.0.0.1,localhost"),
+    ])
+}
+
+fn named<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

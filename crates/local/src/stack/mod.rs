@@ -1,0 +1,251 @@
+//! The local stack: the emulator, the proxy and the CodeBuild stand-in, with the real template
+//! deployed by the real `sam deploy` and the real functions.
+//!
+//! Every stack has a folder of its own under `target/local/stacks/` and ports of its own, so several
+//! run side by side. Its processes and its folder are gone when the [`Stack`] is dropped or when this
+//! process ends, however it ends (see [`crate::keeper`]).
+
+mod connection;
+mod emulator;
+pub mod environment;
+mod package;
+mod sam;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+pub use connection::Connection;
+use emulator::Emulator;
+use environment::Folders;
+
+use crate::codebuild::CodeBuild;
+use crate::emulator_api::{Credentials, EmulatorApi};
+use crate::proxy::{Caller, Proxy};
+use crate::ui::Ui;
+use crate::{tools, workspace};
+
+/// The source of the stand-in's events: nobody but AWS may send as `aws.codebuild`, and the
+/// emulator holds to that.
+pub const EVENT_SOURCE: &str = "seedflow.codebuild";
+
+/// What can differ between stacks.
+#[derive(Debug, Clone)]
+pub struct StackOptions {
+    /// The port that clients use; a free one where none is given.
+    pub port: Option<u16>,
+    /// The state machine's timeout for a build's event, in place of its ten minutes.
+    pub await_timeout: Option<Duration>,
+    /// How long the stand-in takes a minute for, in the timeouts of builds.
+    pub minute: Duration,
+    /// How many builds run at once; further ones queue.
+    pub concurrent_builds: usize,
+    /// Further settings of the emulator, such as `SFN_WAIT_SCALE`.
+    pub emulator_env: Vec<(String, String)>,
+    /// Whether the emulator enforces the roles of functions.
+    pub auth: bool,
+}
+
+impl Default for StackOptions {
+    fn default() -> Self {
+        Self {
+            port: None,
+            await_timeout: None,
+            minute: Duration::from_secs(60),
+            concurrent_builds: 60,
+            emulator_env: Vec::new(),
+            auth: false,
+        }
+    }
+}
+
+/// A running stack.
+pub struct Stack {
+    codebuild: Arc<CodeBuild>,
+    proxy: Proxy,
+    emulator: Emulator,
+    connection: Connection,
+    outputs: BTreeMap<String, String>,
+}
+
+/// What a stack is made from: the tools and the built functions.
+struct Parts {
+    bin: PathBuf,
+    packages: BTreeMap<String, PathBuf>,
+}
+
+impl Stack {
+    /// Sets up what is missing, starts everything and deploys the template.
+    pub async fn start(options: &StackOptions, ui: &Ui) -> Result<Self> {
+        let parts = Parts::prepare(ui).await?;
+        let folders = Folders::create(new_folder()?)?;
+        let running = Running::start(options, &parts, &folders, ui).await?;
+        let outputs = running.deploy(options, &parts, &folders, ui).await?;
+        let connection = connection(running.proxy.endpoint(Caller::Clients), &outputs)?;
+        let Running { codebuild, proxy, emulator } = running;
+        Ok(Self { codebuild, proxy, emulator, connection, outputs })
+    }
+
+    /// How to reach it.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// A client of it.
+    pub fn api(&self) -> EmulatorApi {
+        self.connection.api()
+    }
+
+    /// The proxy in front of the emulator.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// The CodeBuild stand-in.
+    pub fn codebuild(&self) -> &CodeBuild {
+        &self.codebuild
+    }
+
+    /// An output of the deployed template.
+    pub fn output(&self, name: &str) -> Option<&str> {
+        self.outputs.get(name).map(String::as_str)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.codebuild.shutdown();
+        self.emulator.end();
+    }
+}
+
+impl Parts {
+    /// Installs the tools and builds the functions, both only where needed, side by side.
+    async fn prepare(ui: &Ui) -> Result<Self> {
+        let tools = async {
+            let task = ui.task("Python tools");
+            let bin = tools::venv("local-stack", &task).await?;
+            task.done("ready");
+            anyhow::Ok(bin)
+        };
+        let functions = async {
+            let task = ui.task("Functions");
+            let built = workspace::build_functions(&task).await?;
+            task.detail("packaging");
+            let cache = workspace::local_dir()?.join("packages");
+            let packages = tokio::task::spawn_blocking(move || package::functions(&built, &cache)).await??;
+            task.done("built");
+            anyhow::Ok(packages)
+        };
+        let (bin, packages) = tokio::try_join!(tools, functions)?;
+        Ok(Self { bin, packages })
+    }
+}
+
+/// The processes of a stack before anything is deployed on it.
+struct Running {
+    codebuild: Arc<CodeBuild>,
+    proxy: Proxy,
+    emulator: Emulator,
+}
+
+impl Running {
+    async fn start(options: &StackOptions, parts: &Parts, folders: &Folders, ui: &Ui) -> Result<Self> {
+        let task = ui.task("Emulator");
+        let address = emulator::free_address()?;
+        let codebuild = stand_in(options, address, parts, folders)?;
+        let proxy = Proxy::start(address, Arc::clone(&codebuild), options.port).await?;
+        let mut extra = options.emulator_env.clone();
+        if options.auth {
+            extra.push(("AUTH".to_owned(), "true".to_owned()));
+        }
+        let functions = proxy.endpoint(Caller::Functions);
+        let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &extra)?;
+        emulator.ready(address).await?;
+        task.done(&format!("listens on {}", proxy.endpoint(Caller::Clients)));
+        Ok(Self { codebuild, proxy, emulator })
+    }
+
+    /// Deploys the template and returns its outputs.
+    async fn deploy(
+        &self,
+        options: &StackOptions,
+        parts: &Parts,
+        folders: &Folders,
+        ui: &Ui,
+    ) -> Result<BTreeMap<String, String>> {
+        let task = ui.task("sam deploy");
+        let root = workspace::root()?;
+        let template = package::template(&root, &parts.packages, options.await_timeout, &folders.template())?;
+        let endpoint = self.proxy.endpoint(Caller::Clients);
+        let api = EmulatorApi::new(&endpoint, credentials());
+        // An empty key: the path is the bucket's own, and a PUT of that makes it.
+        api.put_object(sam::PACKAGE_BUCKET, "", Vec::new()).await.context("cannot make a bucket for the functions' packages")?;
+        let parameters = [("EventSource", EVENT_SOURCE), ("FunctionArchitecture", architecture()?)];
+        let outputs = sam::deploy(&template, &parameters, &endpoint, folders, &parts.bin, &task).await?;
+        task.done(&format!("{} outputs", outputs.len()));
+        Ok(outputs)
+    }
+}
+
+fn stand_in(
+    options: &StackOptions,
+    emulator: SocketAddr,
+    parts: &Parts,
+    folders: &Folders,
+) -> Result<Arc<CodeBuild>> {
+    let _ = (options, emulator, parts, folders);
+    Ok(Arc::new(CodeBuild))
+}
+
+fn credentials() -> Credentials {
+    Credentials {
+        access_key_id: environment::ACCOUNT.to_owned(),
+        secret_access_key: environment::SECRET.to_owned(),
+        region: environment::REGION.to_owned(),
+    }
+}
+
+/// A folder that no other stack has: the process's number tells processes apart, a counter the
+/// stacks of one process.
+fn new_folder() -> Result<PathBuf> {
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let folder = workspace::local_dir()?.join(format!("stacks/{}-{number}", std::process::id()));
+    if folder.exists() {
+        // Left by a process of the same number that ended before its keeper had started.
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(folder)
+}
+
+/// The architecture of this machine, by its name in the template.
+fn architecture() -> Result<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok("x86_64"),
+        "aarch64" => Ok("arm64"),
+        other => bail!("the template knows no functions for {other}; the local stack runs on x86_64 and aarch64"),
+    }
+}
+
+fn connection(endpoint: String, outputs: &BTreeMap<String, String>) -> Result<Connection> {
+    let output = |name: &str| {
+        outputs.get(name).cloned().with_context(|| format!("the deployed template has no output {name}"))
+    };
+    Ok(Connection {
+        endpoint,
+        region: environment::REGION.to_owned(),
+        account: environment::ACCOUNT.to_owned(),
+        access_key_id: environment::ACCOUNT.to_owned(),
+        secret_access_key: environment::SECRET.to_owned(),
+        state_machine_arn: output("StateMachineArn")?,
+        work_bucket: output("WorkBucketName")?,
+        bundle_bucket: output("BundleBucketName")?,
+        project_name: output("CodeBuildProjectName")?,
+    })
+}

@@ -1,0 +1,191 @@
+//! What `sam build` would write, from the binaries that cargo has built already.
+//!
+//! `sam build` compiles release binaries for minutes. The stack needs the same template with the
+//! same functions from the dev profile, so this writes a copy of `template.yaml` whose `CodeUri` and
+//! `DefinitionUri` name absolute paths. It edits lines of text and parses no YAML: the intrinsic
+//! functions (`!Sub`, `!GetAtt`) stay as they are written.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+/// The state machine's timeout for a build's event, as the definition writes it.
+const AWAIT_TIMEOUT: &str = "\"TimeoutSeconds\": 600";
+
+/// Zips each function's binary as `bootstrap`; one that is zipped already is left as it is.
+pub fn functions(built: &BTreeMap<String, PathBuf>, cache: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    std::fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    built.iter().map(|(name, binary)| Ok((name.clone(), function(name, binary, cache)?))).collect()
+}
+
+fn function(name: &str, binary: &Path, cache: &Path) -> Result<PathBuf> {
+    let about = binary.metadata().with_context(|| format!("cannot read {}", binary.display()))?;
+    let changed = about.modified().context("this system keeps no time of change")?;
+    let age = changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    // Length and time of change tell builds apart, as they do for cargo.
+    let target = cache.join(format!("{name}-{}-{}.zip", about.len(), age.as_nanos()));
+    if target.exists() {
+        return Ok(target);
+    }
+    forget_older(name, cache);
+    let draft = tempfile::NamedTempFile::new_in(cache).context("cannot write the package of a function")?;
+    let mut zip = ZipWriter::new(draft);
+    // Level 1: the package travels over loopback only.
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(1))
+        .unix_permissions(0o755);
+    zip.start_file("bootstrap", options).context("cannot write the package of a function")?;
+    let mut content = BufReader::new(File::open(binary).with_context(|| format!("cannot read {name}"))?);
+    std::io::copy(&mut content, &mut zip).with_context(|| format!("cannot package {name}"))?;
+    let draft = zip.finish().with_context(|| format!("cannot package {name}"))?;
+    draft.persist(&target).context("cannot keep the package of a function")?;
+    Ok(target)
+}
+
+/// Removes packages of older builds, but none of the last hour: another stack that is just being
+/// deployed may be about to read it.
+fn forget_older(name: &str, cache: &Path) {
+    const RECENT: Duration = Duration::from_secs(3600);
+    let prefix = format!("{name}-");
+    for entry in std::fs::read_dir(cache).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|about| about.modified()).map(|time| time.elapsed().unwrap_or_default());
+        if entry.file_name().to_string_lossy().starts_with(&prefix) && age.is_ok_and(|age| age > RECENT) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Writes the template and the definition of the state machine into `target`; returns the template.
+pub fn template(
+    root: &Path,
+    functions: &BTreeMap<String, PathBuf>,
+    await_timeout: Option<Duration>,
+    target: &Path,
+) -> Result<PathBuf> {
+    let text = read(&root.join("template.yaml"))?;
+    let definition = definition_uri(&text)?;
+    let copy = target.join("definition.asl.json");
+    write(&copy, &with_timeout(&read(&root.join(definition))?, await_timeout)?)?;
+    let packaged = packaged(&text, functions, &copy)?;
+    let path = target.join("template.yaml");
+    write(&path, &packaged)?;
+    Ok(path)
+}
+
+fn definition_uri(template: &str) -> Result<&str> {
+    let mut found = template.lines().filter_map(|line| line.trim().strip_prefix("DefinitionUri: "));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one.trim()),
+        _ => bail!("template.yaml must have exactly one DefinitionUri"),
+    }
+}
+
+fn packaged(template: &str, functions: &BTreeMap<String, PathBuf>, definition: &Path) -> Result<String> {
+    let mut packaged = String::with_capacity(template.len());
+    let mut replaced = 0;
+    for line in template.lines() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        if let Some(code) = line.trim().strip_prefix("CodeUri: ") {
+            let name = code.trim().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+            let package =
+                functions.get(name).with_context(|| format!("template.yaml names an unknown function {code}"))?;
+            packaged += &format!("{indent}CodeUri: {}\n", quoted(package));
+            replaced += 1;
+        } else if line.trim().starts_with("DefinitionUri: ") {
+            packaged += &format!("{indent}DefinitionUri: {}\n", quoted(definition));
+        } else {
+            packaged += line;
+            packaged.push('\n');
+        }
+    }
+    if replaced != functions.len() {
+        bail!("template.yaml names {replaced} functions, cargo built {}", functions.len());
+    }
+    Ok(packaged)
+}
+
+/// A YAML string in single quotes, in which only the quote itself is special.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', "''"))
+}
+
+/// The emulator's SFN_WAIT_SCALE doesn't reach TimeoutSeconds, so a test that waits for the timeout
+/// has it shortened here.
+fn with_timeout(definition: &str, wanted: Option<Duration>) -> Result<String> {
+    let Some(wanted) = wanted else { return Ok(definition.to_owned()) };
+    if definition.matches(AWAIT_TIMEOUT).count() != 1 {
+        bail!("the state machine must hold {AWAIT_TIMEOUT} exactly once");
+    }
+    let seconds = wanted.as_secs().max(1);
+    Ok(definition.replace(AWAIT_TIMEOUT, &format!("\"TimeoutSeconds\": {seconds}")))
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::workspace;
+
+    fn packages() -> BTreeMap<String, PathBuf> {
+        workspace::FUNCTIONS.map(|name| (name.to_owned(), format!("/it's/{name}.zip").into())).into()
+    }
+
+    #[test]
+    fn only_the_paths_of_the_real_template_change() {
+        let target = tempfile::tempdir().unwrap();
+        let root = workspace::root().unwrap();
+        let path = template(&root, &packages(), None, target.path()).unwrap();
+        let before = read(&root.join("template.yaml")).unwrap();
+        let after = read(&path).unwrap();
+        let changed: Vec<&str> =
+            before.lines().zip(after.lines()).filter(|(old, new)| old != new).map(|(_, new)| new.trim()).collect();
+        assert_eq!(before.lines().count(), after.lines().count());
+        assert_eq!(changed.len(), 6);
+        assert_eq!(changed[0], "CodeUri: '/it''s/check-md5.zip'");
+        assert!(changed[5].starts_with("DefinitionUri: '/"));
+    }
+
+    #[test]
+    fn the_timeout_is_shortened_in_one_place() {
+        let target = tempfile::tempdir().unwrap();
+        let root = workspace::root().unwrap();
+        template(&root, &packages(), Some(Duration::from_secs(3)), target.path()).unwrap();
+        let definition = read(&target.path().join("definition.asl.json")).unwrap();
+        assert_eq!(definition.matches("\"TimeoutSeconds\": 3").count(), 1);
+        assert!(!definition.contains("\"TimeoutSeconds\": 600"));
+    }
+
+    #[test]
+    fn an_unknown_function_is_an_error() {
+        let error = packaged("  CodeUri: functions/other\n", &packages(), Path::new("/d")).unwrap_err().to_string();
+        assert!(error.contains("functions/other"), "{error}");
+    }
+
+    #[test]
+    fn a_package_is_made_once_per_build() {
+        let folder = tempfile::tempdir().unwrap();
+        let binary = folder.path().join("b");
+        std::fs::write(&binary, "one").unwrap();
+        let cache = folder.path().join("cache");
+        let first = function("x", &binary, &cache).unwrap();
+        assert_eq!(function("x", &binary, &cache).unwrap(), first);
+        std::fs::write(&binary, "other").unwrap();
+        assert_ne!(function("x", &binary, &cache).unwrap(), first);
+        assert!(first.exists(), "another stack may be about to read it");
+    }
+}

@@ -1,0 +1,81 @@
+//! The real `sam deploy` of the packaged template.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::environment::{self, Folders};
+use crate::keeper::{self, Kept};
+use crate::tail;
+use crate::ui::Task;
+
+/// The name of the CloudFormation stack. Every local stack has an emulator, so an account, of its own.
+pub const STACK_NAME: &str = "seedflow";
+
+/// Where `sam deploy` puts the packages of the functions.
+pub const PACKAGE_BUCKET: &str = "seedflow-packages";
+
+/// Deploys `template` and returns the stack's outputs.
+pub async fn deploy(
+    template: &Path,
+    parameters: &[(&str, &str)],
+    endpoint: &str,
+    folders: &Folders,
+    bin: &Path,
+    task: &Task,
+) -> Result<BTreeMap<String, String>> {
+    settings(folders)?;
+    let mut command = keeper::command(bin.join("sam"), None)?;
+    command.args(["deploy", "--stack-name", STACK_NAME, "--s3-bucket", PACKAGE_BUCKET, "--output", "json"]);
+    command.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]);
+    command.args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]);
+    command.arg("--template-file").arg(template).arg("--parameter-overrides");
+    command.args(parameters.iter().map(|(name, value)| format!("{name}={value}")));
+    command.current_dir(folders.template()).env_clear();
+    command.envs(environment::base(folders, bin)?).envs(environment::client(endpoint));
+    command.env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", folders.home());
+    // Its five seconds between looks are manners towards AWS's limits.
+    command.env("SAM_CLI_POLL_DELAY", "0.2");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut sam = Kept::spawn(command)?;
+    let (stdout, stderr) = (sam.take_stdout()?, sam.take_stderr()?);
+    let mut outputs = None;
+    let events = tail::follow(stdout, |line| {
+        if let Ok(event) = serde_json::from_str::<Value>(line) {
+            show(&event, task);
+            outputs = found_outputs(&event).or(outputs.take());
+        }
+    });
+    let (said, complained) = tokio::join!(events, tail::follow(stderr, |_| {}));
+    let status = sam.wait().await?;
+    if !status.success() {
+        bail!("sam deploy failed ({status}):\n{complained}\n{said}");
+    }
+    outputs.with_context(|| format!("sam deploy named no outputs:\n{said}\n{complained}"))
+}
+
+fn show(event: &Value, task: &Task) {
+    if let (Some(name), Some(status)) = (event["logical_id"].as_str(), event["status"].as_str()) {
+        task.detail(&format!("{name} {status}"));
+    }
+}
+
+fn found_outputs(event: &Value) -> Option<BTreeMap<String, String>> {
+    let listed = event["stack_outputs"].as_array()?.iter();
+    Some(
+        listed
+            .filter_map(|output| Some((output["key"].as_str()?.to_owned(), output["value"].as_str()?.to_owned())))
+            .collect(),
+    )
+}
+
+/// Without a date of its last look, SAM asks PyPI for a newer version of itself.
+fn settings(folders: &Folders) -> Result<()> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let settings = json!({"telemetryEnabled": false, "lastVersionCheck": now.as_secs_f64()});
+    std::fs::write(folders.home().join("metadata.json"), settings.to_string())
+        .context("cannot write the settings of the SAM command line")
+}
