@@ -1,1 +1,11 @@
-fn main() {}
+//! `seedflow-local`: Seedflow on one machine. Everything is in the library; this is its entrance.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use seedflow_local::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    Cli::parse().run().await
+}

@@ -5,10 +5,11 @@
 //! written last, so an installation that was cut short is made anew, and a changed list is
 //! installed again. A file lock keeps several processes (test binaries) from installing at once.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -106,20 +107,22 @@ impl Wanted {
 }
 
 /// Takes a lock between processes; it is released when the file is dropped, or by the kernel.
-pub(crate) async fn lock(path: &Path, task: &Task) -> Result<File> {
+async fn lock(path: &Path, task: &Task) -> Result<File> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
     let file = File::create(path).with_context(|| format!("cannot open the lock {}", path.display()))?;
-    if file.try_lock().is_err() {
-        task.detail("another process is at it; waiting");
-        let path = path.to_owned();
-        return tokio::task::spawn_blocking(move || file.lock().map(|()| file))
-            .await
-            .context("the wait for a lock was cut short")?
-            .with_context(|| format!("cannot lock {}", path.display()));
+    loop {
+        // Asked for again and again, since a thread that blocks on it could not be stopped by Ctrl-C.
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => task.detail("another process is at it; waiting"),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    Ok(file)
 }
 
 async fn install(list: &Path, folder: &Path, task: &Task) -> Result<()> {

@@ -91,6 +91,11 @@ impl Ui {
         }
     }
 
+    /// Says what went wrong, on standard error.
+    pub fn complain(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+
     /// Colours a text, where colours are wanted.
     pub fn paint(&self, tone: Tone, text: impl AsRef<str>) -> String {
         let text = text.as_ref();

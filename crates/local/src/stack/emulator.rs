@@ -72,6 +72,13 @@ impl Emulator {
         bail!("the emulator did not answer within {} s; it said:\n{}", UP.as_secs(), tail::of_file(&self.log))
     }
 
+    /// Waits until it ends by itself, which it doesn't as long as all is well.
+    pub async fn ended(&mut self) -> Result<()> {
+        let status = self.process.wait().await?;
+        // The keeper may have removed the log with the stack's folder by now.
+        bail!("the emulator ended by itself ({status}); SEEDFLOW_KEEP=1 keeps the logs of the next one")
+    }
+
     /// Ends it and everything that belongs to the stack, and removes the stack's folder.
     pub fn end(&mut self) {
         self.process.end();

@@ -111,6 +111,11 @@ impl Stack {
         &self.codebuild
     }
 
+    /// Waits until the emulator ends by itself, and tells so as an error.
+    pub async fn ended(&mut self) -> Result<()> {
+        self.emulator.ended().await
+    }
+
     /// An output of the deployed template.
     pub fn output(&self, name: &str) -> Option<&str> {
         self.outputs.get(name).map(String::as_str)

@@ -1,0 +1,190 @@
+//! The command line of `seedflow-local`: what can be asked, and what the answer's exit code is.
+
+mod deploy;
+mod parameters;
+mod progress;
+mod status;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::demo;
+use crate::deployment::Names;
+use crate::stack::Connection;
+use crate::ui::{Tone, Ui};
+
+pub use deploy::deploy_folder;
+pub use parameters::{Settings, parse_parameter};
+
+/// Runs Seedflow on this machine: the real template and functions on an AWS emulator, with builds
+/// that really run. Needs Rust and Python 3.11 or newer, no AWS account; nothing is sent off the machine.
+#[derive(Debug, Parser)]
+#[command(name = "seedflow-local", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the whole workflow: sets everything up, deploys examples/, checks what happened, and
+    /// removes everything again.
+    Demo(Demo),
+    /// Runs a local stack in the foreground until Ctrl-C, for `deploy`, `status` and any AWS client.
+    Up(Up),
+    /// Deploys a folder on the running stack and follows it to its end.
+    Deploy(Deploy),
+    /// Shows what Parameter Store of the running stack holds.
+    Status(Status),
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    /// The port that the stack listens on, on loopback; a free one where none is given.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+struct Up {
+    /// The port that the stack listens on, on loopback; a free one where none is given.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    #[command(flatten)]
+    stack: StackFile,
+}
+
+/// Which stack: by default the only one.
+#[derive(Debug, Args)]
+struct StackFile {
+    /// The file with the stack's endpoint, credentials and names, for several stacks side by side
+    /// [default: target/local/stack.json of the checkout].
+    #[arg(long, value_name = "FILE")]
+    stack_file: Option<PathBuf>,
+}
+
+impl StackFile {
+    fn path(&self) -> Result<PathBuf> {
+        self.stack_file.clone().map_or_else(Connection::default_file, Ok)
+    }
+}
+
+#[derive(Debug, Args)]
+struct Deploy {
+    /// The module's folder, with its deployspec.yaml.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The project.
+    #[arg(long, value_name = "P")]
+    project: String,
+    /// The deployment.
+    #[arg(long, value_name = "D")]
+    deployment: String,
+    /// The group.
+    #[arg(long, value_name = "G")]
+    group: String,
+    /// The module.
+    #[arg(long, value_name = "M")]
+    module: String,
+    /// A parameter of the module, as often as needed. V is a string; where it is a JSON object, list,
+    /// number or boolean, it is that, for example subnets='["a","b"]' or
+    /// password='{"secrets_manager":"db/password"}'. A string that looks like one is written '"123"'.
+    #[arg(long = "parameter", value_name = "K=V", value_parser = parse_parameter)]
+    parameters: Vec<(String, serde_json::Value)>,
+    /// Builds even if nothing changed.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    stack: StackFile,
+}
+
+#[derive(Debug, Args)]
+struct Status {
+    /// Only this project.
+    #[arg(long, value_name = "P")]
+    project: Option<String>,
+    #[command(flatten)]
+    stack: StackFile,
+}
+
+/// The exit code of what a signal ended: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
+
+impl Cli {
+    /// Does what was asked. 0 only if all went as told; 1 if it did not; 130 after Ctrl-C.
+    pub async fn run(self) -> ExitCode {
+        let ui = Ui::for_stdout();
+        let signals = signals();
+        // Whatever was begun ends here, by drop, before the program does.
+        let outcome = tokio::select! {
+            outcome = self.command.run(&ui) => outcome,
+            stopped = signals => stopped.map(ExitCode::from),
+        };
+        outcome.unwrap_or_else(|error| {
+            ui.complain(&format!("{} {error:#}", ui.paint(Tone::Bad, "error:")));
+            ExitCode::FAILURE
+        })
+    }
+}
+
+impl Command {
+    async fn run(self, ui: &Ui) -> Result<ExitCode> {
+        match self {
+            Self::Demo(demo) => demo::run(demo.port, ui).await.map(|()| ExitCode::SUCCESS),
+            Self::Up(up) => up::run(up.port, &up.stack.path()?, ui).await,
+            Self::Deploy(deploy) => deploy.run(ui).await,
+            Self::Status(status) => {
+                status::run(&status.stack.path()?, status.project.as_deref(), ui).await.map(|()| ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+impl Deploy {
+    async fn run(self, ui: &Ui) -> Result<ExitCode> {
+        let stack = Connection::of_running_stack(&self.stack.path()?).await?;
+        let names = Names::new(&self.project, &self.deployment, &self.group, &self.module);
+        let settings = Settings { parameters: self.parameters.into_iter().collect(), force: self.force };
+        let finished = deploy_folder(&stack, &names, &self.folder, &settings, ui).await?;
+        Ok(if finished.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Waits for the signal to stop and returns the exit code that it means.
+async fn signals() -> Result<u8> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => INTERRUPTED,
+        _ = terminate.recv() => TERMINATED,
+        _ = hangup.recv() => TERMINATED,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_deployment_needs_its_names() {
+        let all = "seedflow-local deploy . --project p --deployment d --group g --module m --parameter a=1 --force";
+        assert!(Cli::try_parse_from(all.split(' ')).is_ok());
+        let one_missing = all.replace(" --group g", "");
+        assert!(Cli::try_parse_from(one_missing.split(' ')).unwrap_err().to_string().contains("--group"));
+    }
+}

@@ -1,0 +1,65 @@
+//! A module's parameters as they are given on the command line.
+
+use serde_json::{Map, Value};
+
+/// How a module is deployed, beside its names and files.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The parameters, by name.
+    pub parameters: Map<String, Value>,
+    /// Whether to build even if nothing changed.
+    pub force: bool,
+}
+
+/// Reads `name=value`; the value is JSON where it reads as a JSON object, list, number, boolean or
+/// quoted string, and a string as it stands everywhere else.
+pub fn parse_parameter(text: &str) -> Result<(String, Value), String> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err("it has no `=`; write name=value".to_owned());
+    };
+    if name.is_empty() {
+        return Err("it has no name before the `=`".to_owned());
+    }
+    let plain = || Value::String(value.to_owned());
+    let value = match serde_json::from_str(value) {
+        // A parameter has a value; the word is more likely meant as one.
+        Ok(Value::Null) | Err(_) => plain(),
+        Ok(parsed) => parsed,
+    };
+    Ok((name.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_json_where_they_read_as_json() {
+        let cases = [
+            ("a=b", json!("b")),
+            ("a=", json!("")),
+            ("a=b=c", json!("b=c")),
+            ("a=1", json!(1)),
+            ("a=1.10", json!(1.1)),
+            ("a=true", json!(true)),
+            ("a=null", json!("null")),
+            ("a=\"1\"", json!("1")),
+            ("a=[\"x\", 2]", json!(["x", 2])),
+            ("a={\"parameter_store\": \"n\"}", json!({"parameter_store": "n"})),
+            ("a=10.0.0.0/16", json!("10.0.0.0/16")),
+            ("a={not json", json!("{not json")),
+        ];
+        for (text, value) in cases {
+            assert_eq!(parse_parameter(text).unwrap(), ("a".to_owned(), value), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_needed() {
+        assert!(parse_parameter("abc").unwrap_err().contains("name=value"));
+        assert!(parse_parameter("=1").unwrap_err().contains("no name"));
+    }
+}

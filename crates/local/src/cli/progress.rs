@@ -1,0 +1,72 @@
+//! A deployment on the terminal: its states and build phases as they come, and its summary.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::deployment::{self, Finished, Happening, Names, Parameter};
+use crate::emulator_api::EmulatorApi;
+use crate::ui::{Task, Tone, Ui, seconds};
+
+/// How many lines of a failed build's log are shown.
+const LOG_LINES: usize = 15;
+
+/// Follows an execution, telling what happens, and returns how it ended.
+pub async fn follow(api: &EmulatorApi, execution: &str, task: &Task, ui: &Ui) -> Result<Finished> {
+    deployment::follow(api, execution, None, |happening| tell(happening, task, ui)).await
+}
+
+fn tell(happening: &Happening, task: &Task, ui: &Ui) {
+    let took = |duration: &Duration| ui.paint(Tone::Quiet, format!("({})", seconds(*duration)));
+    match happening {
+        Happening::Entered(state) => task.detail(state),
+        Happening::Exited(state, duration) => task.step(format!("{state} {}", took(duration))),
+        Happening::Build(id) => task.step(format!("build {id}")),
+        Happening::Phase(name, status, duration) => {
+            let tone = if status == "SUCCEEDED" { Tone::Good } else { Tone::Bad };
+            task.step(format!("  {name} {} {}", ui.paint(tone, status), took(duration)));
+        }
+    }
+}
+
+/// Says how a deployment ended: its reasons, or its error with the build's last words.
+pub async fn tell_end(api: &EmulatorApi, finished: &Finished, ui: &Ui) {
+    if finished.succeeded() {
+        return;
+    }
+    ui.say(format!("  {} {}", ui.paint(Tone::Bad, &finished.error), finished.cause));
+    let failed = !finished.build.is_null() && finished.build["buildStatus"] != "SUCCEEDED";
+    if failed {
+        match deployment::log_lines(api, &finished.build, LOG_LINES).await {
+            Ok(lines) => {
+                ui.say("  the build's last lines:");
+                lines.iter().for_each(|line| ui.say(ui.paint(Tone::Quiet, format!("    | {line}"))));
+            }
+            Err(error) => ui.say(format!("  (the build's log can't be shown: {error:#})")),
+        }
+    }
+}
+
+/// The summary: durations, then what Parameter Store holds.
+pub async fn summary(api: &EmulatorApi, names: &Names, finished: &Finished, ui: &Ui) -> Result<()> {
+    ui.heading("Durations");
+    let width = finished.states.iter().map(|(state, _)| state.len()).max().unwrap_or_default();
+    for (state, took) in &finished.states {
+        ui.say(format!("  {state:width$}  {:>8}", seconds(*took)));
+    }
+    ui.say(format!("  {:width$}  {:>8}", "in all", seconds(finished.took)));
+    ui.heading("Parameters");
+    let parameters = deployment::parameters(api, &names.parameter_path()).await?;
+    if parameters.is_empty() {
+        ui.say("  none");
+    }
+    parameters.iter().for_each(|parameter| tell_parameter(parameter, ui));
+    Ok(())
+}
+
+/// One parameter: its name, version and value.
+pub fn tell_parameter(parameter: &Parameter, ui: &Ui) {
+    let version = ui.paint(Tone::Quiet, format!("(version {})", parameter.version));
+    ui.say(format!("  {} {version}", parameter.name));
+    ui.say(format!("    {}", parameter.value));
+}

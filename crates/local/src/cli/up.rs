@@ -1,0 +1,74 @@
+//! `up`: a stack in the foreground.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::stack::{Connection, Stack, StackOptions};
+use crate::ui::Ui;
+
+/// Runs a stack until a signal ends it.
+pub async fn run(port: Option<u16>, file: &Path, ui: &Ui) -> Result<ExitCode> {
+    refuse_second(file).await?;
+    let options = StackOptions { port, ..StackOptions::default() };
+    let mut stack = Stack::start(&options, ui).await?;
+    let written = Written::write(stack.connection(), file)?;
+    tell(stack.connection(), file, ui);
+    stack.ended().await?;
+    drop(written);
+    Ok(ExitCode::FAILURE)
+}
+
+/// Two stacks can't share one file: the second would take the first one's clients away.
+async fn refuse_second(file: &Path) -> Result<()> {
+    if let Some(other) = Connection::read(file)?
+        && other.answers().await
+    {
+        bail!(
+            "a stack is running already, at {} (by {}); for a second one name another file with --stack-file",
+            other.endpoint,
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+fn tell(stack: &Connection, file: &Path, ui: &Ui) {
+    ui.heading("The stack is running; Ctrl-C ends it");
+    ui.say(format!("  endpoint       {}", stack.endpoint));
+    ui.say(format!("  state machine  {}", stack.state_machine_arn));
+    ui.say(format!("  work bucket    {}", stack.work_bucket));
+    ui.say(format!("  bundle bucket  {}", stack.bundle_bucket));
+    ui.say(format!("  all of it      {}", file.display()));
+    ui.say("\nIn another terminal:");
+    ui.say("  cargo run -p seedflow-local -- deploy DIR --project P --deployment D --group G --module M");
+    ui.say("  cargo run -p seedflow-local -- status");
+    ui.say("\nAny AWS client works with:");
+    ui.say(format!(
+        "  export AWS_ENDPOINT_URL={} AWS_REGION={} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}",
+        stack.endpoint, stack.region, stack.access_key_id, stack.secret_access_key
+    ));
+}
+
+/// The stack file, which goes when the stack goes.
+struct Written<'a> {
+    file: &'a Path,
+    endpoint: String,
+}
+
+impl<'a> Written<'a> {
+    fn write(stack: &Connection, file: &'a Path) -> Result<Self> {
+        stack.write(file)?;
+        Ok(Self { file, endpoint: stack.endpoint.clone() })
+    }
+}
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        let ours = Connection::read(self.file).ok().flatten().is_some_and(|found| found.endpoint == self.endpoint);
+        if ours {
+            let _ = std::fs::remove_file(self.file);
+        }
+    }
+}
