@@ -4,8 +4,11 @@
 //! The library is what the command `seedflow-local` and the end-to-end tests share. Nothing in it
 //! talks to anything but loopback; only [`tools`] downloads, once, what the stack is made of.
 
+pub mod codebuild;
+pub mod emulator_api;
 pub mod keeper;
 pub mod pack;
+pub mod proxy;
 pub mod tail;
 pub mod tools;
 pub mod ui;

@@ -1,0 +1,140 @@
+//! A build's events, in their order, to EventBridge.
+//!
+//! One sender per build takes the details from a queue. PutEvents answers 200 even when it took nothing, so
+//! its failed entries are looked at, and such an event is sent again a few times before it is given up.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::emulator_api::{ApiError, EmulatorApi};
+
+/// The writing end of a build's events.
+pub struct Events {
+    queue: Option<mpsc::UnboundedSender<Event>>,
+    sender: Option<JoinHandle<()>>,
+}
+
+struct Event {
+    detail_type: &'static str,
+    time: Timestamp,
+    detail: Value,
+}
+
+const ATTEMPTS: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+impl Events {
+    /// Starts the sender of the build with this ARN.
+    pub fn open(api: EmulatorApi, source: String, build_arn: String) -> Self {
+        let (queue, receiver) = mpsc::unbounded_channel();
+        let sender = tokio::spawn(async move {
+            Sender {
+                api,
+                source,
+                build_arn,
+            }
+            .run(receiver)
+            .await
+        });
+        Self {
+            queue: Some(queue),
+            sender: Some(sender),
+        }
+    }
+
+    /// Queues a "CodeBuild Build State Change".
+    pub fn state_change(&self, detail: Value) {
+        self.queue("CodeBuild Build State Change", detail);
+    }
+
+    /// Queues a "CodeBuild Build Phase Change".
+    pub fn phase_change(&self, detail: Value) {
+        self.queue("CodeBuild Build Phase Change", detail);
+    }
+
+    fn queue(&self, detail_type: &'static str, detail: Value) {
+        if let Some(queue) = &self.queue {
+            // The sender only goes away with the queue.
+            let _ = queue.send(Event {
+                detail_type,
+                time: Timestamp::now(),
+                detail,
+            });
+        }
+    }
+
+    /// Waits until every event is sent or given up.
+    pub async fn close(&mut self) {
+        self.queue = None;
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.await;
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        if let Some(sender) = &self.sender {
+            sender.abort();
+        }
+    }
+}
+
+struct Sender {
+    api: EmulatorApi,
+    source: String,
+    build_arn: String,
+}
+
+impl Sender {
+    async fn run(&self, mut queue: mpsc::UnboundedReceiver<Event>) {
+        while let Some(event) = queue.recv().await {
+            if let Err(error) = self.deliver(&event).await {
+                eprintln!(
+                    "codebuild: an event of {} was not delivered: {error}",
+                    self.build_arn
+                );
+            }
+        }
+    }
+
+    async fn deliver(&self, event: &Event) -> Result<(), ApiError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            if self.put(event).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        self.put(event).await
+    }
+
+    async fn put(&self, event: &Event) -> Result<(), ApiError> {
+        let entry = json!({
+            "Time": event.time.as_second(),
+            "Source": self.source,
+            "Resources": [self.build_arn],
+            "DetailType": event.detail_type,
+            "Detail": event.detail.to_string(),
+        });
+        let answer = self
+            .api
+            .json("events", "AWSEvents.PutEvents", &json!({"Entries": [entry]}))
+            .await?;
+        if answer["FailedEntryCount"].as_u64() == Some(0) {
+            return Ok(());
+        }
+        let failed = &answer["Entries"][0];
+        Err(ApiError::server(
+            failed["ErrorCode"].as_str().unwrap_or("FailedEntry"),
+            failed["ErrorMessage"]
+                .as_str()
+                .unwrap_or("PutEvents did not take the entry"),
+        ))
+    }
+}

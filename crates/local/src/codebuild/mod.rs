@@ -1,0 +1,431 @@
+//! A stand-in for CodeBuild that really runs builds, on this machine.
+//!
+//! The emulator stores projects but runs nothing, so the proxy sends the operations on builds here. A build
+//! is a record (`model`), a plan of what was asked (`plan`) and a task (`run`) that leads it through the
+//! phases: one bash per build (`shell`) in a workspace of its own (`files`), its output in CloudWatch Logs
+//! (`log`), its progress as events (`events`). All its calls go through the proxy, so they are counted and
+//! can be disturbed. What a build starts is killed with it (`processes`).
+//!
+//! Not emulated: images, compute types and roles; sources other than S3; batches, reports and caches.
+
+mod buildspec;
+mod events;
+mod files;
+mod log;
+mod model;
+mod plan;
+mod processes;
+mod run;
+mod shell;
+mod slots;
+mod time;
+mod variables;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::emulator_api::{ApiError, Credentials, EmulatorApi};
+use model::{Artifact, Build, PhaseKind, Status};
+use plan::Plan;
+use slots::{Slots, Ticket};
+
+/// What the stand-in needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The account in the builds' ARNs.
+    pub account: String,
+    /// The keys and the region that the stand-in and its builds use.
+    pub credentials: Credentials,
+    /// Where builds have their workspaces.
+    pub work_dir: PathBuf,
+    /// A folder that comes first on the builds' `PATH` (where `aws` is); the host's `PATH` follows, which
+    /// stands for what an image would bring.
+    pub tools_dir: Option<PathBuf>,
+    /// The `source` of the events; EventBridge lets nobody but AWS use `aws.codebuild`.
+    pub event_source: String,
+    /// How long a minute of a build's timeouts is. Tests make it short.
+    pub minute: Duration,
+    /// How many builds run at once.
+    pub concurrent_builds: usize,
+    /// How many more may wait; beyond, StartBuild answers AccountLimitExceededException. AWS lets five
+    /// times the concurrent builds wait.
+    pub queued_builds: usize,
+}
+
+impl Config {
+    /// The usual configuration for workspaces under `work_dir`.
+    #[must_use]
+    pub fn new(account: impl Into<String>, credentials: Credentials, work_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            account: account.into(),
+            credentials,
+            work_dir: work_dir.into(),
+            tools_dir: None,
+            event_source: "seedflow.codebuild".to_owned(),
+            minute: Duration::from_secs(60),
+            concurrent_builds: 20,
+            queued_builds: 100,
+        }
+    }
+}
+
+/// The stand-in: its builds and what they need. The proxy connects it to the emulator.
+pub struct CodeBuild {
+    config: Config,
+    endpoints: OnceLock<Endpoints>,
+    builds: Mutex<Builds>,
+    slots: Slots,
+    changes: watch::Sender<u64>,
+}
+
+/// The proxy's two ports that the stand-in uses.
+struct Endpoints {
+    /// What builds have in `AWS_ENDPOINT_URL`.
+    builds_url: String,
+    /// For calls that a build's own role makes on AWS: source, artifacts, variables, logs.
+    builds: EmulatorApi,
+    /// For the service's calls: projects and events.
+    service: EmulatorApi,
+}
+
+#[derive(Default)]
+struct Builds {
+    entries: HashMap<String, Entry>,
+    order: Vec<String>,
+    tokens: HashMap<String, Token>,
+    numbers: HashMap<String, u64>,
+    closing: bool,
+}
+
+struct Entry {
+    build: Build,
+    stop: watch::Sender<bool>,
+}
+
+/// What an idempotency token was used for.
+struct Token {
+    input: Value,
+    build_id: String,
+    since: Instant,
+}
+
+/// How long CodeBuild remembers an idempotency token.
+const TOKEN_LIFE: Duration = Duration::from_secs(5 * 60);
+/// BatchGetBuilds and the lists answer this many at once.
+const PAGE: usize = 100;
+/// How long a stop may take until its caller is answered without its end.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+impl CodeBuild {
+    /// A stand-in without builds.
+    #[must_use]
+    pub fn new(config: Config) -> Arc<Self> {
+        let slots = Slots::new(config.concurrent_builds, config.queued_builds);
+        Arc::new(Self {
+            config,
+            endpoints: OnceLock::new(),
+            builds: Mutex::default(),
+            slots,
+            changes: watch::channel(0).0,
+        })
+    }
+
+    /// Tells where the proxy's ports for builds and for the service itself are. The first call counts.
+    pub fn connect(&self, builds_url: &str, service_url: &str) {
+        let api = |url: &str| EmulatorApi::new(url, self.config.credentials.clone());
+        self.endpoints.get_or_init(|| Endpoints {
+            builds_url: builds_url.to_owned(),
+            builds: api(builds_url),
+            service: api(service_url),
+        });
+    }
+
+    /// Whether the stand-in answers this operation; projects stay with the emulator.
+    #[must_use]
+    pub fn serves(operation: &str) -> bool {
+        matches!(
+            operation,
+            "StartBuild" | "BatchGetBuilds" | "StopBuild" | "ListBuilds" | "ListBuildsForProject"
+        )
+    }
+
+    /// Answers one operation of CodeBuild's API.
+    pub async fn handle(self: &Arc<Self>, operation: &str, input: Value) -> Result<Value, ApiError> {
+        match operation {
+            "StartBuild" => self.start_build(input).await,
+            "BatchGetBuilds" => self.batch_get_builds(&input),
+            "StopBuild" => self.stop_build(&input).await,
+            "ListBuilds" => self.list_builds(&input, None),
+            "ListBuildsForProject" => {
+                let project = required(&input, "projectName")?;
+                self.project(project).await?;
+                self.list_builds(&input, Some(project))
+            }
+            other => Err(ApiError::client(
+                "UnknownOperationException",
+                format!("{other} is not emulated"),
+            )),
+        }
+    }
+
+    /// A number that grows with every change of any build, to wait on.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// A build as BatchGetBuilds answers it.
+    #[must_use]
+    pub fn build(&self, id: &str) -> Option<Value> {
+        self.lock().entries.get(id).map(|entry| entry.build.api_json())
+    }
+
+    /// Changes how many builds run at once and how many may wait.
+    pub fn set_limits(&self, concurrent_builds: usize, queued_builds: usize) {
+        self.slots.set_limits(concurrent_builds, queued_builds);
+    }
+
+    /// Ends every build with all its processes, without logs or events, and takes no more.
+    pub async fn shutdown(&self) {
+        let mut changes = self.changes();
+        {
+            let mut builds = self.lock();
+            builds.closing = true;
+            for entry in builds.entries.values() {
+                entry.stop.send_replace(true);
+            }
+        }
+        let all_ended = changes.wait_for(|_| self.lock().entries.values().all(|e| e.build.end.is_some()));
+        let _ = tokio::time::timeout(STOP_PATIENCE, all_ended).await;
+    }
+
+    async fn start_build(self: &Arc<Self>, mut input: Value) -> Result<Value, ApiError> {
+        let name = required(&input, "projectName")?.to_owned();
+        let token = plan::text(&input, "idempotencyToken")?;
+        if let Some(fields) = input.as_object_mut() {
+            fields.shift_remove("idempotencyToken");
+        }
+        let project = self.project(&name).await?;
+        let plan = Plan::new(
+            &project,
+            &input,
+            &self.config.credentials.region,
+            &self.config.account,
+        )?;
+        // From here on nothing waits: of two calls with one token the second finds the first one's build.
+        let mut builds = self.lock();
+        if builds.closing {
+            return Err(ApiError::server(
+                "ServiceUnavailableException",
+                "the local stack is going down",
+            ));
+        }
+        if let Some(id) = builds.already_started(token.as_deref(), &input)? {
+            let build = builds.entries.get(&id).map(|entry| entry.build.api_json());
+            return Ok(json!({"build": build}));
+        }
+        let ticket = self.slots.enter()?;
+        let build = self.new_build(&mut builds, plan);
+        let answer = json!({"build": build.api_json()});
+        if let Some(token) = token {
+            builds.tokens.insert(
+                token,
+                Token {
+                    input,
+                    build_id: build.id.clone(),
+                    since: Instant::now(),
+                },
+            );
+        }
+        self.launch(&mut builds, build, ticket);
+        Ok(answer)
+    }
+
+    fn new_build(&self, builds: &mut Builds, plan: Plan) -> Build {
+        let number = builds.numbers.entry(plan.project.clone()).or_default();
+        *number += 1;
+        let id = format!("{}:{}", plan.project, uuid::Uuid::new_v4());
+        let Config {
+            account, credentials, ..
+        } = &self.config;
+        let now = Timestamp::now();
+        let mut build = Build {
+            arn: format!("arn:aws:codebuild:{}:{account}:build/{id}", credentials.region),
+            id,
+            number: *number,
+            plan,
+            start: now,
+            end: None,
+            status: Status::InProgress,
+            phases: Vec::new(),
+            resolved_source_version: None,
+            exported: Vec::new(),
+            artifact: Artifact::default(),
+        };
+        build.begin(PhaseKind::Submitted, now);
+        build.finish(Status::Succeeded, None, now);
+        build.begin(PhaseKind::Queued, now);
+        build
+    }
+
+    fn launch(self: &Arc<Self>, builds: &mut Builds, build: Build, ticket: Ticket) {
+        let (stop, stopped) = watch::channel(false);
+        builds.order.push(build.id.clone());
+        builds.entries.insert(
+            build.id.clone(),
+            Entry {
+                build: build.clone(),
+                stop,
+            },
+        );
+        tokio::spawn(run::run(Arc::clone(self), build, ticket, stopped));
+    }
+
+    /// Reads a project from the emulator.
+    async fn project(&self, name: &str) -> Result<Value, ApiError> {
+        let target = "CodeBuild_20161006.BatchGetProjects";
+        let service = &self.endpoints()?.service;
+        let answer = service
+            .json("codebuild", target, &json!({"names": [name]}))
+            .await?;
+        let project = &answer["projects"][0];
+        if project.is_null() {
+            let Config {
+                account, credentials, ..
+            } = &self.config;
+            let arn = format!(
+                "arn:aws:codebuild:{}:{account}:project/{name}",
+                credentials.region
+            );
+            return Err(not_found(format!("Project cannot be found: {arn}")));
+        }
+        Ok(project.clone())
+    }
+
+    fn batch_get_builds(&self, input: &Value) -> Result<Value, ApiError> {
+        let ids: Vec<&str> = input["ids"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        if ids.is_empty() || ids.len() > PAGE {
+            return Err(ApiError::client(
+                "InvalidInputException",
+                format!(
+                    "Invalid input: BatchGetBuilds takes 1 to {PAGE} ids, not {}",
+                    ids.len()
+                ),
+            ));
+        }
+        let builds = self.lock();
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for id in ids {
+            match builds.entries.get(bare_id(id)) {
+                Some(entry) => found.push(entry.build.api_json()),
+                None => missing.push(id),
+            }
+        }
+        Ok(json!({"builds": found, "buildsNotFound": missing}))
+    }
+
+    /// Stops a build; one that has ended is answered as it is.
+    async fn stop_build(&self, input: &Value) -> Result<Value, ApiError> {
+        let id = bare_id(required(input, "id")?);
+        let mut changes = self.changes();
+        if let Some(entry) = self.lock().entries.get(id) {
+            entry.stop.send_replace(true);
+        } else {
+            return Err(not_found(format!("Build {id} does not exist")));
+        }
+        let ended = || {
+            self.lock()
+                .entries
+                .get(id)
+                .is_none_or(|entry| entry.build.end.is_some())
+        };
+        let _ = tokio::time::timeout(STOP_PATIENCE, changes.wait_for(|_| ended())).await;
+        Ok(json!({"build": self.build(id)}))
+    }
+
+    fn list_builds(&self, input: &Value, project: Option<&str>) -> Result<Value, ApiError> {
+        let builds = self.lock();
+        let of_project = |id: &&String| project.is_none_or(|p| id.split(':').next() == Some(p));
+        let mut ids: Vec<&String> = builds.order.iter().filter(of_project).collect();
+        if input["sortOrder"].as_str() != Some("ASCENDING") {
+            ids.reverse();
+        }
+        let from: usize = match input["nextToken"].as_str().map(str::parse) {
+            None => 0,
+            Some(Ok(from)) => from,
+            Some(Err(_)) => return Err(ApiError::client("InvalidInputException", "Invalid nextToken")),
+        };
+        let mut answer = json!({"ids": ids.iter().skip(from).take(PAGE).collect::<Vec<_>>()});
+        if ids.len() > from + PAGE {
+            answer["nextToken"] = (from + PAGE).to_string().into();
+        }
+        Ok(answer)
+    }
+
+    fn endpoints(&self) -> Result<&Endpoints, ApiError> {
+        let missing = || ApiError::server("ServiceUnavailableException", "the stand-in has no proxy yet");
+        self.endpoints.get().ok_or_else(missing)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Builds> {
+        self.builds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes a build's record and tells those who wait.
+    fn update<T>(&self, id: &str, change: impl FnOnce(&mut Build) -> T) -> Option<T> {
+        let result = self
+            .lock()
+            .entries
+            .get_mut(id)
+            .map(|entry| change(&mut entry.build));
+        self.changes.send_modify(|count| *count += 1);
+        result
+    }
+}
+
+impl Builds {
+    /// The build that a token has started, if it has. The token may not be used for anything else.
+    fn already_started(&mut self, token: Option<&str>, input: &Value) -> Result<Option<String>, ApiError> {
+        self.tokens.retain(|_, used| used.since.elapsed() < TOKEN_LIFE);
+        match token.and_then(|token| self.tokens.get_key_value(token)) {
+            Some((_, used)) if used.input == *input => Ok(Some(used.build_id.clone())),
+            Some((token, _)) => Err(ApiError::client(
+                "InvalidInputException",
+                format!("Request parameter mismatch for idempotency token {token}"),
+            )),
+            None => Ok(None),
+        }
+    }
+}
+
+/// An id, also where an ARN was given.
+fn bare_id(id: &str) -> &str {
+    id.split_once(":build/").map_or(id, |(_, id)| id)
+}
+
+fn required<'a>(input: &'a Value, field: &str) -> Result<&'a str, ApiError> {
+    input[field]
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| {
+            ApiError::client(
+                "InvalidInputException",
+                format!("Invalid input: {field} is required"),
+            )
+        })
+}
+
+fn not_found(message: String) -> ApiError {
+    ApiError::client("ResourceNotFoundException", message)
+}

@@ -1,0 +1,518 @@
+//! One build from its place in the queue to its end.
+//!
+//! `phases` runs the phases one after the other and knows nothing of interruptions: `execute` drops it when
+//! the build is stopped or its time is up, kills what it started, and ends the phase that was running.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::buildspec::{Buildspec, OnFailure, PhaseSpec};
+use super::events::Events;
+use super::files::{self, Workspace};
+use super::log::Log;
+use super::model::{Build, Failure, PhaseKind, Status};
+use super::plan::VariableKind;
+use super::processes::kill_tree;
+use super::shell::{Shell, ShellConfig};
+use super::slots::Ticket;
+use super::time::epoch;
+use super::{CodeBuild, Endpoints, variables};
+
+/// The phases with commands, in their order.
+const COMMAND_PHASES: [PhaseKind; 4] = [
+    PhaseKind::Install,
+    PhaseKind::PreBuild,
+    PhaseKind::Build,
+    PhaseKind::PostBuild,
+];
+/// A command in a message is cut here: an event holds 256 KB, a command may hold a whole script.
+const LONGEST_COMMAND: usize = 2_000;
+
+/// Runs a build to its end.
+pub async fn run(codebuild: Arc<CodeBuild>, build: Build, mut ticket: Ticket, stop: watch::Receiver<bool>) {
+    let Ok(endpoints) = codebuild.endpoints() else {
+        return;
+    };
+    let source = codebuild.config.event_source.clone();
+    let events = Events::open(endpoints.service.clone(), source, build.arn.clone());
+    let mut runner = Runner {
+        codebuild: &codebuild,
+        endpoints,
+        build,
+        events,
+        log: Log::disabled(),
+        shell: None,
+    };
+    let status = runner.lead(&mut ticket, stop).await;
+    drop(ticket);
+    runner.complete(status).await;
+}
+
+struct Runner<'a> {
+    codebuild: &'a CodeBuild,
+    endpoints: &'a Endpoints,
+    /// The record as it was submitted: its names and its plan. The living record is the stand-in's.
+    build: Build,
+    events: Events,
+    log: Log,
+    shell: Option<Shell>,
+}
+
+impl Runner<'_> {
+    async fn lead(&mut self, ticket: &mut Ticket, mut stop: watch::Receiver<bool>) -> Status {
+        if let Some(details) = self.read(|build| (build.state_change(), build.phases.first().cloned())) {
+            self.events.state_change(details.0);
+            if let Some(submitted) = details.1 {
+                self.phase_event(&submitted);
+            }
+        }
+        let patience = self.codebuild.config.minute * self.build.plan.queued_timeout_minutes;
+        let place = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => Err(Status::Stopped),
+            place = tokio::time::timeout(patience, ticket.may_run()) => place.map_err(|_| Status::TimedOut),
+        };
+        self.finish_as(place.err().unwrap_or(Status::Succeeded)).await;
+        match place {
+            Ok(()) => self.execute(stop).await,
+            Err(status) => status,
+        }
+    }
+
+    async fn execute(&mut self, mut stop: watch::Receiver<bool>) -> Status {
+        self.begin(PhaseKind::Provisioning);
+        let workspace = match Workspace::new(&self.codebuild.config.work_dir) {
+            Ok(workspace) => workspace,
+            Err(error) => {
+                let failure = Failure::new("INTERNAL_ERROR", format!("no workspace: {error}"));
+                self.finish(Status::Fault, Some(failure)).await;
+                return Status::Fault;
+            }
+        };
+        if let Some(logs) = &self.build.plan.logs {
+            let api = self.endpoints.builds.clone();
+            self.log = Log::open(api, logs.group.clone(), logs.stream(self.build.uuid()));
+        }
+        self.finish(Status::Succeeded, None).await;
+        let time = self.codebuild.config.minute * self.build.plan.timeout_minutes;
+        let outcome = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => Err(Status::Stopped),
+            outcome = tokio::time::timeout(time, self.phases(&workspace)) => outcome.map_err(|_| Status::TimedOut),
+        };
+        self.kill().await;
+        let status = match outcome {
+            Ok(status) => status,
+            Err(interrupted) => {
+                self.finish_as(interrupted).await;
+                interrupted
+            }
+        };
+        self.finalize(workspace).await;
+        status
+    }
+
+    /// The phases in the container; every failure is recorded where it happens.
+    async fn phases(&mut self, workspace: &Workspace) -> Status {
+        let spec = match self.download_source(workspace).await {
+            Ok(spec) => spec,
+            Err(()) => return Status::Failed,
+        };
+        let mut succeeding = true;
+        let mut built = false;
+        for kind in COMMAND_PHASES {
+            built |= kind == PhaseKind::Build;
+            if self.command_phase(kind, spec.phase(kind)).await.is_err() {
+                succeeding = false;
+                if !goes_on(kind, spec.phase(kind)) {
+                    break;
+                }
+                self.command("export CODEBUILD_BUILD_SUCCEEDING=0").await;
+            }
+        }
+        // What was built is uploaded even if it failed; before BUILD there is nothing to upload.
+        if built {
+            self.export(&spec.exported).await;
+            succeeding &= self.upload_artifacts(&spec, workspace).await.is_ok();
+        }
+        if succeeding {
+            Status::Succeeded
+        } else {
+            Status::Failed
+        }
+    }
+
+    async fn download_source(&mut self, workspace: &Workspace) -> Result<Buildspec, ()> {
+        self.begin(PhaseKind::DownloadSource);
+        self.log.note("Waiting for agent ping").await;
+        self.log.note("Waiting for DOWNLOAD_SOURCE").await;
+        let prepared = self.prepare(workspace).await;
+        let (spec, outcome) = match prepared {
+            Ok(spec) => (Some(spec), Ok(())),
+            Err(failure) => (None, Err(failure)),
+        };
+        self.end(PhaseKind::DownloadSource, outcome).await?;
+        spec.ok_or(())
+    }
+
+    /// Source, buildspec, variables, and a shell that has them.
+    async fn prepare(&mut self, workspace: &Workspace) -> Result<Buildspec, Failure> {
+        let api = &self.endpoints.builds;
+        let version = files::download(&self.build.plan.source, workspace, api).await?;
+        self.build.resolved_source_version.clone_from(&version);
+        self.record(|build| build.resolved_source_version = version);
+        let directory = workspace.source();
+        self.log
+            .note(format!("CODEBUILD_SRC_DIR={}", directory.display()))
+            .await;
+        let spec = Buildspec::parse(&self.buildspec(&directory).await?)?;
+        self.log.note("Processing environment variables").await;
+        let declared = [spec.variables.as_slice(), &self.build.plan.variables].concat();
+        let values = variables::resolve(&declared, api).await?;
+        for variable in declared
+            .iter()
+            .filter(|variable| variable.kind != VariableKind::Plaintext)
+        {
+            self.log
+                .mask(values.get(&variable.name).map_or("", String::as_str));
+        }
+        let environment = self.environment(workspace, values);
+        self.log
+            .note(format!("Moving to directory {}", directory.display()))
+            .await;
+        self.shell = Some(Shell::new(ShellConfig {
+            environment,
+            directory,
+            scratch: workspace.scratch(),
+        }));
+        self.log
+            .note(format!("Phases found in YAML: {}", spec.phases.len()))
+            .await;
+        Ok(spec)
+    }
+
+    /// The buildspec's text: given, or a file of the source.
+    async fn buildspec(&self, directory: &Path) -> Result<String, Failure> {
+        let given = self
+            .build
+            .plan
+            .source
+            .buildspec
+            .as_deref()
+            .filter(|text| !text.is_empty());
+        let file = match given {
+            Some(text) if text.contains('\n') || text.trim_start().starts_with('{') => {
+                return Ok(text.to_owned());
+            }
+            file => file.unwrap_or("buildspec.yml"),
+        };
+        tokio::fs::read_to_string(directory.join(file))
+            .await
+            .map_err(|error| {
+                Failure::new(
+                    "YAML_FILE_ERROR",
+                    format!("YAML file does not exist: {file}: {error}"),
+                )
+            })
+    }
+
+    fn environment(
+        &self,
+        workspace: &Workspace,
+        mut values: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let config = &self.codebuild.config;
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let tools = config
+            .tools_dir
+            .as_deref()
+            .map(|tools| format!("{}:", path(tools)))
+            .unwrap_or_default();
+        let host_path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
+        let defaults = [
+            ("PATH", format!("{tools}{host_path}")),
+            ("HOME", path(&workspace.home())),
+            ("TMPDIR", path(&workspace.temp())),
+            ("LANG", "C.UTF-8".to_owned()),
+            ("AWS_REGION", config.credentials.region.clone()),
+            ("AWS_DEFAULT_REGION", config.credentials.region.clone()),
+            ("AWS_ACCESS_KEY_ID", config.credentials.access_key_id.clone()),
+            (
+                "AWS_SECRET_ACCESS_KEY",
+                config.credentials.secret_access_key.clone(),
+            ),
+            ("AWS_PAGER", String::new()),
+        ];
+        for (name, value) in defaults {
+            values.entry(name.to_owned()).or_insert(value);
+        }
+        let source = &self.build.plan.source;
+        let text = |value: Option<&String>| value.cloned().unwrap_or_default();
+        let stream = self
+            .build
+            .plan
+            .logs
+            .as_ref()
+            .map(|logs| logs.stream(self.build.uuid()));
+        let fixed = [
+            // Nothing of a build may leave the machine.
+            ("AWS_ENDPOINT_URL", self.endpoints.builds_url.clone()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("CODEBUILD_BUILD_ID", self.build.id.clone()),
+            ("CODEBUILD_BUILD_ARN", self.build.arn.clone()),
+            ("CODEBUILD_BUILD_NUMBER", self.build.number.to_string()),
+            (
+                "CODEBUILD_BUILD_IMAGE",
+                self.build.plan.environment["image"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            ),
+            ("CODEBUILD_BUILD_SUCCEEDING", "1".to_owned()),
+            ("CODEBUILD_CI", "true".to_owned()),
+            ("CODEBUILD_INITIATOR", self.build.plan.initiator.clone()),
+            ("CODEBUILD_KMS_KEY_ID", self.build.plan.encryption_key.clone()),
+            ("CODEBUILD_LOG_PATH", stream.unwrap_or_default()),
+            (
+                "CODEBUILD_RESOLVED_SOURCE_VERSION",
+                text(self.build.resolved_source_version.as_ref()),
+            ),
+            (
+                "CODEBUILD_SOURCE_REPO_URL",
+                if source.location.is_empty() {
+                    String::new()
+                } else {
+                    format!("s3://{}", source.location)
+                },
+            ),
+            ("CODEBUILD_SOURCE_VERSION", text(source.version.as_ref())),
+            ("CODEBUILD_SRC_DIR", path(&workspace.source())),
+            (
+                "CODEBUILD_START_TIME",
+                format!("{:.0}", epoch(self.build.start) * 1000.0),
+            ),
+        ];
+        values.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
+        values
+    }
+
+    async fn command_phase(&mut self, kind: PhaseKind, spec: Option<&PhaseSpec>) -> Result<(), ()> {
+        self.begin(kind);
+        self.log.note(format!("Entering phase {}", kind.name())).await;
+        let mut outcome = Ok(());
+        if let Some(spec) = spec {
+            outcome = self.commands(&spec.commands).await;
+            let finally = self.commands(&spec.finally).await;
+            outcome = outcome.and(finally);
+        }
+        self.end(kind, outcome).await
+    }
+
+    /// Runs commands up to the first that fails.
+    async fn commands(&mut self, commands: &[String]) -> Result<(), Failure> {
+        for command in commands {
+            self.log.note(format!("Running command {command}")).await;
+            let status = self.command(command).await;
+            if status != 0 {
+                let reason = format!("exit status {status}");
+                self.log
+                    .note(format!("Command did not exit successfully {command} {reason}"))
+                    .await;
+                let message = format!(
+                    "Error while executing command: {}. Reason: {reason}",
+                    shortened(command)
+                );
+                return Err(Failure::new("COMMAND_EXECUTION_ERROR", message));
+            }
+        }
+        Ok(())
+    }
+
+    /// A command's exit status; a bash that can't be started counts as 127, as a missing program does.
+    async fn command(&mut self, command: &str) -> i32 {
+        let Some(shell) = &mut self.shell else {
+            return 127;
+        };
+        match shell.run(command, &self.log).await {
+            Ok(status) => status,
+            Err(error) => {
+                self.log.note(format!("bash can't run: {error}")).await;
+                127
+            }
+        }
+    }
+
+    /// Keeps the exported variables' values; secrets and AWS's own can't be exported.
+    async fn export(&mut self, names: &[String]) {
+        let secret = |name: &String| {
+            let variables = &self.build.plan.variables;
+            variables
+                .iter()
+                .any(|v| v.name == *name && v.kind != VariableKind::Plaintext)
+        };
+        let names: Vec<&String> = names
+            .iter()
+            .filter(|name| is_name(name) && !name.starts_with("AWS_") && !secret(name))
+            .collect();
+        let mut exported = Vec::new();
+        for name in names {
+            if let Some(shell) = &mut self.shell
+                && let Ok(Some(value)) = shell.variable(name, &self.log).await
+            {
+                exported.push((name.clone(), value));
+            }
+        }
+        self.record(|build| build.exported = exported);
+    }
+
+    async fn upload_artifacts(&mut self, spec: &Buildspec, workspace: &Workspace) -> Result<(), ()> {
+        self.begin(PhaseKind::UploadArtifacts);
+        let target = &self.build.plan.artifacts;
+        let uploaded = match &spec.artifacts {
+            Some(spec) if target.kind == "S3" => {
+                let api = &self.endpoints.builds;
+                let source = workspace.source();
+                files::upload(spec, target, &source, self.build.uuid(), api)
+                    .await
+                    .map(Some)
+            }
+            _ => Ok(None),
+        };
+        let outcome = uploaded.map(|artifact| {
+            if let Some(artifact) = artifact {
+                self.record(|build| build.artifact = artifact);
+            }
+        });
+        self.end(PhaseKind::UploadArtifacts, outcome).await
+    }
+
+    /// Kills what the build has started and still runs: its container would be gone now.
+    async fn kill(&mut self) {
+        let group = self.shell.as_ref().and_then(Shell::process_group);
+        let mark = format!("CODEBUILD_BUILD_ARN={}", self.build.arn);
+        let _ = tokio::task::spawn_blocking(move || kill_tree(group, &mark)).await;
+        self.shell = None;
+    }
+
+    async fn finalize(&mut self, workspace: Workspace) {
+        self.begin(PhaseKind::Finalizing);
+        let _ = tokio::task::spawn_blocking(move || workspace.remove()).await;
+        if !self.codebuild.lock().closing {
+            self.log.close().await;
+        }
+        self.finish(Status::Succeeded, None).await;
+    }
+
+    async fn complete(&mut self, status: Status) {
+        let now = Timestamp::now();
+        self.record(|build| {
+            build.begin(PhaseKind::Completed, now);
+            build.status = status;
+            build.end = Some(now);
+        });
+        if self.codebuild.lock().closing {
+            return;
+        }
+        if let Some(details) = self.read(|build| (build.state_change(), build.phases.last().cloned())) {
+            self.events.state_change(details.0);
+            if let Some(completed) = details.1 {
+                self.phase_event(&completed);
+            }
+        }
+        self.events.close().await;
+    }
+
+    fn begin(&mut self, kind: PhaseKind) {
+        self.record(|build| build.begin(kind, Timestamp::now()));
+    }
+
+    /// Ends a phase of the container with what it came to, also in the log.
+    async fn end(&mut self, kind: PhaseKind, outcome: Result<(), Failure>) -> Result<(), ()> {
+        let status = if outcome.is_ok() {
+            Status::Succeeded
+        } else {
+            Status::Failed
+        };
+        let failure = outcome.as_ref().err();
+        self.log
+            .note(format!(
+                "Phase complete: {} State: {}",
+                kind.name(),
+                status.name()
+            ))
+            .await;
+        let (code, message) = failure.map_or(("", ""), |f| (f.code.as_str(), f.message.as_str()));
+        self.log
+            .note(format!("Phase context status code: {code} Message: {message}"))
+            .await;
+        self.finish(status, failure.cloned()).await;
+        outcome.map_err(drop)
+    }
+
+    /// Ends the running phase as an interruption ends it.
+    async fn finish_as(&mut self, status: Status) {
+        let timed_out = || Failure::new("BUILD_TIMED_OUT", "Build has timed out. ");
+        self.finish(status, (status == Status::TimedOut).then(timed_out))
+            .await;
+    }
+
+    async fn finish(&mut self, status: Status, failure: Option<Failure>) {
+        let now = Timestamp::now();
+        if let Some(Some(phase)) = self.record(|build| build.finish(status, failure, now)) {
+            self.phase_event(&phase);
+        }
+    }
+
+    fn phase_event(&self, phase: &super::model::Phase) {
+        if let Some(detail) = self.read(|build| build.phase_change(phase)) {
+            self.events.phase_change(detail);
+        }
+    }
+
+    fn record<T>(&self, change: impl FnOnce(&mut Build) -> T) -> Option<T> {
+        self.codebuild.update(&self.build.id, change)
+    }
+
+    fn read<T>(&self, view: impl FnOnce(&Build) -> T) -> Option<T> {
+        self.codebuild
+            .lock()
+            .entries
+            .get(&self.build.id)
+            .map(|entry| view(&entry.build))
+    }
+}
+
+/// Whether the phases after a failed one run.
+fn goes_on(kind: PhaseKind, spec: Option<&PhaseSpec>) -> bool {
+    match spec.map_or(OnFailure::Default, |spec| spec.on_failure) {
+        OnFailure::Continue => true,
+        OnFailure::Abort => false,
+        OnFailure::Default => kind == PhaseKind::Build,
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // The sender lives as long as the stand-in; if it goes, nobody can stop the build any more.
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && !name.is_empty()
+}
+
+fn shortened(command: &str) -> String {
+    let command = command.trim_end();
+    match command.char_indices().nth(LONGEST_COMMAND) {
+        Some((end, _)) => format!("{}…", &command[..end]),
+        None => command.to_owned(),
+    }
+}

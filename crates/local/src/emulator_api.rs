@@ -1,0 +1,263 @@
+//! The few calls that the local stack itself makes to the emulator, without an SDK.
+//!
+//! AWS's JSON protocol is a POST with an `X-Amz-Target`; S3 is a GET or PUT of a path. The emulator reads
+//! the account and the region out of the credential scope and checks no signature, so requests carry a
+//! scope and no real signature. Everything goes to one endpoint on loopback.
+
+use std::path::Path;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+
+/// An error as AWS's protocols carry it: HTTP status, code and message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: u16,
+    /// AWS's error code, for example `ResourceNotFoundException`.
+    pub code: String,
+    /// What went wrong, for people.
+    pub message: String,
+}
+
+impl ApiError {
+    /// A mistake of the caller: status 400.
+    pub fn client(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            status: 400,
+            code: code.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    /// A failure that is not the caller's: status 500.
+    pub fn server(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            status: 500,
+            code: code.to_owned(),
+            message: message.into(),
+        }
+    }
+
+    /// The body of AWS's JSON protocol.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({"__type": self.code, "message": self.message})
+    }
+
+    fn from_answer(status: StatusCode, body: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(body);
+        let parsed: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
+        let field = |names: [&str; 2]| {
+            names
+                .iter()
+                .find_map(|name| parsed[name].as_str())
+                .map(str::to_owned)
+        };
+        let code = field(["__type", "code"]).or_else(|| between(&text, "<Code>", "</Code>"));
+        let message = field(["message", "Message"]).or_else(|| between(&text, "<Message>", "</Message>"));
+        // A prefix like "com.amazonaws.ssm#" is not part of the name.
+        let code = code.map(|code| code.rsplit('#').next().unwrap_or_default().to_owned());
+        Self {
+            status: status.as_u16(),
+            code: code.unwrap_or_else(|| format!("Http{}", status.as_u16())),
+            message: message.unwrap_or_else(|| text.into_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+fn between(text: &str, start: &str, end: &str) -> Option<String> {
+    let from = text.find(start)? + start.len();
+    let to = text[from..].find(end)? + from;
+    Some(text[from..to].to_owned())
+}
+
+/// Who calls: the keys that the emulator derives the account from, and the region.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The access key; a 12-digit one names its account.
+    pub access_key_id: String,
+    /// The secret key, which builds get in their environment.
+    pub secret_access_key: String,
+    /// The region of every call.
+    pub region: String,
+}
+
+/// A client of one endpoint of the emulator (or of the proxy before it).
+#[derive(Debug, Clone)]
+pub struct EmulatorApi {
+    endpoint: String,
+    credentials: Credentials,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl EmulatorApi {
+    /// A client of `endpoint`, for example `http://127.0.0.1:4566`.
+    #[must_use]
+    pub fn new(endpoint: impl Into<String>, credentials: Credentials) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self {
+            endpoint: endpoint.into(),
+            credentials,
+            client,
+        }
+    }
+
+    /// Calls an operation of a service that speaks AWS's JSON protocol; `service` is its signing name
+    /// and `target` the whole `X-Amz-Target`.
+    pub async fn json(&self, service: &str, target: &str, input: &Value) -> Result<Value, ApiError> {
+        let request = self
+            .request(Method::POST, "/", service)
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", target)
+            .body(Full::from(input.to_string()));
+        let answer = self.send(request).await?;
+        let body = collect(answer).await?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body)
+            .map_err(|e| ApiError::server("UnreadableAnswer", format!("{target} answered no JSON: {e}")))
+    }
+
+    /// Downloads an object into a file and tells the version that it is.
+    pub async fn get_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+        file: &Path,
+    ) -> Result<Option<String>, ApiError> {
+        let version = version
+            .map(|v| format!("?versionId={}", encode(v, false)))
+            .unwrap_or_default();
+        let path = format!("/{bucket}/{}{version}", encode(key, true));
+        let request = self.request(Method::GET, &path, "s3").body(Full::default());
+        let answer = self.send(request).await?;
+        let header = |name: &str| {
+            answer
+                .headers()
+                .get(name)
+                .and_then(|v| v.to_str().ok())
+                .map(str::to_owned)
+        };
+        let version = header("x-amz-version-id").filter(|v| v != "null");
+        let mut output = tokio::fs::File::create(file).await.map_err(local)?;
+        let mut body = answer.into_body();
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame.map_err(local)?.into_data() {
+                output.write_all(&data).await.map_err(local)?;
+            }
+        }
+        output.flush().await.map_err(local)?;
+        Ok(version)
+    }
+
+    /// Stores an object.
+    pub async fn put_object(&self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), ApiError> {
+        let path = format!("/{bucket}/{}", encode(key, true));
+        let request = self.request(Method::PUT, &path, "s3").body(Full::from(content));
+        collect(self.send(request).await?).await.map(drop)
+    }
+
+    fn request(&self, method: Method, path: &str, service: &str) -> hyper::http::request::Builder {
+        let Credentials {
+            access_key_id,
+            region,
+            ..
+        } = &self.credentials;
+        let day = jiff::Timestamp::now().strftime("%Y%m%d");
+        let scope = format!("{access_key_id}/{day}/{region}/{service}/aws4_request");
+        Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.endpoint))
+            .header(
+                "authorization",
+                format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"),
+            )
+    }
+
+    async fn send(
+        &self,
+        request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+    ) -> Result<Response<Incoming>, ApiError> {
+        let answer = self
+            .client
+            .request(request.map_err(local)?)
+            .await
+            .map_err(local)?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        Err(ApiError::from_answer(status, &collect(answer).await?))
+    }
+}
+
+async fn collect(answer: Response<Incoming>) -> Result<Bytes, ApiError> {
+    Ok(answer.into_body().collect().await.map_err(local)?.to_bytes())
+}
+
+/// A failure on this side of the connection.
+fn local(error: impl std::error::Error) -> ApiError {
+    let cause = error
+        .source()
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    ApiError::server("ServiceUnavailable", format!("{error}{cause}"))
+}
+
+/// Percent-encodes what AWS encodes in a URI; slashes stay where they part a key.
+fn encode(text: &str, keep_slash: bool) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/');
+        if plain {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_encoded_and_keep_their_slashes() {
+        assert_eq!(encode("a b/ü+c", true), "a%20b/%C3%BC%2Bc");
+        assert_eq!(encode("a/b", false), "a%2Fb");
+    }
+
+    #[test]
+    fn errors_of_both_protocols_are_read() {
+        let json = br#"{"__type":"com.amazonaws.ssm#ParameterNotFound","message":"no"}"#;
+        let error = ApiError::from_answer(StatusCode::BAD_REQUEST, json);
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("ParameterNotFound", "no")
+        );
+        let xml = b"<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";
+        let error = ApiError::from_answer(StatusCode::NOT_FOUND, xml);
+        assert_eq!(
+            (error.status, error.code.as_str(), error.message.as_str()),
+            (404, "NoSuchKey", "gone")
+        );
+    }
+}

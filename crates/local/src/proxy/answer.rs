@@ -1,0 +1,97 @@
+//! Answers that don't come from the emulator, written as the request's protocol has them.
+
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::classify::{Call, Protocol};
+use super::{Body, BodyExt, Bytes, Full, Response};
+use crate::emulator_api::ApiError;
+
+const JSON: &str = "application/x-amz-json-1.1";
+const XML: &str = "application/xml";
+
+/// A body that is all there.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// A good answer in JSON.
+pub fn json(body: &Value) -> Response<Body> {
+    response(StatusCode::OK, JSON, body.to_string())
+}
+
+/// An error.
+pub fn error(head: &Parts, call: &Call, error: &ApiError) -> Response<Body> {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (code, message) = (escape(&error.code), escape(&error.message));
+    let (kind, body) = match call.protocol {
+        Protocol::Json | Protocol::RestJson => (JSON, error.to_json().to_string()),
+        Protocol::RestXml => (
+            XML,
+            format!(
+                "<Error><Code>{code}</Code><Message>{message}</Message><RequestId>seedflow</RequestId></Error>"
+            ),
+        ),
+        Protocol::Query => {
+            let side = if error.status < 500 { "Sender" } else { "Receiver" };
+            let error = format!("<Type>{side}</Type><Code>{code}</Code><Message>{message}</Message>");
+            let id = "<RequestId>seedflow</RequestId>";
+            (
+                XML,
+                format!("<ErrorResponse><Error>{error}</Error>{id}</ErrorResponse>"),
+            )
+        }
+    };
+    let body = if head.method == Method::HEAD {
+        String::new()
+    } else {
+        body
+    };
+    let mut response = response(status, kind, body);
+    if let Ok(code) = error.code.parse() {
+        response.headers_mut().insert("x-amzn-errortype", code);
+    }
+    response
+}
+
+/// The answer to a request that was thrown away: what the service would say had it taken everything.
+pub fn discarded(call: &Call, body: &[u8]) -> Response<Body> {
+    let entries = serde_json::from_slice::<Value>(body).ok();
+    let count = entries
+        .and_then(|json| json["Entries"].as_array().map(Vec::len))
+        .unwrap_or_default();
+    if call.operation == "PutEvents" {
+        let ids: Vec<Value> = (0..count)
+            .map(|_| json!({"EventId": uuid::Uuid::new_v4().to_string()}))
+            .collect();
+        return json(&json!({"FailedEntryCount": 0, "Entries": ids}));
+    }
+    match call.protocol {
+        Protocol::Json | Protocol::RestJson => json(&json!({})),
+        Protocol::RestXml => response(StatusCode::OK, XML, String::new()),
+        Protocol::Query => {
+            let name = format!("{}Response", call.operation);
+            response(StatusCode::OK, XML, format!("<{name}></{name}>"))
+        }
+    }
+}
+
+/// An answer of any kind.
+pub fn response(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(full(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+    response
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

@@ -1,0 +1,235 @@
+//! Faults on demand: rules that say which requests are refused, delayed, lost or doubled.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::Uri;
+use serde::{Deserialize, Serialize};
+
+use super::calls::Caller;
+use super::classify::Call;
+
+/// Which requests a rule is for, and what happens to them. A field that is not set matches everything.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Who calls.
+    #[serde(default)]
+    pub caller: Option<Caller>,
+    /// The service's signing name: `events`.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// The operation: `PutEvents`.
+    #[serde(default)]
+    pub operation: Option<String>,
+    /// What the path with its query, or the body, contains.
+    #[serde(default)]
+    pub contains: Option<String>,
+    /// How often the rule is applied; for ever if not set.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// How many matching requests pass before.
+    #[serde(default)]
+    pub skip: u32,
+    /// What happens.
+    pub action: Action,
+}
+
+impl Rule {
+    /// A rule for every request of an operation.
+    #[must_use]
+    pub fn new(service: &str, operation: &str, action: Action) -> Self {
+        Self {
+            caller: None,
+            service: Some(service.to_owned()),
+            operation: Some(operation.to_owned()),
+            contains: None,
+            times: None,
+            skip: 0,
+            action,
+        }
+    }
+
+    /// The same, applied so many times only.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self {
+            times: Some(times),
+            ..self
+        }
+    }
+
+    /// The same, for one caller only.
+    #[must_use]
+    pub fn caller(self, caller: Caller) -> Self {
+        Self {
+            caller: Some(caller),
+            ..self
+        }
+    }
+
+    /// The same, for requests that contain a text only.
+    #[must_use]
+    pub fn contains(self, text: &str) -> Self {
+        Self {
+            contains: Some(text.to_owned()),
+            ..self
+        }
+    }
+
+    fn matches(&self, caller: Caller, call: &Call, uri: &Uri, body: &[u8]) -> bool {
+        let contained =
+            |text: &String| uri.to_string().contains(text.as_str()) || holds(body, text.as_bytes());
+        self.caller.is_none_or(|wanted| wanted == caller)
+            && self
+                .service
+                .as_ref()
+                .is_none_or(|service| *service == call.service)
+            && self
+                .operation
+                .as_ref()
+                .is_none_or(|operation| *operation == call.operation)
+            && self.contains.as_ref().is_none_or(contained)
+    }
+}
+
+fn holds(body: &[u8], text: &[u8]) -> bool {
+    text.is_empty() || body.windows(text.len()).any(|window| window == text)
+}
+
+/// What happens to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is answered with this error and not forwarded.
+    Refuse {
+        /// The HTTP status.
+        status: u16,
+        /// AWS's error code.
+        code: String,
+        /// The message.
+        message: String,
+    },
+    /// It is answered later; in JSON, the number of milliseconds.
+    #[serde(with = "milliseconds")]
+    Delay(Duration),
+    /// The connection is closed, nothing is forwarded.
+    Drop,
+    /// It is forwarded, then the connection is closed instead of answered.
+    LoseAnswer,
+    /// It is answered with success and not forwarded.
+    Discard,
+    /// It is forwarded twice and answered with the first answer.
+    Duplicate,
+}
+
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+/// A rule's handle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct RuleId(pub(super) u64);
+
+/// A rule and how often it matched and was applied.
+#[derive(Debug, Clone, Serialize)]
+pub struct Active {
+    id: RuleId,
+    #[serde(flatten)]
+    rule: Rule,
+    matched: u32,
+    applied: u32,
+}
+
+/// All rules in the order in which they were added.
+#[derive(Default)]
+pub struct RuleSet(Mutex<Rules>);
+
+#[derive(Default)]
+struct Rules {
+    last_id: u64,
+    active: Vec<Active>,
+}
+
+impl RuleSet {
+    /// Adds a rule behind the others.
+    pub fn add(&self, rule: Rule) -> RuleId {
+        let mut rules = self.lock();
+        rules.last_id += 1;
+        let id = RuleId(rules.last_id);
+        rules.active.push(Active {
+            id,
+            rule,
+            matched: 0,
+            applied: 0,
+        });
+        id
+    }
+
+    /// Removes a rule, if it is there.
+    pub fn remove(&self, id: RuleId) -> bool {
+        let mut rules = self.lock();
+        let before = rules.active.len();
+        rules.active.retain(|active| active.id != id);
+        rules.active.len() != before
+    }
+
+    /// Removes all rules.
+    pub fn clear(&self) {
+        self.lock().active.clear();
+    }
+
+    /// How often a rule was applied.
+    pub fn applied(&self, id: RuleId) -> u32 {
+        self.lock()
+            .active
+            .iter()
+            .find(|active| active.id == id)
+            .map_or(0, |active| active.applied)
+    }
+
+    /// All rules with their counts.
+    pub fn list(&self) -> Vec<Active> {
+        self.lock().active.clone()
+    }
+
+    /// Whether a rule wants to look into bodies.
+    pub fn need_body(&self) -> bool {
+        self.lock()
+            .active
+            .iter()
+            .any(|active| active.rule.contains.is_some())
+    }
+
+    /// What the first rule that matches and isn't used up says about a request.
+    pub fn decide(&self, caller: Caller, call: &Call, uri: &Uri, body: &[u8]) -> Option<Action> {
+        let mut rules = self.lock();
+        for active in &mut rules.active {
+            let used_up = active.rule.times.is_some_and(|times| active.applied >= times);
+            if used_up || !active.rule.matches(caller, call, uri, body) {
+                continue;
+            }
+            active.matched += 1;
+            if active.matched > active.rule.skip {
+                active.applied += 1;
+                return Some(active.rule.action.clone());
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rules> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
