@@ -150,7 +150,7 @@ def collect() -> str:
     folder = os.path.join(os.environ["CODEBUILD_SRC_DIR"], ".seedflow", "out")
     os.makedirs(folder, exist_ok=True)
     write(os.path.join(folder, "metadata.json"), metadata, separators=(",", ":"))
-    return f"Metadata: {len(metadata)} keys\n"
+    return f"Metadata keys: {len(metadata)}\n"
 
 
 COMMANDS = {

@@ -1,0 +1,7 @@
+"""Greets everyone whom the manifest names."""
+import json
+import os
+
+greeting = os.environ["SEEDFARMER_PARAMETER_GREETING"]
+for recipient in json.loads(os.environ["SEEDFARMER_PARAMETER_RECIPIENTS"]):
+    print(f"{greeting}, {recipient}")
