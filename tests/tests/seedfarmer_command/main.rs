@@ -218,6 +218,7 @@ fn collect_refuses_what_is_no_object() {
         case("a text").stored("\"a\""),
         case("no JSON").stored("{\"a\": "),
         case("NaN").stored("{\"a\": NaN}"),
+        case("half a character").stored("{\"a\": \"\\ud800\"}"),
         case("an exported list").exported("[1]"),
         case("exported prose").exported("vpc-1"),
     ] {

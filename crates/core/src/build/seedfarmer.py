@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 PREFIX = os.environ.get("SEEDFLOW_PREFIX") or "SEEDFARMER"
 METADATA = PREFIX + "_MODULE_METADATA"
@@ -48,8 +48,8 @@ def read(path: str) -> str:
 
 
 def write(path: str, metadata: Dict[str, Any], **style: Any) -> None:
-    text = json.dumps(metadata, allow_nan=False, **style)  # fails before the file is touched
-    with open(path, "w", encoding="utf-8") as file:
+    text = json.dumps(metadata, allow_nan=False, **style).encode()  # fails before the file is touched
+    with open(path, "wb") as file:
         file.write(text)
 
 
@@ -113,7 +113,7 @@ def convert(file: str = "cdk-exports.json", place: str = "") -> None:
     except ValueError:
         return note(f"ignored, because it is not JSON: {text[:80]}")
     except TypeError:
-        raise Failure(f"metadata in {path} must be a string that holds a JSON object")
+        raise Failure(f"metadata in {path} must be a string that holds a JSON object") from None
     write(in_module(METADATA), {**from_file(), **as_object(new, f"metadata in {path}")})
 
 
@@ -121,7 +121,7 @@ def by_key(exports: Dict[str, Any], key: str) -> Any:
     try:
         return exports[key]["metadata"]
     except (KeyError, TypeError):
-        raise Failure(f"no {key}.metadata among {', '.join(exports)}; -jq PATH takes it from elsewhere")
+        raise Failure(f"no {key}.metadata among {', '.join(exports)}; -jq PATH takes it from elsewhere") from None
 
 
 def by_jq(path: str, place: str) -> Any:
@@ -146,14 +146,14 @@ def collect() -> str:
     try:
         metadata = as_object(repaired(text.strip() or "{}") or {}, origin)
     except ValueError as error:
-        raise Failure(f"{origin} is not JSON: {error}")
+        raise Failure(f"{origin} is not JSON: {error}") from None
     folder = os.path.join(os.environ["CODEBUILD_SRC_DIR"], ".seedflow", "out")
     os.makedirs(folder, exist_ok=True)
-    write(os.path.join(folder, "metadata.json"), metadata, separators=(",", ":"))
+    write(os.path.join(folder, "metadata.json"), metadata, separators=(",", ":"), ensure_ascii=False)
     return f"Metadata keys: {len(metadata)}\n"
 
 
-COMMANDS = {
+COMMANDS: Dict[str, Tuple[Callable[..., Optional[str]], Dict[str, str]]] = {
     "add": (add, {"-k": "key", "--key": "key", "-v": "value", "--value": "value", "-j": "text", "--jsonstring": "text"}),
     "convert": (convert, {"-f": "file", "--json-file": "file", "-jq": "place", "--jq-path": "place"}),
     "depmod": (depmod, {}),
