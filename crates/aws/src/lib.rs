@@ -1,1 +1,24 @@
+//! The AWS side of Seedflow: one function per AWS call, and the only place where clients are made.
+//!
+//! Everything here takes and gives the core's types. An answer of AWS becomes a value, or an
+//! [`Error`](seedflow_core::error::Error) with the name that the state machine decides by
+//! ([`failure`]). Retries, timeouts and the HTTP client are set once, in [`config`]. Each SDK stands behind a
+//! feature, so that a function links only what its manifest names.
 
+#[cfg(all(feature = "s3", feature = "sfn"))]
+pub mod callback;
+#[cfg(feature = "cloudformation")]
+pub mod cloudformation;
+#[cfg(feature = "codebuild")]
+pub mod codebuild;
+pub mod config;
+pub mod failure;
+pub mod lambda;
+#[cfg(feature = "s3")]
+pub mod object_reader;
+#[cfg(feature = "s3")]
+pub mod s3;
+#[cfg(feature = "sfn")]
+pub mod sfn;
+#[cfg(feature = "ssm")]
+pub mod ssm;

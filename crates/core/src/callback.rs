@@ -121,6 +121,12 @@ pub enum End {
     Dropped,
 }
 
+/// One of the two parties: takes the reply to its last command and gives the next.
+pub trait Party {
+    /// The next step after a reply.
+    fn next(&mut self, reply: Reply) -> Next;
+}
+
 /// The party of `check-status`: registers, then reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Register {
@@ -143,8 +149,14 @@ impl Register {
         )
     }
 
-    /// The next step after a reply.
-    pub fn next(&mut self, reply: Reply) -> Next {
+    fn registered(&mut self, tag: ETag) -> Next {
+        self.tag = Some(tag);
+        Next::Do(Command::ReadBuild)
+    }
+}
+
+impl Party for Register {
+    fn next(&mut self, reply: Reply) -> Next {
         match reply {
             Reply::Stored(tag) => self.registered(tag),
             // Another registration stands there, or stood there a moment ago: look.
@@ -165,11 +177,6 @@ impl Register {
             // Whoever stands there now reads the ended build itself.
             Reply::Deleted | Reply::Conflict => Next::Done(End::Answered),
         }
-    }
-
-    fn registered(&mut self, tag: ETag) -> Next {
-        self.tag = Some(tag);
-        Next::Do(Command::ReadBuild)
     }
 }
 
@@ -192,9 +199,10 @@ impl Deliver {
             Command::Find,
         )
     }
+}
 
-    /// The next step after a reply.
-    pub fn next(&mut self, reply: Reply) -> Next {
+impl Party for Deliver {
+    fn next(&mut self, reply: Reply) -> Next {
         match reply {
             Reply::Found(Some((found, tag))) => {
                 self.tag = Some(tag);
@@ -229,7 +237,7 @@ mod tests {
     use crate::ids::BuildId;
 
     #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-    enum Party {
+    enum Actor {
         Register(Register),
         Deliver(Deliver),
     }
@@ -255,7 +263,7 @@ mod tests {
         accepted: u32,
         forced_timeouts: u32,
         crashed_registration: bool,
-        parties: Vec<(Party, Command)>,
+        parties: Vec<(Actor, Command)>,
         chances: Chances,
     }
 
@@ -293,12 +301,12 @@ mod tests {
                 attempt: 0,
             };
             let (register, command) = Register::start(mine);
-            self.parties.push((Party::Register(register), command));
+            self.parties.push((Actor::Register(register), command));
         }
 
         fn deliver(&mut self) {
             let (deliver, command) = Deliver::start(outcome());
-            self.parties.push((Party::Deliver(deliver), command));
+            self.parties.push((Actor::Deliver(deliver), command));
         }
 
         fn run(&mut self, command: Command) -> Reply {
@@ -340,8 +348,8 @@ mod tests {
             let (mut party, command) = self.parties.remove(index);
             let reply = self.run(command);
             let next = match &mut party {
-                Party::Register(register) => register.next(reply),
-                Party::Deliver(deliver) => deliver.next(reply),
+                Actor::Register(register) => register.next(reply),
+                Actor::Deliver(deliver) => deliver.next(reply),
             };
             if let Next::Do(command) = next {
                 self.parties.insert(index, (party, command));
@@ -353,13 +361,13 @@ mod tests {
             self.chances.crashes -= 1;
             match self.parties.remove(index).0 {
                 // Step Functions retries the state with a new token; if nobody waits any more, nobody is asked.
-                Party::Register(_) => {
+                Actor::Register(_) => {
                     self.crashed_registration = true;
                     if self.live.is_some() {
                         self.register(true);
                     }
                 }
-                Party::Deliver(_) => self.deliver(),
+                Actor::Deliver(_) => self.deliver(),
             }
             self
         }

@@ -1,1 +1,146 @@
-fn main() {}
+//! `check-md5`: has the module changed since its last success?
+//!
+//! Parses the execution's input, streams the bundle from S3, computes the fingerprint, reads what Parameter
+//! Store holds, and answers the decision with its reasons and the plan for the states that follow. It writes
+//! nothing, so it may run any number of times.
+
+use seedflow_aws::lambda::Invocation;
+use seedflow_aws::object_reader::{ObjectReader, Opened};
+use seedflow_aws::s3::Bucket;
+use seedflow_aws::ssm::{ParameterStore, stored_in};
+use seedflow_aws::{config, lambda};
+use seedflow_core::bundle::{self, Bundle};
+use seedflow_core::decision::decide;
+use seedflow_core::deployspec::Deployspec;
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::fingerprint::{Fingerprint, Versions};
+use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
+use seedflow_core::plan::{Checked, Plan};
+use seedflow_core::request::{Limits, Options, Request, Source};
+use seedflow_core::stored::{Reference, Stored};
+use seedflow_core::yaml;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The longest metadata that is followed into S3; it becomes a variable of the build.
+const MAX_METADATA: u64 = 64 * 1024;
+
+#[derive(Deserialize)]
+struct Event {
+    execution: ExecutionArn,
+    input: Value,
+}
+
+struct Function {
+    limits: Limits,
+    work: Bucket,
+    parameters: ParameterStore,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::result::Result<(), lambda_runtime::Error> {
+    let aws = config::load().await;
+    let limits = Limits {
+        work_bucket: config::setting("WORK_BUCKET")?,
+        codebuild_project: config::setting("CODEBUILD_PROJECT")?,
+    };
+    let function = Function {
+        work: Bucket::new(&aws, limits.work_bucket.clone()),
+        parameters: ParameterStore::new(&aws),
+        limits,
+    };
+    lambda::run(async |invocation| function.check(invocation).await).await
+}
+
+impl Function {
+    async fn check(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Checked> {
+        let request = Request::parse(&event.input, &self.limits)?;
+        let (bundle, opened) = self.read_bundle(&request.source).await?;
+        let options = match request.options {
+            Some(options) => options,
+            None => self.manifest_options(&bundle, &request.module)?,
+        };
+        let (stored, versions) = self.read_parameters(&request.module, &options).await?;
+        let fingerprint = Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions);
+        let previous_status = stored.status_of(&request.module)?;
+        let decision = decide(
+            &fingerprint,
+            stored.fingerprint().as_ref(),
+            previous_status.as_ref(),
+            options.force_update,
+        );
+        tracing::info!(
+            execution = event.execution.as_str(), module = %request.module, changed = decision.changed,
+            reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
+        );
+        let plan = Plan {
+            module: request.module,
+            source: Source {
+                version_id: opened.version_id,
+                ..request.source
+            },
+            commit: opened.commit,
+            deployspec: Deployspec::parse(&bundle.deployspec)?,
+            options,
+            fingerprint,
+            previous_status,
+            previous_metadata: stored.metadata_object().map(Value::Object),
+        };
+        Checked {
+            changed: decision.changed,
+            reasons: decision.reasons,
+            plan,
+        }
+        .fitting()
+    }
+
+    async fn read_bundle(&self, source: &Source) -> Result<(Bundle, Opened)> {
+        let (reader, opened) = ObjectReader::open(&self.work, source).await?;
+        let (root, size) = (source.path.clone(), opened.size);
+        // The zip library reads blocking; on a thread of its own it leaves this one to move the bytes.
+        let read = tokio::task::spawn_blocking(move || bundle::read(reader, &root, size)).await;
+        let bundle = read.map_err(|e| {
+            Error::new(
+                ErrorName::InvalidBundle,
+                format!("bundle: reading it ended in a panic: {e}"),
+            )
+        })??;
+        Ok((bundle, opened))
+    }
+
+    /// The options of an upload: those of the bundle's `manifest.yaml`, or the defaults where it has none.
+    fn manifest_options(&self, bundle: &Bundle, module: &ModuleId) -> Result<Options> {
+        let text = String::from_utf8_lossy(bundle.manifest.as_deref().unwrap_or_default());
+        let manifest = yaml::parse(&text)
+            .map_err(|e| Error::new(ErrorName::InvalidInput, format!("manifest.yaml {e}")))?;
+        Options::from_manifest(&manifest.to_json(), module, &self.limits)
+            .map_err(|e| Error::new(e.name, format!("manifest.yaml: {}", e.message)))
+    }
+
+    /// What is stored of the module, and the versions of the parameters that it refers to, in one call of up
+    /// to ten names.
+    async fn read_parameters(&self, module: &ModuleId, options: &Options) -> Result<(Stored, Versions)> {
+        let slots = [Slot::Md5, Slot::Metadata, Slot::Status];
+        let mut names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
+        let references = options.parameters.parameter_store_names();
+        names.extend(references.iter().map(|name| (*name).to_owned()));
+        let mut found = self.parameters.get(&names).await?;
+        let versions = references
+            .iter()
+            .map(|name| ((*name).to_owned(), found.get(*name).map(|(_, version)| *version)))
+            .collect();
+        let mut stored = stored_in(&mut found, module);
+        if let Some(reference) = stored.metadata.as_deref().and_then(Reference::of) {
+            stored.metadata = self.follow(&reference).await?;
+        }
+        Ok((stored, versions))
+    }
+
+    /// The text that a reference stands for; `None`, as if nothing were stored, where it isn't what was stored.
+    async fn follow(&self, reference: &Reference) -> Result<Option<String>> {
+        let found = self.work.get(&reference.key, MAX_METADATA).await?;
+        Ok(found
+            .filter(|(bytes, _)| reference.holds(bytes))
+            .and_then(|(bytes, _)| String::from_utf8(bytes).ok()))
+    }
+}

@@ -1,1 +1,69 @@
-fn main() {}
+//! `start-build`: starts the build of a changed module, once however often it is asked.
+//!
+//! Composes buildspec and environment from the plan and starts the build; where the CodeBuild project is
+//! missing, makes it. CodeBuild knows a repeated request by its idempotency token and answers with the build
+//! that runs already.
+
+use seedflow_aws::codebuild::CodeBuild;
+use seedflow_aws::lambda::Invocation;
+use seedflow_aws::{config, lambda};
+use seedflow_core::build::{self, Defaults};
+use seedflow_core::error::Result;
+use seedflow_core::ids::{BuildId, ExecutionArn};
+use seedflow_core::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+#[derive(Deserialize)]
+struct Event {
+    execution: ExecutionArn,
+    plan: Plan,
+}
+
+#[derive(Serialize)]
+struct Started {
+    build_id: BuildId,
+    build_url: String,
+}
+
+struct Function {
+    codebuild: CodeBuild,
+    defaults: Defaults,
+    build_role: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::result::Result<(), lambda_runtime::Error> {
+    let function = Function {
+        codebuild: CodeBuild::new(&config::load().await),
+        defaults: Defaults {
+            project: config::setting("CODEBUILD_PROJECT")?,
+            image: config::setting("BUILD_IMAGE")?,
+            compute_type: config::setting("BUILD_COMPUTE_TYPE")?,
+            environment_type: config::setting("BUILD_ENVIRONMENT_TYPE")?,
+            timeout_minutes: config::number_setting("BUILD_TIMEOUT_MINUTES")?,
+            queued_timeout_minutes: config::number_setting("BUILD_QUEUED_TIMEOUT_MINUTES")?,
+            log_group: config::setting("BUILD_LOG_GROUP")?,
+            work_bucket: config::setting("WORK_BUCKET")?,
+        },
+        build_role: config::setting("BUILD_ROLE_ARN")?,
+    };
+    lambda::run(async |invocation| function.start(invocation).await).await
+}
+
+impl Function {
+    async fn start(
+        &self,
+        Invocation {
+            event: Event { execution, plan },
+            place,
+        }: Invocation<Event>,
+    ) -> Result<Started> {
+        let request = build::compose(&plan, &execution, &place, &self.defaults);
+        let build_id = self.codebuild.start(&request, &self.build_role).await?;
+        tracing::info!(execution = execution.as_str(), module = %plan.module, build = %build_id, "started");
+        Ok(Started {
+            build_url: place.build_url(&build_id),
+            build_id,
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! The callback protocol of the core against S3 and Step Functions.
+
+use seedflow_core::build::outcome::Outcome;
+use seedflow_core::callback::{Command, ETag, End, Next, Party, Registration, Reply};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::BuildId;
+
+use crate::s3::{Bucket, Conditional, Expect};
+use crate::sfn::StepFunctions;
+
+/// A registration is a token of at most 2 KB and two short fields.
+const MAX_REGISTRATION: u64 = 16 * 1024;
+
+/// Where registrations are kept and answers are sent.
+#[derive(Debug, Clone)]
+pub struct Callbacks {
+    bucket: Bucket,
+    step_functions: StepFunctions,
+}
+
+impl Callbacks {
+    /// Callbacks of the work bucket.
+    #[must_use]
+    pub fn new(bucket: Bucket, step_functions: StepFunctions) -> Self {
+        Self {
+            bucket,
+            step_functions,
+        }
+    }
+
+    /// Runs a party of the protocol to its end. `read` reads the build's status, for the party that asks.
+    pub async fn run(
+        &self,
+        build: &BuildId,
+        (mut party, mut command): (impl Party, Command),
+        read: impl AsyncFn() -> Result<Option<Outcome>>,
+    ) -> Result<End> {
+        loop {
+            let reply = match command {
+                Command::ReadBuild => Reply::Build(read().await?.map(Box::new)),
+                other => self.perform(&build.callback_key(), other).await?,
+            };
+            match party.next(reply) {
+                Next::Do(next) => command = next,
+                Next::Done(end) => return Ok(end),
+            }
+        }
+    }
+
+    async fn perform(&self, key: &str, command: Command) -> Result<Reply> {
+        match command {
+            Command::Create(registration) => self.store(key, &registration, Expect::Nothing).await,
+            Command::Replace(registration, tag) => self.store(key, &registration, Expect::Tag(tag)).await,
+            Command::Find => self.find(key).await,
+            Command::Answer(token, outcome) => {
+                self.step_functions.answer(&token, &outcome).await?;
+                Ok(Reply::Answered)
+            }
+            Command::Delete(tag) => match self.bucket.delete_if(key, &tag).await? {
+                Conditional::Done(_) => Ok(Reply::Deleted),
+                Conditional::Conflict => Ok(Reply::Conflict),
+            },
+            Command::ReadBuild => Ok(Reply::Build(None)),
+        }
+    }
+
+    async fn store(&self, key: &str, registration: &Registration, expect: Expect) -> Result<Reply> {
+        let text = serde_json::to_string(registration).map_err(|_| unreadable(key))?;
+        match self.bucket.put_if(key, text, expect).await? {
+            Conditional::Done(tag) => Ok(Reply::Stored(tag)),
+            Conditional::Conflict => Ok(Reply::Conflict),
+        }
+    }
+
+    async fn find(&self, key: &str) -> Result<Reply> {
+        let found: Option<(Vec<u8>, ETag)> = self.bucket.get(key, MAX_REGISTRATION).await?;
+        let read = |(bytes, tag): (Vec<u8>, ETag)| {
+            serde_json::from_slice(&bytes)
+                .map(|r| (r, tag))
+                .map_err(|_| unreadable(key))
+        };
+        Ok(Reply::Found(found.map(read).transpose()?))
+    }
+}
+
+/// Says where it is and not what stood there: it may be half a token.
+fn unreadable(key: &str) -> Error {
+    Error::new(
+        ErrorName::Refused,
+        format!(
+            "{key}: the object is no registration of a task; delete it, and the execution registers anew"
+        ),
+    )
+}

@@ -1,0 +1,233 @@
+//! CodeBuild: the project, the build, how it stands.
+
+use aws_sdk_codebuild::Client;
+use aws_sdk_codebuild::types::{
+    ArtifactNamespace, ArtifactPackaging, ArtifactsType, BuildPhase, CloudWatchLogsConfig, ComputeType,
+    EnvironmentType, EnvironmentVariable, EnvironmentVariableType, LogsConfig, LogsConfigStatusType,
+    ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
+};
+use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase, is_blank_context};
+use seedflow_core::build::{BuildRequest, environment::Variable};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::BuildId;
+use seedflow_core::parameter::VariableType;
+
+use crate::failure::{SdkFailure, failure};
+
+/// What a project that is made by a build carries as its own buildspec, for whoever starts it by hand.
+const BY_HAND: &str = "{\"version\": 0.2, \"phases\": {\"build\": {\"commands\": [\"echo 'Builds of this project are started by Seedflow, which brings source and buildspec.' && exit 1\"]}}}";
+
+/// CodeBuild of the account and region.
+#[derive(Debug, Clone)]
+pub struct CodeBuild {
+    client: Client,
+}
+
+impl CodeBuild {
+    /// CodeBuild.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig) -> Self {
+        Self {
+            client: Client::new(config),
+        }
+    }
+
+    /// Starts a build, and makes its project before where there is none.
+    pub async fn start(&self, build: &BuildRequest, role: &str) -> Result<BuildId> {
+        match self.start_build(build).await {
+            Err(error) if error.project_is_missing => {
+                self.create_project(build, role).await?;
+                self.start_build(build).await.map_err(|e| e.error)
+            }
+            started => started.map_err(|e| e.error),
+        }
+    }
+
+    async fn start_build(&self, build: &BuildRequest) -> Result<BuildId, StartError> {
+        let minutes = |minutes: u64| i32::try_from(minutes).unwrap_or(i32::MAX);
+        let request = self
+            .client
+            .start_build()
+            .project_name(&build.project)
+            .idempotency_token(&build.idempotency_token)
+            .source_type_override(SourceType::S3)
+            .source_location_override(&build.source_location)
+            .set_source_version(build.source_version.clone())
+            .buildspec_override(&build.buildspec)
+            .set_environment_variables_override(Some(
+                build.variables.iter().map(variable).collect::<Result<_>>()?,
+            ))
+            .image_override(&build.image)
+            .compute_type_override(ComputeType::from(build.compute_type.as_str()))
+            .environment_type_override(EnvironmentType::from(build.environment_type.as_str()))
+            .privileged_mode_override(build.privileged)
+            .timeout_in_minutes_override(minutes(build.timeout_minutes))
+            .queued_timeout_in_minutes_override(minutes(build.queued_timeout_minutes))
+            .artifacts_override(artifacts(&build.artifact_bucket)?)
+            .logs_config_override(logs(&build.log_group)?);
+        let answer = request.send().await.map_err(|e| StartError {
+            project_is_missing: e.error_code() == Some("ResourceNotFoundException"),
+            error: failure(&format!("CodeBuild StartBuild {}", build.project), &e),
+        })?;
+        let id = answer.build_value.and_then(|build| build.id).unwrap_or_default();
+        Ok(BuildId::parse(&id)?)
+    }
+
+    /// Makes the project; that another made it at the same moment is as good.
+    async fn create_project(&self, build: &BuildRequest, role: &str) -> Result<()> {
+        let environment = ProjectEnvironment::builder()
+            .r#type(EnvironmentType::from(build.environment_type.as_str()))
+            .image(&build.image)
+            .compute_type(ComputeType::from(build.compute_type.as_str()))
+            .build()
+            .map_err(unbuildable)?;
+        let source = ProjectSource::builder()
+            .r#type(SourceType::NoSource)
+            .buildspec(BY_HAND)
+            .build()
+            .map_err(unbuildable)?;
+        let none = ProjectArtifacts::builder()
+            .r#type(ArtifactsType::NoArtifacts)
+            .build()
+            .map_err(unbuildable)?;
+        let request = self
+            .client
+            .create_project()
+            .name(&build.project)
+            .description("Builds of Seedflow");
+        let request = request
+            .source(source)
+            .artifacts(none)
+            .environment(environment)
+            .service_role(role)
+            .logs_config(logs(&build.log_group)?);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.error_code() == Some("ResourceAlreadyExistsException") => Ok(()),
+            Err(error) => Err(failure(
+                &format!("CodeBuild CreateProject {}", build.project),
+                &error,
+            )),
+        }
+    }
+
+    /// A build's end, or `None` while it runs.
+    pub async fn read(&self, id: &BuildId) -> Result<Option<Outcome>> {
+        let call = format!("CodeBuild BatchGetBuilds {id}");
+        let answer = self
+            .client
+            .batch_get_builds()
+            .ids(id.as_str())
+            .send()
+            .await
+            .map_err(|e| failure(&call, &e))?;
+        let Some(build) = answer.builds.unwrap_or_default().into_iter().next() else {
+            return Err(Error::new(
+                ErrorName::BuildNotFound,
+                format!(
+                    "{call}: CodeBuild doesn't know the build; it keeps builds for a year, so it was deleted by hand or isn't visible yet"
+                ),
+            ));
+        };
+        let status = build
+            .build_status
+            .as_ref()
+            .and_then(|status| BuildStatus::parse(status.as_str()));
+        let Some(status) = status.filter(|status| *status != BuildStatus::InProgress) else {
+            return Ok(None);
+        };
+        let logs = build
+            .logs
+            .unwrap_or_else(|| aws_sdk_codebuild::types::LogsLocation::builder().build());
+        let outcome = Outcome {
+            log_url: logs.deep_link,
+            log_group: logs.group_name,
+            log_stream: logs.stream_name,
+            ..Outcome::ended(id.clone(), status)
+        };
+        Ok(Some(
+            outcome.with_phases(
+                build
+                    .phases
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(phase)
+                    .collect(),
+            ),
+        ))
+    }
+}
+
+struct StartError {
+    project_is_missing: bool,
+    error: Error,
+}
+
+impl From<Error> for StartError {
+    fn from(error: Error) -> Self {
+        Self {
+            project_is_missing: false,
+            error,
+        }
+    }
+}
+
+fn variable(variable: &Variable) -> Result<EnvironmentVariable> {
+    let kind = match variable.kind {
+        VariableType::Plaintext => EnvironmentVariableType::Plaintext,
+        VariableType::ParameterStore => EnvironmentVariableType::ParameterStore,
+        VariableType::SecretsManager => EnvironmentVariableType::SecretsManager,
+    };
+    EnvironmentVariable::builder()
+        .name(&variable.name)
+        .value(&variable.value)
+        .r#type(kind)
+        .build()
+        .map_err(unbuildable)
+}
+
+/// The folder `builds/{build uuid}/` of the work bucket.
+fn artifacts(bucket: &str) -> Result<ProjectArtifacts> {
+    ProjectArtifacts::builder()
+        .r#type(ArtifactsType::S3)
+        .location(bucket)
+        .path("builds")
+        .namespace_type(ArtifactNamespace::BuildId)
+        .name("/")
+        .packaging(ArtifactPackaging::None)
+        .build()
+        .map_err(unbuildable)
+}
+
+fn logs(group: &str) -> Result<LogsConfig> {
+    let logs = CloudWatchLogsConfig::builder()
+        .status(LogsConfigStatusType::Enabled)
+        .group_name(group)
+        .build()
+        .map_err(unbuildable)?;
+    Ok(LogsConfig::builder().cloud_watch_logs(logs).build())
+}
+
+/// The SDK's builders refuse missing fields; ours are all there.
+fn unbuildable(error: impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorName::Refused,
+        format!("CodeBuild: the request can't be composed: {error}"),
+    )
+}
+
+fn phase(phase: &BuildPhase) -> Option<Phase> {
+    let context = phase.contexts().iter().map(|c| {
+        format!(
+            "{}: {}",
+            c.status_code().unwrap_or_default(),
+            c.message().unwrap_or_default()
+        )
+    });
+    Some(Phase {
+        name: phase.phase_type()?.as_str().to_owned(),
+        status: phase.phase_status().map(|status| status.as_str().to_owned()),
+        seconds: phase.duration_in_seconds(),
+        context: context.into_iter().find(|text| !is_blank_context(text)),
+    })
+}

@@ -1,0 +1,58 @@
+//! How every client is made: credentials and region from the environment, one HTTP client, retries, timeouts.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use seedflow_core::error::{Error, Result};
+
+/// The configuration that all clients of a function share, made once per cold start.
+pub async fn load() -> SdkConfig {
+    // ring instead of the SDK's default aws-lc: a megabyte less in every binary, and no C toolchain but zig's
+    // for cross-compiling.
+    let http = Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        // Three tries in about a second cover a dropped connection; what takes longer is the state machine's
+        // to retry, where it costs no billed milliseconds and leaves a trace in the history.
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(3))
+                .read_timeout(Duration::from_secs(20))
+                .build(),
+        )
+        .load()
+        .await
+}
+
+/// A setting that the template puts into a function's environment.
+pub fn setting(name: &str) -> Result<String> {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| {
+            Error::field(
+                &format!("environment variable {name}"),
+                "nothing",
+                "a value; the template sets it",
+            )
+        })
+}
+
+/// A whole number that the template puts into a function's environment.
+pub fn number_setting(name: &str) -> Result<u64> {
+    let text = setting(name)?;
+    text.parse().map_err(|_| {
+        Error::field(
+            &format!("environment variable {name}"),
+            format!("\"{text}\""),
+            "a whole number",
+        )
+    })
+}

@@ -1,0 +1,90 @@
+//! What all functions share around their handler: logging, errors by name, one line per invocation.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn, tracing};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::Place;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// An error as Lambda reports it: `errorType` is the name that the state machine catches.
+#[derive(Debug)]
+struct Reported(Error);
+
+impl From<Reported> for Diagnostic {
+    fn from(Reported(error): Reported) -> Self {
+        Self {
+            error_type: error.name.as_str().to_owned(),
+            error_message: error.message,
+        }
+    }
+}
+
+/// An invocation: its event, and where the function runs.
+#[derive(Debug)]
+pub struct Invocation<E> {
+    /// The event.
+    pub event: E,
+    /// Partition, region and account.
+    pub place: Place,
+}
+
+/// Runs a function until Lambda ends it.
+///
+/// # Errors
+/// Only when the Runtime API itself can't be reached, which ends the process.
+pub async fn run<E, A, H, F>(handler: H) -> std::result::Result<(), lambda_runtime::Error>
+where
+    E: DeserializeOwned,
+    A: Serialize,
+    H: Fn(Invocation<E>) -> F,
+    F: Future<Output = Result<A>>,
+{
+    tracing::init_default_subscriber();
+    let handler = &handler;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let answer = answer(handler, event).await;
+        if let Err(error) = &answer {
+            // The state machine retries or records it; here it is only told. Messages hold no secrets.
+            tracing::warn!(error = error.name.as_str(), message = %error.message, "failed");
+        }
+        answer.map_err(Reported)
+    }))
+    .await
+}
+
+async fn answer<E, A, H, F>(handler: &H, event: LambdaEvent<Value>) -> Result<A>
+where
+    E: DeserializeOwned,
+    H: Fn(Invocation<E>) -> F,
+    F: Future<Output = Result<A>>,
+{
+    let place = Place::from_arn(&event.context.invoked_function_arn)?;
+    // The error says where in the event it is, never what stood there: events carry task tokens.
+    let event = serde_json::from_value(event.payload).map_err(|e| {
+        Error::new(
+            ErrorName::InvalidInput,
+            format!(
+                "the function's event is not what the state machine sends: {}",
+                redacted(&e)
+            ),
+        )
+    })?;
+    // Boxed: the futures of SDK calls nest so deep that the compiler gives up on their layout.
+    let running: Pin<Box<dyn Future<Output = Result<A>> + '_>> =
+        Box::pin(handler(Invocation { event, place }));
+    running.await
+}
+
+fn redacted(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // serde quotes unexpected values behind "invalid …:"; field names stand in backticks and are harmless.
+    if text.starts_with("invalid") {
+        "a field has the wrong type or value".to_owned()
+    } else {
+        text
+    }
+}

@@ -1,0 +1,256 @@
+//! A zip in S3 as something that can be read and sought in, with flat memory and two requests.
+//!
+//! The first request asks for the object's last megabyte: of a small bundle that is everything, of a large
+//! one it holds the archive's directory. The second streams the rest from front to back, in which order the
+//! entries are read. Only a seek backwards, which an unusual archive may need, costs another request.
+//!
+//! Reading is blocking, for the zip library; it has to run on a thread of its own
+//! (`tokio::task::spawn_blocking`) while the runtime moves the bytes.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::request::Source;
+use tokio::runtime::Handle;
+
+use crate::failure::{SdkFailure, failure};
+use crate::s3::Bucket;
+
+/// What the first request asks for.
+const TAIL: u64 = 1 << 20;
+/// How far a seek forward may go by reading on; farther, a new request is cheaper.
+const SKIP: u64 = 1 << 20;
+/// The largest object that CopyObject copies in one piece, which keeping the bundle needs.
+const MAX_OBJECT: u64 = 5 << 30;
+
+/// An object that is being read.
+pub struct ObjectReader {
+    bucket: Bucket,
+    key: String,
+    version_id: Option<String>,
+    tag: Option<String>,
+    handle: Handle,
+    size: u64,
+    tail: Vec<u8>,
+    position: u64,
+    stream: Option<Stream>,
+}
+
+/// What the object's headers say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The version that is read, where the bucket has versions.
+    pub version_id: Option<String>,
+    /// The object's size in bytes.
+    pub size: u64,
+    /// The `commit` of the object's own metadata.
+    pub commit: Option<String>,
+}
+
+struct Stream {
+    body: ByteStream,
+    position: u64,
+    chunk: Vec<u8>,
+    used: usize,
+}
+
+impl ObjectReader {
+    /// Opens the object of a source.
+    pub async fn open(bucket: &Bucket, source: &Source) -> Result<(Self, Opened)> {
+        let request = bucket.client.get_object().bucket(&bucket.name).key(&source.key);
+        let request = request
+            .set_version_id(source.version_id.clone())
+            .range(format!("bytes=-{TAIL}"));
+        let object = request.send().await.map_err(|e| open_failure(source, &e))?;
+        let size = whole_size(&object);
+        if size > MAX_OBJECT {
+            return Err(Error::new(
+                ErrorName::InvalidBundle,
+                format!("bundle: the object has {size} bytes; at most {MAX_OBJECT} are allowed"),
+            ));
+        }
+        let opened = Opened {
+            version_id: object
+                .version_id()
+                .map(str::to_owned)
+                .or_else(|| source.version_id.clone()),
+            size,
+            commit: object.metadata().and_then(|m| m.get("commit")).cloned(),
+        };
+        let tag = object.e_tag().map(str::to_owned);
+        let tail = object
+            .body
+            .collect()
+            .await
+            .map_err(|e| broke_off(&source.key, &e))?
+            .to_vec();
+        let reader = Self {
+            bucket: bucket.clone(),
+            key: source.key.clone(),
+            version_id: opened.version_id.clone(),
+            tag,
+            handle: Handle::current(),
+            size,
+            tail,
+            position: 0,
+            stream: None,
+        };
+        Ok((reader, opened))
+    }
+
+    fn tail_start(&self) -> u64 {
+        self.size - self.tail.len() as u64
+    }
+
+    fn read_tail(&mut self, buffer: &mut [u8]) -> usize {
+        let from = (self.position - self.tail_start()).min(self.tail.len() as u64);
+        let rest = &self.tail[usize::try_from(from).unwrap_or(self.tail.len())..];
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        length
+    }
+
+    /// The stream at the current position: the one that runs if it is there or a little before, else a new one.
+    fn stream(&mut self) -> Result<&mut Stream> {
+        let near = self
+            .stream
+            .as_ref()
+            .is_some_and(|s| s.position <= self.position && self.position - s.position <= SKIP);
+        if !near {
+            self.stream = Some(self.request()?);
+        }
+        let (handle, key, position) = (self.handle.clone(), self.key.clone(), self.position);
+        match &mut self.stream {
+            Some(stream) => {
+                while stream.position < position {
+                    let skip = usize::try_from(position - stream.position).unwrap_or(usize::MAX);
+                    if stream.take(&handle, &key, skip)?.is_empty() {
+                        return Err(broke_off(&key, &"it is shorter than it was said to be"));
+                    }
+                }
+                Ok(stream)
+            }
+            None => Err(broke_off(&key, &"there is no stream")),
+        }
+    }
+
+    fn request(&self) -> Result<Stream> {
+        let request = self
+            .bucket
+            .client
+            .get_object()
+            .bucket(&self.bucket.name)
+            .key(&self.key);
+        let request = request
+            .set_version_id(self.version_id.clone())
+            .set_if_match(self.tag.clone())
+            .range(format!(
+                "bytes={}-{}",
+                self.position,
+                self.tail_start().saturating_sub(1)
+            ));
+        let call = format!("S3 GetObject {}", self.key);
+        let object = self
+            .handle
+            .block_on(request.send())
+            .map_err(|e| failure(&call, &e))?;
+        Ok(Stream {
+            body: object.body,
+            position: self.position,
+            chunk: Vec::new(),
+            used: 0,
+        })
+    }
+}
+
+impl Stream {
+    /// Up to `length` of the next bytes; none at the end.
+    fn take(&mut self, handle: &Handle, key: &str, length: usize) -> Result<&[u8]> {
+        if self.used == self.chunk.len() {
+            let next = handle
+                .block_on(self.body.next())
+                .transpose()
+                .map_err(|e| broke_off(key, &e))?;
+            self.chunk = next.map(Vec::from).unwrap_or_default();
+            self.used = 0;
+        }
+        let from = self.used;
+        let length = length.min(self.chunk.len() - from);
+        self.used += length;
+        self.position += length as u64;
+        Ok(&self.chunk[from..from + length])
+    }
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = if self.position >= self.tail_start() {
+            self.read_tail(buffer)
+        } else {
+            let (handle, key) = (self.handle.clone(), self.key.clone());
+            // The error travels through the zip library inside an I/O error and comes out as itself.
+            let stream = self.stream().map_err(io::Error::other)?;
+            let bytes = stream
+                .take(&handle, &key, buffer.len())
+                .map_err(io::Error::other)?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            bytes.len()
+        };
+        self.position += length as u64;
+        Ok(length)
+    }
+}
+
+impl Seek for ObjectReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.size.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.position)
+    }
+}
+
+/// The size behind the slash of `Content-Range: bytes 10-19/20`; without the header the answer is everything.
+fn whole_size(object: &GetObjectOutput) -> u64 {
+    let length = || u64::try_from(object.content_length().unwrap_or_default()).unwrap_or_default();
+    object
+        .content_range()
+        .and_then(|range| range.rsplit('/').next()?.parse().ok())
+        .unwrap_or_else(length)
+}
+
+fn open_failure(source: &Source, error: &impl SdkFailure) -> Error {
+    let version = source
+        .version_id
+        .as_ref()
+        .map_or(String::new(), |version| format!(" (version {version})"));
+    let place = format!("source: s3://{}/{}{version}", source.bucket, source.key);
+    match error.http_status() {
+        // 400 for a version id that can't be one, 403 for what may not be read, 405 for a delete marker.
+        Some(400 | 403 | 404 | 405) => Error::new(
+            ErrorName::SourceNotFound,
+            format!(
+                "{place}: {}; upload the bundle, or name the key and version of one that is there",
+                error.error_code().unwrap_or("not found")
+            ),
+        ),
+        // No last megabyte: the object is empty.
+        Some(416) => Error::new(
+            ErrorName::InvalidBundle,
+            format!("bundle: {place} is empty; it has to be a zip file"),
+        ),
+        _ => failure(&place, error),
+    }
+}
+
+fn broke_off(key: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(
+        ErrorName::ServiceUnavailable,
+        format!("S3 GetObject {key}: the answer broke off: {error}"),
+    )
+}

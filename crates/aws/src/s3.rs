@@ -1,0 +1,189 @@
+//! Objects of the two buckets.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::primitives::ByteStream;
+use seedflow_core::callback::ETag;
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::request::Source;
+
+use crate::failure::{SdkFailure, failure};
+
+/// The objects of one bucket.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    pub(crate) client: Client,
+    pub(crate) name: String,
+}
+
+/// What came of a conditional write or delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conditional {
+    /// Done; a write's new tag.
+    Done(ETag),
+    /// The object isn't as the condition says.
+    Conflict,
+}
+
+/// What a conditional write expects to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expect {
+    /// No object.
+    Nothing,
+    /// The object with that tag.
+    Tag(ETag),
+}
+
+impl Bucket {
+    /// A bucket by its name.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig, name: String) -> Self {
+        Self {
+            client: Client::new(config),
+            name,
+        }
+    }
+
+    fn call(&self, operation: &str, key: &str) -> String {
+        format!("S3 {operation} s3://{}/{key}", self.name)
+    }
+
+    /// The bytes of an object of at most `limit` bytes, and its tag; `None` where there is none.
+    pub async fn get(&self, key: &str, limit: u64) -> Result<Option<(Vec<u8>, ETag)>> {
+        let call = self.call("GetObject", key);
+        let object = match self.client.get_object().bucket(&self.name).key(key).send().await {
+            Ok(object) => object,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(failure(&call, &error)),
+        };
+        let tag = ETag(object.e_tag().unwrap_or_default().to_owned());
+        let length = u64::try_from(object.content_length().unwrap_or_default()).unwrap_or(u64::MAX);
+        if length > limit {
+            return Err(Error::new(
+                ErrorName::Refused,
+                format!("{call}: the object has {length} bytes; at most {limit} are read"),
+            ));
+        }
+        let bytes = object.body.collect().await.map_err(|e| {
+            Error::new(
+                ErrorName::ServiceUnavailable,
+                format!("{call}: the answer broke off: {e}"),
+            )
+        })?;
+        Ok(Some((bytes.to_vec(), tag)))
+    }
+
+    /// Writes an object of JSON.
+    pub async fn put(&self, key: &str, text: String) -> Result<()> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .content_type("application/json");
+        let sent = request.body(ByteStream::from(text.into_bytes())).send().await;
+        sent.map(drop)
+            .map_err(|e| failure(&self.call("PutObject", key), &e))
+    }
+
+    /// Writes an object of JSON if what stands there is what is expected (S3 user guide, "Conditional writes").
+    pub async fn put_if(&self, key: &str, text: String, expect: Expect) -> Result<Conditional> {
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .content_type("application/json");
+        let request = match expect {
+            Expect::Nothing => request.if_none_match("*"),
+            Expect::Tag(tag) => request.if_match(tag.0),
+        };
+        match request.body(ByteStream::from(text.into_bytes())).send().await {
+            Ok(put) => Ok(Conditional::Done(ETag(
+                put.e_tag().unwrap_or_default().to_owned(),
+            ))),
+            Err(error) if is_conflict(&error) => Ok(Conditional::Conflict),
+            Err(error) => Err(failure(&self.call("PutObject", key), &error)),
+        }
+    }
+
+    /// Deletes an object if it is the one with that tag; one that is gone counts as deleted.
+    pub async fn delete_if(&self, key: &str, tag: &ETag) -> Result<Conditional> {
+        match self
+            .client
+            .delete_object()
+            .bucket(&self.name)
+            .key(key)
+            .if_match(&tag.0)
+            .send()
+            .await
+        {
+            Ok(_) => Ok(Conditional::Done(tag.clone())),
+            Err(error) if error.http_status() == Some(404) => Ok(Conditional::Done(tag.clone())),
+            Err(error) if is_conflict(&error) => Ok(Conditional::Conflict),
+            Err(error) => Err(failure(&self.call("DeleteObject", key), &error)),
+        }
+    }
+
+    /// Copies a source into this bucket, up to CopyObject's 5 GB.
+    pub async fn copy_from(&self, source: &Source, key: &str) -> Result<()> {
+        let version = source
+            .version_id
+            .as_ref()
+            .map_or(String::new(), |version| format!("?versionId={version}"));
+        // The header takes the key URL-encoded (CopyObject, x-amz-copy-source).
+        let encoded: String = source
+            .key
+            .split('/')
+            .map(url_encoded)
+            .collect::<Vec<_>>()
+            .join("/");
+        let from = format!("{}/{encoded}{version}", source.bucket);
+        let copied = self
+            .client
+            .copy_object()
+            .copy_source(from)
+            .bucket(&self.name)
+            .key(key)
+            .send()
+            .await;
+        match copied {
+            Ok(_) => Ok(()),
+            Err(error) if error.http_status() == Some(404) => Err(Error::new(
+                ErrorName::SourceNotFound,
+                format!(
+                    "source: s3://{}/{} was deleted while its build ran; upload it again",
+                    source.bucket, source.key
+                ),
+            )),
+            Err(error) => Err(failure(&self.call("CopyObject", key), &error)),
+        }
+    }
+}
+
+fn url_encoded(part: &str) -> String {
+    part.bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
+        .collect()
+}
+
+fn is_missing(error: &SdkError<GetObjectError>) -> bool {
+    error
+        .as_service_error()
+        .is_some_and(GetObjectError::is_no_such_key)
+        || error.http_status() == Some(404)
+}
+
+/// 412 where the condition doesn't hold, 409 where another conditional write was just faster.
+fn is_conflict(error: &impl SdkFailure) -> bool {
+    matches!(error.http_status(), Some(409 | 412))
+        // If-Match on an object that is gone.
+        || error.error_code() == Some("NoSuchKey")
+}

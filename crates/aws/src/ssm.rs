@@ -1,0 +1,90 @@
+//! Parameter Store: the only place that reads and writes parameters.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::types::{ParameterTier, ParameterType};
+use seedflow_core::error::Result;
+use seedflow_core::ids::{ModuleId, Slot};
+use seedflow_core::stored::Stored;
+
+use crate::failure::failure;
+
+/// GetParameters takes ten names.
+const NAMES_A_CALL: usize = 10;
+
+/// Parameter Store of the account and region.
+#[derive(Debug, Clone)]
+pub struct ParameterStore {
+    client: Client,
+}
+
+/// A parameter's text and version.
+pub type Parameter = (String, i64);
+
+impl ParameterStore {
+    /// Parameter Store.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig) -> Self {
+        Self {
+            client: Client::new(config),
+        }
+    }
+
+    /// The parameters of those names that exist, in calls of ten. Secure strings come encrypted.
+    pub async fn get(&self, names: &[String]) -> Result<BTreeMap<String, Parameter>> {
+        let mut found = BTreeMap::new();
+        for names in names.chunks(NAMES_A_CALL) {
+            let answer = self
+                .client
+                .get_parameters()
+                .set_names(Some(names.to_vec()))
+                .send()
+                .await;
+            let answer =
+                answer.map_err(|e| failure(&format!("SSM GetParameters {}", names.join(", ")), &e))?;
+            for parameter in answer.parameters.unwrap_or_default() {
+                if let (Some(name), Some(value)) = (parameter.name, parameter.value) {
+                    found.insert(name, (value, parameter.version));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The raw texts of a module's parameters.
+    pub async fn stored(&self, module: &ModuleId, slots: &[Slot]) -> Result<Stored> {
+        let names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
+        Ok(stored_in(&mut self.get(&names).await?, module))
+    }
+
+    /// Writes a parameter. The tier is always Intelligent-Tiering: standard up to 4 KB, advanced above; a
+    /// plain standard write would be refused once a parameter has been advanced (PutParameter, `Tier`).
+    pub async fn put(&self, name: &str, text: &str) -> Result<()> {
+        let request = self
+            .client
+            .put_parameter()
+            .name(name)
+            .value(text)
+            .r#type(ParameterType::String);
+        let sent = request
+            .tier(ParameterTier::IntelligentTiering)
+            .overwrite(true)
+            .send()
+            .await;
+        sent.map(drop)
+            .map_err(|e| failure(&format!("SSM PutParameter {name}"), &e))
+    }
+}
+
+/// Takes a module's parameters out of an answer.
+#[must_use]
+pub fn stored_in(found: &mut BTreeMap<String, Parameter>, module: &ModuleId) -> Stored {
+    let mut stored = Stored::default();
+    for slot in Slot::ALL {
+        if let Some((text, _)) = found.remove(&module.parameter(slot)) {
+            stored.set(slot, text);
+        }
+    }
+    stored
+}

@@ -1,0 +1,138 @@
+//! Recording a failure: the status says FAILED and why; md5, metadata and outputs stay those of the last success.
+//!
+//! Comes here with an error that the state machine caught, or with the end of a build that didn't succeed.
+//! The module is read off the execution's own input, because the failure may be that nothing else could be.
+
+use jiff::Timestamp;
+use seedflow_core::build::outcome::Outcome;
+use seedflow_core::error::{ErrorName, Result};
+use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Slot};
+use seedflow_core::report::Report;
+use seedflow_core::request::Request;
+use seedflow_core::status::{Failure, Status};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::Function;
+
+/// A failure as the state machine hands it over.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Handed {
+    /// The build's end.
+    Build { build: Box<Outcome> },
+    /// A caught error: its name, and its cause as Step Functions has it.
+    Caught {
+        error: String,
+        cause: String,
+        build_id: Option<BuildId>,
+    },
+}
+
+impl Function {
+    pub(crate) async fn fail(
+        &self,
+        execution: &ExecutionArn,
+        input: &Value,
+        handed: Handed,
+        now: Timestamp,
+    ) -> Result<Value> {
+        let failure = failure(handed);
+        let recorded = match Request::module_of(input) {
+            Some(module) => self.record(execution, &module, &failure, now).await?,
+            // Without valid names there is no place to record it; the execution itself ends with the error.
+            None => false,
+        };
+        tracing::info!(
+            execution = execution.as_str(),
+            error = failure.error,
+            recorded,
+            "recorded a failure"
+        );
+        Ok(json!({"state": "FAILED", "error": failure.error, "cause": failure.reason, "recorded": recorded}))
+    }
+
+    /// Whether the status could be written: not where the path belongs to another module.
+    async fn record(
+        &self,
+        execution: &ExecutionArn,
+        module: &ModuleId,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let stored = self.parameters.stored(module, &[Slot::Status]).await?;
+        let before = match stored.status_of(module) {
+            Err(error) if error.name == ErrorName::StateConflict => return Ok(false),
+            before => before?,
+        };
+        let status = Status::fail(before.as_ref(), module, execution, failure, now);
+        self.write_report(&Report::of_failure(module, &status, failure.outcome.as_ref()))
+            .await?;
+        self.write_status(module, &stored, &status).await?;
+        Ok(true)
+    }
+}
+
+fn failure(handed: Handed) -> Failure {
+    match handed {
+        Handed::Build { build } => Failure {
+            error: build.status.error_name().unwrap_or("BuildFailed").to_owned(),
+            reason: build.explain(),
+            build_id: Some(build.build_id.clone()),
+            outcome: Some(*build),
+        },
+        Handed::Caught {
+            error,
+            cause,
+            build_id,
+        } => Failure {
+            reason: readable(&error, &cause),
+            error,
+            build_id,
+            outcome: None,
+        },
+    }
+}
+
+/// The message within a Lambda function's cause (`{"errorType", "errorMessage", …}`), or the cause itself.
+fn readable(error: &str, cause: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(cause).ok();
+    let message = parsed
+        .as_ref()
+        .and_then(|cause| cause.get("errorMessage"))
+        .and_then(Value::as_str);
+    match message.unwrap_or(cause) {
+        "" => format!("{error}, without a cause"),
+        message => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_the_same_however_it_came() {
+        let caught: Handed = serde_json::from_value(json!({
+            "error": "InvalidInput", "cause": "{\"errorType\":\"InvalidInput\",\"errorMessage\":\"group: found 7\"}"
+        }))
+        .unwrap();
+        assert_eq!((failure(caught).reason), "group: found 7");
+        let timeout: Handed =
+            serde_json::from_value(json!({"error": "States.Timeout", "cause": "", "build_id": "p:u"}))
+                .unwrap();
+        let timeout = failure(timeout);
+        assert_eq!(
+            (timeout.reason.as_str(), timeout.build_id.unwrap().as_str()),
+            ("States.Timeout, without a cause", "p:u")
+        );
+        let build: Handed =
+            serde_json::from_value(json!({"build": {"build_id": "p:u", "status": "STOPPED"}})).unwrap();
+        let build = failure(build);
+        assert_eq!(
+            (build.error.as_str(), build.reason.as_str()),
+            ("BuildStopped", "build stopped")
+        );
+    }
+}

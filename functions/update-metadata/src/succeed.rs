@@ -1,0 +1,91 @@
+//! Recording a success: bundle, outputs, metadata, md5, report, and the status last.
+
+use jiff::Timestamp;
+use seedflow_core::build::environment::SEEDFARMER_VERSION;
+use seedflow_core::build::outcome::Outcome;
+use seedflow_core::commit;
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::{ExecutionArn, Place, Slot};
+use seedflow_core::plan::Plan;
+use seedflow_core::report::Report;
+use seedflow_core::status::Status;
+use serde_json::{Map, Value, json};
+
+use crate::Function;
+
+/// The most that a module may hand back; what doesn't fit into Parameter Store goes to S3.
+const MAX_METADATA: u64 = 64 * 1024;
+
+impl Function {
+    pub(crate) async fn succeed(
+        &self,
+        execution: &ExecutionArn,
+        plan: &Plan,
+        build: &Outcome,
+        place: &Place,
+        now: Timestamp,
+    ) -> Result<Value> {
+        let module = &plan.module;
+        let metadata = with_workflow_keys(self.handed_back(build).await?, plan, build, place);
+        let outputs = self.cloudformation.outputs(&plan.options.stack_name).await?;
+        let stored = self.parameters.stored(module, &Slot::ALL).await?;
+        let before = stored.status_of(module)?;
+        if plan.options.bundle {
+            self.bundles.copy_from(&plan.source, &module.bundle_key()).await?;
+        }
+        let status = Status::succeed(before.as_ref(), module, execution, build, now);
+        for write in commit::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
+            if write.slot == Slot::Status {
+                // The report before the status: who sees SUCCEEDED finds it.
+                self.write_report(&Report::of_success(plan, &status, build, &outputs))
+                    .await?;
+            }
+            self.write(module, write).await?;
+        }
+        tracing::info!(execution = execution.as_str(), %module, build = %build.build_id, "recorded a success");
+        Ok(
+            json!({"state": status.state, "module": module, "execution": execution, "build_id": build.build_id, "outputs": outputs}),
+        )
+    }
+
+    /// The metadata that the build left as its artifact.
+    async fn handed_back(&self, build: &Outcome) -> Result<Map<String, Value>> {
+        let key = build.build_id.metadata_key();
+        let missing = || {
+            Error::new(
+                ErrorName::SourceNotFound,
+                format!("{key}: the build succeeded but handed no metadata back; was its artifact removed?"),
+            )
+        };
+        let (bytes, _) = self.work.get(&key, MAX_METADATA).await?.ok_or_else(missing)?;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            Error::new(
+                ErrorName::Refused,
+                format!("{key}: the build's metadata is no JSON object: {e}"),
+            )
+        })
+    }
+}
+
+/// The module's own metadata plus what the workflow knows, under seed-farmer's names where it has one. The
+/// workflow's keys win: they say which build this was.
+fn with_workflow_keys(
+    mut metadata: Map<String, Value>,
+    plan: &Plan,
+    build: &Outcome,
+    place: &Place,
+) -> Map<String, Value> {
+    let mut set = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            metadata.insert(key.to_owned(), Value::String(value));
+        }
+    };
+    set("CodeBuildBuildId", Some(build.build_id.to_string()));
+    set("CodeBuildBuildUrl", Some(place.build_url(&build.build_id)));
+    set("CloudWatchLogGroup", build.log_group.clone());
+    set("CloudWatchLogStream", build.log_stream.clone());
+    set("CommitHash", plan.commit.clone());
+    set("SeedFarmerDeployed", Some(SEEDFARMER_VERSION.to_owned()));
+    set("SeedflowDeployed", Some(env!("CARGO_PKG_VERSION").to_owned()));
+    metadata
+}
