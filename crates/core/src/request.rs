@@ -237,7 +237,7 @@ fn normal_path(path: &str) -> Option<String> {
         .split('/')
         .filter(|part| !part.is_empty() && *part != ".")
         .collect();
-    parts.iter().all(|part| safe(&part)).then(|| parts.join("/"))
+    parts.iter().all(safe).then(|| parts.join("/"))
 }
 
 impl Options {
