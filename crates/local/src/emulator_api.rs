@@ -174,6 +174,30 @@ impl EmulatorApi {
         collect(self.send(request).await?).await.map(drop)
     }
 
+    /// Reads a small object.
+    pub async fn read_object(&self, bucket: &str, key: &str) -> Result<Vec<u8>, ApiError> {
+        let path = format!("/{bucket}/{}", encode(key, true));
+        let answer = self
+            .send(self.request(Method::GET, &path, "s3").body(Full::default()))
+            .await?;
+        collect(answer).await.map(Vec::from)
+    }
+
+    /// The keys of a bucket that start with a prefix: the first thousand of them.
+    pub async fn list_objects(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
+        let path = format!("/{bucket}?list-type=2&prefix={}", encode(prefix, false));
+        let answer = self
+            .send(self.request(Method::GET, &path, "s3").body(Full::default()))
+            .await?;
+        let listed = String::from_utf8_lossy(&collect(answer).await?).into_owned();
+        // Keys with characters that XML escapes aren't used here.
+        Ok(listed
+            .split("<Key>")
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once("</Key>")?.0.to_owned()))
+            .collect())
+    }
+
     fn request(&self, method: Method, path: &str, service: &str) -> hyper::http::request::Builder {
         let Credentials {
             access_key_id,

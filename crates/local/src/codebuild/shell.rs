@@ -111,7 +111,7 @@ impl Shell {
             [file.to_owned(), self.state("variables"), self.state("directory")].map(|path| quote(&path));
         format!(
             ". {file} </dev/null 250>&-\n\
-             builtin printf '\\0{mark}%s\\0' \"$?\" >&250\n\
+             builtin printf '\\000{mark}%s\\000' \"$?\" >&250\n\
              builtin export -p >|{variables}; builtin pwd >|{directory}\n"
         )
     }

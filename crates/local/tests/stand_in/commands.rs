@@ -1,0 +1,268 @@
+//! What commands see of each other, and what their failures do.
+
+use serde_json::{Value, json};
+
+use crate::world::{failure, phases, spec, world};
+
+#[tokio::test]
+async fn one_bash_runs_all_commands_of_all_phases() {
+    let world = world().await;
+    let build = world
+        .run_phases(json!({
+            "install": {"commands": ["mkdir sub && cd sub", "export A=exported; B=plain; greet() { echo \"hi $1\"; }"]},
+            "build": {"commands": [
+                "pwd | sed s,.*/,,",
+                "greet $A; echo $B",
+                "cat <<X\nline one\n  line $A\nX",
+                "printf 'no line end'",
+                "printf 'to stderr\\n' >&2; declare -A m=([k]=v)",
+                "echo ${m[k]}; (echo in a subshell)",
+                "read line || echo no input",
+            ]},
+        }))
+        .await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", world.log(&build));
+    let expected = [
+        "sub",
+        "hi exported",
+        "plain",
+        "line one",
+        "  line exported",
+        "no line end",
+        "to stderr",
+        "v",
+        "in a subshell",
+        "no input",
+    ];
+    assert_eq!(world.output(&build), expected);
+    assert_eq!(world.workspaces(), 0, "the workspace is removed");
+}
+
+#[tokio::test]
+async fn the_status_of_the_whole_entry_decides() {
+    let world = world().await;
+    let build = world
+        .run_phases(json!({"build": {"commands": ["false; true", "false | true", "! true || true"]}}))
+        .await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED");
+    for (command, status) in [
+        ("true; (exit 7)", 7),
+        ("no-such-program", 127),
+        ("if then", 2),
+        ("exit 3", 3),
+        ("kill -9 $$", 137),
+    ] {
+        let build = world
+            .run_phases(json!({"build": {"commands": [command, "echo never"]}}))
+            .await;
+        let message = format!(
+            "COMMAND_EXECUTION_ERROR: Error while executing command: {command}. Reason: exit status {status}"
+        );
+        assert_eq!(failure(&build), message);
+        assert!(!world.output(&build).contains(&"never".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_ends_bash_leaves_variables_and_directory_to_the_next() {
+    let world = world().await;
+    let commands = [
+        "export KEPT='it'\\''s\nkept'; mkdir d; cd d",
+        "exit 0",
+        "echo \"$KEPT\"; pwd | sed s,.*/,,",
+    ];
+    let build = world.run_phases(json!({"build": {"commands": commands}})).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED");
+    assert_eq!(world.output(&build), ["it's", "kept", "d"]);
+    let commands = ["set -e; false", "echo never"];
+    let build = world
+        .run_phases(json!({"build": {"commands": commands}, "post_build": {"commands": ["echo post $CODEBUILD_BUILD_SUCCEEDING"]}}))
+        .await;
+    assert_eq!(world.output(&build), ["post 0"]);
+}
+
+#[tokio::test]
+async fn output_that_goes_elsewhere_for_good_does_not_hide_the_status() {
+    let world = world().await;
+    let commands = ["exec >/dev/null 2>&1", "echo hidden; set -C; set -u", "false"];
+    let build = world.run_phases(json!({"build": {"commands": commands}})).await;
+    assert!(
+        failure(&build).ends_with("command: false. Reason: exit status 1"),
+        "{build:#}"
+    );
+    assert!(world.output(&build).is_empty());
+}
+
+/// Which phases run after one has failed, by what it says `on-failure`.
+#[tokio::test]
+async fn a_failure_of_each_phase_is_followed_as_codebuild_follows_it() {
+    let world = world().await;
+    let names = ["install", "pre_build", "build", "post_build"];
+    let all = "INSTALL PRE_BUILD BUILD POST_BUILD UPLOAD_ARTIFACTS";
+    for (failing, on_failure, expected) in [
+        ("install", None, "INSTALL"),
+        ("pre_build", None, "INSTALL PRE_BUILD"),
+        ("build", None, all),
+        ("post_build", None, all),
+        ("install", Some("ABORT"), "INSTALL"),
+        ("build", Some("ABORT"), "INSTALL PRE_BUILD BUILD UPLOAD_ARTIFACTS"),
+        ("post_build", Some("ABORT"), all),
+        ("install", Some("CONTINUE"), all),
+        ("pre_build", Some("CONTINUE"), all),
+    ] {
+        let mut spec = json!({});
+        for name in names {
+            let command = if name == failing {
+                "echo failing; (exit 9)"
+            } else {
+                "true"
+            };
+            spec[name] = json!({"commands": [command, "echo after"]});
+        }
+        if let Some(on_failure) = on_failure {
+            spec[failing]["on-failure"] = on_failure.into();
+        }
+        let build = world.run_phases(spec).await;
+        assert_eq!(build["buildStatus"], "FAILED");
+        let ran: Vec<String> = phases(&build)[4..]
+            .iter()
+            .map(|p| p.split(' ').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(
+            ran.join(" "),
+            format!("{expected} FINALIZING COMPLETED"),
+            "{failing} {on_failure:?}"
+        );
+        let failed: Vec<String> = phases(&build)
+            .into_iter()
+            .filter(|phase| phase.ends_with("FAILED"))
+            .collect();
+        assert_eq!(failed, [format!("{} FAILED", failing.to_uppercase())]);
+    }
+}
+
+#[tokio::test]
+async fn finally_runs_after_a_failure_too() {
+    let world = world().await;
+    let phase = json!({"commands": ["false"], "finally": ["echo finally", "echo again"]});
+    let build = world.run_phases(json!({"install": phase})).await;
+    assert_eq!(world.output(&build), ["finally", "again"]);
+    assert!(failure(&build).contains("command: false"));
+}
+
+#[tokio::test]
+async fn the_log_reads_like_codebuilds() {
+    let world = world().await;
+    let build = world
+        .run_phases(json!({"build": {"commands": ["echo out", "(exit 4)"]}}))
+        .await;
+    let notes: Vec<String> = world
+        .log(&build)
+        .iter()
+        .map(|line| {
+            line.strip_prefix("[Container] ")
+                .map_or(line.clone(), |note| note[27..].to_owned())
+        })
+        .collect();
+    let build_phase: Vec<&str> = notes
+        .iter()
+        .map(String::as_str)
+        .skip_while(|line| *line != "Entering phase BUILD")
+        .take_while(|line| *line != "Entering phase POST_BUILD")
+        .collect();
+    let expected = [
+        "Entering phase BUILD",
+        "Running command echo out",
+        "out",
+        "Running command (exit 4)",
+        "Command did not exit successfully (exit 4) exit status 4",
+        "Phase complete: BUILD State: FAILED",
+        "Phase context status code: COMMAND_EXECUTION_ERROR Message: Error while executing command: (exit 4). Reason: exit status 4",
+    ];
+    assert_eq!(build_phase, expected);
+}
+
+#[tokio::test]
+async fn a_build_has_an_environment_of_its_own() {
+    let world = world().await;
+    let overrides = json!({
+        "buildspecOverride": json!({
+            "version": 0.2,
+            "env": {
+                "variables": {"OF_PROJECT": "spec", "OF_SPEC": "spec", "CHOSEN": "spec"},
+                "exported-variables": ["RESULT", "UNSET", "AWS_REGION"],
+            },
+            "phases": {"build": {"commands": [
+                "echo $OF_PROJECT $OF_SPEC $CHOSEN",
+                "case $HOME in \"$CODEBUILD_SRC_DIR\"*) ;; */home) echo home;; esac",
+                "[ \"$PWD\" = \"$CODEBUILD_SRC_DIR\" ] && echo here",
+                "echo $CODEBUILD_BUILD_NUMBER $CODEBUILD_BUILD_SUCCEEDING $CODEBUILD_BUILD_IMAGE",
+                "echo $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID $AWS_ENDPOINT_URL",
+                "echo ${CARGO_MANIFEST_DIR:-clean}",
+                "export RESULT='of the build'",
+            ]}},
+        }).to_string(),
+        "environmentVariablesOverride": [
+            {"name": "CHOSEN", "value": "start", "type": "PLAINTEXT"},
+            {"name": "AWS_ENDPOINT_URL", "value": "https://example.com", "type": "PLAINTEXT"},
+        ],
+        "imageOverride": "other-image",
+    });
+    let build = world.run(overrides).await;
+    let endpoint = world.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
+    let regions = format!("us-east-1 us-east-1 123456789012 {endpoint}");
+    let expected = [
+        "project spec start",
+        "home",
+        "here",
+        "1 1 other-image",
+        &regions,
+        "clean",
+    ];
+    assert_eq!(world.output(&build), expected);
+    assert_eq!(
+        build["exportedEnvironmentVariables"],
+        json!([{"name": "RESULT", "value": "of the build"}])
+    );
+}
+
+#[tokio::test]
+async fn what_a_build_leaves_running_ends_with_it() {
+    let world = world().await;
+    let pid = world.file("pid");
+    let command = format!("sleep 1000 & echo $! > {}", pid.display());
+    let build = world.run_phases(json!({"build": {"commands": [command]}})).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED");
+    assert!(crate::interrupted::is_gone(&pid), "sleep still runs");
+}
+
+#[tokio::test]
+async fn a_bad_buildspec_fails_the_download_phase() {
+    let world = world().await;
+    for (text, message) in [
+        (
+            "version: 0.2\nphases: {bild: {}}",
+            "YAML_FILE_ERROR: Unknown phase: bild",
+        ),
+        (
+            "missing.yml",
+            "YAML_FILE_ERROR: YAML file does not exist: missing.yml",
+        ),
+        (
+            &spec(json!({"build": {"commands": [{"a": 1}]}})),
+            "found subkeys instead",
+        ),
+    ] {
+        let build = world.run(json!({"buildspecOverride": text})).await;
+        assert!(failure(&build).contains(message), "{}", failure(&build));
+        assert_eq!(
+            phases(&build)[3..],
+            ["DOWNLOAD_SOURCE FAILED", "FINALIZING SUCCEEDED", "COMPLETED -"]
+        );
+    }
+    let unused: Value = world
+        .call("BatchGetBuilds", json!({"ids": ["p:none"]}))
+        .await
+        .unwrap();
+    assert_eq!(unused, json!({"builds": [], "buildsNotFound": ["p:none"]}));
+}

@@ -1,0 +1,135 @@
+//! Places for concurrent builds, the queue, and tokens.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::world::{phases, spec, world, world_with};
+
+fn waiting_for(file: &std::path::Path) -> serde_json::Value {
+    let command = format!("until [ -e {} ]; do sleep 0.01; done", file.display());
+    json!({"buildspecOverride": spec(json!({"build": {"commands": [command]}}))})
+}
+
+#[tokio::test]
+async fn builds_wait_for_a_place_and_then_are_refused() {
+    let world = world_with(|config| (config.concurrent_builds, config.queued_builds) = (1, 1)).await;
+    let go = world.file("go");
+    let first = world.start(waiting_for(&go)).await.unwrap();
+    world
+        .until(&first, |build| build["currentPhase"] == "BUILD")
+        .await;
+    let second = world.start(waiting_for(&go)).await.unwrap();
+    let queued = world
+        .until(&second, |build| build["currentPhase"] == "QUEUED")
+        .await;
+    assert_eq!(phases(&queued), ["SUBMITTED SUCCEEDED", "QUEUED -"]);
+    let error = world.start(waiting_for(&go)).await.unwrap_err();
+    assert_eq!(error.code, "AccountLimitExceededException");
+    assert_eq!(
+        error.message,
+        "Cannot have more than 1 builds in queue for the account"
+    );
+    std::fs::write(&go, "").unwrap();
+    for id in [first, second] {
+        assert_eq!(world.ended(&id).await["buildStatus"], "SUCCEEDED");
+    }
+    assert!(
+        world.start(waiting_for(&go)).await.is_ok(),
+        "the places are free again"
+    );
+}
+
+#[tokio::test]
+async fn a_queued_build_can_time_out_and_be_stopped() {
+    let world = world_with(|config| {
+        config.concurrent_builds = 0;
+        config.minute = Duration::from_millis(10);
+    })
+    .await;
+    let build = world.run(json!({"queuedTimeoutInMinutesOverride": 5})).await;
+    assert_eq!(build["buildStatus"], "TIMED_OUT");
+    assert_eq!(
+        phases(&build),
+        ["SUBMITTED SUCCEEDED", "QUEUED TIMED_OUT", "COMPLETED -"]
+    );
+    let id = world.start(json!({})).await.unwrap();
+    world.call("StopBuild", json!({"id": id})).await.unwrap();
+    assert_eq!(
+        phases(&world.ended(&id).await),
+        ["SUBMITTED SUCCEEDED", "QUEUED STOPPED", "COMPLETED -"]
+    );
+    world.codebuild.set_limits(1, 0);
+    assert_eq!(world.run(json!({})).await["buildStatus"], "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn a_token_starts_one_build_and_serves_nothing_else() {
+    let world = world().await;
+    let (first, second) = tokio::join!(
+        world.start(json!({"idempotencyToken": "t"})),
+        world.start(json!({"idempotencyToken": "t"}))
+    );
+    let id = first.unwrap();
+    assert_eq!(second.unwrap(), id);
+    world.ended(&id).await;
+    assert_eq!(
+        world.start(json!({"idempotencyToken": "t"})).await.unwrap(),
+        id,
+        "also when it has ended"
+    );
+    let error = world
+        .start(json!({"idempotencyToken": "t", "sourceVersion": "2"}))
+        .await
+        .unwrap_err();
+    assert_eq!(error.code, "InvalidInputException");
+    assert_ne!(world.start(json!({"idempotencyToken": "u"})).await.unwrap(), id);
+    let listed = world
+        .call("ListBuildsForProject", json!({"projectName": "p"}))
+        .await
+        .unwrap();
+    assert_eq!(listed["ids"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn builds_are_refused_as_aws_refuses_them() {
+    let world = world().await;
+    let error = world.start(json!({"projectName": "none"})).await.unwrap_err();
+    assert_eq!(error.code, "ResourceNotFoundException");
+    assert_eq!(
+        error.message,
+        "Project cannot be found: arn:aws:codebuild:us-east-1:123456789012:project/none"
+    );
+    for overrides in [
+        json!({"timeoutInMinutesOverride": 4}),
+        json!({"queuedTimeoutInMinutesOverride": 481}),
+        json!({"environmentVariablesOverride": [{"name": "A", "value": "b", "type": "OTHER"}]}),
+        json!({"sourceTypeOverride": "S3"}),
+    ] {
+        assert_eq!(
+            world.start(overrides.clone()).await.unwrap_err().code,
+            "InvalidInputException",
+            "{overrides}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn thirty_builds_run_at_once() {
+    let world = world_with(|config| config.concurrent_builds = 30).await;
+    let mut ids = Vec::new();
+    for _ in 0..30 {
+        ids.push(
+            world
+                .start(json!({"buildspecOverride": spec(json!({"build": {"commands": ["echo done"]}}))}))
+                .await
+                .unwrap(),
+        );
+    }
+    for (id, number) in ids.iter().zip(1..) {
+        let build = world.ended(id).await;
+        assert_eq!(build["buildStatus"], "SUCCEEDED");
+        assert_eq!(build["buildNumber"], number);
+        assert_eq!(world.output(&build), ["done"]);
+    }
+}

@@ -1,0 +1,12 @@
+//! The CodeBuild stand-in and the proxy together, before a small emulator that keeps everything in memory.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod builds;
+mod commands;
+mod emulator;
+mod interrupted;
+mod limits;
+mod proxied;
+mod traffic;
+mod world;
