@@ -33,12 +33,20 @@ impl Names {
     /// The four names, by value.
     pub fn new(project: &str, deployment: &str, group: &str, module: &str) -> Self {
         let [project, deployment, group, module] = [project, deployment, group, module].map(str::to_owned);
-        Self { project, deployment, group, module }
+        Self {
+            project,
+            deployment,
+            group,
+            module,
+        }
     }
 
     /// Where Parameter Store holds what is known of the module.
     pub fn parameter_path(&self) -> String {
-        format!("/sf/{}/{}/{}-{}", self.project, self.deployment, self.group, self.module)
+        format!(
+            "/sf/{}/{}/{}-{}",
+            self.project, self.deployment, self.group, self.module
+        )
     }
 
     /// The input of an execution that deploys `source`.
@@ -59,18 +67,34 @@ impl Names {
 
 impl std::fmt::Display for Names {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.project, self.deployment, self.group, self.module)
+        write!(
+            f,
+            "{}/{}/{}/{}",
+            self.project, self.deployment, self.group, self.module
+        )
     }
 }
 
 /// Uploads a bundle under `uploads/`, where no event starts anything, and returns it as the `source`
 /// of an input. Its MD5 is in its key: what is there already stays what it is.
 pub async fn upload(api: &EmulatorApi, stack: &Connection, names: &Names, bundle: &Bundle) -> Result<Value> {
-    let Names { project, deployment, group, module } = names;
-    let key = format!("uploads/{project}/{deployment}/{group}/{module}/{}.zip", bundle.md5);
-    let content = tokio::fs::read(&bundle.path).await.context("cannot read the bundle")?;
+    let Names {
+        project,
+        deployment,
+        group,
+        module,
+    } = names;
+    let key = format!(
+        "uploads/{project}/{deployment}/{group}/{module}/{}.zip",
+        bundle.md5
+    );
+    let content = tokio::fs::read(&bundle.path)
+        .await
+        .context("cannot read the bundle")?;
     let bucket = &stack.work_bucket;
-    api.put_object(bucket, &key, content).await.with_context(|| format!("cannot upload to {bucket}/{key}"))?;
+    api.put_object(bucket, &key, content)
+        .await
+        .with_context(|| format!("cannot upload to {bucket}/{key}"))?;
     Ok(json!({"bucket": bucket, "key": key}))
 }
 
@@ -89,6 +113,8 @@ pub enum Happening {
     Entered(String),
     /// A state ended, after so long.
     Exited(String, Duration),
+    /// The workflow knows why it builds, or why it doesn't.
+    Reasons(Vec<String>),
     /// The build was started.
     Build(String),
     /// A phase of the build ended: name, status, how long.
@@ -108,6 +134,8 @@ pub struct Finished {
     pub error: String,
     /// And the cause.
     pub cause: String,
+    /// Why the module was built, or why it wasn't.
+    pub reasons: Vec<String>,
     /// The build as BatchGetBuilds tells it; null where none was started.
     pub build: Value,
     /// Each state and how long it took, in order.
@@ -154,7 +182,10 @@ pub async fn follow(
         }
         if limit.is_some_and(|limit| begun.elapsed() > limit) {
             let state = follower.current.unwrap_or_default();
-            bail!("{execution} still runs after {} s, in state {state}", begun.elapsed().as_secs());
+            bail!(
+                "{execution} still runs after {} s, in state {state}",
+                begun.elapsed().as_secs()
+            );
         }
         tokio::time::sleep(POLL).await;
     }
@@ -162,7 +193,9 @@ pub async fn follow(
 
 async fn describe(api: &EmulatorApi, execution: &str) -> Result<Value> {
     let call = json!({"executionArn": execution});
-    let answer = api.json("states", "AWSStepFunctions.DescribeExecution", &call).await;
+    let answer = api
+        .json("states", "AWSStepFunctions.DescribeExecution", &call)
+        .await;
     answer.with_context(|| format!("cannot read the execution {execution}"))
 }
 
@@ -173,6 +206,7 @@ struct Follower {
     entered: BTreeMap<String, f64>,
     current: Option<String>,
     states: Vec<(String, Duration)>,
+    reasons: Vec<String>,
     build_id: Option<String>,
     build: Value,
     phases: HashSet<String>,
@@ -207,6 +241,10 @@ impl Follower {
             let took = Duration::try_from_secs_f64(took).unwrap_or_default();
             self.states.push((name.clone(), took));
             happenings.push(Happening::Exited(name, took));
+            if let Some(reasons) = reasons(&event["stateExitedEventDetails"]["output"]) {
+                self.reasons = reasons.clone();
+                happenings.push(Happening::Reasons(reasons));
+            }
         } else if self.build_id.is_none() && kind == "TaskSucceeded" {
             self.build_id = build_id(&event["taskSucceededEventDetails"]["output"]);
             happenings.extend(self.build_id.clone().map(Happening::Build));
@@ -219,20 +257,28 @@ impl Follower {
                 continue; // it has not ended
             };
             if self.phases.insert(name.clone()) {
-                let took = phase["endTime"].as_f64().unwrap_or_default() - phase["startTime"].as_f64().unwrap_or_default();
-                happenings.push(Happening::Phase(name, status, Duration::try_from_secs_f64(took).unwrap_or_default()));
+                let took = phase["endTime"].as_f64().unwrap_or_default()
+                    - phase["startTime"].as_f64().unwrap_or_default();
+                happenings.push(Happening::Phase(
+                    name,
+                    status,
+                    Duration::try_from_secs_f64(took).unwrap_or_default(),
+                ));
             }
         }
     }
 
     fn finish(self, execution: &str, status: String, described: &Value, took: Duration) -> Finished {
-        let output = described["output"].as_str().and_then(|output| serde_json::from_str(output).ok());
+        let output = described["output"]
+            .as_str()
+            .and_then(|output| serde_json::from_str(output).ok());
         Finished {
             execution: execution.to_owned(),
             status,
             output: output.unwrap_or(Value::Null),
             error: text(&described["error"]).unwrap_or_default(),
             cause: text(&described["cause"]).unwrap_or_default(),
+            reasons: self.reasons,
             build: self.build,
             states: self.states,
             took,
@@ -249,7 +295,9 @@ pub async fn history(api: &EmulatorApi, execution: &str) -> Result<Vec<Value>> {
         if !token.is_null() {
             call["nextToken"] = token;
         }
-        let answer = api.json("states", "AWSStepFunctions.GetExecutionHistory", &call).await;
+        let answer = api
+            .json("states", "AWSStepFunctions.GetExecutionHistory", &call)
+            .await;
         let mut page = answer.with_context(|| format!("cannot read the history of {execution}"))?;
         events.extend(page["events"].as_array().cloned().unwrap_or_default());
         token = page["nextToken"].take();
@@ -257,6 +305,13 @@ pub async fn history(api: &EmulatorApi, execution: &str) -> Result<Vec<Value>> {
             return Ok(events);
         }
     }
+}
+
+/// The reasons in the output of CheckMd5, `{"changed": …, "reasons": […]}`.
+fn reasons(output: &Value) -> Option<Vec<String>> {
+    let output: Value = serde_json::from_str(output.as_str()?).ok()?;
+    output.get("changed")?;
+    Some(output["reasons"].as_array()?.iter().filter_map(text).collect())
 }
 
 /// The build id in the output of StartBuild, whose answer is `{"Payload": {"build_id": …}}`.
@@ -267,7 +322,13 @@ fn build_id(output: &Value) -> Option<String> {
 
 /// A build as BatchGetBuilds tells it; null where there is none of that id.
 pub async fn build(api: &EmulatorApi, id: &str) -> Result<Value> {
-    let answer = api.json("codebuild", "CodeBuild_20161006.BatchGetBuilds", &json!({"ids": [id]})).await;
+    let answer = api
+        .json(
+            "codebuild",
+            "CodeBuild_20161006.BatchGetBuilds",
+            &json!({"ids": [id]}),
+        )
+        .await;
     let mut answer = answer.with_context(|| format!("cannot read the build {id}"))?;
     Ok(answer["builds"].get_mut(0).map(Value::take).unwrap_or_default())
 }
@@ -275,10 +336,17 @@ pub async fn build(api: &EmulatorApi, id: &str) -> Result<Value> {
 /// The last lines of a build's log.
 pub async fn log_lines(api: &EmulatorApi, build: &Value, count: usize) -> Result<Vec<String>> {
     let (group, stream) = (&build["logs"]["groupName"], &build["logs"]["streamName"]);
-    let call = json!({"logGroupName": group, "logStreamName": stream, "limit": count, "startFromHead": false});
-    let answer = api.json("logs", "Logs_20140328.GetLogEvents", &call).await.context("cannot read the build's log")?;
+    let call =
+        json!({"logGroupName": group, "logStreamName": stream, "limit": count, "startFromHead": false});
+    let answer = api
+        .json("logs", "Logs_20140328.GetLogEvents", &call)
+        .await
+        .context("cannot read the build's log")?;
     let events = answer["events"].as_array().cloned().unwrap_or_default();
-    Ok(events.iter().filter_map(|event| Some(event["message"].as_str()?.trim_end().to_owned())).collect())
+    Ok(events
+        .iter()
+        .filter_map(|event| Some(event["message"].as_str()?.trim_end().to_owned()))
+        .collect())
 }
 
 /// A parameter of Parameter Store.
@@ -303,10 +371,20 @@ pub async fn parameters(api: &EmulatorApi, path: &str) -> Result<Vec<Parameter>>
         }
         let answer = api.json("ssm", "AmazonSSM.GetParametersByPath", &call).await;
         let mut page = answer.with_context(|| format!("cannot read the parameters below {path}"))?;
-        found.extend(page["Parameters"].as_array().into_iter().flatten().filter_map(|parameter| {
-            let (name, value) = (text(&parameter["Name"])?, text(&parameter["Value"])?);
-            Some(Parameter { name, value, version: parameter["Version"].as_u64().unwrap_or_default() })
-        }));
+        found.extend(
+            page["Parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|parameter| {
+                    let (name, value) = (text(&parameter["Name"])?, text(&parameter["Value"])?);
+                    Some(Parameter {
+                        name,
+                        value,
+                        version: parameter["Version"].as_u64().unwrap_or_default(),
+                    })
+                }),
+        );
         token = page["NextToken"].take();
         if token.is_null() {
             break;
@@ -330,10 +408,16 @@ mod tests {
         let names = Names::new("p", "d", "g", "m");
         let source = json!({"bucket": "b", "key": "k"});
         let plain = names.input(&source, &Map::new(), false);
-        assert_eq!(plain, json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "source": source}));
+        assert_eq!(
+            plain,
+            json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "source": source})
+        );
         let parameters = Map::from_iter([("a".to_owned(), json!(1))]);
         let forced = names.input(&source, &parameters, true);
-        assert_eq!((&forced["parameters"], &forced["force_update"]), (&json!({"a": 1}), &json!(true)));
+        assert_eq!(
+            (&forced["parameters"], &forced["force_update"]),
+            (&json!({"a": 1}), &json!(true))
+        );
         assert_eq!(names.parameter_path(), "/sf/p/d/g-m");
     }
 
@@ -345,14 +429,24 @@ mod tests {
             json!({"id": 1, "type": "TaskStateEntered", "timestamp": 10.0, "stateEnteredEventDetails": {"name": "StartBuild"}}),
             json!({"id": 2, "type": "TaskSucceeded", "timestamp": 10.1,
                 "taskSucceededEventDetails": {"output": r#"{"Payload": {"build_id": "p:1"}}"#}}),
-            json!({"id": 3, "type": "TaskStateExited", "timestamp": 10.5, "stateExitedEventDetails": {"name": "StartBuild"}}),
+            json!({"id": 3, "type": "TaskStateExited", "timestamp": 10.5, "stateExitedEventDetails": {"name": "StartBuild",
+                "output": r#"{"changed": true, "reasons": ["forced"]}"#}}),
         ];
         for event in &events {
             follower.event(event, &mut seen);
         }
         let name = "StartBuild".to_owned();
         let exited = Happening::Exited(name.clone(), Duration::from_millis(500));
-        assert_eq!(seen, [Happening::Entered(name), Happening::Build("p:1".into()), exited]);
+        let reasons = Happening::Reasons(vec!["forced".into()]);
+        assert_eq!(
+            seen,
+            [
+                Happening::Entered(name),
+                Happening::Build("p:1".into()),
+                exited,
+                reasons
+            ]
+        );
     }
 
     #[test]
@@ -361,7 +455,10 @@ mod tests {
             {"phaseType": "INSTALL", "phaseStatus": "SUCCEEDED", "startTime": 1.0, "endTime": 2.5},
             {"phaseType": "BUILD", "startTime": 2.5},
         ]});
-        let mut follower = Follower { build, ..Follower::default() };
+        let mut follower = Follower {
+            build,
+            ..Follower::default()
+        };
         let mut seen = Vec::new();
         follower.phases(&mut seen);
         follower.phases(&mut seen);

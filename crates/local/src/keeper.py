@@ -3,10 +3,11 @@
 The parent holds the other end of this process's standard input. However the parent ends, also by
 SIGKILL, the kernel closes that end, and the end of input is the sign to kill. Descendants are found
 by parenthood (as their subreaper, this process inherits those whose own parent has ended, so a
-process that left its group or session is found too) and by a mark in their environment, which finds
-what the parent started beside this process. Everything here is disposable: no grace, SIGKILL.
+process that left its group or session is found too) and by their HOME, which finds what the parent
+started beside this process. Everything here is disposable: no grace, SIGKILL.
 
-usage: keeper.py MARK FOLDER COMMAND...   (MARK may be empty; FOLDER, if not empty, is removed last)
+usage: keeper.py HOMES FOLDER COMMAND...
+Both may be empty. Processes whose HOME lies below HOMES are killed too; FOLDER is removed last.
 """
 
 import ctypes
@@ -66,15 +67,15 @@ def parent(pid):
         return 0
 
 
-def marked(pid, mark):
+def lives_below(pid, homes):
     try:
         with open(f"/proc/{pid}/environ", "rb") as environ:
-            return mark in environ.read().split(b"\0")
+            return any(entry.startswith(b"HOME=" + homes + b"/") for entry in environ.read().split(b"\0"))
     except OSError:
         return False
 
 
-def victims(mark):
+def victims(homes):
     parents = {pid: parent(pid) for pid in processes()}
     found = {os.getpid()}
     while True:
@@ -82,8 +83,8 @@ def victims(mark):
         if not more:
             break
         found |= more
-    if mark:
-        found |= {pid for pid in parents if marked(pid, mark)}
+    if homes:
+        found |= {pid for pid in parents if lives_below(pid, homes)}
     return found - {os.getpid(), os.getppid()}
 
 
@@ -94,14 +95,14 @@ def kill(pid, send=os.kill):
         pass
 
 
-def end(main, mark):
+def end(main, homes):
     kill(main, os.killpg)
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        for pid in victims(mark):
+        for pid in victims(homes):
             kill(pid)
         _, more = reap(main, None)
-        if not more and not victims(mark):
+        if not more and not victims(homes):
             break
         time.sleep(0.01)
 
@@ -114,7 +115,7 @@ def remove(folder):
 
 
 def main():
-    mark, folder, command = os.fsencode(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    homes, folder, command = os.fsencode(sys.argv[1]), sys.argv[2], sys.argv[3:]
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -131,7 +132,7 @@ def main():
         status, _ = reap(child, status)
         if 0 in readable and not os.read(0, 4096):
             break
-    end(child, mark)
+    end(child, homes)
     if folder:
         remove(folder)
     sys.exit(137 if status is None else os.waitstatus_to_exitcode(status) % 256)

@@ -24,8 +24,8 @@ const END: Duration = Duration::from_secs(15);
 /// What a keeper cleans up beside its command's own descendants.
 #[derive(Debug, Clone)]
 pub struct Estate {
-    /// `NAME=value`: processes with this in their environment are killed too.
-    pub mark: String,
+    /// Processes whose `HOME` lies below this folder are killed too.
+    pub homes: PathBuf,
     /// A folder that is removed at the end; `None` leaves everything where it is.
     pub folder: Option<PathBuf>,
 }
@@ -39,7 +39,7 @@ pub fn command(program: impl AsRef<OsStr>, estate: Option<&Estate>) -> Result<Co
         .args(["-I", "-S", "-c", KEEPER])
         .stdin(Stdio::piped())
         .process_group(0);
-    command.arg(estate.map_or("", |estate| &estate.mark));
+    command.arg(estate.map_or(Path::new(""), |estate| &estate.homes));
     command.arg(
         estate
             .and_then(|estate| estate.folder.as_deref())
@@ -146,17 +146,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn ending_kills_by_mark_and_removes_the_folder() {
+    async fn ending_kills_by_home_and_removes_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let estate = Estate {
-            mark: format!("SEEDFLOW_TEST={}", folder.path().display()),
+            homes: folder.path().to_owned(),
             folder: Some(folder.path().join("gone")),
         };
         std::fs::create_dir_all(folder.path().join("gone/deep")).unwrap();
-        let (name, value) = estate.mark.split_once('=').unwrap();
+        let home = folder.path().join("home");
         let mut other = std::process::Command::new("sleep")
             .arg("300")
-            .env(name, value)
+            .env("HOME", home)
             .spawn()
             .unwrap();
         let mut kept = stray(Some(&estate));

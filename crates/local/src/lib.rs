@@ -4,11 +4,15 @@
 //! The library is what the command `seedflow-local` and the end-to-end tests share. Nothing in it
 //! talks to anything but loopback; only [`tools`] downloads, once, what the stack is made of.
 
+pub mod cli;
 pub mod codebuild;
+pub mod demo;
+pub mod deployment;
 pub mod emulator_api;
 pub mod keeper;
 pub mod pack;
 pub mod proxy;
+pub mod stack;
 pub mod tail;
 pub mod tools;
 pub mod ui;

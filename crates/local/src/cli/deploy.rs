@@ -19,30 +19,31 @@ pub async fn deploy_folder(
     ui: &Ui,
 ) -> Result<Finished> {
     if folder.is_dir() && !folder.join("deployspec.yaml").is_file() {
-        bail!("{} has no deployspec.yaml: give the folder of a module", folder.display());
+        bail!(
+            "{} has no deployspec.yaml: give the folder of a module",
+            folder.display()
+        );
     }
     let api = stack.api();
     let draft = tempfile::NamedTempFile::new().context("cannot write the bundle")?;
     let bundle = pack::folder(folder, draft.path())?;
-    ui.say(format!("Packed {}: {} files, {}, md5 {}", folder.display(), bundle.files, size(bundle.size), bundle.md5));
+    ui.say(format!(
+        "Packed {}: {} files, {}, md5 {}",
+        folder.display(),
+        bundle.files,
+        size(bundle.size),
+        bundle.md5
+    ));
     let source = deployment::upload(&api, stack, names, &bundle).await?;
     let task = ui.task(names.to_string());
     let input = names.input(&source, &settings.parameters, settings.force);
     let execution = deployment::start(&api, stack, &input).await?;
     task.step(format!("execution {execution}"));
     let finished = progress::follow(&api, &execution, &task, ui).await?;
-    let result = describe(&finished);
-    if finished.succeeded() { task.done(&result) } else { task.failed(&result) }
-    progress::tell_end(&api, &finished, ui).await;
+    progress::end(task, &finished);
+    progress::tell_failure(&api, &finished, ui).await;
     progress::summary(&api, names, &finished, ui).await?;
     Ok(finished)
-}
-
-/// The state of the module with the workflow's reasons.
-fn describe(finished: &Finished) -> String {
-    let reasons = finished.output["reasons"].as_array();
-    let reasons: Vec<&str> = reasons.into_iter().flatten().filter_map(|reason| reason.as_str()).collect();
-    if reasons.is_empty() { finished.state().to_owned() } else { format!("{} ({})", finished.state(), reasons.join(", ")) }
 }
 
 fn size(bytes: u64) -> String {

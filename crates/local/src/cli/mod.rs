@@ -2,7 +2,7 @@
 
 mod deploy;
 mod parameters;
-mod progress;
+pub(crate) mod progress;
 mod status;
 mod up;
 
@@ -18,8 +18,8 @@ use crate::deployment::Names;
 use crate::stack::Connection;
 use crate::ui::{Tone, Ui};
 
-pub use deploy::deploy_folder;
-pub use parameters::{Settings, parse_parameter};
+use deploy::deploy_folder;
+use parameters::{Settings, parse_parameter};
 
 /// Runs Seedflow on this machine: the real template and functions on an AWS emulator, with builds
 /// that really run. Needs Rust and Python 3.11 or newer, no AWS account; nothing is sent off the machine.
@@ -139,9 +139,9 @@ impl Command {
             Self::Demo(demo) => demo::run(demo.port, ui).await.map(|()| ExitCode::SUCCESS),
             Self::Up(up) => up::run(up.port, &up.stack.path()?, ui).await,
             Self::Deploy(deploy) => deploy.run(ui).await,
-            Self::Status(status) => {
-                status::run(&status.stack.path()?, status.project.as_deref(), ui).await.map(|()| ExitCode::SUCCESS)
-            }
+            Self::Status(status) => status::run(&status.stack.path()?, status.project.as_deref(), ui)
+                .await
+                .map(|()| ExitCode::SUCCESS),
         }
     }
 }
@@ -150,9 +150,16 @@ impl Deploy {
     async fn run(self, ui: &Ui) -> Result<ExitCode> {
         let stack = Connection::of_running_stack(&self.stack.path()?).await?;
         let names = Names::new(&self.project, &self.deployment, &self.group, &self.module);
-        let settings = Settings { parameters: self.parameters.into_iter().collect(), force: self.force };
+        let settings = Settings {
+            parameters: self.parameters.into_iter().collect(),
+            force: self.force,
+        };
         let finished = deploy_folder(&stack, &names, &self.folder, &settings, ui).await?;
-        Ok(if finished.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if finished.succeeded() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 
@@ -182,9 +189,15 @@ mod tests {
 
     #[test]
     fn a_deployment_needs_its_names() {
-        let all = "seedflow-local deploy . --project p --deployment d --group g --module m --parameter a=1 --force";
+        let all =
+            "seedflow-local deploy . --project p --deployment d --group g --module m --parameter a=1 --force";
         assert!(Cli::try_parse_from(all.split(' ')).is_ok());
         let one_missing = all.replace(" --group g", "");
-        assert!(Cli::try_parse_from(one_missing.split(' ')).unwrap_err().to_string().contains("--group"));
+        assert!(
+            Cli::try_parse_from(one_missing.split(' '))
+                .unwrap_err()
+                .to_string()
+                .contains("--group")
+        );
     }
 }

@@ -21,26 +21,52 @@ fn tell(happening: &Happening, task: &Task, ui: &Ui) {
     match happening {
         Happening::Entered(state) => task.detail(state),
         Happening::Exited(state, duration) => task.step(format!("{state} {}", took(duration))),
+        Happening::Reasons(reasons) => task.step(format!("because: {}", reasons.join(", "))),
         Happening::Build(id) => task.step(format!("build {id}")),
         Happening::Phase(name, status, duration) => {
-            let tone = if status == "SUCCEEDED" { Tone::Good } else { Tone::Bad };
+            let tone = if status == "SUCCEEDED" {
+                Tone::Good
+            } else {
+                Tone::Bad
+            };
             task.step(format!("  {name} {} {}", ui.paint(tone, status), took(duration)));
         }
     }
 }
 
-/// Says how a deployment ended: its reasons, or its error with the build's last words.
-pub async fn tell_end(api: &EmulatorApi, finished: &Finished, ui: &Ui) {
+/// Ends the task with the state of the module and the reasons.
+pub fn end(task: Task, finished: &Finished) {
+    let reasons = finished.reasons.join(", ");
+    let result = if reasons.is_empty() {
+        finished.state().to_owned()
+    } else {
+        format!("{} ({reasons})", finished.state())
+    };
+    if finished.succeeded() {
+        task.done(&result)
+    } else {
+        task.failed(&result)
+    }
+}
+
+/// Says why a deployment failed, with the build's last words.
+pub async fn tell_failure(api: &EmulatorApi, finished: &Finished, ui: &Ui) {
     if finished.succeeded() {
         return;
     }
-    ui.say(format!("  {} {}", ui.paint(Tone::Bad, &finished.error), finished.cause));
+    ui.say(format!(
+        "  {} {}",
+        ui.paint(Tone::Bad, &finished.error),
+        finished.cause
+    ));
     let failed = !finished.build.is_null() && finished.build["buildStatus"] != "SUCCEEDED";
     if failed {
         match deployment::log_lines(api, &finished.build, LOG_LINES).await {
             Ok(lines) => {
                 ui.say("  the build's last lines:");
-                lines.iter().for_each(|line| ui.say(ui.paint(Tone::Quiet, format!("    | {line}"))));
+                lines
+                    .iter()
+                    .for_each(|line| ui.say(ui.paint(Tone::Quiet, format!("    | {line}"))));
             }
             Err(error) => ui.say(format!("  (the build's log can't be shown: {error:#})")),
         }
@@ -50,7 +76,12 @@ pub async fn tell_end(api: &EmulatorApi, finished: &Finished, ui: &Ui) {
 /// The summary: durations, then what Parameter Store holds.
 pub async fn summary(api: &EmulatorApi, names: &Names, finished: &Finished, ui: &Ui) -> Result<()> {
     ui.heading("Durations");
-    let width = finished.states.iter().map(|(state, _)| state.len()).max().unwrap_or_default();
+    let width = finished
+        .states
+        .iter()
+        .map(|(state, _)| state.len())
+        .max()
+        .unwrap_or_default();
     for (state, took) in &finished.states {
         ui.say(format!("  {state:width$}  {:>8}", seconds(*took)));
     }
@@ -60,7 +91,9 @@ pub async fn summary(api: &EmulatorApi, names: &Names, finished: &Finished, ui: 
     if parameters.is_empty() {
         ui.say("  none");
     }
-    parameters.iter().for_each(|parameter| tell_parameter(parameter, ui));
+    parameters
+        .iter()
+        .for_each(|parameter| tell_parameter(parameter, ui));
     Ok(())
 }
 

@@ -20,7 +20,10 @@ pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
         ui.say(format!("Nothing{whose} has been deployed on this stack yet."));
     }
     for (module, parameters) in by_module(parameters) {
-        let state = parameters.get("status").map(|status| state(status)).unwrap_or_default();
+        let state = parameters
+            .get("status")
+            .map(|status| state(status))
+            .unwrap_or_default();
         ui.heading(&format!("{module} {}", ui.paint(tone(&state), &state)));
         for (name, parameter) in &parameters {
             let version = ui.paint(Tone::Quiet, format!("(version {})", parameter.version));
@@ -36,7 +39,10 @@ fn by_module(parameters: Vec<Parameter>) -> BTreeMap<String, BTreeMap<String, Pa
     for parameter in parameters {
         if let Some((module, name)) = parameter.name.rsplit_once('/') {
             let module = module.strip_prefix("/sf/").unwrap_or(module).to_owned();
-            modules.entry(module).or_default().insert(name.to_owned(), parameter.clone());
+            modules
+                .entry(module)
+                .or_default()
+                .insert(name.to_owned(), parameter.clone());
         }
     }
     modules
@@ -61,8 +67,16 @@ mod tests {
 
     #[test]
     fn parameters_are_grouped_by_module() {
-        let one = |name: &str| Parameter { name: name.into(), value: r#"{"state": "FAILED"}"#.into(), version: 1 };
-        let modules = by_module(vec![one("/sf/p/d/g-m/md5"), one("/sf/p/d/g-m/status"), one("/sf/p/d/g-n/status")]);
+        let one = |name: &str| Parameter {
+            name: name.into(),
+            value: r#"{"state": "FAILED"}"#.into(),
+            version: 1,
+        };
+        let modules = by_module(vec![
+            one("/sf/p/d/g-m/md5"),
+            one("/sf/p/d/g-m/status"),
+            one("/sf/p/d/g-n/status"),
+        ]);
         assert_eq!(modules.keys().collect::<Vec<_>>(), ["p/d/g-m", "p/d/g-n"]);
         assert_eq!(state(&modules["p/d/g-m"]["status"]), "FAILED");
     }

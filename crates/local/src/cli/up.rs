@@ -11,7 +11,10 @@ use crate::ui::Ui;
 /// Runs a stack until a signal ends it.
 pub async fn run(port: Option<u16>, file: &Path, ui: &Ui) -> Result<ExitCode> {
     refuse_second(file).await?;
-    let options = StackOptions { port, ..StackOptions::default() };
+    let options = StackOptions {
+        port,
+        ..StackOptions::default()
+    };
     let mut stack = Stack::start(&options, ui).await?;
     let written = Written::write(stack.connection(), file)?;
     tell(stack.connection(), file, ui);
@@ -60,13 +63,19 @@ struct Written<'a> {
 impl<'a> Written<'a> {
     fn write(stack: &Connection, file: &'a Path) -> Result<Self> {
         stack.write(file)?;
-        Ok(Self { file, endpoint: stack.endpoint.clone() })
+        Ok(Self {
+            file,
+            endpoint: stack.endpoint.clone(),
+        })
     }
 }
 
 impl Drop for Written<'_> {
     fn drop(&mut self) {
-        let ours = Connection::read(self.file).ok().flatten().is_some_and(|found| found.endpoint == self.endpoint);
+        let ours = Connection::read(self.file)
+            .ok()
+            .flatten()
+            .is_some_and(|found| found.endpoint == self.endpoint);
         if ours {
             let _ = std::fs::remove_file(self.file);
         }

@@ -42,10 +42,17 @@ impl Connection {
     pub async fn of_running_stack(file: &Path) -> Result<Self> {
         let advice = "start one with `cargo run -p seedflow-local -- up`, in another terminal";
         let Some(found) = Self::read(file)? else {
-            bail!("no local stack is running ({} does not exist): {advice}", file.display());
+            bail!(
+                "no local stack is running ({} does not exist): {advice}",
+                file.display()
+            );
         };
         if !found.answers().await {
-            bail!("the local stack of {} is gone (nobody answers at {}): {advice}", file.display(), found.endpoint);
+            bail!(
+                "the local stack of {} is gone (nobody answers at {}): {advice}",
+                file.display(),
+                found.endpoint
+            );
         }
         Ok(found)
     }
@@ -57,17 +64,23 @@ impl Connection {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
-        let found = serde_json::from_str(&text).with_context(|| format!("{} is not a stack file", file.display()))?;
+        let found =
+            serde_json::from_str(&text).with_context(|| format!("{} is not a stack file", file.display()))?;
         Ok(Some(found))
     }
 
     /// Writes the file; a reader sees all of it or nothing.
     pub fn write(&self, file: &Path) -> Result<()> {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = file
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let draft = tempfile::NamedTempFile::new_in(folder).context("cannot write the stack file")?;
         serde_json::to_writer_pretty(&draft, self).context("cannot write the stack file")?;
-        draft.persist(file).with_context(|| format!("cannot write {}", file.display()))?;
+        draft
+            .persist(file)
+            .with_context(|| format!("cannot write {}", file.display()))?;
         Ok(())
     }
 
@@ -75,7 +88,10 @@ impl Connection {
     pub async fn answers(&self) -> bool {
         let address = self.endpoint.trim_start_matches("http://");
         let connect = tokio::net::TcpStream::connect(address);
-        matches!(tokio::time::timeout(Duration::from_secs(2), connect).await, Ok(Ok(_)))
+        matches!(
+            tokio::time::timeout(Duration::from_secs(2), connect).await,
+            Ok(Ok(_))
+        )
     }
 
     /// A client of the stack.

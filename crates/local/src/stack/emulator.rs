@@ -35,11 +35,21 @@ impl Emulator {
     ) -> Result<Self> {
         let log = folders.log("emulator");
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        let folder = std::env::var_os("SEEDFLOW_KEEP").is_none().then(|| folders.root.clone());
-        let estate = Estate { mark: folders.mark(), folder };
+        let folder = std::env::var_os("SEEDFLOW_KEEP")
+            .is_none()
+            .then(|| folders.root.clone());
+        let estate = Estate {
+            homes: folders.root.clone(),
+            folder,
+        };
         let mut command = keeper::command(bin.join("python"), Some(&estate))?;
-        command.args(["-m", "ministack"]).current_dir(&folders.root).env_clear();
-        command.envs(environment::base(folders, bin)?).envs(environment::client(endpoint));
+        command
+            .args(["-m", "ministack"])
+            .current_dir(&folders.root)
+            .env_clear();
+        command
+            .envs(environment::base(folders, bin)?)
+            .envs(environment::client(endpoint));
         command.envs([
             ("GATEWAY_PORT", address.port().to_string()),
             ("BIND_HOST", address.ip().to_string()),
@@ -54,7 +64,10 @@ impl Emulator {
         command.envs(extra.iter().map(|(name, value)| (name, value)));
         let errors = output.try_clone().context("cannot share the emulator's log")?;
         command.stdout(Stdio::from(output)).stderr(Stdio::from(errors));
-        Ok(Self { process: Kept::spawn(command)?, log })
+        Ok(Self {
+            process: Kept::spawn(command)?,
+            log,
+        })
     }
 
     /// Waits until it answers.
@@ -62,14 +75,21 @@ impl Emulator {
         let deadline = Instant::now() + UP;
         while Instant::now() < deadline {
             if let Some(status) = self.process.ended()? {
-                bail!("the emulator ended at once ({status}); it said:\n{}", tail::of_file(&self.log));
+                bail!(
+                    "the emulator ended at once ({status}); it said:\n{}",
+                    tail::of_file(&self.log)
+                );
             }
             if is_healthy(address).await.unwrap_or(false) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        bail!("the emulator did not answer within {} s; it said:\n{}", UP.as_secs(), tail::of_file(&self.log))
+        bail!(
+            "the emulator did not answer within {} s; it said:\n{}",
+            UP.as_secs(),
+            tail::of_file(&self.log)
+        )
     }
 
     /// Waits until it ends by itself, which it doesn't as long as all is well.
@@ -89,7 +109,8 @@ impl Emulator {
 async fn is_healthy(address: SocketAddr) -> std::io::Result<bool> {
     let ask = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET /_ministack/health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET /_ministack/health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).await?;

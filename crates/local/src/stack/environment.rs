@@ -19,10 +19,8 @@ pub const SECRET: &str = "test";
 /// Nobody listens on the discard port.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
-/// The variable that marks every process of a stack; its value is the stack's folder.
-pub const MARK: &str = "SEEDFLOW_STACK";
-
-/// The folders of one stack: everything it writes lies under one of its own.
+/// The folders of one stack: everything it writes lies under one of its own, and so does the HOME of
+/// each of its processes, by which they are found at its end.
 #[derive(Debug, Clone)]
 pub struct Folders {
     /// The stack's own folder.
@@ -33,7 +31,13 @@ impl Folders {
     /// Makes the folders of a stack.
     pub fn create(root: PathBuf) -> Result<Self> {
         let folders = Self { root };
-        for folder in [folders.home(), folders.tmp(), folders.state(), folders.builds(), folders.template()] {
+        for folder in [
+            folders.home(),
+            folders.tmp(),
+            folders.state(),
+            folders.builds(),
+            folders.template(),
+        ] {
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
         Ok(folders)
@@ -68,11 +72,6 @@ impl Folders {
     pub fn log(&self, name: &str) -> PathBuf {
         self.root.join(format!("{name}.log"))
     }
-
-    /// The mark of the stack's processes, as `NAME=value`.
-    pub fn mark(&self) -> String {
-        format!("{MARK}={}", self.root.display())
-    }
 }
 
 /// What every process of a stack gets; `bin` is the folder of the Python tools.
@@ -82,8 +81,13 @@ pub fn base(folders: &Folders, bin: &Path) -> Result<Vec<(String, String)>> {
     let path = std::env::join_paths(all).context("the PATH holds a folder with a colon in its name")?;
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let path = path.to_string_lossy();
-    let (home, tmp, root) = (text(folders.home()), text(folders.tmp()), text(folders.root.clone()));
-    Ok(named([("PATH", path.as_ref()), ("HOME", &home), ("TMPDIR", &tmp), ("LANG", "C.UTF-8"), (MARK, &root)]))
+    let (home, tmp) = (text(folders.home()), text(folders.tmp()));
+    Ok(named([
+        ("PATH", path.as_ref()),
+        ("HOME", &home),
+        ("TMPDIR", &tmp),
+        ("LANG", "C.UTF-8"),
+    ]))
 }
 
 /// What makes an AWS client talk to `endpoint` and to nobody else.
@@ -106,5 +110,8 @@ pub fn client(endpoint: &str) -> Vec<(String, String)> {
 }
 
 fn named<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
-    variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    variables
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }

@@ -12,8 +12,7 @@ mod package;
 mod sam;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -24,9 +23,9 @@ pub use connection::Connection;
 use emulator::Emulator;
 use environment::Folders;
 
-use crate::codebuild::CodeBuild;
+use crate::codebuild::{self, CodeBuild};
 use crate::emulator_api::{Credentials, EmulatorApi};
-use crate::proxy::{Caller, Proxy};
+use crate::proxy::{Caller, Ports, Proxy};
 use crate::ui::Ui;
 use crate::{tools, workspace};
 
@@ -71,6 +70,8 @@ pub struct Stack {
     emulator: Emulator,
     connection: Connection,
     outputs: BTreeMap<String, String>,
+    folders: Folders,
+    bin: PathBuf,
 }
 
 /// What a stack is made from: the tools and the built functions.
@@ -87,8 +88,20 @@ impl Stack {
         let running = Running::start(options, &parts, &folders, ui).await?;
         let outputs = running.deploy(options, &parts, &folders, ui).await?;
         let connection = connection(running.proxy.endpoint(Caller::Clients), &outputs)?;
-        let Running { codebuild, proxy, emulator } = running;
-        Ok(Self { codebuild, proxy, emulator, connection, outputs })
+        let Running {
+            codebuild,
+            proxy,
+            emulator,
+        } = running;
+        Ok(Self {
+            codebuild,
+            proxy,
+            emulator,
+            connection,
+            outputs,
+            folders,
+            bin: parts.bin,
+        })
     }
 
     /// How to reach it.
@@ -111,6 +124,23 @@ impl Stack {
         &self.codebuild
     }
 
+    /// A folder of the stack's own; it goes with the stack.
+    pub fn folder(&self) -> &Path {
+        &self.folders.root
+    }
+
+    /// The environment in which the tools on its `PATH` (`aws`, `sam`, `python`) work on this stack.
+    pub fn client_environment(&self) -> Result<Vec<(String, String)>> {
+        let mut variables = environment::base(&self.folders, &self.bin)?;
+        variables.extend(environment::client(&self.connection.endpoint));
+        Ok(variables)
+    }
+
+    /// Ends builds first and in good order, then everything else. Dropping does the same at once.
+    pub async fn stop(self) {
+        self.codebuild.shutdown().await;
+    }
+
     /// Waits until the emulator ends by itself, and tells so as an error.
     pub async fn ended(&mut self) -> Result<()> {
         self.emulator.ended().await
@@ -124,7 +154,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        self.codebuild.shutdown();
+        // With the emulator go its functions and the builds: the keeper finds them by their HOME.
         self.emulator.end();
     }
 }
@@ -163,8 +193,12 @@ impl Running {
     async fn start(options: &StackOptions, parts: &Parts, folders: &Folders, ui: &Ui) -> Result<Self> {
         let task = ui.task("Emulator");
         let address = emulator::free_address()?;
-        let codebuild = stand_in(options, address, parts, folders)?;
-        let proxy = Proxy::start(address, Arc::clone(&codebuild), options.port).await?;
+        let ports = Ports {
+            clients: options.port.unwrap_or_default(),
+            ..Ports::default()
+        };
+        let codebuild = stand_in(options, parts, folders);
+        let proxy = Proxy::start(address, Arc::clone(&codebuild), Some(ports)).await?;
         let mut extra = options.emulator_env.clone();
         if options.auth {
             extra.push(("AUTH".to_owned(), "true".to_owned()));
@@ -173,7 +207,11 @@ impl Running {
         let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &extra)?;
         emulator.ready(address).await?;
         task.done(&format!("listens on {}", proxy.endpoint(Caller::Clients)));
-        Ok(Self { codebuild, proxy, emulator })
+        Ok(Self {
+            codebuild,
+            proxy,
+            emulator,
+        })
     }
 
     /// Deploys the template and returns its outputs.
@@ -190,22 +228,26 @@ impl Running {
         let endpoint = self.proxy.endpoint(Caller::Clients);
         let api = EmulatorApi::new(&endpoint, credentials());
         // An empty key: the path is the bucket's own, and a PUT of that makes it.
-        api.put_object(sam::PACKAGE_BUCKET, "", Vec::new()).await.context("cannot make a bucket for the functions' packages")?;
-        let parameters = [("EventSource", EVENT_SOURCE), ("FunctionArchitecture", architecture()?)];
+        api.put_object(sam::PACKAGE_BUCKET, "", Vec::new())
+            .await
+            .context("cannot make a bucket for the functions' packages")?;
+        let parameters = [
+            ("EventSource", EVENT_SOURCE),
+            ("FunctionArchitecture", architecture()?),
+        ];
         let outputs = sam::deploy(&template, &parameters, &endpoint, folders, &parts.bin, &task).await?;
         task.done(&format!("{} outputs", outputs.len()));
         Ok(outputs)
     }
 }
 
-fn stand_in(
-    options: &StackOptions,
-    emulator: SocketAddr,
-    parts: &Parts,
-    folders: &Folders,
-) -> Result<Arc<CodeBuild>> {
-    let _ = (options, emulator, parts, folders);
-    Ok(Arc::new(CodeBuild))
+fn stand_in(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
+    let mut config = codebuild::Config::new(environment::ACCOUNT, credentials(), folders.builds());
+    config.tools_dir = Some(parts.bin.clone());
+    config.event_source = EVENT_SOURCE.to_owned();
+    config.minute = options.minute;
+    config.concurrent_builds = options.concurrent_builds;
+    CodeBuild::new(config)
 }
 
 fn credentials() -> Credentials {
@@ -234,13 +276,18 @@ fn architecture() -> Result<&'static str> {
     match std::env::consts::ARCH {
         "x86_64" => Ok("x86_64"),
         "aarch64" => Ok("arm64"),
-        other => bail!("the template knows no functions for {other}; the local stack runs on x86_64 and aarch64"),
+        other => {
+            bail!("the template knows no functions for {other}; the local stack runs on x86_64 and aarch64")
+        }
     }
 }
 
 fn connection(endpoint: String, outputs: &BTreeMap<String, String>) -> Result<Connection> {
     let output = |name: &str| {
-        outputs.get(name).cloned().with_context(|| format!("the deployed template has no output {name}"))
+        outputs
+            .get(name)
+            .cloned()
+            .with_context(|| format!("the deployed template has no output {name}"))
     };
     Ok(Connection {
         endpoint,

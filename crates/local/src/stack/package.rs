@@ -21,11 +21,16 @@ const AWAIT_TIMEOUT: &str = "\"TimeoutSeconds\": 600";
 /// Zips each function's binary as `bootstrap`; one that is zipped already is left as it is.
 pub fn functions(built: &BTreeMap<String, PathBuf>, cache: &Path) -> Result<BTreeMap<String, PathBuf>> {
     std::fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
-    built.iter().map(|(name, binary)| Ok((name.clone(), function(name, binary, cache)?))).collect()
+    built
+        .iter()
+        .map(|(name, binary)| Ok((name.clone(), function(name, binary, cache)?)))
+        .collect()
 }
 
 fn function(name: &str, binary: &Path, cache: &Path) -> Result<PathBuf> {
-    let about = binary.metadata().with_context(|| format!("cannot read {}", binary.display()))?;
+    let about = binary
+        .metadata()
+        .with_context(|| format!("cannot read {}", binary.display()))?;
     let changed = about.modified().context("this system keeps no time of change")?;
     let age = changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     // Length and time of change tell builds apart, as they do for cargo.
@@ -41,11 +46,14 @@ fn function(name: &str, binary: &Path, cache: &Path) -> Result<PathBuf> {
         .compression_method(CompressionMethod::Deflated)
         .compression_level(Some(1))
         .unix_permissions(0o755);
-    zip.start_file("bootstrap", options).context("cannot write the package of a function")?;
+    zip.start_file("bootstrap", options)
+        .context("cannot write the package of a function")?;
     let mut content = BufReader::new(File::open(binary).with_context(|| format!("cannot read {name}"))?);
     std::io::copy(&mut content, &mut zip).with_context(|| format!("cannot package {name}"))?;
     let draft = zip.finish().with_context(|| format!("cannot package {name}"))?;
-    draft.persist(&target).context("cannot keep the package of a function")?;
+    draft
+        .persist(&target)
+        .context("cannot keep the package of a function")?;
     Ok(target)
 }
 
@@ -55,7 +63,10 @@ fn forget_older(name: &str, cache: &Path) {
     const RECENT: Duration = Duration::from_secs(3600);
     let prefix = format!("{name}-");
     for entry in std::fs::read_dir(cache).into_iter().flatten().flatten() {
-        let age = entry.metadata().and_then(|about| about.modified()).map(|time| time.elapsed().unwrap_or_default());
+        let age = entry
+            .metadata()
+            .and_then(|about| about.modified())
+            .map(|time| time.elapsed().unwrap_or_default());
         if entry.file_name().to_string_lossy().starts_with(&prefix) && age.is_ok_and(|age| age > RECENT) {
             let _ = std::fs::remove_file(entry.path());
         }
@@ -72,7 +83,10 @@ pub fn template(
     let text = read(&root.join("template.yaml"))?;
     let definition = definition_uri(&text)?;
     let copy = target.join("definition.asl.json");
-    write(&copy, &with_timeout(&read(&root.join(definition))?, await_timeout)?)?;
+    write(
+        &copy,
+        &with_timeout(&read(&root.join(definition))?, await_timeout)?,
+    )?;
     let packaged = packaged(&text, functions, &copy)?;
     let path = target.join("template.yaml");
     write(&path, &packaged)?;
@@ -80,7 +94,9 @@ pub fn template(
 }
 
 fn definition_uri(template: &str) -> Result<&str> {
-    let mut found = template.lines().filter_map(|line| line.trim().strip_prefix("DefinitionUri: "));
+    let mut found = template
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("DefinitionUri: "));
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one.trim()),
         _ => bail!("template.yaml must have exactly one DefinitionUri"),
@@ -93,9 +109,15 @@ fn packaged(template: &str, functions: &BTreeMap<String, PathBuf>, definition: &
     for line in template.lines() {
         let indent = &line[..line.len() - line.trim_start().len()];
         if let Some(code) = line.trim().strip_prefix("CodeUri: ") {
-            let name = code.trim().trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            let package =
-                functions.get(name).with_context(|| format!("template.yaml names an unknown function {code}"))?;
+            let name = code
+                .trim()
+                .trim_end_matches('/')
+                .rsplit('/')
+                .next()
+                .unwrap_or_default();
+            let package = functions
+                .get(name)
+                .with_context(|| format!("template.yaml names an unknown function {code}"))?;
             packaged += &format!("{indent}CodeUri: {}\n", quoted(package));
             replaced += 1;
         } else if line.trim().starts_with("DefinitionUri: ") {
@@ -106,7 +128,10 @@ fn packaged(template: &str, functions: &BTreeMap<String, PathBuf>, definition: &
         }
     }
     if replaced != functions.len() {
-        bail!("template.yaml names {replaced} functions, cargo built {}", functions.len());
+        bail!(
+            "template.yaml names {replaced} functions, cargo built {}",
+            functions.len()
+        );
     }
     Ok(packaged)
 }
@@ -119,7 +144,9 @@ fn quoted(path: &Path) -> String {
 /// The emulator's SFN_WAIT_SCALE doesn't reach TimeoutSeconds, so a test that waits for the timeout
 /// has it shortened here.
 fn with_timeout(definition: &str, wanted: Option<Duration>) -> Result<String> {
-    let Some(wanted) = wanted else { return Ok(definition.to_owned()) };
+    let Some(wanted) = wanted else {
+        return Ok(definition.to_owned());
+    };
     if definition.matches(AWAIT_TIMEOUT).count() != 1 {
         bail!("the state machine must hold {AWAIT_TIMEOUT} exactly once");
     }
@@ -142,7 +169,9 @@ mod tests {
     use crate::workspace;
 
     fn packages() -> BTreeMap<String, PathBuf> {
-        workspace::FUNCTIONS.map(|name| (name.to_owned(), format!("/it's/{name}.zip").into())).into()
+        workspace::FUNCTIONS
+            .map(|name| (name.to_owned(), format!("/it's/{name}.zip").into()))
+            .into()
     }
 
     #[test]
@@ -152,8 +181,12 @@ mod tests {
         let path = template(&root, &packages(), None, target.path()).unwrap();
         let before = read(&root.join("template.yaml")).unwrap();
         let after = read(&path).unwrap();
-        let changed: Vec<&str> =
-            before.lines().zip(after.lines()).filter(|(old, new)| old != new).map(|(_, new)| new.trim()).collect();
+        let changed: Vec<&str> = before
+            .lines()
+            .zip(after.lines())
+            .filter(|(old, new)| old != new)
+            .map(|(_, new)| new.trim())
+            .collect();
         assert_eq!(before.lines().count(), after.lines().count());
         assert_eq!(changed.len(), 6);
         assert_eq!(changed[0], "CodeUri: '/it''s/check-md5.zip'");
@@ -172,7 +205,9 @@ mod tests {
 
     #[test]
     fn an_unknown_function_is_an_error() {
-        let error = packaged("  CodeUri: functions/other\n", &packages(), Path::new("/d")).unwrap_err().to_string();
+        let error = packaged("  CodeUri: functions/other\n", &packages(), Path::new("/d"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("functions/other"), "{error}");
     }
 
@@ -182,6 +217,7 @@ mod tests {
         let binary = folder.path().join("b");
         std::fs::write(&binary, "one").unwrap();
         let cache = folder.path().join("cache");
+        std::fs::create_dir(&cache).unwrap();
         let first = function("x", &binary, &cache).unwrap();
         assert_eq!(function("x", &binary, &cache).unwrap(), first);
         std::fs::write(&binary, "other").unwrap();

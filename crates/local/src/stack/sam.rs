@@ -29,14 +29,38 @@ pub async fn deploy(
 ) -> Result<BTreeMap<String, String>> {
     settings(folders)?;
     let mut command = keeper::command(bin.join("sam"), None)?;
-    command.args(["deploy", "--stack-name", STACK_NAME, "--s3-bucket", PACKAGE_BUCKET, "--output", "json"]);
-    command.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]);
-    command.args(["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]);
-    command.arg("--template-file").arg(template).arg("--parameter-overrides");
+    command.args([
+        "deploy",
+        "--stack-name",
+        STACK_NAME,
+        "--s3-bucket",
+        PACKAGE_BUCKET,
+        "--output",
+        "json",
+    ]);
+    command.args([
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "CAPABILITY_NAMED_IAM",
+        "CAPABILITY_AUTO_EXPAND",
+    ]);
+    command.args([
+        "--no-confirm-changeset",
+        "--no-fail-on-empty-changeset",
+        "--no-progressbar",
+    ]);
+    command
+        .arg("--template-file")
+        .arg(template)
+        .arg("--parameter-overrides");
     command.args(parameters.iter().map(|(name, value)| format!("{name}={value}")));
     command.current_dir(folders.template()).env_clear();
-    command.envs(environment::base(folders, bin)?).envs(environment::client(endpoint));
-    command.env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", folders.home());
+    command
+        .envs(environment::base(folders, bin)?)
+        .envs(environment::client(endpoint));
+    command
+        .env("SAM_CLI_TELEMETRY", "0")
+        .env("__SAM_CLI_APP_DIR", folders.home());
     // Its five seconds between looks are manners towards AWS's limits.
     command.env("SAM_CLI_POLL_DELAY", "0.2");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -67,14 +91,21 @@ fn found_outputs(event: &Value) -> Option<BTreeMap<String, String>> {
     let listed = event["stack_outputs"].as_array()?.iter();
     Some(
         listed
-            .filter_map(|output| Some((output["key"].as_str()?.to_owned(), output["value"].as_str()?.to_owned())))
+            .filter_map(|output| {
+                Some((
+                    output["key"].as_str()?.to_owned(),
+                    output["value"].as_str()?.to_owned(),
+                ))
+            })
             .collect(),
     )
 }
 
 /// Without a date of its last look, SAM asks PyPI for a newer version of itself.
 fn settings(folders: &Folders) -> Result<()> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     let settings = json!({"telemetryEnabled": false, "lastVersionCheck": now.as_secs_f64()});
     std::fs::write(folders.home().join("metadata.json"), settings.to_string())
         .context("cannot write the settings of the SAM command line")

@@ -1,0 +1,107 @@
+//! What was to happen, held against what did.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use crate::deployment::{self, Finished, Names, Parameter};
+use crate::stack::Stack;
+use crate::ui::{Tone, Ui};
+
+/// The demo's expectations, told as they are met or missed.
+pub struct Checks<'a> {
+    ui: &'a Ui,
+    met: usize,
+    missed: Vec<String>,
+}
+
+impl<'a> Checks<'a> {
+    pub fn new(ui: &'a Ui) -> Self {
+        Self {
+            ui,
+            met: 0,
+            missed: Vec::new(),
+        }
+    }
+
+    /// Something that has to be so.
+    pub fn that(&mut self, what: &str, so: bool) {
+        if so {
+            self.met += 1;
+            self.ui
+                .say(format!("  {} {what}", self.ui.paint(Tone::Good, "as told:")));
+        } else {
+            self.ui
+                .say(format!("  {} {what}", self.ui.paint(Tone::Bad, "NOT as told:")));
+            self.missed.push(what.to_owned());
+        }
+    }
+
+    /// A deployment has to end in this state.
+    pub fn state(&mut self, finished: &Finished, state: &str) {
+        let seen = finished.state();
+        let found = if seen == state {
+            String::new()
+        } else {
+            format!(", it was {seen}: {} {}", finished.error, finished.cause)
+        };
+        self.that(&format!("it ended {state}{found}"), seen == state);
+    }
+
+    /// A deployment has to have this reason.
+    pub fn reason(&mut self, finished: &Finished, reason: &str) {
+        let so = finished.reasons.iter().any(|seen| seen == reason);
+        let found = if so {
+            String::new()
+        } else {
+            format!(", it was {:?}", finished.reasons)
+        };
+        self.that(&format!("the reason is \"{reason}\"{found}"), so);
+    }
+
+    /// An error if anything was missed.
+    pub fn verdict(self) -> Result<()> {
+        if self.missed.is_empty() {
+            self.ui.say(self.ui.paint(
+                Tone::Good,
+                format!("All {} checks of the demo are as told.", self.met),
+            ));
+            return Ok(());
+        }
+        bail!("not as told: {}", self.missed.join("; "))
+    }
+}
+
+/// What Parameter Store holds of a module at one time.
+pub struct Holds(BTreeMap<String, Parameter>);
+
+impl Holds {
+    pub async fn read(stack: &Stack, names: &Names) -> Result<Self> {
+        let path = names.parameter_path();
+        let found = deployment::parameters(&stack.api(), &path).await?;
+        Ok(Self(
+            found
+                .into_iter()
+                .map(|one| (one.name[path.len() + 1..].to_owned(), one))
+                .collect(),
+        ))
+    }
+
+    /// A parameter as JSON; null where it doesn't exist.
+    pub fn json(&self, name: &str) -> Value {
+        self.0
+            .get(name)
+            .and_then(|one| serde_json::from_str(&one.value).ok())
+            .unwrap_or_default()
+    }
+
+    pub fn has(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| self.0.contains_key(*name))
+    }
+
+    /// Whether these exist, in the same version as then: a version grows even by the same value.
+    pub fn same(&self, then: &Self, names: &[&str]) -> bool {
+        self.has(names) && names.iter().all(|name| self.0.get(*name) == then.0.get(*name))
+    }
+}

@@ -1,0 +1,169 @@
+//! An example of `examples/`, copied so that the demo can change it.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::deployment::{self, Names};
+use crate::keeper::{self, Kept};
+use crate::stack::Stack;
+use crate::{pack, tail, workspace};
+
+/// How long an upload may take to start an execution.
+const STARTED: Duration = Duration::from_secs(30);
+
+/// A module with the input that deploys it.
+pub struct Example {
+    pub names: Names,
+    folder: PathBuf,
+    input: Value,
+}
+
+impl Example {
+    /// Copies an example into the stack's folder.
+    pub fn load(name: &str, stack: &Stack) -> Result<Self> {
+        let from = workspace::root()?.join("examples").join(name);
+        let folder = stack.folder().join("examples").join(name);
+        copy(&from, &folder)?;
+        let text =
+            std::fs::read(folder.join("input.json")).with_context(|| format!("{name} has no input.json"))?;
+        let input: Value =
+            serde_json::from_slice(&text).with_context(|| format!("{name}/input.json is no JSON"))?;
+        let text = |field: &str| {
+            input[field]
+                .as_str()
+                .with_context(|| format!("{name}/input.json has no {field}"))
+        };
+        let names = Names::new(
+            text("project")?,
+            text("deployment")?,
+            text("group")?,
+            text("module")?,
+        );
+        Ok(Self { names, folder, input })
+    }
+
+    /// Adds to the end of a file.
+    pub fn append(&self, file: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(file);
+        let opened = std::fs::OpenOptions::new().append(true).open(&path);
+        let mut opened = opened.with_context(|| format!("cannot open {}", path.display()))?;
+        opened
+            .write_all(text.as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Uploads the module as it is now; returns its input with `more` put over it.
+    pub async fn input(&self, stack: &Stack, more: &Value) -> Result<Value> {
+        let bundle = self.pack()?;
+        let mut input = self.input.clone();
+        input["source"] = deployment::upload(&stack.api(), stack.connection(), &self.names, &bundle).await?;
+        for (name, value) in more.as_object().into_iter().flatten() {
+            input[name] = value.clone();
+        }
+        Ok(input)
+    }
+
+    /// Uploads the module to where an upload starts an execution; returns that execution's ARN.
+    pub async fn upload_as_source(&self, stack: &Stack) -> Result<String> {
+        let bundle = std::fs::read(self.pack()?.path).context("cannot read the bundle")?;
+        let Names {
+            project,
+            deployment,
+            group,
+            module,
+        } = &self.names;
+        let key = format!("sources/{project}/{deployment}/{group}/{module}.zip");
+        let bucket = &stack.connection().work_bucket;
+        stack
+            .api()
+            .put_object(bucket, &key, bundle)
+            .await
+            .with_context(|| format!("cannot upload {key}"))?;
+        let deadline = Instant::now() + STARTED;
+        while Instant::now() < deadline {
+            if let Some(execution) = execution_of(stack, &key).await? {
+                return Ok(execution);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!(
+            "the upload of {key} started no execution within {} s",
+            STARTED.as_secs()
+        )
+    }
+
+    /// Runs the example's own script that makes what its parameters refer to.
+    pub async fn prepare(&self, stack: &Stack) -> Result<()> {
+        let mut command = keeper::command("bash", None)?;
+        command
+            .arg("prepare.sh")
+            .current_dir(&self.folder)
+            .env_clear()
+            .envs(stack.client_environment()?);
+        command.stderr(Stdio::piped());
+        let mut script = Kept::spawn(command)?;
+        let said = tail::follow(script.take_stderr()?, |_| {}).await;
+        let status = script.wait().await?;
+        if !status.success() {
+            bail!("{}/prepare.sh failed ({status}): {said}", self.names.module);
+        }
+        Ok(())
+    }
+
+    /// Where the bundle of the last success lies in the bundle bucket.
+    pub fn bundle_key(&self) -> String {
+        let Names {
+            deployment,
+            group,
+            module,
+            ..
+        } = &self.names;
+        format!("{deployment}/{group}/{module}/bundle.zip")
+    }
+
+    fn pack(&self) -> Result<pack::Bundle> {
+        pack::folder(&self.folder, &self.folder.with_extension("zip"))
+    }
+}
+
+async fn execution_of(stack: &Stack, key: &str) -> Result<Option<String>> {
+    let api = stack.api();
+    let call = json!({"stateMachineArn": stack.connection().state_machine_arn});
+    let listed = api
+        .json("states", "AWSStepFunctions.ListExecutions", &call)
+        .await
+        .context("cannot list executions")?;
+    for execution in listed["executions"].as_array().into_iter().flatten() {
+        let call = json!({"executionArn": execution["executionArn"]});
+        let found = api
+            .json("states", "AWSStepFunctions.DescribeExecution", &call)
+            .await;
+        let found = found.context("cannot read an execution")?;
+        let input: Value =
+            serde_json::from_str(found["input"].as_str().unwrap_or_default()).unwrap_or_default();
+        if input["source"]["key"] == key {
+            return Ok(execution["executionArn"].as_str().map(str::to_owned));
+        }
+    }
+    Ok(None)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for entry in std::fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry.with_context(|| format!("cannot read {}", from.display()))?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), &target)
+                .with_context(|| format!("cannot copy to {}", target.display()))?;
+        }
+    }
+    Ok(())
+}
