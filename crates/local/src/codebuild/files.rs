@@ -27,6 +27,7 @@ impl Workspace {
             workspace.source(),
             workspace.home(),
             workspace.temp(),
+            workspace.bin(),
             workspace.scratch(),
         ] {
             std::fs::create_dir_all(folder)?;
@@ -47,6 +48,11 @@ impl Workspace {
     /// `TMPDIR`.
     pub fn temp(&self) -> PathBuf {
         self.root.path().join("tmp")
+    }
+
+    /// What comes first on `PATH`.
+    pub fn bin(&self) -> PathBuf {
+        self.root.path().join("bin")
     }
 
     /// Where the stand-in keeps its own files.

@@ -9,6 +9,7 @@
 //! Not emulated: images, compute types and roles; sources other than S3; batches, reports and caches.
 
 mod buildspec;
+mod environment;
 mod events;
 mod files;
 mod log;

@@ -194,6 +194,13 @@ impl Plan {
         })
     }
 
+    /// The console's page of the build.
+    pub fn build_url(&self, id: &str) -> String {
+        let region = &self.region;
+        let (project, id) = (&self.project, id.replace(':', "%3A"));
+        format!("https://{region}.console.aws.amazon.com/codesuite/codebuild/projects/{project}/build/{id}/")
+    }
+
     /// The console's page of the build's log.
     pub fn deep_link(&self, uuid: &str) -> String {
         self.logs.as_ref().map_or_else(String::new, |logs| {

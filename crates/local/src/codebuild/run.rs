@@ -3,7 +3,6 @@
 //! `phases` runs the phases one after the other and knows nothing of interruptions: `execute` drops it when
 //! the build is stopped or its time is up, kills what it started, and ends the phase that was running.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,8 +18,7 @@ use super::plan::VariableKind;
 use super::processes::kill_tree;
 use super::shell::{Shell, ShellConfig};
 use super::slots::Ticket;
-use super::time::epoch;
-use super::{CodeBuild, Endpoints, variables};
+use super::{CodeBuild, Endpoints, environment, variables};
 
 /// The phases with commands, in their order.
 const COMMAND_PHASES: [PhaseKind; 4] = [
@@ -85,7 +83,10 @@ impl Runner<'_> {
 
     async fn execute(&mut self, mut stop: watch::Receiver<bool>) -> Status {
         self.begin(PhaseKind::Provisioning);
-        let workspace = match Workspace::new(&self.codebuild.config.work_dir) {
+        let config = &self.codebuild.config;
+        let workspace = Workspace::new(&config.work_dir)
+            .and_then(|workspace| environment::keep_aws_here(&workspace, config).map(|()| workspace));
+        let workspace = match workspace {
             Ok(workspace) => workspace,
             Err(error) => {
                 let failure = Failure::new("INTERNAL_ERROR", format!("no workspace: {error}"));
@@ -180,7 +181,13 @@ impl Runner<'_> {
             self.log
                 .mask(values.get(&variable.name).map_or("", String::as_str));
         }
-        let environment = self.environment(workspace, values);
+        let environment = environment::complete(
+            values,
+            &self.build,
+            workspace,
+            &self.codebuild.config,
+            &self.endpoints.builds_url,
+        );
         self.log
             .note(format!("Moving to directory {}", directory.display()))
             .await;
@@ -218,86 +225,6 @@ impl Runner<'_> {
                     format!("YAML file does not exist: {file}: {error}"),
                 )
             })
-    }
-
-    fn environment(
-        &self,
-        workspace: &Workspace,
-        mut values: BTreeMap<String, String>,
-    ) -> BTreeMap<String, String> {
-        let config = &self.codebuild.config;
-        let path = |path: &Path| path.to_string_lossy().into_owned();
-        let tools = config
-            .tools_dir
-            .as_deref()
-            .map(|tools| format!("{}:", path(tools)))
-            .unwrap_or_default();
-        let host_path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".to_owned());
-        let defaults = [
-            ("PATH", format!("{tools}{host_path}")),
-            ("HOME", path(&workspace.home())),
-            ("TMPDIR", path(&workspace.temp())),
-            ("LANG", "C.UTF-8".to_owned()),
-            ("AWS_REGION", config.credentials.region.clone()),
-            ("AWS_DEFAULT_REGION", config.credentials.region.clone()),
-            ("AWS_ACCESS_KEY_ID", config.credentials.access_key_id.clone()),
-            (
-                "AWS_SECRET_ACCESS_KEY",
-                config.credentials.secret_access_key.clone(),
-            ),
-            ("AWS_PAGER", String::new()),
-        ];
-        for (name, value) in defaults {
-            values.entry(name.to_owned()).or_insert(value);
-        }
-        let source = &self.build.plan.source;
-        let text = |value: Option<&String>| value.cloned().unwrap_or_default();
-        let stream = self
-            .build
-            .plan
-            .logs
-            .as_ref()
-            .map(|logs| logs.stream(self.build.uuid()));
-        let fixed = [
-            // Nothing of a build may leave the machine.
-            ("AWS_ENDPOINT_URL", self.endpoints.builds_url.clone()),
-            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-            ("CODEBUILD_BUILD_ID", self.build.id.clone()),
-            ("CODEBUILD_BUILD_ARN", self.build.arn.clone()),
-            ("CODEBUILD_BUILD_NUMBER", self.build.number.to_string()),
-            (
-                "CODEBUILD_BUILD_IMAGE",
-                self.build.plan.environment["image"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned(),
-            ),
-            ("CODEBUILD_BUILD_SUCCEEDING", "1".to_owned()),
-            ("CODEBUILD_CI", "true".to_owned()),
-            ("CODEBUILD_INITIATOR", self.build.plan.initiator.clone()),
-            ("CODEBUILD_KMS_KEY_ID", self.build.plan.encryption_key.clone()),
-            ("CODEBUILD_LOG_PATH", stream.unwrap_or_default()),
-            (
-                "CODEBUILD_RESOLVED_SOURCE_VERSION",
-                text(self.build.resolved_source_version.as_ref()),
-            ),
-            (
-                "CODEBUILD_SOURCE_REPO_URL",
-                if source.location.is_empty() {
-                    String::new()
-                } else {
-                    format!("s3://{}", source.location)
-                },
-            ),
-            ("CODEBUILD_SOURCE_VERSION", text(source.version.as_ref())),
-            ("CODEBUILD_SRC_DIR", path(&workspace.source())),
-            (
-                "CODEBUILD_START_TIME",
-                format!("{:.0}", epoch(self.build.start) * 1000.0),
-            ),
-        ];
-        values.extend(fixed.map(|(name, value)| (name.to_owned(), value)));
-        values
     }
 
     async fn command_phase(&mut self, kind: PhaseKind, spec: Option<&PhaseSpec>) -> Result<(), ()> {

@@ -340,7 +340,8 @@ impl State {
         let whole = matches!(payload, Payload::Whole(_));
         for (name, value) in &head.headers {
             // The length of a held body is its own: it may have been changed.
-            if !is_hop_by_hop(name) && !(whole && name == header::CONTENT_LENGTH) {
+            let stale = whole && name == header::CONTENT_LENGTH;
+            if !stale && !is_hop_by_hop(name) {
                 request = request.header(name, value);
             }
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{failure, phases, spec, world};
+use crate::world::{failure, phases, spec, world, world_with};
 
 #[tokio::test]
 async fn one_bash_runs_all_commands_of_all_phases() {
@@ -223,6 +223,24 @@ async fn a_build_has_an_environment_of_its_own() {
     assert_eq!(
         build["exportedEnvironmentVariables"],
         json!([{"name": "RESULT", "value": "of the build"}])
+    );
+}
+
+/// The AWS CLI heeds `AWS_ENDPOINT_URL` for most services only.
+#[tokio::test]
+async fn the_aws_command_is_told_the_endpoint() {
+    let tools = tempfile::tempdir().unwrap();
+    let aws = tools.path().join("aws");
+    std::fs::write(&aws, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    std::fs::set_permissions(&aws, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let world = world_with(|config| config.tools_dir = Some(tools.path().to_owned())).await;
+    let build = world
+        .run_phases(json!({"build": {"commands": ["aws sqs list-queues 'a b'"]}}))
+        .await;
+    let endpoint = world.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
+    assert_eq!(
+        world.output(&build),
+        [format!("--endpoint-url {endpoint} sqs list-queues a b")]
     );
 }
 
