@@ -61,6 +61,17 @@ impl Fields {
         }
     }
 
+    /// A text, of which an empty one counts as absent: EventBridge's input transformer puts one in where the
+    /// event has no such field.
+    pub fn text_or_empty(&mut self, key: &'static str) -> Result<Option<String>> {
+        match self.any(key) {
+            Some(Value::String(text)) if text.is_empty() => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            None => Ok(None),
+            Some(other) => Err(Error::field(&self.path(key), describe(&other), "a text")),
+        }
+    }
+
     /// A text that has to be there.
     pub fn required_text(&mut self, key: &'static str) -> Result<String> {
         let path = self.path(key);

@@ -186,8 +186,8 @@ impl Source {
                 .unwrap_or_else(|| limits.work_bucket.clone()),
             key: fields.required_text("key")?,
             // An object from before a bucket had versions has the version "null".
-            version_id: fields.text("version_id")?,
-            path: fields.text("path")?.unwrap_or_default(),
+            version_id: fields.text_or_empty("version_id")?,
+            path: fields.text_or_empty("path")?.unwrap_or_default(),
         };
         fields.finish()?;
         source.check(limits)

@@ -1,0 +1,19 @@
+//! The workflow end to end: the real template, functions and builds on a local stack.
+
+mod bad_input;
+mod builds;
+mod decisions;
+mod deliveries;
+mod records;
+
+use seedflow_tests::{Finished, Shared, StackOptions};
+
+/// One stack for all; a minute of a build's timeout takes a second.
+static STACK: Shared = Shared::new(|| StackOptions {
+    minute: std::time::Duration::from_secs(1),
+    ..StackOptions::default()
+});
+
+fn assert_state(finished: &Finished, state: &str) {
+    assert_eq!(finished.state(), state, "{}: {}", finished.error, finished.cause);
+}
