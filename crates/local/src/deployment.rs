@@ -241,7 +241,10 @@ impl Follower {
             let took = Duration::try_from_secs_f64(took).unwrap_or_default();
             self.states.push((name.clone(), took));
             happenings.push(Happening::Exited(name, took));
-            if let Some(reasons) = reasons(&event["stateExitedEventDetails"]["output"]) {
+            // The first state tells them; later ones only pass them on.
+            if self.reasons.is_empty()
+                && let Some(reasons) = reasons(&event["stateExitedEventDetails"]["output"])
+            {
                 self.reasons = reasons.clone();
                 happenings.push(Happening::Reasons(reasons));
             }

@@ -113,7 +113,12 @@ impl Ui {
 
     /// Shows that something has begun; it is over with [`Task::done`], or failed when dropped.
     pub fn task(&self, label: impl Into<String>) -> Task {
-        let label = label.into();
+        self.task_among(label, "")
+    }
+
+    /// The same where several run at once: each of its steps begins with `name`, to tell them apart.
+    pub fn task_among(&self, label: impl Into<String>, name: impl Into<String>) -> Task {
+        let (label, name) = (label.into(), name.into());
         let bar = match &self.shared.mode {
             Mode::Live(live) => Some(live_line(live, &label)),
             Mode::Plain => {
@@ -125,6 +130,7 @@ impl Ui {
         Task {
             ui: self.clone(),
             label,
+            name,
             bar,
             started: Instant::now(),
             over: false,
@@ -150,6 +156,7 @@ fn print(text: &str) {
 pub struct Task {
     ui: Ui,
     label: String,
+    name: String,
     bar: Option<ProgressBar>,
     started: Instant,
     over: bool,
@@ -165,7 +172,12 @@ impl Task {
 
     /// A step of it that deserves a line of its own.
     pub fn step(&self, text: impl AsRef<str>) {
-        self.ui.say(format!("  {}", text.as_ref()));
+        let name = if self.name.is_empty() {
+            String::new()
+        } else {
+            format!("{:16} ", self.name)
+        };
+        self.ui.say(format!("  {name}{}", text.as_ref()));
     }
 
     /// It went well.

@@ -39,14 +39,14 @@ impl<'a> Checks<'a> {
     }
 
     /// A deployment has to end in this state.
-    pub fn state(&mut self, finished: &Finished, state: &str) {
+    pub fn state(&mut self, what: &str, finished: &Finished, state: &str) {
         let seen = finished.state();
         let found = if seen == state {
             String::new()
         } else {
-            format!(", it was {seen}: {} {}", finished.error, finished.cause)
+            format!(", not {seen}: {} {}", finished.error, finished.cause)
         };
-        self.that(&format!("it ended {state}{found}"), seen == state);
+        self.that(&format!("{what} ended {state}{found}"), seen == state);
     }
 
     /// A deployment has to have this reason.

@@ -1,6 +1,5 @@
 //! An example of `examples/`, copied so that the demo can change it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -47,13 +46,18 @@ impl Example {
         Ok(Self { names, folder, input })
     }
 
-    /// Adds to the end of a file.
-    pub fn append(&self, file: &str, text: &str) -> Result<()> {
+    /// Changes a file: `old`, which it must hold once, becomes `new`.
+    pub fn replace(&self, file: &str, old: &str, new: &str) -> Result<()> {
         let path = self.folder.join(file);
-        let opened = std::fs::OpenOptions::new().append(true).open(&path);
-        let mut opened = opened.with_context(|| format!("cannot open {}", path.display()))?;
-        opened
-            .write_all(text.as_bytes())
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if text.matches(old).count() != 1 {
+            bail!(
+                "{} must hold {old:?} once for the demo to change it",
+                path.display()
+            );
+        }
+        std::fs::write(&path, text.replace(old, new))
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
