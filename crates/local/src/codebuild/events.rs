@@ -1,7 +1,7 @@
 //! A build's events, in their order, to EventBridge.
 //!
 //! One sender per build takes the details from a queue. PutEvents answers 200 even when it took nothing, so
-//! its failed entries are looked at, and such an event is sent again a few times before it is given up.
+//! its failed entries are looked at, and such events are sent again a few times before they are given up.
 
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ struct Event {
     detail: Value,
 }
 
+/// PutEvents takes ten entries.
+const MOST_ENTRIES: usize = 10;
 const ATTEMPTS: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -92,49 +94,59 @@ struct Sender {
 
 impl Sender {
     async fn run(&self, mut queue: mpsc::UnboundedReceiver<Event>) {
-        while let Some(event) = queue.recv().await {
-            if let Err(error) = self.deliver(&event).await {
+        while let Some(first) = queue.recv().await {
+            // What came while the last call was under way goes in one call.
+            let mut entries = vec![self.entry(&first)];
+            while entries.len() < MOST_ENTRIES
+                && let Ok(event) = queue.try_recv()
+            {
+                entries.push(self.entry(&event));
+            }
+            if let Err(error) = self.deliver(entries).await {
                 eprintln!(
-                    "codebuild: an event of {} was not delivered: {error}",
+                    "codebuild: events of {} were not delivered: {error}",
                     self.build_arn
                 );
             }
         }
     }
 
-    async fn deliver(&self, event: &Event) -> Result<(), ApiError> {
+    async fn deliver(&self, mut entries: Vec<Value>) -> Result<(), ApiError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
-            if self.put(event).await.is_ok() {
+            if self.put(&mut entries).await.is_ok() {
                 return Ok(());
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        self.put(event).await
+        self.put(&mut entries).await
     }
 
-    async fn put(&self, event: &Event) -> Result<(), ApiError> {
-        let entry = json!({
+    /// Sends entries and keeps those that were not taken.
+    async fn put(&self, entries: &mut Vec<Value>) -> Result<(), ApiError> {
+        let answer = self
+            .api
+            .json("events", "AWSEvents.PutEvents", &json!({"Entries": entries}))
+            .await?;
+        let errors: Vec<Option<&str>> = (0..entries.len())
+            .map(|index| answer["Entries"][index]["ErrorCode"].as_str())
+            .collect();
+        let first = errors.iter().flatten().next().map(|code| (*code).to_owned());
+        let mut failed = errors.iter().map(Option::is_some);
+        entries.retain(|_| failed.next().unwrap_or(true));
+        first.map_or(Ok(()), |code| {
+            Err(ApiError::server(&code, "PutEvents did not take every entry"))
+        })
+    }
+
+    fn entry(&self, event: &Event) -> Value {
+        json!({
             "Time": event.time.as_second(),
             "Source": self.source,
             "Resources": [self.build_arn],
             "DetailType": event.detail_type,
             "Detail": event.detail.to_string(),
-        });
-        let answer = self
-            .api
-            .json("events", "AWSEvents.PutEvents", &json!({"Entries": [entry]}))
-            .await?;
-        if answer["FailedEntryCount"].as_u64() == Some(0) {
-            return Ok(());
-        }
-        let failed = &answer["Entries"][0];
-        Err(ApiError::server(
-            failed["ErrorCode"].as_str().unwrap_or("FailedEntry"),
-            failed["ErrorMessage"]
-                .as_str()
-                .unwrap_or("PutEvents did not take the entry"),
-        ))
+        })
     }
 }

@@ -308,7 +308,7 @@ impl State {
         if call.service == "ssm" {
             return self.answer_ssm(head, call, payload).await;
         }
-        self.forward(head, payload).await
+        self.forward(head, call, payload).await
     }
 
     /// Forwards what is within AWS's limits, and remembers which parameters it made advanced.
@@ -326,14 +326,14 @@ impl State {
             }) => (Payload::Whole(body.into()), effect),
             Ok(ssm::Checked { body: None, effect }) => (payload, effect),
         };
-        let response = self.forward(head, payload).await?;
+        let response = self.forward(head, call, payload).await?;
         if response.status().is_success() {
             self.ssm.apply(effect);
         }
         Ok(response)
     }
 
-    async fn forward(&self, head: &Parts, payload: Payload) -> Result<Response<Body>, BoxError> {
+    async fn forward(&self, head: &Parts, call: &Call, payload: Payload) -> Result<Response<Body>, BoxError> {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let uri: Uri = format!("http://{}{target}", self.upstream).parse()?;
         let mut request = Request::builder().method(head.method.clone()).uri(uri);
@@ -345,11 +345,18 @@ impl State {
                 request = request.header(name, value);
             }
         }
-        let (mut head, body) = self
-            .client
-            .request(request.body(payload.into_body())?)
-            .await?
-            .into_parts();
+        let answer = match self.client.request(request.body(payload.into_body())?).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = ApiError {
+                    status: 503,
+                    code: "ServiceUnavailable".to_owned(),
+                    message: format!("the emulator does not answer: {error}"),
+                };
+                return Ok(answer::error(head, call, &error));
+            }
+        };
+        let (mut head, body) = answer.into_parts();
         let hop_by_hop: Vec<HeaderName> = head
             .headers
             .keys()

@@ -206,7 +206,10 @@ async fn an_event_that_was_not_taken_is_sent_again() {
     world.emulator.change(|stored| stored.failing_events = 2);
     let build = world.run(json!({})).await;
     let told: Vec<String> = events_of(&world, &build).await.iter().map(tell).collect();
-    assert_eq!((told[0].as_str(), told.len()), ("state IN_PROGRESS", 13));
+    assert!(
+        told.contains(&"state IN_PROGRESS".to_owned()) && told.len() == 13,
+        "{told:?}"
+    );
 }
 
 fn from_source(key: &str, version: &str, commands: &[&str]) -> Value {

@@ -42,7 +42,7 @@ pub struct Stored {
 pub struct Emulator {
     pub address: SocketAddr,
     pub stored: watch::Sender<Stored>,
-    _server: JoinSet<()>,
+    server: JoinSet<()>,
 }
 
 impl Emulator {
@@ -65,7 +65,7 @@ impl Emulator {
         Self {
             address,
             stored,
-            _server: server,
+            server,
         }
     }
 
@@ -75,6 +75,10 @@ impl Emulator {
         let waited = tokio::time::timeout(Duration::from_secs(20), stored.wait_for(wanted)).await;
         drop(waited.expect("the emulator never got there").unwrap());
         self.stored.borrow()
+    }
+
+    pub async fn stop(&mut self) {
+        self.server.shutdown().await;
     }
 
     pub fn object(&self, path: &str) -> Option<Bytes> {
@@ -213,16 +217,23 @@ fn json_call(stored: &mut Stored, target: &str, input: Value) -> Answer {
 }
 
 fn put_events(stored: &mut Stored, input: &Value) -> Value {
-    if stored.failing_events > 0 {
-        stored.failing_events -= 1;
-        return json!({"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "no"}]});
-    }
-    let entries = input["Entries"].as_array().unwrap();
-    stored.events.extend(entries.iter().cloned().map(|mut entry| {
+    let mut answers = Vec::new();
+    for entry in input["Entries"].as_array().unwrap() {
+        if stored.failing_events > 0 {
+            stored.failing_events -= 1;
+            answers.push(json!({"ErrorCode": "InternalFailure", "ErrorMessage": "no"}));
+            continue;
+        }
+        let mut entry = entry.clone();
         entry["Detail"] = serde_json::from_str(entry["Detail"].as_str().unwrap()).unwrap();
-        entry
-    }));
-    json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]})
+        stored.events.push(entry);
+        answers.push(json!({"EventId": "1"}));
+    }
+    let failed = answers
+        .iter()
+        .filter(|answer| answer["ErrorCode"].is_string())
+        .count();
+    json!({"FailedEntryCount": failed, "Entries": answers})
 }
 
 fn refuse(code: &str, message: &str) -> Answer {

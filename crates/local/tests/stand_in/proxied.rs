@@ -282,3 +282,18 @@ async fn large_and_chunked_bodies_and_those_that_wait_for_a_go_are_passed_on() {
     assert_eq!(world.emulator.object("bucket/waited").unwrap(), "data");
     assert_eq!(world.emulator.object("bucket/chunked").unwrap(), "abcde");
 }
+
+#[tokio::test]
+async fn an_emulator_that_is_gone_is_told_as_such() {
+    let mut world = world().await;
+    world.emulator.stop().await;
+    let (status, error) = json_call(&clients(&world), PUT, &event("a")).await.unwrap();
+    assert_eq!(
+        (status, &error["__type"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("ServiceUnavailable"))
+    );
+    assert_eq!(
+        world.start(json!({})).await.unwrap_err().code,
+        "ServiceUnavailable"
+    );
+}
