@@ -134,6 +134,23 @@ impl EmulatorApi {
             .map_err(|e| ApiError::server("UnreadableAnswer", format!("{target} answered no JSON: {e}")))
     }
 
+    /// Invokes a function and waits for its answer; an error is the function's own, by its `errorType`.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value, ApiError> {
+        let path = format!("/2015-03-31/functions/{}/invocations", encode(function, false));
+        let request = self
+            .request(Method::POST, &path, "lambda")
+            .body(Full::from(event.to_string()));
+        let answer = self.send(request).await?;
+        let failed = answer.headers().contains_key("x-amz-function-error");
+        let body: Value = serde_json::from_slice(&collect(answer).await?)
+            .map_err(|e| ApiError::server("UnreadableAnswer", format!("{function} answered no JSON: {e}")))?;
+        if failed {
+            let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+            return Err(ApiError::client(&text("errorType"), text("errorMessage")));
+        }
+        Ok(body)
+    }
+
     /// Downloads an object into a file and tells the version that it is.
     pub async fn get_object(
         &self,

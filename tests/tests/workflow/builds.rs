@@ -36,7 +36,9 @@ fn a_build_that_fails_in_any_phase_leaves_the_last_success_as_it_was() {
             assert_eq!(status["reason"].as_str(), Some(finished.cause.as_str()));
             assert_eq!(status["build_id"].as_str(), finished.build_id());
             assert!(
-                status["log_url"].as_str().is_some_and(|url| url.contains("cloudwatch")),
+                status["log_url"]
+                    .as_str()
+                    .is_some_and(|url| url.contains("cloudwatch")),
                 "{status}"
             );
             let after = stack.parameters(&names).await;

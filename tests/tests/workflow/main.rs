@@ -4,6 +4,7 @@ mod bad_input;
 mod builds;
 mod decisions;
 mod deliveries;
+mod functions;
 mod records;
 
 use seedflow_tests::{Finished, Shared, StackOptions};

@@ -1,0 +1,192 @@
+//! The functions one by one, over the real Runtime API: saved events, and every handler run again.
+
+use seedflow_local::emulator_api::ApiError;
+use seedflow_tests::{Finished, Module, TestStack, run};
+use serde_json::{Value, json};
+
+use crate::{STACK, assert_state};
+
+async fn invoke(stack: &TestStack, function: &str, event: &Value) -> Result<Value, ApiError> {
+    stack
+        .client()
+        .invoke(&format!("seedflow-{function}"), event)
+        .await
+}
+
+fn event(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+#[test]
+fn events_as_aws_sends_them() {
+    run(async {
+        let stack = STACK.get().await;
+        let sample = event(include_str!("../../events/build-state-change.json"));
+        // A build of a project that isn't ours: nobody waits, and that is no error.
+        let foreign = invoke(stack, "build-event", &sample).await;
+        assert_eq!(foreign.expect("an answer")["end"], "Dropped");
+        let gaps = event(include_str!("../../events/build-state-change-with-gaps.json"));
+        assert_eq!(
+            invoke(stack, "build-event", &gaps).await.expect("an answer")["end"],
+            "Dropped"
+        );
+        let mut running = sample.clone();
+        running["detail"]["build-status"] = json!("IN_PROGRESS");
+        assert_eq!(
+            invoke(stack, "build-event", &running).await.expect("an answer")["end"],
+            "Running"
+        );
+
+        // Without id or status there is nothing to answer: an error, so that the event is kept in the queue.
+        for (field, value) in [
+            ("build-id", Value::Null),
+            ("build-id", json!("no id")),
+            ("build-status", json!("DONE")),
+            ("build-status", json!(7)),
+        ] {
+            let mut broken = sample.clone();
+            broken["detail"][field] = value;
+            let error = invoke(stack, "build-event", &broken).await.expect_err("an error");
+            assert_eq!(error.code, "InvalidInput", "{error}");
+            assert!(
+                error.message.contains(if field == "build-id" {
+                    "build"
+                } else {
+                    "detail.build-status"
+                }),
+                "{error}"
+            );
+        }
+        let phase = event(include_str!("../../events/build-phase-change.json"));
+        let error = invoke(stack, "build-event", &phase).await.expect_err("an error");
+        assert!(
+            error.message.starts_with("detail.build-status: found nothing"),
+            "{error}"
+        );
+    });
+}
+
+#[test]
+fn an_event_with_gaps_ends_a_deployment() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("gaps");
+        let input = stack
+            .input(&names, &Module::running("build", &["sleep 600"]), json!({}))
+            .await;
+        let execution = stack.start(&input).await;
+        let build = stack.build_of(&execution).await;
+        let callback = format!("callbacks/{build}");
+        seedflow_tests::eventually("the registration", || async { stack.object(&callback).await }).await;
+        let mut gaps = event(include_str!("../../events/build-state-change-with-gaps.json"));
+        gaps["detail"]["build-id"] = json!(format!("arn:aws:codebuild:us-east-1:111122223333:build/{build}"));
+        assert_eq!(
+            invoke(stack, "build-event", &gaps).await.expect("an answer")["end"],
+            "Answered"
+        );
+        let finished = stack.finished(&execution).await;
+        assert_eq!(
+            (finished.error.as_str(), finished.cause.as_str()),
+            ("BuildFailed", "build failed in BUILD")
+        );
+        stack.stop_build(&build).await;
+    });
+}
+
+/// The plan that `check-md5` made, from the execution's history.
+async fn plan(stack: &TestStack, finished: &Finished) -> Value {
+    let history = stack.history(&finished.execution).await;
+    let plan = history.iter().find_map(|event| {
+        let output = event["taskSucceededEventDetails"]["output"].as_str()?;
+        let output: Value = serde_json::from_str(output).ok()?;
+        Some(output["Payload"]["plan"].clone()).filter(Value::is_object)
+    });
+    plan.expect("a plan in the history")
+}
+
+#[test]
+fn every_handler_may_run_again() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("again");
+        let input = stack
+            .input(
+                &names,
+                &Module::running("build", &["seedfarmer metadata add -k A -v b"]),
+                json!({}),
+            )
+            .await;
+        let finished = stack.execute(&input).await;
+        assert_state(&finished, "SUCCEEDED");
+        let plan = plan(stack, &finished).await;
+        let (execution, build_id) = (json!(finished.execution), finished.build_id().expect("a build"));
+
+        // The same build, however often it is asked for.
+        let started = invoke(
+            stack,
+            "start-build",
+            &json!({"execution": execution, "plan": plan}),
+        )
+        .await;
+        assert_eq!(started.expect("an answer")["build_id"], build_id);
+
+        // A late copy of check-status: the token is answered already, and nothing stays registered.
+        let token = json!({"token": "AAAAlong-gone", "build_id": build_id, "entered_at": "2026-01-01T00:00:00Z", "attempt": 0});
+        assert_eq!(
+            invoke(stack, "check-status", &token).await.expect("an answer")["end"],
+            "Answered"
+        );
+        assert_eq!(stack.object(&format!("callbacks/{build_id}")).await, None);
+
+        // A success that is recorded twice writes nothing the second time.
+        let before = stack.parameters(&names).await;
+        let success = json!({"action": "succeed", "execution": execution, "plan": plan, "build": {"build_id": build_id, "status": "SUCCEEDED",
+            "log_url": stack.parameter(&names, "status").await["log_url"],
+            "log_group": stack.parameter(&names, "metadata").await["CloudWatchLogGroup"],
+            "log_stream": stack.parameter(&names, "metadata").await["CloudWatchLogStream"]}});
+        assert_eq!(
+            invoke(stack, "update-metadata", &success)
+                .await
+                .expect("an answer")["state"],
+            "SUCCEEDED"
+        );
+        assert_eq!(stack.parameters(&names).await, before);
+
+        // Nor does a failure.
+        let failure = json!({"action": "fail", "execution": "arn:later", "input": input, "failure": {"error": "Refused", "cause": "why"}});
+        invoke(stack, "update-metadata", &failure)
+            .await
+            .expect("an answer");
+        let failed = stack.parameters(&names).await;
+        assert_eq!(
+            invoke(stack, "update-metadata", &failure)
+                .await
+                .expect("an answer")["recorded"],
+            true
+        );
+        assert_eq!(stack.parameters(&names).await, failed);
+        assert_eq!(stack.parameter(&names, "status").await["reason"], "why");
+    });
+}
+
+#[test]
+fn an_event_of_the_wrong_shape_is_named_without_what_stood_in_it() {
+    run(async {
+        let stack = STACK.get().await;
+        let error = invoke(
+            stack,
+            "check-status",
+            &json!({"token": 1234567, "build_id": "p:u", "entered_at": "", "attempt": 0}),
+        )
+        .await
+        .expect_err("an error");
+        assert_eq!(error.code, "InvalidInput");
+        assert!(!error.message.contains("1234567"), "{error}");
+        let unknown = json!({"token": "secret-token", "build_id": "seedflow:not-there", "entered_at": "2026-01-01T00:00:00Z", "attempt": 0});
+        let error = invoke(stack, "check-status", &unknown)
+            .await
+            .expect_err("an error");
+        assert_eq!(error.code, "BuildNotFound");
+        assert!(!error.message.contains("secret-token"), "{error}");
+    });
+}
