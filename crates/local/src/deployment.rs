@@ -345,11 +345,13 @@ pub async fn log_lines(api: &EmulatorApi, build: &Value, count: usize) -> Result
         .json("logs", "Logs_20140328.GetLogEvents", &call)
         .await
         .context("cannot read the build's log")?;
-    let events = answer["events"].as_array().cloned().unwrap_or_default();
-    Ok(events
-        .iter()
-        .filter_map(|event| Some(event["message"].as_str()?.trim_end().to_owned()))
-        .collect())
+    let events = answer["events"].as_array().into_iter().flatten();
+    // An event may hold several lines: CodeBuild tells a command of several lines in one.
+    let lines = events
+        .filter_map(|event| event["message"].as_str())
+        .flat_map(str::lines);
+    let mut lines: Vec<String> = lines.map(|line| line.trim_end().to_owned()).collect();
+    Ok(lines.split_off(lines.len().saturating_sub(count)))
 }
 
 /// A parameter of Parameter Store.

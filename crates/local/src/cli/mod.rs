@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::demo;
 use crate::deployment::Names;
 use crate::stack::Connection;
-use crate::ui::{Tone, Ui};
+use crate::ui::Ui;
 
 use deploy::deploy_folder;
 use parameters::{Settings, parse_parameter};
@@ -120,14 +120,20 @@ impl Cli {
     /// Does what was asked. 0 only if all went as told; 1 if it did not; 130 after Ctrl-C.
     pub async fn run(self) -> ExitCode {
         let ui = Ui::for_stdout();
+        let follows = matches!(self.command, Command::Deploy(_));
         let signals = signals();
         // Whatever was begun ends here, by drop, before the program does.
         let outcome = tokio::select! {
             outcome = self.command.run(&ui) => outcome,
-            stopped = signals => stopped.map(ExitCode::from),
+            stopped = signals => {
+                if follows {
+                    ui.complain("The deployment goes on without this command; `status` shows how it ends.");
+                }
+                stopped.map(ExitCode::from)
+            }
         };
         outcome.unwrap_or_else(|error| {
-            ui.complain(&format!("{} {error:#}", ui.paint(Tone::Bad, "error:")));
+            ui.complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
         })
     }

@@ -20,10 +20,7 @@ pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
         ui.say(format!("Nothing{whose} has been deployed on this stack yet."));
     }
     for (module, parameters) in by_module(parameters) {
-        let state = parameters
-            .get("status")
-            .map(|status| state(status))
-            .unwrap_or_default();
+        let state = parameters.get("status").map(state).unwrap_or_default();
         ui.heading(&format!("{module} {}", ui.paint(tone(&state), &state)));
         for (name, parameter) in &parameters {
             let version = ui.paint(Tone::Quiet, format!("(version {})", parameter.version));

@@ -49,8 +49,11 @@ fn tell(stack: &Connection, file: &Path, ui: &Ui) {
     ui.say("  cargo run -p seedflow-local -- status");
     ui.say("\nAny AWS client works with:");
     ui.say(format!(
-        "  export AWS_ENDPOINT_URL={} AWS_REGION={} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}",
-        stack.endpoint, stack.region, stack.access_key_id, stack.secret_access_key
+        "  export AWS_ENDPOINT_URL={} AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}",
+        stack.endpoint,
+        stack.access_key_id,
+        stack.secret_access_key,
+        region = stack.region,
     ));
 }
 
