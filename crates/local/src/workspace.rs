@@ -56,6 +56,9 @@ pub async fn build_functions(task: &Task) -> Result<BTreeMap<String, PathBuf>> {
         .arg("build")
         .arg("--message-format=json-render-diagnostics")
         .current_dir(&root);
+    // The tests' package brings no binary, but its features: cargo compiles a dependency once per set
+    // of features, and this set is the one of `cargo test --workspace`.
+    command.args(["--bins", "-p", "seedflow-tests"]);
     for function in FUNCTIONS {
         command.args(["-p", function]);
     }
@@ -73,7 +76,7 @@ pub async fn build_functions(task: &Task) -> Result<BTreeMap<String, PathBuf>> {
 
 /// The variables that `cargo run` and `cargo test` set for the program they run. Passed on to
 /// another cargo, some of them make build scripts run again although nothing changed.
-fn without_cargo_variables(command: &mut tokio::process::Command) {
+pub fn without_cargo_variables(command: &mut tokio::process::Command) {
     const EXACT: [&str; 4] = [
         "CARGO_BIN_NAME",
         "CARGO_CRATE_NAME",
