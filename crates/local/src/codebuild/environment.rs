@@ -1,12 +1,12 @@
 //! The environment of a build's bash: nothing of this process's but its `PATH`.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Config;
 use super::files::Workspace;
 use super::model::Build;
+use super::programs;
 use super::time::epoch;
 
 /// Completes a build's own variables by what CodeBuild and a container would bring.
@@ -29,10 +29,11 @@ pub fn complete(
 }
 
 /// What a build may set itself.
-fn defaults(workspace: &Workspace, config: &Config) -> [(&'static str, String); 9] {
+fn defaults(workspace: &Workspace, config: &Config) -> [(&'static str, String); 10] {
     let keys = &config.credentials;
     [
-        ("PATH", path(workspace, config)),
+        ("PATH", programs::path(workspace, config)),
+        ("npm_config_prefix", text(&programs::npm_prefix(workspace))),
         ("HOME", text(&workspace.home())),
         ("TMPDIR", text(&workspace.temp())),
         ("LANG", "C.UTF-8".to_owned()),
@@ -42,47 +43,6 @@ fn defaults(workspace: &Workspace, config: &Config) -> [(&'static str, String); 
         ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key.clone()),
         ("AWS_PAGER", String::new()),
     ]
-}
-
-/// The given tools first, then what this machine has in place of an image; before all the workspace's own.
-fn path(workspace: &Workspace, config: &Config) -> String {
-    let mut path = text(&workspace.bin());
-    for folder in host_path(config) {
-        path.push(':');
-        path.push_str(&text(&folder));
-    }
-    path
-}
-
-fn host_path(config: &Config) -> Vec<PathBuf> {
-    let host = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    config
-        .tools_dir
-        .iter()
-        .cloned()
-        .chain(std::env::split_paths(&host))
-        .collect()
-}
-
-/// Puts an `aws` on the build's path that can't reach AWS.
-///
-/// Version 1 of the AWS CLI sends the calls of SQS to AWS whatever `AWS_ENDPOINT_URL` says; only an
-/// endpoint on the command line keeps them here.
-pub fn keep_aws_here(workspace: &Workspace, config: &Config) -> std::io::Result<()> {
-    let found = host_path(config)
-        .into_iter()
-        .map(|folder| folder.join("aws"))
-        .find(|file| file.is_file());
-    let Some(aws) = found else {
-        return Ok(());
-    };
-    let script = format!(
-        "#!/bin/sh\nexec '{}' --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"\n",
-        text(&aws).replace('\'', r"'\''")
-    );
-    let wrapper = workspace.bin().join("aws");
-    std::fs::write(&wrapper, script)?;
-    std::fs::set_permissions(wrapper, std::fs::Permissions::from_mode(0o755))
 }
 
 fn of_codebuild(build: &Build, workspace: &Workspace) -> [(&'static str, String); 15] {

@@ -34,6 +34,8 @@ const GATHER: Duration = Duration::from_millis(100);
 const MOST_EVENTS: usize = 10_000;
 const MOST_BYTES: usize = 1_048_576;
 const EVENT_OVERHEAD: usize = 26;
+/// A longer line is cut: an event holds 256 KB at most.
+const LONGEST_LINE: usize = 200_000;
 /// A shorter value would mask half of every line.
 const SHORTEST_MASK: usize = 3;
 
@@ -78,10 +80,9 @@ impl Log {
     /// Writes a line of output.
     pub async fn line(&self, text: &str) {
         if let Some(lines) = &self.lines {
-            let text = self
-                .masks
-                .iter()
-                .fold(text.to_owned(), |text, mask| text.replace(mask, "***"));
+            let text = &text[..text.floor_char_boundary(LONGEST_LINE)];
+            let mask = |text: String, mask: &String| text.replace(mask, "***");
+            let text = self.masks.iter().fold(text.to_owned(), mask);
             // The writer only goes away with the log.
             let _ = lines
                 .send(Line {

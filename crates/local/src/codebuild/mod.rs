@@ -16,6 +16,7 @@ mod log;
 mod model;
 mod plan;
 mod processes;
+mod programs;
 mod run;
 mod shell;
 mod slots;

@@ -18,7 +18,7 @@ use super::plan::VariableKind;
 use super::processes::kill_tree;
 use super::shell::{Shell, ShellConfig};
 use super::slots::Ticket;
-use super::{CodeBuild, Endpoints, environment, variables};
+use super::{CodeBuild, Endpoints, environment, programs, variables};
 
 /// The phases with commands, in their order.
 const COMMAND_PHASES: [PhaseKind; 4] = [
@@ -44,6 +44,7 @@ pub async fn run(codebuild: Arc<CodeBuild>, build: Build, mut ticket: Ticket, st
         events,
         log: Log::disabled(),
         shell: None,
+        secrets: Vec::new(),
     };
     let status = runner.lead(&mut ticket, stop).await;
     drop(ticket);
@@ -58,6 +59,8 @@ struct Runner<'a> {
     events: Events,
     log: Log,
     shell: Option<Shell>,
+    /// The names of the variables whose values are masked.
+    secrets: Vec<String>,
 }
 
 impl Runner<'_> {
@@ -85,7 +88,7 @@ impl Runner<'_> {
         self.begin(PhaseKind::Provisioning);
         let config = &self.codebuild.config;
         let workspace = Workspace::new(&config.work_dir)
-            .and_then(|workspace| environment::keep_aws_here(&workspace, config).map(|()| workspace));
+            .and_then(|workspace| programs::install(&workspace, config).map(|()| workspace));
         let workspace = match workspace {
             Ok(workspace) => workspace,
             Err(error) => {
@@ -180,6 +183,7 @@ impl Runner<'_> {
         {
             self.log
                 .mask(values.get(&variable.name).map_or("", String::as_str));
+            self.secrets.push(variable.name.clone());
         }
         let environment = environment::complete(
             values,
@@ -275,22 +279,14 @@ impl Runner<'_> {
 
     /// Keeps the exported variables' values; secrets and AWS's own can't be exported.
     async fn export(&mut self, names: &[String]) {
-        let secret = |name: &String| {
-            let variables = &self.build.plan.variables;
-            variables
-                .iter()
-                .any(|v| v.name == *name && v.kind != VariableKind::Plaintext)
-        };
-        let names: Vec<&String> = names
-            .iter()
-            .filter(|name| is_name(name) && !name.starts_with("AWS_") && !secret(name))
-            .collect();
+        let mut names = names.to_vec();
+        names.retain(|name| is_name(name) && !name.starts_with("AWS_") && !self.secrets.contains(name));
         let mut exported = Vec::new();
         for name in names {
             if let Some(shell) = &mut self.shell
-                && let Ok(Some(value)) = shell.variable(name, &self.log).await
+                && let Ok(Some(value)) = shell.variable(&name, &self.log).await
             {
-                exported.push((name.clone(), value));
+                exported.push((name, value));
             }
         }
         self.record(|build| build.exported = exported);

@@ -185,12 +185,15 @@ async fn the_log_reads_like_codebuilds() {
 #[tokio::test]
 async fn a_build_has_an_environment_of_its_own() {
     let world = world().await;
+    let stored = ("/stored".to_owned(), "stored-value".to_owned());
+    world.emulator.change(|store| store.parameters.extend([stored]));
     let overrides = json!({
         "buildspecOverride": json!({
             "version": 0.2,
             "env": {
                 "variables": {"OF_PROJECT": "spec", "OF_SPEC": "spec", "CHOSEN": "spec"},
-                "exported-variables": ["RESULT", "UNSET", "AWS_REGION"],
+                "parameter-store": {"STORED": "/stored"},
+                "exported-variables": ["RESULT", "UNSET", "AWS_REGION", "STORED"],
             },
             "phases": {"build": {"commands": [
                 "echo $OF_PROJECT $OF_SPEC $CHOSEN",
@@ -198,7 +201,7 @@ async fn a_build_has_an_environment_of_its_own() {
                 "[ \"$PWD\" = \"$CODEBUILD_SRC_DIR\" ] && echo here",
                 "echo $CODEBUILD_BUILD_NUMBER $CODEBUILD_BUILD_SUCCEEDING $CODEBUILD_BUILD_IMAGE",
                 "echo $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID $AWS_ENDPOINT_URL",
-                "echo ${CARGO_MANIFEST_DIR:-clean}",
+                "echo ${CARGO_MANIFEST_DIR:-clean}; [ $STORED = stored-value ]",
                 "export RESULT='of the build'",
             ]}},
         }).to_string(),
@@ -242,6 +245,20 @@ async fn the_aws_command_is_told_the_endpoint() {
         world.output(&build),
         [format!("--endpoint-url {endpoint} sqs list-queues a b")]
     );
+}
+
+#[tokio::test]
+async fn what_a_build_installs_stays_in_its_workspace() {
+    let world = world().await;
+    let commands = [
+        "python3 -c 'import sys; sys.exit(sys.prefix.startswith(\"'$HOME'\"))' && echo the machine\\'s python",
+        "pip --version | grep -q \"$HOME\" && echo own pip",
+        "python -c 'import sys; print(sys.prefix)' | grep -qx \"$HOME/.python\" && echo own python",
+        "echo $npm_config_prefix | grep -q ^$HOME && echo own prefix",
+    ];
+    let build = world.run_phases(json!({"build": {"commands": commands}})).await;
+    let expected = ["the machine's python", "own pip", "own python", "own prefix"];
+    assert_eq!(world.output(&build), expected, "{:#?}", world.log(&build));
 }
 
 #[tokio::test]

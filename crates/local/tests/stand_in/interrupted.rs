@@ -86,7 +86,7 @@ async fn a_stopped_build_leaves_no_process() {
 
 #[tokio::test]
 async fn a_build_that_takes_too_long_is_timed_out_with_all_its_processes() {
-    let world = world_with(|config| config.minute = Duration::from_millis(400)).await;
+    let world = world_with(|config| config.minute = Duration::from_millis(600)).await;
     let overrides = json!({"buildspecOverride": spec(stubborn(&world)), "timeoutInMinutesOverride": 5});
     let build = world.run(overrides).await;
     assert_eq!(build["buildStatus"], "TIMED_OUT");
