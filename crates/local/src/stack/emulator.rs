@@ -119,9 +119,26 @@ async fn is_healthy(address: SocketAddr) -> std::io::Result<bool> {
     tokio::time::timeout(Duration::from_secs(2), ask).await?
 }
 
-/// A port of loopback that nobody listens on. Another process may take it before it is used; who
-/// starts on it finds that out and asks again.
-pub fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("loopback has no free port")?;
-    listener.local_addr().context("cannot tell which port is free")
+/// A port of loopback that nobody listens on; held as long as this lives. Between its end and the
+/// start of who was to have it another process may take it: who starts then says so and ends.
+pub struct FreePort {
+    _listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl FreePort {
+    /// Lets the system choose one.
+    pub fn find() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("loopback has no free port")?;
+        let address = listener.local_addr().context("cannot tell which port is free")?;
+        Ok(Self {
+            _listener: listener,
+            address,
+        })
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
 }

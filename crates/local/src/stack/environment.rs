@@ -28,19 +28,18 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Makes the folders of a stack.
-    pub fn create(root: PathBuf) -> Result<Self> {
-        let folders = Self { root };
+    /// Makes them.
+    pub fn create(&self) -> Result<()> {
         for folder in [
-            folders.home(),
-            folders.tmp(),
-            folders.state(),
-            folders.builds(),
-            folders.template(),
+            self.home(),
+            self.tmp(),
+            self.state(),
+            self.builds(),
+            self.template(),
         ] {
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        Ok(folders)
+        Ok(())
     }
 
     /// HOME of the emulator and of the SAM command line.

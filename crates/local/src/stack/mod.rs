@@ -84,7 +84,7 @@ impl Stack {
     /// Sets up what is missing, starts everything and deploys the template.
     pub async fn start(options: &StackOptions, ui: &Ui) -> Result<Self> {
         let parts = Parts::prepare(ui).await?;
-        let folders = Folders::create(new_folder()?)?;
+        let folders = Folders { root: new_folder()? };
         let running = Running::start(options, &parts, &folders, ui).await?;
         let outputs = running.deploy(options, &parts, &folders, ui).await?;
         let connection = connection(running.proxy.endpoint(Caller::Clients), &outputs)?;
@@ -192,7 +192,9 @@ struct Running {
 impl Running {
     async fn start(options: &StackOptions, parts: &Parts, folders: &Folders, ui: &Ui) -> Result<Self> {
         let task = ui.task("Emulator");
-        let address = emulator::free_address()?;
+        // Held until the proxy has its ports, or it might be given this one.
+        let port = emulator::FreePort::find()?;
+        let address = port.address();
         let ports = Ports {
             clients: options.port.unwrap_or_default(),
             ..Ports::default()
@@ -204,6 +206,9 @@ impl Running {
             extra.push(("AUTH".to_owned(), "true".to_owned()));
         }
         let functions = proxy.endpoint(Caller::Functions);
+        drop(port);
+        // From here on the emulator's keeper sees to it that they go.
+        folders.create()?;
         let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &extra)?;
         emulator.ready(address).await?;
         task.done(&format!("listens on {}", proxy.endpoint(Caller::Clients)));
