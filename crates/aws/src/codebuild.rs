@@ -3,8 +3,8 @@
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{
     ArtifactNamespace, ArtifactPackaging, ArtifactsType, BuildPhase, CloudWatchLogsConfig, ComputeType,
-    EnvironmentType, EnvironmentVariable, EnvironmentVariableType, LogsConfig, LogsConfigStatusType,
-    ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
+    EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ImagePullCredentialsType, LogsConfig,
+    LogsConfigStatusType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
 };
 use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase, is_blank_context};
 use seedflow_core::build::{BuildRequest, environment::Variable};
@@ -58,6 +58,7 @@ impl CodeBuild {
                 build.variables.iter().map(variable).collect::<Result<_>>()?,
             ))
             .image_override(&build.image)
+            .image_pull_credentials_type_override(pull_credentials(&build.image))
             .compute_type_override(ComputeType::from(build.compute_type.as_str()))
             .environment_type_override(EnvironmentType::from(build.environment_type.as_str()))
             .privileged_mode_override(build.privileged)
@@ -206,6 +207,16 @@ fn logs(group: &str) -> Result<LogsConfig> {
         .build()
         .map_err(unbuildable)?;
     Ok(LogsConfig::builder().cloud_watch_logs(logs).build())
+}
+
+/// CodeBuild's own images are pulled with its credentials, all others need the build's role (API reference,
+/// `imagePullCredentialsType`).
+fn pull_credentials(image: &str) -> ImagePullCredentialsType {
+    if image.starts_with("aws/codebuild/") {
+        ImagePullCredentialsType::Codebuild
+    } else {
+        ImagePullCredentialsType::ServiceRole
+    }
 }
 
 /// The SDK's builders refuse missing fields; ours are all there.

@@ -582,6 +582,21 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_that_unpacks_to_more_than_it_says_is_refused() {
+        let mut zip = pack(&[("deployspec.yaml", &[b'#'; 5000])]);
+        let central = zip.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+        // The uncompressed size in the local header and in the directory.
+        for at in [22, central + 24] {
+            zip[at..at + 4].copy_from_slice(&100u32.to_le_bytes());
+        }
+        let found = message(&zip, "");
+        assert!(
+            found.contains("more than the 100 bytes that it states"),
+            "{found}"
+        );
+    }
+
+    #[test]
     fn an_encrypted_entry_is_refused() {
         // The zip library is built without encryption, so the flag (bit 0) is set by hand in both headers.
         let mut zip = pack(&[SPEC]);

@@ -7,9 +7,9 @@
 //! registration sees the ended build. An event that comes after finds the token. Step Functions takes the
 //! first answer and refuses the second, which counts as done.
 //!
-//! Whoever deletes the registration has answered the token in it: the delete is conditional, and where a
-//! newer registration stands in its place (AwaitBuild timed out and began again) that one is answered too.
-//! An attempt that is older than the registration it finds gives way to it.
+//! Whoever deletes the registration has answered the token in it: the delete is conditional, so a newer
+//! registration (AwaitBuild timed out and began again) stays, and its own read follows. An attempt that is
+//! older than the registration it finds gives way to it.
 //!
 //! Both parties are written as state machines that take the reply to their last command and give the next:
 //! the test below runs them through every interleaving, the functions run them against AWS.
@@ -212,10 +212,9 @@ impl Party for Deliver {
                 .tag
                 .clone()
                 .map_or(Next::Done(End::Answered), |tag| Next::Do(Command::Delete(tag))),
-            // AwaitBuild registered anew in the meantime: answer that one too.
-            Reply::Conflict => Next::Do(Command::Find),
             Reply::Found(None) if self.tag.is_none() => Next::Done(End::Dropped),
-            Reply::Found(None) | Reply::Deleted | Reply::Stored(_) | Reply::Build(_) => {
+            // On a conflict AwaitBuild has registered anew, and reads the ended build itself.
+            Reply::Found(None) | Reply::Deleted | Reply::Conflict | Reply::Stored(_) | Reply::Build(_) => {
                 Next::Done(End::Answered)
             }
         }

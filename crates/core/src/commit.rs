@@ -1,6 +1,6 @@
 //! What a success writes to Parameter Store, in which order.
 //!
-//! Outputs, metadata, md5, and the status last (design.md, "Parameter Store"): a crash in between leaves an
+//! Outputs, metadata, md5, and the status last (docs/architecture.md): a crash in between leaves an
 //! old md5 or a status that isn't SUCCEEDED, so the next execution deploys again and never says "unchanged"
 //! of something half recorded. What is there already is not written, so a repeated call costs reads only.
 

@@ -1,7 +1,7 @@
 //! Whether a module has to be deployed, and why.
 //!
 //! Unchanged means: the same combined hash as the last success, the last status SUCCEEDED or UNCHANGED, and
-//! nobody forces it (design.md, "The fingerprint"). Everything else is a change with its reasons.
+//! nobody forces it (docs/architecture.md). Everything else is a change with its reasons.
 
 use crate::fingerprint::Fingerprint;
 use crate::status::{State, Status};

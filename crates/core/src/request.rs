@@ -1,6 +1,6 @@
 //! An execution's input, parsed.
 //!
-//! Two shapes come in: the one that people and programs write (the four names, a source, options; design.md,
+//! Two shapes come in: the one that people and programs write (the four names, a source, options; docs/architecture.md,
 //! "Input of an execution"), and the one that an upload makes, which has only a source, with the names in
 //! its key and the options in the bundle's `manifest.yaml`. Both become one [`Request`]. A value of this
 //! type is valid as far as its text goes; whether the source exists is seen when it is read.
@@ -124,7 +124,7 @@ impl Request {
         let text = |key: &str| input.get(key).and_then(Value::as_str);
         if ["project", "deployment", "group", "module"]
             .iter()
-            .any(|key| input.get(key).is_some())
+            .any(|key| input.get(key).is_some_and(|name| !name.is_null()))
         {
             return ModuleId::parse(
                 text("project")?,

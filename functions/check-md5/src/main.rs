@@ -22,7 +22,8 @@ use seedflow_core::yaml;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The longest metadata that is followed into S3; it becomes a variable of the build.
+/// The longest metadata that is followed into S3: twice what `update-metadata` takes from a build, which leaves
+/// room for the keys that it adds itself.
 const MAX_METADATA: u64 = 64 * 1024;
 
 #[derive(Deserialize)]
@@ -124,7 +125,14 @@ impl Function {
         let mut names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
         let references = options.parameters.parameter_store_names();
         names.extend(references.iter().map(|name| (*name).to_owned()));
-        let mut found = self.parameters.get(&names).await?;
+        let found = self.parameters.get(&names).await;
+        let mut found = found.map_err(|e| {
+            if references.is_empty() {
+                e
+            } else {
+                about_references(e)
+            }
+        })?;
         let versions = references
             .iter()
             .map(|name| ((*name).to_owned(), found.get(*name).map(|(_, version)| *version)))
@@ -142,5 +150,19 @@ impl Function {
         Ok(found
             .filter(|(bytes, _)| reference.holds(bytes))
             .and_then(|(bytes, _)| String::from_utf8(bytes).ok()))
+    }
+}
+
+/// Says what to do where the function may not read what a module refers to.
+fn about_references(error: Error) -> Error {
+    match error.name {
+        ErrorName::AccessDenied => Error {
+            message: format!(
+                "{}; parameters that modules refer to have to be named in the template's ReferencedParameters",
+                error.message
+            ),
+            ..error
+        },
+        _ => error,
     }
 }

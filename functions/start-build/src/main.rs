@@ -1,11 +1,12 @@
 //! `start-build`: starts the build of a changed module, once however often it is asked.
 //!
 //! Composes buildspec and environment from the plan and starts the build; where the CodeBuild project is
-//! missing, makes it. CodeBuild knows a repeated request by its idempotency token and answers with the build
+//! missing, makes it. A buildspec that is too long for the request goes to S3, and its ARN into the request. CodeBuild knows a repeated request by its idempotency token and answers with the build
 //! that runs already.
 
 use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::lambda::Invocation;
+use seedflow_aws::s3::Bucket;
 use seedflow_aws::{config, lambda};
 use seedflow_core::build::{self, Defaults};
 use seedflow_core::error::Result;
@@ -27,14 +28,17 @@ struct Started {
 
 struct Function {
     codebuild: CodeBuild,
+    work: Bucket,
     defaults: Defaults,
     build_role: String,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
+    let aws = config::load().await;
     let function = Function {
-        codebuild: CodeBuild::new(&config::load().await),
+        codebuild: CodeBuild::new(&aws),
+        work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         defaults: Defaults {
             project: config::setting("CODEBUILD_PROJECT")?,
             image: config::setting("BUILD_IMAGE")?,
@@ -58,7 +62,13 @@ impl Function {
             place,
         }: Invocation<Event>,
     ) -> Result<Started> {
-        let request = build::compose(&plan, &execution, &place, &self.defaults);
+        let mut request = build::compose(&plan, &execution, &place, &self.defaults);
+        if let Some(key) = request.buildspec_key() {
+            let arn = format!("arn:{}:s3:::{}/{key}", place.partition, self.defaults.work_bucket);
+            self.work
+                .put(&key, std::mem::replace(&mut request.buildspec, arn))
+                .await?;
+        }
         let build_id = self.codebuild.start(&request, &self.build_role).await?;
         tracing::info!(execution = execution.as_str(), module = %plan.module, build = %build_id, "started");
         Ok(Started {

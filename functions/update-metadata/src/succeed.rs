@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 
 use crate::Function;
 
-/// The most that a module may hand back; what doesn't fit into Parameter Store goes to S3.
-const MAX_METADATA: u64 = 64 * 1024;
+/// The most that a module may hand back. What doesn't fit into Parameter Store goes to S3; the next build gets
+/// it as a variable, and on its way there it travels in the plan, whose room is limited.
+const MAX_METADATA: u64 = 32 * 1024;
 
 impl Function {
     pub(crate) async fn succeed(

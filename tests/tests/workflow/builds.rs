@@ -122,6 +122,23 @@ fn a_module_in_a_folder_of_the_zip_runs_there_with_one_shell_for_all_phases() {
 }
 
 #[test]
+fn a_deployspec_too_long_for_a_request_reaches_the_build() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("long-deployspec");
+        let comment = format!("true # {}", "x".repeat(30_000));
+        let module = Module::running(
+            "build",
+            &[&comment, "seedfarmer metadata add -k After -v reached"],
+        );
+        let more = json!({"parameters": {"long": "y".repeat(16_000)}});
+        let finished = stack.deploy_with(&names, &module, more).await;
+        assert_state(&finished, "SUCCEEDED");
+        assert_eq!(stack.parameter(&names, "metadata").await["After"], "reached");
+    });
+}
+
+#[test]
 fn a_missing_codebuild_project_is_made_by_whoever_is_first() {
     run(async {
         let stack = STACK.get().await;

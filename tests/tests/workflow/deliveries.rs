@@ -163,7 +163,7 @@ async fn builds(stack: &seedflow_tests::TestStack, project: &str) -> usize {
 }
 
 #[test]
-fn throttling_and_an_account_limit_are_waited_out() {
+fn throttling_is_waited_out() {
     run(async {
         let stack = STACK.get().await;
         let names = stack.names("throttled");

@@ -31,6 +31,10 @@ pub struct Defaults {
     pub work_bucket: String,
 }
 
+/// The longest buildspec that StartBuild takes in its request; AWS refuses a longer one with "Max buildspec
+/// length is 25600", and takes the ARN of an S3 object in its place (API reference, `buildspecOverride`).
+pub const MAX_INLINE_BUILDSPEC: usize = 25_600;
+
 /// A build to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildRequest {
@@ -43,7 +47,7 @@ pub struct BuildRequest {
     pub source_location: String,
     /// Its version.
     pub source_version: Option<String>,
-    /// The buildspec's text.
+    /// The buildspec's text, or the ARN of the object that holds it.
     pub buildspec: String,
     /// The variables of the request.
     pub variables: Vec<Variable>,
@@ -63,6 +67,16 @@ pub struct BuildRequest {
     pub log_group: String,
     /// The bucket of its artifacts.
     pub artifact_bucket: String,
+}
+
+impl BuildRequest {
+    /// The key in the work bucket under which a buildspec that is too long for the request has to be stored.
+    /// It belongs to the execution, so a repeated try writes the same object.
+    #[must_use]
+    pub fn buildspec_key(&self) -> Option<String> {
+        (self.buildspec.len() > MAX_INLINE_BUILDSPEC)
+            .then(|| format!("buildspecs/{}.yml", self.idempotency_token))
+    }
 }
 
 /// Composes the build of a plan: the input's settings before the deployspec's before the template's.
@@ -178,6 +192,19 @@ pub(crate) mod tests {
         assert_eq!(
             (plain.source_location.as_str(), plain.source_version.as_deref()),
             ("work/uploads/x.zip", Some("v1"))
+        );
+    }
+
+    #[test]
+    fn a_buildspec_at_the_limit_stays_in_the_request_and_one_over_goes_to_s3() {
+        let mut request = request(json!({}));
+        assert_eq!(request.buildspec_key(), None);
+        request.buildspec = "x".repeat(MAX_INLINE_BUILDSPEC);
+        assert_eq!(request.buildspec_key(), None);
+        request.buildspec.push('x');
+        assert_eq!(
+            request.buildspec_key(),
+            Some(format!("buildspecs/{}.yml", request.idempotency_token))
         );
     }
 

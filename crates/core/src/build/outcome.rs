@@ -1,6 +1,6 @@
 //! How a build ended, from either of its two witnesses: CodeBuild's answer to BatchGetBuilds, or its event.
 //!
-//! Events are read leniently (design.md, "The functions"): only the build's id and status are needed; any
+//! Events are read leniently (docs/architecture.md): only the build's id and status are needed; any
 //! other field may be missing, null or of another type, and is then not known.
 
 use serde::{Deserialize, Serialize};
@@ -133,18 +133,22 @@ impl Outcome {
     }
 
     /// Adds the phases, and from the first that didn't succeed the failing phase and the reason.
+    ///
+    /// CodeBuild has been seen to call a build FAILED whose phase it calls TIMED_OUT; the phase knows better.
     #[must_use]
     pub fn with_phases(mut self, phases: Vec<Phase>) -> Self {
-        if self.status != BuildStatus::Succeeded
-            && let Some(failed) = phases
-                .iter()
-                .find(|p| p.status.as_deref().is_some_and(|s| s != "SUCCEEDED"))
-        {
+        let failed = phases
+            .iter()
+            .find(|p| p.status.as_deref().is_some_and(|s| s != "SUCCEEDED"));
+        if let (true, Some(failed)) = (self.status != BuildStatus::Succeeded, failed) {
             self.failed_phase = Some(failed.name.clone());
             self.reason = failed
                 .context
                 .as_deref()
                 .map(|context| excerpt(context, MAX_REASON));
+            if self.status == BuildStatus::Failed && failed.status.as_deref() == Some("TIMED_OUT") {
+                self.status = BuildStatus::TimedOut;
+            }
         }
         self.phases = phases;
         self
@@ -294,6 +298,18 @@ mod tests {
         assert_eq!(
             (outcome.phases[0].seconds, outcome.phases[0].context.as_ref()),
             (Some(3), None)
+        );
+    }
+
+    #[test]
+    fn a_failed_build_whose_phase_timed_out_timed_out() {
+        let mut event = event("FAILED");
+        event["detail"]["additional-information"] = json!({"phases": [{"phase-type": "BUILD", "phase-status": "TIMED_OUT", "phase-context": ["BUILD_TIMED_OUT: Build has timed out."]}]});
+        let outcome = Outcome::from_event(&event).unwrap().unwrap();
+        assert_eq!(outcome.status, BuildStatus::TimedOut);
+        assert_eq!(
+            outcome.explain(),
+            "build timed out in BUILD: BUILD_TIMED_OUT: Build has timed out."
         );
     }
 

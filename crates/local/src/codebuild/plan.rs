@@ -234,6 +234,9 @@ fn overridden<'a>(value: &'a Value, otherwise: &'a Value) -> &'a Value {
     if value.is_null() { otherwise } else { value }
 }
 
+/// How long a buildspec in a request may be; a longer one has to lie in S3.
+const MAX_BUILDSPEC: usize = 25_600;
+
 fn source(project: &Value, input: &Value) -> Result<Source, ApiError> {
     let from_project = |field: &str| project["source"][field].as_str().map(str::to_owned);
     let kind = text(input, "sourceTypeOverride")?.or_else(|| from_project("type"));
@@ -245,6 +248,14 @@ fn source(project: &Value, input: &Value) -> Result<Source, ApiError> {
         version: text(input, "sourceVersion")?.or(project_version),
         buildspec: text(input, "buildspecOverride")?.or_else(|| from_project("buildspec")),
     };
+    // What AWS answers; the length is documented nowhere but in this answer.
+    if source
+        .buildspec
+        .as_ref()
+        .is_some_and(|text| text.chars().count() > MAX_BUILDSPEC)
+    {
+        return Err(invalid(format!("Max buildspec length is {MAX_BUILDSPEC}")));
+    }
     if source.kind != "NO_SOURCE" && source.location.is_empty() {
         return Err(invalid("Invalid project source: location is required"));
     }

@@ -206,7 +206,7 @@ impl Runner<'_> {
         Ok(spec)
     }
 
-    /// The buildspec's text: given, or a file of the source.
+    /// The buildspec's text: given, an object of S3 by its ARN, or a file of the source.
     async fn buildspec(&self, directory: &Path) -> Result<String, Failure> {
         let given = self
             .build
@@ -219,6 +219,7 @@ impl Runner<'_> {
             Some(text) if text.contains('\n') || text.trim_start().starts_with('{') => {
                 return Ok(text.to_owned());
             }
+            Some(arn) if arn.starts_with("arn:") => return self.stored_buildspec(arn).await,
             file => file.unwrap_or("buildspec.yml"),
         };
         tokio::fs::read_to_string(directory.join(file))
@@ -229,6 +230,15 @@ impl Runner<'_> {
                     format!("YAML file does not exist: {file}: {error}"),
                 )
             })
+    }
+
+    async fn stored_buildspec(&self, arn: &str) -> Result<String, Failure> {
+        let failure = |why: String| Failure::new("YAML_FILE_ERROR", format!("{arn}: {why}"));
+        let object = arn.split(":::").nth(1).and_then(|object| object.split_once('/'));
+        let (bucket, key) = object.ok_or_else(|| failure("not the ARN of an object".to_owned()))?;
+        let content = self.endpoints.builds.read_object(bucket, key).await;
+        let content = content.map_err(|error| failure(error.to_string()))?;
+        String::from_utf8(content).map_err(|error| failure(error.to_string()))
     }
 
     async fn command_phase(&mut self, kind: PhaseKind, spec: Option<&PhaseSpec>) -> Result<(), ()> {

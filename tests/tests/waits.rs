@@ -1,6 +1,6 @@
-//! An event that never comes: the wait times out, the build is read again, and the deployment ends well.
+//! What the workflow waits out: an event that never comes, an account that runs as many builds as it may.
 //!
-//! A program of its own, because its stack waits seconds where the others wait ten minutes.
+//! A program of its own, because its stack waits seconds where AWS waits minutes.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use serde_json::json;
 
 static STACK: Shared = Shared::new(|| StackOptions {
     await_timeout: Some(Duration::from_secs(5)),
+    emulator_env: vec![("SFN_WAIT_SCALE".to_owned(), "0.02".to_owned())],
     ..StackOptions::default()
 });
 
@@ -42,5 +43,35 @@ fn a_lost_event_costs_a_timeout_and_never_the_deployment() {
         let finished = stack.deploy_with(&names, &bad, more).await;
         assert_eq!(finished.error, "BuildFailed");
         assert_eq!(stack.keys("callbacks/").await, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn an_account_at_its_limit_of_builds_is_waited_for() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = format!("{}-limited", stack.about().project_name);
+        let more = json!({"build": {"project_name": project}});
+        // AWS's answer (API reference, StartBuild).
+        let refusal = Action::Refuse {
+            status: 400,
+            code: "AccountLimitExceededException".to_owned(),
+            message: "Cannot have more than 60 builds in queue for the account".to_owned(),
+        };
+        let module = Module::running("build", &["true"]);
+        let limited = stack.rule(
+            Rule::new("codebuild", "StartBuild", refusal)
+                .contains(&project)
+                .times(6),
+        );
+        let finished = stack.deploy_with(&stack.names("limited"), &module, more).await;
+        assert_eq!(
+            finished.state(),
+            "SUCCEEDED",
+            "{}: {}",
+            finished.error,
+            finished.cause
+        );
+        assert_eq!(limited.applied(), 6);
     });
 }
