@@ -268,7 +268,7 @@ fn nothing_expires_that_a_parameter_may_refer_to() {
             .as_str()
             .expect("a rule that expires objects names a prefix");
         assert!(
-            ["callbacks/", "builds/", "reports/"].contains(&prefix),
+            ["callbacks/", "builds/", "buildspecs/", "reports/"].contains(&prefix),
             "{prefix}"
         );
     }
