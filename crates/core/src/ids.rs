@@ -77,7 +77,7 @@ pub struct ModuleId {
 impl ModuleId {
     /// Parses the four names. The project is lower-cased, as seed-farmer does.
     pub fn parse(project: &str, deployment: &str, group: &str, module: &str) -> Result<Self> {
-        let project = Name::parse("project", &project.to_ascii_lowercase())?;
+        let project = Name(Name::parse("project", project)?.0.to_ascii_lowercase());
         if !project.as_str().starts_with(|c: char| c.is_ascii_lowercase()) {
             return Err(Error::field(
                 "project",

@@ -33,7 +33,7 @@ fn an_unchanged_module_is_not_built_and_only_its_status_is_written() {
         // The same files in another order, so that the zip is another.
         let again = Module::empty()
             .file("data.txt", "one")
-            .file("deployspec.yaml", &spec_of(&module()));
+            .file("deployspec.yaml", spec());
         let second = stack.deploy(&names, &again).await;
         assert_state(&second, "UNCHANGED");
         assert_eq!((builds.applied(), writes.applied()), (0, 1));
@@ -62,7 +62,7 @@ fn an_unchanged_module_is_not_built_and_only_its_status_is_written() {
 }
 
 /// The deployspec that `Module::running` writes.
-fn spec_of(_: &Module) -> String {
+fn spec() -> String {
     json!({"deploy": {"phases": {"build": {"commands": ["cat data.txt"]}}}}).to_string()
 }
 

@@ -1,5 +1,7 @@
 //! The workflow end to end: the real template, functions and builds on a local stack.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod bad_input;
 mod builds;
 mod decisions;

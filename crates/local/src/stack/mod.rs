@@ -46,8 +46,6 @@ pub struct StackOptions {
     pub concurrent_builds: usize,
     /// Further settings of the emulator, such as `SFN_WAIT_SCALE`.
     pub emulator_env: Vec<(String, String)>,
-    /// Whether the emulator enforces the roles of functions.
-    pub auth: bool,
 }
 
 impl Default for StackOptions {
@@ -58,7 +56,6 @@ impl Default for StackOptions {
             minute: Duration::from_secs(60),
             concurrent_builds: 60,
             emulator_env: Vec::new(),
-            auth: false,
         }
     }
 }
@@ -201,15 +198,11 @@ impl Running {
         };
         let codebuild = stand_in(options, parts, folders);
         let proxy = Proxy::start(address, Arc::clone(&codebuild), Some(ports)).await?;
-        let mut extra = options.emulator_env.clone();
-        if options.auth {
-            extra.push(("AUTH".to_owned(), "true".to_owned()));
-        }
         let functions = proxy.endpoint(Caller::Functions);
         drop(port);
         // From here on the emulator's keeper sees to it that they go.
         folders.create()?;
-        let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &extra)?;
+        let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &options.emulator_env)?;
         emulator.ready(address).await?;
         task.done(&format!("listens on {}", proxy.endpoint(Caller::Clients)));
         Ok(Self {
