@@ -30,7 +30,7 @@ pub fn all() -> Vec<Case> {
 }
 
 /// Both commands run the real `jq` for one option; a machine without it tests everything else.
-fn has_jq() -> bool {
+pub fn has_jq() -> bool {
     let found = std::process::Command::new("jq").arg("--version").output().is_ok();
     if !found {
         eprintln!("jq is not installed: the cases of `convert -jq` are left out");
