@@ -1,0 +1,171 @@
+//! A function's release binary as a process, as Lambda runs it.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use hyper::body::Bytes;
+use seedflow_local::proxy::Caller;
+use seedflow_local::stack::{Connection, Stack, environment};
+use seedflow_local::tail;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use crate::cargo::Binary;
+use crate::runtime_api::{Call, RuntimeApi};
+use crate::{bench_dir, memory};
+
+/// How long an answer may take, on the busiest machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A running function. It is killed when this is dropped; should this program die before, it ends by
+/// itself, because its Runtime API is gone.
+pub struct Function {
+    name: &'static str,
+    started: Instant,
+    api: RuntimeApi,
+    process: Child,
+}
+
+/// An answer and when it came.
+pub struct Answered {
+    /// What the function answered.
+    pub answer: Value,
+    /// From the call's start to the answer.
+    pub took: Duration,
+}
+
+impl Function {
+    /// Starts a function whose AWS is the stack.
+    pub async fn start(binary: &Binary, stack: &Stack) -> Result<Self> {
+        let Connection { region, account, .. } = stack.connection();
+        let arn = format!(
+            "arn:aws:lambda:{region}:{account}:function:seedflow-{}",
+            binary.name
+        );
+        let api = RuntimeApi::start(arn).await?;
+        let mut command = Command::new(&binary.path);
+        command
+            .env_clear()
+            .envs(environment::client(&stack.proxy().endpoint(Caller::Functions)))
+            .envs(settings(stack)?)
+            .envs(lambda(binary.name, &api.address()))
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let log = log(binary.name)?;
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        command.stdout(output.try_clone()?).stderr(output);
+        let started = Instant::now();
+        let process = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary.path.display()))?;
+        Ok(Self {
+            name: binary.name,
+            started,
+            api,
+            process,
+        })
+    }
+
+    /// Waits until it asks for its first event, and tells how long after its start that is.
+    pub async fn ready(&mut self) -> Result<Duration> {
+        match self.next_call().await? {
+            Call::Next(at) => Ok(at - self.started),
+            other => bail!("{}: its first call asked for no event: {other:?}", self.name),
+        }
+    }
+
+    /// Its answer to its first event, from its start on. The event is handed over as soon as it asks.
+    pub async fn first(&mut self, event: &Value) -> Result<(Duration, Answered)> {
+        self.api.send(event.to_string())?;
+        let ready = self.ready().await?;
+        Ok((ready, self.answered(self.started).await?))
+    }
+
+    /// Its answer to a further event.
+    pub async fn again(&mut self, event: &Value) -> Result<Answered> {
+        // Only a function that has asked for its next event is warm.
+        match self.next_call().await? {
+            Call::Next(_) => {}
+            other => bail!("{}: expected it to ask for an event: {other:?}", self.name),
+        }
+        let begun = Instant::now();
+        self.api.send(event.to_string())?;
+        self.answered(begun).await
+    }
+
+    /// The most memory that it ever held.
+    pub fn peak(&self) -> Result<u64> {
+        memory::peak(self.process.id().context("the function has ended")?)
+    }
+
+    async fn answered(&mut self, begun: Instant) -> Result<Answered> {
+        match self.next_call().await? {
+            Call::Answer(at, body) => Ok(Answered {
+                answer: json(self.name, &body)?,
+                took: at - begun,
+            }),
+            Call::Error(body) => bail!("{} reported {}", self.name, String::from_utf8_lossy(&body)),
+            Call::Next(_) => bail!("{} asked for an event and answered none", self.name),
+        }
+    }
+
+    async fn next_call(&mut self) -> Result<Call> {
+        tokio::select! {
+            call = self.api.next_call() => call,
+            status = self.process.wait() => {
+                bail!("{} ended ({}):\n{}", self.name, status?, tail::of_file(&log(self.name)?))
+            }
+            () = tokio::time::sleep(PATIENCE) => bail!("{} did nothing for {} s", self.name, PATIENCE.as_secs()),
+        }
+    }
+}
+
+fn json(name: &str, body: &Bytes) -> Result<Value> {
+    serde_json::from_slice(body).with_context(|| format!("{name} answered no JSON"))
+}
+
+fn log(name: &str) -> Result<std::path::PathBuf> {
+    Ok(bench_dir()?.join(Path::new(name).with_extension("log")))
+}
+
+/// What Lambda itself sets.
+fn lambda(name: &str, runtime_api: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_owned()),
+        ("AWS_LAMBDA_FUNCTION_NAME", format!("seedflow-{name}")),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256".to_owned()),
+        (
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            format!("/aws/lambda/seedflow-{name}"),
+        ),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "bench".to_owned()),
+    ]
+}
+
+/// What the template sets; every function gets all of it and reads what it needs.
+fn settings(stack: &Stack) -> Result<Vec<(&'static str, String)>> {
+    let connection = stack.connection();
+    let output = |name: &str| {
+        let value = stack.output(name).map(str::to_owned);
+        value.with_context(|| format!("the deployed template has no output {name}"))
+    };
+    Ok(vec![
+        ("WORK_BUCKET", connection.work_bucket.clone()),
+        ("BUNDLE_BUCKET", connection.bundle_bucket.clone()),
+        ("CODEBUILD_PROJECT", connection.project_name.clone()),
+        ("BUILD_ROLE_ARN", output("BuildRoleArn")?),
+        ("BUILD_LOG_GROUP", output("BuildLogGroupName")?),
+        (
+            "BUILD_IMAGE",
+            "aws/codebuild/amazonlinux2-x86_64-standard:5.0".to_owned(),
+        ),
+        ("BUILD_COMPUTE_TYPE", "BUILD_GENERAL1_SMALL".to_owned()),
+        ("BUILD_ENVIRONMENT_TYPE", "LINUX_CONTAINER".to_owned()),
+        ("BUILD_TIMEOUT_MINUTES", "60".to_owned()),
+        ("BUILD_QUEUED_TIMEOUT_MINUTES", "60".to_owned()),
+    ])
+}

@@ -1,0 +1,184 @@
+//! The five release binaries: size, cold start, warm answer, memory.
+//!
+//! Each is given the event of a module that was just deployed, as the state machine would send it once more:
+//! every handler may run again, and does its real work against the emulator.
+
+use anyhow::{Context, Result};
+use seedflow_local::deployment;
+use seedflow_local::proxy::Caller;
+use seedflow_local::stack::Stack;
+use seedflow_local::ui::Ui;
+use serde_json::{Value, json};
+
+use crate::calls::Deployed;
+use crate::cargo::Binary;
+use crate::function::Function;
+use crate::report::{Limit, Section};
+use crate::stats::{Spread, grouped, megabytes};
+
+/// How large a binary may be.
+const SIZE: u64 = 8_000_000;
+const COLD: usize = 15;
+const WARM: usize = 31;
+
+/// An event of a build's end as AWS documents it; nobody here waits for that build.
+const BUILD_EVENT: &str = include_str!("../../tests/events/build-state-change.json");
+
+/// An execution of the stack's state machine, for functions that are told of one.
+pub fn execution(stack: &Stack) -> String {
+    let arn = &stack.connection().state_machine_arn;
+    format!("{}:bench", arn.replace(":stateMachine:", ":execution:"))
+}
+
+/// Measures all of them.
+pub async fn measure(stack: &Stack, binaries: &[Binary], deployed: &Deployed, ui: &Ui) -> Result<Section> {
+    let task = ui.task("The five functions, cold and warm");
+    let events = Events::of(stack, deployed).await?;
+    let mut all = Vec::new();
+    for binary in binaries {
+        task.detail(binary.name);
+        let figures = figures(stack, binary, &events.for_function(binary.name)?).await;
+        all.push((
+            binary.name,
+            figures.with_context(|| format!("measuring {}", binary.name))?,
+        ));
+    }
+    task.done(&format!("{COLD} cold starts and {WARM} warm answers of each"));
+    Ok(section(&all))
+}
+
+struct Figures {
+    size: u64,
+    ready: Spread,
+    cold: Spread,
+    warm: Spread,
+    /// How many AWS calls a warm answer makes.
+    calls: u64,
+    peak: u64,
+}
+
+async fn figures(stack: &Stack, binary: &Binary, event: &Value) -> Result<Figures> {
+    let (mut ready, mut cold, mut peak) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..COLD {
+        let mut function = Function::start(binary, stack).await?;
+        let (asked, answered) = function.first(event).await?;
+        ready.push(asked);
+        cold.push(answered.took);
+        peak = peak.max(function.peak()?);
+    }
+    let mut function = Function::start(binary, stack).await?;
+    function.first(event).await?;
+    stack.proxy().reset_calls();
+    let mut warm = Vec::new();
+    for _ in 0..WARM {
+        warm.push(function.again(event).await?.took);
+    }
+    Ok(Figures {
+        size: binary.path.metadata()?.len(),
+        ready: Spread::of(ready),
+        cold: Spread::of(cold),
+        warm: Spread::of(warm),
+        calls: stack.proxy().calls().total(Caller::Functions) / WARM as u64,
+        peak: peak.max(function.peak()?),
+    })
+}
+
+/// What the state machine has sent in a deployment.
+struct Events {
+    execution: String,
+    input: Value,
+    plan: Value,
+    build_id: String,
+}
+
+impl Events {
+    async fn of(stack: &Stack, deployed: &Deployed) -> Result<Self> {
+        let history = deployment::history(&stack.api(), &deployed.finished.execution).await?;
+        let plan = history.iter().find_map(|event| {
+            let output = event["taskSucceededEventDetails"]["output"].as_str()?;
+            let output: Value = serde_json::from_str(output).ok()?;
+            Some(output["Payload"]["plan"].clone()).filter(Value::is_object)
+        });
+        let build_id = deployed
+            .finished
+            .build_id()
+            .context("the deployment had no build")?;
+        Ok(Self {
+            execution: deployed.finished.execution.clone(),
+            input: deployed.input.clone(),
+            plan: plan.context("the deployment's history holds no plan")?,
+            build_id: build_id.to_owned(),
+        })
+    }
+
+    fn for_function(&self, name: &str) -> Result<Value> {
+        let Self {
+            execution,
+            input,
+            plan,
+            build_id,
+        } = self;
+        Ok(match name {
+            "check-md5" => json!({"execution": execution, "input": input}),
+            "start-build" => json!({"execution": execution, "plan": plan}),
+            // The token was answered long ago, which ends well: Step Functions takes the first answer.
+            "check-status" => {
+                json!({"token": "bench", "build_id": build_id, "entered_at": "2026-01-01T00:00:00Z", "attempt": 0})
+            }
+            "update-metadata" => {
+                let build = json!({"build_id": build_id, "status": "SUCCEEDED"});
+                json!({"action": "succeed", "execution": execution, "plan": plan, "build": build})
+            }
+            _ => serde_json::from_str(BUILD_EVENT).context("the sample event is no JSON")?,
+        })
+    }
+}
+
+fn section(all: &[(&'static str, Figures)]) -> Section {
+    let together = all.iter().map(|(_, figures)| figures.size).sum();
+    let mut rows: Vec<Vec<String>> = all.iter().map(|(name, figures)| row(name, figures)).collect();
+    let mut sum = vec![String::new(); rows.first().map_or(2, Vec::len)];
+    sum[0] = "together".to_owned();
+    sum[1] = grouped(together);
+    rows.push(sum);
+    let limits = all.iter().map(|(name, figures)| {
+        Limit::count(
+            format!("{name}, bytes of the stripped release binary"),
+            figures.size,
+            SIZE,
+        )
+    });
+    Section {
+        title: "The functions",
+        about: format!(
+            "Release binaries for this machine, stripped, over the Runtime API, each on the event that the state machine sends for a \
+             module that was just deployed. Ready: from the process's start to its asking for an event. Cold: from the process's \
+             start to its first answer, median of {COLD} processes. Warm: from the event to the answer, median of {WARM}. \
+             Cold and warm include the AWS calls, which the emulator and the stack's proxy answer. Peak: the most that any of \
+             these processes held."
+        ),
+        columns: vec![
+            "function",
+            "bytes",
+            "ready",
+            "cold",
+            "warm",
+            "AWS calls",
+            "peak memory",
+        ],
+        rows,
+        limits: limits.collect(),
+    }
+}
+
+fn row(name: &str, figures: &Figures) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        grouped(figures.size),
+        figures.ready.millis(),
+        figures.cold.millis(),
+        figures.warm.millis(),
+        figures.calls.to_string(),
+        megabytes(figures.peak),
+    ]
+}

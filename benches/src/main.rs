@@ -1,0 +1,135 @@
+//! `seedflow-benches`: measures what the project promises in figures, and fails where a promise is missed.
+//!
+//! Three parts: the fingerprint beside `unzip | md5sum`, the release binaries over a Runtime API of this
+//! program's own, and the AWS calls of whole deployments on a local stack. A run of all of them writes
+//! `docs/benchmarks.md`. `benches/README.md` says what each figure is.
+
+mod bundle;
+mod calls;
+mod cargo;
+mod check_md5;
+mod fingerprint;
+mod function;
+mod functions;
+mod machine;
+mod memory;
+mod report;
+mod runtime_api;
+mod stats;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use seedflow_local::stack::{Stack, StackOptions};
+use seedflow_local::ui::{Tone, Ui};
+use seedflow_local::workspace;
+
+use machine::Machine;
+use report::{Report, Section};
+
+/// Measures Seedflow and holds the figures against their limits. Without a subcommand: everything,
+/// and the result is written to docs/benchmarks.md.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// One part of the figures, which is printed and not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+enum Part {
+    /// A bundle of 1,000 files and 500 MB: time and memory, beside `unzip -p | md5sum`.
+    Fingerprint,
+    /// The release binaries: size, cold start, warm answer, memory; check-md5 on the large bundle.
+    Functions,
+    /// The AWS calls of a changed and of an unchanged module.
+    Calls,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let ui = Ui::for_stdout();
+    match run(Cli::parse().part, &ui).await {
+        Ok(report) => verdict(&report, &ui),
+        Err(error) => {
+            ui.complain(&format!("{} {error:#}", ui.paint(Tone::Bad, "error:")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(part: Option<Part>, ui: &Ui) -> Result<Report> {
+    let machine = Machine::look().await?;
+    let sections = measure(part, ui).await?;
+    let report = Report::new(machine, sections);
+    ui.say(report.text());
+    if part.is_none() {
+        let path = workspace::root()?.join("docs/benchmarks.md");
+        std::fs::write(&path, report.document()).context("cannot write docs/benchmarks.md")?;
+        ui.say("Written to docs/benchmarks.md.");
+    }
+    Ok(report)
+}
+
+async fn measure(part: Option<Part>, ui: &Ui) -> Result<Vec<Section>> {
+    let wanted = |one| part.is_none_or(|part| part == one);
+    let mut sections = Vec::new();
+    // Everything is compiled before anything is timed.
+    let fingerprint = if wanted(Part::Fingerprint) {
+        Some(cargo::build("seedflow-fingerprint", ui).await?)
+    } else {
+        None
+    };
+    let functions = if wanted(Part::Functions) {
+        cargo::build_functions(ui).await?
+    } else {
+        Vec::new()
+    };
+    if let Some(program) = fingerprint {
+        sections.push(fingerprint::measure(&program, &large_bundle(ui).await?, ui).await?);
+    }
+    if !wanted(Part::Functions) && !wanted(Part::Calls) {
+        return Ok(sections);
+    }
+    let stack = Stack::start(&StackOptions::default(), ui).await?;
+    let deployed = calls::measure(&stack, ui).await?;
+    if wanted(Part::Functions) {
+        sections.push(check_md5::measure(&stack, &functions, &large_bundle(ui).await?, ui).await?);
+        sections.push(functions::measure(&stack, &functions, &deployed, ui).await?);
+    }
+    if wanted(Part::Calls) {
+        sections.push(deployed.section);
+    }
+    stack.stop().await;
+    Ok(sections)
+}
+
+async fn large_bundle(ui: &Ui) -> Result<PathBuf> {
+    let task = ui.task("Bundle of 1,000 files and 500 MB");
+    let folder = bench_dir()?;
+    let path = tokio::task::spawn_blocking(move || bundle::made_in(&folder)).await??;
+    task.done("ready");
+    Ok(path)
+}
+
+/// Where everything lies that a run leaves for the next one.
+fn bench_dir() -> Result<PathBuf> {
+    let folder = workspace::root()?.join("target/bench");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn verdict(report: &Report, ui: &Ui) -> ExitCode {
+    let missed = report.missed();
+    if missed.is_empty() {
+        ui.say(ui.paint(Tone::Good, "All limits are kept."));
+        return ExitCode::SUCCESS;
+    }
+    for limit in missed {
+        ui.complain(&ui.paint(Tone::Bad, format!("missed: {limit}")));
+    }
+    ExitCode::FAILURE
+}

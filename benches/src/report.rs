@@ -1,0 +1,197 @@
+//! What was found, held against what was promised: for the terminal and for `docs/benchmarks.md`.
+
+use std::fmt;
+
+use crate::machine::Machine;
+use crate::stats::grouped;
+
+/// The command that repeats everything.
+const COMMAND: &str = "cargo run -p seedflow-benches";
+
+/// One part's figures.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Its heading.
+    pub title: &'static str,
+    /// What was measured and how.
+    pub about: String,
+    /// The columns of its table.
+    pub columns: Vec<&'static str>,
+    /// The table.
+    pub rows: Vec<Vec<String>>,
+    /// What has to hold.
+    pub limits: Vec<Limit>,
+}
+
+/// A promise and whether it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// What it is about.
+    pub what: String,
+    /// What was found.
+    pub found: String,
+    /// What was promised.
+    pub limit: String,
+    /// Whether that holds.
+    pub held: bool,
+}
+
+impl Limit {
+    /// A number that may not be larger than another.
+    pub fn at_most(what: impl Into<String>, found: u64, limit: u64, written: impl Fn(u64) -> String) -> Self {
+        Self {
+            what: what.into(),
+            found: written(found),
+            limit: written(limit),
+            held: found <= limit,
+        }
+    }
+
+    /// The same for a plain number.
+    pub fn count(what: impl Into<String>, found: u64, limit: u64) -> Self {
+        Self::at_most(what, found, limit, grouped)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}; at most {} is promised",
+            self.what, self.found, self.limit
+        )
+    }
+}
+
+/// All figures of a run.
+pub struct Report {
+    machine: Machine,
+    sections: Vec<Section>,
+}
+
+impl Report {
+    /// Of these sections.
+    pub fn new(machine: Machine, sections: Vec<Section>) -> Self {
+        Self { machine, sections }
+    }
+
+    /// The promises that aren't kept.
+    pub fn missed(&self) -> Vec<&Limit> {
+        self.limits().filter(|limit| !limit.held).collect()
+    }
+
+    fn limits(&self) -> impl Iterator<Item = &Limit> {
+        self.sections.iter().flat_map(|section| &section.limits)
+    }
+
+    /// For the terminal: the tables.
+    pub fn text(&self) -> String {
+        let mut text = self.limit_table();
+        for section in &self.sections {
+            text += &format!(
+                "\n{}\n\n{}",
+                section.title,
+                table(&section.columns, &section.rows)
+            );
+        }
+        text
+    }
+
+    /// For `docs/benchmarks.md`.
+    pub fn document(&self) -> String {
+        let mut text = format!(
+            "# Benchmarks\n\nWritten by `{COMMAND}`, which measures all of it again; \
+             [benches/README.md](../benches/README.md) says what each figure is.\n\n{}\n## Limits\n\n{}",
+            self.machine,
+            self.limit_table()
+        );
+        for Section {
+            title,
+            about,
+            columns,
+            rows,
+            ..
+        } in &self.sections
+        {
+            text += &format!("\n## {title}\n\n{about}\n\n{}", table(columns, rows));
+        }
+        text
+    }
+
+    fn limit_table(&self) -> String {
+        let row = |limit: &Limit| {
+            let held = if limit.held { "yes" } else { "**no**" };
+            vec![
+                limit.what.clone(),
+                limit.found.clone(),
+                limit.limit.clone(),
+                held.to_owned(),
+            ]
+        };
+        let rows: Vec<_> = self.limits().map(row).collect();
+        table(&["", "found", "at most", "kept"], &rows)
+    }
+}
+
+/// A Markdown table; columns are as wide as their widest cell, so that it also reads well as plain text.
+fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
+    let head: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+    let widths: Vec<usize> = (0..head.len())
+        .map(|at| {
+            let cells = std::iter::once(&head).chain(rows).filter_map(|row| row.get(at));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+        })
+        .collect();
+    let line = |cells: &[String]| {
+        let padded = widths
+            .iter()
+            .zip(cells)
+            .map(|(&width, cell)| format!(" {cell:<width$} "));
+        format!("|{}|\n", padded.collect::<Vec<_>>().join("|"))
+    };
+    let rule: Vec<String> = widths.iter().map(|&width| "-".repeat(width.max(3))).collect();
+    let mut text = line(&head) + &line(&rule);
+    text.extend(rows.iter().map(|row| line(row)));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missed_limit_is_seen() {
+        let limits = vec![
+            Limit::count("kept", 20, 20),
+            Limit::count("missed", 8_000_001, 8_000_000),
+        ];
+        let section = Section {
+            title: "t",
+            about: String::new(),
+            columns: Vec::new(),
+            rows: Vec::new(),
+            limits,
+        };
+        let report = Report::new(Machine::default(), vec![section]);
+        let missed = report.missed();
+        assert_eq!(missed.len(), 1);
+        assert_eq!(
+            missed[0].to_string(),
+            "missed: 8,000,001; at most 8,000,000 is promised"
+        );
+        assert!(
+            report
+                .document()
+                .contains("| missed | 8,000,001 | 8,000,000 | **no** |")
+        );
+    }
+
+    #[test]
+    fn a_table_is_as_wide_as_its_cells() {
+        let text = table(&["", "found"], &[vec!["a name".to_owned(), "1".to_owned()]]);
+        assert_eq!(
+            text,
+            "|        | found |\n| ------ | ----- |\n| a name | 1     |\n"
+        );
+    }
+}
