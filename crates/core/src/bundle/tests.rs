@@ -170,7 +170,7 @@ fn an_entry_that_unpacks_to_more_than_it_says_is_refused() {
     }
     let found = message(&zip, "");
     assert!(
-        found.contains("more than the 100 bytes that it states"),
+        found.contains("larger than its declared uncompressed size"),
         "{found}"
     );
 }
