@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn, tracing};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::Place;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tracing::level_filters::LevelFilter;
 
 /// An error as Lambda reports it: `errorType` is the name that the state machine catches.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ where
     H: Fn(Invocation<E>) -> F,
     F: Future<Output = Result<A>>,
 {
-    tracing::init_default_subscriber();
+    log_json();
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let answer = answer(handler, event).await;
@@ -54,6 +55,20 @@ where
         answer.map_err(Reported)
     }))
     .await
+}
+
+/// Logs JSON lines, from the level that Lambda's logging controls set (INFO where they set none).
+fn log_json() {
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL")
+        .ok()
+        .and_then(|level| level.parse().ok());
+    let level = level.unwrap_or(LevelFilter::INFO);
+    tracing_subscriber::fmt()
+        .json()
+        .without_time()
+        .with_target(false)
+        .with_max_level(level)
+        .init();
 }
 
 async fn answer<E, A, H, F>(handler: &H, event: LambdaEvent<Value>) -> Result<A>
