@@ -78,18 +78,14 @@ async fn measure(part: Option<Part>, ui: &Ui) -> Result<Vec<Section>> {
     let wanted = |one| part.is_none_or(|part| part == one);
     let mut sections = Vec::new();
     // Everything is compiled before anything is timed.
-    let fingerprint = if wanted(Part::Fingerprint) {
-        Some(cargo::build("seedflow-fingerprint", ui).await?)
-    } else {
-        None
-    };
     let functions = if wanted(Part::Functions) {
         cargo::build_functions(ui).await?
     } else {
         Vec::new()
     };
-    if let Some(program) = fingerprint {
-        sections.push(fingerprint::measure(&program, &large_bundle(ui).await?, ui).await?);
+    if wanted(Part::Fingerprint) {
+        let built = cargo::build(&["seedflow-fingerprint"], ui).await?;
+        sections.push(fingerprint::measure(&built[0], &large_bundle(ui).await?, ui).await?);
     }
     if !wanted(Part::Functions) && !wanted(Part::Calls) {
         return Ok(sections);
