@@ -104,9 +104,11 @@ impl Proxy {
         ports: Option<Ports>,
     ) -> anyhow::Result<Self> {
         // The emulator may close a connection that it finds idle, so none is kept for the next request.
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
-            .build_http();
+            .build(connector);
         let state = Arc::new(State {
             upstream,
             codebuild: Arc::clone(&codebuild),
@@ -194,6 +196,9 @@ async fn listen(state: Arc<State>, caller: Caller, listener: TcpListener) {
             accepted = listener.accept() => {
                 // Running out of descriptors is over as soon as a connection ends.
                 let Ok((stream, _)) = accepted else { tokio::task::yield_now().await; continue };
+                // Head and body of an answer are two writes: without this the second waits for the caller's
+                // delayed acknowledgement of the first, 40 ms.
+                let _ = stream.set_nodelay(true);
                 let state = Arc::clone(&state);
                 let service = service_fn(move |request| serve(Arc::clone(&state), caller, request));
                 let connection = hyper::server::conn::http1::Builder::new();
