@@ -12,7 +12,7 @@ use seedflow_local::ui::Ui;
 use serde_json::{Map, json};
 
 use crate::cargo::Binary;
-use crate::function::Function;
+use crate::function::{Function, Program};
 use crate::report::{Limit, Section};
 use crate::stats::{Spread, megabytes};
 use crate::{bundle, memory};
@@ -24,10 +24,11 @@ pub async fn measure(stack: &Stack, binaries: &[Binary], bundle: &Path, ui: &Ui)
     let task = ui.task("check-md5 on the large bundle");
     let binary = binaries.iter().find(|binary| binary.name == "check-md5");
     let binary = binary.context("there is no check-md5")?;
+    let program = Program::of(binary, stack).await?;
     let event = upload(stack, bundle).await?;
     let (mut took, mut peak, mut hash) = (Vec::new(), 0, None);
     for _ in 0..ROUNDS {
-        let mut function = Function::start(binary, stack).await?;
+        let mut function = Function::start(&program, stack).await?;
         let (_, answered) = function.first(&event).await?;
         let found = answered.answer["plan"]["fingerprint"]["hash"].clone();
         if !found.is_string() || hash.get_or_insert_with(|| found.clone()) != &found {

@@ -1,16 +1,19 @@
 //! A function's release binary as a process, as Lambda runs it.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use hyper::body::Bytes;
+use seedflow_local::keeper::{self, Kept};
 use seedflow_local::proxy::Caller;
 use seedflow_local::stack::{Connection, Stack, environment};
 use seedflow_local::tail;
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
 use crate::cargo::Binary;
@@ -19,6 +22,43 @@ use crate::{bench_dir, memory};
 
 /// How long an answer may take, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A function's binary with the environment that the deployed function has.
+pub struct Program {
+    /// The function's name.
+    pub name: &'static str,
+    /// Its release binary.
+    pub path: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+impl Program {
+    /// Asks the stack what the template has set for the function.
+    pub async fn of(binary: &Binary, stack: &Stack) -> Result<Self> {
+        let mut command = keeper::command("aws", None)?;
+        command
+            .args(["lambda", "get-function-configuration", "--output", "json"])
+            .args(["--query", "Environment.Variables", "--function-name"])
+            .arg(format!("seedflow-{}", binary.name))
+            .env_clear()
+            .envs(stack.client_environment()?)
+            .stdout(Stdio::piped());
+        let mut asked = Kept::spawn(command)?;
+        let mut answer = Vec::new();
+        asked.take_stdout()?.read_to_end(&mut answer).await?;
+        asked.wait().await?;
+        let settings: BTreeMap<String, String> = serde_json::from_slice(&answer)
+            .with_context(|| format!("the stack tells no environment of {}", binary.name))?;
+        // The stack's last: the functions' own settings name no endpoint, and no other may win.
+        let mut variables: Vec<_> = settings.into_iter().collect();
+        variables.extend(environment::client(&stack.proxy().endpoint(Caller::Functions)));
+        Ok(Self {
+            name: binary.name,
+            path: binary.path.clone(),
+            variables,
+        })
+    }
+}
 
 /// A running function. It is killed when this is dropped; should this program die before, it ends by
 /// itself, because its Runtime API is gone.
@@ -39,30 +79,30 @@ pub struct Answered {
 
 impl Function {
     /// Starts a function whose AWS is the stack.
-    pub async fn start(binary: &Binary, stack: &Stack) -> Result<Self> {
+    pub async fn start(program: &Program, stack: &Stack) -> Result<Self> {
         let Connection { region, account, .. } = stack.connection();
         let arn = format!(
             "arn:aws:lambda:{region}:{account}:function:seedflow-{}",
-            binary.name
+            program.name
         );
         let api = RuntimeApi::start(arn).await?;
-        let mut command = Command::new(&binary.path);
+        let log = log(program.name)?;
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = Command::new(&program.path);
         command
             .env_clear()
-            .envs(environment::client(&stack.proxy().endpoint(Caller::Functions)))
-            .envs(settings(stack)?)
-            .envs(lambda(binary.name, &api.address()))
+            .envs(program.variables.iter().map(|(name, value)| (name, value)))
+            .envs(lambda(program.name, &api.address()))
             .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
             .kill_on_drop(true);
-        let log = log(binary.name)?;
-        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-        command.stdout(output.try_clone()?).stderr(output);
         let started = Instant::now();
         let process = command
             .spawn()
-            .with_context(|| format!("cannot start {}", binary.path.display()))?;
+            .with_context(|| format!("cannot start {}", program.path.display()))?;
         Ok(Self {
-            name: binary.name,
+            name: program.name,
             started,
             api,
             process,
@@ -127,8 +167,8 @@ fn json(name: &str, body: &Bytes) -> Result<Value> {
     serde_json::from_slice(body).with_context(|| format!("{name} answered no JSON"))
 }
 
-fn log(name: &str) -> Result<std::path::PathBuf> {
-    Ok(bench_dir()?.join(Path::new(name).with_extension("log")))
+fn log(name: &str) -> Result<PathBuf> {
+    Ok(bench_dir()?.join(format!("{name}.log")))
 }
 
 /// What Lambda itself sets.
@@ -144,28 +184,4 @@ fn lambda(name: &str, runtime_api: &str) -> Vec<(&'static str, String)> {
         ),
         ("AWS_LAMBDA_LOG_STREAM_NAME", "bench".to_owned()),
     ]
-}
-
-/// What the template sets; every function gets all of it and reads what it needs.
-fn settings(stack: &Stack) -> Result<Vec<(&'static str, String)>> {
-    let connection = stack.connection();
-    let output = |name: &str| {
-        let value = stack.output(name).map(str::to_owned);
-        value.with_context(|| format!("the deployed template has no output {name}"))
-    };
-    Ok(vec![
-        ("WORK_BUCKET", connection.work_bucket.clone()),
-        ("BUNDLE_BUCKET", connection.bundle_bucket.clone()),
-        ("CODEBUILD_PROJECT", connection.project_name.clone()),
-        ("BUILD_ROLE_ARN", output("BuildRoleArn")?),
-        ("BUILD_LOG_GROUP", output("BuildLogGroupName")?),
-        (
-            "BUILD_IMAGE",
-            "aws/codebuild/amazonlinux2-x86_64-standard:5.0".to_owned(),
-        ),
-        ("BUILD_COMPUTE_TYPE", "BUILD_GENERAL1_SMALL".to_owned()),
-        ("BUILD_ENVIRONMENT_TYPE", "LINUX_CONTAINER".to_owned()),
-        ("BUILD_TIMEOUT_MINUTES", "60".to_owned()),
-        ("BUILD_QUEUED_TIMEOUT_MINUTES", "60".to_owned()),
-    ])
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::calls::Deployed;
 use crate::cargo::Binary;
-use crate::function::Function;
+use crate::function::{Function, Program};
 use crate::report::{Limit, Section};
 use crate::stats::{Spread, grouped, megabytes};
 
@@ -58,15 +58,16 @@ struct Figures {
 }
 
 async fn figures(stack: &Stack, binary: &Binary, event: &Value) -> Result<Figures> {
+    let program = Program::of(binary, stack).await?;
     let (mut ready, mut cold, mut peak) = (Vec::new(), Vec::new(), 0);
     for _ in 0..COLD {
-        let mut function = Function::start(binary, stack).await?;
+        let mut function = Function::start(&program, stack).await?;
         let (asked, answered) = function.first(event).await?;
         ready.push(asked);
         cold.push(answered.took);
         peak = peak.max(function.peak()?);
     }
-    let mut function = Function::start(binary, stack).await?;
+    let mut function = Function::start(&program, stack).await?;
     function.first(event).await?;
     stack.proxy().reset_calls();
     let mut warm = Vec::new();
@@ -74,7 +75,7 @@ async fn figures(stack: &Stack, binary: &Binary, event: &Value) -> Result<Figure
         warm.push(function.again(event).await?.took);
     }
     Ok(Figures {
-        size: binary.path.metadata()?.len(),
+        size: program.path.metadata()?.len(),
         ready: Spread::of(ready),
         cold: Spread::of(cold),
         warm: Spread::of(warm),
