@@ -100,7 +100,7 @@ impl Report {
     /// For `docs/benchmarks.md`.
     pub fn document(&self) -> String {
         let mut text = format!(
-            "# Benchmarks\n\nWritten by `{COMMAND}`, which measures all of it again; \
+            "# Benchmarks\n\nWritten by `{COMMAND}`, which measures all of it again;\n\
              [benches/README.md](../benches/README.md) says what each figure is.\n\n{}\n## Limits\n\n{}",
             self.machine,
             self.limit_table()
@@ -113,7 +113,7 @@ impl Report {
             ..
         } in &self.sections
         {
-            text += &format!("\n## {title}\n\n{about}\n\n{}", table(columns, rows));
+            text += &format!("\n## {title}\n\n{}\n\n{}", wrapped(about), table(columns, rows));
         }
         text
     }
@@ -131,6 +131,22 @@ impl Report {
         let rows: Vec<_> = self.limits().map(row).collect();
         table(&["", "found", "at most", "kept"], &rows)
     }
+}
+
+/// A paragraph in lines of at most 110 characters, where its words allow it.
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= 110 => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
 }
 
 /// A Markdown table; columns are as wide as their widest cell, so that it also reads well as plain text.
@@ -184,6 +200,13 @@ mod tests {
                 .document()
                 .contains("| missed | 8,000,001 | 8,000,000 | **no** |")
         );
+    }
+
+    #[test]
+    fn a_paragraph_is_wrapped_between_words() {
+        let text = wrapped(&"word ".repeat(50));
+        assert_eq!(text.lines().map(str::len).collect::<Vec<_>>(), [109, 109, 29]);
+        assert!(!text.contains(" \n"));
     }
 
     #[test]
