@@ -130,13 +130,21 @@ impl CodeBuild {
                 ),
             ));
         };
-        let status = build
+        // A status that nobody here knows must not pass for a build that runs: it would be waited for without end.
+        let word = build
             .build_status
             .as_ref()
-            .and_then(|status| BuildStatus::parse(status.as_str()));
-        let Some(status) = status.filter(|status| *status != BuildStatus::InProgress) else {
+            .map_or("none", |status| status.as_str());
+        let status = BuildStatus::parse(word).ok_or_else(|| {
+            let known = BuildStatus::ALL.map(BuildStatus::as_str).join(", ");
+            Error::new(
+                ErrorName::Refused,
+                format!("{call}: found the status {word}; known are {known}"),
+            )
+        })?;
+        if status == BuildStatus::InProgress {
             return Ok(None);
-        };
+        }
         let logs = build
             .logs
             .unwrap_or_else(|| aws_sdk_codebuild::types::LogsLocation::builder().build());

@@ -57,18 +57,22 @@ where
     .await
 }
 
-/// Logs JSON lines, from the level that Lambda's logging controls set (INFO where they set none).
+/// Logs JSON lines, from the level that Lambda's logging controls set.
 fn log_json() {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL")
-        .ok()
-        .and_then(|level| level.parse().ok());
-    let level = level.unwrap_or(LevelFilter::INFO);
+    let level = log_level(std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().as_deref());
     tracing_subscriber::fmt()
         .json()
         .without_time()
         .with_target(false)
         .with_max_level(level)
         .init();
+}
+
+/// The level that is asked for, but never below INFO: the runtime and the SDKs write events and requests at
+/// TRACE, and those carry task tokens.
+fn log_level(asked: Option<&str>) -> LevelFilter {
+    let level = asked.and_then(|level| level.parse().ok());
+    level.unwrap_or(LevelFilter::INFO).min(LevelFilter::INFO)
 }
 
 async fn answer<E, A, H, F>(handler: &H, event: LambdaEvent<Value>) -> Result<A>
@@ -101,5 +105,23 @@ fn redacted(error: &serde_json::Error) -> String {
         "a field has the wrong type or value".to_owned()
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_level_shows_payloads() {
+        for (asked, level) in [
+            (None, LevelFilter::INFO),
+            (Some("WARN"), LevelFilter::WARN),
+            (Some("DEBUG"), LevelFilter::INFO),
+            (Some("TRACE"), LevelFilter::INFO),
+            (Some("LOUD"), LevelFilter::INFO),
+        ] {
+            assert_eq!(log_level(asked), level, "{asked:?}");
+        }
     }
 }

@@ -111,9 +111,10 @@ impl Function {
 
     /// The options of an upload: those of the bundle's `manifest.yaml`, or the defaults where it has none.
     fn manifest_options(&self, bundle: &Bundle, module: &ModuleId) -> Result<Options> {
-        let text = String::from_utf8_lossy(bundle.manifest.as_deref().unwrap_or_default());
-        let manifest = yaml::parse(&text)
-            .map_err(|e| Error::new(ErrorName::InvalidInput, format!("manifest.yaml {e}")))?;
+        let invalid = |what: String| Error::new(ErrorName::InvalidInput, format!("manifest.yaml {what}"));
+        let text = std::str::from_utf8(bundle.manifest.as_deref().unwrap_or_default());
+        let text = text.map_err(|_| invalid("is no UTF-8 text".to_owned()))?;
+        let manifest = yaml::parse(text).map_err(|e| invalid(e.to_string()))?;
         Options::from_manifest(&manifest.to_json(), module, &self.limits)
             .map_err(|e| Error::new(e.name, format!("manifest.yaml: {}", e.message)))
     }

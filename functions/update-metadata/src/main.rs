@@ -26,16 +26,8 @@ use serde_json::{Value, json};
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Event {
-    Touch {
-        execution: ExecutionArn,
-        reasons: Vec<String>,
-        plan: Box<Plan>,
-    },
-    Start {
-        execution: ExecutionArn,
-        reasons: Vec<String>,
-        plan: Box<Plan>,
-    },
+    Touch(Decided),
+    Start(Decided),
     Succeed {
         execution: ExecutionArn,
         plan: Box<Plan>,
@@ -47,6 +39,17 @@ enum Event {
         failure: fail::Handed,
     },
 }
+
+/// What `check-md5` decided.
+#[derive(Deserialize)]
+struct Decided {
+    execution: ExecutionArn,
+    reasons: Vec<String>,
+    plan: Box<Plan>,
+}
+
+/// [`Status::touch`] or [`Status::start`].
+type NextStatus = fn(Option<&Status>, &ModuleId, &ExecutionArn, &[String], Timestamp) -> Status;
 
 struct Function {
     parameters: ParameterStore,
@@ -70,34 +73,8 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 impl Function {
     async fn update(&self, Invocation { event, place }: Invocation<Event>, now: Timestamp) -> Result<Value> {
         match event {
-            Event::Touch {
-                execution,
-                reasons,
-                plan,
-            } => {
-                let status = Status::touch(
-                    plan.previous_status.as_ref(),
-                    &plan.module,
-                    &execution,
-                    &reasons,
-                    now,
-                );
-                self.write_status(&plan.module, &Stored::default(), &status).await
-            }
-            Event::Start {
-                execution,
-                reasons,
-                plan,
-            } => {
-                let status = Status::start(
-                    plan.previous_status.as_ref(),
-                    &plan.module,
-                    &execution,
-                    &reasons,
-                    now,
-                );
-                self.write_status(&plan.module, &Stored::default(), &status).await
-            }
+            Event::Touch(decided) => self.decided(Status::touch, &decided, now).await,
+            Event::Start(decided) => self.decided(Status::start, &decided, now).await,
             Event::Succeed {
                 execution,
                 plan,
@@ -109,6 +86,23 @@ impl Function {
                 failure,
             } => self.fail(&execution, &input, failure, now).await,
         }
+    }
+
+    /// Writes the status that follows from what was decided.
+    async fn decided(&self, next: NextStatus, decided: &Decided, now: Timestamp) -> Result<Value> {
+        let Decided {
+            execution,
+            reasons,
+            plan,
+        } = decided;
+        let status = next(
+            plan.previous_status.as_ref(),
+            &plan.module,
+            execution,
+            reasons,
+            now,
+        );
+        self.write_status(&plan.module, &Stored::default(), &status).await
     }
 
     /// Writes a status unless it says what is stored already, and answers it.
