@@ -56,7 +56,7 @@ pub struct Registration {
 }
 
 impl Registration {
-    fn is_newer_than(&self, other: &Self) -> bool {
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         (&self.entered_at, self.attempt) > (&other.entered_at, other.attempt)
     }
 }

@@ -20,6 +20,8 @@ pub enum ErrorName {
     InvalidDeployspec,
     /// What Parameter Store holds at the module's path belongs to another module.
     StateConflict,
+    /// The execution doesn't hold the module's lock any more, so it may not write.
+    LockLost,
     /// IAM refused a call.
     AccessDenied,
     /// AWS refused a call for a reason that a repetition doesn't change.
@@ -36,12 +38,13 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that holds them against the state machine.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::InvalidInput,
         Self::SourceNotFound,
         Self::InvalidBundle,
         Self::InvalidDeployspec,
         Self::StateConflict,
+        Self::LockLost,
         Self::AccessDenied,
         Self::Refused,
         Self::BuildNotFound,
@@ -59,6 +62,7 @@ impl ErrorName {
             Self::InvalidBundle => "InvalidBundle",
             Self::InvalidDeployspec => "InvalidDeployspec",
             Self::StateConflict => "StateConflict",
+            Self::LockLost => "LockLost",
             Self::AccessDenied => "AccessDenied",
             Self::Refused => "Refused",
             Self::BuildNotFound => "BuildNotFound",

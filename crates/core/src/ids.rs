@@ -142,6 +142,12 @@ impl ModuleId {
         format!("reports/{self}/{}.json", execution.name())
     }
 
+    /// The key of the module's lock in the work bucket.
+    #[must_use]
+    pub fn lock_key(&self) -> String {
+        format!("locks/{self}.json")
+    }
+
     /// The key in the work bucket of a value that is too long for Parameter Store.
     #[must_use]
     pub fn spill_key(&self, slot: Slot, sha256: &str) -> String {
@@ -217,22 +223,16 @@ impl BuildId {
         &self.0
     }
 
-    /// The part after the project: the folder of the build's artifacts.
+    /// The CodeBuild project.
     #[must_use]
-    pub fn uuid(&self) -> &str {
-        self.0.split_once(':').map_or("", |(_, uuid)| uuid)
+    pub fn project(&self) -> &str {
+        self.0.split_once(':').map_or("", |(project, _)| project)
     }
 
     /// The key of the object that holds the task token while an execution waits for this build.
     #[must_use]
     pub fn callback_key(&self) -> String {
         format!("callbacks/{self}")
-    }
-
-    /// The key of the metadata that the build hands back.
-    #[must_use]
-    pub fn metadata_key(&self) -> String {
-        format!("builds/{}/metadata.json", self.uuid())
     }
 }
 
@@ -243,6 +243,69 @@ impl fmt::Display for BuildId {
 }
 
 impl<'de> Deserialize<'de> for BuildId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The unguessable name of one deployment: 128 random bits in hex.
+///
+/// It names the folder of the build in the work bucket. All builds have one role, which may read and write
+/// below `builds/` but not list, so a build reaches its own folder and no other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Run(String);
+
+impl Run {
+    /// Names a deployment by random bits.
+    #[must_use]
+    pub fn from_random(bits: [u8; 16]) -> Self {
+        Self(hex::encode(bits))
+    }
+
+    /// Parses a name.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.len() == 32
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Error::field(
+            "run",
+            format!("\"{}\"", excerpt(text, 80)),
+            "32 hexadecimal digits",
+        ))
+    }
+
+    /// The folder of the build, without a slash at its end.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        format!("builds/{}", self.0)
+    }
+
+    /// The key of the bundle as the build reads it.
+    #[must_use]
+    pub fn source_key(&self) -> String {
+        format!("{}/source.zip", self.folder())
+    }
+
+    /// The key of a buildspec that is too long for the request.
+    #[must_use]
+    pub fn buildspec_key(&self) -> String {
+        format!("{}/buildspec.yml", self.folder())
+    }
+
+    /// The key of the metadata that the build hands back.
+    #[must_use]
+    pub fn metadata_key(&self) -> String {
+        format!("{}/metadata.json", self.folder())
+    }
+}
+
+impl<'de> Deserialize<'de> for Run {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
@@ -270,6 +333,18 @@ impl ExecutionArn {
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.rsplit(':').next().unwrap_or(&self.0)
+    }
+
+    /// The key of a plan that is too long for a state's payload.
+    #[must_use]
+    pub fn plan_key(&self) -> String {
+        format!("plans/{}/plan.json", self.name())
+    }
+
+    /// The key of an input that leaves no room beside it in a payload.
+    #[must_use]
+    pub fn input_key(&self) -> String {
+        format!("plans/{}/input.json", self.name())
     }
 }
 
@@ -359,11 +434,30 @@ mod tests {
     }
 
     #[test]
+    fn a_run_is_random_bits_and_nothing_else() {
+        let run = Run::from_random([0xab; 16]);
+        assert_eq!(
+            run.metadata_key(),
+            format!("builds/{}/metadata.json", "ab".repeat(16))
+        );
+        assert_eq!(Run::parse(&"ab".repeat(16)).unwrap(), run);
+        for bad in [
+            "",
+            "ab",
+            "../../sources/x",
+            &"AB".repeat(16),
+            &"ab/".repeat(11)[..32],
+        ] {
+            assert!(Run::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_build_id_is_read_from_an_id_and_from_an_events_arn() {
         let arn = "arn:aws:codebuild:us-west-2:123456789012:build/my-sample-project:8745a7a9-c340";
         let id = BuildId::parse(arn).unwrap();
         assert_eq!(id.as_str(), "my-sample-project:8745a7a9-c340");
-        assert_eq!(id.metadata_key(), "builds/8745a7a9-c340/metadata.json");
+        assert_eq!(id.project(), "my-sample-project");
         for bad in ["", "x", ":u", "p:", "p/../:u"] {
             assert!(BuildId::parse(bad).is_err(), "{bad}");
         }

@@ -3,8 +3,8 @@
 //! An execution's input becomes a [`request::Request`]; a zip becomes a [`bundle::Bundle`] with its
 //! fingerprint; both and what Parameter Store holds go into [`decision`], which says whether anything has to
 //! be done. The result travels between the states of the state machine as a [`plan::Plan`]. [`build`]
-//! composes the build, [`callback`] is the protocol by which its end reaches the waiting execution, and
-//! [`commit`] orders what is written. Nothing here reads a clock, a network or a disk: time and values come
+//! composes the build, [`callback`] is the protocol by which its end reaches the waiting execution,
+//! [`commit`] orders what is written, and [`lock`] lets one execution of a module do so at a time. Nothing here reads a clock, a network or a disk: time and values come
 //! in as arguments, AWS calls live in the crate `seedflow-aws`, and the functions put both together.
 
 pub mod build;
@@ -16,7 +16,9 @@ pub mod deployspec;
 pub mod error;
 pub mod fields;
 pub mod fingerprint;
+pub mod history;
 pub mod ids;
+pub mod lock;
 pub mod parameter;
 pub mod plan;
 pub mod python_json;

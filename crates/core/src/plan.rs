@@ -2,21 +2,21 @@
 //!
 //! `check-md5` makes a [`Plan`] of everything that later states need, pinned to what it read (the bundle's
 //! version, the deployspec, the state before), so that no later state reads and judges again. The plan is
-//! opaque to the state machine.
+//! opaque to the state machine. One that is too long for a state's payload lies in the work bucket, and its key
+//! travels ([`Travelling`]).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::deployspec::Deployspec;
-use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::ids::ModuleId;
+use crate::ids::{ExecutionArn, ModuleId};
 use crate::request::{Options, Source};
 use crate::status::Status;
 
-/// Step Functions ends payloads at 256 KB; the plan has to leave room for what is around it, and its text is
-/// escaped once more where a payload carries it.
-const MAX_PLAN: usize = 180 * 1024;
+/// Step Functions ends payloads at 256 KB (Step Functions Developer Guide, "Service quotas"). The plan has to leave room
+/// for what is around it, and its text is escaped once more where a payload carries it.
+pub const MAX_TRAVELLING: usize = 180 * 1024;
 
 /// How a changed module is to be deployed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,33 @@ pub struct Plan {
     pub previous_metadata: Option<Value>,
 }
 
+/// A plan on its way between two states.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Travelling {
+    /// Its key in the work bucket.
+    Stored {
+        /// Below `plans/`, where no build can read or write.
+        plan_key: String,
+    },
+    /// The plan itself.
+    Here(Box<Plan>),
+}
+
+impl Travelling {
+    /// Lays out a plan, and gives the text that has to be stored under the key where it is too long.
+    #[must_use]
+    pub fn new(plan: Plan, execution: &ExecutionArn) -> (Self, Option<String>) {
+        // The types of a plan have text keys only, which always serialise.
+        let text = serde_json::to_string(&plan).unwrap_or_default();
+        if text.len() <= MAX_TRAVELLING {
+            return (Self::Here(Box::new(plan)), None);
+        }
+        let plan_key = execution.plan_key();
+        (Self::Stored { plan_key }, Some(text))
+    }
+}
+
 /// The answer of `check-md5`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
@@ -46,23 +73,39 @@ pub struct Checked {
     pub changed: bool,
     /// Why.
     pub reasons: Vec<String>,
+    /// The CodeBuild project of the build: `end-execution` looks there for a build that nobody waits for.
+    pub build_project: String,
     /// How.
-    pub plan: Plan,
+    pub plan: Travelling,
 }
 
-impl Checked {
-    /// Refuses an answer that would not fit into a state's payload.
-    pub fn fitting(self) -> Result<Self> {
-        let length = serde_json::to_string(&self).map_or(usize::MAX, |text| text.len());
-        if length <= MAX_PLAN {
-            return Ok(self);
-        }
-        Err(Error::field(
-            "parameters and deployspec.yaml",
-            format!("{length} bytes together with the stored metadata"),
-            format!(
-                "at most {MAX_PLAN} bytes; move long commands into scripts and long values into files of the bundle"
-            ),
-        ))
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::build::tests::plan;
+    use serde_json::json;
+
+    fn plan_of(length: usize) -> Plan {
+        let base = plan(json!({"parameters": {"p": ""}}), true);
+        let rest = serde_json::to_string(&base).unwrap().len();
+        let mut long = base;
+        long.commit = Some("x".repeat(length - rest + "null".len() - "\"\"".len()));
+        assert_eq!(serde_json::to_string(&long).unwrap().len(), length);
+        long
+    }
+
+    #[test]
+    fn a_plan_at_the_limit_travels_itself_and_one_over_by_its_key() {
+        let execution = ExecutionArn::new("arn:aws:states:r:1:execution:machine:name");
+        let (here, stored) = Travelling::new(plan_of(MAX_TRAVELLING), &execution);
+        assert!(matches!(here, Travelling::Here(_)) && stored.is_none());
+        let (away, stored) = Travelling::new(plan_of(MAX_TRAVELLING + 1), &execution);
+        assert_eq!(stored.unwrap().len(), MAX_TRAVELLING + 1);
+        let text = serde_json::to_string(&away).unwrap();
+        assert_eq!(text, "{\"plan_key\":\"plans/name/plan.json\"}");
+        assert_eq!(serde_json::from_str::<Travelling>(&text).unwrap(), away);
+        let text = serde_json::to_string(&here).unwrap();
+        assert_eq!(serde_json::from_str::<Travelling>(&text).unwrap(), here);
     }
 }

@@ -117,25 +117,35 @@ impl Request {
         }
     }
 
-    /// The module that an input names, if its names are valid, however wrong the rest is: the failure of a
-    /// bad input is recorded in that module's status.
-    #[must_use]
-    pub fn module_of(input: &Value) -> Option<ModuleId> {
-        let text = |key: &str| input.get(key).and_then(Value::as_str);
-        if ["project", "deployment", "group", "module"]
-            .iter()
-            .any(|key| input.get(key).is_some_and(|name| !name.is_null()))
-        {
-            return ModuleId::parse(
-                text("project")?,
-                text("deployment")?,
-                text("group")?,
-                text("module")?,
-            )
-            .ok();
+    /// The module that an input names, however wrong the rest is: the failure of a bad input is recorded in that
+    /// module's status.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the names themselves are wrong.
+    pub fn module(input: &Value, limits: &Limits) -> Result<ModuleId> {
+        match (module_named(input), Self::parse(input, limits)) {
+            (Some(module), _) => Ok(module),
+            (None, parsed) => parsed.map(|request| request.module),
         }
-        ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?)
     }
+}
+
+/// The module that an input names, if its names are valid.
+fn module_named(input: &Value) -> Option<ModuleId> {
+    let text = |key: &str| input.get(key).and_then(Value::as_str);
+    if ["project", "deployment", "group", "module"]
+        .iter()
+        .any(|key| input.get(key).is_some_and(|name| !name.is_null()))
+    {
+        return ModuleId::parse(
+            text("project")?,
+            text("deployment")?,
+            text("group")?,
+            text("module")?,
+        )
+        .ok();
+    }
+    ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?)
 }
 
 /// The four names, or none of them.
@@ -376,7 +386,7 @@ mod tests {
         let request = Request::parse(&upload, &limits()).unwrap();
         assert_eq!(request.module.to_string(), "p/d/g/m");
         assert_eq!(request.options, None);
-        assert_eq!(Request::module_of(&upload), Some(request.module));
+        assert_eq!(Request::module(&upload, &limits()), Ok(request.module));
     }
 
     #[test]
@@ -460,8 +470,9 @@ mod tests {
     #[test]
     fn a_failure_is_recorded_where_the_names_are_valid_and_only_there() {
         let bad = input(|v| v["source"] = json!(7));
-        assert_eq!(Request::module_of(&bad).unwrap().to_string(), "p/d/g/m");
-        assert_eq!(Request::module_of(&input(|v| v["module"] = json!("a/b"))), None);
-        assert_eq!(Request::module_of(&json!("x")), None);
+        assert_eq!(Request::module(&bad, &limits()).unwrap().to_string(), "p/d/g/m");
+        let unnamed = Request::module(&input(|v| v["module"] = json!("a/b")), &limits()).unwrap_err();
+        assert!(unnamed.message.starts_with("module: found"), "{unnamed}");
+        assert!(Request::module(&json!("x"), &limits()).is_err());
     }
 }

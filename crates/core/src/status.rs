@@ -26,6 +26,8 @@ pub enum State {
     Unchanged,
     /// The deployment failed; md5, metadata and outputs are those of the last success.
     Failed,
+    /// The execution was stopped or timed out; md5, metadata and outputs are those of the last success.
+    Aborted,
     /// A state that a newer version wrote.
     #[serde(other)]
     Unknown,
@@ -40,6 +42,7 @@ impl State {
             Self::Succeeded => "SUCCEEDED",
             Self::Unchanged => "UNCHANGED",
             Self::Failed => "FAILED",
+            Self::Aborted => "ABORTED",
             Self::Unknown => "UNKNOWN",
         }
     }
@@ -197,6 +200,24 @@ impl Status {
         }
     }
 
+    /// The execution was ended from outside, or ended without a word: what is written in its place. `None` where it
+    /// had written how it ended before that.
+    #[must_use]
+    pub fn end(
+        state: State,
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let told = before.is_some_and(|s| s.execution == *execution && s.state != State::InProgress);
+        (!told).then(|| Self {
+            state,
+            ..Self::fail(before, module, execution, failure, now)
+        })
+    }
+
     /// Whether this is what the same execution wrote before, but for the time: a repeated call changes nothing.
     #[must_use]
     pub fn repeats(&self, stored: Option<&Self>) -> bool {
@@ -296,6 +317,23 @@ mod tests {
     }
 
     #[test]
+    fn an_end_from_outside_is_written_unless_the_execution_had_written_its_own() {
+        let execution = ExecutionArn::new("e");
+        let end = |before: Option<&Status>| {
+            Status::end(State::Aborted, before, &module(), &execution, &failure(), at(9))
+        };
+        let started = Status::start(None, &module(), &execution, &[], at(1));
+        let aborted = end(Some(&started)).unwrap();
+        assert_eq!((aborted.state, aborted.started_at), (State::Aborted, Some(at(1))));
+        let others = Status::start(None, &module(), &ExecutionArn::new("f"), &[], at(1));
+        assert_eq!(end(Some(&others)).unwrap().execution, execution);
+        assert!(end(None).is_some());
+        let failed = Status::fail(None, &module(), &execution, &failure(), at(2));
+        assert_eq!(end(Some(&failed)), None);
+        assert_eq!(end(Some(&aborted)), None);
+    }
+
+    #[test]
     fn touching_changes_state_time_execution_and_reasons_only() {
         let good = Status::succeed(
             None,
@@ -353,7 +391,7 @@ mod tests {
     #[test]
     fn a_state_of_a_newer_version_reads_as_unknown() {
         assert_eq!(
-            serde_json::from_str::<State>("\"SUPERSEDED\"").unwrap(),
+            serde_json::from_str::<State>("\"PAUSED\"").unwrap(),
             State::Unknown
         );
     }

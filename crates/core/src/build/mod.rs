@@ -6,7 +6,7 @@ pub mod outcome;
 
 use md5::{Digest, Md5};
 
-use crate::ids::{ExecutionArn, Place};
+use crate::ids::{ExecutionArn, Place, Run};
 use crate::plan::Plan;
 use environment::Variable;
 
@@ -43,10 +43,10 @@ pub struct BuildRequest {
     /// The same for every try of the same execution, so that CodeBuild starts one build (StartBuild,
     /// `idempotencyToken`: valid for five minutes, up to 64 characters).
     pub idempotency_token: String,
-    /// `{bucket}/{key}` of the bundle.
+    /// The folder of the build in the work bucket: its source, its buildspec if that is long, and what it hands back.
+    pub run: Run,
+    /// `{bucket}/{key}` of the copy of the bundle that the build reads.
     pub source_location: String,
-    /// Its version.
-    pub source_version: Option<String>,
     /// The buildspec's text, or the ARN of the object that holds it.
     pub buildspec: String,
     /// The variables of the request.
@@ -71,17 +71,22 @@ pub struct BuildRequest {
 
 impl BuildRequest {
     /// The key in the work bucket under which a buildspec that is too long for the request has to be stored.
-    /// It belongs to the execution, so a repeated try writes the same object.
+    /// It belongs to the deployment, so a repeated try writes the same object.
     #[must_use]
     pub fn buildspec_key(&self) -> Option<String> {
-        (self.buildspec.len() > MAX_INLINE_BUILDSPEC)
-            .then(|| format!("buildspecs/{}.yml", self.idempotency_token))
+        (self.buildspec.len() > MAX_INLINE_BUILDSPEC).then(|| self.run.buildspec_key())
     }
 }
 
 /// Composes the build of a plan: the input's settings before the deployspec's before the template's.
 #[must_use]
-pub fn compose(plan: &Plan, execution: &ExecutionArn, place: &Place, defaults: &Defaults) -> BuildRequest {
+pub fn compose(
+    plan: &Plan,
+    execution: &ExecutionArn,
+    run: &Run,
+    place: &Place,
+    defaults: &Defaults,
+) -> BuildRequest {
     let settings = &plan.options.build;
     let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
     let image = or(&settings.image, &defaults.image);
@@ -90,8 +95,8 @@ pub fn compose(plan: &Plan, execution: &ExecutionArn, place: &Place, defaults: &
     BuildRequest {
         project: or(&settings.project_name, &defaults.project),
         idempotency_token: hex::encode(Md5::digest(execution.as_str())),
-        source_location: format!("{}/{}", plan.source.bucket, plan.source.key),
-        source_version: plan.source.version_id.clone(),
+        source_location: format!("{}/{}", defaults.work_bucket, run.source_key()),
+        run: run.clone(),
         buildspec,
         variables: variables.into_iter().filter(Variable::in_request).collect(),
         image,
@@ -164,6 +169,7 @@ pub(crate) mod tests {
         compose(
             &plan(manifest, true),
             &ExecutionArn::new("arn:e"),
+            &Run::from_random([1; 16]),
             &place,
             &defaults,
         )
@@ -190,8 +196,8 @@ pub(crate) mod tests {
             ("BUILD_GENERAL1_MEDIUM", "i", 7, true, "seedflow-x")
         );
         assert_eq!(
-            (plain.source_location.as_str(), plain.source_version.as_deref()),
-            ("work/uploads/x.zip", Some("v1"))
+            plain.source_location,
+            format!("work/builds/{}/source.zip", "01".repeat(16))
         );
     }
 
@@ -204,7 +210,7 @@ pub(crate) mod tests {
         request.buildspec.push('x');
         assert_eq!(
             request.buildspec_key(),
-            Some(format!("buildspecs/{}.yml", request.idempotency_token))
+            Some(format!("builds/{}/buildspec.yml", "01".repeat(16)))
         );
     }
 

@@ -1,0 +1,417 @@
+//! Random schedules of everything that can happen around one lock, against a model that knows only what has to hold.
+//!
+//! The world is one S3 object with conditional writes, Step Functions with its tokens, and functions that read, write
+//! and answer as [`decide`] says, one call at a time, any of which may be the last before a crash. The reference model
+//! is short: at most one execution that lives holds the lock; fencing numbers grow; a superseded execution names a
+//! newer one; the newest that was not ended from outside deploys; and when all is over nothing is left.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// How an execution stands, as Step Functions sees it.
+#[derive(Debug, Clone, PartialEq)]
+enum Stands {
+    Claiming,
+    Waiting(Token),
+    Deploying(u64),
+    Superseded(ExecutionArn),
+    Deployed,
+    Aborted,
+}
+
+impl Stands {
+    fn has_ended(&self) -> bool {
+        matches!(self, Self::Superseded(_) | Self::Deployed | Self::Aborted)
+    }
+}
+
+/// A running function: what it wants, and how far it is.
+#[derive(Debug, Clone)]
+struct Function {
+    of: usize,
+    want: Want,
+    step: Step,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Read,
+    Write(Decision, u64),
+    Answer(Decision),
+}
+
+#[derive(Debug, Default)]
+struct World {
+    executions: Vec<Stands>,
+    functions: Vec<Function>,
+    object: Option<Lock>,
+    version: u64,
+    clock: i64,
+    tokens: u32,
+    fences: Vec<u64>,
+}
+
+fn arn(index: usize) -> ExecutionArn {
+    ExecutionArn::new(format!("e{index}"))
+}
+
+fn contender(index: usize) -> Contender {
+    Contender {
+        execution: arn(index),
+        started_at: Timestamp::from_second(i64::try_from(index).unwrap()).unwrap(),
+    }
+}
+
+fn index(execution: &ExecutionArn) -> usize {
+    execution.as_str()[1..].parse().unwrap()
+}
+
+impl World {
+    fn fresh(&mut self) -> Fresh {
+        // Functions' clocks differ by less than it takes to delete a lock and make a new one.
+        self.clock += if self.object.is_some() { 0 } else { 10 };
+        let skew = [1, 0, -2, 5][usize::try_from(self.version % 4).unwrap()];
+        Fresh {
+            now: Timestamp::from_millisecond(1_000 + self.clock + skew).unwrap(),
+            run: Run::from_random([u8::try_from(self.version % 251).unwrap(); 16]),
+        }
+    }
+
+    fn spawn(&mut self, of: usize, want: Want) {
+        self.functions.push(Function {
+            of,
+            want,
+            step: Step::Read,
+        });
+    }
+
+    fn start(&mut self) {
+        let of = self.executions.len();
+        self.executions.push(Stands::Claiming);
+        self.spawn(of, Want::Claim(contender(of)));
+    }
+
+    fn wait(&mut self, of: usize) {
+        self.tokens += 1;
+        let registration = Registration {
+            token: Token::new(format!("t{}", self.tokens)),
+            entered_at: format!("{:08}", self.tokens),
+            attempt: 0,
+        };
+        self.executions[of] = Stands::Waiting(registration.token.clone());
+        let contender = contender(of);
+        self.spawn(
+            of,
+            Want::Wait(Waiter {
+                contender,
+                registration,
+            }),
+        );
+    }
+
+    fn end(&mut self, of: usize, as_: Stands, event: bool) {
+        let aborted = as_ == Stands::Aborted;
+        self.executions[of] = as_;
+        if !event {
+            return;
+        }
+        if aborted {
+            self.spawn(of, Want::Stop(arn(of)));
+        } else {
+            self.spawn(of, Want::Release(arn(of)));
+        }
+    }
+
+    /// One call of a function, and what follows from it.
+    fn step(&mut self, at: usize) {
+        let Function { of, want, step } = self.functions.remove(at);
+        let next = match step {
+            Step::Read => {
+                let fresh = self.fresh();
+                Some(Step::Write(
+                    decide(&want, self.object.as_ref(), &fresh),
+                    self.version,
+                ))
+            }
+            Step::Write(decision, read) => Some(self.write(decision, read)),
+            Step::Answer(mut decision) if !decision.answers.is_empty() => {
+                let (token, turn) = decision.answers.remove(0);
+                self.answer(&token, &turn);
+                Some(Step::Answer(decision))
+            }
+            Step::Answer(decision) => {
+                self.finish(of, &want, decision.turn);
+                None
+            }
+        };
+        if let Some(step) = next {
+            self.functions.insert(at, Function { of, want, step });
+        }
+    }
+
+    fn write(&mut self, decision: Decision, read: u64) -> Step {
+        match &decision.write {
+            Some(_) if self.version != read => return Step::Read,
+            Some(Write::Put(lock)) => self.object = Some(lock.clone()),
+            Some(Write::Delete) => self.object = None,
+            None => return Step::Answer(decision),
+        }
+        self.version += 1;
+        Step::Answer(decision)
+    }
+
+    /// Step Functions takes an answer for a task that waits. Where nobody waits by the token and its execution has
+    /// ended, whoever answered releases in its name.
+    fn answer(&mut self, token: &Token, turn: &Turn) {
+        let waits = Stands::Waiting(token.clone());
+        if let Some(of) = self.executions.iter().position(|stands| *stands == waits) {
+            self.told(of, turn.clone());
+        } else if let Turn::Acquired(lock) = turn {
+            let holder = lock.holder.execution.clone();
+            if self.executions[index(&holder)].has_ended() {
+                self.spawn(index(&holder), Want::Release(holder));
+            }
+        }
+    }
+
+    fn told(&mut self, of: usize, turn: Turn) {
+        match turn {
+            Turn::Acquired(lock) => {
+                // Told twice: by the hand-over and by its own claim after a time-out.
+                if self.fences.last() != Some(&lock.fence) {
+                    let last = self.fences.last().copied().unwrap_or_default();
+                    assert!(lock.fence > last, "{} after {last}", lock.fence);
+                    self.fences.push(lock.fence);
+                }
+                self.executions[of] = Stands::Deploying(lock.fence);
+            }
+            Turn::Superseded(by) => {
+                assert!(index(&by) > of, "{of} gives way to the older {by:?}");
+                self.end(of, Stands::Superseded(by), true);
+            }
+            Turn::Held(lock) => {
+                // acquire-lock looks whether the holder lives, and makes good for a lost event.
+                let holder = index(&lock.holder.execution);
+                if self.executions[holder].has_ended() {
+                    self.spawn(holder, Want::Release(arn(holder)));
+                }
+                self.wait(of);
+            }
+        }
+    }
+
+    fn finish(&mut self, of: usize, want: &Want, turn: Option<Turn>) {
+        match (want, turn) {
+            (Want::Claim(_), Some(turn)) if self.executions[of] == Stands::Claiming => self.told(of, turn),
+            // Its functions are gone by now: see `zombies`.
+            (Want::Stop(_), _) => self.spawn(of, Want::Release(arn(of))),
+            _ => {}
+        }
+    }
+
+    /// A function dies; Step Functions starts it again if its execution still wants it.
+    fn crash(&mut self, at: usize) {
+        let Function { of, want, .. } = self.functions.remove(at);
+        match want {
+            Want::Stop(_) | Want::Release(_) => self.spawn(of, want),
+            Want::Claim(_) if self.executions[of] == Stands::Claiming => self.spawn(of, want),
+            Want::Wait(me) if self.executions[of] == Stands::Waiting(me.registration.token.clone()) => {
+                self.wait(of);
+            }
+            Want::Claim(_) | Want::Wait(_) => {}
+        }
+    }
+
+    fn check(&self) {
+        let deploying: Vec<usize> = (0..self.executions.len())
+            .filter(|i| matches!(self.executions[*i], Stands::Deploying(_)))
+            .collect();
+        assert!(deploying.len() <= 1, "at once: {deploying:?}");
+        if let [one] = deploying[..] {
+            let lock = self.object.as_ref().expect("a lock of whoever deploys");
+            assert_eq!(lock.holder.execution, arn(one));
+            assert!(!lock.stopped);
+        }
+    }
+
+    /// Whether a claim of an execution that has ended is still under way. `end-execution` waits for these before it
+    /// releases, as the history tells it.
+    fn zombies(&self, of: usize) -> bool {
+        let claims = |f: &Function| f.of == of && matches!(f.want, Want::Claim(_) | Want::Wait(_));
+        self.functions.iter().any(claims)
+    }
+
+    /// A function that may take its next step now.
+    fn ready(&self) -> Vec<usize> {
+        let waits_for_zombies =
+            |f: &Function| matches!((&f.want, &f.step), (Want::Release(_), Step::Read)) && self.zombies(f.of);
+        (0..self.functions.len())
+            .filter(|i| !waits_for_zombies(&self.functions[*i]))
+            .collect()
+    }
+
+    /// Runs until nothing more can happen: functions to their end, deployments to theirs, waits into their time-out.
+    fn come_to_rest(&mut self) {
+        for _ in 0..10_000 {
+            self.check();
+            if let Some(at) = self.ready().first() {
+                self.step(*at);
+            } else if let Some(of) = self.find(|s| matches!(s, Stands::Deploying(_))) {
+                self.end(of, Stands::Deployed, true);
+            } else if let Some(of) = self.find(|s| matches!(s, Stands::Waiting(_))) {
+                self.time_out(of);
+            } else {
+                return;
+            }
+        }
+        panic!("no rest: {self:?}");
+    }
+
+    fn time_out(&mut self, of: usize) {
+        self.executions[of] = Stands::Claiming;
+        self.spawn(of, Want::Claim(contender(of)));
+    }
+
+    fn find(&self, is: impl Fn(&Stands) -> bool) -> Option<usize> {
+        self.executions.iter().position(is)
+    }
+
+    /// One thing that can happen, chosen by two numbers.
+    fn happen(&mut self, what: u8, which: usize) {
+        let pick = |n: usize| (n > 0).then(|| which % n);
+        let one_of = |list: Vec<usize>| pick(list.len()).map(|i| list[i]);
+        let executions = |world: &Self, is: &dyn Fn(&Stands) -> bool| -> Vec<usize> {
+            (0..world.executions.len())
+                .filter(|i| is(&world.executions[*i]))
+                .collect()
+        };
+        match what {
+            0..=1 if self.executions.len() < 8 => self.start(),
+            2 => {
+                if let Some(of) = one_of(executions(self, &|s| matches!(s, Stands::Deploying(_)))) {
+                    self.end(of, Stands::Deployed, which % 4 != 0);
+                }
+            }
+            3 => {
+                if let Some(of) = one_of(executions(self, &|s| !s.has_ended())) {
+                    self.end(of, Stands::Aborted, which % 4 != 0);
+                }
+            }
+            4 => {
+                if let Some(of) = one_of(executions(self, &|s| matches!(s, Stands::Waiting(_)))) {
+                    self.time_out(of);
+                }
+            }
+            5 => {
+                if let Some(at) = pick(self.functions.len()) {
+                    self.crash(at);
+                }
+            }
+            _ => {
+                if let Some(at) = one_of(self.ready()) {
+                    self.step(at);
+                }
+            }
+        }
+        self.check();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_schedule_ends_with_the_newest_deployed_and_nothing_left(
+        schedule in prop::collection::vec((0u8..20, 0usize..1000), 0..200)
+    ) {
+        let mut world = World::default();
+        for (what, which) in schedule {
+            world.happen(what, which);
+        }
+        world.come_to_rest();
+        // Ends whose event was lost are made good by the next execution, which is the newest.
+        world.start();
+        world.come_to_rest();
+        prop_assert_eq!(world.executions.last(), Some(&Stands::Deployed));
+        prop_assert_eq!(&world.object, &None);
+        for stands in &world.executions {
+            prop_assert!(stands.has_ended(), "{stands:?}");
+        }
+    }
+
+    #[test]
+    fn a_burst_costs_two_deployments_at_most(order in prop::collection::vec(0usize..1000, 60)) {
+        let mut world = World::default();
+        (0..10).for_each(|_| world.start());
+        // All have claimed or wait before the first deployment is over.
+        for which in order {
+            world.happen(10, which);
+        }
+        world.come_to_rest();
+        let deployed = world.executions.iter().filter(|s| **s == Stands::Deployed).count();
+        prop_assert!((1..=2).contains(&deployed), "{deployed}: {:?}", world.executions);
+        prop_assert_eq!(&world.executions[9], &Stands::Deployed);
+        prop_assert_eq!(&world.object, &None);
+    }
+}
+
+fn lock_of(of: usize) -> Lock {
+    let fresh = Fresh {
+        now: Timestamp::from_millisecond(5).unwrap(),
+        run: Run::from_random([7; 16]),
+    };
+    Lock::new(contender(of), 0, &fresh)
+}
+
+#[test]
+fn who_lost_the_lock_may_not_write_and_is_told_who_has_it() {
+    let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let lock = lock_of(1);
+    let held = lock.held(&module);
+    assert_eq!(Lock::check(Some(&lock), &held, &arn(1)), Ok(()));
+    let stopped = Lock {
+        stopped: true,
+        ..lock.clone()
+    };
+    let again = Lock {
+        fence: lock.fence + 1,
+        ..lock.clone()
+    };
+    for (found, word) in [
+        (Some(lock_of(2)), "held by e2"),
+        (Some(stopped), "marked as stopped"),
+        (Some(again), "held by e1"),
+        (None, "released"),
+    ] {
+        let error = Lock::check(found.as_ref(), &held, &arn(1)).unwrap_err();
+        assert_eq!(error.name, ErrorName::LockLost);
+        assert!(error.message.contains(word), "{error}");
+        assert!(error.message.contains("locks/p/d/g/m.json"), "{error}");
+    }
+}
+
+#[test]
+fn a_lock_reads_as_it_was_written_and_shows_no_token() {
+    let waiter = Waiter {
+        contender: contender(2),
+        registration: Registration {
+            token: Token::new("secret"),
+            entered_at: "1".into(),
+            attempt: 3,
+        },
+    };
+    let lock = Lock {
+        waiter: Some(waiter),
+        handed_over: Some(HandOver {
+            by: arn(0),
+            token: Token::new("secret"),
+        }),
+        stopped: true,
+        ..lock_of(1)
+    };
+    let text = serde_json::to_string(&lock).unwrap();
+    assert_eq!(serde_json::from_str::<Lock>(&text).unwrap(), lock);
+    assert!(!format!("{lock:?}").contains("secret"));
+}
