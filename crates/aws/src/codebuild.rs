@@ -2,14 +2,15 @@
 
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{
-    ArtifactNamespace, ArtifactPackaging, ArtifactsType, BuildPhase, CloudWatchLogsConfig, ComputeType,
-    EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ImagePullCredentialsType, LogsConfig,
-    LogsConfigStatusType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
+    ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildPhase, CloudWatchLogsConfig,
+    ComputeType, EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ImagePullCredentialsType,
+    LogsConfig, LogsConfigStatusType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SortOrderType,
+    SourceType,
 };
 use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase, is_blank_context};
 use seedflow_core::build::{BuildRequest, environment::Variable};
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::BuildId;
+use seedflow_core::ids::{BuildId, Run};
 use seedflow_core::parameter::VariableType;
 
 use crate::failure::{SdkFailure, failure};
@@ -52,7 +53,6 @@ impl CodeBuild {
             .idempotency_token(&build.idempotency_token)
             .source_type_override(SourceType::S3)
             .source_location_override(&build.source_location)
-            .set_source_version(build.source_version.clone())
             .buildspec_override(&build.buildspec)
             .set_environment_variables_override(Some(
                 build.variables.iter().map(variable).collect::<Result<_>>()?,
@@ -64,7 +64,7 @@ impl CodeBuild {
             .privileged_mode_override(build.privileged)
             .timeout_in_minutes_override(minutes(build.timeout_minutes))
             .queued_timeout_in_minutes_override(minutes(build.queued_timeout_minutes))
-            .artifacts_override(artifacts(&build.artifact_bucket)?)
+            .artifacts_override(artifacts(&build.artifact_bucket, &build.run)?)
             .logs_config_override(logs(&build.log_group)?);
         let answer = request.send().await.map_err(|e| StartError {
             project_is_missing: e.error_code() == Some("ResourceNotFoundException"),
@@ -167,6 +167,48 @@ impl CodeBuild {
     }
 }
 
+impl CodeBuild {
+    /// Stops a build. It ends a moment later; one that has ended already stays as it is (StopBuild answers with it).
+    pub async fn stop(&self, id: &BuildId) -> Result<()> {
+        let stopped = self.client.stop_build().id(id.as_str()).send().await;
+        stopped
+            .map(drop)
+            .map_err(|e| failure(&format!("CodeBuild StopBuild {id}"), &e))
+    }
+
+    /// The build of a deployment, looked for among the project's newest: its source lies in the deployment's folder.
+    /// One page of a hundred is enough, since it was asked for a few minutes ago.
+    pub async fn find(&self, project: &str, run: &Run) -> Result<Option<BuildId>> {
+        let call = format!("CodeBuild ListBuildsForProject {project}");
+        let request = self.client.list_builds_for_project().project_name(project);
+        let listed = match request.sort_order(SortOrderType::Descending).send().await {
+            Ok(listed) => listed,
+            // start-build had not come to make it.
+            Err(error) if error.error_code() == Some("ResourceNotFoundException") => return Ok(None),
+            Err(error) => return Err(failure(&call, &error)),
+        };
+        let Some(ids) = listed.ids.filter(|ids| !ids.is_empty()) else {
+            return Ok(None);
+        };
+        let call = format!("CodeBuild BatchGetBuilds of {} builds of {project}", ids.len());
+        let request = self.client.batch_get_builds().set_ids(Some(ids));
+        let read = request.send().await.map_err(|e| failure(&call, &e))?;
+        let key = run.source_key();
+        let ours = |build: &Build| {
+            let location = build
+                .source
+                .as_ref()
+                .and_then(|source| source.location.as_deref());
+            location.is_some_and(|location| location.ends_with(&key))
+        };
+        let found = read.builds.unwrap_or_default().into_iter().find(ours);
+        found
+            .and_then(|build| build.id)
+            .map(|id| BuildId::parse(&id))
+            .transpose()
+    }
+}
+
 struct StartError {
     project_is_missing: bool,
     error: Error,
@@ -195,13 +237,14 @@ fn variable(variable: &Variable) -> Result<EnvironmentVariable> {
         .map_err(unbuildable)
 }
 
-/// The folder `builds/{build uuid}/` of the work bucket.
-fn artifacts(bucket: &str) -> Result<ProjectArtifacts> {
+/// The build's folder of the work bucket. "/" as the name puts the files into the folder itself (API reference,
+/// `ProjectArtifacts`, `name`).
+fn artifacts(bucket: &str, run: &Run) -> Result<ProjectArtifacts> {
     ProjectArtifacts::builder()
         .r#type(ArtifactsType::S3)
         .location(bucket)
-        .path("builds")
-        .namespace_type(ArtifactNamespace::BuildId)
+        .path(run.folder())
+        .namespace_type(ArtifactNamespace::None)
         .name("/")
         .packaging(ArtifactPackaging::None)
         .build()

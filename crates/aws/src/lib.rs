@@ -13,9 +13,17 @@ pub mod cloudformation;
 pub mod codebuild;
 pub mod config;
 pub mod failure;
+#[cfg(feature = "s3")]
+pub mod fence;
 pub mod lambda;
+#[cfg(all(feature = "s3", feature = "sfn"))]
+pub mod locks;
 #[cfg(feature = "s3")]
 pub mod object_reader;
+#[cfg(feature = "s3")]
+pub mod plans;
+#[cfg(all(feature = "s3", feature = "ssm"))]
+pub mod records;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "sfn")]

@@ -126,6 +126,20 @@ impl Bucket {
         }
     }
 
+    /// Deletes an object, whatever stands there.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        let deleted = self
+            .client
+            .delete_object()
+            .bucket(&self.name)
+            .key(key)
+            .send()
+            .await;
+        deleted
+            .map(drop)
+            .map_err(|e| failure(&self.call("DeleteObject", key), &e))
+    }
+
     /// Copies a source into this bucket, up to CopyObject's 5 GB.
     pub async fn copy_from(&self, source: &Source, key: &str) -> Result<()> {
         let version = source
@@ -153,7 +167,7 @@ impl Bucket {
             Err(error) if error.http_status() == Some(404) => Err(Error::new(
                 ErrorName::SourceNotFound,
                 format!(
-                    "source: s3://{}/{} was deleted while its build ran; upload it again",
+                    "source: s3://{}/{} was deleted while it was being deployed; upload it again",
                     source.bucket, source.key
                 ),
             )),

@@ -1,9 +1,14 @@
-//! Step Functions: answering a waiting task.
+//! Step Functions: answering a waiting task, and what became of an execution.
 
 use aws_sdk_sfn::Client;
-use seedflow_core::build::outcome::Outcome;
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
+use jiff::Timestamp;
 use seedflow_core::callback::Token;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::history::Event;
+use seedflow_core::ids::{ExecutionArn, ModuleId};
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::failure::{SdkFailure, failure};
 
@@ -11,50 +16,164 @@ use crate::failure::{SdkFailure, failure};
 #[derive(Debug, Clone)]
 pub struct StepFunctions {
     client: Client,
+    /// The ARN of the state machine that cleans up after an execution, for the functions that start it.
+    end_execution: Option<String>,
+}
+
+/// Whom an answer reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// The task that waited.
+    Task,
+    /// Nobody: the task was answered or given up before.
+    Nobody,
+}
+
+/// An execution as Step Functions describes it.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Its status.
+    pub status: ExecutionStatus,
+    /// Its input; null where it is no JSON.
+    pub input: Value,
+    /// When it ended.
+    pub stopped_at: Option<Timestamp>,
+    /// The error it ended with, or that was given to StopExecution.
+    pub error: Option<String>,
+    /// The cause of that.
+    pub cause: Option<String>,
+}
+
+impl Described {
+    /// Whether it won't go on. A status that a newer version of the service brings is taken for running: nothing is
+    /// cleaned up on a guess.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        use ExecutionStatus::{Aborted, Failed, Succeeded, TimedOut};
+        matches!(self.status, Succeeded | Failed | Aborted | TimedOut)
+    }
 }
 
 /// The answers for a task that was answered or given up before. AWS gives each of them, the local emulator
 /// only the last.
 const ANSWERED_BEFORE: [&str; 3] = ["TaskTimedOut", "InvalidToken", "TaskDoesNotExist"];
 
+/// The events of a history that are read at once, the newest first: more than an execution has after its build was
+/// started, if it waited for it a whole day.
+const NEWEST_EVENTS: i32 = 1000;
+
 impl StepFunctions {
-    /// Step Functions.
+    /// Step Functions, to answer tasks with.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig) -> Self {
         Self {
             client: Client::new(config),
+            end_execution: None,
         }
     }
 
-    /// Answers a task with a build's end. A task that doesn't wait any more counts as answered.
-    pub async fn answer(&self, token: &Token, outcome: &Outcome) -> Result<()> {
-        let output = serde_json::to_string(outcome).map_err(|e| {
+    /// The same, for a function that may have an execution cleaned up after.
+    #[must_use]
+    pub fn with_end_execution(self, state_machine: String) -> Self {
+        Self {
+            end_execution: Some(state_machine),
+            ..self
+        }
+    }
+
+    /// Answers a task. That it doesn't wait any more is no error.
+    pub async fn answer(&self, token: &Token, answer: &impl Serialize) -> Result<Reached> {
+        let output = serde_json::to_string(answer).map_err(|e| {
             Error::new(
                 ErrorName::Refused,
-                format!("the build's end can't be written as JSON: {e}"),
+                format!("the answer to a task can't be written as JSON: {e}"),
             )
         })?;
-        match self
+        let request = self
             .client
             .send_task_success()
             .task_token(token.reveal())
-            .output(output)
-            .send()
-            .await
-        {
-            Ok(_) => Ok(()),
+            .output(output);
+        match request.send().await {
+            Ok(_) => Ok(Reached::Task),
             Err(error)
                 if error
                     .error_code()
                     .is_some_and(|code| ANSWERED_BEFORE.contains(&code)) =>
             {
-                Ok(())
+                Ok(Reached::Nobody)
             }
             Err(error) => Err(without_token(
                 failure("Step Functions SendTaskSuccess", &error),
                 token,
             )),
         }
+    }
+
+    /// An execution; `None` if Step Functions has forgotten it, 90 days after its end.
+    pub async fn describe(&self, execution: &ExecutionArn) -> Result<Option<Described>> {
+        let request = self.client.describe_execution().execution_arn(execution.as_str());
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.error_code() == Some("ExecutionDoesNotExist") => return Ok(None),
+            Err(error) => {
+                let call = format!("Step Functions DescribeExecution {}", execution.as_str());
+                return Err(failure(&call, &error));
+            }
+        };
+        let text = answer.input.unwrap_or_default();
+        Ok(Some(Described {
+            input: serde_json::from_str(&text).unwrap_or_default(),
+            stopped_at: answer.stop_date.and_then(|date| {
+                let millis = date.to_millis().ok()?;
+                Timestamp::from_millisecond(millis).ok()
+            }),
+            status: answer.status,
+            error: answer.error,
+            cause: answer.cause,
+        }))
+    }
+
+    /// The newest events of an execution, the newest first. Their data holds task tokens: only what is needed of it
+    /// is taken.
+    pub async fn history(&self, execution: &ExecutionArn) -> Result<Vec<Event>> {
+        let request = self
+            .client
+            .get_execution_history()
+            .execution_arn(execution.as_str())
+            .reverse_order(true)
+            .max_results(NEWEST_EVENTS);
+        let answer = request.send().await.map_err(|e| {
+            let call = format!("Step Functions GetExecutionHistory {}", execution.as_str());
+            failure(&call, &e)
+        })?;
+        Ok(answer.events.into_iter().map(event).collect())
+    }
+
+    /// Starts the state machine that cleans up after an ended execution. It may run any number of times.
+    pub async fn start_end(&self, execution: &ExecutionArn, module: &ModuleId) -> Result<()> {
+        let request = self
+            .client
+            .start_execution()
+            .set_state_machine_arn(self.end_execution.clone())
+            .input(json!({"execution": execution, "module": module}).to_string());
+        let started = request.send().await;
+        started
+            .map(drop)
+            .map_err(|e| failure("Step Functions StartExecution", &e))
+    }
+}
+
+fn event(event: HistoryEvent) -> Event {
+    let scheduled = event.task_scheduled_event_details.map(|details| details.resource);
+    let started = event.task_started_event_details.map(|details| details.resource);
+    Event {
+        kind: event.r#type.as_str().to_owned(),
+        state: event.state_entered_event_details.map(|details| details.name),
+        resource: scheduled.or(started),
+        output: event
+            .task_succeeded_event_details
+            .and_then(|details| details.output),
     }
 }
 

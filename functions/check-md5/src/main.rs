@@ -2,13 +2,13 @@
 //!
 //! Parses the execution's input, streams the bundle from S3, computes the fingerprint, reads what Parameter
 //! Store holds, and answers the decision with its reasons and the plan for the states that follow. It writes
-//! nothing, so it may run any number of times.
+//! nothing but a plan that is too long to be answered, always to the same place, so it may run any number of times.
 
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::object_reader::{ObjectReader, Opened};
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::{ParameterStore, stored_in};
-use seedflow_aws::{config, lambda};
+use seedflow_aws::{config, lambda, plans};
 use seedflow_core::bundle::{self, Bundle};
 use seedflow_core::decision::decide;
 use seedflow_core::deployspec::Deployspec;
@@ -29,6 +29,7 @@ const MAX_METADATA: u64 = 64 * 1024;
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
+    /// Null where it is too long to be sent.
     input: Value,
 }
 
@@ -55,7 +56,8 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 
 impl Function {
     async fn check(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Checked> {
-        let request = Request::parse(&event.input, &self.limits)?;
+        let input = plans::input(&self.work, event.input, &event.execution).await?;
+        let request = Request::parse(&input, &self.limits)?;
         let (bundle, opened) = self.read_bundle(&request.source).await?;
         let options = match request.options {
             Some(options) => options,
@@ -87,12 +89,17 @@ impl Function {
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
-        Checked {
+        Ok(Checked {
             changed: decision.changed,
             reasons: decision.reasons,
-            plan,
-        }
-        .fitting()
+            build_project: self.build_project(&plan),
+            plan: plans::lay_out(&self.work, plan, &event.execution).await?,
+        })
+    }
+
+    fn build_project(&self, plan: &Plan) -> String {
+        let asked = plan.options.build.project_name.clone();
+        asked.unwrap_or_else(|| self.limits.codebuild_project.clone())
     }
 
     async fn read_bundle(&self, source: &Source) -> Result<(Bundle, Opened)> {

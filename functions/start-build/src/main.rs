@@ -1,23 +1,26 @@
 //! `start-build`: starts the build of a changed module, once however often it is asked.
 //!
-//! Composes buildspec and environment from the plan and starts the build; where the CodeBuild project is
-//! missing, makes it. A buildspec that is too long for the request goes to S3, and its ARN into the request. CodeBuild knows a repeated request by its idempotency token and answers with the build
-//! that runs already.
+//! Composes buildspec and environment from the plan, copies the bundle into the build's own folder, and starts the
+//! build; where the CodeBuild project is missing, makes it. A buildspec that is too long for the request goes into
+//! the folder too, and its ARN into the request. CodeBuild knows a repeated request by its idempotency token and
+//! answers with the build that runs already.
 
 use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
-use seedflow_aws::{config, lambda};
+use seedflow_aws::{config, lambda, plans};
 use seedflow_core::build::{self, Defaults};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{BuildId, ExecutionArn};
-use seedflow_core::plan::Plan;
+use seedflow_core::lock::Held;
+use seedflow_core::plan::Travelling;
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
-    plan: Plan,
+    lock: Held,
+    plan: Travelling,
 }
 
 #[derive(Serialize)]
@@ -58,11 +61,18 @@ impl Function {
     async fn start(
         &self,
         Invocation {
-            event: Event { execution, plan },
+            event:
+                Event {
+                    execution,
+                    lock,
+                    plan,
+                },
             place,
         }: Invocation<Event>,
     ) -> Result<Started> {
-        let mut request = build::compose(&plan, &execution, &place, &self.defaults);
+        let plan = plans::unpack(&self.work, plan).await?;
+        let mut request = build::compose(&plan, &execution, &lock.run, &place, &self.defaults);
+        self.work.copy_from(&plan.source, &lock.run.source_key()).await?;
         if let Some(key) = request.buildspec_key() {
             let arn = format!("arn:{}:s3:::{}/{key}", place.partition, self.defaults.work_bucket);
             self.work

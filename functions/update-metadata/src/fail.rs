@@ -1,14 +1,16 @@
 //! Recording a failure: the status says FAILED and why; md5, metadata and outputs stay those of the last success.
 //!
-//! Comes here with an error that the state machine caught, or with the end of a build that didn't succeed.
-//! The module is read off the execution's own input, because the failure may be that nothing else could be.
+//! Comes here with an error that the state machine caught, or with the end of a build that didn't succeed. The module
+//! is that of the lock: an execution that never got one, because its names are wrong or the lock could not be
+//! had, has nothing to write, and ends with the error itself.
 
 use jiff::Timestamp;
+use seedflow_aws::fence;
 use seedflow_core::build::outcome::Outcome;
 use seedflow_core::error::{ErrorName, Result};
-use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Slot};
+use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
+use seedflow_core::lock::Held;
 use seedflow_core::report::Report;
-use seedflow_core::request::Request;
 use seedflow_core::status::{Failure, Status};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -33,14 +35,13 @@ impl Function {
     pub(crate) async fn fail(
         &self,
         execution: &ExecutionArn,
-        input: &Value,
+        lock: Option<Held>,
         handed: Handed,
         now: Timestamp,
     ) -> Result<Value> {
         let failure = failure(handed);
-        let recorded = match Request::module_of(input) {
-            Some(module) => self.record(execution, &module, &failure, now).await?,
-            // Without valid names there is no place to record it; the execution itself ends with the error.
+        let recorded = match lock {
+            Some(lock) => self.record(execution, &lock, &failure, now).await?,
             None => false,
         };
         tracing::info!(
@@ -52,23 +53,30 @@ impl Function {
         Ok(json!({"state": "FAILED", "error": failure.error, "cause": failure.reason, "recorded": recorded}))
     }
 
-    /// Whether the status could be written: not where the path belongs to another module.
+    /// Whether the status could be written: not where the path belongs to another module, nor where another execution
+    /// has the lock.
     async fn record(
         &self,
         execution: &ExecutionArn,
-        module: &ModuleId,
+        lock: &Held,
         failure: &Failure,
         now: Timestamp,
     ) -> Result<bool> {
-        let stored = self.parameters.stored(module, &[Slot::Status]).await?;
+        let module = &lock.module;
+        let stored = self.records.parameters.stored(module, &[Slot::Status]).await?;
         let before = match stored.status_of(module) {
             Err(error) if error.name == ErrorName::StateConflict => return Ok(false),
             before => before?,
         };
         let status = Status::fail(before.as_ref(), module, execution, failure, now);
-        self.write_report(&Report::of_failure(module, &status, failure.outcome.as_ref()))
+        match fence::check(&self.records.work, lock, execution).await {
+            Err(error) if error.name == ErrorName::LockLost => return Ok(false),
+            held => held?,
+        }
+        self.records
+            .write_report(&Report::of_failure(module, &status, failure.outcome.as_ref()))
             .await?;
-        self.write_status(module, &stored, &status).await?;
+        self.records.write_status(module, &stored, &status).await?;
         Ok(true)
     }
 }

@@ -1,7 +1,8 @@
 //! `update-metadata`: everything that is written about a module, in four actions of the state machine.
 //!
-//! `touch` (nothing changed), `start`, `succeed` and `fail`. Each may run again: a success writes what isn't
-//! there yet, and a status that says the same is left alone.
+//! `touch` (nothing changed), `start`, `succeed` and `fail`. Each looks first whether its execution still holds the
+//! module's lock. Each may run again: a success writes what isn't there yet, and a status that says the same is left
+//! alone.
 
 mod fail;
 mod succeed;
@@ -9,19 +10,21 @@ mod succeed;
 use jiff::Timestamp;
 use seedflow_aws::cloudformation::CloudFormation;
 use seedflow_aws::lambda::Invocation;
+use seedflow_aws::records::Records;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::ParameterStore;
-use seedflow_aws::{config, lambda};
+use seedflow_aws::{config, fence, lambda, plans};
 use seedflow_core::build::outcome::Outcome;
-use seedflow_core::commit::{Write, status_write};
-use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
-use seedflow_core::plan::Plan;
-use seedflow_core::report::Report;
+use seedflow_core::lock::Held;
+use seedflow_core::plan::Travelling;
 use seedflow_core::status::Status;
 use seedflow_core::stored::Stored;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::succeed::Deployed;
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
@@ -30,12 +33,14 @@ enum Event {
     Start(Decided),
     Succeed {
         execution: ExecutionArn,
-        plan: Box<Plan>,
+        lock: Held,
+        plan: Travelling,
         build: Box<Outcome>,
     },
     Fail {
         execution: ExecutionArn,
-        input: Value,
+        /// Null where the execution never held its module's lock.
+        lock: Option<Held>,
         failure: fail::Handed,
     },
 }
@@ -44,16 +49,16 @@ enum Event {
 #[derive(Deserialize)]
 struct Decided {
     execution: ExecutionArn,
+    lock: Held,
     reasons: Vec<String>,
-    plan: Box<Plan>,
+    plan: Travelling,
 }
 
 /// [`Status::touch`] or [`Status::start`].
 type NextStatus = fn(Option<&Status>, &ModuleId, &ExecutionArn, &[String], Timestamp) -> Status;
 
 struct Function {
-    parameters: ParameterStore,
-    work: Bucket,
+    records: Records,
     bundles: Bucket,
     cloudformation: CloudFormation,
 }
@@ -62,8 +67,10 @@ struct Function {
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
     let function = Function {
-        parameters: ParameterStore::new(&aws),
-        work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
+        records: Records {
+            parameters: ParameterStore::new(&aws),
+            work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
+        },
         bundles: Bucket::new(&aws, config::setting("BUNDLE_BUCKET")?),
         cloudformation: CloudFormation::new(&aws),
     };
@@ -73,68 +80,48 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 impl Function {
     async fn update(&self, Invocation { event, place }: Invocation<Event>, now: Timestamp) -> Result<Value> {
         match event {
-            Event::Touch(decided) => self.decided(Status::touch, &decided, now).await,
-            Event::Start(decided) => self.decided(Status::start, &decided, now).await,
+            Event::Touch(decided) => self.decided(Status::touch, decided, now).await,
+            Event::Start(decided) => self.decided(Status::start, decided, now).await,
             Event::Succeed {
                 execution,
+                lock,
                 plan,
                 build,
-            } => self.succeed(&execution, &plan, &build, &place, now).await,
+            } => {
+                let plan = plans::unpack(&self.records.work, plan).await?;
+                let done = Deployed {
+                    execution: &execution,
+                    lock: &lock,
+                    plan: &plan,
+                    build: &build,
+                };
+                self.succeed(done, &place, now).await
+            }
             Event::Fail {
                 execution,
-                input,
+                lock,
                 failure,
-            } => self.fail(&execution, &input, failure, now).await,
+            } => self.fail(&execution, lock, failure, now).await,
         }
     }
 
     /// Writes the status that follows from what was decided.
-    async fn decided(&self, next: NextStatus, decided: &Decided, now: Timestamp) -> Result<Value> {
+    async fn decided(&self, next: NextStatus, decided: Decided, now: Timestamp) -> Result<Value> {
         let Decided {
             execution,
+            lock,
             reasons,
             plan,
         } = decided;
-        let status = next(
-            plan.previous_status.as_ref(),
-            &plan.module,
-            execution,
-            reasons,
-            now,
-        );
-        self.write_status(&plan.module, &Stored::default(), &status).await
-    }
-
-    /// Writes a status unless it says what is stored already, and answers it.
-    async fn write_status(&self, module: &ModuleId, stored: &Stored, status: &Status) -> Result<Value> {
-        if let Some(write) = status_write(module, stored, status) {
-            self.write(module, write).await?;
-        }
-        tracing::info!(execution = status.execution.as_str(), %module, state = status.state.as_str(), "recorded");
+        let plan = plans::unpack(&self.records.work, plan).await?;
+        let before = plan.previous_status.as_ref();
+        let status = next(before, &plan.module, &execution, &reasons, now);
+        fence::check(&self.records.work, &lock, &execution).await?;
+        self.records
+            .write_status(&plan.module, &Stored::default(), &status)
+            .await?;
         Ok(
-            json!({"state": status.state, "module": module, "execution": status.execution, "reasons": status.reasons, "updated_at": status.updated_at}),
+            json!({"state": status.state, "module": plan.module, "execution": execution, "reasons": status.reasons, "updated_at": status.updated_at}),
         )
-    }
-
-    /// Writes one parameter: what goes to S3 first, so that a reference never points to nothing.
-    async fn write(&self, module: &ModuleId, write: Write) -> Result<()> {
-        if let Some((key, text)) = write.laid.spilled {
-            self.work.put(&key, text).await?;
-        }
-        self.parameters
-            .put(&module.parameter(write.slot), &write.laid.parameter)
-            .await
-    }
-
-    async fn write_report(&self, report: &Report<'_>) -> Result<()> {
-        let text = serde_json::to_string_pretty(report).map_err(|e| {
-            Error::new(
-                ErrorName::Refused,
-                format!("the report can't be written as JSON: {e}"),
-            )
-        })?;
-        self.work
-            .put(&report.module.report_key(report.execution), text)
-            .await
     }
 }

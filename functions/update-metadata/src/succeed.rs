@@ -1,11 +1,13 @@
 //! Recording a success: bundle, outputs, metadata, md5, report, and the status last.
 
 use jiff::Timestamp;
+use seedflow_aws::fence;
 use seedflow_core::build::environment::SEEDFARMER_VERSION;
 use seedflow_core::build::outcome::Outcome;
 use seedflow_core::commit;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{ExecutionArn, Place, Slot};
+use seedflow_core::lock::Held;
 use seedflow_core::plan::Plan;
 use seedflow_core::report::Report;
 use seedflow_core::status::Status;
@@ -17,20 +19,33 @@ use crate::Function;
 /// it as a variable, and on its way there it travels in the plan, whose room is limited.
 const MAX_METADATA: u64 = 32 * 1024;
 
+/// The longest outputs that the execution's own output repeats: a stack may have 200 of 4 KB each, which is more than a
+/// state can hand on.
+const MAX_REPEATED: usize = 32 * 1024;
+
+/// A deployment whose build has succeeded.
+pub(crate) struct Deployed<'a> {
+    pub(crate) execution: &'a ExecutionArn,
+    pub(crate) lock: &'a Held,
+    pub(crate) plan: &'a Plan,
+    pub(crate) build: &'a Outcome,
+}
+
 impl Function {
-    pub(crate) async fn succeed(
-        &self,
-        execution: &ExecutionArn,
-        plan: &Plan,
-        build: &Outcome,
-        place: &Place,
-        now: Timestamp,
-    ) -> Result<Value> {
+    pub(crate) async fn succeed(&self, done: Deployed<'_>, place: &Place, now: Timestamp) -> Result<Value> {
+        let Deployed {
+            execution,
+            lock,
+            plan,
+            build,
+        } = done;
         let module = &plan.module;
-        let metadata = with_workflow_keys(self.handed_back(build).await?, plan, build, place);
+        let metadata = with_workflow_keys(self.handed_back(lock).await?, plan, build, place);
         let outputs = self.cloudformation.outputs(&plan.options.stack_name).await?;
-        let stored = self.parameters.stored(module, &Slot::ALL).await?;
+        let stored = self.records.parameters.stored(module, &Slot::ALL).await?;
         let before = stored.status_of(module)?;
+        // The last look before the first write.
+        fence::check(&self.records.work, lock, execution).await?;
         if plan.options.bundle {
             self.bundles.copy_from(&plan.source, &module.bundle_key()).await?;
         }
@@ -38,27 +53,35 @@ impl Function {
         for write in commit::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
             if write.slot == Slot::Status {
                 // The report before the status: who sees SUCCEEDED finds it.
-                self.write_report(&Report::of_success(plan, &status, build, &outputs))
+                self.records
+                    .write_report(&Report::of_success(plan, &status, build, &outputs))
                     .await?;
             }
-            self.write(module, write).await?;
+            self.records.write(module, write).await?;
         }
         tracing::info!(execution = execution.as_str(), %module, build = %build.build_id, "recorded a success");
-        Ok(
-            json!({"state": status.state, "module": module, "execution": execution, "build_id": build.build_id, "outputs": outputs}),
-        )
+        let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
+        Ok(json!({
+            "state": status.state, "module": module, "execution": execution, "build_id": build.build_id,
+            "outputs": if repeated { json!(outputs) } else { json!(format!("see {}", module.parameter(Slot::Outputs))) },
+        }))
     }
 
     /// The metadata that the build left as its artifact.
-    async fn handed_back(&self, build: &Outcome) -> Result<Map<String, Value>> {
-        let key = build.build_id.metadata_key();
+    async fn handed_back(&self, lock: &Held) -> Result<Map<String, Value>> {
+        let key = lock.run.metadata_key();
         let missing = || {
             Error::new(
                 ErrorName::SourceNotFound,
                 format!("{key}: the build succeeded but handed no metadata back; was its artifact removed?"),
             )
         };
-        let (bytes, _) = self.work.get(&key, MAX_METADATA).await?.ok_or_else(missing)?;
+        let (bytes, _) = self
+            .records
+            .work
+            .get(&key, MAX_METADATA)
+            .await?
+            .ok_or_else(missing)?;
         serde_json::from_slice(&bytes).map_err(|e| {
             Error::new(
                 ErrorName::Refused,

@@ -1,0 +1,34 @@
+//! The look at the lock before each commit.
+//!
+//! Parameter Store has no compare-and-set, so this look is all that keeps a function from writing whose execution has
+//! ended; docs/decisions says which window remains.
+
+use seedflow_core::callback::ETag;
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::ExecutionArn;
+use seedflow_core::lock::{Held, Lock};
+
+use crate::s3::Bucket;
+
+/// A lock holds two tokens of at most 2 KB each and a few names.
+const MAX_LOCK: u64 = 32 * 1024;
+
+/// Refuses a write in the name of an execution that doesn't hold its lock any more.
+pub async fn check(bucket: &Bucket, held: &Held, execution: &ExecutionArn) -> Result<()> {
+    let found = read(bucket, &held.module.lock_key()).await?;
+    Lock::check(found.as_ref().map(|(lock, _)| lock), held, execution)
+}
+
+/// A lock as it is stored.
+pub async fn read(bucket: &Bucket, key: &str) -> Result<Option<(Lock, ETag)>> {
+    let found = bucket.get(key, MAX_LOCK).await?;
+    let parse = |(bytes, tag): (Vec<u8>, ETag)| match serde_json::from_slice(&bytes) {
+        Ok(lock) => Ok((lock, tag)),
+        // What stood there isn't told: it may be half a token.
+        Err(_) => Err(Error::new(
+            ErrorName::Refused,
+            format!("{key}: the object is no lock; see that no execution of the module runs, then delete it"),
+        )),
+    };
+    found.map(parse).transpose()
+}

@@ -1,0 +1,96 @@
+//! The lock protocol of the core against S3 and Step Functions.
+
+use seedflow_core::callback::ETag;
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::{ExecutionArn, ModuleId, Run};
+use seedflow_core::lock::{self, Decision, Fresh, Turn, Want, Write};
+
+use crate::fence;
+use crate::s3::{Bucket, Conditional, Expect};
+use crate::sfn::{Reached, StepFunctions};
+
+/// How often a write may find that another was faster. Contenders of one module are few, and each conflict means
+/// that one of them got on.
+const MAX_CONFLICTS: usize = 30;
+
+/// The locks of all modules, in the work bucket.
+#[derive(Debug, Clone)]
+pub struct Locks {
+    bucket: Bucket,
+    step_functions: StepFunctions,
+}
+
+impl Locks {
+    /// Locks of the work bucket.
+    #[must_use]
+    pub fn new(bucket: Bucket, step_functions: StepFunctions) -> Self {
+        Self {
+            bucket,
+            step_functions,
+        }
+    }
+
+    /// Does what is wanted, and says how it stands then.
+    pub async fn settle(&self, module: &ModuleId, want: &Want) -> Result<Option<Turn>> {
+        let key = module.lock_key();
+        // A claim finds nothing as a rule, and a conditional write says so without a read.
+        let mut found = match want {
+            Want::Claim(_) => None,
+            _ => fence::read(&self.bucket, &key).await?,
+        };
+        for _ in 0..MAX_CONFLICTS {
+            let (lock, tag) = found.map_or((None, None), |(lock, tag)| (Some(lock), Some(tag)));
+            let decision = lock::decide(want, lock.as_ref(), &fresh());
+            if self.write(&key, &decision, tag).await? {
+                self.answer(module, &decision).await?;
+                return Ok(decision.turn);
+            }
+            found = fence::read(&self.bucket, &key).await?;
+        }
+        Err(Error::new(
+            ErrorName::ServiceUnavailable,
+            format!("{key}: {MAX_CONFLICTS} writes in a row found the lock changed; it is tried again"),
+        ))
+    }
+
+    /// Whether the condition held.
+    async fn write(&self, key: &str, decision: &Decision, tag: Option<ETag>) -> Result<bool> {
+        let done = match (&decision.write, tag) {
+            (None, _) | (Some(Write::Delete), None) => return Ok(true),
+            (Some(Write::Delete), Some(tag)) => self.bucket.delete_if(key, &tag).await?,
+            (Some(Write::Put(lock)), tag) => {
+                // Only text keys, which always serialise.
+                let text = serde_json::to_string(lock).unwrap_or_default();
+                let expect = tag.map_or(Expect::Nothing, Expect::Tag);
+                self.bucket.put_if(key, text, expect).await?
+            }
+        };
+        Ok(matches!(done, Conditional::Done(_)))
+    }
+
+    async fn answer(&self, module: &ModuleId, decision: &Decision) -> Result<()> {
+        for (token, turn) in &decision.answers {
+            let reached = self.step_functions.answer(token, &turn.told(module)).await?;
+            if let (Reached::Nobody, Turn::Acquired(lock)) = (reached, turn) {
+                self.make_good(module, &lock.holder.execution).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has an execution cleaned up after that has ended, and whose event may be lost or was too early to find the lock.
+    pub async fn make_good(&self, module: &ModuleId, execution: &ExecutionArn) -> Result<()> {
+        let described = self.step_functions.describe(execution).await?;
+        if described.is_none_or(|described| described.has_ended()) {
+            self.step_functions.start_end(execution, module).await?;
+        }
+        Ok(())
+    }
+}
+
+fn fresh() -> Fresh {
+    Fresh {
+        now: jiff::Timestamp::now(),
+        run: Run::from_random(uuid::Uuid::new_v4().into_bytes()),
+    }
+}

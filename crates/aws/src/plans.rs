@@ -1,0 +1,52 @@
+//! Plans and inputs that are too long for a state's payload, in the work bucket.
+
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::ExecutionArn;
+use seedflow_core::plan::{Plan, Travelling};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::s3::Bucket;
+
+/// A plan is an input of at most 256 KB, a deployspec and metadata of at most 64 KB each, and the same once more
+/// for what JSON has to escape.
+const MAX_STORED: u64 = 1024 * 1024;
+
+/// Stores a plan if it is too long to travel itself.
+pub async fn lay_out(bucket: &Bucket, plan: Plan, execution: &ExecutionArn) -> Result<Travelling> {
+    let (travelling, stored) = Travelling::new(plan, execution);
+    if let (Travelling::Stored { plan_key }, Some(text)) = (&travelling, stored) {
+        bucket.put(plan_key, text).await?;
+    }
+    Ok(travelling)
+}
+
+/// The plan that arrived.
+pub async fn unpack(bucket: &Bucket, travelling: Travelling) -> Result<Plan> {
+    match travelling {
+        Travelling::Here(plan) => Ok(*plan),
+        Travelling::Stored { plan_key } => read(bucket, &plan_key).await,
+    }
+}
+
+/// The input of an execution: as the state machine sent it, or, where it was too long to be sent, as
+/// `acquire-lock` stored it.
+pub async fn input(bucket: &Bucket, sent: Value, execution: &ExecutionArn) -> Result<Value> {
+    match sent {
+        Value::Null => read(bucket, &execution.input_key()).await,
+        sent => Ok(sent),
+    }
+}
+
+async fn read<T: DeserializeOwned>(bucket: &Bucket, key: &str) -> Result<T> {
+    let found = bucket.get(key, MAX_STORED).await?;
+    let (bytes, _) = found.ok_or_else(|| unusable(key, "it is gone"))?;
+    serde_json::from_slice(&bytes).map_err(|e| unusable(key, &e.to_string()))
+}
+
+fn unusable(key: &str, why: &str) -> Error {
+    Error::new(
+        ErrorName::Refused,
+        format!("{key}: what an earlier state stored there can't be read: {why}; start a new execution"),
+    )
+}

@@ -1,0 +1,54 @@
+//! What is written about a module: parameters, with what is too long for them in S3, and reports.
+
+use seedflow_core::commit::{Write, status_write};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::ModuleId;
+use seedflow_core::report::Report;
+use seedflow_core::status::Status;
+use seedflow_core::stored::Stored;
+
+use crate::s3::Bucket;
+use crate::ssm::ParameterStore;
+
+/// Where the records of modules are kept.
+#[derive(Debug, Clone)]
+pub struct Records {
+    /// Parameter Store.
+    pub parameters: ParameterStore,
+    /// The work bucket.
+    pub work: Bucket,
+}
+
+impl Records {
+    /// Writes one parameter: what goes to S3 first, so that a reference never points to nothing.
+    pub async fn write(&self, module: &ModuleId, write: Write) -> Result<()> {
+        if let Some((key, text)) = write.laid.spilled {
+            self.work.put(&key, text).await?;
+        }
+        self.parameters
+            .put(&module.parameter(write.slot), &write.laid.parameter)
+            .await
+    }
+
+    /// Writes a status unless it says what is stored already.
+    pub async fn write_status(&self, module: &ModuleId, stored: &Stored, status: &Status) -> Result<()> {
+        if let Some(write) = status_write(module, stored, status) {
+            self.write(module, write).await?;
+        }
+        tracing::info!(execution = status.execution.as_str(), %module, state = status.state.as_str(), "recorded");
+        Ok(())
+    }
+
+    /// Writes the report of an execution.
+    pub async fn write_report(&self, report: &Report<'_>) -> Result<()> {
+        let text = serde_json::to_string_pretty(report).map_err(|e| {
+            Error::new(
+                ErrorName::Refused,
+                format!("the report can't be written as JSON: {e}"),
+            )
+        })?;
+        self.work
+            .put(&report.module.report_key(report.execution), text)
+            .await
+    }
+}
