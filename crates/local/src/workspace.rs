@@ -1,4 +1,4 @@
-//! Where the workspace lies, and the five functions built from it.
+//! Where the workspace lies, and the functions built from it.
 //!
 //! The local stack always runs from a checkout: it needs the template, the state machine and the
 //! functions' sources. The functions are built in the dev profile, which is the one that tests use,
@@ -17,12 +17,14 @@ use crate::tail;
 use crate::ui::Task;
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 5] = [
+pub const FUNCTIONS: [&str; 7] = [
+    "acquire-lock",
     "check-md5",
     "start-build",
     "check-status",
     "update-metadata",
     "build-event",
+    "end-execution",
 ];
 
 /// The root of the checkout that this program was built from.

@@ -15,8 +15,8 @@ use anyhow::{Context, Result, bail};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// The state machine's timeout for a build's event, as the definition writes it.
-const AWAIT_TIMEOUT: &str = "\"TimeoutSeconds\": 600";
+/// The timeout of the states that wait for an event, as the definition writes it.
+const TIMEOUT: &str = "\"TimeoutSeconds\": 600";
 
 /// Zips each function's binary as `bootstrap`; one that is zipped already is left as it is.
 pub fn functions(built: &BTreeMap<String, PathBuf>, cache: &Path) -> Result<BTreeMap<String, PathBuf>> {
@@ -73,7 +73,7 @@ fn forget_older(name: &str, cache: &Path) {
     }
 }
 
-/// Writes the template and the definition of the state machine into `target`; returns the template.
+/// Writes the template and the definitions of the state machines into `target`; returns the template.
 pub fn template(
     root: &Path,
     functions: &BTreeMap<String, PathBuf>,
@@ -81,47 +81,44 @@ pub fn template(
     target: &Path,
 ) -> Result<PathBuf> {
     let text = read(&root.join("template.yaml"))?;
-    let definition = definition_uri(&text)?;
-    let copy = target.join("definition.asl.json");
-    write(
-        &copy,
-        &with_timeout(&read(&root.join(definition))?, await_timeout)?,
-    )?;
-    let packaged = packaged(&text, functions, &copy)?;
+    for definition in definitions(&text) {
+        let copy = read(&root.join(definition))?;
+        write(
+            &target.join(file_name(definition)),
+            &with_timeout(&copy, await_timeout),
+        )?;
+    }
+    let packaged = packaged(&text, functions, target)?;
     let path = target.join("template.yaml");
     write(&path, &packaged)?;
     Ok(path)
 }
 
-fn definition_uri(template: &str) -> Result<&str> {
-    let mut found = template
+fn definitions(template: &str) -> impl Iterator<Item = &str> {
+    template
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("DefinitionUri: "));
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one.trim()),
-        _ => bail!("template.yaml must have exactly one DefinitionUri"),
-    }
+        .filter_map(|line| line.trim().strip_prefix("DefinitionUri: "))
+        .map(str::trim)
 }
 
-fn packaged(template: &str, functions: &BTreeMap<String, PathBuf>, definition: &Path) -> Result<String> {
+fn file_name(uri: &str) -> &str {
+    uri.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
+fn packaged(template: &str, functions: &BTreeMap<String, PathBuf>, definitions: &Path) -> Result<String> {
     let mut packaged = String::with_capacity(template.len());
     let mut replaced = 0;
     for line in template.lines() {
         let indent = &line[..line.len() - line.trim_start().len()];
         if let Some(code) = line.trim().strip_prefix("CodeUri: ") {
-            let name = code
-                .trim()
-                .trim_end_matches('/')
-                .rsplit('/')
-                .next()
-                .unwrap_or_default();
             let package = functions
-                .get(name)
+                .get(file_name(code.trim()))
                 .with_context(|| format!("template.yaml names an unknown function {code}"))?;
             packaged += &format!("{indent}CodeUri: {}\n", quoted(package));
             replaced += 1;
-        } else if line.trim().starts_with("DefinitionUri: ") {
-            packaged += &format!("{indent}DefinitionUri: {}\n", quoted(definition));
+        } else if let Some(definition) = line.trim().strip_prefix("DefinitionUri: ") {
+            let copy = definitions.join(file_name(definition.trim()));
+            packaged += &format!("{indent}DefinitionUri: {}\n", quoted(&copy));
         } else {
             packaged += line;
             packaged.push('\n');
@@ -141,17 +138,14 @@ fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', "''"))
 }
 
-/// The emulator's SFN_WAIT_SCALE doesn't reach TimeoutSeconds, so a test that waits for the timeout
-/// has it shortened here.
-fn with_timeout(definition: &str, wanted: Option<Duration>) -> Result<String> {
+/// The emulator's SFN_WAIT_SCALE doesn't reach TimeoutSeconds, so a test that waits for a timeout has them shortened
+/// here.
+fn with_timeout(definition: &str, wanted: Option<Duration>) -> String {
     let Some(wanted) = wanted else {
-        return Ok(definition.to_owned());
+        return definition.to_owned();
     };
-    if definition.matches(AWAIT_TIMEOUT).count() != 1 {
-        bail!("the state machine must hold {AWAIT_TIMEOUT} exactly once");
-    }
     let seconds = wanted.as_secs().max(1);
-    Ok(definition.replace(AWAIT_TIMEOUT, &format!("\"TimeoutSeconds\": {seconds}")))
+    definition.replace(TIMEOUT, &format!("\"TimeoutSeconds\": {seconds}"))
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -188,19 +182,24 @@ mod tests {
             .map(|(_, new)| new.trim())
             .collect();
         assert_eq!(before.lines().count(), after.lines().count());
-        assert_eq!(changed.len(), 6);
-        assert_eq!(changed[0], "CodeUri: '/it''s/check-md5.zip'");
-        assert!(changed[5].starts_with("DefinitionUri: '/"));
+        assert_eq!(changed.len(), workspace::FUNCTIONS.len() + 2);
+        assert_eq!(changed[0], "CodeUri: '/it''s/acquire-lock.zip'");
+        let definitions: Vec<&&str> = changed
+            .iter()
+            .filter(|line| line.starts_with("DefinitionUri: '/"))
+            .collect();
+        assert_eq!(definitions.len(), 2);
+        assert_ne!(definitions[0], definitions[1]);
     }
 
     #[test]
-    fn the_timeout_is_shortened_in_one_place() {
+    fn the_timeout_is_shortened_where_an_event_is_waited_for() {
         let target = tempfile::tempdir().unwrap();
         let root = workspace::root().unwrap();
         template(&root, &packages(), Some(Duration::from_secs(3)), target.path()).unwrap();
-        let definition = read(&target.path().join("definition.asl.json")).unwrap();
-        assert_eq!(definition.matches("\"TimeoutSeconds\": 3").count(), 1);
-        assert!(!definition.contains("\"TimeoutSeconds\": 600"));
+        let definition = read(&target.path().join("deploy-module.asl.json")).unwrap();
+        assert_eq!(definition.matches("\"TimeoutSeconds\": 3").count(), 2);
+        assert!(!definition.contains(TIMEOUT));
     }
 
     #[test]
