@@ -111,6 +111,15 @@ impl TestStack {
 
     // --- Executions ---
 
+    /// Waits until nobody holds the lock of a module: whatever its last execution left is cleaned up then.
+    pub async fn released(&self, names: &Names) {
+        let key = format!("locks/{names}.json");
+        eventually("the release of a lock", || async {
+            self.object(&key).await.is_none().then_some(())
+        })
+        .await;
+    }
+
     /// Starts an execution and returns its ARN.
     pub async fn start(&self, input: &Value) -> String {
         deployment::start(&self.api, self.about(), input)

@@ -30,6 +30,7 @@ fn a_changed_module_costs_at_most_20_calls_and_an_unchanged_one_at_most_5() {
             stack.proxy().reset_calls();
             let finished = stack.execute(&input).await;
             assert_eq!(finished.state(), expected, "{}", finished.cause);
+            stack.released(&names).await;
             let (count, which) = calls(stack);
             assert!(count > 0 && count <= limit, "{expected}: {count} calls, {which}");
         }

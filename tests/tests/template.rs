@@ -10,7 +10,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-const FUNCTIONS: [(&str, &str, &[&str]); 5] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 7] = [
+    (
+        "AcquireLock",
+        "acquire-lock",
+        &["WORK_BUCKET", "CODEBUILD_PROJECT", "END_EXECUTION_STATE_MACHINE"],
+    ),
     ("CheckMd5", "check-md5", &["WORK_BUCKET", "CODEBUILD_PROJECT"]),
     (
         "StartBuild",
@@ -34,6 +39,22 @@ const FUNCTIONS: [(&str, &str, &[&str]); 5] = [
         &["WORK_BUCKET", "BUNDLE_BUCKET"],
     ),
     ("BuildEvent", "build-event", &["WORK_BUCKET"]),
+    (
+        "EndExecution",
+        "end-execution",
+        &[
+            "WORK_BUCKET",
+            "CODEBUILD_PROJECT",
+            "END_EXECUTION_STATE_MACHINE",
+            "LONGEST_WRITE_SECONDS",
+        ],
+    ),
+];
+
+/// The state machines with their roles.
+const MACHINES: [(&str, &str); 2] = [
+    ("DeployModule", "DeployModuleRole"),
+    ("EndExecution", "EndExecutionMachineRole"),
 ];
 
 fn root() -> &'static Path {
@@ -110,26 +131,31 @@ fn every_function_has_a_role_and_a_log_group_of_its_own() {
 }
 
 #[test]
-fn the_definition_finds_every_function_that_it_calls_and_may_call_no_other() {
+fn the_definitions_find_every_function_that_they_call_and_may_call_no_other() {
     let template = template();
-    let machine = &template["Resources"]["DeployModule"]["Properties"];
-    let definition = read(machine["DefinitionUri"].as_str().unwrap());
-    let wanted: BTreeSet<&str> = definition
-        .split("${")
-        .skip(1)
-        .map(|rest| rest.split('}').next().unwrap())
-        .collect();
-    let substitutions = machine["DefinitionSubstitutions"].as_object().unwrap();
-    let given: BTreeSet<&str> = substitutions.keys().map(String::as_str).collect();
-    assert_eq!(wanted, given);
+    for (machine, role) in MACHINES {
+        let machine = &template["Resources"][machine]["Properties"];
+        let definition = read(machine["DefinitionUri"].as_str().unwrap());
+        let wanted: BTreeSet<&str> = definition
+            .split("${")
+            .skip(1)
+            .map(|rest| rest.split('}').next().unwrap())
+            .collect();
+        let substitutions = machine["DefinitionSubstitutions"].as_object().unwrap();
+        let given: BTreeSet<&str> = substitutions.keys().map(String::as_str).collect();
+        assert_eq!(wanted, given);
 
-    let called: BTreeSet<&str> = substitutions.values().map(|arn| arn.as_str().unwrap()).collect();
-    let role = &template["Resources"]["DeployModuleRole"];
-    let allowed = statements(role)
-        .into_iter()
-        .find(|s| s["Action"] == "lambda:InvokeFunction")
-        .unwrap();
-    assert_eq!(texts(&allowed["Resource"]), called);
+        let functions = substitutions
+            .iter()
+            .filter(|(name, _)| name.ends_with("FunctionArn"));
+        let called: BTreeSet<&str> = functions.map(|(_, arn)| arn.as_str().unwrap()).collect();
+        let role = &template["Resources"][role];
+        let allowed = statements(role)
+            .into_iter()
+            .find(|s| s["Action"] == "lambda:InvokeFunction")
+            .unwrap();
+        assert_eq!(texts(&allowed["Resource"]), called);
+    }
 }
 
 #[test]
@@ -141,12 +167,34 @@ fn the_timeout_that_the_retries_of_the_state_machine_count_on() {
 }
 
 #[test]
+fn whoever_writes_is_over_before_a_stopped_execution_s_lock_is_handed_on() {
+    let template = template();
+    let functions = &template["Resources"];
+    let longest =
+        &functions["EndExecutionFunction"]["Properties"]["Environment"]["Variables"]["LONGEST_WRITE_SECONDS"];
+    let longest: u64 = longest.as_str().unwrap().parse().unwrap();
+    for function in [
+        "UpdateMetadataFunction",
+        "StartBuildFunction",
+        "AcquireLockFunction",
+    ] {
+        let timeout = functions[function]["Properties"]["Timeout"].as_u64().unwrap();
+        assert!(timeout <= longest, "{function}");
+    }
+}
+
+#[test]
 fn task_tokens_do_not_go_into_logs() {
     let template = template();
-    let machine = &template["Resources"]["DeployModule"]["Properties"];
-    assert_eq!(machine["Logging"]["IncludeExecutionData"], false);
-    assert_eq!(machine["Logging"]["Level"], "ALL");
-    assert_eq!(machine["Tracing"]["Enabled"], true);
+    for (machine, _) in MACHINES {
+        let machine = &template["Resources"][machine]["Properties"];
+        assert_eq!(machine["Logging"]["IncludeExecutionData"], false);
+        assert_eq!(machine["Tracing"]["Enabled"], true);
+    }
+    assert_eq!(
+        template["Resources"]["DeployModule"]["Properties"]["Logging"]["Level"],
+        "ALL"
+    );
     assert_eq!(template["Globals"]["Function"]["Tracing"], "Active");
 }
 
@@ -156,7 +204,12 @@ fn roles_name_the_state_machine_by_the_name_that_it_has() {
     let name = template["Resources"]["DeployModule"]["Properties"]["Name"]
         .as_str()
         .unwrap();
-    for role in ["CheckStatusRole", "BuildEventRole"] {
+    for role in [
+        "AcquireLockRole",
+        "CheckStatusRole",
+        "BuildEventRole",
+        "EndExecutionRole",
+    ] {
         let role = &template["Resources"][role];
         let answer = statements(role)
             .into_iter()
@@ -204,21 +257,66 @@ fn no_statement_reaches_everything_but_where_aws_knows_no_resource() {
 }
 
 #[test]
-fn builds_are_kept_from_task_tokens_and_from_the_state() {
+fn builds_reach_their_folder_and_nothing_else_of_ours() {
     let template = template();
     let statements = statements(&template["Resources"]["BuildRole"]);
-    let denied = |end: &str| {
-        let here =
-            |s: &&&Value| s["Effect"] == "Deny" && s["Resource"].as_str().is_some_and(|r| r.ends_with(end));
-        texts(&statements.iter().find(here).unwrap()["Action"])
-    };
-    assert_eq!(denied("/callbacks/*"), ["s3:*"].into());
-    assert!(denied(":parameter/sf/*").contains("ssm:PutParameter"));
-    for statement in statements.iter().filter(|s| s["Effect"] == "Allow") {
-        for resource in texts(&statement["Resource"]) {
+    let with = |effect: &'static str| statements.iter().filter(move |s| s["Effect"] == effect);
+    let denied: BTreeSet<&str> = with("Deny").flat_map(|s| texts(&s["Resource"])).collect();
+    let prefixes = [
+        "callbacks",
+        "locks",
+        "plans",
+        "reports",
+        "sources",
+        "uploads",
+        "values",
+    ];
+    for prefix in prefixes {
+        assert!(
+            denied.contains(format!("${{WorkBucket.Arn}}/{prefix}/*").as_str()),
+            "{prefix}"
+        );
+    }
+    assert!(denied.contains("${BundleBucket.Arn}/*"));
+    assert!(
+        denied
+            .iter()
+            .any(|resource| resource.ends_with(":parameter/sf/*"))
+    );
+    // Allowed by itself is one place of the bucket, without a list of what is there.
+    let ours = |resource: &&str| resource.contains("Bucket.Arn}/");
+    let allowed: BTreeSet<&str> = with("Allow")
+        .flat_map(|s| texts(&s["Resource"]))
+        .filter(ours)
+        .collect();
+    assert_eq!(allowed, ["${WorkBucket.Arn}/builds/*"].into());
+    let actions: BTreeSet<&str> = with("Allow").flat_map(|s| texts(&s["Action"])).collect();
+    assert!(
+        !actions.iter().any(|action| action.contains("List")),
+        "{actions:?}"
+    );
+}
+
+#[test]
+fn every_end_of_an_execution_is_cleaned_up_after() {
+    let template = template();
+    let pattern = &template["Resources"]["ExecutionEndedRule"]["Properties"]["EventPattern"];
+    let ends = ["SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"];
+    assert_eq!(texts(&pattern["detail"]["status"]), ends.into());
+    assert_eq!(
+        texts(&pattern["detail"]["stateMachineArn"]),
+        ["DeployModule"].into()
+    );
+    let resources = template["Resources"].as_object().unwrap();
+    for (name, rule) in resources.iter().filter(|(_, r)| r["Type"] == "AWS::Events::Rule") {
+        for target in items(&rule["Properties"]["Targets"]) {
             assert!(
-                !resource.contains("callbacks") && !resource.contains("/sf/"),
-                "{resource}"
+                target["RetryPolicy"]["MaximumRetryAttempts"].is_number(),
+                "{name}"
+            );
+            assert_eq!(
+                target["DeadLetterConfig"]["Arn"], "FailedEventsQueue.Arn",
+                "{name}"
             );
         }
     }
@@ -268,7 +366,7 @@ fn nothing_expires_that_a_parameter_may_refer_to() {
             .as_str()
             .expect("a rule that expires objects names a prefix");
         assert!(
-            ["callbacks/", "builds/", "buildspecs/", "reports/"].contains(&prefix),
+            ["callbacks/", "builds/", "plans/", "reports/"].contains(&prefix),
             "{prefix}"
         );
     }

@@ -7,6 +7,7 @@ mod builds;
 mod decisions;
 mod deliveries;
 mod functions;
+mod locks;
 mod records;
 
 use seedflow_tests::{Finished, Shared, StackOptions};
