@@ -34,6 +34,7 @@ pub async fn world_with(configure: impl FnOnce(&mut Config)) -> World {
     let credentials = Credentials {
         access_key_id: ACCOUNT.to_owned(),
         secret_access_key: "test".to_owned(),
+        session_token: None,
         region: REGION.to_owned(),
     };
     let mut config = Config::new(ACCOUNT, credentials, folder.path().join("work"));
