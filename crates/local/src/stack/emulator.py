@@ -28,8 +28,9 @@ def replace(module, name):
 
 
 # --- Requests that name several resources, or name one in a way that the emulator doesn't follow ------------
-# It checks them against "*", which a right on an ARN doesn't cover and a Deny on an ARN doesn't hit. AWS checks
-# each resource: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html,
+# It checks them against "*" (in CloudWatch Logs against a group without its streams), which a right on an ARN
+# doesn't cover and a Deny on an ARN doesn't hit. AWS checks each resource:
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html,
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html
 
 further_resources = contextvars.ContextVar("further_resources", default=())
@@ -55,6 +56,12 @@ def project_of_build(build, region, account):
     return project(build.split(":build/")[-1].split(":")[0], region, account)
 
 
+def log_stream(request, region, account):
+    """What AWS's own refusals name, and what a group's ARN with its ":*" covers; a missing stream is empty."""
+    stream = request.get("logStreamName", "")
+    return f"arn:aws:logs:{region}:{account}:log-group:{request.get('logGroupName')}:log-stream:{stream}"
+
+
 def named_resources(operation, request, region, account):
     """The ARNs that a request is about; none where the emulator finds them by itself."""
 
@@ -73,6 +80,14 @@ def named_resources(operation, request, region, account):
             return each("ids", project_of_build)
         case "CodeBuild_20161006.StopBuild":
             return [project_of_build(str(request.get("id")), region, account)]
+        case (
+            "Logs_20140328.CreateLogGroup"
+            | "Logs_20140328.CreateLogStream"
+            | "Logs_20140328.PutLogEvents"
+            | "Logs_20140328.GetLogEvents"
+            | "Logs_20140328.FilterLogEvents"
+        ):
+            return [log_stream(request, region, account)]
         case (
             "AWSStepFunctions.SendTaskSuccess"
             | "AWSStepFunctions.SendTaskFailure"
