@@ -110,3 +110,58 @@ fn what_the_role_may_not_read_or_write_fails_the_build() {
         }
     });
 }
+
+#[test]
+fn modules_refer_to_what_an_administrator_named_and_to_nothing_else() {
+    run(async {
+        let stack = STACK.get().await;
+        let module = Module::running("build", &["[ \"$SEEDFARMER_PARAMETER_A\" = value ]"]);
+        let put = json!({"Name": "seedflow-examples/named", "SecretString": "value"});
+        stack
+            .call("secretsmanager", "secretsmanager.CreateSecret", put)
+            .await;
+        let other = json!({"Name": "other/secret", "SecretString": "value"});
+        stack
+            .call("secretsmanager", "secretsmanager.CreateSecret", other)
+            .await;
+        stack.put_parameter("/seedflow-examples/named", "value").await;
+        stack.put_parameter("/other/parameter", "value").await;
+        for (name, reference, refused) in [
+            (
+                "named-parameter",
+                json!({"parameter_store": "/seedflow-examples/named"}),
+                None,
+            ),
+            (
+                "named-secret",
+                json!({"secrets_manager": "seedflow-examples/named"}),
+                None,
+            ),
+            // check-md5 reads the version of a parameter, the build the value of a secret.
+            (
+                "other-parameter",
+                json!({"parameter_store": "/other/parameter"}),
+                Some("ReferencedParameters"),
+            ),
+            (
+                "other-secret",
+                json!({"secrets_manager": "other/secret"}),
+                Some("secretsmanager:GetSecretValue"),
+            ),
+        ] {
+            let more = json!({"parameters": {"a": reference}});
+            let finished = stack.deploy_with(&stack.names(name), &module, more).await;
+            match refused {
+                None => assert_eq!(finished.state(), "SUCCEEDED", "{name}: {}", finished.cause),
+                Some(why) => {
+                    assert_eq!(finished.state(), "FAILED", "{name}");
+                    let cause = &finished.cause;
+                    assert!(
+                        cause.contains("AccessDenied") && cause.contains(why),
+                        "{name}: {cause}"
+                    );
+                }
+            }
+        }
+    });
+}
