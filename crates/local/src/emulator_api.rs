@@ -112,6 +112,9 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// How long the keys of a role last: twelve hours, AWS's most, since nobody renews them here as CodeBuild does.
+const SESSION_SECONDS: &str = "43200";
+
 /// A client of one endpoint of the emulator (or of the proxy before it).
 #[derive(Debug, Clone)]
 pub struct EmulatorApi {
@@ -190,6 +193,7 @@ impl EmulatorApi {
             ("Version", "2011-06-15"),
             ("RoleArn", role_arn),
             ("RoleSessionName", session),
+            ("DurationSeconds", SESSION_SECONDS),
         ];
         let answer = self.form("sts", &fields).await?;
         let field = |name: &str| xml_field(&answer, name);

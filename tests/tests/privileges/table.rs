@@ -336,7 +336,17 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
         input
     };
     let start = json!({"stateMachineArn": fixtures.state_machine, "input": "{}"});
-    let answer: Granted = &[CHECK_STATUS, BUILD_EVENT];
+    let succeed = |what: &str, token: &str| Row {
+        // What the second to answer is told.
+        answer: Some("TaskDoesNotExist"),
+        ..ask(
+            STATES,
+            "SendTaskSuccess",
+            what,
+            &[CHECK_STATUS, BUILD_EVENT],
+            json!({"taskToken": token, "output": "{}"}),
+        )
+    };
     vec![
         ask(STATES, "StartExecution", "", &[UPLOAD], start),
         ask(STATES, "DescribeExecution", "", NOBODY, execution.clone()),
@@ -351,16 +361,9 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             NOBODY,
             token(json!({"error": "E"})),
         ),
-        Row {
-            answer: Some("TaskDoesNotExist"),
-            ..ask(
-                STATES,
-                "SendTaskSuccess",
-                "",
-                answer,
-                token(json!({"output": "{}"})),
-            )
-        },
+        // Last: it ends the execution.
+        succeed("its task", &fixtures.token),
+        succeed("a task that never was", "never"),
     ]
 }
 

@@ -37,7 +37,7 @@ further_resources = contextvars.ContextVar("further_resources", default=())
 refused_resource = contextvars.ContextVar("refused_resource", default=None)
 machine_of_task = contextvars.ContextVar("machine_of_task", default=None)
 machine_by_token = {}
-# A token that never was belongs to no state machine: the answer is that it's invalid, to whoever asks.
+# The resource of a token that never was.
 NO_TASK = "no task"
 
 
@@ -115,7 +115,10 @@ def extract_resource_arn(original, service, method, path, headers, body, query_p
 @replace(iam_evaluator, "enforce")
 def enforce(original, access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
     if resource_arn == NO_TASK:
-        return iam_evaluator.check_credentials(access_key_id, service)
+        # It belongs to no state machine: who may answer for any of them is told that it doesn't exist.
+        machines = list(stepfunctions._state_machines) or ["*"]
+        checks = [original(access_key_id, iam_action, service, region, arn, service_context) for arn in machines]
+        return None if None in checks else checks[0]
     resources = (resource_arn, *further_resources.get())
     further_resources.set(())
     for resource in resources:
