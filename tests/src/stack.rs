@@ -268,6 +268,32 @@ impl TestStack {
         self.send_event("CodeBuild Build State Change", &detail).await;
     }
 
+    // --- The template ---
+
+    /// The deployed resources of a type: their names by those that the template gives them.
+    pub async fn resources(&self, kind: &str) -> BTreeMap<String, String> {
+        let fields = [
+            ("Action", "DescribeStackResources"),
+            ("Version", "2010-05-15"),
+            ("StackName", "seedflow"),
+        ];
+        let answer = self.api.form("cloudformation", &fields).await;
+        let answer = answer.expect("listing the stack's resources");
+        let field = |member: &str, name: &str| {
+            let rest = member.split_once(&format!("<{name}>"))?.1;
+            Some(rest.split_once("</")?.0.to_owned())
+        };
+        let of_kind = |member: &&str| field(member, "ResourceType").as_deref() == Some(kind);
+        let names = |member| {
+            Some((
+                field(member, "LogicalResourceId")?,
+                field(member, "PhysicalResourceId")?,
+            ))
+        };
+        let members = answer.split("<member>").filter(of_kind);
+        members.filter_map(names).collect()
+    }
+
     // --- The proxy ---
 
     /// How often `service:Operation` was called by somebody.

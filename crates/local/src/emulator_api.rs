@@ -1,11 +1,17 @@
 //! The few calls that the local stack itself makes to the emulator, without an SDK.
 //!
-//! AWS's JSON protocol is a POST with an `X-Amz-Target`; S3 is a GET or PUT of a path. The emulator reads
-//! the account and the region out of the credential scope and checks no signature, so requests carry a
-//! scope and no real signature. Everything goes to one endpoint on loopback.
+//! AWS's JSON protocol is a POST with an `X-Amz-Target`, its Query protocol one of a form; S3 is a GET or PUT
+//! of a path. Requests are signed as AWS wants them: the emulator takes the account's own key for root and
+//! looks no further, but checks the signature of everybody else. Everything goes to one endpoint on loopback.
 
 use std::path::Path;
+use std::time::SystemTime;
 
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
+use aws_sigv4::sign::v4;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
@@ -86,16 +92,28 @@ fn between(text: &str, start: &str, end: &str) -> Option<String> {
     Some(text[from..to].to_owned())
 }
 
-/// Who calls: the keys that the emulator derives the account from, and the region.
-#[derive(Debug, Clone)]
+/// Who calls, and where.
+#[derive(Clone)]
 pub struct Credentials {
-    /// The access key; a 12-digit one names its account.
+    /// The access key; a 12-digit one is the root of that account.
     pub access_key_id: String,
-    /// The secret key, which builds get in their environment.
+    /// The secret key.
     pub secret_access_key: String,
+    /// What comes with the keys of an assumed role.
+    pub session_token: Option<String>,
     /// The region of every call.
     pub region: String,
 }
+
+/// Without the secrets.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({} in {})", self.access_key_id, self.region)
+    }
+}
+
+/// How long the keys of a role last: twelve hours, AWS's most, since nobody renews them here as CodeBuild does.
+const SESSION_SECONDS: &str = "43200";
 
 /// A client of one endpoint of the emulator (or of the proxy before it).
 #[derive(Debug, Clone)]
@@ -117,15 +135,36 @@ impl EmulatorApi {
         }
     }
 
+    /// Where it calls.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The same endpoint for another caller.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            ..self.clone()
+        }
+    }
+
     /// Calls an operation of a service that speaks AWS's JSON protocol; `service` is its signing name
     /// and `target` the whole `X-Amz-Target`.
     pub async fn json(&self, service: &str, target: &str, input: &Value) -> Result<Value, ApiError> {
         let request = self
-            .request(Method::POST, "/", service)
+            .request(Method::POST, "/")
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", target)
-            .body(Full::from(input.to_string()));
-        let answer = self.send(request).await?;
+            .body(input.to_string().into());
+        let answer = self.send(service, request).await?;
         let body = collect(answer).await?;
         if body.is_empty() {
             return Ok(Value::Null);
@@ -134,13 +173,69 @@ impl EmulatorApi {
             .map_err(|e| ApiError::server("UnreadableAnswer", format!("{target} answered no JSON: {e}")))
     }
 
+    /// Calls an operation of a service that speaks AWS's Query protocol; the answer is its XML. The fields
+    /// begin with `Action` and `Version`.
+    pub async fn form(&self, service: &str, fields: &[(&str, &str)]) -> Result<String, ApiError> {
+        let pair = |(name, value): &(&str, &str)| format!("{}={}", encode(name, false), encode(value, false));
+        let form = fields.iter().map(pair).collect::<Vec<_>>().join("&");
+        let request = self
+            .request(Method::POST, "/")
+            .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
+            .body(form.into());
+        let body = collect(self.send(service, request).await?).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Assumes a role; the answer holds the credentials of the session.
+    pub async fn assume_role(&self, role_arn: &str, session: &str) -> Result<Credentials, ApiError> {
+        let fields = [
+            ("Action", "AssumeRole"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", role_arn),
+            ("RoleSessionName", session),
+            ("DurationSeconds", SESSION_SECONDS),
+        ];
+        let answer = self.form("sts", &fields).await?;
+        let field = |name: &str| xml_field(&answer, name);
+        Ok(Credentials {
+            access_key_id: field("AccessKeyId")?,
+            secret_access_key: field("SecretAccessKey")?,
+            session_token: Some(field("SessionToken")?),
+            region: self.credentials.region.clone(),
+        })
+    }
+
+    /// Who may assume a role.
+    pub async fn trust_policy(&self, role: &str) -> Result<Value, ApiError> {
+        let fields = [
+            ("Action", "GetRole"),
+            ("Version", "2010-05-08"),
+            ("RoleName", role),
+        ];
+        let document = xml_field(&self.form("iam", &fields).await?, "AssumeRolePolicyDocument")?;
+        // IAM encodes policies as they would be encoded in a URL.
+        let document = percent_encoding::percent_decode_str(&document).decode_utf8_lossy();
+        serde_json::from_str(&document)
+            .map_err(|e| ApiError::server("UnreadableAnswer", format!("the trust policy of {role}: {e}")))
+    }
+
+    /// Makes a customer-managed policy and answers its ARN.
+    pub async fn create_policy(&self, name: &str, document: &Value) -> Result<String, ApiError> {
+        let document = document.to_string();
+        let fields = [
+            ("Action", "CreatePolicy"),
+            ("Version", "2010-05-08"),
+            ("PolicyName", name),
+            ("PolicyDocument", &document),
+        ];
+        xml_field(&self.form("iam", &fields).await?, "Arn")
+    }
+
     /// Invokes a function and waits for its answer; an error is the function's own, by its `errorType`.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value, ApiError> {
         let path = format!("/2015-03-31/functions/{}/invocations", encode(function, false));
-        let request = self
-            .request(Method::POST, &path, "lambda")
-            .body(Full::from(event.to_string()));
-        let answer = self.send(request).await?;
+        let request = self.request(Method::POST, &path).body(event.to_string().into());
+        let answer = self.send("lambda", request).await?;
         let failed = answer.headers().contains_key("x-amz-function-error");
         let body: Value = serde_json::from_slice(&collect(answer).await?)
             .map_err(|e| ApiError::server("UnreadableAnswer", format!("{function} answered no JSON: {e}")))?;
@@ -163,8 +258,8 @@ impl EmulatorApi {
             .map(|v| format!("?versionId={}", encode(v, false)))
             .unwrap_or_default();
         let path = format!("/{bucket}/{}{version}", encode(key, true));
-        let request = self.request(Method::GET, &path, "s3").body(Full::default());
-        let answer = self.send(request).await?;
+        let request = self.request(Method::GET, &path).body(Bytes::new());
+        let answer = self.send("s3", request).await?;
         let header = |name: &str| {
             answer
                 .headers()
@@ -187,25 +282,30 @@ impl EmulatorApi {
     /// Stores an object.
     pub async fn put_object(&self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), ApiError> {
         let path = format!("/{bucket}/{}", encode(key, true));
-        let request = self.request(Method::PUT, &path, "s3").body(Full::from(content));
-        collect(self.send(request).await?).await.map(drop)
+        let request = self.request(Method::PUT, &path).body(content.into());
+        collect(self.send("s3", request).await?).await.map(drop)
+    }
+
+    /// Deletes an object.
+    pub async fn delete_object(&self, bucket: &str, key: &str) -> Result<(), ApiError> {
+        let path = format!("/{bucket}/{}", encode(key, true));
+        let request = self.request(Method::DELETE, &path).body(Bytes::new());
+        collect(self.send("s3", request).await?).await.map(drop)
     }
 
     /// Reads a small object.
     pub async fn read_object(&self, bucket: &str, key: &str) -> Result<Vec<u8>, ApiError> {
         let path = format!("/{bucket}/{}", encode(key, true));
-        let answer = self
-            .send(self.request(Method::GET, &path, "s3").body(Full::default()))
-            .await?;
+        let request = self.request(Method::GET, &path).body(Bytes::new());
+        let answer = self.send("s3", request).await?;
         collect(answer).await.map(Vec::from)
     }
 
     /// The keys of a bucket that start with a prefix: the first thousand of them.
     pub async fn list_objects(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
         let path = format!("/{bucket}?list-type=2&prefix={}", encode(prefix, false));
-        let answer = self
-            .send(self.request(Method::GET, &path, "s3").body(Full::default()))
-            .await?;
+        let request = self.request(Method::GET, &path).body(Bytes::new());
+        let answer = self.send("s3", request).await?;
         let listed = String::from_utf8_lossy(&collect(answer).await?).into_owned();
         // Keys with characters that XML escapes aren't used here.
         Ok(listed
@@ -215,38 +315,70 @@ impl EmulatorApi {
             .collect())
     }
 
-    fn request(&self, method: Method, path: &str, service: &str) -> hyper::http::request::Builder {
-        let Credentials {
-            access_key_id,
-            region,
-            ..
-        } = &self.credentials;
-        let day = jiff::Timestamp::now().strftime("%Y%m%d");
-        let scope = format!("{access_key_id}/{day}/{region}/{service}/aws4_request");
+    fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
         Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.endpoint))
-            .header(
-                "authorization",
-                format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"),
-            )
     }
 
     async fn send(
         &self,
-        request: Result<Request<Full<Bytes>>, hyper::http::Error>,
+        service: &str,
+        request: Result<Request<Bytes>, hyper::http::Error>,
     ) -> Result<Response<Incoming>, ApiError> {
-        let answer = self
-            .client
-            .request(request.map_err(local)?)
-            .await
-            .map_err(local)?;
+        let signed = self.signed(service, request.map_err(local)?)?;
+        let answer = self.client.request(signed.map(Full::new)).await.map_err(local)?;
         if answer.status().is_success() {
             return Ok(answer);
         }
         let status = answer.status();
         Err(ApiError::from_answer(status, &collect(answer).await?))
     }
+
+    fn signed(&self, service: &str, mut request: Request<Bytes>) -> Result<Request<Bytes>, ApiError> {
+        let keys = &self.credentials;
+        let identity = aws_credential_types::Credentials::new(
+            &keys.access_key_id,
+            &keys.secret_access_key,
+            keys.session_token.clone(),
+            None,
+            "seedflow-local",
+        )
+        .into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&keys.region)
+            .name(service)
+            .time(SystemTime::now())
+            .settings(signing_settings(service))
+            .build()
+            .map_err(local)?
+            .into();
+        let uri = request.uri().to_string();
+        let headers = request.headers().iter();
+        let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let body = SignableBody::Bytes(request.body());
+        let signable = SignableRequest::new(request.method().as_str(), uri, headers, body).map_err(local)?;
+        let (instructions, _) = sign(signable, &parameters).map_err(local)?.into_parts();
+        instructions.apply_to_request_http1x(&mut request);
+        Ok(request)
+    }
+}
+
+/// S3 signs a path as it is and wants the hash of the body in a header; the others normalise and encode again.
+fn signing_settings(service: &str) -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    if service == "s3" {
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+    }
+    settings
+}
+
+fn xml_field(answer: &str, name: &str) -> Result<String, ApiError> {
+    between(answer, &format!("<{name}>"), &format!("</{name}>"))
+        .ok_or_else(|| ApiError::server("UnreadableAnswer", format!("the answer has no {name}")))
 }
 
 async fn collect(answer: Response<Incoming>) -> Result<Bytes, ApiError> {

@@ -111,12 +111,12 @@ fn a_new_version_of_a_referenced_parameter_redeploys() {
     run(async {
         let stack = STACK.get().await;
         let names = stack.names("references");
-        stack.put_parameter("/references/size", "1").await;
+        stack.put_parameter("/seedflow-examples/size", "1").await;
         let module = Module::running(
             "build",
             &["seedfarmer metadata add -k Size -v \"$SEEDFARMER_PARAMETER_SIZE\""],
         );
-        let more = json!({"parameters": {"size": {"parameter_store": "/references/size"}}});
+        let more = json!({"parameters": {"size": {"parameter_store": "/seedflow-examples/size"}}});
         assert_state(
             &stack.deploy_with(&names, &module, more.clone()).await,
             "SUCCEEDED",
@@ -126,7 +126,7 @@ fn a_new_version_of_a_referenced_parameter_redeploys() {
             &stack.deploy_with(&names, &module, more.clone()).await,
             "UNCHANGED",
         );
-        stack.put_parameter("/references/size", "2").await;
+        stack.put_parameter("/seedflow-examples/size", "2").await;
         let again = stack.deploy_with(&names, &module, more).await;
         assert_eq!(again.reasons, ["parameter size changed"]);
         assert_eq!(stack.parameter(&names, "metadata").await["Size"], "2");

@@ -19,7 +19,7 @@ use crate::stack::Connection;
 use crate::ui::Ui;
 
 use deploy::deploy_folder;
-use parameters::{Settings, parse_parameter};
+use parameters::{Settings, parse_parameter, parse_template_parameter};
 
 /// Runs Seedflow on this machine: the real template and functions on an AWS emulator, with builds
 /// that really run. Needs Rust and Python 3.11 or newer, no AWS account; nothing is sent off the machine.
@@ -55,6 +55,9 @@ struct Up {
     /// The port that the stack listens on, on loopback; a free one where none is given.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// A parameter of the template, as often as needed, for example ReferencedParameters='shared/*'.
+    #[arg(long = "template-parameter", value_name = "NAME=VALUE", value_parser = parse_template_parameter)]
+    template_parameters: Vec<(String, String)>,
     #[command(flatten)]
     stack: StackFile,
 }
@@ -143,7 +146,7 @@ impl Command {
     async fn run(self, ui: &Ui) -> Result<ExitCode> {
         match self {
             Self::Demo(demo) => demo::run(demo.port, ui).await.map(|()| ExitCode::SUCCESS),
-            Self::Up(up) => up::run(up.port, &up.stack.path()?, ui).await,
+            Self::Up(up) => up::run(up.port, up.template_parameters, &up.stack.path()?, ui).await,
             Self::Deploy(deploy) => deploy.run(ui).await,
             Self::Status(status) => status::run(&status.stack.path()?, status.project.as_deref(), ui)
                 .await

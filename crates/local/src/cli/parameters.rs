@@ -14,12 +14,7 @@ pub struct Settings {
 /// Reads `name=value`; the value is JSON where it reads as a JSON object, list, number, boolean or
 /// quoted string, and a string as it stands everywhere else.
 pub fn parse_parameter(text: &str) -> Result<(String, Value), String> {
-    let Some((name, value)) = text.split_once('=') else {
-        return Err("it has no `=`; write name=value".to_owned());
-    };
-    if name.is_empty() {
-        return Err("it has no name before the `=`".to_owned());
-    }
+    let (name, value) = named(text)?;
     let plain = || Value::String(value.to_owned());
     let value = match serde_json::from_str(value) {
         // A parameter has a value; the word is more likely meant as one.
@@ -27,6 +22,21 @@ pub fn parse_parameter(text: &str) -> Result<(String, Value), String> {
         Ok(parsed) => parsed,
     };
     Ok((name.to_owned(), value))
+}
+
+/// Reads `name=value` for the template, whose parameters are all written as strings.
+pub fn parse_template_parameter(text: &str) -> Result<(String, String), String> {
+    named(text).map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+fn named(text: &str) -> Result<(&str, &str), String> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err("it has no `=`; write name=value".to_owned());
+    };
+    if name.is_empty() {
+        return Err("it has no name before the `=`".to_owned());
+    }
+    Ok((name, value))
 }
 
 #[cfg(test)]
@@ -61,5 +71,10 @@ mod tests {
     fn a_name_is_needed() {
         assert!(parse_parameter("abc").unwrap_err().contains("name=value"));
         assert!(parse_parameter("=1").unwrap_err().contains("no name"));
+        assert!(parse_template_parameter("abc").is_err());
+        assert_eq!(
+            parse_template_parameter("A=1=2").unwrap(),
+            ("A".to_owned(), "1=2".to_owned())
+        );
     }
 }

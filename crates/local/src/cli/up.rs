@@ -9,12 +9,18 @@ use crate::stack::{Connection, Stack, StackOptions};
 use crate::ui::Ui;
 
 /// Runs a stack until a signal ends it.
-pub async fn run(port: Option<u16>, file: &Path, ui: &Ui) -> Result<ExitCode> {
+pub async fn run(
+    port: Option<u16>,
+    parameters: Vec<(String, String)>,
+    file: &Path,
+    ui: &Ui,
+) -> Result<ExitCode> {
     refuse_second(file).await?;
-    let options = StackOptions {
+    let mut options = StackOptions {
         port,
         ..StackOptions::default()
     };
+    options.parameters.extend(parameters);
     let mut stack = Stack::start(&options, ui).await?;
     let written = Written::write(stack.connection(), file)?;
     tell(stack.connection(), file, ui);

@@ -8,6 +8,7 @@ use super::files::Workspace;
 use super::model::Build;
 use super::programs;
 use super::time::epoch;
+use crate::emulator_api::{Credentials, EmulatorApi};
 
 /// Completes a build's own variables by what CodeBuild and a container would bring.
 pub fn complete(
@@ -15,13 +16,18 @@ pub fn complete(
     build: &Build,
     workspace: &Workspace,
     config: &Config,
-    endpoint: &str,
+    api: &EmulatorApi,
 ) -> BTreeMap<String, String> {
-    for (name, value) in defaults(workspace, config) {
+    let mut defaults = defaults(workspace, config, &api.credentials().region);
+    // Keys are one thing: a build that brings its own has nothing of its role's.
+    if !variables.contains_key("AWS_ACCESS_KEY_ID") {
+        defaults.extend(keys(api.credentials()));
+    }
+    for (name, value) in defaults {
         variables.entry(name.to_owned()).or_insert(value);
     }
     // Nothing of a build may leave the machine, whatever its variables say.
-    variables.insert("AWS_ENDPOINT_URL".to_owned(), endpoint.to_owned());
+    variables.insert("AWS_ENDPOINT_URL".to_owned(), api.endpoint().to_owned());
     variables.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
     variables
         .extend(of_codebuild(build, workspace).map(|(name, value)| (format!("CODEBUILD_{name}"), value)));
@@ -29,20 +35,28 @@ pub fn complete(
 }
 
 /// What a build may set itself.
-fn defaults(workspace: &Workspace, config: &Config) -> [(&'static str, String); 10] {
-    let keys = &config.credentials;
-    [
+fn defaults(workspace: &Workspace, config: &Config, region: &str) -> Vec<(&'static str, String)> {
+    vec![
         ("PATH", programs::path(workspace, config)),
         ("npm_config_prefix", text(&programs::npm_prefix(workspace))),
         ("HOME", text(&workspace.home())),
         ("TMPDIR", text(&workspace.temp())),
         ("LANG", "C.UTF-8".to_owned()),
-        ("AWS_REGION", keys.region.clone()),
-        ("AWS_DEFAULT_REGION", keys.region.clone()),
-        ("AWS_ACCESS_KEY_ID", keys.access_key_id.clone()),
-        ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key.clone()),
+        ("AWS_REGION", region.to_owned()),
+        ("AWS_DEFAULT_REGION", region.to_owned()),
         ("AWS_PAGER", String::new()),
     ]
+}
+
+/// The keys of the build's role. CodeBuild's containers ask an endpoint for them; the SDKs take both.
+fn keys(keys: &Credentials) -> impl Iterator<Item = (&'static str, String)> {
+    let token = keys.session_token.clone();
+    [
+        ("AWS_ACCESS_KEY_ID", keys.access_key_id.clone()),
+        ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key.clone()),
+    ]
+    .into_iter()
+    .chain(token.map(|token| ("AWS_SESSION_TOKEN", token)))
 }
 
 fn of_codebuild(build: &Build, workspace: &Workspace) -> [(&'static str, String); 15] {

@@ -3,10 +3,11 @@
 //! The emulator stores projects but runs nothing, so the proxy sends the operations on builds here. A build
 //! is a record (`model`), a plan of what was asked (`plan`) and a task (`run`) that leads it through the
 //! phases: one bash per build (`shell`) in a workspace of its own (`files`), its output in CloudWatch Logs
-//! (`log`), its progress as events (`events`). All its calls go through the proxy, so they are counted and
-//! can be disturbed. What a build starts is killed with it (`processes`).
+//! (`log`), its progress as events (`events`). It has the rights of the project's service role (`role`). All its
+//! calls go through the proxy, so they are counted and can be disturbed. What a build starts is killed with it
+//! (`processes`).
 //!
-//! Not emulated: images, compute types and roles; sources other than S3; batches, reports and caches.
+//! Not emulated: images and compute types; sources other than S3; batches, reports and caches.
 
 mod buildspec;
 mod environment;
@@ -17,6 +18,7 @@ mod model;
 mod plan;
 mod processes;
 mod programs;
+mod role;
 mod run;
 mod shell;
 mod slots;
@@ -42,7 +44,7 @@ use slots::{Slots, Ticket};
 pub struct Config {
     /// The account in the builds' ARNs.
     pub account: String,
-    /// The keys and the region that the stand-in and its builds use.
+    /// The account's own keys, for what CodeBuild itself does, and the region; builds use their role's.
     pub credentials: Credentials,
     /// Where builds have their workspaces.
     pub work_dir: PathBuf,
@@ -88,11 +90,10 @@ pub struct CodeBuild {
 
 /// The proxy's two ports that the stand-in uses.
 struct Endpoints {
-    /// What builds have in `AWS_ENDPOINT_URL`.
+    /// What builds have in `AWS_ENDPOINT_URL`, and where the stand-in calls with a build's role: source,
+    /// artifacts, variables, logs.
     builds_url: String,
-    /// For calls that a build's own role makes on AWS: source, artifacts, variables, logs.
-    builds: EmulatorApi,
-    /// For the service's calls: projects and events.
+    /// For the service's calls: projects, roles and events.
     service: EmulatorApi,
 }
 
@@ -140,11 +141,9 @@ impl CodeBuild {
 
     /// Tells where the proxy's ports for builds and for the service itself are. The first call counts.
     pub fn connect(&self, builds_url: &str, service_url: &str) {
-        let api = |url: &str| EmulatorApi::new(url, self.config.credentials.clone());
         self.endpoints.get_or_init(|| Endpoints {
             builds_url: builds_url.to_owned(),
-            builds: api(builds_url),
-            service: api(service_url),
+            service: EmulatorApi::new(service_url, self.config.credentials.clone()),
         });
     }
 

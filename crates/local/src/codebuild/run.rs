@@ -18,7 +18,8 @@ use super::plan::VariableKind;
 use super::processes::kill_tree;
 use super::shell::{Shell, ShellConfig};
 use super::slots::Ticket;
-use super::{CodeBuild, Endpoints, environment, programs, variables};
+use super::{CodeBuild, Endpoints, environment, programs, role, variables};
+use crate::emulator_api::EmulatorApi;
 
 /// The phases with commands, in their order.
 const COMMAND_PHASES: [PhaseKind; 4] = [
@@ -86,27 +87,23 @@ impl Runner<'_> {
 
     async fn execute(&mut self, mut stop: watch::Receiver<bool>) -> Status {
         self.begin(PhaseKind::Provisioning);
-        let config = &self.codebuild.config;
-        let workspace = Workspace::new(&config.work_dir)
-            .and_then(|workspace| programs::install(&workspace, config).map(|()| workspace));
-        let workspace = match workspace {
-            Ok(workspace) => workspace,
-            Err(error) => {
-                let failure = Failure::new("INTERNAL_ERROR", format!("no workspace: {error}"));
-                self.finish(Status::Fault, Some(failure)).await;
-                return Status::Fault;
+        let (workspace, api) = match self.provision().await {
+            Ok(provided) => provided,
+            Err((status, failure)) => {
+                self.finish(status, Some(failure)).await;
+                return status;
             }
         };
         if let Some(logs) = &self.build.plan.logs {
-            let api = self.endpoints.builds.clone();
-            self.log = Log::open(api, logs.group.clone(), logs.stream(self.build.uuid()));
+            let stream = logs.stream(self.build.uuid());
+            self.log = Log::open(api.clone(), logs.group.clone(), stream);
         }
         self.finish(Status::Succeeded, None).await;
         let time = self.codebuild.config.minute * self.build.plan.timeout_minutes;
         let outcome = tokio::select! {
             biased;
             () = stopped(&mut stop) => Err(Status::Stopped),
-            outcome = tokio::time::timeout(time, self.phases(&workspace)) => outcome.map_err(|_| Status::TimedOut),
+            outcome = tokio::time::timeout(time, self.phases(&workspace, &api)) => outcome.map_err(|_| Status::TimedOut),
         };
         self.kill().await;
         let status = match outcome {
@@ -120,9 +117,24 @@ impl Runner<'_> {
         status
     }
 
+    /// A workspace, and a client with the build's role.
+    async fn provision(&self) -> Result<(Workspace, EmulatorApi), (Status, Failure)> {
+        let role = self.build.plan.service_role.as_str().unwrap_or_default();
+        let keys = role::assume(&self.endpoints.service, role, self.build.uuid()).await;
+        let keys = keys.map_err(|failure| (Status::Failed, failure))?;
+        let config = &self.codebuild.config;
+        let workspace = Workspace::new(&config.work_dir)
+            .and_then(|workspace| programs::install(&workspace, config).map(|()| workspace))
+            .map_err(|error| {
+                let failure = Failure::new("INTERNAL_ERROR", format!("no workspace: {error}"));
+                (Status::Fault, failure)
+            })?;
+        Ok((workspace, EmulatorApi::new(&self.endpoints.builds_url, keys)))
+    }
+
     /// The phases in the container; every failure is recorded where it happens.
-    async fn phases(&mut self, workspace: &Workspace) -> Status {
-        let spec = match self.download_source(workspace).await {
+    async fn phases(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Status {
+        let spec = match self.download_source(workspace, api).await {
             Ok(spec) => spec,
             Err(()) => return Status::Failed,
         };
@@ -141,7 +153,7 @@ impl Runner<'_> {
         // What was built is uploaded even if it failed; before BUILD there is nothing to upload.
         if built {
             self.export(&spec.exported).await;
-            succeeding &= self.upload_artifacts(&spec, workspace).await.is_ok();
+            succeeding &= self.upload_artifacts(&spec, workspace, api).await.is_ok();
         }
         if succeeding {
             Status::Succeeded
@@ -150,11 +162,11 @@ impl Runner<'_> {
         }
     }
 
-    async fn download_source(&mut self, workspace: &Workspace) -> Result<Buildspec, ()> {
+    async fn download_source(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Result<Buildspec, ()> {
         self.begin(PhaseKind::DownloadSource);
         self.log.note("Waiting for agent ping").await;
         self.log.note("Waiting for DOWNLOAD_SOURCE").await;
-        let prepared = self.prepare(workspace).await;
+        let prepared = self.prepare(workspace, api).await;
         let (spec, outcome) = match prepared {
             Ok(spec) => (Some(spec), Ok(())),
             Err(failure) => (None, Err(failure)),
@@ -164,8 +176,7 @@ impl Runner<'_> {
     }
 
     /// Source, buildspec, variables, and a shell that has them.
-    async fn prepare(&mut self, workspace: &Workspace) -> Result<Buildspec, Failure> {
-        let api = &self.endpoints.builds;
+    async fn prepare(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Result<Buildspec, Failure> {
         let version = files::download(&self.build.plan.source, workspace, api).await?;
         self.build.resolved_source_version.clone_from(&version);
         self.record(|build| build.resolved_source_version = version);
@@ -173,7 +184,7 @@ impl Runner<'_> {
         self.log
             .note(format!("CODEBUILD_SRC_DIR={}", directory.display()))
             .await;
-        let spec = Buildspec::parse(&self.buildspec(&directory).await?)?;
+        let spec = Buildspec::parse(&self.buildspec(&directory, api).await?)?;
         self.log.note("Processing environment variables").await;
         let declared = [spec.variables.as_slice(), &self.build.plan.variables].concat();
         let values = variables::resolve(&declared, api).await?;
@@ -185,13 +196,7 @@ impl Runner<'_> {
                 .mask(values.get(&variable.name).map_or("", String::as_str));
             self.secrets.push(variable.name.clone());
         }
-        let environment = environment::complete(
-            values,
-            &self.build,
-            workspace,
-            &self.codebuild.config,
-            &self.endpoints.builds_url,
-        );
+        let environment = environment::complete(values, &self.build, workspace, &self.codebuild.config, api);
         self.log
             .note(format!("Moving to directory {}", directory.display()))
             .await;
@@ -207,7 +212,7 @@ impl Runner<'_> {
     }
 
     /// The buildspec's text: given, an object of S3 by its ARN, or a file of the source.
-    async fn buildspec(&self, directory: &Path) -> Result<String, Failure> {
+    async fn buildspec(&self, directory: &Path, api: &EmulatorApi) -> Result<String, Failure> {
         let given = self
             .build
             .plan
@@ -219,7 +224,7 @@ impl Runner<'_> {
             Some(text) if text.contains('\n') || text.trim_start().starts_with('{') => {
                 return Ok(text.to_owned());
             }
-            Some(arn) if arn.starts_with("arn:") => return self.stored_buildspec(arn).await,
+            Some(arn) if arn.starts_with("arn:") => return stored_buildspec(arn, api).await,
             file => file.unwrap_or("buildspec.yml"),
         };
         tokio::fs::read_to_string(directory.join(file))
@@ -230,15 +235,6 @@ impl Runner<'_> {
                     format!("YAML file does not exist: {file}: {error}"),
                 )
             })
-    }
-
-    async fn stored_buildspec(&self, arn: &str) -> Result<String, Failure> {
-        let failure = |why: String| Failure::new("YAML_FILE_ERROR", format!("{arn}: {why}"));
-        let object = arn.split(":::").nth(1).and_then(|object| object.split_once('/'));
-        let (bucket, key) = object.ok_or_else(|| failure("not the ARN of an object".to_owned()))?;
-        let content = self.endpoints.builds.read_object(bucket, key).await;
-        let content = content.map_err(|error| failure(error.to_string()))?;
-        String::from_utf8(content).map_err(|error| failure(error.to_string()))
     }
 
     async fn command_phase(&mut self, kind: PhaseKind, spec: Option<&PhaseSpec>) -> Result<(), ()> {
@@ -302,12 +298,16 @@ impl Runner<'_> {
         self.record(|build| build.exported = exported);
     }
 
-    async fn upload_artifacts(&mut self, spec: &Buildspec, workspace: &Workspace) -> Result<(), ()> {
+    async fn upload_artifacts(
+        &mut self,
+        spec: &Buildspec,
+        workspace: &Workspace,
+        api: &EmulatorApi,
+    ) -> Result<(), ()> {
         self.begin(PhaseKind::UploadArtifacts);
         let target = &self.build.plan.artifacts;
         let uploaded = match &spec.artifacts {
             Some(spec) if target.kind == "S3" => {
-                let api = &self.endpoints.builds;
                 let source = workspace.source();
                 files::upload(spec, target, &source, self.build.uuid(), api)
                     .await
@@ -417,6 +417,15 @@ impl Runner<'_> {
             .get(&self.build.id)
             .map(|entry| view(&entry.build))
     }
+}
+
+async fn stored_buildspec(arn: &str, api: &EmulatorApi) -> Result<String, Failure> {
+    let failure = |why: String| Failure::new("YAML_FILE_ERROR", format!("{arn}: {why}"));
+    let object = arn.split(":::").nth(1).and_then(|object| object.split_once('/'));
+    let (bucket, key) = object.ok_or_else(|| failure("not the ARN of an object".to_owned()))?;
+    let content = api.read_object(bucket, key).await;
+    let content = content.map_err(|error| failure(error.to_string()))?;
+    String::from_utf8(content).map_err(|error| failure(error.to_string()))
 }
 
 /// Whether the phases after a failed one run.

@@ -2,9 +2,9 @@
 //!
 //! Each caller (the functions, builds, the CodeBuild stand-in, clients) has a port of its own, so that a
 //! call's caller is known. A request is named (`classify`), counted, held against the rules (`rules`), and
-//! then answered: operations on builds by the stand-in, what breaks AWS's limits on parameters by an error
-//! (`ssm`), everything else by the emulator. Bodies are streamed; only requests whose body has to be looked
-//! at are held in memory. Counts and rules can be read and set over HTTP under `/_seedflow/` on every port.
+//! then answered: operations on builds by the stand-in if the emulator lets the caller, what breaks AWS's limits
+//! on parameters by an error (`ssm`), everything else by the emulator. Requests are signed, so they are passed on
+//! as they came. Bodies are streamed; only requests whose body has to be looked at are held in memory. Counts and rules can be read and set over HTTP under `/_seedflow/` on every port.
 
 mod answer;
 mod calls;
@@ -304,16 +304,33 @@ async fn serve(
 impl State {
     async fn answer(&self, head: &Parts, call: &Call, payload: Payload) -> Result<Response<Body>, BoxError> {
         if call.service == "codebuild" && CodeBuild::serves(&call.operation) {
-            let answered = match serde_json::from_slice(payload.bytes()) {
-                Ok(input) => self.codebuild.handle(&call.operation, input).await,
-                Err(error) => Err(ApiError::client("SerializationException", error.to_string())),
-            };
-            return Ok(answered.map_or_else(|e| answer::error(head, call, &e), |json| answer::json(&json)));
+            return self.answer_build(head, call, payload).await;
         }
         if call.service == "ssm" {
             return self.answer_ssm(head, call, payload).await;
         }
         self.forward(head, call, payload).await
+    }
+
+    /// Asks the emulator whether the caller may, since it knows the roles, and then the stand-in.
+    async fn answer_build(
+        &self,
+        head: &Parts,
+        call: &Call,
+        payload: Payload,
+    ) -> Result<Response<Body>, BoxError> {
+        let Payload::Whole(body) = payload.hold().await? else {
+            return Err(Dropped.into());
+        };
+        let asked = self.forward(head, call, Payload::Whole(body.clone())).await?;
+        if !asked.status().is_success() {
+            return Ok(asked);
+        }
+        let answered = match serde_json::from_slice(&body) {
+            Ok(input) => self.codebuild.handle(&call.operation, input).await,
+            Err(error) => Err(ApiError::client("SerializationException", error.to_string())),
+        };
+        Ok(answered.map_or_else(|e| answer::error(head, call, &e), |json| answer::json(&json)))
     }
 
     /// Forwards what is within AWS's limits, and remembers which parameters it made advanced.
@@ -323,13 +340,9 @@ impl State {
         call: &Call,
         payload: Payload,
     ) -> Result<Response<Body>, BoxError> {
-        let (payload, effect) = match self.ssm.check(&call.operation, payload.bytes()) {
+        let effect = match self.ssm.check(&call.operation, payload.bytes()) {
             Err(error) => return Ok(answer::error(head, call, &error)),
-            Ok(ssm::Checked {
-                body: Some(body),
-                effect,
-            }) => (Payload::Whole(body.into()), effect),
-            Ok(ssm::Checked { body: None, effect }) => (payload, effect),
+            Ok(effect) => effect,
         };
         let response = self.forward(head, call, payload).await?;
         if response.status().is_success() {
@@ -341,12 +354,13 @@ impl State {
     async fn forward(&self, head: &Parts, call: &Call, payload: Payload) -> Result<Response<Body>, BoxError> {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let uri: Uri = format!("http://{}{target}", self.upstream).parse()?;
-        let mut request = Request::builder().method(head.method.clone()).uri(uri);
-        let whole = matches!(payload, Payload::Whole(_));
+        // To AWS this would be TLS: the policies of the buckets ask for it.
+        let mut request = Request::builder()
+            .method(head.method.clone())
+            .uri(uri)
+            .header("x-forwarded-proto", "https");
         for (name, value) in &head.headers {
-            // The length of a held body is its own: it may have been changed.
-            let stale = whole && name == header::CONTENT_LENGTH;
-            if !stale && !is_hop_by_hop(name) {
+            if !is_hop_by_hop(name) {
                 request = request.header(name, value);
             }
         }

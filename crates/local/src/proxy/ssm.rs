@@ -1,7 +1,6 @@
 //! Parameter Store's limits, which the emulator doesn't apply.
 //!
-//! Values by tier, names, ten names a call, no way back from the advanced tier. Intelligent-Tiering is
-//! resolved here to the tier that AWS would choose, so that the emulator stores and shows that one.
+//! Values by tier, names, ten names a call, no way back from the advanced tier.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -16,15 +15,8 @@ pub struct SsmLimits {
     advanced: Mutex<HashSet<String>>,
 }
 
-/// A request within the limits.
-pub struct Checked {
-    /// The body to forward instead, if it has to differ.
-    pub body: Option<Vec<u8>>,
-    /// What the request means for the tiers if it succeeds.
-    pub effect: Effect,
-}
-
 /// What a successful request changes.
+#[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.
     None,
@@ -45,43 +37,33 @@ const LONGEST_NAME: usize = 1011;
 const ARN_PREFIX: usize = "arn:aws:ssm:ap-northeast-1:123456789012:parameter/".len();
 
 impl SsmLimits {
-    /// Holds a request against the limits.
-    pub fn check(&self, operation: &str, body: &[u8]) -> Result<Checked, ApiError> {
-        let nothing = Checked {
-            body: None,
-            effect: Effect::None,
-        };
+    /// Holds a request against the limits; the answer is what it changes if it succeeds.
+    pub fn check(&self, operation: &str, body: &[u8]) -> Result<Effect, ApiError> {
         // A body that is no JSON is the emulator's to refuse.
         let Ok(input) = serde_json::from_slice::<Value>(body) else {
-            return Ok(nothing);
+            return Ok(Effect::None);
         };
         match operation {
-            "PutParameter" => self.put(input),
-            "GetParameters" => ten_names(&input).map(|()| nothing),
+            "PutParameter" => self.put(&input),
+            "GetParameters" => ten_names(&input).map(|()| Effect::None),
             "DeleteParameters" => {
                 ten_names(&input)?;
                 let names = input["Names"].as_array().into_iter().flatten();
                 let names = names.filter_map(Value::as_str).map(str::to_owned).collect();
-                Ok(Checked {
-                    body: None,
-                    effect: Effect::Deleted(names),
-                })
+                Ok(Effect::Deleted(names))
             }
             "DeleteParameter" => {
                 let names = input["Name"].as_str().map(str::to_owned).into_iter().collect();
-                Ok(Checked {
-                    body: None,
-                    effect: Effect::Deleted(names),
-                })
+                Ok(Effect::Deleted(names))
             }
             "GetParametersByPath" => match input["MaxResults"].as_u64() {
                 Some(most) if most > 10 => Err(validation(format!(
                     "1 validation error detected: Value '{most}' at 'maxResults' failed to satisfy \
                      constraint: Member must have value less than or equal to 10"
                 ))),
-                _ => Ok(nothing),
+                _ => Ok(Effect::None),
             },
-            _ => Ok(nothing),
+            _ => Ok(Effect::None),
         }
     }
 
@@ -97,7 +79,7 @@ impl SsmLimits {
         }
     }
 
-    fn put(&self, mut input: Value) -> Result<Checked, ApiError> {
+    fn put(&self, input: &Value) -> Result<Effect, ApiError> {
         let name = input["Name"].as_str().unwrap_or_default().to_owned();
         check_name(&name)?;
         let size = input["Value"].as_str().unwrap_or_default().len();
@@ -112,14 +94,14 @@ impl SsmLimits {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&name);
-        let (tier, asked) = match input["Tier"].as_str() {
+        let tier = match input["Tier"].as_str() {
             Some("Standard") if is_advanced => return Err(validation(DOWNGRADE)),
             // Without a tier a parameter stays what it is.
-            None if is_advanced => ("Advanced", false),
-            None | Some("Standard") => ("Standard", false),
-            Some("Intelligent-Tiering") if is_advanced || size > STANDARD_SIZE => ("Advanced", true),
-            Some("Intelligent-Tiering") => ("Standard", true),
-            Some("Advanced") => ("Advanced", false),
+            None if is_advanced => "Advanced",
+            None | Some("Standard") => "Standard",
+            Some("Intelligent-Tiering") if is_advanced || size > STANDARD_SIZE => "Advanced",
+            Some("Intelligent-Tiering") => "Standard",
+            Some("Advanced") => "Advanced",
             Some(other) => {
                 return Err(validation(format!(
                     "1 validation error detected: Value '{other}' at 'tier' failed to satisfy constraint: \
@@ -132,17 +114,10 @@ impl SsmLimits {
             "Advanced" if size > ADVANCED_SIZE => return Err(validation(TOO_LARGE)),
             _ => {}
         }
-        if asked || tier == "Advanced" {
-            input["Tier"] = tier.into();
-        }
-        let effect = if tier == "Advanced" {
+        Ok(if tier == "Advanced" {
             Effect::Advanced(name)
         } else {
             Effect::None
-        };
-        Ok(Checked {
-            body: Some(input.to_string().into_bytes()),
-            effect,
         })
     }
 }
@@ -229,13 +204,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn put(limits: &SsmLimits, input: Value) -> Result<Value, String> {
-        let checked = limits
-            .check("PutParameter", input.to_string().as_bytes())
-            .map_err(|e| e.to_string())?;
-        let body = serde_json::from_slice(&checked.body.unwrap()).unwrap();
-        limits.apply(checked.effect);
-        Ok(body)
+    /// Whether the parameter is advanced then.
+    fn put(limits: &SsmLimits, input: Value) -> Result<bool, String> {
+        let effect = limits.check("PutParameter", input.to_string().as_bytes());
+        let effect = effect.map_err(|e| e.to_string())?;
+        let advanced = effect == Effect::Advanced("/p".to_owned());
+        limits.apply(effect);
+        Ok(advanced)
     }
 
     #[test]
@@ -249,12 +224,12 @@ mod tests {
             "{error}"
         );
         let smart = |size: usize| json!({"Name": "/p", "Value": value(size), "Tier": "Intelligent-Tiering"});
-        assert_eq!(put(&limits, smart(10)).unwrap()["Tier"], "Standard");
-        assert_eq!(put(&limits, smart(8192)).unwrap()["Tier"], "Advanced");
+        assert_eq!(put(&limits, smart(10)), Ok(false));
+        assert_eq!(put(&limits, smart(8192)), Ok(true));
         assert!(put(&limits, smart(8193)).is_err());
         assert_eq!(
-            put(&limits, smart(10)).unwrap()["Tier"],
-            "Advanced",
+            put(&limits, smart(10)),
+            Ok(true),
             "an advanced parameter stays it"
         );
         let downgrade = json!({"Name": "/p", "Value": "x", "Tier": "Standard", "Overwrite": true});
@@ -263,12 +238,7 @@ mod tests {
                 .unwrap_err()
                 .contains("can't downgrade")
         );
-        limits.apply(
-            limits
-                .check("DeleteParameter", br#"{"Name":"/p"}"#)
-                .unwrap()
-                .effect,
-        );
+        limits.apply(limits.check("DeleteParameter", br#"{"Name":"/p"}"#).unwrap());
         assert!(put(&limits, downgrade).is_ok());
     }
 

@@ -99,6 +99,7 @@ impl Connection {
         let credentials = Credentials {
             access_key_id: self.access_key_id.clone(),
             secret_access_key: self.secret_access_key.clone(),
+            session_token: None,
             region: self.region.clone(),
         };
         EmulatorApi::new(self.endpoint.clone(), credentials)

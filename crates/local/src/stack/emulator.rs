@@ -1,4 +1,7 @@
 //! The AWS emulator, ministack, as a process of the stack's own.
+//!
+//! It enforces IAM: a function has the rights of its role and no others. Where its answers about rights differ
+//! from AWS's, `emulator.py` corrects them, so that the template's roles are the ones that AWS would see.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,6 +16,9 @@ use tokio::net::TcpStream;
 use super::environment::{self, Folders};
 use crate::keeper::{self, Estate, Kept};
 use crate::tail;
+
+/// Runs ministack with the corrections.
+const PROGRAM: &str = include_str!("emulator.py");
 
 /// How long the emulator may take to come up. It takes two seconds; on a busy machine more.
 const UP: Duration = Duration::from_secs(90);
@@ -44,7 +50,7 @@ impl Emulator {
         };
         let mut command = keeper::command(bin.join("python"), Some(&estate))?;
         command
-            .args(["-m", "ministack"])
+            .args(["-c", PROGRAM])
             .current_dir(&folders.root)
             .env_clear();
         command
@@ -57,6 +63,7 @@ impl Emulator {
             ("MINISTACK_REGION", environment::REGION.to_owned()),
             ("MINISTACK_ACCOUNT_ID", environment::ACCOUNT.to_owned()),
             ("STATE_DIR", folders.state().to_string_lossy().into_owned()),
+            ("AUTH", "true".to_owned()),
             // Listeners of services that nothing here uses.
             ("IOT_MTLS_ENABLED", "0".to_owned()),
             ("SFTP_ENABLED", "0".to_owned()),

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
 
 pub use connection::Connection;
 use emulator::Emulator;
@@ -46,6 +47,11 @@ pub struct StackOptions {
     pub concurrent_builds: usize,
     /// Further settings of the emulator, such as `SFN_WAIT_SCALE`.
     pub emulator_env: Vec<(String, String)>,
+    /// The policy that says what builds may do, for the template's `BuildManagedPolicyArns`; none gives them
+    /// the build role's own statements only.
+    pub build_policy: Option<Value>,
+    /// Further parameters of the template by their names.
+    pub parameters: BTreeMap<String, String>,
 }
 
 impl Default for StackOptions {
@@ -56,8 +62,23 @@ impl Default for StackOptions {
             minute: Duration::from_secs(60),
             concurrent_builds: 60,
             emulator_env: Vec::new(),
+            build_policy: Some(allow_everything()),
+            parameters: ["ReferencedParameters", "ReferencedSecrets"]
+                .map(|name| (name.to_owned(), EXAMPLES.to_owned()))
+                .into(),
         }
     }
+}
+
+/// What the examples refer to, in Parameter Store and in Secrets Manager.
+const EXAMPLES: &str = "seedflow-examples/*";
+
+/// The name of the policy for builds.
+const BUILD_POLICY: &str = "seedflow-builds";
+
+/// As AWS's AdministratorAccess, which has no effect on the emulator.
+fn allow_everything() -> Value {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 }
 
 /// A running stack.
@@ -229,14 +250,27 @@ impl Running {
         api.put_object(sam::PACKAGE_BUCKET, "", Vec::new())
             .await
             .context("cannot make a bucket for the functions' packages")?;
-        let parameters = [
-            ("EventSource", EVENT_SOURCE),
-            ("FunctionArchitecture", architecture()?),
-        ];
+        let parameters = parameters(options, &api).await?;
         let outputs = sam::deploy(&template, &parameters, &endpoint, folders, &parts.bin, &task).await?;
         task.done(&format!("{} outputs", outputs.len()));
         Ok(outputs)
     }
+}
+
+/// The parameters that the template is deployed with.
+async fn parameters(options: &StackOptions, api: &EmulatorApi) -> Result<BTreeMap<String, String>> {
+    let mut parameters = options.parameters.clone();
+    let mut set = |name: &str, value: &str| parameters.insert(name.to_owned(), value.to_owned());
+    set("EventSource", EVENT_SOURCE);
+    set("FunctionArchitecture", architecture()?);
+    if let Some(policy) = &options.build_policy {
+        let made = api.create_policy(BUILD_POLICY, policy).await;
+        set(
+            "BuildManagedPolicyArns",
+            &made.context("cannot make the policy of the builds")?,
+        );
+    }
+    Ok(parameters)
 }
 
 fn stand_in(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
@@ -252,6 +286,7 @@ fn credentials() -> Credentials {
     Credentials {
         access_key_id: environment::ACCOUNT.to_owned(),
         secret_access_key: environment::SECRET.to_owned(),
+        session_token: None,
         region: environment::REGION.to_owned(),
     }
 }

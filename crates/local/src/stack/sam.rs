@@ -21,7 +21,7 @@ pub const PACKAGE_BUCKET: &str = "seedflow-packages";
 /// Deploys `template` and returns the stack's outputs.
 pub async fn deploy(
     template: &Path,
-    parameters: &[(&str, &str)],
+    parameters: &BTreeMap<String, String>,
     endpoint: &str,
     folders: &Folders,
     bin: &Path,

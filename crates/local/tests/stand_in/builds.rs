@@ -419,3 +419,19 @@ async fn artifacts_land_where_codebuild_puts_them() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_role_that_does_not_trust_codebuild_fails_the_build() {
+    let world = world().await;
+    world
+        .emulator
+        .change(|stored| stored.trusted_service = Some("lambda.amazonaws.com".to_owned()));
+    let build = world.run(json!({})).await;
+    assert_eq!(build["buildStatus"], "FAILED");
+    assert_eq!(
+        failure(&build),
+        "CLIENT_ERROR: CodeBuild is not authorized to perform: sts:AssumeRole on \
+         arn:aws:iam::123456789012:role/build: its trust policy doesn't name codebuild.amazonaws.com"
+    );
+    assert_eq!(phases(&build)[2], "PROVISIONING FAILED");
+}

@@ -200,7 +200,7 @@ async fn a_build_has_an_environment_of_its_own() {
                 "case $HOME in \"$CODEBUILD_SRC_DIR\"*) ;; */home) echo home;; esac",
                 "[ \"$PWD\" = \"$CODEBUILD_SRC_DIR\" ] && echo here",
                 "echo $CODEBUILD_BUILD_NUMBER $CODEBUILD_BUILD_SUCCEEDING $CODEBUILD_BUILD_IMAGE",
-                "echo $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID $AWS_ENDPOINT_URL",
+                "echo $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID $AWS_SESSION_TOKEN $AWS_ENDPOINT_URL",
                 "echo ${CARGO_MANIFEST_DIR:-clean}; [ $STORED = stored-value ]",
                 "export RESULT='of the build'",
             ]}},
@@ -213,7 +213,7 @@ async fn a_build_has_an_environment_of_its_own() {
     });
     let build = world.run(overrides).await;
     let endpoint = world.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
-    let regions = format!("us-east-1 us-east-1 123456789012 {endpoint}");
+    let regions = format!("us-east-1 us-east-1 ASIAROLE token {endpoint}");
     let expected = [
         "project spec start",
         "home",

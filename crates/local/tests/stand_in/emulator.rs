@@ -1,6 +1,6 @@
-//! Enough of an emulator for a build: S3 objects, parameters, secrets, logs, events and projects.
+//! Enough of an emulator for a build: S3 objects, parameters, secrets, logs, events, projects and a role.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,10 @@ pub struct Stored {
     pub requests: Vec<String>,
     /// How many entries of PutEvents fail from now on.
     pub failing_events: u32,
+    /// The service that every role trusts, in place of CodeBuild.
+    pub trusted_service: Option<String>,
+    /// Targets that nobody may call.
+    pub forbidden: HashSet<String>,
     /// The body of the last PutParameter.
     pub last_put: Value,
 }
@@ -117,6 +121,7 @@ async fn serve(
                 target,
                 serde_json::from_slice(&body).unwrap_or(Value::Null),
             ),
+            None if head.uri.path() == "/" => form_call(stored, &body),
             None => object_call(stored, &head, body),
         });
     });
@@ -126,6 +131,23 @@ async fn serve(
         response = response.header(name, value);
     }
     Ok(response.body(Full::new(body)).unwrap())
+}
+
+/// The two calls by which CodeBuild gets a role: GetRole and AssumeRole.
+fn form_call(stored: &Stored, form: &[u8]) -> Answer {
+    let answer = if form.starts_with(b"Action=GetRole") {
+        let service = stored
+            .trusted_service
+            .as_deref()
+            .unwrap_or("codebuild.amazonaws.com");
+        let policy = json!({"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}]});
+        let policy = policy.to_string().replace('"', "%22");
+        format!("<AssumeRolePolicyDocument>{policy}</AssumeRolePolicyDocument>")
+    } else {
+        "<AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken>"
+            .to_owned()
+    };
+    Ok((StatusCode::OK, Vec::new(), answer.into()))
 }
 
 fn object_call(stored: &mut Stored, head: &hyper::http::request::Parts, body: Bytes) -> Answer {
@@ -159,6 +181,9 @@ fn object_call(stored: &mut Stored, head: &hyper::http::request::Parts, body: By
 }
 
 fn json_call(stored: &mut Stored, target: &str, input: Value) -> Answer {
+    if stored.forbidden.contains(target) {
+        return refuse("AccessDeniedException", "User: x is not authorized");
+    }
     let answer = match target {
         "Logs_20140328.PutLogEvents" => {
             let stream = format!(

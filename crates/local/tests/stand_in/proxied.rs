@@ -91,11 +91,28 @@ async fn codebuild_is_answered_by_the_stand_in_and_its_projects_by_the_emulator(
             .contains(&"POST CodeBuild_20161006.CreateProject".to_owned())
     );
     assert!(
-        !stored
+        stored
             .requests
-            .iter()
-            .any(|request| request.contains("StartBuild"))
+            .contains(&"POST CodeBuild_20161006.StartBuild".to_owned()),
+        "the emulator is asked whether the caller may"
     );
+}
+
+#[tokio::test]
+async fn whom_the_emulator_refuses_the_stand_in_does_not_serve() {
+    let world = world().await;
+    let target = "CodeBuild_20161006.StartBuild";
+    let start = json!({"projectName": "p"});
+    world
+        .emulator
+        .change(|stored| stored.forbidden.extend([target.to_owned()]));
+    let (status, error) = json_call(&clients(&world), target, &start).await.unwrap();
+    assert_eq!(
+        (status, &error["__type"]),
+        (StatusCode::BAD_REQUEST, &json!("AccessDeniedException"))
+    );
+    let builds = world.call("ListBuilds", json!({})).await.unwrap();
+    assert_eq!(builds["ids"], json!([]));
 }
 
 #[tokio::test]
@@ -238,7 +255,11 @@ async fn parameters_have_aws_limits() {
     let smart =
         json!({"Name": "/p", "Type": "String", "Value": "x".repeat(5000), "Tier": "Intelligent-Tiering"});
     assert_eq!(put(smart).await.0, StatusCode::OK);
-    assert_eq!(world.emulator.stored.borrow().last_put["Tier"], "Advanced");
+    assert_eq!(
+        world.emulator.stored.borrow().last_put["Tier"],
+        "Intelligent-Tiering",
+        "a request is signed, and passed on as it came"
+    );
     let (_, error) = put(json!({"Name": "/p", "Value": "x", "Tier": "Standard", "Overwrite": true})).await;
     assert!(
         error["message"].as_str().unwrap().contains("can't downgrade"),

@@ -16,6 +16,9 @@ use crate::emulator::Emulator;
 pub const ACCOUNT: &str = "123456789012";
 pub const REGION: &str = "us-east-1";
 
+/// How long a test waits for anything; a busy machine takes long to set up a build's Python.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 pub struct World {
     pub emulator: Emulator,
     pub codebuild: Arc<CodeBuild>,
@@ -34,6 +37,7 @@ pub async fn world_with(configure: impl FnOnce(&mut Config)) -> World {
     let credentials = Credentials {
         access_key_id: ACCOUNT.to_owned(),
         secret_access_key: "test".to_owned(),
+        session_token: None,
         region: REGION.to_owned(),
     };
     let mut config = Config::new(ACCOUNT, credentials, folder.path().join("work"));
@@ -95,7 +99,7 @@ impl World {
         let mut changes = self.codebuild.changes();
         let build = || self.codebuild.build(id).unwrap();
         let waited = changes.wait_for(|_| wanted(&build()));
-        tokio::time::timeout(Duration::from_secs(20), waited)
+        tokio::time::timeout(PATIENCE, waited)
             .await
             .unwrap_or_else(|_| panic!("never happened: {:#}", build()))
             .unwrap();

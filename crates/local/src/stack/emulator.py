@@ -1,0 +1,199 @@
+"""Runs ministack with AWS's answers about rights where its own differ.
+
+The stack starts this in place of `python -m ministack`, with AUTH=true. So the template is deployed as it is,
+and a role may do here what it may do on AWS. Each correction replaces a function of the pinned version
+(tools/local-stack.txt) and has its reason; if a function isn't there any more, the emulator doesn't start.
+"""
+
+import contextvars
+import json
+
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import codebuild, ssm, stepfunctions
+
+
+def replace(module, name):
+    """Replaces `module.name` by the decorated function, which gets what it replaces as its first argument."""
+    original = getattr(module, name)
+
+    def decorate(function):
+        def replaced(*args, **kwargs):
+            return function(original, *args, **kwargs)
+
+        setattr(module, name, replaced)
+        return replaced
+
+    return decorate
+
+
+# --- Requests that name several resources, or name one in a way that the emulator doesn't follow ------------
+# It checks them against "*" (in CloudWatch Logs against a group without its streams), which a right on an ARN
+# doesn't cover and a Deny on an ARN doesn't hit. AWS checks each resource:
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html,
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html
+
+further_resources = contextvars.ContextVar("further_resources", default=())
+refused_resource = contextvars.ContextVar("refused_resource", default=None)
+machine_of_task = contextvars.ContextVar("machine_of_task", default=None)
+machine_by_token = {}
+# The resource of a token that never was.
+NO_TASK = "no task"
+
+
+def parameter(name, region, account):
+    if name.startswith("arn:"):
+        return name
+    # A version or a label after the name is no part of the resource.
+    return f"arn:aws:ssm:{region}:{account}:parameter/{name.split(':')[0].lstrip('/')}"
+
+
+def project(name, region, account):
+    return f"arn:aws:codebuild:{region}:{account}:project/{name}"
+
+
+def project_of_build(build, region, account):
+    return project(build.split(":build/")[-1].split(":")[0], region, account)
+
+
+def log_stream(request, region, account):
+    """What AWS's own refusals name, and what a group's ARN with its ":*" covers; a missing stream is empty."""
+    stream = request.get("logStreamName", "")
+    return f"arn:aws:logs:{region}:{account}:log-group:{request.get('logGroupName')}:log-stream:{stream}"
+
+
+def named_resources(operation, request, region, account):
+    """The ARNs that a request is about; none where the emulator finds them by itself."""
+
+    def each(names, arn):
+        return [arn(name, region, account) for name in request.get(names) or [] if isinstance(name, str)]
+
+    match operation:
+        case "AmazonSSM.GetParameters" | "AmazonSSM.DeleteParameters":
+            return each("Names", parameter)
+        case "AmazonSSM.GetParametersByPath":
+            # The path itself and not what lies below: whoever may read a path reads all of it.
+            return [parameter(str(request.get("Path")), region, account)]
+        case "CodeBuild_20161006.BatchGetProjects":
+            return each("names", project)
+        case "CodeBuild_20161006.BatchGetBuilds":
+            return each("ids", project_of_build)
+        case "CodeBuild_20161006.StopBuild":
+            return [project_of_build(str(request.get("id")), region, account)]
+        case (
+            "Logs_20140328.CreateLogGroup"
+            | "Logs_20140328.CreateLogStream"
+            | "Logs_20140328.PutLogEvents"
+            | "Logs_20140328.GetLogEvents"
+            | "Logs_20140328.FilterLogEvents"
+        ):
+            return [log_stream(request, region, account)]
+        case (
+            "AWSStepFunctions.SendTaskSuccess"
+            | "AWSStepFunctions.SendTaskFailure"
+            | "AWSStepFunctions.SendTaskHeartbeat"
+        ):
+            return [machine_by_token.get(request.get("taskToken"), NO_TASK)]
+    return []
+
+
+@replace(iam_actions, "extract_resource_arn")
+def extract_resource_arn(original, service, method, path, headers, body, query_params, region, account_id):
+    refused_resource.set(None)
+    further_resources.set(())
+    try:
+        request = json.loads(body) if body[:1] == b"{" else {}
+    except ValueError:
+        request = {}
+    named = named_resources(headers.get("x-amz-target", ""), request, region, account_id)
+    if not named:
+        return original(service, method, path, headers, body, query_params, region, account_id)
+    further_resources.set(tuple(named[1:]))
+    return named[0]
+
+
+@replace(iam_evaluator, "enforce")
+def enforce(original, access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
+    if resource_arn == NO_TASK:
+        # It belongs to no state machine: who may answer for any of them is told that it doesn't exist.
+        machines = list(stepfunctions._state_machines) or ["*"]
+        checks = [original(access_key_id, iam_action, service, region, arn, service_context) for arn in machines]
+        return None if None in checks else checks[0]
+    resources = (resource_arn, *further_resources.get())
+    further_resources.set(())
+    for resource in resources:
+        denied = original(access_key_id, iam_action, service, region, resource, service_context)
+        if denied:
+            refused_resource.set(resource)
+            return denied
+    return None
+
+
+@replace(iam_actions, "access_denied_response")
+def access_denied_response(original, service, action, principal_arn, request_id, **details):
+    """Names the resource that was refused, as AWS does."""
+    resource = refused_resource.get()
+    if resource and not details.get("error_code"):
+        details["resource_arn"] = resource
+        if service == "codebuild":
+            explicit = details.get("explicit_deny", False)
+            details["message"] = iam_actions.identity_denial_message(action, principal_arn, resource, explicit)
+    return original(service, action, principal_arn, request_id, **details)
+
+
+# A task token belongs to a state machine, and AWS checks the right to answer on that.
+
+
+@replace(stepfunctions, "_execute_task")
+def execute_task(original, state_def, raw_input, execution, ctx):
+    machine_of_task.set(execution.get("stateMachineArn"))
+    return original(state_def, raw_input, execution, ctx)
+
+
+@replace(stepfunctions, "_invoke_with_callback")
+def invoke_with_callback(original, resource, input_data, token, state_def):
+    machine_by_token[token] = machine_of_task.get()
+    return original(resource, input_data, token, state_def)
+
+
+# --- Services that assume roles -----------------------------------------------------------------------------
+# The emulator lets root stand for every service, but has no aws:SourceAccount, which AWS sets for services:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+
+
+@replace(iam_evaluator, "evaluate_trust_policy")
+def evaluate_trust_policy(original, trust_doc, caller_arn, ctx=None):
+    if ctx is not None and ctx.principal_type == "Root":
+        ctx.service_context["aws:sourceaccount"] = ctx.principal_account
+    return original(trust_doc, caller_arn, ctx)
+
+
+# --- Builds -------------------------------------------------------------------------------------------------
+# They run in the stack's stand-in. The proxy asks here first whether the caller may, and then asks the stand-in.
+
+OF_THE_STAND_IN = {"StartBuild", "BatchGetBuilds", "StopBuild", "ListBuilds", "ListBuildsForProject"}
+
+
+@replace(codebuild, "_handle_request_sync")
+def handle_codebuild(original, method, path, headers, body, query_params):
+    if headers.get("x-amz-target", "").rsplit(".", 1)[-1] in OF_THE_STAND_IN:
+        return 200, {"Content-Type": "application/x-amz-json-1.1"}, b"{}"
+    return original(method, path, headers, body, query_params)
+
+
+# --- Parameter Store ----------------------------------------------------------------------------------------
+# Intelligent-Tiering chooses a tier; the emulator stores it as if it were one. The proxy can't correct that:
+# the request is signed.
+
+
+@replace(ssm, "_put_parameter")
+def put_parameter(original, data):
+    if data.get("Tier") == "Intelligent-Tiering":
+        _, existing = ssm._lookup_parameter(data.get("Name"))
+        advanced = (existing or {}).get("Tier") == "Advanced" or len(str(data.get("Value", "")).encode()) > 4096
+        data = {**data, "Tier": "Advanced" if advanced else "Standard"}
+    return original(data)
+
+
+if __name__ == "__main__":
+    app.main()

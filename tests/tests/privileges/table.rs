@@ -1,0 +1,414 @@
+//! Who may do what.
+//!
+//! A row is a call with the roles that it's granted to. The rows go through everything that Seedflow has in an
+//! account: parameters, both buckets, projects and builds, executions, functions, the queue, logs, stacks.
+
+use std::collections::BTreeMap;
+
+use seedflow_tests::{Module, TestStack, eventually};
+use serde_json::{Value, json};
+
+use crate::call::Call;
+
+/// A call, and who may make it.
+pub struct Row {
+    /// What it is, for people.
+    pub name: String,
+    /// The call.
+    pub call: Call,
+    /// The roles that it's granted to; all others have to be refused.
+    pub granted: Granted,
+    /// An error of the service itself that a granted call may end in.
+    pub answer: Option<&'static str>,
+}
+
+const CHECK_MD5: &str = "CheckMd5Role";
+const START_BUILD: &str = "StartBuildRole";
+const CHECK_STATUS: &str = "CheckStatusRole";
+const UPDATE_METADATA: &str = "UpdateMetadataRole";
+const BUILD_EVENT: &str = "BuildEventRole";
+const DEPLOY_MODULE: &str = "DeployModuleRole";
+const UPLOAD: &str = "UploadRole";
+const BUILD: &str = "BuildRole";
+
+/// Roles that a call is granted to.
+type Granted = &'static [&'static str];
+const NOBODY: Granted = &[];
+
+/// A service of the JSON protocol: the name that requests are signed for, and what its targets begin with.
+type Service = (&'static str, &'static str);
+const SSM: Service = ("ssm", "AmazonSSM");
+const CODEBUILD: Service = ("codebuild", "CodeBuild_20161006");
+const STATES: Service = ("states", "AWSStepFunctions");
+const LOGS: Service = ("logs", "Logs_20140328");
+const EVENTS: Service = ("events", "AWSEvents");
+const SQS: Service = ("sqs", "AmazonSQS");
+const SECRETS: Service = ("secretsmanager", "secretsmanager");
+
+/// A parameter of the workflow, one that an administrator named in ReferencedParameters (check-md5 reads its
+/// version, a build its value), and one that is nobody's business.
+const STATE: &str = "/sf/privileges/dev/core-module/md5";
+const REFERENCED: &str = "/seedflow-examples/x";
+const OTHER: &str = "/other/x";
+
+/// A folder of the work bucket with who may read, write and delete in it.
+type Folder = (&'static str, Granted, Granted, Granted);
+#[rustfmt::skip]
+const FOLDERS: [Folder; 9] = [
+    ("sources", &[CHECK_MD5, UPDATE_METADATA, BUILD], NOBODY, NOBODY),
+    ("uploads", &[CHECK_MD5, UPDATE_METADATA, BUILD], NOBODY, NOBODY),
+    ("values", &[CHECK_MD5], &[UPDATE_METADATA], NOBODY),
+    ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, BUILD_EVENT]),
+    ("buildspecs", &[BUILD], &[START_BUILD], NOBODY),
+    ("builds", &[UPDATE_METADATA], &[BUILD], NOBODY),
+    ("reports", NOBODY, &[UPDATE_METADATA], NOBODY),
+    ("locks", NOBODY, NOBODY, NOBODY),
+    ("elsewhere", NOBODY, NOBODY, NOBODY),
+];
+
+/// What the calls are about.
+pub struct Fixtures {
+    account: String,
+    work_bucket: String,
+    bundle_bucket: String,
+    project: String,
+    state_machine: String,
+    queue: String,
+    /// An execution that waits, with its build and its task token.
+    execution: String,
+    build: String,
+    token: String,
+}
+
+impl Fixtures {
+    /// Makes everything that a granted call needs to be answered.
+    pub async fn lay(stack: &TestStack) -> Self {
+        let about = stack.about();
+        for (folder, ..) in FOLDERS {
+            stack.put(&object(folder), b"{}".to_vec()).await;
+        }
+        for name in [STATE, REFERENCED, OTHER] {
+            stack.put_parameter(name, "{}").await;
+        }
+        let names = stack.names("privileges");
+        let waiting = Module::running("build", &["sleep 600"]);
+        let execution = stack.start(&stack.input(&names, &waiting, json!({})).await).await;
+        let build = stack.build_of(&execution).await;
+        let callback = format!("callbacks/{build}");
+        let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
+        let registered: Value = serde_json::from_slice(&registered).expect("a registration in JSON");
+        Self {
+            account: about.account.clone(),
+            work_bucket: about.work_bucket.clone(),
+            bundle_bucket: about.bundle_bucket.clone(),
+            project: about.project_name.clone(),
+            state_machine: about.state_machine_arn.clone(),
+            queue: stack.output("FailedEventsQueueUrl").expect("a queue").to_owned(),
+            execution,
+            build,
+            token: registered["token"].as_str().expect("a token").to_owned(),
+        }
+    }
+}
+
+fn object(folder: &str) -> String {
+    format!("{folder}/privileges/dev/core/module.json")
+}
+
+fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
+    Row {
+        name: name.into(),
+        call,
+        granted,
+        answer: None,
+    }
+}
+
+/// An operation of the JSON protocol on something.
+fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: Value) -> Row {
+    let (service, prefix) = service;
+    let target = format!("{prefix}.{operation}");
+    let call = Call::Json {
+        service,
+        target,
+        input,
+    };
+    row(format!("{service}:{operation} {what}"), granted, call)
+}
+
+/// An operation of the Query protocol.
+fn form(
+    service: &'static str,
+    action: &str,
+    version: &str,
+    granted: Granted,
+    more: &[(&'static str, &str)],
+) -> Row {
+    let fields = [("Action", action), ("Version", version)];
+    let fields = fields.iter().chain(more);
+    let fields = fields.map(|(name, value)| (*name, (*value).to_owned())).collect();
+    row(
+        format!("{service}:{action}"),
+        granted,
+        Call::Form { service, fields },
+    )
+}
+
+/// All rows; what ends the waiting execution comes last.
+pub fn rows(fixtures: &Fixtures, functions: &BTreeMap<String, String>) -> Vec<Row> {
+    let mut rows = parameters();
+    rows.extend(work_bucket(&fixtures.work_bucket));
+    rows.extend(bundle_bucket(&fixtures.bundle_bucket));
+    rows.extend(logs(functions));
+    rows.extend(invocations(functions));
+    rows.extend(account(fixtures));
+    rows.extend(projects(fixtures));
+    rows.extend(executions(fixtures));
+    rows
+}
+
+fn parameters() -> Vec<Row> {
+    let (state, referenced, other) = (STATE, REFERENCED, OTHER);
+    let put = |name: &str| json!({"Name": name, "Value": "{}", "Type": "String", "Overwrite": true});
+    let get = |what: &str, granted, names: &[&str]| {
+        ask(SSM, "GetParameters", what, granted, json!({"Names": names}))
+    };
+    let mut rows = vec![
+        get(state, &[CHECK_MD5, UPDATE_METADATA], &[state]),
+        get(referenced, &[CHECK_MD5, BUILD], &[referenced]),
+        get(other, NOBODY, &[other]),
+        // One name that is granted doesn't help another.
+        get("one's own and another's", NOBODY, &[state, referenced, other]),
+        ask(SSM, "PutParameter", state, &[UPDATE_METADATA], put(state)),
+        ask(SSM, "PutParameter", referenced, NOBODY, put(referenced)),
+        ask(SSM, "PutParameter", other, NOBODY, put(other)),
+        ask(SSM, "DescribeParameters", "", NOBODY, json!({})),
+    ];
+    for name in [state, other] {
+        for operation in ["GetParameter", "GetParameterHistory", "DeleteParameter"] {
+            rows.push(ask(SSM, operation, name, NOBODY, json!({"Name": name})));
+        }
+        rows.push(ask(
+            SSM,
+            "DeleteParameters",
+            name,
+            NOBODY,
+            json!({"Names": [name]}),
+        ));
+    }
+    for path in ["/", "/sf", "/sf/privileges"] {
+        let below = json!({"Path": path, "Recursive": true});
+        rows.push(ask(SSM, "GetParametersByPath", path, NOBODY, below));
+    }
+    rows
+}
+
+fn work_bucket(bucket: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (folder, read, write, delete) in FOLDERS {
+        let at = || (bucket.to_owned(), object(folder));
+        rows.push(row(format!("read {folder}"), read, Call::read(at())));
+        rows.push(row(format!("write {folder}"), write, Call::write(at())));
+        rows.push(row(format!("delete {folder}"), delete, Call::delete(at())));
+    }
+    // Those who read objects that may be missing: without it S3 says "access denied" instead.
+    let list: Granted = &[CHECK_MD5, CHECK_STATUS, UPDATE_METADATA, BUILD_EVENT];
+    rows.push(row("list the work bucket", list, Call::list(bucket)));
+    rows
+}
+
+fn bundle_bucket(bucket: &str) -> Vec<Row> {
+    let at = || (bucket.to_owned(), "dev/core/privileges/bundle.zip".to_owned());
+    vec![
+        row("write a bundle", &[UPDATE_METADATA], Call::write(at())),
+        row("read a bundle", NOBODY, Call::read(at())),
+        row("delete a bundle", NOBODY, Call::delete(at())),
+        row("list the bundle bucket", NOBODY, Call::list(bucket)),
+    ]
+}
+
+/// Each function writes to its own log group, a build to that of builds.
+fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
+    let write = |group: &str, granted| {
+        let stream = json!({"logGroupName": group, "logStreamName": "privileges"});
+        ask(LOGS, "CreateLogStream", group, granted, stream)
+    };
+    let own = |function: &str| -> Granted {
+        match function {
+            "CheckMd5Function" => &[CHECK_MD5],
+            "StartBuildFunction" => &[START_BUILD],
+            "CheckStatusFunction" => &[CHECK_STATUS],
+            "UpdateMetadataFunction" => &[UPDATE_METADATA],
+            "BuildEventFunction" => &[BUILD_EVENT],
+            unknown => panic!("say in the table what {unknown} may do"),
+        }
+    };
+    let builds = "/aws/codebuild/seedflow";
+    let mut rows = vec![
+        write(builds, &[BUILD]),
+        ask(
+            LOGS,
+            "FilterLogEvents",
+            builds,
+            NOBODY,
+            json!({"logGroupName": builds}),
+        ),
+        // The state machine's, for the delivery of its log.
+        ask(LOGS, "DescribeLogGroups", "", &[DEPLOY_MODULE], json!({})),
+    ];
+    let of_functions = functions
+        .iter()
+        .map(|(logical, name)| write(&format!("/aws/lambda/{name}"), own(logical)));
+    rows.extend(of_functions);
+    rows
+}
+
+/// The workflow invokes its functions; what an event starts isn't among them.
+fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
+    let invoke = |(logical, name): (&String, &String)| {
+        let granted: Granted = if logical == "BuildEventFunction" {
+            NOBODY
+        } else {
+            &[DEPLOY_MODULE]
+        };
+        let function = name.clone();
+        Row {
+            // What a function says to an event that is nothing.
+            answer: Some("InvalidInput"),
+            ..row(format!("invoke {name}"), granted, Call::Invoke { function })
+        }
+    };
+    functions.iter().map(invoke).collect()
+}
+
+fn projects(fixtures: &Fixtures) -> Vec<Row> {
+    let (ours, build) = (fixtures.project.as_str(), &fixtures.build);
+    let sibling = format!("{ours}-privileges");
+    let role = format!("arn:aws:iam::{}:role/x", fixtures.account);
+    let create = |name: &str| json!({"name": name, "serviceRole": role});
+    let read = |what: &str, granted, ids: &[&str]| {
+        ask(CODEBUILD, "BatchGetBuilds", what, granted, json!({"ids": ids}))
+    };
+    let mut rows = vec![
+        ask(
+            CODEBUILD,
+            "StartBuild",
+            ours,
+            &[START_BUILD],
+            json!({"projectName": ours}),
+        ),
+        ask(
+            CODEBUILD,
+            "CreateProject",
+            &sibling,
+            &[START_BUILD],
+            create(&sibling),
+        ),
+        read("ours", &[CHECK_STATUS], &[build]),
+        read("ours and another's", NOBODY, &[build, "other:1"]),
+        ask(CODEBUILD, "StopBuild", "ours", NOBODY, json!({"id": build})),
+        ask(
+            CODEBUILD,
+            "StopBuild",
+            "another's",
+            NOBODY,
+            json!({"id": "other:1"}),
+        ),
+        ask(CODEBUILD, "ListBuilds", "", NOBODY, json!({})),
+        ask(CODEBUILD, "UpdateProject", ours, NOBODY, json!({"name": ours})),
+        ask(CODEBUILD, "DeleteProject", ours, NOBODY, json!({"name": ours})),
+    ];
+    // The second only begins like ours.
+    for other in ["other", "seedflows"] {
+        let project = json!({"projectName": other});
+        rows.push(ask(CODEBUILD, "StartBuild", other, NOBODY, project.clone()));
+        rows.push(ask(CODEBUILD, "ListBuildsForProject", other, NOBODY, project));
+        rows.push(ask(CODEBUILD, "CreateProject", other, NOBODY, create(other)));
+    }
+    rows
+}
+
+fn executions(fixtures: &Fixtures) -> Vec<Row> {
+    let execution = json!({"executionArn": fixtures.execution});
+    let token = |more: Value| {
+        let mut input = more;
+        input["taskToken"] = fixtures.token.as_str().into();
+        input
+    };
+    let start = json!({"stateMachineArn": fixtures.state_machine, "input": "{}"});
+    let succeed = |what: &str, token: &str| Row {
+        // What the second to answer is told.
+        answer: Some("TaskDoesNotExist"),
+        ..ask(
+            STATES,
+            "SendTaskSuccess",
+            what,
+            &[CHECK_STATUS, BUILD_EVENT],
+            json!({"taskToken": token, "output": "{}"}),
+        )
+    };
+    vec![
+        ask(STATES, "StartExecution", "", &[UPLOAD], start),
+        ask(STATES, "DescribeExecution", "", NOBODY, execution.clone()),
+        // It has the task token in it.
+        ask(STATES, "GetExecutionHistory", "", NOBODY, execution.clone()),
+        ask(STATES, "StopExecution", "", NOBODY, execution),
+        ask(STATES, "SendTaskHeartbeat", "", NOBODY, token(json!({}))),
+        ask(
+            STATES,
+            "SendTaskFailure",
+            "",
+            NOBODY,
+            token(json!({"error": "E"})),
+        ),
+        // Last: it ends the execution.
+        succeed("its task", &fixtures.token),
+        succeed("a task that never was", "never"),
+    ]
+}
+
+/// The rest of what Seedflow has in an account, and what would give a role more.
+fn account(fixtures: &Fixtures) -> Vec<Row> {
+    let queue = json!({"QueueUrl": fixtures.queue});
+    let message = json!({"QueueUrl": fixtures.queue, "MessageBody": "{}"});
+    let event = json!({"Entries": [{"Source": "seedflow.codebuild", "DetailType": "x", "Detail": "{}"}]});
+    let role = format!("arn:aws:iam::{}:role/seedflow", fixtures.account);
+    let policy = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    let more_rights = [
+        ("RoleName", "seedflow"),
+        ("PolicyName", "more"),
+        ("PolicyDocument", policy),
+    ];
+    let another_role = [("RoleArn", role.as_str()), ("RoleSessionName", "privileges")];
+    vec![
+        ask(SQS, "SendMessage", "", &[BUILD_EVENT], message),
+        ask(SQS, "ReceiveMessage", "", NOBODY, queue.clone()),
+        ask(SQS, "PurgeQueue", "", NOBODY, queue),
+        // Whoever may could tell the end of a build that hasn't ended.
+        ask(EVENTS, "PutEvents", "", NOBODY, event),
+        ask(EVENTS, "ListRules", "", NOBODY, json!({})),
+        ask(
+            SECRETS,
+            "GetSecretValue",
+            "",
+            NOBODY,
+            json!({"SecretId": "other"}),
+        ),
+        form(
+            "cloudformation",
+            "DescribeStacks",
+            "2010-05-15",
+            &[UPDATE_METADATA],
+            &[("StackName", "seedflow")],
+        ),
+        form(
+            "cloudformation",
+            "DeleteStack",
+            "2010-05-15",
+            NOBODY,
+            &[("StackName", "other")],
+        ),
+        form("iam", "PutRolePolicy", "2010-05-08", NOBODY, &more_rights),
+        form("sts", "AssumeRole", "2011-06-15", NOBODY, &another_role),
+    ]
+}
