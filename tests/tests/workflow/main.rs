@@ -8,6 +8,7 @@ mod builds;
 mod decisions;
 mod deliveries;
 mod functions;
+mod limits;
 mod records;
 
 use seedflow_tests::{Finished, Shared, StackOptions};
