@@ -16,6 +16,7 @@ pub mod failure;
 pub mod lambda;
 #[cfg(feature = "s3")]
 pub mod object_reader;
+mod payload;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "sfn")]

@@ -96,6 +96,47 @@ fn a_manifest_that_explodes_or_is_no_text_fails_its_upload() {
     });
 }
 
+#[test]
+fn an_input_that_nests_too_deep_is_refused_and_its_failure_recorded() {
+    run(async {
+        let stack = STACK.get().await;
+        // More than 128 levels are more than the functions' JSON reader follows.
+        for depth in [65, 120, 140] {
+            let names = Names::new(&format!("deep-{depth}"), "dev", "core", "module");
+            let deep = (0..depth).fold(json!(1), |inner, _| json!([inner]));
+            let more = json!({"parameters": {"deep": deep}});
+            let finished = stack
+                .deploy_with(&names, &Module::running("build", &["true"]), more)
+                .await;
+            let says = "parameters.deep: found lists and objects nested more than 64 deep";
+            assert_refused(stack, &names, &finished, "InvalidInput", says).await;
+        }
+    });
+}
+
+#[test]
+fn metadata_that_nests_too_deep_is_refused_and_stands_in_nobodys_way() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("deep-metadata");
+        let handing_back = |depth: usize| {
+            let deep = format!("{{\"Deep\": {}1{}}}", "[".repeat(depth), "]".repeat(depth));
+            let command = format!("echo '{deep}' > \"$SEEDFLOW_MODULE_ROOT/SEEDFARMER_MODULE_METADATA\"");
+            Module::running("build", &[&command])
+        };
+        let refused = stack.deploy(&names, &handing_back(65)).await;
+        assert_eq!(refused.error, "Refused", "{}", refused.cause);
+        assert!(
+            refused.cause.contains("nests more than 64 deep"),
+            "{}",
+            refused.cause
+        );
+        assert_state(&stack.deploy(&names, &handing_back(64)).await, "SUCCEEDED");
+        // The plan of the next deployment carries it.
+        assert_state(&stack.deploy(&names, &handing_back(1)).await, "SUCCEEDED");
+    });
+}
+
 async fn assert_refused(stack: &TestStack, names: &Names, finished: &Finished, error: &str, says: &str) {
     assert_eq!(finished.error, error, "{}", finished.cause);
     assert!(
