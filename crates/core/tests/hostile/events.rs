@@ -1,10 +1,12 @@
 //! Events of CodeBuild and what is stored: any JSON, and real events with fields missing, null or of another type.
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::select;
-use seedflow_core::build::outcome::{BuildStatus, Outcome};
+use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase};
 use seedflow_core::error::ErrorName;
-use seedflow_core::ids::Slot;
+use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
+use seedflow_core::status::{Failure, Status};
 use seedflow_core::stored::{Laid, Reference, Stored};
 use serde_json::{Value, json};
 
@@ -100,6 +102,17 @@ proptest! {
         }
         let _ = (stored.fingerprint(), stored.metadata_object(), stored.status_of(&module()));
         prop_assert!(Reference::of(&text).is_none_or(|reference| reference.key.starts_with("values/")));
+    }
+
+    #[test]
+    fn a_status_stays_in_its_parameter_whatever_went_wrong(reason in dictionary::text(true), times in 1usize..50, phase in dictionary::text(true)) {
+        let id = BuildId::parse("p:u").unwrap();
+        let phases = vec![Phase { name: phase, status: Some("FAILED".into()), seconds: None, context: Some(reason.repeat(times)) }];
+        let outcome = Outcome::ended(id.clone(), BuildStatus::Failed).with_phases(phases);
+        let failure = Failure { error: "BuildFailed".into(), reason: outcome.explain(), build_id: Some(id), outcome: Some(outcome) };
+        let status = Status::fail(None, &module(), &ExecutionArn::new("arn:e"), &failure, Timestamp::UNIX_EPOCH);
+        // Nobody follows the status into S3.
+        prop_assert!(serde_json::to_string(&status).unwrap().len() <= 8192);
     }
 
     #[test]
