@@ -26,6 +26,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod bombs;
 mod module;
 mod shared;
 mod stack;

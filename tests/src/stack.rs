@@ -200,6 +200,13 @@ impl TestStack {
         })
     }
 
+    /// A parameter's value, wherever it is.
+    pub async fn value(&self, parameter: &Parameter) -> String {
+        deployment::value(&self.api, &self.about().work_bucket, parameter)
+            .await
+            .expect("reading a value")
+    }
+
     /// How often each of them was written.
     pub async fn versions(&self, names: &Names) -> BTreeMap<String, u64> {
         self.parameters(names)

@@ -130,40 +130,7 @@ impl CodeBuild {
                 ),
             ));
         };
-        // A status that nobody here knows must not pass for a build that runs: it would be waited for without end.
-        let word = build
-            .build_status
-            .as_ref()
-            .map_or("none", |status| status.as_str());
-        let status = BuildStatus::parse(word).ok_or_else(|| {
-            let known = BuildStatus::ALL.map(BuildStatus::as_str).join(", ");
-            Error::new(
-                ErrorName::Refused,
-                format!("{call}: found the status {word}; known are {known}"),
-            )
-        })?;
-        if status == BuildStatus::InProgress {
-            return Ok(None);
-        }
-        let logs = build
-            .logs
-            .unwrap_or_else(|| aws_sdk_codebuild::types::LogsLocation::builder().build());
-        let outcome = Outcome {
-            log_url: logs.deep_link,
-            log_group: logs.group_name,
-            log_stream: logs.stream_name,
-            ..Outcome::ended(id.clone(), status)
-        };
-        Ok(Some(
-            outcome.with_phases(
-                build
-                    .phases
-                    .unwrap_or_default()
-                    .iter()
-                    .filter_map(phase)
-                    .collect(),
-            ),
-        ))
+        ended(id, build)
     }
 }
 
@@ -207,6 +174,38 @@ impl CodeBuild {
             .map(|id| BuildId::parse(&id))
             .transpose()
     }
+}
+
+/// A build's end as its description tells it.
+fn ended(id: &BuildId, build: Build) -> Result<Option<Outcome>> {
+    // A status that nobody here knows must not pass for a build that runs: it would be waited for without end.
+    let word = build
+        .build_status
+        .as_ref()
+        .map_or("none", |status| status.as_str());
+    let status = BuildStatus::parse(word).ok_or_else(|| {
+        let known = BuildStatus::ALL.map(BuildStatus::as_str).join(", ");
+        Error::new(
+            ErrorName::Refused,
+            format!("CodeBuild BatchGetBuilds {id}: found the status {word}; known are {known}"),
+        )
+    })?;
+    if status == BuildStatus::InProgress {
+        return Ok(None);
+    }
+    let logs = build
+        .logs
+        .unwrap_or_else(|| aws_sdk_codebuild::types::LogsLocation::builder().build());
+    let outcome = Outcome {
+        log_url: logs.deep_link,
+        log_group: logs.group_name,
+        log_stream: logs.stream_name,
+        ..Outcome::ended(id.clone(), status)
+    };
+    let phases = build.phases.unwrap_or_default();
+    Ok(Some(
+        outcome.with_phases(phases.iter().filter_map(phase).collect()),
+    ))
 }
 
 struct StartError {
@@ -292,4 +291,33 @@ fn phase(phase: &BuildPhase) -> Option<Phase> {
         seconds: phase.duration_in_seconds(),
         context: context.into_iter().find(|text| !is_blank_context(text)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use aws_sdk_codebuild::types::StatusType;
+
+    fn end_of(status: Option<StatusType>) -> Result<Option<Outcome>> {
+        let id = BuildId::parse("p:u").unwrap();
+        ended(&id, Build::builder().set_build_status(status).build())
+    }
+
+    #[test]
+    fn a_status_that_nobody_knows_is_an_error_and_no_running_build() {
+        assert_eq!(end_of(Some(StatusType::InProgress)).unwrap(), None);
+        let stopped = end_of(Some(StatusType::Stopped)).unwrap().unwrap();
+        assert_eq!(stopped.status, BuildStatus::Stopped);
+        for (status, word) in [(Some(StatusType::from("PAUSED")), "PAUSED"), (None, "none")] {
+            let error = end_of(status).unwrap_err();
+            assert_eq!(error.name, ErrorName::Refused);
+            assert!(
+                error
+                    .message
+                    .contains(&format!("found the status {word}; known are SUCCEEDED")),
+                "{error}"
+            );
+        }
+    }
 }

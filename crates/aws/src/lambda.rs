@@ -8,8 +8,9 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::Place;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tracing::level_filters::LevelFilter;
+
+use crate::payload::Payload;
 
 /// An error as Lambda reports it: `errorType` is the name that the state machine catches.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ where
 {
     log_json();
     let handler = &handler;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| async move {
         let answer = answer(handler, event).await;
         if let Err(error) = &answer {
             // The state machine retries or records it; here it is only told. Messages hold no secrets.
@@ -75,7 +76,7 @@ fn log_level(asked: Option<&str>) -> LevelFilter {
     level.unwrap_or(LevelFilter::INFO).min(LevelFilter::INFO)
 }
 
-async fn answer<E, A, H, F>(handler: &H, event: LambdaEvent<Value>) -> Result<A>
+async fn answer<E, A, H, F>(handler: &H, event: LambdaEvent<Payload>) -> Result<A>
 where
     E: DeserializeOwned,
     H: Fn(Invocation<E>) -> F,
@@ -83,7 +84,7 @@ where
 {
     let place = Place::from_arn(&event.context.invoked_function_arn)?;
     // The error says where in the event it is, never what stood there: events carry task tokens.
-    let event = serde_json::from_value(event.payload).map_err(|e| {
+    let event = serde_json::from_value(event.payload.0).map_err(|e| {
         Error::new(
             ErrorName::InvalidInput,
             format!(

@@ -20,6 +20,7 @@ pub mod lambda;
 pub mod locks;
 #[cfg(feature = "s3")]
 pub mod object_reader;
+mod payload;
 #[cfg(feature = "s3")]
 pub mod plans;
 #[cfg(all(feature = "s3", feature = "ssm"))]

@@ -1,22 +1,25 @@
 //! A module's bundle: a zip, checked and hashed as it streams by.
 //!
-//! The archive's directory is read first and judged as a whole (paths, encryption, sizes); then the module's
-//! files are inflated one after the other in the order in which they lie, so that a source that can only
-//! seek expensively (S3) is read from front to back once. Nothing is kept but a digest per file and the two
-//! small files that the workflow reads itself, so memory depends on the number of files and not on their
-//! size. Inflating and hashing run in threads of their own, each waiting for the other through a channel of
-//! a few buffers.
+//! The archive's directory is read first, no more of it than a directory may be long, and judged as a whole:
+//! paths, encryption, sizes, that no two entries share a path or a byte. Then the module's files are inflated
+//! one after the other in the order in which they lie, so that a source that can only seek expensively (S3) is
+//! read from front to back once. Nothing is kept but a digest per file and the two small files that the
+//! workflow reads itself, so memory depends on the number of files and not on their size. Inflating and hashing
+//! run in threads of their own, each waiting for the other through a channel of a few buffers.
 //!
 //! The digest covers every file's path and content in the order of the paths. Timestamps, compression, the
 //! order of the entries and empty folders don't count.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Seek};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use md5::{Digest, Md5};
 use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
 use zip::result::ZipError;
 
 use crate::deployspec;
@@ -24,6 +27,11 @@ use crate::error::{Error, ErrorName, Result, excerpt};
 
 /// How many entries a bundle may have.
 const MAX_ENTRIES: usize = 100_000;
+/// How many bytes may be read to find and read the archive's directory, all of which the zip library keeps in
+/// memory in several times their length: 100,000 entries with the paths that files have.
+const MAX_DIRECTORY: u64 = 24 << 20;
+/// The fixed part of what stands before an entry's data.
+const LOCAL_HEADER: u64 = 30;
 /// How much a bundle may unpack to. CodeBuild's smallest machine has 50 GB of disk for source, tools and work.
 const MAX_UNPACKED: u64 = 10 << 30;
 /// Below this size nothing is a bomb, whatever its ratio.
@@ -54,25 +62,35 @@ pub struct Bundle {
 
 /// Reads the module that lies in the folder `root` of a zip (`""`: the zip's root).
 pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<Bundle> {
-    let mut archive = ZipArchive::new(source).map_err(|e| broken("the archive", &e))?;
-    let entries = entries(&mut archive, archive_size)?;
+    // An archive begins where its object begins. To look for one behind other bytes, the library would scan
+    // gigabytes and remember what it finds.
+    let config = Config {
+        archive_offset: ArchiveOffset::Known(0),
+    };
+    let left = Rc::new(Cell::new(MAX_DIRECTORY));
+    let metered = Metered {
+        source,
+        left: Rc::clone(&left),
+    };
+    let mut archive = ZipArchive::with_config(config, metered).map_err(|e| broken("the archive", &e))?;
+    left.set(u64::MAX);
+    let entries = entries(&archive, archive_size)?;
     let prefix = if root.is_empty() {
         String::new()
     } else {
         format!("{root}/")
     };
-    let mut files: Vec<Entry> = entries
-        .iter()
-        .filter(|e| !e.folder && e.path.starts_with(&prefix))
-        .cloned()
-        .collect();
-    if files.is_empty() {
+    let is_ours = |e: &&Entry| !e.folder && e.path.starts_with(&prefix);
+    if !entries.iter().any(|e| is_ours(&e)) {
         return Err(nothing_there(&entries, root));
     }
-    if !files.iter().any(|e| e.path[prefix.len()..] == *"deployspec.yaml") {
+    if !entries
+        .iter()
+        .any(|e| is_ours(&e) && e.path[prefix.len()..] == *"deployspec.yaml")
+    {
         return Err(no_deployspec(&entries, root));
     }
-    files.sort_by_key(|e| e.position);
+    let files: Vec<&Entry> = entries.iter().filter(is_ours).collect();
     let reading = hash(&mut archive, &files, &prefix)?;
     let deployspec = reading.kept.get("deployspec.yaml").cloned().unwrap_or_default();
     Ok(Bundle {
@@ -84,54 +102,95 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
     })
 }
 
+/// A source of which only so much may be read: the zip library reads what a directory says of itself before
+/// anybody can judge it.
+struct Metered<R> {
+    source: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left < buffer.len() as u64 {
+            // Travels through the zip library inside an I/O error and comes out as itself.
+            return Err(io::Error::other(invalid(format!(
+                "the archive's directory is longer than {MAX_DIRECTORY} bytes; pack fewer files or shorter paths"
+            ))));
+        }
+        let read = self.source.read(buffer)?;
+        self.left.set(left - read as u64);
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Metered<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.source.seek(to)
+    }
+}
+
 /// An entry of the archive's directory.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Entry {
     index: usize,
     position: u64,
     path: String,
     folder: bool,
     link: bool,
+    packed: u64,
     size: u64,
 }
 
-fn entries<R: Read + Seek>(archive: &mut ZipArchive<R>, archive_size: u64) -> Result<Vec<Entry>> {
+/// The archive's entries in the order in which they lie.
+fn entries<R: Read + Seek>(archive: &ZipArchive<R>, archive_size: u64) -> Result<Vec<Entry>> {
     if archive.len() > MAX_ENTRIES {
         return Err(invalid(format!(
             "the archive has {} entries; at most {MAX_ENTRIES} are allowed",
             archive.len()
         )));
     }
-    let mut entries = Vec::with_capacity(archive.len());
-    let (mut packed, mut unpacked) = (0u64, 0u64);
-    for index in 0..archive.len() {
-        let file = archive
-            .by_index_data(index)
-            .map_err(|e| broken("the archive's directory", &e))?;
-        let path = file
-            .name()
-            .map_err(|e| broken("an entry's name", &e))?
-            .into_owned();
-        check_path(&path)?;
-        if file.encrypted() {
-            return Err(invalid(format!(
-                "{}: the entry is encrypted; pack the bundle without a password",
-                excerpt(&path, 120)
-            )));
-        }
-        packed = packed.saturating_add(file.compressed_size());
-        unpacked = unpacked.saturating_add(file.size());
-        entries.push(Entry {
-            index,
-            position: file.header_start(),
-            folder: file.is_dir(),
-            link: file.is_symlink(),
-            size: file.size(),
-            path,
-        });
+    let mut entries = (0..archive.len())
+        .map(|index| entry(archive, index))
+        .collect::<Result<Vec<_>>>()?;
+    // Which of two equal paths stays depends on who unpacks: what is hashed here and what is built there
+    // could differ. The library keeps one of two equal names; two names can also be one path in two encodings.
+    let paths: HashSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
+    if archive.has_duplicate_names() || paths.len() < entries.len() {
+        return Err(invalid(
+            "two entries of the archive have the same path".to_owned(),
+        ));
     }
-    check_sizes(packed, unpacked, archive_size)?;
+    entries.sort_by_key(|entry| entry.position);
+    check_places(&entries, archive_size)?;
+    check_sizes(&entries)?;
     Ok(entries)
+}
+
+fn entry<R: Read + Seek>(archive: &ZipArchive<R>, index: usize) -> Result<Entry> {
+    let file = archive
+        .by_index_data(index)
+        .map_err(|e| broken("the archive's directory", &e))?;
+    let path = file
+        .name()
+        .map_err(|e| broken("an entry's name", &e))?
+        .into_owned();
+    check_path(&path)?;
+    if file.encrypted() {
+        return Err(invalid(format!(
+            "{}: the entry is encrypted; pack the bundle without a password",
+            excerpt(&path, 120)
+        )));
+    }
+    Ok(Entry {
+        index,
+        position: file.header_start(),
+        folder: file.is_dir(),
+        link: file.is_symlink(),
+        packed: file.compressed_size(),
+        size: file.size(),
+        path,
+    })
 }
 
 /// A path that unpacks outside the folder it is unpacked into, or that systems read differently.
@@ -152,16 +211,39 @@ fn check_path(path: &str) -> Result<()> {
             "{shown:?}: the entry's path has a backslash or a control character; separate folders by /"
         )));
     }
+    let folder_or_file = path.strip_suffix('/').unwrap_or(path);
+    if folder_or_file.split('/').any(|part| matches!(part, "" | ".")) {
+        return Err(invalid(format!(
+            "{shown}: the entry's path has a . or an empty part; pack paths like modules/vpc/main.tf"
+        )));
+    }
     Ok(())
 }
 
-/// A zip bomb either says how large it gets, or lets entries share their data, so that more is packed into
-/// the archive than the archive is long. (An entry that unpacks to more than it says is refused by the zip
-/// library when it is read.)
-fn check_sizes(packed: u64, unpacked: u64, archive_size: u64) -> Result<()> {
-    if packed > archive_size {
-        return Err(invalid("entries of the archive overlap (a zip bomb)".to_owned()));
+/// Entries that share their data unpack to much more than the archive holds, and make a reader go back again
+/// and again. They stand here in the order in which they lie.
+fn check_places(entries: &[Entry], archive_size: u64) -> Result<()> {
+    let next = entries.iter().skip(1).map(|entry| entry.position);
+    for (entry, next) in entries.iter().zip(next.chain([archive_size])) {
+        let end = entry
+            .position
+            .saturating_add(LOCAL_HEADER)
+            .saturating_add(entry.packed);
+        if end > next {
+            return Err(invalid(format!(
+                "{}: the entry overlaps the next one, or reaches beyond the archive's end (a zip bomb, or damage)",
+                excerpt(&entry.path, 120)
+            )));
+        }
     }
+    Ok(())
+}
+
+/// A zip bomb says how large it gets, because an entry that unpacks to more than it says is refused by the zip
+/// library when it is read.
+fn check_sizes(entries: &[Entry]) -> Result<()> {
+    let sum = |size: fn(&Entry) -> u64| entries.iter().map(size).fold(0u64, u64::saturating_add);
+    let (packed, unpacked) = (sum(|e| e.packed), sum(|e| e.size));
     if unpacked > MAX_UNPACKED {
         return Err(invalid(format!(
             "the bundle unpacks to {unpacked} bytes; at most {MAX_UNPACKED} are allowed"
@@ -210,7 +292,7 @@ enum Message {
     End(String, Kind),
 }
 
-fn hash<R: Read + Seek>(archive: &mut ZipArchive<R>, files: &[Entry], prefix: &str) -> Result<Reading> {
+fn hash<R: Read + Seek>(archive: &mut ZipArchive<R>, files: &[&Entry], prefix: &str) -> Result<Reading> {
     thread::scope(|scope| {
         let (senders, hashers): (Vec<_>, Vec<_>) = (0..HASHERS)
             .map(|_| {
@@ -365,8 +447,9 @@ fn nothing_there(entries: &[Entry], root: &str) -> Error {
     folders.dedup();
     folders.truncate(8);
     invalid(format!(
-        "source.path \"{root}\" is no folder of the archive, whose top folders are: {}",
-        folders.join(", ")
+        "source.path \"{}\" is no folder of the archive, whose top folders are: {}",
+        excerpt(root, 120),
+        excerpt(&folders.join(", "), 400)
     ))
 }
 
@@ -374,7 +457,7 @@ fn no_deployspec(entries: &[Entry], root: &str) -> Error {
     let place = if root.is_empty() {
         "the root of the archive".to_owned()
     } else {
-        format!("{root}/ of the archive")
+        format!("{}/ of the archive", excerpt(root, 120))
     };
     let elsewhere: Vec<&str> = entries
         .iter()
@@ -386,7 +469,7 @@ fn no_deployspec(entries: &[Entry], root: &str) -> Error {
     } else {
         format!(
             "there is one in {}: name that folder in source.path",
-            elsewhere.join(", ")
+            excerpt(&elsewhere.join(", "), 400)
         )
     };
     Error::new(

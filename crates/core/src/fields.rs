@@ -129,6 +129,23 @@ impl Fields {
     }
 }
 
+/// How deep a value of a parameter or of a module's metadata may nest. It travels within other JSON, whose readers
+/// end at 128 levels, and through recursive functions.
+pub const MAX_DEPTH: usize = 64;
+
+/// Whether lists and objects nest more than [`MAX_DEPTH`] deep.
+#[must_use]
+pub fn is_too_deep(value: &Value) -> bool {
+    fn deeper(value: &Value, left: usize) -> bool {
+        match value {
+            Value::Array(items) => left == 0 || items.iter().any(|item| deeper(item, left - 1)),
+            Value::Object(map) => left == 0 || map.values().any(|item| deeper(item, left - 1)),
+            _ => false,
+        }
+    }
+    deeper(value, MAX_DEPTH)
+}
+
 /// A value as a message names it: texts and numbers as they are, the rest by kind.
 #[must_use]
 pub fn describe(value: &Value) -> String {
@@ -138,5 +155,17 @@ pub fn describe(value: &Value) -> String {
         Value::Array(_) => "a list".to_owned(),
         Value::String(text) => format!("\"{}\"", excerpt(text, 80)),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_may_nest_so_deep() {
+        let nested = |depth: usize| (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+        assert!(!is_too_deep(&nested(MAX_DEPTH)));
+        assert!(is_too_deep(&nested(MAX_DEPTH + 1)));
     }
 }

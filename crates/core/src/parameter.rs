@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result, excerpt};
-use crate::fields::{Fields, describe};
+use crate::fields::{Fields, MAX_DEPTH, describe, is_too_deep};
 use crate::python_json::dumps;
 use crate::variable_name::upper_snake_case;
 
@@ -31,6 +31,13 @@ pub enum ParameterValue {
 
 impl ParameterValue {
     fn parse(path: &str, value: &Value) -> Result<Self> {
+        if is_too_deep(value) {
+            return Err(Error::field(
+                path,
+                format!("lists and objects nested more than {MAX_DEPTH} deep"),
+                format!("at most {MAX_DEPTH}; put the value into a file of the bundle"),
+            ));
+        }
         let parsed = match value {
             Value::Null => {
                 return Err(Error::field(
@@ -280,6 +287,10 @@ mod tests {
             ),
             (json!({"a": "x".repeat(MAX_VALUE + 1)}), "16385 bytes"),
             (json!(["a"]), "parameters: found a list"),
+            (
+                json!({"a": (0..65).fold(json!(1), |inner, _| json!([inner]))}),
+                "parameters.a: found lists and objects nested more than 64 deep",
+            ),
         ] {
             let error = parse(value).unwrap_err();
             assert!(error.message.contains(part), "{} / {part}", error.message);

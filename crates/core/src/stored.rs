@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
+use crate::fields::is_too_deep;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{ModuleId, Slot};
 use crate::status::Status;
@@ -131,7 +132,11 @@ impl Stored {
     /// The metadata of the last success, if it is there and readable.
     #[must_use]
     pub fn metadata_object(&self) -> Option<Map<String, Value>> {
-        serde_json::from_str(self.metadata.as_deref()?).ok()
+        let metadata = serde_json::from_str(self.metadata.as_deref()?).ok()?;
+        match metadata {
+            Value::Object(object) if !object.values().any(is_too_deep) => Some(object),
+            _ => None,
+        }
     }
 }
 

@@ -4,11 +4,18 @@
 //! `12:30` is 750 (seedfarmer-compat.md 2.5). A YAML 1.2 parser would read the same file differently, so
 //! the grammar comes from `saphyr-parser` (its events keep a scalar's text and quoting) and the meaning of
 //! plain scalars from here. Every node knows its line, for messages.
+//!
+//! A short text can stand for a long document: an alias repeats what its anchor holds. So everything that is
+//! built is counted before it is built, copies included, and time and memory stay within a small multiple of
+//! the text.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
+
+use crate::error::excerpt;
 
 /// A value with the line (from 1) on which it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,13 +51,16 @@ pub struct YamlError {
 const MAX_DEPTH: usize = 64;
 /// How many nodes a document may have after its aliases are followed ("billion laughs").
 const MAX_NODES: usize = 100_000;
+/// How many bytes of text its scalars may have together, after its aliases are followed: a few aliases of one
+/// long text are few nodes.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Reads the one document of a text; an empty text is null.
 pub fn parse(text: &str) -> Result<Node, YamlError> {
     let mut builder = Builder {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
-        nodes: 0,
+        built: Extent::default(),
     };
     builder.document()
 }
@@ -85,25 +95,62 @@ impl Node {
     pub fn describe(&self) -> String {
         match &self.kind {
             Kind::Scalar(Value::Null) => "nothing".to_owned(),
-            Kind::Scalar(value) => format!("{value}"),
+            Kind::Scalar(value) => excerpt(&value.to_string(), 80),
             Kind::List(_) => "a list".to_owned(),
             Kind::Mapping(_) => "a mapping".to_owned(),
         }
     }
 
-    fn size(&self) -> usize {
+    /// How much the node is, with all that is in it.
+    fn extent(&self) -> Extent {
         match &self.kind {
-            Kind::Scalar(_) => 1,
-            Kind::List(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
-            Kind::Mapping(entries) => 1 + entries.iter().map(|(.., v)| v.size()).sum::<usize>(),
+            Kind::Scalar(value) => Extent::of_scalar(value),
+            Kind::List(items) => Extent::around(items.iter().map(|item| (0, item))),
+            Kind::Mapping(entries) => {
+                Extent::around(entries.iter().map(|(key, _, value)| (key.len(), value)))
+            }
         }
+    }
+}
+
+/// How much a node or a document is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extent {
+    nodes: usize,
+    text: usize,
+    depth: usize,
+}
+
+impl Extent {
+    fn of_scalar(value: &Value) -> Self {
+        Self {
+            nodes: 1,
+            text: value.as_str().map_or(0, str::len),
+            depth: 0,
+        }
+    }
+
+    /// A list or mapping of these values, each with the length of its key.
+    fn around<'n>(values: impl Iterator<Item = (usize, &'n Node)>) -> Self {
+        let empty = Self {
+            nodes: 1,
+            ..Self::default()
+        };
+        values.fold(empty, |sum, (key, value)| {
+            let value = value.extent();
+            Self {
+                nodes: sum.nodes + value.nodes,
+                text: sum.text + key + value.text,
+                depth: sum.depth.max(value.depth + 1),
+            }
+        })
     }
 }
 
 struct Builder<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node>,
-    nodes: usize,
+    built: Extent,
 }
 
 impl<'a> Builder<'a> {
@@ -146,6 +193,25 @@ impl<'a> Builder<'a> {
         }))
     }
 
+    /// Counts what is about to be built at a depth.
+    fn count(&mut self, more: Extent, depth: usize, line: usize) -> Result<(), YamlError> {
+        self.built.nodes += more.nodes;
+        self.built.text += more.text;
+        let message = if depth + more.depth > MAX_DEPTH {
+            "lists and mappings nest more than 64 deep"
+        } else if self.built.nodes > MAX_NODES {
+            "more than 100,000 values, counting those that aliases repeat"
+        } else if self.built.text > MAX_TEXT {
+            "more than 1 MiB of text, counting what aliases repeat"
+        } else {
+            return Ok(());
+        };
+        Err(YamlError {
+            line,
+            message: message.to_owned(),
+        })
+    }
+
     fn node(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<Node, YamlError> {
         let line = span.start.line();
         let fail = |message: &str| {
@@ -154,13 +220,10 @@ impl<'a> Builder<'a> {
                 message: message.to_owned(),
             })
         };
-        if depth > MAX_DEPTH {
-            return fail("lists and mappings nest more than 64 deep");
-        }
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return fail("more than 100,000 values");
-        }
+        let one = Extent {
+            nodes: 1,
+            ..Extent::default()
+        };
         let (anchor, kind) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
@@ -169,21 +232,30 @@ impl<'a> Builder<'a> {
                 } else {
                     Value::String(text.into_owned())
                 };
+                self.count(Extent::of_scalar(&value), depth, line)?;
                 (anchor, Kind::Scalar(value))
             }
-            Event::SequenceStart(anchor, _) => (anchor, self.list(depth)?),
-            Event::MappingStart(anchor, _) => (anchor, self.mapping(depth)?),
+            Event::SequenceStart(anchor, _) => {
+                self.count(one, depth, line)?;
+                (anchor, self.list(depth)?)
+            }
+            Event::MappingStart(anchor, _) => {
+                self.count(one, depth, line)?;
+                (anchor, self.mapping(depth)?)
+            }
             Event::Alias(anchor) => {
-                let Some(node) = self.anchors.get(&anchor).cloned() else {
+                let Some(extent) = self.anchors.get(&anchor).map(Node::extent) else {
                     return fail("an alias without an anchor");
                 };
-                self.nodes += node.size();
-                return Ok(node);
+                self.count(extent, depth, line)?;
+                return Ok(self.anchors[&anchor].clone());
             }
             _ => return fail("a value was expected"),
         };
         let node = Node { line, kind };
         if anchor > 0 {
+            // The anchor keeps a copy, and nested anchors keep copies of copies.
+            self.count(node.extent(), depth, line)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
@@ -201,19 +273,19 @@ impl<'a> Builder<'a> {
     }
 
     fn mapping(&mut self, depth: usize) -> Result<Kind, YamlError> {
-        let mut entries: Vec<(String, usize, Node)> = Vec::new();
+        let mut entries = Entries::default();
         loop {
             let next = self.next()?;
             if matches!(next.0, Event::MappingEnd) {
-                return Ok(Kind::Mapping(entries));
+                return Ok(Kind::Mapping(entries.list));
             }
             let key = self.node(next, depth + 1)?;
             let value_event = self.next()?;
             let value = self.node(value_event, depth + 1)?;
             match &key.kind {
                 // `<<: *defaults`: the merge key of YAML 1.1; what the mapping says itself wins.
-                Kind::Scalar(Value::String(name)) if name == "<<" => merge(&mut entries, value)?,
-                Kind::Scalar(scalar) => set(&mut entries, key_text(scalar), key.line, value)?,
+                Kind::Scalar(Value::String(name)) if name == "<<" => entries.merge(value)?,
+                Kind::Scalar(scalar) => entries.set(key_text(scalar), key.line, value)?,
                 _ => {
                     return Err(YamlError {
                         line: key.line,
@@ -229,43 +301,57 @@ fn key_text(scalar: &Value) -> String {
     scalar.as_str().map_or_else(|| scalar.to_string(), str::to_owned)
 }
 
-fn set(
-    entries: &mut Vec<(String, usize, Node)>,
-    key: String,
-    line: usize,
-    value: Node,
-) -> Result<(), YamlError> {
-    // PyYAML lets the later of two equal keys win without a word; that hides a mistake, so it is one here.
-    if let Some((_, first, _)) = entries.iter().find(|(k, first, _)| *k == key && *first > 0) {
-        return Err(YamlError {
-            line,
-            message: format!("the key \"{key}\" stands on line {first} already"),
-        });
-    }
-    entries.retain(|(k, ..)| *k != key);
-    entries.push((key, line, value));
-    Ok(())
+/// The entries of a mapping that is being read, and where each key stands among them.
+#[derive(Default)]
+struct Entries {
+    list: Vec<(String, usize, Node)>,
+    places: HashMap<String, usize>,
 }
 
-/// Merged entries have line 0, by which [`set`] knows that they may be overridden.
-fn merge(entries: &mut Vec<(String, usize, Node)>, value: Node) -> Result<(), YamlError> {
-    let line = value.line;
-    match value.kind {
-        Kind::Mapping(merged) => {
-            for (key, _, node) in merged {
-                if !entries.iter().any(|(k, ..)| *k == key) {
-                    entries.push((key, 0, node));
-                }
+impl Entries {
+    /// What the mapping says itself. PyYAML lets the later of two equal keys win without a word; that hides a
+    /// mistake, so it is one here.
+    fn set(&mut self, key: String, line: usize, value: Node) -> Result<(), YamlError> {
+        match self.places.entry(key.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(self.list.len());
+                self.list.push((key, line, value));
             }
-            Ok(())
+            Entry::Occupied(place) => {
+                let entry = &mut self.list[*place.get()];
+                let first = entry.1;
+                if first > 0 {
+                    return Err(YamlError {
+                        line,
+                        message: format!("the key \"{}\" stands on line {first} already", excerpt(&key, 80)),
+                    });
+                }
+                *entry = (key, line, value);
+            }
         }
-        Kind::List(mappings) => mappings
-            .into_iter()
-            .try_for_each(|mapping| merge(entries, mapping)),
-        Kind::Scalar(_) => Err(YamlError {
-            line,
-            message: "<< takes a mapping or a list of mappings".to_owned(),
-        }),
+        Ok(())
+    }
+
+    /// What a merge key brings in. Merged entries have line 0, by which [`Self::set`] knows that they may be
+    /// overridden.
+    fn merge(&mut self, value: Node) -> Result<(), YamlError> {
+        let line = value.line;
+        match value.kind {
+            Kind::Mapping(merged) => {
+                for (key, _, node) in merged {
+                    if let Entry::Vacant(place) = self.places.entry(key.clone()) {
+                        place.insert(self.list.len());
+                        self.list.push((key, 0, node));
+                    }
+                }
+                Ok(())
+            }
+            Kind::List(mappings) => mappings.into_iter().try_for_each(|mapping| self.merge(mapping)),
+            Kind::Scalar(_) => Err(YamlError {
+                line,
+                message: "<< takes a mapping or a list of mappings".to_owned(),
+            }),
+        }
     }
 }
 
@@ -426,5 +512,34 @@ mod tests {
         }
         assert!(parse(&bomb).unwrap_err().message.contains("100,000"));
         assert!(parse(&"[".repeat(500)).is_err());
+    }
+
+    #[test]
+    fn few_aliases_of_a_long_text_or_of_deep_lists_are_bombs_too() {
+        let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(30_000), "*a,".repeat(10_000));
+        assert!(parse(&text).unwrap_err().message.contains("1 MiB of text"));
+        let deep = format!(
+            "a: &a {}{}\nb: &b {}*a{}\n",
+            "[".repeat(40),
+            "]".repeat(40),
+            "[".repeat(40),
+            "]".repeat(40)
+        );
+        assert!(parse(&deep).unwrap_err().message.contains("64 deep"));
+        // Each anchor keeps a copy of all that is in it.
+        let mut nested = "1,".repeat(20_000);
+        for i in 0..50 {
+            nested = format!("&a{i} [{nested}]");
+        }
+        assert!(parse(&nested).unwrap_err().message.contains("100,000"));
+    }
+
+    #[test]
+    fn what_a_mapping_says_itself_takes_the_place_of_what_it_merged() {
+        let text = "a: &x {k: 1, l: 2, m: 3}\nb: {<<: *x, l: 4}\nc: {l: 4, <<: [*x, {m: 5, n: 6}]}\n";
+        let read = read(text);
+        assert_eq!(read["b"].to_string(), r#"{"k":1,"l":4,"m":3}"#);
+        assert_eq!(read["c"].to_string(), r#"{"l":4,"k":1,"m":3,"n":6}"#);
+        assert!(parse("a: {k: 1, k: 2}").is_err());
     }
 }

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use seedflow_core::stored::Reference;
 use serde_json::{Map, Value, json};
 
 use crate::emulator_api::EmulatorApi;
@@ -397,6 +398,21 @@ pub async fn parameters(api: &EmulatorApi, path: &str) -> Result<Vec<Parameter>>
     }
     found.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
+}
+
+/// A parameter's value, read from S3 where the parameter holds a reference to it.
+pub async fn value(api: &EmulatorApi, work_bucket: &str, parameter: &Parameter) -> Result<String> {
+    let Some(reference) = Reference::of(&parameter.value) else {
+        return Ok(parameter.value.clone());
+    };
+    let (name, key) = (&parameter.name, &reference.key);
+    let read = api.read_object(work_bucket, key).await;
+    let bytes = read.with_context(|| format!("cannot read {key}, where the value of {name} is"))?;
+    ensure!(
+        reference.holds(&bytes),
+        "{key} is not what {name} refers to: somebody has changed it"
+    );
+    Ok(String::from_utf8(bytes)?)
 }
 
 fn text(value: &Value) -> Option<String> {

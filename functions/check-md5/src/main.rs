@@ -22,9 +22,9 @@ use seedflow_core::yaml;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The longest metadata that is followed into S3: twice what `update-metadata` takes from a build, which leaves
-/// room for the keys that it adds itself.
-const MAX_METADATA: u64 = 64 * 1024;
+/// The longest value that is followed into S3: what is stored has travelled through the states once, whose payloads
+/// end there.
+const MAX_VALUE: u64 = 256 * 1024;
 
 #[derive(Deserialize)]
 struct Event {
@@ -146,15 +146,19 @@ impl Function {
             .map(|name| ((*name).to_owned(), found.get(*name).map(|(_, version)| *version)))
             .collect();
         let mut stored = stored_in(&mut found, module);
-        if let Some(reference) = stored.metadata.as_deref().and_then(Reference::of) {
-            stored.metadata = self.follow(&reference).await?;
+        for slot in slots {
+            if let Some(reference) = stored.text(slot).and_then(Reference::of) {
+                // Not what was stored: as if it had been edited by hand, which is unreadable and no error.
+                let text = self.follow(&reference).await?.unwrap_or_default();
+                stored.set(slot, text);
+            }
         }
         Ok((stored, versions))
     }
 
-    /// The text that a reference stands for; `None`, as if nothing were stored, where it isn't what was stored.
+    /// The text that a reference stands for; `None` where it isn't what was stored.
     async fn follow(&self, reference: &Reference) -> Result<Option<String>> {
-        let found = self.work.get(&reference.key, MAX_METADATA).await?;
+        let found = self.work.get(&reference.key, MAX_VALUE).await?;
         Ok(found
             .filter(|(bytes, _)| reference.holds(bytes))
             .and_then(|(bytes, _)| String::from_utf8(bytes).ok()))

@@ -6,6 +6,7 @@ use seedflow_core::build::environment::SEEDFARMER_VERSION;
 use seedflow_core::build::outcome::Outcome;
 use seedflow_core::commit;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::fields::{MAX_DEPTH, is_too_deep};
 use seedflow_core::ids::{ExecutionArn, Place, Slot};
 use seedflow_core::lock::Held;
 use seedflow_core::plan::Plan;
@@ -82,12 +83,14 @@ impl Function {
             .get(&key, MAX_METADATA)
             .await?
             .ok_or_else(missing)?;
-        serde_json::from_slice(&bytes).map_err(|e| {
-            Error::new(
-                ErrorName::Refused,
-                format!("{key}: the build's metadata is no JSON object: {e}"),
-            )
-        })
+        let refused =
+            |what: String| Error::new(ErrorName::Refused, format!("{key}: the build's metadata {what}"));
+        let metadata: Map<String, Value> =
+            serde_json::from_slice(&bytes).map_err(|e| refused(format!("is no JSON object: {e}")))?;
+        if metadata.values().any(is_too_deep) {
+            return Err(refused(format!("nests more than {MAX_DEPTH} deep")));
+        }
+        Ok(metadata)
     }
 }
 

@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod bombs;
 mod build_role;
 mod builds;
 mod decisions;
 mod deliveries;
 mod functions;
+mod limits;
 mod locks;
 mod records;
 

@@ -31,7 +31,7 @@ pub fn compose(phases: &Phases, root: &str, variables: &[Variable], image: &str)
     if let Some(versions) = runtime_versions(image) {
         install["runtime-versions"] = versions;
     }
-    json!({
+    let spec = json!({
         "version": 0.2,
         "env": {"shell": "bash"},
         "phases": {
@@ -41,8 +41,25 @@ pub fn compose(phases: &Phases, root: &str, variables: &[Variable], image: &str)
             "post_build": phase(post_build),
         },
         "artifacts": {"base-directory": ".seedflow/out", "files": ["metadata.json"]},
-    })
-    .to_string()
+    });
+    yaml_of(&spec.to_string())
+}
+
+/// JSON as YAML of either version reads it letter by letter: control characters, which YAML refuses, and what
+/// only YAML 1.1 takes for the end of a line, are written as the escapes that JSON and YAML share.
+fn yaml_of(json: &str) -> String {
+    json.chars()
+        .fold(String::with_capacity(json.len()), |mut yaml, c| {
+            if matches!(
+                c,
+                '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+            ) {
+                yaml.push_str(&format!("\\u{:04x}", u32::from(c)));
+            } else {
+                yaml.push(c);
+            }
+            yaml
+        })
 }
 
 fn in_module(commands: &[String]) -> Vec<String> {
@@ -174,6 +191,12 @@ mod tests {
             .unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
         assert!(!commands[1].as_str().unwrap().contains("SHORT"));
+    }
+
+    #[test]
+    fn what_yaml_would_refuse_or_fold_is_escaped() {
+        let json = json!("a\u{7f}\u{85}\u{2028}\u{feff}é😀").to_string();
+        assert_eq!(yaml_of(&json), "\"a\\u007f\\u0085\\u2028\\ufeffé😀\"");
     }
 
     #[test]

@@ -115,6 +115,20 @@ pub struct Outcome {
 
 /// How long a reason may be that travels through the state machine.
 const MAX_REASON: usize = 2000;
+/// How long CodeBuild's words for a phase and its status may be, such as `DOWNLOAD_SOURCE`.
+const MAX_WORD: usize = 80;
+
+impl Phase {
+    /// As long as it may travel through the state machine and into the status.
+    fn short(self) -> Self {
+        Self {
+            name: excerpt(&self.name, MAX_WORD),
+            status: self.status.map(|status| excerpt(&status, MAX_WORD)),
+            context: self.context.map(|context| excerpt(&context, MAX_REASON)),
+            ..self
+        }
+    }
+}
 
 impl Outcome {
     /// An end of which nothing more is known.
@@ -137,15 +151,13 @@ impl Outcome {
     /// CodeBuild has been seen to call a build FAILED whose phase it calls TIMED_OUT; the phase knows better.
     #[must_use]
     pub fn with_phases(mut self, phases: Vec<Phase>) -> Self {
+        let phases: Vec<Phase> = phases.into_iter().map(Phase::short).collect();
         let failed = phases
             .iter()
             .find(|p| p.status.as_deref().is_some_and(|s| s != "SUCCEEDED"));
         if let (true, Some(failed)) = (self.status != BuildStatus::Succeeded, failed) {
             self.failed_phase = Some(failed.name.clone());
-            self.reason = failed
-                .context
-                .as_deref()
-                .map(|context| excerpt(context, MAX_REASON));
+            self.reason.clone_from(&failed.context);
             if self.status == BuildStatus::Failed && failed.status.as_deref() == Some("TIMED_OUT") {
                 self.status = BuildStatus::TimedOut;
             }

@@ -122,6 +122,14 @@ fn what_may_not_be_unpacked_is_refused_by_name() {
         ),
         (pack(&[SPEC, ("a\\b", b"x")]), "backslash"),
         (
+            pack(&[SPEC, ("./a", b"x")]),
+            "./a: the entry's path has a . or an empty part",
+        ),
+        (
+            pack(&[SPEC, ("a//b", b"x")]),
+            "a//b: the entry's path has a . or an empty part",
+        ),
+        (
             pack(&[("a", b"x")]),
             "deployspec.yaml: not in the root of the archive",
         ),
@@ -173,6 +181,62 @@ fn an_entry_that_unpacks_to_more_than_it_says_is_refused() {
         found.contains("larger than its declared uncompressed size"),
         "{found}"
     );
+}
+
+/// Where the headers of the entries stand: those before the data (3, 4) or those of the directory (1, 2).
+fn headers(zip: &[u8], kind: [u8; 2]) -> Vec<usize> {
+    let signature = [b'P', b'K', kind[0], kind[1]];
+    let found = zip.windows(4).enumerate().filter(|(_, w)| *w == signature);
+    found.map(|(at, _)| at).collect()
+}
+
+#[test]
+fn two_entries_of_one_path_are_refused() {
+    const REFUSED: &str = "bundle: two entries of the archive have the same path";
+    let mut zip = pack(&[SPEC, ("one", b"1"), ("two", b"2")]);
+    let (local, central) = (headers(&zip, [3, 4])[2], headers(&zip, [1, 2])[2]);
+    for name in [local + 30, central + 46] {
+        zip[name..name + 3].copy_from_slice(b"one");
+    }
+    assert_eq!(message(&zip, ""), REFUSED);
+    // One letter in two encodings: what isn't UTF-8 is read as code page 437.
+    let mut zip = pack(&[SPEC, ("\u{e9}", b"1"), ("e", b"2")]);
+    let (local, central) = (headers(&zip, [3, 4])[2], headers(&zip, [1, 2])[2]);
+    for name in [local + 30, central + 46] {
+        zip[name] = 0x82;
+    }
+    assert_eq!(message(&zip, ""), REFUSED);
+}
+
+#[test]
+fn entries_that_share_bytes_are_refused() {
+    let mut zip = pack_as(
+        &[SPEC, ("a", &[1; 400]), ("b", &[1; 400])],
+        SimpleFileOptions::default().compression_method(CompressionMethod::Stored),
+    );
+    let central = headers(&zip, [1, 2]);
+    // The third entry begins where the second does.
+    zip.copy_within(central[1] + 42..central[1] + 46, central[2] + 42);
+    assert!(
+        message(&zip, "").contains("overlaps the next"),
+        "{}",
+        message(&zip, "")
+    );
+}
+
+#[test]
+fn a_directory_may_be_so_long_and_an_archive_begins_at_the_beginning() {
+    let long = |i: usize| format!("{i:05}{}", "x".repeat(65_000));
+    let names: Vec<String> = (0..400).map(long).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), b"".as_slice())).collect();
+    let found = message(&pack(&files), "");
+    assert!(
+        found.contains("directory is longer than 25165824 bytes"),
+        "{found}"
+    );
+    let mut late = b"#!/bin/sh\n".to_vec();
+    late.extend(pack(&[SPEC]));
+    assert!(message(&late, "").contains("whole, undamaged zip file"));
 }
 
 #[test]

@@ -14,7 +14,11 @@ use crate::ui::{Tone, Ui};
 pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
     let stack = Connection::of_running_stack(file).await?;
     let path = project.map_or_else(|| "/sf".to_owned(), |project| format!("/sf/{project}"));
-    let parameters = deployment::parameters(&stack.api(), &path).await?;
+    let api = stack.api();
+    let mut parameters = deployment::parameters(&api, &path).await?;
+    for parameter in &mut parameters {
+        parameter.value = deployment::value(&api, &stack.work_bucket, parameter).await?;
+    }
     if parameters.is_empty() {
         let whose = project.map_or_else(String::new, |project| format!(" of {project}"));
         ui.say(format!("Nothing{whose} has been deployed on this stack yet."));

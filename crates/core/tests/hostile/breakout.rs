@@ -1,0 +1,274 @@
+//! Values and names stay data: in the buildspec's YAML, in the shell that runs it, and in what StartBuild is asked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use proptest::prelude::*;
+use seedflow_core::build::{self, BuildRequest, Defaults};
+use seedflow_core::deployspec::{Deployspec, Phases};
+use seedflow_core::fingerprint::{Fingerprint, Versions};
+use seedflow_core::ids::{ExecutionArn, Place, Run};
+use seedflow_core::parameter::VariableType;
+use seedflow_core::plan::Plan;
+use seedflow_core::request::Request;
+use seedflow_core::yaml;
+use serde_json::{Map, Value, json};
+
+use crate::{cases, dictionary, limits};
+
+/// What an author and whoever starts an execution can say, as far as it parses.
+#[derive(Debug, Clone)]
+struct Said {
+    input: Value,
+    phases: Phases,
+    generic: bool,
+    previous: Option<Value>,
+}
+
+/// A hostile text that is long enough to be exported by the buildspec, with the hostile part anywhere in it.
+fn long_text() -> impl Strategy<Value = String> {
+    (dictionary::text(false), dictionary::text(false), 1025usize..1100).prop_map(|(before, after, length)| {
+        let padded = format!("{before}{}{after}", "x".repeat(length));
+        padded.chars().take(4000).collect()
+    })
+}
+
+fn said() -> impl Strategy<Value = Said> {
+    let value = prop_oneof![
+        4 => long_text().prop_map(Value::from),
+        2 => dictionary::text(false).prop_map(Value::from),
+        1 => prop::collection::vec(long_text(), 0..3).prop_map(Value::from),
+        1 => (dictionary::text(true), dictionary::json()).prop_map(|(key, value)| json!({"k": {key: value}})),
+    ];
+    let parameters = prop::collection::btree_map("[a-z][a-zA-Z0-9]{0,12}(-[a-z]{1,4})?", value, 0..8);
+    let path = "([a-zA-Z0-9._@+-]{1,8}(/[a-zA-Z0-9._@+-]{1,8}){0,2})?";
+    let key = dictionary::text(true)
+        .prop_map(|text| format!("uploads/{text}").chars().take(200).collect::<String>());
+    let commands = || prop::collection::vec(dictionary::text(true), 0..4);
+    let previous = prop::option::of(
+        (dictionary::json(), long_text()).prop_map(|(json, text)| json!({"it's": json, "long": text})),
+    );
+    (
+        parameters,
+        path,
+        key,
+        (commands(), commands(), commands(), commands()),
+        any::<bool>(),
+        previous,
+    )
+        .prop_map(
+            |(parameters, path, key, (install, pre_build, build, post_build), generic, previous)| Said {
+                input: json!({"project": "My-Project", "deployment": "d", "group": "g", "module": "m",
+                "source": {"key": key, "path": path}, "parameters": parameters}),
+                phases: Phases {
+                    install,
+                    pre_build,
+                    build,
+                    post_build,
+                },
+                generic,
+                previous,
+            },
+        )
+}
+
+/// What StartBuild is asked for; `None` where the input is refused.
+fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
+    let request = Request::parse(&said.input, &limits()).ok()?;
+    let options = request.options?;
+    let plan = Plan {
+        fingerprint: Fingerprint::new("b", b"d", &options, &Versions::new()),
+        module: request.module,
+        source: request.source,
+        commit: None,
+        options,
+        deployspec: Deployspec {
+            deploy: said.phases.clone(),
+            build_type: None,
+            generic_variables: said.generic,
+        },
+        previous_status: None,
+        previous_metadata: said.previous.clone(),
+    };
+    let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+    let defaults = Defaults {
+        project: "seedflow".into(),
+        image: "i".into(),
+        compute_type: "BUILD_GENERAL1_SMALL".into(),
+        environment_type: "LINUX_CONTAINER".into(),
+        timeout_minutes: 60,
+        queued_timeout_minutes: 480,
+        log_group: "/seedflow".into(),
+        work_bucket: "work".into(),
+    };
+    let request = build::compose(
+        &plan,
+        &ExecutionArn::new("arn:e"),
+        &Run::from_random([7; 16]),
+        &place,
+        &defaults,
+    );
+    Some((request, plan))
+}
+
+/// Every variable that a build of the plan has to see.
+fn expected(plan: &Plan) -> BTreeMap<String, String> {
+    let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+    let variables = build::environment::variables(plan, &place);
+    variables
+        .into_iter()
+        .map(|variable| (variable.name, variable.value))
+        .collect()
+}
+
+fn commands<'a>(spec: &'a Value, phase: &str) -> Vec<&'a str> {
+    let commands = spec["phases"][phase]["commands"].as_array().unwrap();
+    commands.iter().map(|command| command.as_str().unwrap()).collect()
+}
+
+/// What YAML 1.1 and 1.2 take as it is within quotes: no control characters, no line breaks of either.
+fn is_plain(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+proptest! {
+    #![proptest_config(cases(128))]
+
+    #[test]
+    fn the_buildspec_has_the_commands_that_were_composed_and_no_more(said in said()) {
+        let Some((request, _)) = composed(&said) else { return Ok(()) };
+        prop_assert!(request.buildspec.chars().all(is_plain));
+        let spec: Value = serde_json::from_str(&request.buildspec).unwrap();
+        prop_assert_eq!(&yaml::parse(&request.buildspec).unwrap().to_json(), &spec);
+        let Phases { install, pre_build, build, post_build } = &said.phases;
+        let own = |phase: &str, before: usize, after: usize| {
+            let all = commands(&spec, phase);
+            all[before..all.len() - after].iter().map(|command| (*command).to_owned()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(&own("install", 4, 0), install);
+        prop_assert_eq!(&own("pre_build", 1, 0), pre_build);
+        prop_assert_eq!(&own("build", 1, 0), build);
+        prop_assert_eq!(&own("post_build", 1, 1), post_build);
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        prop_assert_eq!(keys(&spec), ["version", "env", "phases", "artifacts"]);
+        prop_assert_eq!(keys(&spec["phases"]), ["install", "pre_build", "build", "post_build"]);
+    }
+
+    #[test]
+    fn what_is_asked_of_codebuild_is_what_was_said(said in said()) {
+        let Some((request, plan)) = composed(&said) else { return Ok(()) };
+        let key = said.input["source"]["key"].as_str().unwrap();
+        prop_assert_eq!(&request.source_location, &format!("work/{key}"));
+        let expected = expected(&plan);
+        for variable in &request.variables {
+            prop_assert_eq!(variable.kind, VariableType::Plaintext);
+            prop_assert_eq!(Some(&variable.value), expected.get(&variable.name));
+            prop_assert!(variable.name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_'), "{}", variable.name);
+            prop_assert!(!variable.name.starts_with(|c: char| c.is_ascii_digit()));
+            prop_assert!(!variable.value.contains('\0'));
+        }
+    }
+}
+
+/// The environment of a command after the buildspec's first commands ran in bash, and what lies in its folder.
+fn environment_after(script: &str, folder: &Path) -> Result<BTreeMap<String, String>, String> {
+    let file = folder.join("script");
+    std::fs::write(&file, format!("{script}\nexec env -0\n")).map_err(|e| e.to_string())?;
+    let source = folder.join("src");
+    std::fs::create_dir(&source).map_err(|e| e.to_string())?;
+    let output = Command::new("bash")
+        .arg(&file)
+        .current_dir(&source)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", folder)
+        .env("CODEBUILD_SRC_DIR", &source)
+        .output()
+        .map_err(|e| e.to_string())?;
+    if !output.status.success() || !output.stderr.is_empty() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let text = String::from_utf8(output.stdout).map_err(|e| e.to_string())?;
+    let entries = text.split_terminator('\0');
+    entries
+        .map(|entry| {
+            let (name, value) = entry.split_once('=').ok_or_else(|| format!("found {entry:?}"))?;
+            Ok((name.to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
+fn files_below(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        found.push(path.display().to_string());
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        }
+    }
+    found.sort();
+    found
+}
+
+proptest! {
+    #![proptest_config(cases(48))]
+
+    #[test]
+    fn a_shell_sees_every_value_letter_by_letter_and_does_nothing_else(said in said()) {
+        let Some((request, plan)) = composed(&said) else { return Ok(()) };
+        let spec: Value = serde_json::from_str(&request.buildspec).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        // The command that writes `seedfarmer`, and the one that exports.
+        let script = commands(&spec, "install")[..2].join("\n");
+        let found = environment_after(&script, folder.path()).map_err(TestCaseError::fail)?;
+
+        let source = folder.path().join("src").display().to_string();
+        let mut wanted = expected(&plan);
+        for variable in &request.variables {
+            wanted.remove(&variable.name);
+        }
+        let root = if plan.source.path.is_empty() { source.clone() } else { format!("{source}/{}", plan.source.path) };
+        wanted.insert("SEEDFLOW_MODULE_ROOT".into(), root);
+        wanted.insert("PATH".into(), format!("{source}/.seedflow/bin:/usr/bin:/bin"));
+        wanted.insert("HOME".into(), folder.path().display().to_string());
+        wanted.insert("CODEBUILD_SRC_DIR".into(), source.clone());
+        let of_bash = ["PWD", "OLDPWD", "SHLVL", "_"];
+        let found: BTreeMap<_, _> = found.into_iter().filter(|(name, _)| !of_bash.contains(&name.as_str())).collect();
+        prop_assert_eq!(found, wanted);
+
+        let files: Vec<String> = ["", "/bin", "/bin/seedfarmer", "/bin/seedflow-collect", "/out"].iter()
+            .map(|file| format!("{source}/.seedflow{file}")).collect();
+        prop_assert_eq!(files_below(Path::new(&source)), files);
+    }
+}
+
+#[test]
+fn every_text_of_the_dictionary_reaches_the_shell() {
+    let parameters: Map<String, Value> = dictionary::HOSTILE
+        .iter()
+        .enumerate()
+        .map(|(i, text)| {
+            (
+                format!("p{i}"),
+                format!("{text}{}{text}", "x".repeat(1100)).into(),
+            )
+        })
+        .collect();
+    let said = Said {
+        input: json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "source": {"key": "uploads/x"}, "parameters": parameters}),
+        phases: Phases::default(),
+        generic: true,
+        previous: None,
+    };
+    let (request, _) = composed(&said).unwrap();
+    let spec: Value = serde_json::from_str(&request.buildspec).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let found = environment_after(commands(&spec, "install")[1], folder.path()).unwrap();
+    for (name, text) in &parameters {
+        let variable = format!("SEEDFARMER_PARAMETER_{}", name.to_uppercase());
+        assert_eq!(found.get(&variable).map(String::as_str), text.as_str(), "{text}");
+    }
+    assert_eq!(files_below(&folder.path().join("src")), Vec::<String>::new());
+}

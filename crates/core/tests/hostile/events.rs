@@ -1,0 +1,133 @@
+//! Events of CodeBuild and what is stored: any JSON, and real events with fields missing, null or of another type.
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+use proptest::sample::select;
+use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase};
+use seedflow_core::error::ErrorName;
+use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
+use seedflow_core::status::{Failure, Status};
+use seedflow_core::stored::{Laid, Reference, Stored};
+use serde_json::{Value, json};
+
+use crate::{assert_refusal, cases, dictionary, module};
+
+const ARN: &str =
+    "arn:aws:codebuild:us-west-2:123456789012:build/seedflow:8745a7a9-c340-456a-9166-edf953571bEX";
+
+/// The event of the CodeBuild user guide ("Build notifications input format reference"), as far as it is read.
+fn event() -> Value {
+    json!({
+        "source": "aws.codebuild", "detail-type": "CodeBuild Build State Change",
+        "detail": {
+            "build-status": "FAILED", "project-name": "seedflow", "build-id": ARN,
+            "additional-information": {
+                "logs": {"group-name": "g", "stream-name": "s", "deep-link": "https://l"},
+                "phases": [
+                    {"phase-type": "INSTALL", "phase-status": "SUCCEEDED", "phase-context": [": "], "duration-in-seconds": 3},
+                    {"phase-type": "BUILD", "phase-status": "FAILED", "phase-context": ["COMMAND_EXECUTION_ERROR: no"], "duration-in-seconds": 1},
+                ],
+            },
+        },
+    })
+}
+
+const NEEDED: [&str; 3] = ["/detail", "/detail/build-id", "/detail/build-status"];
+const NOT_NEEDED: [&str; 16] = [
+    "/source",
+    "/detail/project-name",
+    "/detail/additional-information",
+    "/detail/additional-information/logs",
+    "/detail/additional-information/logs/group-name",
+    "/detail/additional-information/logs/stream-name",
+    "/detail/additional-information/logs/deep-link",
+    "/detail/additional-information/phases",
+    "/detail/additional-information/phases/0",
+    "/detail/additional-information/phases/0/phase-type",
+    "/detail/additional-information/phases/0/phase-status",
+    "/detail/additional-information/phases/1",
+    "/detail/additional-information/phases/1/phase-type",
+    "/detail/additional-information/phases/1/phase-context",
+    "/detail/additional-information/phases/1/phase-context/0",
+    "/detail/additional-information/phases/1/duration-in-seconds",
+];
+
+fn with(field: &str, value: Option<Value>) -> Value {
+    let mut event = event();
+    let (parent, name) = field.rsplit_once('/').unwrap();
+    match (event.pointer_mut(parent).unwrap(), value) {
+        (Value::Object(map), Some(value)) => drop(map.insert(name.to_owned(), value)),
+        (Value::Object(map), None) => drop(map.shift_remove(name)),
+        (Value::Array(items), Some(value)) => items[name.parse::<usize>().unwrap()] = value,
+        (Value::Array(items), None) => drop(items.remove(name.parse().unwrap())),
+        _ => unreachable!("{field} has a parent"),
+    }
+    event
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    #[test]
+    fn any_json_is_an_event_or_refused_by_name(event in dictionary::json()) {
+        if let Err(error) = Outcome::from_event(&event) {
+            assert_refusal(&error, &[ErrorName::InvalidInput])?;
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_not_needed_may_be_anything(field in select(&NOT_NEEDED[..]), value in prop::option::of(dictionary::json())) {
+        let outcome = Outcome::from_event(&with(field, value)).unwrap().unwrap();
+        prop_assert_eq!(outcome.build_id.as_str(), ARN.rsplit_once('/').unwrap().1);
+        prop_assert!(matches!(outcome.status, BuildStatus::Failed | BuildStatus::TimedOut));
+        prop_assert!(outcome.reason.iter().all(|reason| reason.chars().count() <= 2001));
+        prop_assert!(outcome.explain().starts_with("build "));
+        // It travels through the state machine.
+        let text = serde_json::to_string(&outcome).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
+    }
+
+    #[test]
+    fn a_field_that_is_needed_is_named_where_it_is_wrong(field in select(&NEEDED[..]), value in prop::option::of(dictionary::json())) {
+        let error = Outcome::from_event(&with(field, value)).unwrap_err();
+        assert_refusal(&error, &[ErrorName::InvalidInput])?;
+        prop_assert!(error.message.starts_with("detail.build-") || error.message.starts_with("build_id: "), "{}", error.message);
+    }
+
+    #[test]
+    fn what_is_stored_is_read_or_unreadable(text in prop_oneof![dictionary::text(true), dictionary::json().prop_map(|json| json.to_string())]) {
+        let mut stored = Stored::default();
+        for slot in Slot::ALL {
+            stored.set(slot, text.clone());
+        }
+        let _ = (stored.fingerprint(), stored.metadata_object(), stored.status_of(&module()));
+        prop_assert!(Reference::of(&text).is_none_or(|reference| reference.key.starts_with("values/")));
+    }
+
+    #[test]
+    fn a_status_stays_in_its_parameter_whatever_went_wrong(reason in dictionary::text(true), times in 1usize..50, phase in dictionary::text(true)) {
+        let id = BuildId::parse("p:u").unwrap();
+        let phases = vec![Phase { name: phase, status: Some("FAILED".into()), seconds: None, context: Some(reason.repeat(times)) }];
+        let outcome = Outcome::ended(id.clone(), BuildStatus::Failed).with_phases(phases);
+        let failure = Failure { error: "BuildFailed".into(), reason: outcome.explain(), build_id: Some(id), outcome: Some(outcome) };
+        let status = Status::fail(None, &module(), &ExecutionArn::new("arn:e"), &failure, Timestamp::UNIX_EPOCH);
+        // Nobody follows the status into S3.
+        prop_assert!(serde_json::to_string(&status).unwrap().len() <= 8192);
+    }
+
+    #[test]
+    fn a_value_of_any_length_is_laid_so_that_it_is_found_again(text in dictionary::text(true), length in 0usize..20_000) {
+        let value = json!({"value": text, "more": "x".repeat(length)}).to_string();
+        let laid = Laid::new(&module(), Slot::Metadata, value.clone());
+        prop_assert!(laid.parameter.len() <= 8192);
+        match laid.spilled {
+            None => prop_assert_eq!(laid.parameter, value),
+            Some((key, spilled)) => {
+                let reference = Reference::of(&laid.parameter).unwrap();
+                prop_assert_eq!(reference.key.as_str(), key);
+                prop_assert!(reference.holds(value.as_bytes()));
+                prop_assert_eq!(spilled, value);
+            }
+        }
+    }
+}

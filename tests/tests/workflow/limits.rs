@@ -1,0 +1,135 @@
+//! At the limits and one over: what is too long for Parameter Store, for StartBuild and for what a build may hand back.
+
+use seedflow_tests::{Module, Names, TestStack, run};
+use serde_json::{Map, Value, json};
+
+use crate::{STACK, assert_state};
+
+/// A module that hands back a text of that length, and how long the text was that it found handed back before.
+fn handing_back(length: usize) -> Module {
+    let python = format!(
+        "import json, os; before = json.loads(os.environ['SEEDFARMER_MODULE_METADATA']) or {{}}; \
+         print(json.dumps({{'Before': '%06d' % len(before.get('Long', '')), 'Long': 'x' * {length}}}))"
+    );
+    let command = format!("python3 -c \"{python}\" > \"$SEEDFLOW_MODULE_ROOT/SEEDFARMER_MODULE_METADATA\"");
+    Module::running("build", &[&command])
+}
+
+/// The metadata of a module as whoever follows references reads it, and the text of the parameter itself.
+async fn metadata(stack: &TestStack, names: &Names) -> (Value, String) {
+    let parameter = stack
+        .parameters(names)
+        .await
+        .remove("metadata")
+        .expect("metadata");
+    let value = stack.value(&parameter).await;
+    (serde_json::from_str(&value).expect("JSON"), parameter.value)
+}
+
+#[test]
+fn a_value_is_read_back_on_both_sides_of_every_limit() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("limits");
+        assert_state(&stack.deploy(&names, &handing_back(100)).await, "SUCCEEDED");
+        // All else in the metadata is of the same length in every deployment.
+        let around = metadata(stack, &names).await.1.len() - 100;
+        let mut before = 100;
+        for (stored, spilled) in [(4096, false), (4097, false), (8192, false), (8193, true)] {
+            let length = stored - around;
+            let module = handing_back(length);
+            assert_state(&stack.deploy(&names, &module).await, "SUCCEEDED");
+            let (value, text) = metadata(stack, &names).await;
+            assert_eq!(text.contains("stored_in_s3"), spilled, "{stored}");
+            assert_eq!(value.to_string().len(), stored);
+            assert_eq!(value["Long"].as_str().map(str::len), Some(length));
+            assert_eq!(
+                value["Before"],
+                format!("{before:06}"),
+                "what the build saw at {stored}"
+            );
+            assert_state(&stack.deploy(&names, &module).await, "UNCHANGED");
+            before = length;
+        }
+    });
+}
+
+#[test]
+fn a_fingerprint_of_many_parameters_is_read_back_too() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("many-parameters");
+        let module = Module::running("build", &["true"]);
+        let parameters = |changed: usize| {
+            let all = (0..300).map(|i| (format!("parameter-{i:03}"), json!(u8::from(i == changed))));
+            json!({"parameters": all.collect::<Map<String, Value>>()})
+        };
+        let first = stack.deploy_with(&names, &module, parameters(999)).await;
+        assert_state(&first, "SUCCEEDED");
+        assert!(stack.parameter(&names, "md5").await["stored_in_s3"].is_object());
+        let again = stack.deploy_with(&names, &module, parameters(999)).await;
+        assert_state(&again, "UNCHANGED");
+        let changed = stack.deploy_with(&names, &module, parameters(7)).await;
+        assert_eq!(changed.reasons, ["parameter parameter-007 changed"]);
+    });
+}
+
+#[test]
+fn a_build_hands_back_32_kb_and_not_a_byte_more() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("handed-back");
+        // `{"Before":"000000","Long":""}`, as it is handed back.
+        let around = 29;
+        let at_limit = handing_back(32 * 1024 - around);
+        assert_state(&stack.deploy(&names, &at_limit).await, "SUCCEEDED");
+        let stored = stack.parameters(&names).await;
+        let over = stack.deploy(&names, &handing_back(32 * 1024 - around + 1)).await;
+        assert_eq!(over.error, "Refused");
+        assert!(
+            over.cause
+                .contains("the object has 32769 bytes; at most 32768 are read"),
+            "{}",
+            over.cause
+        );
+        for slot in ["md5", "metadata", "outputs"] {
+            assert_eq!(stack.parameters(&names).await[slot], stored[slot], "{slot}");
+        }
+        // Nor does the long metadata stand in the way of the next deployment.
+        assert_state(&stack.deploy(&names, &handing_back(10)).await, "SUCCEEDED");
+    });
+}
+
+#[test]
+fn a_buildspec_and_its_variables_reach_the_build_on_both_sides_of_their_limits() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("buildspec");
+        let module = |padding: usize| {
+            let lengths = "seedfarmer metadata add -k Lengths -v \"${#SEEDFARMER_PARAMETER_IN} ${#SEEDFARMER_PARAMETER_OVER}\"";
+            Module::running("build", &[lengths, &format!("true {}", "x".repeat(padding))])
+        };
+        let parameters = json!({"parameters": {"in": "i".repeat(1024), "over": "o".repeat(1025)}});
+        let first = stack.deploy_with(&names, &module(0), parameters.clone()).await;
+        let length = buildspec(&first.build).len();
+        for (limit, inline) in [(25_600, true), (25_601, false)] {
+            let finished = stack
+                .deploy_with(&names, &module(limit - length), parameters.clone())
+                .await;
+            assert_state(&finished, "SUCCEEDED");
+            let buildspec = buildspec(&finished.build);
+            assert_eq!(buildspec.len() == limit, inline, "{buildspec}");
+            assert_eq!(buildspec.starts_with("arn:aws:s3:::"), !inline);
+            let variables = finished.build["environment"]["environmentVariables"].to_string();
+            assert!(
+                variables.contains("SEEDFARMER_PARAMETER_IN")
+                    && !variables.contains("SEEDFARMER_PARAMETER_OVER")
+            );
+            assert_eq!(stack.parameter(&names, "metadata").await["Lengths"], "1024 1025");
+        }
+    });
+}
+
+fn buildspec(build: &Value) -> &str {
+    build["source"]["buildspec"].as_str().expect("a buildspec")
+}
