@@ -33,7 +33,7 @@ mod stack;
 
 pub use module::Module;
 pub use seedflow_local::deployment::{Finished, Names, Parameter};
-pub use seedflow_local::proxy::{Action, Caller, Calls, Rule};
+pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, When};
 pub use seedflow_local::stack::StackOptions;
 pub use shared::{Shared, run};
 pub use stack::{RuleGuard, TestStack, eventually};

@@ -1,7 +1,8 @@
-//! Counts and rules over HTTP, for whoever isn't Rust: `/_seedflow/calls` and `/_seedflow/rules`.
+//! Counts, rules and rates over HTTP, for whoever isn't Rust: `/_seedflow/calls`, `/_seedflow/rules` and
+//! `/_seedflow/parameter-store`.
 //!
-//! GET reads either; DELETE resets the counts or removes the rules (`/_seedflow/rules/3` removes one);
-//! POST adds a rule and answers its id.
+//! GET reads each; DELETE resets the counts, removes the rules (`/_seedflow/rules/3` removes one) or lifts the
+//! rates; POST adds a rule and answers its id; PUT sets the rates.
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
@@ -30,8 +31,19 @@ pub async fn serve(state: &State, request: Request<Incoming>) -> Result<Response
             state.rules.clear();
             Ok(json!({}))
         }
+        (&Method::GET, "parameter-store") => {
+            Ok(json!({"rates": state.rates.rates(), "traffic": state.rates.traffic()}))
+        }
+        (&Method::PUT, "parameter-store") => set_rates(state, &body.collect().await?.to_bytes()),
+        (&Method::DELETE, "parameter-store") => {
+            state.rates.set(None);
+            Ok(json!({}))
+        }
         (&Method::DELETE, path) => remove_rule(state, path),
-        _ => Err((StatusCode::NOT_FOUND, "there are calls and rules here".to_owned())),
+        _ => Err((
+            StatusCode::NOT_FOUND,
+            "there are calls, rules and parameter-store here".to_owned(),
+        )),
     };
     let (status, json) = match answer {
         Ok(json) => (StatusCode::OK, json),
@@ -43,6 +55,12 @@ pub async fn serve(state: &State, request: Request<Incoming>) -> Result<Response
 fn add_rule(state: &State, body: &[u8]) -> Result<Value, (StatusCode, String)> {
     let rule: Rule = serde_json::from_slice(body).map_err(|e| (StatusCode::BAD_REQUEST, e.to_string()))?;
     Ok(json!({"id": state.rules.add(rule)}))
+}
+
+fn set_rates(state: &State, body: &[u8]) -> Result<Value, (StatusCode, String)> {
+    let rates = serde_json::from_slice(body).map_err(|e| (StatusCode::BAD_REQUEST, e.to_string()))?;
+    state.rates.set(Some(rates));
+    Ok(json!({}))
 }
 
 fn remove_rule(state: &State, path: &str) -> Result<Value, (StatusCode, String)> {

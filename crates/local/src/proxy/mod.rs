@@ -3,18 +3,24 @@
 //! Each caller (the functions, builds, the CodeBuild stand-in, clients) has a port of its own, so that a
 //! call's caller is known. A request is named (`classify`), counted, held against the rules (`rules`), and
 //! then answered: operations on builds by the stand-in if the emulator lets the caller, what breaks AWS's limits
-//! on parameters by an error (`ssm`), everything else by the emulator. Requests are signed, so they are passed on
-//! as they came. Bodies are streamed; only requests whose body has to be looked at are held in memory. Counts and rules can be read and set over HTTP under `/_seedflow/` on every port.
+//! on parameters by an error (`ssm`, `rates`), everything else by the emulator. Requests are signed, so they are
+//! passed on as they came. Bodies are streamed; only requests whose body has to be looked at are held in memory.
+//! Counts, rules and rates can be read and set over HTTP under `/_seedflow/` on every port.
 
 mod answer;
 mod calls;
 mod classify;
 mod control;
+mod presets;
+mod rates;
 mod rules;
 mod ssm;
+mod victim;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -35,8 +41,10 @@ use crate::codebuild::CodeBuild;
 use crate::emulator_api::ApiError;
 pub use calls::{Caller, Calls};
 use classify::Call;
+use rates::Limiter;
+pub use rates::{Count, Rates, Traffic};
 use rules::RuleSet;
-pub use rules::{Action, Rule, RuleId};
+pub use rules::{Action, Rule, RuleId, When};
 use ssm::SsmLimits;
 
 /// What bodies may fail with.
@@ -68,6 +76,17 @@ impl Ports {
     }
 }
 
+/// How a proxy is set up.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The ports to listen on.
+    pub ports: Ports,
+    /// Where the programs of functions lie, which rules may kill; nobody is killed without it.
+    pub functions: Option<PathBuf>,
+    /// The rates of Parameter Store; none where not set.
+    pub parameter_store: Option<Rates>,
+}
+
 /// The running proxy; it ends with this value.
 pub struct Proxy {
     state: Arc<State>,
@@ -82,6 +101,15 @@ struct State {
     calls: watch::Sender<Calls>,
     rules: RuleSet,
     ssm: SsmLimits,
+    rates: Limiter,
+    functions: Option<PathBuf>,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+struct Origin {
+    caller: Caller,
+    peer: SocketAddr,
 }
 
 /// The connection is closed instead of answered.
@@ -101,7 +129,7 @@ impl Proxy {
     pub async fn start(
         upstream: SocketAddr,
         codebuild: Arc<CodeBuild>,
-        ports: Option<Ports>,
+        options: Options,
     ) -> anyhow::Result<Self> {
         // The emulator may close a connection that it finds idle, so none is kept for the next request.
         let mut connector = HttpConnector::new();
@@ -116,9 +144,12 @@ impl Proxy {
             calls: watch::channel(Calls::default()).0,
             rules: RuleSet::default(),
             ssm: SsmLimits::default(),
+            rates: Limiter::default(),
+            functions: options.functions,
         });
+        state.rates.set(options.parameter_store);
         let mut listeners = JoinSet::new();
-        let mut ports = ports.unwrap_or_default();
+        let mut ports = options.ports;
         for caller in Caller::ALL {
             let port = ports.of(caller);
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
@@ -187,6 +218,18 @@ impl Proxy {
     pub fn clear_rules(&self) {
         self.state.rules.clear();
     }
+
+    /// Limits Parameter Store's calls of everybody but clients to these rates, or lifts the limit, and counts
+    /// from zero.
+    pub fn limit_parameter_store(&self, rates: Option<Rates>) {
+        self.state.rates.set(rates);
+    }
+
+    /// What came of Parameter Store's calls since the rates were set.
+    #[must_use]
+    pub fn parameter_store_traffic(&self) -> Traffic {
+        self.state.rates.traffic()
+    }
 }
 
 async fn listen(state: Arc<State>, caller: Caller, listener: TcpListener) {
@@ -195,12 +238,12 @@ async fn listen(state: Arc<State>, caller: Caller, listener: TcpListener) {
         tokio::select! {
             accepted = listener.accept() => {
                 // Running out of descriptors is over as soon as a connection ends.
-                let Ok((stream, _)) = accepted else { tokio::task::yield_now().await; continue };
+                let Ok((stream, peer)) = accepted else { tokio::task::yield_now().await; continue };
                 // Head and body of an answer are two writes: without this the second waits for the caller's
                 // delayed acknowledgement of the first, 40 ms.
                 let _ = stream.set_nodelay(true);
                 let state = Arc::clone(&state);
-                let service = service_fn(move |request| serve(Arc::clone(&state), caller, request));
+                let service = service_fn(move |request| serve(Arc::clone(&state), Origin { caller, peer }, request));
                 let connection = hyper::server::conn::http1::Builder::new();
                 let connection = connection.serve_connection(TokioIo::new(stream), service);
                 // An error is the client's going away, or a rule's will.
@@ -242,7 +285,7 @@ impl Payload {
 
 async fn serve(
     state: Arc<State>,
-    caller: Caller,
+    origin: Origin,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, BoxError> {
     if request.uri().path().starts_with(control::PREFIX) {
@@ -254,104 +297,137 @@ async fn serve(
         payload = payload.hold().await?;
     }
     let call = classify::classify(&head, payload.bytes());
+    let Origin { caller, .. } = origin;
     state.calls.send_modify(|calls| calls.count(caller, &call.name()));
-    match state.rules.decide(caller, &call, &head.uri, payload.bytes()) {
-        None => state.answer(&head, &call, payload).await,
-        Some(Action::Delay(time)) => {
-            tokio::time::sleep(time).await;
-            state.answer(&head, &call, payload).await
-        }
-        Some(Action::Refuse {
-            status,
-            code,
-            message,
-        }) => Ok(answer::error(
-            &head,
-            &call,
-            &ApiError {
-                status,
-                code,
-                message,
-            },
-        )),
-        Some(Action::Drop) => Err(Dropped.into()),
-        Some(Action::LoseAnswer) => {
-            state
-                .answer(&head, &call, payload)
-                .await?
-                .into_body()
-                .collect()
-                .await?;
-            Err(Dropped.into())
-        }
-        Some(Action::Discard) => Ok(answer::discarded(&call, payload.bytes())),
-        Some(Action::Duplicate) => {
-            let Payload::Whole(bytes) = payload.hold().await? else {
-                return Err(Dropped.into());
-            };
-            let first = state.answer(&head, &call, Payload::Whole(bytes.clone())).await;
-            state
-                .answer(&head, &call, Payload::Whole(bytes))
-                .await?
-                .into_body()
-                .collect()
-                .await?;
-            first
-        }
+    let now = Instant::now();
+    let action = state.rules.decide(caller, &call, &head.uri, payload.bytes(), now);
+    let request = Named { origin, head, call };
+    match action {
+        None => state.answer(&request, payload).await,
+        Some(action) => state.disturb(action, &request, payload).await,
+    }
+}
+
+/// A request but for its body.
+struct Named {
+    origin: Origin,
+    head: Parts,
+    call: Call,
+}
+
+impl Named {
+    fn error(&self, error: &ApiError) -> Response<Body> {
+        answer::error(&self.head, &self.call, error)
     }
 }
 
 impl State {
-    async fn answer(&self, head: &Parts, call: &Call, payload: Payload) -> Result<Response<Body>, BoxError> {
+    /// Does to a request what a rule says.
+    async fn disturb(
+        &self,
+        action: Action,
+        request: &Named,
+        payload: Payload,
+    ) -> Result<Response<Body>, BoxError> {
+        match action {
+            Action::Delay(time) => {
+                tokio::time::sleep(time).await;
+                self.answer(request, payload).await
+            }
+            Action::Refuse {
+                status,
+                code,
+                message,
+            } => Ok(request.error(&ApiError {
+                status,
+                code,
+                message,
+            })),
+            Action::Drop => Err(Dropped.into()),
+            Action::LoseAnswer => {
+                self.finish(request, payload).await?;
+                Err(Dropped.into())
+            }
+            Action::Discard => Ok(answer::discarded(&request.call, payload.bytes())),
+            Action::Duplicate => {
+                let Payload::Whole(bytes) = payload.hold().await? else {
+                    return Err(Dropped.into());
+                };
+                let first = self.answer(request, Payload::Whole(bytes.clone())).await;
+                self.finish(request, Payload::Whole(bytes)).await?;
+                first
+            }
+            Action::Kill(When::Before) => self.kill(request),
+            Action::Kill(When::After) => {
+                self.finish(request, payload).await?;
+                self.kill(request)
+            }
+        }
+    }
+
+    /// Has a request answered to the end, for nobody.
+    async fn finish(&self, request: &Named, payload: Payload) -> Result<(), BoxError> {
+        let answer = self.answer(request, payload).await?;
+        answer.into_body().collect().await?;
+        Ok(())
+    }
+
+    fn kill(&self, request: &Named) -> Result<Response<Body>, BoxError> {
+        let functions = self.functions.as_deref();
+        let killed = functions
+            .ok_or_else(|| "nobody was killed: the proxy doesn't know where functions lie".to_owned())
+            .and_then(|functions| victim::kill_caller(request.origin.peer, functions));
+        match killed {
+            Ok(()) => Err(Dropped.into()),
+            Err(error) => Ok(request.error(&ApiError::client("NobodyKilled", error))),
+        }
+    }
+
+    async fn answer(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
+        let call = &request.call;
         if call.service == "codebuild" && CodeBuild::serves(&call.operation) {
-            return self.answer_build(head, call, payload).await;
+            return self.answer_build(request, payload).await;
         }
         if call.service == "ssm" {
-            return self.answer_ssm(head, call, payload).await;
+            return self.answer_ssm(request, payload).await;
         }
-        self.forward(head, call, payload).await
+        self.forward(request, payload).await
     }
 
     /// Asks the emulator whether the caller may, since it knows the roles, and then the stand-in.
-    async fn answer_build(
-        &self,
-        head: &Parts,
-        call: &Call,
-        payload: Payload,
-    ) -> Result<Response<Body>, BoxError> {
+    async fn answer_build(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let Payload::Whole(body) = payload.hold().await? else {
             return Err(Dropped.into());
         };
-        let asked = self.forward(head, call, Payload::Whole(body.clone())).await?;
+        let asked = self.forward(request, Payload::Whole(body.clone())).await?;
         if !asked.status().is_success() {
             return Ok(asked);
         }
         let answered = match serde_json::from_slice(&body) {
-            Ok(input) => self.codebuild.handle(&call.operation, input).await,
+            Ok(input) => self.codebuild.handle(&request.call.operation, input).await,
             Err(error) => Err(ApiError::client("SerializationException", error.to_string())),
         };
-        Ok(answered.map_or_else(|e| answer::error(head, call, &e), |json| answer::json(&json)))
+        Ok(answered.map_or_else(|e| request.error(&e), |json| answer::json(&json)))
     }
 
     /// Forwards what is within AWS's limits, and remembers which parameters it made advanced.
-    async fn answer_ssm(
-        &self,
-        head: &Parts,
-        call: &Call,
-        payload: Payload,
-    ) -> Result<Response<Body>, BoxError> {
-        let effect = match self.ssm.check(&call.operation, payload.bytes()) {
-            Err(error) => return Ok(answer::error(head, call, &error)),
+    async fn answer_ssm(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
+        let Named { origin, call, .. } = request;
+        let admitted = self.rates.admit(origin.caller, &call.operation, Instant::now());
+        let checked = admitted.and_then(|()| self.ssm.check(&call.operation, payload.bytes()));
+        let effect = match checked {
+            Err(error) => return Ok(request.error(&error)),
             Ok(effect) => effect,
         };
-        let response = self.forward(head, call, payload).await?;
+        let response = self.forward(request, payload).await?;
         if response.status().is_success() {
             self.ssm.apply(effect);
         }
         Ok(response)
     }
 
-    async fn forward(&self, head: &Parts, call: &Call, payload: Payload) -> Result<Response<Body>, BoxError> {
+    async fn forward(&self, named: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
+        let head = &named.head;
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let uri: Uri = format!("http://{}{target}", self.upstream).parse()?;
         // To AWS this would be TLS: the policies of the buckets ask for it.
@@ -372,7 +448,7 @@ impl State {
                     code: "ServiceUnavailable".to_owned(),
                     message: format!("the emulator does not answer: {error}"),
                 };
-                return Ok(answer::error(head, call, &error));
+                return Ok(named.error(&error));
             }
         };
         let (mut head, body) = answer.into_parts();

@@ -1,7 +1,7 @@
 //! Faults on demand: rules that say which requests are refused, delayed, lost or doubled.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Uri;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub struct Rule {
     /// How many matching requests pass before.
     #[serde(default)]
     pub skip: u32,
+    /// How long the rule is applied, counted from the first time; in JSON, the number of milliseconds. For
+    /// ever if not set.
+    #[serde(default, with = "some_milliseconds")]
+    pub lasts: Option<Duration>,
     /// What happens.
     pub action: Action,
 }
@@ -46,6 +50,7 @@ impl Rule {
             contains: None,
             times: None,
             skip: 0,
+            lasts: None,
             action,
         }
     }
@@ -55,6 +60,21 @@ impl Rule {
     pub fn times(self, times: u32) -> Self {
         Self {
             times: Some(times),
+            ..self
+        }
+    }
+
+    /// The same, but the first so many matching requests pass.
+    #[must_use]
+    pub fn skip(self, skip: u32) -> Self {
+        Self { skip, ..self }
+    }
+
+    /// The same, for so long only, counted from when it is first applied.
+    #[must_use]
+    pub fn lasting(self, time: Duration) -> Self {
+        Self {
+            lasts: Some(time),
             ..self
         }
     }
@@ -121,6 +141,19 @@ pub enum Action {
     Discard,
     /// It is forwarded twice and answered with the first answer.
     Duplicate,
+    /// The function that made it is killed and gets no answer; `before` or `after` the request is forwarded.
+    /// A caller that is no function is left alone and told so in an error.
+    Kill(When),
+}
+
+/// Before or after a request has reached the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// The service never sees the request.
+    Before,
+    /// The service has done what it asks for.
+    After,
 }
 
 mod milliseconds {
@@ -137,6 +170,21 @@ mod milliseconds {
     }
 }
 
+mod some_milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        let milliseconds = time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        milliseconds.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
+    }
+}
+
 /// A rule's handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -150,6 +198,19 @@ pub struct Active {
     rule: Rule,
     matched: u32,
     applied: u32,
+    #[serde(skip)]
+    first_applied: Option<Instant>,
+}
+
+impl Active {
+    fn is_over(&self, now: Instant) -> bool {
+        let times_up = self.rule.times.is_some_and(|times| self.applied >= times);
+        let since = self.first_applied.map(|first| now.duration_since(first));
+        times_up
+            || since
+                .zip(self.rule.lasts)
+                .is_some_and(|(since, lasts)| since >= lasts)
+    }
 }
 
 /// All rules in the order in which they were added.
@@ -173,6 +234,7 @@ impl RuleSet {
             rule,
             matched: 0,
             applied: 0,
+            first_applied: None,
         });
         id
     }
@@ -212,17 +274,24 @@ impl RuleSet {
             .any(|active| active.rule.contains.is_some())
     }
 
-    /// What the first rule that matches and isn't used up says about a request.
-    pub fn decide(&self, caller: Caller, call: &Call, uri: &Uri, body: &[u8]) -> Option<Action> {
+    /// What the first rule that matches and isn't over says about a request.
+    pub fn decide(
+        &self,
+        caller: Caller,
+        call: &Call,
+        uri: &Uri,
+        body: &[u8],
+        now: Instant,
+    ) -> Option<Action> {
         let mut rules = self.lock();
         for active in &mut rules.active {
-            let used_up = active.rule.times.is_some_and(|times| active.applied >= times);
-            if used_up || !active.rule.matches(caller, call, uri, body) {
+            if active.is_over(now) || !active.rule.matches(caller, call, uri, body) {
                 continue;
             }
             active.matched += 1;
             if active.matched > active.rule.skip {
                 active.applied += 1;
+                active.first_applied.get_or_insert(now);
                 return Some(active.rule.action.clone());
             }
         }
@@ -231,5 +300,50 @@ impl RuleSet {
 
     fn lock(&self) -> MutexGuard<'_, Rules> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::classify::Protocol;
+    use super::*;
+
+    /// Which of the calls at these milliseconds the rule is applied to.
+    fn applied_at(rule: Rule, calls: &[u64]) -> Vec<u64> {
+        let rules = RuleSet::default();
+        rules.add(rule);
+        let call = Call {
+            service: "ssm".to_owned(),
+            operation: "PutParameter".to_owned(),
+            protocol: Protocol::Json,
+        };
+        let (uri, start) = (Uri::from_static("/"), Instant::now());
+        let is_applied = |ms: &u64| {
+            let now = start + Duration::from_millis(*ms);
+            rules.decide(Caller::Functions, &call, &uri, b"", now).is_some()
+        };
+        calls.iter().copied().filter(is_applied).collect()
+    }
+
+    #[test]
+    fn a_rule_ends_by_its_time_or_its_number_of_uses_and_begins_after_what_it_skips() {
+        let rule = || Rule::new("ssm", "PutParameter", Action::Drop);
+        let calls = [10, 20, 30, 1009, 1010, 1020, 5000];
+        let second = Duration::from_secs(1);
+        assert_eq!(applied_at(rule(), &calls), calls);
+        assert_eq!(applied_at(rule().lasting(second), &calls), [10, 20, 30, 1009]);
+        let skipping = rule().skip(1).lasting(second);
+        assert_eq!(applied_at(skipping, &calls), [20, 30, 1009, 1010]);
+        let both = rule().skip(1).lasting(second).times(2);
+        assert_eq!(applied_at(both, &calls), [20, 30]);
+    }
+
+    #[test]
+    fn rules_are_read_from_json() {
+        let rule: Rule =
+            serde_json::from_str(r#"{"skip": 2, "lasts": 1500, "action": {"kill": "after"}}"#).unwrap();
+        assert_eq!(rule.action, Action::Kill(When::After));
+        assert_eq!((rule.skip, rule.lasts), (2, Some(Duration::from_millis(1500))));
     }
 }

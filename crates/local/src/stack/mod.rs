@@ -26,7 +26,7 @@ use environment::Folders;
 
 use crate::codebuild::{self, CodeBuild};
 use crate::emulator_api::{Credentials, EmulatorApi};
-use crate::proxy::{Caller, Ports, Proxy};
+use crate::proxy::{self, Caller, Ports, Proxy, Rates};
 use crate::ui::Ui;
 use crate::{tools, workspace};
 
@@ -45,6 +45,10 @@ pub struct StackOptions {
     pub minute: Duration,
     /// How many builds run at once; further ones queue.
     pub concurrent_builds: usize,
+    /// The longest timeout of a function, in place of the template's minutes.
+    pub function_timeout: Option<Duration>,
+    /// The rates of Parameter Store; none where not set.
+    pub parameter_store: Option<Rates>,
     /// Further settings of the emulator, such as `SFN_WAIT_SCALE`.
     pub emulator_env: Vec<(String, String)>,
     /// The policy that says what builds may do, for the template's `BuildManagedPolicyArns`; none gives them
@@ -61,6 +65,8 @@ impl Default for StackOptions {
             await_timeout: None,
             minute: Duration::from_secs(60),
             concurrent_builds: 60,
+            function_timeout: None,
+            parameter_store: None,
             emulator_env: Vec::new(),
             build_policy: Some(allow_everything()),
             parameters: ["ReferencedParameters", "ReferencedSecrets"]
@@ -213,12 +219,17 @@ impl Running {
         // Held until the proxy has its ports, or it might be given this one.
         let port = emulator::FreePort::find()?;
         let address = port.address();
-        let ports = Ports {
-            clients: options.port.unwrap_or_default(),
-            ..Ports::default()
+        let proxied = proxy::Options {
+            ports: Ports {
+                clients: options.port.unwrap_or_default(),
+                ..Ports::default()
+            },
+            // The emulator unpacks functions there; its own program and the builds' lie elsewhere.
+            functions: Some(folders.tmp()),
+            parameter_store: options.parameter_store,
         };
         let codebuild = stand_in(options, parts, folders);
-        let proxy = Proxy::start(address, Arc::clone(&codebuild), Some(ports)).await?;
+        let proxy = Proxy::start(address, Arc::clone(&codebuild), proxied).await?;
         let functions = proxy.endpoint(Caller::Functions);
         drop(port);
         // From here on the emulator's keeper sees to it that they go.
@@ -243,7 +254,15 @@ impl Running {
     ) -> Result<BTreeMap<String, String>> {
         let task = ui.task("sam deploy");
         let root = workspace::root()?;
-        let template = package::template(&root, &parts.packages, options.await_timeout, &folders.template())?;
+        let template = package::template(
+            &root,
+            &parts.packages,
+            &package::Timeouts {
+                awaiting: options.await_timeout,
+                function: options.function_timeout,
+            },
+            &folders.template(),
+        )?;
         let endpoint = self.proxy.endpoint(Caller::Clients);
         let api = EmulatorApi::new(&endpoint, credentials());
         // An empty key: the path is the bucket's own, and a PUT of that makes it.

@@ -73,11 +73,20 @@ fn forget_older(name: &str, cache: &Path) {
     }
 }
 
+/// Timeouts in place of the template's.
+#[derive(Debug, Default)]
+pub struct Timeouts {
+    /// The state machine's for what it waits for by a token.
+    pub awaiting: Option<Duration>,
+    /// The longest of a function.
+    pub function: Option<Duration>,
+}
+
 /// Writes the template and the definitions of the state machines into `target`; returns the template.
 pub fn template(
     root: &Path,
     functions: &BTreeMap<String, PathBuf>,
-    await_timeout: Option<Duration>,
+    timeouts: &Timeouts,
     target: &Path,
 ) -> Result<PathBuf> {
     let text = read(&root.join("template.yaml"))?;
@@ -85,10 +94,14 @@ pub fn template(
         let copy = read(&root.join(definition))?;
         write(
             &target.join(file_name(definition)),
-            &with_timeout(&copy, await_timeout),
+            &with_timeout(&copy, timeouts.awaiting),
         )?;
     }
     let packaged = packaged(&text, functions, target)?;
+    let packaged = match timeouts.function {
+        Some(longest) => with_function_timeout(&packaged, longest)?,
+        None => packaged,
+    };
     let path = target.join("template.yaml");
     write(&path, &packaged)?;
     Ok(path)
@@ -148,6 +161,30 @@ fn with_timeout(definition: &str, wanted: Option<Duration>) -> String {
     definition.replace(TIMEOUT, &format!("\"TimeoutSeconds\": {seconds}"))
 }
 
+/// What says in the template how long a function may run: its timeout, and the setting that counts on the longest.
+const FUNCTION_TIMEOUTS: [&str; 2] = ["Timeout: ", "LONGEST_WRITE_SECONDS: "];
+
+/// No function of the template may run longer than `longest`: a test that waits for a function's timeout
+/// doesn't wait for minutes.
+fn with_function_timeout(template: &str, longest: Duration) -> Result<String> {
+    let longest = longest.as_secs().max(1);
+    let shortened = |line: &str| {
+        let mut fields = FUNCTION_TIMEOUTS.iter();
+        let found = fields.find_map(|field| Some((*field, line.trim_start().strip_prefix(*field)?)));
+        let Some((field, seconds)) = found else {
+            return Ok(line.to_owned());
+        };
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let number: u64 = seconds
+            .trim_matches('"')
+            .parse()
+            .with_context(|| format!("template.yaml: {field}found {seconds}; allowed is a number"))?;
+        Ok(format!("{indent}{field}\"{}\"", number.min(longest)))
+    };
+    let lines: Result<Vec<String>> = template.lines().map(shortened).collect();
+    Ok(lines?.join("\n"))
+}
+
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
@@ -159,6 +196,8 @@ fn write(path: &Path, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::workspace;
 
@@ -172,7 +211,7 @@ mod tests {
     fn only_the_paths_of_the_real_template_change() {
         let target = tempfile::tempdir().unwrap();
         let root = workspace::root().unwrap();
-        let path = template(&root, &packages(), None, target.path()).unwrap();
+        let path = template(&root, &packages(), &Timeouts::default(), target.path()).unwrap();
         let before = read(&root.join("template.yaml")).unwrap();
         let after = read(&path).unwrap();
         let changed: Vec<&str> = before
@@ -193,10 +232,27 @@ mod tests {
     }
 
     #[test]
-    fn the_timeout_is_shortened_where_an_event_is_waited_for() {
+    fn timeouts_are_shortened() {
         let target = tempfile::tempdir().unwrap();
         let root = workspace::root().unwrap();
-        template(&root, &packages(), Some(Duration::from_secs(3)), target.path()).unwrap();
+        let short = Timeouts {
+            awaiting: Some(Duration::from_secs(3)),
+            function: Some(Duration::from_secs(40)),
+        };
+        let path = template(&root, &packages(), &short, target.path()).unwrap();
+        let timeouts: BTreeSet<String> = read(&path)
+            .unwrap()
+            .lines()
+            .filter_map(|line| {
+                Some(
+                    line.trim()
+                        .strip_prefix("Timeout: ")?
+                        .trim_matches('"')
+                        .to_owned(),
+                )
+            })
+            .collect();
+        assert_eq!(timeouts, ["30", "40"].map(str::to_owned).into());
         let definition = read(&target.path().join("deploy-module.asl.json")).unwrap();
         assert_eq!(definition.matches("\"TimeoutSeconds\": 3").count(), 2);
         assert!(!definition.contains(TIMEOUT));

@@ -5,6 +5,7 @@
 mod builds;
 mod commands;
 mod emulator;
+mod faults;
 mod interrupted;
 mod limits;
 mod proxied;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use seedflow_local::codebuild::{CodeBuild, Config};
 use seedflow_local::emulator_api::{ApiError, Credentials};
-use seedflow_local::proxy::Proxy;
+use seedflow_local::proxy::{self, Proxy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -43,7 +43,12 @@ pub async fn world_with(configure: impl FnOnce(&mut Config)) -> World {
     let mut config = Config::new(ACCOUNT, credentials, folder.path().join("work"));
     configure(&mut config);
     let codebuild = CodeBuild::new(config);
-    let proxy = Proxy::start(emulator.address, Arc::clone(&codebuild), None)
+    // Functions lie in a folder of their own, apart from the workspaces of builds.
+    let options = proxy::Options {
+        functions: Some(folder.path().join("functions")),
+        ..proxy::Options::default()
+    };
+    let proxy = Proxy::start(emulator.address, Arc::clone(&codebuild), options)
         .await
         .unwrap();
     emulator.change(|stored| {

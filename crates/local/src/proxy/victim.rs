@@ -1,0 +1,85 @@
+//! Finding and killing the function that made a call.
+//!
+//! A function killed in the middle of its work is a fault that no answer of AWS can stand for. The process
+//! is found by the connection that the call came on: `/proc/net/tcp` tells the socket of its far end, and
+//! `/proc/*/fd` who has that open. Only a process whose program lies in the functions' folder is killed, so
+//! a rule that matches somebody else's call ends neither the emulator, nor a build, nor the test itself.
+//!
+//! What the state machine sees of it: the task fails with `Runtime.ExitError`, here as on AWS
+//! (<https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html>); older pages of Step
+//! Functions say `Lambda.Unknown`
+//! (<https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html>), so a state
+//! machine must catch both, which `States.TaskFailed` and `States.ALL` do. A function that never answers
+//! ends at its `Timeout` with `Sandbox.Timedout`; the emulator holds to the timeout and the name. Under
+//! `.waitForTaskToken` AWS fails the task with these errors as well, the emulator swallows them: there the
+//! task ends with `States.Timeout`.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Kills the functions that hold the far end of a connection, which is one.
+///
+/// # Errors
+/// Where nobody was killed: the caller isn't a function, or is gone already.
+pub fn kill_caller(peer: SocketAddr, functions: &Path) -> Result<(), String> {
+    let nobody = |why: &str| format!("nobody was killed: {why}");
+    let inode = inode_of(peer).ok_or_else(|| nobody("the connection's socket is gone"))?;
+    let socket = format!("socket:[{inode}]");
+    // The kernel tells programs by their real paths.
+    let functions = functions
+        .canonicalize()
+        .map_err(|error| nobody(&format!("{}: {error}", functions.display())))?;
+    let mut killed = false;
+    for pid in pids() {
+        if is_function(pid, &functions) && holds(pid, &socket) {
+            let sent = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            sent.map_err(|error| nobody(&format!("process {pid}: {error}")))?;
+            killed = true;
+        }
+    }
+    if killed {
+        Ok(())
+    } else {
+        Err(nobody("the call was not made by a function of this stack"))
+    }
+}
+
+/// The inode of the socket that is bound to an address of its own side.
+fn inode_of(local: SocketAddr) -> Option<u64> {
+    let IpAddr::V4(ip) = local.ip() else { return None };
+    // Addresses stand there as the kernel has them in memory, ports as people write them.
+    let address = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), local.port());
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    table.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        if fields.next()? != address {
+            return None;
+        }
+        // What follows: remote address, state, queues, timer, retransmits, user, timeout, inode.
+        fields.nth(7)?.parse().ok().filter(|inode| *inode != 0)
+    })
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn is_function(pid: i32, functions: &Path) -> bool {
+    fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program.starts_with(functions))
+}
+
+fn holds(pid: i32, socket: &str) -> bool {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .any(|target| target.as_os_str().as_bytes() == socket.as_bytes())
+}
