@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn every_function_needs_an_executable() {
-        let one = r#"{"target":{"name":"check-md5"},"executable":"/t/check-md5"}"#;
+        let one = r#"{"target":{"name":"acquire-lock"},"executable":"/t/acquire-lock"}"#;
         let error = executables(one).unwrap_err().to_string();
-        assert!(error.contains("start-build"), "{error}");
+        assert!(error.contains("check-md5"), "{error}");
     }
 }

@@ -175,11 +175,12 @@ fn with_function_timeout(template: &str, longest: Duration) -> Result<String> {
             return Ok(line.to_owned());
         };
         let indent = &line[..line.len() - line.trim_start().len()];
-        let number: u64 = seconds
-            .trim_matches('"')
+        let digits = seconds.trim_matches('"');
+        let number: u64 = digits
             .parse()
             .with_context(|| format!("template.yaml: {field}found {seconds}; allowed is a number"))?;
-        Ok(format!("{indent}{field}\"{}\"", number.min(longest)))
+        let shorter = seconds.replace(digits, &number.min(longest).to_string());
+        Ok(format!("{indent}{field}{shorter}"))
     };
     let lines: Result<Vec<String>> = template.lines().map(shortened).collect();
     Ok(lines?.join("\n"))
