@@ -3,6 +3,7 @@
 mod deploy;
 mod parameters;
 pub(crate) mod progress;
+mod soak;
 mod status;
 mod up;
 
@@ -41,6 +42,8 @@ enum Command {
     Deploy(Deploy),
     /// Shows what Parameter Store of the running stack holds.
     Status(Status),
+    /// Deploys a few modules hundreds of times under random faults, and checks that nothing got lost.
+    Soak(soak::Soak),
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +154,7 @@ impl Command {
             Self::Status(status) => status::run(&status.stack.path()?, status.project.as_deref(), ui)
                 .await
                 .map(|()| ExitCode::SUCCESS),
+            Self::Soak(soak) => soak.run(ui).await,
         }
     }
 }

@@ -10,7 +10,7 @@ import json
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import codebuild, ssm, stepfunctions
+from ministack.services import codebuild, eventbridge, lambda_svc, ssm, stepfunctions
 
 
 def replace(module, name):
@@ -179,6 +179,20 @@ def handle_codebuild(original, method, path, headers, body, query_params):
     if headers.get("x-amz-target", "").rsplit(".", 1)[-1] in OF_THE_STAND_IN:
         return 200, {"Content-Type": "application/x-amz-json-1.1"}, b"{}"
     return original(method, path, headers, body, query_params)
+
+
+# --- Events for functions -----------------------------------------------------------------------------------
+# EventBridge invokes asynchronously, so Lambda tries a failed event again and hands it to the destination of
+# failures in the end: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html. The
+# emulator does so for other asynchronous invocations, within seconds; an event from EventBridge it tries once.
+
+
+@replace(eventbridge, "_dispatch_to_lambda")
+def dispatch_to_lambda(original, arn, payload):
+    function, config, _ = lambda_svc._get_func_record_for_ref(arn)
+    if not function or not config:
+        return original(arn, payload)
+    return lambda_svc.invoke_async_with_retry(function, json.loads(payload))
 
 
 # --- Parameter Store ----------------------------------------------------------------------------------------

@@ -1,0 +1,237 @@
+//! `soak`: many executions of few modules under random faults, and then what has to hold.
+//!
+//! A soak decides everything beforehand by a seed (`plan`): which module is deployed when, with changed or unchanged
+//! content, by a build that ends well or not; which calls of functions are throttled, refused, cut off or answered to
+//! nobody, when functions die and which events get lost (`faults`); which executions and builds are stopped by hand. It
+//! does that on a stack of its own (`world`), then switches the faults off, waits until all has come to rest
+//! (`rest`), looks at every execution, build and parameter (`seen`), and holds them against what is promised
+//! (`invariants`). The result is a table (`report`).
+//!
+//! The same seed makes the same decisions. What they meet depends on how fast the machine is, so a run with the same seed
+//! is a repetition of the schedule and no replay.
+//!
+//! The emulator differs from AWS where that could break an invariant for the wrong reason:
+//! - What Lambda runs for an event it tries again, and hands to the queue of failed events in the end. The
+//!   emulator would try once; `stack/emulator.py` has it do as Lambda does.
+//! - An error of a function that was called with a task token is swallowed until the timeout, which is short here.
+//! - An execution that fails in the moment in which it is stopped is ABORTED first and FAILED then. AWS knows one end, so
+//!   such an execution counts by its first.
+
+mod faults;
+mod invariants;
+mod module;
+mod plan;
+mod report;
+mod rest;
+mod seen;
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+pub use invariants::{Broken, Invariant};
+pub use plan::Size;
+pub use report::Report;
+
+use crate::ui::{Tone, Ui};
+use plan::{Build, Content};
+use seen::Module;
+use world::{Done, World};
+
+/// How many executions run at once. Two cores do no more in the same time.
+const AT_ONCE: usize = 10;
+/// How often the count of ended executions is told.
+const TELL_EVERY: usize = 25;
+
+/// Runs a soak; after `limit` no further execution is started.
+pub async fn run(size: Size, limit: Option<Duration>, ui: &Ui) -> Result<Report> {
+    ui.heading("Setting up");
+    let world = Arc::new(World::start(ui).await?);
+    let report = Soak {
+        world: Arc::clone(&world),
+        ui,
+        size,
+    }
+    .report(limit)
+    .await;
+    let report = report.with_context(|| format!("the soak with --seed {} came to no end", size.seed));
+    // Nobody else has it: all steps have ended.
+    if let Some(world) = Arc::into_inner(world) {
+        world.stop().await;
+    }
+    report
+}
+
+struct Soak<'a> {
+    world: Arc<World>,
+    ui: &'a Ui,
+    size: Size,
+}
+
+impl Soak<'_> {
+    async fn report(self, limit: Option<Duration>) -> Result<Report> {
+        let begun = Instant::now();
+        self.ui.heading(&format!("Soaking: seed {}", self.size.seed));
+        let done = self.steps(limit).await?;
+        let struck = self.world.disarm();
+        let (mut rest, modules) = self.look(&done).await?;
+        let mut broken: Vec<Broken> = modules.iter().flat_map(invariants::check).collect();
+        broken.extend(self.once_more(&modules, &done).await?);
+        let after = rest::come_to_rest(&self.world, self.size.modules).await?;
+        rest.left.extend(after.left);
+        broken.extend(rest.left.into_iter().map(|found| Broken {
+            invariant: Invariant::NothingLeft,
+            found,
+        }));
+        self.tell(&broken);
+        Ok(Report {
+            size: Size {
+                executions: done.len(),
+                ..self.size
+            },
+            ends: count(modules.iter().flat_map(|module| &module.executions).map(end)),
+            struck,
+            stopped: done.iter().filter(|one| one.stopped).count(),
+            builds_stopped: done.iter().filter(|one| one.build_stopped).count(),
+            builds: count(
+                modules
+                    .iter()
+                    .flat_map(|module| &module.builds)
+                    .map(|build| build.status.clone()),
+            ),
+            run_again: rest.run_again + after.run_again,
+            took: begun.elapsed(),
+            broken,
+        })
+    }
+
+    /// Starts what is planned, a few at once, and waits for the end of each.
+    async fn steps(&self, limit: Option<Duration>) -> Result<Vec<Done>> {
+        let begun = Instant::now();
+        let task = self.ui.task(format!(
+            "{} executions over {} modules",
+            self.size.executions, self.size.modules
+        ));
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let (mut running, mut done) = (JoinSet::new(), Vec::new());
+        for step in plan::schedule(self.size) {
+            if limit.is_some_and(|limit| begun.elapsed() > limit) {
+                task.step("the time is up: no further executions");
+                break;
+            }
+            tokio::time::sleep(step.pause).await;
+            let place = Arc::clone(&places).acquire_owned().await?;
+            let world = Arc::clone(&self.world);
+            running.spawn(async move {
+                let done = world.run(step).await;
+                drop(place);
+                done
+            });
+            while let Some(ended) = running.try_join_next() {
+                done.push(ended??);
+                tell_count(&task, done.len());
+            }
+        }
+        while let Some(ended) = running.join_next().await {
+            done.push(ended??);
+            tell_count(&task, done.len());
+        }
+        task.done(&format!("{} executions ended", done.len()));
+        Ok(done)
+    }
+
+    /// Waits until all is at rest and reads everything.
+    async fn look(&self, done: &[Done]) -> Result<(rest::Rest, Vec<Module>)> {
+        let task = self.ui.task("Faults off, coming to rest");
+        let rest = rest::come_to_rest(&self.world, self.size.modules).await?;
+        task.done("");
+        let mut modules = Vec::new();
+        for number in 0..self.size.modules {
+            modules.push(self.world.see(number, done).await?);
+        }
+        Ok((rest, modules))
+    }
+
+    /// Deploys each module once more, with what is recorded of it.
+    async fn once_more(&self, modules: &[Module], done: &[Done]) -> Result<Vec<Broken>> {
+        let task = self.ui.task("Each module once more, without faults");
+        let mut broken = Vec::new();
+        let mut started = Vec::new();
+        for (number, module) in modules.iter().enumerate() {
+            let content = recorded_content(module, done);
+            started.push(self.world.deploy(number, &content, "once-more").await?);
+        }
+        for ((number, module), execution) in modules.iter().enumerate().zip(started) {
+            self.world.ended(&execution).await?;
+            let ended = seen::Execution::read(self.world.api(), &execution, number, "").await?;
+            let stored = self.world.stored(number).await?;
+            let expected = if module.stored.is_good() {
+                "UNCHANGED"
+            } else {
+                "SUCCEEDED"
+            };
+            if ended.state != expected || stored.state() != expected {
+                broken.push(Broken {
+                    invariant: Invariant::OnceMore,
+                    found: format!(
+                        "{execution}: {} was stored, so {expected} was to come, not {} ({} stored)",
+                        module.stored.state(),
+                        end(&ended),
+                        stored.state()
+                    ),
+                });
+            }
+        }
+        task.done("");
+        Ok(broken)
+    }
+
+    fn tell(&self, broken: &[Broken]) {
+        for Broken { invariant, found } in broken {
+            let mark = self.ui.paint(Tone::Bad, "broken");
+            self.ui.say(format!("  {mark} {}: {found}", invariant.text()));
+        }
+    }
+}
+
+fn tell_count(task: &crate::ui::Task, count: usize) {
+    task.detail(&format!("{count} ended"));
+    if count.is_multiple_of(TELL_EVERY) {
+        task.step(format!("{count} executions ended"));
+    }
+}
+
+/// What a module that never was deployed is deployed with, and any other with what it was deployed with.
+fn recorded_content(module: &Module, done: &[Done]) -> Content {
+    let recorded = invariants::recorded(module);
+    let recorded = recorded.and_then(|recorded| done.iter().find(|one| one.execution == recorded.arn));
+    recorded.map_or_else(
+        || Content {
+            tag: "once-more".to_owned(),
+            text: 0,
+            build: Build::Quick,
+        },
+        |recorded| recorded.step.content.clone(),
+    )
+}
+
+fn end(execution: &seen::Execution) -> String {
+    if execution.state.is_empty() {
+        execution.status.clone()
+    } else {
+        execution.state.clone()
+    }
+}
+
+fn count(names: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,132 @@
+//! Waiting until all has come to rest, and running again what was put into the queue of failed events.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::world::World;
+
+/// How long executions, builds and what cleans up after them may take once the faults are off.
+const PATIENCE: Duration = Duration::from_secs(240);
+/// How long something may lie about after nothing runs any more.
+const LEFT_LYING: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(500);
+
+/// How all came to rest.
+#[derive(Debug, Default)]
+pub struct Rest {
+    /// How many failed events were run again.
+    pub run_again: usize,
+    /// What was left all the same: keys of callbacks and locks, and messages that nobody can run again.
+    pub left: Vec<String>,
+}
+
+/// Waits until nothing runs and nothing is left, or until it is plain that something stays.
+pub async fn come_to_rest(world: &World, modules: usize) -> Result<Rest> {
+    let begun = Instant::now();
+    let mut rest = Rest::default();
+    let mut quiet_since = None;
+    loop {
+        rest.left = run_failed_events_again(world, &mut rest.run_again).await?;
+        let busy = busy(world, modules).await?;
+        rest.left.extend(left_lying(world).await?);
+        match (busy, quiet_since) {
+            (None, _) if rest.left.is_empty() => return Ok(rest),
+            (None, None) => quiet_since = Some(Instant::now()),
+            (None, Some(since)) if since.elapsed() > LEFT_LYING => return Ok(rest),
+            (None, Some(_)) => {}
+            (Some(what), _) if begun.elapsed() > PATIENCE => {
+                bail!(
+                    "after {} s without faults there still runs: {what}",
+                    PATIENCE.as_secs()
+                )
+            }
+            (Some(_), _) => quiet_since = None,
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// What still runs.
+async fn busy(world: &World, modules: usize) -> Result<Option<String>> {
+    let machine = &world.stack().connection().state_machine_arn;
+    for machine in [machine.clone(), end_execution(machine)] {
+        let running = world.running(&machine).await?;
+        if running > 0 {
+            return Ok(Some(format!("{running} executions of {machine}")));
+        }
+    }
+    for module in 0..modules {
+        let builds = world.builds(module).await?;
+        if let Some(build) = builds.iter().find(|build| build.end.is_none()) {
+            return Ok(Some(format!("the build {}", build.id)));
+        }
+    }
+    Ok(None)
+}
+
+/// The state machine that cleans up; both are named after the stack.
+fn end_execution(deploy_module: &str) -> String {
+    deploy_module.replace("-deploy-module", "-end-execution")
+}
+
+async fn left_lying(world: &World) -> Result<Vec<String>> {
+    let bucket = &world.stack().connection().work_bucket;
+    let mut left = Vec::new();
+    for prefix in ["callbacks/", "locks/"] {
+        let keys = world.api().list_objects(bucket, prefix).await;
+        left.extend(keys.with_context(|| format!("cannot list {prefix}"))?);
+    }
+    Ok(left)
+}
+
+/// Does with each message of the queue what docs/operations.md says, and deletes it. Returns those that can't be run
+/// again.
+async fn run_failed_events_again(world: &World, count: &mut usize) -> Result<Vec<String>> {
+    let queue = world
+        .stack()
+        .output("FailedEventsQueueUrl")
+        .context("the stack has no queue")?;
+    let mut refused = Vec::new();
+    let call = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10});
+    let received = world.api().json("sqs", "AmazonSQS.ReceiveMessage", &call).await;
+    let received = received.context("cannot read the queue of failed events")?;
+    for message in received["Messages"].as_array().into_iter().flatten() {
+        let body = message["Body"].as_str().unwrap_or_default();
+        let event: Value = serde_json::from_str(body).unwrap_or_default();
+        if run_again(world, &event).await? {
+            *count += 1;
+        } else {
+            refused.push(format!("the message {body}"));
+        }
+        let call = json!({"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]});
+        let deleted = world.api().json("sqs", "AmazonSQS.DeleteMessage", &call).await;
+        deleted.context("cannot delete a failed event")?;
+    }
+    Ok(refused)
+}
+
+/// Whether it is known what to do with it.
+async fn run_again(world: &World, event: &Value) -> Result<bool> {
+    let machine = &world.stack().connection().state_machine_arn;
+    if event["failed"] == "end-execution" {
+        let input = json!({"execution": event["execution"]}).to_string();
+        let call = json!({"stateMachineArn": end_execution(machine), "input": input});
+        let started = world
+            .api()
+            .json("states", "AWSStepFunctions.StartExecution", &call)
+            .await;
+        started.context("cannot start end-execution again")?;
+        return Ok(true);
+    }
+    if event["requestPayload"].is_object() {
+        let answered = world
+            .api()
+            .invoke("seedflow-build-event", &event["requestPayload"])
+            .await;
+        answered.context("cannot run build-event again")?;
+        return Ok(true);
+    }
+    Ok(false)
+}
