@@ -1,0 +1,40 @@
+//! Two small soaks: one with a seed that stays, one with a new seed each time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use seedflow_local::soak::{self, Report, Size};
+use seedflow_local::ui::Ui;
+use seedflow_tests::run;
+
+/// One soak; its seed is told before it begins, in case that it never ends.
+fn soaked(seed: u64) -> Report {
+    let size = Size {
+        executions: 20,
+        modules: 5,
+        seed,
+    };
+    eprintln!("soaking with the seed {seed}");
+    let report = run(soak::run(size, None, &Ui::silent())).unwrap_or_else(|error| panic!("{error:#}"));
+    eprintln!("{}", report.markdown());
+    report
+}
+
+fn assert_holds(report: &Report) {
+    let seed = report.size.seed;
+    let found: Vec<_> = report.broken.iter().map(|broken| &broken.found).collect();
+    assert!(report.holds(), "seed {seed}: {found:#?}");
+    assert!(report.ends.contains_key("SUCCEEDED"), "nothing was deployed: {:?}", report.ends);
+    assert!(report.struck.values().sum::<u32>() > 0, "no fault struck");
+}
+
+#[test]
+fn everything_holds_after_the_faults_of_a_known_seed() {
+    assert_holds(&soaked(3));
+}
+
+#[test]
+fn everything_holds_after_the_faults_of_a_new_seed() {
+    // As unguessable as the names of deployments.
+    let seed = u64::from(uuid::Uuid::new_v4().as_fields().0);
+    assert_holds(&soaked(seed));
+}
