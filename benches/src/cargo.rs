@@ -23,7 +23,7 @@ pub struct Binary {
     pub path: PathBuf,
 }
 
-/// Builds the five functions.
+/// Builds the functions.
 pub async fn build_functions(ui: &Ui) -> Result<Vec<Binary>> {
     let paths = build(&workspace::FUNCTIONS, ui).await?;
     let built = workspace::FUNCTIONS.into_iter().zip(paths);

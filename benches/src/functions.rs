@@ -1,4 +1,4 @@
-//! The five release binaries: size, cold start, warm answer, memory.
+//! The seven release binaries: size, cold start, warm answer, memory.
 //!
 //! Each is given the event of a module that was just deployed, as the state machine would send it once more:
 //! every handler may run again, and does its real work against the emulator.
@@ -24,6 +24,30 @@ const WARM: usize = 31;
 /// An event of a build's end as AWS documents it; nobody here waits for that build.
 const BUILD_EVENT: &str = include_str!("../../tests/events/build-state-change.json");
 
+/// When the execution says that it was started.
+const STARTED_AT: &str = "2026-01-01T00:00:00Z";
+
+/// Gives an execution its module's lock back, so that its functions may write once more.
+async fn hold_again(stack: &Stack, execution: &str, lock: &Value) -> Result<()> {
+    let held = json!({
+        "holder": {"execution": execution, "started_at": STARTED_AT}, "fence": lock["fence"], "run": lock["run"],
+    });
+    let name = |field: &str| lock["module"][field].as_str().unwrap_or_default().to_owned();
+    let key = format!(
+        "locks/{}/{}/{}/{}.json",
+        name("project"),
+        name("deployment"),
+        name("group"),
+        name("module")
+    );
+    let bucket = &stack.connection().work_bucket;
+    let put = stack
+        .api()
+        .put_object(bucket, &key, held.to_string().into_bytes())
+        .await;
+    put.context("cannot plant a lock")
+}
+
 /// An execution of the stack's state machine, for functions that are told of one.
 pub fn execution(stack: &Stack) -> String {
     let arn = &stack.connection().state_machine_arn;
@@ -32,7 +56,7 @@ pub fn execution(stack: &Stack) -> String {
 
 /// Measures all of them.
 pub async fn measure(stack: &Stack, binaries: &[Binary], deployed: &Deployed, ui: &Ui) -> Result<Section> {
-    let task = ui.task("The five functions, cold and warm");
+    let task = ui.task("The seven functions, cold and warm");
     let events = Events::of(stack, deployed).await?;
     let mut all = Vec::new();
     for binary in binaries {
@@ -89,17 +113,23 @@ struct Events {
     execution: String,
     input: Value,
     plan: Value,
+    lock: Value,
     build_id: String,
 }
 
 impl Events {
     async fn of(stack: &Stack, deployed: &Deployed) -> Result<Self> {
         let history = deployment::history(&stack.api(), &deployed.finished.execution).await?;
-        let plan = history.iter().find_map(|event| {
-            let output = event["taskSucceededEventDetails"]["output"].as_str()?;
-            let output: Value = serde_json::from_str(output).ok()?;
-            Some(output["Payload"]["plan"].clone()).filter(Value::is_object)
-        });
+        let answered = |field: &str| {
+            history.iter().find_map(|event| {
+                let output = event["taskSucceededEventDetails"]["output"].as_str()?;
+                let output: Value = serde_json::from_str(output).ok()?;
+                Some(output["Payload"][field].clone()).filter(Value::is_object)
+            })
+        };
+        let lock = answered("lock").context("the deployment's history holds no lock")?;
+        let execution = &deployed.finished.execution;
+        hold_again(stack, execution, &lock).await?;
         let build_id = deployed
             .finished
             .build_id()
@@ -107,7 +137,8 @@ impl Events {
         Ok(Self {
             execution: deployed.finished.execution.clone(),
             input: deployed.input.clone(),
-            plan: plan.context("the deployment's history holds no plan")?,
+            plan: answered("plan").context("the deployment's history holds no plan")?,
+            lock,
             build_id: build_id.to_owned(),
         })
     }
@@ -117,18 +148,24 @@ impl Events {
             execution,
             input,
             plan,
+            lock,
             build_id,
         } = self;
         Ok(match name {
+            "acquire-lock" => {
+                json!({"execution": execution, "started_at": STARTED_AT, "input": input, "waiting": null})
+            }
+            // Of an execution that holds nothing: what a second event of its end finds.
+            "end-execution" => json!({"execution": execution}),
             "check-md5" => json!({"execution": execution, "input": input}),
-            "start-build" => json!({"execution": execution, "plan": plan}),
+            "start-build" => json!({"execution": execution, "lock": lock, "plan": plan}),
             // The token was answered long ago, which ends well: Step Functions takes the first answer.
             "check-status" => {
                 json!({"token": "bench", "build_id": build_id, "entered_at": "2026-01-01T00:00:00Z", "attempt": 0})
             }
             "update-metadata" => {
                 let build = json!({"build_id": build_id, "status": "SUCCEEDED"});
-                json!({"action": "succeed", "execution": execution, "plan": plan, "build": build})
+                json!({"action": "succeed", "execution": execution, "lock": lock, "plan": plan, "build": build})
             }
             _ => serde_json::from_str(BUILD_EVENT).context("the sample event is no JSON")?,
         })

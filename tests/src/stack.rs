@@ -87,6 +87,15 @@ impl TestStack {
             .unwrap_or_else(|error| panic!("storing {key}: {error}"));
     }
 
+    /// Removes an object of the work bucket.
+    pub async fn delete(&self, key: &str) {
+        let bucket = &self.about().work_bucket;
+        self.api
+            .delete_object(bucket, key)
+            .await
+            .unwrap_or_else(|error| panic!("removing {key}: {error}"));
+    }
+
     /// The keys of the work bucket below a prefix.
     pub async fn keys(&self, prefix: &str) -> Vec<String> {
         self.api
@@ -129,7 +138,12 @@ impl TestStack {
 
     /// Waits for an execution's end.
     pub async fn finished(&self, execution: &str) -> Finished {
-        let finished = deployment::follow(&self.api, execution, Some(PATIENCE), |_| {}).await;
+        self.finished_within(execution, PATIENCE).await
+    }
+
+    /// The same for one that is known to take longer than a test usually waits.
+    pub async fn finished_within(&self, execution: &str, limit: Duration) -> Finished {
+        let finished = deployment::follow(&self.api, execution, Some(limit), |_| {}).await;
         finished.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
@@ -227,6 +241,25 @@ impl TestStack {
     /// A build as BatchGetBuilds answers it.
     pub async fn build(&self, id: &str) -> Value {
         deployment::build(&self.api, id).await.expect("reading a build")
+    }
+
+    /// All builds of a CodeBuild project, as BatchGetBuilds answers them; none where there is no such project.
+    pub async fn builds_of(&self, project: &str) -> Vec<Value> {
+        let call = json!({"projectName": project});
+        let listed = self
+            .api
+            .json("codebuild", "CodeBuild_20161006.ListBuildsForProject", &call)
+            .await;
+        let ids = match listed {
+            Ok(listed) => listed["ids"].as_array().cloned().unwrap_or_default(),
+            Err(error) if error.code == "ResourceNotFoundException" => Vec::new(),
+            Err(error) => panic!("listing the builds of {project}: {error}"),
+        };
+        let mut builds = Vec::new();
+        for id in &ids {
+            builds.push(self.build(id.as_str().expect("an id")).await);
+        }
+        builds
     }
 
     /// The last lines of a build's log.

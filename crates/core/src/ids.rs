@@ -195,6 +195,9 @@ impl fmt::Display for Slot {
     }
 }
 
+/// How long a build id may be: a project's name of 150 characters, a UUID, and room; it is part of S3 keys.
+const MAX_BUILD_ID: usize = 255;
+
 /// A CodeBuild build id, `{project}:{uuid}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
@@ -206,13 +209,18 @@ impl BuildId {
         let id = text.rsplit_once(":build/").map_or(text, |(_, id)| id);
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_:".contains(&b);
         match id.split_once(':') {
-            Some((project, uuid)) if !project.is_empty() && !uuid.is_empty() && id.bytes().all(allowed) => {
+            Some((project, uuid))
+                if !project.is_empty()
+                    && !uuid.is_empty()
+                    && id.len() <= MAX_BUILD_ID
+                    && id.bytes().all(allowed) =>
+            {
                 Ok(Self(id.to_owned()))
             }
             _ => Err(Error::field(
                 "build_id",
                 format!("\"{}\"", excerpt(text, 120)),
-                "a CodeBuild build id, project:uuid",
+                format!("a CodeBuild build id, project:uuid, of at most {MAX_BUILD_ID} characters"),
             )),
         }
     }
@@ -458,7 +466,7 @@ mod tests {
         let id = BuildId::parse(arn).unwrap();
         assert_eq!(id.as_str(), "my-sample-project:8745a7a9-c340");
         assert_eq!(id.project(), "my-sample-project");
-        for bad in ["", "x", ":u", "p:", "p/../:u"] {
+        for bad in ["", "x", ":u", "p:", "p/../:u", &format!("p:{}", "u".repeat(254))] {
             assert!(BuildId::parse(bad).is_err(), "{bad}");
         }
     }

@@ -94,14 +94,27 @@ fn an_event_with_gaps_ends_a_deployment() {
 }
 
 /// The plan that `check-md5` made, from the execution's history.
-async fn plan(stack: &TestStack, finished: &Finished) -> Value {
+/// What a function answered in an execution: the first field of that name in the output of a task.
+async fn answered(stack: &TestStack, finished: &Finished, field: &str) -> Value {
     let history = stack.history(&finished.execution).await;
-    let plan = history.iter().find_map(|event| {
+    let found = history.iter().find_map(|event| {
         let output = event["taskSucceededEventDetails"]["output"].as_str()?;
         let output: Value = serde_json::from_str(output).ok()?;
-        Some(output["Payload"]["plan"].clone()).filter(Value::is_object)
+        Some(output["Payload"][field].clone()).filter(Value::is_object)
     });
-    plan.expect("a plan in the history")
+    found.unwrap_or_else(|| panic!("no {field} in the history"))
+}
+
+/// Gives an execution its module's lock back, so that its functions may write once more.
+async fn hold_again(stack: &TestStack, execution: &str, lock: &Value) {
+    let held = json!({
+        "holder": {"execution": execution, "started_at": "2026-01-01T00:00:00Z"},
+        "fence": lock["fence"], "run": lock["run"],
+    });
+    let module = ["project", "deployment", "group", "module"]
+        .map(|name| lock["module"][name].as_str().expect("a name"));
+    let key = format!("locks/{}.json", module.join("/"));
+    stack.put(&key, held.to_string().into_bytes()).await;
 }
 
 #[test]
@@ -118,14 +131,17 @@ fn every_handler_may_run_again() {
             .await;
         let finished = stack.execute(&input).await;
         assert_state(&finished, "SUCCEEDED");
-        let plan = plan(stack, &finished).await;
+        stack.released(&names).await;
+        let plan = answered(stack, &finished, "plan").await;
+        let lock = answered(stack, &finished, "lock").await;
+        hold_again(stack, &finished.execution, &lock).await;
         let (execution, build_id) = (json!(finished.execution), finished.build_id().expect("a build"));
 
         // The same build, however often it is asked for.
         let started = invoke(
             stack,
             "start-build",
-            &json!({"execution": execution, "plan": plan}),
+            &json!({"execution": execution, "lock": lock, "plan": plan}),
         )
         .await;
         assert_eq!(started.expect("an answer")["build_id"], build_id);
@@ -140,7 +156,7 @@ fn every_handler_may_run_again() {
 
         // A success that is recorded twice writes nothing the second time.
         let before = stack.parameters(&names).await;
-        let success = json!({"action": "succeed", "execution": execution, "plan": plan, "build": {"build_id": build_id, "status": "SUCCEEDED",
+        let success = json!({"action": "succeed", "execution": execution, "lock": lock, "plan": plan, "build": {"build_id": build_id, "status": "SUCCEEDED",
             "log_url": stack.parameter(&names, "status").await["log_url"],
             "log_group": stack.parameter(&names, "metadata").await["CloudWatchLogGroup"],
             "log_stream": stack.parameter(&names, "metadata").await["CloudWatchLogStream"]}});
@@ -153,7 +169,8 @@ fn every_handler_may_run_again() {
         assert_eq!(stack.parameters(&names).await, before);
 
         // Nor does a failure.
-        let failure = json!({"action": "fail", "execution": "arn:later", "input": input, "failure": {"error": "Refused", "cause": "why"}});
+        hold_again(stack, "arn:later", &lock).await;
+        let failure = json!({"action": "fail", "execution": "arn:later", "lock": lock, "failure": {"error": "Refused", "cause": "why"}});
         invoke(stack, "update-metadata", &failure)
             .await
             .expect("an answer");
@@ -166,6 +183,17 @@ fn every_handler_may_run_again() {
         );
         assert_eq!(stack.parameters(&names).await, failed);
         assert_eq!(stack.parameter(&names, "status").await["reason"], "why");
+
+        // An end that is told of twice, and of an execution that no longer holds anything.
+        for _ in 0..2 {
+            let ended = invoke(stack, "end-execution", &json!({"execution": execution})).await;
+            assert_eq!(ended.expect("an answer")["done"], "released");
+        }
+        assert_eq!(
+            stack.parameters(&names).await,
+            failed,
+            "the status of another stays"
+        );
     });
 }
 

@@ -300,7 +300,7 @@ async fn serve(
     let Origin { caller, .. } = origin;
     state.calls.send_modify(|calls| calls.count(caller, &call.name()));
     let now = Instant::now();
-    let action = state.rules.decide(caller, &call, &head.uri, payload.bytes(), now);
+    let action = state.rules.decide(caller, &call, &head, payload.bytes(), now);
     let request = Named { origin, head, call };
     match action {
         None => state.answer(&request, payload).await,

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::Uri;
+use hyper::http::request::Parts;
 use serde::{Deserialize, Serialize};
 
 use super::calls::Caller;
@@ -22,7 +22,7 @@ pub struct Rule {
     /// The operation: `PutEvents`.
     #[serde(default)]
     pub operation: Option<String>,
-    /// What the path with its query, or the body, contains.
+    /// What the path with its query, the source of a copy in S3, or the body contains.
     #[serde(default)]
     pub contains: Option<String>,
     /// How often the rule is applied; for ever if not set.
@@ -97,9 +97,16 @@ impl Rule {
         }
     }
 
-    fn matches(&self, caller: Caller, call: &Call, uri: &Uri, body: &[u8]) -> bool {
-        let contained =
-            |text: &String| uri.to_string().contains(text.as_str()) || holds(body, text.as_bytes());
+    fn matches(&self, caller: Caller, call: &Call, head: &Parts, body: &[u8]) -> bool {
+        let copied = head
+            .headers
+            .get("x-amz-copy-source")
+            .map(|source| source.as_bytes());
+        let contained = |text: &String| {
+            head.uri.to_string().contains(text.as_str())
+                || copied.is_some_and(|source| holds(source, text.as_bytes()))
+                || holds(body, text.as_bytes())
+        };
         self.caller.is_none_or(|wanted| wanted == caller)
             && self
                 .service
@@ -279,13 +286,13 @@ impl RuleSet {
         &self,
         caller: Caller,
         call: &Call,
-        uri: &Uri,
+        head: &Parts,
         body: &[u8],
         now: Instant,
     ) -> Option<Action> {
         let mut rules = self.lock();
         for active in &mut rules.active {
-            if active.is_over(now) || !active.rule.matches(caller, call, uri, body) {
+            if active.is_over(now) || !active.rule.matches(caller, call, head, body) {
                 continue;
             }
             active.matched += 1;
@@ -318,10 +325,11 @@ mod tests {
             operation: "PutParameter".to_owned(),
             protocol: Protocol::Json,
         };
-        let (uri, start) = (Uri::from_static("/"), Instant::now());
+        let (head, ()) = hyper::Request::new(()).into_parts();
+        let start = Instant::now();
         let is_applied = |ms: &u64| {
             let now = start + Duration::from_millis(*ms);
-            rules.decide(Caller::Functions, &call, &uri, b"", now).is_some()
+            rules.decide(Caller::Functions, &call, &head, b"", now).is_some()
         };
         calls.iter().copied().filter(is_applied).collect()
     }
@@ -337,6 +345,25 @@ mod tests {
         assert_eq!(applied_at(skipping, &calls), [20, 30, 1009, 1010]);
         let both = rule().skip(1).lasting(second).times(2);
         assert_eq!(applied_at(both, &calls), [20, 30]);
+    }
+
+    #[test]
+    fn a_copy_is_known_by_what_it_copies() {
+        let rules = RuleSet::default();
+        rules.add(Rule::new("s3", "CopyObject", Action::Drop).contains("/uploads/a/"));
+        let call = Call {
+            service: "s3".to_owned(),
+            operation: "CopyObject".to_owned(),
+            protocol: Protocol::RestXml,
+        };
+        let is_applied = |source: &str| {
+            let request = hyper::Request::put("/work/builds/1").header("x-amz-copy-source", source);
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            rules
+                .decide(Caller::Functions, &call, &head, b"", Instant::now())
+                .is_some()
+        };
+        assert!(is_applied("work/uploads/a/1.zip") && !is_applied("work/uploads/b/1.zip"));
     }
 
     #[test]

@@ -5,14 +5,15 @@
 //! `/proc/*/fd` who has that open. Only a process whose program lies in the functions' folder is killed, so
 //! a rule that matches somebody else's call ends neither the emulator, nor a build, nor the test itself.
 //!
-//! What the state machine sees of it: the task fails with `Runtime.ExitError`, here as on AWS
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html>); older pages of Step
-//! Functions say `Lambda.Unknown`
-//! (<https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html>), so a state
-//! machine must catch both, which `States.TaskFailed` and `States.ALL` do. A function that never answers
-//! ends at its `Timeout` with `Sandbox.Timedout`; the emulator holds to the timeout and the name. Under
-//! `.waitForTaskToken` AWS fails the task with these errors as well, the emulator swallows them: there the
-//! task ends with `States.Timeout`.
+//! What the state machine sees of it: here the task fails with `Runtime.ExitError`, and with
+//! `Sandbox.Timedout` where a function doesn't end within its `Timeout`, which the emulator holds to. These
+//! are the types that Lambda's runtimes report. Step Functions documents `Lambda.Unknown` for what a function
+//! doesn't report itself, out of memory and time-outs included, and `Sandbox.Timedout` for newer runtimes
+//! (<https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html> and
+//! <https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html>). So a state machine
+//! must not count on one name: `States.TaskFailed` and `States.ALL` catch them all. Under
+//! `.waitForTaskToken` AWS fails the task at once as well, the emulator swallows the error, and the task ends
+//! with `States.Timeout`.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};

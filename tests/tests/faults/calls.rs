@@ -1,0 +1,251 @@
+//! Every call of every step, refused, failed, cut off and unanswered: once, five times, for a minute.
+//!
+//! Once is the SDK's to repeat, five times outlasts its three tries, a minute outlasts several tries of the
+//! state machine.
+
+use seedflow_tests::Action;
+
+use crate::row::{About, Amount, Build, Call, End, Fault, Row, run_rows};
+
+pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);
+/// The look at the lock before the start is written, before the success, and by `end-execution`.
+pub const CHECK_LOCK: Call = call("s3", "GetObject", About::Lock);
+pub const CHECK_LOCK_AGAIN: Call = CHECK_LOCK.after(1);
+pub const FIND_LOCK: Call = CHECK_LOCK.after(2);
+pub const FREE_LOCK: Call = call("s3", "DeleteObject", About::Lock);
+pub const DESCRIBE_EXECUTION: Call = call("states", "DescribeExecution", About::Execution);
+pub const READ_SOURCE: Call = call("s3", "GetObject", About::Source);
+pub const READ_STORED: Call = call("ssm", "GetParameters", About::Parameters);
+pub const WRITE_START: Call = call("ssm", "PutParameter", About::Parameter("status"));
+pub const COPY_SOURCE: Call = call("s3", "CopyObject", About::Source);
+pub const CREATE_PROJECT: Call = call("codebuild", "CreateProject", About::Project);
+/// The first finds no project yet; the second is the one that starts.
+pub const START_BUILD: Call = call("codebuild", "StartBuild", About::Project).after(1);
+pub const REGISTER: Call = call("s3", "PutObject", About::Callback);
+pub const READ_BUILD: Call = call("codebuild", "BatchGetBuilds", About::Project);
+pub const FIND_REGISTRATION: Call = call("s3", "GetObject", About::Callback);
+pub const ANSWER: Call = call("states", "SendTaskSuccess", About::Project);
+pub const UNREGISTER: Call = call("s3", "DeleteObject", About::Callback);
+pub const READ_HANDED_BACK: Call = call("s3", "GetObject", About::HandedBack);
+pub const READ_OUTPUTS: Call = call("cloudformation", "DescribeStacks", About::Stack);
+pub const READ_STORED_AGAIN: Call = READ_STORED.after(1);
+pub const COPY_BUNDLE: Call = call("s3", "CopyObject", About::Bundle);
+pub const WRITE_OUTPUTS: Call = call("ssm", "PutParameter", About::Parameter("outputs"));
+pub const WRITE_METADATA: Call = call("ssm", "PutParameter", About::Parameter("metadata"));
+pub const WRITE_MD5: Call = call("ssm", "PutParameter", About::Parameter("md5"));
+pub const WRITE_REPORT: Call = call("s3", "PutObject", About::Report);
+/// The first is that of the start.
+pub const WRITE_END: Call = WRITE_START.after(1);
+/// What CodeBuild tells EventBridge.
+pub const BUILD_EVENT: Call = call("events", "PutEvents", About::Project);
+
+const fn call(service: &'static str, operation: &'static str, about: About) -> Call {
+    Call {
+        service,
+        operation,
+        about,
+        skip: 0,
+    }
+}
+
+impl Call {
+    /// The same call, when it comes after so many of its kind.
+    const fn after(self, skip: u32) -> Self {
+        Self { skip, ..self }
+    }
+
+    /// What can happen to it, by a short name.
+    fn ways(self) -> [(&'static str, Action); 4] {
+        [
+            ("throttled", Action::throttled(self.service)),
+            ("unavailable", Action::unavailable(self.service)),
+            ("dropped", Action::Drop),
+            ("unanswered", Action::LoseAnswer),
+        ]
+    }
+}
+
+const AMOUNTS: [(&str, Amount); 3] = [
+    ("once", Amount::Times(1)),
+    ("five-times", Amount::Times(5)),
+    ("a-minute", Amount::Minute),
+];
+
+/// All ways and amounts for a call; `expect` says where a row ends otherwise than in plain success.
+fn matrix(name: &str, call: Call, expect: impl Fn(Row, &Action, Amount) -> Row) -> Vec<Row> {
+    of_amounts(name, call, &AMOUNTS, expect)
+}
+
+/// The same for some amounts.
+fn of_amounts(
+    name: &str,
+    call: Call,
+    amounts: &[(&str, Amount)],
+    expect: impl Fn(Row, &Action, Amount) -> Row,
+) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (way, action) in call.ways() {
+        for &(often, amount) in amounts {
+            let fault = Fault::new(call, action.clone(), amount);
+            let row = Row::new(format!("{name}-{way}-{often}"), vec![fault]);
+            rows.push(expect(row, &action, amount));
+        }
+    }
+    rows
+}
+
+fn plain(row: Row, _: &Action, _: Amount) -> Row {
+    row
+}
+
+/// Of a build that ends when the token is registered: its event answers.
+fn late(row: Row, _: &Action, _: Amount) -> Row {
+    row.build(Build::Late)
+}
+
+/// A write whose answer is lost was made. The SDK makes it again up to twice; the state machine's next try
+/// reads first and finds it made.
+fn written(slot: &'static str) -> impl Fn(Row, &Action, Amount) -> Row {
+    let before = u64::from(slot == "status");
+    move |row, action, amount| match (action, amount) {
+        (Action::LoseAnswer, Amount::Times(1)) => row.writes(slot, before + 2..=before + 2),
+        (Action::LoseAnswer, _) => row.writes(slot, before + 3..=before + 3),
+        _ => row,
+    }
+}
+
+/// What SendTaskSuccess by `check-status` comes to when no event comes. A task whose answers are all lost is
+/// answered nevertheless, so nobody runs the function again to remove the registration.
+fn alone(row: Row, action: &Action, amount: Amount) -> Row {
+    let row = row.and(Fault::always(BUILD_EVENT, Action::Discard));
+    match (action, amount) {
+        (Action::LoseAnswer, Amount::Times(5) | Amount::Minute) => row.leaves_its_registration(),
+        _ => row,
+    }
+}
+
+#[test]
+fn acquire_lock() {
+    run_rows(matrix("take-lock", TAKE_LOCK, plain));
+}
+
+#[test]
+fn check_md5() {
+    let rows = [
+        matrix("read-source", READ_SOURCE, plain),
+        matrix("read-stored", READ_STORED, plain),
+    ];
+    run_rows(rows.into_iter().flatten());
+}
+
+#[test]
+fn mark_in_progress() {
+    let rows = matrix("write-start", WRITE_START, |row, action, amount| {
+        match (action, amount) {
+            // Nothing is read before this write, so every try makes it again.
+            (Action::LoseAnswer, Amount::Times(1)) => row.writes("status", 3..=3),
+            (Action::LoseAnswer, Amount::Times(5)) => row.writes("status", 7..=7),
+            (Action::LoseAnswer, _) => row.writes("status", 5..=60),
+            _ => row,
+        }
+    });
+    let rows = [rows, matrix("check-lock", CHECK_LOCK, plain)];
+    run_rows(rows.into_iter().flatten());
+}
+
+#[test]
+fn start_build() {
+    let rows = [
+        tries("copy-source", COPY_SOURCE, |row| {
+            row.fails(End::Failed("ServiceUnavailable")).builds(0)
+        }),
+        // A project that was made is found by the next try.
+        tries("create-project", CREATE_PROJECT, |row| row),
+        // A build that was started, once, runs to its end; nobody has learnt of it.
+        tries("start-build", START_BUILD, |row| {
+            row.fails(End::Failed("ServiceUnavailable")).builds(1)
+        }),
+    ];
+    // Such a build, if it still runs, is found by the module's lock and stopped.
+    let lost = vec![Fault::always(START_BUILD, Action::LoseAnswer)];
+    let orphan = Row::new("start-build-unanswered-and-running", lost)
+        .build(Build::Endless)
+        .fails(End::Failed("ServiceUnavailable"))
+        .builds(1);
+    run_rows(rows.into_iter().flatten().chain([orphan]));
+}
+
+/// The tries of StartBuild end before a minute is over, because CodeBuild soon forgets the token that makes
+/// them one build: the deployment fails, but for what `unanswered` says of lost answers.
+fn tries(name: &str, call: Call, unanswered: impl Fn(Row) -> Row) -> Vec<Row> {
+    let [once, five_times, _] = AMOUNTS;
+    let mut rows = of_amounts(name, call, &[once, five_times], plain);
+    for (way, action) in call.ways() {
+        let row = Row::new(
+            format!("{name}-{way}-a-minute"),
+            vec![Fault::always(call, action)],
+        );
+        rows.push(match way {
+            "throttled" => row.fails(End::Failed("Throttled")).builds(0),
+            "unanswered" => unanswered(row),
+            _ => row.fails(End::Failed("ServiceUnavailable")).builds(0),
+        });
+    }
+    rows
+}
+
+#[test]
+fn check_status() {
+    let rows = [
+        matrix("register", REGISTER, plain),
+        // The event would answer what the first try has registered.
+        matrix("read-build", READ_BUILD, |row, _, _| {
+            row.and(Fault::always(BUILD_EVENT, Action::Discard))
+        }),
+        matrix("answer-at-once", ANSWER, alone),
+    ];
+    run_rows(rows.into_iter().flatten());
+}
+
+#[test]
+fn build_event() {
+    let rows = [
+        matrix("find-registration", FIND_REGISTRATION, late),
+        // Of a task whose answers are all lost only the repeated event removes the registration.
+        matrix("answer", ANSWER, |row, action, _| match action {
+            Action::LoseAnswer => row.build(Build::Late).redelivered(),
+            _ => row.build(Build::Late),
+        }),
+        matrix("unregister", UNREGISTER, |row, _, _| {
+            row.build(Build::Late).redelivered()
+        }),
+    ];
+    run_rows(rows.into_iter().flatten());
+}
+
+#[test]
+fn record_success() {
+    let rows = [
+        matrix("read-handed-back", READ_HANDED_BACK, late),
+        matrix("read-outputs", READ_OUTPUTS, plain),
+        matrix("read-stored-again", READ_STORED_AGAIN, plain),
+        matrix("check-lock-again", CHECK_LOCK_AGAIN, plain),
+        matrix("copy-bundle", COPY_BUNDLE, plain),
+        matrix("write-outputs", WRITE_OUTPUTS, written("outputs")),
+        matrix("write-metadata", WRITE_METADATA, written("metadata")),
+        matrix("write-md5", WRITE_MD5, written("md5")),
+        matrix("write-report", WRITE_REPORT, plain),
+        matrix("write-end", WRITE_END, written("status")),
+    ];
+    run_rows(rows.into_iter().flatten());
+}
+
+#[test]
+fn end_execution() {
+    let rows = [
+        matrix("describe-execution", DESCRIBE_EXECUTION, plain),
+        matrix("find-lock", FIND_LOCK, plain),
+        matrix("free-lock", FREE_LOCK, plain),
+    ];
+    run_rows(rows.into_iter().flatten());
+}

@@ -1,0 +1,77 @@
+//! Answers that no repetition changes, and one that an hour does.
+
+use seedflow_tests::Action;
+
+use crate::calls::*;
+use crate::row::{Amount, Build, Call, End, Fault, Row, run_rows};
+
+/// https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html
+fn denied() -> Action {
+    Action::Refuse {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "User is not authorized to perform: ssm:PutParameter".to_owned(),
+    }
+}
+
+#[test]
+fn parameter_store_refuses_one_of_the_four_writes() {
+    let denied_once = |name: &str, call: Call| {
+        Row::new(format!("denied-{name}"), vec![Fault::once(call, denied())])
+            .fails(End::Failed("AccessDenied"))
+    };
+    run_rows([
+        denied_once("write-outputs", WRITE_OUTPUTS),
+        denied_once("write-metadata", WRITE_METADATA).writes("outputs", 1..=1),
+        denied_once("write-md5", WRITE_MD5)
+            .writes("outputs", 1..=1)
+            .writes("metadata", 1..=1),
+        denied_once("write-end", WRITE_END)
+            .writes("outputs", 1..=1)
+            .writes("metadata", 1..=1)
+            .writes("md5", 1..=1),
+        // Not even the failure can be recorded then; the end of the execution is.
+        Row::new(
+            "denied-twice-write-end",
+            vec![Fault::new(WRITE_END, denied(), Amount::Times(2))],
+        )
+        .fails(End::NotRecorded)
+        .writes("outputs", 1..=1)
+        .writes("metadata", 1..=1)
+        .writes("md5", 1..=1),
+    ]);
+}
+
+#[test]
+fn an_account_at_its_limit_of_builds_is_waited_for() {
+    // https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html
+    let full = Action::Refuse {
+        status: 400,
+        code: "AccountLimitExceededException".to_owned(),
+        message: "Cannot have more than 60 builds in queue for the account".to_owned(),
+    };
+    let row = |name: &str, amount| {
+        let fault = Fault::new(START_BUILD, full.clone(), amount);
+        Row::new(format!("account-full-{name}"), vec![fault])
+    };
+    run_rows([
+        row("five-times", Amount::Times(5)),
+        row("a-minute", Amount::Minute),
+    ]);
+}
+
+#[test]
+fn a_build_that_is_not_found_is_looked_for_again() {
+    // An answer without builds is AWS's for ids that it doesn't know, beside `buildsNotFound`, which nobody
+    // reads (https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html).
+    let row = |name: &str, amount| {
+        let fault = Fault::new(READ_BUILD, Action::Discard, amount);
+        Row::new(format!("not-found-{name}"), vec![fault])
+    };
+    run_rows([
+        row("once", Amount::Times(1)),
+        // AWS fails the task by BuildNotFound after its retries, if the event isn't there before; the
+        // emulator swallows a function's error and goes on waiting, so the event always is.
+        row("always", Amount::Always).build(Build::Late),
+    ]);
+}

@@ -1,0 +1,360 @@
+//! Running rows and holding what they end in against what they say.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use seedflow_tests::{Action, Caller, Finished, Module, Names, Rule, RuleGuard, TestStack, eventually, run};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+
+use super::{About, Amount, Build, Call, End, Fault, Row};
+use crate::{MINUTE, STACK};
+
+/// Deployments at the same time. Most of them wait most of the time.
+static AT_ONCE: Semaphore = Semaphore::const_new(24);
+
+/// What a late build hands back.
+const HAND_BACK: &str = "seedfarmer metadata add -k Row -v here";
+
+/// Runs all rows, side by side, and panics with the names of those that ended otherwise than they say.
+pub fn run_rows(rows: impl IntoIterator<Item = Row>) {
+    run(async {
+        let stack = STACK.get().await;
+        let mut running = JoinSet::new();
+        let mut names = BTreeMap::new();
+        for row in rows {
+            let name = row.name.clone();
+            let task = running.spawn(async move {
+                let _permit = AT_ONCE.acquire().await.unwrap();
+                row.run(stack).await;
+            });
+            names.insert(task.id(), name);
+        }
+        let mut failed = Vec::new();
+        while let Some(ended) = running.join_next().await {
+            if let Err(error) = ended {
+                let name = &names[&error.id()];
+                failed.push(format!("{name}: {}", why(error)));
+            }
+        }
+        assert!(
+            failed.is_empty(),
+            "{} of {} rows failed:\n{}",
+            failed.len(),
+            names.len(),
+            failed.join("\n")
+        );
+    });
+}
+
+/// What a row's panic said; the row runs on a thread whose output belongs to no test.
+fn why(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else {
+        return "was cancelled".to_owned();
+    };
+    match panic.downcast::<String>() {
+        Ok(said) => *said,
+        Err(_) => "panicked".to_owned(),
+    }
+}
+
+/// What a row works on.
+struct Subject {
+    names: Names,
+    /// The CodeBuild project. It ends with a character that no row's name has, so none is the beginning of
+    /// another.
+    project: String,
+    /// The file for which a late build waits.
+    gate: PathBuf,
+}
+
+impl Subject {
+    fn new(stack: &TestStack, row: &str) -> Self {
+        let gates = stack.folder().join("gates");
+        std::fs::create_dir_all(&gates).unwrap();
+        Self {
+            // The bundle's key names neither project nor row but for the group.
+            names: Names::new("faults", "dev", row, "m"),
+            project: format!("{}-{row}_", stack.about().project_name),
+            gate: gates.join(row),
+        }
+    }
+
+    fn module(&self, build: Build) -> Module {
+        // The function needs a moment between registering the token, which opens the gate, and reading the
+        // build, which must still run then.
+        let late = format!(
+            "until [ -e '{}' ]; do sleep 0.1; done; sleep 1",
+            self.gate.display()
+        );
+        match build {
+            Build::Quick => Module::running("build", &["true"]),
+            Build::Late | Build::Endless => Module::running("build", &[&late, HAND_BACK]),
+            Build::Failing => Module::running("build", &["exit 3"]),
+        }
+    }
+
+    fn rule(&self, fault: &Fault, text: &str) -> Rule {
+        let Call {
+            service,
+            operation,
+            skip,
+            ..
+        } = fault.call;
+        let rule = Rule::new(service, operation, fault.action.clone())
+            .contains(text)
+            .skip(skip);
+        // Events come from CodeBuild; of all else only the functions' calls count.
+        let rule = if service == "events" {
+            rule
+        } else {
+            rule.caller(Caller::Functions)
+        };
+        match fault.amount {
+            Amount::Times(times) => rule.times(times),
+            Amount::Minute => rule.lasting(MINUTE),
+            Amount::Always => rule,
+        }
+    }
+
+    /// What a call about this module contains; `None` as long as nobody can know it.
+    fn text(&self, about: About, known: &Known) -> Option<String> {
+        let row = &self.names.group;
+        Some(match about {
+            About::Source => format!("/uploads/faults/dev/{row}/m/"),
+            About::Lock => format!("/{}", self.lock()),
+            About::Execution => known.execution.clone()?,
+            About::Bundle => format!("/dev/{row}/m/bundle.zip"),
+            About::Callback => format!("/callbacks/{}", self.project),
+            About::Report => format!("/reports/faults/dev/{row}/m/"),
+            About::HandedBack => format!("/{}/metadata.json", known.folder.clone()?),
+            About::Parameters => format!("/dev/{row}-m/"),
+            About::Parameter(name) => format!("/dev/{row}-m/{name}\""),
+            About::Project => self.project.clone(),
+            About::Stack => format!("StackName=faults-dev-{row}-m"),
+        })
+    }
+
+    fn lock(&self) -> String {
+        format!("locks/faults/dev/{}/m.json", self.names.group)
+    }
+}
+
+/// What becomes known of a deployment while it runs.
+#[derive(Default)]
+struct Known {
+    /// The execution's ARN.
+    execution: Option<String>,
+    /// The build's folder in the work bucket.
+    folder: Option<String>,
+}
+
+/// The rules of a row's faults, from when they can be told.
+struct Rules<'a> {
+    stack: &'a TestStack,
+    subject: &'a Subject,
+    waiting: Vec<&'a Fault>,
+    set: Vec<(&'a Fault, RuleGuard<'a>)>,
+}
+
+impl<'a> Rules<'a> {
+    fn new(stack: &'a TestStack, subject: &'a Subject, faults: &'a [Fault]) -> Self {
+        Self {
+            stack,
+            subject,
+            waiting: faults.iter().collect(),
+            set: Vec::new(),
+        }
+    }
+
+    /// Sets what can be told by now.
+    fn set(&mut self, known: &Known) {
+        for fault in std::mem::take(&mut self.waiting) {
+            match self.subject.text(fault.call.about, known) {
+                Some(text) => {
+                    let rule = self.stack.rule(self.subject.rule(fault, &text));
+                    self.set.push((fault, rule));
+                }
+                None => self.waiting.push(fault),
+            }
+        }
+    }
+}
+
+/// The folder of a build in the work bucket, by where its source lies.
+fn folder(build: &Value) -> String {
+    let source = build["source"]["location"]
+        .as_str()
+        .expect("the source's location");
+    let (_, key) = source.split_once('/').expect("a bucket and a key");
+    key.strip_suffix("/source.zip")
+        .expect("the source's name")
+        .to_owned()
+}
+
+impl Row {
+    async fn run(&self, stack: &TestStack) {
+        let subject = Subject::new(stack, &self.name);
+        let mut rules = Rules::new(stack, &subject, &self.faults);
+        let mut known = Known::default();
+        rules.set(&known);
+        let more = json!({"build": {"project_name": subject.project}});
+        let module = subject.module(self.build);
+        let input = stack.input(&subject.names, &module, more).await;
+        let execution = stack.start(&input).await;
+        known.execution = Some(execution.clone());
+        rules.set(&known);
+        if self.build == Build::Late {
+            let id = stack.build_of(&execution).await;
+            known.folder = Some(folder(&stack.build(&id).await));
+            rules.set(&known);
+            self.end_build(stack, &subject).await;
+        }
+        let finished = stack.finished(&execution).await;
+        self.check_strikes(rules).await;
+        if self.redelivered {
+            stack
+                .send_build_end(finished.build_id().expect("a build"), "SUCCEEDED")
+                .await;
+        }
+        self.check(stack, &subject, &finished).await;
+        if self.then {
+            std::fs::write(&subject.gate, "").unwrap();
+            self.check_next(stack, &input).await;
+        }
+    }
+
+    /// Lets a late build end once the token is registered.
+    async fn end_build(&self, stack: &TestStack, subject: &Subject) {
+        let prefix = format!("callbacks/{}", subject.project);
+        let registered = eventually("the registration of a token", || async {
+            stack.keys(&prefix).await.into_iter().next()
+        })
+        .await;
+        if self.forgotten {
+            stack.delete(&registered).await;
+        }
+        std::fs::write(&subject.gate, "").unwrap();
+    }
+
+    /// Every fault has struck, as often as it should; what follows is not disturbed any more. The last calls
+    /// come after the execution's end.
+    async fn check_strikes(&self, rules: Rules<'_>) {
+        let name = &self.name;
+        assert_eq!(rules.set.len(), self.faults.len(), "{name}");
+        for (fault, rule) in &rules.set {
+            let wanted = match (fault.amount, &fault.action) {
+                // A write whose answer is lost is done: the SDK repeats it, and then it is found done. And what
+                // a redelivery repeats, it repeats undisturbed.
+                (Amount::Times(times), action) if *action != Action::LoseAnswer && !self.redelivered => times,
+                _ => 1,
+            };
+            eventually(&format!("{name}: strike {wanted} of a fault"), || async {
+                (rule.applied() >= wanted).then_some(())
+            })
+            .await;
+        }
+    }
+
+    async fn check(&self, stack: &TestStack, subject: &Subject, finished: &Finished) {
+        let name = &self.name;
+        let told = format!(
+            "{name}: {} {}: {}",
+            finished.status, finished.error, finished.cause
+        );
+        // Without the lock nothing is written any more.
+        self.check_left(stack, subject).await;
+        let status = stack.parameter(&subject.names, "status").await;
+        let (error, state) = match self.end {
+            End::Succeeded => ("", "SUCCEEDED"),
+            End::Failed(error) => (error, "FAILED"),
+            End::NotRecorded => ("StatusNotRecorded", "FAILED"),
+        };
+        assert_eq!(finished.error, error, "{told}");
+        assert_eq!(status["state"], state, "{told} {status}");
+        assert_eq!(status["execution"], json!(finished.execution), "{name}");
+        let builds = stack.builds_of(&subject.project).await;
+        assert_eq!(builds.len(), self.builds, "{name}: builds");
+        let run_on = builds.iter().any(|build| build["buildComplete"] != true);
+        assert!(!run_on, "{name}: a build runs on");
+        if self.end == End::Succeeded {
+            self.check_agreement(stack, subject, &builds[0]).await;
+        }
+        let written = stack.versions(&subject.names).await;
+        assert!(
+            written.len() == self.written.len()
+                && self
+                    .written
+                    .iter()
+                    .all(|(slot, times)| written.get(*slot).is_some_and(|w| times.contains(w))),
+            "{name}: found {written:?}, expected {:?}",
+            self.written
+        );
+        if let Some(error) = self.crash {
+            let crashed = stack.history(&finished.execution).await;
+            assert!(
+                crashed
+                    .iter()
+                    .any(|event| event["taskFailedEventDetails"]["error"] == error),
+                "{name}: no task failed with {error}"
+            );
+        }
+    }
+
+    /// The four parameters are those of the one build that ran.
+    async fn check_agreement(&self, stack: &TestStack, subject: &Subject, build: &Value) {
+        let name = &self.name;
+        let parameter = async |slot| stack.parameter(&subject.names, slot).await;
+        let (status, metadata) = (parameter("status").await, parameter("metadata").await);
+        assert_eq!(build["buildStatus"], "SUCCEEDED", "{name}");
+        assert_eq!(status["build_id"], build["id"], "{name}");
+        assert_eq!(metadata["CodeBuildBuildId"], build["id"], "{name}");
+        if self.build == Build::Late {
+            assert_eq!(metadata["Row"], "here", "{name}");
+        }
+        assert_eq!(parameter("outputs").await, json!({}), "{name}");
+        let variables = build["environment"]["environmentVariables"].as_array().unwrap();
+        let built = variables
+            .iter()
+            .find(|variable| variable["name"] == "SEEDFARMER_MODULE_MD5")
+            .unwrap();
+        assert_eq!(parameter("md5").await["bundle"], built["value"], "{name}");
+    }
+
+    /// Nobody is registered for the build, and nobody holds the lock.
+    async fn check_left(&self, stack: &TestStack, subject: &Subject) {
+        let name = &self.name;
+        eventually(&format!("{name}: the end of the lock"), || async {
+            stack.object(&subject.lock()).await.is_none().then_some(())
+        })
+        .await;
+        let prefix = format!("callbacks/{}", subject.project);
+        if self.left_registered {
+            assert_eq!(stack.keys(&prefix).await.len(), 1, "{name}");
+            return;
+        }
+        // The answer to the task comes before the registration goes.
+        eventually(&format!("{name}: the end of the registration"), || async {
+            stack.keys(&prefix).await.is_empty().then_some(())
+        })
+        .await;
+    }
+
+    async fn check_next(&self, stack: &TestStack, input: &Value) {
+        let next = stack.execute(input).await;
+        let expected = match (self.end, self.build) {
+            (End::Succeeded, _) => "UNCHANGED",
+            (_, Build::Failing) => "FAILED",
+            _ => "SUCCEEDED",
+        };
+        assert_eq!(
+            next.state(),
+            expected,
+            "{}, then: {} {}",
+            self.name,
+            next.error,
+            next.cause
+        );
+    }
+}
