@@ -23,7 +23,11 @@ fn assert_holds(report: &Report) {
     let seed = report.size.seed;
     let found: Vec<_> = report.broken.iter().map(|broken| &broken.found).collect();
     assert!(report.holds(), "seed {seed}: {found:#?}");
-    assert!(report.ends.contains_key("SUCCEEDED"), "nothing was deployed: {:?}", report.ends);
+    assert!(
+        report.ends.contains_key("SUCCEEDED"),
+        "nothing was deployed: {:?}",
+        report.ends
+    );
     assert!(report.struck.values().sum::<u32>() > 0, "no fault struck");
 }
 
