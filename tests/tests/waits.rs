@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use seedflow_tests::{Action, Module, Rule, Shared, StackOptions, run};
+use seedflow_tests::{Action, Module, Rule, Shared, StackOptions, eventually, run};
 use serde_json::json;
 
 static STACK: Shared = Shared::new(|| StackOptions {
@@ -43,8 +43,18 @@ fn a_lost_event_costs_a_timeout_and_never_the_deployment() {
         let bad = Module::running("build", &["sleep 2; exit 3"]);
         let finished = stack.deploy_with(&names, &bad, more).await;
         assert_eq!(finished.error, "BuildFailed");
-        assert_eq!(stack.keys("callbacks/").await, Vec::<String>::new());
+        let callbacks = stack.keys(&format!("callbacks/{project}")).await;
+        assert_eq!(callbacks, Vec::<String>::new());
     });
+}
+
+/// AWS's answer (API reference, StartBuild).
+fn limit() -> Action {
+    Action::Refuse {
+        status: 400,
+        code: "AccountLimitExceededException".to_owned(),
+        message: "Cannot have more than 60 builds in queue for the account".to_owned(),
+    }
 }
 
 #[test]
@@ -53,15 +63,9 @@ fn an_account_at_its_limit_of_builds_is_waited_for() {
         let stack = STACK.get().await;
         let project = format!("{}-limited", stack.about().project_name);
         let more = json!({"build": {"project_name": project}});
-        // AWS's answer (API reference, StartBuild).
-        let refusal = Action::Refuse {
-            status: 400,
-            code: "AccountLimitExceededException".to_owned(),
-            message: "Cannot have more than 60 builds in queue for the account".to_owned(),
-        };
         let module = Module::running("build", &["true"]);
         let limited = stack.rule(
-            Rule::new("codebuild", "StartBuild", refusal)
+            Rule::new("codebuild", "StartBuild", limit())
                 .contains(&project)
                 .times(6),
         );
@@ -74,5 +78,35 @@ fn an_account_at_its_limit_of_builds_is_waited_for() {
             finished.cause
         );
         assert_eq!(limited.applied(), 6);
+    });
+}
+
+#[test]
+fn an_execution_that_is_stopped_while_it_waits_for_a_place_starts_no_build_afterwards() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("given-up");
+        let project = format!("{}-given-up", stack.about().project_name);
+        let more = json!({"build": {"project_name": project}});
+        let limited = stack.rule(Rule::new("codebuild", "StartBuild", limit()).contains(&project));
+        let input = stack
+            .input(&names, &Module::running("build", &["true"]), more.clone())
+            .await;
+        let execution = stack.start(&input).await;
+        eventually("a refused build", || async {
+            (limited.applied() > 0).then_some(())
+        })
+        .await;
+        let call = json!({"executionArn": execution, "cause": "not worth the wait"});
+        stack.call("states", "AWSStepFunctions.StopExecution", call).await;
+        stack.released(&names).await;
+        drop(limited);
+        // Longer than the pause until the next try would have been.
+        let next = stack
+            .deploy_with(&names, &Module::running("build", &["sleep 5"]), more)
+            .await;
+        assert_eq!(next.state(), "SUCCEEDED", "{}: {}", next.error, next.cause);
+        let builds = stack.builds_of(&project).await;
+        assert_eq!(builds.len(), 1, "{builds:?}");
     });
 }

@@ -10,12 +10,10 @@
 //! The same seed makes the same decisions. What they meet depends on how fast the machine is, so a run with the same seed
 //! is a repetition of the schedule and no replay.
 //!
-//! The emulator differs from AWS where that could break an invariant for the wrong reason:
-//! - What Lambda runs for an event it tries again, and hands to the queue of failed events in the end. The
-//!   emulator would try once; `stack/emulator.py` has it do as Lambda does.
-//! - An error of a function that was called with a task token is swallowed until the timeout, which is short here.
-//! - An execution that fails in the moment in which it is stopped is ABORTED first and FAILED then. AWS knows one end, so
-//!   such an execution counts by its first.
+//! The emulator differs from AWS where that would break an invariant for the wrong reason; `stack/emulator.py` has it
+//! do as AWS does: what Lambda runs for an event is tried again and handed to the queue of failed events in the end, and
+//! a stopped execution calls nothing any more and stays ABORTED. What remains only takes longer: an error of a
+//! function that was called with a task token is swallowed until the timeout, which is short here.
 
 mod faults;
 mod invariants;

@@ -156,6 +156,26 @@ def invoke_with_callback(original, resource, input_data, token, state_def):
     return original(resource, input_data, token, state_def)
 
 
+# --- Executions that were stopped ---------------------------------------------------------------------------
+# On AWS an execution ends with its stop: its history is closed, and nothing is called in its name any more. The
+# emulator's thread goes on until its state ends, retries included, and may make FAILED of ABORTED then:
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
+
+
+@replace(stepfunctions, "_add_event")
+def add_event(original, execution, event_type, details=None):
+    if execution["status"] == "ABORTED" and event_type != "ExecutionAborted":
+        # Ends the execution's thread, in which all other events are written.
+        raise SystemExit
+    return original(execution, event_type, details)
+
+
+@replace(stepfunctions, "_fail_execution")
+def fail_execution(original, execution, error, cause):
+    if execution["status"] != "ABORTED":
+        original(execution, error, cause)
+
+
 # --- Services that assume roles -----------------------------------------------------------------------------
 # The emulator lets root stand for every service, but has no aws:SourceAccount, which AWS sets for services:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
