@@ -9,6 +9,7 @@ mod builds;
 mod decisions;
 mod deliveries;
 mod functions;
+mod hostile_build;
 mod limits;
 mod locks;
 mod records;
