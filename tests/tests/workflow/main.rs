@@ -13,6 +13,7 @@ mod hostile_build;
 mod limits;
 mod locks;
 mod records;
+mod secrets;
 
 use seedflow_tests::{Finished, Shared, StackOptions};
 
