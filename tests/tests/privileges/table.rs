@@ -60,13 +60,13 @@ const OTHER: &str = "/other/x";
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
 const FOLDERS: [Folder; 9] = [
-    ("sources", &[CHECK_MD5, START_BUILD, UPDATE_METADATA], NOBODY, NOBODY),
-    ("uploads", &[CHECK_MD5, START_BUILD, UPDATE_METADATA], NOBODY, NOBODY),
+    ("sources", &[CHECK_MD5, UPDATE_METADATA], NOBODY, NOBODY),
+    ("uploads", &[CHECK_MD5, UPDATE_METADATA], NOBODY, NOBODY),
     ("values", &[CHECK_MD5], &[UPDATE_METADATA, END_EXECUTION], NOBODY),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, BUILD_EVENT, END_EXECUTION]),
     ("locks", &[ACQUIRE_LOCK, UPDATE_METADATA, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
     ("plans", &[CHECK_MD5, START_BUILD, UPDATE_METADATA], &[ACQUIRE_LOCK, CHECK_MD5], NOBODY),
-    ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, BUILD], NOBODY),
+    ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
     ("reports", NOBODY, &[UPDATE_METADATA, END_EXECUTION], NOBODY),
     ("elsewhere", NOBODY, NOBODY, NOBODY),
 ];
@@ -346,7 +346,7 @@ fn projects(fixtures: &Fixtures) -> Vec<Row> {
             &[START_BUILD],
             create(&sibling),
         ),
-        read("ours", &[CHECK_STATUS, END_EXECUTION], &[build]),
+        read("ours", &[CHECK_STATUS, START_BUILD, END_EXECUTION], &[build]),
         read("ours and another's", NOBODY, &[build, "other:1"]),
         ask(
             CODEBUILD,
@@ -359,7 +359,7 @@ fn projects(fixtures: &Fixtures) -> Vec<Row> {
             CODEBUILD,
             "ListBuildsForProject",
             ours,
-            &[END_EXECUTION],
+            &[START_BUILD, END_EXECUTION],
             json!({"projectName": ours}),
         ),
         ask(
