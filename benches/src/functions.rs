@@ -158,7 +158,7 @@ impl Events {
             // Of an execution that holds nothing: what a second event of its end finds.
             "end-execution" => json!({"execution": execution}),
             "check-md5" => json!({"execution": execution, "input": input}),
-            "start-build" => json!({"execution": execution, "lock": lock, "plan": plan}),
+            "start-build" => json!({"execution": execution, "lock": lock, "plan": plan, "attempt": 0}),
             // The token was answered long ago, which ends well: Step Functions takes the first answer.
             "check-status" => {
                 json!({"token": "bench", "build_id": build_id, "entered_at": "2026-01-01T00:00:00Z", "attempt": 0})

@@ -159,14 +159,6 @@ fn the_definitions_find_every_function_that_they_call_and_may_call_no_other() {
 }
 
 #[test]
-fn the_timeout_that_the_retries_of_the_state_machine_count_on() {
-    assert_eq!(
-        template()["Resources"]["StartBuildFunction"]["Properties"]["Timeout"],
-        30
-    );
-}
-
-#[test]
 fn whoever_writes_is_over_before_a_stopped_execution_s_lock_is_handed_on() {
     let template = template();
     let functions = &template["Resources"];

@@ -36,6 +36,8 @@ pub struct Described {
     pub status: ExecutionStatus,
     /// Its input; null where it is no JSON.
     pub input: Value,
+    /// Its output; null where it didn't succeed.
+    pub output: Value,
     /// When it ended.
     pub stopped_at: Option<Timestamp>,
     /// The error it ended with, or that was given to StopExecution.
@@ -121,9 +123,10 @@ impl StepFunctions {
                 return Err(failure(&call, &error));
             }
         };
-        let text = answer.input.unwrap_or_default();
+        let json = |text: Option<String>| serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
         Ok(Some(Described {
-            input: serde_json::from_str(&text).unwrap_or_default(),
+            input: json(answer.input),
+            output: json(answer.output),
             stopped_at: answer.stop_date.and_then(|date| {
                 let millis = date.to_millis().ok()?;
                 Timestamp::from_millisecond(millis).ok()

@@ -165,7 +165,7 @@ pub enum Want {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// Store this.
-    Put(Lock),
+    Put(Box<Lock>),
     /// Remove the object.
     Delete,
 }
@@ -237,7 +237,7 @@ impl Decision {
 
     fn put(lock: Lock, answers: Vec<(Token, Turn)>, turn: Option<Turn>) -> Self {
         Self {
-            write: Some(Write::Put(lock)),
+            write: Some(Write::Put(Box::new(lock))),
             answers,
             turn,
         }

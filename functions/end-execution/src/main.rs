@@ -97,6 +97,9 @@ impl Function {
                 done: "names no module",
             });
         };
+        if let Some(build) = described.as_ref().and_then(deployed_by) {
+            self.records.work.delete(&build.callback_key()).await?;
+        }
         // An execution that Step Functions has forgotten left nothing but its lock, if that.
         let unfinished = described.filter(|described| state_of(described).is_some());
         if let Some(described) = unfinished
@@ -196,6 +199,12 @@ impl Function {
             .await?;
         self.records.write_status(module, &stored, &status).await
     }
+}
+
+/// The build of an execution that succeeded. `check-status` may have died after the build's event was answered, and
+/// then its registration is still there.
+fn deployed_by(described: &Described) -> Option<BuildId> {
+    BuildId::parse(described.output.get("build_id")?.as_str()?).ok()
 }
 
 /// The state of a module whose execution ended so; `None` where it ended well.

@@ -1,17 +1,17 @@
 //! `start-build`: starts the build of a changed module, once however often it is asked.
 //!
-//! Composes buildspec and environment from the plan, copies the bundle into the build's own folder, and starts the
-//! build; where the CodeBuild project is missing, makes it. A buildspec that is too long for the request goes into
-//! the folder too, and its ARN into the request. CodeBuild knows a repeated request by its idempotency token and
-//! answers with the build that runs already.
+//! Composes buildspec and environment from the plan and starts the build; where the CodeBuild project is missing,
+//! makes it. A buildspec that is too long for the request goes into the build's folder, and its ARN into the
+//! request. CodeBuild knows a repeated request by its idempotency token for five minutes; a retry therefore looks
+//! first for the build that an earlier try may have started, so that retries may go on for longer.
 
 use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::{config, lambda, plans};
-use seedflow_core::build::{self, Defaults};
+use seedflow_core::build::{self, BuildRequest, Defaults};
 use seedflow_core::error::Result;
-use seedflow_core::ids::{BuildId, ExecutionArn};
+use seedflow_core::ids::{BuildId, ExecutionArn, Place};
 use seedflow_core::lock::Held;
 use seedflow_core::plan::Travelling;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ struct Event {
     execution: ExecutionArn,
     lock: Held,
     plan: Travelling,
+    /// How often the state was tried before.
+    attempt: u32,
 }
 
 #[derive(Serialize)]
@@ -66,24 +68,35 @@ impl Function {
                     execution,
                     lock,
                     plan,
+                    attempt,
                 },
             place,
         }: Invocation<Event>,
     ) -> Result<Started> {
         let plan = plans::unpack(&self.work, plan).await?;
         let mut request = build::compose(&plan, &execution, &lock.run, &place, &self.defaults);
-        self.work.copy_from(&plan.source, &lock.run.source_key()).await?;
+        let found = match attempt {
+            0 => None,
+            _ => self.codebuild.find(&request.project, &lock.run).await?,
+        };
+        let build_id = match found {
+            Some(build_id) => build_id,
+            None => self.request(&mut request, &place).await?,
+        };
+        tracing::info!(execution = execution.as_str(), module = %plan.module, build = %build_id, "started");
+        Ok(Started {
+            build_url: place.build_url(&build_id),
+            build_id,
+        })
+    }
+
+    async fn request(&self, request: &mut BuildRequest, place: &Place) -> Result<BuildId> {
         if let Some(key) = request.buildspec_key() {
             let arn = format!("arn:{}:s3:::{}/{key}", place.partition, self.defaults.work_bucket);
             self.work
                 .put(&key, std::mem::replace(&mut request.buildspec, arn))
                 .await?;
         }
-        let build_id = self.codebuild.start(&request, &self.build_role).await?;
-        tracing::info!(execution = execution.as_str(), module = %plan.module, build = %build_id, "started");
-        Ok(Started {
-            build_url: place.build_url(&build_id),
-            build_id,
-        })
+        self.codebuild.start(request, &self.build_role).await
     }
 }

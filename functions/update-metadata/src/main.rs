@@ -19,7 +19,7 @@ use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::lock::Held;
 use seedflow_core::plan::Travelling;
-use seedflow_core::status::Status;
+use seedflow_core::status::{State, Status};
 use seedflow_core::stored::Stored;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -117,6 +117,11 @@ impl Function {
         let before = plan.previous_status.as_ref();
         let status = next(before, &plan.module, &execution, &reasons, now);
         fence::check(&self.records.work, &lock, &execution).await?;
+        if status.state == State::InProgress {
+            // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its own.
+            let work = &self.records.work;
+            work.copy_from(&plan.source, &lock.run.source_key()).await?;
+        }
         self.records
             .write_status(&plan.module, &Stored::default(), &status)
             .await?;

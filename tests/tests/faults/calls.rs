@@ -5,7 +5,7 @@
 
 use seedflow_tests::Action;
 
-use crate::row::{About, Amount, Build, Call, End, Fault, Row, run_rows};
+use crate::row::{About, Amount, Build, Call, Fault, Row, run_rows};
 
 pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);
 /// The look at the lock before the start is written, before the success, and by `end-execution`.
@@ -73,19 +73,9 @@ const AMOUNTS: [(&str, Amount); 3] = [
 
 /// All ways and amounts for a call; `expect` says where a row ends otherwise than in plain success.
 fn matrix(name: &str, call: Call, expect: impl Fn(Row, &Action, Amount) -> Row) -> Vec<Row> {
-    of_amounts(name, call, &AMOUNTS, expect)
-}
-
-/// The same for some amounts.
-fn of_amounts(
-    name: &str,
-    call: Call,
-    amounts: &[(&str, Amount)],
-    expect: impl Fn(Row, &Action, Amount) -> Row,
-) -> Vec<Row> {
     let mut rows = Vec::new();
     for (way, action) in call.ways() {
-        for &(often, amount) in amounts {
+        for (often, amount) in AMOUNTS {
             let fault = Fault::new(call, action.clone(), amount);
             let row = Row::new(format!("{name}-{way}-{often}"), vec![fault]);
             rows.push(expect(row, &action, amount));
@@ -114,14 +104,9 @@ fn written(slot: &'static str) -> impl Fn(Row, &Action, Amount) -> Row {
     }
 }
 
-/// What SendTaskSuccess by `check-status` comes to when no event comes. A task whose answers are all lost is
-/// answered nevertheless, so nobody runs the function again to remove the registration.
-fn alone(row: Row, action: &Action, amount: Amount) -> Row {
-    let row = row.and(Fault::always(BUILD_EVENT, Action::Discard));
-    match (action, amount) {
-        (Action::LoseAnswer, Amount::Times(5) | Amount::Minute) => row.leaves_its_registration(),
-        _ => row,
-    }
+/// SendTaskSuccess by `check-status`, when no event comes.
+fn alone(row: Row, _: &Action, _: Amount) -> Row {
+    row.and(Fault::always(BUILD_EVENT, Action::Discard))
 }
 
 #[test]
@@ -149,49 +134,22 @@ fn mark_in_progress() {
             _ => row,
         }
     });
-    let rows = [rows, matrix("check-lock", CHECK_LOCK, plain)];
+    let rows = [
+        rows,
+        matrix("check-lock", CHECK_LOCK, plain),
+        matrix("copy-source", COPY_SOURCE, plain),
+    ];
     run_rows(rows.into_iter().flatten());
 }
 
 #[test]
 fn start_build() {
     let rows = [
-        tries("copy-source", COPY_SOURCE, |row| {
-            row.fails(End::Failed("ServiceUnavailable")).builds(0)
-        }),
-        // A project that was made is found by the next try.
-        tries("create-project", CREATE_PROJECT, |row| row),
-        // A build that was started, once, runs to its end; nobody has learnt of it.
-        tries("start-build", START_BUILD, |row| {
-            row.fails(End::Failed("ServiceUnavailable")).builds(1)
-        }),
+        // A project that was made is found by the next try, and so is a build that was started.
+        matrix("create-project", CREATE_PROJECT, plain),
+        matrix("start-build", START_BUILD, plain),
     ];
-    // Such a build, if it still runs, is found by the module's lock and stopped.
-    let lost = vec![Fault::always(START_BUILD, Action::LoseAnswer)];
-    let orphan = Row::new("start-build-unanswered-and-running", lost)
-        .build(Build::Endless)
-        .fails(End::Failed("ServiceUnavailable"))
-        .builds(1);
-    run_rows(rows.into_iter().flatten().chain([orphan]));
-}
-
-/// The tries of StartBuild end before a minute is over, because CodeBuild soon forgets the token that makes
-/// them one build: the deployment fails, but for what `unanswered` says of lost answers.
-fn tries(name: &str, call: Call, unanswered: impl Fn(Row) -> Row) -> Vec<Row> {
-    let [once, five_times, _] = AMOUNTS;
-    let mut rows = of_amounts(name, call, &[once, five_times], plain);
-    for (way, action) in call.ways() {
-        let row = Row::new(
-            format!("{name}-{way}-a-minute"),
-            vec![Fault::always(call, action)],
-        );
-        rows.push(match way {
-            "throttled" => row.fails(End::Failed("Throttled")).builds(0),
-            "unanswered" => unanswered(row),
-            _ => row.fails(End::Failed("ServiceUnavailable")).builds(0),
-        });
-    }
-    rows
+    run_rows(rows.into_iter().flatten());
 }
 
 #[test]

@@ -83,8 +83,6 @@ pub enum Build {
     Quick,
     /// Ends when the task's token is registered, so that the event answers it.
     Late,
-    /// Runs on, until the next deployment begins.
-    Endless,
     /// Fails at once.
     Failing,
 }
@@ -110,7 +108,6 @@ pub struct Row {
     written: BTreeMap<&'static str, RangeInclusive<u64>>,
     redelivered: bool,
     crash: Option<&'static str>,
-    left_registered: bool,
     then: bool,
 }
 
@@ -134,7 +131,6 @@ impl Row {
             .into(),
             redelivered: false,
             crash: None,
-            left_registered: false,
             then: false,
         }
     }
@@ -192,14 +188,6 @@ impl Row {
     pub fn crash(self, error: &'static str) -> Self {
         Self {
             crash: Some(error),
-            ..self
-        }
-    }
-
-    /// The registration of a task that was answered stays, until the bucket's lifecycle rule removes it.
-    pub fn leaves_its_registration(self) -> Self {
-        Self {
-            left_registered: true,
             ..self
         }
     }

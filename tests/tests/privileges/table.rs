@@ -22,13 +22,17 @@ pub struct Row {
     pub answer: Option<&'static str>,
 }
 
+const ACQUIRE_LOCK: &str = "AcquireLockRole";
 const CHECK_MD5: &str = "CheckMd5Role";
 const START_BUILD: &str = "StartBuildRole";
 const CHECK_STATUS: &str = "CheckStatusRole";
 const UPDATE_METADATA: &str = "UpdateMetadataRole";
 const BUILD_EVENT: &str = "BuildEventRole";
+const END_EXECUTION: &str = "EndExecutionRole";
 const DEPLOY_MODULE: &str = "DeployModuleRole";
+const END_MACHINE: &str = "EndExecutionMachineRole";
 const UPLOAD: &str = "UploadRole";
+const EXECUTION_ENDED: &str = "ExecutionEndedRole";
 const BUILD: &str = "BuildRole";
 
 /// Roles that a call is granted to.
@@ -45,9 +49,10 @@ const EVENTS: Service = ("events", "AWSEvents");
 const SQS: Service = ("sqs", "AmazonSQS");
 const SECRETS: Service = ("secretsmanager", "secretsmanager");
 
-/// A parameter of the workflow, one that an administrator named in ReferencedParameters (check-md5 reads its
+/// Two parameters of the workflow, of which only the status is changed by whoever cleans up; one that an administrator named in ReferencedParameters (check-md5 reads its
 /// version, a build its value), and one that is nobody's business.
 const STATE: &str = "/sf/privileges/dev/core-module/md5";
+const STATUS: &str = "/sf/privileges/dev/core-module/status";
 const REFERENCED: &str = "/seedflow-examples/x";
 const OTHER: &str = "/other/x";
 
@@ -55,14 +60,14 @@ const OTHER: &str = "/other/x";
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
 const FOLDERS: [Folder; 9] = [
-    ("sources", &[CHECK_MD5, UPDATE_METADATA, BUILD], NOBODY, NOBODY),
-    ("uploads", &[CHECK_MD5, UPDATE_METADATA, BUILD], NOBODY, NOBODY),
-    ("values", &[CHECK_MD5], &[UPDATE_METADATA], NOBODY),
-    ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, BUILD_EVENT]),
-    ("buildspecs", &[BUILD], &[START_BUILD], NOBODY),
-    ("builds", &[UPDATE_METADATA], &[BUILD], NOBODY),
-    ("reports", NOBODY, &[UPDATE_METADATA], NOBODY),
-    ("locks", NOBODY, NOBODY, NOBODY),
+    ("sources", &[CHECK_MD5, UPDATE_METADATA], NOBODY, NOBODY),
+    ("uploads", &[CHECK_MD5, UPDATE_METADATA], NOBODY, NOBODY),
+    ("values", &[CHECK_MD5], &[UPDATE_METADATA, END_EXECUTION], NOBODY),
+    ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, BUILD_EVENT, END_EXECUTION]),
+    ("locks", &[ACQUIRE_LOCK, UPDATE_METADATA, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
+    ("plans", &[CHECK_MD5, START_BUILD, UPDATE_METADATA], &[ACQUIRE_LOCK, CHECK_MD5], NOBODY),
+    ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
+    ("reports", NOBODY, &[UPDATE_METADATA, END_EXECUTION], NOBODY),
     ("elsewhere", NOBODY, NOBODY, NOBODY),
 ];
 
@@ -78,6 +83,8 @@ pub struct Fixtures {
     execution: String,
     build: String,
     token: String,
+    /// A build that nobody waits for.
+    spare: String,
 }
 
 impl Fixtures {
@@ -87,16 +94,21 @@ impl Fixtures {
         for (folder, ..) in FOLDERS {
             stack.put(&object(folder), b"{}".to_vec()).await;
         }
-        for name in [STATE, REFERENCED, OTHER] {
+        for name in [STATE, STATUS, REFERENCED, OTHER] {
             stack.put_parameter(name, "{}").await;
         }
-        let names = stack.names("privileges");
+        // Not the module of the objects: its lock is none.
+        let names = stack.names("privileges-waiting");
         let waiting = Module::running("build", &["sleep 600"]);
         let execution = stack.start(&stack.input(&names, &waiting, json!({})).await).await;
         let build = stack.build_of(&execution).await;
         let callback = format!("callbacks/{build}");
         let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
         let registered: Value = serde_json::from_slice(&registered).expect("a registration in JSON");
+        let project = json!({"projectName": about.project_name});
+        let spare = stack
+            .call("codebuild", "CodeBuild_20161006.StartBuild", project)
+            .await;
         Self {
             account: about.account.clone(),
             work_bucket: about.work_bucket.clone(),
@@ -107,6 +119,7 @@ impl Fixtures {
             execution,
             build,
             token: registered["token"].as_str().expect("a token").to_owned(),
+            spare: spare["build"]["id"].as_str().expect("a build").to_owned(),
         }
     }
 }
@@ -168,23 +181,36 @@ pub fn rows(fixtures: &Fixtures, functions: &BTreeMap<String, String>) -> Vec<Ro
 }
 
 fn parameters() -> Vec<Row> {
-    let (state, referenced, other) = (STATE, REFERENCED, OTHER);
+    let (state, status, referenced, other) = (STATE, STATUS, REFERENCED, OTHER);
     let put = |name: &str| json!({"Name": name, "Value": "{}", "Type": "String", "Overwrite": true});
     let get = |what: &str, granted, names: &[&str]| {
         ask(SSM, "GetParameters", what, granted, json!({"Names": names}))
     };
     let mut rows = vec![
         get(state, &[CHECK_MD5, UPDATE_METADATA], &[state]),
+        get(status, &[CHECK_MD5, UPDATE_METADATA, END_EXECUTION], &[status]),
+        get(
+            "its status and more",
+            &[CHECK_MD5, UPDATE_METADATA],
+            &[status, state],
+        ),
         get(referenced, &[CHECK_MD5, BUILD], &[referenced]),
         get(other, NOBODY, &[other]),
         // One name that is granted doesn't help another.
         get("one's own and another's", NOBODY, &[state, referenced, other]),
         ask(SSM, "PutParameter", state, &[UPDATE_METADATA], put(state)),
+        ask(
+            SSM,
+            "PutParameter",
+            status,
+            &[UPDATE_METADATA, END_EXECUTION],
+            put(status),
+        ),
         ask(SSM, "PutParameter", referenced, NOBODY, put(referenced)),
         ask(SSM, "PutParameter", other, NOBODY, put(other)),
         ask(SSM, "DescribeParameters", "", NOBODY, json!({})),
     ];
-    for name in [state, other] {
+    for name in [state, status, other] {
         for operation in ["GetParameter", "GetParameterHistory", "DeleteParameter"] {
             rows.push(ask(SSM, operation, name, NOBODY, json!({"Name": name})));
         }
@@ -212,7 +238,15 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         rows.push(row(format!("delete {folder}"), delete, Call::delete(at())));
     }
     // Those who read objects that may be missing: without it S3 says "access denied" instead.
-    let list: Granted = &[CHECK_MD5, CHECK_STATUS, UPDATE_METADATA, BUILD_EVENT];
+    let list: Granted = &[
+        ACQUIRE_LOCK,
+        CHECK_MD5,
+        START_BUILD,
+        CHECK_STATUS,
+        UPDATE_METADATA,
+        BUILD_EVENT,
+        END_EXECUTION,
+    ];
     rows.push(row("list the work bucket", list, Call::list(bucket)));
     rows
 }
@@ -235,11 +269,13 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
     };
     let own = |function: &str| -> Granted {
         match function {
+            "AcquireLockFunction" => &[ACQUIRE_LOCK],
             "CheckMd5Function" => &[CHECK_MD5],
             "StartBuildFunction" => &[START_BUILD],
             "CheckStatusFunction" => &[CHECK_STATUS],
             "UpdateMetadataFunction" => &[UPDATE_METADATA],
             "BuildEventFunction" => &[BUILD_EVENT],
+            "EndExecutionFunction" => &[END_EXECUTION],
             unknown => panic!("say in the table what {unknown} may do"),
         }
     };
@@ -253,8 +289,14 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             NOBODY,
             json!({"logGroupName": builds}),
         ),
-        // The state machine's, for the delivery of its log.
-        ask(LOGS, "DescribeLogGroups", "", &[DEPLOY_MODULE], json!({})),
+        // The state machines', for the delivery of their logs.
+        ask(
+            LOGS,
+            "DescribeLogGroups",
+            "",
+            &[DEPLOY_MODULE, END_MACHINE],
+            json!({}),
+        ),
     ];
     let of_functions = functions
         .iter()
@@ -263,13 +305,13 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
     rows
 }
 
-/// The workflow invokes its functions; what an event starts isn't among them.
+/// Each state machine invokes its own functions; what an event starts isn't among them.
 fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
     let invoke = |(logical, name): (&String, &String)| {
-        let granted: Granted = if logical == "BuildEventFunction" {
-            NOBODY
-        } else {
-            &[DEPLOY_MODULE]
+        let granted: Granted = match logical.as_str() {
+            "BuildEventFunction" => NOBODY,
+            "EndExecutionFunction" => &[END_MACHINE],
+            _ => &[DEPLOY_MODULE],
         };
         let function = name.clone();
         Row {
@@ -282,7 +324,7 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
 }
 
 fn projects(fixtures: &Fixtures) -> Vec<Row> {
-    let (ours, build) = (fixtures.project.as_str(), &fixtures.build);
+    let (ours, build, spare) = (fixtures.project.as_str(), &fixtures.build, &fixtures.spare);
     let sibling = format!("{ours}-privileges");
     let role = format!("arn:aws:iam::{}:role/x", fixtures.account);
     let create = |name: &str| json!({"name": name, "serviceRole": role});
@@ -304,9 +346,22 @@ fn projects(fixtures: &Fixtures) -> Vec<Row> {
             &[START_BUILD],
             create(&sibling),
         ),
-        read("ours", &[CHECK_STATUS], &[build]),
+        read("ours", &[CHECK_STATUS, START_BUILD, END_EXECUTION], &[build]),
         read("ours and another's", NOBODY, &[build, "other:1"]),
-        ask(CODEBUILD, "StopBuild", "ours", NOBODY, json!({"id": build})),
+        ask(
+            CODEBUILD,
+            "StopBuild",
+            "ours",
+            &[END_EXECUTION],
+            json!({"id": spare}),
+        ),
+        ask(
+            CODEBUILD,
+            "ListBuildsForProject",
+            ours,
+            &[START_BUILD, END_EXECUTION],
+            json!({"projectName": ours}),
+        ),
         ask(
             CODEBUILD,
             "StopBuild",
@@ -335,7 +390,11 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
         input["taskToken"] = fixtures.token.as_str().into();
         input
     };
-    let start = json!({"stateMachineArn": fixtures.state_machine, "input": "{}"});
+    let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
+    let [ours, end, others] = ["deploy-module", "end-execution", "other"]
+        .map(|name| fixtures.state_machine.replace("deploy-module", name));
+    // One of another state machine.
+    let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
     let succeed = |what: &str, token: &str| Row {
         // What the second to answer is told.
         answer: Some("TaskDoesNotExist"),
@@ -343,15 +402,56 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "SendTaskSuccess",
             what,
-            &[CHECK_STATUS, BUILD_EVENT],
+            &[ACQUIRE_LOCK, CHECK_STATUS, BUILD_EVENT, END_EXECUTION],
             json!({"taskToken": token, "output": "{}"}),
         )
     };
     vec![
-        ask(STATES, "StartExecution", "", &[UPLOAD], start),
-        ask(STATES, "DescribeExecution", "", NOBODY, execution.clone()),
+        ask(
+            STATES,
+            "StartExecution",
+            "of the workflow",
+            &[UPLOAD],
+            start(&ours),
+        ),
+        ask(
+            STATES,
+            "StartExecution",
+            "of what cleans up",
+            &[ACQUIRE_LOCK, END_EXECUTION, EXECUTION_ENDED],
+            json!({"stateMachineArn": end, "input": json!({"execution": fixtures.execution}).to_string()}),
+        ),
+        ask(STATES, "StartExecution", "of another's", NOBODY, start(&others)),
+        ask(
+            STATES,
+            "DescribeExecution",
+            "",
+            &[ACQUIRE_LOCK, END_EXECUTION],
+            execution.clone(),
+        ),
+        ask(
+            STATES,
+            "DescribeExecution",
+            "of another machine",
+            NOBODY,
+            other.clone(),
+        ),
         // It has the task token in it.
-        ask(STATES, "GetExecutionHistory", "", NOBODY, execution.clone()),
+        ask(
+            STATES,
+            "GetExecutionHistory",
+            "",
+            &[END_EXECUTION],
+            execution.clone(),
+        ),
+        ask(STATES, "GetExecutionHistory", "of another machine", NOBODY, other),
+        ask(
+            STATES,
+            "ListExecutions",
+            "",
+            NOBODY,
+            json!({"stateMachineArn": ours}),
+        ),
         ask(STATES, "StopExecution", "", NOBODY, execution),
         ask(STATES, "SendTaskHeartbeat", "", NOBODY, token(json!({}))),
         ask(
@@ -381,7 +481,7 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
     ];
     let another_role = [("RoleArn", role.as_str()), ("RoleSessionName", "privileges")];
     vec![
-        ask(SQS, "SendMessage", "", &[BUILD_EVENT], message),
+        ask(SQS, "SendMessage", "", &[BUILD_EVENT, END_MACHINE], message),
         ask(SQS, "ReceiveMessage", "", NOBODY, queue.clone()),
         ask(SQS, "PurgeQueue", "", NOBODY, queue),
         // Whoever may could tell the end of a build that hasn't ended.

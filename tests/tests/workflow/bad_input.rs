@@ -191,19 +191,6 @@ fn cases() -> Vec<Case> {
             "parameters.a: found 16385 bytes; allowed is at most 16384 bytes",
             Field("/parameters", json!({"a": "x".repeat(16385)})),
         ),
-        case(
-            "parameters-too-long-together",
-            "InvalidInput",
-            "parameters and deployspec.yaml: found ",
-            Field(
-                "/parameters",
-                Value::Object(
-                    (0..12)
-                        .map(|i| (format!("p{i}"), json!("x".repeat(16000))))
-                        .collect(),
-                ),
-            ),
-        ),
         // The object.
         case(
             "object-missing",

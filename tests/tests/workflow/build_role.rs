@@ -1,47 +1,258 @@
 //! The denies of the build role. On this stack a managed policy allows builds everything, as AdministratorAccess
-//! would, so whatever is refused is refused by them.
+//! would, so whatever is refused is refused by them. `hostile_build.rs` tries the same with a build's commands.
 
-use seedflow_local::emulator_api::ApiError;
-use seedflow_tests::run;
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use seedflow_local::emulator_api::{ApiError, EmulatorApi};
+use seedflow_tests::{Module, TestStack, eventually, run};
+use serde_json::{Value, json};
 
 use crate::STACK;
 
-fn denied<T>(outcome: Result<T, ApiError>, what: &str) {
-    let error = outcome.err().unwrap_or_else(|| panic!("{what} is allowed"));
-    assert!(error.message.contains("with an explicit deny"), "{what}: {error}");
+/// The folders of the work bucket that are no build's business.
+const OURS: [&str; 7] = [
+    "callbacks",
+    "locks",
+    "plans",
+    "reports",
+    "sources",
+    "uploads",
+    "values",
+];
+
+/// What a build tries, and by which statements it is refused; every one of them has to be met at least once.
+struct Attempts {
+    api: EmulatorApi,
+    met: BTreeSet<&'static str>,
 }
 
-#[test]
-fn a_build_that_may_do_everything_may_not_touch_task_tokens_or_state() {
-    run(async {
-        let stack = STACK.get().await;
+impl Attempts {
+    async fn as_a_build(stack: &TestStack) -> Self {
         let role = &stack.resources("AWS::IAM::Role").await["BuildRole"];
         let arn = format!("arn:aws:iam::{}:role/{role}", stack.about().account);
         let keys = stack.client().assume_role(&arn, "build").await.unwrap();
-        let api = stack.client().with_credentials(keys);
-        let bucket = &stack.about().work_bucket;
-
-        stack.put("callbacks/build-role:1", b"{}".to_vec()).await;
-        let callback = "callbacks/build-role:1";
-        denied(api.read_object(bucket, callback).await, "reading a task token");
-        denied(
-            api.put_object(bucket, callback, Vec::new()).await,
-            "writing a task token",
-        );
-        denied(api.delete_object(bucket, callback).await, "deleting a task token");
-
-        let (state, own) = ("/sf/build-role/dev/core-module/md5", "/build-role/own");
-        let put = |name: &str| json!({"Name": name, "Value": "{}", "Type": "String", "Overwrite": true});
-        api.json("ssm", "AmazonSSM.PutParameter", &put(own))
-            .await
-            .unwrap();
-        for (target, input) in [
-            ("AmazonSSM.PutParameter", put(state)),
-            ("AmazonSSM.DeleteParameter", json!({"Name": state})),
-            ("AmazonSSM.DeleteParameters", json!({"Names": [own, state]})),
-        ] {
-            denied(api.json("ssm", target, &input).await, target);
+        Self {
+            api: stack.client().with_credentials(keys),
+            met: BTreeSet::new(),
         }
+    }
+
+    fn denied<T>(&mut self, statement: &'static str, what: &str, outcome: Result<T, ApiError>) {
+        let error = outcome.err().unwrap_or_else(|| panic!("{what} is allowed"));
+        assert!(error.message.contains("with an explicit deny"), "{what}: {error}");
+        self.met.insert(statement);
+    }
+
+    /// An operation of the JSON protocol is refused.
+    async fn json(&mut self, statement: &'static str, service: &str, target: &str, input: Value) {
+        let outcome = self.api.json(service, target, &input).await;
+        self.denied(statement, &format!("{target} {input}"), outcome);
+    }
+
+    /// An operation of the Query protocol is refused.
+    async fn form(&mut self, statement: &'static str, service: &str, fields: &[(&str, &str)]) {
+        let outcome = self.api.form(service, fields).await;
+        self.denied(statement, &format!("{fields:?}"), outcome);
+    }
+
+    async fn objects(&mut self, stack: &TestStack) {
+        let (work, bundles) = (&stack.about().work_bucket, &stack.about().bundle_bucket);
+        let api = self.api.clone();
+        let folders = OURS.map(|folder| (work, format!("{folder}/build-role/dev/core/module")));
+        let bundle = (bundles, "dev/core/module/bundle.zip".to_owned());
+        for (bucket, key) in folders.into_iter().chain([bundle]) {
+            let statement = "KeepFromOurObjects";
+            self.denied(
+                statement,
+                &format!("reading {key}"),
+                api.read_object(bucket, &key).await,
+            );
+            let put = api.put_object(bucket, &key, b"{}".to_vec()).await;
+            self.denied(statement, &format!("writing {key}"), put);
+            self.denied(
+                statement,
+                &format!("deleting {key}"),
+                api.delete_object(bucket, &key).await,
+            );
+        }
+        for bucket in [work, bundles] {
+            for prefix in ["", "builds/"] {
+                let listed = api.list_objects(bucket, prefix).await;
+                self.denied("KeepFromOurBuckets", &format!("listing {bucket}"), listed);
+            }
+        }
+        let deleted = api.delete_object(work, "builds/another/metadata.json").await;
+        self.denied("KeepFromOurBuckets", "deleting what a build handed back", deleted);
+    }
+
+    async fn parameters(&mut self, own: &str, state: &str) {
+        let statement = "KeepFromState";
+        let put = json!({"Name": state, "Value": "{}", "Type": "String", "Overwrite": true});
+        for (operation, input) in [
+            ("PutParameter", put),
+            ("GetParameter", json!({"Name": state})),
+            ("GetParameters", json!({"Names": [own, state]})),
+            ("GetParameterHistory", json!({"Name": state})),
+            ("DeleteParameter", json!({"Name": state})),
+            ("DeleteParameters", json!({"Names": [own, state]})),
+        ] {
+            self.json(statement, "ssm", &format!("AmazonSSM.{operation}"), input)
+                .await;
+        }
+        for path in ["/", "/sf", "/sf/", "/sf/build-role", "/sf/build-role/dev"] {
+            let input = json!({"Path": path, "Recursive": true});
+            self.json(statement, "ssm", "AmazonSSM.GetParametersByPath", input)
+                .await;
+        }
+    }
+
+    async fn workflow(&mut self, machine: &str, execution: &str, token: &str) {
+        let cleaning = machine.replace("deploy-module", "end-execution");
+        let on = |arn: &str| json!({"executionArn": arn});
+        for (operation, input) in [
+            ("StartExecution", json!({"stateMachineArn": machine})),
+            ("StartExecution", json!({"stateMachineArn": cleaning})),
+            ("ListExecutions", json!({"stateMachineArn": machine})),
+            (
+                "UpdateStateMachine",
+                json!({"stateMachineArn": machine, "definition": "{}"}),
+            ),
+            ("DescribeExecution", on(execution)),
+            ("GetExecutionHistory", on(execution)),
+            ("StopExecution", on(execution)),
+        ] {
+            let target = format!("AWSStepFunctions.{operation}");
+            self.json("KeepFromTheWorkflow", "states", &target, input).await;
+        }
+        for (operation, input) in [
+            ("SendTaskSuccess", json!({"taskToken": token, "output": "{}"})),
+            ("SendTaskFailure", json!({"taskToken": token, "error": "E"})),
+            ("SendTaskHeartbeat", json!({"taskToken": token})),
+            ("SendTaskSuccess", json!({"taskToken": "made up", "output": "{}"})),
+        ] {
+            let target = format!("AWSStepFunctions.{operation}");
+            self.json("KeepFromAnswering", "states", &target, input).await;
+        }
+    }
+
+    async fn functions(&mut self, stack: &TestStack) {
+        for function in stack.resources("AWS::Lambda::Function").await.values() {
+            let invoked = self.api.invoke(function, &json!({})).await;
+            self.denied("KeepFromOurFunctions", &format!("invoking {function}"), invoked);
+        }
+    }
+
+    async fn builds(&mut self, project: &str, build: &str) {
+        for (operation, input) in [
+            ("StopBuild", json!({"id": build})),
+            ("BatchGetBuilds", json!({"ids": [build]})),
+            ("StartBuild", json!({"projectName": project})),
+            ("ListBuildsForProject", json!({"projectName": project})),
+            ("UpdateProject", json!({"name": project})),
+        ] {
+            let target = format!("CodeBuild_20161006.{operation}");
+            self.json("KeepFromOtherBuilds", "codebuild", &target, input)
+                .await;
+        }
+        let group = format!("/aws/codebuild/{project}");
+        let uuid = build.split(':').next_back().unwrap_or_default();
+        for (operation, input) in [
+            ("FilterLogEvents", json!({"logGroupName": group})),
+            (
+                "GetLogEvents",
+                json!({"logGroupName": group, "logStreamName": uuid}),
+            ),
+        ] {
+            let target = format!("Logs_20140328.{operation}");
+            self.json("KeepFromLogsOfOtherBuilds", "logs", &target, input)
+                .await;
+        }
+    }
+
+    async fn account(&mut self, stack: &TestStack) {
+        for role in stack.resources("AWS::IAM::Role").await.values() {
+            let arn = format!("arn:aws:iam::{}:role/{role}", stack.about().account);
+            let assume = [
+                ("Action", "AssumeRole"),
+                ("Version", "2011-06-15"),
+                ("RoleArn", &arn),
+                ("RoleSessionName", "x"),
+            ];
+            self.form("KeepFromOurRoles", "sts", &assume).await;
+            let policy = r#"{"Version":"2012-10-17","Statement":[]}"#;
+            let more = [
+                ("Action", "PutRolePolicy"),
+                ("Version", "2010-05-08"),
+                ("RoleName", role),
+                ("PolicyName", "more"),
+                ("PolicyDocument", policy),
+            ];
+            self.form("KeepFromOurRoles", "iam", &more).await;
+        }
+        let queue = json!({"QueueUrl": stack.output("FailedEventsQueueUrl").unwrap()});
+        for operation in ["ReceiveMessage", "PurgeQueue"] {
+            let target = format!("AmazonSQS.{operation}");
+            self.json("KeepFromTheQueueOfFailedEvents", "sqs", &target, queue.clone())
+                .await;
+        }
+        let delete = [
+            ("Action", "DeleteStack"),
+            ("Version", "2010-05-15"),
+            ("StackName", "seedflow"),
+        ];
+        self.form("KeepFromOurStack", "cloudformation", &delete).await;
+    }
+}
+
+/// The denies of the role, by the names that the template gives them.
+fn denies() -> BTreeSet<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+    let template = std::fs::read_to_string(path).unwrap();
+    let template = seedflow_core::yaml::parse(&template).unwrap().to_json();
+    let statements =
+        &template["Resources"]["BuildRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
+    let statements = statements.as_array().unwrap().iter();
+    statements
+        .filter(|statement| statement["Effect"] == "Deny")
+        .map(|statement| statement["Sid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_build_that_may_do_everything_may_not_touch_anything_of_the_workflow() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("build-role");
+        let waiting = Module::running("build", &["sleep 600"]);
+        let execution = stack.start(&stack.input(&names, &waiting, json!({})).await).await;
+        let build = stack.build_of(&execution).await;
+        let callback = format!("callbacks/{build}");
+        let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
+        let registered: Value = serde_json::from_slice(&registered).unwrap();
+        let token = registered["token"].as_str().unwrap();
+
+        let mut attempts = Attempts::as_a_build(stack).await;
+        let own = "/build-role/own";
+        let put = json!({"Name": own, "Value": "{}", "Type": "String", "Overwrite": true});
+        let allowed = attempts.api.json("ssm", "AmazonSSM.PutParameter", &put).await;
+        allowed.expect("a build may do what the policy allows and no statement denies");
+
+        attempts.objects(stack).await;
+        attempts
+            .parameters(own, "/sf/build-role/dev/core-module/md5")
+            .await;
+        attempts
+            .workflow(&stack.about().state_machine_arn, &execution, token)
+            .await;
+        attempts.functions(stack).await;
+        attempts.builds(&stack.about().project_name, &build).await;
+        attempts.account(stack).await;
+        let met: BTreeSet<String> = attempts.met.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(met, denies(), "every deny is met");
+
+        // Nothing of it did anything: the execution still waits, and ends with its build.
+        stack.stop_build(&build).await;
+        let finished = stack.finished(&execution).await;
+        assert_eq!(finished.state(), "FAILED");
     });
 }

@@ -141,7 +141,7 @@ fn every_handler_may_run_again() {
         let started = invoke(
             stack,
             "start-build",
-            &json!({"execution": execution, "lock": lock, "plan": plan}),
+            &json!({"execution": execution, "lock": lock, "plan": plan, "attempt": 0}),
         )
         .await;
         assert_eq!(started.expect("an answer")["build_id"], build_id);

@@ -9,9 +9,11 @@ mod builds;
 mod decisions;
 mod deliveries;
 mod functions;
+mod hostile_build;
 mod limits;
 mod locks;
 mod records;
+mod secrets;
 
 use seedflow_tests::{Finished, Shared, StackOptions};
 

@@ -154,7 +154,7 @@ impl World {
     fn write(&mut self, decision: Decision, read: u64) -> Step {
         match &decision.write {
             Some(_) if self.version != read => return Step::Read,
-            Some(Write::Put(lock)) => self.object = Some(lock.clone()),
+            Some(Write::Put(lock)) => self.object = Some(*lock.clone()),
             Some(Write::Delete) => self.object = None,
             None => return Step::Answer(decision),
         }
@@ -291,12 +291,12 @@ impl World {
             0..=1 if self.executions.len() < 8 => self.start(),
             2 => {
                 if let Some(of) = one_of(executions(self, &|s| matches!(s, Stands::Deploying(_)))) {
-                    self.end(of, Stands::Deployed, which % 4 != 0);
+                    self.end(of, Stands::Deployed, !which.is_multiple_of(4));
                 }
             }
             3 => {
                 if let Some(of) = one_of(executions(self, &|s| !s.has_ended())) {
-                    self.end(of, Stands::Aborted, which % 4 != 0);
+                    self.end(of, Stands::Aborted, !which.is_multiple_of(4));
                 }
             }
             4 => {

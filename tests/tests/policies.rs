@@ -1,0 +1,194 @@
+//! What every role of the template may do, against the list in `policies.json`: whatever widens a role shows in review
+//! as a line more of it.
+//!
+//! The list has a line for each action on each resource. Where it is no longer that of the template, this test writes
+//! what it should be to `target/policies.json` and says so; a person reads the difference and copies the file.
+//! SAM makes policies of its own from some properties of functions and state machines; the template has none of these
+//! (docs/decisions/0001), so it is the whole list, and `privileges` finds no other role on a deployed stack.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+/// Lines by what they say: allow, deny, trust.
+type Lines = BTreeMap<String, BTreeSet<String>>;
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The template as JSON. Tags like `!Sub` are dropped: `!GetAtt A.Arn` reads as "A.Arn", `!If` as a list.
+fn template() -> Value {
+    let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
+    seedflow_core::yaml::parse(&text).unwrap().to_json()
+}
+
+/// What there is of something that may be one or several, with the condition that an `!If` sets for it.
+fn each(value: &Value) -> Vec<(Option<&str>, &Value)> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => match items.as_slice() {
+            [Value::String(condition), then, Value::String(nothing)] if nothing == "AWS::NoValue" => {
+                vec![(Some(condition), then)]
+            }
+            items => items.iter().flat_map(each).collect(),
+        },
+        one => vec![(None, one)],
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let text = |(condition, text): (Option<&str>, &Value)| {
+        let text = text.as_str().expect("a text");
+        condition.map_or_else(
+            || text.to_owned(),
+            |condition| format!("{text} where {condition}"),
+        )
+    };
+    each(value).into_iter().map(text).collect()
+}
+
+/// The actions of a statement; all but some count as one.
+fn actions(statement: &Value) -> Vec<String> {
+    match &statement["NotAction"] {
+        Value::Null => texts(&statement["Action"]),
+        all_but => vec![format!("all but {}", texts(all_but).join(" "))],
+    }
+}
+
+/// A line for each action on each resource.
+fn lines(statement: &Value, conditional: Option<&str>) -> Vec<String> {
+    let mut further = conditional.map_or_else(String::new, |condition| format!(" where {condition}"));
+    for part in ["Principal", "Condition"] {
+        if !statement[part].is_null() {
+            further += &format!(" {} {}", part.to_lowercase(), statement[part]);
+        }
+    }
+    let resources = match &statement["Resource"] {
+        Value::Null => vec!["itself".to_owned()],
+        resources => texts(resources),
+    };
+    let on = |action: &String| -> Vec<String> {
+        let line = |resource: &String| format!("{action} on {resource}{further}");
+        resources.iter().map(line).collect()
+    };
+    actions(statement).iter().flat_map(on).collect()
+}
+
+fn add(found: &mut Lines, document: &Value, conditional: Option<&str>, allow: &str) {
+    for (_, statement) in each(&document["Statement"]) {
+        let effect = match statement["Effect"].as_str().unwrap() {
+            "Allow" => allow,
+            _ => "deny",
+        };
+        let lines = lines(statement, conditional);
+        found.entry(effect.to_owned()).or_default().extend(lines);
+    }
+}
+
+fn of_role(role: &Value) -> Lines {
+    let mut found = Lines::new();
+    let properties = &role["Properties"];
+    add(&mut found, &properties["AssumeRolePolicyDocument"], None, "trust");
+    for (condition, policy) in each(&properties["Policies"]) {
+        add(&mut found, &policy["PolicyDocument"], condition, "allow");
+    }
+    let managed = &properties["ManagedPolicyArns"];
+    if !managed.is_null() {
+        found.insert(
+            "managed policies".to_owned(),
+            texts(managed).into_iter().collect(),
+        );
+    }
+    found
+}
+
+/// What a resource says of rights, whoever has them; `None` where it says nothing.
+fn of_resource(resource: &Value) -> Option<Lines> {
+    let properties = &resource["Properties"];
+    match resource["Type"].as_str()? {
+        "AWS::IAM::Role" => Some(of_role(resource)),
+        "AWS::S3::BucketPolicy" | "AWS::SQS::QueuePolicy" => {
+            let mut found = Lines::new();
+            add(&mut found, &properties["PolicyDocument"], None, "allow");
+            Some(found)
+        }
+        "AWS::Lambda::Permission" => {
+            let text = |name: &str| properties[name].as_str().unwrap();
+            let line = format!(
+                "{} on {} principal {} source {}",
+                text("Action"),
+                text("FunctionName"),
+                text("Principal"),
+                text("SourceArn")
+            );
+            Some([("allow".to_owned(), [line].into())].into())
+        }
+        kind if kind.starts_with("AWS::IAM::") || kind.ends_with("Policy") => {
+            panic!("{kind}: this test doesn't know what such a resource allows")
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn roles_may_do_what_was_reviewed_and_nothing_else() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let found: BTreeMap<&String, Lines> = resources
+        .iter()
+        .filter_map(|(name, resource)| Some((name, of_resource(resource)?)))
+        .collect();
+    let mut found = serde_json::to_string_pretty(&json!(found)).unwrap();
+    found.push('\n');
+    let reviewed = std::fs::read_to_string(root().join("tests/tests/policies.json")).unwrap_or_default();
+    if found != reviewed {
+        std::fs::write(root().join("target/policies.json"), found).unwrap();
+        panic!(
+            "the roles of template.yaml are no longer those of tests/tests/policies.json; read what changed \
+             (git diff --no-index tests/tests/policies.json target/policies.json), then \
+             cp target/policies.json tests/tests/policies.json"
+        );
+    }
+}
+
+/// What SAM makes roles, statements and permissions from.
+#[test]
+fn sam_adds_nothing_to_what_is_written_out() {
+    let template = template();
+    let own = [
+        "Policies",
+        "Events",
+        "AutoPublishAlias",
+        "DeploymentPreference",
+        "FunctionUrlConfig",
+    ];
+    let given = &template["Globals"]["Function"];
+    assert!(own.iter().all(|name| given[name].is_null()), "{given}");
+    for (name, resource) in template["Resources"].as_object().unwrap() {
+        let kind = resource["Type"].as_str().unwrap();
+        if kind.starts_with("AWS::Serverless::") {
+            let properties = &resource["Properties"];
+            let role = properties["Role"].as_str().expect("a role of its own");
+            assert!(role.ends_with("Role.Arn"), "{name}: {role}");
+            for property in own {
+                assert!(properties[property].is_null(), "{name}: {property}");
+            }
+        }
+    }
+}
+
+/// IAM's limit for the inline policies of a role, white space not counted (IAM user guide, "IAM and AWS STS quotas");
+/// the ARNs get longer when the names of an account are put in.
+#[test]
+fn the_policies_of_a_role_are_not_too_long() {
+    let template = template();
+    for (name, resource) in template["Resources"].as_object().unwrap() {
+        if resource["Type"] == "AWS::IAM::Role" {
+            let length = resource["Properties"]["Policies"].to_string().len();
+            assert!(length < 8_000, "{name}: {length}");
+        }
+    }
+}

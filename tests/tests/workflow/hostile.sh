@@ -1,0 +1,75 @@
+# What a hostile module tries, with everything that an attacker could have learned or guessed in known.sh. Each attempt
+# prints one line; one that isn't refused prints what it got, too.
+
+. ./known.sh
+
+attempt() {
+  local what=$1 output result=GOT
+  shift
+  if ! output=$("$@" 2>&1 </dev/null); then
+    # An object that doesn't exist is nothing got, either.
+    grep -qE 'AccessDenied|not authorized|NoSuchKey' <<<"$output" && result=refused || result=UNCLEAR
+  fi
+  printf 'attempt %s: %s\n' "$result" "$what"
+  [ "$result" = refused ] || printf '%s\n' "$output"
+}
+read_object() { attempt "read $2" aws s3api get-object --bucket "$1" --key "$2" got; }
+write_object() { attempt "write $2" aws s3api put-object --bucket "$1" --key "$2" --body known.sh; }
+
+# Its own execution, which only the test can tell it.
+until OWN=$(aws ssm get-parameter --name /hostile/own --query Parameter.Value --output text 2>/dev/null); do sleep 1; done
+
+attempt "list the work bucket" aws s3api list-objects-v2 --bucket "$WORK"
+attempt "list the builds" aws s3api list-objects-v2 --bucket "$WORK" --prefix builds/
+attempt "list versions" aws s3api list-object-versions --bucket "$WORK" --prefix builds/
+attempt "list the bundle bucket" aws s3api list-objects-v2 --bucket "$BUNDLES"
+read_object "$WORK" "callbacks/$BUILD"
+read_object "$WORK" "$LOCK"
+read_object "$WORK" "$PLAN"
+read_object "$WORK" "$SOURCE"
+read_object "$WORK" "$UPLOAD"
+read_object "$BUNDLES" "$BUNDLE"
+read_object "$WORK" "builds/${BUILD#*:}/source.zip"
+read_object "$WORK" "builds/${EXECUTION##*:}/source.zip"
+write_object "$WORK" "callbacks/$BUILD"
+write_object "$WORK" "$LOCK"
+write_object "$WORK" "$SOURCE"
+attempt "delete a result" aws s3api delete-object --bucket "$WORK" --key "builds/${BUILD#*:}/metadata.json"
+
+attempt "read a parameter" aws ssm get-parameter --name "$STATE"
+attempt "read parameters" aws ssm get-parameters --names /hostile/own "$STATE"
+attempt "read below /sf" aws ssm get-parameters-by-path --path /sf --recursive
+attempt "read below /" aws ssm get-parameters-by-path --path / --recursive
+attempt "write a parameter" aws ssm put-parameter --overwrite --name "$STATE" --value '"hostile"' --type String
+
+attempt "read its own history" aws stepfunctions get-execution-history --execution-arn "$OWN"
+attempt "read another history" aws stepfunctions get-execution-history --execution-arn "$EXECUTION"
+attempt "read an input" aws stepfunctions describe-execution --execution-arn "$EXECUTION"
+attempt "stop an execution" aws stepfunctions stop-execution --execution-arn "$EXECUTION"
+attempt "answer a task" aws stepfunctions send-task-success --task-token "$TOKEN" --task-output '{"status": "SUCCEEDED"}'
+attempt "fail a task" aws stepfunctions send-task-failure --task-token "$TOKEN" --error E
+
+attempt "write a commit" aws lambda invoke --function-name "$STACK-update-metadata" got
+attempt "make up an event" aws lambda invoke --function-name "$STACK-build-event" got
+attempt "free a lock" aws lambda invoke --function-name "$STACK-end-execution" got
+attempt "read functions" aws lambda get-function --function-name "$STACK-update-metadata"
+
+attempt "look at a build" aws codebuild batch-get-builds --ids "$BUILD"
+attempt "stop a build" aws codebuild stop-build --id "$BUILD"
+attempt "read a log" aws logs filter-log-events --log-group-name "/aws/codebuild/${BUILD%:*}"
+attempt "read failed events" aws sqs receive-message --queue-url "$QUEUE"
+attempt "take a role" aws sts assume-role --role-arn "$ROLE" --role-session-name hostile
+
+# Guessing where another build hands back its result; a guess that is wrong is allowed and changes nothing.
+printf '{"Tag": "hostile"}' >forged.json
+for guess in "$BUILD" "${BUILD#*:}" "${EXECUTION##*:}"; do
+  aws s3api put-object --bucket "$WORK" --key "builds/$guess/metadata.json" --body forged.json >/dev/null
+done
+
+# All that it can see, for the test to search.
+{
+  env
+  grep -rsa '' --exclude-dir=.venv "$CODEBUILD_SRC_DIR" ~
+} >"$TMPDIR/seen"
+aws s3 cp --quiet "$TMPDIR/seen" "${CODEBUILD_SOURCE_REPO_URL%/*}/seen.txt"
+rm "$TMPDIR/seen"
