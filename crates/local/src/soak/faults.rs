@@ -71,9 +71,10 @@ impl Kind {
 type Call = (&'static str, &'static str);
 
 /// The calls that functions make and that tell in path or body which module they are about.
-const CALLS: [Call; 14] = [
+const CALLS: [Call; 15] = [
     ("cloudformation", "DescribeStacks"),
     ("codebuild", "BatchGetBuilds"),
+    ("codebuild", "ListBuildsForProject"),
     ("codebuild", "StartBuild"),
     ("codebuild", "StopBuild"),
     ("s3", "CopyObject"),
