@@ -41,8 +41,10 @@ use plan::{Build, Content};
 use seen::Module;
 use world::{Done, World};
 
-/// How many executions run at once. Two cores do no more in the same time.
+/// How many executions run at once at most. Two cores do no more in the same time.
 const AT_ONCE: usize = 10;
+/// How many modules there are for each of them: with fewer, most would only replace each other.
+const MODULES_FOR_EACH: usize = 2;
 /// How often the count of ended executions is told.
 const TELL_EVERY: usize = 25;
 
@@ -115,7 +117,8 @@ impl Soak<'_> {
             "{} executions over {} modules",
             self.size.executions, self.size.modules
         ));
-        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let at_once = self.size.modules.div_ceil(MODULES_FOR_EACH).min(AT_ONCE);
+        let places = Arc::new(Semaphore::new(at_once));
         let (mut running, mut done) = (JoinSet::new(), Vec::new());
         for step in plan::schedule(self.size) {
             if limit.is_some_and(|limit| begun.elapsed() > limit) {

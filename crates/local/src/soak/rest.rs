@@ -71,6 +71,12 @@ fn end_execution(deploy_module: &str) -> String {
     deploy_module.replace("-deploy-module", "-end-execution")
 }
 
+/// The function that hands over a build's end, which is named after the stack as well.
+fn build_event(deploy_module: &str) -> String {
+    let name = deploy_module.rsplit(':').next().unwrap_or_default();
+    name.replace("-deploy-module", "-build-event")
+}
+
 async fn left_lying(world: &World) -> Result<Vec<String>> {
     let bucket = &world.stack().connection().work_bucket;
     let mut left = Vec::new();
@@ -123,7 +129,7 @@ async fn run_again(world: &World, event: &Value) -> Result<bool> {
     if event["requestPayload"].is_object() {
         let answered = world
             .api()
-            .invoke("seedflow-build-event", &event["requestPayload"])
+            .invoke(&build_event(machine), &event["requestPayload"])
             .await;
         answered.context("cannot run build-event again")?;
         return Ok(true);
