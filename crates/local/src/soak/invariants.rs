@@ -1,6 +1,7 @@
 //! What has to hold when all has come to rest, whatever went wrong before.
 //!
-//! Everything here is a pure look at what was seen ([`Module`]), so that each invariant is tested to fail.
+//! Everything here is a pure look at what was seen ([`Module`]), so that it is tested to fail. The last two invariants
+//! are looked at where things are read and deployed.
 
 use serde_json::Value;
 
