@@ -151,7 +151,7 @@ impl Finished {
         self.status == "SUCCEEDED"
     }
 
-    /// What the workflow says of the module: SUCCEEDED, UNCHANGED or FAILED.
+    /// What the workflow says of the module: SUCCEEDED, UNCHANGED, SUPERSEDED or FAILED.
     pub fn state(&self) -> &str {
         self.output["state"].as_str().unwrap_or(&self.status)
     }

@@ -246,6 +246,16 @@ impl EmulatorApi {
         Ok(body)
     }
 
+    /// Invokes a function asynchronously: the service retries it, and sends what fails in the end to its destination.
+    pub async fn invoke_later(&self, function: &str, event: &Value) -> Result<(), ApiError> {
+        let path = format!("/2015-03-31/functions/{}/invocations", encode(function, false));
+        let request = self
+            .request(Method::POST, &path)
+            .header("x-amz-invocation-type", "Event")
+            .body(event.to_string().into());
+        self.send("lambda", request).await.map(drop)
+    }
+
     /// Downloads an object into a file and tells the version that it is.
     pub async fn get_object(
         &self,

@@ -107,7 +107,7 @@ pub struct Row {
     builds: usize,
     written: BTreeMap<&'static str, RangeInclusive<u64>>,
     redelivered: bool,
-    crash: Option<&'static str>,
+    crash: bool,
     then: bool,
 }
 
@@ -130,7 +130,7 @@ impl Row {
             ]
             .into(),
             redelivered: false,
-            crash: None,
+            crash: false,
             then: false,
         }
     }
@@ -184,12 +184,9 @@ impl Row {
         }
     }
 
-    /// A function ends by this error on the way.
-    pub fn crash(self, error: &'static str) -> Self {
-        Self {
-            crash: Some(error),
-            ..self
-        }
+    /// A function is gone on the way, and its task fails.
+    pub fn crash(self) -> Self {
+        Self { crash: true, ..self }
     }
 
     /// The same deployment follows, and must say the truth: unchanged after a success, changed after a failure.

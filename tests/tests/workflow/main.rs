@@ -10,6 +10,7 @@ mod decisions;
 mod deliveries;
 mod functions;
 mod hostile_build;
+mod kept;
 mod limits;
 mod locks;
 mod records;

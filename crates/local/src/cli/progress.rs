@@ -36,7 +36,11 @@ fn tell(happening: &Happening, task: &Task, ui: &Ui) {
 
 /// Ends the task with the state of the module and the reasons.
 pub fn end(task: Task, finished: &Finished) {
-    let reasons = finished.reasons.join(", ");
+    let replaced = finished.output["superseded_by"].as_str();
+    let reasons = match replaced {
+        Some(by) => format!("a newer execution deploys in its place: {by}"),
+        None => finished.reasons.join(", "),
+    };
     let result = if reasons.is_empty() {
         finished.state().to_owned()
     } else {

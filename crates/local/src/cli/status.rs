@@ -57,7 +57,7 @@ fn state(status: &Parameter) -> String {
 fn tone(state: &str) -> Tone {
     match state {
         "SUCCEEDED" | "UNCHANGED" => Tone::Good,
-        "FAILED" => Tone::Bad,
+        "FAILED" | "ABORTED" => Tone::Bad,
         _ => Tone::Quiet,
     }
 }

@@ -143,6 +143,11 @@ impl Stack {
         &self.proxy
     }
 
+    /// Where the programs of the tools are, `aws` among them.
+    pub fn bin(&self) -> &Path {
+        &self.bin
+    }
+
     /// The CodeBuild stand-in.
     pub fn codebuild(&self) -> &CodeBuild {
         &self.codebuild
