@@ -149,8 +149,8 @@ fn the_end_of_a_build_that_could_not_be_told_is_kept_and_told_again() {
             (stack.build(&build).await["buildComplete"] == true).then_some(())
         })
         .await;
-        // The emulator delivers what comes from EventBridge once and keeps nothing. An asynchronous invocation it
-        // retries, and sends what fails to the function's destination, as AWS does with both.
+        // An asynchronous invocation is retried, and what fails goes to the function's destination; so it is with what
+        // EventBridge delivers.
         let invoked = stack
             .client()
             .invoke_later("seedflow-build-event", &event(stack, &build))
