@@ -9,6 +9,8 @@ use serde_json::json;
 
 static STACK: Shared = Shared::new(|| StackOptions {
     await_timeout: Some(Duration::from_secs(5)),
+    // Who cleans up after a stopped execution waits as long for a function that was just running.
+    function_timeout: Some(Duration::from_secs(20)),
     emulator_env: vec![("SFN_WAIT_SCALE".to_owned(), "0.02".to_owned())],
     ..StackOptions::default()
 });
