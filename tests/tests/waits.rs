@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use seedflow_tests::{Action, Module, Rule, Shared, StackOptions, eventually, run};
+use seedflow_tests::{Action, Caller, Module, Rule, Shared, StackOptions, eventually, run};
 use serde_json::json;
 
 static STACK: Shared = Shared::new(|| StackOptions {
@@ -110,5 +110,30 @@ fn an_execution_that_is_stopped_while_it_waits_for_a_place_starts_no_build_after
         assert_eq!(next.state(), "SUCCEEDED", "{}: {}", next.error, next.cause);
         let builds = stack.builds_of(&project).await;
         assert_eq!(builds.len(), 1, "{builds:?}");
+    });
+}
+
+#[test]
+fn an_execution_that_is_stopped_while_it_takes_its_lock_leaves_none() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("barely-begun");
+        let lock = format!("locks/{names}.json");
+        let late = Rule::new("s3", "PutObject", Action::Delay(Duration::from_secs(3)));
+        let late = stack.rule(late.caller(Caller::Functions).contains(&lock));
+        let module = Module::running("build", &["true"]);
+        let input = stack.input(&names, &module, json!({})).await;
+        let execution = stack.start(&input).await;
+        eventually("a lock that is being taken", || async {
+            (late.applied() > 0).then_some(())
+        })
+        .await;
+        let call = json!({"executionArn": execution});
+        stack.call("states", "AWSStepFunctions.StopExecution", call).await;
+        eventually("the lock of an execution that has ended", || async {
+            stack.object(&lock).await
+        })
+        .await;
+        stack.released(&names).await;
     });
 }

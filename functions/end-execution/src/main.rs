@@ -102,15 +102,19 @@ impl Function {
         }
         // An execution that Step Functions has forgotten left nothing but its lock, if that.
         let unfinished = described.filter(|described| state_of(described).is_some());
-        if let Some(described) = unfinished
-            && let Some(Turn::Acquired(lock)) =
-                self.locks.settle(&module, &Want::Stop(execution.clone())).await?
-            && let Some(wait) = self.clean_up(&execution, &module, &lock, &described, now).await?
-        {
-            tracing::info!(execution = execution.as_str(), %module, seconds = wait.as_secs(), "waiting");
-            return Ok(Next::Wait {
-                wait_seconds: wait.as_secs().max(1),
-            });
+        if let Some(described) = unfinished {
+            let wait = match self.locks.settle(&module, &Want::Stop(execution.clone())).await? {
+                Some(Turn::Acquired(lock)) => {
+                    self.clean_up(&execution, &module, &lock, &described, now).await?
+                }
+                _ => self.still_claiming(&execution, &described, now).await?,
+            };
+            if let Some(wait) = wait {
+                tracing::info!(execution = execution.as_str(), %module, seconds = wait.as_secs(), "waiting");
+                return Ok(Next::Wait {
+                    wait_seconds: wait.as_secs().max(1),
+                });
+            }
         }
         self.locks
             .settle(&module, &Want::Release(execution.clone()))
@@ -147,6 +151,26 @@ impl Function {
             self.records.work.delete(&build.callback_key()).await?;
         }
         Ok(wait)
+    }
+
+    /// How long an execution that was stopped without a lock may yet take one, because acquire-lock was running for it.
+    async fn still_claiming(
+        &self,
+        execution: &ExecutionArn,
+        described: &Described,
+        now: Timestamp,
+    ) -> Result<Option<SignedDuration>> {
+        if state_of(described) != Some(State::Aborted) {
+            return Ok(None);
+        }
+        let trace = trace(&self.step_functions.history(execution).await?);
+        Ok(wait(
+            false,
+            trace.working,
+            described.stopped_at,
+            self.longest_write,
+            now,
+        ))
     }
 
     /// The build that the execution started, if it did.
