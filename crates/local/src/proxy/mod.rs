@@ -109,7 +109,10 @@ struct State {
 #[derive(Clone, Copy)]
 struct Origin {
     caller: Caller,
+    /// The far end of its connection.
     peer: SocketAddr,
+    /// Our end.
+    here: SocketAddr,
 }
 
 /// The connection is closed instead of answered.
@@ -239,11 +242,12 @@ async fn listen(state: Arc<State>, caller: Caller, listener: TcpListener) {
             accepted = listener.accept() => {
                 // Running out of descriptors is over as soon as a connection ends.
                 let Ok((stream, peer)) = accepted else { tokio::task::yield_now().await; continue };
+                let Ok(here) = stream.local_addr() else { continue };
                 // Head and body of an answer are two writes: without this the second waits for the caller's
                 // delayed acknowledgement of the first, 40 ms.
                 let _ = stream.set_nodelay(true);
                 let state = Arc::clone(&state);
-                let service = service_fn(move |request| serve(Arc::clone(&state), Origin { caller, peer }, request));
+                let service = service_fn(move |request| serve(Arc::clone(&state), Origin { caller, peer, here }, request));
                 let connection = hyper::server::conn::http1::Builder::new();
                 let connection = connection.serve_connection(TokioIo::new(stream), service);
                 // An error is the client's going away, or a rule's will.
@@ -376,7 +380,7 @@ impl State {
         let functions = self.functions.as_deref();
         let killed = functions
             .ok_or_else(|| "nobody was killed: the proxy doesn't know where functions lie".to_owned())
-            .and_then(|functions| victim::kill_caller(request.origin.peer, functions));
+            .and_then(|functions| victim::kill_caller(request.origin.peer, request.origin.here, functions));
         match killed {
             Ok(()) => Err(Dropped.into()),
             Err(error) => Ok(request.error(&ApiError::client("NobodyKilled", error))),

@@ -23,13 +23,13 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Kills the functions that hold the far end of a connection, which is one.
+/// Kills the functions that hold the far end (`peer`) of a connection to `here`, which is one.
 ///
 /// # Errors
 /// Where nobody was killed: the caller isn't a function, or is gone already.
-pub fn kill_caller(peer: SocketAddr, functions: &Path) -> Result<(), String> {
+pub fn kill_caller(peer: SocketAddr, here: SocketAddr, functions: &Path) -> Result<(), String> {
     let nobody = |why: &str| format!("nobody was killed: {why}");
-    let inode = inode_of(peer).ok_or_else(|| nobody("the connection's socket is gone"))?;
+    let inode = inode_of(peer, here).ok_or_else(|| nobody("the connection's socket is gone"))?;
     let socket = format!("socket:[{inode}]");
     // The kernel tells programs by their real paths.
     let functions = functions
@@ -50,19 +50,27 @@ pub fn kill_caller(peer: SocketAddr, functions: &Path) -> Result<(), String> {
     }
 }
 
-/// The inode of the socket that is bound to an address of its own side.
-fn inode_of(local: SocketAddr) -> Option<u64> {
-    let IpAddr::V4(ip) = local.ip() else { return None };
-    // Addresses stand there as the kernel has them in memory, ports as people write them.
-    let address = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), local.port());
+/// An address as `/proc/net/tcp` has it: the number as the kernel has it in memory, the port as people write it.
+fn written(address: SocketAddr) -> Option<String> {
+    let IpAddr::V4(ip) = address.ip() else { return None };
+    Some(format!(
+        "{:08X}:{:04X}",
+        u32::from_ne_bytes(ip.octets()),
+        address.port()
+    ))
+}
+
+/// The inode of the socket with these two ends, the first its own. One port can be its own end of several.
+fn inode_of(own: SocketAddr, other: SocketAddr) -> Option<u64> {
+    let (own, other) = (written(own)?, written(other)?);
     let table = fs::read_to_string("/proc/net/tcp").ok()?;
     table.lines().find_map(|line| {
         let mut fields = line.split_whitespace().skip(1);
-        if fields.next()? != address {
+        if fields.next()? != own || fields.next()? != other {
             return None;
         }
-        // What follows: remote address, state, queues, timer, retransmits, user, timeout, inode.
-        fields.nth(7)?.parse().ok().filter(|inode| *inode != 0)
+        // What follows: state, queues, timer, retransmits, user, timeout, inode.
+        fields.nth(6)?.parse().ok().filter(|inode| *inode != 0)
     })
 }
 

@@ -12,7 +12,7 @@ use super::{About, Amount, Build, Call, End, Fault, Row};
 use crate::{MINUTE, STACK};
 
 /// Deployments at the same time. Most of them wait most of the time.
-static AT_ONCE: Semaphore = Semaphore::const_new(24);
+static AT_ONCE: Semaphore = Semaphore::const_new(16);
 
 /// What a late build hands back.
 const HAND_BACK: &str = "seedfarmer metadata add -k Row -v here";
