@@ -1,4 +1,5 @@
-//! Two small soaks: one with a seed that stays, one with a new seed each time.
+//! A small soak, with a seed that stays: a check of every change must not fail for another one's luck. New seeds are what
+//! the command is for.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,7 +10,7 @@ use seedflow_tests::run;
 /// One soak; its seed is told before it begins, in case that it never ends.
 fn soaked(seed: u64) -> Report {
     let size = Size {
-        executions: 20,
+        executions: 30,
         modules: 5,
         seed,
     };
@@ -34,11 +35,4 @@ fn assert_holds(report: &Report) {
 #[test]
 fn everything_holds_after_the_faults_of_a_known_seed() {
     assert_holds(&soaked(3));
-}
-
-#[test]
-fn everything_holds_after_the_faults_of_a_new_seed() {
-    // As unguessable as the names of deployments.
-    let seed = u64::from(uuid::Uuid::new_v4().as_fields().0);
-    assert_holds(&soaked(seed));
 }
