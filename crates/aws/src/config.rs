@@ -8,6 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use seedflow_core::error::{Error, Result};
+use seedflow_core::request::Limits;
 
 /// The configuration that all clients of a function share, made once per cold start.
 pub async fn load() -> SdkConfig {
@@ -43,6 +44,14 @@ pub fn setting(name: &str) -> Result<String> {
                 "a value; the template sets it",
             )
         })
+}
+
+/// What the template's settings allow an input.
+pub fn limits() -> Result<Limits> {
+    Ok(Limits {
+        work_bucket: setting("WORK_BUCKET")?,
+        codebuild_project: setting("CODEBUILD_PROJECT")?,
+    })
 }
 
 /// A whole number that the template puts into a function's environment.

@@ -60,9 +60,8 @@ impl Described {
 /// only the last.
 const ANSWERED_BEFORE: [&str; 3] = ["TaskTimedOut", "InvalidToken", "TaskDoesNotExist"];
 
-/// The events of a history that are read at once, the newest first: more than an execution has after its build was
-/// started, if it waited for it a whole day.
-const NEWEST_EVENTS: i32 = 1000;
+/// The most events of a history that one call answers (API reference, GetExecutionHistory).
+const EVENTS_A_PAGE: i32 = 1000;
 
 impl StepFunctions {
     /// Step Functions, to answer tasks with.
@@ -137,20 +136,26 @@ impl StepFunctions {
         }))
     }
 
-    /// The newest events of an execution, the newest first. Their data holds task tokens: only what is needed of it
-    /// is taken.
+    /// The events of an execution, the newest first; all of them, since the start of a build that was waited for a day
+    /// lies a thousand events back. Their data holds task tokens: only what is needed of it is taken.
     pub async fn history(&self, execution: &ExecutionArn) -> Result<Vec<Event>> {
-        let request = self
+        let mut pages = self
             .client
             .get_execution_history()
             .execution_arn(execution.as_str())
             .reverse_order(true)
-            .max_results(NEWEST_EVENTS);
-        let answer = request.send().await.map_err(|e| {
-            let call = format!("Step Functions GetExecutionHistory {}", execution.as_str());
-            failure(&call, &e)
-        })?;
-        Ok(answer.events.into_iter().map(event).collect())
+            .max_results(EVENTS_A_PAGE)
+            .into_paginator()
+            .send();
+        let mut events = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| {
+                let call = format!("Step Functions GetExecutionHistory {}", execution.as_str());
+                failure(&call, &e)
+            })?;
+            events.extend(page.events.into_iter().map(event));
+        }
+        Ok(events)
     }
 
     /// Starts the state machine that cleans up after an ended execution. It may run any number of times.

@@ -3,6 +3,7 @@
 //! Unchanged means: the same combined hash as the last success, the last status SUCCEEDED or UNCHANGED, and
 //! nobody forces it (docs/architecture.md). Everything else is a change with its reasons.
 
+use crate::error::excerpt;
 use crate::fingerprint::Fingerprint;
 use crate::status::{State, Status};
 
@@ -46,9 +47,22 @@ pub fn decide(
         },
         _ => Decision {
             changed: true,
-            reasons,
+            reasons: short(&reasons),
         },
     }
+}
+
+/// Reasons as they fit into a state's payload and into the status: an input may have thousands of parameters.
+fn short(reasons: &[String]) -> Vec<String> {
+    let mut short: Vec<String> = reasons
+        .iter()
+        .take(10)
+        .map(|reason| excerpt(reason, 120))
+        .collect();
+    if reasons.len() > 10 {
+        short.push(format!("and {} more", reasons.len() - 10));
+    }
+    short
 }
 
 fn state_reason(status: Option<&Status>) -> Option<String> {
@@ -94,6 +108,24 @@ mod tests {
                 Timestamp::from_second(1_700_000_000).unwrap(),
             )
         }
+    }
+
+    #[test]
+    fn thousands_of_changed_parameters_are_ten_reasons_and_a_count() {
+        let parts = |value: &str| {
+            let name = |i| format!("parameter p{i:04}");
+            (0..5000).map(|i| (name(i), value.to_owned())).collect()
+        };
+        let of = |hash: &str| Fingerprint {
+            configuration: hash.into(),
+            parts: parts(hash),
+            ..print(hash)
+        };
+        let decision = decide(&of("2"), Some(&of("1")), Some(&status(State::Succeeded)), false);
+        assert!(decision.changed);
+        assert_eq!(decision.reasons.len(), 11, "{:?}", decision.reasons);
+        let last = decision.reasons.last().map(String::as_str);
+        assert_eq!(last, Some("and 4991 more"));
     }
 
     #[test]

@@ -257,11 +257,11 @@ impl<'de> Deserialize<'de> for BuildId {
     }
 }
 
-/// The unguessable name of one deployment: 128 random bits in hex.
+/// The unguessable name of one deployment: a random UUID (122 random bits) in hex.
 ///
 /// It names the folder of the build in the work bucket. All builds have one role, which may read and write
-/// below `builds/` but not list, so a build reaches its own folder and no other.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+/// below `builds/` but not list, so a build reaches its own folder and no other. That is why it shows itself in no log.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Run(String);
 
@@ -310,6 +310,12 @@ impl Run {
     #[must_use]
     pub fn metadata_key(&self) -> String {
         format!("{}/metadata.json", self.folder())
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Run(…)")
     }
 }
 
@@ -449,6 +455,7 @@ mod tests {
             format!("builds/{}/metadata.json", "ab".repeat(16))
         );
         assert_eq!(Run::parse(&"ab".repeat(16)).unwrap(), run);
+        assert!(!format!("{run:?}").contains("ab"));
         for bad in [
             "",
             "ab",

@@ -131,7 +131,7 @@ impl Status {
         Self {
             started_at: Some(now),
             deployed_at: before.and_then(|s| s.deployed_at),
-            reasons: short(reasons),
+            reasons: reasons.to_vec(),
             ..Self::new(State::InProgress, module, execution, now)
         }
     }
@@ -152,7 +152,7 @@ impl Status {
             state: State::Unchanged,
             updated_at: now,
             execution: execution.clone(),
-            reasons: short(reasons),
+            reasons: reasons.to_vec(),
             ..base
         }
     }
@@ -247,19 +247,6 @@ impl Status {
             ),
         ))
     }
-}
-
-/// Reasons as they fit into the status.
-fn short(reasons: &[String]) -> Vec<String> {
-    let mut short: Vec<String> = reasons
-        .iter()
-        .take(10)
-        .map(|reason| excerpt(reason, 120))
-        .collect();
-    if reasons.len() > 10 {
-        short.push(format!("and {} more", reasons.len() - 10));
-    }
-    short
 }
 
 #[cfg(test)]

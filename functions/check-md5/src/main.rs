@@ -42,10 +42,7 @@ struct Function {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
-    let limits = Limits {
-        work_bucket: config::setting("WORK_BUCKET")?,
-        codebuild_project: config::setting("CODEBUILD_PROJECT")?,
-    };
+    let limits = config::limits()?;
     let function = Function {
         work: Bucket::new(&aws, limits.work_bucket.clone()),
         parameters: ParameterStore::new(&aws),

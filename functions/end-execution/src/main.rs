@@ -58,10 +58,7 @@ struct Function {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
-    let limits = Limits {
-        work_bucket: config::setting("WORK_BUCKET")?,
-        codebuild_project: config::setting("CODEBUILD_PROJECT")?,
-    };
+    let limits = config::limits()?;
     let work = Bucket::new(&aws, limits.work_bucket.clone());
     let step_functions =
         StepFunctions::new(&aws).with_end_execution(config::setting("END_EXECUTION_STATE_MACHINE")?);

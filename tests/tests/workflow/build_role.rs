@@ -159,6 +159,10 @@ impl Attempts {
         for (operation, input) in [
             ("FilterLogEvents", json!({"logGroupName": group})),
             (
+                "FilterLogEvents",
+                json!({"logGroupName": "/aws/lambda/seedflow-update-metadata"}),
+            ),
+            (
                 "GetLogEvents",
                 json!({"logGroupName": group, "logStreamName": uuid}),
             ),

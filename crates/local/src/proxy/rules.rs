@@ -357,7 +357,7 @@ mod tests {
             protocol: Protocol::RestXml,
         };
         let is_applied = |source: &str| {
-            let request = hyper::Request::put("/work/builds/1").header("x-amz-copy-source", source);
+            let request = hyper::Request::put("/bucket/builds/1").header("x-amz-copy-source", source);
             let (head, ()) = request.body(()).unwrap().into_parts();
             rules
                 .decide(Caller::Functions, &call, &head, b"", Instant::now())
