@@ -3,6 +3,7 @@
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::plan::{Plan, Travelling};
+use seedflow_core::request::StoredInput;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -30,11 +31,15 @@ pub async fn unpack(bucket: &Bucket, travelling: Travelling) -> Result<Plan> {
 }
 
 /// The input of an execution: as the state machine sent it, or, where it was too long to be sent, as
-/// `acquire-lock` stored it.
+/// `acquire-lock` stored it, or as the planner did, whose inputs name the object.
 pub async fn input(bucket: &Bucket, sent: Value, execution: &ExecutionArn) -> Result<Value> {
-    match sent {
-        Value::Null => read(bucket, &execution.input_key()).await,
-        sent => Ok(sent),
+    let input = match sent {
+        Value::Null => read(bucket, &execution.input_key()).await?,
+        sent => sent,
+    };
+    match StoredInput::of(&input)? {
+        Some(stored) => stored.check(read(bucket, &stored.key).await?),
+        None => Ok(input),
     }
 }
 

@@ -24,6 +24,7 @@ pub mod plan;
 pub mod python_json;
 pub mod report;
 pub mod request;
+pub mod sibling;
 pub mod status;
 pub mod stored;
 pub mod variable_name;

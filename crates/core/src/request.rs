@@ -5,6 +5,8 @@
 //! its key and the options in the bundle's `manifest.yaml`. Both become one [`Request`]. A value of this
 //! type is valid as far as its text goes; whether the source exists is seen when it is read.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -12,6 +14,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::fields::Fields;
 use crate::ids::ModuleId;
 use crate::parameter::Parameters;
+use crate::sibling::Siblings;
 
 /// What the template fixes and an input may not go beyond.
 #[derive(Debug, Clone)]
@@ -65,6 +68,13 @@ pub struct Options {
     pub build: BuildSettings,
     /// The CloudFormation stack whose outputs are recorded.
     pub stack_name: String,
+    /// Deploy again whenever a module whose values this one consumes was deployed again, whatever its values
+    /// (seed-farmer's `forceDependencyRedeploy`).
+    #[serde(default)]
+    pub redeploy_with_dependencies: bool,
+    /// The modules whose values this one consumes, with the build that published them, once they are resolved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumed: BTreeMap<String, Option<String>>,
 }
 
 /// What an execution is to do.
@@ -126,6 +136,63 @@ impl Request {
         match (module_named(input), Self::parse(input, limits)) {
             (Some(module), _) => Ok(module),
             (None, parsed) => parsed.map(|request| request.module),
+        }
+    }
+}
+
+/// An input of which only the names travel, because the whole of a deployment wouldn't fit into a state: the rest lies
+/// in the work bucket, where the planner put it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredInput {
+    /// What both have to name.
+    module: ModuleId,
+    /// Where the whole input lies.
+    pub key: String,
+}
+
+impl StoredInput {
+    /// The input that is sent in the place of a long one.
+    #[must_use]
+    pub fn sent(module: &ModuleId, key: &str) -> Value {
+        let mut sent = json!(module);
+        sent["input_key"] = json!(key);
+        sent
+    }
+
+    /// Reads such an input; `None` where it is a whole one.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it has more than the names and the key, or a key elsewhere.
+    pub fn of(input: &Value) -> Result<Option<Self>> {
+        if input.get("input_key").is_none() {
+            return Ok(None);
+        }
+        let mut fields = Fields::of("", input)?;
+        let module = module_of(&mut fields)?.ok_or_else(|| no_names(""))?;
+        let key = fields.required_text("input_key")?;
+        fields.finish()?;
+        if !key.starts_with("plans/") || key.len() > 1024 {
+            return Err(Error::field(
+                "input_key",
+                format!("\"{}\"", excerpt(&key, 120)),
+                "a key under plans/, where the planner of a deployment stores inputs; give the input itself instead",
+            ));
+        }
+        Ok(Some(Self { module, key }))
+    }
+
+    /// The whole input as it was found.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it is another module's: the lock is that of the module that was sent.
+    pub fn check(&self, found: Value) -> Result<Value> {
+        match module_named(&found) {
+            Some(module) if module == self.module => Ok(found),
+            _ => Err(Error::field(
+                "input_key",
+                format!("the input of another module in {}", self.key),
+                format!("the input of {}", self.module),
+            )),
         }
     }
 }
@@ -260,6 +327,21 @@ impl Options {
         Ok(options)
     }
 
+    /// The options of `module` with the values that it consumes from its siblings.
+    ///
+    /// # Errors
+    /// `InvalidInput` where one of them isn't there.
+    pub fn resolve(self, module: &ModuleId, known: &Siblings) -> Result<Self> {
+        let consumed = self.parameters.siblings().into_iter();
+        Ok(Self {
+            consumed: consumed
+                .map(|sibling| (sibling.to_string(), known.deployed_by(&sibling)))
+                .collect(),
+            parameters: self.parameters.resolve(module, known)?,
+            ..self
+        })
+    }
+
     fn read(fields: &mut Fields, module: &ModuleId, limits: &Limits) -> Result<Self> {
         let parameters = match fields.any("parameters") {
             Some(value) => Parameters::parse("parameters", &value)?,
@@ -272,7 +354,10 @@ impl Options {
             None => BuildSettings::default(),
         };
         let stack_name = stack_name(fields.text("stack_name")?, module)?;
+        let redeploy = fields.flag("redeploy_with_dependencies")?;
         Ok(Self {
+            redeploy_with_dependencies: redeploy.unwrap_or(false),
+            consumed: BTreeMap::new(),
             parameters,
             force_update,
             bundle,
@@ -465,6 +550,23 @@ mod tests {
                 .contains("input: found a list")
         );
         assert!(Request::parse(&json!({"source": {"key": "uploads/x.zip"}}), &limits()).is_err());
+    }
+
+    #[test]
+    fn a_stored_input_is_read_only_from_its_place_and_for_its_module() {
+        let module = Request::module(&input(|_| ()), &limits()).unwrap();
+        let sent = StoredInput::sent(&module, "plans/e/1.json");
+        let stored = StoredInput::of(&sent).unwrap().unwrap();
+        assert_eq!(stored.key, "plans/e/1.json");
+        assert_eq!(stored.check(input(|_| ())), Ok(input(|_| ())));
+        assert!(stored.check(input(|v| v["module"] = json!("other"))).is_err());
+        assert_eq!(StoredInput::of(&input(|_| ())), Ok(None));
+        for bad in [json!("callbacks/x"), json!(7), json!("")] {
+            let bad = input(|v| v["input_key"] = bad);
+            assert!(StoredInput::of(&bad).is_err());
+        }
+        let more = json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "input_key": "plans/x", "bundle": true});
+        assert!(StoredInput::of(&more).unwrap_err().message.starts_with("bundle"));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
 use seedflow_core::plan::{Checked, Plan};
 use seedflow_core::request::{Limits, Options, Request, Source};
+use seedflow_core::sibling::{Sibling, Siblings};
 use seedflow_core::stored::{Reference, Stored};
 use seedflow_core::yaml;
 use serde::Deserialize;
@@ -31,6 +32,13 @@ struct Event {
     execution: ExecutionArn,
     /// Null where it is too long to be sent.
     input: Value,
+}
+
+/// What Parameter Store holds that matters to a module.
+struct Read {
+    stored: Stored,
+    versions: Versions,
+    siblings: Siblings,
 }
 
 struct Function {
@@ -60,7 +68,12 @@ impl Function {
             Some(options) => options,
             None => self.manifest_options(&bundle, &request.module)?,
         };
-        let (stored, versions) = self.read_parameters(&request.module, &options).await?;
+        let Read {
+            stored,
+            versions,
+            siblings,
+        } = self.read_parameters(&request.module, &options).await?;
+        let options = options.resolve(&request.module, &siblings)?;
         let fingerprint = Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions);
         let previous_status = stored.status_of(&request.module)?;
         let decision = decide(
@@ -123,11 +136,13 @@ impl Function {
             .map_err(|e| Error::new(e.name, format!("manifest.yaml: {}", e.message)))
     }
 
-    /// What is stored of the module, and the versions of the parameters that it refers to, in one call of up
-    /// to ten names.
-    async fn read_parameters(&self, module: &ModuleId, options: &Options) -> Result<(Stored, Versions)> {
+    /// What is stored of the module and of those that it consumes, and the versions of the parameters that it refers
+    /// to, in one call of up to ten names.
+    async fn read_parameters(&self, module: &ModuleId, options: &Options) -> Result<Read> {
         let slots = [Slot::Md5, Slot::Metadata, Slot::Status];
+        let siblings = options.parameters.siblings();
         let mut names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
+        names.extend(siblings.iter().map(|sibling| published(sibling, module)));
         let references = options.parameters.parameter_store_names();
         names.extend(references.iter().map(|name| (*name).to_owned()));
         let found = self.parameters.get(&names).await;
@@ -142,15 +157,36 @@ impl Function {
             .iter()
             .map(|name| ((*name).to_owned(), found.get(*name).map(|(_, version)| *version)))
             .collect();
-        let mut stored = stored_in(&mut found, module);
-        for slot in slots {
-            if let Some(reference) = stored.text(slot).and_then(Reference::of) {
-                // Not what was stored: as if it had been edited by hand, which is unreadable and no error.
-                let text = self.follow(&reference).await?.unwrap_or_default();
-                stored.set(slot, text);
+        let mut known = Vec::new();
+        for sibling in siblings {
+            if let Some((text, _)) = found.get(&published(&sibling, module)) {
+                let metadata = Stored {
+                    metadata: Some(self.whole(text.clone()).await?),
+                    ..Stored::default()
+                };
+                known.extend(metadata.metadata_object().map(|metadata| (sibling, metadata)));
             }
         }
-        Ok((stored, versions))
+        let mut stored = stored_in(&mut found, module);
+        for slot in slots {
+            if let Some(text) = stored.text(slot).map(str::to_owned) {
+                stored.set(slot, self.whole(text).await?);
+            }
+        }
+        Ok(Read {
+            stored,
+            versions,
+            siblings: known.into_iter().collect(),
+        })
+    }
+
+    /// A parameter's text, or the one that it refers to. What isn't what was stored counts as edited by hand, which is
+    /// unreadable and no error.
+    async fn whole(&self, text: String) -> Result<String> {
+        match Reference::of(&text) {
+            Some(reference) => Ok(self.follow(&reference).await?.unwrap_or_default()),
+            None => Ok(text),
+        }
     }
 
     /// The text that a reference stands for; `None` where it isn't what was stored.
@@ -160,6 +196,11 @@ impl Function {
             .filter(|(bytes, _)| reference.holds(bytes))
             .and_then(|(bytes, _)| String::from_utf8(bytes).ok()))
     }
+}
+
+/// The parameter in which a sibling of `module` publishes.
+fn published(sibling: &Sibling, module: &ModuleId) -> String {
+    sibling.id(module).parameter(Slot::Metadata)
 }
 
 /// Says what to do where the function may not read what a module refers to.
