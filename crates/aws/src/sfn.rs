@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use seedflow_core::callback::Token;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::history::Event;
-use seedflow_core::ids::{ExecutionArn, ModuleId};
+use seedflow_core::ids::ExecutionArn;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -159,12 +159,12 @@ impl StepFunctions {
     }
 
     /// Starts the state machine that cleans up after an ended execution. It may run any number of times.
-    pub async fn start_end(&self, execution: &ExecutionArn, module: &ModuleId) -> Result<()> {
+    pub async fn start_end(&self, execution: &ExecutionArn, of: &impl Serialize) -> Result<()> {
         let request = self
             .client
             .start_execution()
             .set_state_machine_arn(self.end_execution.clone())
-            .input(json!({"execution": execution, "module": module}).to_string());
+            .input(json!({"execution": execution, "of": of}).to_string());
         let started = request.send().await;
         started
             .map(drop)

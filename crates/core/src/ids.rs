@@ -77,20 +77,25 @@ pub struct ModuleId {
 impl ModuleId {
     /// Parses the four names. The project is lower-cased, as seed-farmer does.
     pub fn parse(project: &str, deployment: &str, group: &str, module: &str) -> Result<Self> {
-        let project = Name(Name::parse("project", project)?.0.to_ascii_lowercase());
-        if !project.as_str().starts_with(|c: char| c.is_ascii_lowercase()) {
-            return Err(Error::field(
-                "project",
-                format!("\"{project}\""),
-                "a name that starts with a letter",
-            ));
-        }
         Ok(Self {
-            project,
+            project: Self::project(project)?,
             deployment: Name::parse("deployment", deployment)?,
             group: Name::parse("group", group)?,
             module: Name::parse("module", module)?,
         })
+    }
+
+    /// Parses a project's name.
+    pub fn project(text: &str) -> Result<Name> {
+        let project = Name(Name::parse("project", text)?.0.to_ascii_lowercase());
+        if project.as_str().starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Ok(project);
+        }
+        Err(Error::field(
+            "project",
+            format!("\"{project}\""),
+            "a name that starts with a letter",
+        ))
     }
 
     /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`.
@@ -140,12 +145,6 @@ impl ModuleId {
     #[must_use]
     pub fn report_key(&self, execution: &ExecutionArn) -> String {
         format!("reports/{self}/{}.json", execution.name())
-    }
-
-    /// The key of the module's lock in the work bucket.
-    #[must_use]
-    pub fn lock_key(&self) -> String {
-        format!("locks/{self}.json")
     }
 
     /// The key in the work bucket of a value that is too long for Parameter Store.

@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod callback;
 pub mod commit;
 pub mod decision;
+pub mod deployment;
 pub mod deployspec;
 pub mod error;
 pub mod fields;

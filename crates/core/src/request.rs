@@ -248,7 +248,11 @@ fn no_names(key: &str) -> Error {
 }
 
 impl Source {
-    fn parse(value: &Value, limits: &Limits) -> Result<Self> {
+    /// Reads the `source` of an input.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the field.
+    pub(crate) fn parse(value: &Value, limits: &Limits) -> Result<Self> {
         if value.is_null() {
             return Err(Error::field(
                 "source",
@@ -301,7 +305,7 @@ impl Source {
 
 /// A folder within a zip without `.` and trailing slashes; `None` where it climbs, is absolute or could mean
 /// something to a shell.
-fn normal_path(path: &str) -> Option<String> {
+pub(crate) fn normal_path(path: &str) -> Option<String> {
     let safe = |part: &&str| {
         part.bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-+@".contains(&b))
