@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::deployspec::Deployspec;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{ExecutionArn, ModuleId};
+use crate::origin::Origin;
 use crate::request::{Options, Source};
 use crate::status::Status;
 
@@ -25,8 +26,9 @@ pub struct Plan {
     pub module: ModuleId,
     /// The bundle, with its version.
     pub source: Source,
-    /// The commit that the bundle was made of, if the object's metadata names one.
-    pub commit: Option<String>,
+    /// Where the bundle comes from, as far as the object's metadata says.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// Parameters and settings.
     pub options: Options,
     /// The module's commands.
@@ -90,7 +92,7 @@ mod tests {
         let base = plan(json!({"parameters": {"p": ""}}), true);
         let rest = serde_json::to_string(&base).unwrap().len();
         let mut long = base;
-        long.commit = Some("x".repeat(length - rest + "null".len() - "\"\"".len()));
+        long.source.key.push_str(&"x".repeat(length - rest));
         assert_eq!(serde_json::to_string(&long).unwrap().len(), length);
         long
     }

@@ -92,7 +92,7 @@ impl Function {
                 version_id: opened.version_id,
                 ..request.source
             },
-            commit: opened.commit,
+            origin: opened.origin,
             deployspec: Deployspec::parse(&bundle.deployspec)?,
             options,
             fingerprint,

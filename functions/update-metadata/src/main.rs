@@ -115,9 +115,10 @@ impl Function {
         } = decided;
         let plan = plans::unpack(&self.records.work, plan).await?;
         let before = plan.previous_status.as_ref();
-        let status = next(before, &plan.module, &execution, &reasons, now);
+        let mut status = next(before, &plan.module, &execution, &reasons, now);
         fence::check(&self.records.work, &lock, &execution).await?;
         if status.state == State::InProgress {
+            status.origin = plan.origin.clone();
             // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its own.
             let work = &self.records.work;
             work.copy_from(&plan.source, &lock.run.source_key()).await?;

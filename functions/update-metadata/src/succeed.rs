@@ -64,6 +64,7 @@ impl Function {
         let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id,
+            "origin": status.origin,
             "outputs": if repeated { json!(outputs) } else { json!(format!("see {}", module.parameter(Slot::Outputs))) },
         }))
     }
@@ -111,7 +112,10 @@ fn with_workflow_keys(
     set("CodeBuildBuildUrl", Some(place.build_url(&build.build_id)));
     set("CloudWatchLogGroup", build.log_group.clone());
     set("CloudWatchLogStream", build.log_stream.clone());
-    set("CommitHash", plan.commit.clone());
+    let known = |value: Option<&str>| value.map(str::to_owned);
+    set("CommitHash", known(plan.origin.commit()));
+    set("CommitAuthor", known(plan.origin.author()));
+    set("CommitBranch", known(plan.origin.branch()));
     set("SeedFarmerDeployed", Some(SEEDFARMER_VERSION.to_owned()));
     set("SeedflowDeployed", Some(env!("CARGO_PKG_VERSION").to_owned()));
     metadata

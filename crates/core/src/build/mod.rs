@@ -123,6 +123,7 @@ pub(crate) mod tests {
     use crate::deployspec::Deployspec;
     use crate::fingerprint::{Fingerprint, Versions};
     use crate::ids::ModuleId;
+    use crate::origin::Origin;
     use crate::request::{Limits, Options, Source};
     use serde_json::{Value, json};
 
@@ -146,7 +147,7 @@ pub(crate) mod tests {
                 version_id: Some("v1".into()),
                 path: String::new(),
             },
-            commit: None,
+            origin: Origin::default(),
             options,
             deployspec: Deployspec::parse(spec.as_bytes()).unwrap(),
             previous_status: None,

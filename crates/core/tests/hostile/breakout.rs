@@ -9,6 +9,7 @@ use seedflow_core::build::{self, BuildRequest, Defaults};
 use seedflow_core::deployspec::{Deployspec, Phases};
 use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::ids::{ExecutionArn, Place, Run};
+use seedflow_core::origin::Origin;
 use seedflow_core::parameter::VariableType;
 use seedflow_core::plan::Plan;
 use seedflow_core::request::Request;
@@ -81,7 +82,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         fingerprint: Fingerprint::new("b", b"d", &options, &Versions::new()),
         module: request.module,
         source: request.source,
-        commit: None,
+        origin: Origin::default(),
         options,
         deployspec: Deployspec {
             deploy: said.phases.clone(),
