@@ -1,5 +1,6 @@
 //! Plans and inputs that are too long for a state's payload, in the work bucket.
 
+use seedflow_core::deployment;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::plan::{Plan, Travelling};
@@ -10,8 +11,8 @@ use serde_json::Value;
 use crate::s3::Bucket;
 
 /// A plan is an input of at most 256 KB, a deployspec and metadata of at most 64 KB each, and the same once more
-/// for what JSON has to escape.
-const MAX_STORED: u64 = 1024 * 1024;
+/// for what JSON has to escape; that of a whole deployment, a thousand modules with ten reasons each.
+const MAX_STORED: u64 = 4 * 1024 * 1024;
 
 /// Stores a plan if it is too long to travel itself.
 pub async fn lay_out(bucket: &Bucket, plan: Plan, execution: &ExecutionArn) -> Result<Travelling> {
@@ -41,6 +42,11 @@ pub async fn input(bucket: &Bucket, sent: Value, execution: &ExecutionArn) -> Re
         Some(stored) => stored.check(read(bucket, &stored.key).await?),
         None => Ok(input),
     }
+}
+
+/// The plan of a whole deployment, as the planner stored it for its execution.
+pub async fn deployment(bucket: &Bucket, execution: &ExecutionArn) -> Result<deployment::plan::Plan> {
+    read(bucket, &execution.deployment_key()).await
 }
 
 async fn read<T: DeserializeOwned>(bucket: &Bucket, key: &str) -> Result<T> {

@@ -1,11 +1,14 @@
 //! Objects of the two buckets.
 
+use std::path::Path;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::origin::Origin;
 use seedflow_core::request::Source;
 
 use crate::failure::{SdkFailure, failure};
@@ -85,6 +88,23 @@ impl Bucket {
         let sent = request.body(ByteStream::from(text.into_bytes())).send().await;
         sent.map(drop)
             .map_err(|e| failure(&self.call("PutObject", key), &e))
+    }
+
+    /// Uploads a file, with what is known of its origin.
+    pub async fn put_file(&self, key: &str, file: &Path, origin: &Origin) -> Result<()> {
+        let call = self.call("PutObject", key);
+        let unreadable = |e| {
+            Error::new(
+                ErrorName::ServiceUnavailable,
+                format!("{call}: reading the file to upload: {e}"),
+            )
+        };
+        let body = ByteStream::from_path(file).await.map_err(unreadable)?;
+        let request = self.client.put_object().bucket(&self.name).key(key).body(body);
+        let request = origin
+            .metadata()
+            .fold(request, |request, (name, value)| request.metadata(name, value));
+        request.send().await.map(drop).map_err(|e| failure(&call, &e))
     }
 
     /// Writes an object of JSON if what stands there is what is expected (S3 user guide, "Conditional writes").

@@ -8,7 +8,7 @@ use seedflow_core::error::Result;
 use seedflow_core::ids::{ModuleId, Slot};
 use seedflow_core::stored::Stored;
 
-use crate::failure::failure;
+use crate::failure::{SdkFailure, failure};
 
 /// GetParameters takes ten names.
 const NAMES_A_CALL: usize = 10;
@@ -50,6 +50,34 @@ impl ParameterStore {
             }
         }
         Ok(found)
+    }
+
+    /// The texts of all parameters below a path, in calls of ten (GetParametersByPath, `MaxResults`).
+    pub async fn below(&self, path: &str) -> Result<Vec<(String, String)>> {
+        let mut pages = self
+            .client
+            .get_parameters_by_path()
+            .path(path)
+            .recursive(true)
+            .max_results(10)
+            .into_paginator()
+            .send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failure(&format!("SSM GetParametersByPath {path}"), &e))?;
+            let parameters = page.parameters.unwrap_or_default().into_iter();
+            found.extend(parameters.filter_map(|parameter| Some((parameter.name?, parameter.value?))));
+        }
+        Ok(found)
+    }
+
+    /// Deletes a parameter; one that is gone counts as deleted.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        match self.client.delete_parameter().name(name).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.error_code() == Some("ParameterNotFound") => Ok(()),
+            Err(error) => Err(failure(&format!("SSM DeleteParameter {name}"), &error)),
+        }
     }
 
     /// The raw texts of a module's parameters.

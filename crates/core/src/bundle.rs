@@ -10,10 +10,10 @@
 //! The digest covers every file's path and content in the order of the paths. Timestamps, compression, the
 //! order of the entries and empty folders don't count.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -107,13 +107,13 @@ fn open<R: Read + Seek>(source: R, archive_size: u64) -> Result<(ZipArchive<Mete
     let config = Config {
         archive_offset: ArchiveOffset::Known(0),
     };
-    let left = Rc::new(Cell::new(MAX_DIRECTORY));
+    let left = Arc::new(AtomicU64::new(MAX_DIRECTORY));
     let metered = Metered {
         source,
-        left: Rc::clone(&left),
+        left: Arc::clone(&left),
     };
     let archive = ZipArchive::with_config(config, metered).map_err(|e| broken("the archive", &e))?;
-    left.set(u64::MAX);
+    left.store(u64::MAX, Ordering::Relaxed);
     let entries = entries(&archive, archive_size)?;
     Ok((archive, entries))
 }
@@ -122,12 +122,12 @@ fn open<R: Read + Seek>(source: R, archive_size: u64) -> Result<(ZipArchive<Mete
 /// anybody can judge it.
 struct Metered<R> {
     source: R,
-    left: Rc<Cell<u64>>,
+    left: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
+        let left = self.left.load(Ordering::Relaxed);
         if left < buffer.len() as u64 {
             // Travels through the zip library inside an I/O error and comes out as itself.
             return Err(io::Error::other(invalid(format!(
@@ -135,7 +135,7 @@ impl<R: Read> Read for Metered<R> {
             ))));
         }
         let read = self.source.read(buffer)?;
-        self.left.set(left - read as u64);
+        self.left.store(left - read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }

@@ -354,6 +354,18 @@ impl ExecutionArn {
         format!("plans/{}/plan.json", self.name())
     }
 
+    /// The key of the plan of a whole deployment.
+    #[must_use]
+    pub fn deployment_key(&self) -> String {
+        format!("plans/{}/deployment.json", self.name())
+    }
+
+    /// The key of the input of one of the executions of a whole deployment, by that one's name.
+    #[must_use]
+    pub fn item_key(&self, name: &str) -> String {
+        format!("plans/{}/inputs/{name}.json", self.name())
+    }
+
     /// The key of an input that leaves no room beside it in a payload.
     #[must_use]
     pub fn input_key(&self) -> String {

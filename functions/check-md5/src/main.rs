@@ -8,7 +8,7 @@ use seedflow_aws::lambda::Invocation;
 use seedflow_aws::object_reader::{ObjectReader, Opened};
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::{ParameterStore, stored_in};
-use seedflow_aws::{config, lambda, plans};
+use seedflow_aws::{config, lambda, plans, values};
 use seedflow_core::bundle::{self, Bundle};
 use seedflow_core::decision::decide;
 use seedflow_core::deployspec::Deployspec;
@@ -18,14 +18,10 @@ use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
 use seedflow_core::plan::{Checked, Plan};
 use seedflow_core::request::{Limits, Options, Request, Source};
 use seedflow_core::sibling::{Sibling, Siblings};
-use seedflow_core::stored::{Reference, Stored};
+use seedflow_core::stored::Stored;
 use seedflow_core::yaml;
 use serde::Deserialize;
 use serde_json::Value;
-
-/// The longest value that is followed into S3: what is stored has travelled through the states once, whose payloads
-/// end there.
-const MAX_VALUE: u64 = 256 * 1024;
 
 #[derive(Deserialize)]
 struct Event {
@@ -161,7 +157,7 @@ impl Function {
         for sibling in siblings {
             if let Some((text, _)) = found.get(&published(&sibling, module)) {
                 let metadata = Stored {
-                    metadata: Some(self.whole(text.clone()).await?),
+                    metadata: Some(values::whole(&self.work, text.clone()).await?),
                     ..Stored::default()
                 };
                 known.extend(metadata.metadata_object().map(|metadata| (sibling, metadata)));
@@ -170,7 +166,7 @@ impl Function {
         let mut stored = stored_in(&mut found, module);
         for slot in slots {
             if let Some(text) = stored.text(slot).map(str::to_owned) {
-                stored.set(slot, self.whole(text).await?);
+                stored.set(slot, values::whole(&self.work, text).await?);
             }
         }
         Ok(Read {
@@ -178,23 +174,6 @@ impl Function {
             versions,
             siblings: known.into_iter().collect(),
         })
-    }
-
-    /// A parameter's text, or the one that it refers to. What isn't what was stored counts as edited by hand, which is
-    /// unreadable and no error.
-    async fn whole(&self, text: String) -> Result<String> {
-        match Reference::of(&text) {
-            Some(reference) => Ok(self.follow(&reference).await?.unwrap_or_default()),
-            None => Ok(text),
-        }
-    }
-
-    /// The text that a reference stands for; `None` where it isn't what was stored.
-    async fn follow(&self, reference: &Reference) -> Result<Option<String>> {
-        let found = self.work.get(&reference.key, MAX_VALUE).await?;
-        Ok(found
-            .filter(|(bytes, _)| reference.holds(bytes))
-            .and_then(|(bytes, _)| String::from_utf8(bytes).ok()))
     }
 }
 

@@ -14,7 +14,7 @@ pub mod status;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ModuleId, Name};
+use crate::ids::{ExecutionArn, ModuleId, Name};
 
 /// A deployment of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,12 @@ impl DeploymentId {
     #[must_use]
     pub fn status_parameter(&self) -> String {
         format!("{}/status", self.path())
+    }
+
+    /// The key of the report of an execution in the work bucket.
+    #[must_use]
+    pub fn report_key(&self, execution: &ExecutionArn) -> String {
+        format!("reports/{self}/{}.json", execution.name())
     }
 
     /// A module of it.

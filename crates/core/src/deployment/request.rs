@@ -14,6 +14,7 @@ use crate::fields::{Fields, describe};
 use crate::ids::{ModuleId, Name};
 use crate::lock::Lockable;
 use crate::request::{Limits, Source, normal_path};
+use crate::sibling::Sibling;
 
 /// The manifest where an input names none, as in seed-farmer's documentation.
 pub const DEFAULT_MANIFEST: &str = "deployment.yaml";
@@ -86,11 +87,6 @@ impl Selection {
     pub fn is_everything(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// The parts of it, in the order in which they were given.
-    pub fn iter(&self) -> impl Iterator<Item = &Selector> {
-        self.0.iter()
-    }
 }
 
 /// A group, or one module of it.
@@ -101,6 +97,10 @@ pub struct Selector {
 }
 
 impl Selector {
+    fn means(&self, sibling: &Sibling) -> bool {
+        self.group == sibling.group && self.module.as_ref().is_none_or(|name| *name == sibling.module)
+    }
+
     fn parse(path: &str, value: &Value) -> Result<Self> {
         let Value::String(text) = value else {
             return Err(Error::field(
@@ -122,7 +122,7 @@ impl Selector {
     /// Whether it means that module.
     #[must_use]
     pub fn covers(&self, module: &ModuleId) -> bool {
-        self.group == module.group && self.module.as_ref().is_none_or(|name| *name == module.module)
+        self.means(&Sibling::from(module))
     }
 }
 
@@ -195,11 +195,42 @@ impl Request {
         })
     }
 
+    /// Refuses to select or to force what isn't there.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the selector and what there is.
+    pub fn refuse_unknown(&self, known: &[Sibling]) -> Result<()> {
+        refuse_unknown("only", &self.only.0, known)?;
+        match &self.action {
+            Action::Deploy {
+                force: Forced::Some(selectors),
+                ..
+            } => refuse_unknown("force_update", selectors, known),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it brings the whole deployment to what a repository says. Such an execution may replace one that
     /// waits; one that does less, or something else, would take what the other was to do away with it.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.only.is_everything() && matches!(self.action, Action::Deploy { .. })
+    }
+}
+
+/// Refuses a selector that means nothing: a slip of the pen, by which what was meant would be left out without a word.
+fn refuse_unknown(field: &str, selectors: &[Selector], known: &[Sibling]) -> Result<()> {
+    let unknown = |selector: &&Selector| !known.iter().any(|sibling| selector.means(sibling));
+    match selectors.iter().find(unknown) {
+        None => Ok(()),
+        Some(selector) => {
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            Err(Error::field(
+                field,
+                format!("\"{selector}\", of which there is nothing"),
+                format!("a group or a module of {}", excerpt(&known.join(", "), 600)),
+            ))
+        }
     }
 }
 
@@ -339,6 +370,27 @@ mod tests {
         assert_eq!(
             [("g", "a"), ("h", "n")].map(|(g, m)| force.covers(&module(g, m))),
             [false, true]
+        );
+    }
+
+    #[test]
+    fn what_is_selected_has_to_be_there() {
+        let known = [Sibling::from(&module("g", "a")), Sibling::from(&module("h", "m"))];
+        let of = |only: Value, force: Value| {
+            let input = json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
+            parse(input).unwrap().refuse_unknown(&known)
+        };
+        assert!(of(json!(["g", "h/m"]), json!(["g/a"])).is_ok());
+        let error = of(json!(["g", "h/x"]), json!(false)).unwrap_err();
+        assert_eq!(
+            error.message,
+            "only: found \"h/x\", of which there is nothing; allowed is a group or a module of g/a, h/m"
+        );
+        assert!(
+            of(json!([]), json!(["x"]))
+                .unwrap_err()
+                .message
+                .starts_with("force_update")
         );
     }
 
