@@ -19,6 +19,7 @@ pub mod fingerprint;
 pub mod history;
 pub mod ids;
 pub mod lock;
+pub mod manifest;
 pub mod parameter;
 pub mod plan;
 pub mod python_json;
