@@ -120,6 +120,14 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
         ("build.timeout_minutes", json!(build.timeout_minutes)),
         ("build.environment_type", json!(build.environment_type)),
         ("build.privileged", json!(build.privileged)),
+        (
+            "build.runtimes",
+            if build.runtimes.is_empty() {
+                Value::Null
+            } else {
+                json!(build.runtimes)
+            },
+        ),
         ("stack_name", json!(options.stack_name)),
     ];
     let settings = settings
@@ -177,7 +185,9 @@ mod tests {
         let changed = Fingerprint::new(
             "b2",
             b"d",
-            &options(json!({"parameters": {"a": 2, "c": "x"}, "build": {"image": "i"}})),
+            &options(
+                json!({"parameters": {"a": 2, "c": "x"}, "build": {"image": "i", "runtimes": {"python": "3.12"}}}),
+            ),
             &Versions::new(),
         );
         assert_eq!(
@@ -185,6 +195,7 @@ mod tests {
             [
                 "bundle changed",
                 "build.image added",
+                "build.runtimes added",
                 "parameter a changed",
                 "parameter b removed",
                 "parameter c added"

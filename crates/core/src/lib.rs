@@ -20,6 +20,7 @@ pub mod fingerprint;
 pub mod history;
 pub mod ids;
 pub mod lock;
+pub mod manifest;
 pub mod origin;
 pub mod parameter;
 pub mod plan;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result, excerpt};
-use crate::fields::Fields;
+use crate::fields::{Fields, describe};
 use crate::ids::ModuleId;
 use crate::parameter::Parameters;
 use crate::sibling::Siblings;
@@ -53,6 +53,9 @@ pub struct BuildSettings {
     pub environment_type: Option<String>,
     /// Whether the build may run Docker.
     pub privileged: Option<bool>,
+    /// Versions of runtimes by name, over those that the image gets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub runtimes: BTreeMap<String, String>,
 }
 
 /// The options of a request, which a `manifest.yaml` can give as well.
@@ -371,10 +374,13 @@ impl Options {
     }
 }
 
-/// The rule of CloudFormation's stack names (CreateStack, `StackName`).
+/// How long a stack's name may be (CloudFormation, CreateStack, `StackName`).
+pub(crate) const MAX_STACK_NAME: usize = 128;
+
+/// The rule of CloudFormation's stack names.
 fn stack_name(given: Option<String>, module: &ModuleId) -> Result<String> {
     let name = given.unwrap_or_else(|| module.dashed());
-    let valid = name.len() <= 128
+    let valid = name.len() <= MAX_STACK_NAME
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if valid {
@@ -388,7 +394,7 @@ fn stack_name(given: Option<String>, module: &ModuleId) -> Result<String> {
 }
 
 impl BuildSettings {
-    fn parse(value: &Value, limits: &Limits) -> Result<Self> {
+    pub(crate) fn parse(value: &Value, limits: &Limits) -> Result<Self> {
         let mut fields = Fields::of("build", value)?;
         let settings = Self {
             project_name: project_name(fields.text("project_name")?, limits)?,
@@ -398,6 +404,9 @@ impl BuildSettings {
             timeout_minutes: fields.number("timeout_minutes", 5, 2160)?,
             environment_type: fields.choice("environment_type", &ENVIRONMENT_TYPES)?,
             privileged: fields.flag("privileged")?,
+            runtimes: fields
+                .any("runtimes")
+                .map_or_else(|| Ok(BTreeMap::new()), |value| runtimes(&value))?,
         };
         fields.finish()?;
         Ok(settings)
@@ -429,6 +438,34 @@ fn project_name(given: Option<String>, limits: &Limits) -> Result<Option<String>
             ))
         }
     }
+}
+
+/// CodeBuild's `runtime-versions` (CodeBuild user guide, "Build specification reference"): it knows which names and
+/// versions there are, and refuses the others when the build starts.
+fn runtimes(value: &Value) -> Result<BTreeMap<String, String>> {
+    const PATH: &str = "build.runtimes";
+    let Value::Object(map) = value else {
+        return Err(Error::field(
+            PATH,
+            describe(value),
+            "an object from a runtime's name to its version",
+        ));
+    };
+    let plain = |text: &str| {
+        (1..=40).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    let one = |(name, version): (&String, &Value)| match version {
+        Value::String(text) if plain(name) && plain(text) => Ok((name.clone(), text.clone())),
+        other => Err(Error::field(
+            &format!("{PATH}.{}", excerpt(name, 40)),
+            describe(other),
+            "a name such as python with a text such as \"3.12\"; up to 40 letters, digits and . _ - each",
+        )),
+    };
+    map.iter().map(one).collect()
 }
 
 fn image(given: Option<String>) -> Result<Option<String>> {
@@ -481,7 +518,7 @@ mod tests {
     #[test]
     fn each_bad_field_is_named_with_what_is_allowed() {
         type Change = fn(&mut Value);
-        let cases: [(Change, &str); 24] = [
+        let cases: [(Change, &str); 26] = [
             (
                 |v| v["force_update"] = json!("yes"),
                 "force_update: found \"yes\"; allowed is true or false",
@@ -539,6 +576,14 @@ mod tests {
             (
                 |v| v["build"] = json!({"environment_type": "WINDOWS_CONTAINER"}),
                 "build.environment_type",
+            ),
+            (
+                |v| v["build"] = json!({"runtimes": {"python": 3.1}}),
+                "build.runtimes.python: found 3.1; allowed is a name such as python with a text",
+            ),
+            (
+                |v| v["build"] = json!({"runtimes": ["python"]}),
+                "build.runtimes: found a list",
             ),
             (|v| v["stack_name"] = json!("1x"), "stack_name: found \"1x\""),
             (|v| v["bundle"] = json!(1), "bundle: found 1"),

@@ -18,7 +18,7 @@ use seedflow_core::deployment::request::{Action, Forced, Request};
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fingerprint::Versions;
-use seedflow_core::ids::{ExecutionArn, ModuleId, Place};
+use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::request::{Limits, StoredInput};
 use seedflow_core::sibling::Sibling;
 use serde::{Deserialize, Serialize};

@@ -110,7 +110,7 @@ fn refused(archive: &mut Repository<ObjectReader>, given: &Given<'_>, problems: 
         ErrorName::InvalidManifest,
         excerpt(&told.join("\n"), MAX_PROBLEMS),
     );
-    match manifest::name(archive, given) {
+    match manifest::names(archive, given) {
         Some((project, deployment)) => Ok(Found::Refused {
             deployment: DeploymentId { project, deployment },
             error,

@@ -91,7 +91,13 @@ pub fn compose(
     let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
     let image = or(&settings.image, &defaults.image);
     let variables = environment::variables(plan, place);
-    let buildspec = buildspec::compose(&plan.deployspec.deploy, &plan.source.path, &variables, &image);
+    let buildspec = buildspec::compose(
+        &plan.deployspec.deploy,
+        &plan.source.path,
+        &variables,
+        &image,
+        &settings.runtimes,
+    );
     BuildRequest {
         project: or(&settings.project_name, &defaults.project),
         idempotency_token: hex::encode(Md5::digest(execution.as_str())),

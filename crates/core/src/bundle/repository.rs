@@ -12,9 +12,7 @@ use zip::{ZipArchive, ZipWriter};
 
 use super::{Entry, Metered, Reading, broken, check_link, digest, hash, invalid, open};
 use crate::error::{Error, ErrorName, Result, excerpt};
-
-/// The longest manifest.
-const MAX_TEXT: u64 = 1 << 20;
+use crate::manifest::{self, MAX_FILE};
 
 /// A repository that was opened.
 pub struct Repository<R> {
@@ -73,17 +71,13 @@ impl<R: Read + Seek> Repository<R> {
         })
     }
 
-    /// The text of a file; `None` where there is none.
-    ///
-    /// # Errors
-    /// `InvalidBundle` for a file that is damaged, too long, or not UTF-8.
-    pub fn text(&mut self, path: &str) -> Result<Option<String>> {
+    fn text_of(&mut self, path: &str) -> Result<Option<String>> {
         let Some(entry) = self.directory.file(path) else {
             return Ok(None);
         };
-        if entry.size > MAX_TEXT {
+        if entry.size > MAX_FILE as u64 {
             return Err(invalid(format!(
-                "{}: {} bytes; at most {MAX_TEXT} are read",
+                "{}: {} bytes; at most {MAX_FILE} are read",
                 excerpt(path, 120),
                 entry.size
             )));
@@ -97,23 +91,6 @@ impl<R: Read + Seek> Repository<R> {
             ))
         })?;
         Ok(Some(text))
-    }
-
-    /// Whether there is such a file.
-    #[must_use]
-    pub fn has_file(&self, path: &str) -> bool {
-        self.directory.places.contains_key(path)
-    }
-
-    /// Whether there are files in such a folder.
-    #[must_use]
-    pub fn has_folder(&self, path: &str) -> bool {
-        self.directory.entries.iter().any(|entry| {
-            entry
-                .path
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.starts_with('/'))
-        })
     }
 
     /// Reads the files of modules, in their order.
@@ -176,6 +153,21 @@ impl<R: Read + Seek> Repository<R> {
     }
 }
 
+impl<R: Read + Seek> manifest::Repository for Repository<R> {
+    fn text(&mut self, path: &str) -> Result<Option<String>> {
+        self.text_of(path)
+    }
+
+    fn has_file(&self, path: &str) -> bool {
+        self.directory.places.contains_key(path)
+    }
+
+    fn has_folder(&self, path: &str) -> bool {
+        let mut paths = self.directory.entries.iter().map(|entry| entry.path.as_str());
+        path.is_empty() || paths.any(|file| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    }
+}
+
 impl Directory {
     fn file(&self, path: &str) -> Option<&Entry> {
         self.places.get(path).map(|i| &self.entries[*i])
@@ -232,6 +224,7 @@ mod tests {
     use zip::write::SimpleFileOptions;
 
     use super::*;
+    use crate::manifest::Repository as _;
 
     fn zip(files: &[(&str, &str)]) -> Vec<u8> {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
