@@ -49,10 +49,25 @@ pub async fn deployment(bucket: &Bucket, execution: &ExecutionArn) -> Result<dep
     read(bucket, &execution.deployment_key()).await
 }
 
+/// The same; `None` where the execution ended before it had one.
+pub async fn find_deployment(
+    bucket: &Bucket,
+    execution: &ExecutionArn,
+) -> Result<Option<deployment::plan::Plan>> {
+    let key = execution.deployment_key();
+    let found = bucket.get(&key, MAX_STORED).await?;
+    let parse = |(bytes, _): (Vec<u8>, _)| parse(&key, &bytes);
+    found.map(parse).transpose()
+}
+
 async fn read<T: DeserializeOwned>(bucket: &Bucket, key: &str) -> Result<T> {
     let found = bucket.get(key, MAX_STORED).await?;
     let (bytes, _) = found.ok_or_else(|| unusable(key, "it is gone"))?;
-    serde_json::from_slice(&bytes).map_err(|e| unusable(key, &e.to_string()))
+    parse(key, &bytes)
+}
+
+fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| unusable(key, &e.to_string()))
 }
 
 fn unusable(key: &str, why: &str) -> Error {

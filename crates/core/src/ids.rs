@@ -348,6 +348,13 @@ impl ExecutionArn {
         self.0.rsplit(':').next().unwrap_or(&self.0)
     }
 
+    /// Whether it is one of a state machine, by that one's ARN.
+    #[must_use]
+    pub fn is_of(&self, state_machine: &str) -> bool {
+        let machine = state_machine.rsplit(':').next().unwrap_or_default();
+        self.0.rsplit(':').nth(1) == Some(machine)
+    }
+
     /// The key of a plan that is too long for a state's payload.
     #[must_use]
     pub fn plan_key(&self) -> String {

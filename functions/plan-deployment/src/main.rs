@@ -26,6 +26,9 @@ use serde_json::{Value, json};
 
 use crate::repository::Read;
 
+/// How long an input may be that travels itself: an execution that is waited for answers with its input and its output.
+const MAX_INPUT: usize = 32 * 1024;
+
 /// How much of a plan may travel through the states (Step Functions: 256 KB of payload). The inputs of a larger one
 /// are stored, and only their keys travel.
 const MAX_TRAVELLING: usize = 150 * 1024;
@@ -222,10 +225,9 @@ impl Function {
 
     /// The waves with their inputs, or with the keys of those.
     async fn lay_out(&self, mut waves: Vec<Wave>, execution: &ExecutionArn) -> Result<Vec<Wave>> {
-        if text(&waves).len() <= MAX_TRAVELLING {
-            return Ok(waves);
-        }
-        for item in waves.iter_mut().flat_map(|wave| &mut wave.items) {
+        let all = text(&waves).len() > MAX_TRAVELLING;
+        let items = waves.iter_mut().flat_map(|wave| &mut wave.items);
+        for item in items.filter(|item| all || text(&item.input).len() > MAX_INPUT) {
             let key = execution.item_key(&item.name);
             let module = module_of(&item.input)?;
             self.work.put(&key, item.input.to_string()).await?;
