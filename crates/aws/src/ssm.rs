@@ -75,6 +75,19 @@ impl ParameterStore {
         sent.map(drop)
             .map_err(|e| failure(&format!("SSM PutParameter {name}"), &e))
     }
+
+    /// Removes parameters of a module; those that are gone already are as good.
+    pub async fn delete(&self, module: &ModuleId, slots: &[Slot]) -> Result<()> {
+        let names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
+        let call = format!("SSM DeleteParameters {}", names.join(", "));
+        let sent = self
+            .client
+            .delete_parameters()
+            .set_names(Some(names))
+            .send()
+            .await;
+        sent.map(drop).map_err(|e| failure(&call, &e))
+    }
 }
 
 /// Takes a module's parameters out of an answer.
