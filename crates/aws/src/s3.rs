@@ -48,6 +48,12 @@ impl Bucket {
         }
     }
 
+    /// The bucket's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     fn call(&self, operation: &str, key: &str) -> String {
         format!("S3 {operation} s3://{}/{key}", self.name)
     }
@@ -160,8 +166,34 @@ impl Bucket {
             .map_err(|e| failure(&self.call("DeleteObject", key), &e))
     }
 
-    /// Copies a source into this bucket, up to CopyObject's 5 GB.
-    pub async fn copy_from(&self, source: &Source, key: &str) -> Result<()> {
+    /// The version of an object that is there now; `None` where there is none.
+    pub async fn version(&self, key: &str) -> Result<Option<String>> {
+        match self.client.head_object().bucket(&self.name).key(key).send().await {
+            Ok(head) => Ok(head.version_id().map(str::to_owned)),
+            Err(error) if error.http_status() == Some(404) => Ok(None),
+            Err(error) => Err(failure(&self.call("HeadObject", key), &error)),
+        }
+    }
+
+    /// The keys below a prefix.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failure(&self.call("ListObjectsV2", prefix), &e))?;
+            keys.extend(
+                page.contents
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|o| o.key),
+            );
+        }
+        Ok(keys)
+    }
+
+    /// Copies a source into this bucket, up to CopyObject's 5 GB; the version of the copy.
+    pub async fn copy_from(&self, source: &Source, key: &str) -> Result<Option<String>> {
         let version = source
             .version_id
             .as_ref()
@@ -183,11 +215,11 @@ impl Bucket {
             .send()
             .await;
         match copied {
-            Ok(_) => Ok(()),
+            Ok(copied) => Ok(copied.version_id),
             Err(error) if error.http_status() == Some(404) => Err(Error::new(
                 ErrorName::SourceNotFound,
                 format!(
-                    "source: s3://{}/{} was deleted while it was being deployed; upload it again",
+                    "source: s3://{}/{}{version} is not there any more; upload the bundle again and deploy it",
                     source.bucket, source.key
                 ),
             )),

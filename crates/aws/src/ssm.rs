@@ -8,7 +8,7 @@ use seedflow_core::error::Result;
 use seedflow_core::ids::{ModuleId, Slot};
 use seedflow_core::stored::Stored;
 
-use crate::failure::{SdkFailure, failure};
+use crate::failure::failure;
 
 /// GetParameters takes ten names.
 const NAMES_A_CALL: usize = 10;
@@ -71,15 +71,6 @@ impl ParameterStore {
         Ok(found)
     }
 
-    /// Deletes a parameter; one that is gone counts as deleted.
-    pub async fn delete(&self, name: &str) -> Result<()> {
-        match self.client.delete_parameter().name(name).send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.error_code() == Some("ParameterNotFound") => Ok(()),
-            Err(error) => Err(failure(&format!("SSM DeleteParameter {name}"), &error)),
-        }
-    }
-
     /// The raw texts of a module's parameters.
     pub async fn stored(&self, module: &ModuleId, slots: &[Slot]) -> Result<Stored> {
         let names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
@@ -102,6 +93,24 @@ impl ParameterStore {
             .await;
         sent.map(drop)
             .map_err(|e| failure(&format!("SSM PutParameter {name}"), &e))
+    }
+
+    /// Removes parameters of a module; those that are gone already are as good.
+    pub async fn delete(&self, module: &ModuleId, slots: &[Slot]) -> Result<()> {
+        self.delete_named(slots.iter().map(|slot| module.parameter(*slot)).collect())
+            .await
+    }
+
+    /// Removes parameters by their names, up to ten; those that are gone already are as good.
+    pub async fn delete_named(&self, names: Vec<String>) -> Result<()> {
+        let call = format!("SSM DeleteParameters {}", names.join(", "));
+        let sent = self
+            .client
+            .delete_parameters()
+            .set_names(Some(names))
+            .send()
+            .await;
+        sent.map(drop).map_err(|e| failure(&call, &e))
     }
 }
 

@@ -141,6 +141,18 @@ impl ModuleId {
         format!("{}/{}/{}/bundle.zip", self.deployment, self.group, self.module)
     }
 
+    /// The key in the work bucket of the record of what is deployed.
+    #[must_use]
+    pub fn record_key(&self) -> String {
+        format!("deployed/{self}.json")
+    }
+
+    /// Below it lie the module's values that are too long for Parameter Store, in the work bucket.
+    #[must_use]
+    pub fn values_folder(&self) -> String {
+        format!("values/{self}/")
+    }
+
     /// The key of the report of an execution in the work bucket.
     #[must_use]
     pub fn report_key(&self, execution: &ExecutionArn) -> String {
@@ -150,7 +162,7 @@ impl ModuleId {
     /// The key in the work bucket of a value that is too long for Parameter Store.
     #[must_use]
     pub fn spill_key(&self, slot: Slot, sha256: &str) -> String {
-        format!("values/{self}/{slot}/{sha256}.json")
+        format!("{}{slot}/{sha256}.json", self.values_folder())
     }
 }
 

@@ -3,7 +3,8 @@
 //! Two shapes come in: the one that people and programs write (the four names, a source, options; docs/architecture.md,
 //! "Input of an execution"), and the one that an upload makes, which has only a source, with the names in
 //! its key and the options in the bundle's `manifest.yaml`. Both become one [`Request`]. A value of this
-//! type is valid as far as its text goes; whether the source exists is seen when it is read.
+//! type is valid as far as its text goes; whether the source exists is seen when it is read. An input that asks for
+//! the module to be destroyed has its names and nothing else: what to run lies in the record of the last success.
 
 use std::collections::BTreeMap;
 
@@ -80,7 +81,71 @@ pub struct Options {
     pub consumed: BTreeMap<String, Option<String>>,
 }
 
-/// What an execution is to do.
+/// What an execution is to do with a module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Run its deploy phases where it changed.
+    #[default]
+    Deploy,
+    /// Run its destroy phases and forget it.
+    Destroy,
+}
+
+/// An execution's input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// To deploy a module.
+    Deploy(Box<Request>),
+    /// To destroy this one.
+    Destroy(ModuleId),
+}
+
+impl Order {
+    /// Parses the whole input.
+    pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
+        let mut fields = Fields::of("", input)?;
+        match fields.choice("action", &["deploy", "destroy"])?.as_deref() {
+            Some("destroy") => destroyed(fields).map(Self::Destroy),
+            _ => Request::read(fields, limits).map(|request| Self::Deploy(Box::new(request))),
+        }
+    }
+
+    /// The module that it is about.
+    #[must_use]
+    pub fn module(self) -> ModuleId {
+        match self {
+            Self::Deploy(request) => request.module,
+            Self::Destroy(module) => module,
+        }
+    }
+}
+
+/// The module that an input wants destroyed.
+fn destroyed(mut fields: Fields) -> Result<ModuleId> {
+    let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
+    let module = ModuleId::parse(&project, &deployment, &group, &module)?;
+    for key in [
+        "source",
+        "parameters",
+        "force_update",
+        "bundle",
+        "build",
+        "stack_name",
+    ] {
+        if let Some(value) = fields.any(key) {
+            return Err(Error::field(
+                key,
+                describe(&value),
+                "nothing beside \"action\": \"destroy\", which runs what the last successful deployment left",
+            ));
+        }
+    }
+    fields.finish()?;
+    Ok(module)
+}
+
+/// A deployment that an execution is to make.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// What is deployed.
@@ -103,9 +168,7 @@ pub const COMPUTE_TYPES: [&str; 5] = [
 const ENVIRONMENT_TYPES: [&str; 3] = ["LINUX_CONTAINER", "LINUX_GPU_CONTAINER", "ARM_CONTAINER"];
 
 impl Request {
-    /// Parses the whole input.
-    pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
-        let mut fields = Fields::of("", input)?;
+    fn read(mut fields: Fields, limits: &Limits) -> Result<Self> {
         let module = module_of(&mut fields)?;
         let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), limits)?;
         match module {
@@ -136,9 +199,9 @@ impl Request {
     /// # Errors
     /// `InvalidInput` where the names themselves are wrong.
     pub fn module(input: &Value, limits: &Limits) -> Result<ModuleId> {
-        match (module_named(input), Self::parse(input, limits)) {
+        match (module_named(input), Order::parse(input, limits)) {
             (Some(module), _) => Ok(module),
-            (None, parsed) => parsed.map(|request| request.module),
+            (None, parsed) => parsed.map(Order::module),
         }
     }
 }
@@ -218,28 +281,38 @@ fn module_named(input: &Value) -> Option<ModuleId> {
     ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?)
 }
 
-/// The four names, or none of them.
-fn module_of(fields: &mut Fields) -> Result<Option<ModuleId>> {
-    let names = [
+/// The four names as they are given.
+type Names<T> = [T; 4];
+
+fn names(fields: &mut Fields) -> Result<Names<Option<String>>> {
+    Ok([
         fields.text("project")?,
         fields.text("deployment")?,
         fields.text("group")?,
         fields.text("module")?,
-    ];
-    if names.iter().all(Option::is_none) {
-        return Ok(None);
-    }
-    let [project, deployment, group, module] = names;
+    ])
+}
+
+fn required_names([project, deployment, group, module]: Names<Option<String>>) -> Result<Names<String>> {
     let needed = |name: &str, value: Option<String>| {
         value.ok_or_else(|| Error::field(name, "nothing", "a text; the field is required"))
     };
-    ModuleId::parse(
-        &needed("project", project)?,
-        &needed("deployment", deployment)?,
-        &needed("group", group)?,
-        &needed("module", module)?,
-    )
-    .map(Some)
+    Ok([
+        needed("project", project)?,
+        needed("deployment", deployment)?,
+        needed("group", group)?,
+        needed("module", module)?,
+    ])
+}
+
+/// The four names, or none of them.
+fn module_of(fields: &mut Fields) -> Result<Option<ModuleId>> {
+    let names = names(fields)?;
+    if names.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let [project, deployment, group, module] = required_names(names)?;
+    ModuleId::parse(&project, &deployment, &group, &module).map(Some)
 }
 
 fn no_names(key: &str) -> Error {
@@ -497,9 +570,16 @@ mod tests {
         input
     }
 
+    fn parse(input: &Value) -> Result<Request> {
+        match Order::parse(input, &limits())? {
+            Order::Deploy(request) => Ok(*request),
+            Order::Destroy(module) => panic!("{module} would be destroyed"),
+        }
+    }
+
     #[test]
     fn the_shortest_input_gets_the_defaults() {
-        let request = Request::parse(&input(|_| ()), &limits()).unwrap();
+        let request = parse(&input(|_| ())).unwrap();
         let options = request.options.unwrap();
         assert_eq!(request.source.bucket, "work");
         assert_eq!((options.force_update, options.bundle), (false, true));
@@ -509,7 +589,7 @@ mod tests {
     #[test]
     fn an_upload_has_its_names_in_its_key() {
         let upload = json!({"source": {"bucket": "work", "key": "sources/p/d/g/m.zip", "version_id": "v1"}});
-        let request = Request::parse(&upload, &limits()).unwrap();
+        let request = parse(&upload).unwrap();
         assert_eq!(request.module.to_string(), "p/d/g/m");
         assert_eq!(request.options, None);
         assert_eq!(Request::module(&upload, &limits()), Ok(request.module));
@@ -518,14 +598,18 @@ mod tests {
     #[test]
     fn each_bad_field_is_named_with_what_is_allowed() {
         type Change = fn(&mut Value);
-        let cases: [(Change, &str); 26] = [
+        let cases: [(Change, &str); 27] = [
+            (
+                |v| v["action"] = json!("remove"),
+                "action: found \"remove\"; allowed is deploy, destroy",
+            ),
             (
                 |v| v["force_update"] = json!("yes"),
                 "force_update: found \"yes\"; allowed is true or false",
             ),
             (
                 |v| v["forceupdate"] = json!(true),
-                "forceupdate: found an unknown field; allowed is one of project, deployment",
+                "forceupdate: found an unknown field; allowed is one of action, project, deployment",
             ),
             (|v| v["group"] = json!("a/b"), "group: found \"a/b\""),
             (|v| v["group"] = json!(7), "group: found 7; allowed is a text"),
@@ -589,16 +673,16 @@ mod tests {
             (|v| v["bundle"] = json!(1), "bundle: found 1"),
         ];
         for (change, part) in cases {
-            let error = Request::parse(&input(change), &limits()).unwrap_err();
+            let error = parse(&input(change)).unwrap_err();
             assert!(error.message.contains(part), "{} / {part}", error.message);
         }
         assert!(
-            Request::parse(&json!([]), &limits())
+            parse(&json!([]))
                 .unwrap_err()
                 .message
                 .contains("input: found a list")
         );
-        assert!(Request::parse(&json!({"source": {"key": "uploads/x.zip"}}), &limits()).is_err());
+        assert!(parse(&json!({"source": {"key": "uploads/x.zip"}})).is_err());
     }
 
     #[test]
@@ -625,5 +709,31 @@ mod tests {
         let unnamed = Request::module(&input(|v| v["module"] = json!("a/b")), &limits()).unwrap_err();
         assert!(unnamed.message.starts_with("module: found"), "{unnamed}");
         assert!(Request::module(&json!("x"), &limits()).is_err());
+    }
+
+    #[test]
+    fn who_wants_a_module_destroyed_gives_its_names_and_nothing_else() {
+        let order = |change: fn(&mut Value)| {
+            let mut input =
+                json!({"action": "destroy", "project": "P", "deployment": "d", "group": "g", "module": "m"});
+            change(&mut input);
+            Order::parse(&input, &limits())
+        };
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        assert_eq!(order(|_| ()), Ok(Order::Destroy(module)));
+        for (change, part) in [
+            (
+                (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
+                "source: found an object; allowed is nothing beside \"action\": \"destroy\"",
+            ),
+            (|v| v["bundle"] = json!(false), "bundle: found false"),
+            (|v| v["module"] = json!(null), "module: found nothing"),
+            (|v| v["other"] = json!(1), "other: found an unknown field"),
+        ] {
+            let error = order(change).unwrap_err();
+            assert!(error.message.contains(part), "{} / {part}", error.message);
+        }
+        let explicit = Order::parse(&input(|v| v["action"] = json!("deploy")), &limits());
+        assert!(matches!(explicit, Ok(Order::Deploy(_))));
     }
 }

@@ -112,7 +112,7 @@ impl Function {
         let report = self.report(&plan, &outcome, &status).await?;
         if plan.leaves_nothing && outcome.is_good() {
             self.parameters
-                .delete(&plan.deployment.status_parameter())
+                .delete_named(vec![plan.deployment.status_parameter()])
                 .await?;
         } else {
             self.write(&plan.deployment, &status).await?;
