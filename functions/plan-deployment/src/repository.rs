@@ -13,7 +13,7 @@ use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::ids::{ModuleId, Place};
 use seedflow_core::manifest::{self, Given, Problem};
 use seedflow_core::origin::Origin;
-use seedflow_core::request::{Limits, Request, Source};
+use seedflow_core::request::{Limits, Order, Source};
 use serde_json::{Value, json};
 
 /// The longest list of problems: a message travels through the states and into the status.
@@ -173,7 +173,10 @@ impl Read {
             .get(&module.id)
             .ok_or_else(|| wrong("it has no files"))?;
         let input = input(module, &files.digest, force.covers(&module.id));
-        let request = Request::parse(&input, limits).map_err(|e| wrong(&e.message))?;
+        let order = Order::parse(&input, limits).map_err(|e| wrong(&e.message))?;
+        let Order::Deploy(request) = order else {
+            return Err(wrong("its input destroys it"));
+        };
         Ok(plan::Module {
             id: module.id.clone(),
             options: request.options.ok_or_else(|| wrong("it has no options"))?,

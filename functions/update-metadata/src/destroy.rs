@@ -53,7 +53,7 @@ impl Function {
         lock: &Held,
         now: Timestamp,
     ) -> Result<Value> {
-        let module = &lock.module;
+        let module = &lock.of;
         let stored = self.records.parameters.stored(module, &Slot::ALL).await?;
         let before = stored.status_of(module)?;
         let answer = |state: State, reason: &str| json!({"state": state, "module": module, "execution": execution, "reasons": [reason]});
