@@ -28,10 +28,12 @@
 
 pub mod bombs;
 mod module;
+mod repository;
 mod shared;
 mod stack;
 
 pub use module::Module;
+pub use repository::{Pushed, Repository};
 pub use seedflow_local::deployment::{Finished, Names, Parameter};
 pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, When};
 pub use seedflow_local::stack::StackOptions;
