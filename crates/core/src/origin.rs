@@ -35,6 +35,18 @@ impl Origin {
         }
     }
 
+    /// The entries of an object's own metadata that say it, in ASCII.
+    pub fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let entries = [
+            ("commit", &self.commit),
+            ("author", &self.author),
+            ("branch", &self.branch),
+        ];
+        entries
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, encoded(value.as_deref()?))))
+    }
+
     /// The commit's id.
     #[must_use]
     pub fn commit(&self) -> Option<&str> {
@@ -77,6 +89,24 @@ fn decoded(text: &str) -> String {
         decoded.push_str(&piece[word.len()..]);
     }
     decoded
+}
+
+/// A text as an object's metadata can hold it: as it is, or as one encoded word (RFC 2047, section 4.2).
+fn encoded(text: &str) -> String {
+    if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return text.to_owned();
+    }
+    let quoted: String = text
+        .bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() {
+                char::from(b).to_string()
+            } else {
+                format!("={b:02X}")
+            }
+        })
+        .collect();
+    format!("=?UTF-8?Q?{quoted}?=")
 }
 
 fn encoded_word(word: &str) -> Option<String> {
@@ -144,6 +174,19 @@ mod tests {
     fn author(value: &str) -> Option<String> {
         let origin = Origin::from_metadata(|name| (name == "author").then_some(value));
         origin.author().map(str::to_owned)
+    }
+
+    #[test]
+    fn what_is_handed_on_is_ascii_and_reads_the_same() {
+        let origin = Origin {
+            commit: Some("0123".to_owned()),
+            author: Some("J\u{fc}rgen =?_ <j@example.com>".to_owned()),
+            branch: None,
+        };
+        let metadata: std::collections::BTreeMap<_, _> = origin.metadata().collect();
+        assert!(metadata["author"].is_ascii());
+        let read = Origin::from_metadata(|name| metadata.get(name).map(String::as_str));
+        assert_eq!(read, origin);
     }
 
     #[test]

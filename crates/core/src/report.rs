@@ -62,6 +62,17 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// A report of a module's destruction.
+    #[must_use]
+    pub fn of_destruction(plan: &'a Plan, status: &'a Status, build: &'a Outcome) -> Self {
+        Self {
+            source: Some(&plan.source),
+            fingerprint: Some(&plan.fingerprint),
+            parameters: plan.options.parameters.iter().map(|(name, _)| name).collect(),
+            ..Self::of_failure(&plan.module, status, Some(build))
+        }
+    }
+
     /// A report of a failure, of which less may be known.
     #[must_use]
     pub fn of_failure(module: &'a ModuleId, status: &'a Status, build: Option<&'a Outcome>) -> Self {

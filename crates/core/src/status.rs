@@ -29,6 +29,8 @@ pub enum State {
     Failed,
     /// The execution was stopped or timed out; md5, metadata and outputs are those of the last success.
     Aborted,
+    /// The module was destroyed; nothing is stored of it any more, so only outputs and reports say so.
+    Destroyed,
     /// A state that a newer version wrote.
     #[serde(other)]
     Unknown,
@@ -44,6 +46,7 @@ impl State {
             Self::Unchanged => "UNCHANGED",
             Self::Failed => "FAILED",
             Self::Aborted => "ABORTED",
+            Self::Destroyed => "DESTROYED",
             Self::Unknown => "UNKNOWN",
         }
     }
@@ -180,6 +183,27 @@ impl Status {
             build_id: Some(build.build_id.clone()),
             log_url: build.log_url.clone(),
             ..Self::new(State::Succeeded, module, execution, now)
+        }
+    }
+
+    /// The module was destroyed, or what was left of it forgotten: what the report says.
+    #[must_use]
+    pub fn destroy(
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        build: Option<&Outcome>,
+        reasons: &[String],
+        now: Timestamp,
+    ) -> Self {
+        let ours = before.filter(|s| s.execution == *execution);
+        Self {
+            started_at: ours.and_then(|s| s.started_at),
+            reasons: reasons.to_vec(),
+            deployed_at: before.and_then(|s| s.deployed_at),
+            build_id: build.map(|b| b.build_id.clone()),
+            log_url: build.and_then(|b| b.log_url.clone()),
+            ..Self::new(State::Destroyed, module, execution, now)
         }
     }
 

@@ -16,6 +16,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
 
 use crate::error::excerpt;
+use crate::python_json::dumps;
 
 /// A value with the line (from 1) on which it starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,9 @@ pub struct Node {
     pub line: usize,
     /// What it is.
     pub kind: Kind,
+    /// How a plain scalar is written, where YAML 1.1 takes it for something that its author may not have meant:
+    /// `3.10` is the number 3.1, `012` is ten, `no` is false. (A date is a text here; PyYAML makes an object of it.)
+    pub written: Option<String>,
 }
 
 /// What a node can be.
@@ -57,12 +61,18 @@ const MAX_TEXT: usize = 1 << 20;
 
 /// Reads the one document of a text; an empty text is null.
 pub fn parse(text: &str) -> Result<Node, YamlError> {
-    let mut builder = Builder {
-        parser: Parser::new_from_str(text),
-        anchors: HashMap::new(),
-        built: Extent::default(),
-    };
-    builder.document()
+    let documents = Builder::new(text).documents(1)?;
+    Ok(documents.into_iter().next().unwrap_or(Node {
+        line: 1,
+        kind: Kind::Scalar(Value::Null),
+        written: None,
+    }))
+}
+
+/// Reads all documents of a text, none of an empty one. What is allowed to one document is allowed to all of
+/// them together.
+pub fn parse_all(text: &str) -> Result<Vec<Node>, YamlError> {
+    Builder::new(text).documents(usize::MAX)
 }
 
 impl Node {
@@ -95,7 +105,13 @@ impl Node {
     pub fn describe(&self) -> String {
         match &self.kind {
             Kind::Scalar(Value::Null) => "nothing".to_owned(),
-            Kind::Scalar(value) => excerpt(&value.to_string(), 80),
+            Kind::Scalar(value) => {
+                let value = excerpt(&value.to_string(), 80);
+                match &self.written {
+                    Some(written) => format!("{value}, as YAML reads {written}"),
+                    None => value,
+                }
+            }
             Kind::List(_) => "a list".to_owned(),
             Kind::Mapping(_) => "a mapping".to_owned(),
         }
@@ -154,6 +170,14 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            parser: Parser::new_from_str(text),
+            anchors: HashMap::new(),
+            built: Extent::default(),
+        }
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
         match self.parser.next() {
             Some(Ok(next)) => Ok(next),
@@ -168,29 +192,28 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn document(&mut self) -> Result<Node, YamlError> {
-        let mut document = None;
+    /// The documents of the text, of which there may be at most so many.
+    fn documents(&mut self, most: usize) -> Result<Vec<Node>, YamlError> {
+        let mut documents = Vec::new();
         loop {
             let (event, span) = self.next()?;
             match event {
-                Event::StreamEnd => break,
-                Event::DocumentStart(_) if document.is_some() => {
+                Event::StreamEnd => return Ok(documents),
+                Event::DocumentStart(_) if documents.len() == most => {
                     return Err(YamlError {
                         line: span.start.line(),
                         message: "a second document starts here; one is allowed".to_owned(),
                     });
                 }
                 Event::DocumentStart(_) => {
+                    // An anchor holds within its document.
+                    self.anchors.clear();
                     let first = self.next()?;
-                    document = Some(self.node(first, 0)?);
+                    documents.push(self.node(first, 0)?);
                 }
                 _ => {}
             }
         }
-        Ok(document.unwrap_or(Node {
-            line: 1,
-            kind: Kind::Scalar(Value::Null),
-        }))
     }
 
     /// Counts what is about to be built at a depth.
@@ -224,14 +247,17 @@ impl<'a> Builder<'a> {
             nodes: 1,
             ..Extent::default()
         };
+        let mut written = None;
         let (anchor, kind) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 let value = if plain {
                     plain_scalar(&text)
                 } else {
-                    Value::String(text.into_owned())
+                    Value::String(text.to_string())
                 };
+                // Cut, so that aliases of it need no counting.
+                written = (plain && is_trap(&text, &value)).then(|| excerpt(&text, 40));
                 self.count(Extent::of_scalar(&value), depth, line)?;
                 (anchor, Kind::Scalar(value))
             }
@@ -252,7 +278,7 @@ impl<'a> Builder<'a> {
             }
             _ => return fail("a value was expected"),
         };
-        let node = Node { line, kind };
+        let node = Node { line, kind, written };
         if anchor > 0 {
             // The anchor keeps a copy, and nested anchors keep copies of copies.
             self.count(node.extent(), depth, line)?;
@@ -367,6 +393,31 @@ fn plain_scalar(text: &str) -> Value {
     }
 }
 
+/// Whether a plain scalar may mean something else to YAML 1.1 than to who wrote it.
+fn is_trap(text: &str, value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => !text.eq_ignore_ascii_case(if *flag { "true" } else { "false" }),
+        Value::Number(_) => dumps(value) != text,
+        Value::String(text) => is_date(text),
+        _ => false,
+    }
+}
+
+/// A timestamp of YAML 1.1: `2024-01-31`, or with a time behind it.
+fn is_date(text: &str) -> bool {
+    let digits = |part: Option<&str>, length: usize| {
+        part.is_some_and(|part| part.len() == length && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let (date, time) = text.split_at_checked(10).unwrap_or((text, ""));
+    let mut parts = date.split('-');
+    let is_date = digits(parts.next(), 4) && digits(parts.next(), 2) && digits(parts.next(), 2);
+    let is_time = time.starts_with(['T', 't', ' '])
+        && time[1..]
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b":.Z+- ".contains(&b));
+    is_date && parts.next().is_none() && (time.is_empty() || is_time)
+}
+
 fn integer(text: &str) -> Option<Value> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -473,6 +524,66 @@ mod tests {
         ] {
             assert_eq!(read(text), value, "{text}");
         }
+    }
+
+    #[test]
+    fn what_yaml_reads_otherwise_than_people_is_kept_as_it_is_written() {
+        let written = |text: &str| parse(text).unwrap().written;
+        for trap in [
+            "3.10",
+            "012",
+            "12:30",
+            "no",
+            "On",
+            "1_000",
+            "0x1F",
+            "2024-01-31",
+            "2024-01-31T10:00:00Z",
+            "+5",
+        ] {
+            assert_eq!(written(trap).as_deref(), Some(trap));
+        }
+        for plain in [
+            "3.1",
+            "12",
+            "-7",
+            "true",
+            "False",
+            "~",
+            "a",
+            "'3.10'",
+            "\"no\"",
+            "1.0",
+            "10.0.0.0/16",
+            "2024-01-3",
+            "2024-01-31x",
+        ] {
+            assert_eq!(written(plain), None, "{plain}");
+        }
+        assert_eq!(parse("3.10").unwrap().describe(), "3.1, as YAML reads 3.10");
+    }
+
+    #[test]
+    fn a_text_can_hold_several_documents() {
+        let documents =
+            |text: &str| parse_all(text).map(|all| all.iter().map(Node::to_json).collect::<Vec<_>>());
+        assert_eq!(
+            documents("a: 1\n---\nb: 2\n"),
+            Ok(vec![json!({"a": 1}), json!({"b": 2})])
+        );
+        assert_eq!(documents("# nothing\n"), Ok(vec![]));
+        assert_eq!(documents("a: 1\n---\n"), Ok(vec![json!({"a": 1}), json!(null)]));
+        assert_eq!(parse_all("a: 1\n---\nb: 2\n").unwrap()[1].line, 3);
+        // An anchor ends with its document, and what is allowed is allowed to all together.
+        assert!(documents("a: &x 1\n---\nb: *x\n").is_err());
+        let long = format!("a: {}\n", "x".repeat(600_000));
+        assert!(documents(&long).is_ok());
+        assert!(
+            documents(&format!("{long}---\n{long}"))
+                .unwrap_err()
+                .message
+                .contains("1 MiB of text")
+        );
     }
 
     #[test]

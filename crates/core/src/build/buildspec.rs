@@ -7,6 +7,8 @@
 //! and exports long variables; each phase then starts in the module's folder. The last command of all hands
 //! the module's metadata back as the build's artifact.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::environment::Variable;
@@ -20,7 +22,13 @@ const END_OF_SCRIPT: &str = "SEEDFLOW_END_OF_SCRIPT";
 
 /// Composes the buildspec of a module in the folder `root` of its source.
 #[must_use]
-pub fn compose(phases: &Phases, root: &str, variables: &[Variable], image: &str) -> String {
+pub fn compose(
+    phases: &Phases,
+    root: &str,
+    variables: &[Variable],
+    image: &str,
+    runtimes: &BTreeMap<String, String>,
+) -> String {
     let mut install = vec![write_command(), export(root, variables), virtual_environment()];
     install.push(enter());
     install.extend(phases.install.iter().cloned());
@@ -28,8 +36,9 @@ pub fn compose(phases: &Phases, root: &str, variables: &[Variable], image: &str)
     post_build.push("seedflow-collect".to_owned());
     let phase = |commands: Vec<String>| json!({"on-failure": "ABORT", "commands": commands});
     let mut install = phase(install);
-    if let Some(versions) = runtime_versions(image) {
-        install["runtime-versions"] = versions;
+    let versions = runtime_versions(image, runtimes);
+    if !versions.is_empty() {
+        install["runtime-versions"] = Value::Object(versions);
     }
     let spec = json!({
         "version": 0.2,
@@ -110,23 +119,31 @@ fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// The runtimes that seed-farmer asks for by image (seedfarmer-compat.md 2.2); other images get none.
-fn runtime_versions(image: &str) -> Option<Value> {
+/// The runtimes that seed-farmer asks for by image (seedfarmer-compat.md 2.2), and over them those that are set;
+/// other images get only these.
+fn runtime_versions(image: &str, set: &BTreeMap<String, String>) -> Map<String, Value> {
     let versions: &[(&str, &str)] = match image {
         "aws/codebuild/standard:6.0" => &[("nodejs", "16"), ("python", "3.10"), ("java", "corretto17")],
         "aws/codebuild/standard:7.0" => &[("nodejs", "18"), ("python", "3.11"), ("java", "corretto21")],
-        "aws/codebuild/amazonlinux2-x86_64-standard:5.0"
-        | "aws/codebuild/amazonlinux2-aarch64-standard:3.0" => {
+        "aws/codebuild/amazonlinux2-x86_64-standard:5.0" | ARM_IMAGE => {
             &[("nodejs", "20"), ("python", "3.12"), ("java", "corretto21")]
         }
-        _ => return None,
+        _ => &[],
     };
-    Some(Value::Object(
-        versions
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), json!(v)))
-            .collect::<Map<_, _>>(),
-    ))
+    let of_image = versions
+        .iter()
+        .map(|(name, version)| ((*name).to_owned(), json!(version)));
+    let set = set.iter().map(|(name, version)| (name.clone(), json!(version)));
+    of_image.chain(set).collect()
+}
+
+/// The one image that seed-farmer knows to need an ARM machine.
+const ARM_IMAGE: &str = "aws/codebuild/amazonlinux2-aarch64-standard:3.0";
+
+/// Whether builds with this image need an ARM machine.
+#[must_use]
+pub fn is_arm_image(image: &str) -> bool {
+    image == ARM_IMAGE
 }
 
 #[cfg(test)]
@@ -142,7 +159,14 @@ mod tests {
             build: vec!["b1".into(), "b2\n".into()],
             post_build: vec!["p".into()],
         };
-        serde_json::from_str(&compose(&phases, root, variables, "aws/codebuild/standard:7.0")).unwrap()
+        serde_json::from_str(&compose(
+            &phases,
+            root,
+            variables,
+            "aws/codebuild/standard:7.0",
+            &BTreeMap::new(),
+        ))
+        .unwrap()
     }
 
     #[test]
@@ -163,6 +187,28 @@ mod tests {
         assert_eq!(spec["phases"]["post_build"]["commands"][2], "seedflow-collect");
         assert_eq!(spec["env"]["shell"], "bash");
         assert_eq!(spec["phases"]["install"]["runtime-versions"]["python"], "3.11");
+    }
+
+    #[test]
+    fn runtimes_that_are_set_come_over_those_of_the_image() {
+        let of = |image: &str, set: &[(&str, &str)]| {
+            let set = set
+                .iter()
+                .map(|(name, version)| ((*name).to_owned(), (*version).to_owned()))
+                .collect();
+            let spec = compose(&Phases::default(), "", &[], image, &set);
+            let spec: Value = serde_json::from_str(&spec).unwrap();
+            spec["phases"]["install"]["runtime-versions"].clone()
+        };
+        assert_eq!(
+            of(
+                "aws/codebuild/standard:7.0",
+                &[("python", "3.12"), ("golang", "1.22")]
+            ),
+            json!({"nodejs": "18", "python": "3.12", "java": "corretto21", "golang": "1.22"})
+        );
+        assert_eq!(of("my/image", &[("python", "3.12")]), json!({"python": "3.12"}));
+        assert_eq!(of("my/image", &[]), Value::Null);
     }
 
     #[test]

@@ -1,0 +1,45 @@
+//! Paths within a repository: with `/` between the parts, without a leading one, and never out of it.
+
+/// A path without `.` and empty parts; `None` where it is absolute, climbs, or is none that a zip could hold.
+pub(super) fn normal(path: &str) -> Option<String> {
+    let strange = |c: char| c.is_control() || c == '\\';
+    if path.starts_with('/') || path.len() > 1024 || path.contains(strange) {
+        return None;
+    }
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    (!parts.contains(&"..")).then(|| parts.join("/"))
+}
+
+/// What a path asks for that lies elsewhere: `git::` or `archive::`, which seed-farmer fetches.
+pub(super) fn elsewhere(path: &str) -> Option<&'static str> {
+    ["git::", "archive::", "s3://", "https://", "http://"]
+        .into_iter()
+        .find(|scheme| path.starts_with(scheme))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_in_the_repository() {
+        for (path, normalised) in [
+            ("modules/vpc", Some("modules/vpc")),
+            ("./modules//vpc/", Some("modules/vpc")),
+            (".", Some("")),
+            ("a b/ü", Some("a b/ü")),
+            ("/etc", None),
+            ("../x", None),
+            ("a/../b", None),
+            ("a\\b", None),
+            ("a\nb", None),
+        ] {
+            assert_eq!(normal(path).as_deref(), normalised, "{path}");
+        }
+        assert_eq!(elsewhere("git::https://x//y?ref=z"), Some("git::"));
+        assert_eq!(elsewhere("github/x"), None);
+    }
+}
