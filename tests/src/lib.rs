@@ -31,6 +31,7 @@ mod module;
 mod repository;
 mod shared;
 mod stack;
+mod work_tree;
 
 pub use module::Module;
 pub use repository::{Group, Repository};
@@ -39,3 +40,4 @@ pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, Whe
 pub use seedflow_local::stack::StackOptions;
 pub use shared::{Shared, run};
 pub use stack::{RuleGuard, TestStack, eventually};
+pub use work_tree::{Pushed, WorkTree};
