@@ -12,6 +12,7 @@ pub mod emulator_api;
 pub mod keeper;
 pub mod pack;
 pub mod proxy;
+pub mod repository;
 pub mod soak;
 pub mod stack;
 pub mod tail;

@@ -120,7 +120,7 @@ impl Reader<'_> {
         if let Some(scheme) = paths::elsewhere(given) {
             problems.error(
                 &part.at,
-                format!("{scheme} is not supported yet; copy the files into the repository, or add them as a git submodule's content"),
+                format!("{scheme} is not supported yet; copy the files into the repository"),
             );
             return None;
         }
