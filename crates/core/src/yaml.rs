@@ -418,33 +418,36 @@ fn is_date(text: &str) -> bool {
     is_date && parts.next().is_none() && (time.is_empty() || is_time)
 }
 
+/// A text without its sign, and whether that is a minus.
+fn unsigned(text: &str) -> (&str, bool) {
+    match text.strip_prefix('-') {
+        Some(rest) => (rest, true),
+        None => (text.strip_prefix('+').unwrap_or(text), false),
+    }
+}
+
 fn integer(text: &str) -> Option<Value> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+    let (digits, negative) = unsigned(text);
+    // Rust's parsers would take a second sign.
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.contains(['+', '-']) {
         return None;
     }
     let plain = digits.replace('_', "");
     let value = if let Some(binary) = plain.strip_prefix("0b") {
-        i64::from_str_radix(binary, 2).ok()?
+        i128::from_str_radix(binary, 2).ok()?
     } else if let Some(hex) = plain.strip_prefix("0x") {
-        i64::from_str_radix(hex, 16).ok()?
+        i128::from_str_radix(hex, 16).ok()?
     } else if digits.contains(':') {
-        sexagesimal(&plain)?
+        i128::from(sexagesimal(&plain)?)
     } else if plain.len() > 1 && plain.starts_with('0') {
-        i64::from_str_radix(&plain, 8).ok()?
+        i128::from_str_radix(&plain, 8).ok()?
     } else if plain.bytes().all(|b| b.is_ascii_digit()) {
-        match plain.parse::<i64>() {
-            Ok(value) => value,
-            // Python's integers have no end; beyond 64 bits the digits stay as they are.
-            Err(_) => return None,
-        }
+        plain.parse().ok()?
     } else {
         return None;
     };
-    Some(Value::Number(Number::from(sign * value)))
+    // Python's integers have no end; beyond 64 bits the digits stay a text.
+    Number::from_i128(if negative { -value } else { value }).map(Value::Number)
 }
 
 /// `12:30` is 750: base 60, every group after the first below 60.
@@ -455,16 +458,20 @@ fn sexagesimal(text: &str) -> Option<i64> {
         return None;
     }
     groups.try_fold(first.parse::<i64>().ok()?, |sum, group| {
-        let below_sixty = (1..=2).contains(&group.len()) && group.parse::<i64>().is_ok_and(|n| n < 60);
-        below_sixty
-            .then(|| group.parse::<i64>().ok())?
-            .and_then(|n| sum.checked_mul(60)?.checked_add(n))
+        let group = below_sixty(group)?;
+        sum.checked_mul(60)?.checked_add(group)
     })
 }
 
-/// A float has a dot, and its exponent a sign (`1e3` is a string in YAML 1.1).
+fn below_sixty(group: &str) -> Option<i64> {
+    let digits = (1..=2).contains(&group.len()) && group.bytes().all(|b| b.is_ascii_digit());
+    group.parse().ok().filter(|number| digits && *number < 60)
+}
+
+/// A float has a dot, and its exponent a sign (`1e3` is a string in YAML 1.1). Without digits before the dot it has
+/// no sign (`-.5` is a string).
 fn float(text: &str) -> Option<Value> {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (unsigned, negative) = unsigned(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (unsigned, None),
@@ -476,12 +483,40 @@ fn float(text: &str) -> Option<Value> {
     let (whole, fraction) = mantissa.split_once('.')?;
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     let starts_right = whole.starts_with(|c: char| c.is_ascii_digit())
-        || (whole.is_empty() && fraction.starts_with(|c: char| c.is_ascii_digit()));
-    if !starts_right || !digits(whole) || !digits(fraction) || !exponent.is_none_or(signed_digits) {
+        || (whole.is_empty() && text == unsigned && fraction.starts_with(|c: char| c.is_ascii_digit()));
+    if !starts_right || !digits(fraction) || !exponent.is_none_or(signed_digits) {
         return None;
     }
-    let value: f64 = text.replace('_', "").trim_start_matches('+').parse().ok()?;
-    Number::from_f64(value).map(Value::Number)
+    let value = if whole.contains(':') && exponent.is_none() {
+        sexagesimal_float(whole, fraction)?
+    } else if digits(whole) {
+        unsigned.replace('_', "").parse().ok()?
+    } else {
+        return None;
+    };
+    Number::from_f64(if negative { -value } else { value }).map(Value::Number)
+}
+
+/// `1:30.5` is 90.5.
+fn sexagesimal_float(whole: &str, fraction: &str) -> Option<f64> {
+    let (first, rest) = whole.split_once(':')?;
+    let groups: Vec<f64> = rest
+        .split(':')
+        .map(|group| below_sixty(group).map(|number| number as f64))
+        .collect::<Option<_>>()?;
+    let last = format!("{}.{fraction}", groups.last()?)
+        .replace('_', "")
+        .parse()
+        .ok()?;
+    let first: f64 = first.replace('_', "").parse().ok()?;
+    // Summed from the end, as PyYAML does, because floats tell the order of a sum.
+    let parts = std::iter::once(last)
+        .chain(groups.iter().rev().skip(1).copied())
+        .chain([first]);
+    let sum = parts.fold((0.0, 1.0), |(sum, base), part: f64| {
+        (sum + part * base, base * 60.0)
+    });
+    Some(sum.0)
 }
 
 #[cfg(test)]
@@ -516,6 +551,12 @@ mod tests {
             ("-7", json!(-7)),
             ("1.", json!(1.0)),
             (".5", json!(0.5)),
+            ("0x+1", json!("0x+1")),
+            ("-.5", json!("-.5")),
+            ("-1_0.5", json!(-10.5)),
+            ("1:30.5", json!(90.5)),
+            ("18446744073709551615", json!(u64::MAX)),
+            ("184467440737095516150", json!("184467440737095516150")),
             ("1.2.3", json!("1.2.3")),
             ("~", json!(null)),
             ("10.0.0.0/16", json!("10.0.0.0/16")),

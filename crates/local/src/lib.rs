@@ -13,6 +13,7 @@ pub mod git;
 pub mod keeper;
 pub mod pack;
 pub mod proxy;
+pub mod repository;
 pub mod soak;
 pub mod stack;
 pub mod tail;

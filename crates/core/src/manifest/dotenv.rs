@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BadLine(pub usize);
 
-/// The longest that a value may become by the variables in it.
-const MAX_VALUE: usize = 64 * 1024;
+/// How much text all values together may have: a short `${A}${A}` doubles what is there already.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Reads a file. `given` are variables that values may refer to; they come before those of the file.
 pub(super) fn read(
@@ -19,20 +19,20 @@ pub(super) fn read(
 ) -> Result<BTreeMap<String, String>, BadLine> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut variables = BTreeMap::new();
-    let mut rest = text.as_str();
-    loop {
-        rest = rest.trim_start();
-        if rest.is_empty() {
-            return Ok(variables);
-        }
-        let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
-        let (binding, after) = binding(rest).ok_or(BadLine(line))?;
-        rest = after;
+    let mut left = MAX_TEXT;
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        let bad = || BadLine(1 + text[..text.len() - rest.len()].matches('\n').count());
+        let (binding, after) = binding(rest).ok_or_else(bad)?;
         if let Some((name, value)) = binding {
-            let value = expand(&value, |name| given.get(name).or_else(|| variables.get(name)));
-            variables.insert(name.to_owned(), value.ok_or(BadLine(line))?);
+            let lookup = |name: &str| given.get(name).or_else(|| variables.get(name));
+            let value = expand(&value, lookup, left).ok_or_else(bad)?;
+            left -= value.len();
+            variables.insert(name.to_owned(), value);
         }
+        rest = after.trim_start();
     }
+    Ok(variables)
 }
 
 /// A name and its value, if there are any, and what follows their line.
@@ -129,8 +129,8 @@ fn after_line(text: &str) -> &str {
     text.split_once('\n').map_or("", |(_, rest)| rest)
 }
 
-/// Puts variables into a value; one that isn't set is empty. `None` where that makes it too long.
-fn expand<'v>(value: &str, lookup: impl Fn(&str) -> Option<&'v String>) -> Option<String> {
+/// Puts variables into a value; one that isn't set is empty. `None` where that makes it longer than `most`.
+fn expand<'v>(value: &str, lookup: impl Fn(&str) -> Option<&'v String>, most: usize) -> Option<String> {
     let mut result = String::new();
     let mut rest = value;
     while let Some((before, after)) = rest.split_once("${") {
@@ -148,12 +148,12 @@ fn expand<'v>(value: &str, lookup: impl Fn(&str) -> Option<&'v String>) -> Optio
             result.push_str(lookup(name).map_or(default, String::as_str));
         }
         rest = after;
-        if result.len() > MAX_VALUE {
+        if result.len() > most {
             return None;
         }
     }
     result.push_str(rest);
-    Some(result)
+    (result.len() <= most).then_some(result)
 }
 
 #[cfg(test)]

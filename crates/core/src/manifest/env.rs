@@ -124,15 +124,15 @@ fn unset(name: &str) -> String {
 
 /// The text before the next `${VAR}`, its name, and the text after it. A name ends with its line.
 fn next_variable(text: &str) -> Option<(&str, &str, &str)> {
-    for (start, _) in text.match_indices("${") {
+    let mut from = 0;
+    while let Some(start) = text[from..].find("${").map(|start| from + start) {
         let inside = &text[start + 2..];
-        match inside.find(['}', '\n']) {
-            Some(end) if inside[end..].starts_with('}') => {
-                return Some((&text[..start], inside[..end].trim(), &inside[end + 1..]));
-            }
-            Some(_) => {}
-            None => return None,
+        let end = inside.find(['}', '\n'])?;
+        if inside[end..].starts_with('}') {
+            return Some((&text[..start], inside[..end].trim(), &inside[end + 1..]));
         }
+        // Nothing closes in the rest of this line.
+        from = start + 2 + end;
     }
     None
 }
@@ -163,5 +163,19 @@ impl Place {
             line: Some(line),
             field: self.field.trim_start_matches('.').to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_ends_within_its_line() {
+        assert_eq!(next_variable("a ${ X } b"), Some(("a ", "X", " b")));
+        assert_eq!(next_variable("${${X}"), Some(("", "${X", "")));
+        assert_eq!(next_variable("${open\n${X}c"), Some(("${open\n", "X", "c")));
+        assert_eq!(next_variable("a $X {b} ${c"), None);
+        assert_eq!(next_variable("${}"), Some(("", "", "")));
     }
 }

@@ -44,6 +44,10 @@ pub const DEFAULT_MANIFEST: &str = "deployment.yaml";
 pub const MAX_FILE: usize = 1 << 20;
 const MAX_GROUPS: usize = 100;
 const MAX_MODULES: usize = 1000;
+/// How long the files of modules may be together.
+const MAX_TEXT: usize = 8 << 20;
+/// How long the parameters of all modules may be together, as JSON: aliases make much of little text.
+const MAX_PARAMETERS: usize = 16 << 20;
 
 /// The files of a deployment: a zip or a folder. Paths are relative to its root, with `/` between their parts, without
 /// `.` and `..`.
@@ -180,8 +184,8 @@ fn deployment(
         mappings: &mut mappings,
         seen: HashSet::new(),
     };
-    let groups = Groups { reader, modules: 0 }.read(&groups?, problems);
-    order::check(&groups, problems);
+    let (groups, complete) = Groups::new(reader).read(&groups?, problems);
+    order::check(&groups, complete, problems);
     if let Some(place) = given.place {
         mappings.refuse_elsewhere(place, problems);
     }
@@ -305,10 +309,24 @@ struct Groups<'a> {
     reader: Reader<'a>,
     /// How many modules there are so far.
     modules: usize,
+    /// How long the files of modules are so far.
+    text: usize,
+    /// How long the parameters of modules are so far.
+    parameters: usize,
 }
 
-impl Groups<'_> {
-    fn read(mut self, list: &Part<'_>, problems: &mut Problems) -> Vec<DraftGroup> {
+impl<'a> Groups<'a> {
+    fn new(reader: Reader<'a>) -> Self {
+        Self {
+            reader,
+            modules: 0,
+            text: 0,
+            parameters: 0,
+        }
+    }
+
+    /// The groups that could be read, and whether these are all.
+    fn read(mut self, list: &Part<'_>, problems: &mut Problems) -> (Vec<DraftGroup>, bool) {
         let items = list.items(problems);
         if items.is_empty() {
             problems.warning(
@@ -340,7 +358,8 @@ impl Groups<'_> {
             }
             groups.push(group);
         }
-        groups
+        let complete = groups.len() == items.len();
+        (groups, complete)
     }
 
     fn group(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<DraftGroup> {
@@ -413,6 +432,14 @@ impl Groups<'_> {
             return None;
         }
         let text = text(self.reader.repository, &at, problems)?;
+        self.text += text.len();
+        if self.text > MAX_TEXT {
+            problems.error(
+                &part.at,
+                format!("the files of modules are longer than {MAX_TEXT} bytes together"),
+            );
+            return None;
+        }
         let mut documents = match yaml::parse_all(&text) {
             Ok(documents) => documents,
             Err(error) => {
@@ -442,8 +469,23 @@ impl Groups<'_> {
         items
             .iter()
             .take(room)
-            .map(|item| self.reader.read(item, problems))
+            .map(|item| self.module(item, problems))
             .collect()
+    }
+
+    fn module(&mut self, item: &Part<'_>, problems: &mut Problems) -> Option<Draft> {
+        if self.parameters > MAX_PARAMETERS {
+            return None;
+        }
+        let draft = self.reader.read(item, problems)?;
+        self.parameters += serde_json::to_string(&draft.parameters).map_or(0, |text| text.len());
+        if self.parameters > MAX_PARAMETERS {
+            problems.error(
+                &item.at,
+                format!("the parameters of all modules are longer than {MAX_PARAMETERS} bytes together; put long values into files"),
+            );
+        }
+        Some(draft)
     }
 }
 

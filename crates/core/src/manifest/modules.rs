@@ -120,7 +120,7 @@ impl Reader<'_> {
         if let Some(scheme) = paths::elsewhere(given) {
             problems.error(
                 &part.at,
-                format!("{scheme} is not supported yet; copy the files into the repository, or add them as a git submodule's content"),
+                format!("{scheme} is not supported yet; copy the files into the repository"),
             );
             return None;
         }
@@ -160,9 +160,10 @@ impl Reader<'_> {
 
     fn data_files(&mut self, list: &Part<'_>, problems: &mut Problems) -> Vec<String> {
         let mut files = Vec::new();
+        let mut seen = HashSet::new();
         for item in list.items(problems) {
             if let Some(file) = self.data_file(&item, problems)
-                && !files.contains(&file)
+                && seen.insert(file.clone())
             {
                 files.push(file);
             }

@@ -14,17 +14,21 @@ pub(super) struct Group {
     pub name: Name,
     pub concurrency: Option<u32>,
     pub modules: Vec<Draft>,
-    /// Whether all of its modules could be read.
+    /// Whether it could be read with all of its modules.
     pub complete: bool,
 }
+
+/// How many modules of a circle a message names.
+const MAX_SHOWN: usize = 12;
 
 /// A module by the numbers of its group and of itself.
 type Number = (usize, usize);
 
 /// Refuses modules that meet in one place, and references that can't be resolved in the order of the groups.
-pub(super) fn check(groups: &[Group], problems: &mut Problems) {
+/// `complete` says whether these are all groups of the manifest.
+pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Problems) {
     refuse_doubles(groups, problems);
-    let graph = Graph::of(groups);
+    let graph = Graph::of(groups, complete);
     for (g, group) in groups.iter().enumerate() {
         for (m, module) in group.modules.iter().enumerate() {
             for reference in &module.references {
@@ -57,17 +61,19 @@ fn refuse_doubles(groups: &[Group], problems: &mut Problems) {
 
 struct Graph<'g> {
     groups: &'g [Group],
+    complete: bool,
     numbers: HashMap<(&'g Name, &'g Name), Number>,
 }
 
 impl<'g> Graph<'g> {
-    fn of(groups: &'g [Group]) -> Self {
+    fn of(groups: &'g [Group], complete: bool) -> Self {
         let numbers = groups.iter().enumerate().flat_map(|(g, group)| {
             let modules = group.modules.iter().enumerate();
             modules.map(move |(m, module)| ((&group.name, &module.name), (g, m)))
         });
         Self {
             groups,
+            complete,
             numbers: numbers.collect(),
         }
     }
@@ -75,6 +81,20 @@ impl<'g> Graph<'g> {
     fn show(&self, (g, m): Number) -> String {
         let group = &self.groups[g];
         format!("{}/{}", group.name, group.modules[m].name)
+    }
+
+    /// The modules of a circle, which begins and ends with the same one; of a long one its beginning.
+    fn show_circle(&self, from: Number, way: &[Number]) -> String {
+        let mut names: Vec<String> = way
+            .iter()
+            .take(MAX_SHOWN)
+            .map(|number| self.show(*number))
+            .collect();
+        if way.len() > MAX_SHOWN {
+            names.push(format!("{} more", way.len() - MAX_SHOWN - 1));
+            names.push(self.show(from));
+        }
+        format!("{} → {}", self.show(from), names.join(" → "))
     }
 
     fn check(&self, from: Number, reference: &Reference, problems: &mut Problems) {
@@ -87,16 +107,10 @@ impl<'g> Graph<'g> {
         }
         let (consumer, provider) = (self.show(from), self.show(to));
         let message = match self.way(to, from) {
-            Some(way) => {
-                let circle: Vec<String> = std::iter::once(from)
-                    .chain(way)
-                    .map(|number| self.show(number))
-                    .collect();
-                format!(
-                    "a circle of references: {}; one of them has to go",
-                    circle.join(" → ")
-                )
-            }
+            Some(way) => format!(
+                "a circle of references: {}; one of them has to go",
+                self.show_circle(from, &way)
+            ),
             None if to.0 == from.0 => format!(
                 "{consumer} refers to {provider} in its own group, whose modules are deployed at once; move {consumer} to a later group"
             ),
@@ -113,6 +127,7 @@ impl<'g> Graph<'g> {
         // A module that couldn't be read was told already; it isn't missing.
         let message = match group {
             Some(group) if !group.complete => return,
+            None if !self.complete => return,
             Some(_) => format!("the group {} has no module {}", reference.group, reference.module),
             None => format!(
                 "there is no group {} with a module {}",

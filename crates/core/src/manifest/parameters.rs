@@ -189,6 +189,7 @@ impl Read {
         // The same rules as for the input of an execution, because that is what they become.
         if let Err(error) = Parameters::parse(list, &json!({&*name: &value})) {
             problems.refused(&at, &error);
+            return;
         }
         self.parameters.insert(name, value);
     }

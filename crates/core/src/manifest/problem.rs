@@ -85,8 +85,11 @@ impl Problems {
         {
             return;
         }
-        if self.errors.len() < MOST {
-            self.errors.push(at.problem(message));
+        let problem = at.problem(message);
+        if self.errors.contains(&problem) {
+            // A file of modules that two groups name.
+        } else if self.errors.len() < MOST {
+            self.errors.push(problem);
         } else {
             self.untold += 1;
         }
@@ -125,8 +128,9 @@ impl Problems {
     }
 
     pub fn warning(&mut self, at: &At, message: impl Into<String>) {
-        if self.warnings.len() < MOST {
-            self.warnings.push(at.problem(message));
+        let problem = at.problem(message);
+        if self.warnings.len() < MOST && !self.warnings.contains(&problem) {
+            self.warnings.push(problem);
         }
     }
 

@@ -425,6 +425,45 @@ fn references_lead_to_earlier_groups() {
 }
 
 #[test]
+fn what_follows_from_a_problem_is_not_told() {
+    let manifest = "name: d\ngroups:\n- {name: g_, modules: [{name: a, path: modules/a}]}\n- {name: h, modules: [{name: b, path: none}]}\n- name: i\n  modules:\n  - name: c\n    path: modules/c\n    parameters:\n    - {name: x, valueFrom: {moduleMetadata: {group: g, name: a}}}\n    - {name: y, valueFrom: {moduleMetadata: {group: h, name: b}}}\n";
+    let problems = problems_of(manifest);
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    // A file of modules that two groups name is told of once.
+    let files = [
+        (
+            "deployment.yaml",
+            "name: d\ngroups:\n- {name: g, path: m.yaml}\n- {name: h, path: m.yaml}\n",
+        ),
+        ("m.yaml", "name: m\npath: none\n"),
+    ];
+    assert_eq!(self::problems(read_files(&files)).len(), 1);
+}
+
+#[test]
+fn a_long_circle_is_cut() {
+    let group = |i: usize| {
+        format!(
+            "- name: g{i}\n  modules:\n  - name: m\n    path: modules/a\n    parameters: [{{name: x, valueFrom: {{moduleMetadata: {{group: g{}, name: m}}}}}}]\n",
+            (i + 1) % 50
+        )
+    };
+    let groups: String = (0..50).map(group).collect();
+    let problems = problems_of(&format!("name: d\ngroups:\n{groups}"));
+    assert_eq!(problems.len(), 49);
+    assert!(
+        problems[0].contains("a circle of references: g0/m → g1/m → g2/m"),
+        "{}",
+        problems[0]
+    );
+    assert!(
+        problems[0].ends_with("g12/m → 37 more → g0/m; one of them has to go"),
+        "{}",
+        problems[0]
+    );
+}
+
+#[test]
 fn what_would_meet_is_refused() {
     let manifest = "name: d\ngroups:\n- name: a\n  modules:\n  - {name: b-c, path: modules/a}\n  - {name: x, path: modules/a}\n  - {name: x, path: modules/b}\n- name: a-b\n  modules:\n  - {name: c, path: modules/b}\n- name: a\n  modules:\n  - {name: y, path: modules/a}\n";
     let problems = problems(read_manifest(manifest));

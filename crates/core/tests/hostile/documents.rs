@@ -49,13 +49,13 @@ const PIECES: [&str; 30] = [
     "commands",
 ];
 
-fn random_yaml() -> impl Strategy<Value = String> {
+pub fn random_yaml() -> impl Strategy<Value = String> {
     let piece = prop_oneof![6 => select(&PIECES[..]).prop_map(str::to_owned), 1 => dictionary::text(true)];
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
 /// A good document with pieces put in, taken out or doubled.
-fn changed(document: &'static str) -> impl Strategy<Value = String> {
+pub fn changed(document: &'static str) -> impl Strategy<Value = String> {
     let change = (any::<Index>(), any::<Index>(), 0..3, select(&PIECES[..]));
     prop::collection::vec(change, 1..6).prop_map(|changes| {
         changes

@@ -10,6 +10,7 @@ mod breakout;
 mod dictionary;
 mod documents;
 mod events;
+mod manifests;
 mod names;
 mod zips;
 

@@ -1,5 +1,6 @@
 //! The command line of `seedflow-local`: what can be asked, and what the answer's exit code is.
 
+mod check;
 mod deploy;
 mod parameters;
 pub(crate) mod progress;
@@ -21,7 +22,7 @@ use crate::stack::Connection;
 use crate::ui::Ui;
 
 use deploy::deploy_folder;
-use parameters::{Settings, parse_parameter, parse_project, parse_template_parameter};
+use parameters::{Settings, parse_parameter, parse_project, parse_text};
 
 /// Runs Seedflow on this machine: the real template and functions on an AWS emulator, with builds
 /// that really run. Needs Rust and Python 3.11 or newer, no AWS account; nothing is sent off the machine.
@@ -41,6 +42,9 @@ enum Command {
     Up(Up),
     /// Deploys a folder on the running stack and follows it to its end.
     Deploy(Deploy),
+    /// Reads a repository's deployment manifest without deploying anything, and shows the groups and modules in
+    /// their order, or everything that is wrong.
+    Check(check::Check),
     /// Shows what Parameter Store of the running stack holds.
     Status(Status),
     /// Deploys a few modules hundreds of times under random faults, and checks that nothing got lost.
@@ -60,7 +64,7 @@ struct Up {
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// A parameter of the template, as often as needed, for example ReferencedParameters='shared/*'.
-    #[arg(long = "template-parameter", value_name = "NAME=VALUE", value_parser = parse_template_parameter)]
+    #[arg(long = "template-parameter", value_name = "NAME=VALUE", value_parser = parse_text)]
     template_parameters: Vec<(String, String)>,
     #[command(flatten)]
     git: Git,
@@ -182,6 +186,7 @@ impl Command {
                 up::run(up.port, up.template_parameters, up.git.wanted(), &file, ui).await
             }
             Self::Deploy(deploy) => deploy.run(ui).await,
+            Self::Check(check) => check.run(ui),
             Self::Status(status) => status::run(&status.stack.path()?, status.project.as_deref(), ui)
                 .await
                 .map(|()| ExitCode::SUCCESS),

@@ -25,8 +25,8 @@ pub fn parse_parameter(text: &str) -> Result<(String, Value), String> {
     Ok((name.to_owned(), value))
 }
 
-/// Reads `name=value` for the template, whose parameters are all written as strings.
-pub fn parse_template_parameter(text: &str) -> Result<(String, String), String> {
+/// Reads `name=value` where every value is a string: a parameter of the template, a variable of manifests.
+pub fn parse_text(text: &str) -> Result<(String, String), String> {
     named(text).map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
@@ -84,10 +84,7 @@ mod tests {
     fn a_name_is_needed() {
         assert!(parse_parameter("abc").unwrap_err().contains("name=value"));
         assert!(parse_parameter("=1").unwrap_err().contains("no name"));
-        assert!(parse_template_parameter("abc").is_err());
-        assert_eq!(
-            parse_template_parameter("A=1=2").unwrap(),
-            ("A".to_owned(), "1=2".to_owned())
-        );
+        assert!(parse_text("abc").is_err());
+        assert_eq!(parse_text("A=1=2").unwrap(), ("A".to_owned(), "1=2".to_owned()));
     }
 }

@@ -1,0 +1,135 @@
+//! A repository's manifests: random and changed files, hostile variables.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use seedflow_core::error::Result;
+use seedflow_core::ids::{Name, Place};
+use seedflow_core::manifest::{Deployment, Given, Repository, read};
+use seedflow_core::request::Options;
+use serde_json::json;
+
+use crate::documents::{changed, random_yaml};
+use crate::{cases, dictionary, limits};
+
+const DEPLOYMENT: &str = "nameGenerator:\n  prefix: p-\n  suffix: {valueFrom: {envVariable: A}}\ntoolchainRegion: eu-west-1\nforceDependencyRedeploy: yes\ngroups:\n- name: one\n  path: modules.yaml\n- name: two\n  concurrency: 2\n  modules:\n  - name: m\n    path: modules/m/\n    dataFiles: [{filePath: data}]\n    parameters:\n    - {name: vpc-id, valueFrom: {moduleMetadata: {group: one, name: m, key: VpcId}}}\n    - {name: all, valueFrom: {moduleMetadata: {group: one, name: n}}}\n    - {name: x, valueFrom: {parameterValue: x}}\ntargetAccountMappings:\n- alias: first\n  accountId: '111111111111'\n  default: true\n  parametersGlobal: {x: a}\n  codebuildImage: i\n  regionMappings:\n  - {region: eu-west-1, default: true, parametersRegional: {x: [1, 2]}, runtimeOverrides: {python: '3.12'}}\n";
+const MODULES: &str = "name: m\npath: modules/m\nparameters:\n- name: a\n  value: &a [1, '${A}', {b: no}]\n- {name: b, valueFrom: {parameterStore: /n}}\n- {name: c, value: '${B}', disableEnvVarResolution: true}\n---\nname: n\npath: ./modules/n\nruntimeOverrides: {nodejs: '20'}\nparameters:\n- {name: s, valueFrom: {secretsManager: 'k:v'}}\n- {name: e, valueFrom: {envVariable: B}}\n";
+const SPEC: &str = "deploy: {phases: {build: {commands: [make]}}}\n";
+const PROJECT: &str = "project: shop\ndescription: d\n";
+const DOTENV: &str = "A=a\nexport B=\"b ${A}\" # c\nC='${B:-d}'\n";
+
+#[derive(Debug)]
+struct Files(BTreeMap<&'static str, String>);
+
+impl Repository for Files {
+    fn text(&mut self, path: &str) -> Result<Option<String>> {
+        Ok(self.0.get(path).cloned())
+    }
+
+    fn has_file(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
+    fn has_folder(&self, path: &str) -> bool {
+        matches!(path, "modules" | "modules/m" | "modules/n")
+    }
+}
+
+/// A file as it should be, or one that somebody changed, or anything.
+fn file(good: &'static str) -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => Just(good.to_owned()),
+        6 => changed(good),
+        1 => random_yaml(),
+        1 => dictionary::text(true),
+    ]
+}
+
+fn files() -> impl Strategy<Value = Files> {
+    let files = (
+        file(DEPLOYMENT),
+        file(MODULES),
+        file(SPEC),
+        file(PROJECT),
+        file(DOTENV),
+    );
+    files.prop_map(|(deployment, modules, spec, project, dotenv)| {
+        Files(BTreeMap::from([
+            ("deployment.yaml", deployment),
+            ("modules.yaml", modules),
+            ("modules/m/deployspec.yaml", spec),
+            ("modules/n/deployspec.yaml", SPEC.to_owned()),
+            ("seedfarmer.yaml", project),
+            (".env", dotenv),
+            ("data", String::new()),
+        ]))
+    })
+}
+
+/// What is read can be deployed: each module is an input that deploy-module takes, in an order that resolves.
+fn assert_deployable(deployment: &Deployment) -> Result<(), TestCaseError> {
+    let mut before: Vec<(Name, Name)> = Vec::new();
+    for group in &deployment.groups {
+        for module in &group.modules {
+            let input = json!({"parameters": module.parameters, "build": module.build});
+            let options = Options::from_manifest(&input, &module.id, &limits());
+            prop_assert!(options.is_ok(), "{options:?} of {input}");
+            prop_assert!(module.consumes.iter().all(|consumed| before.contains(consumed)));
+            prop_assert!(module.path.split('/').all(|part| part != ".."));
+        }
+        before.extend(
+            group
+                .modules
+                .iter()
+                .map(|module| (module.id.group.clone(), module.id.module.clone())),
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn the_good_repository_is_good() {
+    let mut files = Files(BTreeMap::from([
+        ("deployment.yaml", DEPLOYMENT.to_owned()),
+        ("modules.yaml", MODULES.to_owned()),
+        ("modules/m/deployspec.yaml", SPEC.to_owned()),
+        ("modules/n/deployspec.yaml", SPEC.to_owned()),
+        ("seedfarmer.yaml", PROJECT.to_owned()),
+        (".env", DOTENV.to_owned()),
+        ("data", String::new()),
+    ]));
+    let env = BTreeMap::new();
+    let given = Given {
+        manifest: "deployment.yaml",
+        env: &env,
+        project: None,
+        place: None,
+    };
+    let deployment = read(&mut files, &given).unwrap();
+    assert_eq!(deployment.groups[1].modules[0].consumes.len(), 2);
+}
+
+proptest! {
+    #![proptest_config(cases(384))]
+
+    #[test]
+    fn manifests_are_refused_with_problems_or_can_be_deployed(
+        mut files in files(),
+        env in prop::collection::btree_map(prop_oneof!["[ABC]", dictionary::text(true)], dictionary::text(true), 0..3),
+        known in any::<bool>(),
+    ) {
+        let place = Place { partition: "aws".into(), region: "eu-west-1".into(), account: "111111111111".into() };
+        let given = Given { manifest: "deployment.yaml", env: &env, project: None, place: known.then_some(&place) };
+        match read(&mut files, &given) {
+            Ok(deployment) => assert_deployable(&deployment)?,
+            Err(problems) => {
+                prop_assert!((1..=101).contains(&problems.len()));
+                for problem in problems {
+                    let text = problem.to_string();
+                    prop_assert!(text.len() < 8192, "{} bytes", text.len());
+                    prop_assert!(!problem.message.is_empty());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `check` as a user runs it: what it prints, and its exit code.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn check(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_seedflow-local"))
+        .arg("check")
+        .arg(folder)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, content) in files {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    folder
+}
+
+const SPEC: &str = "deploy: {phases: {build: {commands: [make]}}}\n";
+const MANIFEST: &str = "name: ${STAGE}\ngroups:\n- name: network\n  modules:\n  - {name: vpc, path: modules/vpc}\n- name: apps\n  concurrency: 2\n  modules:\n  - name: api\n    path: modules/api/\n    parameters:\n    - name: vpc-id\n      valueFrom: {moduleMetadata: {group: network, name: vpc, key: VpcId}}\n    - name: version\n      value: 3.10\n";
+
+#[test]
+fn the_order_of_a_deployment_is_shown() {
+    let folder = repository(&[
+        ("seedfarmer.yaml", "project: Shop\n"),
+        (".env", "STAGE=test\n"),
+        ("manifests/prod.yaml", MANIFEST),
+        ("modules/vpc/deployspec.yaml", SPEC),
+        ("modules/api/deployspec.yaml", SPEC),
+    ]);
+    let output = check(
+        folder.path(),
+        &["--manifest", "manifests/prod.yaml", "--env", "STAGE=prod"],
+    );
+    assert_eq!(
+        text(&output.stdout),
+        "shop/prod\n\
+         \n1. network (1 module)\n  vpc  modules/vpc\n\
+         \n2. apps (1 module, 2 at once)\n  api  modules/api\n    after network/vpc\n\
+         \n1 warning\nmanifests/prod.yaml:15: groups[1].modules[0].parameters.version.value: 3.10 is read as 3.1, as YAML 1.1 has it; if the text is meant, put it into quotes: \"3.10\"\n\
+         \nok 2 modules in 2 groups\n"
+    );
+    assert_eq!((text(&output.stderr), output.status.code()), ("", Some(0)));
+}
+
+#[test]
+fn all_problems_are_shown_and_nothing_else() {
+    let folder = repository(&[
+        ("deployment.yaml", MANIFEST),
+        ("modules/vpc/deployspec.yaml", "a: b: c\n"),
+    ]);
+    let output = check(folder.path(), &[]);
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    for (line, beginning) in lines.iter().zip([
+        "seedfarmer.yaml: there is no such file",
+        "deployment.yaml:1: name: the variable STAGE is not set",
+        "modules/vpc/deployspec.yaml:1: ",
+        "deployment.yaml:10: groups[1].modules[0].path: found \"modules/api/\"",
+    ]) {
+        assert!(line.starts_with(beginning), "{line} / {beginning}");
+    }
+    assert_eq!(text(&output.stderr), "4 problems; nothing would be deployed\n");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_another_exit_code() {
+    let folder = repository(&[]);
+    for arguments in [&["--env", "no-value"][..], &["--unknown"][..]] {
+        assert_eq!(
+            check(folder.path(), arguments).status.code(),
+            Some(2),
+            "{arguments:?}"
+        );
+    }
+    let none = check(&folder.path().join("none"), &[]);
+    assert!(text(&none.stderr).contains("there is no folder"));
+    assert_eq!(none.status.code(), Some(1));
+}
