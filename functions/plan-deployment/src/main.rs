@@ -18,20 +18,16 @@ use seedflow_core::deployment::request::{Action, Forced, Request};
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fingerprint::Versions;
-use seedflow_core::ids::{ExecutionArn, ModuleId};
-use seedflow_core::request::{Limits, StoredInput};
+use seedflow_core::ids::ExecutionArn;
+use seedflow_core::request::Limits;
 use seedflow_core::sibling::Sibling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::repository::Read;
 
-/// How long an input may be that travels itself: an execution that is waited for answers with its input and its output.
-const MAX_INPUT: usize = 32 * 1024;
-
-/// How much of a plan may travel through the states (Step Functions: 256 KB of payload). The inputs of a larger one
-/// are stored, and only their keys travel.
-const MAX_TRAVELLING: usize = 150 * 1024;
+/// How long the list of modules may be that is answered with a plan; a longer one lies where the plan does.
+const MAX_LISTED: usize = 150 * 1024;
 
 #[derive(Deserialize)]
 struct Event {
@@ -209,7 +205,7 @@ impl Function {
         };
         self.work.put(&answer.plan_key, text(&plan)).await?;
         answer.counts = json!(plan.counts());
-        answer.modules = Some(json!(plan.modules)).filter(|modules| text(modules).len() < MAX_TRAVELLING);
+        answer.modules = Some(json!(plan.modules)).filter(|modules| text(modules).len() < MAX_LISTED);
         if request.plan_only {
             return Ok(answer);
         }
@@ -217,33 +213,15 @@ impl Function {
             Err(error) => answer.refused = Some(refused(error)),
             Ok(()) => {
                 answer.modules = None;
-                answer.waves = self.lay_out(waves, execution).await?;
+                let (waves, stored) = plan::laid_out(waves, execution);
+                for (key, text) in stored {
+                    self.work.put(&key, text).await?;
+                }
+                answer.waves = waves;
             }
         }
         Ok(answer)
     }
-
-    /// The waves with their inputs, or with the keys of those.
-    async fn lay_out(&self, mut waves: Vec<Wave>, execution: &ExecutionArn) -> Result<Vec<Wave>> {
-        let all = text(&waves).len() > MAX_TRAVELLING;
-        let items = waves.iter_mut().flat_map(|wave| &mut wave.items);
-        for item in items.filter(|item| all || text(&item.input).len() > MAX_INPUT) {
-            let key = execution.item_key(&item.name);
-            let module = module_of(&item.input)?;
-            self.work.put(&key, item.input.to_string()).await?;
-            item.input = StoredInput::sent(&module, &key);
-        }
-        Ok(waves)
-    }
-}
-
-fn module_of(input: &Value) -> Result<ModuleId> {
-    serde_json::from_value(input.clone()).map_err(|e| {
-        Error::new(
-            ErrorName::Refused,
-            format!("an input that was planned names no module: {e}"),
-        )
-    })
 }
 
 /// Whether an error says something about the deployment, which its status should say too, and not about the moment.

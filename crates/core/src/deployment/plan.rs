@@ -22,9 +22,15 @@ use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::fingerprint::{Fingerprint, Versions};
 use crate::ids::{ExecutionArn, ModuleId, Name};
 use crate::origin::Origin;
-use crate::request::Options;
+use crate::request::{Options, StoredInput};
 use crate::sibling::Sibling;
 
+/// How much of a plan's waves may travel through the states, whose payloads end at 256 KB; there they stand beside the
+/// results of the modules.
+const MAX_TRAVELLING: usize = 150 * 1024;
+/// How long an input may be that travels itself: an execution that is waited for answers with its input and its output,
+/// which have to fit into a payload together.
+const MAX_INPUT: usize = 32 * 1024;
 /// The most executions of one wave at a time (Step Functions Developer Guide, "Map state": an inline Map runs up to 40).
 const MAX_CONCURRENCY: u32 = 40;
 
@@ -137,6 +143,36 @@ pub struct Item {
     pub name: String,
     /// Its input.
     pub input: Value,
+}
+
+/// An input that is stored instead of travelling: its key in the work bucket, and its text.
+pub type StoredItem = (String, String);
+
+/// Lays out waves for the states of an execution: inputs for which there is no room are to be stored, and their keys
+/// travel in their places.
+#[must_use]
+pub fn laid_out(mut waves: Vec<Wave>, execution: &ExecutionArn) -> (Vec<Wave>, Vec<StoredItem>) {
+    let long = length(&waves) > MAX_TRAVELLING;
+    let mut stored = Vec::new();
+    for item in waves.iter_mut().flat_map(|wave| &mut wave.items) {
+        if !long && length(&item.input) <= MAX_INPUT {
+            continue;
+        }
+        // Every planned input names its module.
+        let Ok(module) = serde_json::from_value::<ModuleId>(item.input.clone()) else {
+            continue;
+        };
+        let key = execution.item_key(&item.name);
+        let sent = StoredInput::sent(&module, &key);
+        let input = std::mem::replace(&mut item.input, sent);
+        stored.push((key, input.to_string()));
+    }
+    (waves, stored)
+}
+
+/// The length as JSON; what is planned has text keys only, which always serialise.
+fn length(value: &impl Serialize) -> usize {
+    serde_json::to_string(value).map_or(0, |text| text.len())
 }
 
 /// Plans to bring a deployment to what a repository says.

@@ -41,10 +41,10 @@ fn module(group: &str, module: &str, consumes: &[&str], digest: &str, redeploy: 
     let manifest = json!({"parameters": parameters, "redeploy_with_dependencies": redeploy});
     Module {
         options: Options::from_manifest(&manifest, &id, &limits).unwrap(),
+        input: json!(id),
         id,
         digest: digest.to_owned(),
         deployspec: Vec::new(),
-        input: json!({"module": module}),
     }
 }
 
@@ -349,4 +349,47 @@ fn the_status_of_another_module_at_the_same_path_blocks() {
     let (planned, _) = plan(&[("a", &[("b-c", &[], "1")])], &stored, &ALL);
     assert_eq!(planned.modules[0].action, Action::Blocked);
     assert!(planned.modules[0].reasons[0].contains("rename one of them"));
+}
+
+fn wave(items: usize, parameter: usize) -> Vec<Wave> {
+    let item = |i: usize| {
+        let (group, module) = ("g".repeat(64), format!("{}{i:04}", "m".repeat(60)));
+        let mut input = json!(ModuleId::parse("p", "d", &group, &module).unwrap());
+        input["parameters"] = json!({"p": "x".repeat(parameter)});
+        Item {
+            name: format!("{}{i:04}", "n".repeat(76)),
+            input,
+        }
+    };
+    vec![Wave {
+        concurrency: 40,
+        items: (0..items).map(item).collect(),
+    }]
+}
+
+#[test]
+fn five_hundred_modules_fit_into_a_state() {
+    let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
+    let (few, stored) = laid_out(wave(5, 1000), &execution);
+    assert_eq!((few, stored.len()), (wave(5, 1000), 0));
+    let planned = wave(500, 1000);
+    let (many, stored) = laid_out(planned.clone(), &execution);
+    assert_eq!(stored.len(), 500);
+    // A payload ends at 256 KB; the names here are as long as names can be.
+    assert!(length(&many) < 250 * 1024, "{}", length(&many));
+    let (key, text) = &stored[7];
+    let sent = StoredInput::of(&many[0].items[7].input).unwrap().unwrap();
+    assert_eq!(&sent.key, key);
+    let input = serde_json::from_str(text).unwrap();
+    assert_eq!(sent.check(input), Ok(planned[0].items[7].input.clone()));
+}
+
+#[test]
+fn a_long_input_is_stored_by_itself() {
+    let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
+    let mut planned = wave(2, 10);
+    planned.extend(wave(1, MAX_INPUT));
+    let (laid, stored) = laid_out(planned.clone(), &execution);
+    assert_eq!(stored.len(), 1);
+    assert_eq!(laid[0], planned[0]);
 }
