@@ -17,9 +17,10 @@ use crate::tail;
 use crate::ui::Task;
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 7] = [
+pub const FUNCTIONS: [&str; 8] = [
     "acquire-lock",
     "check-md5",
+    "module-stack",
     "start-build",
     "check-status",
     "update-metadata",

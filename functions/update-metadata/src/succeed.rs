@@ -9,6 +9,7 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fields::{MAX_DEPTH, is_too_deep};
 use seedflow_core::ids::{Place, Slot};
 use seedflow_core::lock::Held;
+use seedflow_core::module_stack;
 use seedflow_core::plan::Plan;
 use seedflow_core::record::Record;
 use seedflow_core::report::Report;
@@ -124,6 +125,8 @@ fn with_workflow_keys(
     set("CloudWatchLogGroup", build.log_group.clone());
     set("CloudWatchLogStream", build.log_stream.clone());
     set("CommitHash", plan.commit.clone());
+    let role = plan.module_stack.as_ref().map(|stack| stack.names.role.clone());
+    set(module_stack::ROLE_KEY, role);
     set("SeedFarmerDeployed", Some(SEEDFARMER_VERSION.to_owned()));
     set("SeedflowDeployed", Some(env!("CARGO_PKG_VERSION").to_owned()));
     metadata
