@@ -1,4 +1,4 @@
-//! The seven release binaries: size, cold start, warm answer, memory.
+//! The eight release binaries: size, cold start, warm answer, memory.
 //!
 //! Each is given the event of a module that was just deployed, as the state machine would send it once more:
 //! every handler may run again, and does its real work against the emulator.
@@ -56,7 +56,7 @@ pub fn execution(stack: &Stack) -> String {
 
 /// Measures all of them.
 pub async fn measure(stack: &Stack, binaries: &[Binary], deployed: &Deployed, ui: &Ui) -> Result<Section> {
-    let task = ui.task("The seven functions, cold and warm");
+    let task = ui.task("The eight functions, cold and warm");
     let events = Events::of(stack, deployed).await?;
     let mut all = Vec::new();
     for binary in binaries {
@@ -159,6 +159,10 @@ impl Events {
             "end-execution" => json!({"execution": execution}),
             "check-md5" => json!({"execution": execution, "input": input}),
             "start-build" => json!({"execution": execution, "lock": lock, "plan": plan, "attempt": 0}),
+            // What is looked at for a module that has no role of its own.
+            "module-stack" => {
+                json!({"action": "remove", "execution": execution, "lock": lock, "progress": null})
+            }
             // The token was answered long ago, which ends well: Step Functions takes the first answer.
             "check-status" => {
                 json!({"token": "bench", "build_id": build_id, "entered_at": "2026-01-01T00:00:00Z", "attempt": 0})

@@ -13,7 +13,20 @@ use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, no state does,
 /// and its failures go to the queue of failed events.
-const THROWS: [(&str, &[ErrorName]); 6] = [
+const THROWS: [(&str, &[ErrorName]); 7] = [
+    (
+        "ModuleStack",
+        &[
+            InvalidInput,
+            InvalidModuleStack,
+            ModuleStackFailed,
+            LockLost,
+            AccessDenied,
+            Refused,
+            Throttled,
+            ServiceUnavailable,
+        ],
+    ),
     (
         "AcquireLock",
         &[InvalidInput, AccessDenied, Refused, Throttled, ServiceUnavailable],
@@ -29,6 +42,7 @@ const THROWS: [(&str, &[ErrorName]); 6] = [
             SourceNotFound,
             InvalidBundle,
             InvalidDeployspec,
+            InvalidModuleStack,
             StateConflict,
             AccessDenied,
             Refused,
@@ -42,6 +56,7 @@ const THROWS: [(&str, &[ErrorName]); 6] = [
             InvalidInput,
             SourceNotFound,
             AccountLimitExceeded,
+            RoleNotReady,
             AccessDenied,
             Refused,
             Throttled,
@@ -154,15 +169,22 @@ fn has_the_states_of_the_design() {
         "Failed",
         "ForgetModule",
         "Forgotten",
+        "HasModuleStack",
         "IsChanged",
+        "IsRolePrepared",
+        "IsRoleRemoved",
         "MarkInProgress",
+        "PrepareRole",
         "RecordFailure",
         "RecordSuccess",
+        "RemoveRole",
         "StartBuild",
         "Superseded",
         "TouchTimestamp",
         "Unchanged",
         "WaitForLock",
+        "WaitForRemoval",
+        "WaitForRole",
         "WhoseTurn",
     ];
     assert_eq!(names, expected.map(String::from).into());
@@ -251,10 +273,10 @@ fn what_passes_by_itself_is_retried_for_minutes_and_what_was_decided_never() {
         let passes: BTreeSet<&str> = passing.iter().flat_map(errors).collect();
         let mut expected: BTreeSet<&str> = TRANSIENT.into();
         match name.as_str() {
-            "StartBuild" => expected.insert("AccountLimitExceeded"),
-            "AwaitBuild" => expected.insert("BuildNotFound"),
-            _ => false,
-        };
+            "StartBuild" => expected.extend(["AccountLimitExceeded", "RoleNotReady"]),
+            "AwaitBuild" => expected.extend(["BuildNotFound"]),
+            _ => {}
+        }
         assert_eq!(passes, expected, "{name}");
         // A rule that comes first decides, so all that the function names has to stand before the crashes. What
         // RecordFailure throws only under the actions of others is left out there.
@@ -318,7 +340,7 @@ fn longest_wait(rule: &Value) -> f64 {
 }
 
 #[test]
-fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_an_hour() {
+fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_an_hour_a_role_for_a_minute() {
     let states = states();
     // CodeBuild forgets the idempotency token after five minutes; a retry looks for the build before that.
     assert_eq!(
@@ -330,6 +352,10 @@ fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_an_h
     // Full jitter waits half of the longest in the mean.
     let mean = longest_wait(limit) / 2.0;
     assert!((3000.0..4200.0).contains(&mean), "{mean}");
+    let role = &list(&states["StartBuild"], "Retry")[2];
+    assert_eq!(errors(role), ["RoleNotReady"].into());
+    let mean = longest_wait(role) / 2.0;
+    assert!((50.0..70.0).contains(&mean), "{mean}");
 }
 
 #[test]
@@ -352,9 +378,14 @@ fn a_lost_event_costs_ten_minutes() {
 #[test]
 fn a_build_that_did_not_succeed_is_a_failure_whatever_its_status() {
     let states = states();
-    let [choice] = list(&states["BuildSucceeded"], "Choices") else {
-        panic!("one choice")
+    let [without_role, choice] = list(&states["BuildSucceeded"], "Choices") else {
+        panic!("two choices")
     };
+    assert_eq!(
+        without_role["Condition"],
+        "{% $states.input.build.status = 'SUCCEEDED' and $remove_role %}"
+    );
+    assert_eq!(without_role["Next"], "RemoveRole");
     assert_eq!(
         choice["Condition"],
         "{% $states.input.build.status = 'SUCCEEDED' %}"

@@ -10,13 +10,28 @@ use std::path::Path;
 
 use serde_json::Value;
 
-const FUNCTIONS: [(&str, &str, &[&str]); 7] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 8] = [
     (
         "AcquireLock",
         "acquire-lock",
         &["WORK_BUCKET", "CODEBUILD_PROJECT", "END_EXECUTION_STATE_MACHINE"],
     ),
-    ("CheckMd5", "check-md5", &["WORK_BUCKET", "CODEBUILD_PROJECT"]),
+    (
+        "CheckMd5",
+        "check-md5",
+        &["WORK_BUCKET", "CODEBUILD_PROJECT", "MODULE_PREFIX"],
+    ),
+    (
+        "ModuleStack",
+        "module-stack",
+        &[
+            "WORK_BUCKET",
+            "MODULE_PREFIX",
+            "MODULE_POLICY_ARNS",
+            "MODULE_STACK_SERVICE_ROLE_ARN",
+            "PERMISSIONS_BOUNDARY_ARN",
+        ],
+    ),
     (
         "StartBuild",
         "start-build",
@@ -30,6 +45,7 @@ const FUNCTIONS: [(&str, &str, &[&str]); 7] = [
             "BUILD_TIMEOUT_MINUTES",
             "BUILD_QUEUED_TIMEOUT_MINUTES",
             "BUILD_LOG_GROUP",
+            "PERMISSIONS_BOUNDARY_ARN",
         ],
     ),
     ("CheckStatus", "check-status", &["WORK_BUCKET"]),
@@ -87,6 +103,21 @@ fn statements(role: &Value) -> Vec<&Value> {
     policies
         .flat_map(|policy| items(&policy["PolicyDocument"]["Statement"]))
         .filter(|s| s.is_object())
+        .collect()
+}
+
+/// The policies that every build's role has.
+const BUILD_POLICIES: [&str; 3] = ["BuildPolicy", "BuildDenyStatePolicy", "BuildDenyWorkflowPolicy"];
+
+/// Their statements; those under a condition, too.
+fn build_statements(template: &Value) -> Vec<&Value> {
+    let policies = BUILD_POLICIES.map(|name| &template["Resources"][name]["Properties"]["PolicyDocument"]);
+    let statements = policies
+        .into_iter()
+        .flat_map(|document| items(&document["Statement"]));
+    statements
+        .flat_map(items)
+        .filter(|statement| statement.is_object())
         .collect()
 }
 
@@ -168,6 +199,7 @@ fn whoever_writes_is_over_before_a_stopped_execution_s_lock_is_handed_on() {
     for function in [
         "UpdateMetadataFunction",
         "StartBuildFunction",
+        "ModuleStackFunction",
         "AcquireLockFunction",
     ] {
         let timeout = functions[function]["Properties"]["Timeout"].as_u64().unwrap();
@@ -230,9 +262,10 @@ fn no_statement_reaches_everything_but_where_aws_knows_no_resource() {
     let resources = template["Resources"].as_object().unwrap();
     let roles = resources
         .iter()
-        .filter(|(_, resource)| resource["Type"] == "AWS::IAM::Role");
-    for (name, role) in roles {
-        for statement in statements(role).into_iter().filter(|s| s["Effect"] == "Allow") {
+        .filter(|(_, resource)| resource["Type"] == "AWS::IAM::Role")
+        .map(|(name, role)| (name.as_str(), statements(role)));
+    for (name, statements) in roles.chain([("BuildPolicy", build_statements(&template))]) {
+        for statement in statements.into_iter().filter(|s| s["Effect"] == "Allow") {
             let actions = texts(&statement["Action"]);
             assert!(
                 actions.iter().all(|action| !action.contains('*')),
@@ -251,7 +284,7 @@ fn no_statement_reaches_everything_but_where_aws_knows_no_resource() {
 #[test]
 fn builds_reach_their_folder_and_nothing_else_of_ours() {
     let template = template();
-    let statements = statements(&template["Resources"]["BuildRole"]);
+    let statements = build_statements(&template);
     let with = |effect: &'static str| statements.iter().filter(move |s| s["Effect"] == effect);
     let denied: BTreeSet<&str> = with("Deny").flat_map(|s| texts(&s["Resource"])).collect();
     let prefixes = [
@@ -288,6 +321,40 @@ fn builds_reach_their_folder_and_nothing_else_of_ours() {
         !actions.iter().any(|action| action.contains("List")),
         "{actions:?}"
     );
+}
+
+#[test]
+fn a_role_of_a_module_has_what_every_build_has_and_its_denies() {
+    let template = template();
+    let resources = &template["Resources"];
+    let given = resources["BuildRole"]["Properties"]["ManagedPolicyArns"].to_string();
+    let given_to_modules =
+        resources["ModuleStackFunction"]["Properties"]["Environment"]["Variables"]["MODULE_POLICY_ARNS"]
+            .to_string();
+    for policy in BUILD_POLICIES {
+        assert_eq!(given.matches(&format!("\"{policy}\"")).count(), 2, "{policy}");
+        assert!(given_to_modules.contains(&format!("\"{policy}\"")), "{policy}");
+    }
+}
+
+#[test]
+fn names_of_modules_roles_and_stacks_begin_as_the_statements_have_it() {
+    let template = template();
+    let resources = &template["Resources"];
+    let prefix = "${AWS::StackName}-module-";
+    for function in ["CheckMd5Function", "ModuleStackFunction"] {
+        let variables = &resources[function]["Properties"]["Environment"]["Variables"];
+        assert_eq!(variables["MODULE_PREFIX"], prefix, "{function}");
+    }
+    for role in ["ModuleStackRole", "ModuleStackServiceRole"] {
+        let all = statements(&resources[role]).into_iter();
+        let changing =
+            all.filter(|s| s["Action"].to_string().contains("iam:") && s["Action"] != "iam:PassRole");
+        for statement in changing {
+            let resource = statement["Resource"].as_str().unwrap();
+            assert!(resource.ends_with(&format!("/{prefix}*")), "{role}: {resource}");
+        }
+    }
 }
 
 #[test]

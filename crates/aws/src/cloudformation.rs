@@ -1,7 +1,9 @@
-//! CloudFormation: the outputs of a module's stack.
+//! CloudFormation: the outputs of the stack that a module deploys, and the stack of its own role.
 
 use aws_sdk_cloudformation::Client;
-use seedflow_core::error::Result;
+use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackEvent};
+use seedflow_core::error::{Error, ErrorName, Result, excerpt};
+use seedflow_core::module_stack::ModuleStack;
 use serde_json::{Map, Value};
 
 use crate::failure::{SdkFailure, failure};
@@ -23,27 +25,172 @@ impl CloudFormation {
 
     /// The outputs of a stack by name; none where there is no such stack, since a module need not have one.
     pub async fn outputs(&self, stack: &str) -> Result<Map<String, Value>> {
-        let stacks = match self.client.describe_stacks().stack_name(stack).send().await {
-            Ok(answer) => answer.stacks.unwrap_or_default(),
-            Err(error) if is_missing(&error) => return Ok(Map::new()),
-            Err(error) => return Err(failure(&format!("CloudFormation DescribeStacks {stack}"), &error)),
-        };
-        let outputs = stacks
-            .into_iter()
-            .next()
-            .and_then(|stack| stack.outputs)
-            .unwrap_or_default();
+        let described = self.describe(stack).await?;
+        let outputs = described.and_then(|stack| stack.outputs).unwrap_or_default();
         Ok(outputs
             .into_iter()
             .filter_map(|o| Some((o.output_key?, Value::String(o.output_value?))))
             .collect())
     }
+
+    async fn describe(&self, stack: &str) -> Result<Option<Stack>> {
+        match self.client.describe_stacks().stack_name(stack).send().await {
+            Ok(answer) => Ok(answer.stacks.unwrap_or_default().into_iter().next()),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(failure(&format!("CloudFormation DescribeStacks {stack}"), &error)),
+        }
+    }
+
+    /// How a stack stands; `None` where there is none.
+    pub async fn status(&self, stack: &str) -> Result<Option<String>> {
+        let described = self.describe(stack).await?;
+        Ok(described
+            .and_then(|stack| stack.stack_status)
+            .map(|status| status.as_str().to_owned()))
+    }
+
+    /// Begins to create a stack. One that is there already is as good: the next look sees it.
+    pub async fn create(&self, NewStack { stack, service_role }: NewStack<'_>) -> Result<()> {
+        let name = &stack.names.stack;
+        let request = self.client.create_stack().stack_name(name);
+        let request = request
+            .template_body(&stack.template)
+            .set_parameters(Some(parameters(stack)))
+            .role_arn(service_role)
+            .capabilities(Capability::CapabilityNamedIam);
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.error_code() == Some("AlreadyExistsException") => Ok(()),
+            Err(error) => Err(about_template("CreateStack", name, &error)),
+        }
+    }
+
+    /// Begins to update a stack; `false` where there is nothing to update.
+    pub async fn update(&self, NewStack { stack, service_role }: NewStack<'_>) -> Result<bool> {
+        let name = &stack.names.stack;
+        let request = self.client.update_stack().stack_name(name);
+        let request = request
+            .template_body(&stack.template)
+            .set_parameters(Some(parameters(stack)))
+            .role_arn(service_role)
+            .capabilities(Capability::CapabilityNamedIam);
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if says(&error, "No updates are to be performed") => Ok(false),
+            Err(error) => Err(about_template("UpdateStack", name, &error)),
+        }
+    }
+
+    /// Begins to delete a stack, with the role that it was deployed with.
+    pub async fn delete(&self, stack: &str) -> Result<()> {
+        let sent = self.client.delete_stack().stack_name(stack).send().await;
+        sent.map(drop)
+            .map_err(|e| failure(&format!("CloudFormation DeleteStack {stack}"), &e))
+    }
+
+    /// The resource with which the last operation on a stack began to fail, and why. It is among the newest events,
+    /// which come first: a module's stack has few resources.
+    pub async fn failed_resource(&self, stack: &str) -> Result<Option<String>> {
+        let request = self.client.describe_stack_events().stack_name(stack);
+        let answer = request.send().await;
+        let answer =
+            answer.map_err(|e| failure(&format!("CloudFormation DescribeStackEvents {stack}"), &e))?;
+        Ok(first_failure(stack, &answer.stack_events.unwrap_or_default()))
+    }
+}
+
+/// A module's stack to be deployed.
+#[derive(Debug, Clone, Copy)]
+pub struct NewStack<'a> {
+    /// Its template and parameters.
+    pub stack: &'a ModuleStack,
+    /// The role with which CloudFormation deploys it.
+    pub service_role: &'a str,
+}
+
+fn parameters(stack: &ModuleStack) -> Vec<Parameter> {
+    let parameter = |(name, value): &(String, String)| {
+        Parameter::builder()
+            .parameter_key(name)
+            .parameter_value(value)
+            .build()
+    };
+    stack.parameters.iter().map(parameter).collect()
+}
+
+/// The earliest failure since the stack was last asked for something, of events that come newest first.
+fn first_failure(stack: &str, newest_first: &[StackEvent]) -> Option<String> {
+    let begun = |event: &&StackEvent| {
+        let status = event.resource_status().map_or("", |status| status.as_str());
+        let begins = ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"].contains(&status);
+        !(event.logical_resource_id() == Some(stack) && begins)
+    };
+    let failed = |event: &&StackEvent| {
+        event
+            .resource_status()
+            .is_some_and(|status| status.as_str().ends_with("_FAILED"))
+    };
+    let first = newest_first.iter().take_while(begun).filter(failed).last()?;
+    Some(format!(
+        "{} ({}) {}: {}",
+        first.logical_resource_id().unwrap_or_default(),
+        first.resource_type().unwrap_or_default(),
+        first.resource_status().map_or("", |status| status.as_str()),
+        excerpt(first.resource_status_reason().unwrap_or("no reason given"), 600)
+    ))
+}
+
+/// What CloudFormation doesn't take is the template's fault as a rule: its code for that is ValidationError.
+fn about_template(operation: &str, stack: &str, error: &impl SdkFailure) -> Error {
+    let failed = failure(&format!("CloudFormation {operation} {stack}"), error);
+    match error.error_code() {
+        Some("ValidationError") => Error::new(
+            ErrorName::InvalidModuleStack,
+            format!("modulestack.yaml: {}", failed.message),
+        ),
+        _ => failed,
+    }
+}
+
+fn says(error: &impl SdkFailure, part: &str) -> bool {
+    error
+        .error_message()
+        .is_some_and(|message| message.contains(part))
 }
 
 /// DescribeStacks answers a missing stack with the code ValidationError and a message of its own.
 fn is_missing(error: &impl SdkFailure) -> bool {
-    error.error_code() == Some("ValidationError")
-        && error
-            .error_message()
-            .is_some_and(|m| m.contains("does not exist"))
+    error.error_code() == Some("ValidationError") && says(error, "does not exist")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_cloudformation::types::ResourceStatus;
+
+    fn event(resource: &str, status: &str, reason: &str) -> StackEvent {
+        StackEvent::builder()
+            .logical_resource_id(resource)
+            .resource_type("AWS::IAM::Policy")
+            .resource_status(ResourceStatus::from(status))
+            .resource_status_reason(reason)
+            .build()
+    }
+
+    #[test]
+    fn a_failure_is_told_by_the_resource_with_which_it_began() {
+        let newest_first = [
+            event("stack", "ROLLBACK_COMPLETE", ""),
+            event("Second", "CREATE_FAILED", "Resource creation cancelled"),
+            event("First", "CREATE_FAILED", "no such role"),
+            event("First", "CREATE_IN_PROGRESS", ""),
+            event("stack", "CREATE_IN_PROGRESS", "User Initiated"),
+            event("First", "DELETE_FAILED", "of an operation before"),
+        ];
+        assert_eq!(
+            first_failure("stack", &newest_first).as_deref(),
+            Some("First (AWS::IAM::Policy) CREATE_FAILED: no such role")
+        );
+        assert_eq!(first_failure("stack", &newest_first[..1]), None);
+    }
 }

@@ -64,11 +64,12 @@ impl CodeBuild {
             .privileged_mode_override(build.privileged)
             .timeout_in_minutes_override(minutes(build.timeout_minutes))
             .queued_timeout_in_minutes_override(minutes(build.queued_timeout_minutes))
+            .set_service_role_override(build.service_role.clone())
             .artifacts_override(artifacts(&build.artifact_bucket, &build.run)?)
             .logs_config_override(logs(&build.log_group)?);
         let answer = request.send().await.map_err(|e| StartError {
             project_is_missing: e.error_code() == Some("ResourceNotFoundException"),
-            error: failure(&format!("CodeBuild StartBuild {}", build.project), &e),
+            error: start_failure(build, &e),
         })?;
         let id = answer.build_value.and_then(|build| build.id).unwrap_or_default();
         Ok(BuildId::parse(&id)?)
@@ -206,6 +207,20 @@ fn ended(id: &BuildId, build: Build) -> Result<Option<Outcome>> {
     Ok(Some(
         outcome.with_phases(phases.iter().filter_map(phase).collect()),
     ))
+}
+
+/// A role that was made a moment ago can't be assumed everywhere yet. CodeBuild says so with InvalidInputException and
+/// these words (CodeBuild user guide, "Troubleshooting AWS CodeBuild", "not authorized to perform: sts:AssumeRole").
+fn start_failure(build: &BuildRequest, error: &impl SdkFailure) -> Error {
+    let failed = failure(&format!("CodeBuild StartBuild {}", build.project), error);
+    let not_yet = error.error_code() == Some("InvalidInputException")
+        && error
+            .error_message()
+            .is_some_and(|message| message.contains("not authorized to perform: sts:AssumeRole"));
+    if not_yet && build.service_role.is_some() {
+        return Error::new(ErrorName::RoleNotReady, failed.message);
+    }
+    failed
 }
 
 struct StartError {

@@ -34,16 +34,19 @@ pub async fn load() -> SdkConfig {
 
 /// A setting that the template puts into a function's environment.
 pub fn setting(name: &str) -> Result<String> {
-    std::env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .ok_or_else(|| {
-            Error::field(
-                &format!("environment variable {name}"),
-                "nothing",
-                "a value; the template sets it",
-            )
-        })
+    optional_setting(name).ok_or_else(|| {
+        Error::field(
+            &format!("environment variable {name}"),
+            "nothing",
+            "a value; the template sets it",
+        )
+    })
+}
+
+/// A setting that the template may leave empty.
+#[must_use]
+pub fn optional_setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// What the template's settings allow an input.

@@ -15,6 +15,8 @@ pub mod config;
 pub mod failure;
 #[cfg(feature = "s3")]
 pub mod fence;
+#[cfg(feature = "iam")]
+pub mod iam;
 pub mod lambda;
 #[cfg(all(feature = "s3", feature = "sfn"))]
 pub mod locks;

@@ -3,7 +3,7 @@
 //! The archive's directory is read first, no more of it than a directory may be long, and judged as a whole:
 //! paths, encryption, sizes, that no two entries share a path or a byte. Then the module's files are inflated
 //! one after the other in the order in which they lie, so that a source that can only seek expensively (S3) is
-//! read from front to back once. Nothing is kept but a digest per file and the two small files that the
+//! read from front to back once. Nothing is kept but a digest per file and the three small files that the
 //! workflow reads itself, so memory depends on the number of files and not on their size. Inflating and hashing
 //! run in threads of their own, each waiting for the other through a channel of a few buffers.
 //!
@@ -24,6 +24,7 @@ use zip::result::ZipError;
 
 use crate::deployspec;
 use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::module_stack;
 
 pub mod repository;
 
@@ -56,6 +57,8 @@ pub struct Bundle {
     pub deployspec: Vec<u8>,
     /// The content of `manifest.yaml`, if there is one.
     pub manifest: Option<Vec<u8>>,
+    /// The content of `modulestack.yaml`, if there is one.
+    pub module_stack: Option<Vec<u8>>,
     /// How many files the module has.
     pub files: usize,
     /// How many bytes they are.
@@ -90,6 +93,7 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
         digest: digest(reading.digests.iter().map(|(path, file)| (path.as_str(), file))),
         deployspec,
         manifest: reading.kept.get("manifest.yaml").cloned(),
+        module_stack: reading.kept.get("modulestack.yaml").cloned(),
         files: files.len(),
         bytes: reading.bytes,
     })
@@ -97,7 +101,7 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
 
 /// Whether the workflow reads a file of a module itself.
 fn is_kept(path: &str) -> bool {
-    matches!(path, "deployspec.yaml" | "manifest.yaml")
+    matches!(path, "deployspec.yaml" | "manifest.yaml" | "modulestack.yaml")
 }
 
 /// An archive whose directory was judged, and its entries in the order in which they lie.
@@ -412,17 +416,15 @@ fn read_piece(file: &mut impl Read) -> io::Result<Vec<u8>> {
 
 /// The files that are kept in memory must be small; their stated size is held in reading.
 fn check_kept_size(entry: &Entry, path: &str) -> Result<()> {
-    let limit = if entry.link {
-        MAX_LINK
-    } else {
-        deployspec::MAX_BYTES as u64
+    // A repository's files stand under their whole paths.
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let (limit, name) = match name {
+        _ if entry.link => (MAX_LINK, ErrorName::InvalidBundle),
+        "deployspec.yaml" => (deployspec::MAX_BYTES as u64, ErrorName::InvalidDeployspec),
+        "modulestack.yaml" => (module_stack::MAX_BYTES as u64, ErrorName::InvalidModuleStack),
+        _ => (deployspec::MAX_BYTES as u64, ErrorName::InvalidBundle),
     };
     if entry.size > limit {
-        let name = if path.ends_with("deployspec.yaml") {
-            ErrorName::InvalidDeployspec
-        } else {
-            ErrorName::InvalidBundle
-        };
         return Err(Error::new(
             name,
             format!(

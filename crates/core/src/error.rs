@@ -18,6 +18,12 @@ pub enum ErrorName {
     InvalidBundle,
     /// `deployspec.yaml` is missing or can't be read as one.
     InvalidDeployspec,
+    /// `modulestack.yaml` can't be used.
+    InvalidModuleStack,
+    /// CloudFormation could not deploy or delete the module's stack.
+    ModuleStackFailed,
+    /// CodeBuild can't assume the module's role yet; the state machine waits and repeats.
+    RoleNotReady,
     /// What Parameter Store holds at the module's path belongs to another module.
     StateConflict,
     /// The execution doesn't hold the module's lock any more, so it may not write.
@@ -44,11 +50,14 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that holds them against the state machine.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidInput,
         Self::SourceNotFound,
         Self::InvalidBundle,
         Self::InvalidDeployspec,
+        Self::InvalidModuleStack,
+        Self::ModuleStackFailed,
+        Self::RoleNotReady,
         Self::StateConflict,
         Self::LockLost,
         Self::InvalidManifest,
@@ -70,6 +79,9 @@ impl ErrorName {
             Self::SourceNotFound => "SourceNotFound",
             Self::InvalidBundle => "InvalidBundle",
             Self::InvalidDeployspec => "InvalidDeployspec",
+            Self::InvalidModuleStack => "InvalidModuleStack",
+            Self::ModuleStackFailed => "ModuleStackFailed",
+            Self::RoleNotReady => "RoleNotReady",
             Self::StateConflict => "StateConflict",
             Self::LockLost => "LockLost",
             Self::InvalidManifest => "InvalidManifest",

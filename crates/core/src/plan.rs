@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::deployspec::Deployspec;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{ExecutionArn, ModuleId};
+use crate::module_stack::ModuleStack;
 use crate::origin::Origin;
 use crate::request::{Action, Options, Source};
 use crate::status::Status;
@@ -36,6 +37,9 @@ pub struct Plan {
     pub options: Options,
     /// The module's commands.
     pub deployspec: Deployspec,
+    /// The stack of the module's own role, where it has one.
+    #[serde(default)]
+    pub module_stack: Option<ModuleStack>,
     /// What is stored as `md5` after a deployment's success; of a module that is destroyed, what was.
     pub fingerprint: Fingerprint,
     /// The status before.
@@ -82,6 +86,10 @@ pub struct Checked {
     pub reasons: Vec<String>,
     /// The CodeBuild project of the build: `end-execution` looks there for a build that nobody waits for.
     pub build_project: String,
+    /// Whether the build runs with a role of the module's own, which has to be there before.
+    pub module_stack: bool,
+    /// Whether role and stack of the module go after the build: it is destroyed, or has none of its own any more.
+    pub remove_role: bool,
     /// How; none where there is nothing to plan, because the module is to be forgotten.
     pub plan: Option<Travelling>,
 }

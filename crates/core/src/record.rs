@@ -12,6 +12,7 @@ use crate::deployspec::Deployspec;
 use crate::error::{Error, ErrorName, Result};
 use crate::fingerprint::Fingerprint;
 use crate::ids::{ExecutionArn, ModuleId};
+use crate::module_stack::ModuleStack;
 use crate::origin::Origin;
 use crate::plan::Plan;
 use crate::request::{Action, Options, Source};
@@ -40,6 +41,9 @@ pub struct Record {
     pub deployspec: Deployspec,
     /// What is stored as `md5`.
     pub fingerprint: Fingerprint,
+    /// The stack of the module's own role, where it has one.
+    #[serde(default)]
+    pub module_stack: Option<ModuleStack>,
 }
 
 impl Record {
@@ -55,6 +59,7 @@ impl Record {
             options: plan.options.clone(),
             deployspec: plan.deployspec.clone(),
             fingerprint: plan.fingerprint.clone(),
+            module_stack: plan.module_stack.clone(),
         }
     }
 
@@ -77,6 +82,7 @@ impl Record {
             options: self.options,
             deployspec: self.deployspec,
             fingerprint: self.fingerprint,
+            module_stack: self.module_stack,
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::ids::{ModuleId, Name};
 
 /// What the workflow adds to a module's metadata. It changes with every deployment, so it is no part of what a
 /// reference to the whole metadata stands for.
-pub const WORKFLOW_KEYS: [&str; 9] = [
+pub const WORKFLOW_KEYS: [&str; 10] = [
     BUILD_ID_KEY,
     "CodeBuildBuildUrl",
     "CloudWatchLogGroup",
@@ -27,6 +27,7 @@ pub const WORKFLOW_KEYS: [&str; 9] = [
     "CommitBranch",
     "SeedFarmerDeployed",
     "SeedflowDeployed",
+    crate::module_stack::ROLE_KEY,
 ];
 
 /// The key that says which build published.

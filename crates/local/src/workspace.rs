@@ -17,9 +17,10 @@ use crate::tail;
 use crate::ui::Task;
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 9] = [
+pub const FUNCTIONS: [&str; 10] = [
     "acquire-lock",
     "check-md5",
+    "module-stack",
     "start-build",
     "check-status",
     "update-metadata",

@@ -17,6 +17,7 @@ use seedflow_core::destruction::{self, Destruction};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
+use seedflow_core::module_stack::{ModuleStack, Names, ROLE_KEY};
 use seedflow_core::plan::{Checked, Plan};
 use seedflow_core::request::{Action, Limits, Options, Order, Request, Source};
 use seedflow_core::sibling::{Sibling, Siblings};
@@ -41,6 +42,8 @@ struct Read {
 
 struct Function {
     limits: Limits,
+    /// What the names of all modules' roles and stacks begin with.
+    module_prefix: String,
     work: Bucket,
     parameters: ParameterStore,
 }
@@ -52,6 +55,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let function = Function {
         work: Bucket::new(&aws, limits.work_bucket.clone()),
         parameters: ParameterStore::new(&aws),
+        module_prefix: config::setting("MODULE_PREFIX")?,
         limits,
     };
     lambda::run(async |invocation| function.check(invocation).await).await
@@ -90,8 +94,10 @@ impl Function {
             execution = execution.as_str(), module = %request.module, changed = decision.changed,
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
+        let module_stack = self.module_stack(&bundle, &request.module, &options)?;
         let plan = Plan {
             action: Action::Deploy,
+            module_stack,
             module: request.module,
             source: Source {
                 version_id: opened.version_id,
@@ -125,6 +131,9 @@ impl Function {
                     forget: true,
                     reasons: vec!["nothing is deployed".to_owned()],
                     build_project: self.limits.codebuild_project.clone(),
+                    module_stack: false,
+                    // That a deployment which never succeeded may have made.
+                    remove_role: true,
                     plan: None,
                 })
             }
@@ -143,8 +152,36 @@ impl Function {
             forget: false,
             reasons,
             build_project: self.build_project(&plan),
+            module_stack: plan.module_stack.is_some(),
+            remove_role: self.loses_role(&plan),
             plan: Some(plans::lay_out(&self.work, plan, execution).await?),
         })
+    }
+
+    /// The stack of the module's own role, where its bundle brings one.
+    fn module_stack(
+        &self,
+        bundle: &Bundle,
+        module: &ModuleId,
+        options: &Options,
+    ) -> Result<Option<ModuleStack>> {
+        let Some(template) = &bundle.module_stack else {
+            return Ok(None);
+        };
+        let names = Names::new(&self.module_prefix, module)?;
+        ModuleStack::parse(template, names, module, options).map(Some)
+    }
+
+    /// Whether the module's own role goes with this build: because the module goes, or because it had one and brings
+    /// none any more. Its metadata say that it had one; what a module writes there of another's role counts for nothing.
+    fn loses_role(&self, plan: &Plan) -> bool {
+        if plan.action == Action::Destroy {
+            return plan.module_stack.is_some();
+        }
+        let before = plan.previous_metadata.as_ref();
+        let before = before.and_then(|metadata| metadata[ROLE_KEY].as_str());
+        let own = Names::new(&self.module_prefix, &plan.module);
+        plan.module_stack.is_none() && own.is_ok_and(|own| before == Some(&own.role))
     }
 
     fn build_project(&self, plan: &Plan) -> String {

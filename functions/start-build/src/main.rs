@@ -21,6 +21,8 @@ struct Event {
     execution: ExecutionArn,
     lock: Held,
     plan: Travelling,
+    /// The ARN of the module's own role; null where it has none.
+    service_role: Option<String>,
     /// How often the state was tried before.
     attempt: u32,
 }
@@ -53,6 +55,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
             queued_timeout_minutes: config::number_setting("BUILD_QUEUED_TIMEOUT_MINUTES")?,
             log_group: config::setting("BUILD_LOG_GROUP")?,
             work_bucket: config::setting("WORK_BUCKET")?,
+            permissions_boundary: config::optional_setting("PERMISSIONS_BOUNDARY_ARN"),
         },
         build_role: config::setting("BUILD_ROLE_ARN")?,
     };
@@ -68,13 +71,14 @@ impl Function {
                     execution,
                     lock,
                     plan,
+                    service_role,
                     attempt,
                 },
             place,
         }: Invocation<Event>,
     ) -> Result<Started> {
         let plan = plans::unpack(&self.work, plan).await?;
-        let mut request = build::compose(&plan, &execution, &lock.run, &place, &self.defaults);
+        let mut request = build::compose(&plan, &execution, &lock.run, &place, service_role, &self.defaults);
         let found = match attempt {
             0 => None,
             _ => self.codebuild.find(&request.project, &lock.run).await?,

@@ -9,6 +9,7 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fields::{MAX_DEPTH, is_too_deep};
 use seedflow_core::ids::{Place, Slot};
 use seedflow_core::lock::Held;
+use seedflow_core::module_stack;
 use seedflow_core::plan::Plan;
 use seedflow_core::record::Record;
 use seedflow_core::report::Report;
@@ -128,6 +129,8 @@ fn with_workflow_keys(
     set("CommitHash", known(plan.origin.commit()));
     set("CommitAuthor", known(plan.origin.author()));
     set("CommitBranch", known(plan.origin.branch()));
+    let role = plan.module_stack.as_ref().map(|stack| stack.names.role.clone());
+    set(module_stack::ROLE_KEY, role);
     set("SeedFarmerDeployed", Some(SEEDFARMER_VERSION.to_owned()));
     set("SeedflowDeployed", Some(env!("CARGO_PKG_VERSION").to_owned()));
     metadata

@@ -25,6 +25,8 @@ pub struct Row {
 const ACQUIRE_LOCK: &str = "AcquireLockRole";
 const CHECK_MD5: &str = "CheckMd5Role";
 const START_BUILD: &str = "StartBuildRole";
+const MODULE_STACK: &str = "ModuleStackRole";
+const MODULE_STACK_SERVICE: &str = "ModuleStackServiceRole";
 const CHECK_STATUS: &str = "CheckStatusRole";
 const UPDATE_METADATA: &str = "UpdateMetadataRole";
 const BUILD_EVENT: &str = "BuildEventRole";
@@ -65,8 +67,8 @@ const FOLDERS: [Folder; 10] = [
     ("values", &[CHECK_MD5], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
     ("deployed", &[CHECK_MD5], &[UPDATE_METADATA], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, BUILD_EVENT, END_EXECUTION]),
-    ("locks", &[ACQUIRE_LOCK, UPDATE_METADATA, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
-    ("plans", &[CHECK_MD5, START_BUILD, UPDATE_METADATA], &[ACQUIRE_LOCK, CHECK_MD5], NOBODY),
+    ("locks", &[ACQUIRE_LOCK, MODULE_STACK, UPDATE_METADATA, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
+    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA], &[ACQUIRE_LOCK, CHECK_MD5], NOBODY),
     ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
     ("reports", NOBODY, &[UPDATE_METADATA, END_EXECUTION], NOBODY),
     ("elsewhere", NOBODY, NOBODY, NOBODY),
@@ -176,6 +178,7 @@ pub fn rows(fixtures: &Fixtures, functions: &BTreeMap<String, String>) -> Vec<Ro
     rows.extend(logs(functions));
     rows.extend(invocations(functions));
     rows.extend(account(fixtures));
+    rows.extend(roles_of_modules(fixtures));
     rows.extend(projects(fixtures));
     rows.extend(executions(fixtures));
     rows
@@ -244,6 +247,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
     let list: Granted = &[
         ACQUIRE_LOCK,
         CHECK_MD5,
+        MODULE_STACK,
         START_BUILD,
         CHECK_STATUS,
         UPDATE_METADATA,
@@ -274,6 +278,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
         match function {
             "AcquireLockFunction" => &[ACQUIRE_LOCK],
             "CheckMd5Function" => &[CHECK_MD5],
+            "ModuleStackFunction" => &[MODULE_STACK],
             "StartBuildFunction" => &[START_BUILD],
             "CheckStatusFunction" => &[CHECK_STATUS],
             "UpdateMetadataFunction" => &[UPDATE_METADATA],
@@ -514,4 +519,83 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
         form("iam", "PutRolePolicy", "2010-05-08", NOBODY, &more_rights),
         form("sts", "AssumeRole", "2011-06-15", NOBODY, &another_role),
     ]
+}
+
+/// What makes and removes the roles and stacks of modules; none of it exists, so a granted call is told that.
+fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let account = &fixtures.account;
+    let of_modules = format!("arn:aws:iam::{account}:policy/seedflow-module-x");
+    let everything = "arn:aws:iam::aws:policy/AdministratorAccess";
+    let document = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let role = |name: &'static str, action: &str, granted: Granted, more: &[(&'static str, &str)]| {
+        let fields: Vec<(&str, &str)> = [("RoleName", name)]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
+        Row {
+            name: format!("iam:{action} {name} {more:?}"),
+            answer: Some("NoSuchEntity"),
+            ..form("iam", action, "2010-05-08", granted, &fields)
+        }
+    };
+    let module = "seedflow-module-privileges";
+    for (action, more) in [
+        ("GetRole", &[][..]),
+        ("ListAttachedRolePolicies", &[]),
+        ("ListRolePolicies", &[]),
+        ("DeleteRole", &[]),
+        (
+            "PutRolePermissionsBoundary",
+            &[("PermissionsBoundary", everything)],
+        ),
+    ] {
+        rows.push(role(module, action, &[MODULE_STACK], more));
+        // Begins like the stack's own, and like another stack's.
+        rows.push(role("seedflow-UpdateMetadataRole", action, NOBODY, more));
+        rows.push(role("other-module-x", action, NOBODY, more));
+    }
+    let policy = [("PolicyName", "p"), ("PolicyDocument", document)];
+    rows.push(role(module, "PutRolePolicy", &[MODULE_STACK_SERVICE], &policy));
+    rows.push(role("other-module-x", "PutRolePolicy", NOBODY, &policy));
+    rows.push(role(module, "UpdateAssumeRolePolicy", NOBODY, &policy[1..]));
+    // Neither gives a module's role a policy that comes neither from the template nor from a module's stack.
+    rows.push(role(
+        module,
+        "AttachRolePolicy",
+        &[MODULE_STACK_SERVICE],
+        &[("PolicyArn", &of_modules)],
+    ));
+    rows.push(role(
+        module,
+        "AttachRolePolicy",
+        NOBODY,
+        &[("PolicyArn", everything)],
+    ));
+    let stack = |name: &'static str, action: &str, granted: Granted, more: &[(&'static str, &str)]| {
+        let fields: Vec<(&str, &str)> = [("StackName", name)]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
+        Row {
+            name: format!("cloudformation:{action} {name} {more:?}"),
+            answer: Some("ValidationError"),
+            ..form("cloudformation", action, "2010-05-15", granted, &fields)
+        }
+    };
+    let stack_of_module = "seedflow-module-privileges";
+    let template = [("TemplateBody", "{\"Resources\": {}}")];
+    for (action, granted) in [
+        ("DescribeStackEvents", &[MODULE_STACK][..]),
+        ("DescribeStacks", &[MODULE_STACK, UPDATE_METADATA]),
+        ("DeleteStack", &[MODULE_STACK]),
+    ] {
+        rows.push(stack(stack_of_module, action, granted, &[]));
+    }
+    // Only with the service role, whose ARN the refusal of any other shows.
+    for action in ["CreateStack", "UpdateStack"] {
+        rows.push(stack(stack_of_module, action, NOBODY, &template));
+        rows.push(stack("other", action, NOBODY, &template));
+    }
+    rows
 }

@@ -214,9 +214,10 @@ fn denies() -> BTreeSet<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
     let template = std::fs::read_to_string(path).unwrap();
     let template = seedflow_core::yaml::parse(&template).unwrap().to_json();
+    let policies = ["BuildDenyStatePolicy", "BuildDenyWorkflowPolicy"];
     let statements =
-        &template["Resources"]["BuildRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
-    let statements = statements.as_array().unwrap().iter();
+        policies.map(|name| template["Resources"][name]["Properties"]["PolicyDocument"]["Statement"].clone());
+    let statements = statements.iter().flat_map(|all| all.as_array().unwrap());
     statements
         .filter(|statement| statement["Effect"] == "Deny")
         .map(|statement| statement["Sid"].as_str().unwrap().to_owned())

@@ -14,6 +14,7 @@ mod hostile_build;
 mod kept;
 mod limits;
 mod locks;
+mod modulestack;
 mod records;
 mod secrets;
 

@@ -58,10 +58,10 @@ pub fn prefix(plan: &Plan) -> String {
     }
 }
 
-/// All variables of a build, those that come from CodeBuild itself (AWS_DEFAULT_REGION, AWS_REGION,
+/// All variables of a build, with the permissions boundary of the template if it has one; those that come from CodeBuild itself (AWS_DEFAULT_REGION, AWS_REGION,
 /// CODEBUILD_*) excepted.
 #[must_use]
-pub fn variables(plan: &Plan, place: &Place) -> Vec<Variable> {
+pub fn variables(plan: &Plan, place: &Place, permissions_boundary: Option<&str>) -> Vec<Variable> {
     let prefix = prefix(plan);
     let named = |name: &str, value: String| Variable::plain(format!("{prefix}_{name}"), value);
     let mut variables = vec![
@@ -78,6 +78,7 @@ pub fn variables(plan: &Plan, place: &Place) -> Vec<Variable> {
         Variable::plain("AWS_PARTITION", place.partition.clone()),
         Variable::plain("AWS_ACCOUNT_ID", place.account.clone()),
     ];
+    variables.extend(permissions_boundary.map(|arn| named("PERMISSIONS_BOUNDARY_ARN", arn.to_owned())));
     if plan.action == Action::Deploy {
         variables.push(named("MODULE_MD5", plan.fingerprint.bundle.clone()));
     }
@@ -131,7 +132,7 @@ mod tests {
             json!({"parameters": {"vpcCidr": "10.0.0.0/16", "subnet-ids": ["a", "b"]}}),
             true,
         );
-        let variables = variables(&plan, &place());
+        let variables = variables(&plan, &place(), None);
         for (name, expected) in [
             ("SEEDFARMER_PROJECT_NAME", "my-project"),
             ("SEEDFARMER_DEPLOYMENT_NAME", "prod"),
@@ -148,9 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn a_permissions_boundary_is_told_where_there_is_one() {
+        let plan = plan(json!({}), true);
+        let with = variables(&plan, &place(), Some("arn:aws:iam::1:policy/b"));
+        let name = "SEEDFARMER_PERMISSIONS_BOUNDARY_ARN";
+        assert_eq!(value(&with, name), "arn:aws:iam::1:policy/b");
+        let without = variables(&plan, &place(), None);
+        assert!(without.iter().all(|variable| variable.name != name));
+    }
+
+    #[test]
     fn a_module_can_ask_for_the_projects_prefix() {
         let plan = plan(json!({"parameters": {"a": 1}}), false);
-        let variables = variables(&plan, &place());
+        let variables = variables(&plan, &place(), None);
         assert_eq!(value(&variables, "MY_PROJECT_PARAMETER_A"), "1");
         assert_eq!(value(&variables, "SEEDFLOW_PREFIX"), "MY_PROJECT");
         assert_eq!(value(&variables, "AWS_PARTITION"), "aws");
@@ -162,7 +173,7 @@ mod tests {
             json!({"parameters": {"a": "x".repeat(1024), "b": "x".repeat(1025), "c": {"secrets_manager": "s"}}}),
             true,
         );
-        let variables = variables(&plan, &place());
+        let variables = variables(&plan, &place(), None);
         let outside: Vec<_> = variables
             .iter()
             .filter(|v| !v.in_request())

@@ -31,6 +31,8 @@ pub struct Defaults {
     pub log_group: String,
     /// Where builds hand their metadata back.
     pub work_bucket: String,
+    /// The boundary of what modules may make, of which they are told.
+    pub permissions_boundary: Option<String>,
 }
 
 /// The longest buildspec that StartBuild takes in its request; AWS refuses a longer one with "Max buildspec
@@ -69,6 +71,8 @@ pub struct BuildRequest {
     pub log_group: String,
     /// The bucket of its artifacts.
     pub artifact_bucket: String,
+    /// The role of the build where it isn't the project's: the module's own.
+    pub service_role: Option<String>,
 }
 
 impl BuildRequest {
@@ -87,12 +91,13 @@ pub fn compose(
     execution: &ExecutionArn,
     run: &Run,
     place: &Place,
+    service_role: Option<String>,
     defaults: &Defaults,
 ) -> BuildRequest {
     let settings = &plan.options.build;
     let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
     let image = or(&settings.image, &defaults.image);
-    let variables = environment::variables(plan, place);
+    let variables = environment::variables(plan, place, defaults.permissions_boundary.as_deref());
     let buildspec = buildspec::compose(
         &phases(plan),
         &plan.source.path,
@@ -121,6 +126,7 @@ pub fn compose(
         queued_timeout_minutes: defaults.queued_timeout_minutes,
         log_group: defaults.log_group.clone(),
         artifact_bucket: defaults.work_bucket.clone(),
+        service_role,
     }
 }
 
@@ -178,6 +184,7 @@ pub(crate) mod tests {
             origin: Origin::default(),
             options,
             deployspec: Deployspec::parse(spec.as_bytes()).unwrap(),
+            module_stack: None,
             previous_status: None,
             previous_metadata: None,
         }
@@ -197,6 +204,7 @@ pub(crate) mod tests {
             queued_timeout_minutes: 480,
             log_group: "/seedflow".into(),
             work_bucket: "work".into(),
+            permissions_boundary: None,
         };
         let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
         compose(
@@ -204,6 +212,7 @@ pub(crate) mod tests {
             &ExecutionArn::new("arn:e"),
             &Run::from_random([1; 16]),
             &place,
+            None,
             &defaults,
         )
     }

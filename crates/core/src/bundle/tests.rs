@@ -146,6 +146,14 @@ fn what_may_not_be_unpacked_is_refused_by_name() {
     assert!(message(&pack(&[SPEC, ("x/y", b"")]), "nope").contains("whose top folders are: x"));
     let big = vec![b'#'; deployspec::MAX_BYTES + 1];
     assert!(message(&pack(&[("deployspec.yaml", &big)]), "").contains("at most 65536"));
+    // What CloudFormation takes as a template's text.
+    let limit = module_stack::MAX_BYTES;
+    let with_stack = |length: usize| pack(&[SPEC, ("modulestack.yaml", &big[..length])]);
+    let kept = read_zip(&with_stack(limit), "").unwrap().module_stack;
+    assert_eq!(kept.map(|text| text.len()), Some(limit));
+    let error = read_zip(&with_stack(limit + 1), "").unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidModuleStack);
+    assert!(error.message.contains("at most 51200"), "{error}");
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
             build_type: None,
             generic_variables: said.generic,
         },
+        module_stack: None,
         previous_status: None,
         previous_metadata: said.previous.clone(),
     };
@@ -106,12 +107,14 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         queued_timeout_minutes: 480,
         log_group: "/seedflow".into(),
         work_bucket: "work".into(),
+        permissions_boundary: None,
     };
     let request = build::compose(
         &plan,
         &ExecutionArn::new("arn:e"),
         &Run::from_random([7; 16]),
         &place,
+        None,
         &defaults,
     );
     Some((request, plan))
@@ -120,7 +123,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
 /// Every variable that a build of the plan has to see.
 fn expected(plan: &Plan) -> BTreeMap<String, String> {
     let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
-    let variables = build::environment::variables(plan, &place);
+    let variables = build::environment::variables(plan, &place, None);
     variables
         .into_iter()
         .map(|variable| (variable.name, variable.value))

@@ -11,7 +11,11 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use crate::{assert_refusal, cases, dictionary};
 
-const REFUSALS: [ErrorName; 2] = [ErrorName::InvalidBundle, ErrorName::InvalidDeployspec];
+const REFUSALS: [ErrorName; 3] = [
+    ErrorName::InvalidBundle,
+    ErrorName::InvalidDeployspec,
+    ErrorName::InvalidModuleStack,
+];
 
 /// More than this nothing in these tests unpacks to, so whoever says more lies.
 const MOST: u64 = 1 << 20;

@@ -99,10 +99,32 @@ def named_resources(operation, request, region, account):
     return []
 
 
+# What a request says beside its resource, for the conditions of policies; the emulator has none of these:
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html,
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
+CONDITION_KEYS = {
+    ("iam", "PolicyArn"): "iam:PolicyARN",
+    ("iam", "PermissionsBoundary"): "iam:PermissionsBoundary",
+    ("cloudformation", "RoleARN"): "cloudformation:RoleArn",
+}
+condition_values = contextvars.ContextVar("condition_values", default={})
+
+
+def condition_values_of(service, query_params):
+    values = {}
+    for (of_service, field), key in CONDITION_KEYS.items():
+        value = (query_params or {}).get(field)
+        value = value[0] if isinstance(value, list) and value else value
+        if service == of_service and value:
+            values[key] = value
+    return values
+
+
 @replace(iam_actions, "extract_resource_arn")
 def extract_resource_arn(original, service, method, path, headers, body, query_params, region, account_id):
     refused_resource.set(None)
     further_resources.set(())
+    condition_values.set(condition_values_of(service, query_params))
     try:
         request = json.loads(body) if body[:1] == b"{" else {}
     except ValueError:
@@ -116,6 +138,8 @@ def extract_resource_arn(original, service, method, path, headers, body, query_p
 
 @replace(iam_evaluator, "enforce")
 def enforce(original, access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
+    service_context = {**(service_context or {}), **condition_values.get()}
+    condition_values.set({})
     if resource_arn == NO_TASK:
         # It belongs to no state machine: who may answer for any of them is told that it doesn't exist.
         machines = list(stepfunctions._state_machines) or ["*"]

@@ -1,0 +1,199 @@
+//! `module-stack`: the role of a module and the stack that says what the role may do.
+//!
+//! Called by the state machine before the build of a module that brings a `modulestack.yaml` (`prepare`), and after a
+//! build that leaves it without one (`remove`), again and again until nothing has to be waited for. Each call looks at everything
+//! anew and makes one step, so it may run any number of times; the waiting is the state machine's.
+
+mod role;
+
+use seedflow_aws::cloudformation::{CloudFormation, NewStack};
+use seedflow_aws::iam::Iam;
+use seedflow_aws::lambda::Invocation;
+use seedflow_aws::s3::Bucket;
+use seedflow_aws::{config, fence, lambda, plans};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::ExecutionArn;
+use seedflow_core::lock::Held;
+use seedflow_core::module_stack::step::{self, Progress, Step};
+use seedflow_core::module_stack::{ModuleStack, Names};
+use seedflow_core::plan::Travelling;
+use serde::{Deserialize, Serialize};
+
+use crate::role::RoleSettings;
+
+/// How long to wait before looking again at a stack that CloudFormation works on: a policy takes some 15 seconds.
+const WORKING: u32 = 5;
+
+#[derive(Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+enum Event {
+    Prepare {
+        execution: ExecutionArn,
+        lock: Held,
+        plan: Travelling,
+        /// Null in the first call.
+        progress: Option<Progress>,
+    },
+    Remove {
+        execution: ExecutionArn,
+        lock: Held,
+        /// Null in the first call.
+        progress: Option<Progress>,
+    },
+}
+
+/// What the state machine does next.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Next {
+    /// Call again after a while.
+    Wait {
+        wait_seconds: u32,
+        progress: Option<Progress>,
+    },
+    /// Build with this role.
+    Ready { role_arn: String },
+    /// Role and stack are gone.
+    Removed { removed: Option<String> },
+}
+
+struct Function {
+    work: Bucket,
+    cloudformation: CloudFormation,
+    iam: Iam,
+    role: RoleSettings,
+    /// What the names of all modules' roles and stacks begin with.
+    prefix: String,
+    /// The role with which CloudFormation deploys modules' stacks.
+    service_role: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::result::Result<(), lambda_runtime::Error> {
+    let aws = config::load().await;
+    let function = Function {
+        work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
+        cloudformation: CloudFormation::new(&aws),
+        iam: Iam::new(&aws),
+        role: RoleSettings::read()?,
+        prefix: config::setting("MODULE_PREFIX")?,
+        service_role: config::setting("MODULE_STACK_SERVICE_ROLE_ARN")?,
+    };
+    lambda::run(async |invocation| function.next(invocation).await).await
+}
+
+impl Function {
+    async fn next(&self, Invocation { event, place }: Invocation<Event>) -> Result<Next> {
+        match event {
+            Event::Prepare {
+                execution,
+                lock,
+                plan,
+                progress,
+            } => {
+                let plan = plans::unpack(&self.work, plan).await?;
+                let stack = plan.module_stack.ok_or_else(no_module_stack)?;
+                fence::check(&self.work, &lock, &execution).await?;
+                let role_arn = role::prepare(&self.iam, &self.role, &place, &stack.names.role).await?;
+                let next = self.prepare(&stack, role_arn, progress).await?;
+                tracing::info!(execution = execution.as_str(), module = %lock.of, stack = stack.names.stack, next = next.word(), "prepared");
+                Ok(next)
+            }
+            Event::Remove {
+                execution,
+                lock,
+                progress,
+            } => {
+                // Where a name leaves no room for a module's, no role was ever made.
+                let Ok(names) = Names::new(&self.prefix, &lock.of) else {
+                    return Ok(Next::Removed { removed: None });
+                };
+                fence::check(&self.work, &lock, &execution).await?;
+                let next = self.remove(&names, progress).await?;
+                tracing::info!(execution = execution.as_str(), module = %lock.of, stack = names.stack, next = next.word(), "removed");
+                Ok(next)
+            }
+        }
+    }
+
+    /// Makes the next step towards a stack that is up to date.
+    async fn prepare(&self, stack: &ModuleStack, role_arn: String, last: Option<Progress>) -> Result<Next> {
+        let name = &stack.names.stack;
+        let status = self.cloudformation.status(name).await?;
+        let new = NewStack {
+            stack,
+            service_role: &self.service_role,
+        };
+        match step::deploy(status.as_deref(), last) {
+            Step::Create => self.cloudformation.create(new).await?,
+            Step::Update => {
+                if !self.cloudformation.update(new).await? {
+                    return Ok(Next::Ready { role_arn });
+                }
+            }
+            Step::Delete => return self.delete(name).await,
+            Step::Wait => return Ok(Next::wait(last)),
+            Step::Done => return Ok(Next::Ready { role_arn }),
+            Step::Failed => return Err(self.failure(name, status).await?),
+        }
+        Ok(Next::wait(Some(Progress::Deployed)))
+    }
+
+    /// Makes the next step towards no stack and no role: the stack first, which attaches its policies to the role.
+    async fn remove(&self, names: &Names, last: Option<Progress>) -> Result<Next> {
+        let status = self.cloudformation.status(&names.stack).await?;
+        match step::delete(status.as_deref(), last) {
+            Step::Wait => Ok(Next::wait(last)),
+            Step::Done => {
+                role::remove(&self.iam, &names.role).await?;
+                Ok(Next::Removed {
+                    removed: Some(names.role.clone()),
+                })
+            }
+            Step::Failed => Err(self.failure(&names.stack, status).await?),
+            Step::Delete | Step::Create | Step::Update => self.delete(&names.stack).await,
+        }
+    }
+
+    async fn delete(&self, stack: &str) -> Result<Next> {
+        self.cloudformation.delete(stack).await?;
+        Ok(Next::wait(Some(Progress::Deleted)))
+    }
+
+    /// Why CloudFormation failed, by the resource with which it began.
+    async fn failure(&self, stack: &str, status: Option<String>) -> Result<Error> {
+        let reason = self.cloudformation.failed_resource(stack).await?;
+        let status = status.unwrap_or_default();
+        Ok(Error::new(
+            ErrorName::ModuleStackFailed,
+            format!(
+                "modulestack.yaml: the stack {stack} ended with {status}: {}; correct the template, or what it refers to, and start again",
+                reason.unwrap_or_else(|| "CloudFormation names no resource that failed".to_owned())
+            ),
+        ))
+    }
+}
+
+impl Next {
+    fn wait(progress: Option<Progress>) -> Self {
+        Self::Wait {
+            wait_seconds: WORKING,
+            progress,
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Wait { .. } => "wait",
+            Self::Ready { .. } => "ready",
+            Self::Removed { .. } => "gone",
+        }
+    }
+}
+
+fn no_module_stack() -> Error {
+    Error::new(
+        ErrorName::InvalidInput,
+        "plan: found no module stack; the state machine asks only for those that have one",
+    )
+}
