@@ -28,12 +28,16 @@
 
 pub mod bombs;
 mod module;
+mod repository;
 mod shared;
 mod stack;
+mod work_tree;
 
 pub use module::Module;
+pub use repository::{Group, Repository};
 pub use seedflow_local::deployment::{Finished, Names, Parameter};
 pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, When};
 pub use seedflow_local::stack::StackOptions;
 pub use shared::{Shared, run};
 pub use stack::{RuleGuard, TestStack, eventually};
+pub use work_tree::{Pushed, WorkTree};

@@ -52,12 +52,15 @@ impl Module {
         self
     }
 
+    /// The files by their paths.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files
+            .iter()
+            .map(|(name, content)| (name.as_str(), content.as_slice()))
+    }
+
     /// The bundle.
     pub fn zip(&self) -> Vec<u8> {
-        let files = self
-            .files
-            .iter()
-            .map(|(name, content)| (name.as_str(), content.as_slice()));
-        seedflow_local::pack::files(files).expect("packing files of memory")
+        seedflow_local::pack::files(self.files()).expect("packing files of memory")
     }
 }

@@ -11,7 +11,7 @@ use seedflow_local::proxy::{Caller, Proxy, Rule, RuleId};
 use seedflow_local::stack::{Connection, EVENT_SOURCE, Stack};
 use serde_json::{Map, Value, json};
 
-use crate::Module;
+use crate::{Module, Repository};
 
 /// How long a test waits for anything. Generous: a machine may be busy, and a test that fails by
 /// its deadline tells little.
@@ -136,6 +136,54 @@ impl TestStack {
             .expect("starting an execution")
     }
 
+    /// Starts an execution that deploys a whole repository, and returns its ARN.
+    pub async fn start_deployment(&self, input: &Value) -> String {
+        let machine = &self.about().deploy_state_machine_arn;
+        let call = json!({"stateMachineArn": machine, "input": input.to_string()});
+        let answer = self.call("states", "AWSStepFunctions.StartExecution", call).await;
+        answer["executionArn"].as_str().expect("an ARN").to_owned()
+    }
+
+    /// Uploads a repository without starting anything, and deploys it to the end, with more of the input.
+    pub async fn deploy_repository(&self, project: &str, repository: &Repository, more: Value) -> Finished {
+        let input = self.repository_input(project, repository, more).await;
+        let execution = self.start_deployment(&input).await;
+        self.finished_within(&execution, PATIENCE * 2).await
+    }
+
+    /// Uploads a repository and returns the input that deploys it, with `more` put over it.
+    pub async fn repository_input(&self, project: &str, repository: &Repository, more: Value) -> Value {
+        let key = format!("uploads/{project}/{}/repository.zip", uuid::Uuid::new_v4());
+        self.put(&key, repository.zip()).await;
+        let mut input = json!({"project": project, "source": {"key": key}});
+        for (name, value) in more.as_object().expect("more of an input is an object") {
+            input[name] = value.clone();
+        }
+        input
+    }
+
+    /// Waits until nobody holds the lock of a project's manifest.
+    pub async fn deployment_released(&self, project: &str) {
+        let key = format!("locks/{project}/deployment.yaml.json");
+        eventually("the release of a manifest's lock", || async {
+            self.object(&key).await.is_none().then_some(())
+        })
+        .await;
+    }
+
+    /// The status of a whole deployment; null where there is none.
+    pub async fn deployment_status(&self, project: &str, deployment: &str) -> Value {
+        let path = format!("/sf/{project}/{deployment}");
+        let found = deployment::parameters(&self.api, &path)
+            .await
+            .expect("reading parameters");
+        let name = format!("{path}/status");
+        let found = found.into_iter().find(|parameter| parameter.name == name);
+        found.map_or(Value::Null, |found| {
+            serde_json::from_str(&found.value).expect("a status is JSON")
+        })
+    }
+
     /// Waits for an execution's end.
     pub async fn finished(&self, execution: &str) -> Finished {
         self.finished_within(execution, PATIENCE).await
@@ -175,7 +223,12 @@ impl TestStack {
 
     /// The ARNs of all executions, the newest first.
     pub async fn executions(&self) -> Vec<String> {
-        let call = json!({"stateMachineArn": self.about().state_machine_arn, "maxResults": 1000});
+        self.executions_of(&self.about().state_machine_arn).await
+    }
+
+    /// The ARNs of all executions of a state machine, the newest first.
+    pub async fn executions_of(&self, state_machine: &str) -> Vec<String> {
+        let call = json!({"stateMachineArn": state_machine, "maxResults": 1000});
         let answer = self.call("states", "AWSStepFunctions.ListExecutions", call).await;
         let listed = answer["executions"].as_array().cloned().unwrap_or_default();
         listed

@@ -152,6 +152,8 @@ fn has_the_states_of_the_design() {
         "CheckMd5",
         "Deployed",
         "Failed",
+        "ForgetModule",
+        "Forgotten",
         "IsChanged",
         "MarkInProgress",
         "RecordFailure",

@@ -6,7 +6,7 @@
 use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::{Held, Lock};
+use seedflow_core::lock::{Held, Lock, Lockable};
 
 use crate::s3::Bucket;
 
@@ -14,8 +14,8 @@ use crate::s3::Bucket;
 const MAX_LOCK: u64 = 32 * 1024;
 
 /// Refuses a write in the name of an execution that doesn't hold its lock any more.
-pub async fn check(bucket: &Bucket, held: &Held, execution: &ExecutionArn) -> Result<()> {
-    let found = read(bucket, &held.module.lock_key()).await?;
+pub async fn check<S: Lockable>(bucket: &Bucket, held: &Held<S>, execution: &ExecutionArn) -> Result<()> {
+    let found = read(bucket, &held.of.lock_key()).await?;
     Lock::check(found.as_ref().map(|(lock, _)| lock), held, execution)
 }
 

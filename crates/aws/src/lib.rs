@@ -31,3 +31,5 @@ pub mod s3;
 pub mod sfn;
 #[cfg(feature = "ssm")]
 pub mod ssm;
+#[cfg(feature = "s3")]
+pub mod values;

@@ -2,8 +2,8 @@
 
 use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::{ExecutionArn, ModuleId, Run};
-use seedflow_core::lock::{self, Decision, Fresh, Turn, Want, Write};
+use seedflow_core::ids::{ExecutionArn, Run};
+use seedflow_core::lock::{self, Decision, Fresh, Lockable, Turn, Want, Write};
 
 use crate::fence;
 use crate::s3::{Bucket, Conditional, Expect};
@@ -13,7 +13,7 @@ use crate::sfn::{Reached, StepFunctions};
 /// that one of them got on.
 const MAX_CONFLICTS: usize = 30;
 
-/// The locks of all modules, in the work bucket.
+/// All locks, in the work bucket.
 #[derive(Debug, Clone)]
 pub struct Locks {
     bucket: Bucket,
@@ -31,8 +31,8 @@ impl Locks {
     }
 
     /// Does what is wanted, and says how it stands then.
-    pub async fn settle(&self, module: &ModuleId, want: &Want) -> Result<Option<Turn>> {
-        let key = module.lock_key();
+    pub async fn settle<S: Lockable>(&self, of: &S, want: &Want) -> Result<Option<Turn>> {
+        let key = of.lock_key();
         // A claim finds nothing as a rule, and a conditional write says so without a read.
         let mut found = match want {
             Want::Claim(_) => None,
@@ -42,7 +42,7 @@ impl Locks {
             let (lock, tag) = found.map_or((None, None), |(lock, tag)| (Some(lock), Some(tag)));
             let decision = lock::decide(want, lock.as_ref(), &fresh());
             if self.write(&key, &decision, tag).await? {
-                self.answer(module, &decision).await?;
+                self.answer(of, &decision).await?;
                 return Ok(decision.turn);
             }
             found = fence::read(&self.bucket, &key).await?;
@@ -68,21 +68,21 @@ impl Locks {
         Ok(matches!(done, Conditional::Done(_)))
     }
 
-    async fn answer(&self, module: &ModuleId, decision: &Decision) -> Result<()> {
+    async fn answer<S: Lockable>(&self, of: &S, decision: &Decision) -> Result<()> {
         for (token, turn) in &decision.answers {
-            let reached = self.step_functions.answer(token, &turn.told(module)).await?;
+            let reached = self.step_functions.answer(token, &turn.told(of)).await?;
             if let (Reached::Nobody, Turn::Acquired(lock)) = (reached, turn) {
-                self.make_good(module, &lock.holder.execution).await?;
+                self.make_good(of, &lock.holder.execution).await?;
             }
         }
         Ok(())
     }
 
     /// Has an execution cleaned up after that has ended, and whose event may be lost or was too early to find the lock.
-    pub async fn make_good(&self, module: &ModuleId, execution: &ExecutionArn) -> Result<()> {
+    pub async fn make_good<S: Lockable>(&self, of: &S, execution: &ExecutionArn) -> Result<()> {
         let described = self.step_functions.describe(execution).await?;
         if described.is_none_or(|described| described.has_ended()) {
-            self.step_functions.start_end(execution, module).await?;
+            self.step_functions.start_end(execution, of).await?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::origin::Origin;
 use seedflow_core::request::Source;
 use tokio::runtime::Handle;
 
@@ -45,8 +46,8 @@ pub struct Opened {
     pub version_id: Option<String>,
     /// The object's size in bytes.
     pub size: u64,
-    /// The `commit` of the object's own metadata.
-    pub commit: Option<String>,
+    /// Where it comes from, by the object's own metadata.
+    pub origin: Origin,
 }
 
 struct Stream {
@@ -77,7 +78,7 @@ impl ObjectReader {
                 .map(str::to_owned)
                 .or_else(|| source.version_id.clone()),
             size,
-            commit: object.metadata().and_then(|m| m.get("commit")).cloned(),
+            origin: origin(&object),
         };
         let tag = object.e_tag().map(str::to_owned);
         let tail = object
@@ -215,6 +216,10 @@ impl Seek for ObjectReader {
         self.position = position.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         Ok(self.position)
     }
+}
+
+fn origin(object: &GetObjectOutput) -> Origin {
+    Origin::from_metadata(|name| object.metadata()?.get(name).map(String::as_str))
 }
 
 /// The size behind the slash of `Content-Range: bytes 10-19/20`; without the header the answer is everything.

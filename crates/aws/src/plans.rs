@@ -1,16 +1,18 @@
 //! Plans and inputs that are too long for a state's payload, in the work bucket.
 
+use seedflow_core::deployment;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::plan::{Plan, Travelling};
+use seedflow_core::request::StoredInput;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::s3::Bucket;
 
 /// A plan is an input of at most 256 KB, a deployspec and metadata of at most 64 KB each, and the same once more
-/// for what JSON has to escape.
-const MAX_STORED: u64 = 1024 * 1024;
+/// for what JSON has to escape; that of a whole deployment, a thousand modules with ten reasons each.
+const MAX_STORED: u64 = 4 * 1024 * 1024;
 
 /// Stores a plan if it is too long to travel itself.
 pub async fn lay_out(bucket: &Bucket, plan: Plan, execution: &ExecutionArn) -> Result<Travelling> {
@@ -30,18 +32,42 @@ pub async fn unpack(bucket: &Bucket, travelling: Travelling) -> Result<Plan> {
 }
 
 /// The input of an execution: as the state machine sent it, or, where it was too long to be sent, as
-/// `acquire-lock` stored it.
+/// `acquire-lock` stored it, or as the planner did, whose inputs name the object.
 pub async fn input(bucket: &Bucket, sent: Value, execution: &ExecutionArn) -> Result<Value> {
-    match sent {
-        Value::Null => read(bucket, &execution.input_key()).await,
-        sent => Ok(sent),
+    let input = match sent {
+        Value::Null => read(bucket, &execution.input_key()).await?,
+        sent => sent,
+    };
+    match StoredInput::of(&input)? {
+        Some(stored) => stored.check(read(bucket, &stored.key).await?),
+        None => Ok(input),
     }
+}
+
+/// The plan of a whole deployment, as the planner stored it for its execution.
+pub async fn deployment(bucket: &Bucket, execution: &ExecutionArn) -> Result<deployment::plan::Plan> {
+    read(bucket, &execution.deployment_key()).await
+}
+
+/// The same; `None` where the execution ended before it had one.
+pub async fn find_deployment(
+    bucket: &Bucket,
+    execution: &ExecutionArn,
+) -> Result<Option<deployment::plan::Plan>> {
+    let key = execution.deployment_key();
+    let found = bucket.get(&key, MAX_STORED).await?;
+    let parse = |(bytes, _): (Vec<u8>, _)| parse(&key, &bytes);
+    found.map(parse).transpose()
 }
 
 async fn read<T: DeserializeOwned>(bucket: &Bucket, key: &str) -> Result<T> {
     let found = bucket.get(key, MAX_STORED).await?;
     let (bytes, _) = found.ok_or_else(|| unusable(key, "it is gone"))?;
-    serde_json::from_slice(&bytes).map_err(|e| unusable(key, &e.to_string()))
+    parse(key, &bytes)
+}
+
+fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|e| unusable(key, &e.to_string()))
 }
 
 fn unusable(key: &str, why: &str) -> Error {

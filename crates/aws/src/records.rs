@@ -1,8 +1,9 @@
-//! What is written about a module: parameters, with what is too long for them in S3, and reports.
+//! What is written about a module: parameters, with what is too long for them in S3, records and reports.
 
 use seedflow_core::commit::{Write, status_write};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ModuleId;
+use seedflow_core::record::{self, Record};
 use seedflow_core::report::Report;
 use seedflow_core::status::Status;
 use seedflow_core::stored::Stored;
@@ -39,6 +40,25 @@ impl Records {
         Ok(())
     }
 
+    /// Writes the record of what is deployed.
+    pub async fn write_record(&self, record: &Record) -> Result<()> {
+        let text = serde_json::to_string(record).map_err(|e| {
+            Error::new(
+                ErrorName::Refused,
+                format!("the record can't be written as JSON: {e}"),
+            )
+        })?;
+        self.work.put(&record.module.record_key(), text).await
+    }
+
+    /// Removes the values of a module that were too long for Parameter Store, those of earlier deployments too.
+    pub async fn delete_values(&self, module: &ModuleId) -> Result<()> {
+        for key in self.work.keys(&module.values_folder()).await? {
+            self.work.delete(&key).await?;
+        }
+        Ok(())
+    }
+
     /// Writes the report of an execution.
     pub async fn write_report(&self, report: &Report<'_>) -> Result<()> {
         let text = serde_json::to_string_pretty(report).map_err(|e| {
@@ -51,4 +71,19 @@ impl Records {
             .put(&report.module.report_key(report.execution), text)
             .await
     }
+}
+
+/// The record of a module; `None` where there is none.
+pub async fn read(work: &Bucket, module: &ModuleId) -> Result<Option<Record>> {
+    let key = module.record_key();
+    let found = work.get(&key, record::MAX_BYTES).await?;
+    let parse = |(bytes, _): (Vec<u8>, _)| {
+        serde_json::from_slice(&bytes).map_err(|e| {
+            Error::new(
+                ErrorName::Refused,
+                format!("{key}: the object is no record of a deployment: {e}; deploy the module once more with \"force_update\": true, which writes it anew"),
+            )
+        })
+    };
+    found.map(parse).transpose()
 }

@@ -1,11 +1,14 @@
 //! Objects of the two buckets.
 
+use std::path::Path;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::origin::Origin;
 use seedflow_core::request::Source;
 
 use crate::failure::{SdkFailure, failure};
@@ -43,6 +46,12 @@ impl Bucket {
             client: Client::new(config),
             name,
         }
+    }
+
+    /// The bucket's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     fn call(&self, operation: &str, key: &str) -> String {
@@ -85,6 +94,23 @@ impl Bucket {
         let sent = request.body(ByteStream::from(text.into_bytes())).send().await;
         sent.map(drop)
             .map_err(|e| failure(&self.call("PutObject", key), &e))
+    }
+
+    /// Uploads a file, with what is known of its origin.
+    pub async fn put_file(&self, key: &str, file: &Path, origin: &Origin) -> Result<()> {
+        let call = self.call("PutObject", key);
+        let unreadable = |e| {
+            Error::new(
+                ErrorName::ServiceUnavailable,
+                format!("{call}: reading the file to upload: {e}"),
+            )
+        };
+        let body = ByteStream::from_path(file).await.map_err(unreadable)?;
+        let request = self.client.put_object().bucket(&self.name).key(key).body(body);
+        let request = origin
+            .metadata()
+            .fold(request, |request, (name, value)| request.metadata(name, value));
+        request.send().await.map(drop).map_err(|e| failure(&call, &e))
     }
 
     /// Writes an object of JSON if what stands there is what is expected (S3 user guide, "Conditional writes").
@@ -140,8 +166,34 @@ impl Bucket {
             .map_err(|e| failure(&self.call("DeleteObject", key), &e))
     }
 
-    /// Copies a source into this bucket, up to CopyObject's 5 GB.
-    pub async fn copy_from(&self, source: &Source, key: &str) -> Result<()> {
+    /// The version of an object that is there now; `None` where there is none.
+    pub async fn version(&self, key: &str) -> Result<Option<String>> {
+        match self.client.head_object().bucket(&self.name).key(key).send().await {
+            Ok(head) => Ok(head.version_id().map(str::to_owned)),
+            Err(error) if error.http_status() == Some(404) => Ok(None),
+            Err(error) => Err(failure(&self.call("HeadObject", key), &error)),
+        }
+    }
+
+    /// The keys below a prefix.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failure(&self.call("ListObjectsV2", prefix), &e))?;
+            keys.extend(
+                page.contents
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|o| o.key),
+            );
+        }
+        Ok(keys)
+    }
+
+    /// Copies a source into this bucket, up to CopyObject's 5 GB; the version of the copy.
+    pub async fn copy_from(&self, source: &Source, key: &str) -> Result<Option<String>> {
         let version = source
             .version_id
             .as_ref()
@@ -163,11 +215,11 @@ impl Bucket {
             .send()
             .await;
         match copied {
-            Ok(_) => Ok(()),
+            Ok(copied) => Ok(copied.version_id),
             Err(error) if error.http_status() == Some(404) => Err(Error::new(
                 ErrorName::SourceNotFound,
                 format!(
-                    "source: s3://{}/{} was deleted while it was being deployed; upload it again",
+                    "source: s3://{}/{}{version} is not there any more; upload the bundle again and deploy it",
                     source.bucket, source.key
                 ),
             )),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use seedflow_core::callback::Token;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::history::Event;
-use seedflow_core::ids::{ExecutionArn, ModuleId};
+use seedflow_core::ids::ExecutionArn;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -60,8 +60,8 @@ impl Described {
 /// only the last.
 const ANSWERED_BEFORE: [&str; 3] = ["TaskTimedOut", "InvalidToken", "TaskDoesNotExist"];
 
-/// The most events of a history that one call answers (API reference, GetExecutionHistory).
-const EVENTS_A_PAGE: i32 = 1000;
+/// The most that one call answers (API reference, GetExecutionHistory and ListExecutions).
+const RESULTS_A_PAGE: i32 = 1000;
 
 impl StepFunctions {
     /// Step Functions, to answer tasks with.
@@ -144,7 +144,7 @@ impl StepFunctions {
             .get_execution_history()
             .execution_arn(execution.as_str())
             .reverse_order(true)
-            .max_results(EVENTS_A_PAGE)
+            .max_results(RESULTS_A_PAGE)
             .into_paginator()
             .send();
         let mut events = Vec::new();
@@ -158,13 +158,46 @@ impl StepFunctions {
         Ok(events)
     }
 
+    /// The executions of a state machine that run.
+    pub async fn running(&self, state_machine: &str) -> Result<Vec<ExecutionArn>> {
+        let mut pages = self
+            .client
+            .list_executions()
+            .state_machine_arn(state_machine)
+            .status_filter(ExecutionStatus::Running)
+            .max_results(RESULTS_A_PAGE)
+            .into_paginator()
+            .send();
+        let mut running = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page =
+                page.map_err(|e| failure(&format!("Step Functions ListExecutions {state_machine}"), &e))?;
+            let executions = page.executions.into_iter();
+            running.extend(executions.map(|execution| ExecutionArn::new(execution.execution_arn)));
+        }
+        Ok(running)
+    }
+
+    /// Stops an execution; one that has ended stays as it is.
+    pub async fn stop(&self, execution: &ExecutionArn, error: &str, cause: &str) -> Result<()> {
+        let request = self.client.stop_execution().execution_arn(execution.as_str());
+        match request.error(error).cause(cause).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.error_code() == Some("ExecutionDoesNotExist") => Ok(()),
+            Err(error) => {
+                let call = format!("Step Functions StopExecution {}", execution.as_str());
+                Err(failure(&call, &error))
+            }
+        }
+    }
+
     /// Starts the state machine that cleans up after an ended execution. It may run any number of times.
-    pub async fn start_end(&self, execution: &ExecutionArn, module: &ModuleId) -> Result<()> {
+    pub async fn start_end(&self, execution: &ExecutionArn, of: &impl Serialize) -> Result<()> {
         let request = self
             .client
             .start_execution()
             .set_state_machine_arn(self.end_execution.clone())
-            .input(json!({"execution": execution, "module": module}).to_string());
+            .input(json!({"execution": execution, "of": of}).to_string());
         let started = request.send().await;
         started
             .map(drop)

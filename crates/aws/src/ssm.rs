@@ -52,6 +52,25 @@ impl ParameterStore {
         Ok(found)
     }
 
+    /// The texts of all parameters below a path, in calls of ten (GetParametersByPath, `MaxResults`).
+    pub async fn below(&self, path: &str) -> Result<Vec<(String, String)>> {
+        let mut pages = self
+            .client
+            .get_parameters_by_path()
+            .path(path)
+            .recursive(true)
+            .max_results(10)
+            .into_paginator()
+            .send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failure(&format!("SSM GetParametersByPath {path}"), &e))?;
+            let parameters = page.parameters.unwrap_or_default().into_iter();
+            found.extend(parameters.filter_map(|parameter| Some((parameter.name?, parameter.value?))));
+        }
+        Ok(found)
+    }
+
     /// The raw texts of a module's parameters.
     pub async fn stored(&self, module: &ModuleId, slots: &[Slot]) -> Result<Stored> {
         let names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
@@ -74,6 +93,24 @@ impl ParameterStore {
             .await;
         sent.map(drop)
             .map_err(|e| failure(&format!("SSM PutParameter {name}"), &e))
+    }
+
+    /// Removes parameters of a module; those that are gone already are as good.
+    pub async fn delete(&self, module: &ModuleId, slots: &[Slot]) -> Result<()> {
+        self.delete_named(slots.iter().map(|slot| module.parameter(*slot)).collect())
+            .await
+    }
+
+    /// Removes parameters by their names, up to ten; those that are gone already are as good.
+    pub async fn delete_named(&self, names: Vec<String>) -> Result<()> {
+        let call = format!("SSM DeleteParameters {}", names.join(", "));
+        let sent = self
+            .client
+            .delete_parameters()
+            .set_names(Some(names))
+            .send()
+            .await;
+        sent.map(drop).map_err(|e| failure(&call, &e))
     }
 }
 

@@ -10,10 +10,10 @@
 //! The digest covers every file's path and content in the order of the paths. Timestamps, compression, the
 //! order of the entries and empty folders don't count.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -24,6 +24,8 @@ use zip::result::ZipError;
 
 use crate::deployspec;
 use crate::error::{Error, ErrorName, Result, excerpt};
+
+pub mod repository;
 
 /// How many entries a bundle may have.
 const MAX_ENTRIES: usize = 100_000;
@@ -62,19 +64,7 @@ pub struct Bundle {
 
 /// Reads the module that lies in the folder `root` of a zip (`""`: the zip's root).
 pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<Bundle> {
-    // An archive begins where its object begins. To look for one behind other bytes, the library would scan
-    // gigabytes and remember what it finds.
-    let config = Config {
-        archive_offset: ArchiveOffset::Known(0),
-    };
-    let left = Rc::new(Cell::new(MAX_DIRECTORY));
-    let metered = Metered {
-        source,
-        left: Rc::clone(&left),
-    };
-    let mut archive = ZipArchive::with_config(config, metered).map_err(|e| broken("the archive", &e))?;
-    left.set(u64::MAX);
-    let entries = entries(&archive, archive_size)?;
+    let (mut archive, entries) = open(source, archive_size)?;
     let prefix = if root.is_empty() {
         String::new()
     } else {
@@ -91,10 +81,13 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
         return Err(no_deployspec(&entries, root));
     }
     let files: Vec<&Entry> = entries.iter().filter(is_ours).collect();
-    let reading = hash(&mut archive, &files, &prefix)?;
+    let reading = hash(&mut archive, &files, &prefix, &is_kept)?;
+    for (path, target) in &reading.links {
+        check_link(path, target)?;
+    }
     let deployspec = reading.kept.get("deployspec.yaml").cloned().unwrap_or_default();
     Ok(Bundle {
-        digest: reading.digest(),
+        digest: digest(reading.digests.iter().map(|(path, file)| (path.as_str(), file))),
         deployspec,
         manifest: reading.kept.get("manifest.yaml").cloned(),
         files: files.len(),
@@ -102,16 +95,39 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
     })
 }
 
+/// Whether the workflow reads a file of a module itself.
+fn is_kept(path: &str) -> bool {
+    matches!(path, "deployspec.yaml" | "manifest.yaml")
+}
+
+/// An archive whose directory was judged, and its entries in the order in which they lie.
+fn open<R: Read + Seek>(source: R, archive_size: u64) -> Result<(ZipArchive<Metered<R>>, Vec<Entry>)> {
+    // An archive begins where its object begins. To look for one behind other bytes, the library would scan
+    // gigabytes and remember what it finds.
+    let config = Config {
+        archive_offset: ArchiveOffset::Known(0),
+    };
+    let left = Arc::new(AtomicU64::new(MAX_DIRECTORY));
+    let metered = Metered {
+        source,
+        left: Arc::clone(&left),
+    };
+    let archive = ZipArchive::with_config(config, metered).map_err(|e| broken("the archive", &e))?;
+    left.store(u64::MAX, Ordering::Relaxed);
+    let entries = entries(&archive, archive_size)?;
+    Ok((archive, entries))
+}
+
 /// A source of which only so much may be read: the zip library reads what a directory says of itself before
 /// anybody can judge it.
 struct Metered<R> {
     source: R,
-    left: Rc<Cell<u64>>,
+    left: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
+        let left = self.left.load(Ordering::Relaxed);
         if left < buffer.len() as u64 {
             // Travels through the zip library inside an I/O error and comes out as itself.
             return Err(io::Error::other(invalid(format!(
@@ -119,7 +135,7 @@ impl<R: Read> Read for Metered<R> {
             ))));
         }
         let read = self.source.read(buffer)?;
-        self.left.set(left - read as u64);
+        self.left.store(left - read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }
@@ -257,13 +273,16 @@ fn check_sizes(entries: &[Entry]) -> Result<()> {
     Ok(())
 }
 
-/// The result of reading all files.
+/// The result of reading files.
 #[derive(Default)]
 struct Reading {
-    digests: BTreeMap<String, (Kind, [u8; 16])>,
+    digests: BTreeMap<String, FileDigest>,
     kept: BTreeMap<String, Vec<u8>>,
+    links: BTreeMap<String, Vec<u8>>,
     bytes: u64,
 }
+
+type FileDigest = (Kind, [u8; 16]);
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -271,19 +290,17 @@ enum Kind {
     Link = b'l' as isize,
 }
 
-impl Reading {
-    /// One line a file: kind, MD5 of the content, path with its length before it, so that no two bundles
-    /// share a text.
-    fn digest(&self) -> String {
-        let mut all = Md5::new();
-        for (path, (kind, digest)) in &self.digests {
-            all.update([*kind as u8]);
-            all.update(digest);
-            all.update((path.len() as u64).to_le_bytes());
-            all.update(path.as_bytes());
-        }
-        hex::encode(all.finalize())
+/// The digest of files in the order of their paths. One line a file: kind, MD5 of the content, path with its length
+/// before it, so that no two bundles share a text.
+fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a FileDigest)>) -> String {
+    let mut all = Md5::new();
+    for (path, (kind, digest)) in files {
+        all.update([*kind as u8]);
+        all.update(digest);
+        all.update((path.len() as u64).to_le_bytes());
+        all.update(path.as_bytes());
     }
+    hex::encode(all.finalize())
 }
 
 /// What goes from the thread that inflates to one that hashes.
@@ -292,7 +309,12 @@ enum Message {
     End(String, Kind),
 }
 
-fn hash<R: Read + Seek>(archive: &mut ZipArchive<R>, files: &[&Entry], prefix: &str) -> Result<Reading> {
+fn hash<R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    files: &[&Entry],
+    prefix: &str,
+    is_kept: &dyn Fn(&str) -> bool,
+) -> Result<Reading> {
     thread::scope(|scope| {
         let (senders, hashers): (Vec<_>, Vec<_>) = (0..HASHERS)
             .map(|_| {
@@ -301,10 +323,11 @@ fn hash<R: Read + Seek>(archive: &mut ZipArchive<R>, files: &[&Entry], prefix: &
             })
             .unzip();
         let mut reading = Reading::default();
-        let inflated = files
-            .iter()
-            .enumerate()
-            .try_for_each(|(i, entry)| inflate(archive, entry, prefix, &senders[i % HASHERS], &mut reading));
+        let inflated = files.iter().enumerate().try_for_each(|(i, entry)| {
+            let path = &entry.path[prefix.len()..];
+            let keep = is_kept(path) || entry.link;
+            inflate(archive, entry, path, keep, &senders[i % HASHERS], &mut reading)
+        });
         drop(senders);
         for hasher in hashers {
             match hasher.join() {
@@ -316,7 +339,7 @@ fn hash<R: Read + Seek>(archive: &mut ZipArchive<R>, files: &[&Entry], prefix: &
     })
 }
 
-fn hasher(messages: &Receiver<Message>) -> Vec<(String, (Kind, [u8; 16]))> {
+fn hasher(messages: &Receiver<Message>) -> Vec<(String, FileDigest)> {
     let mut digests = Vec::new();
     let mut current = Md5::new();
     for message in messages {
@@ -331,13 +354,14 @@ fn hasher(messages: &Receiver<Message>) -> Vec<(String, (Kind, [u8; 16]))> {
 fn inflate<R: Read + Seek>(
     archive: &mut ZipArchive<R>,
     entry: &Entry,
-    prefix: &str,
+    path: &str,
+    keep: bool,
     hasher: &SyncSender<Message>,
     reading: &mut Reading,
 ) -> Result<()> {
-    let path = &entry.path[prefix.len()..];
-    let keep = matches!(path, "deployspec.yaml" | "manifest.yaml") || entry.link;
-    check_kept_size(entry, path)?;
+    if keep {
+        check_kept_size(entry, path)?;
+    }
     let mut file = archive
         .by_index(entry.index)
         .map_err(|e| broken(&entry.path, &e))?;
@@ -356,7 +380,7 @@ fn inflate<R: Read + Seek>(
     }
     let kind = if entry.link { Kind::Link } else { Kind::File };
     if entry.link {
-        check_link(path, &kept)?;
+        reading.links.insert(path.to_owned(), kept);
     } else if keep {
         reading.kept.insert(path.to_owned(), kept);
     }
@@ -393,9 +417,8 @@ fn check_kept_size(entry: &Entry, path: &str) -> Result<()> {
     } else {
         deployspec::MAX_BYTES as u64
     };
-    let kept = matches!(path, "deployspec.yaml" | "manifest.yaml") || entry.link;
-    if kept && entry.size > limit {
-        let name = if path == "deployspec.yaml" {
+    if entry.size > limit {
+        let name = if path.ends_with("deployspec.yaml") {
             ErrorName::InvalidDeployspec
         } else {
             ErrorName::InvalidBundle

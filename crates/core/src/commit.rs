@@ -81,6 +81,7 @@ mod tests {
             deployspec: "d".into(),
             configuration: "c".into(),
             parts: Default::default(),
+            consumes: Vec::new(),
         }
     }
 

@@ -32,6 +32,9 @@ pub struct Phases {
 pub struct Deployspec {
     /// The commands that deploy.
     pub deploy: Phases,
+    /// The commands that destroy; only a module that is to be destroyed needs them.
+    #[serde(default)]
+    pub destroy: Option<Phases>,
     /// The compute type that the module asks for.
     pub build_type: Option<String>,
     /// Whether variables start with `SEEDFARMER_` or with the project's name.
@@ -58,10 +61,26 @@ impl Deployspec {
         };
         Ok(Self {
             deploy: Phases::parse(phases, "deploy.phases")?,
+            destroy: destroy_phases(&root)?,
             build_type: build_type(&root)?,
             generic_variables: generic_variables(&root)?,
         })
     }
+}
+
+/// The phases of `destroy`; none where nothing is said of them.
+fn destroy_phases(root: &Node) -> Result<Option<Phases>> {
+    let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
+    let Some(destroy) = root.get("destroy").filter(is_said) else {
+        return Ok(None);
+    };
+    if !matches!(destroy.kind, Kind::Mapping(_)) {
+        return Err(found(destroy, "destroy", "a mapping with the key phases"));
+    }
+    let phases = destroy.get("phases").filter(is_said);
+    phases
+        .map(|phases| Phases::parse(phases, "destroy.phases"))
+        .transpose()
 }
 
 impl Phases {
@@ -197,6 +216,23 @@ mod tests {
             (spec.build_type.as_deref(), spec.generic_variables),
             (Some("BUILD_GENERAL1_LARGE"), true)
         );
+        assert_eq!(spec.destroy, Some(Phases::default()));
+    }
+
+    #[test]
+    fn a_module_without_commands_to_destroy_it_can_be_deployed() {
+        for destroy in ["", "destroy:\n", "destroy: {}\n", "destroy: {phases: }\n"] {
+            let text = format!("deploy: {{phases: {{}}}}\n{destroy}");
+            assert_eq!(
+                Deployspec::parse(text.as_bytes()).unwrap().destroy,
+                None,
+                "{destroy}"
+            );
+        }
+        let text = "deploy: {phases: {}}\ndestroy: {phases: {build: {commands: make}}}\n";
+        let error = Deployspec::parse(text.as_bytes()).unwrap_err();
+        let part = "line 2: destroy.phases.build.commands: found \"make\"";
+        assert!(error.message.contains(part), "{error}");
     }
 
     #[test]

@@ -22,6 +22,12 @@ pub enum ErrorName {
     StateConflict,
     /// The execution doesn't hold the module's lock any more, so it may not write.
     LockLost,
+    /// The manifest of a deployment, or what it refers to, is not valid.
+    InvalidManifest,
+    /// A part of a deployment is to be deployed or destroyed while another execution deploys it.
+    DeploymentBusy,
+    /// Modules can't have their turn: what they consume isn't there, or what consumes them stays.
+    Blocked,
     /// IAM refused a call.
     AccessDenied,
     /// AWS refused a call for a reason that a repetition doesn't change.
@@ -38,13 +44,16 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that holds them against the state machine.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::InvalidInput,
         Self::SourceNotFound,
         Self::InvalidBundle,
         Self::InvalidDeployspec,
         Self::StateConflict,
         Self::LockLost,
+        Self::InvalidManifest,
+        Self::DeploymentBusy,
+        Self::Blocked,
         Self::AccessDenied,
         Self::Refused,
         Self::BuildNotFound,
@@ -63,6 +72,9 @@ impl ErrorName {
             Self::InvalidDeployspec => "InvalidDeployspec",
             Self::StateConflict => "StateConflict",
             Self::LockLost => "LockLost",
+            Self::InvalidManifest => "InvalidManifest",
+            Self::DeploymentBusy => "DeploymentBusy",
+            Self::Blocked => "Blocked",
             Self::AccessDenied => "AccessDenied",
             Self::Refused => "Refused",
             Self::BuildNotFound => "BuildNotFound",

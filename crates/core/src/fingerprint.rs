@@ -30,6 +30,9 @@ pub struct Fingerprint {
     /// A short MD5 of each part of the configuration, by its name in the input.
     #[serde(default)]
     pub parts: BTreeMap<String, String>,
+    /// The modules, as `{group}/{module}`, whose values were deployed: while they are consumed, they can't be destroyed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumes: Vec<String>,
 }
 
 impl Fingerprint {
@@ -54,6 +57,7 @@ impl Fingerprint {
             deployspec,
             configuration,
             parts,
+            consumes: options.consumed.keys().cloned().collect(),
         }
     }
 
@@ -103,6 +107,11 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
             .flatten();
         (format!("parameter {name}"), value.fingerprint_json(version))
     });
+    let deployments = options
+        .consumed
+        .iter()
+        .filter(|_| options.redeploy_with_dependencies);
+    let deployments = deployments.map(|(sibling, build)| (format!("deployment of {sibling}"), json!(build)));
     let build = &options.build;
     let settings = [
         ("build.project_name", json!(build.project_name)),
@@ -125,7 +134,7 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
         .into_iter()
         .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| (name.to_owned(), value));
-    parameters.chain(settings).collect()
+    parameters.chain(deployments).chain(settings).collect()
 }
 
 /// JSON with sorted keys: the order in which an object's keys were written doesn't count.
@@ -232,6 +241,29 @@ mod tests {
         assert_ne!(with(Some(1)).hash, with(Some(2)).hash);
         assert_ne!(with(Some(1)).hash, with(None).hash);
         assert_ne!(with(None).hash, of(json!({"parameters": {"a": "/n"}})).hash);
+    }
+
+    #[test]
+    fn a_consumed_value_counts_by_itself_and_its_deployment_only_where_that_is_asked_for() {
+        let of = |value: &str, build: &str, redeploy: bool| {
+            let manifest = json!({"redeploy_with_dependencies": redeploy, "parameters": {
+                "vpc-id": {"module_metadata": {"group": "network", "module": "vpc", "key": "VpcId"}}}});
+            let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+            let options = options(manifest);
+            let metadata = json!({"VpcId": value, "CodeBuildBuildId": build});
+            let vpc = options.parameters.siblings().remove(0);
+            let known = [(vpc, metadata.as_object().unwrap().clone())]
+                .into_iter()
+                .collect();
+            let options = options.resolve(&module, &known).unwrap();
+            Fingerprint::new("b", b"d", &options, &Versions::new())
+        };
+        assert_eq!(of("vpc-1", "p:1", false).hash, of("vpc-1", "p:2", false).hash);
+        assert_eq!(of("vpc-1", "p:1", false).consumes, ["network/vpc"]);
+        let changed = of("vpc-2", "p:2", false).differences(&of("vpc-1", "p:1", false));
+        assert_eq!(changed, ["parameter vpc-id changed"]);
+        let again = of("vpc-1", "p:2", true).differences(&of("vpc-1", "p:1", true));
+        assert_eq!(again, ["deployment of network/vpc changed"]);
     }
 
     #[test]

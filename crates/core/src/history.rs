@@ -58,7 +58,8 @@ pub fn trace(newest_first: &[Event]) -> Trace {
 }
 
 /// Whether the last task was called and nothing came of it. The functions behind `.waitForTaskToken` write nothing
-/// that outlives the execution, and their tasks always stand so until the token is answered.
+/// that outlives the execution, and their tasks always stand so until the token is answered; nor is an execution that is
+/// waited for (`.sync`) a function.
 fn working(newest_first: &[Event]) -> bool {
     let last = newest_first
         .iter()
@@ -68,7 +69,7 @@ fn working(newest_first: &[Event]) -> bool {
             && !event
                 .resource
                 .as_deref()
-                .is_some_and(|resource| resource.ends_with(".waitForTaskToken"))
+                .is_some_and(|resource| resource.ends_with(".waitForTaskToken") || resource.contains(".sync"))
     })
 }
 

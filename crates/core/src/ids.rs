@@ -77,20 +77,25 @@ pub struct ModuleId {
 impl ModuleId {
     /// Parses the four names. The project is lower-cased, as seed-farmer does.
     pub fn parse(project: &str, deployment: &str, group: &str, module: &str) -> Result<Self> {
-        let project = Name(Name::parse("project", project)?.0.to_ascii_lowercase());
-        if !project.as_str().starts_with(|c: char| c.is_ascii_lowercase()) {
-            return Err(Error::field(
-                "project",
-                format!("\"{project}\""),
-                "a name that starts with a letter",
-            ));
-        }
         Ok(Self {
-            project,
+            project: Self::project(project)?,
             deployment: Name::parse("deployment", deployment)?,
             group: Name::parse("group", group)?,
             module: Name::parse("module", module)?,
         })
+    }
+
+    /// Parses a project's name.
+    pub fn project(text: &str) -> Result<Name> {
+        let project = Name(Name::parse("project", text)?.0.to_ascii_lowercase());
+        if project.as_str().starts_with(|c: char| c.is_ascii_lowercase()) {
+            return Ok(project);
+        }
+        Err(Error::field(
+            "project",
+            format!("\"{project}\""),
+            "a name that starts with a letter",
+        ))
     }
 
     /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`.
@@ -136,22 +141,28 @@ impl ModuleId {
         format!("{}/{}/{}/bundle.zip", self.deployment, self.group, self.module)
     }
 
+    /// The key in the work bucket of the record of what is deployed.
+    #[must_use]
+    pub fn record_key(&self) -> String {
+        format!("deployed/{self}.json")
+    }
+
+    /// Below it lie the module's values that are too long for Parameter Store, in the work bucket.
+    #[must_use]
+    pub fn values_folder(&self) -> String {
+        format!("values/{self}/")
+    }
+
     /// The key of the report of an execution in the work bucket.
     #[must_use]
     pub fn report_key(&self, execution: &ExecutionArn) -> String {
         format!("reports/{self}/{}.json", execution.name())
     }
 
-    /// The key of the module's lock in the work bucket.
-    #[must_use]
-    pub fn lock_key(&self) -> String {
-        format!("locks/{self}.json")
-    }
-
     /// The key in the work bucket of a value that is too long for Parameter Store.
     #[must_use]
     pub fn spill_key(&self, slot: Slot, sha256: &str) -> String {
-        format!("values/{self}/{slot}/{sha256}.json")
+        format!("{}{slot}/{sha256}.json", self.values_folder())
     }
 }
 
@@ -349,10 +360,29 @@ impl ExecutionArn {
         self.0.rsplit(':').next().unwrap_or(&self.0)
     }
 
+    /// Whether it is one of a state machine, by that one's ARN.
+    #[must_use]
+    pub fn is_of(&self, state_machine: &str) -> bool {
+        let machine = state_machine.rsplit(':').next().unwrap_or_default();
+        self.0.rsplit(':').nth(1) == Some(machine)
+    }
+
     /// The key of a plan that is too long for a state's payload.
     #[must_use]
     pub fn plan_key(&self) -> String {
         format!("plans/{}/plan.json", self.name())
+    }
+
+    /// The key of the plan of a whole deployment.
+    #[must_use]
+    pub fn deployment_key(&self) -> String {
+        format!("plans/{}/deployment.json", self.name())
+    }
+
+    /// The key of the input of one of the executions of a whole deployment, by that one's name.
+    #[must_use]
+    pub fn item_key(&self, name: &str) -> String {
+        format!("plans/{}/inputs/{name}.json", self.name())
     }
 
     /// The key of an input that leaves no room beside it in a payload.

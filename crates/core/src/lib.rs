@@ -4,17 +4,19 @@
 //! fingerprint; both and what Parameter Store holds go into [`decision`], which says whether anything has to
 //! be done. The result travels between the states of the state machine as a [`plan::Plan`]. [`build`]
 //! composes the build, [`callback`] is the protocol by which its end reaches the waiting execution,
-//! [`commit`] orders what is written, and [`lock`] lets one execution of a module do so at a time.
-//! [`manifest`] makes the inputs of all modules of a repository. Nothing here reads a clock, a network or a
-//! disk: time and values come in as arguments, AWS calls live in the crate `seedflow-aws`, and the functions
-//! put both together.
+//! [`commit`] orders what is written, [`record`] keeps what a success deployed, by which [`destruction`]
+//! destroys it, and [`lock`] lets one execution of a module do so at a time. [`manifest`] makes the inputs of
+//! all modules of a repository. Nothing here reads a clock, a network or a disk: time and values come in as
+//! arguments, AWS calls live in the crate `seedflow-aws`, and the functions put both together.
 
 pub mod build;
 pub mod bundle;
 pub mod callback;
 pub mod commit;
 pub mod decision;
+pub mod deployment;
 pub mod deployspec;
+pub mod destruction;
 pub mod error;
 pub mod fields;
 pub mod fingerprint;
@@ -22,11 +24,14 @@ pub mod history;
 pub mod ids;
 pub mod lock;
 pub mod manifest;
+pub mod origin;
 pub mod parameter;
 pub mod plan;
 pub mod python_json;
+pub mod record;
 pub mod report;
 pub mod request;
+pub mod sibling;
 pub mod status;
 pub mod stored;
 pub mod variable_name;

@@ -1,6 +1,6 @@
-//! One deployment of a module at a time.
+//! One deployment of a module at a time, and of a manifest.
 //!
-//! Every module has one lock: an object in S3 that is only ever changed on condition that it is still the one
+//! Every module has one lock, and so has every manifest: an object in S3 that is only ever changed on condition that it is still the one
 //! that was read. It says who holds it ([`Lock::holder`]), under which fencing number, and who waits. An
 //! execution that finds it held waits by its task token and is woken by the release; only the newest waits,
 //! because an older one would deploy what is out of date by the time that its turn comes: it ends as superseded
@@ -14,12 +14,26 @@
 //! the tokens to answer after it. A conflict means that something else was found: read and decide again. The test
 //! below runs random schedules of it, with crashes at every step, against a model that knows only what has to hold.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::callback::{Registration, Token};
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ExecutionArn, ModuleId, Run};
+
+/// What one execution at a time may work on.
+pub trait Lockable: Clone + fmt::Display + Serialize {
+    /// The key of its lock in the work bucket.
+    fn lock_key(&self) -> String;
+}
+
+impl Lockable for ModuleId {
+    fn lock_key(&self) -> String {
+        format!("locks/{self}.json")
+    }
+}
 
 /// An execution that wants to deploy, and since when: later ones replace earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,9 +110,9 @@ impl Lock {
 
     /// What the holder is told.
     #[must_use]
-    pub fn held(&self, module: &ModuleId) -> Held {
+    pub fn held<S: Lockable>(&self, of: &S) -> Held<S> {
         Held {
-            module: module.clone(),
+            of: of.clone(),
             fence: self.fence,
             run: self.run.clone(),
         }
@@ -108,7 +122,7 @@ impl Lock {
     ///
     /// # Errors
     /// `LockLost`, which names who holds it now.
-    pub fn check(found: Option<&Self>, held: &Held, execution: &ExecutionArn) -> Result<()> {
+    pub fn check<S: Lockable>(found: Option<&Self>, held: &Held<S>, execution: &ExecutionArn) -> Result<()> {
         let now = match found {
             Some(lock) if lock.holder.execution != *execution || lock.fence != held.fence => {
                 format!("held by {}", lock.holder.execution.as_str())
@@ -121,18 +135,18 @@ impl Lock {
             ErrorName::LockLost,
             format!(
                 "{}: found the lock {now}; {} may not write any more. Start a new execution if this one was redriven",
-                held.module.lock_key(),
+                held.of.lock_key(),
                 execution.as_str()
             ),
         ))
     }
 }
 
-/// What travels with an execution that holds its module's lock.
+/// What travels with an execution that holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// The module.
-    pub module: ModuleId,
+pub struct Held<S = ModuleId> {
+    /// Whose lock it is.
+    pub of: S,
     /// The fencing number to check before each write.
     pub fence: u64,
     /// The unguessable name of this deployment.
@@ -184,11 +198,11 @@ pub enum Turn {
 /// A turn as the state machine hears it, from the function's answer or by the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Told {
+pub enum Told<S = ModuleId> {
     /// Go on.
     Acquired {
         /// To be shown with every write.
-        lock: Held,
+        lock: Held<S>,
     },
     /// Wait by a token.
     Waiting,
@@ -202,11 +216,9 @@ pub enum Told {
 impl Turn {
     /// As the state machine hears it.
     #[must_use]
-    pub fn told(&self, module: &ModuleId) -> Told {
+    pub fn told<S: Lockable>(&self, of: &S) -> Told<S> {
         match self {
-            Self::Acquired(lock) => Told::Acquired {
-                lock: lock.held(module),
-            },
+            Self::Acquired(lock) => Told::Acquired { lock: lock.held(of) },
             Self::Held(_) => Told::Waiting,
             Self::Superseded(by) => Told::Superseded {
                 superseded_by: by.clone(),

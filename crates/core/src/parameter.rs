@@ -1,7 +1,7 @@
 //! A module's parameters and the variables that they become.
 //!
-//! A parameter is a value, or a reference that CodeBuild itself resolves when the build starts, so that no
-//! secret passes through the workflow. Its variable's name and the text of its value are seed-farmer's
+//! A parameter is a value, a value that another module of the deployment published, or a reference that CodeBuild
+//! itself resolves when the build starts, so that no secret passes through the workflow. Its variable's name and the text of its value are seed-farmer's
 //! (seedfarmer-compat.md 2.3 to 2.5). Two parameters that meet in one variable are an error: seed-farmer
 //! lets the later one win without a word.
 
@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result, excerpt};
 use crate::fields::{Fields, MAX_DEPTH, describe, is_too_deep};
+use crate::ids::ModuleId;
 use crate::python_json::dumps;
+use crate::sibling::{Published, Sibling, Siblings};
 use crate::variable_name::upper_snake_case;
 
 /// How long a parameter's text may be. Longer ones would have to travel outside the environment: a variable
@@ -27,33 +29,36 @@ pub enum ParameterValue {
     ParameterStore(String),
     /// A secret of Secrets Manager as CodeBuild takes it: `id[:json key[:version stage[:version id]]]`.
     SecretsManager(String),
+    /// What another module of the deployment published; [`Parameters::resolve`] puts the value in its place.
+    ModuleMetadata(Published),
 }
+
+/// The keys by which an object is known as a reference.
+const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
 
 impl ParameterValue {
     fn parse(path: &str, value: &Value) -> Result<Self> {
-        if is_too_deep(value) {
-            return Err(Error::field(
-                path,
-                format!("lists and objects nested more than {MAX_DEPTH} deep"),
-                format!("at most {MAX_DEPTH}; put the value into a file of the bundle"),
-            ));
-        }
+        refuse_depth(path, value)?;
         let parsed = match value {
             Value::Null => {
                 return Err(Error::field(
                     path,
                     "null",
-                    "a text, a JSON value, or {\"parameter_store\": name} / {\"secrets_manager\": name}",
+                    "a text, a JSON value, or {\"parameter_store\": name} / {\"secrets_manager\": name} / {\"module_metadata\": {\"group\", \"module\", \"key\"}}",
                 ));
             }
-            Value::Object(map)
-                if map.contains_key("parameter_store") || map.contains_key("secrets_manager") =>
-            {
+            Value::Object(map) if REFERENCES.iter().any(|key| map.contains_key(*key)) => {
                 Self::reference(path, value)?
             }
             other => Self::Value(other.clone()),
         };
-        let length = parsed.text().len();
+        parsed.check_text(path)
+    }
+
+    /// A text has to fit into an environment variable.
+    fn check_text(self, path: &str) -> Result<Self> {
+        let text = self.text();
+        let length = text.len();
         if length > MAX_VALUE {
             return Err(Error::field(
                 path,
@@ -63,33 +68,37 @@ impl ParameterValue {
                 ),
             ));
         }
-        if parsed.text().contains('\0') {
+        if text.contains('\0') {
             return Err(Error::field(
                 path,
                 "a zero byte",
                 "a text that fits into an environment variable",
             ));
         }
-        Ok(parsed)
+        Ok(self)
     }
 
     fn reference(path: &str, value: &Value) -> Result<Self> {
         let mut fields = Fields::of(path, value)?;
         let parameter = fields.text("parameter_store")?;
         let secret = fields.text("secrets_manager")?;
+        let published = fields.any("module_metadata");
         fields.finish()?;
-        match (parameter, secret) {
-            (Some(name), None) if is_parameter_name(&name) => Ok(Self::ParameterStore(name)),
-            (Some(name), None) => Err(Error::field(
+        match (parameter, secret, published) {
+            (Some(name), None, None) if is_parameter_name(&name) => Ok(Self::ParameterStore(name)),
+            (Some(name), None, None) => Err(Error::field(
                 &format!("{path}.parameter_store"),
                 format!("\"{}\"", excerpt(&name, 80)),
                 "a parameter's name: letters, digits and _ . - /, up to 1011 characters",
             )),
-            (None, Some(name)) => Ok(Self::SecretsManager(name)),
+            (None, Some(name), None) => Ok(Self::SecretsManager(name)),
+            (None, None, Some(published)) => {
+                Published::parse(&format!("{path}.module_metadata"), &published).map(Self::ModuleMetadata)
+            }
             _ => Err(Error::field(
                 path,
-                "both parameter_store and secrets_manager",
-                "one of them",
+                "several references, or one without a value",
+                format!("one of {}", REFERENCES.join(", ")),
             )),
         }
     }
@@ -102,14 +111,28 @@ impl ParameterValue {
                 text.clone()
             }
             Self::Value(value) => dumps(value),
+            Self::ModuleMetadata(published) => match &published.key {
+                Some(key) => format!("{}.{key}", published.by),
+                None => published.by.to_string(),
+            },
         }
+    }
+
+    /// The value in the place of a reference to a sibling.
+    fn resolve(&self, path: &str, known: &Siblings) -> Result<Self> {
+        let Self::ModuleMetadata(published) = self else {
+            return Ok(self.clone());
+        };
+        let value = published.value(path, known)?;
+        refuse_depth(path, &value)?;
+        Self::Value(value).check_text(path)
     }
 
     /// The type that CodeBuild gives the variable.
     #[must_use]
     pub fn variable_type(&self) -> VariableType {
         match self {
-            Self::Value(_) => VariableType::Plaintext,
+            Self::Value(_) | Self::ModuleMetadata(_) => VariableType::Plaintext,
             Self::ParameterStore(_) => VariableType::ParameterStore,
             Self::SecretsManager(_) => VariableType::SecretsManager,
         }
@@ -122,8 +145,20 @@ impl ParameterValue {
             Self::Value(value) => json!({"value": value}),
             Self::ParameterStore(name) => json!({"parameter_store": name, "version": version}),
             Self::SecretsManager(name) => json!({"secrets_manager": name}),
+            Self::ModuleMetadata(published) => json!({"module_metadata": published}),
         }
     }
+}
+
+fn refuse_depth(path: &str, value: &Value) -> Result<()> {
+    if !is_too_deep(value) {
+        return Ok(());
+    }
+    Err(Error::field(
+        path,
+        format!("lists and objects nested more than {MAX_DEPTH} deep"),
+        format!("at most {MAX_DEPTH}; put the value into a file of the bundle"),
+    ))
 }
 
 /// The name rule of Parameter Store (AWS Systems Manager, PutParameter, `Name`).
@@ -207,6 +242,43 @@ impl Parameters {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
+    /// The modules that the parameters take values from, each once.
+    #[must_use]
+    pub fn siblings(&self) -> Vec<Sibling> {
+        let mut siblings: Vec<Sibling> = self
+            .0
+            .iter()
+            .filter_map(|(_, value)| match value {
+                ParameterValue::ModuleMetadata(published) => Some(published.by.clone()),
+                _ => None,
+            })
+            .collect();
+        siblings.sort_unstable();
+        siblings.dedup();
+        siblings
+    }
+
+    /// The parameters of `module` with the values of its siblings in the place of the references to them.
+    ///
+    /// # Errors
+    /// `InvalidInput` where a sibling isn't deployed, publishes no such value, or one that is too long; and where a
+    /// module refers to itself.
+    pub fn resolve(&self, module: &ModuleId, known: &Siblings) -> Result<Self> {
+        let one = |(name, value): &(String, ParameterValue)| {
+            let path = format!("parameters.{name}");
+            if matches!(value, ParameterValue::ModuleMetadata(published) if published.by == Sibling::from(module))
+            {
+                return Err(Error::field(
+                    &path,
+                    "a reference of the module to itself",
+                    "another module's metadata",
+                ));
+            }
+            Ok((name.clone(), value.resolve(&path, known)?))
+        };
+        Ok(Self(self.0.iter().map(one).collect::<Result<_>>()?))
+    }
+
     /// The names in Parameter Store that the parameters refer to, each once.
     #[must_use]
     pub fn parameter_store_names(&self) -> Vec<&str> {
@@ -275,7 +347,7 @@ mod tests {
             (json!({"vpc.id": "a"}), "VPC.ID"),
             (
                 json!({"a": {"parameter_store": "x", "secrets_manager": "y"}}),
-                "one of them",
+                "several references",
             ),
             (
                 json!({"a": {"parameter_store": "x", "other": 1}}),

@@ -11,27 +11,32 @@ use serde_json::Value;
 use crate::deployspec::Deployspec;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{ExecutionArn, ModuleId};
-use crate::request::{Options, Source};
+use crate::origin::Origin;
+use crate::request::{Action, Options, Source};
 use crate::status::Status;
 
 /// Step Functions ends payloads at 256 KB (Step Functions Developer Guide, "Service quotas"). The plan has to leave room
 /// for what is around it, and its text is escaped once more where a payload carries it.
 pub const MAX_TRAVELLING: usize = 180 * 1024;
 
-/// How a changed module is to be deployed.
+/// How a changed module is to be deployed, or a deployed one destroyed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// What is deployed.
+    /// Which of the two.
+    #[serde(default)]
+    pub action: Action,
+    /// The module.
     pub module: ModuleId,
     /// The bundle, with its version.
     pub source: Source,
-    /// The commit that the bundle was made of, if the object's metadata names one.
-    pub commit: Option<String>,
+    /// Where the bundle comes from, as far as the object's metadata says.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// Parameters and settings.
     pub options: Options,
     /// The module's commands.
     pub deployspec: Deployspec,
-    /// What is stored as `md5` after a success.
+    /// What is stored as `md5` after a deployment's success; of a module that is destroyed, what was.
     pub fingerprint: Fingerprint,
     /// The status before.
     pub previous_status: Option<Status>,
@@ -69,14 +74,16 @@ impl Travelling {
 /// The answer of `check-md5`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checked {
-    /// Whether the module has to be deployed.
+    /// Whether a build has to run.
     pub changed: bool,
+    /// Whether the module is to be forgotten without one: it is to be destroyed and isn't deployed.
+    pub forget: bool,
     /// Why.
     pub reasons: Vec<String>,
     /// The CodeBuild project of the build: `end-execution` looks there for a build that nobody waits for.
     pub build_project: String,
-    /// How.
-    pub plan: Travelling,
+    /// How; none where there is nothing to plan, because the module is to be forgotten.
+    pub plan: Option<Travelling>,
 }
 
 #[cfg(test)]
@@ -90,7 +97,7 @@ mod tests {
         let base = plan(json!({"parameters": {"p": ""}}), true);
         let rest = serde_json::to_string(&base).unwrap().len();
         let mut long = base;
-        long.commit = Some("x".repeat(length - rest + "null".len() - "\"\"".len()));
+        long.source.key.push_str(&"x".repeat(length - rest));
         assert_eq!(serde_json::to_string(&long).unwrap().len(), length);
         long
     }

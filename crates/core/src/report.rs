@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::build::outcome::Outcome;
 use crate::ids::{ExecutionArn, ModuleId};
+use crate::origin::Origin;
 use crate::plan::Plan;
 use crate::status::Status;
 
@@ -29,9 +30,9 @@ pub struct Report<'a> {
     /// Where the bundle came from, if it got that far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<&'a crate::request::Source>,
-    /// The commit, if known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub commit: Option<&'a str>,
+    /// Where the bundle's files came from, as far as known.
+    #[serde(flatten)]
+    pub origin: &'a Origin,
     /// The fingerprint that was deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<&'a crate::fingerprint::Fingerprint>,
@@ -54,10 +55,20 @@ impl<'a> Report<'a> {
     ) -> Self {
         Self {
             source: Some(&plan.source),
-            commit: plan.commit.as_deref(),
             fingerprint: Some(&plan.fingerprint),
             parameters: plan.options.parameters.iter().map(|(name, _)| name).collect(),
             outputs: Some(outputs),
+            ..Self::of_failure(&plan.module, status, Some(build))
+        }
+    }
+
+    /// A report of a module's destruction.
+    #[must_use]
+    pub fn of_destruction(plan: &'a Plan, status: &'a Status, build: &'a Outcome) -> Self {
+        Self {
+            source: Some(&plan.source),
+            fingerprint: Some(&plan.fingerprint),
+            parameters: plan.options.parameters.iter().map(|(name, _)| name).collect(),
             ..Self::of_failure(&plan.module, status, Some(build))
         }
     }
@@ -72,7 +83,7 @@ impl<'a> Report<'a> {
             status,
             build,
             source: None,
-            commit: None,
+            origin: &status.origin,
             fingerprint: None,
             parameters: Vec::new(),
             outputs: None,

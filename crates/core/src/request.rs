@@ -3,7 +3,8 @@
 //! Two shapes come in: the one that people and programs write (the four names, a source, options; docs/architecture.md,
 //! "Input of an execution"), and the one that an upload makes, which has only a source, with the names in
 //! its key and the options in the bundle's `manifest.yaml`. Both become one [`Request`]. A value of this
-//! type is valid as far as its text goes; whether the source exists is seen when it is read.
+//! type is valid as far as its text goes; whether the source exists is seen when it is read. An input that asks for
+//! the module to be destroyed has its names and nothing else: what to run lies in the record of the last success.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::fields::{Fields, describe};
 use crate::ids::ModuleId;
 use crate::parameter::Parameters;
+use crate::sibling::Siblings;
 
 /// What the template fixes and an input may not go beyond.
 #[derive(Debug, Clone)]
@@ -70,9 +72,80 @@ pub struct Options {
     pub build: BuildSettings,
     /// The CloudFormation stack whose outputs are recorded.
     pub stack_name: String,
+    /// Deploy again whenever a module whose values this one consumes was deployed again, whatever its values
+    /// (seed-farmer's `forceDependencyRedeploy`).
+    #[serde(default)]
+    pub redeploy_with_dependencies: bool,
+    /// The modules whose values this one consumes, with the build that published them, once they are resolved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumed: BTreeMap<String, Option<String>>,
 }
 
-/// What an execution is to do.
+/// What an execution is to do with a module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Run its deploy phases where it changed.
+    #[default]
+    Deploy,
+    /// Run its destroy phases and forget it.
+    Destroy,
+}
+
+/// An execution's input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// To deploy a module.
+    Deploy(Box<Request>),
+    /// To destroy this one.
+    Destroy(ModuleId),
+}
+
+impl Order {
+    /// Parses the whole input.
+    pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
+        let mut fields = Fields::of("", input)?;
+        match fields.choice("action", &["deploy", "destroy"])?.as_deref() {
+            Some("destroy") => destroyed(fields).map(Self::Destroy),
+            _ => Request::read(fields, limits).map(|request| Self::Deploy(Box::new(request))),
+        }
+    }
+
+    /// The module that it is about.
+    #[must_use]
+    pub fn module(self) -> ModuleId {
+        match self {
+            Self::Deploy(request) => request.module,
+            Self::Destroy(module) => module,
+        }
+    }
+}
+
+/// The module that an input wants destroyed.
+fn destroyed(mut fields: Fields) -> Result<ModuleId> {
+    let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
+    let module = ModuleId::parse(&project, &deployment, &group, &module)?;
+    for key in [
+        "source",
+        "parameters",
+        "force_update",
+        "bundle",
+        "build",
+        "stack_name",
+    ] {
+        if let Some(value) = fields.any(key) {
+            return Err(Error::field(
+                key,
+                describe(&value),
+                "nothing beside \"action\": \"destroy\", which runs what the last successful deployment left",
+            ));
+        }
+    }
+    fields.finish()?;
+    Ok(module)
+}
+
+/// A deployment that an execution is to make.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// What is deployed.
@@ -95,9 +168,7 @@ pub const COMPUTE_TYPES: [&str; 5] = [
 const ENVIRONMENT_TYPES: [&str; 3] = ["LINUX_CONTAINER", "LINUX_GPU_CONTAINER", "ARM_CONTAINER"];
 
 impl Request {
-    /// Parses the whole input.
-    pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
-        let mut fields = Fields::of("", input)?;
+    fn read(mut fields: Fields, limits: &Limits) -> Result<Self> {
         let module = module_of(&mut fields)?;
         let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), limits)?;
         match module {
@@ -128,9 +199,66 @@ impl Request {
     /// # Errors
     /// `InvalidInput` where the names themselves are wrong.
     pub fn module(input: &Value, limits: &Limits) -> Result<ModuleId> {
-        match (module_named(input), Self::parse(input, limits)) {
+        match (module_named(input), Order::parse(input, limits)) {
             (Some(module), _) => Ok(module),
-            (None, parsed) => parsed.map(|request| request.module),
+            (None, parsed) => parsed.map(Order::module),
+        }
+    }
+}
+
+/// An input of which only the names travel, because the whole of a deployment wouldn't fit into a state: the rest lies
+/// in the work bucket, where the planner put it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredInput {
+    /// What both have to name.
+    module: ModuleId,
+    /// Where the whole input lies.
+    pub key: String,
+}
+
+impl StoredInput {
+    /// The input that is sent in the place of a long one.
+    #[must_use]
+    pub fn sent(module: &ModuleId, key: &str) -> Value {
+        let mut sent = json!(module);
+        sent["input_key"] = json!(key);
+        sent
+    }
+
+    /// Reads such an input; `None` where it is a whole one.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it has more than the names and the key, or a key elsewhere.
+    pub fn of(input: &Value) -> Result<Option<Self>> {
+        if input.get("input_key").is_none() {
+            return Ok(None);
+        }
+        let mut fields = Fields::of("", input)?;
+        let module = module_of(&mut fields)?.ok_or_else(|| no_names(""))?;
+        let key = fields.required_text("input_key")?;
+        fields.finish()?;
+        if !key.starts_with("plans/") || key.len() > 1024 {
+            return Err(Error::field(
+                "input_key",
+                format!("\"{}\"", excerpt(&key, 120)),
+                "a key under plans/, where the planner of a deployment stores inputs; give the input itself instead",
+            ));
+        }
+        Ok(Some(Self { module, key }))
+    }
+
+    /// The whole input as it was found.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it is another module's: the lock is that of the module that was sent.
+    pub fn check(&self, found: Value) -> Result<Value> {
+        match module_named(&found) {
+            Some(module) if module == self.module => Ok(found),
+            _ => Err(Error::field(
+                "input_key",
+                format!("the input of another module in {}", self.key),
+                format!("the input of {}", self.module),
+            )),
         }
     }
 }
@@ -153,28 +281,38 @@ fn module_named(input: &Value) -> Option<ModuleId> {
     ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?)
 }
 
-/// The four names, or none of them.
-fn module_of(fields: &mut Fields) -> Result<Option<ModuleId>> {
-    let names = [
+/// The four names as they are given.
+type Names<T> = [T; 4];
+
+fn names(fields: &mut Fields) -> Result<Names<Option<String>>> {
+    Ok([
         fields.text("project")?,
         fields.text("deployment")?,
         fields.text("group")?,
         fields.text("module")?,
-    ];
-    if names.iter().all(Option::is_none) {
-        return Ok(None);
-    }
-    let [project, deployment, group, module] = names;
+    ])
+}
+
+fn required_names([project, deployment, group, module]: Names<Option<String>>) -> Result<Names<String>> {
     let needed = |name: &str, value: Option<String>| {
         value.ok_or_else(|| Error::field(name, "nothing", "a text; the field is required"))
     };
-    ModuleId::parse(
-        &needed("project", project)?,
-        &needed("deployment", deployment)?,
-        &needed("group", group)?,
-        &needed("module", module)?,
-    )
-    .map(Some)
+    Ok([
+        needed("project", project)?,
+        needed("deployment", deployment)?,
+        needed("group", group)?,
+        needed("module", module)?,
+    ])
+}
+
+/// The four names, or none of them.
+fn module_of(fields: &mut Fields) -> Result<Option<ModuleId>> {
+    let names = names(fields)?;
+    if names.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let [project, deployment, group, module] = required_names(names)?;
+    ModuleId::parse(&project, &deployment, &group, &module).map(Some)
 }
 
 fn no_names(key: &str) -> Error {
@@ -186,7 +324,11 @@ fn no_names(key: &str) -> Error {
 }
 
 impl Source {
-    fn parse(value: &Value, limits: &Limits) -> Result<Self> {
+    /// Reads the `source` of an input.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the field.
+    pub(crate) fn parse(value: &Value, limits: &Limits) -> Result<Self> {
         if value.is_null() {
             return Err(Error::field(
                 "source",
@@ -265,6 +407,21 @@ impl Options {
         Ok(options)
     }
 
+    /// The options of `module` with the values that it consumes from its siblings.
+    ///
+    /// # Errors
+    /// `InvalidInput` where one of them isn't there.
+    pub fn resolve(self, module: &ModuleId, known: &Siblings) -> Result<Self> {
+        let consumed = self.parameters.siblings().into_iter();
+        Ok(Self {
+            consumed: consumed
+                .map(|sibling| (sibling.to_string(), known.deployed_by(&sibling)))
+                .collect(),
+            parameters: self.parameters.resolve(module, known)?,
+            ..self
+        })
+    }
+
     fn read(fields: &mut Fields, module: &ModuleId, limits: &Limits) -> Result<Self> {
         let parameters = match fields.any("parameters") {
             Some(value) => Parameters::parse("parameters", &value)?,
@@ -277,7 +434,10 @@ impl Options {
             None => BuildSettings::default(),
         };
         let stack_name = stack_name(fields.text("stack_name")?, module)?;
+        let redeploy = fields.flag("redeploy_with_dependencies")?;
         Ok(Self {
+            redeploy_with_dependencies: redeploy.unwrap_or(false),
+            consumed: BTreeMap::new(),
             parameters,
             force_update,
             bundle,
@@ -410,9 +570,16 @@ mod tests {
         input
     }
 
+    fn parse(input: &Value) -> Result<Request> {
+        match Order::parse(input, &limits())? {
+            Order::Deploy(request) => Ok(*request),
+            Order::Destroy(module) => panic!("{module} would be destroyed"),
+        }
+    }
+
     #[test]
     fn the_shortest_input_gets_the_defaults() {
-        let request = Request::parse(&input(|_| ()), &limits()).unwrap();
+        let request = parse(&input(|_| ())).unwrap();
         let options = request.options.unwrap();
         assert_eq!(request.source.bucket, "work");
         assert_eq!((options.force_update, options.bundle), (false, true));
@@ -422,7 +589,7 @@ mod tests {
     #[test]
     fn an_upload_has_its_names_in_its_key() {
         let upload = json!({"source": {"bucket": "work", "key": "sources/p/d/g/m.zip", "version_id": "v1"}});
-        let request = Request::parse(&upload, &limits()).unwrap();
+        let request = parse(&upload).unwrap();
         assert_eq!(request.module.to_string(), "p/d/g/m");
         assert_eq!(request.options, None);
         assert_eq!(Request::module(&upload, &limits()), Ok(request.module));
@@ -431,14 +598,18 @@ mod tests {
     #[test]
     fn each_bad_field_is_named_with_what_is_allowed() {
         type Change = fn(&mut Value);
-        let cases: [(Change, &str); 26] = [
+        let cases: [(Change, &str); 27] = [
+            (
+                |v| v["action"] = json!("remove"),
+                "action: found \"remove\"; allowed is deploy, destroy",
+            ),
             (
                 |v| v["force_update"] = json!("yes"),
                 "force_update: found \"yes\"; allowed is true or false",
             ),
             (
                 |v| v["forceupdate"] = json!(true),
-                "forceupdate: found an unknown field; allowed is one of project, deployment",
+                "forceupdate: found an unknown field; allowed is one of action, project, deployment",
             ),
             (|v| v["group"] = json!("a/b"), "group: found \"a/b\""),
             (|v| v["group"] = json!(7), "group: found 7; allowed is a text"),
@@ -502,16 +673,33 @@ mod tests {
             (|v| v["bundle"] = json!(1), "bundle: found 1"),
         ];
         for (change, part) in cases {
-            let error = Request::parse(&input(change), &limits()).unwrap_err();
+            let error = parse(&input(change)).unwrap_err();
             assert!(error.message.contains(part), "{} / {part}", error.message);
         }
         assert!(
-            Request::parse(&json!([]), &limits())
+            parse(&json!([]))
                 .unwrap_err()
                 .message
                 .contains("input: found a list")
         );
-        assert!(Request::parse(&json!({"source": {"key": "uploads/x.zip"}}), &limits()).is_err());
+        assert!(parse(&json!({"source": {"key": "uploads/x.zip"}})).is_err());
+    }
+
+    #[test]
+    fn a_stored_input_is_read_only_from_its_place_and_for_its_module() {
+        let module = Request::module(&input(|_| ()), &limits()).unwrap();
+        let sent = StoredInput::sent(&module, "plans/e/1.json");
+        let stored = StoredInput::of(&sent).unwrap().unwrap();
+        assert_eq!(stored.key, "plans/e/1.json");
+        assert_eq!(stored.check(input(|_| ())), Ok(input(|_| ())));
+        assert!(stored.check(input(|v| v["module"] = json!("other"))).is_err());
+        assert_eq!(StoredInput::of(&input(|_| ())), Ok(None));
+        for bad in [json!("callbacks/x"), json!(7), json!("")] {
+            let bad = input(|v| v["input_key"] = bad);
+            assert!(StoredInput::of(&bad).is_err());
+        }
+        let more = json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "input_key": "plans/x", "bundle": true});
+        assert!(StoredInput::of(&more).unwrap_err().message.starts_with("bundle"));
     }
 
     #[test]
@@ -521,5 +709,31 @@ mod tests {
         let unnamed = Request::module(&input(|v| v["module"] = json!("a/b")), &limits()).unwrap_err();
         assert!(unnamed.message.starts_with("module: found"), "{unnamed}");
         assert!(Request::module(&json!("x"), &limits()).is_err());
+    }
+
+    #[test]
+    fn who_wants_a_module_destroyed_gives_its_names_and_nothing_else() {
+        let order = |change: fn(&mut Value)| {
+            let mut input =
+                json!({"action": "destroy", "project": "P", "deployment": "d", "group": "g", "module": "m"});
+            change(&mut input);
+            Order::parse(&input, &limits())
+        };
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        assert_eq!(order(|_| ()), Ok(Order::Destroy(module)));
+        for (change, part) in [
+            (
+                (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
+                "source: found an object; allowed is nothing beside \"action\": \"destroy\"",
+            ),
+            (|v| v["bundle"] = json!(false), "bundle: found false"),
+            (|v| v["module"] = json!(null), "module: found nothing"),
+            (|v| v["other"] = json!(1), "other: found an unknown field"),
+        ] {
+            let error = order(change).unwrap_err();
+            assert!(error.message.contains(part), "{} / {part}", error.message);
+        }
+        let explicit = Order::parse(&input(|v| v["action"] = json!("deploy")), &limits());
+        assert!(matches!(explicit, Ok(Order::Deploy(_))));
     }
 }

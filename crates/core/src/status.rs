@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::outcome::Outcome;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
+use crate::origin::Origin;
 
 /// How long a reason may be: the whole status should stay within Parameter Store's cheap 4 KB.
 const MAX_REASON: usize = 1000;
@@ -28,6 +29,8 @@ pub enum State {
     Failed,
     /// The execution was stopped or timed out; md5, metadata and outputs are those of the last success.
     Aborted,
+    /// The module was destroyed; nothing is stored of it any more, so only outputs and reports say so.
+    Destroyed,
     /// A state that a newer version wrote.
     #[serde(other)]
     Unknown,
@@ -43,6 +46,7 @@ impl State {
             Self::Unchanged => "UNCHANGED",
             Self::Failed => "FAILED",
             Self::Aborted => "ABORTED",
+            Self::Destroyed => "DESTROYED",
             Self::Unknown => "UNKNOWN",
         }
     }
@@ -73,6 +77,9 @@ pub struct Status {
     /// Where the build's log is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_url: Option<String>,
+    /// Where the bundle came from that was deployed last, or should have been.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// Why it was deployed, or that nothing had changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -112,6 +119,7 @@ impl Status {
             deployed_at: None,
             build_id: None,
             log_url: None,
+            origin: Origin::default(),
             reasons: Vec::new(),
             error: None,
             phase: None,
@@ -170,10 +178,32 @@ impl Status {
         Self {
             started_at: ours.and_then(|s| s.started_at),
             reasons: ours.map(|s| s.reasons.clone()).unwrap_or_default(),
+            origin: ours.map(|s| s.origin.clone()).unwrap_or_default(),
             deployed_at: Some(now),
             build_id: Some(build.build_id.clone()),
             log_url: build.log_url.clone(),
             ..Self::new(State::Succeeded, module, execution, now)
+        }
+    }
+
+    /// The module was destroyed, or what was left of it forgotten: what the report says.
+    #[must_use]
+    pub fn destroy(
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        build: Option<&Outcome>,
+        reasons: &[String],
+        now: Timestamp,
+    ) -> Self {
+        let ours = before.filter(|s| s.execution == *execution);
+        Self {
+            started_at: ours.and_then(|s| s.started_at),
+            reasons: reasons.to_vec(),
+            deployed_at: before.and_then(|s| s.deployed_at),
+            build_id: build.map(|b| b.build_id.clone()),
+            log_url: build.and_then(|b| b.log_url.clone()),
+            ..Self::new(State::Destroyed, module, execution, now)
         }
     }
 
@@ -190,6 +220,7 @@ impl Status {
         Self {
             started_at: ours.and_then(|s| s.started_at),
             reasons: ours.map(|s| s.reasons.clone()).unwrap_or_default(),
+            origin: ours.map(|s| s.origin.clone()).unwrap_or_default(),
             deployed_at: before.and_then(|s| s.deployed_at),
             build_id: failure.build_id.clone(),
             log_url: failure.outcome.as_ref().and_then(|o| o.log_url.clone()),
@@ -301,6 +332,30 @@ mod tests {
         );
         assert_eq!(failed.reasons, ["bundle changed"]);
         assert!(serde_json::to_string(&failed).unwrap().len() < 4096);
+    }
+
+    #[test]
+    fn a_status_says_which_commit_its_own_execution_deploys() {
+        let of = |commit: &'static str| Origin::from_metadata(|name| (name == "commit").then_some(commit));
+        let build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let (one, two) = (ExecutionArn::new("e1"), ExecutionArn::new("e2"));
+        let mut started = Status::start(None, &module(), &one, &[], at(1));
+        started.origin = of("c1");
+        let good = Status::succeed(Some(&started), &module(), &one, &build, at(2));
+        assert_eq!(good.origin, of("c1"));
+        assert_eq!(
+            Status::fail(Some(&started), &module(), &one, &failure(), at(2)).origin,
+            of("c1")
+        );
+        // Untouched where nothing was deployed; unknown, and not the last one's, where the next never got so far.
+        assert_eq!(
+            Status::touch(Some(&good), &module(), &two, &[], at(3)).origin,
+            of("c1")
+        );
+        assert_eq!(
+            Status::fail(Some(&good), &module(), &two, &failure(), at(3)).origin,
+            Origin::default()
+        );
     }
 
     #[test]

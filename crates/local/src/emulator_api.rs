@@ -4,6 +4,7 @@
 //! of a path. Requests are signed as AWS wants them: the emulator takes the account's own key for root and
 //! looks no further, but checks the signature of everybody else. Everything goes to one endpoint on loopback.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -291,9 +292,41 @@ impl EmulatorApi {
 
     /// Stores an object.
     pub async fn put_object(&self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), ApiError> {
+        self.put_object_with(bucket, key, content, &[]).await
+    }
+
+    /// Stores an object with metadata of its own.
+    pub async fn put_object_with(
+        &self,
+        bucket: &str,
+        key: &str,
+        content: Vec<u8>,
+        metadata: &[(&str, &str)],
+    ) -> Result<(), ApiError> {
         let path = format!("/{bucket}/{}", encode(key, true));
-        let request = self.request(Method::PUT, &path).body(content.into());
-        collect(self.send("s3", request).await?).await.map(drop)
+        let mut request = self.request(Method::PUT, &path);
+        for (name, value) in metadata {
+            request = request.header(format!("x-amz-meta-{name}"), *value);
+        }
+        collect(self.send("s3", request.body(content.into())).await?)
+            .await
+            .map(drop)
+    }
+
+    /// An object's own metadata, by name.
+    pub async fn object_metadata(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<BTreeMap<String, String>, ApiError> {
+        let path = format!("/{bucket}/{}", encode(key, true));
+        let request = self.request(Method::HEAD, &path).body(Bytes::new());
+        let answer = self.send("s3", request).await?;
+        let own = answer.headers().iter().filter_map(|(name, value)| {
+            let name = name.as_str().strip_prefix("x-amz-meta-")?;
+            Some((name.to_owned(), value.to_str().ok()?.to_owned()))
+        });
+        Ok(own.collect())
     }
 
     /// Deletes an object.

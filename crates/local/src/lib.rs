@@ -9,6 +9,7 @@ pub mod codebuild;
 pub mod demo;
 pub mod deployment;
 pub mod emulator_api;
+pub mod git;
 pub mod keeper;
 pub mod pack;
 pub mod proxy;

@@ -17,7 +17,7 @@ use crate::tail;
 use crate::ui::Task;
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 7] = [
+pub const FUNCTIONS: [&str; 9] = [
     "acquire-lock",
     "check-md5",
     "start-build",
@@ -25,6 +25,8 @@ pub const FUNCTIONS: [&str; 7] = [
     "update-metadata",
     "build-event",
     "end-execution",
+    "plan-deployment",
+    "record-deployment",
 ];
 
 /// The root of the checkout that this program was built from.

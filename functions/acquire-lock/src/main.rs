@@ -1,4 +1,4 @@
-//! `acquire-lock`: takes the module's lock for an execution, or has it wait its turn.
+//! `acquire-lock`: takes the lock of a module or of a manifest for an execution, or has it wait its turn.
 //!
 //! Called twice at most: plainly, which in most deployments is all, and, where another execution holds the lock, once
 //! more with a task token, under which it then waits. Which of several executions waits is decided by the core's lock
@@ -12,21 +12,34 @@ use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::StepFunctions;
 use seedflow_aws::{config, lambda};
 use seedflow_core::callback::Registration;
+use seedflow_core::deployment;
+use seedflow_core::deployment::request::Scope;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::{Contender, Told, Turn, Waiter, Want};
+use seedflow_core::lock::{Contender, Lockable, Turn, Waiter, Want};
 use seedflow_core::request::{Limits, Request};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 struct Event {
+    /// What the execution deploys.
+    #[serde(default)]
+    deploys: Deploys,
     execution: ExecutionArn,
     started_at: Timestamp,
     /// Null where it is too long to be sent.
     input: Value,
     /// How to wake the execution; null where it doesn't wait yet.
     waiting: Option<Registration>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Deploys {
+    #[default]
+    Module,
+    Manifest,
 }
 
 struct Function {
@@ -53,19 +66,41 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 }
 
 impl Function {
-    async fn acquire(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Told> {
-        let Event {
-            execution,
-            started_at,
-            input,
-            waiting,
-        } = event;
-        let input = self.input(input, &execution).await?;
-        let module = Request::module(&input, &self.limits)?;
+    async fn acquire(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Value> {
+        let input = self.input(event.input, &event.execution).await?;
         let contender = Contender {
-            execution: execution.clone(),
-            started_at,
+            execution: event.execution,
+            started_at: event.started_at,
         };
+        match event.deploys {
+            Deploys::Module => {
+                let module = Request::module(&input, &self.limits)?;
+                let turn = self.claim(&module, contender, event.waiting).await?;
+                Ok(json!(turn.told(&module)))
+            }
+            Deploys::Manifest => {
+                let request = deployment::request::Request::parse(&input, &self.limits)?;
+                let contender = if request.is_whole() {
+                    contender
+                } else {
+                    unpretentious(contender)
+                };
+                let turn = self.claim(&request.scope, contender, event.waiting).await?;
+                if !request.is_whole() {
+                    refuse_to_wait(&request.scope, &turn)?;
+                }
+                Ok(json!(turn.told(&request.scope)))
+            }
+        }
+    }
+
+    async fn claim<S: Lockable>(
+        &self,
+        of: &S,
+        contender: Contender,
+        waiting: Option<Registration>,
+    ) -> Result<Turn> {
+        let execution = contender.execution.clone();
         let want = match waiting {
             None => Want::Claim(contender),
             Some(registration) => Want::Wait(Waiter {
@@ -74,13 +109,17 @@ impl Function {
             }),
         };
         // A claim always has a turn.
-        let turn = self.locks.settle(&module, &want).await?.ok_or_else(no_turn)?;
+        let turn = self.locks.settle(of, &want).await?.ok_or_else(no_turn)?;
         if let Turn::Held(lock) = &turn {
-            self.locks.make_good(&module, &lock.holder.execution).await?;
+            self.locks.make_good(of, &lock.holder.execution).await?;
         }
-        let told = turn.told(&module);
-        tracing::info!(execution = execution.as_str(), %module, ?told, "claimed");
-        Ok(told)
+        let told = match &turn {
+            Turn::Acquired(_) => "acquired",
+            Turn::Held(_) => "held by another",
+            Turn::Superseded(_) => "superseded",
+        };
+        tracing::info!(execution = execution.as_str(), %of, told, "claimed");
+        Ok(turn)
     }
 
     /// The input; one that was too long to be sent is asked for, and kept for the functions that come after.
@@ -93,6 +132,31 @@ impl Function {
         self.work.put(&execution.input_key(), input.to_string()).await?;
         Ok(input)
     }
+}
+
+/// A contender that replaces nobody: an execution that does less than the one that waits would take away what that was
+/// to do.
+fn unpretentious(contender: Contender) -> Contender {
+    Contender {
+        started_at: Timestamp::UNIX_EPOCH,
+        ..contender
+    }
+}
+
+/// Ends an execution that found the lock taken and may not wait: the next whole deployment would replace it.
+fn refuse_to_wait(scope: &Scope, turn: &Turn) -> Result<()> {
+    let holder = match turn {
+        Turn::Acquired(_) => return Ok(()),
+        Turn::Held(lock) => &lock.holder.execution,
+        Turn::Superseded(by) => by,
+    };
+    Err(Error::new(
+        ErrorName::DeploymentBusy,
+        format!(
+            "{scope}: {} is deploying it; start this again when that has ended. Only deployments of everything wait for each other",
+            holder.as_str()
+        ),
+    ))
 }
 
 fn no_turn() -> Error {

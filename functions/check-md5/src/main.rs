@@ -1,36 +1,42 @@
-//! `check-md5`: has the module changed since its last success?
+//! `check-md5`: has the module changed since its last success? And what is there to destroy?
 //!
 //! Parses the execution's input, streams the bundle from S3, computes the fingerprint, reads what Parameter
-//! Store holds, and answers the decision with its reasons and the plan for the states that follow. It writes
+//! Store holds, and answers the decision with its reasons and the plan for the states that follow. Where the module is
+//! to be destroyed, the plan is made of its record instead. It writes
 //! nothing but a plan that is too long to be answered, always to the same place, so it may run any number of times.
 
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::object_reader::{ObjectReader, Opened};
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::{ParameterStore, stored_in};
-use seedflow_aws::{config, lambda, plans};
+use seedflow_aws::{config, lambda, plans, records, values};
 use seedflow_core::bundle::{self, Bundle};
 use seedflow_core::decision::decide;
 use seedflow_core::deployspec::Deployspec;
+use seedflow_core::destruction::{self, Destruction};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
 use seedflow_core::plan::{Checked, Plan};
-use seedflow_core::request::{Limits, Options, Request, Source};
-use seedflow_core::stored::{Reference, Stored};
+use seedflow_core::request::{Action, Limits, Options, Order, Request, Source};
+use seedflow_core::sibling::{Sibling, Siblings};
+use seedflow_core::stored::Stored;
 use seedflow_core::yaml;
 use serde::Deserialize;
 use serde_json::Value;
-
-/// The longest value that is followed into S3: what is stored has travelled through the states once, whose payloads
-/// end there.
-const MAX_VALUE: u64 = 256 * 1024;
 
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
     /// Null where it is too long to be sent.
     input: Value,
+}
+
+/// What Parameter Store holds that matters to a module.
+struct Read {
+    stored: Stored,
+    versions: Versions,
+    siblings: Siblings,
 }
 
 struct Function {
@@ -54,13 +60,24 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 impl Function {
     async fn check(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Checked> {
         let input = plans::input(&self.work, event.input, &event.execution).await?;
-        let request = Request::parse(&input, &self.limits)?;
+        match Order::parse(&input, &self.limits)? {
+            Order::Deploy(request) => self.check_deployment(*request, &event.execution).await,
+            Order::Destroy(module) => self.check_destruction(module, &event.execution).await,
+        }
+    }
+
+    async fn check_deployment(&self, request: Request, execution: &ExecutionArn) -> Result<Checked> {
         let (bundle, opened) = self.read_bundle(&request.source).await?;
         let options = match request.options {
             Some(options) => options,
             None => self.manifest_options(&bundle, &request.module)?,
         };
-        let (stored, versions) = self.read_parameters(&request.module, &options).await?;
+        let Read {
+            stored,
+            versions,
+            siblings,
+        } = self.read_parameters(&request.module, &options).await?;
+        let options = options.resolve(&request.module, &siblings)?;
         let fingerprint = Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions);
         let previous_status = stored.status_of(&request.module)?;
         let decision = decide(
@@ -70,27 +87,63 @@ impl Function {
             options.force_update,
         );
         tracing::info!(
-            execution = event.execution.as_str(), module = %request.module, changed = decision.changed,
+            execution = execution.as_str(), module = %request.module, changed = decision.changed,
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
         let plan = Plan {
+            action: Action::Deploy,
             module: request.module,
             source: Source {
                 version_id: opened.version_id,
                 ..request.source
             },
-            commit: opened.commit,
+            origin: opened.origin,
             deployspec: Deployspec::parse(&bundle.deployspec)?,
             options,
             fingerprint,
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
+        self.checked(decision.changed, decision.reasons, plan, execution)
+            .await
+    }
+
+    /// What there is to destroy of a module.
+    async fn check_destruction(&self, module: ModuleId, execution: &ExecutionArn) -> Result<Checked> {
+        let record = records::read(&self.work, &module).await?;
+        let stored = self.read_stored(&module).await?;
+        match destruction::decide(&module, record, &stored)? {
+            Destruction::Build(plan) => {
+                tracing::info!(execution = execution.as_str(), %module, "to be destroyed");
+                let reasons = vec![destruction::REASON.to_owned()];
+                self.checked(true, reasons, *plan, execution).await
+            }
+            Destruction::Forget => {
+                tracing::info!(execution = execution.as_str(), %module, "isn't deployed");
+                Ok(Checked {
+                    changed: false,
+                    forget: true,
+                    reasons: vec!["nothing is deployed".to_owned()],
+                    build_project: self.limits.codebuild_project.clone(),
+                    plan: None,
+                })
+            }
+        }
+    }
+
+    async fn checked(
+        &self,
+        changed: bool,
+        reasons: Vec<String>,
+        plan: Plan,
+        execution: &ExecutionArn,
+    ) -> Result<Checked> {
         Ok(Checked {
-            changed: decision.changed,
-            reasons: decision.reasons,
+            changed,
+            forget: false,
+            reasons,
             build_project: self.build_project(&plan),
-            plan: plans::lay_out(&self.work, plan, &event.execution).await?,
+            plan: Some(plans::lay_out(&self.work, plan, execution).await?),
         })
     }
 
@@ -123,11 +176,13 @@ impl Function {
             .map_err(|e| Error::new(e.name, format!("manifest.yaml: {}", e.message)))
     }
 
-    /// What is stored of the module, and the versions of the parameters that it refers to, in one call of up
-    /// to ten names.
-    async fn read_parameters(&self, module: &ModuleId, options: &Options) -> Result<(Stored, Versions)> {
+    /// What is stored of the module and of those that it consumes, and the versions of the parameters that it refers
+    /// to, in one call of up to ten names.
+    async fn read_parameters(&self, module: &ModuleId, options: &Options) -> Result<Read> {
         let slots = [Slot::Md5, Slot::Metadata, Slot::Status];
+        let siblings = options.parameters.siblings();
         let mut names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
+        names.extend(siblings.iter().map(|sibling| published(sibling, module)));
         let references = options.parameters.parameter_store_names();
         names.extend(references.iter().map(|name| (*name).to_owned()));
         let found = self.parameters.get(&names).await;
@@ -142,24 +197,43 @@ impl Function {
             .iter()
             .map(|name| ((*name).to_owned(), found.get(*name).map(|(_, version)| *version)))
             .collect();
-        let mut stored = stored_in(&mut found, module);
-        for slot in slots {
-            if let Some(reference) = stored.text(slot).and_then(Reference::of) {
-                // Not what was stored: as if it had been edited by hand, which is unreadable and no error.
-                let text = self.follow(&reference).await?.unwrap_or_default();
-                stored.set(slot, text);
+        let mut known = Vec::new();
+        for sibling in siblings {
+            if let Some((text, _)) = found.get(&published(&sibling, module)) {
+                let metadata = Stored {
+                    metadata: Some(values::whole(&self.work, text.clone()).await?),
+                    ..Stored::default()
+                };
+                known.extend(metadata.metadata_object().map(|metadata| (sibling, metadata)));
             }
         }
-        Ok((stored, versions))
+        Ok(Read {
+            stored: self.whole(stored_in(&mut found, module), &slots).await?,
+            versions,
+            siblings: known.into_iter().collect(),
+        })
     }
 
-    /// The text that a reference stands for; `None` where it isn't what was stored.
-    async fn follow(&self, reference: &Reference) -> Result<Option<String>> {
-        let found = self.work.get(&reference.key, MAX_VALUE).await?;
-        Ok(found
-            .filter(|(bytes, _)| reference.holds(bytes))
-            .and_then(|(bytes, _)| String::from_utf8(bytes).ok()))
+    /// All that is stored of the module.
+    async fn read_stored(&self, module: &ModuleId) -> Result<Stored> {
+        let stored = self.parameters.stored(module, &Slot::ALL).await?;
+        self.whole(stored, &[Slot::Metadata, Slot::Status]).await
     }
+
+    /// The same with the values that lie in S3.
+    async fn whole(&self, mut stored: Stored, slots: &[Slot]) -> Result<Stored> {
+        for &slot in slots {
+            if let Some(text) = stored.text(slot).map(str::to_owned) {
+                stored.set(slot, values::whole(&self.work, text).await?);
+            }
+        }
+        Ok(stored)
+    }
+}
+
+/// The parameter in which a sibling of `module` publishes.
+fn published(sibling: &Sibling, module: &ModuleId) -> String {
+    sibling.id(module).parameter(Slot::Metadata)
 }
 
 /// Says what to do where the function may not read what a module refers to.

@@ -1,10 +1,16 @@
 //! `end-execution`: what has to be true when an execution has ended, however it ended.
 //!
-//! Its build doesn't run on, its module's status says how it ended, nobody is registered for its build, and the module's
-//! lock goes to who waits. An execution that ended by itself has done all but the last; one that was stopped, timed out
-//! or failed without a word has not. Called by a state machine of its own until it has nothing more to wait for:
+//! Of a module's: its build doesn't run on, the module's status says how it ended, nobody is registered for its build, and
+//! the module's lock goes to who waits. Of a whole deployment's: the executions of its modules don't run on, its status says
+//! how it ended, and the manifest's lock goes to who waits. An execution that ended by itself has done all but the
+//! last; one that was stopped, timed out or failed without a word has not.
+//!
+//! Called by a state machine of its own until it has nothing more to wait for:
 //! for a stopped build to end, and for a function that still ran when the execution was stopped. Each call looks at
 //! everything anew, so it may run any number of times, and for an execution that left nothing it does nothing.
+
+mod deployment;
+mod module;
 
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::codebuild::CodeBuild;
@@ -15,24 +21,26 @@ use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::{Described, StepFunctions};
 use seedflow_aws::ssm::ParameterStore;
 use seedflow_aws::{config, lambda};
-use seedflow_core::error::{ErrorName, Result};
-use seedflow_core::history::{Trace, trace};
-use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Slot};
-use seedflow_core::lock::{Lock, Turn, Want};
-use seedflow_core::report::Report;
+use seedflow_core::deployment::request as deploy;
+use seedflow_core::deployment::request::Locked;
+use seedflow_core::error::Result;
+use seedflow_core::history::trace;
+use seedflow_core::ids::ExecutionArn;
+use seedflow_core::lock::{Lockable, Want};
 use seedflow_core::request::{Limits, Request};
-use seedflow_core::status::{Failure, State, Status};
+use seedflow_core::status::State;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-/// How long to wait before looking again at a build that was told to stop.
+/// How long to wait before looking again at what was told to stop.
 const STOPPING: SignedDuration = SignedDuration::from_secs(3);
 
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
-    /// Known to who starts it by hand of another execution; an event has only the execution.
+    /// Whose lock it is about: known to who starts it by hand of another execution; an event has only the execution.
     #[serde(default)]
-    module: Option<ModuleId>,
+    of: Option<Locked>,
 }
 
 /// What the state machine does next.
@@ -47,6 +55,8 @@ enum Next {
 
 struct Function {
     limits: Limits,
+    /// The state machine of modules, whose executions a deployment's has started.
+    deploy_module: String,
     /// How long a function that writes may run at most.
     longest_write: SignedDuration,
     step_functions: StepFunctions,
@@ -65,6 +75,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let longest = config::number_setting("LONGEST_WRITE_SECONDS")?;
     let function = Function {
         limits,
+        deploy_module: config::setting("DEPLOY_MODULE_STATE_MACHINE")?,
         longest_write: SignedDuration::from_secs(i64::try_from(longest).unwrap_or(i64::MAX)),
         locks: Locks::new(work.clone(), step_functions.clone()),
         step_functions,
@@ -79,7 +90,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 
 impl Function {
     async fn end(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Next> {
-        let Event { execution, module } = event;
+        let Event { execution, of } = event;
         let described = self.step_functions.describe(&execution).await?;
         if described.as_ref().is_some_and(|described| !described.has_ended()) {
             return Ok(Next::Done {
@@ -88,66 +99,30 @@ impl Function {
         }
         let named = described
             .as_ref()
-            .and_then(|described| Request::module(&described.input, &self.limits).ok());
-        let Some(module) = module.or(named) else {
-            return Ok(Next::Done {
-                done: "names no module",
-            });
-        };
-        if let Some(build) = described.as_ref().and_then(deployed_by) {
-            self.records.work.delete(&build.callback_key()).await?;
+            .and_then(|described| self.locked(&execution, &described.input));
+        match of.or(named) {
+            Some(Locked::Module(module)) => self.end_of_module(&module, &execution, described, now).await,
+            Some(Locked::Manifest(scope)) => self.end_of_deployment(&scope, &execution, described, now).await,
+            None => Ok(Next::Done {
+                done: "names nothing that it could have locked",
+            }),
         }
-        // An execution that Step Functions has forgotten left nothing but its lock, if that.
-        let unfinished = described.filter(|described| state_of(described).is_some());
-        if let Some(described) = unfinished {
-            let wait = match self.locks.settle(&module, &Want::Stop(execution.clone())).await? {
-                Some(Turn::Acquired(lock)) => {
-                    self.clean_up(&execution, &module, &lock, &described, now).await?
-                }
-                _ => self.still_claiming(&execution, &described, now).await?,
-            };
-            if let Some(wait) = wait {
-                tracing::info!(execution = execution.as_str(), %module, seconds = wait.as_secs(), "waiting");
-                return Ok(Next::Wait {
-                    wait_seconds: wait.as_secs().max(1),
-                });
-            }
-        }
-        self.locks
-            .settle(&module, &Want::Release(execution.clone()))
-            .await?;
-        tracing::info!(execution = execution.as_str(), %module, "released");
-        Ok(Next::Done { done: "released" })
     }
 
-    /// Makes an end that came from outside true, and says how long to wait until it is.
-    async fn clean_up(
-        &self,
-        execution: &ExecutionArn,
-        module: &ModuleId,
-        lock: &Lock,
-        described: &Described,
-        now: Timestamp,
-    ) -> Result<Option<SignedDuration>> {
-        let trace = trace(&self.step_functions.history(execution).await?);
-        let build = self.build(&trace, lock).await?;
-        let stopping = match &build {
-            Some(build) => self.stop(build).await?,
-            None => false,
-        };
-        self.record(execution, module, described, build.as_ref(), now)
-            .await?;
-        let wait = wait(
-            stopping,
-            trace.working,
-            described.stopped_at,
-            self.longest_write,
-            now,
-        );
-        if let (None, Some(build)) = (wait, &build) {
-            self.records.work.delete(&build.callback_key()).await?;
+    /// What an execution locks, by its state machine and its input.
+    fn locked(&self, execution: &ExecutionArn, input: &Value) -> Option<Locked> {
+        if execution.is_of(&self.deploy_module) {
+            return Request::module(input, &self.limits).ok().map(Locked::Module);
         }
-        Ok(wait)
+        let request = deploy::Request::parse(input, &self.limits).ok()?;
+        Some(Locked::Manifest(request.scope))
+    }
+
+    /// Hands the lock on.
+    async fn release<S: Lockable>(&self, of: &S, execution: &ExecutionArn) -> Result<Next> {
+        self.locks.settle(of, &Want::Release(execution.clone())).await?;
+        tracing::info!(execution = execution.as_str(), %of, "released");
+        Ok(Next::Done { done: "released" })
     }
 
     /// How long an execution that was stopped without a lock may yet take one, because acquire-lock was running for it.
@@ -169,89 +144,22 @@ impl Function {
             now,
         ))
     }
+}
 
-    /// The build that the execution started, if it did.
-    async fn build(&self, trace: &Trace, lock: &Lock) -> Result<Option<BuildId>> {
-        match (&trace.build_id, &trace.searched) {
-            (Some(build), _) => Ok(Some(build.clone())),
-            (None, Some(project)) => self.codebuild.find(project, &lock.run).await,
-            (None, None) => Ok(None),
-        }
-    }
-
-    /// Whether the build still runs; it is told to stop then.
-    async fn stop(&self, build: &BuildId) -> Result<bool> {
-        match self.codebuild.read(build).await {
-            Ok(Some(_)) => Ok(false),
-            Ok(None) => {
-                self.codebuild.stop(build).await?;
-                tracing::info!(%build, "stopped");
-                Ok(true)
-            }
-            Err(error) if error.name == ErrorName::BuildNotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes how the execution ended, if it hasn't said so itself.
-    async fn record(
-        &self,
-        execution: &ExecutionArn,
-        module: &ModuleId,
-        described: &Described,
-        build: Option<&BuildId>,
-        now: Timestamp,
-    ) -> Result<()> {
-        let Some(state) = state_of(described) else {
-            return Ok(());
-        };
-        let stored = self.records.parameters.stored(module, &[Slot::Status]).await?;
-        let before = match stored.status_of(module) {
-            // The path belongs to another module, which it stays.
-            Err(error) if error.name == ErrorName::StateConflict => return Ok(()),
-            before => before?,
-        };
-        let failure = failure(described, build);
-        let Some(status) = Status::end(state, before.as_ref(), module, execution, &failure, now) else {
-            return Ok(());
-        };
-        self.records
-            .write_report(&Report::of_failure(module, &status, None))
-            .await?;
-        self.records.write_status(module, &stored, &status).await
+/// The answer that has the function called again.
+fn wait_for(of: &impl std::fmt::Display, execution: &ExecutionArn, wait: SignedDuration) -> Next {
+    tracing::info!(execution = execution.as_str(), %of, seconds = wait.as_secs(), "waiting");
+    Next::Wait {
+        wait_seconds: wait.as_secs().max(1),
     }
 }
 
-/// The build of an execution that succeeded. `check-status` may have died after the build's event was answered, and
-/// then its registration is still there.
-fn deployed_by(described: &Described) -> Option<BuildId> {
-    BuildId::parse(described.output.get("build_id")?.as_str()?).ok()
-}
-
-/// The state of a module whose execution ended so; `None` where it ended well.
+/// The state that an execution leaves which ended so; `None` where it ended well.
 fn state_of(described: &Described) -> Option<State> {
     match described.status.as_str() {
         "ABORTED" | "TIMED_OUT" => Some(State::Aborted),
         "FAILED" => Some(State::Failed),
         _ => None,
-    }
-}
-
-fn failure(described: &Described, build: Option<&BuildId>) -> Failure {
-    let (error, reason) = match described.status.as_str() {
-        "ABORTED" => ("ExecutionAborted", "the execution was stopped"),
-        "TIMED_OUT" => ("States.Timeout", "the execution timed out"),
-        _ => ("ExecutionFailed", "the execution failed and could not record why"),
-    };
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    Failure {
-        error: given(&described.error).unwrap_or_else(|| error.to_owned()),
-        reason: match given(&described.cause) {
-            Some(cause) => format!("{reason}: {cause}"),
-            None => reason.to_owned(),
-        },
-        build_id: build.cloned(),
-        outcome: None,
     }
 }
 

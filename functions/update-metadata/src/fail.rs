@@ -62,7 +62,7 @@ impl Function {
         failure: &Failure,
         now: Timestamp,
     ) -> Result<bool> {
-        let module = &lock.module;
+        let module = &lock.of;
         let stored = self.records.parameters.stored(module, &[Slot::Status]).await?;
         let before = match stored.status_of(module) {
             Err(error) if error.name == ErrorName::StateConflict => return Ok(false),

@@ -1,9 +1,10 @@
-//! `update-metadata`: everything that is written about a module, in four actions of the state machine.
+//! `update-metadata`: everything that is written about a module, in five actions of the state machine.
 //!
-//! `touch` (nothing changed), `start`, `succeed` and `fail`. Each looks first whether its execution still holds the
+//! `touch` (nothing changed), `start`, `succeed`, `forget` (nothing is deployed) and `fail`. Each looks first whether its execution still holds the
 //! module's lock. Each may run again: a success writes what isn't there yet, and a status that says the same is left
 //! alone.
 
+mod destroy;
 mod fail;
 mod succeed;
 
@@ -18,13 +19,20 @@ use seedflow_core::build::outcome::Outcome;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::lock::Held;
-use seedflow_core::plan::Travelling;
+use seedflow_core::plan::{Plan, Travelling};
+use seedflow_core::request::Action;
 use seedflow_core::status::{State, Status};
 use seedflow_core::stored::Stored;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::succeed::Deployed;
+/// A plan whose build has succeeded.
+struct Built<'a> {
+    execution: &'a ExecutionArn,
+    lock: &'a Held,
+    plan: &'a Plan,
+    build: &'a Outcome,
+}
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
@@ -36,6 +44,10 @@ enum Event {
         lock: Held,
         plan: Travelling,
         build: Box<Outcome>,
+    },
+    Forget {
+        execution: ExecutionArn,
+        lock: Held,
     },
     Fail {
         execution: ExecutionArn,
@@ -89,14 +101,18 @@ impl Function {
                 build,
             } => {
                 let plan = plans::unpack(&self.records.work, plan).await?;
-                let done = Deployed {
+                let done = Built {
                     execution: &execution,
                     lock: &lock,
                     plan: &plan,
                     build: &build,
                 };
-                self.succeed(done, &place, now).await
+                match plan.action {
+                    Action::Deploy => self.succeed(done, &place, now).await,
+                    Action::Destroy => self.destroyed(done, now).await,
+                }
             }
+            Event::Forget { execution, lock } => self.forget(&execution, &lock, now).await,
             Event::Fail {
                 execution,
                 lock,
@@ -115,9 +131,10 @@ impl Function {
         } = decided;
         let plan = plans::unpack(&self.records.work, plan).await?;
         let before = plan.previous_status.as_ref();
-        let status = next(before, &plan.module, &execution, &reasons, now);
+        let mut status = next(before, &plan.module, &execution, &reasons, now);
         fence::check(&self.records.work, &lock, &execution).await?;
         if status.state == State::InProgress {
+            status.origin = plan.origin.clone();
             // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its own.
             let work = &self.records.work;
             work.copy_from(&plan.source, &lock.run.source_key()).await?;

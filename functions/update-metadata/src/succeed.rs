@@ -1,4 +1,4 @@
-//! Recording a success: bundle, outputs, metadata, md5, report, and the status last.
+//! Recording a success: bundle, record, outputs, metadata, md5, report, and the status last.
 
 use jiff::Timestamp;
 use seedflow_aws::fence;
@@ -7,14 +7,16 @@ use seedflow_core::build::outcome::Outcome;
 use seedflow_core::commit;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fields::{MAX_DEPTH, is_too_deep};
-use seedflow_core::ids::{ExecutionArn, Place, Slot};
+use seedflow_core::ids::{Place, Slot};
 use seedflow_core::lock::Held;
 use seedflow_core::plan::Plan;
+use seedflow_core::record::Record;
 use seedflow_core::report::Report;
+use seedflow_core::request::Source;
 use seedflow_core::status::Status;
 use serde_json::{Map, Value, json};
 
-use crate::Function;
+use crate::{Built, Function};
 
 /// The most that a module may hand back. What doesn't fit into Parameter Store goes to S3; the next build gets
 /// it as a variable, and on its way there it travels in the plan, whose room is limited.
@@ -24,17 +26,9 @@ const MAX_METADATA: u64 = 32 * 1024;
 /// state can hand on.
 const MAX_REPEATED: usize = 32 * 1024;
 
-/// A deployment whose build has succeeded.
-pub(crate) struct Deployed<'a> {
-    pub(crate) execution: &'a ExecutionArn,
-    pub(crate) lock: &'a Held,
-    pub(crate) plan: &'a Plan,
-    pub(crate) build: &'a Outcome,
-}
-
 impl Function {
-    pub(crate) async fn succeed(&self, done: Deployed<'_>, place: &Place, now: Timestamp) -> Result<Value> {
-        let Deployed {
+    pub(crate) async fn succeed(&self, done: Built<'_>, place: &Place, now: Timestamp) -> Result<Value> {
+        let Built {
             execution,
             lock,
             plan,
@@ -47,9 +41,12 @@ impl Function {
         let before = stored.status_of(module)?;
         // The last look before the first write.
         fence::check(&self.records.work, lock, execution).await?;
-        if plan.options.bundle {
-            self.bundles.copy_from(&plan.source, &module.bundle_key()).await?;
-        }
+        let kept = self.keep_bundle(plan).await?;
+        // Before all else: whatever happens from here on, the record is of what runs. That it says more than md5 and
+        // status, if they aren't written any more, does no harm: the module is deployed again then.
+        self.records
+            .write_record(&Record::new(plan, execution, kept, now))
+            .await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now);
         for write in commit::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
             if write.slot == Slot::Status {
@@ -64,7 +61,23 @@ impl Function {
         let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id,
+            "origin": status.origin,
             "outputs": if repeated { json!(outputs) } else { json!(format!("see {}", module.parameter(Slot::Outputs))) },
+        }))
+    }
+
+    /// Keeps the bundle where that is wanted, and says which version of which object it is.
+    async fn keep_bundle(&self, plan: &Plan) -> Result<Option<Source>> {
+        if !plan.options.bundle {
+            return Ok(None);
+        }
+        let key = plan.module.bundle_key();
+        let version_id = self.bundles.copy_from(&plan.source, &key).await?;
+        Ok(Some(Source {
+            bucket: self.bundles.name().to_owned(),
+            key,
+            version_id,
+            path: plan.source.path.clone(),
         }))
     }
 
@@ -111,7 +124,10 @@ fn with_workflow_keys(
     set("CodeBuildBuildUrl", Some(place.build_url(&build.build_id)));
     set("CloudWatchLogGroup", build.log_group.clone());
     set("CloudWatchLogStream", build.log_stream.clone());
-    set("CommitHash", plan.commit.clone());
+    let known = |value: Option<&str>| value.map(str::to_owned);
+    set("CommitHash", known(plan.origin.commit()));
+    set("CommitAuthor", known(plan.origin.author()));
+    set("CommitBranch", known(plan.origin.branch()));
     set("SeedFarmerDeployed", Some(SEEDFARMER_VERSION.to_owned()));
     set("SeedflowDeployed", Some(env!("CARGO_PKG_VERSION").to_owned()));
     metadata

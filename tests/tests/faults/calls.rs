@@ -30,6 +30,7 @@ pub const READ_HANDED_BACK: Call = call("s3", "GetObject", About::HandedBack);
 pub const READ_OUTPUTS: Call = call("cloudformation", "DescribeStacks", About::Stack);
 pub const READ_STORED_AGAIN: Call = READ_STORED.after(1);
 pub const COPY_BUNDLE: Call = call("s3", "CopyObject", About::Bundle);
+pub const WRITE_RECORD: Call = call("s3", "PutObject", About::Record);
 pub const WRITE_OUTPUTS: Call = call("ssm", "PutParameter", About::Parameter("outputs"));
 pub const WRITE_METADATA: Call = call("ssm", "PutParameter", About::Parameter("metadata"));
 pub const WRITE_MD5: Call = call("ssm", "PutParameter", About::Parameter("md5"));
@@ -189,6 +190,7 @@ fn record_success() {
         matrix("read-stored-again", READ_STORED_AGAIN, plain),
         matrix("check-lock-again", CHECK_LOCK_AGAIN, plain),
         matrix("copy-bundle", COPY_BUNDLE, plain),
+        matrix("write-record", WRITE_RECORD, plain),
         matrix("write-outputs", WRITE_OUTPUTS, written("outputs")),
         matrix("write-metadata", WRITE_METADATA, written("metadata")),
         matrix("write-md5", WRITE_MD5, written("md5")),

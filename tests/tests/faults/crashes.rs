@@ -113,6 +113,7 @@ fn the_record_of_a_success_is_killed_at_every_call() {
         ("read-outputs", READ_OUTPUTS),
         ("read-stored-again", READ_STORED_AGAIN),
         ("copy-bundle", COPY_BUNDLE),
+        ("write-record", WRITE_RECORD),
         ("write-outputs", WRITE_OUTPUTS),
         ("write-metadata", WRITE_METADATA),
         ("write-md5", WRITE_MD5),

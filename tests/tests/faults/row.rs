@@ -30,6 +30,8 @@ pub enum About {
     Execution,
     /// The stored bundle's key.
     Bundle,
+    /// The record of what is deployed.
+    Record,
     /// The registration of the task token.
     Callback,
     /// The report's key.

@@ -59,10 +59,11 @@ const OTHER: &str = "/other/x";
 /// A folder of the work bucket with who may read, write and delete in it.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 9] = [
+const FOLDERS: [Folder; 10] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA], NOBODY, NOBODY),
-    ("values", &[CHECK_MD5], &[UPDATE_METADATA, END_EXECUTION], NOBODY),
+    ("values", &[CHECK_MD5], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
+    ("deployed", &[CHECK_MD5], &[UPDATE_METADATA], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, BUILD_EVENT, END_EXECUTION]),
     ("locks", &[ACQUIRE_LOCK, UPDATE_METADATA, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
     ("plans", &[CHECK_MD5, START_BUILD, UPDATE_METADATA], &[ACQUIRE_LOCK, CHECK_MD5], NOBODY),
@@ -214,11 +215,13 @@ fn parameters() -> Vec<Row> {
         for operation in ["GetParameter", "GetParameterHistory", "DeleteParameter"] {
             rows.push(ask(SSM, operation, name, NOBODY, json!({"Name": name})));
         }
+        // What is stored of a module goes when it is destroyed.
+        let granted: Granted = if name == other { NOBODY } else { &[UPDATE_METADATA] };
         rows.push(ask(
             SSM,
             "DeleteParameters",
             name,
-            NOBODY,
+            granted,
             json!({"Names": [name]}),
         ));
     }
@@ -255,8 +258,8 @@ fn bundle_bucket(bucket: &str) -> Vec<Row> {
     let at = || (bucket.to_owned(), "dev/core/privileges/bundle.zip".to_owned());
     vec![
         row("write a bundle", &[UPDATE_METADATA], Call::write(at())),
-        row("read a bundle", NOBODY, Call::read(at())),
-        row("delete a bundle", NOBODY, Call::delete(at())),
+        row("read a bundle", &[UPDATE_METADATA], Call::read(at())),
+        row("delete a bundle", &[UPDATE_METADATA], Call::delete(at())),
         row("list the bundle bucket", NOBODY, Call::list(bucket)),
     ]
 }

@@ -88,13 +88,13 @@ fn cases() -> Vec<Case> {
         case(
             "unknown-field",
             "InvalidInput",
-            "forced: found an unknown field; allowed is one of project",
+            "forced: found an unknown field; allowed is one of action, project",
             Field("/forced", json!(true)),
         ),
         case(
             "unknown-nested-field",
             "InvalidInput",
-            "build.cpu: found an unknown field; allowed is one of project_name",
+            "build.cpu: found an unknown field; allowed is one of action, project_name",
             Field("/build", json!({"cpu": 4})),
         ),
         case(

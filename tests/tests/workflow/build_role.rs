@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use crate::STACK;
 
 /// The folders of the work bucket that are no build's business.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "callbacks",
+    "deployed",
     "locks",
     "plans",
     "reports",

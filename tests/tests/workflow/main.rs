@@ -8,6 +8,7 @@ mod build_role;
 mod builds;
 mod decisions;
 mod deliveries;
+mod destroy;
 mod functions;
 mod hostile_build;
 mod kept;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use seedflow_tests::{Module, Names, run};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{STACK, assert_state};
 
@@ -62,6 +62,52 @@ fn a_success_is_recorded_at_the_places_that_the_workflow_promises() {
                 .as_array()
                 .is_some_and(|phases| phases.iter().any(|p| p["type"] == "BUILD"))
         );
+    });
+}
+
+#[test]
+fn who_committed_what_where_is_carried_from_the_bundle_to_everything_that_is_recorded() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("origin");
+        let bucket = &stack.about().work_bucket;
+        let metadata = [
+            ("commit", "0a4d55a8d778e5022fab701977c5d840bbc486d0"),
+            ("author", "=?UTF-8?B?SsO8cmdlbiA8akB4Pg==?="),
+            ("branch", "main"),
+        ];
+        let bundle = Module::running("build", &["true"]).zip();
+        let key = "uploads/origin.zip";
+        let put = stack
+            .client()
+            .put_object_with(bucket, key, bundle, &metadata)
+            .await;
+        put.expect("storing a bundle");
+        let source = json!({"bucket": bucket, "key": key});
+        let input = names.input(&source, &Map::new(), false);
+        let finished = stack.execute(&input).await;
+        assert_state(&finished, "SUCCEEDED");
+
+        let origin = json!({"commit": metadata[0].1, "author": "Jürgen <j@x>", "branch": "main"});
+        let status = stack.parameter(&names, "status").await;
+        let execution = finished.execution.rsplit(':').next().expect("a name");
+        let report = stack
+            .object(&format!("reports/origin/dev/core/module/{execution}.json"))
+            .await;
+        let report: Value = serde_json::from_slice(&report.expect("a report")).expect("JSON");
+        for recorded in [&status, &report, &finished.output["origin"]] {
+            for field in ["commit", "author", "branch"] {
+                assert_eq!(recorded[field], origin[field], "{field} of {recorded}");
+            }
+        }
+        let published = stack.parameter(&names, "metadata").await;
+        for (key, field) in [
+            ("CommitHash", "commit"),
+            ("CommitAuthor", "author"),
+            ("CommitBranch", "branch"),
+        ] {
+            assert_eq!(published[key], origin[field], "{key}");
+        }
     });
 }
 

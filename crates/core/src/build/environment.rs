@@ -12,6 +12,7 @@ use crate::ids::Place;
 use crate::parameter::VariableType;
 use crate::plan::Plan;
 use crate::python_json::dumps;
+use crate::request::Action;
 use crate::variable_name::upper_snake_case;
 
 /// The version of seed-farmer whose modules run unmodified; they can read it as SEEDFARMER_VERSION.
@@ -68,7 +69,6 @@ pub fn variables(plan: &Plan, place: &Place) -> Vec<Variable> {
         named("DEPLOYMENT_NAME", plan.module.deployment.to_string()),
         named("MODULE_NAME", plan.module.module_name()),
         named("HASH", account_hash(place)),
-        named("MODULE_MD5", plan.fingerprint.bundle.clone()),
         named(
             "MODULE_METADATA",
             previous_metadata(plan.previous_metadata.as_ref()),
@@ -78,6 +78,9 @@ pub fn variables(plan: &Plan, place: &Place) -> Vec<Variable> {
         Variable::plain("AWS_PARTITION", place.partition.clone()),
         Variable::plain("AWS_ACCOUNT_ID", place.account.clone()),
     ];
+    if plan.action == Action::Deploy {
+        variables.push(named("MODULE_MD5", plan.fingerprint.bundle.clone()));
+    }
     variables.extend(plan.options.parameters.iter().map(|(name, value)| Variable {
         name: format!("{prefix}_PARAMETER_{}", upper_snake_case(name)),
         value: value.text(),

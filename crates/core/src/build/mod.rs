@@ -6,8 +6,10 @@ pub mod outcome;
 
 use md5::{Digest, Md5};
 
+use crate::deployspec::Phases;
 use crate::ids::{ExecutionArn, Place, Run};
 use crate::plan::Plan;
+use crate::request::Action;
 use environment::Variable;
 
 /// What the template fixes for builds that don't say otherwise.
@@ -92,7 +94,7 @@ pub fn compose(
     let image = or(&settings.image, &defaults.image);
     let variables = environment::variables(plan, place);
     let buildspec = buildspec::compose(
-        &plan.deployspec.deploy,
+        &phases(plan),
         &plan.source.path,
         &variables,
         &image,
@@ -122,6 +124,25 @@ pub fn compose(
     }
 }
 
+/// The commands that a plan's build runs. Those that destroy find deployment, group and module under further names
+/// once their own pre_build commands have run, as in seed-farmer (seedfarmer-compat.md 2.2).
+fn phases(plan: &Plan) -> Phases {
+    match plan.action {
+        Action::Deploy => plan.deployspec.deploy.clone(),
+        Action::Destroy => {
+            // That there are some was seen when the plan was made.
+            let mut phases = plan.deployspec.destroy.clone().unwrap_or_default();
+            let module = &plan.module;
+            // Names have no character that means something to a shell.
+            phases.pre_build.push(format!(
+                "export DEPLOYMENT={} GROUP={} MODULE={}",
+                module.deployment, module.group, module.module
+            ));
+            phases
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
@@ -129,6 +150,7 @@ pub(crate) mod tests {
     use crate::deployspec::Deployspec;
     use crate::fingerprint::{Fingerprint, Versions};
     use crate::ids::ModuleId;
+    use crate::origin::Origin;
     use crate::request::{Limits, Options, Source};
     use serde_json::{Value, json};
 
@@ -141,9 +163,10 @@ pub(crate) mod tests {
         };
         let options = Options::from_manifest(&manifest, &module, &limits).unwrap();
         let spec = format!(
-            "deploy: {{phases: {{build: {{commands: [make]}}}}}}\nbuild_type: BUILD_GENERAL1_LARGE\npublishGenericEnvVariables: {generic}\n"
+            "deploy: {{phases: {{build: {{commands: [make]}}}}}}\ndestroy: {{phases: {{pre_build: {{commands: [own]}}, build: {{commands: [unmake]}}}}}}\nbuild_type: BUILD_GENERAL1_LARGE\npublishGenericEnvVariables: {generic}\n"
         );
         Plan {
+            action: Action::Deploy,
             fingerprint: Fingerprint::new("bundle-md5", spec.as_bytes(), &options, &Versions::new()),
             module,
             source: Source {
@@ -152,7 +175,7 @@ pub(crate) mod tests {
                 version_id: Some("v1".into()),
                 path: String::new(),
             },
-            commit: None,
+            origin: Origin::default(),
             options,
             deployspec: Deployspec::parse(spec.as_bytes()).unwrap(),
             previous_status: None,
@@ -161,6 +184,10 @@ pub(crate) mod tests {
     }
 
     fn request(manifest: Value) -> BuildRequest {
+        composed(&plan(manifest, true))
+    }
+
+    fn composed(plan: &Plan) -> BuildRequest {
         let defaults = Defaults {
             project: "seedflow".into(),
             image: "default-image".into(),
@@ -173,7 +200,7 @@ pub(crate) mod tests {
         };
         let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
         compose(
-            &plan(manifest, true),
+            plan,
             &ExecutionArn::new("arn:e"),
             &Run::from_random([1; 16]),
             &place,
@@ -205,6 +232,29 @@ pub(crate) mod tests {
             plain.source_location,
             format!("work/builds/{}/source.zip", "01".repeat(16))
         );
+    }
+
+    #[test]
+    fn a_build_that_destroys_runs_the_phases_for_it_and_knows_what_a_deployment_knows() {
+        let mut plan = plan(json!({"parameters": {"a": 1}}), true);
+        plan.previous_metadata = Some(json!({"Key": "value"}));
+        let variables = |plan: &Plan| -> Vec<(String, String)> {
+            let composed = composed(plan).variables.into_iter();
+            composed.map(|v| (v.name, v.value)).collect()
+        };
+        let mut expected = variables(&plan);
+        plan.action = Action::Destroy;
+        // There is no new bundle whose MD5 it could be (seedfarmer-compat.md 2.3).
+        expected.retain(|(name, _)| name != "SEEDFARMER_MODULE_MD5");
+        assert_eq!(variables(&plan), expected);
+        let buildspec: Value = serde_json::from_str(&composed(&plan).buildspec).unwrap();
+        let commands = |phase: &str| buildspec["phases"][phase]["commands"].clone();
+        let enter = "cd \"$SEEDFLOW_MODULE_ROOT\"";
+        assert_eq!(
+            commands("pre_build"),
+            json!([enter, "own", "export DEPLOYMENT=prod GROUP=networking MODULE=vpc"])
+        );
+        assert_eq!(commands("build"), json!([enter, "unmake"]));
     }
 
     #[test]

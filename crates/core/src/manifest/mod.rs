@@ -144,6 +144,18 @@ pub fn read(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deploy
         .ok_or_else(Vec::new)
 }
 
+/// Project and name of the deployment, where they can be read whatever else is wrong: a status can say then that it is.
+pub fn names(repository: &mut dyn Repository, given: &Given<'_>) -> Option<(Name, Name)> {
+    let mut problems = Problems::default();
+    let project = project::read(repository, given.project, &mut problems)?;
+    let dotenv = text(repository, &At::file(".env"), &mut problems);
+    let mut env = Env::new(given.env, dotenv.as_deref(), &mut problems);
+    let root = manifest(repository, given.manifest, &mut env, &mut problems)?;
+    let file: Arc<str> = given.manifest.into();
+    let mut fields = Part::document(&file, "", &root).fields(&mut problems)?;
+    Some((project, deployment_name(&mut fields, &env, &mut problems)?))
+}
+
 fn deployment(
     repository: &mut dyn Repository,
     given: &Given<'_>,

@@ -9,9 +9,10 @@ use seedflow_core::build::{self, BuildRequest, Defaults};
 use seedflow_core::deployspec::{Deployspec, Phases};
 use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::ids::{ExecutionArn, Place, Run};
+use seedflow_core::origin::Origin;
 use seedflow_core::parameter::VariableType;
 use seedflow_core::plan::Plan;
-use seedflow_core::request::Request;
+use seedflow_core::request::{Action, Order};
 use seedflow_core::yaml;
 use serde_json::{Map, Value, json};
 
@@ -75,16 +76,20 @@ fn said() -> impl Strategy<Value = Said> {
 
 /// What StartBuild is asked for; `None` where the input is refused.
 fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
-    let request = Request::parse(&said.input, &limits()).ok()?;
+    let Order::Deploy(request) = Order::parse(&said.input, &limits()).ok()? else {
+        return None;
+    };
     let options = request.options?;
     let plan = Plan {
+        action: Action::Deploy,
         fingerprint: Fingerprint::new("b", b"d", &options, &Versions::new()),
         module: request.module,
         source: request.source,
-        commit: None,
+        origin: Origin::default(),
         options,
         deployspec: Deployspec {
             deploy: said.phases.clone(),
+            destroy: None,
             build_type: None,
             generic_variables: said.generic,
         },

@@ -6,7 +6,7 @@ use seedflow_core::deployspec::Deployspec;
 use seedflow_core::error::{Error, ErrorName};
 use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::python_json::dumps;
-use seedflow_core::request::{Options, Request};
+use seedflow_core::request::{Options, Order, Request};
 use seedflow_core::yaml::{self, Kind, Node};
 use serde_json::{Value, json};
 
@@ -164,7 +164,7 @@ proptest! {
 
     #[test]
     fn any_json_is_an_input_or_refused_by_name(value in dictionary::json()) {
-        if let Err(error) = Request::parse(&value, &limits()) {
+        if let Err(error) = Order::parse(&value, &limits()) {
             assert_refusal(&error, &[ErrorName::InvalidInput])?;
         }
         if let Err(error) = Request::module(&value, &limits()) {
@@ -174,20 +174,21 @@ proptest! {
 
     #[test]
     fn a_good_input_with_one_field_changed_is_refused_by_name_or_means_what_it_says(
-        field in select(&["/project", "/deployment", "/group", "/module", "/source", "/source/key", "/source/bucket",
+        field in select(&["/action", "/project", "/deployment", "/group", "/module", "/source", "/source/key", "/source/bucket",
             "/source/version_id", "/source/path", "/parameters", "/parameters/a", "/force_update", "/bundle", "/build",
             "/build/image", "/build/project_name", "/build/timeout_minutes", "/stack_name", "/more"][..]),
         value in prop_oneof![dictionary::json(), dictionary::text(true).prop_map(Value::from)],
     ) {
-        let mut input = json!({"project": "p", "deployment": "d", "group": "g", "module": "m",
+        let mut input = json!({"action": "deploy", "project": "p", "deployment": "d", "group": "g", "module": "m",
             "source": {"bucket": "work", "key": "uploads/x.zip", "version_id": "v", "path": "a/b"},
             "parameters": {"a": 1}, "force_update": true, "bundle": false,
             "build": {"image": "i", "project_name": "seedflow", "timeout_minutes": 5}, "stack_name": "s"});
         let (parent, name) = field.rsplit_once('/').unwrap();
         input.pointer_mut(parent).unwrap()[name] = value;
-        match Request::parse(&input, &limits()) {
+        match Order::parse(&input, &limits()) {
             Err(error) => assert_refusal(&error, &[ErrorName::InvalidInput])?,
-            Ok(request) => {
+            Ok(Order::Destroy(module)) => prop_assert!(false, "{module} would be destroyed"),
+            Ok(Order::Deploy(request)) => {
                 // Where an input is good, its failure is recorded at the module that it deploys.
                 prop_assert_eq!(Request::module(&input, &limits()), Ok(request.module));
                 prop_assert_eq!(&request.source.bucket, "work");

@@ -17,11 +17,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo;
 use crate::deployment::Names;
+use crate::git::Wanted;
 use crate::stack::Connection;
 use crate::ui::Ui;
 
 use deploy::deploy_folder;
-use parameters::{Settings, parse_parameter, parse_text};
+use parameters::{Settings, parse_parameter, parse_project, parse_text};
 
 /// Runs Seedflow on this machine: the real template and functions on an AWS emulator, with builds
 /// that really run. Needs Rust and Python 3.11 or newer, no AWS account; nothing is sent off the machine.
@@ -66,7 +67,34 @@ struct Up {
     #[arg(long = "template-parameter", value_name = "NAME=VALUE", value_parser = parse_text)]
     template_parameters: Vec<(String, String)>,
     #[command(flatten)]
+    git: Git,
+    #[command(flatten)]
     stack: StackFile,
+}
+
+/// A repository to push to.
+#[derive(Debug, Args)]
+struct Git {
+    /// Makes a git repository whose pushes are handed over to the stack, in FOLDER; without one it goes with
+    /// the stack.
+    #[arg(long, value_name = "FOLDER", num_args = 0..=1, requires = "project")]
+    git: Option<Option<PathBuf>>,
+    /// The project of what is pushed.
+    #[arg(long, value_name = "P", requires = "git", value_parser = parse_project)]
+    project: Option<String>,
+    /// The branch whose pushes are handed over.
+    #[arg(long, value_name = "B", requires = "git", default_value = "main")]
+    branch: String,
+}
+
+impl Git {
+    fn wanted(self) -> Option<Wanted> {
+        Some(Wanted {
+            folder: self.git?,
+            project: self.project?,
+            branch: self.branch,
+        })
+    }
 }
 
 /// Which stack: by default the only one.
@@ -153,7 +181,10 @@ impl Command {
     async fn run(self, ui: &Ui) -> Result<ExitCode> {
         match self {
             Self::Demo(demo) => demo::run(demo.port, ui).await.map(|()| ExitCode::SUCCESS),
-            Self::Up(up) => up::run(up.port, up.template_parameters, &up.stack.path()?, ui).await,
+            Self::Up(up) => {
+                let file = up.stack.path()?;
+                up::run(up.port, up.template_parameters, up.git.wanted(), &file, ui).await
+            }
             Self::Deploy(deploy) => deploy.run(ui).await,
             Self::Check(check) => check.run(ui),
             Self::Status(status) => status::run(&status.stack.path()?, status.project.as_deref(), ui)
@@ -203,6 +234,37 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_repository_needs_a_project_and_may_do_without_a_folder() {
+        let wanted = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
+            let Command::Up(up) = cli.command else {
+                panic!("up")
+            };
+            Ok::<_, String>(up.git.wanted())
+        };
+        assert!(wanted("seedflow-local up").unwrap().is_none());
+        let plain = wanted("seedflow-local up --project My-Project --git")
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (plain.folder, plain.project.as_str(), plain.branch.as_str()),
+            (None, "my-project", "main")
+        );
+        let named = wanted("seedflow-local up --git /r --project p --branch release/1")
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (named.folder, named.branch.as_str()),
+            (Some("/r".into()), "release/1")
+        );
+        let missing = wanted("seedflow-local up --git").unwrap_err();
+        assert!(missing.contains("--project"), "{missing}");
+        assert!(wanted("seedflow-local up --project p").is_err());
+        let bad = wanted("seedflow-local up --git --project 1st").unwrap_err();
+        assert!(bad.contains("starting with a letter"), "{bad}");
     }
 
     #[test]

@@ -24,8 +24,10 @@ pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
         ui.say(format!("Nothing{whose} has been deployed on this stack yet."));
     }
     for (module, parameters) in by_module(parameters) {
-        let state = parameters.get("status").map(state).unwrap_or_default();
-        ui.heading(&format!("{module} {}", ui.paint(tone(&state), &state)));
+        let status = parameters.get("status").map(parsed).unwrap_or_default();
+        let state = status["state"].as_str().unwrap_or_default();
+        let state = ui.paint(tone(state), state);
+        ui.heading(&format!("{module} {state}{}", origin(&status)));
         for (name, parameter) in &parameters {
             let version = ui.paint(Tone::Quiet, format!("(version {})", parameter.version));
             ui.say(format!("  {name:8} {} {version}", parameter.value));
@@ -49,9 +51,24 @@ fn by_module(parameters: Vec<Parameter>) -> BTreeMap<String, BTreeMap<String, Pa
     modules
 }
 
-fn state(status: &Parameter) -> String {
-    let parsed: Value = serde_json::from_str(&status.value).unwrap_or_default();
-    parsed["state"].as_str().unwrap_or_default().to_owned()
+fn parsed(status: &Parameter) -> Value {
+    serde_json::from_str(&status.value).unwrap_or_default()
+}
+
+/// Of which commit, as people say it: ` (0a4d55a8d778 of main by Jane Doe)`; nothing where it isn't known.
+fn origin(status: &Value) -> String {
+    let said = |field: &str, before: &str| {
+        let value = status[field].as_str()?;
+        Some(format!("{before}{value}"))
+    };
+    let commit = status["commit"].as_str();
+    let commit = commit.map(|id| id.chars().take(12).collect());
+    let parts = [commit, said("branch", "of "), said("author", "by ")];
+    let known: Vec<String> = parts.into_iter().flatten().collect();
+    if known.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", known.join(" "))
 }
 
 fn tone(state: &str) -> Tone {
@@ -64,6 +81,8 @@ fn tone(state: &str) -> Tone {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -79,6 +98,14 @@ mod tests {
             one("/sf/p/d/g-n/status"),
         ]);
         assert_eq!(modules.keys().collect::<Vec<_>>(), ["p/d/g-m", "p/d/g-n"]);
-        assert_eq!(state(&modules["p/d/g-m"]["status"]), "FAILED");
+        assert_eq!(parsed(&modules["p/d/g-m"]["status"])["state"], "FAILED");
+    }
+
+    #[test]
+    fn a_module_says_of_which_commit_it_is() {
+        let whole = json!({"commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "author": "Jane Doe <j@x>", "branch": "main"});
+        assert_eq!(origin(&whole), " (0a4d55a8d778 of main by Jane Doe <j@x>)");
+        assert_eq!(origin(&json!({"commit": "c0ffee"})), " (c0ffee)");
+        assert_eq!(origin(&json!({"state": "FAILED"})), "");
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use crate::git::{Remote, Wanted};
 use crate::stack::{Connection, Stack, StackOptions};
 use crate::ui::Ui;
 
@@ -12,10 +13,14 @@ use crate::ui::Ui;
 pub async fn run(
     port: Option<u16>,
     parameters: Vec<(String, String)>,
+    git: Option<Wanted>,
     file: &Path,
     ui: &Ui,
 ) -> Result<ExitCode> {
     refuse_second(file).await?;
+    if let Some(wanted) = &git {
+        wanted.check().await?;
+    }
     let mut options = StackOptions {
         port,
         ..StackOptions::default()
@@ -24,6 +29,9 @@ pub async fn run(
     let mut stack = Stack::start(&options, ui).await?;
     let written = Written::write(stack.connection(), file)?;
     tell(stack.connection(), file, ui);
+    if let Some(wanted) = &git {
+        tell_remote(&Remote::make(&stack, wanted).await?, wanted, ui);
+    }
     stack.ended().await?;
     drop(written);
     Ok(ExitCode::FAILURE)
@@ -61,6 +69,15 @@ fn tell(stack: &Connection, file: &Path, ui: &Ui) {
         stack.secret_access_key,
         region = stack.region,
     ));
+}
+
+fn tell_remote(remote: &Remote, wanted: &Wanted, ui: &Ui) {
+    let Wanted { project, branch, .. } = wanted;
+    ui.say(format!(
+        "\nA push to {branch} is handed over as the project {project}. In your repository:"
+    ));
+    ui.say(format!("  git remote add seedflow {}", remote.url().display()));
+    ui.say(format!("  git push seedflow {branch}"));
 }
 
 /// The stack file, which goes when the stack goes.

@@ -1,4 +1,4 @@
-//! The environment of a build's bash: nothing of this process's but its `PATH`.
+//! The environment of a build's bash: nothing of this process's but its `PATH` and the certificates that it trusts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub fn complete(
     if !variables.contains_key("AWS_ACCESS_KEY_ID") {
         defaults.extend(keys(api.credentials()));
     }
-    for (name, value) in defaults {
+    for (name, value) in defaults.into_iter().chain(certificates()) {
         variables.entry(name.to_owned()).or_insert(value);
     }
     // Nothing of a build may leave the machine, whatever its variables say.
@@ -46,6 +46,14 @@ fn defaults(workspace: &Workspace, config: &Config, region: &str) -> Vec<(&'stat
         ("AWS_DEFAULT_REGION", region.to_owned()),
         ("AWS_PAGER", String::new()),
     ]
+}
+
+/// Files of certificates that this process was told to trust, by the variables of npm, pip and OpenSSL: where the machine
+/// reaches package registries by a mirror with a certificate of its own, builds do as well.
+fn certificates() -> impl Iterator<Item = (&'static str, String)> {
+    ["NODE_EXTRA_CA_CERTS", "PIP_CERT", "SSL_CERT_FILE"]
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var(name).ok()?)))
 }
 
 /// The keys of the build's role. CodeBuild's containers ask an endpoint for them; the SDKs take both.

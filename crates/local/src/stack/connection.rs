@@ -22,8 +22,10 @@ pub struct Connection {
     pub access_key_id: String,
     /// Its secret.
     pub secret_access_key: String,
-    /// The workflow.
+    /// The workflow of a module.
     pub state_machine_arn: String,
+    /// The workflow of a whole repository.
+    pub deploy_state_machine_arn: String,
     /// Where bundles are uploaded to.
     pub work_bucket: String,
     /// Where the bundles of the last successes lie.
@@ -119,7 +121,12 @@ mod tests {
             account: text("111122223333"),
             access_key_id: text("111122223333"),
             secret_access_key: text("test"),
-            state_machine_arn: text("arn:aws:states:us-east-1:111122223333:stateMachine:seedflow"),
+            state_machine_arn: text(
+                "arn:aws:states:us-east-1:111122223333:stateMachine:seedflow-deploy-module",
+            ),
+            deploy_state_machine_arn: text(
+                "arn:aws:states:us-east-1:111122223333:stateMachine:seedflow-deploy",
+            ),
             work_bucket: text("work"),
             bundle_bucket: text("bundles"),
             project_name: text("seedflow"),

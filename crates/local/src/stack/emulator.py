@@ -7,6 +7,7 @@ and a role may do here what it may do on AWS. Each correction replaces a functio
 
 import contextvars
 import json
+import time
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
@@ -36,6 +37,7 @@ def replace(module, name):
 further_resources = contextvars.ContextVar("further_resources", default=())
 refused_resource = contextvars.ContextVar("refused_resource", default=None)
 machine_of_task = contextvars.ContextVar("machine_of_task", default=None)
+execution_of_task = contextvars.ContextVar("execution_of_task", default=None)
 machine_by_token = {}
 # The resource of a token that never was.
 NO_TASK = "no task"
@@ -146,6 +148,7 @@ def access_denied_response(original, service, action, principal_arn, request_id,
 
 @replace(stepfunctions, "_execute_task")
 def execute_task(original, state_def, raw_input, execution, ctx):
+    execution_of_task.set(execution)
     machine_of_task.set(execution.get("stateMachineArn"))
     return original(state_def, raw_input, execution, ctx)
 
@@ -174,6 +177,41 @@ def add_event(original, execution, event_type, details=None):
 def fail_execution(original, execution, error, cause):
     if execution["status"] != "ABORTED":
         original(execution, error, cause)
+
+
+# --- Executions that another one waits for ------------------------------------------------------------------
+# The emulator runs them in the thread of the one that waits, without the events that every standard execution sends,
+# and lets them run on when that one is stopped. On AWS they are executions like any other, are stopped with the one that
+# waits, and a failure is States.TaskFailed with a description of the execution as its cause:
+# https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-sync
+
+
+@replace(stepfunctions, "_invoke_nested_start_execution_sync")
+def start_execution_and_wait(original, resource, input_data):
+    started = stepfunctions._invoke_nested_start_execution(resource, input_data)
+    child = stepfunctions._executions.get(started["ExecutionArn"])
+    waiting = execution_of_task.get() or {}
+    while child["status"] == "RUNNING":
+        if waiting.get("status") == "ABORTED":
+            stepfunctions._stop_execution({"executionArn": child["executionArn"]})
+            raise SystemExit
+        time.sleep(0.05)
+
+    def parsed(text):
+        return json.loads(text) if text else None
+
+    described = {
+        "ExecutionArn": child["executionArn"],
+        "Input": parsed(child["input"]),
+        "Name": child["name"],
+        "Output": parsed(child.get("output")),
+        "StateMachineArn": child["stateMachineArn"],
+        "Status": child["status"],
+    }
+    if child["status"] != "SUCCEEDED":
+        described |= {"Error": child.get("error"), "Cause": child.get("cause")}
+        raise stepfunctions._ExecutionError("States.TaskFailed", json.dumps(described))
+    return described
 
 
 # --- Services that assume roles -----------------------------------------------------------------------------

@@ -353,6 +353,7 @@ fn connection(endpoint: String, outputs: &BTreeMap<String, String>) -> Result<Co
         access_key_id: environment::ACCOUNT.to_owned(),
         secret_access_key: environment::SECRET.to_owned(),
         state_machine_arn: output("StateMachineArn")?,
+        deploy_state_machine_arn: output("DeployStateMachineArn")?,
         work_bucket: output("WorkBucketName")?,
         bundle_bucket: output("BundleBucketName")?,
         project_name: output("CodeBuildProjectName")?,

@@ -1,0 +1,124 @@
+//! In which order modules are destroyed: who consumes first, and of those the later groups first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::sibling::Sibling;
+
+/// Sorts modules into waves. `consumes` names what each was deployed with; `groups` is the order in which the groups were
+/// deployed, where a group that isn't in it counts as later than all.
+#[must_use]
+pub fn destroying(
+    modules: &BTreeSet<Sibling>,
+    consumes: &BTreeMap<Sibling, BTreeSet<Sibling>>,
+    groups: &[String],
+) -> Vec<Vec<Sibling>> {
+    let place = |module: &Sibling| {
+        groups
+            .iter()
+            .position(|group| *group == module.group.as_str())
+            .unwrap_or(usize::MAX)
+    };
+    let mut left = modules.clone();
+    let mut waves = Vec::new();
+    while !left.is_empty() {
+        let consumed = |module: &&Sibling| {
+            left.iter()
+                .filter(|other| *other != *module)
+                .any(|other| consumes.get(other).is_some_and(|of| of.contains(*module)))
+        };
+        let mut free: Vec<Sibling> = left.iter().filter(|module| !consumed(module)).cloned().collect();
+        if free.is_empty() {
+            // A circle can't have been deployed; whatever stands there, all of it is to go.
+            free = left.iter().cloned().collect();
+        }
+        let last = free.iter().map(place).max();
+        let wave: Vec<Sibling> = free
+            .into_iter()
+            .filter(|module| Some(place(module)) == last)
+            .collect();
+        for module in &wave {
+            left.remove(module);
+        }
+        waves.push(wave);
+    }
+    waves
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::Name;
+    use proptest::prelude::*;
+
+    fn sibling(text: &str) -> Sibling {
+        let (group, module) = text.split_once('/').unwrap();
+        Sibling {
+            group: Name::parse("group", group).unwrap(),
+            module: Name::parse("module", module).unwrap(),
+        }
+    }
+
+    fn waves(consumes: &[(&str, &[&str])], groups: &[&str]) -> Vec<Vec<String>> {
+        let of = |names: &[&str]| names.iter().map(|name| sibling(name)).collect::<BTreeSet<_>>();
+        let modules = consumes.iter().map(|(name, _)| sibling(name)).collect();
+        let consumes = consumes
+            .iter()
+            .map(|(name, names)| (sibling(name), of(names)))
+            .collect();
+        let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        destroying(&modules, &consumes, &groups)
+            .iter()
+            .map(|wave| wave.iter().map(ToString::to_string).collect())
+            .collect()
+    }
+
+    #[test]
+    fn consumers_go_first_and_then_later_groups() {
+        let consumes: [(&str, &[&str]); 5] = [
+            ("net/vpc", &[]),
+            ("net/dns", &["net/vpc"]),
+            ("data/store", &["net/vpc"]),
+            ("apps/web", &["data/store"]),
+            ("old/thing", &[]),
+        ];
+        assert_eq!(
+            waves(&consumes, &["net", "data", "apps"]),
+            [
+                vec!["old/thing"],
+                vec!["apps/web"],
+                vec!["data/store"],
+                vec!["net/dns"],
+                vec!["net/vpc"]
+            ]
+        );
+    }
+
+    #[test]
+    fn a_circle_ends() {
+        assert_eq!(
+            waves(&[("a/x", &["a/y"]), ("a/y", &["a/x"])], &["a"]),
+            [vec!["a/x", "a/y"]]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn everything_is_destroyed_once_and_after_what_consumes_it(edges in proptest::collection::vec((0..8usize, 0..8usize), 0..20)) {
+            let name = |i: usize| sibling(&format!("g{}/m{i}", i % 3));
+            let modules: BTreeSet<Sibling> = (0..8).map(name).collect();
+            let mut consumes: BTreeMap<Sibling, BTreeSet<Sibling>> = BTreeMap::new();
+            // From a lower to a higher number only: no circles.
+            for (one, other) in edges.iter().filter(|(one, other)| one < other) {
+                consumes.entry(name(*one)).or_default().insert(name(*other));
+            }
+            let waves = destroying(&modules, &consumes, &["g0".into(), "g1".into()]);
+            let place: BTreeMap<&Sibling, usize> = waves.iter().enumerate().flat_map(|(i, wave)| wave.iter().map(move |m| (m, i))).collect();
+            prop_assert_eq!(place.len(), 8);
+            prop_assert_eq!(waves.iter().map(Vec::len).sum::<usize>(), 8);
+            for (consumer, consumed) in &consumes {
+                prop_assert!(consumed.iter().all(|module| place[consumer] < place[module]));
+            }
+        }
+    }
+}

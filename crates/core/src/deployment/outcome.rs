@@ -1,0 +1,278 @@
+//! What came of a plan: the results that the state machine collected, held against what was planned.
+//!
+//! The state machine knows an execution by its name and hands on how it ended. A module that had a turn and of which
+//! nothing was heard was never started, because something before it failed.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Action, Plan};
+use super::status::Status;
+use crate::ids::ExecutionArn;
+use crate::sibling::Sibling;
+use crate::status::State;
+
+/// How an execution of the module workflow ended, as the state machine hands it on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The execution's name.
+    pub name: String,
+    /// How it says that it ended.
+    pub state: End,
+}
+
+/// How a module ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum End {
+    /// It was deployed.
+    Succeeded,
+    /// Nothing had changed.
+    Unchanged,
+    /// It was destroyed.
+    Destroyed,
+    /// Another execution deploys it in the place of ours.
+    Superseded,
+    /// It failed.
+    Failed,
+    /// Something before it failed.
+    NotStarted,
+}
+
+impl End {
+    /// As it is counted and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "SUCCEEDED",
+            Self::Unchanged => "UNCHANGED",
+            Self::Destroyed => "DESTROYED",
+            Self::Superseded => "SUPERSEDED",
+            Self::Failed => "FAILED",
+            Self::NotStarted => "NOT_STARTED",
+        }
+    }
+
+    /// Whether what was planned came about.
+    fn is_good(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Unchanged | Self::Destroyed)
+    }
+}
+
+/// A module and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Result {
+    /// The module.
+    #[serde(flatten)]
+    pub module: Sibling,
+    /// What came of it.
+    pub state: End,
+    /// The execution's name, where it had a turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
+}
+
+/// What came of a whole plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Each module, in the order of the plan.
+    pub results: Vec<Result>,
+}
+
+impl Outcome {
+    /// Holds what ended against what was planned. Of two ends of one execution the last counts.
+    #[must_use]
+    pub fn of(plan: &Plan, ended: &[Ended]) -> Self {
+        let ended: BTreeMap<&str, End> = ended.iter().map(|end| (end.name.as_str(), end.state)).collect();
+        let results = plan.modules.iter().map(|planned| Result {
+            module: planned.module.clone(),
+            state: match (&planned.execution, planned.action) {
+                (Some(execution), _) => ended.get(execution.as_str()).copied().unwrap_or(End::NotStarted),
+                (None, Action::Unchanged) => End::Unchanged,
+                (None, _) => End::NotStarted,
+            },
+            execution: planned.execution.clone(),
+        });
+        Self {
+            results: results.collect(),
+        }
+    }
+
+    /// Whether all of it came about.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.results.iter().all(|result| result.state.is_good())
+    }
+
+    /// The modules that ended so.
+    pub fn ended(&self, state: End) -> impl Iterator<Item = &Result> {
+        self.results.iter().filter(move |result| result.state == state)
+    }
+
+    /// How many modules ended how.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for result in &self.results {
+            *counts.entry(result.state.as_str().to_owned()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How the deployment stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        if !self.is_good() {
+            State::Failed
+        } else if self.results.iter().all(|result| result.state == End::Unchanged) {
+            State::Unchanged
+        } else {
+            State::Succeeded
+        }
+    }
+
+    /// What went wrong, for people; `causes` says of a module that failed why.
+    #[must_use]
+    pub fn explain(&self, causes: impl Fn(&Sibling) -> Option<String>) -> String {
+        let mut parts: Vec<String> = self
+            .ended(End::Failed)
+            .map(|result| match causes(&result.module) {
+                Some(cause) => format!("{} failed: {cause}", result.module),
+                None => format!("{} failed", result.module),
+            })
+            .collect();
+        parts.extend(self.ended(End::Superseded).map(|result| {
+            format!(
+                "{} is being deployed by another execution in the place of ours",
+                result.module
+            )
+        }));
+        let left = self.ended(End::NotStarted).count();
+        if left > 0 {
+            parts.push(format!("{left} of later groups never started"));
+        }
+        parts.push("start it again when that is mended: what succeeded isn't done again".to_owned());
+        parts.join("; ")
+    }
+
+    /// The deployment's status.
+    #[must_use]
+    pub fn status(
+        &self,
+        plan: &Plan,
+        before: Option<&Status>,
+        execution: &ExecutionArn,
+        causes: impl Fn(&Sibling) -> Option<String>,
+        now: Timestamp,
+    ) -> Status {
+        let started = before.filter(|before| before.execution == *execution);
+        let failed: Vec<String> = self
+            .ended(End::Failed)
+            .map(|result| result.module.to_string())
+            .collect();
+        let status = Status {
+            started_at: started.and_then(|before| before.started_at),
+            origin: plan.origin.clone(),
+            groups: plan.groups.clone(),
+            modules: self.counts(),
+            ..Status::new(self.state(), execution, now)
+        };
+        let status = status.naming(&failed);
+        if self.is_good() {
+            return status;
+        }
+        status.failed("DeploymentFailed", &self.explain(causes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::plan::Planned;
+    use super::*;
+    use crate::deployment::DeploymentId;
+    use crate::ids::Name;
+    use crate::origin::Origin;
+
+    fn planned(module: &str, action: Action, execution: Option<&str>) -> Planned {
+        let name = |text: &str| Name::parse("name", text).unwrap();
+        Planned {
+            module: Sibling {
+                group: name("g"),
+                module: name(module),
+            },
+            action,
+            reasons: Vec::new(),
+            unless: Vec::new(),
+            execution: execution.map(str::to_owned),
+        }
+    }
+
+    fn plan() -> Plan {
+        let name = |text: &str| Name::parse("name", text).unwrap();
+        Plan {
+            deployment: DeploymentId {
+                project: name("p"),
+                deployment: name("d"),
+            },
+            origin: Origin::default(),
+            groups: vec!["g".into()],
+            modules: vec![
+                planned("a", Action::Deploy, Some("e-a")),
+                planned("b", Action::Unchanged, None),
+                planned("c", Action::Unchanged, Some("e-c")),
+                planned("d", Action::Destroy, Some("e-d")),
+            ],
+            leaves_nothing: false,
+            warnings: Vec::new(),
+        }
+    }
+
+    fn ended(name: &str, state: End) -> Ended {
+        Ended {
+            name: name.to_owned(),
+            state,
+        }
+    }
+
+    #[test]
+    fn what_was_not_heard_of_never_started() {
+        let outcome = Outcome::of(
+            &plan(),
+            &[ended("e-a", End::Succeeded), ended("e-c", End::Failed)],
+        );
+        let states: Vec<End> = outcome.results.iter().map(|result| result.state).collect();
+        assert_eq!(
+            states,
+            [End::Succeeded, End::Unchanged, End::Failed, End::NotStarted]
+        );
+        let execution = ExecutionArn::new("e");
+        let why = |_: &Sibling| Some("build failed".to_owned());
+        let status = outcome.status(&plan(), None, &execution, why, Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            (status.state, status.failed),
+            (State::Failed, vec!["g/c".to_owned()])
+        );
+        assert_eq!(
+            status.reason.unwrap(),
+            "g/c failed: build failed; 1 of later groups never started; start it again when that is mended: what succeeded isn't done again"
+        );
+    }
+
+    #[test]
+    fn a_deployment_of_which_nothing_changed_is_unchanged() {
+        let nothing = Plan {
+            modules: vec![planned("b", Action::Unchanged, None)],
+            ..plan()
+        };
+        assert_eq!(Outcome::of(&nothing, &[]).state(), State::Unchanged);
+        let all = [
+            ended("e-a", End::Succeeded),
+            ended("e-c", End::Unchanged),
+            ended("e-d", End::Destroyed),
+        ];
+        assert_eq!(Outcome::of(&plan(), &all).state(), State::Succeeded);
+    }
+}

@@ -1,0 +1,491 @@
+//! What a deployment is going to do, decided before anything is done.
+//!
+//! A module's fingerprint is computed here as the module workflow will compute it, from the values that its siblings have
+//! published so far. Where a sibling is deployed in the same run, its values may change before the module's turn comes: an
+//! otherwise unchanged module then gets its turn nevertheless, and finds out by itself ([`Planned::unless`]). So a plan says
+//! what is certain, and the module workflow decides the rest with the values of its moment.
+//!
+//! Waves run one after the other and end with the first in which something failed: the groups in the order of the manifest,
+//! then what is to be destroyed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::request::{Forced, Selection};
+use super::state::State;
+use super::{DeploymentId, order};
+use crate::decision::decide;
+use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::fingerprint::{Fingerprint, Versions};
+use crate::ids::{ExecutionArn, ModuleId, Name};
+use crate::origin::Origin;
+use crate::request::Options;
+use crate::sibling::Sibling;
+
+/// The most executions of one wave at a time (Step Functions Developer Guide, "Map state": an inline Map runs up to 40).
+const MAX_CONCURRENCY: u32 = 40;
+
+/// A group as the repository has it.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// Its name.
+    pub name: Name,
+    /// How many of its modules run at once; as many as can where it says nothing.
+    pub concurrency: Option<u32>,
+    /// Its modules.
+    pub modules: Vec<Module>,
+}
+
+/// A module as the repository has it.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// The module.
+    pub id: ModuleId,
+    /// Its options, with references to siblings in them.
+    pub options: Options,
+    /// The digest of its bundle.
+    pub digest: String,
+    /// Its deployspec.
+    pub deployspec: Vec<u8>,
+    /// The input of the execution that deploys it.
+    pub input: Value,
+}
+
+/// What a run is to be planned from.
+#[derive(Debug)]
+pub struct Planning<'a> {
+    /// The deployment.
+    pub deployment: &'a DeploymentId,
+    /// The execution that deploys.
+    pub execution: &'a ExecutionArn,
+    /// What is stored.
+    pub state: &'a State,
+    /// The versions of the parameters in Parameter Store that modules refer to.
+    pub versions: &'a Versions,
+    /// Which modules the run is about.
+    pub only: &'a Selection,
+}
+
+/// What is done with a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It is built.
+    Deploy,
+    /// Nothing, as far as is known now.
+    Unchanged,
+    /// It is destroyed.
+    Destroy,
+    /// It can't have its turn.
+    Blocked,
+}
+
+/// A module in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The module.
+    #[serde(flatten)]
+    pub module: Sibling,
+    /// What is done with it.
+    pub action: Action,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// The modules, as `{group}/{module}`, whose values may change before its turn comes and make it one to deploy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unless: Vec<String>,
+    /// The name of the execution that has its turn; none where nothing is to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
+}
+
+/// A plan, in the order in which it is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The deployment.
+    #[serde(flatten)]
+    pub deployment: DeploymentId,
+    /// The commit that is deployed.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The groups of the manifest in their order.
+    pub groups: Vec<String>,
+    /// All modules that the run is about.
+    pub modules: Vec<Planned>,
+    /// Whether nothing of the deployment is left when all of it has succeeded.
+    pub leaves_nothing: bool,
+    /// What somebody should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// Modules that have their turn at once.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wave {
+    /// How many at a time.
+    pub concurrency: u32,
+    /// The executions.
+    pub items: Vec<Item>,
+}
+
+/// An execution of the module workflow.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Item {
+    /// Its name: the same for every try of the same run, so that a repeated start finds the first.
+    pub name: String,
+    /// Its input.
+    pub input: Value,
+}
+
+/// Plans to bring a deployment to what a repository says.
+#[must_use]
+pub fn deploying(
+    planning: &Planning<'_>,
+    groups: &[Group],
+    force: &Forced,
+    origin: Origin,
+) -> (Plan, Vec<Wave>) {
+    let mut run = Run::new(planning);
+    for group in groups {
+        let in_run: Vec<&Module> = group
+            .modules
+            .iter()
+            .filter(|module| planning.only.covers(&module.id))
+            .collect();
+        let planned: Vec<(Planned, &Module)> = in_run
+            .iter()
+            .map(|module| (run.module(module, force.covers(&module.id)), *module))
+            .collect();
+        run.wave(
+            group.concurrency,
+            planned.iter().filter_map(|(planned, module)| {
+                Some(Item {
+                    name: planned.execution.clone()?,
+                    input: module.input.clone(),
+                })
+            }),
+        );
+        for (planned, module) in planned {
+            run.add(planned, &module.id);
+        }
+    }
+    let kept: BTreeSet<Sibling> = groups
+        .iter()
+        .flat_map(|group| &group.modules)
+        .map(|module| Sibling::from(&module.id))
+        .collect();
+    let names: Vec<String> = groups.iter().map(|group| group.name.to_string()).collect();
+    run.destroy(&kept, "not in the manifest any more", &names);
+    run.finish(names, origin)
+}
+
+/// Plans to destroy what is deployed of a deployment.
+#[must_use]
+pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
+    let mut run = Run::new(planning);
+    let groups = planning
+        .state
+        .status
+        .as_ref()
+        .map(|status| status.groups.clone())
+        .unwrap_or_default();
+    run.destroy(&BTreeSet::new(), "destroyed by request", &groups);
+    run.finish(groups, Origin::default())
+}
+
+impl Plan {
+    /// Refuses a plan in which a module can't have its turn: nothing is begun that can't be brought to an end.
+    ///
+    /// # Errors
+    /// `Blocked` with the modules and what is in their way.
+    pub fn refuse_blocked(&self) -> Result<()> {
+        let blocked: Vec<String> = self
+            .modules
+            .iter()
+            .filter(|planned| planned.action == Action::Blocked)
+            .map(|planned| format!("{}: {}", planned.module, planned.reasons.join("; ")))
+            .collect();
+        if blocked.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorName::Blocked,
+            excerpt(&format!("nothing was started. {}", blocked.join(". ")), 4000),
+        ))
+    }
+
+    /// How many modules have which action.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::from([("deploy", 0), ("unchanged", 0), ("destroy", 0), ("blocked", 0)]);
+        for planned in &self.modules {
+            let name = match planned.action {
+                Action::Deploy => "deploy",
+                Action::Unchanged => "unchanged",
+                Action::Destroy => "destroy",
+                Action::Blocked => "blocked",
+            };
+            *counts.entry(name).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// A plan that is being made.
+struct Run<'a> {
+    planning: &'a Planning<'a>,
+    modules: Vec<Planned>,
+    waves: Vec<Wave>,
+    /// What the modules of earlier waves will have done by then.
+    before: BTreeMap<Sibling, Action>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Run<'a> {
+    fn new(planning: &'a Planning<'a>) -> Self {
+        Self {
+            planning,
+            modules: Vec::new(),
+            waves: Vec::new(),
+            before: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Decides about a module of the repository.
+    fn module(&self, module: &Module, force: bool) -> Planned {
+        let consumed = module.options.parameters.siblings();
+        let pending: Vec<&Sibling> = consumed
+            .iter()
+            .filter(|sibling| self.before.contains_key(sibling))
+            .collect();
+        let (action, reasons) = self
+            .decide(module, force, &consumed, &pending)
+            .unwrap_or_else(|blocked| (Action::Blocked, vec![blocked.message]));
+        let unless: Vec<String> = match action {
+            Action::Unchanged => pending.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        };
+        let has_turn = action == Action::Deploy || !unless.is_empty();
+        Planned {
+            module: Sibling::from(&module.id),
+            action,
+            reasons,
+            unless,
+            execution: has_turn.then(|| self.name(&module.id)),
+        }
+    }
+
+    fn decide(
+        &self,
+        module: &Module,
+        force: bool,
+        consumed: &[Sibling],
+        pending: &[&Sibling],
+    ) -> Result<(Action, Vec<String>)> {
+        let (state, id) = (self.planning.state, &module.id);
+        let status = state.status_of(id)?;
+        let siblings = state.siblings(consumed.iter().cloned(), id);
+        if let Some(missing) = consumed
+            .iter()
+            .find(|sibling| siblings.metadata(sibling).is_none() && !pending.contains(sibling))
+        {
+            return Err(Error::new(
+                ErrorName::Blocked,
+                format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
+            ));
+        }
+        let options = match module.options.clone().resolve(id, &siblings) {
+            Ok(options) => options,
+            // What is missing now may be there when its turn comes.
+            Err(_) if !pending.is_empty() => {
+                let waits = pending
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                return Ok((
+                    Action::Deploy,
+                    vec![format!("consumes what {waits} is about to publish")],
+                ));
+            }
+            Err(error) => return Err(error),
+        };
+        let fingerprint = Fingerprint::new(
+            &module.digest,
+            &module.deployspec,
+            &options,
+            self.planning.versions,
+        );
+        let stored = state.fingerprint(id);
+        let decision = decide(&fingerprint, stored.as_ref(), status.as_ref(), force);
+        if decision.changed {
+            return Ok((Action::Deploy, decision.reasons));
+        }
+        let redeployed: Vec<String> = pending
+            .iter()
+            .filter(|sibling| options.redeploy_with_dependencies && self.before[**sibling] == Action::Deploy)
+            .map(|sibling| format!("deployment of {sibling}"))
+            .collect();
+        Ok(if redeployed.is_empty() {
+            (Action::Unchanged, decision.reasons)
+        } else {
+            (Action::Deploy, redeployed)
+        })
+    }
+
+    fn name(&self, module: &ModuleId) -> String {
+        execution_name(self.planning.execution, module)
+    }
+
+    fn wave(&mut self, concurrency: Option<u32>, items: impl Iterator<Item = Item>) {
+        let items: Vec<Item> = items.collect();
+        if !items.is_empty() {
+            self.waves.push(Wave {
+                concurrency: concurrency.unwrap_or(MAX_CONCURRENCY).clamp(1, MAX_CONCURRENCY),
+                items,
+            });
+        }
+    }
+
+    /// Adds a module that was decided about; later ones see that its values may change.
+    fn add(&mut self, planned: Planned, module: &ModuleId) {
+        if planned.execution.is_some() {
+            self.before.insert(Sibling::from(module), planned.action);
+        }
+        self.modules.push(planned);
+    }
+
+    /// Adds the modules that are deployed and not kept, consumers first.
+    fn destroy(&mut self, kept: &BTreeSet<Sibling>, why: &str, groups: &[String]) {
+        let deployed: BTreeSet<Sibling> = self.planning.state.modules().into_iter().collect();
+        let going: BTreeSet<Sibling> = deployed
+            .iter()
+            .filter(|module| !kept.contains(*module) && self.planning.only.covers(&self.id(module)))
+            .cloned()
+            .collect();
+        let consumes: BTreeMap<Sibling, BTreeSet<Sibling>> = deployed
+            .iter()
+            .map(|module| (module.clone(), self.consumed_by(module, &deployed)))
+            .collect();
+        for wave in order::destroying(&going, &consumes, groups) {
+            let planned: Vec<Planned> = wave
+                .iter()
+                .map(|module| self.gone(module, why, &deployed, &going, &consumes))
+                .collect();
+            let items: Vec<Item> = planned
+                .iter()
+                .filter_map(|planned| {
+                    let mut input = json!(self.id(&planned.module));
+                    input["action"] = json!("destroy");
+                    Some(Item {
+                        name: planned.execution.clone()?,
+                        input,
+                    })
+                })
+                .collect();
+            self.wave(None, items.into_iter());
+            self.modules.extend(planned);
+        }
+        for path in self.planning.state.without_owner() {
+            let path = format!("{}/{path}", self.planning.deployment.path());
+            self.warnings.push(format!(
+                "{path}: the status there names no module, so nobody knows whose parameters these are; deploy the module again or delete them"
+            ));
+        }
+    }
+
+    /// What is done about a module that is to go.
+    fn gone(
+        &self,
+        module: &Sibling,
+        why: &str,
+        deployed: &BTreeSet<Sibling>,
+        going: &BTreeSet<Sibling>,
+        consumes: &BTreeMap<Sibling, BTreeSet<Sibling>>,
+    ) -> Planned {
+        // Who is deployed anew in this run is so without it: a manifest can't refer to what isn't in it.
+        let stays =
+            |other: &&Sibling| !going.contains(*other) && self.before.get(*other) != Some(&Action::Deploy);
+        let dependents: Vec<String> = deployed
+            .iter()
+            .filter(stays)
+            .filter(|other| consumes.get(*other).is_some_and(|of| of.contains(module)))
+            .map(ToString::to_string)
+            .collect();
+        let (action, reason) = if dependents.is_empty() {
+            (Action::Destroy, why.to_owned())
+        } else {
+            (
+                Action::Blocked,
+                format!(
+                    "it can't be destroyed while {} consumes its values; deploy without them, or destroy both",
+                    dependents.join(", ")
+                ),
+            )
+        };
+        Planned {
+            module: module.clone(),
+            action,
+            reasons: vec![reason],
+            unless: Vec::new(),
+            execution: (action == Action::Destroy).then(|| self.name(&self.id(module))),
+        }
+    }
+
+    fn id(&self, module: &Sibling) -> ModuleId {
+        self.planning
+            .deployment
+            .module(module.group.clone(), module.module.clone())
+    }
+
+    /// Whose values a module was deployed with.
+    fn consumed_by(&self, module: &Sibling, deployed: &BTreeSet<Sibling>) -> BTreeSet<Sibling> {
+        let names = self
+            .planning
+            .state
+            .fingerprint(&self.id(module))
+            .map(|found| found.consumes);
+        let names = names.unwrap_or_default();
+        deployed
+            .iter()
+            .filter(|other| names.contains(&other.to_string()))
+            .cloned()
+            .collect()
+    }
+
+    fn finish(self, groups: Vec<String>, origin: Origin) -> (Plan, Vec<Wave>) {
+        let stays = |module: &Sibling| {
+            !self
+                .modules
+                .iter()
+                .any(|planned| planned.module == *module && planned.action == Action::Destroy)
+        };
+        let leaves_nothing = self
+            .modules
+            .iter()
+            .all(|planned| planned.action == Action::Destroy)
+            && !self.planning.state.modules().iter().any(stays);
+        let plan = Plan {
+            deployment: self.planning.deployment.clone(),
+            origin,
+            groups,
+            modules: self.modules,
+            leaves_nothing,
+            warnings: self.warnings,
+        };
+        (plan, self.waves)
+    }
+}
+
+/// A readable name with a digest that makes it unique (Step Functions: up to 80 characters).
+fn execution_name(of: &ExecutionArn, module: &ModuleId) -> String {
+    let digest = hex::encode(Sha256::digest(format!("{}/{module}", of.as_str())));
+    let readable: String = module.module_name().chars().take(60).collect();
+    format!("{readable}-{}", &digest[..16])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::ids::Slot;
+use crate::request::Limits;
+
+/// The manifest of a test: groups of modules, each with whose `Value` it consumes, and what its files are.
+type Manifest<'a> = [(&'a str, &'a [(&'a str, &'a [&'a str], &'a str)])];
+
+const THREE: &Manifest<'_> = &[
+    ("net", &[("vpc", &[], "1"), ("dns", &[], "1")]),
+    ("data", &[("store", &["net/vpc"], "1")]),
+    ("apps", &[("web", &["data/store"], "1"), ("job", &[], "1")]),
+];
+
+fn name(text: &str) -> Name {
+    Name::parse("name", text).unwrap()
+}
+
+fn deployment() -> DeploymentId {
+    DeploymentId {
+        project: name("p"),
+        deployment: name("d"),
+    }
+}
+
+fn module(group: &str, module: &str, consumes: &[&str], digest: &str, redeploy: bool) -> Module {
+    let id = ModuleId::parse("p", "d", group, module).unwrap();
+    let parameters: serde_json::Map<String, Value> = consumes
+        .iter()
+        .enumerate()
+        .map(|(i, of)| {
+            let (group, module) = of.split_once('/').unwrap();
+            let value = json!({"module_metadata": {"group": group, "module": module, "key": "Value"}});
+            (format!("p{i}"), value)
+        })
+        .collect();
+    let limits = Limits {
+        work_bucket: "w".into(),
+        codebuild_project: "s".into(),
+    };
+    let manifest = json!({"parameters": parameters, "redeploy_with_dependencies": redeploy});
+    Module {
+        options: Options::from_manifest(&manifest, &id, &limits).unwrap(),
+        id,
+        digest: digest.to_owned(),
+        deployspec: Vec::new(),
+        input: json!({"module": module}),
+    }
+}
+
+fn groups(manifest: &Manifest<'_>, redeploy: bool) -> Vec<Group> {
+    manifest
+        .iter()
+        .map(|(group, modules)| Group {
+            name: name(group),
+            concurrency: None,
+            modules: modules
+                .iter()
+                .map(|(m, consumes, digest)| module(group, m, consumes, digest, redeploy))
+                .collect(),
+        })
+        .collect()
+}
+
+/// What is stored when a manifest was deployed and every module published `value`.
+fn deployed(manifest: &Manifest<'_>, value: &str, redeploy: bool) -> BTreeMap<String, String> {
+    let mut stored = BTreeMap::new();
+    for module in groups(manifest, redeploy).iter().flat_map(|group| &group.modules) {
+        let id = &module.id;
+        let metadata = json!({"Value": value, "CodeBuildBuildId": "s:1"});
+        let siblings = module.options.parameters.siblings();
+        let known = siblings
+            .into_iter()
+            .map(|sibling| (sibling, metadata.as_object().unwrap().clone()))
+            .collect();
+        let options = module.options.clone().resolve(id, &known).unwrap();
+        let fingerprint = Fingerprint::new(&module.digest, &module.deployspec, &options, &Versions::new());
+        let status = json!({"state": "SUCCEEDED", "updated_at": "2026-01-01T00:00:00Z", "group": id.group, "module": id.module, "execution": "e"});
+        for (slot, value) in [
+            (Slot::Md5, json!(fingerprint)),
+            (Slot::Metadata, metadata),
+            (Slot::Status, status),
+        ] {
+            stored.insert(id.parameter(slot), value.to_string());
+        }
+    }
+    stored
+}
+
+/// Sets one field of a stored value.
+fn set(stored: &mut BTreeMap<String, String>, module: &str, slot: Slot, key: &str, value: &str) {
+    let (group, module) = module.split_once('/').unwrap();
+    let name = ModuleId::parse("p", "d", group, module).unwrap().parameter(slot);
+    let mut parsed: Value = serde_json::from_str(&stored[&name]).unwrap();
+    parsed[key] = json!(value);
+    stored.insert(name, parsed.to_string());
+}
+
+struct Asked<'a> {
+    only: &'a [&'a str],
+    force: &'a [&'a str],
+    redeploy: bool,
+}
+
+const ALL: Asked<'_> = Asked {
+    only: &[],
+    force: &[],
+    redeploy: false,
+};
+
+fn request(only: &[&str], force: &[&str]) -> (Selection, Forced) {
+    let limits = Limits {
+        work_bucket: "w".into(),
+        codebuild_project: "s".into(),
+    };
+    let input =
+        json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
+    let request = super::super::request::Request::parse(&input, &limits).unwrap();
+    match request.action {
+        super::super::request::Action::Deploy { force, .. } => (request.only, force),
+        super::super::request::Action::Destroy { .. } => panic!("no deployment"),
+    }
+}
+
+fn plan(manifest: &Manifest<'_>, stored: &BTreeMap<String, String>, asked: &Asked<'_>) -> (Plan, Vec<Wave>) {
+    let state = State::of(&deployment(), stored.clone());
+    let (only, force) = request(asked.only, asked.force);
+    let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
+    let planning = Planning {
+        deployment: &deployment(),
+        execution: &execution,
+        state: &state,
+        versions: &Versions::new(),
+        only: &only,
+    };
+    deploying(
+        &planning,
+        &groups(manifest, asked.redeploy),
+        &force,
+        Origin::default(),
+    )
+}
+
+fn destroy(stored: &BTreeMap<String, String>, only: &[&str]) -> (Plan, Vec<Wave>) {
+    let state = State::of(&deployment(), stored.clone());
+    let (only, _) = request(only, &[]);
+    let execution = ExecutionArn::new("e");
+    destroying(&Planning {
+        deployment: &deployment(),
+        execution: &execution,
+        state: &state,
+        versions: &Versions::new(),
+        only: &only,
+    })
+}
+
+/// The modules with their actions: `+` deploy, `=` unchanged, `?` unchanged unless, `-` destroy, `!` blocked.
+fn shown(plan: &Plan) -> Vec<String> {
+    plan.modules
+        .iter()
+        .map(|planned| {
+            let sign = match planned.action {
+                Action::Deploy => "+",
+                Action::Unchanged if planned.unless.is_empty() => "=",
+                Action::Unchanged => "?",
+                Action::Destroy => "-",
+                Action::Blocked => "!",
+            };
+            format!("{sign}{}", planned.module)
+        })
+        .collect()
+}
+
+fn sizes(waves: &[Wave]) -> Vec<usize> {
+    waves.iter().map(|wave| wave.items.len()).collect()
+}
+
+#[test]
+fn a_first_deployment_deploys_everything_group_by_group() {
+    let (plan, waves) = plan(THREE, &BTreeMap::new(), &ALL);
+    assert_eq!(
+        shown(&plan),
+        ["+net/vpc", "+net/dns", "+data/store", "+apps/web", "+apps/job"]
+    );
+    assert_eq!(sizes(&waves), [2, 1, 2]);
+    assert_eq!(plan.groups, ["net", "data", "apps"]);
+    let names: BTreeSet<&String> = waves
+        .iter()
+        .flat_map(|wave| &wave.items)
+        .map(|item| &item.name)
+        .collect();
+    assert_eq!(names.len(), 5);
+    assert!(names.iter().all(|name| name.len() <= 80));
+}
+
+#[test]
+fn nothing_changed_starts_nothing() {
+    let (plan, waves) = plan(THREE, &deployed(THREE, "v", false), &ALL);
+    assert_eq!(
+        shown(&plan),
+        ["=net/vpc", "=net/dns", "=data/store", "=apps/web", "=apps/job"]
+    );
+    assert_eq!(waves, []);
+}
+
+#[test]
+fn those_who_consume_a_changed_module_have_their_turn_and_nobody_else() {
+    let mut changed = THREE.to_vec();
+    changed[0] = ("net", &[("vpc", &[], "2"), ("dns", &[], "1")]);
+    let stored = deployed(THREE, "v", false);
+    let (planned, waves) = plan(&changed, &stored, &ALL);
+    assert_eq!(
+        shown(&planned),
+        ["+net/vpc", "=net/dns", "?data/store", "?apps/web", "=apps/job"]
+    );
+    assert_eq!(sizes(&waves), [1, 1, 1]);
+    assert_eq!(planned.modules[2].unless, ["net/vpc"]);
+    let redeploy = Asked {
+        redeploy: true,
+        ..ALL
+    };
+    let (planned, _) = plan(&changed, &deployed(THREE, "v", true), &redeploy);
+    assert_eq!(
+        shown(&planned),
+        ["+net/vpc", "=net/dns", "+data/store", "+apps/web", "=apps/job"]
+    );
+    assert_eq!(planned.modules[2].reasons, ["deployment of net/vpc"]);
+}
+
+/// A run that died after the upstream was deployed is made up by the next one.
+#[test]
+fn a_value_that_changed_in_an_earlier_run_is_seen() {
+    let mut stored = deployed(THREE, "v", false);
+    set(&mut stored, "net/vpc", Slot::Metadata, "Value", "w");
+    let (planned, _) = plan(THREE, &stored, &ALL);
+    assert_eq!(
+        shown(&planned),
+        ["=net/vpc", "=net/dns", "+data/store", "?apps/web", "=apps/job"]
+    );
+    assert_eq!(planned.modules[2].reasons, ["parameter p0 changed"]);
+    let mut stored = deployed(THREE, "v", true);
+    set(&mut stored, "net/vpc", Slot::Metadata, "CodeBuildBuildId", "s:2");
+    let (planned, _) = plan(
+        THREE,
+        &stored,
+        &Asked {
+            redeploy: true,
+            ..ALL
+        },
+    );
+    assert_eq!(planned.modules[2].reasons, ["deployment of net/vpc changed"]);
+}
+
+#[test]
+fn what_failed_is_tried_again_and_what_succeeded_is_not() {
+    let mut stored = deployed(THREE, "v", false);
+    set(&mut stored, "data/store", Slot::Status, "state", "FAILED");
+    let (planned, _) = plan(THREE, &stored, &ALL);
+    assert_eq!(
+        shown(&planned),
+        ["=net/vpc", "=net/dns", "+data/store", "?apps/web", "=apps/job"]
+    );
+    assert_eq!(planned.modules[2].reasons, ["last deployment FAILED"]);
+}
+
+#[test]
+fn a_run_may_be_about_some_modules_and_force_some() {
+    let stored = deployed(THREE, "v", false);
+    let only = Asked {
+        only: &["net", "apps/job"],
+        force: &["net/dns"],
+        ..ALL
+    };
+    let (planned, _) = plan(THREE, &stored, &only);
+    assert_eq!(shown(&planned), ["=net/vpc", "+net/dns", "=apps/job"]);
+    let apps = Asked {
+        only: &["apps"],
+        ..ALL
+    };
+    let (planned, waves) = plan(THREE, &BTreeMap::new(), &apps);
+    assert_eq!(shown(&planned), ["!apps/web", "+apps/job"]);
+    assert_eq!(sizes(&waves), [1]);
+    let error = planned.refuse_blocked().unwrap_err();
+    assert_eq!(error.name, ErrorName::Blocked);
+    assert_eq!(
+        error.message,
+        "nothing was started. apps/web: it consumes data/store, which isn't deployed and isn't part of this run"
+    );
+}
+
+#[test]
+fn what_is_not_in_the_manifest_any_more_is_destroyed_last_and_consumers_first() {
+    let stored = deployed(THREE, "v", false);
+    let left: &Manifest<'_> = &[("net", &[("dns", &[], "1")])];
+    let (planned, waves) = plan(left, &stored, &ALL);
+    assert_eq!(
+        shown(&planned),
+        ["=net/dns", "-apps/job", "-apps/web", "-data/store", "-net/vpc"]
+    );
+    assert_eq!(sizes(&waves), [2, 1, 1]);
+    assert_eq!(
+        waves[1].items[0].input,
+        json!({"project": "p", "deployment": "d", "group": "data", "module": "store", "action": "destroy"})
+    );
+    assert!(!planned.leaves_nothing);
+}
+
+#[test]
+fn a_module_whose_values_are_consumed_is_not_destroyed() {
+    let stored = deployed(THREE, "v", false);
+    let (planned, waves) = destroy(&stored, &["net/vpc"]);
+    assert_eq!(shown(&planned), ["!net/vpc"]);
+    assert_eq!(waves, []);
+    let message = planned.refuse_blocked().unwrap_err().message;
+    assert!(
+        message.contains("net/vpc: it can't be destroyed while data/store consumes its values"),
+        "{message}"
+    );
+    // Its consumer is deployed without it in the same run.
+    let mut without = THREE.to_vec();
+    without[0] = ("net", &[("dns", &[], "1")]);
+    without[1] = ("data", &[("store", &[], "1")]);
+    let (planned, _) = plan(&without, &stored, &ALL);
+    assert_eq!(
+        shown(&planned),
+        ["=net/dns", "+data/store", "?apps/web", "=apps/job", "-net/vpc"]
+    );
+    // But not where it is left out of the run.
+    let only = Asked {
+        only: &["net"],
+        ..ALL
+    };
+    let (planned, _) = plan(&without, &stored, &only);
+    assert_eq!(shown(&planned), ["=net/dns", "!net/vpc"]);
+}
+
+#[test]
+fn destroying_everything_leaves_nothing() {
+    let (planned, waves) = destroy(&deployed(THREE, "v", false), &[]);
+    assert!(planned.leaves_nothing);
+    assert_eq!(waves.iter().map(|wave| wave.items.len()).sum::<usize>(), 5);
+    let (planned, waves) = destroy(&BTreeMap::new(), &[]);
+    assert!(planned.modules.is_empty() && waves.is_empty());
+}
+
+#[test]
+fn the_status_of_another_module_at_the_same_path_blocks() {
+    let stored = deployed(&[("a-b", &[("c", &[], "1")])], "v", false);
+    let (planned, _) = plan(&[("a", &[("b-c", &[], "1")])], &stored, &ALL);
+    assert_eq!(planned.modules[0].action, Action::Blocked);
+    assert!(planned.modules[0].reasons[0].contains("rename one of them"));
+}

@@ -1,0 +1,153 @@
+//! What Parameter Store holds of a deployment, read by its path.
+//!
+//! One path holds the four parameters of every module, so what is deployed is known without asking for each module, and
+//! without a list that somebody would have to keep. A module's path joins group and module by a hyphen; which two names
+//! they are says the status.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::DeploymentId;
+use super::status::Status as DeploymentStatus;
+use crate::error::Result;
+use crate::fingerprint::Fingerprint;
+use crate::ids::{ModuleId, Name, Slot};
+use crate::sibling::{Sibling, Siblings};
+use crate::status::Status;
+use crate::stored::Stored;
+
+/// What is stored of a deployment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// By `{group}-{module}`.
+    stored: BTreeMap<String, Stored>,
+    /// The deployment's own status, if it is there and readable.
+    pub status: Option<DeploymentStatus>,
+}
+
+impl State {
+    /// Sorts parameters by their modules; `parameters` are names with whole values.
+    #[must_use]
+    pub fn of(deployment: &DeploymentId, parameters: impl IntoIterator<Item = (String, String)>) -> Self {
+        let above = format!("{}/", deployment.path());
+        let mut state = Self::default();
+        for (name, text) in parameters {
+            let Some(rest) = name.strip_prefix(&above) else {
+                continue;
+            };
+            match rest.split_once('/') {
+                None if rest == "status" => state.status = serde_json::from_str(&text).ok(),
+                Some((module, slot)) => {
+                    if let Some(slot) = Slot::ALL.into_iter().find(|known| known.to_string() == slot) {
+                        state.stored.entry(module.to_owned()).or_default().set(slot, text);
+                    }
+                }
+                None => {}
+            }
+        }
+        state
+    }
+
+    /// What is stored of a module.
+    #[must_use]
+    pub fn stored(&self, module: &ModuleId) -> Stored {
+        self.stored
+            .get(&module.module_name())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// A module's status.
+    ///
+    /// # Errors
+    /// `StateConflict` where it is another module's.
+    pub fn status_of(&self, module: &ModuleId) -> Result<Option<Status>> {
+        self.stored(module).status_of(module)
+    }
+
+    /// The fingerprint of a module's last success.
+    #[must_use]
+    pub fn fingerprint(&self, module: &ModuleId) -> Option<Fingerprint> {
+        self.stored(module).fingerprint()
+    }
+
+    /// What the modules published at their last successes.
+    #[must_use]
+    pub fn siblings(&self, asked: impl IntoIterator<Item = Sibling>, of: &ModuleId) -> Siblings {
+        asked
+            .into_iter()
+            .filter_map(|sibling| {
+                let metadata = self.stored(&sibling.id(of)).metadata_object()?;
+                Some((sibling, metadata))
+            })
+            .collect()
+    }
+
+    /// The modules of which something is stored, as far as their status names them.
+    #[must_use]
+    pub fn modules(&self) -> Vec<Sibling> {
+        self.stored
+            .iter()
+            .filter_map(|(path, stored)| owner(path, stored))
+            .collect()
+    }
+
+    /// Paths whose status names no module, or another one: nobody knows whose they are.
+    #[must_use]
+    pub fn without_owner(&self) -> Vec<&str> {
+        self.stored
+            .iter()
+            .filter(|(path, stored)| owner(path, stored).is_none())
+            .map(|(path, _)| path.as_str())
+            .collect()
+    }
+}
+
+/// The module that a status says to be of.
+fn owner(path: &str, stored: &Stored) -> Option<Sibling> {
+    let status: Value = serde_json::from_str(stored.status.as_deref()?).ok()?;
+    let name = |key: &str| Name::parse(key, status.get(key)?.as_str()?).ok();
+    let owner = Sibling {
+        group: name("group")?,
+        module: name("module")?,
+    };
+    (format!("{}-{}", owner.group, owner.module) == path).then_some(owner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn deployment() -> DeploymentId {
+        let name = |text: &str| Name::parse("name", text).unwrap();
+        DeploymentId {
+            project: name("p"),
+            deployment: name("d"),
+        }
+    }
+
+    #[test]
+    fn parameters_are_sorted_by_module_and_owned_by_whom_the_status_names() {
+        let status = |group: &str, module: &str| json!({"group": group, "module": module}).to_string();
+        let state = State::of(
+            &deployment(),
+            [
+                ("/sf/p/d/a-b-c/status".to_owned(), status("a-b", "c")),
+                ("/sf/p/d/a-b-c/metadata".to_owned(), json!({"Key": 1}).to_string()),
+                ("/sf/p/d/lost-one/md5".to_owned(), "{}".to_owned()),
+                ("/sf/p/d/wrong-one/status".to_owned(), status("x", "y")),
+                ("/sf/p/d/a-b-c/notours".to_owned(), "x".to_owned()),
+                ("/sf/p/dd/x-y/status".to_owned(), status("x", "y")),
+            ],
+        );
+        let modules: Vec<String> = state.modules().iter().map(ToString::to_string).collect();
+        assert_eq!(modules, ["a-b/c"]);
+        assert_eq!(state.without_owner(), ["lost-one", "wrong-one"]);
+        let module = ModuleId::parse("p", "d", "x", "y").unwrap();
+        let known = state.siblings(state.modules(), &module);
+        assert_eq!(known.metadata(&state.modules()[0]).unwrap()["Key"], 1);
+    }
+}

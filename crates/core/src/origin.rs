@@ -1,0 +1,247 @@
+//! Where a bundle comes from: the commit that it was made of, who wrote that, and on which branch it lies.
+//!
+//! Whoever uploads a bundle may say so in the object's own metadata (`commit`, `author`, `branch`). It goes into the
+//! module's metadata, status and reports, for people: nothing is decided by it, so a value that is too long is cut and
+//! none is ever refused. S3 keeps ASCII only and gives everything else as encoded words of RFC 2047 (S3 user guide,
+//! "Working with object metadata"), which are decoded here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::excerpt;
+
+/// How many characters of each value are kept: a status holds all three and should stay within Parameter Store's
+/// cheap 4 KB.
+const MAX_LENGTH: usize = 128;
+
+/// What is known of where a bundle comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    commit: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    author: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<String>,
+}
+
+impl Origin {
+    /// Takes what an object's own metadata says, entry by entry.
+    pub fn from_metadata<'a>(entry: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let read = |name| entry(name).and_then(readable);
+        Self {
+            commit: read("commit"),
+            author: read("author"),
+            branch: read("branch"),
+        }
+    }
+
+    /// The entries of an object's own metadata that say it, in ASCII.
+    pub fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let entries = [
+            ("commit", &self.commit),
+            ("author", &self.author),
+            ("branch", &self.branch),
+        ];
+        entries
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, encoded(value.as_deref()?))))
+    }
+
+    /// The commit's id.
+    #[must_use]
+    pub fn commit(&self) -> Option<&str> {
+        self.commit.as_deref()
+    }
+
+    /// Who wrote the commit.
+    #[must_use]
+    pub fn author(&self) -> Option<&str> {
+        self.author.as_deref()
+    }
+
+    /// The branch that was pushed to.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        self.branch.as_deref()
+    }
+}
+
+/// One line of bounded length; `None` where nothing is left.
+fn readable(value: &str) -> Option<String> {
+    let printable: String = decoded(value).chars().filter(|c| !c.is_control()).collect();
+    let line = printable.trim();
+    (!line.is_empty()).then(|| excerpt(line, MAX_LENGTH))
+}
+
+/// The text with its encoded words (`=?UTF-8?B?w7w=?=`) decoded. Spaces between two of them belong to the encoding
+/// (RFC 2047, section 6.2); a word that can't be decoded stays as it is.
+fn decoded(text: &str) -> String {
+    let mut decoded = String::new();
+    let mut after_word = false;
+    for piece in text.split_inclusive(' ') {
+        let word = piece.strip_suffix(' ').unwrap_or(piece);
+        let plain = encoded_word(word);
+        if after_word && plain.is_some() {
+            decoded.pop();
+        }
+        after_word = plain.is_some();
+        decoded.push_str(plain.as_deref().unwrap_or(word));
+        decoded.push_str(&piece[word.len()..]);
+    }
+    decoded
+}
+
+/// A text as an object's metadata can hold it: as it is, or as one encoded word (RFC 2047, section 4.2).
+fn encoded(text: &str) -> String {
+    if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return text.to_owned();
+    }
+    let quoted: String = text
+        .bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() {
+                char::from(b).to_string()
+            } else {
+                format!("={b:02X}")
+            }
+        })
+        .collect();
+    format!("=?UTF-8?Q?{quoted}?=")
+}
+
+fn encoded_word(word: &str) -> Option<String> {
+    let mut parts = word.strip_prefix("=?")?.strip_suffix("?=")?.splitn(3, '?');
+    let (charset, encoding, text) = (parts.next()?, parts.next()?, parts.next()?);
+    let bytes = match (charset.to_ascii_lowercase().as_str(), encoding) {
+        ("utf-8" | "us-ascii", "B" | "b") => base64(text)?,
+        ("utf-8" | "us-ascii", "Q" | "q") => quoted(text)?,
+        _ => return None,
+    };
+    String::from_utf8(bytes).ok()
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let (mut bits, mut count) = (0_u32, 0);
+    for digit in text.trim_end_matches('=').bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6 | u32::from(value)) & 0xff_ffff;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count & 0xff) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+/// The Q encoding: `=C3` is a byte, `_` a space.
+fn quoted(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = match first {
+            b'=' => {
+                let digits = std::str::from_utf8(after.get(..2)?).ok()?;
+                bytes.push(u8::from_str_radix(digits, 16).ok()?);
+                &after[2..]
+            }
+            b'_' => {
+                bytes.push(b' ');
+                after
+            }
+            plain => {
+                bytes.push(*plain);
+                after
+            }
+        };
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn author(value: &str) -> Option<String> {
+        let origin = Origin::from_metadata(|name| (name == "author").then_some(value));
+        origin.author().map(str::to_owned)
+    }
+
+    #[test]
+    fn what_is_handed_on_is_ascii_and_reads_the_same() {
+        let origin = Origin {
+            commit: Some("0123".to_owned()),
+            author: Some("J\u{fc}rgen =?_ <j@example.com>".to_owned()),
+            branch: None,
+        };
+        let metadata: std::collections::BTreeMap<_, _> = origin.metadata().collect();
+        assert!(metadata["author"].is_ascii());
+        let read = Origin::from_metadata(|name| metadata.get(name).map(String::as_str));
+        assert_eq!(read, origin);
+    }
+
+    #[test]
+    fn what_an_object_says_is_taken_and_the_rest_is_absent() {
+        let origin = Origin::from_metadata(|name| match name {
+            "commit" => Some("c0ffee"),
+            "branch" => Some("main"),
+            _ => None,
+        });
+        assert_eq!(
+            (origin.commit(), origin.author(), origin.branch()),
+            (Some("c0ffee"), None, Some("main"))
+        );
+        let text = serde_json::to_string(&origin).unwrap();
+        assert_eq!(text, r#"{"commit":"c0ffee","branch":"main"}"#);
+        assert_eq!(serde_json::from_str::<Origin>(&text).unwrap(), origin);
+        let nulls = r#"{"commit":null,"author":null}"#;
+        assert_eq!(serde_json::from_str::<Origin>(nulls).unwrap(), Origin::default());
+    }
+
+    #[test]
+    fn a_name_that_is_no_ascii_is_read_in_both_encodings() {
+        assert_eq!(
+            author("=?UTF-8?B?SsO8cmdlbiA8akB4Pg==?=").unwrap(),
+            "Jürgen <j@x>"
+        );
+        assert_eq!(
+            author("=?utf-8?Q?J=C3=BCrgen_=3Cj@x=3E?=").unwrap(),
+            "Jürgen <j@x>"
+        );
+        // A long one comes in several words, and other text may stand around them.
+        assert_eq!(author("=?UTF-8?B?SsO8?= =?UTF-8?B?cmdlbg==?=").unwrap(), "Jürgen");
+        assert_eq!(author("Dr. =?UTF-8?Q?J=C3=BCrgen?= X").unwrap(), "Dr. Jürgen X");
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_stays_as_it_is() {
+        for text in [
+            "=?UTF-8?B?***?=",
+            "=?UTF-8?Q?=C?=",
+            "=?UTF-8?Q?=é?=",
+            "=?latin1?Q?x?=",
+            "=?UTF-8?B?/w==?=",
+            "=?",
+            "a  b",
+        ] {
+            assert_eq!(author(text).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn every_value_is_one_line_of_bounded_length() {
+        assert_eq!(author("a\u{1b}[31m\r\nb").unwrap(), "a[31mb");
+        assert_eq!(author("=?UTF-8?B?CgpldmlsCg==?=").unwrap(), "evil");
+        assert_eq!(author(&"x".repeat(5000)).unwrap().chars().count(), MAX_LENGTH + 1);
+        assert_eq!(author(" \n "), None);
+    }
+}

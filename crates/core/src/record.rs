@@ -1,0 +1,167 @@
+//! The record of a module: what is deployed of it, kept for as long as it is.
+//!
+//! Every success leaves one, in the work bucket and out of every build's reach. It pins what the build was made of
+//! (the kept bundle by its version, the deployspec, the options as they were used), so that the module can be destroyed
+//! by what deployed it, whatever has become of its source and of the values that its parameters came from. References
+//! to Parameter Store and Secrets Manager stay references.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::deployspec::Deployspec;
+use crate::error::{Error, ErrorName, Result};
+use crate::fingerprint::Fingerprint;
+use crate::ids::{ExecutionArn, ModuleId};
+use crate::origin::Origin;
+use crate::plan::Plan;
+use crate::request::{Action, Options, Source};
+use crate::stored::Stored;
+
+/// How long a record may be: it holds what a plan holds.
+pub const MAX_BYTES: u64 = 1024 * 1024;
+
+/// What a success deployed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The module.
+    pub module: ModuleId,
+    /// The execution that deployed it.
+    pub execution: ExecutionArn,
+    /// When its build had succeeded.
+    pub deployed_at: Timestamp,
+    /// The bundle as it was kept, with its version; none where the input said not to keep it.
+    pub bundle: Option<Source>,
+    /// The commit that the bundle was made of, as far as it is known.
+    #[serde(default)]
+    pub origin: Origin,
+    /// Parameters and settings as they were used.
+    pub options: Options,
+    /// The module's commands.
+    pub deployspec: Deployspec,
+    /// What is stored as `md5`.
+    pub fingerprint: Fingerprint,
+}
+
+impl Record {
+    /// The record of a plan whose build has succeeded; `bundle` is where its bundle was kept.
+    #[must_use]
+    pub fn new(plan: &Plan, execution: &ExecutionArn, bundle: Option<Source>, now: Timestamp) -> Self {
+        Self {
+            module: plan.module.clone(),
+            execution: execution.clone(),
+            deployed_at: now,
+            bundle,
+            origin: plan.origin.clone(),
+            options: plan.options.clone(),
+            deployspec: plan.deployspec.clone(),
+            fingerprint: plan.fingerprint.clone(),
+        }
+    }
+
+    /// The plan that destroys what is recorded.
+    ///
+    /// # Errors
+    /// Where the bundle wasn't kept, or the deployspec has no phases to destroy with.
+    pub fn into_destruction(self, stored: &Stored) -> Result<Plan> {
+        let source = self.bundle.ok_or_else(|| no_bundle(&self.module))?;
+        if self.deployspec.destroy.is_none() {
+            return Err(no_phases(&self.module));
+        }
+        Ok(Plan {
+            action: Action::Destroy,
+            previous_status: stored.status_of(&self.module)?,
+            previous_metadata: stored.metadata_object().map(serde_json::Value::Object),
+            module: self.module,
+            source,
+            origin: self.origin,
+            options: self.options,
+            deployspec: self.deployspec,
+            fingerprint: self.fingerprint,
+        })
+    }
+}
+
+fn no_bundle(module: &ModuleId) -> Error {
+    Error::new(
+        ErrorName::SourceNotFound,
+        format!(
+            "{}: found no bundle, because the module was deployed with \"bundle\": false; deploy it once more with \"bundle\": true, then destroy it",
+            module.record_key()
+        ),
+    )
+}
+
+fn no_phases(module: &ModuleId) -> Error {
+    Error::new(
+        ErrorName::InvalidDeployspec,
+        format!(
+            "deployspec.yaml: destroy.phases is missing in the bundle that {module} was deployed with; add the commands that destroy it (or an empty destroy: {{phases: {{}}}} where there is nothing to destroy), deploy it, then destroy it"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::build::tests::plan;
+    use serde_json::json;
+
+    fn record(bundle: Option<Source>) -> Record {
+        let plan = plan(
+            json!({"parameters": {"a": 1, "key": {"secrets_manager": "api"}}}),
+            true,
+        );
+        Record::new(&plan, &ExecutionArn::new("e"), bundle, Timestamp::UNIX_EPOCH)
+    }
+
+    fn kept() -> Source {
+        Source {
+            bucket: "bundles".into(),
+            key: "prod/networking/vpc/bundle.zip".into(),
+            version_id: Some("v7".into()),
+            path: "modules/vpc".into(),
+        }
+    }
+
+    #[test]
+    fn a_module_is_destroyed_by_what_deployed_it() {
+        let text = serde_json::to_string(&record(Some(kept()))).unwrap();
+        assert!(text.contains("{\"secrets_manager\":\"api\"}"), "{text}");
+        let read: Record = serde_json::from_str(&text).unwrap();
+        let stored = Stored {
+            metadata: Some("{\"Key\": 1}".into()),
+            ..Stored::default()
+        };
+        let destruction = read.into_destruction(&stored).unwrap();
+        let mut expected = plan(
+            json!({"parameters": {"a": 1, "key": {"secrets_manager": "api"}}}),
+            true,
+        );
+        expected.action = Action::Destroy;
+        expected.source = kept();
+        expected.previous_metadata = Some(json!({"Key": 1}));
+        assert_eq!(destruction, expected);
+    }
+
+    #[test]
+    fn what_is_missing_to_destroy_it_is_told_with_what_to_do() {
+        let stored = Stored::default();
+        let error = record(None).into_destruction(&stored).unwrap_err();
+        assert_eq!(error.name, ErrorName::SourceNotFound);
+        assert!(
+            error
+                .message
+                .contains("deploy it once more with \"bundle\": true"),
+            "{error}"
+        );
+        let mut record = record(Some(kept()));
+        record.deployspec.destroy = None;
+        let error = record.into_destruction(&stored).unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidDeployspec);
+        assert!(
+            error.message.contains("add the commands that destroy it"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! The bare repository that is pushed to.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use super::hand_over::{self, MARK, TEMPLATE};
+use crate::stack::Stack;
+use crate::workspace;
+
+/// Which repository is wanted.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Its folder: a new or empty one, or one that was made for this before. Without one it lies in the stack's own
+    /// folder, and goes with the stack.
+    pub folder: Option<PathBuf>,
+    /// The project that what is pushed belongs to.
+    pub project: String,
+    /// The branch whose pushes are handed over.
+    pub branch: String,
+}
+
+impl Wanted {
+    /// Refuses what can't be made, before anything is started for it.
+    pub async fn check(&self) -> Result<()> {
+        git(&["--version"]).await?;
+        git(&["check-ref-format", "--branch", &self.branch])
+            .await
+            .with_context(|| format!("--branch {} is no name of a branch", self.branch))?;
+        match &self.folder {
+            Some(folder) => check_folder(folder),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A repository whose pushes are handed over.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    folder: PathBuf,
+}
+
+impl Remote {
+    /// Makes the repository, or takes the one that is there; its hook is made anew for this stack.
+    pub async fn make(stack: &Stack, wanted: &Wanted) -> Result<Self> {
+        wanted.check().await?;
+        let folder = wanted.folder.clone();
+        let folder = folder.unwrap_or_else(|| stack.folder().join("repository.git"));
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let folder = folder
+            .canonicalize()
+            .with_context(|| format!("cannot resolve {}", folder.display()))?;
+        let hooks = folder.join("hooks");
+        // No template: it may bring hooks of its own. Done again it changes nothing.
+        git_in(&folder, &["init", "--quiet", "--bare", "--template="]).await?;
+        let branch = format!("refs/heads/{}", wanted.branch);
+        git_in(&folder, &["symbolic-ref", "HEAD", &branch]).await?;
+        // Said here, because a setting of the user's may name other hooks for all repositories.
+        let path = hooks.to_string_lossy();
+        git_in(&folder, &["config", "core.hooksPath", &path]).await?;
+        std::fs::create_dir_all(&hooks).with_context(|| format!("cannot make {}", hooks.display()))?;
+        write_hook(&hooks.join("post-receive"), &hook(stack, wanted)?)?;
+        Ok(Self { folder })
+    }
+
+    /// What is pushed to.
+    #[must_use]
+    pub fn url(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn hook(stack: &Stack, wanted: &Wanted) -> Result<String> {
+    let file = workspace::root()?.join(TEMPLATE);
+    let template =
+        std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut environment = stack.client_environment()?;
+    let own = [
+        ("PROJECT", &wanted.project),
+        ("BRANCH", &wanted.branch),
+        ("WORK_BUCKET", &stack.connection().work_bucket),
+    ];
+    environment.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
+    let commands = hand_over::commands(&template)?;
+    Ok(hand_over::hook(&commands, &wanted.branch, &environment))
+}
+
+fn write_hook(file: &Path, text: &str) -> Result<()> {
+    let write = || {
+        std::fs::write(file, text)?;
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755))
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// A folder may be new, empty, or a repository of ours: nobody's hook is replaced, and no work tree becomes a bare one.
+fn check_folder(folder: &Path) -> Result<()> {
+    let hook = std::fs::read_to_string(folder.join("hooks/post-receive"));
+    if hook.is_ok_and(|hook| hook.contains(MARK)) {
+        return Ok(());
+    }
+    match std::fs::read_dir(folder).map(Iterator::count) {
+        Ok(1..) => bail!(
+            "--git {}: the folder is not empty, and no repository that `up --git` made; name a new or an empty one",
+            folder.display()
+        ),
+        Ok(0) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("--git {}", folder.display())),
+    }
+}
+
+async fn git(arguments: &[&str]) -> Result<()> {
+    run("git", None, arguments).await
+}
+
+async fn git_in(folder: &Path, arguments: &[&str]) -> Result<()> {
+    run("git", Some(folder), arguments).await
+}
+
+async fn run(program: &str, folder: Option<&Path>, arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(arguments).kill_on_drop(true);
+    if let Some(folder) = folder {
+        command.current_dir(folder);
+    }
+    let output = command.output().await;
+    let output = match output {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!(
+                "--git needs git, and there is none on the PATH: install it (Debian, Ubuntu: `apt install git`)"
+            )
+        }
+        other => other.context("cannot run git")?,
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("git ended with {}: {}", output.status, said.trim());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_no_git_is_told_so() {
+        let error = run("no-such-git", None, &["--version"]).await.unwrap_err();
+        assert!(error.to_string().contains("install it"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_folder_with_something_else_in_it_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let wanted = |branch: &str| Wanted {
+            folder: Some(folder.path().to_owned()),
+            project: "p".to_owned(),
+            branch: branch.to_owned(),
+        };
+        assert!(wanted("main").check().await.is_ok());
+        let error = wanted("a b").check().await.unwrap_err();
+        assert!(error.to_string().contains("no name of a branch"), "{error}");
+        std::fs::create_dir(folder.path().join("hooks")).unwrap();
+        let hook = folder.path().join("hooks/post-receive");
+        std::fs::write(&hook, "#!/bin/sh\n").unwrap();
+        let error = wanted("main").check().await.unwrap_err();
+        assert!(error.to_string().contains("not empty"), "{error}");
+        std::fs::write(&hook, hand_over::hook(&[], "main", &[])).unwrap();
+        assert!(wanted("main").check().await.is_ok());
+        let new = Wanted {
+            folder: Some(folder.path().join("not/there/yet")),
+            ..wanted("main")
+        };
+        assert!(new.check().await.is_ok());
+    }
+}

@@ -1,0 +1,86 @@
+//! The bundles of the modules that have a turn, packed from the repository's zip and uploaded.
+//!
+//! A bundle lies under its digest, so a repeated upload writes the same files. Packing copies the packed bytes of the
+//! repository's entries; only one bundle at a time is on the disk that isn't being uploaded.
+
+use std::collections::BTreeSet;
+
+use seedflow_aws::s3::Bucket;
+use seedflow_core::bundle::repository::Content;
+use seedflow_core::deployment::plan::{Action, Plan};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::ModuleId;
+use seedflow_core::origin::Origin;
+use tempfile::NamedTempFile;
+use tokio::task::{JoinError, JoinSet};
+
+use crate::repository::{Read, blocking};
+
+/// How many uploads run at once.
+const UPLOADS: usize = 8;
+
+/// Stores the bundles that a plan is carried out with.
+pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()> {
+    let wanted: BTreeSet<ModuleId> = plan
+        .modules
+        .iter()
+        .filter(|planned| planned.execution.is_some() && planned.action != Action::Destroy)
+        .map(|planned| {
+            let (group, module) = (planned.module.group.clone(), planned.module.module.clone());
+            plan.deployment.module(group, module)
+        })
+        .collect();
+    let origin = read.origin.clone();
+    let (mut archive, contents) = read.into_archive();
+    let mut uploads = JoinSet::new();
+    for (id, (content, key)) in contents {
+        if !wanted.contains(&id) {
+            continue;
+        }
+        let packed;
+        (archive, packed) = blocking(move || {
+            let packed = pack(&mut archive, &content)?;
+            Ok((archive, packed))
+        })
+        .await?;
+        if uploads.len() >= UPLOADS {
+            uploads.join_next().await.map_or(Ok(()), uploaded)?;
+        }
+        uploads.spawn(upload(bucket.clone(), key, packed, origin.clone()));
+    }
+    while let Some(done) = uploads.join_next().await {
+        uploaded(done)?;
+    }
+    Ok(())
+}
+
+fn pack(
+    archive: &mut seedflow_core::bundle::repository::Repository<seedflow_aws::object_reader::ObjectReader>,
+    content: &Content,
+) -> Result<NamedTempFile> {
+    let full = |e: std::io::Error| {
+        Error::new(
+            ErrorName::Refused,
+            format!(
+                "{}: the bundle can't be written to the function's disk: {e}",
+                content.folder
+            ),
+        )
+    };
+    let mut file = NamedTempFile::new().map_err(full)?;
+    archive.pack(content, file.as_file_mut())?;
+    Ok(file)
+}
+
+async fn upload(bucket: Bucket, key: String, packed: NamedTempFile, origin: Origin) -> Result<()> {
+    bucket.put_file(&key, packed.path(), &origin).await
+}
+
+fn uploaded(done: std::result::Result<Result<()>, JoinError>) -> Result<()> {
+    done.map_err(|e| {
+        Error::new(
+            ErrorName::ServiceUnavailable,
+            format!("uploading a bundle ended in a panic: {e}"),
+        )
+    })?
+}

@@ -1,0 +1,272 @@
+//! `plan-deployment`: what has to be done to bring a deployment to what its repository says, or to destroy it.
+//!
+//! Reads the manifests and the modules' files in one pass over the repository's zip, reads what is stored of the deployment
+//! by its path in Parameter Store, and has the core decide. It changes nothing of the deployment: it stores the plan, and
+//! for every module that has a turn the bundle that is deployed, each always in the same place, so it may run any number of
+//! times.
+
+mod bundles;
+mod repository;
+
+use seedflow_aws::lambda::Invocation;
+use seedflow_aws::s3::Bucket;
+use seedflow_aws::ssm::ParameterStore;
+use seedflow_aws::{config, lambda, plans, values};
+use seedflow_core::deployment::DeploymentId;
+use seedflow_core::deployment::plan::{self, Plan, Planning, Wave};
+use seedflow_core::deployment::request::{Action, Forced, Request};
+use seedflow_core::deployment::state::State;
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::fingerprint::Versions;
+use seedflow_core::ids::{ExecutionArn, ModuleId};
+use seedflow_core::request::{Limits, StoredInput};
+use seedflow_core::sibling::Sibling;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::repository::Read;
+
+/// How long an input may be that travels itself: an execution that is waited for answers with its input and its output.
+const MAX_INPUT: usize = 32 * 1024;
+
+/// How much of a plan may travel through the states (Step Functions: 256 KB of payload). The inputs of a larger one
+/// are stored, and only their keys travel.
+const MAX_TRAVELLING: usize = 150 * 1024;
+
+#[derive(Deserialize)]
+struct Event {
+    execution: ExecutionArn,
+    /// Null where it is too long to be sent.
+    input: Value,
+}
+
+/// What the state machine hears.
+#[derive(Serialize)]
+struct Planned {
+    /// The deployment.
+    deployment: DeploymentId,
+    /// What is to be started, wave by wave.
+    waves: Vec<Wave>,
+    /// Where the whole plan lies.
+    plan_key: String,
+    /// How many modules have which action.
+    counts: Value,
+    /// The modules with their actions and reasons, where there is room for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modules: Option<Value>,
+    /// Why nothing is started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<Refused>,
+}
+
+/// A deployment that is known by its name and can't be planned.
+#[derive(Serialize)]
+struct Refused {
+    error: &'static str,
+    cause: String,
+}
+
+struct Function {
+    limits: Limits,
+    work: Bucket,
+    parameters: ParameterStore,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::result::Result<(), lambda_runtime::Error> {
+    let aws = config::load().await;
+    let limits = config::limits()?;
+    let function = Function {
+        work: Bucket::new(&aws, limits.work_bucket.clone()),
+        parameters: ParameterStore::new(&aws),
+        limits,
+    };
+    lambda::run(async |invocation| function.plan(invocation).await).await
+}
+
+impl Function {
+    async fn plan(&self, Invocation { event, place }: Invocation<Event>) -> Result<Planned> {
+        let input = plans::input(&self.work, event.input, &event.execution).await?;
+        let request = Request::parse(&input, &self.limits)?;
+        let planned = match &request.action {
+            Action::Destroy { deployment } => {
+                let deployment = DeploymentId {
+                    project: request.scope.project.clone(),
+                    deployment: deployment.clone(),
+                };
+                let made = self.destroy(&deployment, &request, &event.execution).await;
+                self.answer(deployment, made, &request, &event.execution).await?
+            }
+            Action::Deploy { source, env, force } => {
+                let read = repository::read(&self.work, source, env, &request.scope, &place).await?;
+                let (deployment, made) = match read {
+                    repository::Found::Refused { deployment, error } => (deployment, Err(error)),
+                    repository::Found::Read(read) => {
+                        let deployment = read.deployment.clone();
+                        let made = self.deploy(*read, force, &request, &event.execution).await;
+                        (deployment, made)
+                    }
+                };
+                self.answer(deployment, made, &request, &event.execution).await?
+            }
+        };
+        tracing::info!(
+            execution = event.execution.as_str(), deployment = %planned.deployment, counts = %planned.counts,
+            refused = planned.refused.as_ref().map(|refused| refused.error), "planned"
+        );
+        Ok(planned)
+    }
+
+    async fn destroy(
+        &self,
+        deployment: &DeploymentId,
+        request: &Request,
+        execution: &ExecutionArn,
+    ) -> Result<(Plan, Vec<Wave>)> {
+        let state = self.state(deployment).await?;
+        request.refuse_unknown(&known(&[], &state))?;
+        Ok(plan::destroying(&Planning {
+            deployment,
+            execution,
+            state: &state,
+            versions: &Versions::new(),
+            only: &request.only,
+        }))
+    }
+
+    async fn deploy(
+        &self,
+        mut read: Read,
+        force: &Forced,
+        request: &Request,
+        execution: &ExecutionArn,
+    ) -> Result<(Plan, Vec<Wave>)> {
+        let groups = read.groups(force, &self.limits)?;
+        let state = self.state(&read.deployment).await?;
+        request.refuse_unknown(&known(&groups, &state))?;
+        let planning = Planning {
+            deployment: &read.deployment,
+            execution,
+            state: &state,
+            versions: &self.versions(&groups).await?,
+            only: &request.only,
+        };
+        let (mut plan, waves) = plan::deploying(&planning, &groups, force, read.origin.clone());
+        plan.warnings.append(&mut read.warnings);
+        if !request.plan_only && plan.refuse_blocked().is_ok() {
+            bundles::store(&self.work, read, &plan).await?;
+        }
+        Ok((plan, waves))
+    }
+
+    /// What is stored of a deployment.
+    async fn state(&self, deployment: &DeploymentId) -> Result<State> {
+        let mut whole = Vec::new();
+        for (name, text) in self.parameters.below(&deployment.path()).await? {
+            whole.push((name, values::whole(&self.work, text).await?));
+        }
+        Ok(State::of(deployment, whole))
+    }
+
+    /// The versions of the parameters that any module refers to.
+    async fn versions(&self, groups: &[plan::Group]) -> Result<Versions> {
+        let modules = groups.iter().flat_map(|group| &group.modules);
+        let mut names: Vec<String> = modules
+            .flat_map(|module| module.options.parameters.parameter_store_names())
+            .map(str::to_owned)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        let found = self.parameters.get(&names).await?;
+        let version = |name: &String| found.get(name).map(|(_, version)| *version);
+        Ok(names.iter().map(|name| (name.clone(), version(name))).collect())
+    }
+
+    /// Stores the plan and says what is to be started; what can't be planned is said with the name of its deployment, so
+    /// that its status can say so too.
+    async fn answer(
+        &self,
+        deployment: DeploymentId,
+        made: Result<(Plan, Vec<Wave>)>,
+        request: &Request,
+        execution: &ExecutionArn,
+    ) -> Result<Planned> {
+        let mut answer = Planned {
+            deployment,
+            waves: Vec::new(),
+            plan_key: execution.deployment_key(),
+            counts: Value::Null,
+            modules: None,
+            refused: None,
+        };
+        let (plan, waves) = match made {
+            Ok(made) => made,
+            Err(error) if is_decided(&error) => {
+                answer.refused = Some(refused(error));
+                return Ok(answer);
+            }
+            Err(error) => return Err(error),
+        };
+        self.work.put(&answer.plan_key, text(&plan)).await?;
+        answer.counts = json!(plan.counts());
+        answer.modules = Some(json!(plan.modules)).filter(|modules| text(modules).len() < MAX_TRAVELLING);
+        if request.plan_only {
+            return Ok(answer);
+        }
+        match plan.refuse_blocked() {
+            Err(error) => answer.refused = Some(refused(error)),
+            Ok(()) => {
+                answer.modules = None;
+                answer.waves = self.lay_out(waves, execution).await?;
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The waves with their inputs, or with the keys of those.
+    async fn lay_out(&self, mut waves: Vec<Wave>, execution: &ExecutionArn) -> Result<Vec<Wave>> {
+        let all = text(&waves).len() > MAX_TRAVELLING;
+        let items = waves.iter_mut().flat_map(|wave| &mut wave.items);
+        for item in items.filter(|item| all || text(&item.input).len() > MAX_INPUT) {
+            let key = execution.item_key(&item.name);
+            let module = module_of(&item.input)?;
+            self.work.put(&key, item.input.to_string()).await?;
+            item.input = StoredInput::sent(&module, &key);
+        }
+        Ok(waves)
+    }
+}
+
+fn module_of(input: &Value) -> Result<ModuleId> {
+    serde_json::from_value(input.clone()).map_err(|e| {
+        Error::new(
+            ErrorName::Refused,
+            format!("an input that was planned names no module: {e}"),
+        )
+    })
+}
+
+/// Whether an error says something about the deployment, which its status should say too, and not about the moment.
+fn is_decided(error: &Error) -> bool {
+    !matches!(error.name, ErrorName::Throttled | ErrorName::ServiceUnavailable)
+}
+
+fn refused(error: Error) -> Refused {
+    Refused {
+        error: error.name.as_str(),
+        cause: error.message,
+    }
+}
+
+/// The modules that somebody can mean.
+fn known(groups: &[plan::Group], state: &State) -> Vec<Sibling> {
+    let modules = groups.iter().flat_map(|group| &group.modules);
+    let mut known: Vec<Sibling> = modules.map(|module| Sibling::from(&module.id)).collect();
+    known.extend(state.modules());
+    known
+}
+
+/// What is stored has text keys only, which always serialise.
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

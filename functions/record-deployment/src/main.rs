@@ -1,0 +1,207 @@
+//! `record-deployment`: the status of a whole deployment, in three actions of the state machine.
+//!
+//! `start` before the first module has its turn, `end` with what came of all of them, and `refuse` where nothing was
+//! started. Each looks first whether its execution still holds the lock of the manifest. Each may run again.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use seedflow_aws::lambda::Invocation;
+use seedflow_aws::s3::Bucket;
+use seedflow_aws::ssm::ParameterStore;
+use seedflow_aws::{config, fence, lambda, plans};
+use seedflow_core::deployment::DeploymentId;
+use seedflow_core::deployment::outcome::{End, Ended, Outcome};
+use seedflow_core::deployment::plan::Plan;
+use seedflow_core::deployment::request::Scope;
+use seedflow_core::deployment::status::Status;
+use seedflow_core::error::{Error, ErrorName, Result, excerpt};
+use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
+use seedflow_core::lock::Held;
+use seedflow_core::sibling::Sibling;
+use seedflow_core::status::{State, Status as ModuleStatus};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Of how many failed modules the cause is looked up.
+const MAX_CAUSES: usize = 10;
+/// How long each cause may be.
+const MAX_CAUSE: usize = 200;
+
+#[derive(Deserialize)]
+struct Event {
+    execution: ExecutionArn,
+    lock: Held<Scope>,
+    #[serde(flatten)]
+    action: Action,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+enum Action {
+    Start,
+    End {
+        results: Vec<Ended>,
+    },
+    Refuse {
+        deployment: DeploymentId,
+        error: String,
+        cause: String,
+    },
+}
+
+struct Function {
+    work: Bucket,
+    parameters: ParameterStore,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::result::Result<(), lambda_runtime::Error> {
+    let aws = config::load().await;
+    let function = Function {
+        work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
+        parameters: ParameterStore::new(&aws),
+    };
+    lambda::run(async |invocation| function.record(invocation, Timestamp::now()).await).await
+}
+
+impl Function {
+    async fn record(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Value> {
+        let Event {
+            execution,
+            lock,
+            action,
+        } = event;
+        fence::check(&self.work, &lock, &execution).await?;
+        match action {
+            Action::Start => self.start(&execution, now).await,
+            Action::End { results } => self.end(&execution, &results, now).await,
+            Action::Refuse {
+                deployment,
+                error,
+                cause,
+            } => self.refuse(&deployment, &execution, &error, &cause, now).await,
+        }
+    }
+
+    async fn start(&self, execution: &ExecutionArn, now: Timestamp) -> Result<Value> {
+        let plan = plans::deployment(&self.work, execution).await?;
+        let status = Status {
+            started_at: Some(now),
+            origin: plan.origin,
+            groups: plan.groups,
+            ..Status::new(State::InProgress, execution, now)
+        };
+        self.write(&plan.deployment, &status).await?;
+        Ok(json!({"state": status.state}))
+    }
+
+    async fn end(&self, execution: &ExecutionArn, results: &[Ended], now: Timestamp) -> Result<Value> {
+        let plan = plans::deployment(&self.work, execution).await?;
+        let outcome = Outcome::of(&plan, results);
+        let before = self.stored(&plan.deployment).await?;
+        let causes = self.causes(&plan, &outcome).await?;
+        let status = outcome.status(
+            &plan,
+            before.as_ref(),
+            execution,
+            |module| causes.get(module).cloned(),
+            now,
+        );
+        // The report before the status: who sees how it ended finds it.
+        let report = self.report(&plan, &outcome, &status).await?;
+        if plan.leaves_nothing && outcome.is_good() {
+            self.parameters
+                .delete_named(vec![plan.deployment.status_parameter()])
+                .await?;
+        } else {
+            self.write(&plan.deployment, &status).await?;
+        }
+        tracing::info!(
+            execution = execution.as_str(), deployment = %plan.deployment, state = status.state.as_str(),
+            modules = ?status.modules, "recorded"
+        );
+        let done = if plan.leaves_nothing && outcome.is_good() {
+            json!("DESTROYED")
+        } else {
+            json!(status.state)
+        };
+        Ok(json!({
+            "state": done, "deployment": plan.deployment, "modules": status.modules, "failed": status.failed,
+            "error": status.error, "cause": status.reason, "report": report,
+        }))
+    }
+
+    async fn refuse(
+        &self,
+        deployment: &DeploymentId,
+        execution: &ExecutionArn,
+        error: &str,
+        cause: &str,
+        now: Timestamp,
+    ) -> Result<Value> {
+        let before = self.stored(deployment).await?;
+        let status = Status::new(State::Failed, execution, now)
+            .failed(error, cause)
+            .keeping_groups(before.as_ref());
+        self.write(deployment, &status).await?;
+        Ok(json!({"state": status.state, "error": error, "cause": cause}))
+    }
+
+    async fn stored(&self, deployment: &DeploymentId) -> Result<Option<Status>> {
+        let name = deployment.status_parameter();
+        let found = self.parameters.get(std::slice::from_ref(&name)).await?;
+        Ok(found
+            .get(&name)
+            .and_then(|(text, _)| serde_json::from_str(text).ok()))
+    }
+
+    async fn write(&self, deployment: &DeploymentId, status: &Status) -> Result<()> {
+        self.parameters
+            .put(&deployment.status_parameter(), &text(status)?)
+            .await
+    }
+
+    /// Why modules failed, as their own statuses say it.
+    async fn causes(&self, plan: &Plan, outcome: &Outcome) -> Result<BTreeMap<Sibling, String>> {
+        let failed: Vec<(ModuleId, &str, &Sibling)> = outcome
+            .ended(End::Failed)
+            .take(MAX_CAUSES)
+            .filter_map(|result| {
+                let module = &result.module;
+                let id = plan
+                    .deployment
+                    .module(module.group.clone(), module.module.clone());
+                Some((id, result.execution.as_deref()?, module))
+            })
+            .collect();
+        let names: Vec<String> = failed.iter().map(|(id, ..)| id.parameter(Slot::Status)).collect();
+        let found = self.parameters.get(&names).await?;
+        let cause = |(id, execution, sibling): &(ModuleId, &str, &Sibling)| {
+            let (text, _) = found.get(&id.parameter(Slot::Status))?;
+            let status: ModuleStatus = serde_json::from_str(text).ok()?;
+            let reason = status.reason.filter(|_| status.execution.name() == *execution)?;
+            Some(((*sibling).clone(), excerpt(&reason, MAX_CAUSE)))
+        };
+        Ok(failed.iter().filter_map(cause).collect())
+    }
+
+    async fn report(&self, plan: &Plan, outcome: &Outcome, status: &Status) -> Result<String> {
+        let key = plan.deployment.report_key(&status.execution);
+        let report = json!({
+            "deployment": plan.deployment, "execution": status.execution, "written_at": status.updated_at,
+            "status": status, "plan": plan.modules, "warnings": plan.warnings, "results": outcome.results,
+        });
+        self.work.put(&key, text(&report)?).await?;
+        Ok(key)
+    }
+}
+
+fn text(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| {
+        Error::new(
+            ErrorName::Refused,
+            format!("what is to be stored can't be written as JSON: {e}"),
+        )
+    })
+}

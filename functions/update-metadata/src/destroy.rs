@@ -1,0 +1,90 @@
+//! Recording that a module was destroyed: everything that is stored of it goes, the status last.
+//!
+//! First the bundle and the record: from then on the module isn't deployed, and whoever wants it destroyed again
+//! removes the rest without a build. Wherever this is broken off, the same execution's next try or the next execution
+//! does what is left, and none calls the module unchanged, because its last execution didn't succeed.
+
+use jiff::Timestamp;
+use seedflow_aws::fence;
+use seedflow_core::error::Result;
+use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
+use seedflow_core::lock::Held;
+use seedflow_core::plan::Plan;
+use seedflow_core::report::Report;
+use seedflow_core::status::{State, Status};
+use serde_json::{Value, json};
+
+use crate::{Built, Function};
+
+/// What a success leaves in Parameter Store but the status.
+const KNOWN: [Slot; 3] = [Slot::Outputs, Slot::Metadata, Slot::Md5];
+
+impl Function {
+    /// The module's destroy phases have run.
+    pub(crate) async fn destroyed(&self, done: Built<'_>, now: Timestamp) -> Result<Value> {
+        let Built {
+            execution,
+            lock,
+            plan,
+            build,
+        } = done;
+        let module = &plan.module;
+        let stored = self.records.parameters.stored(module, &[Slot::Status]).await?;
+        let before = stored.status_of(module)?;
+        let reasons = before.as_ref().map(|status| status.reasons.clone());
+        let reasons = reasons.unwrap_or_default();
+        let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now);
+        // The last look before the first removal.
+        fence::check(&self.records.work, lock, execution).await?;
+        self.drop_bundle(plan).await?;
+        self.records.work.delete(&module.record_key()).await?;
+        self.remove_rest(module, &Report::of_destruction(plan, &status, build))
+            .await?;
+        tracing::info!(execution = execution.as_str(), %module, build = %build.build_id, "recorded a destruction");
+        Ok(json!({
+            "state": status.state, "module": module, "execution": execution, "build_id": build.build_id, "reasons": reasons,
+        }))
+    }
+
+    /// Nothing is deployed of the module; what is stored of it nevertheless goes.
+    pub(crate) async fn forget(
+        &self,
+        execution: &ExecutionArn,
+        lock: &Held,
+        now: Timestamp,
+    ) -> Result<Value> {
+        let module = &lock.of;
+        let stored = self.records.parameters.stored(module, &Slot::ALL).await?;
+        let before = stored.status_of(module)?;
+        let answer = |state: State, reason: &str| json!({"state": state, "module": module, "execution": execution, "reasons": [reason]});
+        if Slot::ALL.iter().all(|slot| stored.text(*slot).is_none()) {
+            return Ok(answer(State::Unchanged, "nothing is deployed"));
+        }
+        let reason = "nothing was deployed any more, or ever with success; what was stored of it is removed";
+        let reasons = [reason.to_owned()];
+        let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now);
+        fence::check(&self.records.work, lock, execution).await?;
+        self.remove_rest(module, &Report::of_failure(module, &status, None))
+            .await?;
+        tracing::info!(execution = execution.as_str(), %module, "forgot");
+        Ok(answer(status.state, reason))
+    }
+
+    /// Removes the kept bundle, unless another project's module of the same three names has put its own there since:
+    /// the key has no project in it.
+    async fn drop_bundle(&self, plan: &Plan) -> Result<()> {
+        let key = &plan.source.key;
+        if self.bundles.version(key).await? == plan.source.version_id {
+            self.bundles.delete(key).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_rest(&self, module: &ModuleId, report: &Report<'_>) -> Result<()> {
+        self.records.parameters.delete(module, &KNOWN).await?;
+        self.records.delete_values(module).await?;
+        // The report before the status: who sees that nothing is stored any more finds it.
+        self.records.write_report(report).await?;
+        self.records.parameters.delete(module, &[Slot::Status]).await
+    }
+}

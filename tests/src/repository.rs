@@ -1,0 +1,108 @@
+//! Repositories made in memory.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::Module;
+
+/// A repository's files by their paths.
+#[derive(Debug, Clone, Default)]
+pub struct Repository {
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+/// A group of a manifest: its name, and its modules with what they consume, as `group/module`.
+pub type Group<'a> = (&'a str, &'a [(&'a str, &'a [&'a str])]);
+
+impl Repository {
+    /// A repository whose deployment `dev` has these groups. Each module publishes what its file `value.txt` holds, under
+    /// the key `Value`, and takes the `Value` of each that it consumes as a parameter of the name `of-{group}-{module}`.
+    pub fn deploying(groups: &[Group<'_>]) -> Self {
+        let mut repository = Self::default().file("deployment.yaml", manifest(groups).to_string());
+        for (group, modules) in groups {
+            for (module, consumed) in *modules {
+                repository = repository.module(&format!("modules/{group}-{module}"), &publishing(consumed));
+            }
+        }
+        repository
+    }
+
+    /// The same with a file added, or replaced where it was there.
+    #[must_use]
+    pub fn file(mut self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        self.files.insert(path.to_owned(), content.as_ref().to_vec());
+        self
+    }
+
+    /// The same with a module's files in a folder.
+    #[must_use]
+    pub fn module(mut self, folder: &str, module: &Module) -> Self {
+        for (path, content) in module.files() {
+            self = self.file(&format!("{folder}/{path}"), content);
+        }
+        self
+    }
+
+    /// The same with another value published by one of its modules.
+    #[must_use]
+    pub fn publishing(self, group: &str, module: &str, value: &str) -> Self {
+        self.file(&format!("modules/{group}-{module}/value.txt"), value)
+    }
+
+    /// The same with another manifest.
+    #[must_use]
+    pub fn with_groups(self, groups: &[Group<'_>]) -> Self {
+        self.file("deployment.yaml", manifest(groups).to_string())
+    }
+
+    /// The zip.
+    pub fn zip(&self) -> Vec<u8> {
+        let files = self
+            .files
+            .iter()
+            .map(|(name, content)| (name.as_str(), content.as_slice()));
+        seedflow_local::pack::files(files).expect("packing files of memory")
+    }
+}
+
+/// A module that publishes the content of its file, and one that a destruction leaves a trace of.
+fn publishing(consumed: &[&str]) -> Module {
+    let shown: Vec<String> = consumed
+        .iter()
+        .map(|of| {
+            let name = of.replace(['/', '-'], "_").to_uppercase();
+            format!("echo \"{of}=$SEEDFARMER_PARAMETER_OF_{name}\"")
+        })
+        .collect();
+    let mut build: Vec<&str> = shown.iter().map(String::as_str).collect();
+    build.push("seedfarmer metadata add -k Value -v \"$(cat value.txt)\"");
+    let phases = json!({"phases": {"build": {"commands": build}}});
+    let destroy =
+        json!({"phases": {"build": {"commands": ["echo destroyed; test ! -e fails-to-be-destroyed"]}}});
+    Module::with_deployspec(&json!({"deploy": phases, "destroy": destroy}).to_string())
+        .file("value.txt", "one")
+}
+
+/// A manifest as JSON, which is YAML.
+fn manifest(groups: &[Group<'_>]) -> Value {
+    let module = |group: &str, (module, consumed): &(&str, &[&str])| {
+        let parameters: Vec<Value> = consumed
+            .iter()
+            .map(|of| {
+                let (group, module) = of.split_once('/').expect("group/module");
+                json!({"name": format!("of-{group}-{module}"),
+                    "valueFrom": {"moduleMetadata": {"group": group, "name": module, "key": "Value"}}})
+            })
+            .collect();
+        json!({"name": module, "path": format!("modules/{group}-{module}"), "parameters": parameters})
+    };
+    let groups: Vec<Value> = groups
+        .iter()
+        .map(|(group, modules)| {
+            let modules: Vec<Value> = modules.iter().map(|one| module(group, one)).collect();
+            json!({"name": group, "modules": modules})
+        })
+        .collect();
+    json!({"name": "dev", "groups": groups})
+}

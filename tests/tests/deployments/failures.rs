@@ -1,0 +1,90 @@
+//! A module that fails lets the others of its group finish, later groups don't start, and the next run goes on from there.
+
+use seedflow_tests::{Module, Repository, run};
+use serde_json::json;
+
+use crate::{STACK, THREE, assert_state, deployed_by, had_a_turn, results};
+
+#[test]
+fn a_run_goes_on_where_the_last_one_failed() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "goes-on";
+        let repository = Repository::deploying(THREE);
+        let failing = Module::running("build", &["echo no space left; exit 3"]);
+        let broken = repository.clone().module("modules/data-store", &failing);
+        let failed = stack.deploy_repository(project, &broken, json!({})).await;
+        assert_eq!(
+            (failed.status.as_str(), failed.error.as_str()),
+            ("FAILED", "DeploymentFailed")
+        );
+        for part in [
+            "data/store failed: ",
+            "2 of later groups never started",
+            "start it again",
+        ] {
+            assert!(failed.cause.contains(part), "{}", failed.cause);
+        }
+        let ended = results(stack, &failed).await;
+        assert_eq!(ended["data/store"], "FAILED");
+        assert_eq!(ended["data/queue"], "SUCCEEDED");
+        assert_eq!(
+            [&ended["apps/web"], &ended["apps/worker"]],
+            ["NOT_STARTED", "NOT_STARTED"]
+        );
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["failed"]),
+            (&json!("FAILED"), &json!(["data/store"]))
+        );
+        stack.deployment_released(project).await;
+
+        let before = deployed_by(stack, project).await;
+        let mended = stack.deploy_repository(project, &repository, json!({})).await;
+        assert_state(&mended, "SUCCEEDED");
+        assert_eq!(
+            had_a_turn(&before, &deployed_by(stack, project).await),
+            ["data/store", "apps/web", "apps/worker"]
+        );
+    });
+}
+
+#[test]
+fn a_manifest_that_is_not_valid_is_told_with_file_line_and_field_and_changes_nothing() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "not-valid";
+        let manifest = "name: dev\ngroups:\n  - name: network\n    modules:\n      - name: vpc\n        path: modules/nowhere\n        colour: blue\n";
+        let repository = Repository::deploying(THREE).file("deployment.yaml", manifest);
+        let failed = stack.deploy_repository(project, &repository, json!({})).await;
+        assert_eq!(failed.error, "InvalidManifest", "{}", failed.cause);
+        for part in [
+            "deployment.yaml:6: ",
+            "modules/nowhere",
+            "deployment.yaml:7: ",
+            "colour",
+        ] {
+            assert!(failed.cause.contains(part), "{}", failed.cause);
+        }
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["error"]),
+            (&json!("FAILED"), &json!("InvalidManifest"))
+        );
+        assert!(
+            deployed_by(stack, project)
+                .await
+                .values()
+                .all(serde_json::Value::is_null)
+        );
+
+        let bad = stack
+            .deploy_repository(project, &repository, json!({"only": "network"}))
+            .await;
+        assert_eq!(bad.error, "InvalidInput");
+        let nothing = stack
+            .start_deployment(&json!({"project": project, "source": {"key": "uploads/nothing.zip"}}))
+            .await;
+        assert_eq!(stack.finished(&nothing).await.error, "SourceNotFound");
+    });
+}

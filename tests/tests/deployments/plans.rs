@@ -1,0 +1,66 @@
+//! A plan that is only looked at.
+
+use seedflow_tests::{Repository, run};
+use serde_json::{Value, json};
+
+use crate::{STACK, THREE, assert_state, deployed_by};
+
+fn actions(plan: &Value) -> Vec<String> {
+    let modules = plan["modules"].as_array().expect("modules");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    modules
+        .iter()
+        .map(|module| {
+            format!(
+                "{} {}/{}",
+                text(&module["action"]),
+                text(&module["group"]),
+                text(&module["module"])
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_plan_says_what_would_be_done_and_why_and_does_nothing() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "planned";
+        let repository = Repository::deploying(THREE);
+        let plan_only = json!({"plan_only": true});
+        let first = stack
+            .deploy_repository(project, &repository, plan_only.clone())
+            .await;
+        assert_eq!(first.status, "SUCCEEDED", "{}", first.cause);
+        assert_eq!(first.output["counts"]["deploy"], 6);
+        assert!(deployed_by(stack, project).await.values().all(Value::is_null));
+        assert_eq!(stack.deployment_status(project, "dev").await, Value::Null);
+
+        assert_state(
+            &stack.deploy_repository(project, &repository, json!({})).await,
+            "SUCCEEDED",
+        );
+        let before = deployed_by(stack, project).await;
+        let less = repository.publishing("network", "vpc", "two").with_groups(&[
+            THREE[0],
+            THREE[1],
+            ("apps", &[("web", &["data/store", "network/dns"])]),
+        ]);
+        let plan = stack.deploy_repository(project, &less, plan_only).await;
+        assert_eq!(
+            actions(&plan.output),
+            [
+                "deploy network/vpc",
+                "unchanged network/dns",
+                "unchanged data/store",
+                "unchanged data/queue",
+                "unchanged apps/web",
+                "destroy apps/worker"
+            ]
+        );
+        let modules = &plan.output["modules"];
+        assert_eq!(modules[0]["reasons"], json!(["bundle changed"]));
+        assert_eq!(modules[2]["unless"], json!(["network/vpc"]));
+        assert_eq!(deployed_by(stack, project).await, before);
+    });
+}
