@@ -4,10 +4,10 @@
 //! fingerprint; both and what Parameter Store holds go into [`decision`], which says whether anything has to
 //! be done. The result travels between the states of the state machine as a [`plan::Plan`]. [`build`]
 //! composes the build, [`callback`] is the protocol by which its end reaches the waiting execution,
-//! [`commit`] orders what is written, [`record`] keeps what a success deployed, by which [`destruction`]
-//! destroys it, and [`lock`] lets one execution of a module do so at a time. [`manifest`] makes the inputs of
-//! all modules of a repository. Nothing here reads a clock, a network or a disk: time and values come in as
-//! arguments, AWS calls live in the crate `seedflow-aws`, and the functions put both together.
+//! [`commit`] orders what is written, [`record`] keeps what a success deployed, by which [`destruction`] destroys it,
+//! and [`lock`] lets one execution of a module do so at a time. [`manifest`] reads the modules of a whole repository, and
+//! [`deployment`] plans what is done with each. Nothing here reads a clock, a network or a disk: time and values come in
+//! as arguments, AWS calls live in the crate `seedflow-aws`, and the functions put both together.
 
 pub mod build;
 pub mod bundle;
