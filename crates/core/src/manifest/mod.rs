@@ -19,7 +19,7 @@ mod paths;
 mod problem;
 mod project;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -142,6 +142,23 @@ pub fn read(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deploy
             ..deployment
         })
         .ok_or_else(Vec::new)
+}
+
+/// Reads a deployment as [`read`] does, and then the deployspecs of its modules, which that one only makes sure to be
+/// there: who has the repository as a zip reads them with the modules' other files, in one pass.
+///
+/// # Errors
+/// Everything that is wrong with the manifests, or else with the deployspecs.
+pub fn check(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deployment, Vec<Problem>> {
+    let deployment = read(repository, given)?;
+    let mut problems = Problems::default();
+    let modules = deployment.groups.iter().flat_map(|group| &group.modules);
+    let folders: BTreeSet<&str> = modules.map(|module| module.path.as_str()).collect();
+    for folder in folders {
+        modules::deployspec(repository, folder, &mut problems);
+    }
+    problems.finish()?;
+    Ok(deployment)
 }
 
 /// Project and name of the deployment, where they can be read whatever else is wrong: a status can say then that it is.

@@ -34,8 +34,29 @@ pub(super) struct Reader<'a> {
     pub repository: &'a mut dyn Repository,
     pub env: &'a mut Env,
     pub mappings: &'a mut Mappings,
-    /// The folders whose deployspec was read already; several modules may share one.
+    /// The folders that were looked into already; several modules may share one.
     pub seen: HashSet<String>,
+}
+
+/// The path of the deployspec of a module in a folder.
+fn deployspec_of(folder: &str) -> String {
+    if folder.is_empty() {
+        "deployspec.yaml".to_owned()
+    } else {
+        format!("{folder}/deployspec.yaml")
+    }
+}
+
+/// Reads the deployspec of a module.
+pub(super) fn deployspec(repository: &mut dyn Repository, folder: &str, problems: &mut Problems) {
+    let file = At::file(&deployspec_of(folder));
+    let Some(text) = text(repository, &file, problems) else {
+        return;
+    };
+    if let Err(error) = Deployspec::parse(text.as_bytes()) {
+        let (line, message) = without_place(&error.message);
+        problems.error(&At { line, ..file }, message);
+    }
 }
 
 impl Reader<'_> {
@@ -90,7 +111,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The module's folder, with its deployspec looked at.
+    /// The module's folder, which has to have a deployspec.
     fn folder(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<String> {
         let given = part.text(problems)?;
         let path = self.within(part, &given, problems)?;
@@ -111,7 +132,7 @@ impl Reader<'_> {
             return None;
         }
         if self.seen.insert(path.clone()) {
-            self.deployspec(&path, &part.at, problems);
+            self.has_deployspec(&path, &part.at, problems);
         }
         Some(path)
     }
@@ -135,26 +156,13 @@ impl Reader<'_> {
         path
     }
 
-    fn deployspec(&mut self, folder: &str, module: &At, problems: &mut Problems) {
-        let path = if folder.is_empty() {
-            "deployspec.yaml".to_owned()
-        } else {
-            format!("{folder}/deployspec.yaml")
-        };
+    fn has_deployspec(&self, folder: &str, module: &At, problems: &mut Problems) {
+        let path = deployspec_of(folder);
         if !self.repository.has_file(&path) {
             problems.error(
                 module,
                 format!("the folder has no deployspec.yaml; a module needs {path}"),
             );
-            return;
-        }
-        let file = At::file(&path);
-        let Some(text) = text(self.repository, &file, problems) else {
-            return;
-        };
-        if let Err(error) = Deployspec::parse(text.as_bytes()) {
-            let (line, message) = without_place(&error.message);
-            problems.error(&At { line, ..file }, message);
         }
     }
 

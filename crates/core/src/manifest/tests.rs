@@ -49,7 +49,7 @@ fn read_with(
         project: None,
         place,
     };
-    read(&mut repository(files), &given)
+    check(&mut repository(files), &given)
 }
 
 fn read_files(files: &[(&str, &str)]) -> Result<Deployment, Vec<Problem>> {

@@ -36,7 +36,7 @@ impl Check {
             project: None,
             place: None,
         };
-        Ok(match manifest::read(&mut folder, &given) {
+        Ok(match manifest::check(&mut folder, &given) {
             Ok(deployment) => {
                 show(&deployment, ui);
                 ExitCode::SUCCESS
