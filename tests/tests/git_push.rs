@@ -3,7 +3,11 @@
 
 use seedflow_core::origin::Origin;
 use seedflow_local::git::{Remote, Wanted};
-use seedflow_tests::{Action, Rule, Shared, StackOptions, TestStack, WorkTree, run};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use seedflow_tests::{Action, Names, Rule, Shared, StackOptions, TestStack, WorkTree, eventually, run};
+use serde_json::{Value, json};
 
 static STACK: Shared = Shared::new(StackOptions::default);
 
@@ -163,5 +167,116 @@ fn a_repository_that_outlived_its_stack_is_taken_again_with_what_is_in_it() {
             "{}",
             pushed.said
         );
+    });
+}
+
+/// The modules of the example.
+const MODULES: [&str; 6] = [
+    "network/vpc",
+    "network/dns",
+    "data/store",
+    "data/queue",
+    "apps/web",
+    "apps/worker",
+];
+
+fn names(module: &str) -> Names {
+    let (group, module) = module.split_once('/').expect("group/module");
+    Names::new("shop", "dev", group, module)
+}
+
+/// Waits until the deployment of a commit has ended and nobody holds its lock, and returns its status.
+async fn deployed(stack: &TestStack, commit: &str) -> Value {
+    let status = eventually("the end of a deployment", || async {
+        let status = stack.deployment_status("shop", "dev").await;
+        (status["commit"] == commit && status["state"] != "IN_PROGRESS").then_some(status)
+    })
+    .await;
+    stack.deployment_released("shop").await;
+    status
+}
+
+/// The build that deployed each module that there is.
+async fn builds(stack: &TestStack) -> BTreeMap<&'static str, Value> {
+    let mut builds = BTreeMap::new();
+    for module in MODULES {
+        let status = stack.parameter(&names(module), "status").await;
+        if !status.is_null() {
+            builds.insert(module, status["build_id"].clone());
+        }
+    }
+    builds
+}
+
+/// The modules that were built between two looks.
+fn built(before: &BTreeMap<&'static str, Value>, after: &BTreeMap<&'static str, Value>) -> Vec<&'static str> {
+    let changed = |module: &&&str| before.get(**module) != after.get(**module);
+    MODULES.iter().filter(changed).copied().collect()
+}
+
+/// When the build of a module began and ended, in seconds.
+async fn interval(stack: &TestStack, build: &Value) -> (f64, f64) {
+    let build = stack.build(build.as_str().expect("a build")).await;
+    let at = |field: &str| build[field].as_f64().expect("a time");
+    (at("startTime"), at("endTime"))
+}
+
+#[test]
+fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_what_goes() {
+    run(async {
+        let stack = STACK.get().await;
+        let remote = remote(stack, "shop").await;
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/deployment");
+        let repository = WorkTree::of_folder(&example);
+        let commit = repository.git(&["rev-parse", "HEAD"]).trim().to_owned();
+        repository.push(&remote, "main");
+        let status = deployed(stack, &commit).await;
+        assert_eq!(status["state"], "SUCCEEDED", "{status}");
+        assert_eq!(status["modules"], json!({"SUCCEEDED": 6}));
+        let first = builds(stack).await;
+        for group in MODULES.chunks(2).zip(MODULES[2..].chunks(2)) {
+            for earlier in group.0 {
+                for later in group.1 {
+                    let (ended, began) = (
+                        interval(stack, &first[earlier]).await.1,
+                        interval(stack, &first[later]).await.0,
+                    );
+                    assert!(ended <= began, "{later} began before {earlier} had ended");
+                }
+            }
+        }
+        let metadata = stack.parameter(&names("apps/web"), "metadata").await;
+        assert_eq!(metadata["CommitHash"], json!(commit));
+        assert_eq!(metadata["Url"], "https://shop.example.com");
+
+        // The tables of the example's README: a comment touches its module, a value also those who consume it.
+        repository.write("modules/network/vpc/notes.txt", "nothing that anybody consumes");
+        let commit = repository.commit("Take notes");
+        repository.push(&remote, "main");
+        assert_eq!(deployed(stack, &commit).await["state"], "SUCCEEDED");
+        let second = builds(stack).await;
+        assert_eq!(built(&first, &second), ["network/vpc"]);
+
+        repository.replace("manifests/network.yaml", "10.0.0.0/16", "10.1.0.0/16");
+        let commit = repository.commit("Move the network");
+        repository.push(&remote, "main");
+        assert_eq!(deployed(stack, &commit).await["state"], "SUCCEEDED");
+        let third = builds(stack).await;
+        assert_eq!(
+            built(&second, &third),
+            ["network/vpc", "data/store", "apps/worker"]
+        );
+
+        // The worker goes, and with it all that is stored of it.
+        let apps = std::fs::read_to_string(repository.folder().join("manifests/apps.yaml")).unwrap();
+        let (web, _) = apps.split_once("---").expect("two modules");
+        repository.write("manifests/apps.yaml", web);
+        let commit = repository.commit("Do without workers");
+        repository.push(&remote, "main");
+        let status = deployed(stack, &commit).await;
+        assert_eq!(status["modules"], json!({"UNCHANGED": 5, "DESTROYED": 1}));
+        assert!(stack.parameters(&names("apps/worker")).await.is_empty());
+        let fourth = builds(stack).await;
+        assert_eq!(built(&third, &fourth), ["apps/worker"]);
     });
 }
