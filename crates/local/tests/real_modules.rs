@@ -109,7 +109,7 @@ fn modules_of(folder: &Path, manifest: &str) -> Result<usize, Vec<Problem>> {
         project: None,
         place: None,
     };
-    let deployment = manifest::read(&mut Folder::open(folder).unwrap(), &given)?;
+    let deployment = manifest::check(&mut Folder::open(folder).unwrap(), &given)?;
     Ok(deployment.groups.iter().map(|group| group.modules.len()).sum())
 }
 

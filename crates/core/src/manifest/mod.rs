@@ -19,7 +19,7 @@ mod paths;
 mod problem;
 mod project;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -31,7 +31,7 @@ use crate::yaml::{self, Node};
 
 use accounts::{Mappings, variable};
 use env::Env;
-use modules::{Draft, Reader};
+use modules::{Deployspecs, Draft, Reader};
 use order::Group as DraftGroup;
 use part::{Fields, Part};
 pub use problem::Problem;
@@ -127,13 +127,30 @@ pub struct Module {
     pub line: usize,
 }
 
-/// Reads a deployment.
+/// Reads a deployment. Of the modules' deployspecs it only makes sure that they are there: who has the repository as a
+/// zip reads them with the modules' other files, in one pass.
 ///
 /// # Errors
 /// Everything that is wrong, in the order in which it was found.
 pub fn read(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deployment, Vec<Problem>> {
+    whole(repository, given, Deployspecs::AreThere)
+}
+
+/// Reads a deployment and the deployspecs of its modules.
+///
+/// # Errors
+/// Everything that is wrong, in the order in which it was found.
+pub fn check(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deployment, Vec<Problem>> {
+    whole(repository, given, Deployspecs::AreValid)
+}
+
+fn whole(
+    repository: &mut dyn Repository,
+    given: &Given<'_>,
+    deployspecs: Deployspecs,
+) -> Result<Deployment, Vec<Problem>> {
     let mut problems = Problems::default();
-    let deployment = deployment(repository, given, &mut problems);
+    let deployment = deployment(repository, given, deployspecs, &mut problems);
     let warnings = problems.finish()?;
     // Without a problem there is a deployment.
     deployment
@@ -142,23 +159,6 @@ pub fn read(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deploy
             ..deployment
         })
         .ok_or_else(Vec::new)
-}
-
-/// Reads a deployment as [`read`] does, and then the deployspecs of its modules, which that one only makes sure to be
-/// there: who has the repository as a zip reads them with the modules' other files, in one pass.
-///
-/// # Errors
-/// Everything that is wrong with the manifests, or else with the deployspecs.
-pub fn check(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deployment, Vec<Problem>> {
-    let deployment = read(repository, given)?;
-    let mut problems = Problems::default();
-    let modules = deployment.groups.iter().flat_map(|group| &group.modules);
-    let folders: BTreeSet<&str> = modules.map(|module| module.path.as_str()).collect();
-    for folder in folders {
-        modules::deployspec(repository, folder, &mut problems);
-    }
-    problems.finish()?;
-    Ok(deployment)
 }
 
 /// Project and name of the deployment, where they can be read whatever else is wrong: a status can say then that it is.
@@ -176,6 +176,7 @@ pub fn names(repository: &mut dyn Repository, given: &Given<'_>) -> Option<(Name
 fn deployment(
     repository: &mut dyn Repository,
     given: &Given<'_>,
+    deployspecs: Deployspecs,
     problems: &mut Problems,
 ) -> Option<Deployment> {
     let project = project::read(repository, given.project, problems);
@@ -199,6 +200,7 @@ fn deployment(
         repository,
         env: &mut env,
         mappings: &mut mappings,
+        deployspecs,
         seen: HashSet::new(),
     };
     let (groups, complete) = Groups::new(reader).read(&groups?, problems);

@@ -29,34 +29,23 @@ pub(super) struct Draft {
     pub build: Map<String, Value>,
 }
 
+/// What is asked of the modules' deployspecs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deployspecs {
+    /// There has to be one.
+    AreThere,
+    /// It has to be one that can be deployed.
+    AreValid,
+}
+
 /// Reads modules.
 pub(super) struct Reader<'a> {
     pub repository: &'a mut dyn Repository,
     pub env: &'a mut Env,
     pub mappings: &'a mut Mappings,
+    pub deployspecs: Deployspecs,
     /// The folders that were looked into already; several modules may share one.
     pub seen: HashSet<String>,
-}
-
-/// The path of the deployspec of a module in a folder.
-fn deployspec_of(folder: &str) -> String {
-    if folder.is_empty() {
-        "deployspec.yaml".to_owned()
-    } else {
-        format!("{folder}/deployspec.yaml")
-    }
-}
-
-/// Reads the deployspec of a module.
-pub(super) fn deployspec(repository: &mut dyn Repository, folder: &str, problems: &mut Problems) {
-    let file = At::file(&deployspec_of(folder));
-    let Some(text) = text(repository, &file, problems) else {
-        return;
-    };
-    if let Err(error) = Deployspec::parse(text.as_bytes()) {
-        let (line, message) = without_place(&error.message);
-        problems.error(&At { line, ..file }, message);
-    }
 }
 
 impl Reader<'_> {
@@ -132,7 +121,7 @@ impl Reader<'_> {
             return None;
         }
         if self.seen.insert(path.clone()) {
-            self.has_deployspec(&path, &part.at, problems);
+            self.deployspec(&path, &part.at, problems);
         }
         Some(path)
     }
@@ -156,13 +145,29 @@ impl Reader<'_> {
         path
     }
 
-    fn has_deployspec(&self, folder: &str, module: &At, problems: &mut Problems) {
-        let path = deployspec_of(folder);
+    fn deployspec(&mut self, folder: &str, module: &At, problems: &mut Problems) {
+        let path = if folder.is_empty() {
+            "deployspec.yaml".to_owned()
+        } else {
+            format!("{folder}/deployspec.yaml")
+        };
         if !self.repository.has_file(&path) {
             problems.error(
                 module,
                 format!("the folder has no deployspec.yaml; a module needs {path}"),
             );
+        } else if self.deployspecs == Deployspecs::AreValid {
+            self.read_deployspec(&At::file(&path), problems);
+        }
+    }
+
+    fn read_deployspec(&mut self, file: &At, problems: &mut Problems) {
+        let Some(text) = text(self.repository, file, problems) else {
+            return;
+        };
+        if let Err(error) = Deployspec::parse(text.as_bytes()) {
+            let (line, message) = without_place(&error.message);
+            problems.error(&At { line, ..file.clone() }, message);
         }
     }
 

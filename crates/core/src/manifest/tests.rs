@@ -693,6 +693,20 @@ fn mappings_are_read_strictly() {
 }
 
 #[test]
+fn a_regional_parameter_without_a_value_is_none_even_if_there_is_a_global_one() {
+    let read = |regional: &str| {
+        let mappings = format!(
+            "targetAccountMappings:\n- alias: first\n  accountId: '111111111111'\n  default: true\n  parametersGlobal: {{v: global}}\n  regionMappings: [{{region: eu-west-1, default: true, parametersRegional: {{{regional}}}}}]\n"
+        );
+        let parameters = "parameters: [{name: x, valueFrom: {parameterValue: v}}]";
+        read_manifest(&with_module(parameters, &mappings))
+    };
+    let value = |regional: &str| read(regional).unwrap().groups[0].modules[0].parameters["x"].clone();
+    assert_eq!((value("other: 1"), value("v: 1")), (json!("global"), json!("1")));
+    assert!(problems(read("v: "))[0].contains("\"v\" stands neither in parametersRegional"));
+}
+
+#[test]
 fn a_value_that_yaml_reads_otherwise_than_it_looks_is_warned_of() {
     let value = |value: &str| {
         with_module(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{Name, Place};
-use seedflow_core::manifest::{Deployment, Given, Repository, read};
+use seedflow_core::manifest::{Deployment, Given, Repository, check};
 use seedflow_core::request::Options;
 use serde_json::json;
 
@@ -105,7 +105,7 @@ fn the_good_repository_is_good() {
         project: None,
         place: None,
     };
-    let deployment = read(&mut files, &given).unwrap();
+    let deployment = check(&mut files, &given).unwrap();
     assert_eq!(deployment.groups[1].modules[0].consumes.len(), 2);
 }
 
@@ -120,7 +120,7 @@ proptest! {
     ) {
         let place = Place { partition: "aws".into(), region: "eu-west-1".into(), account: "111111111111".into() };
         let given = Given { manifest: "deployment.yaml", env: &env, project: None, place: known.then_some(&place) };
-        match read(&mut files, &given) {
+        match check(&mut files, &given) {
             Ok(deployment) => assert_deployable(&deployment)?,
             Err(problems) => {
                 prop_assert!((1..=101).contains(&problems.len()));
