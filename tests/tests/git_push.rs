@@ -267,6 +267,15 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
             ["network/vpc", "data/store", "apps/worker"]
         );
 
+        // What lies outside of modules counts as well: the environment of the manifests, and data files.
+        repository.replace(".env", "shop.example.com", "shop.example.org");
+        repository.replace("shared/retries.json", "3", "4");
+        let commit = repository.commit("Move the shop, and try harder");
+        repository.push(&remote, "main");
+        assert_eq!(deployed(stack, &commit).await["state"], "SUCCEEDED");
+        let fourth = builds(stack).await;
+        assert_eq!(built(&third, &fourth), ["network/dns", "data/queue", "apps/web"]);
+
         // The worker goes, and with it all that is stored of it.
         let apps = std::fs::read_to_string(repository.folder().join("manifests/apps.yaml")).unwrap();
         let (web, _) = apps.split_once("---").expect("two modules");
@@ -276,7 +285,7 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
         let status = deployed(stack, &commit).await;
         assert_eq!(status["modules"], json!({"UNCHANGED": 5, "DESTROYED": 1}));
         assert!(stack.parameters(&names("apps/worker")).await.is_empty());
-        let fourth = builds(stack).await;
-        assert_eq!(built(&third, &fourth), ["apps/worker"]);
+        let fifth = builds(stack).await;
+        assert_eq!(built(&fourth, &fifth), ["apps/worker"]);
     });
 }
