@@ -13,7 +13,25 @@ use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, no state does,
 /// and its failures go to the queue of failed events.
-const THROWS: [(&str, &[ErrorName]); 7] = [
+const THROWS: [(&str, &[ErrorName]); 9] = [
+    (
+        "PlanDeployment",
+        &[
+            InvalidInput,
+            SourceNotFound,
+            InvalidBundle,
+            InvalidDeployspec,
+            InvalidManifest,
+            AccessDenied,
+            Refused,
+            Throttled,
+            ServiceUnavailable,
+        ],
+    ),
+    (
+        "RecordDeployment",
+        &[LockLost, AccessDenied, Refused, Throttled, ServiceUnavailable],
+    ),
     (
         "ModuleStack",
         &[
@@ -148,13 +166,26 @@ fn function(state: &Value) -> &str {
         .expect("a substitution")
 }
 
+/// The errors that `plan-deployment` answers with instead of throwing them, so that the deployment's status can say them.
+const ANSWERED: [ErrorName; 1] = [Blocked];
+
 fn throws(state: &Value) -> BTreeSet<&'static str> {
     let function = function(state);
+    // Only who deploys a part of a manifest is refused to wait.
+    let busy = (state["Arguments"]["Payload"]["deploys"] == "manifest").then_some(DeploymentBusy.as_str());
     let (_, names) = THROWS
         .iter()
         .find(|(name, _)| *name == function)
         .expect("a known function");
-    names.iter().map(|name| name.as_str()).collect()
+    names.iter().map(|name| name.as_str()).chain(busy).collect()
+}
+
+/// Both workflows: the name, where it starts, its states.
+fn workflows() -> [(&'static str, String, States); 2] {
+    ["deploy-module", "deploy"].map(|name| {
+        let (start, states) = machine(name);
+        (name, start, states)
+    })
 }
 
 #[test]
@@ -194,7 +225,9 @@ fn has_the_states_of_the_design() {
 fn every_error_name_is_thrown_by_some_function() {
     for name in ErrorName::ALL {
         assert!(
-            THROWS.iter().any(|(_, names)| names.contains(&name)),
+            THROWS.iter().any(|(_, names)| names.contains(&name))
+                || ANSWERED.contains(&name)
+                || name == DeploymentBusy,
             "{name} is thrown by none"
         );
     }
@@ -202,16 +235,22 @@ fn every_error_name_is_thrown_by_some_function() {
 
 #[test]
 fn every_error_of_a_function_is_caught_where_it_is_called() {
-    for (name, state) in tasks(&states()).filter(|(name, _)| *name != "RecordFailure") {
-        let caught: BTreeSet<&str> = list(state, "Catch").iter().flat_map(errors).collect();
-        let missing: Vec<_> = throws(state).difference(&caught).copied().collect();
-        assert!(missing.is_empty(), "{name} doesn't catch {missing:?}");
+    for (machine, _, states) in workflows() {
+        for (name, state) in tasks(&states).filter(|(name, _)| *name != "RecordFailure") {
+            let caught: BTreeSet<&str> = list(state, "Catch").iter().flat_map(errors).collect();
+            let missing: Vec<_> = throws(state).difference(&caught).copied().collect();
+            assert!(
+                missing.is_empty(),
+                "{name} of {machine} doesn't catch {missing:?}"
+            );
+        }
     }
 }
 
 #[test]
 fn no_state_names_an_error_that_nothing_throws() {
-    for (name, state) in tasks(&states()) {
+    let states = workflows().map(|(_, _, states)| states);
+    for (name, state) in states.iter().flat_map(tasks) {
         for error in list(state, "Catch")
             .iter()
             .chain(list(state, "Retry"))
@@ -255,9 +294,36 @@ fn a_failure_to_record_keeps_the_error_that_led_to_it() {
     }
 }
 
-/// The tasks of both machines that call a function, with their names.
+#[test]
+fn whatever_goes_wrong_with_a_deployment_is_its_own_error() {
+    let (_, states) = machine("deploy");
+    for (name, state) in tasks(&states) {
+        let last = list(state, "Catch").last().unwrap();
+        assert_eq!(errors(last), ["States.ALL"].into(), "{name}");
+        assert_eq!(last["Next"], "Failed", "{name}");
+    }
+    // A module that fails is a result, and never the end of those beside it.
+    let module = &states["DeployWave"]["ItemProcessor"]["States"]["DeployModule"];
+    let [caught] = list(module, "Catch") else {
+        panic!("one rule")
+    };
+    assert_eq!(errors(caught), ["States.ALL"].into());
+    assert_eq!(caught["Output"]["state"], "FAILED");
+    for rule in list(module, "Retry") {
+        assert!(
+            errors(rule)
+                .iter()
+                .all(|error| error.starts_with("StepFunctions.")),
+            "only starting it is repeated"
+        );
+    }
+}
+
+/// The tasks of all machines that call a function, with their names.
 fn callers() -> Vec<(String, Value)> {
-    let all = [states(), machine("end-execution").1].into_iter().flatten();
+    let all = [states(), machine("deploy").1, machine("end-execution").1]
+        .into_iter()
+        .flatten();
     all.filter(|(_, state)| state["Arguments"]["FunctionName"].is_string())
         .collect()
 }
@@ -360,8 +426,12 @@ fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_an_h
 
 #[test]
 fn a_lost_event_costs_ten_minutes() {
-    let states = states();
-    for (name, again) in [("AwaitBuild", "AwaitBuild"), ("WaitForLock", "AcquireLock")] {
+    let (module, deployment) = (states(), machine("deploy").1);
+    for (states, name, again) in [
+        (&module, "AwaitBuild", "AwaitBuild"),
+        (&module, "WaitForLock", "AcquireLock"),
+        (&deployment, "WaitForLock", "AcquireLock"),
+    ] {
         let state = &states[name];
         assert_eq!(
             state["Resource"],
@@ -411,9 +481,9 @@ fn arrows(state: &Value) -> Vec<(&str, bool)> {
         .collect()
 }
 
-/// What a rule of `Catch` that leads to `next` assigns itself; several have to agree.
-fn assigned_by_catch<'a>(state: &'a Value, next: &str) -> BTreeSet<&'a str> {
-    let rules = list(state, "Catch").iter().filter(|rule| rule["Next"] == next);
+/// What a rule of `Catch` or `Choices` that leads to `next` assigns itself; several have to agree.
+fn assigned_by_rule<'a>(state: &'a Value, rules: &str, next: &str) -> BTreeSet<&'a str> {
+    let rules = list(state, rules).iter().filter(|rule| rule["Next"] == next);
     let names = |rule: &'a Value| -> BTreeSet<&'a str> {
         let assigned = rule["Assign"].as_object();
         assigned
@@ -428,9 +498,9 @@ fn assigned_by_catch<'a>(state: &'a Value, next: &str) -> BTreeSet<&'a str> {
 }
 
 /// The variables that are assigned on every path to each reachable state.
-fn assigned(states: &States) -> BTreeMap<&str, BTreeSet<&str>> {
-    let mut known = BTreeMap::from([(START, BTreeSet::new())]);
-    let mut todo = vec![START];
+fn assigned<'a>(start: &'a str, states: &'a States) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut known = BTreeMap::from([(start, BTreeSet::new())]);
+    let mut todo = vec![start];
     while let Some(name) = todo.pop() {
         let own = states[name]["Assign"]
             .as_object()
@@ -439,9 +509,9 @@ fn assigned(states: &States) -> BTreeMap<&str, BTreeSet<&str>> {
         let (before, own) = (known[name].clone(), own.collect::<BTreeSet<_>>());
         for (next, with_own) in arrows(&states[name]) {
             let here = if with_own {
-                &before | &own
+                &(&before | &own) | &assigned_by_rule(&states[name], "Choices", next)
             } else {
-                &before | &assigned_by_catch(&states[name], next)
+                &before | &assigned_by_rule(&states[name], "Catch", next)
             };
             let merged = known.get(next).map_or(here.clone(), |there| there & &here);
             if known.get(next) != Some(&merged) {
@@ -476,8 +546,8 @@ fn expressions<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
     }
 }
 
-fn undeclared(states: &States) -> Vec<String> {
-    let known = assigned(states);
+fn undeclared(start: &str, states: &States) -> Vec<String> {
+    let known = assigned(start, states);
     let mut problems = Vec::new();
     for (name, state) in states {
         let Some(known) = known.get(name.as_str()) else {
@@ -499,19 +569,24 @@ fn undeclared(states: &States) -> Vec<String> {
 
 #[test]
 fn no_state_reads_a_variable_that_some_path_leaves_unassigned() {
-    assert_eq!(undeclared(&states()), Vec::<String>::new());
+    for (machine, start, states) in workflows() {
+        assert_eq!(undeclared(&start, &states), Vec::<String>::new(), "{machine}");
+    }
 }
 
 #[test]
 fn that_check_finds_a_variable_that_a_caught_error_leaves_unassigned() {
     let mut states = states();
     states.get_mut("RecordFailure").unwrap()["Arguments"]["Payload"]["plan"] = "{% $plan %}".into();
-    assert_eq!(undeclared(&states), ["RecordFailure reads $plan"]);
+    assert_eq!(undeclared(START, &states), ["RecordFailure reads $plan"]);
 }
 
 #[test]
 fn every_state_says_what_it_is_for() {
-    for (name, state) in states().into_iter().chain(machine("end-execution").1) {
+    for (name, state) in ["deploy-module", "deploy", "end-execution"]
+        .into_iter()
+        .flat_map(|name| machine(name).1)
+    {
         assert!(
             state["Comment"].as_str().is_some_and(|text| text.len() > 20),
             "{name}"

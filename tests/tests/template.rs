@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-const FUNCTIONS: [(&str, &str, &[&str]); 8] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 10] = [
     (
         "AcquireLock",
         "acquire-lock",
@@ -62,13 +62,21 @@ const FUNCTIONS: [(&str, &str, &[&str]); 8] = [
             "WORK_BUCKET",
             "CODEBUILD_PROJECT",
             "END_EXECUTION_STATE_MACHINE",
+            "DEPLOY_MODULE_STATE_MACHINE",
             "LONGEST_WRITE_SECONDS",
         ],
     ),
+    (
+        "PlanDeployment",
+        "plan-deployment",
+        &["WORK_BUCKET", "CODEBUILD_PROJECT"],
+    ),
+    ("RecordDeployment", "record-deployment", &["WORK_BUCKET"]),
 ];
 
 /// The state machines with their roles.
-const MACHINES: [(&str, &str); 2] = [
+const MACHINES: [(&str, &str); 3] = [
+    ("Deploy", "DeployRole"),
     ("DeployModule", "DeployModuleRole"),
     ("EndExecution", "EndExecutionMachineRole"),
 ];
@@ -201,6 +209,7 @@ fn whoever_writes_is_over_before_a_stopped_execution_s_lock_is_handed_on() {
         "StartBuildFunction",
         "ModuleStackFunction",
         "AcquireLockFunction",
+        "RecordDeploymentFunction",
     ] {
         let timeout = functions[function]["Properties"]["Timeout"].as_u64().unwrap();
         assert!(timeout <= longest, "{function}");
@@ -225,26 +234,32 @@ fn task_tokens_do_not_go_into_logs() {
 #[test]
 fn roles_name_the_state_machine_by_the_name_that_it_has() {
     let template = template();
-    let name = template["Resources"]["DeployModule"]["Properties"]["Name"]
-        .as_str()
-        .unwrap();
-    for role in [
-        "AcquireLockRole",
-        "CheckStatusRole",
-        "BuildEventRole",
-        "EndExecutionRole",
+    let name = |machine: &str| {
+        let name = &template["Resources"][machine]["Properties"]["Name"];
+        format!(":stateMachine:{}", name.as_str().unwrap())
+    };
+    // Whoever wakes who waits for a lock; a build is only ever waited for by a module's execution.
+    for (role, machines) in [
+        ("AcquireLockRole", &["DeployModule", "Deploy"][..]),
+        ("EndExecutionRole", &["DeployModule", "Deploy"]),
+        ("CheckStatusRole", &["DeployModule"]),
+        ("BuildEventRole", &["DeployModule"]),
     ] {
         let role = &template["Resources"][role];
         let answer = statements(role)
             .into_iter()
             .find(|s| s["Action"] == "states:SendTaskSuccess")
             .unwrap();
-        assert!(
-            answer["Resource"]
-                .as_str()
-                .unwrap()
-                .ends_with(&format!(":stateMachine:{name}"))
-        );
+        let resources = texts(&answer["Resource"]);
+        assert_eq!(resources.len(), machines.len(), "{resources:?}");
+        for machine in machines {
+            assert!(
+                resources
+                    .iter()
+                    .any(|resource| resource.ends_with(&name(machine))),
+                "{resources:?}"
+            );
+        }
     }
 }
 
@@ -365,7 +380,7 @@ fn every_end_of_an_execution_is_cleaned_up_after() {
     assert_eq!(texts(&pattern["detail"]["status"]), ends.into());
     assert_eq!(
         texts(&pattern["detail"]["stateMachineArn"]),
-        ["DeployModule"].into()
+        ["Deploy", "DeployModule"].into()
     );
     let resources = template["Resources"].as_object().unwrap();
     for (name, rule) in resources.iter().filter(|(_, r)| r["Type"] == "AWS::Events::Rule") {

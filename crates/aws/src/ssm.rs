@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType};
-use seedflow_core::error::Result;
+use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{ModuleId, Slot};
 use seedflow_core::stored::Stored;
 
@@ -111,6 +111,21 @@ impl ParameterStore {
             .send()
             .await;
         sent.map(drop).map_err(|e| failure(&call, &e))
+    }
+}
+
+/// Says what to do where the function may not read what a module refers to.
+#[must_use]
+pub fn about_references(error: Error) -> Error {
+    match error.name {
+        ErrorName::AccessDenied => Error {
+            message: format!(
+                "{}; parameters that modules refer to have to be named in the template's ReferencedParameters",
+                error.message
+            ),
+            ..error
+        },
+        _ => error,
     }
 }
 

@@ -8,7 +8,7 @@
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::object_reader::{ObjectReader, Opened};
 use seedflow_aws::s3::Bucket;
-use seedflow_aws::ssm::{ParameterStore, stored_in};
+use seedflow_aws::ssm::{ParameterStore, about_references, stored_in};
 use seedflow_aws::{config, lambda, plans, records, values};
 use seedflow_core::bundle::{self, Bundle};
 use seedflow_core::decision::decide;
@@ -271,18 +271,4 @@ impl Function {
 /// The parameter in which a sibling of `module` publishes.
 fn published(sibling: &Sibling, module: &ModuleId) -> String {
     sibling.id(module).parameter(Slot::Metadata)
-}
-
-/// Says what to do where the function may not read what a module refers to.
-fn about_references(error: Error) -> Error {
-    match error.name {
-        ErrorName::AccessDenied => Error {
-            message: format!(
-                "{}; parameters that modules refer to have to be named in the template's ReferencedParameters",
-                error.message
-            ),
-            ..error
-        },
-        _ => error,
-    }
 }

@@ -10,7 +10,7 @@ mod repository;
 
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
-use seedflow_aws::ssm::ParameterStore;
+use seedflow_aws::ssm::{ParameterStore, about_references};
 use seedflow_aws::{config, lambda, plans, values};
 use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::plan::{self, Plan, Planning, Wave};
@@ -173,7 +173,7 @@ impl Function {
             .collect();
         names.sort_unstable();
         names.dedup();
-        let found = self.parameters.get(&names).await?;
+        let found = self.parameters.get(&names).await.map_err(about_references)?;
         let version = |name: &String| found.get(name).map(|(_, version)| *version);
         Ok(names.iter().map(|name| (name.clone(), version(name))).collect())
     }

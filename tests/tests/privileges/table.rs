@@ -31,6 +31,10 @@ const CHECK_STATUS: &str = "CheckStatusRole";
 const UPDATE_METADATA: &str = "UpdateMetadataRole";
 const BUILD_EVENT: &str = "BuildEventRole";
 const END_EXECUTION: &str = "EndExecutionRole";
+const PLAN_DEPLOYMENT: &str = "PlanDeploymentRole";
+const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
+const DEPLOY: &str = "DeployRole";
+const REPOSITORY: &str = "RepositoryRole";
 const DEPLOY_MODULE: &str = "DeployModuleRole";
 const END_MACHINE: &str = "EndExecutionMachineRole";
 const UPLOAD: &str = "UploadRole";
@@ -62,15 +66,15 @@ const OTHER: &str = "/other/x";
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
 const FOLDERS: [Folder; 10] = [
-    ("sources", &[CHECK_MD5, UPDATE_METADATA], NOBODY, NOBODY),
-    ("uploads", &[CHECK_MD5, UPDATE_METADATA], NOBODY, NOBODY),
-    ("values", &[CHECK_MD5], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
+    ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
+    ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
+    ("values", &[CHECK_MD5, PLAN_DEPLOYMENT], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
     ("deployed", &[CHECK_MD5], &[UPDATE_METADATA], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, BUILD_EVENT, END_EXECUTION]),
-    ("locks", &[ACQUIRE_LOCK, MODULE_STACK, UPDATE_METADATA, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
-    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA], &[ACQUIRE_LOCK, CHECK_MD5], NOBODY),
+    ("locks", &[ACQUIRE_LOCK, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
+    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT], NOBODY),
     ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
-    ("reports", NOBODY, &[UPDATE_METADATA, END_EXECUTION], NOBODY),
+    ("reports", NOBODY, &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
     ("elsewhere", NOBODY, NOBODY, NOBODY),
 ];
 
@@ -192,13 +196,17 @@ fn parameters() -> Vec<Row> {
     };
     let mut rows = vec![
         get(state, &[CHECK_MD5, UPDATE_METADATA], &[state]),
-        get(status, &[CHECK_MD5, UPDATE_METADATA, END_EXECUTION], &[status]),
+        get(
+            status,
+            &[CHECK_MD5, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION],
+            &[status],
+        ),
         get(
             "its status and more",
             &[CHECK_MD5, UPDATE_METADATA],
             &[status, state],
         ),
-        get(referenced, &[CHECK_MD5, BUILD], &[referenced]),
+        get(referenced, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[referenced]),
         get(other, NOBODY, &[other]),
         // One name that is granted doesn't help another.
         get("one's own and another's", NOBODY, &[state, referenced, other]),
@@ -207,7 +215,7 @@ fn parameters() -> Vec<Row> {
             SSM,
             "PutParameter",
             status,
-            &[UPDATE_METADATA, END_EXECUTION],
+            &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION],
             put(status),
         ),
         ask(SSM, "PutParameter", referenced, NOBODY, put(referenced)),
@@ -218,8 +226,12 @@ fn parameters() -> Vec<Row> {
         for operation in ["GetParameter", "GetParameterHistory", "DeleteParameter"] {
             rows.push(ask(SSM, operation, name, NOBODY, json!({"Name": name})));
         }
-        // What is stored of a module goes when it is destroyed.
-        let granted: Granted = if name == other { NOBODY } else { &[UPDATE_METADATA] };
+        // What is stored of a module goes when it is destroyed, the status of a deployment with its last module.
+        let granted: Granted = match name {
+            STATE => &[UPDATE_METADATA],
+            STATUS => &[UPDATE_METADATA, RECORD_DEPLOYMENT],
+            _ => NOBODY,
+        };
         rows.push(ask(
             SSM,
             "DeleteParameters",
@@ -228,9 +240,15 @@ fn parameters() -> Vec<Row> {
             json!({"Names": [name]}),
         ));
     }
-    for path in ["/", "/sf", "/sf/privileges"] {
+    // A deployment's own path; the planner may ask for any below /sf, but not for more.
+    for (path, granted) in [
+        ("/", NOBODY),
+        ("/sf", NOBODY),
+        ("/sf/privileges/dev", &[PLAN_DEPLOYMENT][..]),
+        ("/other", NOBODY),
+    ] {
         let below = json!({"Path": path, "Recursive": true});
-        rows.push(ask(SSM, "GetParametersByPath", path, NOBODY, below));
+        rows.push(ask(SSM, "GetParametersByPath", path, granted, below));
     }
     rows
 }
@@ -253,6 +271,8 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         UPDATE_METADATA,
         BUILD_EVENT,
         END_EXECUTION,
+        PLAN_DEPLOYMENT,
+        RECORD_DEPLOYMENT,
     ];
     rows.push(row("list the work bucket", list, Call::list(bucket)));
     rows
@@ -284,6 +304,8 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "UpdateMetadataFunction" => &[UPDATE_METADATA],
             "BuildEventFunction" => &[BUILD_EVENT],
             "EndExecutionFunction" => &[END_EXECUTION],
+            "PlanDeploymentFunction" => &[PLAN_DEPLOYMENT],
+            "RecordDeploymentFunction" => &[RECORD_DEPLOYMENT],
             unknown => panic!("say in the table what {unknown} may do"),
         }
     };
@@ -302,7 +324,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             LOGS,
             "DescribeLogGroups",
             "",
-            &[DEPLOY_MODULE, END_MACHINE],
+            &[DEPLOY_MODULE, DEPLOY, END_MACHINE],
             json!({}),
         ),
     ];
@@ -319,6 +341,8 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
         let granted: Granted = match logical.as_str() {
             "BuildEventFunction" => NOBODY,
             "EndExecutionFunction" => &[END_MACHINE],
+            "AcquireLockFunction" => &[DEPLOY_MODULE, DEPLOY],
+            "PlanDeploymentFunction" | "RecordDeploymentFunction" => &[DEPLOY],
             _ => &[DEPLOY_MODULE],
         };
         let function = name.clone();
@@ -399,10 +423,11 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
         input
     };
     let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
-    let [ours, end, others] = ["deploy-module", "end-execution", "other"]
+    let [ours, deploy, end, others] = ["deploy-module", "deploy", "end-execution", "other"]
         .map(|name| fixtures.state_machine.replace("deploy-module", name));
     // One of another state machine.
     let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
+    let other_stop = other.clone();
     let succeed = |what: &str, token: &str| Row {
         // What the second to answer is told.
         answer: Some("TaskDoesNotExist"),
@@ -419,8 +444,15 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "StartExecution",
             "of the workflow",
-            &[UPLOAD],
+            &[UPLOAD, DEPLOY],
             start(&ours),
+        ),
+        ask(
+            STATES,
+            "StartExecution",
+            "of whole deployments",
+            &[REPOSITORY],
+            start(&deploy),
         ),
         ask(
             STATES,
@@ -434,7 +466,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "DescribeExecution",
             "",
-            &[ACQUIRE_LOCK, END_EXECUTION],
+            &[ACQUIRE_LOCK, END_EXECUTION, DEPLOY],
             execution.clone(),
         ),
         ask(
@@ -457,10 +489,28 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "ListExecutions",
             "",
-            NOBODY,
+            &[END_EXECUTION],
             json!({"stateMachineArn": ours}),
         ),
-        ask(STATES, "StopExecution", "", NOBODY, execution),
+        ask(
+            STATES,
+            "ListExecutions",
+            "of another machine",
+            NOBODY,
+            json!({"stateMachineArn": end}),
+        ),
+        // One that has never been: stopping ours would end what the last rows are about.
+        Row {
+            answer: Some("ExecutionDoesNotExist"),
+            ..ask(
+                STATES,
+                "StopExecution",
+                "",
+                &[END_EXECUTION, DEPLOY],
+                json!({"executionArn": format!("{}-never", fixtures.execution)}),
+            )
+        },
+        ask(STATES, "StopExecution", "of another machine", NOBODY, other_stop),
         ask(STATES, "SendTaskHeartbeat", "", NOBODY, token(json!({}))),
         ask(
             STATES,
@@ -495,6 +545,24 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
         // Whoever may could tell the end of a build that hasn't ended.
         ask(EVENTS, "PutEvents", "", NOBODY, event),
         ask(EVENTS, "ListRules", "", NOBODY, json!({})),
+        // The one rule by which Step Functions hears of executions that it waits for.
+        Row {
+            answer: Some("ResourceNotFoundException"),
+            ..ask(
+                EVENTS,
+                "DescribeRule",
+                "of Step Functions",
+                &[DEPLOY],
+                json!({"Name": "StepFunctionsGetEventsForStepFunctionsExecutionRule"}),
+            )
+        },
+        ask(
+            EVENTS,
+            "DescribeRule",
+            "another",
+            NOBODY,
+            json!({"Name": "other"}),
+        ),
         ask(
             SECRETS,
             "GetSecretValue",
