@@ -77,7 +77,7 @@ impl Iam {
         let request = self.client.put_role_permissions_boundary();
         let sent = request.role_name(role).permissions_boundary(arn).send().await;
         sent.map(drop)
-            .map_err(|e| failure(&format!("IAM PutRolePermissionsBoundary {role}"), &e))
+            .map_err(|e| of_role(&format!("IAM PutRolePermissionsBoundary {role}"), &e))
     }
 
     /// The ARNs of the managed policies that are attached to a role.
@@ -86,7 +86,7 @@ impl Iam {
         let mut pages = request.into_paginator().send();
         let mut arns = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|e| failure(&format!("IAM ListAttachedRolePolicies {role}"), &e))?;
+            let page = page.map_err(|e| of_role(&format!("IAM ListAttachedRolePolicies {role}"), &e))?;
             let policies = page.attached_policies.unwrap_or_default();
             arns.extend(policies.into_iter().filter_map(|policy| policy.policy_arn));
         }
@@ -98,7 +98,7 @@ impl Iam {
         let request = self.client.attach_role_policy().role_name(role);
         let sent = request.policy_arn(arn).send().await;
         sent.map(drop)
-            .map_err(|e| failure(&format!("IAM AttachRolePolicy {role} {arn}"), &e))
+            .map_err(|e| of_role(&format!("IAM AttachRolePolicy {role} {arn}"), &e))
     }
 
     /// Detaches a managed policy; one that isn't attached any more is as good.
@@ -141,6 +141,19 @@ impl Iam {
             Err(error) => Err(failure(&format!("IAM DeleteRole {name}"), &error)),
         }
     }
+}
+
+/// A role that was made a moment ago may not be seen everywhere yet (IAM user guide, "Changes that I make are not always
+/// immediately visible"); the next try of the state machine sees it. A policy that is missing stays so.
+fn of_role(call: &str, error: &impl SdkFailure) -> Error {
+    let failed = failure(call, error);
+    let role = error
+        .error_message()
+        .is_some_and(|message| message.to_lowercase().contains("role with name"));
+    if is_missing(error) && role {
+        return Error::new(ErrorName::ServiceUnavailable, failed.message);
+    }
+    failed
 }
 
 /// The code of everything that IAM doesn't find.

@@ -37,6 +37,25 @@ pub const WRITE_MD5: Call = call("ssm", "PutParameter", About::Parameter("md5"))
 pub const WRITE_REPORT: Call = call("s3", "PutObject", About::Report);
 /// The first is that of the start.
 pub const WRITE_END: Call = WRITE_START.after(1);
+pub const GET_ROLE: Call = call("iam", "GetRole", About::Role);
+pub const CREATE_ROLE: Call = call("iam", "CreateRole", About::Role);
+pub const LIST_ATTACHED: Call = call("iam", "ListAttachedRolePolicies", About::Role);
+pub const ATTACH_POLICY: Call = call("iam", "AttachRolePolicy", About::Role);
+pub const DETACH_POLICY: Call = call("iam", "DetachRolePolicy", About::Role);
+pub const LIST_INLINE: Call = call("iam", "ListRolePolicies", About::Role);
+pub const DELETE_ROLE: Call = call("iam", "DeleteRole", About::Role);
+pub const DESCRIBE_STACK: Call = call("cloudformation", "DescribeStacks", About::RoleStack);
+pub const CREATE_STACK: Call = call("cloudformation", "CreateStack", About::RoleStack);
+/// Of a stack that is there and has nothing to update.
+pub const UPDATE_STACK: Call = call("cloudformation", "UpdateStack", About::RoleStack);
+pub const DELETE_STACK: Call = call("cloudformation", "DeleteStack", About::RoleStack);
+pub const READ_RECORD: Call = call("s3", "GetObject", About::Record);
+pub const FIND_BUNDLE: Call = call("s3", "HeadObject", About::Bundle);
+pub const DELETE_BUNDLE: Call = call("s3", "DeleteObject", About::Bundle);
+pub const DELETE_RECORD: Call = call("s3", "DeleteObject", About::Record);
+pub const DELETE_KNOWN: Call = call("ssm", "DeleteParameters", About::Parameters);
+pub const LIST_VALUES: Call = call("s3", "ListObjectsV2", About::Values);
+pub const DELETE_STATUS: Call = call("ssm", "DeleteParameters", About::Parameter("status"));
 /// What CodeBuild tells EventBridge.
 pub const BUILD_EVENT: Call = call("events", "PutEvents", About::Project);
 
@@ -103,6 +122,21 @@ fn written(slot: &'static str) -> impl Fn(Row, &Action, Amount) -> Row {
         (Action::LoseAnswer, _) => row.writes(slot, before + 3..=before + 3),
         _ => row,
     }
+}
+
+/// Of a module with a role of its own.
+fn with_role(row: Row, _: &Action, _: Amount) -> Row {
+    row.with_role()
+}
+
+/// Of a module that is destroyed.
+fn destroys(row: Row, _: &Action, _: Amount) -> Row {
+    row.destroys()
+}
+
+/// Of a module with a role of its own that is destroyed.
+fn destroys_role(row: Row, _: &Action, _: Amount) -> Row {
+    row.with_role().destroys()
 }
 
 /// SendTaskSuccess by `check-status`, when no event comes.
@@ -196,6 +230,45 @@ fn record_success() {
         matrix("write-md5", WRITE_MD5, written("md5")),
         matrix("write-report", WRITE_REPORT, plain),
         matrix("write-end", WRITE_END, written("status")),
+    ];
+    run_rows(rows.into_iter().flatten());
+}
+
+#[test]
+fn prepare_role() {
+    let rows = [
+        matrix("get-role", GET_ROLE, with_role),
+        matrix("create-role", CREATE_ROLE, with_role),
+        matrix("list-attached", LIST_ATTACHED, with_role),
+        matrix("attach-policy", ATTACH_POLICY, with_role),
+        matrix("describe-stack", DESCRIBE_STACK, with_role),
+        matrix("create-stack", CREATE_STACK, with_role),
+        matrix("update-stack", UPDATE_STACK, destroys_role),
+    ];
+    run_rows(rows.into_iter().flatten());
+}
+
+#[test]
+fn remove_role() {
+    let rows = [
+        matrix("delete-stack", DELETE_STACK, destroys_role),
+        matrix("detach-policy", DETACH_POLICY, destroys_role),
+        matrix("list-inline", LIST_INLINE, destroys_role),
+        matrix("delete-role", DELETE_ROLE, destroys_role),
+    ];
+    run_rows(rows.into_iter().flatten());
+}
+
+#[test]
+fn destroy() {
+    let rows = [
+        matrix("read-record", READ_RECORD, destroys),
+        matrix("find-bundle", FIND_BUNDLE, destroys),
+        matrix("delete-bundle", DELETE_BUNDLE, destroys),
+        matrix("delete-record", DELETE_RECORD, destroys),
+        matrix("delete-known", DELETE_KNOWN, destroys),
+        matrix("list-values", LIST_VALUES, destroys),
+        matrix("delete-status", DELETE_STATUS, destroys),
     ];
     run_rows(rows.into_iter().flatten());
 }

@@ -143,6 +143,44 @@ fn the_record_of_a_failure_is_killed_at_every_call() {
 }
 
 #[test]
+fn module_stack_is_killed() {
+    let calls = [
+        ("get-role", GET_ROLE),
+        ("create-role", CREATE_ROLE),
+        ("attach-policy", ATTACH_POLICY),
+        ("create-stack", CREATE_STACK),
+    ];
+    let prepared = calls
+        .into_iter()
+        .flat_map(|(name, call)| before_and_after(name, call).map(Row::with_role));
+    let calls = [
+        ("delete-stack", DELETE_STACK),
+        ("detach-policy", DETACH_POLICY),
+        ("delete-role", DELETE_ROLE),
+    ];
+    let removed = calls
+        .into_iter()
+        .flat_map(|(name, call)| before_and_after(name, call).map(|row| row.with_role().destroys()));
+    run_rows(prepared.chain(removed));
+}
+
+#[test]
+fn the_record_of_a_destruction_is_killed_at_every_call() {
+    let calls = [
+        ("delete-bundle", DELETE_BUNDLE),
+        ("delete-record", DELETE_RECORD),
+        ("delete-known", DELETE_KNOWN),
+        ("list-values", LIST_VALUES),
+        ("delete-status", DELETE_STATUS),
+    ];
+    run_rows(
+        calls
+            .into_iter()
+            .flat_map(|(name, call)| before_and_after(name, call).map(Row::destroys)),
+    );
+}
+
+#[test]
 fn a_function_that_always_crashes_fails_the_deployment() {
     let row = |name: &str, call, when| {
         let fault = Fault::always(call, Action::Kill(when));

@@ -43,6 +43,25 @@ fn parameter_store_refuses_one_of_the_four_writes() {
 }
 
 #[test]
+fn a_role_that_codebuild_can_not_assume_yet_is_waited_for() {
+    // https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html, "not authorized to perform: sts:AssumeRole"
+    let not_yet = Action::Refuse {
+        status: 400,
+        code: "InvalidInputException".to_owned(),
+        message: "CodeBuild is not authorized to perform: sts:AssumeRole on service role. Please verify that: 1) The provided service role exists".to_owned(),
+    };
+    let of = |name: &str, times| {
+        let fault = Fault::new(START_BUILD, not_yet.clone(), Amount::Times(times));
+        Row::new(name, vec![fault])
+    };
+    run_rows([
+        of("role-not-yet", 3).with_role(),
+        // The template's role was there long before: what is wrong with it stays wrong.
+        of("role-never", 1).builds(0).fails(End::Failed("Refused")),
+    ]);
+}
+
+#[test]
 fn an_account_at_its_limit_of_builds_is_waited_for() {
     // https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html
     let full = Action::Refuse {

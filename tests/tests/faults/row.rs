@@ -46,6 +46,12 @@ pub enum About {
     Project,
     /// The module's CloudFormation stack.
     Stack,
+    /// The module's own role.
+    Role,
+    /// The stack of that role.
+    RoleStack,
+    /// The list of the module's values in the work bucket.
+    Values,
 }
 
 /// A call and what happens to it.
@@ -111,6 +117,8 @@ pub struct Row {
     redelivered: bool,
     crash: bool,
     then: bool,
+    role: bool,
+    destroys: bool,
 }
 
 impl Row {
@@ -134,6 +142,23 @@ impl Row {
             redelivered: false,
             crash: false,
             then: false,
+            role: false,
+            destroys: false,
+        }
+    }
+
+    /// Of a module that brings a `modulestack.yaml`.
+    pub fn with_role(self) -> Self {
+        Self { role: true, ..self }
+    }
+
+    /// The module is deployed undisturbed, and its destruction is what is disturbed.
+    pub fn destroys(self) -> Self {
+        Self {
+            destroys: true,
+            builds: 2,
+            written: BTreeMap::new(),
+            ..self
         }
     }
 

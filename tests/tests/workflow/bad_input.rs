@@ -94,7 +94,7 @@ fn cases() -> Vec<Case> {
         case(
             "unknown-nested-field",
             "InvalidInput",
-            "build.cpu: found an unknown field; allowed is one of action, project_name",
+            "build.cpu: found an unknown field; allowed is one of project_name",
             Field("/build", json!({"cpu": 4})),
         ),
         case(

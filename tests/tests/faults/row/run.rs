@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use seedflow_core::ids::ModuleId;
 use seedflow_tests::{Action, Caller, Finished, Module, Names, Rule, RuleGuard, TestStack, eventually, run};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -10,6 +11,19 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::{About, Amount, Build, Call, End, Fault, Row};
 use crate::{MINUTE, STACK};
+
+/// The stack of a module's own role.
+const MODULE_STACK: &str = r#"
+Parameters:
+  RoleName: {Type: String}
+Resources:
+  Policy:
+    Type: AWS::IAM::Policy
+    Properties:
+      PolicyName: module
+      PolicyDocument: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "sns:ListTopics", Resource: "*"}]}
+      Roles: [!Ref RoleName]
+"#;
 
 /// Deployments at the same time. Most of them wait most of the time.
 static AT_ONCE: Semaphore = Semaphore::const_new(16);
@@ -81,6 +95,37 @@ impl Subject {
         }
     }
 
+    /// What role and stack of the module are called.
+    fn own_names(&self) -> seedflow_core::module_stack::Names {
+        let Names {
+            project,
+            deployment,
+            group,
+            module,
+        } = &self.names;
+        let module = ModuleId::parse(project, deployment, group, module).unwrap();
+        seedflow_core::module_stack::Names::new("seedflow-module-", &module).unwrap()
+    }
+
+    /// What destroys the module.
+    fn destruction(&self) -> Value {
+        let Names {
+            project,
+            deployment,
+            group,
+            module,
+        } = &self.names;
+        json!({
+            "action": "destroy",
+            "project": project, "deployment": deployment, "group": group, "module": module,
+        })
+    }
+
+    fn destructible(&self) -> Module {
+        let phases = json!({"phases": {"build": {"commands": ["true"]}}});
+        Module::with_deployspec(&json!({"deploy": phases, "destroy": phases}).to_string())
+    }
+
     fn module(&self, build: Build) -> Module {
         // The function needs a moment between registering the token, which opens the gate, and reading the
         // build, which must still run then.
@@ -134,6 +179,9 @@ impl Subject {
             About::Parameter(name) => format!("/dev/{row}-m/{name}\""),
             About::Project => self.project.clone(),
             About::Stack => format!("StackName=faults-dev-{row}-m"),
+            About::Role => format!("RoleName={}", self.own_names().role),
+            About::RoleStack => format!("StackName={}", self.own_names().stack),
+            About::Values => format!("values%2Ffaults%2Fdev%2F{row}%2F"),
         })
     }
 
@@ -199,10 +247,8 @@ impl Row {
         let subject = Subject::new(stack, &self.name);
         let mut rules = Rules::new(stack, &subject, &self.faults);
         let mut known = Known::default();
+        let input = self.input(stack, &subject).await;
         rules.set(&known);
-        let more = json!({"build": {"project_name": subject.project}});
-        let module = subject.module(self.build);
-        let input = stack.input(&subject.names, &module, more).await;
         let execution = stack.start(&input).await;
         known.execution = Some(execution.clone());
         rules.set(&known);
@@ -224,6 +270,29 @@ impl Row {
             std::fs::write(&subject.gate, "").unwrap();
             self.check_next(stack, &input).await;
         }
+    }
+
+    /// The input of the execution that is disturbed; where that destroys the module, it is deployed before.
+    async fn input(&self, stack: &TestStack, subject: &Subject) -> Value {
+        let more = json!({"build": {"project_name": subject.project}});
+        let module = if self.destroys {
+            subject.destructible()
+        } else {
+            subject.module(self.build)
+        };
+        let module = if self.role {
+            module.file("modulestack.yaml", MODULE_STACK)
+        } else {
+            module
+        };
+        let input = stack.input(&subject.names, &module, more).await;
+        if !self.destroys {
+            return input;
+        }
+        let deployed = stack.execute(&input).await;
+        assert_eq!(deployed.state(), "SUCCEEDED", "{}: {}", self.name, deployed.cause);
+        stack.released(&subject.names).await;
+        subject.destruction()
     }
 
     /// Lets a late build end once the token is registered.
@@ -266,6 +335,10 @@ impl Row {
         );
         // Without the lock nothing is written any more.
         self.check_left(stack, subject).await;
+        if self.destroys {
+            self.check_gone(stack, subject, finished).await;
+            return;
+        }
         let status = stack.parameter(&subject.names, "status").await;
         let (error, state) = match self.end {
             End::Succeeded => ("", "SUCCEEDED"),
@@ -320,6 +393,30 @@ impl Row {
         assert_eq!(parameter("md5").await["bundle"], built["value"], "{name}");
     }
 
+    /// Nothing is stored of the module, and nothing is left that was made for it.
+    async fn check_gone(&self, stack: &TestStack, subject: &Subject, finished: &Finished) {
+        let name = &self.name;
+        assert_eq!(
+            finished.state(),
+            "DESTROYED",
+            "{name}: {} {}",
+            finished.error,
+            finished.cause
+        );
+        assert_eq!(stack.versions(&subject.names).await, BTreeMap::new(), "{name}");
+        let record = format!("deployed/faults/dev/{}/m.json", subject.names.group);
+        assert_eq!(stack.object(&record).await, None, "{name}");
+        let builds = stack.builds_of(&subject.project).await;
+        assert_eq!(builds.len(), self.builds, "{name}: builds");
+        let role = subject.own_names().role;
+        let role = [
+            ("Action", "GetRole"),
+            ("Version", "2010-05-08"),
+            ("RoleName", &role),
+        ];
+        assert!(stack.client().form("iam", &role).await.is_err(), "{name}");
+    }
+
     /// Nobody is registered for the build, and nobody holds the lock.
     async fn check_left(&self, stack: &TestStack, subject: &Subject) {
         let name = &self.name;
@@ -338,6 +435,8 @@ impl Row {
     async fn check_next(&self, stack: &TestStack, input: &Value) {
         let next = stack.execute(input).await;
         let expected = match (self.end, self.build) {
+            // Nothing is deployed.
+            _ if self.destroys => "UNCHANGED",
             (End::Succeeded, _) => "UNCHANGED",
             (_, Build::Failing) => "FAILED",
             _ => "SUCCEEDED",
