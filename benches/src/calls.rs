@@ -19,7 +19,7 @@ use crate::report::{Limit, Section};
 /// The most calls of a changed and of an unchanged module: those of `tests/tests/calls.rs` and the client's two.
 const LIMITS: [(Kind, u64); 3] = [(Kind::First, 28), (Kind::Changed, 27), (Kind::Unchanged, 10)];
 /// What the client calls; anything else that clients call is this program looking on.
-const CLIENT: [&str; 2] = ["s3:PutObject", "states:StartExecution"];
+pub const CLIENT: [&str; 2] = ["s3:PutObject", "states:StartExecution"];
 /// A late event may still start a function after the execution has ended.
 const SETTLED: Duration = Duration::from_secs(2);
 
@@ -125,7 +125,8 @@ impl Example {
     }
 }
 
-async fn settled(stack: &Stack) -> Calls {
+/// What was called when nobody calls any more.
+pub async fn settled(stack: &Stack) -> Calls {
     loop {
         let before = stack.proxy().calls().total(Caller::Functions);
         tokio::time::sleep(SETTLED).await;

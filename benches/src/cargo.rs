@@ -30,6 +30,12 @@ pub async fn build_functions(ui: &Ui) -> Result<Vec<Binary>> {
     Ok(built.map(|(name, path)| Binary { name, path }).collect())
 }
 
+/// Builds one function.
+pub async fn build_function(name: &'static str, ui: &Ui) -> Result<Binary> {
+    let path = build(&[name], ui).await?.remove(0);
+    Ok(Binary { name, path })
+}
+
 /// Builds packages in the release profile and returns their executables in the same order.
 pub async fn build(packages: &[&str], ui: &Ui) -> Result<Vec<PathBuf>> {
     let task = ui.task(format!("Release build of {}", packages.join(", ")));

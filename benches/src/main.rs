@@ -8,6 +8,7 @@ mod bundle;
 mod calls;
 mod cargo;
 mod check_md5;
+mod deployments;
 mod fingerprint;
 mod function;
 mod functions;
@@ -26,6 +27,7 @@ use seedflow_local::stack::{Stack, StackOptions};
 use seedflow_local::ui::{Tone, Ui};
 use seedflow_local::workspace;
 
+use cargo::Binary;
 use machine::Machine;
 use report::{Report, Section};
 
@@ -36,9 +38,12 @@ use report::{Report, Section};
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,
+    /// Put the part's sections into docs/benchmarks.md, in place of those that are there.
+    #[arg(long, global = true)]
+    write: bool,
 }
 
-/// One part of the figures, which is printed and not written.
+/// One part of the figures, which is printed, and written with `--write` only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 enum Part {
     /// A bundle of 1,000 files and 500 MB: time and memory, beside `unzip -p | md5sum`.
@@ -47,12 +52,14 @@ enum Part {
     Functions,
     /// The AWS calls of a changed and of an unchanged module.
     Calls,
+    /// Planning up to 500 modules, and deployments of 50 beside seed-farmer's.
+    Deployments,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let ui = Ui::for_stdout();
-    match run(Cli::parse().part, &ui).await {
+    match run(&Cli::parse(), &ui).await {
         Ok(report) => verdict(&report, &ui),
         Err(error) => {
             ui.complain(&format!("{} {error:#}", ui.paint(Tone::Bad, "error:")));
@@ -61,14 +68,20 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(part: Option<Part>, ui: &Ui) -> Result<Report> {
+async fn run(&Cli { part, write }: &Cli, ui: &Ui) -> Result<Report> {
     let machine = Machine::look().await?;
     let sections = measure(part, ui).await?;
     let report = Report::new(machine, sections);
     ui.say(report.text());
-    if part.is_none() {
+    if write || part.is_none() {
         let path = workspace::root()?.join("docs/benchmarks.md");
-        std::fs::write(&path, report.document()).context("cannot write docs/benchmarks.md")?;
+        let document = match part {
+            None => report.document(),
+            Some(_) => {
+                report.put_into(&std::fs::read_to_string(&path).context("cannot read docs/benchmarks.md")?)
+            }
+        };
+        std::fs::write(&path, document).context("cannot write docs/benchmarks.md")?;
         ui.say("Written to docs/benchmarks.md.");
     }
     Ok(report)
@@ -83,18 +96,32 @@ async fn measure(part: Option<Part>, ui: &Ui) -> Result<Vec<Section>> {
     } else {
         Vec::new()
     };
+    let planner = if wanted(Part::Deployments) {
+        Some(cargo::build_function("plan-deployment", ui).await?)
+    } else {
+        None
+    };
     if wanted(Part::Fingerprint) {
         let built = cargo::build(&["seedflow-fingerprint"], ui).await?;
         sections.push(fingerprint::measure(&built[0], &large_bundle(ui).await?, ui).await?);
     }
-    if !wanted(Part::Functions) && !wanted(Part::Calls) {
-        return Ok(sections);
+    if wanted(Part::Functions) || wanted(Part::Calls) {
+        sections.append(&mut of_modules(&wanted, &functions, ui).await?);
     }
+    if let Some(planner) = planner {
+        sections.append(&mut deployments::measure(&planner, ui).await?);
+    }
+    Ok(sections)
+}
+
+/// The parts that need a deployed module.
+async fn of_modules(wanted: &impl Fn(Part) -> bool, functions: &[Binary], ui: &Ui) -> Result<Vec<Section>> {
+    let mut sections = Vec::new();
     let stack = Stack::start(&StackOptions::default(), ui).await?;
     let deployed = calls::measure(&stack, ui).await?;
     if wanted(Part::Functions) {
-        sections.push(check_md5::measure(&stack, &functions, &large_bundle(ui).await?, ui).await?);
-        sections.push(functions::measure(&stack, &functions, &deployed, ui).await?);
+        sections.push(check_md5::measure(&stack, functions, &large_bundle(ui).await?, ui).await?);
+        sections.push(functions::measure(&stack, functions, &deployed, ui).await?);
     }
     if wanted(Part::Calls) {
         sections.push(deployed.section);

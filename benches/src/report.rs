@@ -105,32 +105,77 @@ impl Report {
             self.machine,
             self.limit_table()
         );
-        for Section {
-            title,
-            about,
-            columns,
-            rows,
-            ..
-        } in &self.sections
-        {
-            text += &format!("\n## {title}\n\n{}\n\n{}", wrapped(about), table(columns, rows));
+        for section in &self.sections {
+            text += &format!("\n## {}\n\n{}", section.title, section.body());
+        }
+        text
+    }
+
+    /// A document of an earlier run with these sections in place of its own. Each says when, where and with what it was
+    /// measured, and holds its own limits: what the head of the document says is true of the other sections only.
+    pub fn put_into(&self, document: &str) -> String {
+        let titles: Vec<&str> = self.sections.iter().map(|section| section.title).collect();
+        let mut text = without_rows(&without_sections(document, &titles), |name| {
+            self.limits().any(|limit| limit.what == name)
+        });
+        for section in &self.sections {
+            text += &format!("\n## {}\n\n{}\n{}", section.title, self.machine, section.body());
+            if !section.limits.is_empty() {
+                text += &format!("\n{}", limit_table(section.limits.iter()));
+            }
         }
         text
     }
 
     fn limit_table(&self) -> String {
-        let row = |limit: &Limit| {
-            let held = if limit.held { "yes" } else { "**no**" };
-            vec![
-                limit.what.clone(),
-                limit.found.clone(),
-                limit.limit.clone(),
-                held.to_owned(),
-            ]
-        };
-        let rows: Vec<_> = self.limits().map(row).collect();
-        table(&["", "found", "at most", "kept"], &rows)
+        limit_table(self.limits())
     }
+}
+
+impl Section {
+    fn body(&self) -> String {
+        format!("{}\n\n{}", wrapped(&self.about), table(&self.columns, &self.rows))
+    }
+}
+
+fn limit_table<'a>(limits: impl Iterator<Item = &'a Limit>) -> String {
+    let row = |limit: &Limit| {
+        let held = if limit.held { "yes" } else { "**no**" };
+        vec![
+            limit.what.clone(),
+            limit.found.clone(),
+            limit.limit.clone(),
+            held.to_owned(),
+        ]
+    };
+    let rows: Vec<_> = limits.map(row).collect();
+    table(&["", "found", "at most", "kept"], &rows)
+}
+
+/// A document without the sections of these titles.
+fn without_sections(document: &str, titles: &[&str]) -> String {
+    let mut sections = document.split("\n## ");
+    let mut kept = sections.next().unwrap_or_default().to_owned();
+    for section in sections.filter(|section| !titles.contains(&section.lines().next().unwrap_or_default())) {
+        // What stands before the next heading ends with an empty line.
+        kept = format!("{}\n\n## {}", kept.trim_end(), section);
+    }
+    format!("{}\n", kept.trim_end())
+}
+
+/// A document without the rows of tables that begin with a name that is dropped.
+fn without_rows(document: &str, dropped: impl Fn(&str) -> bool) -> String {
+    let name = |line: &str| {
+        line.strip_prefix("| ")?
+            .split(" |")
+            .next()
+            .map(|cell| cell.trim().to_owned())
+    };
+    document
+        .lines()
+        .filter(|line| !name(line).is_some_and(|name| dropped(&name)))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// A paragraph in lines of at most 110 characters, where its words allow it.
@@ -173,6 +218,7 @@ fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
     use super::*;
 
     #[test]
@@ -200,6 +246,38 @@ mod tests {
                 .document()
                 .contains("| missed | 8,000,001 | 8,000,000 | **no** |")
         );
+    }
+
+    #[test]
+    fn a_section_measured_by_itself_replaces_the_one_of_the_whole_run() {
+        let section = |title, limit: &str, found| Section {
+            title,
+            about: "about".to_owned(),
+            columns: vec!["", "found"],
+            rows: vec![vec!["a".to_owned(), found]],
+            limits: vec![Limit::count(limit, 1, 2)],
+        };
+        let whole = vec![
+            section("One", "limit one", "1".to_owned()),
+            section("Two", "limit two", "2".to_owned()),
+        ];
+        let document = Report::new(Machine::default(), whole).document();
+        let alone = Report::new(
+            Machine::default(),
+            vec![section("One", "limit one", "7".to_owned())],
+        );
+        let once = alone.put_into(&document);
+        let (before, after) = once.split_once("## One\n\n- Load").expect("its own facts");
+        assert!(
+            before.contains("## Two") && before.contains("limit two"),
+            "{once}"
+        );
+        assert!(
+            !before.contains("limit one") && after.contains("| limit one | 1 "),
+            "{once}"
+        );
+        assert!(after.contains("| a | 7 ") && !once.contains("| a | 1 "), "{once}");
+        assert_eq!(alone.put_into(&once).lines().count(), once.lines().count());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! module's digest is put together from those of its files. It is the digest that the module workflow finds in the bundle
 //! that [`Repository::pack`] makes of the same files, so both come to the same fingerprint.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::io::{Read, Seek, Write};
 
 use zip::{ZipArchive, ZipWriter};
@@ -22,9 +22,11 @@ pub struct Repository<R> {
 
 /// Its directory.
 struct Directory {
+    /// In the order in which they lie.
     entries: Vec<Entry>,
-    /// Where each file's entry stands in `entries`.
-    places: HashMap<String, usize>,
+    /// Where each path stands in `entries`. What lies in a folder stands together, so a module's files are found without
+    /// a look at those of all others.
+    places: BTreeMap<String, usize>,
 }
 
 /// The files of a module: its folder, and files of the repository that are laid beside them.
@@ -34,17 +36,6 @@ pub struct Content {
     pub folder: String,
     /// Paths of files that the module finds under the same path in its own root.
     pub data_files: Vec<String>,
-}
-
-impl Content {
-    /// The path of a file of the repository within the bundle; `None` where it is no file of the module.
-    fn place<'p>(&self, path: &'p str) -> Option<&'p str> {
-        if self.folder.is_empty() {
-            return Some(path);
-        }
-        path.strip_prefix(self.folder.as_str())
-            .and_then(|rest| rest.strip_prefix('/'))
-    }
 }
 
 /// What is known of a module's files after they were read.
@@ -63,8 +54,8 @@ impl<R: Read + Seek> Repository<R> {
     /// `InvalidBundle` for what is no zip, or one that may not be unpacked.
     pub fn open(source: R, size: u64) -> Result<Self> {
         let (archive, entries) = open(source, size)?;
-        let files = entries.iter().enumerate().filter(|(_, entry)| !entry.folder);
-        let places = files.map(|(i, entry)| (entry.path.clone(), i)).collect();
+        let numbered = entries.iter().enumerate();
+        let places = numbered.map(|(i, entry)| (entry.path.clone(), i)).collect();
         Ok(Self {
             archive,
             directory: Directory { entries, places },
@@ -159,26 +150,34 @@ impl<R: Read + Seek> manifest::Repository for Repository<R> {
     }
 
     fn has_file(&self, path: &str) -> bool {
-        self.directory.places.contains_key(path)
+        self.directory.file(path).is_some()
     }
 
     fn has_folder(&self, path: &str) -> bool {
-        let mut paths = self.directory.entries.iter().map(|entry| entry.path.as_str());
-        path.is_empty() || paths.any(|file| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+        path.is_empty() || self.directory.below(path).next().is_some()
     }
 }
 
 impl Directory {
     fn file(&self, path: &str) -> Option<&Entry> {
-        self.places.get(path).map(|i| &self.entries[*i])
+        let entry = self.places.get(path).map(|i| &self.entries[*i]);
+        entry.filter(|entry| !entry.folder)
+    }
+
+    /// What lies in a folder, `""` for the root, by the paths within it.
+    fn below(&self, folder: &str) -> impl Iterator<Item = (&str, &Entry)> {
+        let prefix = match folder {
+            "" => String::new(),
+            folder => format!("{folder}/"),
+        };
+        let from = self.places.range(prefix.clone()..);
+        from.map_while(move |(path, i)| Some((path.strip_prefix(prefix.as_str())?, &self.entries[*i])))
     }
 
     /// The entries of a module by their places in its bundle.
     fn files(&self, module: &Content) -> Result<BTreeMap<&str, &Entry>> {
-        let own = self.entries.iter().filter(|entry| !entry.folder);
-        let mut files: BTreeMap<&str, &Entry> = own
-            .filter_map(|entry| Some((module.place(&entry.path)?, entry)))
-            .collect();
+        let own = self.below(&module.folder);
+        let mut files: BTreeMap<&str, &Entry> = own.filter(|(_, entry)| !entry.folder).collect();
         for path in &module.data_files {
             let Some(entry) = self.file(path) else {
                 return Err(invalid(format!("{}: there is no such file", excerpt(path, 120))));

@@ -198,6 +198,14 @@ fn prefix(target: &Artifacts, uuid: &str) -> String {
 }
 
 /// The artifact's files: the name that each gets, and where it is.
+/// Makes the files that artifacts name, each an empty JSON object, as if a build had.
+pub fn pretend(spec: &ArtifactSpec, source: &Path) -> std::io::Result<()> {
+    let base = source.join(spec.base_directory.as_deref().unwrap_or_default());
+    std::fs::create_dir_all(&base)?;
+    let mut files = spec.files.iter();
+    files.try_for_each(|file| std::fs::write(base.join(file), "{}"))
+}
+
 async fn find(spec: &ArtifactSpec, base: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
     let root = base.to_owned();
     let all = blocking(move || list(&root).map_err(|e| client_error(e.to_string()))).await?;

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -134,6 +135,10 @@ impl Runner<'_> {
 
     /// The phases in the container; every failure is recorded where it happens.
     async fn phases(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Status {
+        if let Some(time) = self.codebuild.config.pretended {
+            let pretended = self.pretend(time, workspace, api).await;
+            return pretended.map_or(Status::Failed, |()| Status::Succeeded);
+        }
         let spec = match self.download_source(workspace, api).await {
             Ok(spec) => spec,
             Err(()) => return Status::Failed,
@@ -160,6 +165,28 @@ impl Runner<'_> {
         } else {
             Status::Failed
         }
+    }
+
+    /// The same phases for a build that only lasts: no source, no variables, no commands, empty artifacts.
+    async fn pretend(&mut self, time: Duration, workspace: &Workspace, api: &EmulatorApi) -> Result<(), ()> {
+        self.begin(PhaseKind::DownloadSource);
+        let spec = self.buildspec(&workspace.source(), api).await;
+        let spec = spec.and_then(|text| Buildspec::parse(&text));
+        let outcome = spec.as_ref().map(drop).map_err(Failure::clone);
+        self.end(PhaseKind::DownloadSource, outcome).await?;
+        for kind in COMMAND_PHASES {
+            self.begin(kind);
+            if kind == PhaseKind::Build {
+                tokio::time::sleep(time).await;
+            }
+            self.end(kind, Ok(())).await?;
+        }
+        let spec = spec.map_err(drop)?;
+        if let Some(artifacts) = &spec.artifacts {
+            let made = files::pretend(artifacts, &workspace.source());
+            made.map_err(|error| eprintln!("codebuild: no artifacts to hand back: {error}"))?;
+        }
+        self.upload_artifacts(&spec, workspace, api).await
     }
 
     async fn download_source(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Result<Buildspec, ()> {
@@ -325,10 +352,13 @@ impl Runner<'_> {
 
     /// Kills what the build has started and still runs: its container would be gone now.
     async fn kill(&mut self) {
-        let group = self.shell.as_ref().and_then(Shell::process_group);
+        // Whatever it started, its shell did.
+        let Some(shell) = self.shell.take() else {
+            return;
+        };
+        let group = shell.process_group();
         let mark = format!("CODEBUILD_BUILD_ARN={}", self.build.arn);
         let _ = tokio::task::spawn_blocking(move || kill_tree(group, &mark)).await;
-        self.shell = None;
     }
 
     async fn finalize(&mut self, workspace: Workspace) {

@@ -45,6 +45,8 @@ pub struct StackOptions {
     pub minute: Duration,
     /// How many builds run at once; further ones queue.
     pub concurrent_builds: usize,
+    /// How long builds last in place of running their commands, for who measures what is around them.
+    pub pretend_builds: Option<Duration>,
     /// The longest timeout of a function, in place of the template's minutes.
     pub function_timeout: Option<Duration>,
     /// The rates of Parameter Store; none where not set.
@@ -65,6 +67,7 @@ impl Default for StackOptions {
             await_timeout: None,
             minute: Duration::from_secs(60),
             concurrent_builds: 60,
+            pretend_builds: None,
             function_timeout: None,
             parameter_store: None,
             emulator_env: Vec::new(),
@@ -303,6 +306,7 @@ fn stand_in(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<Cod
     config.event_source = EVENT_SOURCE.to_owned();
     config.minute = options.minute;
     config.concurrent_builds = options.concurrent_builds;
+    config.pretended = options.pretend_builds;
     CodeBuild::new(config)
 }
 

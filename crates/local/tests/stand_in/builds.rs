@@ -1,10 +1,11 @@
 //! What goes into a build and what comes out: source, variables, artifacts, events.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::{World, failure, phases, spec, world, zip};
+use crate::world::{World, failure, phases, spec, world, world_with, zip};
 
 #[tokio::test]
 async fn a_build_goes_through_all_phases_and_tells_it() {
@@ -370,6 +371,33 @@ fn with_artifacts(artifacts: Value, target: Value) -> Value {
             "version": 0.2, "phases": {"build": {"commands": [make]}}, "artifacts": artifacts,
         }).to_string(),
     })
+}
+
+#[tokio::test]
+async fn a_pretended_build_lasts_and_hands_back_its_artifacts_but_runs_nothing() {
+    let lasting = Duration::from_millis(300);
+    let world = world_with(|config| config.pretended = Some(lasting)).await;
+    let target = json!({"type": "S3", "location": "bucket", "name": "/", "packaging": "NONE"});
+    let trace = world.folder.path().join("trace");
+    let command = format!("touch {}", trace.display());
+    let build = world
+        .run(json!({
+            "artifactsOverride": target,
+            "buildspecOverride": json!({
+                "version": 0.2, "phases": {"build": {"commands": [command]}},
+                "artifacts": {"base-directory": "out", "files": ["metadata.json"]},
+            }).to_string(),
+        }))
+        .await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED");
+    assert_eq!(world.emulator.object("bucket/metadata.json").unwrap(), "{}");
+    assert!(!trace.exists());
+    let of = |field: &str| build[field].as_f64().unwrap();
+    assert!(of("endTime") - of("startTime") >= lasting.as_secs_f64());
+    assert!(
+        phases(&build).contains(&"POST_BUILD SUCCEEDED".to_owned()),
+        "{build:#}"
+    );
 }
 
 #[tokio::test]

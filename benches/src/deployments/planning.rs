@@ -1,0 +1,222 @@
+//! Planning a deployment in which nothing changed: the release binary of plan-deployment, its event over the Runtime API,
+//! repository and state from the emulator.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use seedflow_core::request::Limits;
+use seedflow_local::deployment;
+use seedflow_local::emulator_api::EmulatorApi;
+use seedflow_local::proxy::Caller;
+use seedflow_local::stack::Stack;
+use seedflow_local::ui::Ui;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::repository::{DEPLOYMENT, Repository};
+use super::stored;
+use crate::cargo::Binary;
+use crate::function::{Function, Program};
+use crate::memory;
+use crate::report::{Limit, Section};
+use crate::stats::{Spread, grouped, megabytes};
+
+const SIZES: [usize; 3] = [10, 100, 500];
+const GROUP: usize = 10;
+const ROUNDS: usize = 5;
+/// How many parameters are written at once.
+const WRITERS: usize = 8;
+/// The most calls by which a hundred further modules make planning dearer: their 400 parameters come in tens.
+const CALLS_PER_HUNDRED: u64 = 41;
+
+/// Measures deployments of several sizes.
+pub async fn measure(stack: &Stack, binary: &Binary, ui: &Ui) -> Result<Section> {
+    let task = ui.task("Planning with nothing changed");
+    let program = Program::of(binary, stack).await?;
+    let mut all = Vec::new();
+    for modules in SIZES {
+        task.detail(&format!("{modules} modules"));
+        let deployed = Deployed::plant(stack, modules).await?;
+        let figures = figures(stack, &program, &deployed).await;
+        all.push(figures.with_context(|| format!("planning {modules} modules"))?);
+    }
+    task.done(&format!("{ROUNDS} rounds of each"));
+    Ok(section(&all))
+}
+
+/// A deployment whose state is stored, and whose repository lies where the event says.
+struct Deployed {
+    modules: usize,
+    project: String,
+    event: Value,
+    /// The bytes of the repository's zip.
+    zip: u64,
+    parameters: usize,
+}
+
+impl Deployed {
+    async fn plant(stack: &Stack, modules: usize) -> Result<Self> {
+        let (api, connection) = (stack.api(), stack.connection());
+        let project = format!("planned-{modules}");
+        let zip = Repository::new(&project, modules, GROUP).zip()?;
+        let limits = Limits {
+            work_bucket: connection.work_bucket.clone(),
+            codebuild_project: connection.project_name.clone(),
+        };
+        let state = stored::state(&zip, &limits)?;
+        let (size, parameters) = (zip.len() as u64, state.len());
+        write(&api, state).await?;
+        let key = format!("uploads/{project}/repository.zip");
+        api.put_object(&connection.work_bucket, &key, zip)
+            .await
+            .context("cannot upload the repository")?;
+        let input = json!({"project": project, "source": {"key": key}});
+        Ok(Self {
+            modules,
+            event: json!({"execution": crate::functions::execution(stack), "input": input}),
+            project,
+            zip: size,
+            parameters,
+        })
+    }
+
+    fn path(&self) -> String {
+        format!("/sf/{}/{DEPLOYMENT}", self.project)
+    }
+}
+
+async fn write(api: &EmulatorApi, parameters: BTreeMap<String, String>) -> Result<()> {
+    let mut writers = JoinSet::new();
+    for (name, value) in parameters {
+        if writers.len() >= WRITERS {
+            writers.join_next().await.transpose()?.transpose()?;
+        }
+        let api = api.clone();
+        writers.spawn(async move {
+            let input = json!({"Name": name, "Value": value, "Type": "String"});
+            let put = api.json("ssm", "AmazonSSM.PutParameter", &input).await;
+            put.map(drop).with_context(|| format!("cannot write {name}"))
+        });
+    }
+    while let Some(written) = writers.join_next().await {
+        written??;
+    }
+    Ok(())
+}
+
+struct Figures {
+    modules: usize,
+    zip: u64,
+    parameters: usize,
+    took: Spread,
+    /// How long somebody takes who reads the same state and does nothing with it.
+    reading: Spread,
+    peak: u64,
+    calls: BTreeMap<String, u64>,
+}
+
+impl Figures {
+    fn total(&self) -> u64 {
+        self.calls.values().sum()
+    }
+}
+
+async fn figures(stack: &Stack, program: &Program, deployed: &Deployed) -> Result<Figures> {
+    let (mut took, mut reading, mut peak) = (Vec::new(), Vec::new(), 0);
+    let mut calls = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        stack.proxy().reset_calls();
+        let mut function = Function::start(program, stack).await?;
+        let (_, answered) = function.first(&deployed.event).await?;
+        let counts = &answered.answer["counts"];
+        ensure!(
+            counts["unchanged"] == deployed.modules && counts["deploy"] == 0,
+            "the plan should leave all modules alone: {counts} {}",
+            answered.answer["refused"]
+        );
+        took.push(answered.took);
+        peak = peak.max(function.peak()?);
+        let counted = stack.proxy().calls();
+        let named = counted.of(Caller::Functions);
+        calls = named.map(|(name, count)| (name.to_owned(), count)).collect();
+        reading.push(read(stack, deployed).await?);
+    }
+    Ok(Figures {
+        modules: deployed.modules,
+        zip: deployed.zip,
+        parameters: deployed.parameters,
+        took: Spread::of(took),
+        reading: Spread::of(reading),
+        peak,
+        calls,
+    })
+}
+
+async fn read(stack: &Stack, deployed: &Deployed) -> Result<Duration> {
+    let begun = Instant::now();
+    let found = deployment::parameters(&stack.api(), &deployed.path()).await?;
+    ensure!(
+        found.len() == deployed.parameters,
+        "{} parameters are stored, and {} were found",
+        deployed.parameters,
+        found.len()
+    );
+    Ok(begun.elapsed())
+}
+
+fn section(all: &[Figures]) -> Section {
+    let row = |name: &str, cell: &dyn Fn(&Figures) -> String| {
+        let cells = all.iter().map(cell);
+        std::iter::once(name.to_owned()).chain(cells).collect::<Vec<_>>()
+    };
+    let mut rows = vec![
+        row("repository, packed", &|figures| megabytes(figures.zip)),
+        row("parameters stored", &|figures| grouped(figures.parameters as u64)),
+        row("start to answer", &|figures| figures.took.seconds()),
+        row("reading the state alone", &|figures| figures.reading.seconds()),
+        row("peak memory", &|figures| megabytes(figures.peak)),
+    ];
+    let names: BTreeSet<&String> = all.iter().flat_map(|figures| figures.calls.keys()).collect();
+    for name in names {
+        rows.push(row(name, &|figures| {
+            grouped(figures.calls.get(name).copied().unwrap_or_default())
+        }));
+    }
+    rows.push(row("**AWS calls**", &|figures| grouped(figures.total())));
+    Section {
+        title: "Planning a deployment in which nothing changed",
+        about: format!(
+            "The release binary of plan-deployment in a new process each time, its event over the Runtime API; the repository's zip \
+             and the state of its modules, four parameters each, from the emulator through the stack's proxy. Groups of {GROUP} \
+             modules of four small files; each module takes a value from one of the group before. From the process's start to its \
+             answer, median of {ROUNDS} (shortest to longest). Parameter Store answers ten parameters a call, one call after the \
+             other; reading the state alone is a program that makes the same calls and does nothing else, in turn with the function. \
+             For every page the emulator goes through all that it stores, so each of its answers takes longer the more modules there are."
+        ),
+        columns: vec!["", "10 modules", "100 modules", "500 modules"],
+        rows,
+        limits: limits(all),
+    }
+}
+
+fn limits(all: &[Figures]) -> Vec<Limit> {
+    let (Some(least), Some(most)) = (all.first(), all.last()) else {
+        return Vec::new();
+    };
+    let further = (most.total() - least.total()) * 100;
+    let per_hundred = further.div_ceil((most.modules - least.modules) as u64);
+    vec![
+        Limit::count(
+            "AWS calls that a hundred more unchanged modules cost planning",
+            per_hundred,
+            CALLS_PER_HUNDRED,
+        ),
+        Limit::at_most(
+            "planning 500 modules, peak memory",
+            most.peak,
+            memory::LIMIT,
+            megabytes,
+        ),
+    ]
+}

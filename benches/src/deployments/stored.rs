@@ -1,0 +1,78 @@
+//! What Parameter Store holds of a deployment whose modules were all deployed as a repository has them.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use anyhow::{Result, anyhow};
+use seedflow_core::bundle::repository::{Content, Module as Files, Repository};
+use seedflow_core::fingerprint::{Fingerprint, Versions};
+use seedflow_core::ids::{ModuleId, Slot};
+use seedflow_core::manifest::{self, DEFAULT_MANIFEST, Given, Module};
+use seedflow_core::request::{Limits, Options};
+use serde_json::{Map, Value, json};
+
+/// The parameters by their names.
+pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
+    let mut repository = Repository::open(Cursor::new(zip), zip.len() as u64)?;
+    let given = Given {
+        manifest: DEFAULT_MANIFEST,
+        env: &BTreeMap::new(),
+        project: None,
+        place: None,
+    };
+    let described = manifest::read(&mut repository, &given)
+        .map_err(|problems| anyhow!("the repository can't be deployed: {problems:?}"))?;
+    let modules: Vec<&Module> = described.groups.iter().flat_map(|group| &group.modules).collect();
+    let contents: Vec<Content> = modules
+        .iter()
+        .map(|module| Content {
+            folder: module.path.clone(),
+            data_files: module.data_files.clone(),
+        })
+        .collect();
+    let mut stored = BTreeMap::new();
+    for (module, files) in modules.iter().zip(repository.read(&contents)?) {
+        for (slot, value) in deployed(module, &files, limits)? {
+            stored.insert(module.id.parameter(slot), value.to_string());
+        }
+    }
+    Ok(stored)
+}
+
+/// The four values that a success leaves.
+fn deployed(module: &Module, files: &Files, limits: &Limits) -> Result<[(Slot, Value); 4]> {
+    let id = &module.id;
+    let manifest = json!({"parameters": module.parameters, "build": module.build});
+    let options = Options::from_manifest(&manifest, id, limits)?;
+    let siblings = options.parameters.siblings().into_iter();
+    let known = siblings
+        .map(|sibling| {
+            let published = metadata(&sibling.id(id));
+            (sibling, published)
+        })
+        .collect();
+    let options = options.resolve(id, &known)?;
+    let fingerprint = Fingerprint::new(&files.digest, &files.deployspec, &options, &Versions::new());
+    let status = json!({
+        "state": "SUCCEEDED", "updated_at": "2026-01-01T00:00:00Z", "group": id.group, "module": id.module,
+        "execution": format!("arn:aws:states:us-east-1:111122223333:execution:seedflow-deploy-module:{id}"),
+    });
+    Ok([
+        (Slot::Md5, json!(fingerprint)),
+        (Slot::Metadata, Value::Object(metadata(id))),
+        (Slot::Outputs, json!({"Name": id.dashed()})),
+        (Slot::Status, status),
+    ])
+}
+
+fn metadata(id: &ModuleId) -> Map<String, Value> {
+    let published = [
+        ("Value", format!("value-of-{}", id.dashed())),
+        ("CodeBuildBuildId", format!("seedflow:{}", id.dashed())),
+        ("SeedflowDeployed", "0.1.0".to_owned()),
+    ];
+    published
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), Value::String(value)))
+        .collect()
+}
