@@ -209,14 +209,16 @@ impl Function {
         if request.plan_only {
             return Ok(answer);
         }
-        match plan.refuse_blocked() {
+        let laid_out = plan
+            .refuse_blocked()
+            .and_then(|()| plan::laid_out(waves, execution));
+        match laid_out {
             Err(error) => answer.refused = Some(refused(error)),
-            Ok(()) => {
-                answer.modules = None;
-                let (waves, stored) = plan::laid_out(waves, execution);
+            Ok((waves, stored)) => {
                 for (key, text) in stored {
                     self.work.put(&key, text).await?;
                 }
+                answer.modules = None;
                 answer.waves = waves;
             }
         }

@@ -28,6 +28,9 @@ use crate::sibling::Sibling;
 /// How much of a plan's waves may travel through the states, whose payloads end at 256 KB; there they stand beside the
 /// results of the modules.
 const MAX_TRAVELLING: usize = 150 * 1024;
+/// The most that all inputs may be when only their keys travel: a payload ends at 256 KB (Step Functions Developer Guide,
+/// "Service quotas"), and something stands around it.
+const MAX_KEYS: usize = 250 * 1024;
 /// How long an input may be that travels itself: an execution that is waited for answers with its input and its output,
 /// which have to fit into a payload together.
 const MAX_INPUT: usize = 32 * 1024;
@@ -150,8 +153,10 @@ pub type StoredItem = (String, String);
 
 /// Lays out waves for the states of an execution: inputs for which there is no room are to be stored, and their keys
 /// travel in their places.
-#[must_use]
-pub fn laid_out(mut waves: Vec<Wave>, execution: &ExecutionArn) -> (Vec<Wave>, Vec<StoredItem>) {
+///
+/// # Errors
+/// `Refused` where even that is too long.
+pub fn laid_out(mut waves: Vec<Wave>, execution: &ExecutionArn) -> Result<(Vec<Wave>, Vec<StoredItem>)> {
     let long = length(&waves) > MAX_TRAVELLING;
     let mut stored = Vec::new();
     for item in waves.iter_mut().flat_map(|wave| &mut wave.items) {
@@ -167,7 +172,16 @@ pub fn laid_out(mut waves: Vec<Wave>, execution: &ExecutionArn) -> (Vec<Wave>, V
         let input = std::mem::replace(&mut item.input, sent);
         stored.push((key, input.to_string()));
     }
-    (waves, stored)
+    if length(&waves) > MAX_KEYS {
+        let count: usize = waves.iter().map(|wave| wave.items.len()).sum();
+        return Err(Error::new(
+            ErrorName::Refused,
+            format!(
+                "{count} modules have a turn, more than Step Functions hands on at once; deploy them in parts, by \"only\""
+            ),
+        ));
+    }
+    Ok((waves, stored))
 }
 
 /// The length as JSON; what is planned has text keys only, which always serialise.

@@ -370,13 +370,15 @@ fn wave(items: usize, parameter: usize) -> Vec<Wave> {
 #[test]
 fn five_hundred_modules_fit_into_a_state() {
     let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
-    let (few, stored) = laid_out(wave(5, 1000), &execution);
+    let (few, stored) = laid_out(wave(5, 1000), &execution).unwrap();
     assert_eq!((few, stored.len()), (wave(5, 1000), 0));
     let planned = wave(500, 1000);
-    let (many, stored) = laid_out(planned.clone(), &execution);
+    let (many, stored) = laid_out(planned.clone(), &execution).unwrap();
     assert_eq!(stored.len(), 500);
     // A payload ends at 256 KB; the names here are as long as names can be.
-    assert!(length(&many) < 250 * 1024, "{}", length(&many));
+    assert!(length(&many) < MAX_KEYS, "{}", length(&many));
+    let error = laid_out(wave(1000, 10), &execution).unwrap_err();
+    assert!(error.message.contains("1000 modules have a turn"), "{error}");
     let (key, text) = &stored[7];
     let sent = StoredInput::of(&many[0].items[7].input).unwrap().unwrap();
     assert_eq!(&sent.key, key);
@@ -389,7 +391,7 @@ fn a_long_input_is_stored_by_itself() {
     let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
     let mut planned = wave(2, 10);
     planned.extend(wave(1, MAX_INPUT));
-    let (laid, stored) = laid_out(planned.clone(), &execution);
+    let (laid, stored) = laid_out(planned.clone(), &execution).unwrap();
     assert_eq!(stored.len(), 1);
     assert_eq!(laid[0], planned[0]);
 }
