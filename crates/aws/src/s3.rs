@@ -96,8 +96,9 @@ impl Bucket {
             .map_err(|e| failure(&self.call("PutObject", key), &e))
     }
 
-    /// Uploads a file, with what is known of its origin.
-    pub async fn put_file(&self, key: &str, file: &Path, origin: &Origin) -> Result<()> {
+    /// Uploads a file for the time of a deployment, with what is known of its origin. The tag is that of the template's
+    /// lifecycle rule, by which it goes again.
+    pub async fn put_planned(&self, key: &str, file: &Path, origin: &Origin) -> Result<()> {
         let call = self.call("PutObject", key);
         let unreadable = |e| {
             Error::new(
@@ -106,7 +107,13 @@ impl Bucket {
             )
         };
         let body = ByteStream::from_path(file).await.map_err(unreadable)?;
-        let request = self.client.put_object().bucket(&self.name).key(key).body(body);
+        let request = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(key)
+            .body(body)
+            .tagging("seedflow=planned");
         let request = origin
             .metadata()
             .fold(request, |request, (name, value)| request.metadata(name, value));

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use seedflow_aws::object_reader::ObjectReader;
 use seedflow_aws::s3::Bucket;
-use seedflow_core::bundle::repository::Content;
+use seedflow_core::bundle::repository::{Content, Repository};
 use seedflow_core::deployment::plan::{Action, Plan};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ModuleId;
@@ -54,10 +55,7 @@ pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()
     Ok(())
 }
 
-fn pack(
-    archive: &mut seedflow_core::bundle::repository::Repository<seedflow_aws::object_reader::ObjectReader>,
-    content: &Content,
-) -> Result<NamedTempFile> {
+fn pack(archive: &mut Repository<ObjectReader>, content: &Content) -> Result<NamedTempFile> {
     let full = |e: std::io::Error| {
         Error::new(
             ErrorName::Refused,
@@ -73,7 +71,7 @@ fn pack(
 }
 
 async fn upload(bucket: Bucket, key: String, packed: NamedTempFile, origin: Origin) -> Result<()> {
-    bucket.put_file(&key, packed.path(), &origin).await
+    bucket.put_planned(&key, packed.path(), &origin).await
 }
 
 fn uploaded(done: std::result::Result<Result<()>, JoinError>) -> Result<()> {
