@@ -63,7 +63,7 @@ impl End {
 
 /// A module and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Result {
+pub struct ModuleResult {
     /// The module.
     #[serde(flatten)]
     pub module: Sibling,
@@ -78,7 +78,7 @@ pub struct Result {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Each module, in the order of the plan.
-    pub results: Vec<Result>,
+    pub results: Vec<ModuleResult>,
 }
 
 impl Outcome {
@@ -86,7 +86,7 @@ impl Outcome {
     #[must_use]
     pub fn of(plan: &Plan, ended: &[Ended]) -> Self {
         let ended: BTreeMap<&str, End> = ended.iter().map(|end| (end.name.as_str(), end.state)).collect();
-        let results = plan.modules.iter().map(|planned| Result {
+        let results = plan.modules.iter().map(|planned| ModuleResult {
             module: planned.module.clone(),
             state: match (&planned.execution, planned.action) {
                 (Some(execution), _) => ended.get(execution.as_str()).copied().unwrap_or(End::NotStarted),
@@ -107,7 +107,7 @@ impl Outcome {
     }
 
     /// The modules that ended so.
-    pub fn ended(&self, state: End) -> impl Iterator<Item = &Result> {
+    pub fn ended(&self, state: End) -> impl Iterator<Item = &ModuleResult> {
         self.results.iter().filter(move |result| result.state == state)
     }
 

@@ -13,11 +13,9 @@ use crate::error::{Error, Result, excerpt};
 use crate::fields::{Fields, describe};
 use crate::ids::{ModuleId, Name};
 use crate::lock::Lockable;
+use crate::manifest::DEFAULT_MANIFEST;
 use crate::request::{Limits, Source, normal_path};
 use crate::sibling::Sibling;
-
-/// The manifest where an input names none, as in seed-farmer's documentation.
-pub const DEFAULT_MANIFEST: &str = "deployment.yaml";
 
 /// What an execution is to do.
 #[derive(Debug, Clone, PartialEq)]
