@@ -32,7 +32,8 @@ def replace(module, name):
 # It checks them against "*" (in CloudWatch Logs against a group without its streams), which a right on an ARN
 # doesn't cover and a Deny on an ARN doesn't hit. AWS checks each resource:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssystemsmanager.html,
-# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html,
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
 
 further_resources = contextvars.ContextVar("further_resources", default=())
 refused_resource = contextvars.ContextVar("refused_resource", default=None)
@@ -82,6 +83,8 @@ def named_resources(operation, request, region, account):
             return each("ids", project_of_build)
         case "CodeBuild_20161006.StopBuild":
             return [project_of_build(str(request.get("id")), region, account)]
+        case "AWSEvents.DescribeRule":
+            return [f"arn:aws:events:{region}:{account}:rule/{request.get('Name')}"]
         case (
             "Logs_20140328.CreateLogGroup"
             | "Logs_20140328.CreateLogStream"
