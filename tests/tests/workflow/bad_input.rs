@@ -179,7 +179,7 @@ fn cases() -> Vec<Case> {
         case(
             "parameter-has-two-references",
             "InvalidInput",
-            "parameters.a: found both parameter_store and secrets_manager",
+            "parameters.a: found several references",
             Field(
                 "/parameters",
                 json!({"a": {"parameter_store": "x", "secrets_manager": "y"}}),

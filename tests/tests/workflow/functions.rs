@@ -93,7 +93,6 @@ fn an_event_with_gaps_ends_a_deployment() {
     });
 }
 
-/// The plan that `check-md5` made, from the execution's history.
 /// What a function answered in an execution: the first field of that name in the output of a task.
 async fn answered(stack: &TestStack, finished: &Finished, field: &str) -> Value {
     let history = stack.history(&finished.execution).await;
@@ -111,8 +110,8 @@ async fn hold_again(stack: &TestStack, execution: &str, lock: &Value) {
         "holder": {"execution": execution, "started_at": "2026-01-01T00:00:00Z"},
         "fence": lock["fence"], "run": lock["run"],
     });
-    let module = ["project", "deployment", "group", "module"]
-        .map(|name| lock["module"][name].as_str().expect("a name"));
+    let module =
+        ["project", "deployment", "group", "module"].map(|name| lock["of"][name].as_str().expect("a name"));
     let key = format!("locks/{}.json", module.join("/"));
     stack.put(&key, held.to_string().into_bytes()).await;
 }
