@@ -32,7 +32,7 @@ async fn hold_again(stack: &Stack, execution: &str, lock: &Value) -> Result<()> 
     let held = json!({
         "holder": {"execution": execution, "started_at": STARTED_AT}, "fence": lock["fence"], "run": lock["run"],
     });
-    let name = |field: &str| lock["module"][field].as_str().unwrap_or_default().to_owned();
+    let name = |field: &str| lock["of"][field].as_str().unwrap_or_default().to_owned();
     let key = format!(
         "locks/{}/{}/{}/{}.json",
         name("project"),
