@@ -234,6 +234,13 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
         assert_eq!(status["state"], "SUCCEEDED", "{status}");
         assert_eq!(status["modules"], json!({"SUCCEEDED": 6}));
         let first = builds(stack).await;
+        // The event of the execution's end carries its output, and so who committed what.
+        let mut origins = Vec::new();
+        for execution in stack.executions_of(&stack.about().deploy_state_machine_arn).await {
+            origins.push(stack.finished(&execution).await.output["origin"].clone());
+        }
+        let ours = json!({"commit": commit, "author": "Jane Doe <jane@example.com>", "branch": "main"});
+        assert!(origins.contains(&ours), "{origins:?}");
         for group in MODULES.chunks(2).zip(MODULES[2..].chunks(2)) {
             for earlier in group.0 {
                 for later in group.1 {

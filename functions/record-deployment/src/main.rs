@@ -127,7 +127,7 @@ impl Function {
             json!(status.state)
         };
         Ok(json!({
-            "state": done, "deployment": plan.deployment, "modules": status.modules, "failed": status.failed,
+            "state": done, "deployment": plan.deployment, "origin": plan.origin, "modules": status.modules, "failed": status.failed,
             "error": status.error, "cause": status.reason, "report": report,
         }))
     }
