@@ -174,7 +174,7 @@ impl Store {
         bash.arg("-c")
             .arg(hand_over::in_order(&commands, "exit 1"))
             .current_dir(repository.folder());
-        bash.envs([("PROJECT", "p"), ("BRANCH", branch), ("WORK_BUCKET", "work")]);
+        bash.envs([("PROJECT", "p"), ("BRANCH", branch), ("WORK_BUCKET", "bucket")]);
         bash.env("CODEBUILD_START_TIME", started)
             .env("PATH", path)
             .env("STORE", self.folder.path())
@@ -202,11 +202,11 @@ fn a_commit_is_handed_over_as_a_zip_with_its_author_and_branch() {
     assert!(succeeded, "{said}");
     assert!(
         said.contains(&format!(
-            "handed over commit {commit} of {branch} to s3://work/sources/p/repository.zip"
+            "handed over commit {commit} of {branch} to s3://bucket/sources/p/repository.zip"
         )),
         "{said}"
     );
-    assert_eq!(store.get("url").unwrap(), b"s3://work/sources/p/repository.zip");
+    assert_eq!(store.get("url").unwrap(), b"s3://bucket/sources/p/repository.zip");
     let zip = std::io::Cursor::new(store.get("object").unwrap());
     let mut zip = zip::ZipArchive::new(zip).unwrap();
     let names: Vec<_> = (0..zip.len())

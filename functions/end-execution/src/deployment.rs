@@ -104,6 +104,7 @@ impl Function {
             ..before
         };
         let status = status.failed(&failure.error, &failure.reason);
+        // Text keys only, which always serialise.
         let text = serde_json::to_string(&status).unwrap_or_default();
         self.records.parameters.put(&name, &text).await
     }
