@@ -7,6 +7,7 @@ use aws_sdk_codebuild::types::{
     LogsConfig, LogsConfigStatusType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SortOrderType,
     SourceType,
 };
+use jiff::Timestamp;
 use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase, is_blank_context};
 use seedflow_core::build::{BuildRequest, environment::Variable};
 use seedflow_core::error::{Error, ErrorName, Result};
@@ -201,6 +202,8 @@ fn ended(id: &BuildId, build: Build) -> Result<Option<Outcome>> {
         log_url: logs.deep_link,
         log_group: logs.group_name,
         log_stream: logs.stream_name,
+        started_at: build.start_time.as_ref().and_then(at),
+        ended_at: build.end_time.as_ref().and_then(at),
         ..Outcome::ended(id.clone(), status)
     };
     let phases = build.phases.unwrap_or_default();
@@ -303,9 +306,15 @@ fn phase(phase: &BuildPhase) -> Option<Phase> {
     Some(Phase {
         name: phase.phase_type()?.as_str().to_owned(),
         status: phase.phase_status().map(|status| status.as_str().to_owned()),
+        started_at: phase.start_time().and_then(at),
         seconds: phase.duration_in_seconds(),
         context: context.into_iter().find(|text| !is_blank_context(text)),
     })
+}
+
+/// A time of the SDK's.
+fn at(time: &aws_sdk_codebuild::primitives::DateTime) -> Option<Timestamp> {
+    Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -36,5 +36,6 @@ pub mod request;
 pub mod sibling;
 pub mod status;
 pub mod stored;
+pub mod timeline;
 pub mod variable_name;
 pub mod yaml;

@@ -82,6 +82,9 @@ pub struct Lock {
     pub fence: u64,
     /// The unguessable name of this deployment.
     pub run: Run,
+    /// Since when the holder has it; unknown of a lock that an older version took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acquired_at: Option<Timestamp>,
     /// The holder was ended from outside: nothing is written in its name any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
@@ -102,6 +105,7 @@ impl Lock {
             holder,
             fence: clock.max(last_fence + 1),
             run: fresh.run.clone(),
+            acquired_at: Some(fresh.now),
             stopped: false,
             waiter: None,
             handed_over: None,
@@ -115,6 +119,8 @@ impl Lock {
             of: of.clone(),
             fence: self.fence,
             run: self.run.clone(),
+            started_at: Some(self.holder.started_at),
+            acquired_at: self.acquired_at,
         }
     }
 
@@ -151,6 +157,12 @@ pub struct Held<S = ModuleId> {
     pub fence: u64,
     /// The unguessable name of this deployment.
     pub run: Run,
+    /// When the execution was started.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When it got the lock.
+    #[serde(default)]
+    pub acquired_at: Option<Timestamp>,
 }
 
 /// What is new in a decision: the clock, and a name for the deployment that may begin.

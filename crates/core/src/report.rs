@@ -12,6 +12,7 @@ use crate::ids::{ExecutionArn, ModuleId};
 use crate::origin::Origin;
 use crate::plan::Plan;
 use crate::status::Status;
+use crate::timeline::Timeline;
 
 /// The report of one execution.
 #[derive(Debug, Clone, Serialize)]
@@ -24,6 +25,9 @@ pub struct Report<'a> {
     pub written_at: Timestamp,
     /// The status as it was stored.
     pub status: &'a Status,
+    /// When it did what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<&'a Timeline>,
     /// The build's end, if there was a build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<&'a Outcome>,
@@ -50,6 +54,7 @@ impl<'a> Report<'a> {
     pub fn of_success(
         plan: &'a Plan,
         status: &'a Status,
+        timeline: &'a Timeline,
         build: &'a Outcome,
         outputs: &'a Map<String, Value>,
     ) -> Self {
@@ -58,29 +63,40 @@ impl<'a> Report<'a> {
             fingerprint: Some(&plan.fingerprint),
             parameters: plan.options.parameters.iter().map(|(name, _)| name).collect(),
             outputs: Some(outputs),
-            ..Self::of_failure(&plan.module, status, Some(build))
+            ..Self::of_failure(&plan.module, status, Some(timeline), Some(build))
         }
     }
 
     /// A report of a module's destruction.
     #[must_use]
-    pub fn of_destruction(plan: &'a Plan, status: &'a Status, build: &'a Outcome) -> Self {
+    pub fn of_destruction(
+        plan: &'a Plan,
+        status: &'a Status,
+        timeline: &'a Timeline,
+        build: &'a Outcome,
+    ) -> Self {
         Self {
             source: Some(&plan.source),
             fingerprint: Some(&plan.fingerprint),
             parameters: plan.options.parameters.iter().map(|(name, _)| name).collect(),
-            ..Self::of_failure(&plan.module, status, Some(build))
+            ..Self::of_failure(&plan.module, status, Some(timeline), Some(build))
         }
     }
 
     /// A report of a failure, of which less may be known.
     #[must_use]
-    pub fn of_failure(module: &'a ModuleId, status: &'a Status, build: Option<&'a Outcome>) -> Self {
+    pub fn of_failure(
+        module: &'a ModuleId,
+        status: &'a Status,
+        timeline: Option<&'a Timeline>,
+        build: Option<&'a Outcome>,
+    ) -> Self {
         Self {
             module,
             execution: &status.execution,
             written_at: status.updated_at,
             status,
+            timeline,
             build,
             source: None,
             origin: &status.origin,

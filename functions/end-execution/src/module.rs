@@ -5,9 +5,10 @@ use seedflow_aws::sfn::Described;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::history::{Trace, trace};
 use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Slot};
-use seedflow_core::lock::{Lock, Turn, Want};
+use seedflow_core::lock::{Held, Lock, Turn, Want};
 use seedflow_core::report::Report;
 use seedflow_core::status::{Failure, Status};
+use seedflow_core::timeline::Timeline;
 
 use crate::{Function, Next, state_of, wait, wait_for};
 
@@ -52,7 +53,7 @@ impl Function {
             Some(build) => self.stop(build).await?,
             None => false,
         };
-        self.record(execution, module, described, build.as_ref(), now)
+        self.record(execution, &lock.held(module), described, build.as_ref(), now)
             .await?;
         let wait = wait(
             stopping,
@@ -94,11 +95,12 @@ impl Function {
     async fn record(
         &self,
         execution: &ExecutionArn,
-        module: &ModuleId,
+        lock: &Held,
         described: &Described,
         build: Option<&BuildId>,
         now: Timestamp,
     ) -> Result<()> {
+        let module = &lock.of;
         let Some(state) = state_of(described) else {
             return Ok(());
         };
@@ -112,8 +114,9 @@ impl Function {
         let Some(status) = Status::end(state, before.as_ref(), module, execution, &failure, now) else {
             return Ok(());
         };
+        let timeline = Timeline::new(lock, &status, None);
         self.records
-            .write_report(&Report::of_failure(module, &status, None))
+            .write_report(&Report::of_failure(module, &status, Some(&timeline), None))
             .await?;
         self.records.write_status(module, &stored, &status).await
     }

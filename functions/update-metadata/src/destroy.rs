@@ -12,6 +12,7 @@ use seedflow_core::lock::Held;
 use seedflow_core::plan::Plan;
 use seedflow_core::report::Report;
 use seedflow_core::status::{State, Status};
+use seedflow_core::timeline::Timeline;
 use serde_json::{Value, json};
 
 use crate::{Built, Function};
@@ -38,7 +39,8 @@ impl Function {
         fence::check(&self.records.work, lock, execution).await?;
         self.drop_bundle(plan).await?;
         self.records.work.delete(&module.record_key()).await?;
-        self.remove_rest(module, &Report::of_destruction(plan, &status, build))
+        let timeline = Timeline::new(lock, &status, Some(build));
+        self.remove_rest(module, &Report::of_destruction(plan, &status, &timeline, build))
             .await?;
         tracing::info!(execution = execution.as_str(), %module, build = %build.build_id, "recorded a destruction");
         Ok(json!({
@@ -64,8 +66,12 @@ impl Function {
         let reasons = [reason.to_owned()];
         let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now);
         fence::check(&self.records.work, lock, execution).await?;
-        self.remove_rest(module, &Report::of_failure(module, &status, None))
-            .await?;
+        let timeline = Timeline::new(lock, &status, None);
+        self.remove_rest(
+            module,
+            &Report::of_failure(module, &status, Some(&timeline), None),
+        )
+        .await?;
         tracing::info!(execution = execution.as_str(), %module, "forgot");
         Ok(answer(status.state, reason))
     }

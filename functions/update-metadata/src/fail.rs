@@ -12,6 +12,7 @@ use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
 use seedflow_core::lock::Held;
 use seedflow_core::report::Report;
 use seedflow_core::status::{Failure, Status};
+use seedflow_core::timeline::Timeline;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -73,8 +74,10 @@ impl Function {
             Err(error) if error.name == ErrorName::LockLost => return Ok(false),
             held => held?,
         }
+        let build = failure.outcome.as_ref();
+        let timeline = Timeline::new(lock, &status, build);
         self.records
-            .write_report(&Report::of_failure(module, &status, failure.outcome.as_ref()))
+            .write_report(&Report::of_failure(module, &status, Some(&timeline), build))
             .await?;
         self.records.write_status(module, &stored, &status).await?;
         Ok(true)

@@ -15,6 +15,7 @@ use seedflow_core::record::Record;
 use seedflow_core::report::Report;
 use seedflow_core::request::Source;
 use seedflow_core::status::Status;
+use seedflow_core::timeline::Timeline;
 use serde_json::{Map, Value, json};
 
 use crate::{Built, Function};
@@ -49,11 +50,12 @@ impl Function {
             .write_record(&Record::new(plan, execution, kept, now))
             .await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now);
+        let timeline = Timeline::new(lock, &status, Some(build));
         for write in commit::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
             if write.slot == Slot::Status {
                 // The report before the status: who sees SUCCEEDED finds it.
                 self.records
-                    .write_report(&Report::of_success(plan, &status, build, &outputs))
+                    .write_report(&Report::of_success(plan, &status, &timeline, build, &outputs))
                     .await?;
             }
             self.records.write(module, write).await?;

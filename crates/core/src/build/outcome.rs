@@ -3,6 +3,9 @@
 //! Events are read leniently (docs/architecture.md): only the build's id and status are needed; any
 //! other field may be missing, null or of another type, and is then not known.
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -79,6 +82,9 @@ pub struct Phase {
     pub name: String,
     /// Such as `SUCCEEDED`; a running phase has none.
     pub status: Option<String>,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// How long it took.
     pub seconds: Option<i64>,
     /// CodeBuild's word on it, `CODE: message`.
@@ -93,6 +99,12 @@ pub struct Outcome {
     pub build_id: BuildId,
     /// How it ended.
     pub status: BuildStatus,
+    /// When it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
     /// The phase that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_phase: Option<String>,
@@ -137,6 +149,8 @@ impl Outcome {
         Self {
             build_id,
             status,
+            started_at: None,
+            ended_at: None,
             failed_phase: None,
             reason: None,
             log_url: None,
@@ -194,11 +208,13 @@ impl Outcome {
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
-        let phases = more
-            .get("phases")
-            .and_then(Value::as_array)
-            .map(|phases| phases.iter().filter_map(event_phase).collect());
+        let listed = more.get("phases").and_then(Value::as_array);
+        let phases = listed.map(|phases| phases.iter().filter_map(event_phase).collect());
+        // The last phase, COMPLETED, begins when the build has ended, and has no end.
+        let ends = |phase: &Value| event_time(phase, "end-time").or_else(|| event_time(phase, "start-time"));
         let outcome = Self {
+            started_at: event_time(more, "build-start-time"),
+            ended_at: listed.and_then(|phases| phases.iter().filter_map(ends).max()),
             log_url: log("deep-link"),
             log_group: log("group-name"),
             log_stream: log("stream-name"),
@@ -243,12 +259,21 @@ fn event_phase(phase: &Value) -> Option<Phase> {
             .get("phase-status")
             .and_then(Value::as_str)
             .map(str::to_owned),
+        started_at: event_time(phase, "start-time"),
         seconds: phase
             .get("duration-in-seconds")
             .and_then(Value::as_f64)
             .map(|seconds| seconds as i64),
         context: context.map(str::to_owned),
     })
+}
+
+/// A time of an event, `Sep 1, 2017 4:12:29 PM` in UTC (CodeBuild user guide, "Build notifications input format
+/// reference").
+fn event_time(within: &Value, field: &str) -> Option<Timestamp> {
+    let text = within.get(field)?.as_str()?;
+    let at = DateTime::strptime("%b %d, %Y %I:%M:%S %p", text).ok()?;
+    Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
 /// A phase that went well has the context `": "`: a code and a message, both empty.
@@ -311,6 +336,27 @@ mod tests {
             (outcome.phases[0].seconds, outcome.phases[0].context.as_ref()),
             (Some(3), None)
         );
+    }
+
+    #[test]
+    fn an_event_tells_when_the_build_and_its_phases_were() {
+        let mut event = event("SUCCEEDED");
+        event["detail"]["additional-information"] = json!({
+            "build-start-time": "Sep 1, 2017 4:12:29 PM",
+            "phases": [
+                {"phase-type": "BUILD", "start-time": "Sep 1, 2017 4:12:36 PM", "end-time": "Sep 1, 2017 4:13:06 PM"},
+                {"phase-type": "COMPLETED", "start-time": "Sep 1, 2017 4:13:09 PM"},
+                {"phase-type": "ODD", "start-time": "yesterday"}
+            ]
+        });
+        let outcome = Outcome::from_event(&event).unwrap().unwrap();
+        let at = |time: &str| Some(format!("2017-09-01T{time}Z").parse().unwrap());
+        assert_eq!(
+            (outcome.started_at, outcome.ended_at),
+            (at("16:12:29"), at("16:13:09"))
+        );
+        let phases: Vec<_> = outcome.phases.iter().map(|phase| phase.started_at).collect();
+        assert_eq!(phases, [at("16:12:36"), at("16:13:09"), None]);
     }
 
     #[test]

@@ -107,7 +107,7 @@ proptest! {
     #[test]
     fn a_status_stays_in_its_parameter_whatever_went_wrong(reason in dictionary::text(true), times in 1usize..50, phase in dictionary::text(true)) {
         let id = BuildId::parse("p:u").unwrap();
-        let phases = vec![Phase { name: phase, status: Some("FAILED".into()), seconds: None, context: Some(reason.repeat(times)) }];
+        let phases = vec![Phase { name: phase, status: Some("FAILED".into()), started_at: None, seconds: None, context: Some(reason.repeat(times)) }];
         let outcome = Outcome::ended(id.clone(), BuildStatus::Failed).with_phases(phases);
         let failure = Failure { error: "BuildFailed".into(), reason: outcome.explain(), build_id: Some(id), outcome: Some(outcome) };
         let status = Status::fail(None, &module(), &ExecutionArn::new("arn:e"), &failure, Timestamp::UNIX_EPOCH);
