@@ -45,6 +45,7 @@ fn a_lost_event_costs_a_timeout_and_never_the_deployment() {
         let bad = Module::running("build", &["sleep 2; exit 3"]);
         let finished = stack.deploy_with(&names, &bad, more).await;
         assert_eq!(finished.error, "BuildFailed");
+        stack.released(&names).await;
         let callbacks = stack.keys(&format!("callbacks/{project}")).await;
         assert_eq!(callbacks, Vec::<String>::new());
     });

@@ -47,6 +47,19 @@ pub struct Described {
 }
 
 impl Described {
+    /// An execution that succeeded, with its input and output as JSON.
+    #[must_use]
+    pub fn of_success(input: &str, output: &str) -> Self {
+        Self {
+            status: ExecutionStatus::Succeeded,
+            input: serde_json::from_str(input).unwrap_or_default(),
+            output: serde_json::from_str(output).unwrap_or_default(),
+            stopped_at: None,
+            error: None,
+            cause: None,
+        }
+    }
+
     /// Whether it won't go on. A status that a newer version of the service brings is taken for running: nothing is
     /// cleaned up on a guess.
     #[must_use]

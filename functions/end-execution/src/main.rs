@@ -35,12 +35,35 @@ use serde_json::Value;
 /// How long to wait before looking again at what was told to stop.
 const STOPPING: SignedDuration = SignedDuration::from_secs(3);
 
+/// What this is called with: the detail of a "Step Functions Execution Status Change" event, or, where that was lost, the
+/// execution and what it locks.
 #[derive(Deserialize)]
 struct Event {
+    #[serde(alias = "executionArn")]
     execution: ExecutionArn,
     /// Whose lock it is about: known to who starts it by hand of another execution; an event has only the execution.
     #[serde(default)]
     of: Option<Locked>,
+    /// How the execution ended.
+    #[serde(default)]
+    status: Option<String>,
+    /// Its input, null where it was too long for the event.
+    #[serde(default)]
+    input: Option<String>,
+    /// Its output, null where it was too long for the event, or there is none.
+    #[serde(default)]
+    output: Option<String>,
+}
+
+impl Event {
+    /// The execution, where the event tells all that matters of it: most executions end well, and there is no need to ask
+    /// about those.
+    fn described(&self) -> Option<Described> {
+        match (self.status.as_deref(), &self.input, &self.output) {
+            (Some("SUCCEEDED"), Some(input), Some(output)) => Some(Described::of_success(input, output)),
+            _ => None,
+        }
+    }
 }
 
 /// What the state machine does next.
@@ -90,8 +113,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 
 impl Function {
     async fn end(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Next> {
-        let Event { execution, of } = event;
-        let described = self.step_functions.describe(&execution).await?;
+        let described = match event.described() {
+            Some(described) => Some(described),
+            None => self.step_functions.describe(&event.execution).await?,
+        };
+        let Event { execution, of, .. } = event;
         if described.as_ref().is_some_and(|described| !described.has_ended()) {
             return Ok(Next::Done {
                 done: "still running",
@@ -182,6 +208,34 @@ fn wait(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_a_success_whose_input_and_output_came_along_is_not_asked_about() {
+        let told = |change: Value| {
+            let mut event = json!({
+                "executionArn": "arn:aws:states:r:1:execution:m:n", "stateMachineArn": "…", "status": "SUCCEEDED",
+                "input": "{\"project\": \"p\"}", "output": "{\"build_id\": \"b\"}", "inputDetails": {"included": true},
+            });
+            for (field, value) in change.as_object().unwrap() {
+                event[field] = value.clone();
+            }
+            serde_json::from_value::<Event>(event).unwrap().described()
+        };
+        let described = told(json!({})).unwrap();
+        assert!(described.has_ended() && state_of(&described).is_none());
+        assert_eq!(
+            (&described.input["project"], &described.output["build_id"]),
+            (&json!("p"), &json!("b"))
+        );
+        for change in [
+            json!({"input": null}),
+            json!({"output": null}),
+            json!({"status": "FAILED"}),
+        ] {
+            assert!(told(change.clone()).is_none(), "{change}");
+        }
+    }
 
     #[test]
     fn the_lock_is_kept_while_anything_may_still_happen_in_its_name() {

@@ -122,8 +122,7 @@ impl Function {
     }
 }
 
-/// The build of an execution that succeeded. `check-status` may have died after the build's event was answered, and
-/// then its registration is still there.
+/// The build of an execution that succeeded.
 fn deployed_by(described: &Described) -> Option<BuildId> {
     BuildId::parse(described.output.get("build_id")?.as_str()?).ok()
 }

@@ -5,7 +5,7 @@
 
 use seedflow_tests::Action;
 
-use crate::row::{About, Amount, Build, Call, Fault, Row, run_rows};
+use crate::row::{About, Amount, Build, Call, End, Fault, Row, run_rows};
 
 pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);
 /// The look at the lock before the start is written, before the success, and by `end-execution`.
@@ -204,14 +204,7 @@ fn check_status() {
 fn build_event() {
     let rows = [
         matrix("find-registration", FIND_REGISTRATION, late),
-        // Of a task whose answers are all lost only the repeated event removes the registration.
-        matrix("answer", ANSWER, |row, action, _| match action {
-            Action::LoseAnswer => row.build(Build::Late).redelivered(),
-            _ => row.build(Build::Late),
-        }),
-        matrix("unregister", UNREGISTER, |row, _, _| {
-            row.build(Build::Late).redelivered()
-        }),
+        matrix("answer", ANSWER, late),
     ];
     run_rows(rows.into_iter().flatten());
 }
@@ -276,7 +269,11 @@ fn destroy() {
 #[test]
 fn end_execution() {
     let rows = [
-        matrix("describe-execution", DESCRIBE_EXECUTION, plain),
+        // Of a success the event tells all.
+        matrix("describe-execution", DESCRIBE_EXECUTION, |row, _, _| {
+            row.build(Build::Failing).fails(End::Failed("BuildFailed"))
+        }),
+        matrix("unregister", UNREGISTER, late),
         matrix("find-lock", FIND_LOCK, plain),
         matrix("free-lock", FREE_LOCK, plain),
     ];

@@ -32,6 +32,7 @@ fn an_event_that_arrives_twice_answers_once() {
             .send_build_end(finished.build_id().expect("a build"), "FAILED")
             .await;
         assert_eq!(stack.parameter(&names, "status").await["state"], "SUCCEEDED");
+        stack.released(&names).await;
         assert_eq!(
             stack.keys(&format!("callbacks/{project}")).await,
             Vec::<String>::new()
@@ -60,6 +61,7 @@ fn an_event_that_arrives_before_the_token_costs_no_timeout() {
             .filter(|(state, _)| state == "AwaitBuild")
             .count();
         assert_eq!(rounds, 1, "AwaitBuild was entered once");
+        stack.released(&names).await;
         assert_eq!(
             stack.keys(&format!("callbacks/{project}")).await,
             Vec::<String>::new()
