@@ -12,6 +12,8 @@ pub mod cloudformation;
 #[cfg(feature = "codebuild")]
 pub mod codebuild;
 pub mod config;
+#[cfg(feature = "events")]
+pub mod events;
 pub mod failure;
 #[cfg(feature = "s3")]
 pub mod fence;

@@ -424,17 +424,29 @@ impl Place {
     /// Where CodeBuild's console shows a build.
     #[must_use]
     pub fn build_url(&self, build: &BuildId) -> String {
+        let (console, region, account) = (self.console(), &self.region, &self.account);
+        let project = build.as_str().split(':').next().unwrap_or_default();
+        let id = build.as_str().replace(':', "%3A");
+        format!("{console}/codesuite/codebuild/{account}/projects/{project}/build/{id}/?region={region}")
+    }
+
+    /// Where Step Functions' console shows an execution.
+    #[must_use]
+    pub fn execution_url(&self, execution: &ExecutionArn) -> String {
+        let (console, region) = (self.console(), &self.region);
+        format!(
+            "{console}/states/home?region={region}#/v2/executions/details/{}",
+            execution.as_str()
+        )
+    }
+
+    fn console(&self) -> String {
         let domain = match self.partition.as_str() {
             "aws-cn" => "console.amazonaws.cn",
             "aws-us-gov" => "console.amazonaws-us-gov.com",
             _ => "console.aws.amazon.com",
         };
-        let (region, account) = (&self.region, &self.account);
-        let project = build.as_str().split(':').next().unwrap_or_default();
-        let id = build.as_str().replace(':', "%3A");
-        format!(
-            "https://{region}.{domain}/codesuite/codebuild/{account}/projects/{project}/build/{id}/?region={region}"
-        )
+        format!("https://{}.{domain}", self.region)
     }
 }
 

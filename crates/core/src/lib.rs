@@ -19,6 +19,7 @@ pub mod deployment;
 pub mod deployspec;
 pub mod destruction;
 pub mod error;
+pub mod event;
 pub mod fields;
 pub mod fingerprint;
 pub mod history;

@@ -50,6 +50,24 @@ impl State {
             Self::Unknown => "UNKNOWN",
         }
     }
+
+    /// What the last execution left that had ended, for the one that writes now: a status that this one wrote itself, or
+    /// that says of another one that it deploys, holds it as its own previous state.
+    #[must_use]
+    pub fn before(state: Self, previous: Option<Self>, is_ours: bool) -> Option<Self> {
+        if is_ours || state == Self::InProgress {
+            previous
+        } else {
+            Some(state)
+        }
+    }
+
+    /// Whether this state after that one is the end of trouble.
+    #[must_use]
+    pub fn recovers(self, previous: Option<Self>) -> bool {
+        matches!(self, Self::Succeeded | Self::Unchanged | Self::Destroyed)
+            && matches!(previous, Some(Self::Failed | Self::Aborted))
+    }
 }
 
 /// What the `status` parameter holds.
@@ -57,6 +75,9 @@ impl State {
 pub struct Status {
     /// How it stands.
     pub state: State,
+    /// What the last execution left that ended before this one: a success after a failure is a recovery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_state: Option<State>,
     /// When this was written, UTC.
     pub updated_at: Timestamp,
     /// The group that the parameter belongs to.
@@ -108,9 +129,17 @@ pub struct Failure {
 }
 
 impl Status {
-    fn new(state: State, module: &ModuleId, execution: &ExecutionArn, now: Timestamp) -> Self {
+    fn new(
+        state: State,
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        now: Timestamp,
+    ) -> Self {
         Self {
             state,
+            previous_state: before
+                .and_then(|s| State::before(s.state, s.previous_state, s.execution == *execution)),
             updated_at: now,
             group: module.group.to_string(),
             module: module.module.to_string(),
@@ -140,7 +169,7 @@ impl Status {
             started_at: Some(now),
             deployed_at: before.and_then(|s| s.deployed_at),
             reasons: reasons.to_vec(),
-            ..Self::new(State::InProgress, module, execution, now)
+            ..Self::new(State::InProgress, before, module, execution, now)
         }
     }
 
@@ -153,15 +182,14 @@ impl Status {
         reasons: &[String],
         now: Timestamp,
     ) -> Self {
-        let base = before
-            .cloned()
-            .unwrap_or_else(|| Self::new(State::Unchanged, module, execution, now));
+        let new = Self::new(State::Unchanged, before, module, execution, now);
         Self {
-            state: State::Unchanged,
+            state: new.state,
+            previous_state: new.previous_state,
             updated_at: now,
-            execution: execution.clone(),
+            execution: new.execution.clone(),
             reasons: reasons.to_vec(),
-            ..base
+            ..before.cloned().unwrap_or(new)
         }
     }
 
@@ -182,7 +210,7 @@ impl Status {
             deployed_at: Some(now),
             build_id: Some(build.build_id.clone()),
             log_url: build.log_url.clone(),
-            ..Self::new(State::Succeeded, module, execution, now)
+            ..Self::new(State::Succeeded, before, module, execution, now)
         }
     }
 
@@ -203,7 +231,7 @@ impl Status {
             deployed_at: before.and_then(|s| s.deployed_at),
             build_id: build.map(|b| b.build_id.clone()),
             log_url: build.and_then(|b| b.log_url.clone()),
-            ..Self::new(State::Destroyed, module, execution, now)
+            ..Self::new(State::Destroyed, before, module, execution, now)
         }
     }
 
@@ -227,7 +255,7 @@ impl Status {
             phase: failure.outcome.as_ref().and_then(|o| o.failed_phase.clone()),
             error: Some(failure.error.clone()),
             reason: Some(excerpt(&failure.reason, MAX_REASON)),
-            ..Self::new(State::Failed, module, execution, now)
+            ..Self::new(State::Failed, before, module, execution, now)
         }
     }
 
@@ -376,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn touching_changes_state_time_execution_and_reasons_only() {
+    fn touching_changes_states_time_execution_and_reasons_only() {
         let good = Status::succeed(
             None,
             &module(),
@@ -389,11 +417,47 @@ mod tests {
             touched,
             Status {
                 state: State::Unchanged,
+                previous_state: Some(State::Succeeded),
                 updated_at: at(20),
                 execution: ExecutionArn::new("e2"),
                 ..good
             }
         );
+    }
+
+    #[test]
+    fn a_status_says_what_the_last_ended_execution_left() {
+        let build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let [one, two, three] = ["e1", "e2", "e3"].map(ExecutionArn::new);
+        let failed = Status::fail(None, &module(), &one, &failure(), at(1));
+        assert_eq!(failed.previous_state, None);
+        let started = Status::start(Some(&failed), &module(), &two, &[], at(2));
+        let good = Status::succeed(Some(&started), &module(), &two, &build, at(3));
+        assert_eq!(
+            (started.previous_state, good.previous_state),
+            (Some(State::Failed), Some(State::Failed))
+        );
+        // Written twice, it is still that.
+        let again = Status::succeed(Some(&good), &module(), &two, &build, at(4));
+        assert_eq!(again.previous_state, Some(State::Failed));
+        // An execution that never said how it ended left nothing.
+        let next = Status::fail(Some(&started), &module(), &three, &failure(), at(5));
+        assert_eq!(next.previous_state, Some(State::Failed));
+        let end = Status::end(State::Aborted, Some(&started), &module(), &two, &failure(), at(5));
+        assert_eq!(end.unwrap().previous_state, Some(State::Failed));
+        let touched = Status::touch(Some(&good), &module(), &three, &[], at(6));
+        assert_eq!(touched.previous_state, Some(State::Succeeded));
+    }
+
+    #[test]
+    fn trouble_ends_with_whatever_is_no_trouble() {
+        assert!(State::Succeeded.recovers(Some(State::Failed)));
+        assert!(State::Unchanged.recovers(Some(State::Aborted)));
+        assert!(State::Destroyed.recovers(Some(State::Failed)));
+        assert!(!State::InProgress.recovers(Some(State::Failed)));
+        assert!(!State::Failed.recovers(Some(State::Failed)));
+        assert!(!State::Succeeded.recovers(Some(State::Unchanged)));
+        assert!(!State::Succeeded.recovers(None));
     }
 
     #[test]

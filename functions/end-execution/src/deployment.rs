@@ -11,6 +11,7 @@ use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::request::Scope;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::Result;
+use seedflow_core::event::DeploymentStateChange;
 use seedflow_core::history::trace;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::lock::{Turn, Want};
@@ -104,6 +105,9 @@ impl Function {
             ..before
         };
         let status = status.failed(&failure.error, &failure.reason);
+        // Before the status, as for a module.
+        let event = DeploymentStateChange::of(&plan.deployment, &status, None);
+        self.events.send(&event).await;
         // Text keys only, which always serialise.
         let text = serde_json::to_string(&status).unwrap_or_default();
         self.records.parameters.put(&name, &text).await

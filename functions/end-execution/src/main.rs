@@ -14,6 +14,7 @@ mod module;
 
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::codebuild::CodeBuild;
+use seedflow_aws::events::Events;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::locks::Locks;
 use seedflow_aws::records::Records;
@@ -86,6 +87,7 @@ struct Function {
     locks: Locks,
     codebuild: CodeBuild,
     records: Records,
+    events: Events,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -103,6 +105,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         locks: Locks::new(work.clone(), step_functions.clone()),
         step_functions,
         codebuild: CodeBuild::new(&aws),
+        events: Events::new(&aws),
         records: Records {
             parameters: ParameterStore::new(&aws),
             work,

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::sfn::Described;
 use seedflow_core::error::{ErrorName, Result};
+use seedflow_core::event::ModuleStateChange;
 use seedflow_core::history::{Trace, trace};
 use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Slot};
 use seedflow_core::lock::{Held, Lock, Turn, Want};
@@ -118,6 +119,10 @@ impl Function {
         self.records
             .write_report(&Report::of_failure(module, &status, Some(&timeline), None))
             .await?;
+        // Told before it is written, not after: whoever finds it written leaves it alone, so after a crash in between
+        // nobody would be told.
+        let event = ModuleStateChange::of(module, &status, &timeline, self.records.work.name());
+        self.events.send(&event).await;
         self.records.write_status(module, &stored, &status).await
     }
 }

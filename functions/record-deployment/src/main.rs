@@ -1,11 +1,13 @@
 //! `record-deployment`: the status of a whole deployment, in three actions of the state machine.
 //!
 //! `start` before the first module has its turn, `end` with what came of all of them, and `refuse` where nothing was
-//! started. Each looks first whether its execution still holds the lock of the manifest. Each may run again.
+//! started. Each looks first whether its execution still holds the lock of the manifest. Each may run again. What was
+//! written is told as an event.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use seedflow_aws::events::Events;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::ParameterStore;
@@ -16,6 +18,7 @@ use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::request::Scope;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
+use seedflow_core::event::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
 use seedflow_core::lock::Held;
 use seedflow_core::sibling::Sibling;
@@ -53,6 +56,7 @@ enum Action {
 struct Function {
     work: Bucket,
     parameters: ParameterStore,
+    events: Events,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -61,6 +65,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let function = Function {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         parameters: ParameterStore::new(&aws),
+        events: Events::new(&aws),
     };
     lambda::run(async |invocation| function.record(invocation, Timestamp::now()).await).await
 }
@@ -88,11 +93,13 @@ impl Function {
         let plan = plans::deployment(&self.work, execution).await?;
         let status = Status {
             started_at: Some(now),
+            previous_state: plan.previous_state,
             origin: plan.origin,
             groups: plan.groups,
             ..Status::new(State::InProgress, execution, now)
         };
         self.write(&plan.deployment, &status).await?;
+        self.tell(&plan.deployment, &status, None).await;
         Ok(json!({"state": status.state}))
     }
 
@@ -110,24 +117,25 @@ impl Function {
         );
         // The report before the status: who sees how it ended finds it.
         let report = self.report(&plan, &outcome, &status).await?;
-        if plan.leaves_nothing && outcome.is_good() {
+        let status = if plan.leaves_nothing && outcome.is_good() {
             self.parameters
                 .delete_named(vec![plan.deployment.status_parameter()])
                 .await?;
+            Status {
+                state: State::Destroyed,
+                ..status
+            }
         } else {
             self.write(&plan.deployment, &status).await?;
-        }
+            status
+        };
+        self.tell(&plan.deployment, &status, Some(&report)).await;
         tracing::info!(
             execution = execution.as_str(), deployment = %plan.deployment, state = status.state.as_str(),
             modules = ?status.modules, "recorded"
         );
-        let done = if plan.leaves_nothing && outcome.is_good() {
-            json!("DESTROYED")
-        } else {
-            json!(status.state)
-        };
         Ok(json!({
-            "state": done, "deployment": plan.deployment, "origin": plan.origin, "modules": status.modules, "failed": status.failed,
+            "state": status.state, "deployment": plan.deployment, "origin": plan.origin, "modules": status.modules, "failed": status.failed,
             "error": status.error, "cause": status.reason, "report": report,
         }))
     }
@@ -143,9 +151,20 @@ impl Function {
         let before = self.stored(deployment).await?;
         let status = Status::new(State::Failed, execution, now)
             .failed(error, cause)
-            .keeping_groups(before.as_ref());
+            .after(before.as_ref());
         self.write(deployment, &status).await?;
+        self.tell(deployment, &status, None).await;
         Ok(json!({"state": status.state, "error": error, "cause": cause}))
+    }
+
+    /// Tells of a status that was written. That nobody could be told is no error of the deployment.
+    async fn tell(&self, deployment: &DeploymentId, status: &Status, report: Option<&str>) {
+        let report = report.map(|key| ReportAt {
+            bucket: self.work.name().to_owned(),
+            key: key.to_owned(),
+        });
+        let event = DeploymentStateChange::of(deployment, status, report);
+        self.events.send(&event).await;
     }
 
     async fn stored(&self, deployment: &DeploymentId) -> Result<Option<Status>> {

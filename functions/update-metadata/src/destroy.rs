@@ -42,6 +42,7 @@ impl Function {
         let timeline = Timeline::new(lock, &status, Some(build));
         self.remove_rest(module, &Report::of_destruction(plan, &status, &timeline, build))
             .await?;
+        self.tell(module, &status, &timeline).await;
         tracing::info!(execution = execution.as_str(), %module, build = %build.build_id, "recorded a destruction");
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id, "reasons": reasons,
@@ -60,7 +61,11 @@ impl Function {
         let before = stored.status_of(module)?;
         let answer = |state: State, reason: &str| json!({"state": state, "module": module, "execution": execution, "reasons": [reason]});
         if Slot::ALL.iter().all(|slot| stored.text(*slot).is_none()) {
-            return Ok(answer(State::Unchanged, "nothing is deployed"));
+            let nothing = "nothing is deployed";
+            let status = Status::touch(None, module, execution, &[nothing.to_owned()], now);
+            self.tell(module, &status, &Timeline::new(lock, &status, None))
+                .await;
+            return Ok(answer(status.state, nothing));
         }
         let reason = "nothing was deployed any more, or ever with success; what was stored of it is removed";
         let reasons = [reason.to_owned()];
@@ -72,6 +77,7 @@ impl Function {
             &Report::of_failure(module, &status, Some(&timeline), None),
         )
         .await?;
+        self.tell(module, &status, &timeline).await;
         tracing::info!(execution = execution.as_str(), %module, "forgot");
         Ok(answer(status.state, reason))
     }

@@ -80,6 +80,7 @@ impl Function {
             .write_report(&Report::of_failure(module, &status, Some(&timeline), build))
             .await?;
         self.records.write_status(module, &stored, &status).await?;
+        self.tell(module, &status, &timeline).await;
         Ok(true)
     }
 }

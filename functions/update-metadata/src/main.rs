@@ -2,7 +2,7 @@
 //!
 //! `touch` (nothing changed), `start`, `succeed`, `forget` (nothing is deployed) and `fail`. Each looks first whether its execution still holds the
 //! module's lock. Each may run again: a success writes what isn't there yet, and a status that says the same is left
-//! alone.
+//! alone. Whatever was written is then told as an event.
 
 mod destroy;
 mod fail;
@@ -10,6 +10,7 @@ mod succeed;
 
 use jiff::Timestamp;
 use seedflow_aws::cloudformation::CloudFormation;
+use seedflow_aws::events::Events;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::records::Records;
 use seedflow_aws::s3::Bucket;
@@ -17,12 +18,14 @@ use seedflow_aws::ssm::ParameterStore;
 use seedflow_aws::{config, fence, lambda, plans};
 use seedflow_core::build::outcome::Outcome;
 use seedflow_core::error::Result;
+use seedflow_core::event::ModuleStateChange;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::lock::Held;
 use seedflow_core::plan::{Plan, Travelling};
 use seedflow_core::request::Action;
 use seedflow_core::status::{State, Status};
 use seedflow_core::stored::Stored;
+use seedflow_core::timeline::Timeline;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -73,6 +76,7 @@ struct Function {
     records: Records,
     bundles: Bucket,
     cloudformation: CloudFormation,
+    events: Events,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -85,6 +89,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         },
         bundles: Bucket::new(&aws, config::setting("BUNDLE_BUCKET")?),
         cloudformation: CloudFormation::new(&aws),
+        events: Events::new(&aws),
     };
     lambda::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
 }
@@ -142,8 +147,17 @@ impl Function {
         self.records
             .write_status(&plan.module, &Stored::default(), &status)
             .await?;
+        let timeline = Timeline::new(&lock, &status, None);
+        self.tell(&plan.module, &status, &timeline).await;
         Ok(
             json!({"state": status.state, "module": plan.module, "execution": execution, "reasons": status.reasons, "updated_at": status.updated_at}),
         )
+    }
+
+    /// Tells of a status that was written. After that, so that who hears of it finds it: a function that dies in between is
+    /// called again, and tells then. That nobody could be told is no error of the deployment.
+    async fn tell(&self, module: &ModuleId, status: &Status, timeline: &Timeline) {
+        let event = ModuleStateChange::of(module, status, timeline, self.records.work.name());
+        self.events.send(&event).await;
     }
 }

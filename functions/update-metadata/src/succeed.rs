@@ -1,4 +1,4 @@
-//! Recording a success: bundle, record, outputs, metadata, md5, report, and the status last.
+//! Recording a success: bundle, record, outputs, metadata, md5, report, and the status last. Then it is told.
 
 use jiff::Timestamp;
 use seedflow_aws::fence;
@@ -60,6 +60,7 @@ impl Function {
             }
             self.records.write(module, write).await?;
         }
+        self.tell(module, &status, &timeline).await;
         tracing::info!(execution = execution.as_str(), %module, build = %build.build_id, "recorded a success");
         let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
         Ok(json!({

@@ -174,6 +174,7 @@ impl Outcome {
             .collect();
         let status = Status {
             started_at: started.and_then(|before| before.started_at),
+            previous_state: plan.previous_state,
             origin: plan.origin.clone(),
             groups: plan.groups.clone(),
             modules: self.counts(),
@@ -218,6 +219,7 @@ mod tests {
                 deployment: name("d"),
             },
             origin: Origin::default(),
+            previous_state: None,
             groups: vec!["g".into()],
             modules: vec![
                 planned("a", Action::Deploy, Some("e-a")),

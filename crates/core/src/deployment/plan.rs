@@ -24,6 +24,7 @@ use crate::ids::{ExecutionArn, ModuleId, Name};
 use crate::origin::Origin;
 use crate::request::{Options, StoredInput};
 use crate::sibling::Sibling;
+use crate::status;
 
 /// How much of a plan's waves may travel through the states, whose payloads end at 256 KB; there they stand beside the
 /// results of the modules.
@@ -119,6 +120,9 @@ pub struct Plan {
     /// The commit that is deployed.
     #[serde(flatten)]
     pub origin: Origin,
+    /// What the last execution left that deployed it and had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_state: Option<status::State>,
     /// The groups of the manifest in their order.
     pub groups: Vec<String>,
     /// All modules that the run is about.
@@ -506,6 +510,11 @@ impl<'a> Run<'a> {
             .collect()
     }
 
+    fn previous_state(&self) -> Option<status::State> {
+        let status = self.planning.state.status.as_ref()?;
+        status.state_before(self.planning.execution)
+    }
+
     fn finish(self, groups: Vec<String>, origin: Origin) -> (Plan, Vec<Wave>) {
         let stays = |module: &Sibling| {
             !self
@@ -520,6 +529,7 @@ impl<'a> Run<'a> {
             && !self.planning.state.modules().iter().any(stays);
         let plan = Plan {
             deployment: self.planning.deployment.clone(),
+            previous_state: self.previous_state(),
             origin,
             groups,
             modules: self.modules,

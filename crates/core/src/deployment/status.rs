@@ -20,6 +20,9 @@ const MAX_REASON: usize = 1000;
 pub struct Status {
     /// How it stands.
     pub state: State,
+    /// What the last execution left that ended before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_state: Option<State>,
     /// When this was written, UTC.
     pub updated_at: Timestamp,
     /// The execution that wrote it.
@@ -53,6 +56,7 @@ impl Status {
     pub fn new(state: State, execution: &ExecutionArn, now: Timestamp) -> Self {
         Self {
             state,
+            previous_state: None,
             updated_at: now,
             execution: execution.clone(),
             started_at: None,
@@ -84,13 +88,23 @@ impl Status {
         }
     }
 
-    /// The groups as far as they are known: those of the deployment that is, or of the one before.
+    /// What the last execution left that had ended, for the one that writes now.
     #[must_use]
-    pub fn keeping_groups(self, before: Option<&Self>) -> Self {
+    pub fn state_before(&self, execution: &ExecutionArn) -> Option<State> {
+        State::before(self.state, self.previous_state, self.execution == *execution)
+    }
+
+    /// The same after what the last execution left: that state, and the groups where this one doesn't know them.
+    #[must_use]
+    pub fn after(self, before: Option<&Self>) -> Self {
         let groups = match before {
             Some(before) if self.groups.is_empty() => before.groups.clone(),
             _ => self.groups,
         };
-        Self { groups, ..self }
+        Self {
+            groups,
+            previous_state: before.and_then(|before| before.state_before(&self.execution)),
+            ..self
+        }
     }
 }

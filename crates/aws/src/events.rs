@@ -1,0 +1,153 @@
+//! Own events, put on EventBridge's default bus.
+//!
+//! An event tells of a state that is written already, so nothing that is wrong with EventBridge may become a failure of a
+//! deployment: what isn't taken within some seconds stands whole in the log, from where it can be sent again
+//! (docs/events). A call that succeeds may still have refused the event (API reference, PutEvents, `FailedEntryCount`);
+//! such an answer is no error to the SDK, so it is asked again here.
+
+use std::time::Duration;
+
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_smithy_types::DateTime;
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::event::{Event, SOURCE};
+use serde_json::{Value, json};
+
+use crate::failure::failure;
+
+/// How long to wait before an event is offered again that was refused: two more times.
+const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
+
+/// How long all of it may take. A function that hung here would time out, and its deployment fail.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The default bus of the account and region.
+#[derive(Debug, Clone)]
+pub struct Events {
+    client: Client,
+}
+
+impl Events {
+    /// The bus.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig) -> Self {
+        Self {
+            client: Client::new(config),
+        }
+    }
+
+    /// Sends an event; whether it was taken. One that wasn't is in the log.
+    pub async fn send<E: Event>(&self, event: &E) -> bool {
+        // The types of events have text keys only, which always serialise.
+        let detail = serde_json::to_string(event).unwrap_or_default();
+        let sent = tokio::time::timeout(LIMIT, self.offer(event, &detail)).await;
+        let late = || {
+            let message = format!("EventBridge PutEvents: not answered within {} s", LIMIT.as_secs());
+            Err(Error::new(ErrorName::ServiceUnavailable, message))
+        };
+        match sent.unwrap_or_else(|_| late()) {
+            Ok(()) => true,
+            Err(error) => {
+                tell_not_sent(event, &detail, &error);
+                false
+            }
+        }
+    }
+
+    async fn offer<E: Event>(&self, event: &E, detail: &str) -> Result<()> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let Some(refused) = self.put(event, detail).await? else {
+                return Ok(());
+            };
+            match pauses.next() {
+                Some(pause) => tokio::time::sleep(*pause).await,
+                None => return Err(refused),
+            }
+        }
+    }
+
+    /// Puts an event on the bus; the error where that refused it.
+    async fn put<E: Event>(&self, event: &E, detail: &str) -> Result<Option<Error>> {
+        let entry = PutEventsRequestEntry::builder()
+            .source(SOURCE)
+            .detail_type(E::DETAIL_TYPE)
+            .resources(event.execution().as_str())
+            .time(DateTime::from_millis(event.at().as_millisecond()))
+            .detail(detail)
+            .build();
+        let answer = self.client.put_events().entries(entry).send().await;
+        let answer = answer.map_err(|e| failure("EventBridge PutEvents", &e))?;
+        if answer.failed_entry_count == 0 {
+            return Ok(None);
+        }
+        let entry = answer.entries.unwrap_or_default().into_iter().next();
+        let (code, message) = entry.map_or((None, None), |entry| (entry.error_code, entry.error_message));
+        Ok(Some(refusal(code.as_deref(), message.as_deref())))
+    }
+}
+
+/// Why an event was refused by an answer that was none.
+fn refusal(code: Option<&str>, message: Option<&str>) -> Error {
+    Error::new(
+        ErrorName::Refused,
+        format!(
+            "EventBridge PutEvents: the entry was refused: {}: {}",
+            code.unwrap_or("no code"),
+            message.unwrap_or("no message")
+        ),
+    )
+}
+
+/// Leaves in the log what nobody was told, as `aws events put-events --entries` takes it.
+fn tell_not_sent<E: Event>(event: &E, detail: &str, error: &Error) {
+    let entries = entries(event, detail);
+    tracing::error!(
+        execution = event.execution().as_str(), error = error.name.as_str(), message = %error.message, %entries,
+        "event not sent"
+    );
+}
+
+fn entries<E: Event>(event: &E, detail: &str) -> Value {
+    json!([{
+        "Time": event.at(), "Source": SOURCE, "DetailType": E::DETAIL_TYPE,
+        "Resources": [event.execution()], "Detail": detail,
+    }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use seedflow_core::ids::ExecutionArn;
+    use serde::Serialize;
+
+    #[derive(Serialize)]
+    struct Told {
+        execution: ExecutionArn,
+    }
+
+    impl Event for Told {
+        const DETAIL_TYPE: &'static str = "Told";
+
+        fn execution(&self) -> &ExecutionArn {
+            &self.execution
+        }
+
+        fn at(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+    }
+
+    #[test]
+    fn what_was_not_sent_can_be_sent_by_hand() {
+        let event = Told {
+            execution: ExecutionArn::new("arn:e"),
+        };
+        assert_eq!(
+            entries(&event, "{\"execution\":\"arn:e\"}").to_string(),
+            r#"[{"Time":"1970-01-01T00:00:00Z","Source":"seedflow","DetailType":"Told","Resources":["arn:e"],"Detail":"{\"execution\":\"arn:e\"}"}]"#
+        );
+    }
+}
