@@ -11,7 +11,7 @@ use std::fmt;
 
 use seedflow_core::subject::Subject;
 use serde_json::{Map, Value};
-use tracing::field::{Empty, Field, Visit};
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Span, Subscriber};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};

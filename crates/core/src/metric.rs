@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::status::State;
 use crate::subject::Subject;
+use crate::timeline::Timeline;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "Seedflow";
@@ -132,16 +133,27 @@ impl Measurement {
         Self::default().and_count(Some(metric), 1)
     }
 
-    /// The end of a module's execution in that state; nothing for a state that is no end.
+    /// The end of a module's execution in that state, and how long it took; nothing for a state that is no end.
     #[must_use]
-    pub fn end_of_module(state: State) -> Self {
-        Self::default().and_count(Metric::of_module(state), 1)
+    pub fn end_of_module(state: State, times: &Timeline) -> Self {
+        let Some(metric) = Metric::of_module(state) else {
+            return Self::default();
+        };
+        // Overhead is what a build costs besides itself: an execution without one has none.
+        let build = times.build();
+        Self::one(metric)
+            .and_seconds(Metric::BuildSeconds, build)
+            .and_seconds(Metric::OverheadSeconds, build.and_then(|_| times.overhead()))
+            .and_seconds(Metric::WaitingSeconds, times.waiting())
     }
 
-    /// The end of a deployment's execution in that state; nothing for a state that is no end.
+    /// The end of a deployment's execution in that state, and how long it took; nothing for a state that is no end.
     #[must_use]
-    pub fn end_of_deployment(state: State) -> Self {
-        Self::default().and_count(Metric::of_deployment(state), 1)
+    pub fn end_of_deployment(state: State, took: Option<SignedDuration>) -> Self {
+        let Some(metric) = Metric::of_deployment(state) else {
+            return Self::default();
+        };
+        Self::one(metric).and_seconds(Metric::DeploymentSeconds, took)
     }
 
     /// And so many of something, if it is anything and there are any.

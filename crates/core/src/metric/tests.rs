@@ -143,19 +143,31 @@ fn about() -> Subject {
     Subject::module(&ExecutionArn::new("arn:e"), &module).with_build(BuildId::parse("p:1").ok().as_ref())
 }
 
+/// Started at 100 s, its turn at 110, a build from 112 to 145, recorded at 150; and one without a build.
+fn times(build: bool) -> Timeline {
+    let at = |second| Timestamp::from_second(second).ok();
+    Timeline {
+        execution_started_at: at(100),
+        lock_acquired_at: at(110),
+        started_at: at(111),
+        build_started_at: at(112).filter(|_| build),
+        build_ended_at: at(145).filter(|_| build),
+        recorded_at: at(150).unwrap(),
+    }
+}
+
 #[test]
 fn a_document_is_what_cloudwatch_reads() {
-    let measured = Measurement::end_of_module(State::Succeeded)
-        .and_seconds(Metric::BuildSeconds, Some(SignedDuration::from_millis(33_250)))
-        .and_seconds(Metric::WaitingSeconds, None);
+    let measured = Measurement::end_of_module(State::Succeeded, &times(true));
     let document = measured.document("seedflow", &about(), now()).unwrap();
     let expected = json!({
         "timestamp": "2026-11-23T12:00:00.123456789Z", "level": "INFO", "message": "measured",
         "execution": "arn:e", "module": "p/d/g/m", "build": "p:1", "Stack": "seedflow",
-        "ModulesSucceeded": 1.0, "BuildSeconds": 33.25,
+        "ModulesSucceeded": 1.0, "BuildSeconds": 33.0, "OverheadSeconds": 7.0, "WaitingSeconds": 10.0,
         "_aws": {"Timestamp": 1_795_435_200_123_i64, "CloudWatchMetrics": [{
             "Namespace": "Seedflow", "Dimensions": [["Stack"]],
-            "Metrics": [{"Name": "ModulesSucceeded", "Unit": "Count"}, {"Name": "BuildSeconds", "Unit": "Seconds"}],
+            "Metrics": [{"Name": "ModulesSucceeded", "Unit": "Count"}, {"Name": "BuildSeconds", "Unit": "Seconds"},
+                {"Name": "OverheadSeconds", "Unit": "Seconds"}, {"Name": "WaitingSeconds", "Unit": "Seconds"}],
         }]},
     });
     assert_eq!(document, expected);
@@ -201,7 +213,7 @@ fn the_schema_can_fail() {
 #[test]
 fn what_was_not_measured_is_not_written() {
     assert_eq!(
-        Measurement::end_of_module(State::InProgress).document("s", &about(), now()),
+        Measurement::end_of_module(State::InProgress, &times(true)).document("s", &about(), now()),
         None
     );
     assert_eq!(
@@ -213,5 +225,12 @@ fn what_was_not_measured_is_not_written() {
     assert_eq!(
         backwards.document("s", &about(), now()).unwrap()["WaitingSeconds"],
         0.0
+    );
+    let skipped = Measurement::end_of_module(State::Unchanged, &times(false));
+    let skipped = skipped.document("s", &about(), now()).unwrap();
+    assert_eq!(skipped["WaitingSeconds"], 10.0);
+    assert_eq!(
+        [&skipped["BuildSeconds"], &skipped["OverheadSeconds"]],
+        [&Value::Null; 2]
     );
 }
