@@ -5,6 +5,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
+use seedflow_core::metric::Metric;
 use seedflow_local::deployment::{self, Finished, Names, Parameter};
 use seedflow_local::emulator_api::EmulatorApi;
 use seedflow_local::proxy::{Caller, Proxy, Rule, RuleId};
@@ -359,6 +360,44 @@ impl TestStack {
             "build-id": format!("arn:aws:codebuild:{region}:{account}:build/{build_id}"),
         });
         self.send_event("CodeBuild Build State Change", &detail).await;
+    }
+
+    // --- The logs of functions ---
+
+    /// What a function has logged, each line as JSON; others (the emulator's own) are left out.
+    pub async fn lines(&self, function: &str) -> Vec<Value> {
+        let mut call = json!({"logGroupName": format!("/aws/lambda/seedflow-{function}"), "limit": 10_000});
+        let mut lines = Vec::new();
+        loop {
+            let page = self
+                .call("logs", "Logs_20140328.FilterLogEvents", call.clone())
+                .await;
+            let messages = page["events"].as_array().into_iter().flatten();
+            let texts = messages.filter_map(|event| event["message"].as_str());
+            lines.extend(
+                texts
+                    .flat_map(str::lines)
+                    .filter_map(|line| serde_json::from_str(line).ok()),
+            );
+            if page["nextToken"].is_null() {
+                return lines;
+            }
+            call["nextToken"] = page["nextToken"].clone();
+        }
+    }
+
+    /// Waits until a function has measured something about an execution, or about a module where its execution is not
+    /// known, and returns every value of it.
+    pub async fn measured(&self, function: &str, metric: Metric, about: &str) -> Vec<f64> {
+        eventually(&format!("{} of {about}", metric.name()), || async {
+            let lines = self.lines(function).await;
+            let ours = lines.iter().filter(|line| {
+                line["execution"] == about || (line["execution"].is_null() && line["module"] == about)
+            });
+            let values: Vec<f64> = ours.filter_map(|line| line[metric.name()].as_f64()).collect();
+            (!values.is_empty()).then_some(values)
+        })
+        .await
     }
 
     // --- The template ---

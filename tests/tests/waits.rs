@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use seedflow_core::metric::Metric;
 use seedflow_tests::{Action, Caller, Module, Rule, Shared, StackOptions, eventually, run};
 use serde_json::json;
 
@@ -40,12 +41,19 @@ fn a_lost_event_costs_a_timeout_and_never_the_deployment() {
             .count();
         // A busy machine may need a round more.
         assert!(rounds >= 2, "AwaitBuild was entered again");
+        let measured = async |metric| stack.measured("check-status", metric, &finished.execution).await;
+        assert_eq!(measured(Metric::LostEvents).await, [1.0]);
+        let ages = measured(Metric::InProgressSeconds).await;
+        assert_eq!(ages.len(), rounds);
+        assert!(ages.is_sorted() && ages.last() >= Some(&5.0), "{ages:?}");
 
         // The same for a build that fails: its end isn't lost either.
         let bad = Module::running("build", &["sleep 2; exit 3"]);
         let finished = stack.deploy_with(&names, &bad, more).await;
         assert_eq!(finished.error, "BuildFailed");
         stack.released(&names).await;
+        let failed = stack.measured("update-metadata", Metric::ModulesFailed, &finished.execution);
+        assert_eq!(failed.await, [1.0]);
         let callbacks = stack.keys(&format!("callbacks/{project}")).await;
         assert_eq!(callbacks, Vec::<String>::new());
     });

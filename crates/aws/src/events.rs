@@ -12,9 +12,12 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_smithy_types::DateTime;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::event::{Event, SOURCE};
+use seedflow_core::metric::{Measurement, Metric};
+use seedflow_core::subject::Subject;
 use serde_json::{Value, json};
 
 use crate::failure::failure;
+use crate::metrics::Metrics;
 
 /// How long to wait before an event is offered again that was refused: two more times.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
@@ -26,14 +29,16 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Events {
     client: Client,
+    metrics: Metrics,
 }
 
 impl Events {
     /// The bus.
     #[must_use]
-    pub fn new(config: &aws_config::SdkConfig) -> Self {
+    pub fn new(config: &aws_config::SdkConfig, metrics: Metrics) -> Self {
         Self {
             client: Client::new(config),
+            metrics,
         }
     }
 
@@ -50,6 +55,9 @@ impl Events {
             Ok(()) => true,
             Err(error) => {
                 tell_not_sent(event, &detail, &error);
+                let about = Subject::execution(event.execution());
+                self.metrics
+                    .write(&Measurement::one(Metric::EventsNotSent), &about);
                 false
             }
         }
@@ -104,7 +112,7 @@ fn refusal(code: Option<&str>, message: Option<&str>) -> Error {
 fn tell_not_sent<E: Event>(event: &E, detail: &str, error: &Error) {
     let entries = entries(event, detail);
     tracing::error!(
-        execution = event.execution().as_str(), error = error.name.as_str(), message = %error.message, %entries,
+        error = error.name.as_str(), cause = %error.message, %entries,
         "event not sent"
     );
 }

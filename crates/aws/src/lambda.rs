@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::Place;
+use seedflow_core::subject::Subject;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::level_filters::LevelFilter;
+use tracing::Instrument;
 
+use crate::log;
 use crate::payload::Payload;
 
 /// An error as Lambda reports it: `errorType` is the name that the state machine catches.
@@ -45,35 +47,27 @@ where
     H: Fn(Invocation<E>) -> F,
     F: Future<Output = Result<A>>,
 {
-    log_json();
+    log::init();
     let handler = &handler;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| async move {
-        let answer = answer(handler, event).await;
-        if let Err(error) = &answer {
-            // The state machine retries or records it; here it is only told. Messages hold no secrets.
-            tracing::warn!(error = error.name.as_str(), message = %error.message, "failed");
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| {
+        let subject = Subject::of_event(&event.payload.0);
+        let Context {
+            request_id,
+            xray_trace_id,
+            ..
+        } = &event.context;
+        let span = log::invocation(&subject, request_id, xray_trace_id.as_deref());
+        async move {
+            let answer = answer(handler, event).await;
+            if let Err(error) = &answer {
+                // The state machine retries or records it; here it is only told. Messages hold no secrets.
+                tracing::warn!(error = error.name.as_str(), cause = %error.message, "failed");
+            }
+            answer.map_err(Reported)
         }
-        answer.map_err(Reported)
+        .instrument(span)
     }))
     .await
-}
-
-/// Logs JSON lines, from the level that Lambda's logging controls set.
-fn log_json() {
-    let level = log_level(std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().as_deref());
-    tracing_subscriber::fmt()
-        .json()
-        .without_time()
-        .with_target(false)
-        .with_max_level(level)
-        .init();
-}
-
-/// The level that is asked for, but never below INFO: the runtime and the SDKs write events and requests at
-/// TRACE, and those carry task tokens.
-fn log_level(asked: Option<&str>) -> LevelFilter {
-    let level = asked.and_then(|level| level.parse().ok());
-    level.unwrap_or(LevelFilter::INFO).min(LevelFilter::INFO)
 }
 
 async fn answer<E, A, H, F>(handler: &H, event: LambdaEvent<Payload>) -> Result<A>
@@ -106,23 +100,5 @@ fn redacted(error: &serde_json::Error) -> String {
         "a field has the wrong type or value".to_owned()
     } else {
         text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_level_shows_payloads() {
-        for (asked, level) in [
-            (None, LevelFilter::INFO),
-            (Some("WARN"), LevelFilter::WARN),
-            (Some("DEBUG"), LevelFilter::INFO),
-            (Some("TRACE"), LevelFilter::INFO),
-            (Some("LOUD"), LevelFilter::INFO),
-        ] {
-            assert_eq!(log_level(asked), level, "{asked:?}");
-        }
     }
 }

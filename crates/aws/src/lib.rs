@@ -22,6 +22,8 @@ pub mod iam;
 pub mod lambda;
 #[cfg(all(feature = "s3", feature = "sfn"))]
 pub mod locks;
+pub mod log;
+pub mod metrics;
 #[cfg(feature = "s3")]
 pub mod object_reader;
 mod payload;

@@ -4,8 +4,10 @@ use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{ExecutionArn, Run};
 use seedflow_core::lock::{self, Decision, Fresh, Lockable, Turn, Want, Write};
+use seedflow_core::metric::Measurement;
 
 use crate::fence;
+use crate::metrics::Metrics;
 use crate::s3::{Bucket, Conditional, Expect};
 use crate::sfn::{Reached, StepFunctions};
 
@@ -18,15 +20,17 @@ const MAX_CONFLICTS: usize = 30;
 pub struct Locks {
     bucket: Bucket,
     step_functions: StepFunctions,
+    metrics: Metrics,
 }
 
 impl Locks {
     /// Locks of the work bucket.
     #[must_use]
-    pub fn new(bucket: Bucket, step_functions: StepFunctions) -> Self {
+    pub fn new(bucket: Bucket, step_functions: StepFunctions, metrics: Metrics) -> Self {
         Self {
             bucket,
             step_functions,
+            metrics,
         }
     }
 
@@ -71,8 +75,14 @@ impl Locks {
     async fn answer<S: Lockable>(&self, of: &S, decision: &Decision) -> Result<()> {
         for (token, turn) in &decision.answers {
             let reached = self.step_functions.answer(token, &turn.told(of)).await?;
-            if let (Reached::Nobody, Turn::Acquired(lock)) = (reached, turn) {
-                self.make_good(of, &lock.holder.execution).await?;
+            match (reached, turn) {
+                (Reached::Nobody, Turn::Acquired(lock)) => self.make_good(of, &lock.holder.execution).await?,
+                // A token is taken once, so each is counted once.
+                (Reached::Task, Turn::Superseded(_)) => {
+                    self.metrics
+                        .write(&Measurement::one(S::SUPERSEDED), &of.subject(None));
+                }
+                _ => {}
             }
         }
         Ok(())

@@ -36,7 +36,7 @@ impl Records {
         if let Some(write) = status_write(module, stored, status) {
             self.write(module, write).await?;
         }
-        tracing::info!(execution = status.execution.as_str(), %module, state = status.state.as_str(), "recorded");
+        tracing::info!(state = status.state.as_str(), "recorded");
         Ok(())
     }
 

@@ -22,14 +22,32 @@ use serde::{Deserialize, Serialize};
 use crate::callback::{Registration, Token};
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ExecutionArn, ModuleId, Run};
+use crate::metric::Metric;
+use crate::subject::Subject;
 
 /// What one execution at a time may work on.
 pub trait Lockable: Clone + fmt::Display + Serialize {
+    /// What counts the executions of it that another replaced.
+    const SUPERSEDED: Metric;
+
     /// The key of its lock in the work bucket.
     fn lock_key(&self) -> String;
+
+    /// How logs and metrics name it, with the execution where that is known.
+    fn subject(&self, execution: Option<&ExecutionArn>) -> Subject;
 }
 
 impl Lockable for ModuleId {
+    const SUPERSEDED: Metric = Metric::ModulesSuperseded;
+
+    fn subject(&self, execution: Option<&ExecutionArn>) -> Subject {
+        Subject {
+            execution: execution.map(|execution| execution.as_str().to_owned()),
+            module: Some(self.to_string()),
+            ..Subject::default()
+        }
+    }
+
     fn lock_key(&self) -> String {
         format!("locks/{self}.json")
     }

@@ -8,15 +8,17 @@
 use jiff::Timestamp;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::locks::Locks;
+use seedflow_aws::metrics::Metrics;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::StepFunctions;
-use seedflow_aws::{config, lambda};
+use seedflow_aws::{config, lambda, log};
 use seedflow_core::callback::Registration;
 use seedflow_core::deployment;
 use seedflow_core::deployment::request::Scope;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::lock::{Contender, Lockable, Turn, Waiter, Want};
+use seedflow_core::metric::Measurement;
 use seedflow_core::request::{Limits, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -47,6 +49,7 @@ struct Function {
     work: Bucket,
     step_functions: StepFunctions,
     locks: Locks,
+    metrics: Metrics,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -56,8 +59,10 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let work = Bucket::new(&aws, limits.work_bucket.clone());
     let step_functions =
         StepFunctions::new(&aws).with_end_execution(config::setting("END_EXECUTION_STATE_MACHINE")?);
+    let metrics = Metrics::of_stack()?;
     let function = Function {
-        locks: Locks::new(work.clone(), step_functions.clone()),
+        locks: Locks::new(work.clone(), step_functions.clone(), metrics.clone()),
+        metrics,
         limits,
         work,
         step_functions,
@@ -100,7 +105,9 @@ impl Function {
         contender: Contender,
         waiting: Option<Registration>,
     ) -> Result<Turn> {
-        let execution = contender.execution.clone();
+        let about = of.subject(Some(&contender.execution));
+        log::learned(&about);
+        let waits = waiting.is_some();
         let want = match waiting {
             None => Want::Claim(contender),
             Some(registration) => Want::Wait(Waiter {
@@ -118,7 +125,11 @@ impl Function {
             Turn::Held(_) => "held by another",
             Turn::Superseded(_) => "superseded",
         };
-        tracing::info!(execution = execution.as_str(), %of, told, "claimed");
+        tracing::info!(told, "claimed");
+        // Who waits is told by its token, and is counted there.
+        if let (Turn::Superseded(_), false) = (&turn, waits) {
+            self.metrics.write(&Measurement::one(S::SUPERSEDED), &about);
+        }
         Ok(turn)
     }
 

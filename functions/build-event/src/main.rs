@@ -39,7 +39,7 @@ impl Function {
             .callbacks
             .run(&build_id, Deliver::start(outcome), async || Ok(None))
             .await?;
-        tracing::info!(build = %build_id, event = event.id, end = ?end, "delivered");
+        tracing::info!(event = event.id, end = ?end, "delivered");
         Ok(json!({"end": format!("{end:?}")}))
     }
 }

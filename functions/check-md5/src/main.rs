@@ -9,7 +9,7 @@ use seedflow_aws::lambda::Invocation;
 use seedflow_aws::object_reader::{ObjectReader, Opened};
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::{ParameterStore, about_references, stored_in};
-use seedflow_aws::{config, lambda, plans, records, values};
+use seedflow_aws::{config, lambda, log, plans, records, values};
 use seedflow_core::bundle::{self, Bundle};
 use seedflow_core::decision::decide;
 use seedflow_core::deployspec::Deployspec;
@@ -22,6 +22,7 @@ use seedflow_core::plan::{Checked, Plan};
 use seedflow_core::request::{Action, Limits, Options, Order, Request, Source};
 use seedflow_core::sibling::{Sibling, Siblings};
 use seedflow_core::stored::Stored;
+use seedflow_core::subject::Subject;
 use seedflow_core::yaml;
 use serde::Deserialize;
 use serde_json::Value;
@@ -65,7 +66,10 @@ impl Function {
     async fn check(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Checked> {
         let input = plans::input(&self.work, event.input, &event.execution).await?;
         match Order::parse(&input, &self.limits)? {
-            Order::Deploy(request) => self.check_deployment(*request, &event.execution).await,
+            Order::Deploy(request) => {
+                log::learned(&Subject::module(&event.execution, &request.module));
+                self.check_deployment(*request, &event.execution).await
+            }
             Order::Destroy(module) => self.check_destruction(module, &event.execution).await,
         }
     }
@@ -91,7 +95,7 @@ impl Function {
             options.force_update,
         );
         tracing::info!(
-            execution = execution.as_str(), module = %request.module, changed = decision.changed,
+            changed = decision.changed,
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
         let module_stack = self.module_stack(&bundle, &request.module, &options)?;
@@ -120,12 +124,12 @@ impl Function {
         let stored = self.read_stored(&module).await?;
         match destruction::decide(&module, record, &stored)? {
             Destruction::Build(plan) => {
-                tracing::info!(execution = execution.as_str(), %module, "to be destroyed");
+                tracing::info!("to be destroyed");
                 let reasons = vec![destruction::REASON.to_owned()];
                 self.checked(true, reasons, *plan, execution).await
             }
             Destruction::Forget => {
-                tracing::info!(execution = execution.as_str(), %module, "isn't deployed");
+                tracing::info!("isn't deployed");
                 Ok(Checked {
                     changed: false,
                     forget: true,

@@ -1,17 +1,22 @@
 //! `check-status`: registers the waiting execution's task token under the build's id, then reads the build once.
 //!
 //! If the build has ended already, it answers the token at once; else CodeBuild's event will, through
-//! `build-event`. The core's callback protocol says why every order ends in exactly one answer.
+//! `build-event`. The core's callback protocol says why every order ends in exactly one answer. Each call measures how
+//! long the execution has been running; one after a time-out that finds the build ended has caught a lost event.
 
+use jiff::Timestamp;
 use seedflow_aws::callback::Callbacks;
 use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::lambda::Invocation;
+use seedflow_aws::metrics::Metrics;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::StepFunctions;
 use seedflow_aws::{config, lambda};
 use seedflow_core::callback::{End, Register, Registration, Token};
 use seedflow_core::error::Result;
-use seedflow_core::ids::BuildId;
+use seedflow_core::ids::{BuildId, ExecutionArn};
+use seedflow_core::metric::{Measurement, Metric};
+use seedflow_core::subject::Subject;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,11 +26,18 @@ struct Event {
     build_id: BuildId,
     entered_at: String,
     attempt: u32,
+    /// This and the two below are missing where the execution was started before an upgrade that brought them.
+    execution: Option<ExecutionArn>,
+    started_at: Option<Timestamp>,
+    /// How often the state was entered again because nobody had answered.
+    #[serde(default)]
+    timeouts: u32,
 }
 
 struct Function {
     callbacks: Callbacks,
     codebuild: CodeBuild,
+    metrics: Metrics,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,17 +47,21 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let function = Function {
         callbacks: Callbacks::new(work, StepFunctions::new(&aws)),
         codebuild: CodeBuild::new(&aws),
+        metrics: Metrics::of_stack()?,
     };
-    lambda::run(async |invocation| function.check(invocation).await).await
+    lambda::run(async |invocation| function.check(invocation, Timestamp::now()).await).await
 }
 
 impl Function {
-    async fn check(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Value> {
+    async fn check(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Value> {
         let Event {
             token,
             build_id,
             entered_at,
             attempt,
+            execution,
+            started_at,
+            timeouts,
         } = event;
         let register = Register::start(Registration {
             token,
@@ -56,7 +72,18 @@ impl Function {
             .callbacks
             .run(&build_id, register, async || self.codebuild.read(&build_id).await)
             .await?;
-        tracing::info!(build = %build_id, end = ?end, "registered");
+        let lost = u32::from(timeouts > 0 && end == End::Answered);
+        tracing::info!(end = ?end, timeouts, lost = lost > 0, "registered");
+        let about = execution.map(|execution| Subject::execution(&execution));
+        self.metrics.write(
+            &Measurement::default()
+                .and_seconds(
+                    Metric::InProgressSeconds,
+                    started_at.map(|started| now.duration_since(started)),
+                )
+                .and_count(Some(Metric::LostEvents), lost),
+            &about.unwrap_or_default().with_build(Some(&build_id)),
+        );
         // The state machine waits for the token and ignores this.
         Ok(json!({"end": format!("{end:?}")}))
     }

@@ -15,7 +15,9 @@ use seedflow_core::event::DeploymentStateChange;
 use seedflow_core::history::trace;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::lock::{Turn, Want};
+use seedflow_core::metric::Measurement;
 use seedflow_core::status::State;
+use seedflow_core::subject::Subject;
 
 use crate::{Function, Next, state_of, wait, wait_for};
 
@@ -51,7 +53,7 @@ impl Function {
                 _ => self.still_claiming(execution, &described, now).await?,
             };
             if let Some(wait) = wait {
-                return Ok(wait_for(scope, execution, wait));
+                return Ok(wait_for(wait));
             }
         }
         self.release(scope, execution).await
@@ -110,6 +112,12 @@ impl Function {
         self.events.send(&event).await;
         // Text keys only, which always serialise.
         let text = serde_json::to_string(&status).unwrap_or_default();
-        self.records.parameters.put(&name, &text).await
+        self.records.parameters.put(&name, &text).await?;
+        let took = described.stopped_at.zip(status.started_at);
+        let took = took.map(|(stopped, started)| stopped.duration_since(started));
+        let about = Subject::deployment(execution, &plan.deployment);
+        self.metrics
+            .write(&Measurement::end_of_deployment(state, took), &about);
+        Ok(())
     }
 }

@@ -17,11 +17,12 @@ use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::events::Events;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::locks::Locks;
+use seedflow_aws::metrics::Metrics;
 use seedflow_aws::records::Records;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::{Described, StepFunctions};
 use seedflow_aws::ssm::ParameterStore;
-use seedflow_aws::{config, lambda};
+use seedflow_aws::{config, lambda, log};
 use seedflow_core::deployment::request as deploy;
 use seedflow_core::deployment::request::Locked;
 use seedflow_core::error::Result;
@@ -88,6 +89,7 @@ struct Function {
     codebuild: CodeBuild,
     records: Records,
     events: Events,
+    metrics: Metrics,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -98,14 +100,16 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let step_functions =
         StepFunctions::new(&aws).with_end_execution(config::setting("END_EXECUTION_STATE_MACHINE")?);
     let longest = config::number_setting("LONGEST_WRITE_SECONDS")?;
+    let metrics = Metrics::of_stack()?;
     let function = Function {
         limits,
         deploy_module: config::setting("DEPLOY_MODULE_STATE_MACHINE")?,
         longest_write: SignedDuration::from_secs(i64::try_from(longest).unwrap_or(i64::MAX)),
-        locks: Locks::new(work.clone(), step_functions.clone()),
+        locks: Locks::new(work.clone(), step_functions.clone(), metrics.clone()),
+        metrics,
         step_functions,
         codebuild: CodeBuild::new(&aws),
-        events: Events::new(&aws),
+        events: Events::new(&aws, metrics.clone()),
         records: Records {
             parameters: ParameterStore::new(&aws),
             work,
@@ -129,7 +133,11 @@ impl Function {
         let named = described
             .as_ref()
             .and_then(|described| self.locked(&execution, &described.input));
-        match of.or(named) {
+        let of = of.or(named);
+        if let Some(of) = &of {
+            log::learned(&of.subject(&execution));
+        }
+        match of {
             Some(Locked::Module(module)) => self.end_of_module(&module, &execution, described, now).await,
             Some(Locked::Manifest(scope)) => self.end_of_deployment(&scope, &execution, described, now).await,
             None => Ok(Next::Done {
@@ -150,7 +158,7 @@ impl Function {
     /// Hands the lock on.
     async fn release<S: Lockable>(&self, of: &S, execution: &ExecutionArn) -> Result<Next> {
         self.locks.settle(of, &Want::Release(execution.clone())).await?;
-        tracing::info!(execution = execution.as_str(), %of, "released");
+        tracing::info!("released");
         Ok(Next::Done { done: "released" })
     }
 
@@ -176,8 +184,8 @@ impl Function {
 }
 
 /// The answer that has the function called again.
-fn wait_for(of: &impl std::fmt::Display, execution: &ExecutionArn, wait: SignedDuration) -> Next {
-    tracing::info!(execution = execution.as_str(), %of, seconds = wait.as_secs(), "waiting");
+fn wait_for(wait: SignedDuration) -> Next {
+    tracing::info!(seconds = wait.as_secs(), "waiting");
     Next::Wait {
         wait_seconds: wait.as_secs().max(1),
     }

@@ -1,14 +1,17 @@
 //! The end of an execution that deployed a module.
 
 use jiff::{SignedDuration, Timestamp};
+use seedflow_aws::log;
 use seedflow_aws::sfn::Described;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::event::ModuleStateChange;
 use seedflow_core::history::{Trace, trace};
 use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Slot};
 use seedflow_core::lock::{Held, Lock, Turn, Want};
+use seedflow_core::metric::Measurement;
 use seedflow_core::report::Report;
 use seedflow_core::status::{Failure, Status};
+use seedflow_core::subject::Subject;
 use seedflow_core::timeline::Timeline;
 
 use crate::{Function, Next, state_of, wait, wait_for};
@@ -33,7 +36,7 @@ impl Function {
                 _ => self.still_claiming(execution, &described, now).await?,
             };
             if let Some(wait) = wait {
-                return Ok(wait_for(module, execution, wait));
+                return Ok(wait_for(wait));
             }
         }
         self.release(module, execution).await
@@ -84,7 +87,8 @@ impl Function {
             Ok(Some(_)) => Ok(false),
             Ok(None) => {
                 self.codebuild.stop(build).await?;
-                tracing::info!(%build, "stopped");
+                log::learned(&Subject::default().with_build(Some(build)));
+                tracing::info!("stopped");
                 Ok(true)
             }
             Err(error) if error.name == ErrorName::BuildNotFound => Ok(false),
@@ -123,7 +127,11 @@ impl Function {
         // nobody would be told.
         let event = ModuleStateChange::of(module, &status, &timeline, self.records.work.name());
         self.events.send(&event).await;
-        self.records.write_status(module, &stored, &status).await
+        self.records.write_status(module, &stored, &status).await?;
+        let about = Subject::module(execution, module).with_build(build);
+        self.metrics
+            .write(&Measurement::end_of_module(state, &timeline), &about);
+        Ok(())
     }
 }
 

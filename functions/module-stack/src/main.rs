@@ -96,7 +96,7 @@ impl Function {
                 fence::check(&self.work, &lock, &execution).await?;
                 let role_arn = role::prepare(&self.iam, &self.role, &place, &stack.names.role).await?;
                 let next = self.prepare(&stack, role_arn, progress).await?;
-                tracing::info!(execution = execution.as_str(), module = %lock.of, stack = stack.names.stack, next = next.word(), "prepared");
+                tracing::info!(stack = stack.names.stack, next = next.word(), "prepared");
                 Ok(next)
             }
             Event::Remove {
@@ -110,7 +110,7 @@ impl Function {
                 };
                 fence::check(&self.work, &lock, &execution).await?;
                 let next = self.remove(&names, progress).await?;
-                tracing::info!(execution = execution.as_str(), module = %lock.of, stack = names.stack, next = next.word(), "removed");
+                tracing::info!(stack = names.stack, next = next.word(), "removed");
                 Ok(next)
             }
         }

@@ -11,7 +11,7 @@ mod repository;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::{ParameterStore, about_references};
-use seedflow_aws::{config, lambda, plans, values};
+use seedflow_aws::{config, lambda, log, plans, values};
 use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::plan::{self, Plan, Planning, Wave};
 use seedflow_core::deployment::request::{Action, Forced, Request};
@@ -21,6 +21,7 @@ use seedflow_core::fingerprint::Versions;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::request::Limits;
 use seedflow_core::sibling::Sibling;
+use seedflow_core::subject::Subject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -106,8 +107,9 @@ impl Function {
                 self.answer(deployment, made, &request, &event.execution).await?
             }
         };
+        log::learned(&Subject::deployment(&event.execution, &planned.deployment));
         tracing::info!(
-            execution = event.execution.as_str(), deployment = %planned.deployment, counts = %planned.counts,
+            counts = %planned.counts,
             refused = planned.refused.as_ref().map(|refused| refused.error), "planned"
         );
         Ok(planned)

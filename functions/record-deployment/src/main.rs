@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use seedflow_aws::events::Events;
 use seedflow_aws::lambda::Invocation;
+use seedflow_aws::metrics::Metrics;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::ParameterStore;
-use seedflow_aws::{config, fence, lambda, plans};
+use seedflow_aws::{config, fence, lambda, log, plans};
 use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::outcome::{End, Ended, Outcome};
 use seedflow_core::deployment::plan::Plan;
@@ -21,8 +22,10 @@ use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::event::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
 use seedflow_core::lock::Held;
+use seedflow_core::metric::{Measurement, Metric};
 use seedflow_core::sibling::Sibling;
 use seedflow_core::status::{State, Status as ModuleStatus};
+use seedflow_core::subject::Subject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -57,15 +60,18 @@ struct Function {
     work: Bucket,
     parameters: ParameterStore,
     events: Events,
+    metrics: Metrics,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
+    let metrics = Metrics::of_stack()?;
     let function = Function {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         parameters: ParameterStore::new(&aws),
-        events: Events::new(&aws),
+        events: Events::new(&aws, metrics.clone()),
+        metrics,
     };
     lambda::run(async |invocation| function.record(invocation, Timestamp::now()).await).await
 }
@@ -80,7 +86,7 @@ impl Function {
         fence::check(&self.work, &lock, &execution).await?;
         match action {
             Action::Start => self.start(&execution, now).await,
-            Action::End { results } => self.end(&execution, &results, now).await,
+            Action::End { results } => self.end(&execution, &lock, &results, now).await,
             Action::Refuse {
                 deployment,
                 error,
@@ -103,8 +109,15 @@ impl Function {
         Ok(json!({"state": status.state}))
     }
 
-    async fn end(&self, execution: &ExecutionArn, results: &[Ended], now: Timestamp) -> Result<Value> {
+    async fn end(
+        &self,
+        execution: &ExecutionArn,
+        lock: &Held<Scope>,
+        results: &[Ended],
+        now: Timestamp,
+    ) -> Result<Value> {
         let plan = plans::deployment(&self.work, execution).await?;
+        log::learned(&Subject::deployment(execution, &plan.deployment));
         let outcome = Outcome::of(&plan, results);
         let before = self.stored(&plan.deployment).await?;
         let causes = self.causes(&plan, &outcome).await?;
@@ -129,11 +142,20 @@ impl Function {
             self.write(&plan.deployment, &status).await?;
             status
         };
+        if !is_told(before.as_ref(), execution) {
+            let skipped = outcome
+                .ended(End::Unchanged)
+                .filter(|result| result.execution.is_none());
+            let took = lock.started_at.map(|started| now.duration_since(started));
+            let measured = Measurement::end_of_deployment(status.state, took).and_count(
+                Some(Metric::ModulesUnchanged),
+                u32::try_from(skipped.count()).unwrap_or(u32::MAX),
+            );
+            self.metrics
+                .write(&measured, &Subject::deployment(execution, &plan.deployment));
+        }
         self.tell(&plan.deployment, &status, Some(&report)).await;
-        tracing::info!(
-            execution = execution.as_str(), deployment = %plan.deployment, state = status.state.as_str(),
-            modules = ?status.modules, "recorded"
-        );
+        tracing::info!(state = status.state.as_str(), modules = ?status.modules, "recorded");
         Ok(json!({
             "state": status.state, "deployment": plan.deployment, "origin": plan.origin, "modules": status.modules, "failed": status.failed,
             "error": status.error, "cause": status.reason, "report": report,
@@ -153,6 +175,11 @@ impl Function {
             .failed(error, cause)
             .after(before.as_ref());
         self.write(deployment, &status).await?;
+        if !is_told(before.as_ref(), execution) {
+            let measured = Measurement::end_of_deployment(status.state, None);
+            self.metrics
+                .write(&measured, &Subject::deployment(execution, deployment));
+        }
         self.tell(deployment, &status, None).await;
         Ok(json!({"state": status.state, "error": error, "cause": cause}))
     }
@@ -223,4 +250,9 @@ fn text(value: &impl Serialize) -> Result<String> {
             format!("what is to be stored can't be written as JSON: {e}"),
         )
     })
+}
+
+/// Whether an execution had written its end before: a repeated call then counts nothing.
+fn is_told(before: Option<&Status>, execution: &ExecutionArn) -> bool {
+    before.is_some_and(|before| before.execution == *execution && before.state != State::InProgress)
 }

@@ -8,12 +8,13 @@
 use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
-use seedflow_aws::{config, lambda, plans};
+use seedflow_aws::{config, lambda, log, plans};
 use seedflow_core::build::{self, BuildRequest, Defaults};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{BuildId, ExecutionArn, Place};
 use seedflow_core::lock::Held;
 use seedflow_core::plan::Travelling;
+use seedflow_core::subject::Subject;
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
@@ -87,7 +88,8 @@ impl Function {
             Some(build_id) => build_id,
             None => self.request(&mut request, &place).await?,
         };
-        tracing::info!(execution = execution.as_str(), module = %plan.module, build = %build_id, "started");
+        log::learned(&Subject::module(&execution, &plan.module).with_build(Some(&build_id)));
+        tracing::info!("started");
         Ok(Started {
             build_url: place.build_url(&build_id),
             build_id,

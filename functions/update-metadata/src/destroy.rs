@@ -42,8 +42,12 @@ impl Function {
         let timeline = Timeline::new(lock, &status, Some(build));
         self.remove_rest(module, &Report::of_destruction(plan, &status, &timeline, build))
             .await?;
+        // A repeated call finds no status any more.
+        if before.is_some() {
+            self.measure(module, &status, &timeline);
+        }
         self.tell(module, &status, &timeline).await;
-        tracing::info!(execution = execution.as_str(), %module, build = %build.build_id, "recorded a destruction");
+        tracing::info!("recorded a destruction");
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id, "reasons": reasons,
         }))
@@ -63,8 +67,9 @@ impl Function {
         if Slot::ALL.iter().all(|slot| stored.text(*slot).is_none()) {
             let nothing = "nothing is deployed";
             let status = Status::touch(None, module, execution, &[nothing.to_owned()], now);
-            self.tell(module, &status, &Timeline::new(lock, &status, None))
-                .await;
+            let timeline = Timeline::new(lock, &status, None);
+            self.measure(module, &status, &timeline);
+            self.tell(module, &status, &timeline).await;
             return Ok(answer(status.state, nothing));
         }
         let reason = "nothing was deployed any more, or ever with success; what was stored of it is removed";
@@ -77,8 +82,9 @@ impl Function {
             &Report::of_failure(module, &status, Some(&timeline), None),
         )
         .await?;
+        self.measure(module, &status, &timeline);
         self.tell(module, &status, &timeline).await;
-        tracing::info!(execution = execution.as_str(), %module, "forgot");
+        tracing::info!("forgot");
         Ok(answer(status.state, reason))
     }
 

@@ -10,8 +10,10 @@ use seedflow_core::build::outcome::Outcome;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
 use seedflow_core::lock::Held;
+use seedflow_core::metric::{Measurement, Metric};
 use seedflow_core::report::Report;
 use seedflow_core::status::{Failure, Status};
+use seedflow_core::subject::Subject;
 use seedflow_core::timeline::Timeline;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -41,16 +43,19 @@ impl Function {
         now: Timestamp,
     ) -> Result<Value> {
         let failure = failure(handed);
-        let recorded = match lock {
-            Some(lock) => self.record(execution, &lock, &failure, now).await?,
+        let recorded = match &lock {
+            Some(lock) => self.record(execution, lock, &failure, now).await?,
             None => false,
         };
-        tracing::info!(
-            execution = execution.as_str(),
-            error = failure.error,
-            recorded,
-            "recorded a failure"
-        );
+        if !recorded {
+            let about = match &lock {
+                Some(lock) => Subject::module(execution, &lock.of),
+                None => Subject::execution(execution),
+            };
+            self.metrics
+                .write(&Measurement::one(Metric::ModulesFailed), &about);
+        }
+        tracing::info!(error = failure.error, recorded, "recorded a failure");
         Ok(json!({"state": "FAILED", "error": failure.error, "cause": failure.reason, "recorded": recorded}))
     }
 
@@ -80,6 +85,9 @@ impl Function {
             .write_report(&Report::of_failure(module, &status, Some(&timeline), build))
             .await?;
         self.records.write_status(module, &stored, &status).await?;
+        if !status.repeats(before.as_ref()) {
+            self.measure(module, &status, &timeline);
+        }
         self.tell(module, &status, &timeline).await;
         Ok(true)
     }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use seedflow_aws::cloudformation::CloudFormation;
 use seedflow_aws::events::Events;
 use seedflow_aws::lambda::Invocation;
+use seedflow_aws::metrics::Metrics;
 use seedflow_aws::records::Records;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::ParameterStore;
@@ -21,10 +22,12 @@ use seedflow_core::error::Result;
 use seedflow_core::event::ModuleStateChange;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::lock::Held;
+use seedflow_core::metric::Measurement;
 use seedflow_core::plan::{Plan, Travelling};
 use seedflow_core::request::Action;
 use seedflow_core::status::{State, Status};
 use seedflow_core::stored::Stored;
+use seedflow_core::subject::Subject;
 use seedflow_core::timeline::Timeline;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -77,11 +80,13 @@ struct Function {
     bundles: Bucket,
     cloudformation: CloudFormation,
     events: Events,
+    metrics: Metrics,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
+    let metrics = Metrics::of_stack()?;
     let function = Function {
         records: Records {
             parameters: ParameterStore::new(&aws),
@@ -89,7 +94,8 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         },
         bundles: Bucket::new(&aws, config::setting("BUNDLE_BUCKET")?),
         cloudformation: CloudFormation::new(&aws),
-        events: Events::new(&aws),
+        events: Events::new(&aws, metrics.clone()),
+        metrics,
     };
     lambda::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
 }
@@ -126,6 +132,13 @@ impl Function {
         }
     }
 
+    /// Measures an execution whose end was just written; nothing where it goes on.
+    fn measure(&self, module: &ModuleId, status: &Status, timeline: &Timeline) {
+        let about = Subject::module(&status.execution, module).with_build(status.build_id.as_ref());
+        self.metrics
+            .write(&Measurement::end_of_module(status.state, timeline), &about);
+    }
+
     /// Writes the status that follows from what was decided.
     async fn decided(&self, next: NextStatus, decided: Decided, now: Timestamp) -> Result<Value> {
         let Decided {
@@ -148,6 +161,7 @@ impl Function {
             .write_status(&plan.module, &Stored::default(), &status)
             .await?;
         let timeline = Timeline::new(&lock, &status, None);
+        self.measure(&plan.module, &status, &timeline);
         self.tell(&plan.module, &status, &timeline).await;
         Ok(
             json!({"state": status.state, "module": plan.module, "execution": execution, "reasons": status.reasons, "updated_at": status.updated_at}),

@@ -9,12 +9,14 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fields::{MAX_DEPTH, is_too_deep};
 use seedflow_core::ids::{Place, Slot};
 use seedflow_core::lock::Held;
+use seedflow_core::metric::{Measurement, Metric};
 use seedflow_core::module_stack;
 use seedflow_core::plan::Plan;
 use seedflow_core::record::Record;
 use seedflow_core::report::Report;
 use seedflow_core::request::Source;
 use seedflow_core::status::Status;
+use seedflow_core::subject::Subject;
 use seedflow_core::timeline::Timeline;
 use serde_json::{Map, Value, json};
 
@@ -51,7 +53,9 @@ impl Function {
             .await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now);
         let timeline = Timeline::new(lock, &status, Some(build));
+        let mut spilled = 0;
         for write in commit::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
+            spilled += u32::from(write.laid.spilled.is_some());
             if write.slot == Slot::Status {
                 // The report before the status: who sees SUCCEEDED finds it.
                 self.records
@@ -60,8 +64,13 @@ impl Function {
             }
             self.records.write(module, write).await?;
         }
+        let spilled = Measurement::default().and_count(Some(Metric::SpilledValues), spilled);
+        self.metrics.write(&spilled, &Subject::module(execution, module));
+        if !status.repeats(before.as_ref()) {
+            self.measure(module, &status, &timeline);
+        }
         self.tell(module, &status, &timeline).await;
-        tracing::info!(execution = execution.as_str(), %module, build = %build.build_id, "recorded a success");
+        tracing::info!("recorded a success");
         let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id,

@@ -4,6 +4,7 @@
 
 mod failures;
 mod faults;
+mod logs;
 mod order;
 mod plans;
 mod removals;

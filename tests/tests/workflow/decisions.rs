@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use seedflow_tests::{Action, Caller, Module, Rule, run};
+use seedflow_core::metric::Metric;
+use seedflow_tests::{Action, Caller, Finished, Module, Rule, run};
 use serde_json::json;
 
 use crate::{STACK, assert_state};
@@ -38,6 +39,18 @@ fn an_unchanged_module_is_not_built_and_only_its_status_is_written() {
         assert_state(&second, "UNCHANGED");
         assert_eq!((builds.applied(), writes.applied()), (0, 1));
         assert!(second.build.is_null());
+        let measured =
+            async |metric, of: &Finished| stack.measured("update-metadata", metric, &of.execution).await;
+        assert_eq!(measured(Metric::ModulesSucceeded, &first).await, [1.0]);
+        assert_eq!(measured(Metric::ModulesUnchanged, &second).await, [1.0]);
+        for duration in [
+            Metric::BuildSeconds,
+            Metric::OverheadSeconds,
+            Metric::WaitingSeconds,
+        ] {
+            let found = measured(duration, &first).await;
+            assert!(matches!(found[..], [0.0..120.0]), "{duration:?}: {found:?}");
+        }
         assert!(
             second.reasons[0].starts_with("unchanged since the deployment of "),
             "{:?}",

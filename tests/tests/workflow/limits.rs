@@ -1,5 +1,6 @@
 //! At the limits and one over: what is too long for Parameter Store, for StartBuild and for what a build may hand back.
 
+use seedflow_core::metric::Metric;
 use seedflow_tests::{Module, Names, TestStack, run};
 use serde_json::{Map, Value, json};
 
@@ -38,7 +39,12 @@ fn a_value_is_read_back_on_both_sides_of_every_limit() {
         for (stored, spilled) in [(4096, false), (4097, false), (8192, false), (8193, true)] {
             let length = stored - around;
             let module = handing_back(length);
-            assert_state(&stack.deploy(&names, &module).await, "SUCCEEDED");
+            let deployed = stack.deploy(&names, &module).await;
+            assert_state(&deployed, "SUCCEEDED");
+            if spilled {
+                let measured = stack.measured("update-metadata", Metric::SpilledValues, &deployed.execution);
+                assert_eq!(measured.await, [1.0]);
+            }
             let (value, text) = metadata(stack, &names).await;
             assert_eq!(text.contains("stored_in_s3"), spilled, "{stored}");
             assert_eq!(value.to_string().len(), stored);

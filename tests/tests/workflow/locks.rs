@@ -1,5 +1,6 @@
 //! One deployment of a module at a time, and what an execution leaves that was stopped.
 
+use seedflow_core::metric::Metric;
 use seedflow_tests::{Action, Finished, Module, Names, Rule, TestStack, eventually, run};
 use serde_json::{Value, json};
 
@@ -76,13 +77,24 @@ fn of_a_burst_the_newest_is_deployed_and_the_others_name_what_replaced_them() {
             .iter()
             .partition(|finished| finished.state() == "SUCCEEDED");
         assert!((1..=2).contains(&deployed.len()), "{} builds", deployed.len());
-        for one in superseded {
+        for one in &superseded {
             assert_state(one, "SUPERSEDED");
             assert!(one.build.is_null(), "a superseded execution builds nothing");
             let by = one.output["superseded_by"].as_str().expect("the name of another");
             let place = |arn: &str| started.iter().position(|execution| execution == arn);
             assert!(place(by) > place(&one.execution), "replaced by a newer one");
         }
+        // Those that waited are counted by the one that replaced them, which knows only their module.
+        let lines = stack.lines("acquire-lock").await;
+        let of_module = lines.iter().filter(|line| line["module"] == names.to_string());
+        let counted: f64 = of_module
+            .filter_map(|line| line["ModulesSuperseded"].as_f64())
+            .sum();
+        assert!(
+            (counted - superseded.len() as f64).abs() < 0.1,
+            "{counted} of {}",
+            superseded.len()
+        );
         assert_state(&finished[9], "SUCCEEDED");
         assert_eq!(stored_tag(stack, &names).await, "push-9");
         stack.released(&names).await;
@@ -129,6 +141,12 @@ fn stopping_an_execution_stops_its_build_and_wakes_who_waits() {
         }
         let report = format!("reports/{names}/{}.json", long.rsplit(':').next().unwrap());
         assert!(stack.object(&report).await.is_some(), "a report tells of it too");
+        assert_eq!(
+            stack
+                .measured("end-execution", Metric::ModulesAborted, &long)
+                .await,
+            [1.0]
+        );
 
         let again = stack.deploy(&names, &tagged("good", 0)).await;
         assert_state(&again, "SUCCEEDED");

@@ -33,7 +33,9 @@ pub struct Variable {
 }
 
 impl Variable {
-    fn plain(name: impl Into<String>, value: impl Into<String>) -> Self {
+    /// A variable that has its value itself.
+    #[must_use]
+    pub fn plain(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             value: value.into(),

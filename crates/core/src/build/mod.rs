@@ -39,6 +39,10 @@ pub struct Defaults {
 /// length is 25600", and takes the ARN of an S3 object in its place (API reference, `buildspecOverride`).
 pub const MAX_INLINE_BUILDSPEC: usize = 25_600;
 
+/// The variable of a build that holds the ARN of its execution: CodeBuild's events repeat it, so that the function which
+/// hears them can say whose build it was.
+pub const EXECUTION_VARIABLE: &str = "SEEDFLOW_EXECUTION";
+
 /// A build to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildRequest {
@@ -97,7 +101,8 @@ pub fn compose(
     let settings = &plan.options.build;
     let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
     let image = or(&settings.image, &defaults.image);
-    let variables = environment::variables(plan, place, defaults.permissions_boundary.as_deref());
+    let mut variables = environment::variables(plan, place, defaults.permissions_boundary.as_deref());
+    variables.push(Variable::plain(EXECUTION_VARIABLE, execution.as_str()));
     let buildspec = buildspec::compose(
         &phases(plan),
         &plan.source.path,

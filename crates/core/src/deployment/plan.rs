@@ -540,11 +540,17 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A readable name with a digest that makes it unique (Step Functions: up to 80 characters).
+/// How much of a deployment's execution name stands in the names of its modules' executions: enough to find them all in
+/// the logs by it (docs/observability.md), and half a UUID.
+pub const SHARED_NAME: usize = 22;
+
+/// A readable name, with the deployment's execution, and a digest that makes it unique (Step Functions: up to 80
+/// characters).
 fn execution_name(of: &ExecutionArn, module: &ModuleId) -> String {
     let digest = hex::encode(Sha256::digest(format!("{}/{module}", of.as_str())));
-    let readable: String = module.module_name().chars().take(60).collect();
-    format!("{readable}-{}", &digest[..16])
+    let readable: String = module.module_name().chars().take(40).collect();
+    let shared: String = of.name().chars().take(SHARED_NAME).collect();
+    format!("{readable}-{shared}-{}", &digest[..16])
 }
 
 #[cfg(test)]

@@ -11,11 +11,13 @@ use serde_json::Value;
 
 use crate::error::{Error, Result, excerpt};
 use crate::fields::{Fields, describe};
-use crate::ids::{ModuleId, Name};
+use crate::ids::{ExecutionArn, ModuleId, Name};
 use crate::lock::Lockable;
 use crate::manifest::DEFAULT_MANIFEST;
+use crate::metric::Metric;
 use crate::request::{Limits, Source, normal_path};
 use crate::sibling::Sibling;
+use crate::subject::Subject;
 
 /// What an execution is to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -144,6 +146,16 @@ pub struct Scope {
 }
 
 impl Lockable for Scope {
+    const SUPERSEDED: Metric = Metric::DeploymentsSuperseded;
+
+    fn subject(&self, execution: Option<&ExecutionArn>) -> Subject {
+        Subject {
+            execution: execution.map(|execution| execution.as_str().to_owned()),
+            deployment: Some(self.to_string()),
+            ..Subject::default()
+        }
+    }
+
     fn lock_key(&self) -> String {
         // One level less than a module's lock, so that the two never meet; a name has no colon.
         format!("locks/{}/{}.json", self.project, self.manifest.replace('/', ":"))
@@ -154,6 +166,17 @@ impl fmt::Display for Scope {
     /// `{project}/{manifest}`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.project, self.manifest)
+    }
+}
+
+impl Locked {
+    /// How logs and metrics name it.
+    #[must_use]
+    pub fn subject(&self, execution: &ExecutionArn) -> Subject {
+        match self {
+            Self::Module(module) => module.subject(Some(execution)),
+            Self::Manifest(scope) => scope.subject(Some(execution)),
+        }
     }
 }
 

@@ -1,0 +1,269 @@
+//! Log lines: one flat JSON object each, with what is known of whom the invocation is about.
+//!
+//! Every invocation runs in a span that holds the fields of its [`Subject`], its request id and its trace id, and
+//! the formatter puts them on every line that is written meanwhile, whoever writes it. So a function logs only what is
+//! new; what it learns on its way (the module of an upload, the build that it started) it adds by [`learned`].
+//!
+//! `timestamp` and `level` are the names that Lambda filters by; without a timestamp it takes every line for INFO (AWS Lambda
+//! Developer Guide, "Log-level filtering").
+
+use std::fmt;
+
+use seedflow_core::subject::Subject;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Span, Subscriber};
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The span of an invocation; the fields of others (the runtime's, the SDKs') stay off the lines.
+const INVOCATION: &str = "invocation";
+
+/// Writes log lines from now on, from the level that Lambda's logging controls set.
+pub(crate) fn init() {
+    let level = level(std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().as_deref());
+    // Two calls in one process would be a mistake of ours, and the first one's lines are as good.
+    let _ = tracing::subscriber::set_global_default(subscriber(level, std::io::stdout));
+}
+
+fn subscriber<W>(level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .fmt_fields(JsonFields::new())
+        .event_format(Lines)
+        .with_max_level(level)
+        .with_writer(writer)
+        .finish()
+}
+
+/// The level that is asked for, but never below INFO: the runtime and the SDKs write events and requests at
+/// TRACE, and those carry task tokens.
+fn level(asked: Option<&str>) -> LevelFilter {
+    let level = asked.and_then(|level| level.parse().ok());
+    level.unwrap_or(LevelFilter::INFO).min(LevelFilter::INFO)
+}
+
+/// The span of an invocation. At ERROR, so that no level that is asked for takes the fields off the lines that are left.
+pub(crate) fn invocation(subject: &Subject, request_id: &str, trace_header: Option<&str>) -> Span {
+    let Subject {
+        execution,
+        module,
+        deployment,
+        build,
+    } = subject;
+    tracing::error_span!(
+        INVOCATION,
+        execution = execution.as_deref(),
+        module = module.as_deref(),
+        deployment = deployment.as_deref(),
+        build = build.as_deref(),
+        request_id,
+        trace_id = trace_header.and_then(trace_id),
+    )
+}
+
+/// Adds what a function has learned about whom its invocation is for to all lines that follow.
+pub fn learned(subject: &Subject) {
+    let span = Span::current();
+    let fields = [
+        ("execution", &subject.execution),
+        ("module", &subject.module),
+        ("deployment", &subject.deployment),
+        ("build", &subject.build),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            span.record(name, value.as_str());
+        }
+    }
+}
+
+/// The id within X-Ray's header, `Root=1-…;Parent=…;Sampled=1` (AWS X-Ray Developer Guide, "Tracing header").
+fn trace_id(header: &str) -> Option<&str> {
+    header
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("Root="))
+}
+
+/// The formatter.
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), jiff::Timestamp::now().to_string().into());
+        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        let mut own = Fields(Map::new());
+        event.record(&mut own);
+        if let Some(message) = own.0.shift_remove("message") {
+            line.insert("message".to_owned(), message);
+        }
+        for span in context
+            .event_scope()
+            .into_iter()
+            .flatten()
+            .filter(|span| span.name() == INVOCATION)
+        {
+            let extensions = span.extensions();
+            if let Some(fields) = extensions.get::<FormattedFields<N>>()
+                && let Ok(Value::Object(fields)) = serde_json::from_str(&fields.fields)
+            {
+                line.extend(fields);
+            }
+        }
+        line.extend(own.0);
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+/// The fields of an event as JSON.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn set(&mut self, field: &Field, value: impl Into<Value>) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use serde_json::json;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines(level: LevelFilter, log: impl FnOnce()) -> Vec<Value> {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        tracing::subscriber::with_default(subscriber(level, move || writer.clone()), log);
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let mut lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        for line in &mut lines {
+            let timestamp = line.as_object_mut().unwrap().shift_remove("timestamp").unwrap();
+            assert!(timestamp.as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+        }
+        lines
+    }
+
+    fn subject() -> Subject {
+        Subject {
+            execution: Some("arn:e".to_owned()),
+            ..Subject::default()
+        }
+    }
+
+    #[test]
+    fn every_line_has_what_is_known_and_what_was_learned_since() {
+        let found = lines(LevelFilter::INFO, || {
+            let runtime = tracing::info_span!("Lambda runtime invoke", requestId = "r", xrayTraceId = "x");
+            let _runtime = runtime.enter();
+            let span = invocation(
+                &subject(),
+                "r-1",
+                Some("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"),
+            );
+            span.in_scope(|| {
+                tracing::info!(files = 3, changed = true, reasons = ?["a \"b\""], "checked");
+                learned(&Subject {
+                    module: Some("p/d/g/m".to_owned()),
+                    build: Some("p:1".to_owned()),
+                    ..Subject::default()
+                });
+                // Whoever writes from within has other spans of its own.
+                tracing::info_span!("sdk", module = "s3").in_scope(|| tracing::warn!("retried"));
+            });
+        });
+        let first = json!({
+            "level": "INFO", "message": "checked", "execution": "arn:e", "request_id": "r-1",
+            "trace_id": "1-5759e988-bd862e3fe1be46a994272793", "files": 3, "changed": true, "reasons": "[\"a \\\"b\\\"\"]",
+        });
+        let second = json!({
+            "level": "WARN", "message": "retried", "execution": "arn:e", "request_id": "r-1",
+            "trace_id": "1-5759e988-bd862e3fe1be46a994272793", "module": "p/d/g/m", "build": "p:1",
+        });
+        assert_eq!(found, [first, second]);
+    }
+
+    #[test]
+    fn lines_that_are_left_of_a_higher_level_have_their_fields_too() {
+        let found = lines(LevelFilter::ERROR, || {
+            invocation(&subject(), "r-1", None).in_scope(|| {
+                tracing::info!("not asked for");
+                tracing::error!("failed");
+            });
+        });
+        let expected =
+            json!({"level": "ERROR", "message": "failed", "execution": "arn:e", "request_id": "r-1"});
+        assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn no_level_shows_payloads() {
+        for (asked, expected) in [
+            (None, LevelFilter::INFO),
+            (Some("WARN"), LevelFilter::WARN),
+            (Some("DEBUG"), LevelFilter::INFO),
+            (Some("TRACE"), LevelFilter::INFO),
+            (Some("LOUD"), LevelFilter::INFO),
+        ] {
+            assert_eq!(level(asked), expected, "{asked:?}");
+        }
+    }
+}
