@@ -74,7 +74,10 @@ impl Subject {
     pub fn of_event(event: &Value) -> Self {
         let (module, deployment) = worked_on(event);
         Self {
-            execution: text(&event["execution"]).or_else(|| execution_of_build(event)),
+            // The second is that of Step Functions' own event.
+            execution: text(&event["execution"])
+                .or_else(|| text(&event["executionArn"]))
+                .or_else(|| execution_of_build(event)),
             module,
             deployment,
             build: build(event),
@@ -188,6 +191,10 @@ mod tests {
                 json!({"execution": arn, "deployment": "p/d"}),
             ),
             // end-execution
+            (
+                json!({"executionArn": arn, "status": "SUCCEEDED", "input": "{}", "output": "{}"}),
+                json!({"execution": arn}),
+            ),
             (
                 json!({"execution": arn, "of": module}),
                 json!({"execution": arn, "module": "p/d/g/m"}),
