@@ -124,7 +124,7 @@ fn of_resource(resource: &Value) -> Option<Lines> {
             add(&mut found, &properties["PolicyDocument"], None, "allow");
             Some(found)
         }
-        "AWS::S3::BucketPolicy" | "AWS::SQS::QueuePolicy" => {
+        "AWS::S3::BucketPolicy" | "AWS::SQS::QueuePolicy" | "AWS::SNS::TopicPolicy" => {
             let mut found = Lines::new();
             add(&mut found, &properties["PolicyDocument"], None, "allow");
             Some(found)

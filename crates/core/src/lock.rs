@@ -60,6 +60,9 @@ pub struct Contender {
     pub execution: ExecutionArn,
     /// When it was started, as its context says.
     pub started_at: Timestamp,
+    /// The execution of a whole deployment that started it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<ExecutionArn>,
 }
 
 impl Contender {
@@ -139,6 +142,7 @@ impl Lock {
             run: self.run.clone(),
             started_at: Some(self.holder.started_at),
             acquired_at: self.acquired_at,
+            part_of: self.holder.part_of.clone(),
         }
     }
 
@@ -181,6 +185,9 @@ pub struct Held<S = ModuleId> {
     /// When it got the lock.
     #[serde(default)]
     pub acquired_at: Option<Timestamp>,
+    /// The execution of a whole deployment that started it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<ExecutionArn>,
 }
 
 /// What is new in a decision: the clock, and a name for the deployment that may begin.

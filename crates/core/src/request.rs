@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result, excerpt};
 use crate::fields::{Fields, describe};
-use crate::ids::ModuleId;
+use crate::ids::{ExecutionArn, ModuleId};
 use crate::parameter::Parameters;
 use crate::sibling::Siblings;
 
@@ -105,6 +105,7 @@ impl Order {
     /// Parses the whole input.
     pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
         let mut fields = Fields::of("", input)?;
+        part_of(input)?;
         match fields.choice("action", &["deploy", "destroy"])?.as_deref() {
             Some("destroy") => destroyed(fields).map(Self::Destroy),
             _ => Request::read(fields, limits).map(|request| Self::Deploy(Box::new(request))),
@@ -263,6 +264,29 @@ impl StoredInput {
     }
 }
 
+/// The field in which a whole deployment says that an execution is part of it.
+const PART_OF: &str = "part_of";
+/// The longest ARN of an execution: both names have up to 80 characters.
+const MAX_ARN: usize = 256;
+
+/// The execution of a whole deployment that started one with this input, if one did.
+///
+/// # Errors
+/// `InvalidInput` where it is no execution.
+pub fn part_of(input: &Value) -> Result<Option<ExecutionArn>> {
+    match input.get(PART_OF) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(arn)) if arn.contains(":execution:") && arn.len() <= MAX_ARN => {
+            Ok(Some(ExecutionArn::new(arn)))
+        }
+        Some(other) => Err(Error::field(
+            PART_OF,
+            describe(other),
+            "the ARN of the execution that deploys the whole deployment, or nothing; a deployment sets it by itself",
+        )),
+    }
+}
+
 /// The module that an input names, if its names are valid.
 fn module_named(input: &Value) -> Option<ModuleId> {
     let text = |key: &str| input.get(key).and_then(Value::as_str);
@@ -285,12 +309,15 @@ fn module_named(input: &Value) -> Option<ModuleId> {
 type Names<T> = [T; 4];
 
 fn names(fields: &mut Fields) -> Result<Names<Option<String>>> {
-    Ok([
+    let names = [
         fields.text("project")?,
         fields.text("deployment")?,
         fields.text("group")?,
         fields.text("module")?,
-    ])
+    ];
+    // Beside the names in every input that has them; read by `part_of`.
+    fields.any(PART_OF);
+    Ok(names)
 }
 
 fn required_names([project, deployment, group, module]: Names<Option<String>>) -> Result<Names<String>> {
@@ -593,6 +620,38 @@ mod tests {
         assert_eq!(request.module.to_string(), "p/d/g/m");
         assert_eq!(request.options, None);
         assert_eq!(Request::module(&upload, &limits()), Ok(request.module));
+    }
+
+    #[test]
+    fn any_input_may_say_whose_part_it_is() {
+        let deployment = "arn:aws:states:r:1:execution:deploy:e";
+        let part = |mut input: Value| {
+            input["part_of"] = json!(deployment);
+            input
+        };
+        let deploy = part(input(|_| ()));
+        assert_eq!(part_of(&deploy), Ok(Some(ExecutionArn::new(deployment))));
+        assert!(parse(&deploy).is_ok());
+        let four = json!({"project": "p", "deployment": "d", "group": "g", "module": "m"});
+        let destroy = part(
+            json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"}),
+        );
+        assert!(Order::parse(&destroy, &limits()).is_ok());
+        let module: ModuleId = serde_json::from_value(four).unwrap();
+        assert!(
+            StoredInput::of(&part(StoredInput::sent(&module, "plans/e/i.json")))
+                .unwrap()
+                .is_some()
+        );
+        assert_eq!(part_of(&input(|_| ())), Ok(None));
+        for bad in [
+            json!(7),
+            json!("deploy"),
+            json!(format!("{deployment}{}", "e".repeat(300))),
+        ] {
+            let error = parse(&input(|v| v["part_of"] = bad)).unwrap_err();
+            assert!(error.message.starts_with("part_of: found "), "{error}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::lock::{Contender, Lockable, Turn, Waiter, Want};
 use seedflow_core::metric::Measurement;
-use seedflow_core::request::{Limits, Request};
+use seedflow_core::request::{self, Limits, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -76,6 +76,8 @@ impl Function {
         let contender = Contender {
             execution: event.execution,
             started_at: event.started_at,
+            // One that isn't valid is refused by who reads the whole input, and recorded then.
+            part_of: request::part_of(&input).ok().flatten(),
         };
         match event.deploys {
             Deploys::Module => {

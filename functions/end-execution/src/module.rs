@@ -125,7 +125,8 @@ impl Function {
             .await?;
         // Told before it is written, not after: whoever finds it written leaves it alone, so after a crash in between
         // nobody would be told.
-        let event = ModuleStateChange::of(module, &status, &timeline, self.records.work.name());
+        let (part_of, bucket) = (lock.part_of.as_ref(), self.records.work.name());
+        let event = ModuleStateChange::of(module, &status, &timeline, part_of, bucket);
         self.events.send(&event).await;
         self.records.write_status(module, &stored, &status).await?;
         let about = Subject::module(execution, module).with_build(build);

@@ -46,7 +46,7 @@ impl Function {
         if before.is_some() {
             self.measure(module, &status, &timeline);
         }
-        self.tell(module, &status, &timeline).await;
+        self.tell(lock, &status, &timeline).await;
         tracing::info!("recorded a destruction");
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id, "reasons": reasons,
@@ -69,7 +69,7 @@ impl Function {
             let status = Status::touch(None, module, execution, &[nothing.to_owned()], now);
             let timeline = Timeline::new(lock, &status, None);
             self.measure(module, &status, &timeline);
-            self.tell(module, &status, &timeline).await;
+            self.tell(lock, &status, &timeline).await;
             return Ok(answer(status.state, nothing));
         }
         let reason = "nothing was deployed any more, or ever with success; what was stored of it is removed";
@@ -83,7 +83,7 @@ impl Function {
         )
         .await?;
         self.measure(module, &status, &timeline);
-        self.tell(module, &status, &timeline).await;
+        self.tell(lock, &status, &timeline).await;
         tracing::info!("forgot");
         Ok(answer(status.state, reason))
     }

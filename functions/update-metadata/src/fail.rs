@@ -88,7 +88,7 @@ impl Function {
         if !status.repeats(before.as_ref()) {
             self.measure(module, &status, &timeline);
         }
-        self.tell(module, &status, &timeline).await;
+        self.tell(lock, &status, &timeline).await;
         Ok(true)
     }
 }

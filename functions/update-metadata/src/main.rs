@@ -162,7 +162,7 @@ impl Function {
             .await?;
         let timeline = Timeline::new(&lock, &status, None);
         self.measure(&plan.module, &status, &timeline);
-        self.tell(&plan.module, &status, &timeline).await;
+        self.tell(&lock, &status, &timeline).await;
         Ok(
             json!({"state": status.state, "module": plan.module, "execution": execution, "reasons": status.reasons, "updated_at": status.updated_at}),
         )
@@ -170,8 +170,9 @@ impl Function {
 
     /// Tells of a status that was written. After that, so that who hears of it finds it: a function that dies in between is
     /// called again, and tells then. That nobody could be told is no error of the deployment.
-    async fn tell(&self, module: &ModuleId, status: &Status, timeline: &Timeline) {
-        let event = ModuleStateChange::of(module, status, timeline, self.records.work.name());
+    async fn tell(&self, lock: &Held, status: &Status, timeline: &Timeline) {
+        let bucket = self.records.work.name();
+        let event = ModuleStateChange::of(&lock.of, status, timeline, lock.part_of.as_ref(), bucket);
         self.events.send(&event).await;
     }
 }

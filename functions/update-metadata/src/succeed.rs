@@ -69,7 +69,7 @@ impl Function {
         if !status.repeats(before.as_ref()) {
             self.measure(module, &status, &timeline);
         }
-        self.tell(module, &status, &timeline).await;
+        self.tell(lock, &status, &timeline).await;
         tracing::info!("recorded a success");
         let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
         Ok(json!({

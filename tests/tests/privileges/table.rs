@@ -530,6 +530,7 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
     let queue = json!({"QueueUrl": fixtures.queue});
     let message = json!({"QueueUrl": fixtures.queue, "MessageBody": "{}"});
     let event = json!({"Entries": [{"Source": "seedflow.codebuild", "DetailType": "x", "Detail": "{}"}]});
+    let told = |detail_type: &str| json!({"Entries": [{"Source": "seedflow", "DetailType": detail_type, "Detail": "{}"}]});
     let role = format!("arn:aws:iam::{}:role/seedflow", fixtures.account);
     let policy = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
     let more_rights = [
@@ -544,6 +545,22 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
         ask(SQS, "PurgeQueue", "", NOBODY, queue),
         // Whoever may could tell the end of a build that hasn't ended.
         ask(EVENTS, "PutEvents", "", NOBODY, event),
+        // In our own name only what each has to tell.
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of a module",
+            &[UPDATE_METADATA, END_EXECUTION],
+            told("Seedflow Module State Change"),
+        ),
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of a deployment",
+            &[RECORD_DEPLOYMENT, END_EXECUTION],
+            told("Seedflow Deployment State Change"),
+        ),
+        ask(EVENTS, "PutEvents", "of another type", NOBODY, told("x")),
         ask(EVENTS, "ListRules", "", NOBODY, json!({})),
         // The one rule by which Step Functions hears of executions that it waits for.
         Row {

@@ -36,6 +36,9 @@ pub struct ModuleStateChange {
     /// Where the console shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_url: Option<String>,
+    /// The execution of a whole deployment that started it, if one did: that one tells of its end too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<ExecutionArn>,
     /// When the state was written.
     pub at: Timestamp,
     /// When the execution was started.
@@ -78,9 +81,15 @@ pub struct ModuleStateChange {
 }
 
 impl ModuleStateChange {
-    /// Tells of a status; the report lies in the work bucket.
+    /// Tells of a status, by whose part its execution is, and where its report lies.
     #[must_use]
-    pub fn of(module: &ModuleId, status: &Status, timeline: &Timeline, work_bucket: &str) -> Self {
+    pub fn of(
+        module: &ModuleId,
+        status: &Status,
+        timeline: &Timeline,
+        part_of: Option<&ExecutionArn>,
+        work_bucket: &str,
+    ) -> Self {
         // A status that was only touched still tells of the build of the last success.
         let own = status.state != State::Unchanged;
         let build_id = status.build_id.clone().filter(|_| own);
@@ -94,6 +103,7 @@ impl ModuleStateChange {
             previous_state: status.previous_state,
             recovered: status.state.recovers(status.previous_state),
             execution: status.execution.clone(),
+            part_of: part_of.cloned(),
             execution_url: place.as_ref().map(|place| place.execution_url(&status.execution)),
             at: status.updated_at,
             started_at: timeline.execution_started_at,
@@ -234,8 +244,15 @@ mod tests {
             run: Run::parse("0f8fad5bd9cb469fa16570867728950e").unwrap(),
             started_at: Some(at(30)),
             acquired_at: None,
+            part_of: None,
         };
-        ModuleStateChange::of(&module(), status, &Timeline::new(&lock, status, build), "work")
+        ModuleStateChange::of(
+            &module(),
+            status,
+            &Timeline::new(&lock, status, build),
+            None,
+            "work",
+        )
     }
 
     #[test]

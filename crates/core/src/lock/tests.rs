@@ -61,6 +61,7 @@ fn contender(index: usize) -> Contender {
     Contender {
         execution: arn(index),
         started_at: Timestamp::from_second(i64::try_from(index).unwrap()).unwrap(),
+        part_of: None,
     }
 }
 

@@ -104,7 +104,8 @@ def named_resources(operation, request, region, account):
 
 # What a request says beside its resource, for the conditions of policies; the emulator has none of these:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html,
-# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html,
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
 CONDITION_KEYS = {
     ("iam", "PolicyArn"): "iam:PolicyARN",
     ("iam", "PermissionsBoundary"): "iam:PermissionsBoundary",
@@ -123,6 +124,17 @@ def condition_values_of(service, query_params):
     return values
 
 
+def condition_values_of_events(operation, request):
+    """Source and type of what is put on a bus; of several entries a list."""
+    if operation != "AWSEvents.PutEvents":
+        return {}
+    values = {}
+    for key, field in (("events:source", "Source"), ("events:detail-type", "DetailType")):
+        found = sorted({str(entry.get(field)) for entry in request.get("Entries") or []})
+        values[key] = found[0] if len(found) == 1 else found
+    return values
+
+
 @replace(iam_actions, "extract_resource_arn")
 def extract_resource_arn(original, service, method, path, headers, body, query_params, region, account_id):
     refused_resource.set(None)
@@ -132,7 +144,9 @@ def extract_resource_arn(original, service, method, path, headers, body, query_p
         request = json.loads(body) if body[:1] == b"{" else {}
     except ValueError:
         request = {}
-    named = named_resources(headers.get("x-amz-target", ""), request, region, account_id)
+    operation = headers.get("x-amz-target", "")
+    condition_values.set({**condition_values.get(), **condition_values_of_events(operation, request)})
+    named = named_resources(operation, request, region, account_id)
     if not named:
         return original(service, method, path, headers, body, query_params, region, account_id)
     further_resources.set(tuple(named[1:]))
