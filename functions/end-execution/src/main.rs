@@ -106,10 +106,10 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         deploy_module: config::setting("DEPLOY_MODULE_STATE_MACHINE")?,
         longest_write: SignedDuration::from_secs(i64::try_from(longest).unwrap_or(i64::MAX)),
         locks: Locks::new(work.clone(), step_functions.clone(), metrics.clone()),
-        metrics,
         step_functions,
         codebuild: CodeBuild::new(&aws),
         events: Events::new(&aws, metrics.clone()),
+        metrics,
         records: Records {
             parameters: ParameterStore::new(&aws),
             work,
