@@ -27,12 +27,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod bombs;
+mod heard;
 mod module;
 mod repository;
+pub mod schema;
 mod shared;
 mod stack;
 mod work_tree;
 
+pub use heard::Heard;
 pub use module::Module;
 pub use repository::{Group, Repository};
 pub use seedflow_local::deployment::{Finished, Names, Parameter};

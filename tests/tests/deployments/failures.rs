@@ -1,7 +1,7 @@
 //! A module that fails lets the others of its group finish, later groups don't start, and the next run goes on from there.
 
-use seedflow_tests::{Module, Repository, run};
-use serde_json::json;
+use seedflow_tests::{Heard, Module, Repository, run, schema};
+use serde_json::{Value, json};
 
 use crate::{STACK, THREE, assert_state, deployed_by, had_a_turn, results};
 
@@ -10,6 +10,7 @@ fn a_run_goes_on_where_the_last_one_failed() {
     run(async {
         let stack = STACK.get().await;
         let project = "goes-on";
+        let mut heard = Heard::events(stack, project).await;
         let repository = Repository::deploying(THREE);
         let failing = Module::running("build", &["echo no space left; exit 3"]);
         let broken = repository.clone().module("modules/data-store", &failing);
@@ -46,7 +47,49 @@ fn a_run_goes_on_where_the_last_one_failed() {
             had_a_turn(&before, &deployed_by(stack, project).await),
             ["data/store", "apps/web", "apps/worker"]
         );
+        // Four of its own, and two of each of the seven turns.
+        let events = heard.count("events", 18).await;
+        deployments_are_told(&events, [&failed.execution, &mended.execution]).await;
     });
+}
+
+/// A failed deployment and the one that mended it, with the modules as parts of them.
+async fn deployments_are_told(events: &[Value], [failed, mended]: [&String; 2]) {
+    let (modules, mut deployments): (Vec<Value>, Vec<Value>) = events
+        .iter()
+        .map(|event| event["detail"].clone())
+        .partition(|detail| detail["module"].is_string());
+    deployments.sort_by_key(|detail| detail["at"].as_str().map(str::to_owned));
+    let told: Vec<Value> = deployments
+        .iter()
+        .map(|detail| json!([detail["state"], detail["recovered"], detail["execution"]]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["IN_PROGRESS", false, failed]),
+            json!(["FAILED", false, failed]),
+            json!(["IN_PROGRESS", false, mended]),
+            json!(["SUCCEEDED", true, mended]),
+        ]
+    );
+    assert_eq!(deployments[1]["failed"], json!(["data/store"]));
+    let message = deployments[1]["message"].as_str().unwrap();
+    assert!(
+        message.contains("1 FAILED") && message.contains("data/store failed: "),
+        "{message}"
+    );
+    for detail in &modules {
+        let part_of = detail["part_of"].as_str().unwrap();
+        assert!(part_of == failed || part_of == mended, "{detail}");
+    }
+    for (name, details) in [
+        ("deployment-state-change", &deployments),
+        ("module-state-change", &modules),
+    ] {
+        let faults = schema::faults(name, details).await;
+        assert!(faults.is_empty(), "{faults:#?}\n{details:#?}");
+    }
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub enum About {
     RoleStack,
     /// The list of the module's values in the work bucket.
     Values,
+    /// The event that tells of the module in these words.
+    Told(&'static str),
 }
 
 /// A call and what happens to it.

@@ -200,6 +200,13 @@ impl Attempts {
             self.json("KeepFromTheQueueOfFailedEvents", "sqs", &target, queue.clone())
                 .await;
         }
+        // By itself, and behind an event of another source.
+        let event = |source: &str| json!({"Source": source, "DetailType": "Seedflow Module State Change", "Detail": "{}"});
+        for entries in [vec![event("seedflow")], vec![event("someone"), event("seedflow")]] {
+            let put = json!({"Entries": entries});
+            self.json("KeepFromTellingInOurName", "events", "AWSEvents.PutEvents", put)
+                .await;
+        }
         let delete = [
             ("Action", "DeleteStack"),
             ("Version", "2010-05-15"),

@@ -9,6 +9,7 @@ mod builds;
 mod decisions;
 mod deliveries;
 mod destroy;
+mod events;
 mod functions;
 mod hostile_build;
 mod kept;
@@ -20,10 +21,15 @@ mod secrets;
 
 use seedflow_tests::{Finished, Shared, StackOptions};
 
-/// One stack for all; a minute of a build's timeout takes a second.
-static STACK: Shared = Shared::new(|| StackOptions {
-    minute: std::time::Duration::from_secs(1),
-    ..StackOptions::default()
+/// One stack for all; a minute of a build's timeout takes a second. Someone wants mails.
+static STACK: Shared = Shared::new(|| {
+    let mut options = StackOptions {
+        minute: std::time::Duration::from_secs(1),
+        ..StackOptions::default()
+    };
+    let email = ("NotificationEmail".to_owned(), "someone@example.com".to_owned());
+    options.parameters.extend([email]);
+    options
 });
 
 fn assert_state(finished: &Finished, state: &str) {

@@ -60,12 +60,8 @@ pub fn error(head: &Parts, call: &Call, error: &ApiError) -> Response<Body> {
 
 /// The answer to a request that was thrown away: what the service would say had it taken everything.
 pub fn discarded(call: &Call, body: &[u8]) -> Response<Body> {
-    let entries = serde_json::from_slice::<Value>(body).ok();
-    let count = entries
-        .and_then(|json| json["Entries"].as_array().map(Vec::len))
-        .unwrap_or_default();
     if call.operation == "PutEvents" {
-        let ids: Vec<Value> = (0..count)
+        let ids: Vec<Value> = (0..entries(body))
             .map(|_| json!({"EventId": uuid::Uuid::new_v4().to_string()}))
             .collect();
         return json(&json!({"FailedEntryCount": 0, "Entries": ids}));
@@ -78,6 +74,19 @@ pub fn discarded(call: &Call, body: &[u8]) -> Response<Body> {
             response(StatusCode::OK, XML, format!("<{name}></{name}>"))
         }
     }
+}
+
+/// What EventBridge answers when it takes none of the events (API reference, PutEvents).
+pub fn failed_entries(body: &[u8]) -> Response<Body> {
+    let count = entries(body);
+    let failed = json!({"ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded"});
+    json(&json!({"FailedEntryCount": count, "Entries": vec![failed; count]}))
+}
+
+/// How many events a request has.
+fn entries(body: &[u8]) -> usize {
+    let request = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    request["Entries"].as_array().map_or(0, Vec::len)
 }
 
 /// An answer of any kind.

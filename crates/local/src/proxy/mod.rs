@@ -353,6 +353,7 @@ impl State {
                 Err(Dropped.into())
             }
             Action::Discard => Ok(answer::discarded(&request.call, payload.bytes())),
+            Action::FailEntries => Ok(answer::failed_entries(payload.bytes())),
             Action::Duplicate => {
                 let Payload::Whole(bytes) = payload.hold().await? else {
                     return Err(Dropped.into());

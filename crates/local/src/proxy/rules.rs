@@ -146,6 +146,8 @@ pub enum Action {
     LoseAnswer,
     /// It is answered with success and not forwarded.
     Discard,
+    /// It is not forwarded, and the answer is a success that says that none of its events was taken (PutEvents).
+    FailEntries,
     /// It is forwarded twice and answered with the first answer.
     Duplicate,
     /// The function that made it is killed and gets no answer; `before` or `after` the request is forwarded.

@@ -152,6 +152,7 @@ async fn rules_refuse_drop_lose_discard_and_double() {
         (Action::Drop, false, 0),
         (Action::LoseAnswer, false, 1),
         (Action::Discard, true, 0),
+        (Action::FailEntries, true, 0),
         (Action::Duplicate, true, 2),
     ] {
         let before = forwarded();
@@ -161,7 +162,9 @@ async fn rules_refuse_drop_lose_discard_and_double() {
         let answer = json_call(&url, PUT, &event("chosen")).await;
         assert_eq!(answer.is_ok(), answered, "{action:?}");
         if let Ok((_, body)) = answer {
-            assert_eq!(body["FailedEntryCount"], 0);
+            let failed = usize::from(action == Action::FailEntries);
+            assert_eq!(body["FailedEntryCount"], failed);
+            assert_eq!(body["Entries"][0]["ErrorCode"].is_string(), failed == 1);
         }
         assert_eq!(forwarded() - before, reaches, "{action:?}");
         assert_eq!(

@@ -150,11 +150,11 @@ impl Subject {
         let rule = Rule::new(service, operation, fault.action.clone())
             .contains(text)
             .skip(skip);
-        // Events come from CodeBuild; of all else only the functions' calls count.
-        let rule = if service == "events" {
-            rule
-        } else {
-            rule.caller(Caller::Functions)
+        // Of the events those of CodeBuild, unless the call is about what a function tells; of all else only the functions'
+        // calls count.
+        let rule = match fault.call.about {
+            About::Project if service == "events" => rule.caller(Caller::Codebuild),
+            _ => rule.caller(Caller::Functions),
         };
         match fault.amount {
             Amount::Times(times) => rule.times(times),
@@ -178,6 +178,7 @@ impl Subject {
             About::Parameters => format!("/dev/{row}-m/"),
             About::Parameter(name) => format!("/dev/{row}-m/{name}\""),
             About::Project => self.project.clone(),
+            About::Told(state) => format!("dev/{row}/m in project faults {state}"),
             About::Stack => format!("StackName=faults-dev-{row}-m"),
             About::Role => format!("RoleName={}", self.own_names().role),
             About::RoleStack => format!("StackName={}", self.own_names().stack),

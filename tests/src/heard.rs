@@ -1,0 +1,93 @@
+//! What is told on EventBridge or by a topic, caught by a queue.
+
+use serde_json::{Value, json};
+
+use crate::TestStack;
+
+/// A queue that hears of something from when it was made.
+pub struct Heard<'a> {
+    stack: &'a TestStack,
+    url: String,
+    heard: Vec<Value>,
+}
+
+impl<'a> Heard<'a> {
+    /// Hears of Seedflow's own events of a project.
+    pub async fn events(stack: &'a TestStack, project: &str) -> Self {
+        let (queue, arn) = Self::queue(stack).await;
+        let pattern = json!({"source": ["seedflow"], "detail": {"project": [project]}});
+        let name = format!("heard-{project}");
+        let rule = json!({"Name": name, "EventPattern": pattern.to_string()});
+        stack.call("events", "AWSEvents.PutRule", rule).await;
+        let targets = json!({"Rule": name, "Targets": [{"Id": "queue", "Arn": arn}]});
+        let answer = stack.call("events", "AWSEvents.PutTargets", targets).await;
+        assert_eq!(answer["FailedEntryCount"], 0, "{answer}");
+        queue
+    }
+
+    /// Hears what a topic publishes.
+    pub async fn topic(stack: &'a TestStack, topic: &str) -> Self {
+        let (queue, arn) = Self::queue(stack).await;
+        let fields = [
+            ("Action", "Subscribe"),
+            ("Version", "2010-03-31"),
+            ("TopicArn", topic),
+            ("Protocol", "sqs"),
+            ("Endpoint", &arn),
+        ];
+        stack.client().form("sns", &fields).await.expect("a subscription");
+        queue
+    }
+
+    async fn queue(stack: &'a TestStack) -> (Self, String) {
+        let about = stack.about();
+        let name = format!("heard-{}", uuid::Uuid::new_v4());
+        let made = stack
+            .call("sqs", "AmazonSQS.CreateQueue", json!({"QueueName": name}))
+            .await;
+        let queue = Self {
+            stack,
+            url: made["QueueUrl"].as_str().expect("a URL").to_owned(),
+            heard: Vec::new(),
+        };
+        (
+            queue,
+            format!("arn:aws:sqs:{}:{}:{name}", about.region, about.account),
+        )
+    }
+
+    /// All bodies of messages so far, in the order in which they were received.
+    pub async fn so_far(&mut self) -> &[Value] {
+        loop {
+            let ask = json!({"QueueUrl": self.url, "MaxNumberOfMessages": 10});
+            let answer = self.stack.call("sqs", "AmazonSQS.ReceiveMessage", ask).await;
+            let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+            if messages.is_empty() {
+                return &self.heard;
+            }
+            for message in messages {
+                let body = message["Body"].as_str().expect("a body");
+                self.heard
+                    .push(serde_json::from_str(body).expect("a body is JSON"));
+                let gone = json!({"QueueUrl": self.url, "ReceiptHandle": message["ReceiptHandle"]});
+                self.stack.call("sqs", "AmazonSQS.DeleteMessage", gone).await;
+            }
+        }
+    }
+
+    /// Waits until there are so many, and returns them.
+    pub async fn count(&mut self, what: &str, count: usize) -> Vec<Value> {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let heard = self.so_far().await;
+            if heard.len() >= count {
+                return heard.to_vec();
+            }
+            assert!(
+                std::time::Instant::now() < deadline,
+                "{what}: {count} did not come: {heard:#?}"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What is told of a module, and what is not.
+
+use seedflow_local::workspace;
+use seedflow_tests::{Action, Caller, Heard, Module, Names, Rule, TestStack, eventually, run, schema};
+use serde_json::{Value, json};
+
+use crate::{STACK, assert_state};
+
+const TYPE: &str = "Seedflow Module State Change";
+
+/// The details of the events of modules, by when their states were written.
+async fn told(heard: &mut Heard<'_>, count: usize) -> Vec<Value> {
+    let events = heard.count("events", count).await;
+    let mut details: Vec<Value> = events
+        .iter()
+        .filter(|event| event["detail-type"] == TYPE)
+        .map(|event| event["detail"].clone())
+        .collect();
+    details.sort_by_key(|detail| detail["at"].as_str().map(str::to_owned));
+    details
+}
+
+/// Starts a deployment, stops it while it builds, and waits until that is cleaned up.
+async fn abort(stack: &TestStack, names: &Names) {
+    let slow = Module::running("build", &["sleep 600"]);
+    let execution = stack.start(&stack.input(names, &slow, json!({})).await).await;
+    stack.build_of(&execution).await;
+    let stop = json!({"executionArn": execution, "error": "Stopped", "cause": "not today"});
+    stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
+    stack.released(names).await;
+}
+
+#[test]
+fn each_change_of_a_modules_state_is_told_to_programs_and_trouble_to_people() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("told");
+        let mut events = Heard::events(stack, "told").await;
+        let topic = stack.output("NotificationTopicArn").expect("a topic");
+        let mut mails = Heard::topic(stack, topic).await;
+
+        let good = Module::running("build", &["echo good"]);
+        let secret = json!({"parameters": {"word": "a-word-nobody-tells"}});
+        assert_state(
+            &stack.deploy_with(&names, &good, secret.clone()).await,
+            "SUCCEEDED",
+        );
+        assert_state(&stack.deploy_with(&names, &good, secret).await, "UNCHANGED");
+        let bad = Module::running("build", &["echo \"no space left\"; exit 3"]);
+        assert_eq!(stack.deploy(&names, &bad).await.error, "BuildFailed");
+        assert_state(&stack.deploy(&names, &good).await, "SUCCEEDED");
+        abort(stack, &names).await;
+        let destroy = json!({"action": "destroy", "project": "told", "deployment": "dev", "group": "core", "module": "module"});
+        assert_state(&stack.execute(&destroy).await, "DESTROYED");
+
+        let details = told(&mut events, 11).await;
+        let states: Vec<(&str, bool)> = details
+            .iter()
+            .map(|detail| (detail["state"].as_str().unwrap(), detail["recovered"] == true))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                ("IN_PROGRESS", false),
+                ("SUCCEEDED", false),
+                ("UNCHANGED", false),
+                ("IN_PROGRESS", false),
+                ("FAILED", false),
+                ("IN_PROGRESS", false),
+                ("SUCCEEDED", true),
+                ("IN_PROGRESS", false),
+                ("ABORTED", false),
+                ("IN_PROGRESS", false),
+                ("DESTROYED", true),
+            ]
+        );
+        let faults = schema::faults("module-state-change", &details).await;
+        assert!(faults.is_empty(), "{faults:#?}\n{details:#?}");
+        assert!(!json!(details).to_string().contains("a-word-nobody-tells"));
+
+        let failed = &details[4];
+        assert_eq!(
+            (&failed["error"], &failed["phase"], &failed["previous_state"]),
+            (&json!("BuildFailed"), &json!("BUILD"), &json!("UNCHANGED"))
+        );
+        assert!(failed["build_seconds"].is_number() && failed["duration_seconds"].is_number());
+        // The report that it names is there.
+        let key = failed["report"]["key"].as_str().unwrap();
+        let report: Value = serde_json::from_slice(&stack.object(key).await.unwrap()).unwrap();
+        assert_eq!(report["execution"], failed["execution"]);
+
+        let said: Vec<String> = mails
+            .count("mails", 4)
+            .await
+            .iter()
+            .filter_map(|mail| mail["Message"].as_str())
+            .filter(|message| message.contains("in project told "))
+            .map(|message| message.trim_matches('"').to_owned())
+            .collect();
+        let expected = [&details[4], &details[6], &details[8], &details[10]];
+        let expected: Vec<&str> = expected
+            .iter()
+            .filter_map(|detail| detail["message"].as_str())
+            .collect();
+        assert_eq!(said, expected);
+    });
+}
+
+#[test]
+fn an_event_that_is_not_taken_fails_nothing_and_stands_in_the_log() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("untold");
+        let mut heard = Heard::events(stack, "untold").await;
+        let refused = Rule::new("events", "PutEvents", Action::FailEntries)
+            .caller(Caller::Functions)
+            .contains("in project untold was deployed");
+        let refused = stack.rule(refused);
+        let module = Module::running("build", &["echo good"]);
+        let finished = stack.deploy(&names, &module).await;
+        assert_state(&finished, "SUCCEEDED");
+        // Offered more than once.
+        assert_eq!(refused.applied(), 3);
+
+        let line = eventually("the line of an event that was not sent", || async {
+            let lines = stack.lines("update-metadata").await;
+            lines
+                .into_iter()
+                .find(|line| line["level"] == "ERROR" && line.to_string().contains(&finished.execution))
+        })
+        .await;
+        let fields = &line["fields"];
+        assert_eq!(fields["message"], "event not sent", "{line}");
+        // Whole, and as it can be sent again.
+        drop(refused);
+        let entries: Value = serde_json::from_str(fields["entries"].as_str().unwrap()).unwrap();
+        let again = json!({"Entries": [{
+            "Source": entries[0]["Source"], "DetailType": entries[0]["DetailType"], "Detail": entries[0]["Detail"],
+        }]});
+        stack.call("events", "AWSEvents.PutEvents", again).await;
+        let details = told(&mut heard, 2).await;
+        assert_eq!(details[1]["state"], "SUCCEEDED", "{details:#?}");
+        let faults = schema::faults("module-state-change", &details).await;
+        assert!(faults.is_empty(), "{faults:#?}");
+    });
+}
+
+#[test]
+fn the_schemas_take_the_examples_and_refuse_what_is_wrong() {
+    run(async {
+        let examples = [
+            ("module-state-change", "module-failed"),
+            ("deployment-state-change", "deployment-recovered"),
+        ];
+        for (name, example) in examples {
+            let path = format!("docs/events/examples/{example}.json");
+            let text = std::fs::read(workspace::root().unwrap().join(path)).unwrap();
+            let event: Value = serde_json::from_slice(&text).unwrap();
+            let detail = &event["detail"];
+            assert!(
+                schema::faults(name, std::slice::from_ref(detail))
+                    .await
+                    .is_empty()
+            );
+            let broken = |change: fn(&mut Value)| {
+                let mut detail = detail.clone();
+                change(&mut detail);
+                detail
+            };
+            let broken = [
+                broken(|detail| detail["state"] = json!("DONE")),
+                broken(|detail| detail["secret"] = json!("x")),
+                broken(|detail| detail["version"] = json!("2")),
+                broken(|detail| detail["state"] = json!("ABORTED")),
+                broken(|detail| drop(detail.as_object_mut().unwrap().remove("execution"))),
+                broken(|detail| detail["message"] = json!("two\nlines")),
+            ];
+            let faults = schema::faults(name, &broken).await;
+            // An abort has an error and a cause, which the example of a failure has.
+            let found = |index: usize| {
+                faults
+                    .iter()
+                    .any(|fault| fault.starts_with(&format!("{index}: ")))
+            };
+            let expected = [true, true, true, name.starts_with("deployment"), true, true];
+            assert_eq!((0..6).map(found).collect::<Vec<_>>(), expected, "{faults:#?}");
+        }
+    });
+}
