@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-const FUNCTIONS: [(&str, &str, &[&str]); 10] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
     (
         "AcquireLock",
         "acquire-lock",
@@ -72,6 +72,11 @@ const FUNCTIONS: [(&str, &str, &[&str]); 10] = [
         &["WORK_BUCKET", "CODEBUILD_PROJECT"],
     ),
     ("RecordDeployment", "record-deployment", &["WORK_BUCKET"]),
+    (
+        "PublishReport",
+        "publish-report",
+        &["WORK_BUCKET", "BUILD_LOG_GROUP"],
+    ),
 ];
 
 /// The state machines with their roles.

@@ -5,6 +5,8 @@
 //! ([`failure`]). Retries, timeouts and the HTTP client are set once, in [`config`]. Each SDK stands behind a
 //! feature, so that a function links only what its manifest names.
 
+#[cfg(feature = "cloudwatchlogs")]
+pub mod build_log;
 #[cfg(all(feature = "s3", feature = "sfn"))]
 pub mod callback;
 #[cfg(feature = "cloudformation")]

@@ -13,6 +13,9 @@ use seedflow_core::request::Source;
 
 use crate::failure::{SdkFailure, failure};
 
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+
 /// The objects of one bucket.
 #[derive(Debug, Clone)]
 pub struct Bucket {
@@ -85,12 +88,21 @@ impl Bucket {
 
     /// Writes an object of JSON.
     pub async fn put(&self, key: &str, text: String) -> Result<()> {
+        self.put_typed(key, text, JSON).await
+    }
+
+    /// Writes a page.
+    pub async fn put_page(&self, key: &str, page: String) -> Result<()> {
+        self.put_typed(key, page, HTML).await
+    }
+
+    async fn put_typed(&self, key: &str, text: String, content_type: &str) -> Result<()> {
         let request = self
             .client
             .put_object()
             .bucket(&self.name)
             .key(key)
-            .content_type("application/json");
+            .content_type(content_type);
         let sent = request.body(ByteStream::from(text.into_bytes())).send().await;
         sent.map(drop)
             .map_err(|e| failure(&self.call("PutObject", key), &e))
@@ -122,12 +134,27 @@ impl Bucket {
 
     /// Writes an object of JSON if what stands there is what is expected (S3 user guide, "Conditional writes").
     pub async fn put_if(&self, key: &str, text: String, expect: Expect) -> Result<Conditional> {
+        self.put_typed_if(key, text, JSON, expect).await
+    }
+
+    /// Writes a page on the same condition.
+    pub async fn put_page_if(&self, key: &str, page: String, expect: Expect) -> Result<Conditional> {
+        self.put_typed_if(key, page, HTML, expect).await
+    }
+
+    async fn put_typed_if(
+        &self,
+        key: &str,
+        text: String,
+        content_type: &str,
+        expect: Expect,
+    ) -> Result<Conditional> {
         let request = self
             .client
             .put_object()
             .bucket(&self.name)
             .key(key)
-            .content_type("application/json");
+            .content_type(content_type);
         let request = match expect {
             Expect::Nothing => request.if_none_match("*"),
             Expect::Tag(tag) => request.if_match(tag.0),

@@ -440,7 +440,9 @@ impl Place {
         )
     }
 
-    fn console(&self) -> String {
+    /// Where AWS's console is.
+    #[must_use]
+    pub fn console(&self) -> String {
         let domain = match self.partition.as_str() {
             "aws-cn" => "console.amazonaws.cn",
             "aws-us-gov" => "console.amazonaws-us-gov.com",

@@ -29,6 +29,7 @@ pub mod manifest;
 pub mod metric;
 pub mod module_stack;
 pub mod origin;
+pub mod page;
 pub mod parameter;
 pub mod plan;
 pub mod python_json;

@@ -40,6 +40,9 @@ pub struct Report<'a> {
     /// The fingerprint that was deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<&'a crate::fingerprint::Fingerprint>,
+    /// The one that was deployed before, for what a success changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_fingerprint: Option<&'a crate::fingerprint::Fingerprint>,
     /// The names of the parameters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<&'a str>,
@@ -49,10 +52,11 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// A report of a success.
+    /// A report of a success; `before` is the fingerprint of what was deployed until then.
     #[must_use]
     pub fn of_success(
         plan: &'a Plan,
+        before: Option<&'a crate::fingerprint::Fingerprint>,
         status: &'a Status,
         timeline: &'a Timeline,
         build: &'a Outcome,
@@ -61,6 +65,7 @@ impl<'a> Report<'a> {
         Self {
             source: Some(&plan.source),
             fingerprint: Some(&plan.fingerprint),
+            previous_fingerprint: before,
             parameters: plan.options.parameters.iter().map(|(name, _)| name).collect(),
             outputs: Some(outputs),
             ..Self::of_failure(&plan.module, status, Some(timeline), Some(build))
@@ -101,6 +106,7 @@ impl<'a> Report<'a> {
             source: None,
             origin: &status.origin,
             fingerprint: None,
+            previous_fingerprint: None,
             parameters: Vec::new(),
             outputs: None,
         }

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_sigv4::http_request::{
-    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
-    UriPathNormalizationMode, sign,
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation,
+    SigningInstructions, SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
 use http_body_util::{BodyExt, Full};
@@ -358,6 +358,23 @@ impl EmulatorApi {
             .collect())
     }
 
+    /// A URL by which a browser, without any keys, can read an object for a while (S3 user guide, "Download and upload
+    /// objects with presigned URLs").
+    pub fn presigned(&self, bucket: &str, key: &str, lasts: Duration) -> Result<String, ApiError> {
+        let url = format!("{}/{bucket}/{}", self.endpoint, encode(key, true));
+        let mut settings = signing_settings("s3");
+        settings.payload_checksum_kind = PayloadChecksumKind::NoHeader;
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(lasts);
+        let signable = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::UnsignedPayload);
+        let instructions = self.instructions("s3", settings, signable.map_err(local)?)?;
+        let (_, query) = instructions.into_parts();
+        let query = query
+            .iter()
+            .map(|(name, value)| format!("{}={}", encode(name, false), encode(value, false)));
+        Ok(format!("{url}?{}", query.collect::<Vec<_>>().join("&")))
+    }
+
     fn request(&self, method: Method, path: &str) -> hyper::http::request::Builder {
         Request::builder()
             .method(method)
@@ -379,6 +396,23 @@ impl EmulatorApi {
     }
 
     fn signed(&self, service: &str, mut request: Request<Bytes>) -> Result<Request<Bytes>, ApiError> {
+        let uri = request.uri().to_string();
+        let headers = request.headers().iter();
+        let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let body = SignableBody::Bytes(request.body());
+        let signable = SignableRequest::new(request.method().as_str(), uri, headers, body).map_err(local)?;
+        let instructions = self.instructions(service, signing_settings(service), signable)?;
+        instructions.apply_to_request_http1x(&mut request);
+        Ok(request)
+    }
+
+    /// What has to be added to a request for its signature.
+    fn instructions(
+        &self,
+        service: &str,
+        settings: SigningSettings,
+        request: SignableRequest<'_>,
+    ) -> Result<SigningInstructions, ApiError> {
         let keys = &self.credentials;
         let identity = aws_credential_types::Credentials::new(
             &keys.access_key_id,
@@ -393,18 +427,11 @@ impl EmulatorApi {
             .region(&keys.region)
             .name(service)
             .time(SystemTime::now())
-            .settings(signing_settings(service))
+            .settings(settings)
             .build()
             .map_err(local)?
             .into();
-        let uri = request.uri().to_string();
-        let headers = request.headers().iter();
-        let headers = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-        let body = SignableBody::Bytes(request.body());
-        let signable = SignableRequest::new(request.method().as_str(), uri, headers, body).map_err(local)?;
-        let (instructions, _) = sign(signable, &parameters).map_err(local)?.into_parts();
-        instructions.apply_to_request_http1x(&mut request);
-        Ok(request)
+        Ok(sign(request, &parameters).map_err(local)?.into_parts().0)
     }
 }
 
@@ -459,6 +486,32 @@ mod tests {
     fn keys_are_encoded_and_keep_their_slashes() {
         assert_eq!(encode("a b/ü+c", true), "a%20b/%C3%BC%2Bc");
         assert_eq!(encode("a/b", false), "a%2Fb");
+    }
+
+    #[test]
+    fn a_presigned_url_has_all_that_a_browser_lacks_and_no_secret() {
+        let credentials = Credentials {
+            access_key_id: "123456789012".to_owned(),
+            secret_access_key: "topsecret".to_owned(),
+            session_token: None,
+            region: "eu-west-1".to_owned(),
+        };
+        let api = EmulatorApi::new("http://127.0.0.1:1", credentials);
+        let url = api
+            .presigned("work", "reports/p/a b.html", Duration::from_secs(60))
+            .unwrap_or_default();
+        assert!(
+            url.starts_with("http://127.0.0.1:1/work/reports/p/a%20b.html?"),
+            "{url}"
+        );
+        for part in [
+            "X-Amz-Signature=",
+            "X-Amz-Expires=60",
+            "X-Amz-Credential=123456789012%2F",
+        ] {
+            assert!(url.contains(part), "{url}");
+        }
+        assert!(!url.contains("topsecret"));
     }
 
     #[test]

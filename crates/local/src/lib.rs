@@ -12,6 +12,7 @@ pub mod emulator_api;
 pub mod git;
 pub mod keeper;
 pub mod pack;
+pub mod pages;
 pub mod proxy;
 pub mod repository;
 pub mod soak;

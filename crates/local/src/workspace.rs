@@ -17,7 +17,7 @@ use crate::tail;
 use crate::ui::Task;
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 10] = [
+pub const FUNCTIONS: [&str; 11] = [
     "acquire-lock",
     "check-md5",
     "module-stack",
@@ -28,6 +28,7 @@ pub const FUNCTIONS: [&str; 10] = [
     "end-execution",
     "plan-deployment",
     "record-deployment",
+    "publish-report",
 ];
 
 /// The root of the checkout that this program was built from.

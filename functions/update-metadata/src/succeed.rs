@@ -54,12 +54,20 @@ impl Function {
         let status = Status::succeed(before.as_ref(), module, execution, build, now);
         let timeline = Timeline::new(lock, &status, Some(build));
         let mut spilled = 0;
+        let deployed = stored.fingerprint();
         for write in commit::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
             spilled += u32::from(write.laid.spilled.is_some());
             if write.slot == Slot::Status {
                 // The report before the status: who sees SUCCEEDED finds it.
                 self.records
-                    .write_report(&Report::of_success(plan, &status, &timeline, build, &outputs))
+                    .write_report(&Report::of_success(
+                        plan,
+                        deployed.as_ref(),
+                        &status,
+                        &timeline,
+                        build,
+                        &outputs,
+                    ))
                     .await?;
             }
             self.records.write(module, write).await?;

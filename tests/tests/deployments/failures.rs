@@ -3,7 +3,7 @@
 use seedflow_tests::{Heard, Module, Repository, run, schema};
 use serde_json::{Value, json};
 
-use crate::{STACK, THREE, assert_state, deployed_by, had_a_turn, results};
+use crate::{STACK, THREE, assert_state, deployed_by, had_a_turn, pages, results};
 
 #[test]
 fn a_run_goes_on_where_the_last_one_failed() {
@@ -39,6 +39,7 @@ fn a_run_goes_on_where_the_last_one_failed() {
             (&json!("FAILED"), &json!(["data/store"]))
         );
         stack.deployment_released(project).await;
+        pages::show(stack, project, &failed).await;
 
         let before = deployed_by(stack, project).await;
         let mended = stack.deploy_repository(project, &repository, json!({})).await;

@@ -6,6 +6,7 @@ mod failures;
 mod faults;
 mod logs;
 mod order;
+mod pages;
 mod plans;
 mod removals;
 mod turns;

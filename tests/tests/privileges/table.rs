@@ -33,6 +33,7 @@ const BUILD_EVENT: &str = "BuildEventRole";
 const END_EXECUTION: &str = "EndExecutionRole";
 const PLAN_DEPLOYMENT: &str = "PlanDeploymentRole";
 const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
+const PUBLISH_REPORT: &str = "PublishReportRole";
 const DEPLOY: &str = "DeployRole";
 const REPOSITORY: &str = "RepositoryRole";
 const DEPLOY_MODULE: &str = "DeployModuleRole";
@@ -65,7 +66,7 @@ const OTHER: &str = "/other/x";
 /// A folder of the work bucket with who may read, write and delete in it.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 10] = [
+const FOLDERS: [Folder; 11] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
     ("values", &[CHECK_MD5, PLAN_DEPLOYMENT], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
@@ -74,7 +75,8 @@ const FOLDERS: [Folder; 10] = [
     ("locks", &[ACQUIRE_LOCK, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
     ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT], NOBODY),
     ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
-    ("reports", NOBODY, &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
+    ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
+    ("reports", &[PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
     ("elsewhere", NOBODY, NOBODY, NOBODY),
 ];
 
@@ -86,6 +88,8 @@ pub struct Fixtures {
     project: String,
     state_machine: String,
     queue: String,
+    /// The queue of what pages are made of.
+    reports: String,
     /// An execution that waits, with its build and its task token.
     execution: String,
     build: String,
@@ -123,6 +127,7 @@ impl Fixtures {
             project: about.project_name.clone(),
             state_machine: about.state_machine_arn.clone(),
             queue: stack.output("FailedEventsQueueUrl").expect("a queue").to_owned(),
+            reports: stack.resources("AWS::SQS::Queue").await["PublishReportQueue"].clone(),
             execution,
             build,
             token: registered["token"].as_str().expect("a token").to_owned(),
@@ -261,6 +266,13 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         rows.push(row(format!("write {folder}"), write, Call::write(at())));
         rows.push(row(format!("delete {folder}"), delete, Call::delete(at())));
     }
+    // A report is written by whoever records an end, its page besides by whoever makes pages, which may not change reports.
+    let page = (
+        bucket.to_owned(),
+        "reports/privileges/dev/core/module.html".to_owned(),
+    );
+    let write: Granted = &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION, PUBLISH_REPORT];
+    rows.push(row("write a page", write, Call::write(page)));
     // Those who read objects that may be missing: without it S3 says "access denied" instead.
     let list: Granted = &[
         ACQUIRE_LOCK,
@@ -273,6 +285,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         END_EXECUTION,
         PLAN_DEPLOYMENT,
         RECORD_DEPLOYMENT,
+        PUBLISH_REPORT,
     ];
     rows.push(row("list the work bucket", list, Call::list(bucket)));
     rows
@@ -306,11 +319,21 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "EndExecutionFunction" => &[END_EXECUTION],
             "PlanDeploymentFunction" => &[PLAN_DEPLOYMENT],
             "RecordDeploymentFunction" => &[RECORD_DEPLOYMENT],
+            "PublishReportFunction" => &[PUBLISH_REPORT],
             unknown => panic!("say in the table what {unknown} may do"),
         }
     };
     let builds = "/aws/codebuild/seedflow";
+    let read = |group: &str, granted| {
+        let stream = json!({"logGroupName": group, "logStreamName": "privileges"});
+        Row {
+            answer: Some("ResourceNotFoundException"),
+            ..ask(LOGS, "GetLogEvents", group, granted, stream)
+        }
+    };
     let mut rows = vec![
+        read(builds, &[PUBLISH_REPORT]),
+        read("/aws/lambda/other", NOBODY),
         write(builds, &[BUILD]),
         ask(
             LOGS,
@@ -339,7 +362,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
 fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
     let invoke = |(logical, name): (&String, &String)| {
         let granted: Granted = match logical.as_str() {
-            "BuildEventFunction" => NOBODY,
+            "BuildEventFunction" | "PublishReportFunction" => NOBODY,
             "EndExecutionFunction" => &[END_MACHINE],
             "AcquireLockFunction" => &[DEPLOY_MODULE, DEPLOY],
             "PlanDeploymentFunction" | "RecordDeploymentFunction" => &[DEPLOY],
@@ -543,6 +566,20 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
         ask(SQS, "SendMessage", "", &[BUILD_EVENT, END_MACHINE], message),
         ask(SQS, "ReceiveMessage", "", NOBODY, queue.clone()),
         ask(SQS, "PurgeQueue", "", NOBODY, queue),
+        ask(
+            SQS,
+            "SendMessage",
+            "of reports",
+            NOBODY,
+            json!({"QueueUrl": fixtures.reports, "MessageBody": "{}"}),
+        ),
+        ask(
+            SQS,
+            "ReceiveMessage",
+            "of reports",
+            &[PUBLISH_REPORT],
+            json!({"QueueUrl": fixtures.reports}),
+        ),
         // Whoever may could tell the end of a build that hasn't ended.
         ask(EVENTS, "PutEvents", "", NOBODY, event),
         // In our own name only what each has to tell.

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, bail};
 
 use super::{Settings, progress};
 use crate::deployment::{self, Finished, Names};
-use crate::pack;
 use crate::stack::Connection;
 use crate::ui::Ui;
+use crate::{pack, pages};
 
 /// Deploys a folder and tells about it, with the summary at the end.
 pub async fn deploy_folder(
@@ -43,6 +43,10 @@ pub async fn deploy_folder(
     progress::end(task, &finished);
     progress::tell_failure(&api, &finished, ui).await;
     progress::summary(&api, names, &finished, ui).await?;
+    if let Some(link) = pages::link(&api, stack, names, &finished).await? {
+        ui.heading("Report");
+        ui.say(format!("  {link}"));
+    }
     Ok(finished)
 }
 

@@ -1,12 +1,14 @@
 //! `status`: what Parameter Store holds, module by module.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Result;
 use serde_json::Value;
 
 use crate::deployment::{self, Parameter};
+use crate::emulator_api::EmulatorApi;
+use crate::pages;
 use crate::stack::Connection;
 use crate::ui::{Tone, Ui};
 
@@ -23,7 +25,12 @@ pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
         let whose = project.map_or_else(String::new, |project| format!(" of {project}"));
         ui.say(format!("Nothing{whose} has been deployed on this stack yet."));
     }
-    for (module, parameters) in by_module(parameters) {
+    let modules = by_module(parameters);
+    let projects: BTreeSet<String> = modules
+        .keys()
+        .filter_map(|module| Some(module.split_once('/')?.0.to_owned()))
+        .collect();
+    for (module, parameters) in modules {
         let status = parameters.get("status").map(parsed).unwrap_or_default();
         let state = status["state"].as_str().unwrap_or_default();
         let state = ui.paint(tone(state), state);
@@ -31,6 +38,25 @@ pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
         for (name, parameter) in &parameters {
             let version = ui.paint(Tone::Quiet, format!("(version {})", parameter.version));
             ui.say(format!("  {name:8} {} {version}", parameter.value));
+        }
+    }
+    tell_pages(&api, &stack, &projects, ui).await
+}
+
+/// The links to the pages that there are of the projects.
+async fn tell_pages(
+    api: &EmulatorApi,
+    stack: &Connection,
+    projects: &BTreeSet<String>,
+    ui: &Ui,
+) -> Result<()> {
+    for project in projects {
+        let links = pages::links(api, stack, project).await?;
+        if !links.is_empty() {
+            ui.heading(&format!("Pages of {project}"));
+        }
+        for (name, link) in links {
+            ui.say(format!("  {name}\n    {}", ui.paint(Tone::Quiet, link)));
         }
     }
     Ok(())

@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 
 use crate::cli::progress;
 use crate::deployment::{self, Finished};
+use crate::pages;
 use crate::stack::{Stack, StackOptions};
 use crate::ui::{Tone, Ui, seconds};
+use crate::workspace;
 
 use check::{Checks, Holds};
 use example::Example;
@@ -253,6 +255,9 @@ impl Demo<'_> {
         let (finished, after) = self.deploy("recovery", fragile, json!({})).await?;
         self.checks.state("it", &finished, "SUCCEEDED");
         self.checks.reason(&finished, "last deployment FAILED");
+        let (api, about) = (self.stack.api(), self.stack.connection());
+        let shown = pages::indexed(&api, about, &fragile.names.project, &finished.execution).await?;
+        self.checks.that("the project's page tells of it", shown);
         self.checks.that(
             "the status says SUCCEEDED",
             after.json("status")["state"] == "SUCCEEDED",
@@ -322,10 +327,22 @@ impl Demo<'_> {
         if parameters.is_empty() {
             bail!("Parameter Store holds nothing after all these deployments");
         }
+        self.pages().await?;
         ui.say(format!(
             "\n{}",
             ui.paint(Tone::Quiet, format!("{} in all", seconds(begun.elapsed())))
         ));
+        Ok(())
+    }
+
+    /// Leaves the pages in a folder, because the stack goes.
+    async fn pages(&self) -> Result<()> {
+        let folder = workspace::local_dir()?.join("pages");
+        let indexes = pages::copy(&self.stack.api(), self.stack.connection(), &folder).await?;
+        self.ui.heading("What a browser shows");
+        for index in indexes {
+            self.ui.say(format!("  file://{}", index.display()));
+        }
         Ok(())
     }
 }

@@ -1,0 +1,52 @@
+//! What all pages share: the head with style and policy, the heading, the footer.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::POLICY;
+
+pub(super) const STYLE: &str = include_str!("style.css");
+
+/// A page.
+pub(super) struct Page<'a> {
+    /// What the browser's tab says.
+    pub title: &'a str,
+    /// The parts, from the heading on.
+    pub body: Markup,
+    /// The links at the end.
+    pub footer: Markup,
+}
+
+impl Page<'_> {
+    /// The whole file.
+    pub(super) fn render(&self) -> String {
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    // Before anything that it is to hold for.
+                    meta http-equiv="Content-Security-Policy" content=(POLICY);
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    meta name="referrer" content="no-referrer";
+                    title { (self.title) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    main { (self.body) }
+                    footer { (self.footer) }
+                }
+            }
+        }
+        .into_string()
+    }
+}
+
+/// A link to AWS's console; nothing where the URL leads elsewhere.
+pub(super) fn console_link(url: Option<&str>, text: &str) -> Markup {
+    html! {
+        @if let Some(url) = url.and_then(super::link::to_console) {
+            a href=(url) rel="noreferrer noopener" { (text) }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Where the links of a page lead: to AWS's console by https, or to another file beside this one. Nothing else that a
+//! report says becomes a link.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::ids::Place;
+
+/// The domains of AWS's consoles, one a partition.
+const CONSOLES: [&str; 3] = [
+    "console.aws.amazon.com",
+    "console.amazonaws.cn",
+    "console.amazonaws-us-gov.com",
+];
+/// What stands for itself in a URL (RFC 3986, section 2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, UNRESERVED).to_string()
+}
+
+/// The URL, if it leads to AWS's console.
+#[must_use]
+pub fn to_console(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    // No user, no port, no characters that a browser would take for something else.
+    let plain = host
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b));
+    let ours = CONSOLES.iter().any(|console| {
+        host.strip_suffix(console)
+            .is_some_and(|region| region.is_empty() || region.ends_with('.'))
+    });
+    let readable = url.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    (plain && ours && readable).then_some(url)
+}
+
+/// An object in the console of S3, where "Open" shows it.
+#[must_use]
+pub fn object(place: &Place, bucket: &str, key: &str) -> String {
+    format!(
+        "{}/s3/object/{}?region={}&prefix={}",
+        place.console(),
+        encoded(bucket),
+        encoded(&place.region),
+        encoded(key)
+    )
+}
+
+/// From one object of a bucket to another: it works in a copy of both, as `aws s3 sync` makes it.
+#[must_use]
+pub fn relative(from: &str, to: &str) -> String {
+    let (from, to): (Vec<&str>, Vec<&str>) = (from.split('/').collect(), to.split('/').collect());
+    let folders = from.len() - 1;
+    let common = (0..folders.min(to.len() - 1))
+        .take_while(|i| from[*i] == to[*i])
+        .count();
+    let up = "../".repeat(folders - common);
+    let down: Vec<String> = to[common..].iter().map(|part| encoded(part)).collect();
+    format!("{up}{}", down.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::ExecutionArn;
+
+    fn place() -> Place {
+        Place::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
+    }
+
+    #[test]
+    fn only_the_console_is_linked_to() {
+        for good in [
+            "https://console.aws.amazon.com/cloudwatch/home?region=us-east-1#logsV2:log-groups",
+            "https://eu-west-1.console.aws.amazon.com/codesuite",
+            "https://cn-north-1.console.amazonaws.cn/x",
+        ] {
+            assert_eq!(to_console(good), Some(good));
+        }
+        for bad in [
+            "javascript:alert(1)",
+            "JAVASCRIPT:alert(1)",
+            "data:text/html,x",
+            "http://console.aws.amazon.com/",
+            "https://evil.example/console.aws.amazon.com",
+            "https://evilconsole.aws.amazon.com/",
+            "https://console.aws.amazon.com@evil.example/",
+            "https://console.aws.amazon.com:8443/",
+            "https://console.aws.amazon.com.evil.example/",
+            "https://console.aws.amazon.com\\@evil.example/",
+            "https://console.aws.amazon.com/\nx",
+            "//console.aws.amazon.com/",
+            "",
+        ] {
+            assert_eq!(to_console(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_composed_passes_too_whatever_stands_in_it() {
+        let url = object(&place(), "b\"", "reports/<x> \u{202e}'");
+        assert_eq!(to_console(&url), Some(url.as_str()));
+        assert!(!url.contains(['"', '<', '>', '\'', ' ']), "{url}");
+        let url = place().execution_url(&ExecutionArn::new("arn:aws:states:eu-west-1:1:execution:m:e"));
+        assert_eq!(to_console(&url), Some(url.as_str()));
+    }
+
+    #[test]
+    fn a_relative_link_goes_up_to_what_both_share() {
+        let report = "reports/p/d/g/m/e.html";
+        assert_eq!(relative(report, "reports/p/d/g/m/e.json"), "e.json");
+        assert_eq!(relative(report, "index/p.html"), "../../../../../index/p.html");
+        assert_eq!(relative("reports/p/d/e.html", report), "g/m/e.html");
+        assert_eq!(
+            relative("index/p.html", "reports/p/d/a:b.html"),
+            "../reports/p/d/a%3Ab.html"
+        );
+    }
+}

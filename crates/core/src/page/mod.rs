@@ -1,0 +1,55 @@
+//! The pages that people look at: the report of a module's execution, that of a deployment, and the index of a project.
+//!
+//! Each is one HTML file that stands for itself: its style is inside, it loads nothing, runs nothing, and says so to the
+//! browser by its Content-Security-Policy. Everything that comes from outside is escaped by the templates, stands in an
+//! element of its own direction, and becomes a link only where it leads to AWS's console ([`link`]).
+//!
+//! Reports are read leniently ([`read`]): one of an older version says less, and then its page does too. The index keeps
+//! its own data in the page, so page and data can't disagree, and the next update ([`index`]) reads it from there.
+
+pub mod deployment;
+pub mod event;
+mod frame;
+pub mod index;
+mod index_page;
+pub mod link;
+pub mod module;
+mod parts;
+pub mod read;
+mod state;
+pub mod text;
+mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+use crate::ids::{Name, Place};
+
+/// The policy of every page: nothing is loaded or run, and the one style is known by its SHA-256.
+pub const POLICY: &str = concat!(
+    "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-",
+    include_str!("style.sha256"),
+    "'"
+);
+
+/// Where a report lies, for links to it and to what belongs to it.
+#[derive(Debug, Clone)]
+pub struct Shelf<'a> {
+    /// Region and partition.
+    pub place: &'a Place,
+    /// The work bucket.
+    pub bucket: &'a str,
+}
+
+/// The key of a project's index. Not below `reports/`, where everything expires.
+#[must_use]
+pub fn index_key(project: &Name) -> String {
+    format!("index/{project}.html")
+}
+
+/// The key of the page of a report; `None` where that isn't the key of a report.
+#[must_use]
+pub fn page_key(report: &str) -> Option<String> {
+    let path = report.strip_suffix(".json")?;
+    path.starts_with("reports/").then(|| format!("{path}.html"))
+}

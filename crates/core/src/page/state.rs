@@ -1,0 +1,59 @@
+//! The states as they are shown: by a word and a sign, and by colour besides.
+
+use maud::{Markup, html};
+
+/// How a state looks.
+struct Look {
+    class: &'static str,
+    sign: &'static str,
+    word: String,
+}
+
+fn look(state: &str) -> Look {
+    let (class, sign, word) = match state {
+        "SUCCEEDED" => ("good", "✓", "Succeeded"),
+        "UNCHANGED" => ("calm", "=", "Unchanged"),
+        "FAILED" => ("bad", "✕", "Failed"),
+        "FAULT" => ("bad", "✕", "Fault"),
+        "TIMED_OUT" => ("bad", "✕", "Timed out"),
+        "ABORTED" => ("warn", "■", "Aborted"),
+        "STOPPED" => ("warn", "■", "Stopped"),
+        "SUPERSEDED" => ("calm", "»", "Superseded"),
+        "DESTROYED" => ("calm", "−", "Destroyed"),
+        "NOT_STARTED" => ("calm", "○", "Not started"),
+        "IN_PROGRESS" => ("busy", "…", "In progress"),
+        other => ("calm", "?", other),
+    };
+    Look {
+        class,
+        sign,
+        word: word.to_owned(),
+    }
+}
+
+/// A state as a badge.
+pub(super) fn badge(state: &str) -> Markup {
+    let Look { class, sign, word } = look(state);
+    html! {
+        span class={ "badge " (class) } { span aria-hidden="true" { (sign) } " " bdi { (word) } }
+    }
+}
+
+/// The state as a word.
+pub(super) fn word(state: &str) -> String {
+    look(state).word
+}
+
+/// The class that colours it.
+pub(super) fn class(state: &str) -> &'static str {
+    look(state).class
+}
+
+/// The states for which somebody has to do something, before the others.
+pub(super) fn rank(state: &str) -> u8 {
+    match class(state) {
+        "bad" => 0,
+        "warn" => 1,
+        _ => 2,
+    }
+}

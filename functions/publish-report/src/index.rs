@@ -1,0 +1,59 @@
+//! The index of a project: read, updated by what has ended, and written on the condition that nobody wrote meanwhile.
+
+use seedflow_aws::s3::{Conditional, Expect};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::{Name, Place};
+use seedflow_core::page::event::Ended;
+use seedflow_core::page::index::Index;
+use seedflow_core::page::{Shelf, index_key};
+
+use crate::Function;
+
+/// The longest index that is read: some four thousand modules. The function's memory holds it several times.
+const MAX_INDEX: u64 = 16 * 1024 * 1024;
+/// How often it is tried. Two run at once at most, so whoever loses against the other wins next.
+const TRIES: usize = 5;
+
+impl Function {
+    pub(crate) async fn update_index(
+        &self,
+        project: &Name,
+        ended: &[(String, Ended)],
+        place: &Place,
+    ) -> Result<()> {
+        let key = index_key(project);
+        for _ in 0..TRIES {
+            let (before, expect) = self.index(&key).await?;
+            let index = ended
+                .iter()
+                .fold(before.clone(), |index, (_, ended)| index.with(ended));
+            if index == before && expect != Expect::Nothing {
+                return Ok(());
+            }
+            let shelf = Shelf {
+                place,
+                bucket: self.work.name(),
+            };
+            let page = index.render(&shelf, project);
+            if let Conditional::Done(_) = self.work.put_page_if(&key, page, expect).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::new(
+            ErrorName::ServiceUnavailable,
+            format!("{key}: others wrote it each time in between, {TRIES} times"),
+        ))
+    }
+
+    async fn index(&self, key: &str) -> Result<(Index, Expect)> {
+        let Some((bytes, tag)) = self.work.get(key, MAX_INDEX).await? else {
+            return Ok((Index::default(), Expect::Nothing));
+        };
+        let index = Index::read(&String::from_utf8_lossy(&bytes)).unwrap_or_else(|| {
+            // Somebody edited it. The version before is kept for a while, and every module comes back with its next end.
+            tracing::warn!(key, "the page holds no index that can be read; it begins anew");
+            Index::default()
+        });
+        Ok((index, Expect::Tag(tag)))
+    }
+}

@@ -1,0 +1,94 @@
+//! The page of one report.
+
+use seedflow_core::deployment::DeploymentId;
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::{ModuleId, Place};
+use seedflow_core::page::event::{Ended, Subject};
+use seedflow_core::page::module::Log;
+use seedflow_core::page::{Shelf, deployment, module, page_key, read, text};
+use serde::de::DeserializeOwned;
+
+use crate::{Function, parse};
+
+/// The longest report that is made a page of; outputs are the largest part and have 4 KB each at most.
+const MAX_REPORT: u64 = 8 * 1024 * 1024;
+/// How many lines of a failed build's log are shown.
+const LOG_LINES: usize = 30;
+/// How many messages hold them: one may be a blank line.
+const LOG_MESSAGES: i32 = 60;
+
+impl Function {
+    /// Reads an event and writes the page of its report. A report that isn't there any more leaves the end without a page.
+    pub(crate) async fn page_of(&self, body: &str, place: &Place) -> Result<Option<Ended>> {
+        let Some(mut ended) = parse(body)? else {
+            return Ok(None);
+        };
+        if let Some(key) = ended.report_key() {
+            let shelf = Shelf {
+                place,
+                bucket: self.work.name(),
+            };
+            let page = match &ended.subject {
+                Subject::Module(id) => self.module(&shelf, id, &key).await?,
+                Subject::Deployment(id) => self.deployment(&shelf, id, &key).await?,
+            };
+            ended.has_report = page.is_some();
+            if let (Some(page), Some(page_key)) = (page, page_key(&key)) {
+                self.work.put_page(&page_key, page).await?;
+                tracing::info!(execution = ended.execution.as_str(), page = page_key, "published");
+            }
+        }
+        Ok(Some(ended))
+    }
+
+    async fn module(&self, shelf: &Shelf<'_>, id: &ModuleId, key: &str) -> Result<Option<String>> {
+        let Some(report) = self.report::<read::Module>(key).await? else {
+            return Ok(None);
+        };
+        let log = self.log(&report).await;
+        Ok(Some(module::render(shelf, id, key, &report, &log)))
+    }
+
+    async fn deployment(&self, shelf: &Shelf<'_>, id: &DeploymentId, key: &str) -> Result<Option<String>> {
+        let Some(report) = self.report::<read::Deployment>(key).await? else {
+            return Ok(None);
+        };
+        let mut modules = deployment::Reports::new();
+        for (module, key) in deployment::reports_of(id, &report) {
+            if let Some(report) = self.report(&key).await? {
+                modules.insert(module, report);
+            }
+        }
+        Ok(Some(deployment::render(shelf, id, key, &report, &modules)))
+    }
+
+    async fn report<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let Some((bytes, _)) = self.work.get(key, MAX_REPORT).await? else {
+            tracing::warn!(key, "there is no such report");
+            return Ok(None);
+        };
+        let report = serde_json::from_slice(&bytes);
+        report
+            .map(Some)
+            .map_err(|e| Error::new(ErrorName::Refused, format!("{key} is no report: {e}")))
+    }
+
+    /// The last words of a build that failed. That they can't be read is said on the page: it has the rest nevertheless.
+    async fn log(&self, report: &read::Module) -> Log {
+        let build = report.build.as_ref().filter(|build| build.status != "SUCCEEDED");
+        let Some((build, stream)) = build.and_then(|build| Some((build, build.log_stream.as_deref()?)))
+        else {
+            return Log::None;
+        };
+        if build.log_group.as_deref() != Some(self.build_log.name()) {
+            return Log::Unreadable("it is not in the log group of this stack's builds".to_owned());
+        }
+        match self.build_log.last(stream, LOG_MESSAGES).await {
+            Ok(messages) => Log::Lines(text::log_lines(&messages, LOG_LINES)),
+            Err(error) => {
+                tracing::warn!(stream, error = error.name.as_str(), cause = %error.message, "log not read");
+                Log::Unreadable(error.message)
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The pages as a browser shows them: headless Chromium renders them from hostile reports, and says what became of them.
+//!
+//! A page runs no script, so the questions are asked by a page around it, in frames as wide as a phone and a desktop. What
+//! it found comes back as JSON; the screenshots in `target/pages/` are for people.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod browser;
+mod samples;
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use browser::{DESKTOP, PHONE, Scheme};
+
+/// The pages, written down; the folder that they and the screenshots lie in.
+fn written() -> PathBuf {
+    let folder = seedflow_local::workspace::root().unwrap().join("target/pages");
+    for (name, page) in samples::all() {
+        let path = folder.join(format!("{name}.html"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, page).unwrap();
+    }
+    folder
+}
+
+fn names() -> Vec<String> {
+    samples::all()
+        .into_iter()
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+/// What is to hold for every page in every width and both colours.
+fn check(name: &str, found: &Value) {
+    let mut told = found.clone();
+    told["text"] = Value::Null;
+    let all = format!("{name}: {told:#}");
+    assert_eq!(found["ran"], false, "a script of the page ran: {all}");
+    let policy = found["policy"].as_str().unwrap();
+    assert!(policy.starts_with("default-src 'none';"), "{all}");
+    assert_eq!(
+        found["foreign"],
+        Value::Array(vec![]),
+        "elements that no page has: {all}"
+    );
+    assert_eq!(
+        found["links"],
+        Value::Array(vec![]),
+        "links that lead elsewhere: {all}"
+    );
+    assert_eq!(found["styled"], true, "the style was refused: {all}");
+    assert_eq!(
+        found["overflow"],
+        Value::Array(vec![]),
+        "wider than the screen: {all}"
+    );
+    assert_eq!(
+        found["faint"],
+        Value::Array(vec![]),
+        "text with too little contrast: {all}"
+    );
+    assert_eq!(found["headings"], 1, "one h1: {all}");
+    assert_eq!(
+        found["unnamed"], 0,
+        "headers of tables without a scope, or pictures without a text: {all}"
+    );
+}
+
+#[test]
+fn whatever_reports_say_pages_stay_readable_and_inert() {
+    let folder = written();
+    for scheme in [Scheme::Light, Scheme::Dark] {
+        let facts = browser::ask(&folder, &names(), scheme);
+        assert_eq!(facts.as_array().unwrap().len(), 2 * names().len(), "{facts:#}");
+        for found in facts.as_array().unwrap() {
+            let name = format!("{} {} {scheme:?}", found["page"], found["width"]);
+            assert_eq!(found["dark"], scheme == Scheme::Dark, "{name}");
+            check(&name, found);
+            let page = found["page"].as_str().unwrap();
+            if page.contains("hostile") {
+                let text = found["text"].as_str().unwrap();
+                assert!(
+                    text.contains(samples::HOSTILE),
+                    "{name}: not shown as it is: {text}"
+                );
+            }
+        }
+    }
+    for name in ["good", "failed", "deployment", "index"] {
+        browser::picture(&folder, name, PHONE, Scheme::Dark);
+        browser::picture(&folder, name, DESKTOP, Scheme::Light);
+    }
+}
+
+/// Asks about pages that are made for it.
+fn found_in(folder: &str, pages: &[(&str, String)]) -> Value {
+    let folder = seedflow_local::workspace::root()
+        .unwrap()
+        .join("target/pages")
+        .join(folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, page) in pages {
+        std::fs::write(folder.join(format!("{name}.html")), page).unwrap();
+    }
+    let names: Vec<String> = pages.iter().map(|(name, _)| (*name).to_owned()).collect();
+    browser::ask(&folder, &names, Scheme::Light)
+}
+
+#[test]
+fn a_script_would_not_run_even_if_it_got_into_a_page() {
+    let script = "<script>parent.ran = true</script><img src='x' onerror='parent.ran = true'>";
+    let (_, page) = samples::all()
+        .into_iter()
+        .find(|(name, _)| *name == "good")
+        .unwrap();
+    let with_script = page.replace("<main>", &format!("<main>{script}"));
+    let policy = format!("content=\"{}\"", seedflow_core::page::POLICY);
+    let without_policy = with_script.replace(&policy, "");
+    assert_ne!(with_script, without_policy);
+    let facts = found_in("scripts", &[("with", with_script), ("without", without_policy)]);
+    let ran: Vec<&Value> = facts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| &found["ran"])
+        .collect();
+    assert_eq!(ran, [false, false, true, true], "{facts:#}");
+}
+
+#[test]
+fn the_browser_would_notice_what_no_page_may_have() {
+    let broken = "<!doctype html><html><body><script>parent.ran = true</script><img src='x.png'>\
+        <h1>x</h1><h1>y</h1><table><th>x</th></table><a href='javascript:1'>x</a>\
+        <p style='color:#999;background:#aaa'>faint</p><div style='width:3000px'>wide</div></body></html>";
+    let found = &found_in("broken", &[("broken", broken.to_owned())])[0];
+    assert_eq!(
+        (
+            &found["ran"],
+            &found["headings"],
+            &found["unnamed"],
+            &found["styled"]
+        ),
+        (&true.into(), &2.into(), &1.into(), &false.into())
+    );
+    for what in ["foreign", "links", "overflow", "faint"] {
+        assert!(!found[what].as_array().unwrap().is_empty(), "{what}: {found:#}");
+    }
+}

@@ -1,0 +1,261 @@
+//! Pages of reports as they are, and of reports whose every text is hostile.
+
+use seedflow_core::deployment::DeploymentId;
+use seedflow_core::ids::{ModuleId, Name, Place};
+use seedflow_core::page::event::Ended;
+use seedflow_core::page::index::Index;
+use seedflow_core::page::module::Log;
+use seedflow_core::page::{Shelf, deployment, module};
+use serde_json::{Value, json};
+
+/// A text that breaks out wherever it isn't escaped, that turns the direction of what follows, and that has no end.
+pub const HOSTILE: &str = concat!(
+    "</script></style></title><img src=x onerror=parent.ran=true><script>parent.ran=true</script>\"'`>&lt;",
+    "\u{202e}txet\u{202c} javascript:parent.ran=true ",
+    "LongWordLongWordLongWordLongWordLongWordLongWord"
+);
+
+/// Every page by the path of its file.
+pub fn all() -> Vec<(&'static str, String)> {
+    vec![
+        ("good", good()),
+        ("failed", failed()),
+        ("hostile-module", hostile_module()),
+        (
+            "deployment",
+            whole_deployment("DeploymentFailed", "networking/vpc failed: build failed in BUILD"),
+        ),
+        ("hostile-deployment", whole_deployment(HOSTILE, HOSTILE)),
+        ("index", index("bundle changed")),
+        ("hostile-index", index(HOSTILE)),
+    ]
+}
+
+fn place() -> Place {
+    Place::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
+}
+
+fn names() -> ModuleId {
+    ModuleId::parse("platform", "production", "networking", "vpc").unwrap()
+}
+
+fn of_module(id: &ModuleId, report: Value, log: &Log) -> String {
+    let place = place();
+    let shelf = Shelf {
+        place: &place,
+        bucket: "work-bucket",
+    };
+    let report = serde_json::from_value(report).unwrap();
+    module::render(
+        &shelf,
+        id,
+        &format!("reports/{id}/vpc-0a1b2c3d.json"),
+        &report,
+        log,
+    )
+}
+
+fn fingerprint(digit: char, subnets: char) -> Value {
+    let md5 = |digit: char| digit.to_string().repeat(32);
+    json!({
+        "hash": md5(digit), "bundle": md5(digit), "deployspec": md5('0'), "configuration": md5(subnets),
+        "parts": {"parameter subnets": subnets.to_string().repeat(8), "stack_name": "11111111"}
+    })
+}
+
+fn base(state: &str) -> Value {
+    json!({
+        "module": names(), "execution": "arn:aws:states:eu-west-1:123456789012:execution:seedflow-deploy-module:vpc-0a1b2c3d",
+        "written_at": "2026-11-23T12:31:49.8Z",
+        "status": {
+            "state": state, "started_at": "2026-11-23T12:30:02.1Z", "reasons": ["bundle changed", "parameter subnets changed"],
+            "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "author": "Jane Doe <jane@example.com>", "branch": "main"
+        },
+        "timeline": {
+            "execution_started_at": "2026-11-23T12:29:41Z", "lock_acquired_at": "2026-11-23T12:30:01Z",
+            "started_at": "2026-11-23T12:30:02.1Z", "build_started_at": "2026-11-23T12:30:03.2Z",
+            "build_ended_at": "2026-11-23T12:31:49Z", "recorded_at": "2026-11-23T12:31:49.8Z"
+        },
+        "build": {
+            "build_id": "seedflow:8745a7a9-c340-456a-9166-edf953571bec", "status": state,
+            "log_url": "https://console.aws.amazon.com/cloudwatch/home?region=eu-west-1#logEvent:group=x;stream=y",
+            "phases": [
+                {"type": "SUBMITTED", "status": "SUCCEEDED", "started_at": "2026-11-23T12:30:03Z", "seconds": 0},
+                {"type": "QUEUED", "status": "SUCCEEDED", "started_at": "2026-11-23T12:30:03Z", "seconds": 4},
+                {"type": "PROVISIONING", "status": "SUCCEEDED", "started_at": "2026-11-23T12:30:07Z", "seconds": 12},
+                {"type": "INSTALL", "status": "SUCCEEDED", "started_at": "2026-11-23T12:30:19Z", "seconds": 21},
+                {"type": "BUILD", "status": state, "started_at": "2026-11-23T12:30:40Z", "seconds": 68, "context": "COMMAND_EXECUTION_ERROR"},
+                {"type": "COMPLETED"}
+            ]
+        },
+    })
+}
+
+fn good() -> String {
+    let mut report = base("SUCCEEDED");
+    report["source"] = json!({"bucket": "work-bucket", "key": "uploads/platform/production/networking/vpc/6f1ed002ab5595859014ebf0951522d9.zip", "version_id": "Lp2F.8Xo_q", "path": "modules/vpc"});
+    report["fingerprint"] = fingerprint('a', 'b');
+    report["previous_fingerprint"] = fingerprint('c', 'd');
+    report["parameters"] = json!(["vpc-cidr", "subnets", "database-password"]);
+    report["outputs"] = json!({"VpcId": "vpc-0123456789abcdef0", "SubnetIds": ["subnet-1", "subnet-2"], "Arn": "arn:aws:ec2:eu-west-1:123456789012:vpc/vpc-0123456789abcdef0"});
+    of_module(&names(), report, &Log::None)
+}
+
+fn failed() -> String {
+    let mut report = base("FAILED");
+    report["status"]["error"] = json!("BuildFailed");
+    report["status"]["phase"] = json!("BUILD");
+    report["status"]["deployed_at"] = json!("2026-11-20T08:00:11Z");
+    report["status"]["reason"] = json!(
+        "build failed in BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: aws cloudformation deploy. Reason: exit status 255"
+    );
+    let log = [
+        "[Container] 2026/11/23 12:30:40 Entering phase BUILD",
+        "[Container] 2026/11/23 12:30:40 Running command aws cloudformation deploy --stack-name platform-production-networking-vpc --template-file template.yaml",
+        "Waiting for changeset to be created..",
+        "Waiting for stack create/update to complete",
+        "Failed to create/update the stack. Run the following command to fetch the list of events leading up to the failure",
+        "[Container] 2026/11/23 12:31:47 Command did not exit successfully exit status 255",
+    ];
+    of_module(&names(), report, &Log::Lines(log.map(str::to_owned).to_vec()))
+}
+
+/// Every text hostile that isn't a time or what decides how the page looks.
+fn poisoned(report: Value) -> Value {
+    match report {
+        Value::String(text) if text.starts_with("2026-") || text == "FAILED" => Value::String(text),
+        Value::String(_) => json!(HOSTILE),
+        Value::Array(items) => items.into_iter().map(poisoned).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, poisoned(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+fn hostile_module() -> String {
+    let mut report = base("FAILED");
+    for field in ["error", "phase", "reason", "log_url", "build_id"] {
+        report["status"][field] = json!("x");
+    }
+    report["parameters"] = json!(["x", "x"]);
+    report["source"] = json!({"bucket": "x", "key": "x", "version_id": "x", "path": "x"});
+    let mut report = poisoned(report);
+    report["outputs"] = json!({HOSTILE: HOSTILE});
+    let mut before = fingerprint('a', 'b');
+    before["parts"][HOSTILE] = json!(HOSTILE);
+    report["fingerprint"] = fingerprint('c', 'd');
+    report["previous_fingerprint"] = before;
+    let longest = "x".repeat(64);
+    let id = ModuleId::parse(&longest, &longest, &longest, &longest).unwrap();
+    of_module(&id, report, &Log::Lines(vec![HOSTILE.to_owned(); 3]))
+}
+
+fn whole_deployment(error: &str, cause: &str) -> String {
+    let result = |group: &str, module: &str, state: &str| json!({"group": group, "module": module, "state": state, "execution": format!("{group}-{module}-1")});
+    let planned = |group: &str, module: &str, why: &str| json!({"group": group, "module": module, "action": "deploy", "reasons": [why]});
+    let report = json!({
+        "execution": "arn:aws:states:eu-west-1:123456789012:execution:seedflow-deploy:e1", "written_at": "2026-11-23T12:40:00Z",
+        "status": {
+            "state": "FAILED", "started_at": "2026-11-23T12:30:00Z", "error": error, "reason": cause,
+            "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "author": "Jane Doe <jane@example.com>", "branch": "main",
+            "modules": {"FAILED": 1, "SUCCEEDED": 2, "UNCHANGED": 1, "NOT_STARTED": 1}
+        },
+        "plan": [
+            planned("core", "buckets", "bundle changed"), planned("core", "roles", "unchanged since the deployment of 2026-11-20T08:00:11Z"),
+            planned("networking", "vpc", "parameter subnets changed"), planned("networking", "dns", cause), planned("apps", "frontend", "first deployment")
+        ],
+        "results": [
+            result("core", "buckets", "SUCCEEDED"), result("core", "roles", "UNCHANGED"), result("networking", "vpc", "FAILED"),
+            result("networking", "dns", "SUCCEEDED"), result("apps", "frontend", "NOT_STARTED")
+        ],
+        "warnings": [cause]
+    });
+    let report = serde_json::from_value(report).unwrap();
+    let mut failed = base("FAILED");
+    failed["status"]["error"] = json!("BuildFailed");
+    failed["status"]["reason"] = json!(cause);
+    let read = |report: Value| serde_json::from_value(report).unwrap();
+    let modules = [
+        (("core".to_owned(), "buckets".to_owned()), read(base("SUCCEEDED"))),
+        (("networking".to_owned(), "vpc".to_owned()), read(failed)),
+    ];
+    let place = place();
+    let shelf = Shelf {
+        place: &place,
+        bucket: "work-bucket",
+    };
+    let id = DeploymentId {
+        project: Name::parse("project", "platform").unwrap(),
+        deployment: Name::parse("deployment", "production").unwrap(),
+    };
+    deployment::render(
+        &shelf,
+        &id,
+        "reports/platform/production/e1.json",
+        &report,
+        &modules.into(),
+    )
+}
+
+fn index(why: &str) -> String {
+    let states = [
+        "SUCCEEDED",
+        "SUCCEEDED",
+        "FAILED",
+        "SUCCEEDED",
+        "ABORTED",
+        "SUCCEEDED",
+        "UNCHANGED",
+    ];
+    let mut index = Index::default();
+    for (i, (group, module)) in [
+        ("core", "buckets"),
+        ("core", "roles"),
+        ("networking", "vpc"),
+        ("apps", "frontend"),
+        ("apps", "gone"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let last = [6, 5, 2, 6, 5][i];
+        for (run, state) in states
+            .iter()
+            .cycle()
+            .take(states.len() * 3 + last + 1)
+            .enumerate()
+        {
+            let ended = run == states.len() * 3 + last && module == "gone";
+            let state = if ended { "DESTROYED" } else { state };
+            let why = if run % 7 == 2 { "BuildFailed" } else { why };
+            index = index.with(&event(json!({"group": group, "module": module}), state, run, why));
+        }
+    }
+    for (run, state) in states.iter().enumerate().take(5) {
+        index = index.with(&event(json!({}), state, run, why));
+    }
+    let place = place();
+    let shelf = Shelf {
+        place: &place,
+        bucket: "work-bucket",
+    };
+    index.render(&shelf, &Name::parse("project", "platform").unwrap())
+}
+
+fn event(of: Value, state: &str, run: usize, why: &str) -> Ended {
+    let mut detail = json!({
+        "project": "platform", "deployment": "production", "state": state, "reasons": [why], "author": why, "branch": "main",
+        "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "duration_seconds": 20 + (run * 37) % 90, "report": {},
+        "execution": format!("arn:aws:states:eu-west-1:123456789012:execution:m:e-{run}"), "at": format!("2026-11-{:02}T08:{run:02}:11Z", 1 + run % 28)
+    });
+    if state == "FAILED" {
+        detail["error"] = json!(why);
+    }
+    detail
+        .as_object_mut()
+        .unwrap()
+        .extend(of.as_object().unwrap().clone());
+    Ended::from_event(&json!({"detail": detail})).unwrap().unwrap()
+}
