@@ -27,13 +27,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod bombs;
+mod migrate;
 mod module;
+mod peer;
 mod repository;
 mod shared;
 mod stack;
 mod work_tree;
 
+pub use migrate::{Migrated, migrate};
 pub use module::Module;
+pub use peer::Peer;
 pub use repository::{Group, Repository};
 pub use seedflow_local::deployment::{Finished, Names, Parameter};
 pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, When};
