@@ -64,8 +64,7 @@ impl Peer {
     /// from the start, since a pretended build can't publish them for the next group.
     pub async fn deploy(&self, stack: &TestStack, modules: &[&str]) {
         for module in modules {
-            let metadata = json!({"Value": "one", "SeedFarmerDeployed": "8.0.9"});
-            self.put(stack, module, "metadata", &metadata).await;
+            self.publish(stack, module, "one").await;
         }
         self.run(stack, &["apply", "deployment.yaml"]).await;
         for module in modules {
@@ -73,6 +72,12 @@ impl Peer {
             let md5 = manifest["bundle_md5"].as_str().expect("the MD5 of the files");
             self.put(stack, module, "md5/bundle", &json!({"hash": md5})).await;
         }
+    }
+
+    /// Writes the metadata of a module, as the end of its build does.
+    pub async fn publish(&self, stack: &TestStack, module: &str, value: &str) {
+        let metadata = json!({"Value": value, "SeedFarmerDeployed": "8.0.9"});
+        self.put(stack, module, "metadata", &metadata).await;
     }
 
     async fn put(&self, stack: &TestStack, module: &str, slot: &str, value: &Value) {

@@ -17,7 +17,10 @@ pub enum Ended {
     /// It is taken over, and the next deployment deploys it.
     Changed,
     /// It was taken over before.
-    Done,
+    Done {
+        /// Whether the next deployment deploys it.
+        changed: bool,
+    },
     /// Seedflow has deployed it itself.
     Own(State),
     /// seed-farmer has not deployed it.
@@ -31,7 +34,7 @@ impl Ended {
     #[must_use]
     pub fn of(taken: &TakeOver) -> Self {
         match (taken.is_done(), taken.changes.is_empty()) {
-            (true, _) => Self::Done,
+            (true, unchanged) => Self::Done { changed: !unchanged },
             (false, true) => Self::Taken,
             (false, false) => Self::Changed,
         }
@@ -122,11 +125,12 @@ impl Show {
             Ended::Changed => {
                 console.say("  changed: taken over without md5, so the next deployment deploys it")
             }
-            Ended::Done => console.say(console.paint(Tone::Good, "  already there")),
+            Ended::Done { changed: true } => console.say("  already there; the next deployment deploys it"),
+            Ended::Done { changed: false } => console.say(console.paint(Tone::Good, "  already there")),
             Ended::Own(state) => {
                 heading();
                 console.say(format!(
-                    "  already there: Seedflow has deployed it itself ({}); left as it is",
+                    "  already there: Seedflow's own deployment ended as {}; left as it is",
                     state.as_str()
                 ));
             }
@@ -167,7 +171,7 @@ impl Show {
             (count(|ended| *ended == Ended::Taken), "unchanged"),
             (count(|ended| *ended == Ended::Changed), "changed"),
             (
-                count(|ended| matches!(ended, Ended::Done | Ended::Own(_))),
+                count(|ended| matches!(ended, Ended::Done { .. } | Ended::Own(_))),
                 "already there",
             ),
             (count(|ended| *ended == Ended::NotThere), "not deployed"),

@@ -58,8 +58,21 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         let changed = "its files changed\n";
         assert_said(&shown, 0, &[changed, "2 unchanged, 1 changed", "dry run"]);
 
-        // Nothing was written; what would be is listed.
+        // So is one whose publisher was deployed since with other values, which seed-farmer itself doesn't notice.
         repository.write(&peer.folder);
+        for (value, told) in [
+            (
+                "two",
+                "network/vpc has been deployed since, and published other values",
+            ),
+            ("one", "3 unchanged"),
+        ] {
+            peer.publish(stack, "network/vpc", value).await;
+            let shown = migrate(stack, &peer.folder, &[]).await;
+            assert_said(&shown, 0, &[told]);
+        }
+
+        // Nothing was written; what would be is listed.
         let shown = migrate(stack, &peer.folder, &[]).await;
         let (bundles, work) = (&stack.about().bundle_bucket, &stack.about().work_bucket);
         assert_said(
@@ -121,7 +134,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         assert_said(
             &own,
             0,
-            &["Seedflow has deployed it itself (SUCCEEDED)", "nothing to write"],
+            &["Seedflow's own deployment ended as SUCCEEDED", "nothing to write"],
         );
 
         // What was taken over is destroyed by its record.
