@@ -1,5 +1,7 @@
 //! The account on both sides: what seed-farmer and Seedflow store, and the writes of a take-over.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use seedflow_aws::cloudformation::CloudFormation;
 use seedflow_aws::records::{self, Records};
@@ -15,7 +17,6 @@ use seedflow_core::lock::Lockable;
 use seedflow_core::record::Record;
 use seedflow_core::request::Limits;
 use serde_json::{Map, Value};
-use std::path::Path;
 
 /// Clients for the account that the environment names, and what Seedflow's stack has there.
 pub struct Account {
@@ -34,7 +35,7 @@ pub struct Account {
 impl Account {
     /// Finds Seedflow's stack.
     pub async fn of_stack(stack: &str) -> Result<Self> {
-        let aws = config::load().await;
+        let aws = config::load_for_people().await;
         let cloudformation = CloudFormation::new(&aws);
         let outputs = cloudformation.outputs(stack).await.context(
             "cannot ask AWS; credentials and region come from the environment or from a profile (AWS_PROFILE, AWS_REGION)",

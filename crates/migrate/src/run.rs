@@ -1,23 +1,26 @@
 //! A run of the command: reads both sides and the repository, and goes through the modules in the order of the manifest,
 //! so that the values that a module consumes are known when its turn comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use seedflow_core::bundle::repository::{Content, Repository};
-use seedflow_core::deployment::plan;
 use seedflow_core::deployment::repository::{self, Found};
 use seedflow_core::deployment::request::{Forced, Scope};
 use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::{DeploymentId, plan};
 use seedflow_core::error::Result as Decided;
 use seedflow_core::fingerprint::Versions;
-use seedflow_core::ids::{ModuleId, Name};
+use seedflow_core::ids::{ModuleId, Place};
 use seedflow_core::manifest::{self, Given, Repository as _};
 use seedflow_core::module_stack::{ModuleStack, Names};
+use seedflow_core::origin::Origin;
 use seedflow_core::request::Options;
-use seedflow_core::sibling::{Sibling, Siblings};
+use seedflow_core::sibling::Sibling;
+use seedflow_core::stored::Stored;
 use serde_json::{Map, Value};
 
 use crate::account::Account;
@@ -30,9 +33,14 @@ use crate::takeover::{self, Here, Parts, TakeOver};
 /// What modules publish.
 type Published = BTreeMap<Sibling, Map<String, Value>>;
 
+/// A module as it is planned, and as its manifest says.
+type Modules = Vec<(plan::Module, manifest::Module)>;
+
 /// All that a run knows before its first module.
 struct Run<'a> {
     cli: &'a Cli,
+    /// The repository's folder.
+    folder: PathBuf,
     account: Account,
     show: Show,
     theirs: seedfarmer::Deployment,
@@ -46,67 +54,51 @@ struct Run<'a> {
 
 /// Runs the command. `false` where something could not be taken over.
 pub async fn run(cli: &Cli) -> Result<bool> {
-    let show = Show::new();
-    let account = Account::of_stack(&cli.stack_name).await?;
     let folder = cli.folder.canonicalize();
     let folder = folder.with_context(|| format!("there is no folder {}", cli.folder.display()))?;
-    let env = cli.env.iter().cloned().collect();
-    let project: Option<Name> = cli.project.clone();
-    let given = Given {
-        manifest: &cli.manifest,
-        env: &env,
-        project: project.as_ref(),
-        place: Some(&account.place),
-    };
-    let read = match repository::read(checkout::repository(&folder)?, Default::default(), &given)? {
-        Found::Read(read) => *read,
-        Found::Refused { error, .. } => return Err(error).context("Seedflow can't deploy this repository"),
-    };
-    let deployment = read.deployment.clone();
-    show.heading(&deployment, &account.place, cli.apply);
-    let scope = Scope {
-        project: deployment.project.clone(),
-        manifest: cli.manifest.clone(),
-    };
-    if let Some(holder) = account.holder(&scope).await? {
-        anyhow::bail!(
-            "{} is being deployed by {}; run this again when that has ended",
-            cli.manifest,
-            holder.as_str()
-        );
-    }
-    let groups = read.groups(&Forced::Some(Vec::new()), &account.limits)?;
-    let manifests: Vec<manifest::Module> = read
-        .manifest()
-        .iter()
-        .flat_map(|group| group.modules.clone())
-        .collect();
-    let theirs = account.below(&seedfarmer::Deployment::path(&deployment)).await?;
-    let (archive, contents) = read.into_archive();
-    let mut run = Run {
-        cli,
-        theirs: seedfarmer::Deployment::of(&deployment, &theirs),
-        ours: account.state(&deployment).await?,
-        versions: account.versions(references(&groups)).await?,
-        account,
-        show,
-        archive,
-        contents,
-        published: Published::new(),
-    };
-    let modules = groups.iter().flat_map(|group| &group.modules);
-    for (module, manifest) in modules.zip(&manifests) {
-        let ended = match run.module(module, manifest, &folder).await {
-            Ok(ended) => ended,
-            Err(error) => Ended::Refused(format!("{error:#}")),
-        };
+    let account = Account::of_stack(&cli.stack_name).await?;
+    let read = read(cli, &folder, &account.place)?;
+    refuse_busy(cli, &account, &read.deployment).await?;
+    let (mut run, modules) = Run::begin(cli, folder, account, read).await?;
+    for (module, manifest) in &modules {
+        let ended = run.module(module, manifest).await;
+        let ended = ended.unwrap_or_else(|error| Ended::Refused(format!("{error:#}")));
         run.show.ended(&module.id, &ended);
     }
-    for name in run.left_behind(&manifests) {
+    for name in run.left_behind(&modules) {
         run.show.left_behind(&name);
     }
     run.show.sum(cli.apply);
     Ok(!run.show.has_refused())
+}
+
+fn read(cli: &Cli, folder: &Path, place: &Place) -> Result<repository::Read<File>> {
+    let env = cli.env.iter().cloned().collect();
+    let given = Given {
+        manifest: &cli.manifest,
+        env: &env,
+        project: cli.project.as_ref(),
+        place: Some(place),
+    };
+    match repository::read(checkout::repository(folder)?, Origin::default(), &given)? {
+        Found::Read(read) => Ok(*read),
+        Found::Refused { error, .. } => Err(error).context("Seedflow can't deploy this repository"),
+    }
+}
+
+async fn refuse_busy(cli: &Cli, account: &Account, deployment: &DeploymentId) -> Result<()> {
+    let scope = Scope {
+        project: deployment.project.clone(),
+        manifest: cli.manifest.clone(),
+    };
+    match account.holder(&scope).await? {
+        None => Ok(()),
+        Some(holder) => bail!(
+            "{} is being deployed by {}; run this again when that has ended",
+            cli.manifest,
+            holder.as_str()
+        ),
+    }
 }
 
 fn references(groups: &[plan::Group]) -> Vec<String> {
@@ -115,14 +107,43 @@ fn references(groups: &[plan::Group]) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Reads what both sides store.
+    async fn begin(
+        cli: &'a Cli,
+        folder: PathBuf,
+        account: Account,
+        read: repository::Read<File>,
+    ) -> Result<(Self, Modules)> {
+        let deployment = read.deployment.clone();
+        let show = Show::new();
+        show.heading(&deployment, &account.place, cli.apply);
+        let groups = read.groups(&Forced::Some(Vec::new()), &account.limits)?;
+        let manifests: Vec<manifest::Module> = read
+            .manifest()
+            .iter()
+            .flat_map(|group| group.modules.clone())
+            .collect();
+        let theirs = account.below(&seedfarmer::Deployment::path(&deployment)).await?;
+        let (archive, contents) = read.into_archive();
+        let run = Self {
+            cli,
+            folder,
+            theirs: seedfarmer::Deployment::of(&deployment, &theirs),
+            ours: account.state(&deployment).await?,
+            versions: account.versions(references(&groups)).await?,
+            account,
+            show,
+            archive,
+            contents,
+            published: Published::new(),
+        };
+        let modules = groups.into_iter().flat_map(|group| group.modules);
+        Ok((run, modules.zip(manifests).collect()))
+    }
+
     /// Takes one module over, or shows what that would write.
-    async fn module(
-        &mut self,
-        module: &plan::Module,
-        manifest: &manifest::Module,
-        folder: &std::path::Path,
-    ) -> Result<Ended> {
+    async fn module(&mut self, module: &plan::Module, manifest: &manifest::Module) -> Result<Ended> {
         let id = &module.id;
         let stored = self.ours.stored(id);
         let status = stored.status_of(id)?;
@@ -130,56 +151,28 @@ impl Run<'_> {
             self.publish(id, stored.metadata_object());
             return Ok(Ended::Own(status.state));
         }
-        let Some(theirs) = self
-            .theirs
-            .module(id)
-            .filter(|theirs| theirs.is_deployed())
-            .cloned()
-        else {
+        let theirs = self.theirs.module(id).filter(|theirs| theirs.is_deployed());
+        let Some(theirs) = theirs.cloned() else {
             return Ok(Ended::NotThere);
         };
         if let Some(holder) = self.account.holder(id).await? {
-            return Ok(Ended::Refused(format!(
+            bail!(
                 "it is being deployed by {}; run this again when that has ended",
                 holder.as_str()
-            )));
+            );
         }
-        let Some(metadata) = theirs.metadata_object() else {
-            let name = seedfarmer::Deployment::metadata_parameter(id);
-            return Ok(Ended::Refused(format!(
-                "{name}: found no JSON object; deploy the module once more"
-            )));
-        };
-        let here = Here {
-            module,
-            manifest,
-            bundle: checksum::of_module(folder, &manifest.path)?,
-            versions: &self.versions,
-        };
-        let mut changes = takeover::changes(&theirs, &here);
-        changes.extend(self.values_changed(module, &theirs).await?);
-        let options = module.options.clone().resolve(id, &self.siblings());
-        let stack = match &options {
-            Ok(options) if changes.is_empty() => self.module_stack(module, manifest, options)?,
-            _ => None,
-        };
-        let recorded = self.account.record(id).await?;
-        let outputs = self.account.outputs(&module.options.stack_name).await?;
-        let parts = Parts {
-            module,
-            changes,
-            options,
-            stack,
-            metadata: &metadata,
-            outputs: &outputs,
-            deployed_at: theirs.deployed_at,
-            versions: &self.versions,
-            stored: &stored,
-            recorded: recorded.as_ref(),
-        };
-        let taken = takeover::take_over(parts, Timestamp::now())?;
-        let unnoticed = !manifest.data_files.is_empty();
-        self.show.take_over(&self.account, &taken, unnoticed);
+        let name = seedfarmer::Deployment::metadata_parameter(id);
+        let metadata = theirs.metadata_object();
+        let metadata = metadata.with_context(|| {
+            format!(
+                "{name}: found no JSON object; deploy the module once more, by seed-farmer or by Seedflow"
+            )
+        })?;
+        let taken = self
+            .decided(module, manifest, &theirs, &metadata, &stored)
+            .await?;
+        self.show
+            .take_over(&self.account, &taken, !manifest.data_files.is_empty());
         let ended = Ended::of(&taken);
         if self.cli.apply {
             self.apply(taken).await?;
@@ -188,14 +181,50 @@ impl Run<'_> {
         Ok(ended)
     }
 
+    /// What is written of a module that seed-farmer has deployed.
+    async fn decided(
+        &mut self,
+        module: &plan::Module,
+        manifest: &manifest::Module,
+        theirs: &seedfarmer::Stored,
+        metadata: &Map<String, Value>,
+        stored: &Stored,
+    ) -> Result<TakeOver> {
+        let here = Here {
+            module,
+            manifest,
+            bundle: checksum::of_module(&self.folder, &manifest.path)?,
+            versions: &self.versions,
+        };
+        let mut changes = takeover::changes(theirs, &here);
+        changes.extend(self.values_changed(module, theirs).await?);
+        let siblings = self.published.clone().into_iter().collect();
+        let options = module.options.clone().resolve(&module.id, &siblings);
+        let stack = match &options {
+            Ok(options) if changes.is_empty() => self.module_stack(module, manifest, options)?,
+            _ => None,
+        };
+        let recorded = self.account.record(&module.id).await?;
+        let outputs = self.account.outputs(&module.options.stack_name).await?;
+        let parts = Parts {
+            module,
+            changes,
+            options,
+            stack,
+            metadata,
+            outputs: &outputs,
+            deployed_at: theirs.deployed_at,
+            versions: &self.versions,
+            stored,
+            recorded: recorded.as_ref(),
+        };
+        Ok(takeover::take_over(parts, Timestamp::now())?)
+    }
+
     fn publish(&mut self, id: &ModuleId, metadata: Option<Map<String, Value>>) {
         if let Some(metadata) = metadata {
             self.published.insert(Sibling::from(id), metadata);
         }
-    }
-
-    fn siblings(&self) -> Siblings {
-        self.published.clone().into_iter().collect()
     }
 
     /// The modules whose values were others when this one was deployed. seed-farmer takes no notice of that.
@@ -285,13 +314,10 @@ impl Run<'_> {
     }
 
     /// What seed-farmer has deployed and the manifest doesn't have.
-    fn left_behind(&self, manifests: &[manifest::Module]) -> Vec<String> {
-        let known = |name: &str| {
-            manifests
-                .iter()
-                .any(|module| format!("{}/{}", module.id.group, module.id.module) == name)
-        };
-        let left = self.theirs.deployed().filter(|name| !known(name));
+    fn left_behind(&self, modules: &Modules) -> Vec<String> {
+        let name = |module: &plan::Module| Sibling::from(&module.id).to_string();
+        let known: BTreeSet<String> = modules.iter().map(|(module, _)| name(module)).collect();
+        let left = self.theirs.deployed().filter(|name| !known.contains(*name));
         left.map(str::to_owned).collect()
     }
 }
