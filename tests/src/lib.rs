@@ -28,7 +28,9 @@
 
 pub mod bombs;
 mod heard;
+mod migrate;
 mod module;
+mod peer;
 mod repository;
 pub mod schema;
 mod shared;
@@ -36,7 +38,9 @@ mod stack;
 mod work_tree;
 
 pub use heard::Heard;
+pub use migrate::{Migrated, migrate};
 pub use module::Module;
+pub use peer::Peer;
 pub use repository::{Group, Repository};
 pub use seedflow_local::deployment::{Finished, Names, Parameter};
 pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, When};

@@ -1,7 +1,9 @@
 //! Repositories made in memory.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use seedflow_local::stack::environment::{ACCOUNT, REGION};
 use serde_json::{Value, json};
 
 use crate::Module;
@@ -54,6 +56,27 @@ impl Repository {
     #[must_use]
     pub fn with_groups(self, groups: &[Group<'_>]) -> Self {
         self.file("deployment.yaml", manifest(groups).to_string())
+    }
+
+    /// The same with what seed-farmer needs beside it: its project, and the account that the modules go to.
+    #[must_use]
+    pub fn of_seed_farmer(self, project: &str) -> Self {
+        let manifest = self.files.get("deployment.yaml").expect("a manifest");
+        let mut manifest: Value = serde_json::from_slice(manifest).expect("a manifest of JSON");
+        manifest["toolchainRegion"] = json!(REGION);
+        manifest["targetAccountMappings"] = json!([{"alias": "primary", "accountId": ACCOUNT, "default": true,
+            "regionMappings": [{"region": REGION, "default": true}]}]);
+        self.file("deployment.yaml", manifest.to_string())
+            .file("seedfarmer.yaml", format!("project: {project}\n"))
+    }
+
+    /// Writes the files into a folder, over what is there of them.
+    pub fn write(&self, folder: &Path) {
+        for (path, content) in &self.files {
+            let path = folder.join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("making a folder");
+            std::fs::write(&path, content).expect("writing a file");
+        }
     }
 
     /// The zip.

@@ -32,6 +32,13 @@ pub async fn load() -> SdkConfig {
         .await
 }
 
+/// The same for a command that a person runs, which has no state machine to try again for it: what is throttled is asked
+/// again for some minutes.
+pub async fn load_for_people() -> SdkConfig {
+    let patient = RetryConfig::standard().with_max_attempts(12);
+    load().await.into_builder().retry_config(patient).build()
+}
+
 /// A setting that the template puts into a function's environment.
 pub fn setting(name: &str) -> Result<String> {
     optional_setting(name).ok_or_else(|| {

@@ -112,13 +112,7 @@ impl Bucket {
     /// lifecycle rule, by which it goes again.
     pub async fn put_planned(&self, key: &str, file: &Path, origin: &Origin) -> Result<()> {
         let call = self.call("PutObject", key);
-        let unreadable = |e| {
-            Error::new(
-                ErrorName::ServiceUnavailable,
-                format!("{call}: reading the file to upload: {e}"),
-            )
-        };
-        let body = ByteStream::from_path(file).await.map_err(unreadable)?;
+        let body = body(&call, file).await?;
         let request = self
             .client
             .put_object()
@@ -130,6 +124,15 @@ impl Bucket {
             .metadata()
             .fold(request, |request, (name, value)| request.metadata(name, value));
         request.send().await.map(drop).map_err(|e| failure(&call, &e))
+    }
+
+    /// Uploads a file that stays; the version of the object.
+    pub async fn put_file(&self, key: &str, file: &Path) -> Result<Option<String>> {
+        let call = self.call("PutObject", key);
+        let request = self.client.put_object().bucket(&self.name).key(key);
+        let sent = request.body(body(&call, file).await?).send().await;
+        sent.map(|put| put.version_id().map(str::to_owned))
+            .map_err(|e| failure(&call, &e))
     }
 
     /// Writes an object of JSON if what stands there is what is expected (S3 user guide, "Conditional writes").
@@ -260,6 +263,16 @@ impl Bucket {
             Err(error) => Err(failure(&self.call("CopyObject", key), &error)),
         }
     }
+}
+
+/// A file as the body of a call.
+async fn body(call: &str, file: &Path) -> Result<ByteStream> {
+    ByteStream::from_path(file).await.map_err(|e| {
+        Error::new(
+            ErrorName::ServiceUnavailable,
+            format!("{call}: reading the file to upload: {e}"),
+        )
+    })
 }
 
 fn url_encoded(part: &str) -> String {

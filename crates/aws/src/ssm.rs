@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType};
+use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{ModuleId, Slot};
 use seedflow_core::stored::Stored;
@@ -21,6 +22,17 @@ pub struct ParameterStore {
 
 /// A parameter's text and version.
 pub type Parameter = (String, i64);
+
+/// A parameter that was found below a path.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its whole name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// When it was last written.
+    pub modified: Option<Timestamp>,
+}
 
 impl ParameterStore {
     /// Parameter Store.
@@ -54,6 +66,12 @@ impl ParameterStore {
 
     /// The texts of all parameters below a path, in calls of ten (GetParametersByPath, `MaxResults`).
     pub async fn below(&self, path: &str) -> Result<Vec<(String, String)>> {
+        let found = self.below_dated(path).await?.into_iter();
+        Ok(found.map(|found| (found.name, found.text)).collect())
+    }
+
+    /// The same, with the time of each.
+    pub async fn below_dated(&self, path: &str) -> Result<Vec<Found>> {
         let mut pages = self
             .client
             .get_parameters_by_path()
@@ -66,9 +84,38 @@ impl ParameterStore {
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| failure(&format!("SSM GetParametersByPath {path}"), &e))?;
             let parameters = page.parameters.unwrap_or_default().into_iter();
-            found.extend(parameters.filter_map(|parameter| Some((parameter.name?, parameter.value?))));
+            found.extend(parameters.filter_map(|parameter| {
+                let modified = parameter.last_modified_date;
+                Some(Found {
+                    name: parameter.name?,
+                    text: parameter.value?,
+                    modified: modified.and_then(|time| Timestamp::from_second(time.secs()).ok()),
+                })
+            }));
         }
         Ok(found)
+    }
+
+    /// The text that a parameter had at a time, as far as its last hundred versions go back (GetParameterHistory).
+    pub async fn text_at(&self, name: &str, time: Timestamp) -> Result<Option<String>> {
+        let mut pages = self
+            .client
+            .get_parameter_history()
+            .name(name)
+            .into_paginator()
+            .send();
+        let mut found: Option<(i64, String)> = None;
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failure(&format!("SSM GetParameterHistory {name}"), &e))?;
+            for version in page.parameters.unwrap_or_default() {
+                let written = version.last_modified_date.map(|written| written.secs());
+                let newer = found.as_ref().is_none_or(|(number, _)| *number < version.version);
+                if written.is_some_and(|written| written <= time.as_second()) && newer {
+                    found = version.value.map(|text| (version.version, text));
+                }
+            }
+        }
+        Ok(found.map(|(_, text)| text))
     }
 
     /// The raw texts of a module's parameters.

@@ -30,18 +30,33 @@ pub fn success(
     fingerprint: &Fingerprint,
     status: &Status,
 ) -> Vec<Write> {
-    let mut writes: Vec<Write> = [
-        (Slot::Outputs, text(outputs)),
-        (Slot::Metadata, text(metadata)),
-        (Slot::Md5, text(fingerprint)),
-    ]
-    .into_iter()
-    .map(|(slot, value)| Write {
-        slot,
-        laid: Laid::new(module, slot, value),
-    })
-    .filter(|write| stored.text(write.slot) != Some(write.laid.parameter.as_str()))
-    .collect();
+    taken_over(module, stored, outputs, metadata, Some(fingerprint), status)
+}
+
+/// The same for a module that something else has deployed. Without a fingerprint the next execution deploys it.
+#[must_use]
+pub fn taken_over(
+    module: &ModuleId,
+    stored: &Stored,
+    outputs: &Map<String, Value>,
+    metadata: &Map<String, Value>,
+    fingerprint: Option<&Fingerprint>,
+    status: &Status,
+) -> Vec<Write> {
+    let values = [
+        Some((Slot::Outputs, text(outputs))),
+        Some((Slot::Metadata, text(metadata))),
+        fingerprint.map(|fingerprint| (Slot::Md5, text(fingerprint))),
+    ];
+    let mut writes: Vec<Write> = values
+        .into_iter()
+        .flatten()
+        .map(|(slot, value)| Write {
+            slot,
+            laid: Laid::new(module, slot, value),
+        })
+        .filter(|write| stored.text(write.slot) != Some(write.laid.parameter.as_str()))
+        .collect();
     writes.extend(status_write(module, stored, status));
     writes
 }

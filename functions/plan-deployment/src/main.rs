@@ -14,6 +14,7 @@ use seedflow_aws::ssm::{ParameterStore, about_references};
 use seedflow_aws::{config, lambda, log, plans, values};
 use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::plan::{self, Plan, Planning, Wave};
+use seedflow_core::deployment::repository::Found;
 use seedflow_core::deployment::request::{Action, Forced, Request};
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result};
@@ -97,8 +98,8 @@ impl Function {
             Action::Deploy { source, env, force } => {
                 let read = repository::read(&self.work, source, env, &request.scope, &place).await?;
                 let (deployment, made) = match read {
-                    repository::Found::Refused { deployment, error } => (deployment, Err(error)),
-                    repository::Found::Read(read) => {
+                    Found::Refused { deployment, error } => (deployment, Err(error)),
+                    Found::Read(read) => {
                         let deployment = read.deployment.clone();
                         let made = self.deploy(*read, force, &request, &event.execution).await;
                         (deployment, made)

@@ -5,6 +5,7 @@
 mod failures;
 mod faults;
 mod logs;
+mod migration;
 mod order;
 mod pages;
 mod plans;

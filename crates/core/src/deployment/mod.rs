@@ -8,6 +8,7 @@
 pub mod order;
 pub mod outcome;
 pub mod plan;
+pub mod repository;
 pub mod request;
 pub mod state;
 pub mod status;

@@ -37,6 +37,19 @@ impl BuildChoice {
         }
     }
 
+    /// The choice as settings of a build.
+    #[must_use]
+    pub fn said(&self) -> Map<String, Value> {
+        let mut said = Map::new();
+        if let Some(image) = &self.image {
+            said.insert("image".into(), image.clone().into());
+        }
+        if !self.runtimes.is_empty() {
+            said.insert("runtimes".into(), self.runtimes.clone().into());
+        }
+        said
+    }
+
     /// This choice before another one: its image, and its versions over the other's.
     #[must_use]
     pub fn or(mut self, other: &Self) -> Self {

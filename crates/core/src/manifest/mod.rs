@@ -117,6 +117,8 @@ pub struct Module {
     pub parameters: Map<String, Value>,
     /// The `build` of the input of its execution.
     pub build: Map<String, Value>,
+    /// What of `build` the module itself says, and not its account or region.
+    pub own_build: Map<String, Value>,
     /// Whether it is deployed whenever a module that it consumes is (`forceDependencyRedeploy`).
     pub redeploy_with_dependencies: bool,
     /// The modules, by group and name, whose metadata its parameters take; each once.
@@ -557,6 +559,7 @@ impl Names {
             data_files: draft.data_files,
             parameters: draft.parameters,
             build: draft.build,
+            own_build: draft.own_build,
             redeploy_with_dependencies: force,
             consumes,
             file: draft.at.file.to_string(),

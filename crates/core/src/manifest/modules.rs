@@ -26,6 +26,8 @@ pub(super) struct Draft {
     pub data_files: Vec<String>,
     pub parameters: Map<String, Value>,
     pub references: Vec<Reference>,
+    /// What of it the module itself says.
+    pub own_build: Map<String, Value>,
     pub build: Map<String, Value>,
 }
 
@@ -88,13 +90,15 @@ impl Reader<'_> {
         let read = parameters
             .map(|list| Read::list(&list, &around, problems))
             .unwrap_or_default();
-        let build = settings(build.or(&self.mappings.build(target)), &at, problems);
+        let own_build = build.said();
+        let build = settings(&build.or(&self.mappings.build(target)), &at, problems);
         Some(Draft {
             name: name?,
             path: path?,
             data_files,
             parameters: read.parameters,
             references: read.references,
+            own_build,
             build,
             at,
         })
@@ -218,17 +222,12 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The `build` of an execution's input.
-fn settings(choice: BuildChoice, at: &At, problems: &mut Problems) -> Map<String, Value> {
+fn settings(choice: &BuildChoice, at: &At, problems: &mut Problems) -> Map<String, Value> {
     let mut build = Map::new();
-    if let Some(image) = choice.image {
-        if is_arm_image(&image) {
-            build.insert("environment_type".into(), "ARM_CONTAINER".into());
-        }
-        build.insert("image".into(), image.into());
+    if choice.image.as_deref().is_some_and(is_arm_image) {
+        build.insert("environment_type".into(), "ARM_CONTAINER".into());
     }
-    if !choice.runtimes.is_empty() {
-        build.insert("runtimes".into(), choice.runtimes.into());
-    }
+    build.append(&mut choice.said());
     // The same rules as for the input of an execution. The limits are about a project, which no manifest names.
     let limits = Limits {
         work_bucket: String::new(),

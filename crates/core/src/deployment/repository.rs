@@ -1,0 +1,210 @@
+//! The repository of a deployment, read from its zip: its manifests, the files of its modules, and the input that each
+//! module would be deployed with.
+//!
+//! Who plans a deployment reads it here, and so does who only wants to know what a deployment would find: both come to
+//! the same fingerprints.
+
+use std::collections::BTreeMap;
+use std::io::{Read as ReadBytes, Seek};
+
+use serde_json::{Value, json};
+
+use super::DeploymentId;
+use super::plan;
+use super::request::Forced;
+use crate::bundle::repository::{Content, Module as Files, Repository};
+use crate::deployspec::Deployspec;
+use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::ids::ModuleId;
+use crate::manifest::{self, Given, Problem};
+use crate::origin::Origin;
+use crate::request::{Limits, Order};
+
+/// The longest list of problems: a message travels through the states and into the status.
+const MAX_PROBLEMS: usize = 4000;
+
+/// A repository that was read.
+pub struct Read<R> {
+    /// The deployment that its manifest describes.
+    pub deployment: DeploymentId,
+    /// The commit.
+    pub origin: Origin,
+    /// What somebody should know.
+    pub warnings: Vec<String>,
+    groups: Vec<manifest::Group>,
+    files: BTreeMap<ModuleId, (Content, Files)>,
+    archive: Repository<R>,
+}
+
+/// What came of reading one.
+pub enum Found<R> {
+    /// It can be deployed.
+    Read(Box<Read<R>>),
+    /// Its manifest names the deployment, but can't be deployed.
+    Refused {
+        /// The deployment.
+        deployment: DeploymentId,
+        /// What is wrong.
+        error: Error,
+    },
+}
+
+/// Reads a repository whose directory was read.
+///
+/// # Errors
+/// Where the manifest doesn't even name the deployment that it is of.
+pub fn read<R: ReadBytes + Seek>(
+    mut archive: Repository<R>,
+    origin: Origin,
+    given: &Given<'_>,
+) -> Result<Found<R>> {
+    let described = match manifest::read(&mut archive, given) {
+        Ok(described) => described,
+        Err(problems) => return refused(&mut archive, given, &problems),
+    };
+    let deployment = DeploymentId {
+        project: described.project,
+        deployment: described.name,
+    };
+    let files = match read_files(&mut archive, &described.groups) {
+        Ok(files) => files,
+        Err(error) => return Ok(Found::Refused { deployment, error }),
+    };
+    Ok(Found::Read(Box::new(Read {
+        deployment,
+        origin,
+        warnings: described.warnings.iter().map(ToString::to_string).collect(),
+        groups: described.groups,
+        files,
+        archive,
+    })))
+}
+
+fn refused<R: ReadBytes + Seek>(
+    archive: &mut Repository<R>,
+    given: &Given<'_>,
+    problems: &[Problem],
+) -> Result<Found<R>> {
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let error = Error::new(
+        ErrorName::InvalidManifest,
+        excerpt(&told.join("\n"), MAX_PROBLEMS),
+    );
+    match manifest::names(archive, given) {
+        Some((project, deployment)) => Ok(Found::Refused {
+            deployment: DeploymentId { project, deployment },
+            error,
+        }),
+        None => Err(error),
+    }
+}
+
+/// Reads the files of all modules in one pass.
+fn read_files<R: ReadBytes + Seek>(
+    archive: &mut Repository<R>,
+    groups: &[manifest::Group],
+) -> Result<BTreeMap<ModuleId, (Content, Files)>> {
+    let modules: Vec<&manifest::Module> = groups.iter().flat_map(|group| &group.modules).collect();
+    let contents: Vec<Content> = modules
+        .iter()
+        .map(|module| Content {
+            folder: module.path.clone(),
+            data_files: module.data_files.clone(),
+        })
+        .collect();
+    let files = archive.read(&contents)?;
+    for (module, files) in modules.iter().zip(&files) {
+        Deployspec::parse(&files.deployspec)
+            .map_err(|e| Error::new(e.name, format!("{}/{}", module.path, e.message)))?;
+    }
+    let ids = modules.iter().map(|module| module.id.clone());
+    Ok(ids.zip(contents.into_iter().zip(files)).collect())
+}
+
+impl<R> Read<R> {
+    /// The groups as the manifest has them.
+    #[must_use]
+    pub fn manifest(&self) -> &[manifest::Group] {
+        &self.groups
+    }
+
+    /// The groups as they are planned.
+    ///
+    /// # Errors
+    /// `InvalidManifest` for a module whose input the module workflow would refuse.
+    pub fn groups(&self, force: &Forced, limits: &Limits) -> Result<Vec<plan::Group>> {
+        let group = |group: &manifest::Group| {
+            let modules = group
+                .modules
+                .iter()
+                .map(|module| self.module(module, force, limits));
+            Ok(plan::Group {
+                name: group.name.clone(),
+                concurrency: group.concurrency,
+                modules: modules.collect::<Result<_>>()?,
+            })
+        };
+        self.groups.iter().map(group).collect()
+    }
+
+    fn module(&self, module: &manifest::Module, force: &Forced, limits: &Limits) -> Result<plan::Module> {
+        let wrong = |message: &str| {
+            Error::new(
+                ErrorName::InvalidManifest,
+                format!("{}:{}: {}: {message}", module.file, module.line, module.id),
+            )
+        };
+        let (_, files) = self
+            .files
+            .get(&module.id)
+            .ok_or_else(|| wrong("it has no files"))?;
+        let input = input(module, &files.digest, force.covers(&module.id));
+        let order = Order::parse(&input, limits).map_err(|e| wrong(&e.message))?;
+        let Order::Deploy(request) = order else {
+            return Err(wrong("its input destroys it"));
+        };
+        Ok(plan::Module {
+            id: module.id.clone(),
+            options: request.options.ok_or_else(|| wrong("it has no options"))?,
+            digest: files.digest.clone(),
+            deployspec: files.deployspec.clone(),
+            input,
+        })
+    }
+
+    /// The files of a module, with the key under which its bundle is uploaded, and the archive to pack it from.
+    #[must_use]
+    pub fn into_archive(self) -> (Repository<R>, BTreeMap<ModuleId, (Content, String)>) {
+        let contents = self.files.into_iter();
+        let contents = contents.map(|(id, (content, files))| {
+            let key = bundle_key(&id, &files.digest);
+            (id, (content, key))
+        });
+        (self.archive, contents.collect())
+    }
+}
+
+/// The input of the execution that deploys a module.
+fn input(module: &manifest::Module, digest: &str, force: bool) -> Value {
+    let mut input = json!(module.id);
+    input["source"] = json!({"key": bundle_key(&module.id, digest)});
+    let mut set = |field: &str, value: Value, default: Value| {
+        if value != default {
+            input[field] = value;
+        }
+    };
+    set("parameters", json!(module.parameters), json!({}));
+    set("build", json!(module.build), json!({}));
+    set("force_update", json!(force), json!(false));
+    set(
+        "redeploy_with_dependencies",
+        json!(module.redeploy_with_dependencies),
+        json!(false),
+    );
+    input
+}
+
+/// Where the bundle of a module lies: as a client's upload, under its digest.
+fn bundle_key(module: &ModuleId, digest: &str) -> String {
+    format!("uploads/{module}/{digest}.zip")
+}

@@ -1,0 +1,141 @@
+//! The account on both sides: what seed-farmer and Seedflow store, and the writes of a take-over.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use seedflow_aws::cloudformation::CloudFormation;
+use seedflow_aws::records::{self, Records};
+use seedflow_aws::s3::Bucket;
+use seedflow_aws::ssm::{Found, ParameterStore};
+use seedflow_aws::{config, fence, values};
+use seedflow_core::commit::Write;
+use seedflow_core::deployment::DeploymentId;
+use seedflow_core::deployment::state::State;
+use seedflow_core::fingerprint::Versions;
+use seedflow_core::ids::{ExecutionArn, ModuleId, Place, Slot};
+use seedflow_core::lock::Lockable;
+use seedflow_core::record::Record;
+use seedflow_core::request::Limits;
+use serde_json::{Map, Value};
+
+/// Clients for the account that the environment names, and what Seedflow's stack has there.
+pub struct Account {
+    /// Account and region.
+    pub place: Place,
+    /// What an input may name.
+    pub limits: Limits,
+    /// What the names of all modules' roles and stacks begin with.
+    pub module_prefix: String,
+    /// The bucket of the bundles.
+    pub bundles: Bucket,
+    records: Records,
+    cloudformation: CloudFormation,
+}
+
+impl Account {
+    /// Finds Seedflow's stack.
+    pub async fn of_stack(stack: &str) -> Result<Self> {
+        let aws = config::load_for_people().await;
+        let cloudformation = CloudFormation::new(&aws);
+        let outputs = cloudformation.outputs(stack).await.context(
+            "cannot ask AWS; credentials and region come from the environment or from a profile (AWS_PROFILE, AWS_REGION)",
+        )?;
+        if outputs.is_empty() {
+            let region = aws.region().map_or("no region", |region| region.as_ref());
+            bail!(
+                "found no stack \"{stack}\" with outputs in {region}; name the one that Seedflow was installed as by --stack-name, and its region by AWS_REGION"
+            );
+        }
+        let output = |name: &str| {
+            let value = outputs.get(name).and_then(Value::as_str).map(str::to_owned);
+            value.with_context(|| {
+                format!("the stack \"{stack}\" has no output {name}; is it Seedflow's, and up to date?")
+            })
+        };
+        let work_bucket = output("WorkBucketName")?;
+        Ok(Self {
+            place: Place::from_arn(&output("StateMachineArn")?)?,
+            limits: Limits {
+                work_bucket: work_bucket.clone(),
+                codebuild_project: output("CodeBuildProjectName")?,
+            },
+            module_prefix: format!("{stack}-module-"),
+            bundles: Bucket::new(&aws, output("BundleBucketName")?),
+            records: Records {
+                parameters: ParameterStore::new(&aws),
+                work: Bucket::new(&aws, work_bucket),
+            },
+            cloudformation,
+        })
+    }
+
+    /// The name of the work bucket.
+    pub fn work_bucket(&self) -> &str {
+        self.records.work.name()
+    }
+
+    /// The parameters below a path.
+    pub async fn below(&self, path: &str) -> Result<Vec<Found>> {
+        Ok(self.records.parameters.below_dated(path).await?)
+    }
+
+    /// The text that a parameter had at a time.
+    pub async fn text_at(&self, name: &str, time: jiff::Timestamp) -> Result<Option<String>> {
+        Ok(self.records.parameters.text_at(name, time).await?)
+    }
+
+    /// What Seedflow has stored of a deployment.
+    pub async fn state(&self, deployment: &DeploymentId) -> Result<State> {
+        let mut whole = Vec::new();
+        for (name, text) in self.records.parameters.below(&deployment.path()).await? {
+            whole.push((name, values::whole(&self.records.work, text).await?));
+        }
+        Ok(State::of(deployment, whole))
+    }
+
+    /// The versions of parameters by their names.
+    pub async fn versions(&self, mut names: Vec<String>) -> Result<Versions> {
+        names.sort_unstable();
+        names.dedup();
+        let found = self.records.parameters.get(&names).await?;
+        let version = |name: &String| found.get(name).map(|(_, version)| *version);
+        Ok(names.iter().map(|name| (name.clone(), version(name))).collect())
+    }
+
+    /// Who holds a lock.
+    pub async fn holder<S: Lockable>(&self, of: &S) -> Result<Option<ExecutionArn>> {
+        let found = fence::read(&self.records.work, &of.lock_key()).await?;
+        Ok(found.map(|(lock, _)| lock.holder.execution))
+    }
+
+    /// The record of a module.
+    pub async fn record(&self, module: &ModuleId) -> Result<Option<Record>> {
+        Ok(records::read(&self.records.work, module).await?)
+    }
+
+    /// The outputs of a module's stack.
+    pub async fn outputs(&self, stack: &str) -> Result<Map<String, Value>> {
+        Ok(self.cloudformation.outputs(stack).await?)
+    }
+
+    /// Keeps a bundle; the version of the object.
+    pub async fn keep(&self, module: &ModuleId, bundle: &Path) -> Result<Option<String>> {
+        Ok(self.bundles.put_file(&module.bundle_key(), bundle).await?)
+    }
+
+    /// Writes a record.
+    pub async fn write_record(&self, record: &Record) -> Result<()> {
+        Ok(self.records.write_record(record).await?)
+    }
+
+    /// Writes a parameter.
+    pub async fn write(&self, module: &ModuleId, write: Write) -> Result<()> {
+        Ok(self.records.write(module, write).await?)
+    }
+
+    /// Removes what says that a module is deployed as Seedflow knows it.
+    pub async fn forget(&self, module: &ModuleId) -> Result<()> {
+        self.records.parameters.delete(module, &[Slot::Md5]).await?;
+        Ok(self.records.work.delete(&module.record_key()).await?)
+    }
+}

@@ -1,0 +1,70 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use seedflow_core::ids::{ModuleId, Name};
+use seedflow_core::manifest::DEFAULT_MANIFEST;
+
+/// Takes over what seed-farmer has deployed, so that Seedflow's next deployment finds it unchanged. Nothing is deployed,
+/// and nothing of seed-farmer's is written or removed. Without --apply it only shows what it would write.
+///
+/// Credentials and region come from the environment or from a profile; for those of IAM Identity Center:
+/// eval "$(aws configure export-credentials --format env)".
+/// It ends with 0 if all is there, with 1 if something could not be taken over, with 2 if it was called wrongly.
+#[derive(Debug, Parser)]
+#[command(name = "seedflow-migrate", version)]
+pub struct Cli {
+    /// The repository as seed-farmer deployed it: the folder with seedfarmer.yaml.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// The deployment manifest, by its path in the folder.
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_MANIFEST)]
+    pub manifest: String,
+    /// The project; by default the one that seedfarmer.yaml names.
+    #[arg(long, value_name = "P", value_parser = project)]
+    pub project: Option<Name>,
+    /// A variable of the manifests, as often as needed; it comes before one in the repository's .env.
+    #[arg(long = "env", value_name = "K=V", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+    /// The CloudFormation stack that Seedflow is installed as.
+    #[arg(long, value_name = "NAME", default_value = "seedflow")]
+    pub stack_name: String,
+    /// Writes what it shows.
+    #[arg(long)]
+    pub apply: bool,
+}
+
+fn project(text: &str) -> Result<Name, String> {
+    ModuleId::project(text).map_err(|error| error.message)
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("allowed is NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_writes_nothing_unless_told() {
+        Cli::command().debug_assert();
+        let cli = Cli::try_parse_from(["seedflow-migrate", ".", "--env", "A=b=c"]).unwrap();
+        assert!(!cli.apply);
+        assert_eq!(cli.env, [("A".to_owned(), "b=c".to_owned())]);
+        for wrong in [
+            &["seedflow-migrate"][..],
+            &["seedflow-migrate", ".", "--env", "A"],
+            &["seedflow-migrate", ".", "--project", "1p"],
+        ] {
+            assert_eq!(Cli::try_parse_from(wrong).unwrap_err().exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! A run of the command: reads both sides and the repository, and goes through the modules in the order of the manifest,
+//! so that the values that a module consumes are known when its turn comes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use seedflow_core::bundle::repository::{Content, Repository};
+use seedflow_core::deployment::repository::{self, Found};
+use seedflow_core::deployment::request::{Forced, Scope};
+use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::{DeploymentId, plan};
+use seedflow_core::error::Result as Decided;
+use seedflow_core::fingerprint::Versions;
+use seedflow_core::ids::{ModuleId, Place};
+use seedflow_core::manifest::{self, Given, Repository as _};
+use seedflow_core::module_stack::{ModuleStack, Names};
+use seedflow_core::origin::Origin;
+use seedflow_core::request::Options;
+use seedflow_core::sibling::Sibling;
+use seedflow_core::stored::Stored;
+use serde_json::{Map, Value};
+
+use crate::account::Account;
+use crate::checkout;
+use crate::cli::Cli;
+use crate::seedfarmer::{self, checksum};
+use crate::show::{Ended, Show};
+use crate::takeover::{self, Here, Parts, TakeOver};
+
+/// What modules publish.
+type Published = BTreeMap<Sibling, Map<String, Value>>;
+
+/// A module as it is planned, and as its manifest says.
+type Modules = Vec<(plan::Module, manifest::Module)>;
+
+/// All that a run knows before its first module.
+struct Run<'a> {
+    cli: &'a Cli,
+    /// The repository's folder.
+    folder: PathBuf,
+    account: Account,
+    show: Show,
+    theirs: seedfarmer::Deployment,
+    ours: State,
+    versions: Versions,
+    archive: Repository<File>,
+    contents: BTreeMap<ModuleId, (Content, String)>,
+    /// What Seedflow has, or has after this run.
+    published: Published,
+}
+
+/// Runs the command. `false` where something could not be taken over.
+pub async fn run(cli: &Cli) -> Result<bool> {
+    let folder = cli.folder.canonicalize();
+    let folder = folder.with_context(|| format!("there is no folder {}", cli.folder.display()))?;
+    let account = Account::of_stack(&cli.stack_name).await?;
+    let read = read(cli, &folder, &account.place)?;
+    refuse_busy(cli, &account, &read.deployment).await?;
+    let (mut run, modules) = Run::begin(cli, folder, account, read).await?;
+    for (module, manifest) in &modules {
+        let ended = run.module(module, manifest).await;
+        let ended = ended.unwrap_or_else(|error| Ended::Refused(format!("{error:#}")));
+        run.show.ended(&module.id, &ended);
+    }
+    for name in run.left_behind(&modules) {
+        run.show.left_behind(&name);
+    }
+    run.show.sum(cli.apply);
+    Ok(!run.show.has_refused())
+}
+
+fn read(cli: &Cli, folder: &Path, place: &Place) -> Result<repository::Read<File>> {
+    let env = cli.env.iter().cloned().collect();
+    let given = Given {
+        manifest: &cli.manifest,
+        env: &env,
+        project: cli.project.as_ref(),
+        place: Some(place),
+    };
+    match repository::read(checkout::repository(folder)?, Origin::default(), &given)? {
+        Found::Read(read) => Ok(*read),
+        Found::Refused { error, .. } => Err(error).context("Seedflow can't deploy this repository"),
+    }
+}
+
+async fn refuse_busy(cli: &Cli, account: &Account, deployment: &DeploymentId) -> Result<()> {
+    let scope = Scope {
+        project: deployment.project.clone(),
+        manifest: cli.manifest.clone(),
+    };
+    match account.holder(&scope).await? {
+        None => Ok(()),
+        Some(holder) => bail!(
+            "{} is being deployed by {}; run this again when that has ended",
+            cli.manifest,
+            holder.as_str()
+        ),
+    }
+}
+
+fn references(groups: &[plan::Group]) -> Vec<String> {
+    let modules = groups.iter().flat_map(|group| &group.modules);
+    let names = modules.flat_map(|module| module.options.parameters.parameter_store_names());
+    names.map(str::to_owned).collect()
+}
+
+impl<'a> Run<'a> {
+    /// Reads what both sides store.
+    async fn begin(
+        cli: &'a Cli,
+        folder: PathBuf,
+        account: Account,
+        read: repository::Read<File>,
+    ) -> Result<(Self, Modules)> {
+        let deployment = read.deployment.clone();
+        let show = Show::new();
+        show.heading(&deployment, &account.place, cli.apply);
+        let groups = read.groups(&Forced::Some(Vec::new()), &account.limits)?;
+        let manifests: Vec<manifest::Module> = read
+            .manifest()
+            .iter()
+            .flat_map(|group| group.modules.clone())
+            .collect();
+        let theirs = account.below(&seedfarmer::Deployment::path(&deployment)).await?;
+        let (archive, contents) = read.into_archive();
+        let run = Self {
+            cli,
+            folder,
+            theirs: seedfarmer::Deployment::of(&deployment, &theirs),
+            ours: account.state(&deployment).await?,
+            versions: account.versions(references(&groups)).await?,
+            account,
+            show,
+            archive,
+            contents,
+            published: Published::new(),
+        };
+        let modules = groups.into_iter().flat_map(|group| group.modules);
+        Ok((run, modules.zip(manifests).collect()))
+    }
+
+    /// Takes one module over, or shows what that would write.
+    async fn module(&mut self, module: &plan::Module, manifest: &manifest::Module) -> Result<Ended> {
+        let id = &module.id;
+        let stored = self.ours.stored(id);
+        let status = stored.status_of(id)?;
+        if let Some(status) = status.filter(takeover::is_seedflows_own) {
+            self.publish(id, stored.metadata_object());
+            return Ok(Ended::Own(status.state));
+        }
+        let theirs = self.theirs.module(id).filter(|theirs| theirs.is_deployed());
+        let Some(theirs) = theirs.cloned() else {
+            return Ok(Ended::NotThere);
+        };
+        if let Some(holder) = self.account.holder(id).await? {
+            bail!(
+                "it is being deployed by {}; run this again when that has ended",
+                holder.as_str()
+            );
+        }
+        let name = seedfarmer::Deployment::metadata_parameter(id);
+        let metadata = theirs.metadata_object();
+        let metadata = metadata.with_context(|| {
+            format!(
+                "{name}: found no JSON object; deploy the module once more, by seed-farmer or by Seedflow"
+            )
+        })?;
+        let taken = self
+            .decided(module, manifest, &theirs, &metadata, &stored)
+            .await?;
+        self.show
+            .take_over(&self.account, &taken, !manifest.data_files.is_empty());
+        let ended = Ended::of(&taken);
+        if self.cli.apply {
+            self.apply(taken).await?;
+        }
+        self.publish(id, Some(metadata));
+        Ok(ended)
+    }
+
+    /// What is written of a module that seed-farmer has deployed.
+    async fn decided(
+        &mut self,
+        module: &plan::Module,
+        manifest: &manifest::Module,
+        theirs: &seedfarmer::Stored,
+        metadata: &Map<String, Value>,
+        stored: &Stored,
+    ) -> Result<TakeOver> {
+        let here = Here {
+            module,
+            manifest,
+            bundle: checksum::of_module(&self.folder, &manifest.path)?,
+            versions: &self.versions,
+        };
+        let mut changes = takeover::changes(theirs, &here);
+        changes.extend(self.values_changed(module, theirs).await?);
+        let siblings = self.published.clone().into_iter().collect();
+        let options = module.options.clone().resolve(&module.id, &siblings);
+        let stack = match &options {
+            Ok(options) if changes.is_empty() => self.module_stack(module, manifest, options)?,
+            _ => None,
+        };
+        let recorded = self.account.record(&module.id).await?;
+        let outputs = self.account.outputs(&module.options.stack_name).await?;
+        let parts = Parts {
+            module,
+            changes,
+            options,
+            stack,
+            metadata,
+            outputs: &outputs,
+            deployed_at: theirs.deployed_at,
+            versions: &self.versions,
+            stored,
+            recorded: recorded.as_ref(),
+        };
+        Ok(takeover::take_over(parts, Timestamp::now())?)
+    }
+
+    fn publish(&mut self, id: &ModuleId, metadata: Option<Map<String, Value>>) {
+        if let Some(metadata) = metadata {
+            self.published.insert(Sibling::from(id), metadata);
+        }
+    }
+
+    /// The modules whose values were others when this one was deployed. seed-farmer takes no notice of that.
+    async fn values_changed(
+        &self,
+        module: &plan::Module,
+        theirs: &seedfarmer::Stored,
+    ) -> Result<Vec<String>> {
+        let Some(read_at) = theirs.read_at else {
+            return Ok(Vec::new());
+        };
+        let mut changed = Vec::new();
+        for sibling in module.options.parameters.siblings() {
+            let id = sibling.id(&module.id);
+            let published = self.theirs.module(&id).and_then(|stored| stored.published_at);
+            if published.is_none_or(|published| published <= read_at) {
+                continue;
+            }
+            let name = seedfarmer::Deployment::metadata_parameter(&id);
+            let then = self.account.text_at(&name, read_at).await?;
+            let then = then.and_then(|text| serde_json::from_str(&text).ok());
+            if then.is_none_or(|then| !self.are_the_same(module, &sibling, then)) {
+                changed.push(format!(
+                    "{sibling} has been deployed since, and published other values"
+                ));
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Whether a module gets the same values whether a sibling publishes what it does, or what it did.
+    fn are_the_same(&self, module: &plan::Module, sibling: &Sibling, then: Map<String, Value>) -> bool {
+        let resolve = |known: Published| -> Decided<Options> {
+            module
+                .options
+                .clone()
+                .resolve(&module.id, &known.into_iter().collect())
+        };
+        let mut before = self.published.clone();
+        before.insert(sibling.clone(), then);
+        match (resolve(before), resolve(self.published.clone())) {
+            (Ok(before), Ok(now)) => before.parameters == now.parameters,
+            _ => false,
+        }
+    }
+
+    /// The stack of the module's own role, where its folder brings one.
+    fn module_stack(
+        &mut self,
+        module: &plan::Module,
+        manifest: &manifest::Module,
+        options: &Options,
+    ) -> Result<Option<ModuleStack>> {
+        let path = match manifest.path.as_str() {
+            "" => "modulestack.yaml".to_owned(),
+            folder => format!("{folder}/modulestack.yaml"),
+        };
+        let Some(template) = self.archive.text(&path)? else {
+            return Ok(None);
+        };
+        let names = Names::new(&self.account.module_prefix, &module.id)?;
+        let stack = ModuleStack::parse(template.as_bytes(), names, &module.id, options)?;
+        Ok(Some(stack))
+    }
+
+    /// Writes what was decided: the record before all that relies on it, the status last.
+    async fn apply(&mut self, taken: TakeOver) -> Result<()> {
+        if taken.forget {
+            self.account.forget(&taken.id).await?;
+        }
+        if let Some(mut record) = taken.record {
+            let version = self.keep(&taken.id).await?;
+            record.bundle = Some(takeover::kept(&taken.id, self.account.bundles.name(), version));
+            self.account.write_record(&record).await?;
+        }
+        for write in taken.writes {
+            self.account.write(&taken.id, write).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep(&mut self, id: &ModuleId) -> Result<Option<String>> {
+        let (content, _) = self.contents.get(id).context("the module has no files")?;
+        let mut bundle = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
+        self.archive.pack(content, bundle.as_file_mut())?;
+        self.account.keep(id, bundle.path()).await
+    }
+
+    /// What seed-farmer has deployed and the manifest doesn't have.
+    fn left_behind(&self, modules: &Modules) -> Vec<String> {
+        let name = |module: &plan::Module| Sibling::from(&module.id).to_string();
+        let known: BTreeSet<String> = modules.iter().map(|(module, _)| name(module)).collect();
+        let left = self.theirs.deployed().filter(|name| !known.contains(*name));
+        left.map(str::to_owned).collect()
+    }
+}

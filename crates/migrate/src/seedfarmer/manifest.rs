@@ -1,0 +1,355 @@
+//! The manifest of a module as seed-farmer stored it: is it what was deployed, and does the repository say the same?
+//!
+//! seed-farmer takes an MD5 over its own model of the manifest, with the deployspec in it, and stores model, deployspec
+//! and MD5 apart. So the stored model is known to be the deployed one if the MD5 is that of the two put together, whatever
+//! fields the model of that version had. What it says is then compared with the repository in Seedflow's terms: where the
+//! same files come from, or how an account is called, makes no other deployment.
+
+use std::collections::BTreeMap;
+
+use seedflow_core::manifest::Module;
+use seedflow_core::python_json;
+use serde_json::{Map, Value, json};
+
+use super::Stored;
+use super::checksum::md5_hex;
+
+/// The fields of the models of seed-farmer 8 that may be null. A manifest of more than 8 KB is stored without its nulls.
+const OF_MODULE: [&str; 14] = [
+    "bundle_md5",
+    "manifest_md5",
+    "deployspec_md5",
+    "deploy_spec",
+    "target_account",
+    "target_region",
+    "codebuild_image",
+    "runtime_overrides",
+    "data_files",
+    "commit_hash",
+    "npm_mirror",
+    "npm_mirror_secret",
+    "pypi_mirror",
+    "pypi_mirror_secret",
+];
+const OF_PARAMETER: [&str; 5] = [
+    "value_from",
+    "value",
+    "version",
+    "disableEnvVarResolution",
+    "resolved_value",
+];
+const OF_SOURCE: [&str; 5] = [
+    "module_metadata",
+    "env_variable",
+    "parameter_store",
+    "secrets_manager",
+    "parameter_value",
+];
+
+/// Whether the stored manifest is the one that was deployed.
+#[must_use]
+pub fn is_deployed(stored: &Stored) -> bool {
+    let (Some(manifest), Some(deployspec), Some(md5)) =
+        (&stored.manifest, &stored.deployspec, &stored.manifest_md5)
+    else {
+        return false;
+    };
+    let is_its = |manifest: &Value| {
+        let mut model = manifest.clone();
+        let Some(fields) = model.as_object_mut() else {
+            return false;
+        };
+        // As they stand when the MD5 is taken.
+        fields.insert("deploy_spec".to_owned(), deployspec.clone());
+        for unset in ["manifest_md5", "deployspec_md5"] {
+            fields.insert(unset.to_owned(), Value::Null);
+        }
+        md5_hex(python_json::dumps(&sorted(&model)).as_bytes()) == *md5
+    };
+    let of_these_files = manifest["bundle_md5"].as_str() == stored.bundle.as_deref();
+    of_these_files && (is_its(manifest) || is_its(&with_nulls(manifest)))
+}
+
+/// What the repository says otherwise than the stored manifest; `versions` are those of the parameters in Parameter Store
+/// that modules refer to.
+#[must_use]
+pub fn differences(stored: &Value, module: &Module, versions: &BTreeMap<String, Option<i64>>) -> Vec<String> {
+    let mut differences = parameter_differences(stored, module, versions);
+    let data_files: Vec<&str> = items(&stored["data_files"])
+        .filter_map(|file| file["file_path"].as_str())
+        .collect();
+    if !data_files
+        .iter()
+        .copied()
+        .eq(module.data_files.iter().map(String::as_str))
+    {
+        differences.push("dataFiles changed".to_owned());
+    }
+    for (field, own, name) in [
+        ("codebuild_image", "image", "codebuildImage"),
+        ("runtime_overrides", "runtimes", "runtimeOverrides"),
+    ] {
+        let (then, now) = (&stored[field], module.own_build.get(own).unwrap_or(&Value::Null));
+        let none = |value: &Value| value.is_null() || value.as_object().is_some_and(Map::is_empty);
+        if then != now && !(none(then) && none(now)) {
+            differences.push(format!("{name} changed"));
+        }
+    }
+    differences
+}
+
+fn parameter_differences(
+    stored: &Value,
+    module: &Module,
+    versions: &BTreeMap<String, Option<i64>>,
+) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut then = BTreeMap::new();
+    for parameter in items(&stored["parameters"]) {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        then.insert(name, deployed_value(parameter));
+        differences.extend(version_difference(name, parameter, versions));
+    }
+    let mut names: Vec<&str> = module.parameters.keys().map(String::as_str).collect();
+    names.extend(then.keys());
+    names.sort_unstable();
+    names.dedup();
+    differences.extend(names.into_iter().filter_map(|name| {
+        match (then.get(name), module.parameters.get(name)) {
+            (Some(then), Some(now)) if then == now => None,
+            (Some(_), Some(_)) => Some(format!("parameter {name} changed")),
+            (None, _) => Some(format!("parameter {name} added")),
+            (_, None) => Some(format!("parameter {name} removed")),
+        }
+    }));
+    differences
+}
+
+/// A parameter as the input of an execution would have it.
+fn deployed_value(parameter: &Value) -> Value {
+    let source = &parameter["value_from"];
+    if let Some(name) = source["parameter_store"].as_str() {
+        return json!({"parameter_store": name});
+    }
+    if let Some(name) = source["secrets_manager"].as_str() {
+        return json!({"secrets_manager": name});
+    }
+    if let Some(of) = source["module_metadata"].as_object() {
+        let mut metadata = json!({"group": of.get("group"), "module": of.get("name")});
+        if let Some(key) = of.get("key").filter(|key| !key.is_null()) {
+            metadata["key"] = key.clone();
+        }
+        return json!({"module_metadata": metadata});
+    }
+    // A variable, or a value of the mappings.
+    if source.is_object() {
+        return parameter["resolved_value"].clone();
+    }
+    parameter["value"].clone()
+}
+
+/// A referenced parameter that was written since. Of a SecureString seed-farmer knows no version, nor of most secrets.
+fn version_difference(
+    name: &str,
+    parameter: &Value,
+    versions: &BTreeMap<String, Option<i64>>,
+) -> Option<String> {
+    let referenced = parameter["value_from"]["parameter_store"].as_str()?;
+    let then = parameter["version"].as_i64()?;
+    let now = versions.get(referenced).copied().flatten()?;
+    (then != now)
+        .then(|| format!("parameter {name}: {referenced} has version {now}, and version {then} was deployed"))
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+/// The manifest with the nulls that it was stored without.
+fn with_nulls(manifest: &Value) -> Value {
+    let mut manifest = manifest.clone();
+    fill(&mut manifest, &OF_MODULE);
+    for parameter in manifest["parameters"].as_array_mut().into_iter().flatten() {
+        fill(parameter, &OF_PARAMETER);
+        fill(&mut parameter["value_from"], &OF_SOURCE);
+        if let Some(metadata) = parameter.pointer_mut("/value_from/module_metadata") {
+            fill(metadata, &["key"]);
+        }
+    }
+    for file in manifest["data_files"].as_array_mut().into_iter().flatten() {
+        fill(file, &["commit_hash"]);
+    }
+    manifest
+}
+
+fn fill(value: &mut Value, fields: &[&str]) {
+    if let Some(object) = value.as_object_mut() {
+        for field in fields {
+            object.entry(*field).or_insert(Value::Null);
+        }
+    }
+}
+
+/// The same with sorted keys (`sort_keys=True`).
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let entries: BTreeMap<&String, Value> =
+                map.iter().map(|(key, value)| (key, sorted(value))).collect();
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.clone(), value))
+                .collect::<Map<_, _>>()
+                .into()
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use seedflow_core::manifest::{self, Given, Repository};
+
+    /// What seed-farmer 8.0.9 stores of a module that uses all that a manifest offers, and the MD5 that it takes.
+    fn real() -> Value {
+        serde_json::from_str(include_str!("stored.json")).unwrap()
+    }
+
+    fn stored(manifest: &Value) -> Stored {
+        let real = real();
+        Stored {
+            bundle: Some("0123456789abcdef0123456789abcdef".to_owned()),
+            manifest_md5: real["md5"].as_str().map(str::to_owned),
+            manifest: Some(manifest.clone()),
+            deployspec: Some(real["deployspec"].clone()),
+            ..Stored::default()
+        }
+    }
+
+    #[test]
+    fn the_md5_is_seed_farmers_with_nulls_and_without() {
+        for manifest in ["manifest", "without_nulls"] {
+            assert!(is_deployed(&stored(&real()[manifest])), "{manifest}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_was_stored_but_not_deployed_is_known() {
+        let mut other = real()["manifest"].clone();
+        other["parameters"][0]["value"] = json!(4);
+        assert!(!is_deployed(&stored(&other)));
+        // That of other files.
+        let mut built = stored(&real()["manifest"]);
+        built.bundle = Some("f".repeat(32));
+        assert!(!is_deployed(&built));
+        built.manifest = None;
+        assert!(!is_deployed(&built));
+    }
+
+    struct Files(&'static str);
+
+    impl Repository for Files {
+        fn text(&mut self, path: &str) -> seedflow_core::error::Result<Option<String>> {
+            let changed = |text: &str| text.replace("@CHANGE@", self.0);
+            Ok(match path {
+                "seedfarmer.yaml" => Some("project: shop".to_owned()),
+                ".env" => Some("ZONE=shop.example.com".to_owned()),
+                "deployment.yaml" => Some(changed(MANIFEST)),
+                _ => None,
+            })
+        }
+        fn has_file(&self, path: &str) -> bool {
+            path.ends_with(".yaml") || path.starts_with("data/")
+        }
+        fn has_folder(&self, _: &str) -> bool {
+            true
+        }
+    }
+
+    const MANIFEST: &str = "
+name: dev
+targetAccountMappings:
+- alias: primary
+  accountId: '111122223333'
+  default: true
+  parametersGlobal: {}
+  regionMappings:
+  - region: us-east-1
+    default: true
+    parametersRegional: {cidr: [10.0.0.0/16]}
+groups:
+- name: net
+  modules:
+  - {name: vpc, path: modules/vpc}
+- name: apps
+  modules:
+  - name: web
+    path: moved/web
+    codebuildImage: aws/codebuild/standard:7.0
+    runtimeOverrides: {python: '3.12'}
+    dataFiles: [{filePath: data/names.txt}]
+    parameters:
+    - {name: size, value: 3.5}
+    - {name: text, value: 'caf\u{e9} ${ZONE}'}
+    - {name: map, value: {a: x, b: [1, true, null]}}
+    - {name: zone, valueFrom: {envVariable: ZONE}}
+    - {name: cidr, valueFrom: {parameterValue: cidr}}
+    - {name: ami, valueFrom: {parameterStore: /ami}}
+    - {name: key, valueFrom: {secretsManager: 'api:key'}}
+    - {name: vpc-id, valueFrom: {moduleMetadata: {group: net, name: vpc, key: VpcId}}}
+    - {name: all, valueFrom: {moduleMetadata: {group: net, name: vpc}}}
+@CHANGE@
+";
+
+    fn module(change: &'static str) -> Module {
+        let none = BTreeMap::new();
+        let given = Given {
+            manifest: "deployment.yaml",
+            env: &none,
+            project: None,
+            place: None,
+        };
+        let mut read = manifest::read(&mut Files(change), &given).unwrap();
+        read.groups.remove(1).modules.remove(0)
+    }
+
+    fn at(version: i64) -> BTreeMap<String, Option<i64>> {
+        [("/ami".to_owned(), Some(version))].into()
+    }
+
+    #[test]
+    fn the_same_manifest_has_no_differences_wherever_the_files_lie() {
+        for manifest in ["manifest", "without_nulls"] {
+            assert_eq!(differences(&real()[manifest], &module(""), &at(3)), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn what_changed_since_is_named() {
+        let manifest = &real()["manifest"];
+        let added = module("    - {name: new, value: 1}");
+        assert_eq!(differences(manifest, &added, &at(3)), ["parameter new added"]);
+        let version = differences(manifest, &module(""), &at(4));
+        assert_eq!(
+            version,
+            ["parameter ami: /ami has version 4, and version 3 was deployed"]
+        );
+        let mut changed = module("");
+        changed.parameters.insert("size".to_owned(), json!(3));
+        changed.parameters.remove("key");
+        changed.data_files.clear();
+        changed.own_build.remove("image");
+        assert_eq!(
+            differences(manifest, &changed, &at(3)),
+            [
+                "parameter key removed",
+                "parameter size changed",
+                "dataFiles changed",
+                "codebuildImage changed"
+            ]
+        );
+    }
+}

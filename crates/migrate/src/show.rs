@@ -1,0 +1,240 @@
+//! What a run shows: each module with what becomes of it and why, and each write under it.
+
+use seedflow_core::deployment::DeploymentId;
+use seedflow_core::ids::{ModuleId, Place, Slot};
+use seedflow_core::status::State;
+use serde_json::Value;
+
+use crate::account::Account;
+use crate::console::{Console, Tone};
+use crate::takeover::TakeOver;
+
+/// What became of a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It is taken over, and unchanged for the next deployment.
+    Taken,
+    /// It is taken over, and the next deployment deploys it.
+    Changed,
+    /// It was taken over before.
+    Done {
+        /// Whether the next deployment deploys it.
+        changed: bool,
+    },
+    /// Seedflow has deployed it itself.
+    Own(State),
+    /// seed-farmer has not deployed it.
+    NotThere,
+    /// It can't be taken over.
+    Refused(String),
+}
+
+impl Ended {
+    /// How a module ends that is taken over.
+    #[must_use]
+    pub fn of(taken: &TakeOver) -> Self {
+        match (taken.is_done(), taken.changes.is_empty()) {
+            (true, unchanged) => Self::Done { changed: !unchanged },
+            (false, true) => Self::Taken,
+            (false, false) => Self::Changed,
+        }
+    }
+}
+
+/// The show, with what it has counted.
+pub struct Show {
+    console: Console,
+    ended: Vec<Ended>,
+    writes: usize,
+}
+
+impl Show {
+    /// Nothing was shown yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            console: Console::new(),
+            ended: Vec::new(),
+            writes: 0,
+        }
+    }
+
+    /// What it is about.
+    pub fn heading(&self, deployment: &DeploymentId, place: &Place, apply: bool) {
+        let name = self.console.paint(Tone::Bold, &deployment.to_string());
+        let mode = if apply {
+            ""
+        } else {
+            " (dry run: nothing is written)"
+        };
+        let Place { account, region, .. } = place;
+        self.console
+            .say(format!("{name} in account {account}, region {region}{mode}"));
+    }
+
+    /// What is written of a module; `data_files` where it has some, which seed-farmer never looks at.
+    pub fn take_over(&mut self, account: &Account, taken: &TakeOver, data_files: bool) {
+        let mut lines = Vec::new();
+        let id = &taken.id;
+        let record = format!("s3://{}/{}", account.work_bucket(), id.record_key());
+        if taken.forget {
+            lines.push((
+                format!("remove {}", id.parameter(Slot::Md5)),
+                "seed-farmer has deployed something else since".to_owned(),
+            ));
+            lines.push((format!("remove {record}"), "the same".to_owned()));
+        }
+        if let Some(record_to_write) = &taken.record {
+            let bundle = format!("s3://{}/{}", account.bundles.name(), id.bundle_key());
+            lines.push((
+                bundle,
+                format!(
+                    "the files that are deployed, digest {}",
+                    record_to_write.fingerprint.bundle
+                ),
+            ));
+            lines.push((record, "what the module is destroyed by".to_owned()));
+        }
+        for write in &taken.writes {
+            lines.push((id.parameter(write.slot), about(write.slot, &write.laid.parameter)));
+        }
+        self.console
+            .say(format!("\n{}", self.console.paint(Tone::Bold, &name(id))));
+        for change in &taken.changes {
+            self.console.say(format!("  {change}"));
+        }
+        if data_files && taken.changes.is_empty() {
+            self.console.say("  has dataFiles, whose contents seed-farmer doesn't compare: if they changed since, deploy it with force_update");
+        }
+        for (what, about) in &lines {
+            self.console
+                .say(format!("  {what}  {}", self.console.paint(Tone::Quiet, about)));
+        }
+        self.writes += lines.len();
+    }
+
+    /// How it ended.
+    pub fn ended(&mut self, id: &ModuleId, ended: &Ended) {
+        let console = self.console;
+        let heading = || console.say(format!("\n{}", console.paint(Tone::Bold, &name(id))));
+        match ended {
+            Ended::Taken => console.say(console.paint(
+                Tone::Good,
+                "  unchanged since seed-farmer deployed it: taken over",
+            )),
+            Ended::Changed => {
+                console.say("  changed: taken over without md5, so the next deployment deploys it")
+            }
+            Ended::Done { changed: true } => console.say("  already there; the next deployment deploys it"),
+            Ended::Done { changed: false } => console.say(console.paint(Tone::Good, "  already there")),
+            Ended::Own(state) => {
+                heading();
+                console.say(format!(
+                    "  already there: Seedflow's own deployment ended as {}; left as it is",
+                    state.as_str()
+                ));
+            }
+            Ended::NotThere => {
+                heading();
+                console.say("  not deployed by seed-farmer; the next deployment deploys it");
+            }
+            Ended::Refused(why) => {
+                heading();
+                console.complain(format!(
+                    "{}: {}: {why}",
+                    console.paint(Tone::Bad, "not taken over"),
+                    name(id)
+                ));
+            }
+        }
+        self.ended.push(ended.clone());
+    }
+
+    /// A module that is deployed and stands in no manifest.
+    pub fn left_behind(&mut self, name: &str) {
+        let why = "seed-farmer has deployed it, and the manifest doesn't have it; have seed-farmer destroy it, by `seedfarmer apply` with this manifest, or put it back";
+        let refused = self.console.paint(Tone::Bad, "not taken over");
+        self.console.complain(format!("{refused}: {name}: {why}"));
+        self.ended.push(Ended::Refused(why.to_owned()));
+    }
+
+    /// Whether something could not be taken over.
+    #[must_use]
+    pub fn has_refused(&self) -> bool {
+        self.ended.iter().any(|ended| matches!(ended, Ended::Refused(_)))
+    }
+
+    /// The sum of it all.
+    pub fn sum(&self, apply: bool) {
+        let count = |wanted: fn(&Ended) -> bool| self.ended.iter().filter(|ended| wanted(ended)).count();
+        let counts = [
+            (count(|ended| *ended == Ended::Taken), "unchanged"),
+            (count(|ended| *ended == Ended::Changed), "changed"),
+            (
+                count(|ended| matches!(ended, Ended::Done { .. } | Ended::Own(_))),
+                "already there",
+            ),
+            (count(|ended| *ended == Ended::NotThere), "not deployed"),
+            (
+                count(|ended| matches!(ended, Ended::Refused(_))),
+                "not taken over",
+            ),
+        ];
+        let told: Vec<String> = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let writes = match (apply, self.writes) {
+            (_, 0) => "nothing to write".to_owned(),
+            (true, writes) => format!("{writes} written"),
+            (false, writes) => format!("{writes} to write; run it again with --apply to write them"),
+        };
+        self.console.say(format!("\n{}: {writes}", told.join(", ")));
+    }
+}
+
+fn name(id: &ModuleId) -> String {
+    format!("{}/{}", id.group, id.module)
+}
+
+/// A value in few words. Of metadata and outputs the names: values may be what not everybody should read.
+fn about(slot: Slot, text: &str) -> String {
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    let names = || {
+        let names: Vec<&str> = value
+            .as_object()
+            .into_iter()
+            .flat_map(|map| map.keys().map(String::as_str))
+            .collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    };
+    match slot {
+        Slot::Md5 => format!("hash {}", value["hash"].as_str().unwrap_or_default()),
+        Slot::Status => format!(
+            "{}, deployed at {}",
+            value["state"].as_str().unwrap_or_default(),
+            value["deployed_at"].as_str().unwrap_or_default()
+        ),
+        Slot::Metadata | Slot::Outputs => names(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_metadata_are_not_shown() {
+        assert_eq!(
+            about(Slot::Metadata, r#"{"Password": "secret", "Arn": "a"}"#),
+            "Password, Arn"
+        );
+        assert_eq!(about(Slot::Outputs, "{}"), "none");
+        assert_eq!(about(Slot::Md5, r#"{"hash": "abc", "bundle": "x"}"#), "hash abc");
+    }
+}

@@ -1,0 +1,328 @@
+//! What is to be done about a module, decided from what both sides store and what the repository says.
+//!
+//! A module that has not changed since seed-farmer deployed it gets everything that a deployment by Seedflow would have
+//! left: bundle, record, outputs, metadata, `md5` and status, in that order, so that the next deployment finds it
+//! unchanged. One that has changed gets what its dependents need and no `md5`, so that the next deployment deploys it.
+//! What Seedflow wrote itself is never touched.
+
+use jiff::Timestamp;
+use seedflow_core::commit::{self, Write};
+use seedflow_core::deployment::plan::Module;
+use seedflow_core::deployspec::Deployspec;
+use seedflow_core::error::Result;
+use seedflow_core::fingerprint::{Fingerprint, Versions};
+use seedflow_core::ids::{ExecutionArn, ModuleId};
+use seedflow_core::manifest;
+use seedflow_core::module_stack::ModuleStack;
+use seedflow_core::origin::Origin;
+use seedflow_core::record::Record;
+use seedflow_core::request::{Options, Source};
+use seedflow_core::status::{State, Status};
+use seedflow_core::stored::Stored;
+use serde_json::{Map, Value};
+
+use crate::seedfarmer::{self, manifest as manifests};
+
+/// What stands in the place of an execution in all that was taken over.
+pub const MARK: &str = "seedflow-migrate";
+
+/// What the repository has of a module.
+#[derive(Debug)]
+pub struct Here<'a> {
+    /// As Seedflow plans it.
+    pub module: &'a Module,
+    /// As its manifest says.
+    pub manifest: &'a manifest::Module,
+    /// The MD5 that seed-farmer has of its files.
+    pub bundle: String,
+    /// The versions of the parameters that modules refer to.
+    pub versions: &'a Versions,
+}
+
+/// Whether Seedflow itself has written the status of a module.
+#[must_use]
+pub fn is_seedflows_own(status: &Status) -> bool {
+    status.execution.as_str() != MARK
+}
+
+/// What has changed since seed-farmer deployed a module; nothing where it would say "up to date".
+#[must_use]
+pub fn changes(stored: &seedfarmer::Stored, here: &Here<'_>) -> Vec<String> {
+    let Some(bundle) = &stored.bundle else {
+        return vec!["its last deployment by seed-farmer did not succeed".to_owned()];
+    };
+    if !manifests::is_deployed(stored) {
+        return vec!["the manifest that seed-farmer stored is not the one that it deployed last".to_owned()];
+    }
+    let mut changes = Vec::new();
+    let deployspec = seedfarmer::checksum::md5_hex(&here.module.deployspec);
+    if stored.deployspec_md5.as_ref() != Some(&deployspec) {
+        changes.push("deployspec.yaml changed".to_owned());
+    } else if *bundle != here.bundle {
+        changes.push("its files changed".to_owned());
+    }
+    let manifest = stored.manifest.as_ref().unwrap_or(&Value::Null);
+    changes.extend(manifests::differences(manifest, here.manifest, here.versions));
+    changes
+}
+
+/// A module that is taken over.
+#[derive(Debug)]
+pub struct TakeOver {
+    /// The module.
+    pub id: ModuleId,
+    /// What has changed; the next deployment deploys it then.
+    pub changes: Vec<String>,
+    /// The record of what is deployed, without the place of the bundle, where it is to be written.
+    pub record: Option<Box<Record>>,
+    /// Whether `md5` and record of an earlier run go, because seed-farmer has deployed something else since.
+    pub forget: bool,
+    /// The parameters to write, in order.
+    pub writes: Vec<Write>,
+}
+
+impl TakeOver {
+    /// Whether all of it is there already.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.record.is_none() && !self.forget && self.writes.is_empty()
+    }
+}
+
+/// What a module is taken over with.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The module.
+    pub module: &'a Module,
+    /// What has changed since it was deployed.
+    pub changes: Vec<String>,
+    /// Its options with the values that it consumes.
+    pub options: Result<Options>,
+    /// The stack of its own role.
+    pub stack: Option<ModuleStack>,
+    /// What it published.
+    pub metadata: &'a Map<String, Value>,
+    /// The outputs of its stack.
+    pub outputs: &'a Map<String, Value>,
+    /// When it was deployed.
+    pub deployed_at: Option<Timestamp>,
+    /// The versions of the parameters that modules refer to.
+    pub versions: &'a Versions,
+    /// What Seedflow has stored of it.
+    pub stored: &'a Stored,
+    /// The record that is there.
+    pub recorded: Option<&'a Record>,
+}
+
+/// Decides what is written of a module.
+///
+/// # Errors
+/// Where its deployspec can't be read.
+pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
+    let Parts {
+        module,
+        mut changes,
+        options,
+        stack,
+        metadata,
+        outputs,
+        deployed_at,
+        versions,
+        stored,
+        recorded,
+    } = parts;
+    let id = module.id.clone();
+    let options = match options {
+        Ok(options) if changes.is_empty() => Some(options),
+        Ok(_) => None,
+        Err(error) => {
+            changes.push(error.message);
+            None
+        }
+    };
+    let deployed_at = deployed_at.unwrap_or(now);
+    let mut record = None;
+    if let Some(options) = options {
+        record = Some(Record {
+            module: id.clone(),
+            execution: ExecutionArn::new(MARK),
+            deployed_at,
+            bundle: None,
+            origin: Origin::default(),
+            fingerprint: Fingerprint::new(&module.digest, &module.deployspec, &options, versions),
+            deployspec: Deployspec::parse(&module.deployspec)?,
+            options,
+            module_stack: stack,
+        });
+    }
+    let fingerprint = record.as_ref().map(|record| record.fingerprint.clone());
+    let forget = record.is_none() && (stored.md5.is_some() || recorded.is_some());
+    let status = status(&id, &changes, deployed_at, now);
+    Ok(TakeOver {
+        writes: commit::taken_over(&id, stored, outputs, metadata, fingerprint.as_ref(), &status),
+        record: record
+            .filter(|record| !is_recorded(record, recorded))
+            .map(Box::new),
+        id,
+        changes,
+        forget,
+    })
+}
+
+fn is_recorded(record: &Record, recorded: Option<&Record>) -> bool {
+    recorded.is_some_and(|recorded| {
+        let same = Record {
+            bundle: recorded.bundle.clone(),
+            deployed_at: recorded.deployed_at,
+            ..record.clone()
+        };
+        recorded.bundle.is_some() && same == *recorded
+    })
+}
+
+fn status(module: &ModuleId, changes: &[String], deployed_at: Timestamp, now: Timestamp) -> Status {
+    let reason = match changes.len() {
+        0 => "taken over from seed-farmer",
+        _ => "taken over from seed-farmer; changed since, so it is deployed next time",
+    };
+    Status {
+        state: State::Succeeded,
+        started_at: None,
+        deployed_at: Some(deployed_at),
+        ..Status::start(None, module, &ExecutionArn::new(MARK), &[reason.to_owned()], now)
+    }
+}
+
+/// Where the bundle of a module is kept.
+#[must_use]
+pub fn kept(module: &ModuleId, bucket: &str, version_id: Option<String>) -> Source {
+    Source {
+        bucket: bucket.to_owned(),
+        key: module.bundle_key(),
+        version_id,
+        path: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use seedflow_core::decision::decide;
+    use seedflow_core::error::Error;
+    use seedflow_core::ids::Slot;
+    use seedflow_core::request::Limits;
+    use serde_json::json;
+
+    const DEPLOYSPEC: &[u8] = b"deploy: {phases: {build: {commands: [make]}}}";
+
+    fn module() -> Module {
+        let id = ModuleId::parse("shop", "dev", "net", "vpc").unwrap();
+        let limits = Limits {
+            work_bucket: "work".into(),
+            codebuild_project: "seedflow".into(),
+        };
+        Module {
+            options: Options::from_manifest(&json!({"parameters": {"cidr": "10.0.0.0/16"}}), &id, &limits)
+                .unwrap(),
+            id,
+            digest: "digest".to_owned(),
+            deployspec: DEPLOYSPEC.to_vec(),
+            input: Value::Null,
+        }
+    }
+
+    fn taken(changes: &[&str], stored: &Stored, recorded: Option<&Record>) -> TakeOver {
+        let module = module();
+        let metadata = json!({"VpcId": "vpc-1"});
+        let parts = Parts {
+            changes: changes.iter().map(|change| (*change).to_owned()).collect(),
+            options: Ok(module.options.clone()),
+            stack: None,
+            metadata: metadata.as_object().unwrap(),
+            outputs: &Map::new(),
+            deployed_at: Some(Timestamp::UNIX_EPOCH),
+            versions: &Versions::new(),
+            stored,
+            recorded,
+            module: &module,
+        };
+        take_over(parts, Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    fn slots(taken: &TakeOver) -> Vec<Slot> {
+        taken.writes.iter().map(|write| write.slot).collect()
+    }
+
+    fn applied(taken: &TakeOver) -> (Stored, Record) {
+        let mut stored = Stored::default();
+        for write in &taken.writes {
+            stored.set(write.slot, write.laid.parameter.clone());
+        }
+        let mut record = *taken.record.clone().unwrap();
+        record.bundle = Some(kept(&taken.id, "bundles", Some("v1".to_owned())));
+        (stored, record)
+    }
+
+    #[test]
+    fn what_has_not_changed_is_unchanged_for_the_planner_after_the_last_write_and_not_before() {
+        let taken = taken(&[], &Stored::default(), None);
+        assert_eq!(
+            slots(&taken),
+            [Slot::Outputs, Slot::Metadata, Slot::Md5, Slot::Status]
+        );
+        let module = module();
+        let now = Fingerprint::new("digest", DEPLOYSPEC, &module.options, &Versions::new());
+        let mut stored = Stored::default();
+        for write in &taken.writes {
+            let status = stored.status_of(&module.id).unwrap();
+            assert!(decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false).changed);
+            stored.set(write.slot, write.laid.parameter.clone());
+        }
+        let status = stored.status_of(&module.id).unwrap();
+        let decision = decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false);
+        assert!(!decision.changed, "{decision:?}");
+        assert!(!is_seedflows_own(&status.unwrap()));
+    }
+
+    #[test]
+    fn what_has_changed_gets_its_metadata_and_is_deployed_next_time() {
+        let taken = taken(&["its files changed"], &Stored::default(), None);
+        assert_eq!(slots(&taken), [Slot::Outputs, Slot::Metadata, Slot::Status]);
+        assert!(taken.record.is_none() && !taken.forget);
+    }
+
+    #[test]
+    fn a_second_run_changes_nothing_and_one_after_another_deployment_takes_back_what_is_not_true_any_more() {
+        let (stored, record) = applied(&taken(&[], &Stored::default(), None));
+        assert!(taken(&[], &stored, Some(&record)).is_done());
+        let changed = taken(&["its files changed"], &stored, Some(&record));
+        assert!(changed.forget && !changed.is_done());
+        // A run that ended before the record had its bundle.
+        let half = Record {
+            bundle: None,
+            ..record
+        };
+        assert!(taken(&[], &stored, Some(&half)).record.is_some());
+    }
+
+    #[test]
+    fn a_value_that_is_not_there_makes_it_one_that_changed() {
+        let module = module();
+        let parts = Parts {
+            changes: Vec::new(),
+            options: Err(Error::field("parameters.id", "no metadata of a/b", "it")),
+            stack: None,
+            metadata: &Map::new(),
+            outputs: &Map::new(),
+            deployed_at: None,
+            versions: &Versions::new(),
+            stored: &Stored::default(),
+            recorded: None,
+            module: &module,
+        };
+        let taken = take_over(parts, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(slots(&taken), [Slot::Outputs, Slot::Metadata, Slot::Status]);
+        assert!(taken.changes[0].contains("no metadata of a/b"));
+    }
+}
