@@ -32,6 +32,12 @@ impl Machine {
             load_before: load(),
         })
     }
+
+    /// One of the facts, by its name.
+    pub fn fact(&self, name: &str) -> &str {
+        let fact = self.facts.iter().find(|(found, _)| *found == name);
+        fact.map_or("", |(_, value)| value)
+    }
 }
 
 impl fmt::Display for Machine {

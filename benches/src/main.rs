@@ -2,12 +2,14 @@
 //!
 //! Three parts: the fingerprint beside `unzip | md5sum`, the release binaries over a Runtime API of this
 //! program's own, and the AWS calls of whole deployments on a local stack. A run of all of them writes
-//! `docs/benchmarks.md`. `benches/README.md` says what each figure is.
+//! `docs/benchmarks.md`. What deployments cost on AWS has a page of its own, `docs/cost.md`. `benches/README.md` says what
+//! each figure is.
 
 mod bundle;
 mod calls;
 mod cargo;
 mod check_md5;
+mod cost;
 mod deployments;
 mod fingerprint;
 mod function;
@@ -38,7 +40,7 @@ use report::{Report, Section};
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Put the part's sections into docs/benchmarks.md, in place of those that are there.
+    /// Put the part's sections into docs/benchmarks.md, in place of those that are there (of `cost`: write docs/cost.md).
     #[arg(long, global = true)]
     write: bool,
 }
@@ -54,13 +56,20 @@ enum Part {
     Calls,
     /// Planning up to 500 modules, and deployments of 50 beside seed-farmer's.
     Deployments,
+    /// What deployments cost on AWS, from what they are counted to use. Has a page of its own, and no limits.
+    Cost,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let ui = Ui::for_stdout();
-    match run(&Cli::parse(), &ui).await {
-        Ok(report) => verdict(&report, &ui),
+    let cli = Cli::parse();
+    let done = match cli.part {
+        Some(Part::Cost) => cost(cli.write, &ui).await.map(|()| ExitCode::SUCCESS),
+        _ => run(&cli, &ui).await.map(|report| verdict(&report, &ui)),
+    };
+    match done {
+        Ok(code) => code,
         Err(error) => {
             ui.complain(&format!("{} {error:#}", ui.paint(Tone::Bad, "error:")));
             ExitCode::FAILURE
@@ -85,6 +94,17 @@ async fn run(&Cli { part, write }: &Cli, ui: &Ui) -> Result<Report> {
         ui.say("Written to docs/benchmarks.md.");
     }
     Ok(report)
+}
+
+async fn cost(write: bool, ui: &Ui) -> Result<()> {
+    let document = cost::measure(&Machine::look().await?, ui).await?;
+    ui.say(&document);
+    if write {
+        let path = workspace::root()?.join("docs/cost.md");
+        std::fs::write(path, document).context("cannot write docs/cost.md")?;
+        ui.say("Written to docs/cost.md.");
+    }
+    Ok(())
 }
 
 async fn measure(part: Option<Part>, ui: &Ui) -> Result<Vec<Section>> {

@@ -179,7 +179,7 @@ fn without_rows(document: &str, dropped: impl Fn(&str) -> bool) -> String {
 }
 
 /// A paragraph in lines of at most 110 characters, where its words allow it.
-fn wrapped(text: &str) -> String {
+pub fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -195,7 +195,7 @@ fn wrapped(text: &str) -> String {
 }
 
 /// A Markdown table; columns are as wide as their widest cell, so that it also reads well as plain text.
-fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
     let widths: Vec<usize> = (0..head.len())
         .map(|at| {

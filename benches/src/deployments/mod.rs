@@ -2,8 +2,8 @@
 
 mod peer;
 mod planning;
-mod repository;
-mod seedflow;
+pub mod repository;
+pub mod seedflow;
 mod stored;
 mod versus;
 

@@ -91,7 +91,8 @@ fn module_name(number: usize) -> String {
     format!("module-{number:03}")
 }
 
-fn folder(number: usize) -> String {
+/// Where a module lies in it.
+pub fn folder(number: usize) -> String {
     format!("modules/{}", module_name(number))
 }
 

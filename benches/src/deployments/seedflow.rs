@@ -12,7 +12,7 @@ use seedflow_local::stack::Stack;
 use serde_json::{Value, json};
 
 use super::Run;
-use super::repository::Repository;
+use super::repository::{self, Repository};
 use crate::calls;
 
 /// How often the end is looked for, by this program and not by Seedflow.
@@ -46,6 +46,12 @@ impl Seedflow {
         self.version += 1;
         self.repository.change(self.version);
         self.repository.write(&self.folder)
+    }
+
+    /// Changes one module.
+    pub fn change_module(&self, number: usize) -> Result<()> {
+        let file = self.folder.join(repository::folder(number)).join("README.md");
+        std::fs::write(&file, "# Changed\n").with_context(|| format!("cannot change {}", file.display()))
     }
 
     /// Deploys what lies in the folder. The time is from the packing to the execution's end.

@@ -1,0 +1,205 @@
+//! What the same work would be billed for if it were done otherwise. Plain arithmetic on assumptions, all of which
+//! are here by name; the page lists them.
+
+use super::counted::{ASSUMED_SECONDS, Invocation};
+use super::prices::{Item, Quantities};
+
+/// What seed-farmer adds to each of its builds, in seconds: measured with its caches cold, on the commands that
+/// seed-farmer 8.0.9 puts into a build (installing itself 4.0, its commands 7.1).
+pub const TOOLING: f64 = 11.2;
+/// What CodeBuild itself takes of a build, in seconds, from its queue to its upload of artifacts. An assumption.
+pub const PROVISIONING: f64 = 20.0;
+/// What seed-farmer's client takes beside the build, in seconds, measured with a build of 3 s.
+pub const CLIENT: f64 = 16.1;
+/// What it takes where nothing changed, in seconds, measured.
+pub const CLIENT_UNCHANGED: f64 = 13.2;
+/// What a job in CI takes before the client runs, in seconds: a checkout (10, an assumption) and the installation of
+/// seed-farmer with pip (17.4, measured).
+pub const JOB: f64 = 27.4;
+/// How long a function may run, in seconds: https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
+const LONGEST_FUNCTION: f64 = 900.0;
+/// How long AwaitBuild waits for an event before it looks by itself, in seconds.
+const LOST_EVENT: f64 = 600.0;
+/// What a poll takes in a function that is warm, in seconds. An assumption, in favour of polling.
+const POLL: f64 = 0.1;
+const MEMORY: u64 = 256;
+
+/// The minutes that are billed for a build: each begun one.
+pub fn build_minutes(seconds: f64) -> f64 {
+    (seconds / 60.0).ceil().max(1.0)
+}
+
+/// The minutes that are billed on average for some seconds more in a build of any length: they cross into a further
+/// minute in so many of sixty builds.
+pub fn further_minutes(seconds: f64) -> f64 {
+    seconds / 60.0
+}
+
+/// A build whose commands take so long.
+pub fn build(commands: f64) -> Quantities {
+    Quantities::of(Item::BuildMinute, build_minutes(commands + PROVISIONING))
+}
+
+/// What the check inside the container adds to a build of a changed module.
+pub fn container_changed() -> Quantities {
+    Quantities::of(Item::BuildMinute, further_minutes(TOOLING))
+}
+
+/// What the check inside the container costs for an unchanged module: a container.
+pub fn container_unchanged() -> Quantities {
+    Quantities::of(Item::BuildMinute, build_minutes(PROVISIONING + TOOLING))
+}
+
+/// The same on arm1.small.
+pub fn container_unchanged_on_arm() -> Quantities {
+    Quantities::of(Item::ArmBuildMinute, build_minutes(PROVISIONING + TOOLING))
+}
+
+/// The same if CodeBuild billed seconds.
+pub fn container_unchanged_by_seconds() -> Quantities {
+    Quantities::of(Item::BuildMinute, (PROVISIONING + TOOLING) / 60.0)
+}
+
+/// The build of `template-git.yaml`, which clones and hands over what was pushed.
+pub fn push() -> Quantities {
+    Quantities::of(Item::BuildMinute, 1.0)
+}
+
+/// How a build's end is waited for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Waiting {
+    /// As Seedflow does: a task token, a look at the build, and an event.
+    Event,
+    /// A loop of Wait, a function that looks, and Choice.
+    Polling(f64),
+    /// The same loop, in which Step Functions looks by itself.
+    PollingWithoutFunction(f64),
+    /// Step Functions' integration `codebuild:startBuild.sync`, which is a state.
+    Integration,
+    /// A function of 128 MB that sleeps and looks, and is called again where the build takes longer than it may run.
+    Sleeping,
+}
+
+/// What waiting for a build of so many seconds is billed for.
+pub fn waiting(way: Waiting, build: f64) -> Quantities {
+    let function = |seconds: f64| {
+        Invocation {
+            memory_mb: MEMORY,
+            seconds,
+        }
+        .quantities()
+    };
+    match way {
+        Waiting::Event => {
+            let rounds = 1.0 + (build / LOST_EVENT).floor();
+            // check-status once a round, build-event once; the token is stored once a round, and read for the answer.
+            function(ASSUMED_SECONDS)
+                .times(rounds + 1.0)
+                .and(Item::Transition, rounds)
+                .and(Item::S3Write, rounds)
+                .and(Item::S3Read, 1.0)
+        }
+        Waiting::Polling(interval) => {
+            let polls = (build / interval).ceil();
+            function(POLL).times(polls).and(Item::Transition, 3.0 * polls)
+        }
+        Waiting::PollingWithoutFunction(interval) => {
+            Quantities::of(Item::Transition, 3.0 * (build / interval).ceil())
+        }
+        Waiting::Integration => Quantities::of(Item::Transition, 1.0),
+        Waiting::Sleeping => {
+            let calls = (build / LONGEST_FUNCTION).ceil().max(1.0);
+            Quantities::of(Item::Transition, calls)
+                .and(Item::Invocation, calls)
+                .and(Item::GbSecond, build * 0.125)
+        }
+    }
+}
+
+/// A job in CI that deploys with seed-farmer's client and waits for builds that take so many seconds, or for none. Begun
+/// minutes are billed.
+pub fn job(builds: Option<f64>) -> Quantities {
+    let client = builds.map_or(CLIENT_UNCHANGED, |seconds| CLIENT + seconds);
+    Quantities::of(Item::RunnerMinute, ((JOB + client) / 60.0).ceil())
+}
+
+/// From which share of unchanged modules on one way is cheaper than another, of which the prices of a changed and of an
+/// unchanged module are given; `None` where it never is.
+pub fn break_even(one: (f64, f64), other: (f64, f64)) -> Option<f64> {
+    let (more_if_changed, less_if_unchanged) = (one.0 - other.0, other.1 - one.1);
+    if more_if_changed <= 0.0 && less_if_unchanged >= 0.0 {
+        return Some(0.0);
+    }
+    (less_if_unchanged > 0.0).then(|| more_if_changed / (more_if_changed + less_if_unchanged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn same(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-9, "{found} and not {expected}");
+    }
+
+    #[test]
+    fn a_begun_minute_of_a_build_is_billed() {
+        let billed = [0.0, 1.0, 60.0, 60.1, 300.0].map(build_minutes);
+        assert_eq!(billed, [1.0, 1.0, 1.0, 2.0, 5.0]);
+        // 20 s of CodeBuild's own make a second minute of a build of one.
+        same(build(60.0).dollars(), 0.010);
+        same(container_unchanged().times(1000.0).dollars(), 5.0);
+        same(container_unchanged_on_arm().times(1000.0).dollars(), 3.4);
+    }
+
+    #[test]
+    fn seconds_more_cost_their_share_of_a_minute_on_average() {
+        // Counted instead of reasoned: builds of 1 to 600 s, each with 12 s more.
+        let more: f64 = (1..=600)
+            .map(|second| build_minutes(f64::from(second + 12)) - build_minutes(f64::from(second)))
+            .sum();
+        same(more / 600.0, further_minutes(12.0));
+    }
+
+    #[test]
+    fn polls_are_paid_by_their_number() {
+        // 60 polls: 180 transitions (0.0045), 60 invocations (0.000012), 60 times a tenth of a second of a quarter GB.
+        let polled = waiting(Waiting::Polling(5.0), 300.0);
+        same(polled.get(Item::Transition), 180.0);
+        same(polled.dollars(), 0.0045 + 0.000_012 + 1.5 * 0.000_013_333_4);
+        same(
+            waiting(Waiting::PollingWithoutFunction(30.0), 61.0).get(Item::Transition),
+            9.0,
+        );
+    }
+
+    #[test]
+    fn waiting_for_an_event_grows_by_one_round_in_ten_minutes() {
+        let rounds = |seconds| waiting(Waiting::Event, seconds).get(Item::Transition);
+        assert_eq!([60.0, 599.0, 600.0, 1200.0].map(rounds), [1.0, 1.0, 2.0, 3.0]);
+        same(waiting(Waiting::Event, 1200.0).get(Item::Invocation), 4.0);
+        same(waiting(Waiting::Event, 1200.0).get(Item::S3Write), 3.0);
+    }
+
+    #[test]
+    fn a_sleeping_function_is_called_again_after_fifteen_minutes() {
+        let slept = waiting(Waiting::Sleeping, 1200.0);
+        same(slept.get(Item::Invocation), 2.0);
+        same(slept.get(Item::GbSecond), 150.0);
+    }
+
+    #[test]
+    fn a_job_waits_for_its_builds() {
+        // 27.4 + 13.2 s, and 27.4 + 16.1 + 300 s.
+        same(job(None).get(Item::RunnerMinute), 1.0);
+        same(job(Some(300.0)).get(Item::RunnerMinute), 6.0);
+    }
+
+    #[test]
+    fn a_break_even_is_where_both_cost_the_same() {
+        // 3 and 1 against 1 and 2: half of the modules unchanged cost 2 and 1.5; at two thirds, 5/3 each.
+        let share = break_even((3.0, 1.0), (1.0, 2.0));
+        same(share.unwrap_or(f64::NAN), 2.0 / 3.0);
+        assert_eq!(break_even((1.0, 1.0), (1.0, 2.0)), Some(0.0));
+        assert_eq!(break_even((2.0, 2.0), (1.0, 1.0)), None);
+    }
+}
