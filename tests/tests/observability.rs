@@ -53,6 +53,15 @@ fn names() -> BTreeSet<&'static str> {
 }
 
 #[test]
+fn every_function_knows_the_dimension_s_value() {
+    let template = seedflow_core::yaml::parse(&read("template.yaml"))
+        .unwrap()
+        .to_json();
+    let given = &template["Globals"]["Function"]["Environment"]["Variables"];
+    assert_eq!(given["STACK_NAME"], "AWS::StackName");
+}
+
+#[test]
 fn the_dashboard_shows_every_metric_and_no_other() {
     let shown = shown();
     let ours: BTreeSet<&str> = shown

@@ -395,3 +395,25 @@ fn a_long_input_is_stored_by_itself() {
     assert_eq!(stored.len(), 1);
     assert_eq!(laid[0], planned[0]);
 }
+
+#[test]
+fn executions_of_modules_are_found_by_the_deployment_s_and_fit_whatever_the_names() {
+    let deployment =
+        ExecutionArn::new("arn:aws:states:r:1:execution:deploy:3f2a91c0-1b2c-4d3e-8f40-0123456789ab");
+    let long = "m".repeat(60);
+    let names: Vec<String> = [("g", "a"), ("g", "b"), (&long, "a"), (&long, "b")]
+        .iter()
+        .map(|(group, module)| {
+            execution_name(&deployment, &ModuleId::parse("p", "d", group, module).unwrap())
+        })
+        .collect();
+    for name in &names {
+        assert!(name.contains("-3f2a91c0-1b2c-4d3e-8f4-"), "{name}");
+        assert!(name.len() <= 80, "{name}");
+    }
+    assert_eq!(
+        names.iter().collect::<std::collections::BTreeSet<_>>().len(),
+        names.len()
+    );
+    assert!(names[0].starts_with("g-a-"));
+}
