@@ -231,8 +231,11 @@ fn forget(entries: &mut BTreeMap<String, Entry>) {
     }
 }
 
+/// Entries with their names.
+type Named<'a> = Vec<(&'a str, &'a Entry)>;
+
 /// The entries that are there, and those that are gone.
-pub(super) fn parted(entries: &BTreeMap<String, Entry>) -> (Vec<(&str, &Entry)>, Vec<(&str, &Entry)>) {
+pub(super) fn parted(entries: &BTreeMap<String, Entry>) -> (Named<'_>, Named<'_>) {
     entries
         .iter()
         .map(|(name, entry)| (name.as_str(), entry))
