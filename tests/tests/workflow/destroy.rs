@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{STACK, assert_state};
 
 /// A module with one build command to deploy it and some to destroy it.
-fn module(deploy: &str, destroy: &[&str]) -> Module {
+pub fn module(deploy: &str, destroy: &[&str]) -> Module {
     Module::with_deployspec(
         &json!({
             "deploy": {"phases": {"build": {"commands": [deploy]}}},
@@ -16,7 +16,7 @@ fn module(deploy: &str, destroy: &[&str]) -> Module {
     )
 }
 
-fn destruction(names: &Names) -> Value {
+pub fn destruction(names: &Names) -> Value {
     json!({
         "action": "destroy",
         "project": names.project, "deployment": names.deployment, "group": names.group, "module": names.module,

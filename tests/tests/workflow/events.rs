@@ -4,6 +4,7 @@ use seedflow_local::workspace;
 use seedflow_tests::{Action, Caller, Heard, Module, Names, Rule, TestStack, eventually, run, schema};
 use serde_json::{Value, json};
 
+use crate::destroy::{destruction, module};
 use crate::{STACK, assert_state};
 
 const TYPE: &str = "Seedflow Module State Change";
@@ -39,7 +40,7 @@ fn each_change_of_a_modules_state_is_told_to_programs_and_trouble_to_people() {
         let topic = stack.output("NotificationTopicArn").expect("a topic");
         let mut mails = Heard::topic(stack, topic).await;
 
-        let good = Module::running("build", &["echo good"]);
+        let good = module("echo good", &["echo gone"]);
         let secret = json!({"parameters": {"word": "a-word-nobody-tells"}});
         assert_state(
             &stack.deploy_with(&names, &good, secret.clone()).await,
@@ -50,8 +51,7 @@ fn each_change_of_a_modules_state_is_told_to_programs_and_trouble_to_people() {
         assert_eq!(stack.deploy(&names, &bad).await.error, "BuildFailed");
         assert_state(&stack.deploy(&names, &good).await, "SUCCEEDED");
         abort(stack, &names).await;
-        let destroy = json!({"action": "destroy", "project": "told", "deployment": "dev", "group": "core", "module": "module"});
-        assert_state(&stack.execute(&destroy).await, "DESTROYED");
+        assert_state(&stack.execute(&destruction(&names)).await, "DESTROYED");
 
         let details = told(&mut events, 11).await;
         let states: Vec<(&str, bool)> = details
@@ -129,11 +129,10 @@ fn an_event_that_is_not_taken_fails_nothing_and_stands_in_the_log() {
                 .find(|line| line["level"] == "ERROR" && line.to_string().contains(&finished.execution))
         })
         .await;
-        let fields = &line["fields"];
-        assert_eq!(fields["message"], "event not sent", "{line}");
+        assert_eq!(line["message"], "event not sent", "{line}");
         // Whole, and as it can be sent again.
         drop(refused);
-        let entries: Value = serde_json::from_str(fields["entries"].as_str().unwrap()).unwrap();
+        let entries: Value = serde_json::from_str(line["entries"].as_str().unwrap()).unwrap();
         let again = json!({"Entries": [{
             "Source": entries[0]["Source"], "DetailType": entries[0]["DetailType"], "Detail": entries[0]["Detail"],
         }]});
