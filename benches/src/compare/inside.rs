@@ -12,11 +12,13 @@ use anyhow::{Context, Result, bail};
 use seedflow_core::yaml;
 use seedflow_local::proxy::{Action, Caller, Rule, RuleId};
 use seedflow_local::stack::Stack;
-use seedflow_local::tools;
+use seedflow_local::{deployment, tools};
 use serde_json::{Value, json};
 
 use super::case::By;
 
+/// How much of the log a failed build shows.
+const LAST_LINES: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(600);
 /// What CodeBuild calls to write a build's log; how often depends on how many lines there are.
 const LOG: [&str; 3] = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"];
@@ -90,6 +92,7 @@ fn again(stack: &Stack, by: By, build: &Value, notes: &Path) -> Result<Value> {
         "projectName": build["projectName"], "sourceTypeOverride": "S3", "sourceLocationOverride": source["location"],
         "buildspecOverride": noted(spec, notes).to_string(),
         "environmentVariablesOverride": build["environment"]["environmentVariables"],
+        "serviceRoleOverride": build["serviceRole"],
     });
     if build["sourceVersion"].is_string() {
         input["sourceVersion"] = build["sourceVersion"].clone();
@@ -160,11 +163,11 @@ async fn run(stack: &Stack, input: &Value) -> Result<()> {
     }
     let build = build();
     if build["buildStatus"] != "SUCCEEDED" {
-        let phases = build["phases"].as_array().into_iter().flatten();
-        let contexts: Vec<&Value> = phases.map(|phase| &phase["contexts"][0]["message"]).collect();
+        let log = deployment::log_lines(&stack.api(), &build, LAST_LINES).await?;
         bail!(
-            "a build that was started again ended as {}: {contexts:?}",
-            build["buildStatus"]
+            "a build that was started again ended as {}:\n{}",
+            build["buildStatus"],
+            log.join("\n")
         );
     }
     Ok(())
