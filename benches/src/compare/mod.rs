@@ -22,7 +22,7 @@ use clap::builder::PossibleValuesParser;
 use seedflow_local::codebuild::Pretended;
 use seedflow_local::stack::{Stack, StackOptions};
 use seedflow_local::tools;
-use seedflow_local::ui::Ui;
+use seedflow_local::ui::{Ui, seconds};
 use seedflow_local::workspace::Profile;
 
 use crate::report::Section;
@@ -231,9 +231,15 @@ impl<'a> Parties<'a> {
                 let Series { case, by, .. } = *series;
                 task.detail(&format!("round {}: {}, {}", round + 1, case.title(), by.name()));
                 let run = self.turn(&case, by).await;
-                series
-                    .runs
-                    .push(run.with_context(|| format!("{}, {}", case.title(), by.name()))?);
+                let run = run.with_context(|| format!("{}, {}", case.title(), by.name()))?;
+                let wall = seconds(run.wall);
+                task.step(format!(
+                    "round {}: {}, {}: {wall}",
+                    round + 1,
+                    case.title(),
+                    by.name()
+                ));
+                series.runs.push(run);
             }
         }
         task.done(&format!("{} rounds", figures.rounds));
