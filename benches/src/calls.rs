@@ -20,8 +20,9 @@ use crate::report::{Limit, Section};
 const LIMITS: [(Kind, u64); 3] = [(Kind::First, 28), (Kind::Changed, 27), (Kind::Unchanged, 10)];
 /// What the client calls; anything else that clients call is this program looking on.
 pub const CLIENT: [&str; 2] = ["s3:PutObject", "states:StartExecution"];
-/// A late event may still start a function after the execution has ended.
-const SETTLED: Duration = Duration::from_secs(2);
+/// A late event may still start a function after the execution has ended, and one that is started by a queue waits up to
+/// five seconds for further messages.
+const SETTLED: Duration = Duration::from_secs(7);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

@@ -1,7 +1,8 @@
-//! The eight release binaries: size, cold start, warm answer, memory.
+//! The release binaries: size, cold start, warm answer, memory.
 //!
 //! Each is given the event of a module that was just deployed, as the state machine would send it once more:
-//! every handler may run again, and does its real work against the emulator.
+//! every handler may run again, and does its real work against the emulator. Of those that no module's workflow calls
+//! only the size is told.
 
 use anyhow::{Context, Result};
 use seedflow_local::deployment;
@@ -56,23 +57,36 @@ pub fn execution(stack: &Stack) -> String {
 
 /// Measures all of them.
 pub async fn measure(stack: &Stack, binaries: &[Binary], deployed: &Deployed, ui: &Ui) -> Result<Section> {
-    let task = ui.task("The eight functions, cold and warm");
+    let task = ui.task("The functions, cold and warm");
     let events = Events::of(stack, deployed).await?;
     let mut all = Vec::new();
     for binary in binaries {
         task.detail(binary.name);
-        let figures = figures(stack, binary, &events.for_function(binary.name)?).await;
-        all.push((
-            binary.name,
-            figures.with_context(|| format!("measuring {}", binary.name))?,
-        ));
+        let size = binary.path.metadata()?.len();
+        let times = match events.for_function(binary.name)? {
+            Some(event) => {
+                let times = times(stack, binary, &event).await;
+                Some(times.with_context(|| format!("measuring {}", binary.name))?)
+            }
+            None => None,
+        };
+        all.push(Figures {
+            name: binary.name,
+            size,
+            times,
+        });
     }
     task.done(&format!("{COLD} cold starts and {WARM} warm answers of each"));
     Ok(section(&all))
 }
 
 struct Figures {
+    name: &'static str,
     size: u64,
+    times: Option<Times>,
+}
+
+struct Times {
     ready: Spread,
     cold: Spread,
     warm: Spread,
@@ -81,7 +95,7 @@ struct Figures {
     peak: u64,
 }
 
-async fn figures(stack: &Stack, binary: &Binary, event: &Value) -> Result<Figures> {
+async fn times(stack: &Stack, binary: &Binary, event: &Value) -> Result<Times> {
     let program = Program::of(binary, stack).await?;
     let (mut ready, mut cold, mut peak) = (Vec::new(), Vec::new(), 0);
     for _ in 0..COLD {
@@ -98,8 +112,7 @@ async fn figures(stack: &Stack, binary: &Binary, event: &Value) -> Result<Figure
     for _ in 0..WARM {
         warm.push(function.again(event).await?.took);
     }
-    Ok(Figures {
-        size: program.path.metadata()?.len(),
+    Ok(Times {
         ready: Spread::of(ready),
         cold: Spread::of(cold),
         warm: Spread::of(warm),
@@ -143,7 +156,8 @@ impl Events {
         })
     }
 
-    fn for_function(&self, name: &str) -> Result<Value> {
+    /// The event of a function; none where no module's workflow calls it.
+    fn for_function(&self, name: &str) -> Result<Option<Value>> {
         let Self {
             execution,
             input,
@@ -151,7 +165,7 @@ impl Events {
             lock,
             build_id,
         } = self;
-        Ok(match name {
+        let event = match name {
             "acquire-lock" => {
                 json!({"execution": execution, "started_at": STARTED_AT, "input": input, "waiting": null})
             }
@@ -171,21 +185,23 @@ impl Events {
                 let build = json!({"build_id": build_id, "status": "SUCCEEDED"});
                 json!({"action": "succeed", "execution": execution, "lock": lock, "plan": plan, "build": build})
             }
-            _ => serde_json::from_str(BUILD_EVENT).context("the sample event is no JSON")?,
-        })
+            "build-event" => serde_json::from_str(BUILD_EVENT).context("the sample event is no JSON")?,
+            _ => return Ok(None),
+        };
+        Ok(Some(event))
     }
 }
 
-fn section(all: &[(&'static str, Figures)]) -> Section {
-    let together = all.iter().map(|(_, figures)| figures.size).sum();
-    let mut rows: Vec<Vec<String>> = all.iter().map(|(name, figures)| row(name, figures)).collect();
+fn section(all: &[Figures]) -> Section {
+    let together = all.iter().map(|figures| figures.size).sum();
+    let mut rows: Vec<Vec<String>> = all.iter().map(row).collect();
     let mut sum = vec![String::new(); rows.first().map_or(2, Vec::len)];
     sum[0] = "together".to_owned();
     sum[1] = grouped(together);
     rows.push(sum);
-    let limits = all.iter().map(|(name, figures)| {
+    let limits = all.iter().map(|figures| {
         Limit::count(
-            format!("{name}, bytes of the stripped release binary"),
+            format!("{}, bytes of the stripped release binary", figures.name),
             figures.size,
             SIZE,
         )
@@ -197,7 +213,7 @@ fn section(all: &[(&'static str, Figures)]) -> Section {
              module that was just deployed. Ready: from the process's start to its asking for an event. Cold: from the process's \
              start to its first answer, median of {COLD} processes. Warm: from the event to the answer, median of {WARM}. \
              Cold and warm include the AWS calls, which the emulator and the stack's proxy answer. Peak: the most that any of \
-             these processes held."
+             these processes held. Of functions that no module's workflow calls only the size is told."
         ),
         columns: vec![
             "function",
@@ -213,14 +229,17 @@ fn section(all: &[(&'static str, Figures)]) -> Section {
     }
 }
 
-fn row(name: &str, figures: &Figures) -> Vec<String> {
-    vec![
-        name.to_owned(),
-        grouped(figures.size),
-        figures.ready.millis(),
-        figures.cold.millis(),
-        figures.warm.millis(),
-        figures.calls.to_string(),
-        megabytes(figures.peak),
-    ]
+fn row(figures: &Figures) -> Vec<String> {
+    let mut row = vec![figures.name.to_owned(), grouped(figures.size)];
+    match &figures.times {
+        Some(times) => row.extend([
+            times.ready.millis(),
+            times.cold.millis(),
+            times.warm.millis(),
+            times.calls.to_string(),
+            megabytes(times.peak),
+        ]),
+        None => row.extend([const { String::new() }; 5]),
+    }
+    row
 }

@@ -80,13 +80,22 @@ impl Report {
         self.limits().filter(|limit| !limit.held).collect()
     }
 
+    /// Whether anything was promised.
+    pub fn has_limits(&self) -> bool {
+        self.limits().next().is_some()
+    }
+
     fn limits(&self) -> impl Iterator<Item = &Limit> {
         self.sections.iter().flat_map(|section| &section.limits)
     }
 
     /// For the terminal: the tables.
     pub fn text(&self) -> String {
-        let mut text = self.limit_table();
+        let mut text = if self.has_limits() {
+            self.limit_table()
+        } else {
+            String::new()
+        };
         for section in &self.sections {
             text += &format!(
                 "\n{}\n\n{}",
@@ -97,8 +106,8 @@ impl Report {
         text
     }
 
-    /// For `docs/benchmarks.md`.
-    pub fn document(&self) -> String {
+    /// For `docs/benchmarks.md`, with those sections of the document before that other runs measure.
+    pub fn document(&self, before: &str, of_others: &[&str]) -> String {
         let mut text = format!(
             "# Benchmarks\n\nWritten by `{COMMAND}`, which measures all of it again;\n\
              [benches/README.md](../benches/README.md) says what each figure is.\n\n{}\n## Limits\n\n{}",
@@ -108,18 +117,31 @@ impl Report {
         for section in &self.sections {
             text += &format!("\n## {}\n\n{}", section.title, section.body());
         }
+        for section in before
+            .split("\n## ")
+            .skip(1)
+            .filter(|section| is_of(section, of_others))
+        {
+            text += &format!("\n## {}\n", section.trim_end());
+        }
         text
     }
 
-    /// A document of an earlier run with these sections in place of its own. Each says when, where and with what it was
-    /// measured, and holds its own limits: what the head of the document says is true of the other sections only.
+    /// A document of an earlier run with these sections in place of its own. The first says when, where and with what they
+    /// were measured, and each holds its own limits: what the head of the document says is true of the other sections only.
     pub fn put_into(&self, document: &str) -> String {
         let titles: Vec<&str> = self.sections.iter().map(|section| section.title).collect();
+        let first = titles.first().copied().unwrap_or_default();
         let mut text = without_rows(&without_sections(document, &titles), |name| {
             self.limits().any(|limit| limit.what == name)
         });
         for section in &self.sections {
-            text += &format!("\n## {}\n\n{}\n{}", section.title, self.machine, section.body());
+            let measured = if section.title == first {
+                format!("{}", self.machine)
+            } else {
+                format!("In the same run as \"{first}\".\n")
+            };
+            text += &format!("\n## {}\n\n{measured}\n{}", section.title, section.body());
             if !section.limits.is_empty() {
                 text += &format!("\n{}", limit_table(section.limits.iter()));
             }
@@ -156,11 +178,16 @@ fn limit_table<'a>(limits: impl Iterator<Item = &'a Limit>) -> String {
 fn without_sections(document: &str, titles: &[&str]) -> String {
     let mut sections = document.split("\n## ");
     let mut kept = sections.next().unwrap_or_default().to_owned();
-    for section in sections.filter(|section| !titles.contains(&section.lines().next().unwrap_or_default())) {
+    for section in sections.filter(|section| !is_of(section, titles)) {
         // What stands before the next heading ends with an empty line.
         kept = format!("{}\n\n## {}", kept.trim_end(), section);
     }
     format!("{}\n", kept.trim_end())
+}
+
+/// Whether a section, without the marks of its heading, has one of these titles.
+fn is_of(section: &str, titles: &[&str]) -> bool {
+    titles.contains(&section.lines().next().unwrap_or_default())
 }
 
 /// A document without the rows of tables that begin with a name that is dropped.
@@ -243,7 +270,7 @@ mod tests {
         );
         assert!(
             report
-                .document()
+                .document("", &[])
                 .contains("| missed | 8,000,001 | 8,000,000 | **no** |")
         );
     }
@@ -261,7 +288,7 @@ mod tests {
             section("One", "limit one", "1".to_owned()),
             section("Two", "limit two", "2".to_owned()),
         ];
-        let document = Report::new(Machine::default(), whole).document();
+        let document = Report::new(Machine::default(), whole).document("", &[]);
         let alone = Report::new(
             Machine::default(),
             vec![section("One", "limit one", "7".to_owned())],

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use seedflow_local::codebuild::Pretended;
 use seedflow_local::deployment::{self, Names};
 use seedflow_local::proxy::Caller;
 use seedflow_local::stack::{Stack, StackOptions};
@@ -18,8 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::counted::{BUNDLE, Counted, Execution};
 use super::template::Fixed;
-use crate::deployments::repository::Repository;
-use crate::deployments::seedflow::Seedflow;
+use crate::repository::{self, Repository};
 
 const BUILD: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -49,11 +49,11 @@ pub struct Counts {
 pub async fn count(ui: &Ui) -> Result<(Counts, Fixed)> {
     let template = workspace::root()?.join("template.yaml");
     let fixed = Fixed::of(&std::fs::read_to_string(template).context("cannot read template.yaml")?);
-    let options = StackOptions {
-        pretend_builds: Some(BUILD),
-        ..StackOptions::default()
-    };
-    let stack = Stack::start(&options, ui).await?;
+    let stack = Stack::start(&StackOptions::default(), ui).await?;
+    stack.codebuild().pretend(Some(Pretended {
+        lasts: BUILD,
+        fails: false,
+    }));
     let counts = Run::of(&stack, &fixed, ui).await;
     stack.stop().await;
     Ok((counts?, fixed))
@@ -90,17 +90,16 @@ impl<'a> Run<'a> {
         let task = ui.task(format!(
             "A repository of {MODULES} modules: first, unchanged, {CHANGED} changed"
         ));
-        let repository = Repository::new(PROJECT, MODULES, MODULES);
-        let seedflow = Seedflow::new(stack, PROJECT, repository)?;
-        seedflow.deploy(stack).await?;
+        let repository = Folder::write(stack.folder())?;
+        repository.deploy(stack).await?;
         run.begin().await?;
-        seedflow.deploy(stack).await?;
+        repository.deploy(stack).await?;
         let nothing = run.end(0).await?;
         for number in 0..CHANGED {
-            seedflow.change_module(number)?;
+            repository.change(number)?;
         }
         run.begin().await?;
-        seedflow.deploy(stack).await?;
+        repository.deploy(stack).await?;
         let some = run.end(CHANGED as u64).await?;
         task.done("counted");
         Ok(Counts {
@@ -291,6 +290,36 @@ impl Module {
         ensure!(
             found == expected,
             "the module ended as {found} and not {expected}: {}",
+            finished.cause
+        );
+        Ok(())
+    }
+}
+
+/// A repository of many modules.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn write(below: &Path) -> Result<Self> {
+        let folder = below.join("repository-of-costs");
+        Repository::new(PROJECT, "many", MODULES, MODULES).write(&folder)?;
+        Ok(Self(folder))
+    }
+
+    /// Changes one module.
+    fn change(&self, number: usize) -> Result<()> {
+        let file = self.0.join(repository::folder(number)).join("README.md");
+        std::fs::write(&file, "# Changed\n").with_context(|| format!("cannot change {}", file.display()))
+    }
+
+    async fn deploy(&self, stack: &Stack) -> Result<()> {
+        let api = stack.api();
+        let execution = repository::start(stack, PROJECT, &self.0).await?;
+        let finished = deployment::follow(&api, &execution, Some(PATIENCE), |_| {}).await?;
+        ensure!(
+            finished.succeeded(),
+            "the deployment ended as {}: {}",
+            finished.status,
             finished.cause
         );
         Ok(())

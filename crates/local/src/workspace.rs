@@ -2,7 +2,8 @@
 //!
 //! The local stack always runs from a checkout: it needs the template, the state machine and the
 //! functions' sources. The functions are built in the dev profile, which is the one that tests use,
-//! so that both share their artifacts; whether there is anything to build is cargo's to decide.
+//! so that both share their artifacts, or for benchmarks in the release profile, as on AWS; whether there is
+//! anything to build is cargo's to decide.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,16 @@ pub const FUNCTIONS: [&str; 11] = [
     "publish-report",
 ];
 
+/// How the functions are compiled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// In seconds, as for tests.
+    #[default]
+    Dev,
+    /// In minutes, as what runs on AWS.
+    Release,
+}
+
 /// The root of the checkout that this program was built from.
 pub fn root() -> Result<PathBuf> {
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -55,16 +66,20 @@ pub fn local_dir() -> Result<PathBuf> {
 }
 
 /// Builds the functions and returns each one's executable by its name.
-pub async fn build_functions(task: &Task) -> Result<BTreeMap<String, PathBuf>> {
+pub async fn build_functions(profile: Profile, task: &Task) -> Result<BTreeMap<String, PathBuf>> {
     let root = root()?;
     let mut command = keeper::command(std::env::var_os("CARGO").unwrap_or("cargo".into()), None)?;
     command
         .arg("build")
         .arg("--message-format=json-render-diagnostics")
         .current_dir(&root);
-    // The tests' package brings no binary, but its features: cargo compiles a dependency once per set
-    // of features, and this set is the one of `cargo test --workspace`.
-    command.args(["--bins", "-p", "seedflow-tests"]);
+    match profile {
+        // The tests' package brings no binary, but its features: cargo compiles a dependency once per set
+        // of features, and this set is the one of `cargo test --workspace`.
+        Profile::Dev => command.args(["--bins", "-p", "seedflow-tests"]),
+        // No other package: what a dependency can do for tests would be in the functions.
+        Profile::Release => command.arg("--release"),
+    };
     for function in FUNCTIONS {
         command.args(["-p", function]);
     }

@@ -60,9 +60,16 @@ pub struct Config {
     /// How many more may wait; beyond, StartBuild answers AccountLimitExceededException. AWS lets five
     /// times the concurrent builds wait.
     pub queued_builds: usize,
-    /// For benchmarks: builds last so long in place of running their commands, and hand back `{}` for every file that
-    /// their artifacts name.
-    pub pretended: Option<Duration>,
+}
+
+/// What a build is that only lasts, for who measures what is around builds: it runs no command, and hands back `{}` for
+/// every file that its artifacts name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pretended {
+    /// How long its BUILD phase lasts.
+    pub lasts: Duration,
+    /// Whether that phase fails then.
+    pub fails: bool,
 }
 
 impl Config {
@@ -78,7 +85,6 @@ impl Config {
             minute: Duration::from_secs(60),
             concurrent_builds: 20,
             queued_builds: 100,
-            pretended: None,
         }
     }
 }
@@ -90,6 +96,7 @@ pub struct CodeBuild {
     builds: Mutex<Builds>,
     slots: Slots,
     changes: watch::Sender<u64>,
+    pretended: Mutex<Option<Pretended>>,
 }
 
 /// The proxy's two ports that the stand-in uses.
@@ -140,6 +147,7 @@ impl CodeBuild {
             builds: Mutex::default(),
             slots,
             changes: watch::channel(0).0,
+            pretended: Mutex::default(),
         })
     }
 
@@ -189,6 +197,17 @@ impl CodeBuild {
     #[must_use]
     pub fn build(&self, id: &str) -> Option<Value> {
         self.lock().entries.get(id).map(|entry| entry.build.api_json())
+    }
+
+    /// The ids of all builds, as they were started.
+    #[must_use]
+    pub fn builds(&self) -> Vec<String> {
+        self.lock().order.clone()
+    }
+
+    /// Has the builds that start from now on only pretend, or run again.
+    pub fn pretend(&self, pretended: Option<Pretended>) {
+        *self.pretended.lock().unwrap_or_else(PoisonError::into_inner) = pretended;
     }
 
     /// Changes how many builds run at once and how many may wait.
@@ -289,7 +308,8 @@ impl CodeBuild {
                 stop,
             },
         );
-        tokio::spawn(run::run(Arc::clone(self), build, ticket, stopped));
+        let pretended = *self.pretended.lock().unwrap_or_else(PoisonError::into_inner);
+        tokio::spawn(run::run(Arc::clone(self), build, pretended, ticket, stopped));
     }
 
     /// Reads a project from the emulator.

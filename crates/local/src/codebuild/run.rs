@@ -5,7 +5,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -19,7 +18,7 @@ use super::plan::VariableKind;
 use super::processes::kill_tree;
 use super::shell::{Shell, ShellConfig};
 use super::slots::Ticket;
-use super::{CodeBuild, Endpoints, environment, programs, role, variables};
+use super::{CodeBuild, Endpoints, Pretended, environment, programs, role, variables};
 use crate::emulator_api::EmulatorApi;
 
 /// The phases with commands, in their order.
@@ -33,7 +32,13 @@ const COMMAND_PHASES: [PhaseKind; 4] = [
 const LONGEST_COMMAND: usize = 2_000;
 
 /// Runs a build to its end.
-pub async fn run(codebuild: Arc<CodeBuild>, build: Build, mut ticket: Ticket, stop: watch::Receiver<bool>) {
+pub async fn run(
+    codebuild: Arc<CodeBuild>,
+    build: Build,
+    pretended: Option<Pretended>,
+    mut ticket: Ticket,
+    stop: watch::Receiver<bool>,
+) {
     let Ok(endpoints) = codebuild.endpoints() else {
         return;
     };
@@ -43,6 +48,7 @@ pub async fn run(codebuild: Arc<CodeBuild>, build: Build, mut ticket: Ticket, st
         codebuild: &codebuild,
         endpoints,
         build,
+        pretended,
         events,
         log: Log::disabled(),
         shell: None,
@@ -58,6 +64,7 @@ struct Runner<'a> {
     endpoints: &'a Endpoints,
     /// The record as it was submitted: its names and its plan. The living record is the stand-in's.
     build: Build,
+    pretended: Option<Pretended>,
     events: Events,
     log: Log,
     shell: Option<Shell>,
@@ -135,8 +142,8 @@ impl Runner<'_> {
 
     /// The phases in the container; every failure is recorded where it happens.
     async fn phases(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Status {
-        if let Some(time) = self.codebuild.config.pretended {
-            let pretended = self.pretend(time, workspace, api).await;
+        if let Some(pretended) = self.pretended {
+            let pretended = self.pretend(pretended, workspace, api).await;
             return pretended.map_or(Status::Failed, |()| Status::Succeeded);
         }
         let spec = match self.download_source(workspace, api).await {
@@ -168,7 +175,12 @@ impl Runner<'_> {
     }
 
     /// The same phases for a build that only lasts: no source, no variables, no commands, empty artifacts.
-    async fn pretend(&mut self, time: Duration, workspace: &Workspace, api: &EmulatorApi) -> Result<(), ()> {
+    async fn pretend(
+        &mut self,
+        pretended: Pretended,
+        workspace: &Workspace,
+        api: &EmulatorApi,
+    ) -> Result<(), ()> {
         self.begin(PhaseKind::DownloadSource);
         let spec = self.buildspec(&workspace.source(), api).await;
         let spec = spec.and_then(|text| Buildspec::parse(&text));
@@ -176,10 +188,15 @@ impl Runner<'_> {
         self.end(PhaseKind::DownloadSource, outcome).await?;
         for kind in COMMAND_PHASES {
             self.begin(kind);
+            let mut outcome = Ok(());
             if kind == PhaseKind::Build {
-                tokio::time::sleep(time).await;
+                tokio::time::sleep(pretended.lasts).await;
+                if pretended.fails {
+                    let message = "Error while executing command: pretended. Reason: exit status 1";
+                    outcome = Err(Failure::new("COMMAND_EXECUTION_ERROR", message));
+                }
             }
-            self.end(kind, Ok(())).await?;
+            self.end(kind, outcome).await?;
         }
         let spec = spec.map_err(drop)?;
         if let Some(artifacts) = &spec.artifacts {

@@ -16,6 +16,7 @@ mod rates;
 mod rules;
 mod ssm;
 mod victim;
+mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -34,7 +35,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 use crate::codebuild::CodeBuild;
@@ -46,6 +47,8 @@ pub use rates::{Count, Rates, Traffic};
 use rules::RuleSet;
 pub use rules::{Action, Rule, RuleId, When};
 use ssm::SsmLimits;
+pub use writes::Write;
+use writes::Writes;
 
 /// What bodies may fail with.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -102,6 +105,7 @@ struct State {
     rules: RuleSet,
     ssm: SsmLimits,
     rates: Limiter,
+    writes: Writes,
     functions: Option<PathBuf>,
 }
 
@@ -148,6 +152,7 @@ impl Proxy {
             rules: RuleSet::default(),
             ssm: SsmLimits::default(),
             rates: Limiter::default(),
+            writes: Writes::default(),
             functions: options.functions,
         });
         state.rates.set(options.parameter_store);
@@ -194,6 +199,12 @@ impl Proxy {
     #[must_use]
     pub fn watch_calls(&self) -> watch::Receiver<Calls> {
         self.state.calls.subscribe()
+    }
+
+    /// Every parameter that is written from now on.
+    #[must_use]
+    pub fn watch_writes(&self) -> broadcast::Receiver<Write> {
+        self.state.writes.subscribe()
     }
 
     /// Counts from zero again.
@@ -424,9 +435,16 @@ impl State {
             Err(error) => return Ok(request.error(&error)),
             Ok(effect) => effect,
         };
+        let body = match &payload {
+            Payload::Whole(body) if self.writes.anybody_listens() => body.clone(),
+            _ => Bytes::new(),
+        };
         let response = self.forward(request, payload).await?;
         if response.status().is_success() {
             self.ssm.apply(effect);
+            if let Some(write) = Write::of(origin.caller, &call.operation, &body) {
+                self.writes.tell(write);
+            }
         }
         Ok(response)
     }

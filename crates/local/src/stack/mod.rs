@@ -28,6 +28,7 @@ use crate::codebuild::{self, CodeBuild};
 use crate::emulator_api::{Credentials, EmulatorApi};
 use crate::proxy::{self, Caller, Ports, Proxy, Rates};
 use crate::ui::Ui;
+use crate::workspace::Profile;
 use crate::{tools, workspace};
 
 /// The source of the stand-in's events: nobody but AWS may send as `aws.codebuild`, and the
@@ -45,8 +46,8 @@ pub struct StackOptions {
     pub minute: Duration,
     /// How many builds run at once; further ones queue.
     pub concurrent_builds: usize,
-    /// How long builds last in place of running their commands, for who measures what is around them.
-    pub pretend_builds: Option<Duration>,
+    /// How the functions are compiled.
+    pub profile: Profile,
     /// The longest timeout of a function, in place of the template's minutes.
     pub function_timeout: Option<Duration>,
     /// The rates of Parameter Store; none where not set.
@@ -67,7 +68,7 @@ impl Default for StackOptions {
             await_timeout: None,
             minute: Duration::from_secs(60),
             concurrent_builds: 60,
-            pretend_builds: None,
+            profile: Profile::Dev,
             function_timeout: None,
             parameter_store: None,
             emulator_env: Vec::new(),
@@ -110,7 +111,7 @@ struct Parts {
 impl Stack {
     /// Sets up what is missing, starts everything and deploys the template.
     pub async fn start(options: &StackOptions, ui: &Ui) -> Result<Self> {
-        let parts = Parts::prepare(ui).await?;
+        let parts = Parts::prepare(options.profile, ui).await?;
         let folders = Folders { root: new_folder()? };
         let running = Running::start(options, &parts, &folders, ui).await?;
         let outputs = running.deploy(options, &parts, &folders, ui).await?;
@@ -193,7 +194,7 @@ impl Drop for Stack {
 
 impl Parts {
     /// Installs the tools and builds the functions, both only where needed, side by side.
-    async fn prepare(ui: &Ui) -> Result<Self> {
+    async fn prepare(profile: Profile, ui: &Ui) -> Result<Self> {
         let tools = async {
             let task = ui.task("Python tools");
             let bin = tools::venv("local-stack", &task).await?;
@@ -202,7 +203,7 @@ impl Parts {
         };
         let functions = async {
             let task = ui.task("Functions");
-            let built = workspace::build_functions(&task).await?;
+            let built = workspace::build_functions(profile, &task).await?;
             task.detail("packaging");
             let cache = workspace::local_dir()?.join("packages");
             let packages = tokio::task::spawn_blocking(move || package::functions(&built, &cache)).await??;
@@ -306,7 +307,6 @@ fn stand_in(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<Cod
     config.event_source = EVENT_SOURCE.to_owned();
     config.minute = options.minute;
     config.concurrent_builds = options.concurrent_builds;
-    config.pretended = options.pretend_builds;
     CodeBuild::new(config)
 }
 

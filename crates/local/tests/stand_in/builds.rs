@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use seedflow_local::codebuild::Pretended;
 use serde_json::{Value, json};
 
-use crate::world::{World, failure, phases, spec, world, world_with, zip};
+use crate::world::{World, failure, phases, spec, world, zip};
 
 #[tokio::test]
 async fn a_build_goes_through_all_phases_and_tells_it() {
@@ -376,7 +377,11 @@ fn with_artifacts(artifacts: Value, target: Value) -> Value {
 #[tokio::test]
 async fn a_pretended_build_lasts_and_hands_back_its_artifacts_but_runs_nothing() {
     let lasting = Duration::from_millis(300);
-    let world = world_with(|config| config.pretended = Some(lasting)).await;
+    let world = world().await;
+    world.codebuild.pretend(Some(Pretended {
+        lasts: lasting,
+        fails: false,
+    }));
     let target = json!({"type": "S3", "location": "bucket", "name": "/", "packaging": "NONE"});
     let trace = world.folder.path().join("trace");
     let command = format!("touch {}", trace.display());
@@ -398,6 +403,26 @@ async fn a_pretended_build_lasts_and_hands_back_its_artifacts_but_runs_nothing()
         phases(&build).contains(&"POST_BUILD SUCCEEDED".to_owned()),
         "{build:#}"
     );
+}
+
+#[tokio::test]
+async fn a_pretended_failure_is_one_of_the_build_phase_and_the_next_build_is_real() {
+    let world = world().await;
+    world.codebuild.pretend(Some(Pretended {
+        lasts: Duration::ZERO,
+        fails: true,
+    }));
+    let phases = json!({"build": {"commands": ["echo real"]}});
+    let build = world.run_phases(phases.clone()).await;
+    assert_eq!(build["buildStatus"], "FAILED");
+    assert!(
+        failure(&build).starts_with("COMMAND_EXECUTION_ERROR"),
+        "{build:#}"
+    );
+    world.codebuild.pretend(None);
+    let build = world.run_phases(phases).await;
+    assert_eq!(world.output(&build), ["real"]);
+    assert_eq!(world.codebuild.builds().len(), 2);
 }
 
 #[tokio::test]

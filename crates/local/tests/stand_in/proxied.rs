@@ -320,3 +320,19 @@ async fn an_emulator_that_is_gone_is_told_as_such() {
         "ServiceUnavailable"
     );
 }
+
+#[tokio::test]
+async fn who_listens_hears_of_every_parameter_that_was_written() {
+    let world = world().await;
+    let mut writes = world.proxy.watch_writes();
+    for value in ["x".repeat(4097), "kept".to_owned()] {
+        let put = json!({"Name": "/p", "Type": "String", "Value": value});
+        json_call(&clients(&world), "AmazonSSM.PutParameter", &put)
+            .await
+            .unwrap();
+    }
+    // The first one was refused.
+    let write = writes.recv().await.unwrap();
+    assert_eq!((write.name.as_str(), write.value.as_str()), ("/p", "kept"));
+    assert!(writes.is_empty());
+}

@@ -8,13 +8,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use seedflow_local::pack;
+use seedflow_local::stack::Stack;
 use seedflow_local::stack::environment::{ACCOUNT, REGION};
-
-/// The name of the deployment that its manifest describes.
-pub const DEPLOYMENT: &str = "dev";
+use serde_json::json;
 
 const DEPLOYSPEC: &str = "publishGenericEnvVariables: true\n\
-    deploy:\n  phases:\n    build:\n      commands:\n      - python3 app.py\n\
+    deploy:\n  phases:\n    build:\n      commands:\n      - python3 app.py\n      - seedfarmer metadata add -k Value -v one\n\
     destroy:\n  phases:\n    build:\n      commands:\n      - echo destroyed\n";
 
 /// The files of a repository by their paths.
@@ -24,14 +23,14 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// A repository with `modules` modules in groups of `group`.
-    pub fn new(project: &str, modules: usize, group: usize) -> Self {
+    /// A repository with `modules` modules in groups of `group`, for a deployment of this name.
+    pub fn new(project: &str, name: &str, modules: usize, group: usize) -> Self {
         let mut repository = Self {
             files: BTreeMap::from([("seedfarmer.yaml".to_owned(), format!("project: {project}\n"))]),
             folders: Vec::new(),
         };
         let groups = modules.div_ceil(group);
-        repository.put("deployment.yaml", deployment(groups));
+        repository.put("deployment.yaml", deployment(name, groups));
         for number in 0..groups {
             let members = number * group..modules.min((number + 1) * group);
             let manifests: Vec<String> = members.clone().map(|one| manifest(number, one, group)).collect();
@@ -83,26 +82,57 @@ impl Repository {
     }
 }
 
-fn group_name(number: usize) -> String {
+/// A group's name.
+pub fn group_name(number: usize) -> String {
     format!("group-{number:02}")
 }
 
-fn module_name(number: usize) -> String {
+/// A module's name.
+pub fn module_name(number: usize) -> String {
     format!("module-{number:03}")
 }
 
-/// Where a module lies in it.
+/// Starts the deployment of a repository as a client without git does it: packs what lies in the folder, uploads it and
+/// starts the execution, whose ARN it returns.
+pub async fn start(stack: &Stack, project: &str, folder: &Path) -> Result<String> {
+    let api = stack.api();
+    let bundle = pack::folder(
+        folder,
+        &stack.folder().join(format!("repository-of-{project}.zip")),
+    )?;
+    let zip = tokio::fs::read(&bundle.path)
+        .await
+        .context("cannot read the packed repository")?;
+    let connection = stack.connection();
+    let key = format!("uploads/{project}/{}.zip", bundle.md5);
+    api.put_object(&connection.work_bucket, &key, zip)
+        .await
+        .context("cannot upload the repository")?;
+    let input = json!({"project": project, "source": {"key": key}});
+    let call = json!({"stateMachineArn": connection.deploy_state_machine_arn, "input": input.to_string()});
+    let started = api.json("states", "AWSStepFunctions.StartExecution", &call).await;
+    let started = started.context("cannot start a deployment")?;
+    let arn = started["executionArn"].as_str();
+    Ok(arn.context("the started execution has no ARN")?.to_owned())
+}
+
+/// Where a module lies.
 pub fn folder(number: usize) -> String {
     format!("modules/{}", module_name(number))
 }
 
-fn deployment(groups: usize) -> String {
+/// The one parameter of a module.
+pub fn cidr(number: usize) -> String {
+    format!("10.{}.0.0/16", number % 256)
+}
+
+fn deployment(name: &str, groups: usize) -> String {
     let groups: String = (0..groups)
         .map(group_name)
         .map(|name| format!("- name: {name}\n  path: manifests/{name}.yaml\n"))
         .collect();
     format!(
-        "name: {DEPLOYMENT}\ntoolchainRegion: {REGION}\ngroups:\n{groups}targetAccountMappings:\n- alias: primary\n  \
+        "name: {name}\ntoolchainRegion: {REGION}\ngroups:\n{groups}targetAccountMappings:\n- alias: primary\n  \
          accountId: \"{ACCOUNT}\"\n  default: true\n  regionMappings:\n  - region: {REGION}\n    default: true\n"
     )
 }
@@ -117,10 +147,10 @@ fn manifest(group: usize, module: usize, of_a_group: usize) -> String {
         ),
     };
     format!(
-        "name: {}\npath: {}\nparameters:\n- name: vpc-cidr\n  value: 10.{}.0.0/16\n{consumed}",
+        "name: {}\npath: {}\nparameters:\n- name: vpc-cidr\n  value: {}\n{consumed}",
         module_name(module),
         folder(module),
-        module % 256
+        cidr(module)
     )
 }
 

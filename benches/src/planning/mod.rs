@@ -1,6 +1,8 @@
 //! Planning a deployment in which nothing changed: the release binary of plan-deployment, its event over the Runtime API,
 //! repository and state from the emulator.
 
+mod stored;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -9,21 +11,21 @@ use seedflow_core::request::Limits;
 use seedflow_local::deployment;
 use seedflow_local::emulator_api::EmulatorApi;
 use seedflow_local::proxy::Caller;
-use seedflow_local::stack::Stack;
+use seedflow_local::stack::{Stack, StackOptions};
 use seedflow_local::ui::Ui;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::repository::{DEPLOYMENT, Repository};
-use super::stored;
 use crate::cargo::Binary;
 use crate::function::{Function, Program};
 use crate::memory;
 use crate::report::{Limit, Section};
+use crate::repository::Repository;
 use crate::stats::{Spread, grouped, megabytes};
 
 const SIZES: [usize; 3] = [10, 100, 500];
 const GROUP: usize = 10;
+const DEPLOYMENT: &str = "dev";
 const ROUNDS: usize = 5;
 /// How many parameters are written at once.
 const WRITERS: usize = 8;
@@ -31,7 +33,14 @@ const WRITERS: usize = 8;
 const CALLS_PER_HUNDRED: u64 = 41;
 
 /// Measures deployments of several sizes.
-pub async fn measure(stack: &Stack, binary: &Binary, ui: &Ui) -> Result<Section> {
+pub async fn measure(binary: &Binary, ui: &Ui) -> Result<Section> {
+    let stack = Stack::start(&StackOptions::default(), ui).await?;
+    let section = of_sizes(&stack, binary, ui).await?;
+    stack.stop().await;
+    Ok(section)
+}
+
+async fn of_sizes(stack: &Stack, binary: &Binary, ui: &Ui) -> Result<Section> {
     let task = ui.task("Planning with nothing changed");
     let program = Program::of(binary, stack).await?;
     let mut all = Vec::new();
@@ -59,7 +68,7 @@ impl Deployed {
     async fn plant(stack: &Stack, modules: usize) -> Result<Self> {
         let (api, connection) = (stack.api(), stack.connection());
         let project = format!("planned-{modules}");
-        let zip = Repository::new(&project, modules, GROUP).zip()?;
+        let zip = Repository::new(&project, DEPLOYMENT, modules, GROUP).zip()?;
         let limits = Limits {
             work_bucket: connection.work_bucket.clone(),
             codebuild_project: connection.project_name.clone(),

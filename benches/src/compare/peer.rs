@@ -1,4 +1,4 @@
-//! The same deployment by seed-farmer: its own command line, unchanged, on the same stack.
+//! The same deployments by seed-farmer: its own command line, unchanged, on the same stack.
 //!
 //! Its builds are pretended as ours are. What its commands inside a build would have written to Parameter Store is
 //! written for them once a deployment has ended, or the next one would find nothing deployed.
@@ -6,26 +6,29 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use seedflow_core::yaml;
-use seedflow_local::proxy::Caller;
+use seedflow_local::proxy::{Caller, Write};
 use seedflow_local::stack::Stack;
 use seedflow_local::stack::environment::ACCOUNT;
-use seedflow_local::ui::Task;
-use seedflow_local::{tail, tools};
+use seedflow_local::tail;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use super::Run;
-use super::repository::Repository;
-use crate::{bench_dir, memory};
+use super::case::{Case, Work};
+use super::run::{Build, Run, between, builds_since, median, written};
+use super::usage::{Meter, Served, Tree, Usage};
+use crate::bench_dir;
+use crate::repository::Repository;
 
 const PROGRAM: &str = include_str!("peer.py");
-/// How often its memory is looked at: the peak only grows, so the last look before its end has all but the end's.
+/// How often it is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// And the emulator with it: every so many of these looks.
+const METERED: u32 = 25;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// seed-farmer with a copy of the repository.
@@ -37,30 +40,48 @@ pub struct Peer {
     version: u32,
 }
 
+/// A run of its command line.
+struct Ended {
+    status: ExitStatus,
+    wall: Duration,
+    used: Usage,
+    served: Served,
+}
+
 impl Peer {
-    /// Writes the repository and makes the roles that seed-farmer works with.
-    pub async fn new(stack: &Stack, project: &str, repository: Repository, task: &Task) -> Result<Self> {
-        let folder = stack.folder().join("repository-of-seed-farmer");
+    /// Writes the repository; `python` is the interpreter that has seed-farmer.
+    pub fn new(
+        stack: &Stack,
+        python: &Path,
+        project: &str,
+        deployment: &str,
+        modules: usize,
+    ) -> Result<Self> {
+        let repository = Repository::new(project, deployment, modules, modules);
+        let folder = stack.folder().join(format!("seed-farmer-{deployment}"));
         repository.write(&folder)?;
-        let peer = Self {
-            python: tools::venv("peer", task).await?.join("python"),
+        Ok(Self {
+            python: python.to_owned(),
             project: project.to_owned(),
             folder,
             repository,
             version: 0,
-        };
+        })
+    }
+
+    /// Makes the roles that seed-farmer works with, once for a project.
+    pub async fn bootstrap(&self, stack: &Stack) -> Result<()> {
         let principal = format!("arn:aws:iam::{ACCOUNT}:root");
-        let bootstrap = [
-            "bootstrap",
-            "toolchain",
-            "-p",
-            project,
-            "-t",
-            &principal,
-            "--as-target",
-        ];
-        peer.run(stack, &bootstrap).await?;
-        Ok(peer)
+        let bootstrap = ["bootstrap", "toolchain", "-p", &self.project, "-t", &principal];
+        let ended = self
+            .run(stack, &[&bootstrap[..], &["--as-target"]].concat())
+            .await?;
+        ensure!(
+            ended.status.success(),
+            "seed-farmer's bootstrap failed:\n{}",
+            tail::of_file(&log()?)
+        );
+        Ok(())
     }
 
     /// Changes every module.
@@ -71,34 +92,50 @@ impl Peer {
     }
 
     /// Deploys what lies in the folder, with or without the wait that needs not be.
-    pub async fn deploy(&self, stack: &Stack, hurried: bool) -> Result<Run> {
-        let known = builds(stack).await?;
+    pub async fn deploy(&self, stack: &Stack, case: &Case, hurried: bool) -> Result<Run> {
+        let known = stack.codebuild().builds().len();
         stack.proxy().reset_calls();
+        let mut writes = stack.proxy().watch_writes();
         let apply: &[&str] = if hurried {
             &["--hurried", "apply", "deployment.yaml"]
         } else {
             &["apply", "deployment.yaml"]
         };
-        let (took, peak) = self.run(stack, apply).await?;
+        let ended = self.run(stack, apply).await?;
         let counted = stack.proxy().calls();
-        let named = counted.of(Caller::Clients);
-        let calls: BTreeMap<String, u64> = named.map(|(name, count)| (name.to_owned(), count)).collect();
-        for build in builds(stack).await? {
-            if !known.contains(&build) {
-                self.finish(stack, &build).await?;
+        let calls: BTreeMap<String, u64> = counted
+            .of(Caller::Clients)
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect();
+        let fails = case.work == Work::Failed;
+        ensure!(
+            ended.status.success() != fails,
+            "seed-farmer ended with {}:\n{}",
+            ended.status,
+            tail::of_file(&log()?)
+        );
+        let builds = builds_since(stack, known)?;
+        if !fails {
+            for build in &builds {
+                self.finish(stack, &build.id).await?;
             }
         }
         Ok(Run {
-            took,
+            wall: ended.wall,
+            stored: stored(&builds, &written(&mut writes)?),
+            builds,
             calls,
-            peak: Some(peak),
+            client: ended.used,
+            served: ended.served,
+            steps: Vec::new(),
         })
     }
 
-    async fn run(&self, stack: &Stack, arguments: &[&str]) -> Result<(Duration, u64)> {
-        let log = bench_dir()?.join("seed-farmer.log");
+    async fn run(&self, stack: &Stack, arguments: &[&str]) -> Result<Ended> {
+        let log = log()?;
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(&self.python);
+        // Its HOME lies in the stack's folder: whatever ends this program, the stack's keeper ends it.
         command
             .args(["-c", PROGRAM])
             .args(arguments)
@@ -109,10 +146,16 @@ impl Peer {
             .stdout(output.try_clone()?)
             .stderr(output)
             .kill_on_drop(true);
+        let mut meter = Meter::start(stack)?;
         let begun = Instant::now();
         let mut process = command.spawn().context("cannot start seed-farmer")?;
-        let peak = watched(&mut process, &log).await?;
-        Ok((begun.elapsed(), peak))
+        let (status, used) = watched(&mut process, &mut meter, &log).await?;
+        Ok(Ended {
+            status,
+            wall: begun.elapsed(),
+            used,
+            served: meter.served(),
+        })
     }
 
     /// Writes what the commands of a build would have: the MD5 of what it deployed, and its metadata.
@@ -137,25 +180,24 @@ impl Peer {
     }
 }
 
-/// Waits for a process's end and answers the most memory that it held.
-async fn watched(process: &mut Child, log: &Path) -> Result<u64> {
-    let (id, deadline) = (
-        process.id().context("seed-farmer has ended")?,
-        Instant::now() + PATIENCE,
-    );
-    let mut peak = 0;
-    while Instant::now() < deadline {
+fn log() -> Result<PathBuf> {
+    Ok(bench_dir()?.join("seed-farmer.log"))
+}
+
+/// Waits for a process's end and answers what it took.
+async fn watched(process: &mut Child, meter: &mut Meter, log: &Path) -> Result<(ExitStatus, Usage)> {
+    let mut tree = Tree::of(process.id().context("seed-farmer has ended")?);
+    let deadline = Instant::now() + PATIENCE;
+    for look in 0.. {
+        if Instant::now() > deadline {
+            break;
+        }
         match tokio::time::timeout(LOOK, process.wait()).await {
-            Err(_) => peak = memory::peak(id).unwrap_or(peak),
-            Ok(status) => {
-                let status = status?;
-                ensure!(
-                    status.success(),
-                    "seed-farmer failed ({status}):\n{}",
-                    tail::of_file(log)
-                );
-                return Ok(peak);
-            }
+            Ok(status) => return Ok((status?, tree.used())),
+            Err(_) => tree.look(),
+        }
+        if look % METERED == 0 {
+            meter.look();
         }
     }
     bail!(
@@ -163,6 +205,18 @@ async fn watched(process: &mut Child, log: &Path) -> Result<u64> {
         PATIENCE.as_secs(),
         tail::of_file(log)
     )
+}
+
+/// From each build's end to the last parameter that the client writes, after all builds: the manifest of what is deployed.
+/// Of the modules it writes nothing after their builds, so this is the first that its store says of their end.
+fn stored(builds: &[Build], written: &[Write]) -> Option<Duration> {
+    let last = written
+        .iter()
+        .rev()
+        .find(|write| write.caller == Caller::Clients)?;
+    let is_after = builds.iter().all(|build| build.end < last.at);
+    let all = builds.iter().map(|build| between(build.end, last.at));
+    is_after.then(|| median(all.collect())).flatten()
 }
 
 /// What a build stores about the module that it deploys.
@@ -204,34 +258,11 @@ async fn put(stack: &Stack, name: &str, value: &Value) -> Result<()> {
     put.map(drop).with_context(|| format!("cannot write {name}"))
 }
 
-/// All builds that are not of Seedflow's project.
-async fn builds(stack: &Stack) -> Result<Vec<String>> {
-    let own = format!("{}:", stack.connection().project_name);
-    let (mut found, mut token) = (Vec::new(), Value::Null);
-    loop {
-        let mut call = json!({});
-        if !token.is_null() {
-            call["nextToken"] = token;
-        }
-        let answer = stack
-            .api()
-            .json("codebuild", "CodeBuild_20161006.ListBuilds", &call)
-            .await;
-        let mut page = answer.context("cannot list the builds")?;
-        let ids = page["ids"].as_array().into_iter().flatten();
-        found.extend(
-            ids.filter_map(|id| Some(id.as_str()?.to_owned()))
-                .filter(|id| !id.starts_with(&own)),
-        );
-        token = page["nextToken"].take();
-        if token.is_null() {
-            return Ok(found);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
@@ -245,5 +276,26 @@ mod tests {
         );
         assert_eq!(found.map(|stored| stored.md5), Some("abc".to_owned()));
         assert_eq!(Stored::of("echo abc | tee x"), None);
+    }
+
+    #[test]
+    fn what_is_written_before_a_builds_end_says_nothing_of_it() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let builds = [3, 9].map(|end| Build {
+            id: String::new(),
+            start: at(1),
+            end: at(end),
+        });
+        let write = |second| Write {
+            caller: Caller::Clients,
+            name: "/p/dev/manifest/deployed".to_owned(),
+            value: "{}".to_owned(),
+            at: at(second),
+        };
+        assert_eq!(stored(&builds, &[write(2), write(8)]), None);
+        assert_eq!(
+            stored(&builds, &[write(2), write(11)]),
+            Some(Duration::from_secs(8))
+        );
     }
 }

@@ -1,0 +1,64 @@
+//! The parameters that were written, as they are written: for who measures when something was stored.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::broadcast;
+
+use super::calls::Caller;
+
+/// How many writes a reader may be behind.
+const HELD: usize = 4096;
+
+/// A parameter that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Who wrote it.
+    pub caller: Caller,
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// When Parameter Store had answered.
+    pub at: Timestamp,
+}
+
+impl Write {
+    /// What a request has written that was answered just now; `None` if it is no PutParameter.
+    pub(super) fn of(caller: Caller, operation: &str, body: &[u8]) -> Option<Self> {
+        if operation != "PutParameter" {
+            return None;
+        }
+        let input: Value = serde_json::from_slice(body).ok()?;
+        let text = |field: &str| input[field].as_str().map(str::to_owned);
+        Some(Self {
+            caller,
+            name: text("Name")?,
+            value: text("Value")?,
+            at: Timestamp::now(),
+        })
+    }
+}
+
+/// Tells writes to those who listen; nothing is kept for others.
+pub(super) struct Writes(broadcast::Sender<Write>);
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self(broadcast::channel(HELD).0)
+    }
+}
+
+impl Writes {
+    pub fn subscribe(&self) -> broadcast::Receiver<Write> {
+        self.0.subscribe()
+    }
+
+    pub fn anybody_listens(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
+    pub fn tell(&self, write: Write) {
+        // Who has just stopped listening misses nothing.
+        let _ = self.0.send(write);
+    }
+}
