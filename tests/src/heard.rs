@@ -36,7 +36,17 @@ impl<'a> Heard<'a> {
             ("Endpoint", &arn),
         ];
         stack.client().form("sns", &fields).await.expect("a subscription");
+        queue.let_in(&arn, "sns.amazonaws.com").await;
         queue
+    }
+
+    /// Lets a service put messages into the queue.
+    async fn let_in(&self, arn: &str, service: &str) {
+        let policy = json!({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": {"Service": service}, "Action": "sqs:SendMessage", "Resource": arn,
+        }]});
+        let call = json!({"QueueUrl": self.url, "Attributes": {"Policy": policy.to_string()}});
+        self.stack.call("sqs", "AmazonSQS.SetQueueAttributes", call).await;
     }
 
     async fn queue(stack: &'a TestStack) -> (Self, String) {
@@ -77,11 +87,17 @@ impl<'a> Heard<'a> {
 
     /// Waits until there are so many, and returns them.
     pub async fn count(&mut self, what: &str, count: usize) -> Vec<Value> {
+        self.count_of(what, count, |_| true).await
+    }
+
+    /// Waits until there are so many of some kind, and returns those.
+    pub async fn count_of(&mut self, what: &str, count: usize, kind: impl Fn(&Value) -> bool) -> Vec<Value> {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {
             let heard = self.so_far().await;
-            if heard.len() >= count {
-                return heard.to_vec();
+            let found: Vec<Value> = heard.iter().filter(|one| kind(one)).cloned().collect();
+            if found.len() >= count {
+                return found;
             }
             assert!(
                 std::time::Instant::now() < deadline,

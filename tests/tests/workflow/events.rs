@@ -21,6 +21,20 @@ async fn told(heard: &mut Heard<'_>, count: usize) -> Vec<Value> {
     details
 }
 
+/// What the topic published about the project `told`, in its order.
+async fn mailed(mails: &mut Heard<'_>, count: usize) -> Vec<String> {
+    let ours = |mail: &Value| {
+        let message = mail["Message"].as_str();
+        message.is_some_and(|message| message.contains("in project told "))
+    };
+    let mails = mails.count_of("mails", count, ours).await;
+    let messages = mails.iter().filter_map(|mail| mail["Message"].as_str());
+    // EventBridge sends a text with its quotation marks.
+    messages
+        .map(|message| message.trim_matches('"').to_owned())
+        .collect()
+}
+
 /// Starts a deployment, stops it while it builds, and waits until that is cleaned up.
 async fn abort(stack: &TestStack, names: &Names) {
     let slow = Module::running("build", &["sleep 600"]);
@@ -37,6 +51,8 @@ fn each_change_of_a_modules_state_is_told_by_the_schema() {
         let stack = STACK.get().await;
         let names = stack.names("told");
         let mut events = Heard::events(stack, "told").await;
+        let topic = stack.output("NotificationTopicArn").expect("a topic");
+        let mut mails = Heard::topic(stack, topic).await;
 
         let good = module("echo good", &["echo gone"]);
         let secret = json!({"parameters": {"word": "a-word-nobody-tells"}});
@@ -86,6 +102,8 @@ fn each_change_of_a_modules_state_is_told_by_the_schema() {
         let key = failed["report"]["key"].as_str().unwrap();
         let report: Value = serde_json::from_slice(&stack.object(key).await.unwrap()).unwrap();
         assert_eq!(report["execution"], failed["execution"]);
+        let messages = [4, 6, 8, 10].map(|at| details[at]["message"].as_str().unwrap());
+        assert_eq!(mailed(&mut mails, 4).await, messages);
     });
 }
 

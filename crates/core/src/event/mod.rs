@@ -45,9 +45,9 @@ pub struct ReportAt {
     pub key: String,
 }
 
-/// Seconds with a fraction, as events and not people read them.
+/// Seconds to the millisecond, as events and not people read them.
 fn seconds(duration: SignedDuration) -> f64 {
-    duration.as_secs_f64()
+    duration.as_millis() as f64 / 1000.0
 }
 
 /// A duration for people.

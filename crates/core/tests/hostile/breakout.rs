@@ -124,10 +124,12 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
 fn expected(plan: &Plan) -> BTreeMap<String, String> {
     let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
     let variables = build::environment::variables(plan, &place, None);
-    variables
+    let said = variables
         .into_iter()
-        .map(|variable| (variable.name, variable.value))
-        .collect()
+        .map(|variable| (variable.name, variable.value));
+    // By which the build's event names its execution.
+    let execution = (build::EXECUTION_VARIABLE.to_owned(), "arn:e".to_owned());
+    said.chain([execution]).collect()
 }
 
 fn commands<'a>(spec: &'a Value, phase: &str) -> Vec<&'a str> {
