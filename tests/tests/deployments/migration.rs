@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use seedflow_local::codebuild::Pretended;
 use seedflow_tests::{Group, Migrated, Peer, Repository, Shared, StackOptions, TestStack, migrate, run};
 use serde_json::{Value, json};
 
 use crate::{assert_state, names, results};
 
-/// Builds only last here: seed-farmer's install it from a package index each.
-static PRETENDED: Shared = Shared::new(|| StackOptions {
-    pretend_builds: Some(Duration::ZERO),
-    ..StackOptions::default()
-});
+static PRETENDED: Shared = Shared::new(StackOptions::default);
 
 const PROJECT: &str = "comes-over";
 const GROUPS: &[Group<'_>] = &[
@@ -47,6 +44,11 @@ fn all(state: &str) -> BTreeMap<String, String> {
 fn what_seed_farmer_has_deployed_is_taken_over() {
     run(async {
         let stack = PRETENDED.get().await;
+        // Builds only last here: seed-farmer's install it from a package index each.
+        stack.codebuild().pretend(Some(Pretended {
+            lasts: Duration::ZERO,
+            fails: false,
+        }));
         let repository = Repository::deploying(GROUPS).of_seed_farmer(PROJECT);
         let peer = Peer::new(stack, PROJECT, &repository).await;
         peer.deploy(stack, &MODULES).await;
