@@ -197,7 +197,7 @@ impl Attempts {
         let queue = json!({"QueueUrl": stack.output("FailedEventsQueueUrl").unwrap()});
         for operation in ["ReceiveMessage", "PurgeQueue"] {
             let target = format!("AmazonSQS.{operation}");
-            self.json("KeepFromTheQueueOfFailedEvents", "sqs", &target, queue.clone())
+            self.json("KeepFromOurQueues", "sqs", &target, queue.clone())
                 .await;
         }
         // By itself, and behind an event of another source.
