@@ -4,8 +4,7 @@ use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{
     ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildPhase, CloudWatchLogsConfig,
     ComputeType, EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ImagePullCredentialsType,
-    LogsConfig, LogsConfigStatusType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SortOrderType,
-    SourceType,
+    LogsConfig, LogsConfigStatusType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
 };
 use jiff::Timestamp;
 use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase, is_blank_context};
@@ -150,7 +149,9 @@ impl CodeBuild {
     pub async fn find(&self, project: &str, run: &Run) -> Result<Option<BuildId>> {
         let call = format!("CodeBuild ListBuildsForProject {project}");
         let request = self.client.list_builds_for_project().project_name(project);
-        let listed = match request.sort_order(SortOrderType::Descending).send().await {
+        // No sort order: the newest come first without one, and with one CodeBuild refuses the call once the project has
+        // more than 100 builds (API reference, ListBuildsForProject, `sortOrder`).
+        let listed = match request.send().await {
             Ok(listed) => listed,
             // start-build had not come to make it.
             Err(error) if error.error_code() == Some("ResourceNotFoundException") => return Ok(None),

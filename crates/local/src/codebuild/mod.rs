@@ -178,6 +178,7 @@ impl CodeBuild {
             "ListBuildsForProject" => {
                 let project = required(&input, "projectName")?;
                 self.project(project).await?;
+                refuse_sort_order(&input)?;
                 self.list_builds(&input, Some(project))
             }
             other => Err(ApiError::client(
@@ -383,9 +384,8 @@ impl CodeBuild {
         let builds = self.lock();
         let of_project = |id: &&String| project.is_none_or(|p| id.split(':').next() == Some(p));
         let mut ids: Vec<&String> = builds.order.iter().filter(of_project).collect();
-        if input["sortOrder"].as_str() != Some("ASCENDING") {
-            ids.reverse();
-        }
+        // The newest first, which is the default of both operations.
+        ids.reverse();
         let from: usize = match input["nextToken"].as_str().map(str::parse) {
             None => 0,
             Some(Ok(from)) => from,
@@ -437,6 +437,18 @@ impl Builds {
 /// An id, also where an ARN was given.
 fn bare_id(id: &str) -> &str {
     id.split_once(":build/").map_or(id, |(_, id)| id)
+}
+
+/// CodeBuild refuses a sort order in a project with more than 100 builds (API reference, ListBuildsForProject, `sortOrder`),
+/// which every project has after a while. Here it refuses it from the first build on.
+fn refuse_sort_order(input: &Value) -> Result<(), ApiError> {
+    if input["sortOrder"].is_null() {
+        return Ok(());
+    }
+    Err(ApiError::client(
+        "InvalidInputException",
+        "Invalid input: sortOrder cannot be set for a project with more than 100 builds",
+    ))
 }
 
 fn required<'a>(input: &'a Value, field: &str) -> Result<&'a str, ApiError> {

@@ -107,10 +107,10 @@ pub struct Build {
     pub status: String,
 }
 
-/// The ids of all builds of a CodeBuild project.
+/// The ids of all builds of a CodeBuild project, the oldest first.
 async fn build_ids(api: &EmulatorApi, project: &str) -> Result<Vec<String>> {
     let mut ids = Vec::new();
-    let mut call = json!({"projectName": project, "sortOrder": "ASCENDING"});
+    let mut call = json!({"projectName": project});
     loop {
         let target = "CodeBuild_20161006.ListBuildsForProject";
         let page = match api.json("codebuild", target, &call).await {
@@ -121,6 +121,7 @@ async fn build_ids(api: &EmulatorApi, project: &str) -> Result<Vec<String>> {
         };
         ids.extend(page["ids"].as_array().into_iter().flatten().filter_map(text));
         if page["nextToken"].is_null() {
+            ids.reverse();
             return Ok(ids);
         }
         call["nextToken"] = page["nextToken"].clone();

@@ -89,6 +89,9 @@ async fn a_token_starts_one_build_and_serves_nothing_else() {
         .await
         .unwrap();
     assert_eq!(listed["ids"].as_array().unwrap().len(), 2);
+    let sorted = json!({"projectName": "p", "sortOrder": "DESCENDING"});
+    let error = world.call("ListBuildsForProject", sorted).await.unwrap_err();
+    assert_eq!(error.code, "InvalidInputException");
 }
 
 #[tokio::test]
