@@ -45,7 +45,7 @@ where
 }
 
 /// AWS's codes for "too fast" (SDKs and Tools reference guide, "Retry behavior", throttling errors).
-const THROTTLED: [&str; 13] = [
+const THROTTLED: [&str; 14] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -59,6 +59,9 @@ const THROTTLED: [&str; 13] = [
     "LimitExceededException",
     "SlowDown",
     "PriorRequestNotComplete",
+    // IAM's answer to two changes of one role at the same moment: "wait a few minutes and submit your request again" (API
+    // reference, CreateRole and DeleteRole).
+    "ConcurrentModification",
 ];
 
 /// The error of a call such as `"SSM PutParameter /sf/…"`.
@@ -118,6 +121,7 @@ mod tests {
         for (code, status, name) in [
             (Some("ThrottlingException"), 400, ErrorName::Throttled),
             (Some("TooManyUpdates"), 400, ErrorName::Throttled),
+            (Some("ConcurrentModification"), 409, ErrorName::Throttled),
             (Some("SlowDown"), 503, ErrorName::Throttled),
             (None, 429, ErrorName::Throttled),
             (Some("InternalServerError"), 500, ErrorName::ServiceUnavailable),

@@ -138,7 +138,7 @@ impl Iam {
         match self.client.delete_role().role_name(name).send().await {
             Ok(_) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
-            Err(error) => Err(failure(&format!("IAM DeleteRole {name}"), &error)),
+            Err(error) => Err(delete_failure(&format!("IAM DeleteRole {name}"), &error)),
         }
     }
 }
@@ -151,6 +151,16 @@ fn of_role(call: &str, error: &impl SdkFailure) -> Error {
         .error_message()
         .is_some_and(|message| message.to_lowercase().contains("role with name"));
     if is_missing(error) && role {
+        return Error::new(ErrorName::ServiceUnavailable, failed.message);
+    }
+    failed
+}
+
+/// A role whose policies were removed a moment ago may still be refused with `DeleteConflict`, because IAM is eventually
+/// consistent (API reference, DeleteRole); the next try of the state machine deletes it.
+fn delete_failure(call: &str, error: &impl SdkFailure) -> Error {
+    let failed = failure(call, error);
+    if error.error_code() == Some("DeleteConflict") {
         return Error::new(ErrorName::ServiceUnavailable, failed.message);
     }
     failed
