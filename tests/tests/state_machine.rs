@@ -426,6 +426,19 @@ fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_an_h
     assert!((50.0..70.0).contains(&mean), "{mean}");
 }
 
+/// The error is named `ExecutionLimitExceeded` in the API reference (StartExecution) and in the developer guide's example
+/// ("Start a new AWS Step Functions state machine from a running execution").
+#[test]
+fn a_module_waits_where_the_account_runs_as_many_executions_as_it_may() {
+    let (_, states) = machine("deploy");
+    let deploy = &states["DeployWave"]["ItemProcessor"]["States"]["DeployModule"];
+    assert!(
+        list(deploy, "Retry")
+            .iter()
+            .any(|rule| errors(rule).contains("StepFunctions.ExecutionLimitExceeded"))
+    );
+}
+
 #[test]
 fn a_lost_event_costs_ten_minutes() {
     let (module, deployment) = (states(), machine("deploy").1);
