@@ -453,3 +453,18 @@ fn nothing_expires_that_a_parameter_may_refer_to() {
         );
     }
 }
+
+/// Lambda Developer Guide, "Creating and configuring an Amazon SQS event source mapping".
+#[test]
+fn an_event_of_the_queue_is_hidden_for_as_long_as_all_tries_of_its_batch_may_take() {
+    let template = template();
+    let properties = |name: &str| template["Resources"][name]["Properties"].clone();
+    let timeout = properties("PublishReportFunction")["Timeout"].as_i64().unwrap();
+    let window = properties("PublishReportMapping")["MaximumBatchingWindowInSeconds"]
+        .as_i64()
+        .unwrap();
+    assert_eq!(
+        properties("PublishReportQueue")["VisibilityTimeout"].as_i64(),
+        Some(6 * timeout + window)
+    );
+}
