@@ -5,6 +5,9 @@ use seedflow_core::error::Result;
 
 use crate::failure::failure;
 
+/// How many pages are asked for at most.
+const PAGES: usize = 4;
+
 /// The logs of one log group.
 #[derive(Debug, Clone)]
 pub struct LogGroup {
@@ -28,20 +31,44 @@ impl LogGroup {
         &self.name
     }
 
-    /// The last messages of a stream, the newest last.
-    pub async fn last(&self, stream: &str, most: i32) -> Result<Vec<String>> {
+    /// The last messages of a stream, the newest last. A page may be empty although there is more to read (API reference,
+    /// GetLogEvents), so a few pages are asked for.
+    pub async fn last(&self, stream: &str, most: usize) -> Result<Vec<String>> {
+        let mut messages = Vec::new();
+        let mut before = None;
+        for _ in 0..PAGES {
+            let (page, earlier) = self.page(stream, most - messages.len(), before.clone()).await?;
+            messages.splice(0..0, page);
+            // The same token once more: there is nothing earlier.
+            if messages.len() >= most || earlier.is_none() || earlier == before {
+                break;
+            }
+            before = earlier;
+        }
+        Ok(messages)
+    }
+
+    /// The last messages before a token, or of the stream, and the token of the page before them.
+    async fn page(
+        &self,
+        stream: &str,
+        most: usize,
+        before: Option<String>,
+    ) -> Result<(Vec<String>, Option<String>)> {
         let request = self
             .client
             .get_log_events()
             .log_group_name(&self.name)
             .log_stream_name(stream)
             .start_from_head(false)
-            .limit(most);
+            .set_next_token(before)
+            .limit(i32::try_from(most).unwrap_or(i32::MAX));
         let answer = request.send().await.map_err(|e| {
             let call = format!("CloudWatch Logs GetLogEvents {} {stream}", self.name);
             failure(&call, &e)
         })?;
         let events = answer.events.unwrap_or_default();
-        Ok(events.into_iter().filter_map(|event| event.message).collect())
+        let messages = events.into_iter().filter_map(|event| event.message);
+        Ok((messages.collect(), answer.next_backward_token))
     }
 }

@@ -89,6 +89,8 @@ fn name_of(code: &str, status: u16) -> ErrorName {
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "Forbidden" => {
             ErrorName::AccessDenied
         }
+        // S3 gave up on a connection that was silent for too long; HTTP 400 (S3 API reference, "Error responses").
+        "RequestTimeout" | "RequestTimeoutException" => ErrorName::ServiceUnavailable,
         _ if status >= 500 => ErrorName::ServiceUnavailable,
         _ if status == 403 => ErrorName::AccessDenied,
         _ => ErrorName::Refused,
@@ -126,6 +128,7 @@ mod tests {
             (None, 429, ErrorName::Throttled),
             (Some("InternalServerError"), 500, ErrorName::ServiceUnavailable),
             (None, 503, ErrorName::ServiceUnavailable),
+            (Some("RequestTimeout"), 400, ErrorName::ServiceUnavailable),
             (Some("AccessDeniedException"), 400, ErrorName::AccessDenied),
             (Some("AccessDenied"), 403, ErrorName::AccessDenied),
             (

@@ -15,7 +15,7 @@ const MAX_REPORT: u64 = 8 * 1024 * 1024;
 /// How many lines of a failed build's log are shown.
 const LOG_LINES: usize = 30;
 /// How many messages hold them: one may be a blank line.
-const LOG_MESSAGES: i32 = 60;
+const LOG_MESSAGES: usize = 60;
 
 impl Function {
     /// Reads an event and writes the page of its report. A report that isn't there any more leaves the end without a page.
