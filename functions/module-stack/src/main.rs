@@ -229,3 +229,18 @@ fn no_module_stack() -> Error {
         "plan: found no module stack; the state machine asks only for those that have one",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_that_takes_too_long_is_named_with_its_status_and_the_time_that_it_had() {
+        let error = timed_out("seedflow-module-p", Some("CREATE_IN_PROGRESS".to_owned()));
+        assert_eq!(error.name, ErrorName::ModuleStackTimedOut);
+        for part in ["seedflow-module-p", "CREATE_IN_PROGRESS", "30 minutes"] {
+            assert!(error.message.contains(part), "{error}");
+        }
+        assert!(timed_out("s", None).message.contains("found no stack"));
+    }
+}
