@@ -5,13 +5,14 @@ Reads from stdin: the definition, the inputs of executions, when they were start
 Prints: what failed, and how executions ended.
 """
 
+import collections
 import json
 import sys
 
 from ministack.services import stepfunctions
 
-# Loops are walked so far; the states before a loop are as many.
-LONGEST = 40
+# So many states are walked in a row: more than there are without a loop, and each loop once more.
+LONGEST = 24
 
 
 class Walk:
@@ -21,10 +22,9 @@ class Walk:
         self.faults, self.ends, self.seen = [], [], set()
 
     def machine(self, machine, value, execution, variables):
-        self.states = machine["States"]
-        todo = [(machine["StartAt"], value, variables, 0)]
+        todo = collections.deque([(machine["StartAt"], value, variables, 0)])
         while todo:
-            name, value, variables, steps = todo.pop()
+            name, value, variables, steps = todo.popleft()
             known = json.dumps([name, value, execution, variables], sort_keys=True)
             if known in self.seen or steps > LONGEST:
                 continue

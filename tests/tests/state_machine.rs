@@ -616,7 +616,8 @@ fn reads(expression: &str) -> BTreeSet<&str> {
         rest.split_at(end)
     });
     words
-        .filter(|(name, rest)| *name != "states" && !rest.starts_with('('))
+        // A lone `$` is the end of a regular expression.
+        .filter(|(name, rest)| !["", "states"].contains(name) && !rest.starts_with('('))
         .map(|(name, _)| name)
         .collect()
 }

@@ -32,7 +32,7 @@ fn walk(machine: &Value, inputs: &Value, started_at: &str, tasks: &Value) -> Val
 /// What people, events and other executions may send, and what they should not.
 fn inputs() -> Value {
     json!([{}, [], [1], "text", "", 7, null, true, {"execution": "e"}, {"executionArn": "e"}, {"executionArn": null},
-        {"plan_only": true}, {"plan_only": "yes"}, {"project": "p", "plan_only": false}, {"long": "日".repeat(64_000)}])
+        {"plan_only": true}, {"plan_only": "yes"}, {"project": "p", "plan_only": false}])
 }
 
 /// What a function answers, in the envelope of `lambda:invoke`.
@@ -69,7 +69,7 @@ fn turns() -> [Value; 3] {
 }
 
 fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -> Value {
-    let checked = Checked {
+    json!(Checked {
         changed,
         forget,
         reasons: Vec::new(),
@@ -77,18 +77,18 @@ fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -
         module_stack,
         remove_role,
         plan: None,
-    };
-    json!(checked)
+    })
 }
 
 fn of_deploy_module() -> Value {
-    let all = [true, false];
-    let checked: Vec<Value> = all
-        .iter()
-        .flat_map(|changed| all.map(|forget| (*changed, forget)))
-        .flat_map(|(changed, forget)| all.map(|stack| (changed, forget, stack)))
-        .flat_map(|(changed, forget, stack)| all.map(|remove| checked(changed, forget, stack, remove)))
-        .collect();
+    let checked = [
+        checked(false, false, false, false),
+        checked(false, true, false, true),
+        checked(true, false, false, false),
+        checked(true, false, false, true),
+        checked(true, false, true, false),
+        checked(true, false, true, true),
+    ];
     let build = |status| json!(Outcome::ended(BuildId::parse("p:u").unwrap(), status));
     let waits = json!({"wait_seconds": 5, "progress": {"since": RECENTLY, "asked": null, "unseen": 0}});
     let failed = json!({"state": "FAILED", "error": "Refused", "cause": "why", "recorded": true});
@@ -110,9 +110,11 @@ fn of_deploy_module() -> Value {
 
 #[test]
 fn of_deploy_module_each_has_a_result() {
+    // No state reads into its input.
+    let inputs = json!([{}, [], "text", null]);
     let walked = walk(
         &definition("deploy-module"),
-        &inputs(),
+        &inputs,
         RECENTLY,
         &of_deploy_module(),
     );
