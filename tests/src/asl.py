@@ -2,7 +2,7 @@
 expression on the way as the emulator does, which fails where AWS does: an undefined result, or one of the wrong type.
 
 Reads from stdin: the definition, the inputs of executions, when they were started, and of each task what it may answer.
-Prints: what failed, and how executions ended.
+Prints: what failed, what failed and was caught by the task that it failed in, and how executions ended.
 """
 
 import collections
@@ -19,7 +19,7 @@ class Walk:
     def __init__(self, asked):
         self.tasks = asked["tasks"]
         self.started_at = asked["started_at"]
-        self.faults, self.ends, self.seen = [], [], set()
+        self.faults, self.caught, self.ends, self.seen = [], [], [], set()
 
     def machine(self, machine, value, execution, variables):
         todo = collections.deque([(machine["StartAt"], value, variables, 0)])
@@ -84,10 +84,20 @@ class State:
                 walk.machine(state["ItemProcessor"], item, self.context["Execution"]["Input"], self.context["variables"])
             yield from self.results(walk)
         else:
-            self.evaluated(state["Arguments"])
-            yield from self.results(walk)
+            yield from self.task(walk)
             for error in walk.tasks[self.name].get("errors", []):
                 yield from self.caught(error)
+
+    def task(self, walk):
+        try:
+            self.evaluated(self.state["Arguments"])
+            return list(self.results(walk))
+        except stepfunctions._ExecutionError as error:
+            arrows = list(self.caught({"Error": error.error, "Cause": error.cause}))
+            if not arrows:
+                raise
+            walk.caught.append(f"{self.name}: {error.error}: {error.cause}")
+            return arrows
 
     def results(self, walk):
         for result in walk.tasks[self.name]["results"]:
@@ -110,4 +120,5 @@ asked = json.load(sys.stdin)
 walk = Walk(asked)
 for execution in asked["inputs"]:
     walk.machine(asked["machine"], execution, execution, {})
-json.dump({"faults": sorted(set(walk.faults)), "ends": walk.ends}, sys.stdout)
+found = {"faults": sorted(set(walk.faults)), "caught": sorted(set(walk.caught)), "ends": walk.ends}
+json.dump(found, sys.stdout)

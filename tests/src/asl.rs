@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::python;
 
 /// What a walk is given: `machine`, `inputs`, `started_at`, and `tasks` with the `results` and `errors` of each. What
-/// comes out: `faults`, a line for each expression that failed, and `ends`, how executions ended. See `asl.py`.
+/// comes out: `faults`, a line for each expression that failed, `caught`, those that a rule of their own task caught, and
+/// `ends`, how executions ended. See `asl.py`.
 pub async fn walk(asked: &Value) -> Value {
     let printed = python::run(include_str!("asl.py"), asked).await;
     serde_json::from_str(&printed).expect("the walk prints JSON")

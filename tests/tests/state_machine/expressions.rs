@@ -26,6 +26,12 @@ fn walk(machine: &Value, inputs: &Value, started_at: &str, tasks: &Value) -> Val
     let asked = json!({"machine": machine, "inputs": inputs, "started_at": started_at, "tasks": tasks});
     let walked = run(asl::walk(&asked));
     assert_eq!(walked["faults"], json!([]));
+    // What is no event can't be handed to end-execution; that is an error like any other of its first task.
+    let caught = walked["caught"].as_array().unwrap().iter();
+    let unexpected: Vec<_> = caught
+        .filter(|line| !line.as_str().unwrap().starts_with("EndExecution: "))
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
     walked
 }
 
@@ -182,8 +188,15 @@ fn of_deploy_each_has_a_result_and_a_failure_is_the_message_of_its_error() {
 }
 
 fn of_end_execution() -> Value {
+    let refused = json!({"error": "AccessDenied", "cause": "why"});
     json!({
-        "EndExecution": task(answers(&[json!({"done": "released"}), json!({"wait_seconds": 3})])),
+        "EndExecution": task(answers(&[
+            json!({"done": "released"}),
+            json!({"wait_seconds": 3}),
+            json!({"done": "released", "refused": refused, "report": true}),
+            json!({"wait_seconds": 3, "refused": refused}),
+        ])),
+        "ReportRefused": task(json!([{"MessageId": "m"}])),
         "KeepEvent": {"results": [{"MessageId": "m"}]},
     })
 }
