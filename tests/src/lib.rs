@@ -26,11 +26,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod asl;
 pub mod bombs;
 mod heard;
 mod migrate;
 mod module;
 mod peer;
+mod python;
 mod repository;
 pub mod schema;
 mod shared;

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use seedflow_core::error::ErrorName::{self, *};
 use serde_json::Value;
 
+#[path = "state_machine/expressions.rs"]
+mod expressions;
+
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, no state does,
 /// and its failures go to the queue of failed events.
 const THROWS: [(&str, &[ErrorName]); 9] = [
@@ -38,6 +41,7 @@ const THROWS: [(&str, &[ErrorName]); 9] = [
             InvalidInput,
             InvalidModuleStack,
             ModuleStackFailed,
+            ModuleStackTimedOut,
             LockLost,
             AccessDenied,
             Refused,
@@ -127,10 +131,18 @@ fn states() -> States {
     states
 }
 
+/// A file of the project, by its path from the root.
+fn file(path: &str) -> String {
+    std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn definition(name: &str) -> Value {
+    serde_json::from_str(&file(&format!("statemachine/{name}.asl.json"))).unwrap()
+}
+
 /// Where a machine starts, and its states.
 fn machine(name: &str) -> (String, States) {
-    let path = format!("{}/../statemachine/{name}.asl.json", env!("CARGO_MANIFEST_DIR"));
-    let machine: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let machine = definition(name);
     let states = machine["States"]
         .as_object()
         .unwrap()
@@ -390,8 +402,11 @@ fn an_end_that_could_not_be_settled_is_kept_for_a_person() {
     assert_eq!(caught["Next"], "KeepEvent");
     let kept = &states["KeepEvent"]["Arguments"]["MessageBody"];
     // By whichever of its two names it came in: the event's, or that of acquire-lock and people.
-    let named = "{% $exists($ended.execution) ? $ended.execution : $ended.executionArn %}";
-    assert_eq!(kept["execution"], named);
+    let named = kept["execution"].as_str().unwrap();
+    assert!(
+        named.contains("$ended.execution ") && named.contains("$ended.executionArn "),
+        "{named}"
+    );
     assert_eq!(states["KeepEvent"]["Next"], "NotSettled");
     assert_eq!(states["NotSettled"]["Type"], "Fail");
 }
@@ -450,13 +465,80 @@ fn a_lost_event_costs_ten_minutes() {
         let state = &states[name];
         assert_eq!(
             state["Resource"],
-            "arn:aws:states:::lambda:invoke.waitForTaskToken"
+            "arn:${Partition}:states:::lambda:invoke.waitForTaskToken"
         );
         // A literal: the emulator knows no expression here.
         assert_eq!(state["TimeoutSeconds"], 600);
         let first = &list(state, "Catch")[0];
         assert_eq!(errors(first), ["States.Timeout"].into());
         assert_eq!(first["Next"], again);
+    }
+}
+
+/// What Step Functions takes at most as input, arguments, result or output of a state, in bytes of UTF-8 (Step Functions
+/// Developer Guide, "Service quotas").
+const MAX_PAYLOAD: usize = 262_144;
+/// A character has at most four bytes in UTF-8.
+const MAX_CHARACTER: usize = 4;
+/// What travels beside the input: a token of up to 2,048 characters (API_SendTaskSuccess), two ARNs of up to 256, two times.
+const BESIDE_THE_INPUT: usize = 4096;
+
+#[test]
+fn an_input_that_is_sent_on_fits_whatever_its_characters_are() {
+    let mut sent = 0;
+    for (machine, _, states) in workflows() {
+        for (name, state) in tasks(&states) {
+            let Some(input) = state["Arguments"]["Payload"]["input"].as_str() else {
+                continue;
+            };
+            let bound = input
+                .strip_prefix("{% $length($string($states.context.Execution.Input)) > ")
+                .and_then(|rest| rest.strip_suffix(" ? null : $states.context.Execution.Input %}"))
+                .unwrap_or_else(|| panic!("{name} of {machine} sends an input of any length: {input}"));
+            let most = bound.parse::<usize>().unwrap() * MAX_CHARACTER;
+            assert!(
+                most + BESIDE_THE_INPUT <= MAX_PAYLOAD,
+                "{name} of {machine}: {most}"
+            );
+            sent += 1;
+        }
+    }
+    assert!(sent > 0, "no state sends the input");
+}
+
+/// Where CloudFormation could substitute the partition, no file may say `aws`: it is another in China and GovCloud.
+#[test]
+fn no_definition_and_no_template_has_a_partition_of_its_own() {
+    for path in [
+        "statemachine/deploy-module.asl.json",
+        "statemachine/deploy.asl.json",
+        "statemachine/end-execution.asl.json",
+        "template.yaml",
+        "template-git.yaml",
+    ] {
+        let text = file(path);
+        let found = text.lines().find(|line| line.contains("arn:aws"));
+        assert_eq!(found, None, "{path}");
+    }
+}
+
+#[test]
+fn each_number_of_a_retry_is_one_that_step_functions_takes() {
+    // Step Functions Developer Guide, "Handling errors", "Retrier fields".
+    for (name, state) in callers() {
+        for rule in list(&state, "Retry") {
+            let field = |name: &str| rule[name].as_u64();
+            assert!(
+                field("MaxAttempts").is_some_and(|most| most <= 99_999_999),
+                "{name}"
+            );
+            let interval = field("IntervalSeconds").unwrap_or(1);
+            assert!((1..=99_999_999).contains(&interval), "{name}");
+            assert!(
+                field("MaxDelaySeconds").is_none_or(|most| most > interval && most < 31_622_400),
+                "{name}"
+            );
+        }
     }
 }
 
@@ -547,7 +629,8 @@ fn reads(expression: &str) -> BTreeSet<&str> {
         rest.split_at(end)
     });
     words
-        .filter(|(name, rest)| *name != "states" && !rest.starts_with('('))
+        // A lone `$` is the end of a regular expression.
+        .filter(|(name, rest)| !["", "states"].contains(name) && !rest.starts_with('('))
         .map(|(name, _)| name)
         .collect()
 }

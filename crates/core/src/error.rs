@@ -22,6 +22,8 @@ pub enum ErrorName {
     InvalidModuleStack,
     /// CloudFormation could not deploy or delete the module's stack.
     ModuleStackFailed,
+    /// CloudFormation did not finish with the module's stack in the time that it has.
+    ModuleStackTimedOut,
     /// CodeBuild can't assume the module's role yet; the state machine waits and repeats.
     RoleNotReady,
     /// What Parameter Store holds at the module's path belongs to another module.
@@ -50,13 +52,14 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that holds them against the state machine.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidInput,
         Self::SourceNotFound,
         Self::InvalidBundle,
         Self::InvalidDeployspec,
         Self::InvalidModuleStack,
         Self::ModuleStackFailed,
+        Self::ModuleStackTimedOut,
         Self::RoleNotReady,
         Self::StateConflict,
         Self::LockLost,
@@ -81,6 +84,7 @@ impl ErrorName {
             Self::InvalidDeployspec => "InvalidDeployspec",
             Self::InvalidModuleStack => "InvalidModuleStack",
             Self::ModuleStackFailed => "ModuleStackFailed",
+            Self::ModuleStackTimedOut => "ModuleStackTimedOut",
             Self::RoleNotReady => "RoleNotReady",
             Self::StateConflict => "StateConflict",
             Self::LockLost => "LockLost",

@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::deployspec::Deployspec;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{ExecutionArn, ModuleId};
-use crate::module_stack::ModuleStack;
+use crate::module_stack::{ModuleStack, Names, ROLE_KEY};
 use crate::origin::Origin;
 use crate::request::{Action, Options, Source};
-use crate::status::Status;
+use crate::status::{State, Status};
 
 /// Step Functions ends payloads at 256 KB (Step Functions Developer Guide, "Service quotas"). The plan has to leave room
 /// for what is around it, and its text is escaped once more where a payload carries it.
@@ -46,6 +46,24 @@ pub struct Plan {
     pub previous_status: Option<Status>,
     /// The metadata of the last success, for the build's `…_MODULE_METADATA`.
     pub previous_metadata: Option<Value>,
+}
+
+impl Plan {
+    /// Whether role and stack of the module, which have these names, go after the build: because the module goes, or
+    /// because it brings none any more and may have had some. Its metadata say that a success had them; what a module
+    /// writes there of another's role counts for nothing. Of an attempt that did not succeed nothing says it, so it may.
+    #[must_use]
+    pub fn removes_role(&self, own: &Names) -> bool {
+        if self.module_stack.is_some() {
+            return self.action == Action::Destroy;
+        }
+        let before = self.previous_metadata.as_ref();
+        let named = before.and_then(|metadata| metadata[ROLE_KEY].as_str());
+        let status = self.previous_status.as_ref();
+        let attempted =
+            status.is_some_and(|status| !matches!(status.state, State::Succeeded | State::Unchanged));
+        attempted || named == Some(&own.role)
+    }
 }
 
 /// A plan on its way between two states.
@@ -99,7 +117,58 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::build::tests::plan;
+    use jiff::Timestamp;
     use serde_json::json;
+
+    #[test]
+    fn a_role_goes_with_its_module_or_once_nothing_brings_it_any_more_also_after_an_attempt_that_failed() {
+        let deployed = plan(json!({}), true);
+        let own = Names::new("seedflow-module-", &deployed.module).unwrap();
+        let stack = ModuleStack {
+            names: own.clone(),
+            template: String::new(),
+            parameters: Vec::new(),
+        };
+        let execution = ExecutionArn::new("e");
+        let mut status = Status::start(None, &deployed.module, &execution, &[], Timestamp::UNIX_EPOCH);
+        let mut after = |state: Option<State>, role: Option<&str>, action, brings: bool| {
+            let plan = Plan {
+                action,
+                module_stack: brings.then(|| stack.clone()),
+                previous_status: state.map(|state| {
+                    status.state = state;
+                    status.clone()
+                }),
+                previous_metadata: role.map(|role| json!({ROLE_KEY: role})),
+                ..deployed.clone()
+            };
+            plan.removes_role(&own)
+        };
+        use Action::{Deploy, Destroy};
+        for state in [
+            State::Succeeded,
+            State::Unchanged,
+            State::Failed,
+            State::Aborted,
+            State::InProgress,
+        ] {
+            let good = matches!(state, State::Succeeded | State::Unchanged);
+            // What was deployed had one, or not; then a version that had one may have failed.
+            assert!(after(Some(state), Some(&own.role), Deploy, false), "{state:?}");
+            assert_eq!(after(Some(state), None, Deploy, false), !good, "{state:?}");
+            assert_eq!(after(Some(state), None, Destroy, false), !good, "{state:?}");
+            // What brings one keeps it until it is destroyed.
+            assert!(!after(Some(state), Some(&own.role), Deploy, true), "{state:?}");
+            assert!(after(Some(state), Some(&own.role), Destroy, true), "{state:?}");
+        }
+        assert!(!after(None, None, Deploy, false));
+        assert!(!after(
+            Some(State::Succeeded),
+            Some("another-role"),
+            Deploy,
+            false
+        ));
+    }
 
     fn plan_of(length: usize) -> Plan {
         let base = plan(json!({"parameters": {"p": ""}}), true);

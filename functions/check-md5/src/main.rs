@@ -17,7 +17,7 @@ use seedflow_core::destruction::{self, Destruction};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
-use seedflow_core::module_stack::{ModuleStack, Names, ROLE_KEY};
+use seedflow_core::module_stack::{ModuleStack, Names};
 use seedflow_core::plan::{Checked, Plan};
 use seedflow_core::request::{Action, Limits, Options, Order, Request, Source};
 use seedflow_core::sibling::{Sibling, Siblings};
@@ -157,7 +157,7 @@ impl Function {
             reasons,
             build_project: self.build_project(&plan),
             module_stack: plan.module_stack.is_some(),
-            remove_role: self.loses_role(&plan),
+            remove_role: self.removes_role(&plan),
             plan: Some(plans::lay_out(&self.work, plan, execution).await?),
         })
     }
@@ -176,16 +176,9 @@ impl Function {
         ModuleStack::parse(template, names, module, options).map(Some)
     }
 
-    /// Whether the module's own role goes with this build: because the module goes, or because it had one and brings
-    /// none any more. Its metadata say that it had one; what a module writes there of another's role counts for nothing.
-    fn loses_role(&self, plan: &Plan) -> bool {
-        if plan.action == Action::Destroy {
-            return plan.module_stack.is_some();
-        }
-        let before = plan.previous_metadata.as_ref();
-        let before = before.and_then(|metadata| metadata[ROLE_KEY].as_str());
-        let own = Names::new(&self.module_prefix, &plan.module);
-        plan.module_stack.is_none() && own.is_ok_and(|own| before == Some(&own.role))
+    /// Whether the module's own role goes with this build. Where a name leaves no room for a module's, none was ever made.
+    fn removes_role(&self, plan: &Plan) -> bool {
+        Names::new(&self.module_prefix, &plan.module).is_ok_and(|own| plan.removes_role(&own))
     }
 
     fn build_project(&self, plan: &Plan) -> String {

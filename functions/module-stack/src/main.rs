@@ -6,6 +6,7 @@
 
 mod role;
 
+use jiff::Timestamp;
 use seedflow_aws::cloudformation::{CloudFormation, NewStack};
 use seedflow_aws::iam::Iam;
 use seedflow_aws::lambda::Invocation;
@@ -14,7 +15,7 @@ use seedflow_aws::{config, fence, lambda, plans};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::lock::Held;
-use seedflow_core::module_stack::step::{self, Progress, Step};
+use seedflow_core::module_stack::step::{self, Asked, LONGEST, Progress, Step};
 use seedflow_core::module_stack::{ModuleStack, Names};
 use seedflow_core::plan::Travelling;
 use serde::{Deserialize, Serialize};
@@ -47,10 +48,7 @@ enum Event {
 #[serde(untagged)]
 enum Next {
     /// Call again after a while.
-    Wait {
-        wait_seconds: u32,
-        progress: Option<Progress>,
-    },
+    Wait { wait_seconds: u32, progress: Progress },
     /// Build with this role.
     Ready { role_arn: String },
     /// Role and stack are gone.
@@ -79,11 +77,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         prefix: config::setting("MODULE_PREFIX")?,
         service_role: config::setting("MODULE_STACK_SERVICE_ROLE_ARN")?,
     };
-    lambda::run(async |invocation| function.next(invocation).await).await
+    lambda::run(async |invocation| function.next(invocation, Timestamp::now()).await).await
 }
 
 impl Function {
-    async fn next(&self, Invocation { event, place }: Invocation<Event>) -> Result<Next> {
+    async fn next(&self, Invocation { event, place }: Invocation<Event>, now: Timestamp) -> Result<Next> {
         match event {
             Event::Prepare {
                 execution,
@@ -95,7 +93,8 @@ impl Function {
                 let stack = plan.module_stack.ok_or_else(no_module_stack)?;
                 fence::check(&self.work, &lock, &execution).await?;
                 let role_arn = role::prepare(&self.iam, &self.role, &place, &stack.names.role).await?;
-                let next = self.prepare(&stack, role_arn, progress).await?;
+                let progress = progress.unwrap_or(Progress::new(now));
+                let next = self.prepare(&stack, role_arn, progress, now).await?;
                 tracing::info!(stack = stack.names.stack, next = next.word(), "prepared");
                 Ok(next)
             }
@@ -109,7 +108,8 @@ impl Function {
                     return Ok(Next::Removed { removed: None });
                 };
                 fence::check(&self.work, &lock, &execution).await?;
-                let next = self.remove(&names, progress).await?;
+                let progress = progress.unwrap_or(Progress::new(now));
+                let next = self.remove(&names, progress, now).await?;
                 tracing::info!(stack = names.stack, next = next.word(), "removed");
                 Ok(next)
             }
@@ -117,65 +117,97 @@ impl Function {
     }
 
     /// Makes the next step towards a stack that is up to date.
-    async fn prepare(&self, stack: &ModuleStack, role_arn: String, last: Option<Progress>) -> Result<Next> {
-        let name = &stack.names.stack;
+    async fn prepare(
+        &self,
+        stack: &ModuleStack,
+        role_arn: String,
+        mut progress: Progress,
+        now: Timestamp,
+    ) -> Result<Next> {
+        let Names { role, stack: name } = &stack.names;
         let status = self.cloudformation.status(name).await?;
         let new = NewStack {
             stack,
             service_role: &self.service_role,
         };
-        match step::deploy(status.as_deref(), last) {
+        let mut step = step::deploy(status.as_deref(), &progress, now);
+        let mut reason = None;
+        if step == Step::Failed {
+            let failed = self.cloudformation.failed_resource(name).await?;
+            let failed = failed.unwrap_or_else(|| NO_RESOURCE.to_owned());
+            (step, progress) = step::after_failure(status.as_deref(), progress, &failed, role);
+            reason = Some(failed);
+        }
+        match step {
             Step::Create => self.cloudformation.create(new).await?,
             Step::Update => {
                 if !self.cloudformation.update(new).await? {
                     return Ok(Next::Ready { role_arn });
                 }
             }
-            Step::Delete => return self.delete(name).await,
-            Step::Wait => return Ok(Next::wait(last)),
+            Step::Delete => return self.delete(name, progress).await,
+            Step::Wait => return Ok(Next::wait(progress)),
             Step::Done => return Ok(Next::Ready { role_arn }),
-            Step::Failed => return Err(self.failure(name, status).await?),
+            Step::Failed => return Err(failure(name, status, reason)),
+            Step::TimedOut => return Err(timed_out(name, status)),
         }
-        Ok(Next::wait(Some(Progress::Deployed)))
+        Ok(Next::wait(progress.asked(Asked::Deployed)))
     }
 
     /// Makes the next step towards no stack and no role: the stack first, which attaches its policies to the role.
-    async fn remove(&self, names: &Names, last: Option<Progress>) -> Result<Next> {
+    async fn remove(&self, names: &Names, progress: Progress, now: Timestamp) -> Result<Next> {
         let status = self.cloudformation.status(&names.stack).await?;
-        match step::delete(status.as_deref(), last) {
-            Step::Wait => Ok(Next::wait(last)),
+        match step::delete(status.as_deref(), &progress, now) {
+            Step::Wait => Ok(Next::wait(progress)),
             Step::Done => {
                 role::remove(&self.iam, &names.role).await?;
                 Ok(Next::Removed {
                     removed: Some(names.role.clone()),
                 })
             }
-            Step::Failed => Err(self.failure(&names.stack, status).await?),
-            Step::Delete | Step::Create | Step::Update => self.delete(&names.stack).await,
+            Step::Failed => {
+                let reason = self.cloudformation.failed_resource(&names.stack).await?;
+                Err(failure(&names.stack, status, reason))
+            }
+            Step::TimedOut => Err(timed_out(&names.stack, status)),
+            Step::Delete | Step::Create | Step::Update => self.delete(&names.stack, progress).await,
         }
     }
 
-    async fn delete(&self, stack: &str) -> Result<Next> {
+    async fn delete(&self, stack: &str, progress: Progress) -> Result<Next> {
         self.cloudformation.delete(stack).await?;
-        Ok(Next::wait(Some(Progress::Deleted)))
-    }
-
-    /// Why CloudFormation failed, by the resource with which it began.
-    async fn failure(&self, stack: &str, status: Option<String>) -> Result<Error> {
-        let reason = self.cloudformation.failed_resource(stack).await?;
-        let status = status.unwrap_or_default();
-        Ok(Error::new(
-            ErrorName::ModuleStackFailed,
-            format!(
-                "modulestack.yaml: the stack {stack} ended with {status}: {}; correct the template, or what it refers to, and start again",
-                reason.unwrap_or_else(|| "CloudFormation names no resource that failed".to_owned())
-            ),
-        ))
+        Ok(Next::wait(progress.asked(Asked::Deleted)))
     }
 }
 
+/// What is said where CloudFormation has no event of a failure.
+const NO_RESOURCE: &str = "CloudFormation names no resource that failed";
+
+/// Why CloudFormation failed, by the resource with which it began.
+fn failure(stack: &str, status: Option<String>, reason: Option<String>) -> Error {
+    let status = status.unwrap_or_default();
+    Error::new(
+        ErrorName::ModuleStackFailed,
+        format!(
+            "modulestack.yaml: the stack {stack} ended with {status}: {}; correct the template, or what it refers to, and start again",
+            reason.as_deref().unwrap_or(NO_RESOURCE)
+        ),
+    )
+}
+
+fn timed_out(stack: &str, status: Option<String>) -> Error {
+    Error::new(
+        ErrorName::ModuleStackTimedOut,
+        format!(
+            "modulestack.yaml: expected the stack {stack} to be ready, or gone, after {} minutes; found {}; look at its events in CloudFormation, and start again when it has come to rest",
+            LONGEST.as_mins(),
+            status.as_deref().unwrap_or("no stack")
+        ),
+    )
+}
+
 impl Next {
-    fn wait(progress: Option<Progress>) -> Self {
+    fn wait(progress: Progress) -> Self {
         Self::Wait {
             wait_seconds: WORKING,
             progress,
@@ -196,4 +228,19 @@ fn no_module_stack() -> Error {
         ErrorName::InvalidInput,
         "plan: found no module stack; the state machine asks only for those that have one",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stack_that_takes_too_long_is_named_with_its_status_and_the_time_that_it_had() {
+        let error = timed_out("seedflow-module-p", Some("CREATE_IN_PROGRESS".to_owned()));
+        assert_eq!(error.name, ErrorName::ModuleStackTimedOut);
+        for part in ["seedflow-module-p", "CREATE_IN_PROGRESS", "30 minutes"] {
+            assert!(error.message.contains(part), "{error}");
+        }
+        assert!(timed_out("s", None).message.contains("found no stack"));
+    }
 }

@@ -1,7 +1,7 @@
 //! At the limits and one over: what is too long for Parameter Store, for StartBuild and for what a build may hand back.
 
 use seedflow_core::metric::Metric;
-use seedflow_tests::{Module, Names, TestStack, run};
+use seedflow_tests::{Module, Names, TestStack, eventually, run};
 use serde_json::{Map, Value, json};
 
 use crate::{STACK, assert_state};
@@ -133,6 +133,84 @@ fn a_buildspec_and_its_variables_reach_the_build_on_both_sides_of_their_limits()
             );
             assert_eq!(stack.parameter(&names, "metadata").await["Lengths"], "1024 1025");
         }
+    });
+}
+
+/// The most bytes of a payload of Step Functions (Step Functions Developer Guide, "Service quotas").
+const MAX_PAYLOAD: usize = 262_144;
+
+#[test]
+fn an_input_of_the_longest_length_is_read_whatever_its_characters_are() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("longest-input");
+        let module = Module::running("build", &["true"]);
+        let mut input = stack.input(&names, &module, json!({"unknown": ""})).await;
+        let around = input.to_string().len();
+        // 262,140 bytes or a little less, and a third of that in characters.
+        input["unknown"] = json!("日".repeat((MAX_PAYLOAD - 4 - around) / "日".len()));
+        let refused = stack.execute(&input).await;
+        assert_eq!(refused.error, "InvalidInput", "{}", refused.cause);
+        assert!(refused.cause.contains("unknown"), "{}", refused.cause);
+        assert_eq!(stack.parameter(&names, "status").await["state"], "FAILED");
+        stack.released(&names).await;
+        // One byte over is none that Step Functions takes.
+        let over = json!({"stateMachineArn": stack.about().state_machine_arn, "input": json!("x".repeat(MAX_PAYLOAD - 1)).to_string()});
+        let error = stack
+            .client()
+            .json("states", "AWSStepFunctions.StartExecution", &over)
+            .await;
+        assert_eq!(error.unwrap_err().code, "ValidationException");
+    });
+}
+
+/// `States.ALL` doesn't catch it, so no state of the execution runs any more.
+#[test]
+fn an_execution_that_ends_by_an_error_that_nothing_catches_is_recorded_by_its_end() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("uncaught");
+        let module = Module::running("build", &["sleep 600"]);
+        let input = stack.input(&names, &module, json!({})).await;
+        let execution = stack.start(&input).await;
+        let build = stack.build_of(&execution).await;
+        let callback = format!("callbacks/{build}");
+        let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
+        let registered: Value = serde_json::from_slice(&registered).unwrap();
+        // What AwaitBuild hands on is longer by its key.
+        let result = json!({"status": "x".repeat(MAX_PAYLOAD - 20)}).to_string();
+        let answer = json!({"taskToken": registered["token"], "output": result});
+        stack
+            .call("states", "AWSStepFunctions.SendTaskSuccess", answer)
+            .await;
+        let ended = stack.finished(&execution).await;
+        assert_eq!(
+            (ended.status.as_str(), ended.error.as_str()),
+            ("FAILED", "States.DataLimitExceeded")
+        );
+        assert!(
+            ended.states.iter().all(|(state, _)| state != "RecordFailure"),
+            "{:?}",
+            ended.states
+        );
+
+        stack.released(&names).await;
+        let status = stack.parameter(&names, "status").await;
+        assert_eq!(
+            (&status["state"], &status["error"]),
+            (&json!("FAILED"), &json!("States.DataLimitExceeded"))
+        );
+        assert!(
+            status["reason"]
+                .as_str()
+                .unwrap()
+                .contains("maximum number of bytes"),
+            "{status}"
+        );
+        assert_eq!(stack.object(&callback).await, None);
+        assert_eq!(stack.build(&build).await["buildStatus"], "STOPPED");
+        let next = stack.deploy(&names, &Module::running("build", &["true"])).await;
+        assert_state(&next, "SUCCEEDED");
     });
 }
 

@@ -187,3 +187,49 @@ fn a_stack_that_fails_is_told_with_its_reason_and_made_anew_by_the_next() {
         assert_eq!(are_there(stack, role).await, (false, false));
     });
 }
+
+#[test]
+fn a_role_that_cloudformation_does_not_find_yet_is_waited_for() {
+    run(async {
+        let stack = STACK.get().await;
+        // The local stack finds a role with this in its name at the third look (emulator.py).
+        let names = Names::new("modulestack", "found-late", "g", "m");
+        let deployed = stack
+            .deploy_with(&names, &module(&["true"], &["true"]), parameters())
+            .await;
+        assert_state(&deployed, "SUCCEEDED");
+        assert_eq!(are_there(stack, &role(stack, &names).await).await, (true, true));
+        let history = stack.history(&deployed.execution).await;
+        let tried = history.iter().filter_map(|event| {
+            let output = event["taskSucceededEventDetails"]["output"].as_str()?;
+            let output: Value = serde_json::from_str(output).unwrap();
+            output["Payload"]["progress"]["unseen"].as_u64()
+        });
+        assert_eq!(tried.max(), Some(2));
+    });
+}
+
+#[test]
+fn what_a_failed_attempt_made_goes_with_the_next_version_without_it_and_with_the_module() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = Names::new("modulestack", "dropped", "g", "m");
+        let failing = module(&["exit 1"], &["true"]);
+        let without = module(&["true"], &["true"]).without("modulestack.yaml");
+        assert_state(&stack.deploy(&names, &without).await, "SUCCEEDED");
+        let attempt = async || {
+            let failed = stack.deploy_with(&names, &failing, parameters()).await;
+            assert_eq!(failed.error, "BuildFailed", "{}", failed.cause);
+            let role = failed.build["serviceRole"].as_str().unwrap().rsplit('/').next();
+            let role = role.unwrap().to_owned();
+            assert_eq!(are_there(stack, &role).await, (true, true));
+            role
+        };
+        let role = attempt().await;
+        assert_state(&stack.deploy(&names, &without).await, "SUCCEEDED");
+        assert_eq!(are_there(stack, &role).await, (false, false));
+        assert_eq!(attempt().await, role);
+        assert_state(&stack.execute(&destruction(&names)).await, "DESTROYED");
+        assert_eq!(are_there(stack, &role).await, (false, false));
+    });
+}

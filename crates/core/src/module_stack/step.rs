@@ -1,19 +1,74 @@
-//! What to do next about a module's stack, by how CloudFormation says that it stands.
+//! What to do next about a module's stack, by the state that CloudFormation reports.
 //!
 //! A stack takes a while, and nothing waits inside a function: it is asked again and again what to do, and answers by
-//! what it finds and by what the execution has asked of CloudFormation last ([`Progress`]). The latter tells a failure
-//! of this execution, which is reported, from one of an earlier, which is cleared away.
+//! what it finds and by what the execution has done so far ([`Progress`], which travels through the states). The latter
+//! tells a failure of this execution, which is reported, from one of an earlier, which is cleared away. It also has the
+//! time of the first look, so the loop ends: an execution may have 25,000 events (Step Functions Developer Guide,
+//! "Service quotas"), and each look makes nine.
+//!
+//! One failure of this execution is tried again: IAM is eventually consistent, so CloudFormation may not find a role that
+//! was made a moment ago (IAM User Guide, "Changes that I make are not always immediately visible").
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// What an execution has asked of CloudFormation last.
+/// How long an execution waits for a stack. The policies of a role take less than a minute; half an hour is for a bad day of
+/// CloudFormation, and makes 360 looks, five seconds apart: some 3,300 events.
+pub const LONGEST: SignedDuration = SignedDuration::from_mins(30);
+
+/// How often a stack that did not find the module's role is made again. A try takes some 30 seconds with the removal of
+/// what failed; IAM is consistent within seconds as a rule.
+pub const MAX_UNSEEN: u8 = 5;
+
+/// What an execution has asked of CloudFormation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Progress {
+pub enum Asked {
     /// To create or update the stack.
     Deployed,
     /// To delete it.
     Deleted,
+}
+
+/// What an execution has done about a stack so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// When it looked first.
+    since: Timestamp,
+    /// What it asked for last; `None` if nothing yet.
+    asked: Option<Asked>,
+    /// How often CloudFormation did not find the module's role.
+    unseen: u8,
+}
+
+impl Progress {
+    /// Of an execution that looks for the first time.
+    #[must_use]
+    pub const fn new(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            asked: None,
+            unseen: 0,
+        }
+    }
+
+    /// The same after one more request.
+    #[must_use]
+    pub const fn asked(self, asked: Asked) -> Self {
+        Self {
+            asked: Some(asked),
+            ..self
+        }
+    }
+
+    /// The step, if there is time left for one.
+    fn in_time(&self, step: Step, now: Timestamp) -> Step {
+        match step {
+            Step::Done | Step::Failed => step,
+            _ if now.duration_since(self.since) > LONGEST => Step::TimedOut,
+            step => step,
+        }
+    }
 }
 
 /// The next step.
@@ -31,6 +86,8 @@ pub enum Step {
     Done,
     /// What this execution asked for has failed.
     Failed,
+    /// It took longer than [`LONGEST`].
+    TimedOut,
 }
 
 /// How a stack stands, by the groups that matter here (CloudFormation user guide, "Stack status codes").
@@ -60,11 +117,11 @@ fn standing(status: Option<&str>) -> Standing {
     }
 }
 
-/// The next step towards a stack that is up to date.
+/// The next step towards a stack that is up to date, by its status; `None` if there is no stack.
 #[must_use]
-pub fn deploy(status: Option<&str>, last: Option<Progress>) -> Step {
-    let deployed = last == Some(Progress::Deployed);
-    match standing(status) {
+pub fn deploy(status: Option<&str>, progress: &Progress, now: Timestamp) -> Step {
+    let deployed = progress.asked == Some(Asked::Deployed);
+    let step = match standing(status) {
         Standing::Missing => Step::Create,
         Standing::Busy => Step::Wait,
         Standing::Good if deployed => Step::Done,
@@ -72,26 +129,73 @@ pub fn deploy(status: Option<&str>, last: Option<Progress>) -> Step {
         Standing::RolledBack | Standing::Broken if deployed => Step::Failed,
         Standing::RolledBack => Step::Update,
         Standing::Broken => Step::Delete,
-        Standing::DeleteFailed if last == Some(Progress::Deleted) => Step::Failed,
+        Standing::DeleteFailed if progress.asked == Some(Asked::Deleted) => Step::Failed,
         Standing::DeleteFailed => Step::Delete,
-    }
+    };
+    progress.in_time(step, now)
 }
 
-/// The next step towards no stack.
+/// What to do after [`Step::Failed`] of [`deploy`], with the progress from there: what failed because CloudFormation did
+/// not find the role yet is cleared away and made again, [`MAX_UNSEEN`] times. `reason` is the one of the resource that
+/// failed first.
 #[must_use]
-pub fn delete(status: Option<&str>, last: Option<Progress>) -> Step {
-    match standing(status) {
+pub fn after_failure(status: Option<&str>, progress: Progress, reason: &str, role: &str) -> (Step, Progress) {
+    let unseen = progress.asked == Some(Asked::Deployed) && is_unseen(reason, role);
+    if !unseen || progress.unseen >= MAX_UNSEEN {
+        return (Step::Failed, progress);
+    }
+    let step = match standing(status) {
+        Standing::RolledBack => Step::Update,
+        _ => Step::Delete,
+    };
+    let progress = Progress {
+        unseen: progress.unseen + 1,
+        ..progress
+    };
+    (step, progress)
+}
+
+/// Whether IAM told CloudFormation that there is no such role (IAM API Reference, PutRolePolicy, `NoSuchEntity`). A role
+/// that only the template names is another matter.
+fn is_unseen(reason: &str, role: &str) -> bool {
+    reason.contains(&format!("role with name {role} cannot be found"))
+}
+
+/// The next step towards no stack, by its status; `None` if there is no stack.
+#[must_use]
+pub fn delete(status: Option<&str>, progress: &Progress, now: Timestamp) -> Step {
+    let step = match standing(status) {
         Standing::Missing => Step::Done,
         Standing::Busy => Step::Wait,
-        Standing::DeleteFailed if last == Some(Progress::Deleted) => Step::Failed,
+        Standing::DeleteFailed if progress.asked == Some(Asked::Deleted) => Step::Failed,
         _ => Step::Delete,
-    }
+    };
+    progress.in_time(step, now)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
-    use Progress::{Deleted, Deployed};
+    use Asked::{Deleted, Deployed};
+
+    const START: Timestamp = Timestamp::UNIX_EPOCH;
+    const ROLE: &str = "seedflow-module-p-d-g-m-12345678";
+
+    fn after(asked: Option<Asked>) -> Progress {
+        Progress {
+            asked,
+            ..Progress::new(START)
+        }
+    }
+
+    fn deploy(status: Option<&str>, asked: Option<Asked>) -> Step {
+        super::deploy(status, &after(asked), START)
+    }
+
+    fn delete(status: Option<&str>, asked: Option<Asked>) -> Step {
+        super::delete(status, &after(asked), START)
+    }
 
     #[test]
     fn a_stack_is_made_or_brought_up_to_date() {
@@ -148,6 +252,33 @@ mod tests {
         assert_eq!(delete(Some("DELETE_FAILED"), Some(Deleted)), Step::Failed);
     }
 
+    /// CloudFormation's reason for a role that IAM doesn't know yet; observed, with ids left out.
+    fn unseen(role: &str) -> String {
+        format!(
+            "Policy (AWS::IAM::Policy) CREATE_FAILED: Resource handler returned message: \"The role with name {role} cannot be found. (Service: Iam, Status Code: 404, Request ID: …)\" (RequestToken: …, HandlerErrorCode: NotFound)"
+        )
+    }
+
+    /// The steps of an execution until it ends, where each thing that it asks for ends with these.
+    fn steps(mut status: Option<&'static str>, reason: &str) -> Vec<Step> {
+        let mut progress = Progress::new(START);
+        let mut steps = Vec::new();
+        for _ in 0..100 {
+            let mut step = super::deploy(status, &progress, START);
+            if step == Step::Failed {
+                (step, progress) = after_failure(status, progress, reason, ROLE);
+            }
+            steps.push(step);
+            (progress, status) = match step {
+                Step::Create => (progress.asked(Deployed), Some("ROLLBACK_COMPLETE")),
+                Step::Update => (progress.asked(Deployed), Some("UPDATE_ROLLBACK_COMPLETE")),
+                Step::Delete => (progress.asked(Deleted), None),
+                _ => break,
+            };
+        }
+        steps
+    }
+
     /// Whatever CloudFormation says in between, an execution asks for the same thing twice only after it asked
     /// for another, so it ends.
     #[test]
@@ -157,20 +288,86 @@ mod tests {
             "UPDATE_ROLLBACK_COMPLETE",
             "UPDATE_ROLLBACK_FAILED",
         ] {
-            let mut last = None;
-            let mut status = Some(status);
-            let mut steps = Vec::new();
-            for _ in 0..10 {
-                let step = deploy(status, last);
-                steps.push(step);
-                match step {
-                    Step::Create => (last, status) = (Some(Deployed), Some("ROLLBACK_COMPLETE")),
-                    Step::Update => (last, status) = (Some(Deployed), Some("UPDATE_ROLLBACK_COMPLETE")),
-                    Step::Delete => (last, status) = (Some(Deleted), None),
-                    _ => break,
-                }
+            for reason in [
+                "not authorized",
+                &unseen("no-such-role"),
+                &unseen("seedflow-module-p-d-g-m"),
+            ] {
+                let steps = steps(Some(status), reason);
+                assert!(
+                    steps.len() <= 3 && steps.last() == Some(&Step::Failed),
+                    "{steps:?}"
+                );
             }
-            assert_eq!(steps.last(), Some(&Step::Failed), "{steps:?}");
         }
+    }
+
+    #[test]
+    fn but_one_because_the_new_role_was_not_found_is_cleared_away_and_made_again_a_few_times() {
+        let created = steps(None, &unseen(ROLE));
+        assert_eq!(
+            created[..4],
+            [Step::Create, Step::Delete, Step::Create, Step::Delete]
+        );
+        let updated = steps(Some("UPDATE_COMPLETE"), &unseen(ROLE));
+        assert_eq!(updated[..3], [Step::Update, Step::Update, Step::Update]);
+        for (steps, asks) in [(created, Step::Create), (updated, Step::Update)] {
+            assert_eq!(steps.last(), Some(&Step::Failed));
+            let tries = steps.iter().filter(|step| **step == asks).count();
+            assert_eq!(tries, usize::from(MAX_UNSEEN) + 1, "{steps:?}");
+        }
+        // What a deletion says of a role is no reason to repeat a deployment.
+        let deleting = after(Some(Deleted));
+        let (step, _) = after_failure(Some("DELETE_FAILED"), deleting, &unseen(ROLE), ROLE);
+        assert_eq!(step, Step::Failed);
+    }
+
+    #[test]
+    fn a_stack_that_never_gets_anywhere_is_given_up_after_half_an_hour() {
+        let late = START + LONGEST + SignedDuration::from_secs(1);
+        for (status, asked) in [
+            (Some("CREATE_IN_PROGRESS"), Some(Deployed)),
+            (Some("UPDATE_ROLLBACK_IN_PROGRESS"), Some(Deployed)),
+            (Some("DELETE_IN_PROGRESS"), Some(Deleted)),
+            // Asked for, and still not there.
+            (None, Some(Deployed)),
+        ] {
+            let progress = after(asked);
+            assert_ne!(super::deploy(status, &progress, START + LONGEST), Step::TimedOut);
+            assert_eq!(
+                super::deploy(status, &progress, late),
+                Step::TimedOut,
+                "{status:?}"
+            );
+        }
+        let deleting = after(Some(Deleted));
+        for status in ["DELETE_IN_PROGRESS", "CREATE_COMPLETE"] {
+            assert_eq!(
+                super::delete(Some(status), &deleting, late),
+                Step::TimedOut,
+                "{status}"
+            );
+        }
+        // What has ended says more than that it took long.
+        assert_eq!(
+            super::deploy(Some("ROLLBACK_COMPLETE"), &after(Some(Deployed)), late),
+            Step::Failed
+        );
+        assert_eq!(
+            super::deploy(Some("CREATE_COMPLETE"), &after(Some(Deployed)), late),
+            Step::Done
+        );
+        assert_eq!(super::delete(None, &deleting, late), Step::Done);
+    }
+
+    #[test]
+    fn progress_travels_through_the_states() {
+        let progress = Progress::new(START).asked(Deployed);
+        let text = serde_json::to_string(&progress).unwrap();
+        assert_eq!(
+            text,
+            r#"{"since":"1970-01-01T00:00:00Z","asked":"deployed","unseen":0}"#
+        );
+        assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);
     }
 }

@@ -5,13 +5,16 @@ and a role may do here what it may do on AWS. Each correction replaces a functio
 (tools/local-stack.txt) and has its reason; if a function isn't there any more, the emulator doesn't start.
 """
 
+import collections
 import contextvars
 import json
 import time
 
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import error_response_json
 from ministack.services import codebuild, eventbridge, lambda_svc, ssm, stepfunctions
+from ministack.services.cloudformation import provisioners
 
 
 def replace(module, name):
@@ -200,6 +203,64 @@ def invoke_with_callback(original, resource, input_data, token, state_def):
     return original(resource, input_data, token, state_def)
 
 
+# --- The limits of payloads, and errors that nothing catches ------------------------------------------------
+# Input, arguments, result and output of a state, and all that it assigns, have at most 262,144 bytes of UTF-8:
+# https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html#service-limits-task-executions. What is longer ends
+# the execution: States.ALL and States.TaskFailed match neither States.DataLimitExceeded nor States.Runtime
+# (https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html). The emulator has no limit and
+# matches them all. The causes are AWS's.
+
+MAX_PAYLOAD = 262_144
+TERMINAL = {"States.DataLimitExceeded", "States.Runtime"}
+
+
+def check_size(text, cause):
+    # ASCII with its escapes is longer than UTF-8, so what fits by it fits.
+    if len(text) > MAX_PAYLOAD:
+        compact = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+        if len(compact.encode()) > MAX_PAYLOAD:
+            raise stepfunctions._ExecutionError("States.DataLimitExceeded", cause)
+
+
+def exceeded(state, what):
+    return f"The state/task '{state}' {what} with a size exceeding the maximum number of bytes service limit."
+
+
+@replace(stepfunctions, "_start_execution")
+def start_execution(original, data):
+    if len(str(data.get("input", "")).encode()) > MAX_PAYLOAD:
+        constraint = f"Member must have length less than or equal to {MAX_PAYLOAD}"
+        message = f"1 validation error detected: Value at 'input' failed to satisfy constraint: {constraint}"
+        return error_response_json("ValidationException", message, 400)
+    return original(data)
+
+
+@replace(stepfunctions, "_apply_jsonata_arguments")
+def apply_jsonata_arguments(original, state_def, raw_input, ctx=None):
+    arguments = original(state_def, raw_input, ctx)
+    check_size(json.dumps(arguments), exceeded(ctx["State"]["Name"], "provided parameters"))
+    return arguments
+
+
+@replace(stepfunctions, "_apply_state_assign")
+def apply_state_assign(original, state_def, raw_input, ctx, result=None, error_output=None):
+    original(state_def, raw_input, ctx, result, error_output)
+    assigned = {name: ctx["variables"][name] for name in state_def.get("Assign") or {}}
+    check_size(json.dumps(assigned), exceeded(ctx["State"]["Name"], "assigned variables"))
+
+
+@replace(stepfunctions, "_error_matches")
+def error_matches(original, error_equals, error):
+    return error in error_equals if error in TERMINAL else original(error_equals, error)
+
+
+@replace(stepfunctions, "_evaluate_jsonata_choice_rule")
+def evaluate_jsonata_choice_rule(_original, rule, raw_input, ctx):
+    """A condition that is no boolean fails; the emulator asks whether it is truthy.
+    https://docs.aws.amazon.com/step-functions/latest/dg/state-choice.html"""
+    return stepfunctions._jsonata_state_field(rule, "Condition", "boolean", raw_input, ctx)
+
+
 # --- Executions that were stopped ---------------------------------------------------------------------------
 # On AWS an execution ends with its stop: its history is closed, and nothing is called in its name any more. The
 # emulator's thread goes on until its state ends, retries included, and may make FAILED of ABORTED then:
@@ -211,7 +272,13 @@ def add_event(original, execution, event_type, details=None):
     if execution["status"] == "ABORTED" and event_type != "ExecutionAborted":
         # Ends the execution's thread, in which all other events are written.
         raise SystemExit
-    return original(execution, event_type, details)
+    event = original(execution, event_type, details)
+    # Results of tasks and outputs of states are known here first.
+    for detail in (details or {}).values():
+        if "output" in detail and event_type != "ExecutionSucceeded":
+            name = detail.get("name") or detail.get("resource")
+            check_size(detail["output"], exceeded(name, "returned a result"))
+    return event
 
 
 @replace(stepfunctions, "_fail_execution")
@@ -265,6 +332,29 @@ def evaluate_trust_policy(original, trust_doc, caller_arn, ctx=None):
     if ctx is not None and ctx.principal_type == "Root":
         ctx.service_context["aws:sourceaccount"] = ctx.principal_account
     return original(trust_doc, caller_arn, ctx)
+
+
+# --- A role that was made a moment ago ----------------------------------------------------------------------
+# IAM is eventually consistent, so CloudFormation may not find a new role yet, and a policy of it fails:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency. Here everything is
+# seen at once. So a role that asks for it by its name is found late. The reason is CloudFormation's, as in
+# https://github.com/aws-samples/terraform-aws-windows-workloads-on-aws/issues/3.
+
+FOUND_LATE = "-found-late-"
+TIMES_NOT_FOUND = 2
+times_looked_for = collections.Counter()
+
+
+@replace(provisioners, "_iam_policy_require_entities")
+def require_entities(original, props):
+    original(props)
+    for role in props.get("Roles") or []:
+        if FOUND_LATE in role and times_looked_for[role] < TIMES_NOT_FOUND:
+            times_looked_for[role] += 1
+            missing = f"The role with name {role} cannot be found. (Service: Iam, Status Code: 404, Request ID: local)"
+            raise ValueError(
+                f'Resource handler returned message: "{missing}" (RequestToken: local, HandlerErrorCode: NotFound)'
+            )
 
 
 # --- Builds -------------------------------------------------------------------------------------------------

@@ -1,0 +1,13 @@
+//! State machines, walked by the emulator's evaluation of their expressions, without a stack.
+
+use serde_json::Value;
+
+use crate::python;
+
+/// What a walk is given: `machine`, `inputs`, `started_at`, and `tasks` with the `results` and `errors` of each. What
+/// comes out: `faults`, a line for each expression that failed, `caught`, those that a rule of their own task caught, and
+/// `ends`, how executions ended. See `asl.py`.
+pub async fn walk(asked: &Value) -> Value {
+    let printed = python::run(include_str!("asl.py"), asked).await;
+    serde_json::from_str(&printed).expect("the walk prints JSON")
+}
