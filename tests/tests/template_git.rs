@@ -279,6 +279,31 @@ fn the_older_of_two_builds_does_not_have_the_last_word() {
 }
 
 #[test]
+fn a_time_in_the_future_does_not_hold_off_later_pushes() {
+    let repository = WorkTree::new();
+    repository.commit("Begin");
+    let store = Store::new();
+    let date = store.folder.path().join("date");
+    std::fs::write(&date, "#!/bin/sh\necho 1700000000\n").unwrap();
+    std::fs::set_permissions(&date, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (held, handed_over) in [
+        // Another push's build that started after this one, by a clock that is a little ahead.
+        ("1700000200000", false),
+        ("1700000300001", true),
+        ("4102444800000", true),
+        ("99999999999999999999999", true),
+    ] {
+        store.set("handed-over-at", held);
+        let _ = std::fs::remove_file(store.folder.path().join("object"));
+        let (succeeded, said) = store.build(&repository, "main", "1699999990000");
+        assert!(succeeded, "{said}");
+        assert_eq!(store.get("object").is_some(), handed_over, "{held}: {said}");
+        assert_eq!(said.contains("in the future"), handed_over, "{said}");
+    }
+    assert_eq!(store.metadata()["handed-over-at"], "1699999990000");
+}
+
+#[test]
 fn a_refused_upload_or_no_checkout_fails_the_build() {
     let repository = WorkTree::new();
     let store = Store::new();
