@@ -1,5 +1,11 @@
 //! What commands see of each other, and what their failures do.
 
+use std::collections::BTreeMap;
+
+use md5::{Digest, Md5};
+use seedflow_core::build::buildspec::compose;
+use seedflow_core::build::environment::Variable;
+use seedflow_core::deployspec::Phases;
 use serde_json::{Value, json};
 
 use crate::world::{failure, phases, spec, world, world_with};
@@ -348,4 +354,27 @@ async fn a_bad_buildspec_fails_the_download_phase() {
         .await
         .unwrap();
     assert_eq!(unused, json!({"builds": [], "buildsNotFound": ["p:none"]}));
+}
+
+/// The buildspec of the product in the stand-in: CodeBuild prints commands, and so does it.
+#[tokio::test]
+async fn a_long_parameter_reaches_the_module_and_not_the_log() {
+    let world = world().await;
+    let value = format!("it's `id` $HOME \"q\"\n  {}é ", "confidential".repeat(200));
+    let variables = [Variable::plain("LONG", value.clone())];
+    let phases = Phases {
+        install: vec!["printf %s \"$LONG\" | md5sum".to_owned()],
+        build: vec!["python3 -c 'import os; print(len(os.environ[\"LONG\"]))'".to_owned()],
+        ..Phases::default()
+    };
+    let text = compose(&phases, "", &variables, "an-image", &BTreeMap::new());
+    let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
+    let build = world.run(overrides).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", world.log(&build));
+    let log = world.log(&build).join("\n");
+    let md5 = hex::encode(Md5::digest(value.as_bytes()));
+    assert!(log.contains(&format!("{md5}  -")), "{log}");
+    assert!(log.contains(&format!("\n{}\n", value.chars().count())), "{log}");
+    assert!(log.contains("Running command printf %s \"$LONG\""));
+    assert!(!log.contains("confidential"), "{log}");
 }
