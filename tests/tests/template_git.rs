@@ -73,8 +73,8 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
     let policies = &resources["HandOverRole"]["Properties"]["Policies"];
     assert_eq!(policies.as_array().unwrap().len(), 1);
     let statements = policies[0]["PolicyDocument"]["Statement"].as_array().unwrap();
-    let [object, log, clone] = statements.as_slice() else {
-        panic!("three statements")
+    let [object, log, codecommit, connection, used] = statements.as_slice() else {
+        panic!("five statements")
     };
     let key = "arn:${AWS::Partition}:s3:::${WorkBucketName}/sources/${Project}/repository.zip";
     assert_eq!(
@@ -82,10 +82,14 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
         (&json!(key), &json!(["s3:GetObject", "s3:PutObject"]))
     );
     assert_eq!(log["Resource"], "HandOverLogGroup.Arn");
-    let [case, codecommit, connection] = clone.as_array().unwrap().as_slice() else {
-        panic!("an !If")
+    let only_if = |condition: &str, statement: &Value| {
+        let [case, statement, otherwise] = statement.as_array().unwrap().as_slice() else {
+            panic!("an !If")
+        };
+        assert_eq!((case, otherwise), (&json!(condition), &json!("AWS::NoValue")));
+        statement.clone()
     };
-    assert_eq!(case, "IsCodeCommit");
+    let codecommit = only_if("IsCodeCommit", codecommit);
     assert_eq!(codecommit["Action"], "codecommit:GitPull");
     assert!(
         codecommit["Resource"]
@@ -93,14 +97,25 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
             .unwrap()
             .ends_with(":${RepositoryName}")
     );
+    let prefixes = ["codeconnections", "codestar-connections"];
+    let connection = only_if("HasWebhook", connection);
     assert_eq!(connection["Resource"], "ConnectionArn");
-    let actions = connection["Action"].as_array().unwrap();
-    assert!(
-        actions
-            .iter()
-            .all(|a| a.as_str().unwrap().contains("connections:")),
-        "{actions:?}"
-    );
+    let read = prefixes.map(|p| ["GetConnection", "GetConnectionToken"].map(|action| format!("{p}:{action}")));
+    assert_eq!(connection["Action"], json!(read.as_flattened()));
+    // Connections reach more than one repository, and writing as well.
+    let used = only_if("HasWebhook", used);
+    assert_eq!(used["Resource"], "ConnectionArn");
+    assert_eq!(used["Action"], json!(prefixes.map(|p| format!("{p}:UseConnection"))));
+    let limits: serde_json::Map<String, Value> = prefixes
+        .iter()
+        .flat_map(|p| {
+            [
+                (format!("{p}:FullRepositoryId"), json!("FullRepositoryId")),
+                (format!("{p}:ProviderPermissionsRequired"), json!("read_only")),
+            ]
+        })
+        .collect();
+    assert_eq!(used["Condition"], json!({"StringEqualsIfExists": limits}));
     assert!(resources["HandOverRole"]["Properties"]["ManagedPolicyArns"].is_null());
 }
 
