@@ -73,8 +73,8 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
     let policies = &resources["HandOverRole"]["Properties"]["Policies"];
     assert_eq!(policies.as_array().unwrap().len(), 1);
     let statements = policies[0]["PolicyDocument"]["Statement"].as_array().unwrap();
-    let [object, log, clone] = statements.as_slice() else {
-        panic!("three statements")
+    let [object, log, codecommit, connection, used] = statements.as_slice() else {
+        panic!("five statements")
     };
     let key = "arn:${AWS::Partition}:s3:::${WorkBucketName}/sources/${Project}/repository.zip";
     assert_eq!(
@@ -82,10 +82,14 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
         (&json!(key), &json!(["s3:GetObject", "s3:PutObject"]))
     );
     assert_eq!(log["Resource"], "HandOverLogGroup.Arn");
-    let [case, codecommit, connection] = clone.as_array().unwrap().as_slice() else {
-        panic!("an !If")
+    let only_if = |condition: &str, statement: &Value| {
+        let [case, statement, otherwise] = statement.as_array().unwrap().as_slice() else {
+            panic!("an !If")
+        };
+        assert_eq!((case, otherwise), (&json!(condition), &json!("AWS::NoValue")));
+        statement.clone()
     };
-    assert_eq!(case, "IsCodeCommit");
+    let codecommit = only_if("IsCodeCommit", codecommit);
     assert_eq!(codecommit["Action"], "codecommit:GitPull");
     assert!(
         codecommit["Resource"]
@@ -93,14 +97,25 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
             .unwrap()
             .ends_with(":${RepositoryName}")
     );
+    let prefixes = ["codeconnections", "codestar-connections"];
+    let connection = only_if("HasWebhook", connection);
     assert_eq!(connection["Resource"], "ConnectionArn");
-    let actions = connection["Action"].as_array().unwrap();
-    assert!(
-        actions
-            .iter()
-            .all(|a| a.as_str().unwrap().contains("connections:")),
-        "{actions:?}"
-    );
+    let read = prefixes.map(|p| ["GetConnection", "GetConnectionToken"].map(|action| format!("{p}:{action}")));
+    assert_eq!(connection["Action"], json!(read.as_flattened()));
+    // Connections reach more than one repository, and writing as well.
+    let used = only_if("HasWebhook", used);
+    assert_eq!(used["Resource"], "ConnectionArn");
+    assert_eq!(used["Action"], json!(prefixes.map(|p| format!("{p}:UseConnection"))));
+    let limits: serde_json::Map<String, Value> = prefixes
+        .iter()
+        .flat_map(|p| {
+            [
+                (format!("{p}:FullRepositoryId"), json!("FullRepositoryId")),
+                (format!("{p}:ProviderPermissionsRequired"), json!("read_only")),
+            ]
+        })
+        .collect();
+    assert_eq!(used["Condition"], json!({"StringEqualsIfExists": limits}));
     assert!(resources["HandOverRole"]["Properties"]["ManagedPolicyArns"].is_null());
 }
 
@@ -276,6 +291,31 @@ fn the_older_of_two_builds_does_not_have_the_last_word() {
         assert_eq!(store.get("object").is_some(), handed_over, "{held} {started}");
         assert_eq!(said.contains("a newer push was quicker"), !handed_over, "{said}");
     }
+}
+
+#[test]
+fn a_time_in_the_future_does_not_hold_off_later_pushes() {
+    let repository = WorkTree::new();
+    repository.commit("Begin");
+    let store = Store::new();
+    let date = store.folder.path().join("date");
+    std::fs::write(&date, "#!/bin/sh\necho 1700000000\n").unwrap();
+    std::fs::set_permissions(&date, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (held, handed_over) in [
+        // Another push's build that started after this one, by a clock that is a little ahead.
+        ("1700000200000", false),
+        ("1700000300001", true),
+        ("4102444800000", true),
+        ("99999999999999999999999", true),
+    ] {
+        store.set("handed-over-at", held);
+        let _ = std::fs::remove_file(store.folder.path().join("object"));
+        let (succeeded, said) = store.build(&repository, "main", "1699999990000");
+        assert!(succeeded, "{said}");
+        assert_eq!(store.get("object").is_some(), handed_over, "{held}: {said}");
+        assert_eq!(said.contains("in the future"), handed_over, "{said}");
+    }
+    assert_eq!(store.metadata()["handed-over-at"], "1699999990000");
 }
 
 #[test]

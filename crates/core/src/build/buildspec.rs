@@ -1,11 +1,14 @@
 //! The buildspec that CodeBuild runs: ours around the module's own commands.
 //!
-//! It is written as JSON, which every YAML parser reads (the AWS CDK does the same). All commands run in one
-//! bash; a phase that fails ends the build (`on-failure: ABORT`), so nothing after it can look like a success.
-//! Before the module's commands, the install phase writes the `seedfarmer` command to the PATH (a script of a
-//! few KB where seed-farmer installs 66 MB), makes the virtual environment that modules expect in `~/.venv`,
-//! and exports long variables; each phase then starts in the module's folder. The last command of all hands
-//! the module's metadata back as the build's artifact.
+//! It is written as JSON, which every YAML parser reads (the AWS CDK does the same). CodeBuild runs each command as a script of
+//! its own; variables and the working directory go from one to the next, functions and shell options don't. A phase that
+//! fails ends the build (`on-failure: ABORT`), so nothing after it can look like a success. Before the module's commands, the
+//! install phase writes the `seedfarmer` command to the PATH (a script of a few KB where seed-farmer installs 66 MB) and makes
+//! the virtual environment that modules expect in `~/.venv`; each phase then starts in the module's folder. The last command
+//! of all hands the module's metadata back as the build's artifact.
+//!
+//! CodeBuild prints every command to the build's log, but no variable. So values of long variables are in `env/variables` and
+//! in no command.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +32,7 @@ pub fn compose(
     image: &str,
     runtimes: &BTreeMap<String, String>,
 ) -> String {
-    let mut install = vec![write_command(), export(root, variables), virtual_environment()];
+    let mut install = vec![write_command(), export(root), virtual_environment()];
     install.push(enter());
     install.extend(phases.install.iter().cloned());
     let mut post_build = in_module(&phases.post_build);
@@ -42,7 +45,7 @@ pub fn compose(
     }
     let spec = json!({
         "version": 0.2,
-        "env": {"shell": "bash"},
+        "env": env(variables),
         "phases": {
             "install": install,
             "pre_build": phase(in_module(&phases.pre_build)),
@@ -88,22 +91,24 @@ fn write_command() -> String {
     )
 }
 
-fn export(root: &str, variables: &[Variable]) -> String {
+/// The shell, and the variables that are too long for StartBuild. Those of StartBuild and of the project come before these
+/// where a name is the same (user guide, "Buildspec syntax", `env/variables`).
+fn env(variables: &[Variable]) -> Value {
+    let long = variables.iter().filter(|variable| !variable.in_request());
+    let long: Map<String, Value> = long.map(|v| (v.name.clone(), json!(v.value))).collect();
+    let mut env = json!({"shell": "bash"});
+    if !long.is_empty() {
+        env["variables"] = Value::Object(long);
+    }
+    env
+}
+
+fn export(root: &str) -> String {
     // The root was parsed: it has no character that means something to a shell.
-    let mut lines = vec![
-        format!(
-            "export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR{}{root}\"",
-            if root.is_empty() { "" } else { "/" }
-        ),
-        "export PATH=\"$CODEBUILD_SRC_DIR/.seedflow/bin:$PATH\"".to_owned(),
-    ];
-    lines.extend(
-        variables
-            .iter()
-            .filter(|v| !v.in_request())
-            .map(|v| format!("export {}={}", v.name, shell_quoted(&v.value))),
-    );
-    lines.join("\n")
+    format!(
+        "export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR{}{root}\" PATH=\"$CODEBUILD_SRC_DIR/.seedflow/bin:$PATH\"",
+        if root.is_empty() { "" } else { "/" }
+    )
 }
 
 /// `python` and `pip` of modules are those of `~/.venv` (seedfarmer-compat.md 2.2). Making one with a pip of
@@ -113,10 +118,6 @@ fn virtual_environment() -> String {
      printf '#!/bin/sh\\nexec \"%s/bin/python\" -m pip \"$@\"\\n' \"$VIRTUAL_ENV\" | tee ~/.venv/bin/pip > ~/.venv/bin/pip3 && \
      chmod +x ~/.venv/bin/pip ~/.venv/bin/pip3"
         .to_owned()
-}
-
-fn shell_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// The runtimes that seed-farmer asks for by image (seedfarmer-compat.md 2.2), and over them those that are set;
@@ -150,7 +151,6 @@ pub fn is_arm_image(image: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::parameter::VariableType;
 
     fn spec(root: &str, variables: &[Variable]) -> Value {
         let phases = Phases {
@@ -212,31 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn long_variables_reach_the_shell_letter_by_letter() {
-        let value = format!("it's $HOME `id` \"x\"\n{}", "y".repeat(2000));
-        let variables = [
-            Variable {
-                name: "LONG".into(),
-                value: value.clone(),
-                kind: VariableType::Plaintext,
-            },
-            Variable {
-                name: "SHORT".into(),
-                value: "s".into(),
-                kind: VariableType::Plaintext,
-            },
-        ];
-        let commands = &spec("", &variables)["phases"]["install"]["commands"];
-        let script = format!(
-            "CODEBUILD_SRC_DIR=/src\n{}\nprintf %s \"$LONG\"",
-            commands[1].as_str().unwrap()
+    fn long_values_are_variables_of_the_buildspec_and_in_no_command() {
+        let value = format!("it's $HOME `id` \"x\"\n{} ", "y".repeat(2000));
+        let variables = [Variable::plain("LONG", value.clone()), Variable::plain("SHORT", "s")];
+        let spec = spec("", &variables);
+        assert_eq!(
+            spec["env"],
+            json!({"shell": "bash", "variables": {"LONG": value}})
         );
-        let output = std::process::Command::new("bash")
-            .args(["-c", &script])
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
-        assert!(!commands[1].as_str().unwrap().contains("SHORT"));
+        assert!(!spec["phases"].to_string().contains("yyy"));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! The variables that a build sees: seed-farmer's names and values (seedfarmer-compat.md 2.3).
 //!
-//! Short ones go into StartBuild. Long ones would run into CodeBuild's limits on variables, so the buildspec
-//! exports them in its first command instead; all commands of a build share one shell, so it makes no
-//! difference to them. References (Parameter Store, Secrets Manager) always go into StartBuild: CodeBuild
-//! resolves them inside the build and masks secrets in its log.
+//! Short ones go into StartBuild. Long ones would run into its limit on a variable's length, so they are variables of the
+//! buildspec instead; modules see no difference, and the build's log shows neither. References (Parameter Store, Secrets
+//! Manager) always go into StartBuild: CodeBuild resolves them inside the build and masks secrets in its log.
 
 use serde_json::Value;
 use sha1::{Digest, Sha1};
@@ -43,7 +42,7 @@ impl Variable {
         }
     }
 
-    /// Whether it goes into StartBuild; the others are exported by the buildspec.
+    /// Whether it goes into StartBuild; the others are in the buildspec.
     #[must_use]
     pub fn in_request(&self) -> bool {
         self.kind != VariableType::Plaintext || self.value.len() <= MAX_IN_REQUEST

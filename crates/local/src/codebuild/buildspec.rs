@@ -15,10 +15,32 @@ pub struct Buildspec {
     pub variables: Vec<Variable>,
     /// The names under `exported-variables`.
     pub exported: Vec<String>,
+    /// What runs the commands.
+    pub shell: ShellKind,
     /// The phases that the buildspec has.
     pub phases: Vec<PhaseSpec>,
     /// What to upload.
     pub artifacts: Option<ArtifactSpec>,
+}
+
+/// The shells of Linux images that `env.shell` names (user guide, "Buildspec syntax", `env/shell`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ShellKind {
+    /// `/bin/sh`, which is the default.
+    #[default]
+    Sh,
+    /// `bash`.
+    Bash,
+}
+
+impl ShellKind {
+    /// The program.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Sh => "/bin/sh",
+            Self::Bash => "bash",
+        }
+    }
 }
 
 /// One phase's commands.
@@ -86,10 +108,10 @@ impl Buildspec {
         let spec = Self {
             variables: variables(&json["env"])?,
             exported: strings(&json["env"]["exported-variables"], "exported-variables")?,
+            shell: shell(&json["env"]["shell"])?,
             phases: phases(&json["phases"])?,
             artifacts: artifacts(&json["artifacts"])?,
         };
-        check_shell(&json["env"]["shell"])?;
         if spec.phases.is_empty() {
             return Err(error("At least one phase must be specified in the buildspec"));
         }
@@ -137,11 +159,13 @@ fn command(entry: &Value, field: &str, index: usize) -> Result<String, Failure> 
     })
 }
 
-fn check_shell(shell: &Value) -> Result<(), Failure> {
-    match shell.as_str() {
-        None | Some("bash" | "sh" | "/bin/bash" | "/bin/sh") => Ok(()),
+fn shell(value: &Value) -> Result<ShellKind, Failure> {
+    match value.as_str() {
+        None => Ok(ShellKind::default()),
+        Some("/bin/sh") => Ok(ShellKind::Sh),
+        Some("bash") => Ok(ShellKind::Bash),
         Some(other) => Err(error(format!(
-            "the local stand-in runs bash only, not the shell {other}"
+            "env/shell: found {other}, expected bash or /bin/sh, the shells of Linux images"
         ))),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The emulator stores projects but runs nothing, so the proxy sends the operations on builds here. A build
 //! is a record (`model`), a plan of what was asked (`plan`) and a task (`run`) that leads it through the
-//! phases: one bash per build (`shell`) in a workspace of its own (`files`), its output in CloudWatch Logs
+//! phases: a shell for each command (`shell`) in a workspace of its own (`files`), its output in CloudWatch Logs
 //! (`log`), its progress as events (`events`). It has the rights of the project's service role (`role`). All its
 //! calls go through the proxy, so they are counted and can be disturbed. What a build starts is killed with it
 //! (`processes`).
@@ -10,6 +10,7 @@
 //! Not emulated: images and compute types; sources other than S3; batches, reports and caches.
 
 mod buildspec;
+pub(crate) mod entry;
 mod environment;
 mod events;
 mod files;

@@ -245,6 +245,7 @@ impl Runner<'_> {
             .note(format!("Moving to directory {}", directory.display()))
             .await;
         self.shell = Some(Shell::new(ShellConfig {
+            kind: spec.shell,
             environment,
             directory,
             scratch: workspace.scratch(),

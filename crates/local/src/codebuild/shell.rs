@@ -1,37 +1,35 @@
-//! The one bash that runs all commands of a build.
+//! The shells that run the commands of a build, one for each entry (`entry`).
 //!
-//! CodeBuild's version 0.2 keeps exports, the working directory and functions from command to command, and
-//! the exit status of each list entry decides. So bash reads our own short script from its standard input:
-//! it sources one file per command, and answers with the exit status behind a mark that no command knows.
-//! The mark comes through the same pipe as the command's output, so that the order of both is kept, and
-//! through a descriptor of its own, so that a command may redirect its output for good.
-//!
-//! A command that ends bash (`exit 1`) has failed or succeeded with that status; the next command gets a
-//! new bash with the variables and the directory that were current before.
+//! A bash of our own starts them, so that all are in one process group, and answers each exit status behind a mark that no
+//! command knows. The mark comes through the pipe of the commands' output, after all that an entry has written.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use super::buildspec::ShellKind;
+use super::entry;
 use super::log::Log;
 use super::programs::quote;
 
-/// How bash is started: its environment, and where it starts.
+/// How the shells are started: which, with what environment, and where.
 #[derive(Debug, Clone)]
 pub struct ShellConfig {
+    /// Which shell runs the entries.
+    pub kind: ShellKind,
     /// The whole environment.
     pub environment: BTreeMap<String, String>,
     /// The first working directory.
     pub directory: PathBuf,
-    /// Where commands and state are written; not seen by the build.
+    /// Where scripts and state are written.
     pub scratch: PathBuf,
 }
 
-/// A bash, or none where the last one has ended.
+/// The bash that starts the entries' shells, or none where it has not started or was killed.
 pub struct Shell {
     config: ShellConfig,
     mark: String,
@@ -45,13 +43,13 @@ struct Bash {
     output: ChildStdout,
 }
 
-/// How long output is awaited that a dead bash's background processes still hold open.
+/// How long to wait for output that a dead bash's background processes still hold open.
 const LAST_OUTPUT: Duration = Duration::from_millis(100);
 /// A line longer than this is cut, so that output without line ends doesn't pile up in memory.
 const LONGEST_LINE: usize = 64 * 1024;
 
 impl Shell {
-    /// A shell; bash starts with the first command.
+    /// Nothing runs before the first command.
     pub fn new(config: ShellConfig) -> Self {
         let mark = format!("\0{}:", uuid::Uuid::new_v4().simple());
         Self {
@@ -67,13 +65,19 @@ impl Shell {
         self.bash.as_ref().and_then(|bash| bash.child.id())
     }
 
-    /// Runs one command, sends its output to the log, and answers its exit status.
+    /// Runs one entry, sends its output to the log, and answers its exit status.
     pub async fn run(&mut self, command: &str, log: &Log) -> std::io::Result<i32> {
-        let file = self.write_command(command).await?;
-        let script = self.step(&file);
+        let script = self.write_script(command).await?;
+        // The entry's shell has no input, and both its outputs are the log.
+        let step = format!(
+            "{} {} </dev/null 2>&1\nprintf '\\000{}%s\\000' \"$?\"\n",
+            self.config.kind.program(),
+            quote(&script),
+            &self.mark[1..]
+        );
         let mark = self.mark.clone();
-        let bash = self.bash().await?;
-        bash.input.write_all(script.as_bytes()).await?;
+        let bash = self.bash()?;
+        bash.input.write_all(step.as_bytes()).await?;
         let status = bash.read_until_mark(mark.as_bytes(), log).await?;
         if let Some(status) = status {
             return Ok(status);
@@ -98,40 +102,26 @@ impl Shell {
         })
     }
 
-    async fn write_command(&mut self, command: &str) -> std::io::Result<PathBuf> {
+    async fn write_script(&mut self, command: &str) -> std::io::Result<PathBuf> {
+        let state = |name: &str| self.config.scratch.join(name);
+        let (variables, directory) = (state("variables"), state("directory"));
+        if self.commands == 0 {
+            tokio::fs::write(&variables, "").await?;
+            let first = self.config.directory.to_string_lossy();
+            tokio::fs::write(&directory, format!("{first}\n")).await?;
+        }
         self.commands += 1;
-        let file = self.config.scratch.join(format!("command-{}.sh", self.commands));
-        tokio::fs::write(&file, format!("{command}\n")).await?;
-        Ok(file)
+        let script = state(&format!("script-{}.sh", self.commands));
+        let text = entry::script(command, &quote(&variables), &quote(&directory));
+        tokio::fs::write(&script, text).await?;
+        Ok(script)
     }
 
-    /// What bash reads for one command. The status comes first, because everything else changes `$?`.
-    fn step(&self, file: &Path) -> String {
-        let mark = &self.mark[1..];
-        let [file, variables, directory] =
-            [file.to_owned(), self.state("variables"), self.state("directory")].map(|path| quote(&path));
-        format!(
-            ". {file} </dev/null 250>&-\n\
-             builtin printf '\\000{mark}%s\\000' \"$?\" >&250\n\
-             builtin export -p >|{variables}; builtin pwd >|{directory}\n"
-        )
-    }
-
-    fn state(&self, name: &str) -> PathBuf {
-        self.config.scratch.join(name)
-    }
-
-    async fn bash(&mut self) -> std::io::Result<&mut Bash> {
+    fn bash(&mut self) -> std::io::Result<&mut Bash> {
         if let Some(ref mut bash) = self.bash {
             return Ok(bash);
         }
-        let mut bash = self.start()?;
-        let mut script = String::from("exec 250>&1 2>&1\n");
-        if tokio::fs::try_exists(self.state("variables")).await? {
-            let [variables, directory] = ["variables", "directory"].map(|name| quote(&self.state(name)));
-            script.push_str(&format!(". {variables}; builtin cd \"$(<{directory})\"\n"));
-        }
-        bash.input.write_all(script.as_bytes()).await?;
+        let bash = self.start()?;
         Ok(self.bash.insert(bash))
     }
 
@@ -152,7 +142,7 @@ impl Shell {
         Ok(Bash { child, input, output })
     }
 
-    /// The status of a bash that ended in the middle of a command.
+    /// The status of a bash that ended in the middle of a command, which killed its process group.
     async fn ended(&mut self) -> std::io::Result<i32> {
         match self.bash.take() {
             Some(mut bash) => Ok(exit_status(bash.child.wait().await?)),

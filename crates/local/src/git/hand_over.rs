@@ -4,6 +4,8 @@ use anyhow::{Context, Result};
 use seedflow_core::yaml;
 use serde_json::Value;
 
+use crate::codebuild::entry;
+
 /// The template, which the commands are taken from.
 pub const TEMPLATE: &str = "template-git.yaml";
 
@@ -28,11 +30,22 @@ fn parse(text: &str) -> Result<Value> {
         .to_json())
 }
 
-/// The commands as CodeBuild runs them: in one bash, up to the first that fails, where `otherwise` is run.
+/// The commands as CodeBuild runs them (`codebuild::entry`): each in a bash of its own, up to the first that fails, where
+/// `otherwise` is run. Their temporary files go with the script that runs this.
 #[must_use]
 pub fn in_order(commands: &[String], otherwise: &str) -> String {
-    let step = |command: &String| format!("{{\n{}\n}} || {otherwise}\n", command.trim_end());
-    commands.iter().map(step).collect()
+    let variables = "\"$TMPDIR/variables\"";
+    let directory = "\"$TMPDIR/directory\"";
+    let begin = format!(
+        "export TMPDIR=$(mktemp -d)\n\
+         trap 'rm -rf \"$TMPDIR\"' EXIT\n\
+         : >{variables} && pwd >{directory} || {otherwise}\n"
+    );
+    let step = |command: &String| {
+        let script = entry::script(command, variables, directory);
+        format!("bash -c {} </dev/null || {otherwise}\n", quote(&script))
+    };
+    std::iter::once(begin).chain(commands.iter().map(step)).collect()
 }
 
 /// A `post-receive` hook (githooks(5)): it runs the commands after a push to the branch. The environment is the whole one
@@ -66,7 +79,6 @@ refuse() {{
   exit 1
 }}
 export CODEBUILD_START_TIME=$(date +%s000)
-trap 'rm -f "${{zip:-}}"' EXIT
 {steps}"#
     )
 }

@@ -1,41 +1,95 @@
 //! What commands see of each other, and what their failures do.
 
+use std::collections::BTreeMap;
+
+use md5::{Digest, Md5};
+use seedflow_core::build::buildspec::compose;
+use seedflow_core::build::environment::Variable;
+use seedflow_core::deployspec::Phases;
 use serde_json::{Value, json};
 
 use crate::world::{failure, phases, spec, world, world_with};
 
 #[tokio::test]
-async fn one_bash_runs_all_commands_of_all_phases() {
+async fn variables_and_the_directory_are_kept_from_entry_to_entry_and_phase_to_phase() {
     let world = world().await;
     let build = world
         .run_phases(json!({
-            "install": {"commands": ["mkdir sub && cd sub", "export A=exported; B=plain; greet() { echo \"hi $1\"; }"]},
+            "install": {"commands": ["mkdir sub && cd sub", "export A=\"ex'por\nted\"; B='pl  ain$x '"]},
             "build": {"commands": [
                 "pwd | sed s,.*/,,",
-                "greet $A; echo $B",
-                "cat <<X\nline one\n  line $A\nX",
+                "echo \"$A\"; echo \"$B|\"",
+                // A plain variable is in the environment of programs, too.
+                "printenv B | tr -d ' '",
+                "cat <<X\nline one\n  line $B\nX",
                 "printf 'no line end'",
-                "printf 'to stderr\\n' >&2; declare -A m=([k]=v)",
-                "echo ${m[k]}; (echo in a subshell)",
+                "printf 'to stderr\\n' >&2; (echo in a subshell)",
                 "read line || echo no input",
+                "echo $CODEBUILD_LAST_EXIT; head -1 \"$0\" | cut -d ' ' -f 1; grep -n LAST_EXIT.*head \"$0\" | cut -d : -f 1",
             ]},
         }))
         .await;
     assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", world.log(&build));
     let expected = [
         "sub",
-        "hi exported",
-        "plain",
+        "ex'por",
+        "ted",
+        "pl  ain$x |",
+        "plain$x",
         "line one",
-        "  line exported",
+        "  line pl  ain$x",
         "no line end",
         "to stderr",
-        "v",
         "in a subshell",
         "no input",
+        // The command begins in line 4 of its script, as shells count in CodeBuild's logs.
+        "0",
+        "cd",
+        "4",
     ];
     assert_eq!(world.output(&build), expected);
     assert_eq!(world.workspaces(), 0, "the workspace is removed");
+}
+
+#[tokio::test]
+async fn functions_arrays_aliases_options_and_traps_end_with_their_entry() {
+    let world = world().await;
+    for (first, second) in [
+        ("greet() { echo hi; }", "greet"),
+        ("list=(a b)", "[ \"${list[1]}\" = b ]"),
+        ("declare -A map=([k]=v)", "[ \"${map[k]}\" = v ]"),
+        ("shopt -s expand_aliases; alias hi=true", "shopt -s expand_aliases\nhi"),
+        ("set -o pipefail", "[ -o pipefail ]"),
+        ("set -u", "[ -o nounset ]"),
+        ("trap 'echo trapped' USR1", "trap -p | grep trapped"),
+    ] {
+        let together = world
+            .run_phases(json!({"build": {"commands": [format!("{first}\n{second}")]}}))
+            .await;
+        assert_eq!(together["buildStatus"], "SUCCEEDED", "{first}");
+        let apart = world
+            .run_phases(json!({"build": {"commands": [first, second]}}))
+            .await;
+        let failed = format!("Error while executing command: {second}. Reason: exit status ");
+        assert!(failure(&apart).contains(&failed), "{first}: {apart:#}");
+    }
+}
+
+#[tokio::test]
+async fn sh_runs_the_commands_unless_the_buildspec_asks_for_bash() {
+    let world = world().await;
+    let run = async |shell: Value| {
+        let commands = ["[ -z \"$BASH_VERSION\" ] && echo sh || echo bash", "X='it'\\''s'; cd /", "echo $X $PWD"];
+        let spec = json!({"version": 0.2, "env": {"shell": shell}, "phases": {"build": {"commands": commands}}});
+        let build = world.run(json!({"buildspecOverride": spec.to_string()})).await;
+        (world.output(&build), build)
+    };
+    assert_eq!(run(json!("bash")).await.0, ["bash", "it's /"]);
+    for shell in [Value::Null, json!("/bin/sh")] {
+        assert_eq!(run(shell).await.0[1..], ["it's /"]);
+    }
+    let (_, refused) = run(json!("zsh")).await;
+    assert!(failure(&refused).contains("env/shell: found zsh"), "{refused:#}");
 }
 
 #[tokio::test]
@@ -64,17 +118,17 @@ async fn the_status_of_the_whole_entry_decides() {
 }
 
 #[tokio::test]
-async fn a_command_that_ends_bash_leaves_variables_and_directory_to_the_next() {
+async fn an_entry_that_ends_its_shell_keeps_nothing_of_what_it_set() {
     let world = world().await;
     let commands = [
-        "export KEPT='it'\\''s\nkept'; mkdir d; cd d",
-        "exit 0",
-        "echo \"$KEPT\"; pwd | sed s,.*/,,",
+        "export KEPT='it'\\''s\nkept'; mkdir d e; cd d",
+        "export LOST=lost; cd ../e; exit 0",
+        "echo \"$KEPT${LOST-}\"; pwd | sed s,.*/,,",
     ];
     let build = world.run_phases(json!({"build": {"commands": commands}})).await;
     assert_eq!(build["buildStatus"], "SUCCEEDED");
     assert_eq!(world.output(&build), ["it's", "kept", "d"]);
-    let commands = ["set -e; false", "echo never"];
+    let commands = ["set -e; false; echo never", "echo never"];
     let build = world
         .run_phases(json!({"build": {"commands": commands}, "post_build": {"commands": ["echo post $CODEBUILD_BUILD_SUCCEEDING"]}}))
         .await;
@@ -82,15 +136,15 @@ async fn a_command_that_ends_bash_leaves_variables_and_directory_to_the_next() {
 }
 
 #[tokio::test]
-async fn output_that_goes_elsewhere_for_good_does_not_hide_the_status() {
+async fn an_entry_s_redirections_hide_neither_its_status_nor_later_output() {
     let world = world().await;
-    let commands = ["exec >/dev/null 2>&1", "echo hidden; set -C; set -u", "false"];
+    let commands = ["exec >/dev/null 2>&1; echo hidden; set -C; false || X=kept", "echo $X; false"];
     let build = world.run_phases(json!({"build": {"commands": commands}})).await;
     assert!(
-        failure(&build).ends_with("command: false. Reason: exit status 1"),
+        failure(&build).ends_with("command: echo $X; false. Reason: exit status 1"),
         "{build:#}"
     );
-    assert!(world.output(&build).is_empty());
+    assert_eq!(world.output(&build), ["kept"]);
 }
 
 /// Which phases run after one has failed, by what it says `on-failure`.
@@ -300,4 +354,27 @@ async fn a_bad_buildspec_fails_the_download_phase() {
         .await
         .unwrap();
     assert_eq!(unused, json!({"builds": [], "buildsNotFound": ["p:none"]}));
+}
+
+/// The buildspec of the product in the stand-in: CodeBuild prints commands, and so does it.
+#[tokio::test]
+async fn a_long_parameter_reaches_the_module_and_not_the_log() {
+    let world = world().await;
+    let value = format!("it's `id` $HOME \"q\"\n  {}é ", "confidential".repeat(200));
+    let variables = [Variable::plain("LONG", value.clone())];
+    let phases = Phases {
+        install: vec!["printf %s \"$LONG\" | md5sum".to_owned()],
+        build: vec!["python3 -c 'import os; print(len(os.environ[\"LONG\"]))'".to_owned()],
+        ..Phases::default()
+    };
+    let text = compose(&phases, "", &variables, "an-image", &BTreeMap::new());
+    let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
+    let build = world.run(overrides).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", world.log(&build));
+    let log = world.log(&build).join("\n");
+    let md5 = hex::encode(Md5::digest(value.as_bytes()));
+    assert!(log.contains(&format!("{md5}  -")), "{log}");
+    assert!(log.contains(&format!("\n{}\n", value.chars().count())), "{log}");
+    assert!(log.contains("Running command printf %s \"$LONG\""));
+    assert!(!log.contains("confidential"), "{log}");
 }
