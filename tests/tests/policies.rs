@@ -217,13 +217,19 @@ fn with_longest_names(policy: &Value) -> String {
         ("CodeBuildProjectName", project.clone()),
         ("WorkBucket.Arn", format!("arn:aws-us-gov:s3:::{bucket}")),
         ("BundleBucket.Arn", format!("arn:aws-us-gov:s3:::{bucket}")),
-        ("BuildLogGroup.Arn", arn("logs", &format!("log-group:/aws/codebuild/{project}:*"))),
+        (
+            "BuildLogGroup.Arn",
+            arn("logs", &format!("log-group:/aws/codebuild/{project}:*")),
+        ),
         ("FailedEventsQueue.Arn", arn("sqs", &"q".repeat(80))),
         ("PublishReportQueue.Arn", arn("sqs", &"q".repeat(80))),
         ("PublishReportMapping", id.clone()),
         ("NotificationKey.Arn", arn("kms", &format!("key/{id}"))),
         // CloudFormation's name: that of the stack, of the resource, and twelve characters.
-        ("NotificationTopic", arn("sns", &format!("{stack}-NotificationTopic-{}", "x".repeat(12)))),
+        (
+            "NotificationTopic",
+            arn("sns", &format!("{stack}-NotificationTopic-{}", "x".repeat(12))),
+        ),
     ];
     let mut text = policy.to_string();
     for (name, value) in named {
@@ -249,9 +255,16 @@ fn the_policies_of_a_role_are_not_too_long() {
         }
         if resource["Type"] == "AWS::IAM::ManagedPolicy" {
             let policy = with_longest_names(&properties["PolicyDocument"]);
-            let mut unknown = policy.split("${").skip(1).filter_map(|rest| rest.split('}').next());
+            let mut unknown = policy
+                .split("${")
+                .skip(1)
+                .filter_map(|rest| rest.split('}').next());
             let parameters = ["ReferencedParameters", "ReferencedSecrets"];
-            assert_eq!(unknown.find(|name| !parameters.contains(name)), None, "{name}: how long is it?");
+            assert_eq!(
+                unknown.find(|name| !parameters.contains(name)),
+                None,
+                "{name}: how long is it?"
+            );
             assert!(policy.len() <= 6_144, "{name}: {}", policy.len());
         }
     }
@@ -283,5 +296,8 @@ fn a_role_of_a_module_has_no_more_policies_than_iam_attaches() {
         .count();
     assert_eq!(ours, 4);
     let description = &template["Parameters"]["ModuleRoleManagedPolicyArns"]["Description"];
-    assert!(description.as_str().unwrap().contains("up to six"), "{description}");
+    assert!(
+        description.as_str().unwrap().contains("up to six"),
+        "{description}"
+    );
 }

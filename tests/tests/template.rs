@@ -484,7 +484,11 @@ fn state_in_the_work_bucket_is_denied_to_everybody_but_who_needs_it_and_administ
     ] {
         let statement = statement(&template, "WorkBucketPolicy", sid);
         assert_eq!(
-            (&statement["Effect"], &statement["Principal"], &statement["Action"]),
+            (
+                &statement["Effect"],
+                &statement["Principal"],
+                &statement["Action"]
+            ),
             (&"Deny".into(), &"*".into(), &"s3:*".into())
         );
         let expected: Vec<String> = folders
@@ -515,7 +519,11 @@ fn nobody_comes_to_a_bucket_by_an_access_point() {
     for bucket in ["WorkBucket", "BundleBucket"] {
         let statement = statement(&template, &format!("{bucket}Policy"), "NoAccessPoints");
         assert_eq!(
-            (&statement["Effect"], &statement["Principal"], &statement["Action"]),
+            (
+                &statement["Effect"],
+                &statement["Principal"],
+                &statement["Action"]
+            ),
             (&"Deny".into(), &"*".into(), &"s3:*".into())
         );
         let all = format!("${{{bucket}.Arn}}/*");
@@ -546,7 +554,10 @@ fn queues_and_the_topic_are_encrypted_and_refuse_what_comes_without_tls() {
         assert_eq!(statement["Effect"], "Deny", "{name}");
         assert_eq!(statement["Principal"], "*", "{name}");
         assert_eq!(statement["Action"], action, "{name}");
-        assert_eq!(statement["Condition"]["Bool"]["aws:SecureTransport"], false, "{name}");
+        assert_eq!(
+            statement["Condition"]["Bool"]["aws:SecureTransport"], false,
+            "{name}"
+        );
         of.insert(name.strip_suffix("Policy").unwrap());
     }
     let kinds = ["AWS::SQS::Queue", "AWS::SNS::Topic"];
@@ -599,7 +610,9 @@ fn rules_take_events_of_this_account_and_no_replays_and_have_names_that_builds_a
     assert_eq!(denied["Action"], "events:*");
     let denied = texts(&denied["Resource"]);
     assert!(
-        denied.iter().any(|arn| arn.ends_with(":rule/${AWS::StackName}-*")),
+        denied
+            .iter()
+            .any(|arn| arn.ends_with(":rule/${AWS::StackName}-*")),
         "{denied:?}"
     );
     let resources = template["Resources"].as_object().unwrap();
@@ -610,7 +623,11 @@ fn rules_take_events_of_this_account_and_no_replays_and_have_names_that_builds_a
         let given = properties["Name"].as_str().unwrap_or_default();
         assert!(given.starts_with("${AWS::StackName}-"), "{name}: {given}");
         let pattern = &properties["EventPattern"];
-        assert_eq!(pattern["account"], serde_json::json!(["AWS::AccountId"]), "{name}");
+        assert_eq!(
+            pattern["account"],
+            serde_json::json!(["AWS::AccountId"]),
+            "{name}"
+        );
         assert_eq!(
             pattern["replay-name"],
             serde_json::json!([{"exists": false}]),
@@ -631,7 +648,10 @@ fn the_log_group_of_builds_makes_no_metrics() {
         document,
         serde_json::json!({"EmbeddedMetricFormat": {"Status": "Disabled"}})
     );
-    assert_eq!(policy["SelectionCriteria"], "LogGroupName IN [\"${BuildLogGroup}\"]");
+    assert_eq!(
+        policy["SelectionCriteria"],
+        "LogGroupName IN [\"${BuildLogGroup}\"]"
+    );
 }
 
 /// The emulator has neither service, so nothing there can be refused.
@@ -646,7 +666,10 @@ fn builds_reach_no_connection_and_push_to_no_repository() {
     let pushing = statement(&template, "BuildDenyAccountPolicy", "KeepFromPushing");
     let denied = texts(&pushing["Action"]);
     for action in ["GitPush", "PutFile", "DeleteFile", "CreateCommit", "Merge*"] {
-        assert!(denied.contains(format!("codecommit:{action}").as_str()), "{action}");
+        assert!(
+            denied.contains(format!("codecommit:{action}").as_str()),
+            "{action}"
+        );
     }
     for statement in [connections, pushing] {
         assert_eq!(

@@ -173,7 +173,8 @@ impl Attempts {
         let uuid = build.split(':').next_back().unwrap_or_default();
         // A line there in CloudWatch's format of metrics would be one of ours.
         let line = json!({"timestamp": 0, "message": "{}"});
-        let query = json!({"logGroupName": group, "startTime": 0, "endTime": 1, "queryString": "fields @message"});
+        let query =
+            json!({"logGroupName": group, "startTime": 0, "endTime": 1, "queryString": "fields @message"});
         for (statement, operation, input) in [
             (
                 "KeepFromLogsOfOtherBuilds",
@@ -191,7 +192,11 @@ impl Attempts {
                 json!({"logGroupName": group}),
             ),
             ("KeepFromLogsOfOtherBuilds", "StartQuery", query),
-            ("KeepFromOurLogs", "FilterLogEvents", json!({"logGroupName": ours})),
+            (
+                "KeepFromOurLogs",
+                "FilterLogEvents",
+                json!({"logGroupName": ours}),
+            ),
             (
                 "KeepFromOurLogs",
                 "PutLogEvents",
@@ -216,7 +221,10 @@ impl Attempts {
     /// What brings events to the workflow: a pattern or a target that is changed, a replay, another account's events.
     async fn events(&mut self, stack: &TestStack) {
         let about = stack.about();
-        let bus = format!("arn:aws:events:{}:{}:event-bus/default", about.region, about.account);
+        let bus = format!(
+            "arn:aws:events:{}:{}:event-bus/default",
+            about.region, about.account
+        );
         for rule in stack.resources("AWS::Events::Rule").await.values() {
             let pattern = json!({"source": ["hostile"]}).to_string();
             for (operation, input) in [
@@ -285,7 +293,11 @@ impl Attempts {
             .await;
         let of_alarms = |action| [("Action", action), ("Version", "2010-08-01")];
         for alarm in stack.resources("AWS::CloudWatch::Alarm").await.values() {
-            let state = [("AlarmName", alarm.as_str()), ("StateValue", "OK"), ("StateReason", "x")];
+            let state = [
+                ("AlarmName", alarm.as_str()),
+                ("StateValue", "OK"),
+                ("StateReason", "x"),
+            ];
             let fields = [of_alarms("SetAlarmState").to_vec(), state.to_vec()].concat();
             self.form("KeepFromOurAlarms", "monitoring", &fields).await;
         }

@@ -16,11 +16,15 @@ async fn bystander(stack: &TestStack, path: &str, name: &str) -> EmulatorApi {
         "Effect": "Allow", "Action": "sts:AssumeRole",
         "Principal": {"AWS": format!("arn:aws:iam::{account}:root")},
     }]});
-    let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    let everything =
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
     let of_iam = |action| [("Action", action), ("Version", "2010-05-08"), ("RoleName", name)];
     let (trust, everything) = (trust.to_string(), everything.to_string());
     for (action, more) in [
-        ("CreateRole", vec![("Path", path), ("AssumeRolePolicyDocument", &trust)]),
+        (
+            "CreateRole",
+            vec![("Path", path), ("AssumeRolePolicyDocument", &trust)],
+        ),
         (
             "PutRolePolicy",
             vec![("PolicyName", "everything"), ("PolicyDocument", &everything)],
@@ -69,7 +73,10 @@ async fn closed(api: &EmulatorApi, bucket: &str) -> BTreeSet<&'static str> {
             Err(error) if error.code == "NoSuchKey" => false,
             outcome => refused(outcome),
         };
-        assert!(read == write && write == delete, "{folder}: {read} {write} {delete}");
+        assert!(
+            read == write && write == delete,
+            "{folder}: {read} {write} {delete}"
+        );
         if read {
             closed.insert(folder);
         }
@@ -90,7 +97,8 @@ fn what_seedflow_believes_is_kept_from_roles_that_are_not_ours_and_open_to_admin
         let like = bystander(stack, "/", name).await;
         assert_eq!(closed(&like, bucket).await, kept);
         let path = "/aws-reserved/sso.amazonaws.com/eu-west-1/";
-        let administrator = bystander(stack, path, "AWSReservedSSO_AdministratorAccess_0123456789abcdef").await;
+        let administrator =
+            bystander(stack, path, "AWSReservedSSO_AdministratorAccess_0123456789abcdef").await;
         assert_eq!(closed(&administrator, bucket).await, BTreeSet::new());
     });
 }
