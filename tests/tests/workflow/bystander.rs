@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use seedflow_local::emulator_api::{ApiError, EmulatorApi};
-use seedflow_tests::{TestStack, run};
+use seedflow_tests::{TestStack, eventually, run};
 use serde_json::json;
 
 use crate::STACK;
@@ -103,45 +103,50 @@ fn what_seedflow_believes_is_kept_from_roles_that_are_not_ours_and_open_to_admin
     });
 }
 
+/// Makes an access point of a bucket, and answers the alias by which requests name it in the place of a bucket.
+async fn access_point(client: &EmulatorApi, name: &str, bucket: &str) -> String {
+    let template = json!({
+        "Resources": {"Point": {"Type": "AWS::S3::AccessPoint", "Properties": {"Bucket": bucket, "Name": name}}},
+        "Outputs": {"Alias": {"Value": {"Fn::GetAtt": ["Point", "Alias"]}}},
+    });
+    let of_stack = |action| [("Action", action), ("Version", "2010-05-15"), ("StackName", name)];
+    let template = template.to_string();
+    let create = [
+        of_stack("CreateStack").to_vec(),
+        vec![("TemplateBody", &template)],
+    ]
+    .concat();
+    client.form("cloudformation", &create).await.unwrap();
+    eventually("an access point", || async {
+        let described = client
+            .form("cloudformation", &of_stack("DescribeStacks"))
+            .await
+            .unwrap();
+        let (_, output) = described.split_once("<OutputValue>")?;
+        Some(output.split_once("</OutputValue>")?.0.to_owned())
+    })
+    .await
+}
+
 #[test]
 fn an_access_point_opens_neither_bucket() {
     run(async {
         let stack = STACK.get().await;
-        let (client, account) = (stack.client(), &stack.about().account);
+        let client = stack.client();
         let path = "/aws-reserved/sso.amazonaws.com/";
         let administrator = bystander(stack, path, "AWSReservedSSO_AdministratorAccess_points").await;
+        let key = "uploads/point.json";
         for (name, bucket) in [
-            ("seedflow-work", &stack.about().work_bucket),
-            ("seedflow-bundles", &stack.about().bundle_bucket),
+            ("bystander-work", &stack.about().work_bucket),
+            ("bystander-bundles", &stack.about().bundle_bucket),
         ] {
-            client
-                .put_object(bucket, "uploads/point.json", b"{}".to_vec())
-                .await
-                .unwrap();
-            // S3 Control's CreateAccessPoint and GetAccessPoint are a PUT and a GET of this path.
-            let body = format!(
-                "<CreateAccessPointRequest xmlns=\"http://awss3control.amazonaws.com/doc/2018-08-20/\">\
-                 <Bucket>{bucket}</Bucket></CreateAccessPointRequest>"
-            );
-            let point = format!("accesspoint/{name}");
-            client
-                .put_object("v20180820", &point, body.into_bytes())
-                .await
-                .unwrap_or_else(|error| panic!("{account}: {error}"));
-            let made = client.read_object("v20180820", &point).await.unwrap();
-            let made = String::from_utf8_lossy(&made).into_owned();
-            let (_, rest) = made.split_once("<Alias>").expect("an alias");
-            let (alias, _) = rest.split_once("</Alias>").expect("an alias");
-            assert!(
-                !refused(administrator.read_object(bucket, "uploads/point.json").await),
-                "the bucket itself is open to administrators"
-            );
-            assert!(
-                refused(administrator.read_object(alias, "uploads/point.json").await),
-                "{made}"
-            );
-            let put = administrator.put_object(alias, "uploads/point.json", b"{}".to_vec());
-            assert!(refused(put.await), "{made}");
+            let alias = access_point(client, name, bucket).await;
+            let put = administrator.put_object(bucket, key, b"{}".to_vec()).await;
+            put.expect("the bucket itself is open to administrators");
+            let through = administrator.read_object(&alias, key).await;
+            assert!(refused(through), "reading through {alias}");
+            let through = administrator.put_object(&alias, key, b"{}".to_vec()).await;
+            assert!(refused(through), "writing through {alias}");
         }
     });
 }

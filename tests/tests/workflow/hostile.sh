@@ -68,7 +68,7 @@ attempt "replay events" aws events start-replay --replay-name hostile --event-so
   --event-start-time 0 --event-end-time 1 --destination "Arn=$BUS"
 attempt "keep events" aws events create-archive --archive-name hostile --event-source-arn "$BUS"
 attempt "open the bus" aws events put-permission --principal '*' --action events:PutEvents --statement-id hostile
-attempt "tell in our name" aws events put-events --entries 'Source=seedflow,DetailType=Seedflow Module State Change,Detail={}'
+attempt "tell in our name" aws events put-events --entries '[{"Source": "seedflow", "DetailType": "x", "Detail": "{}"}]'
 attempt "feed a function" aws lambda create-event-source-mapping --function-name "$STACK-build-event" --event-source-arn "$QUEUE_ARN"
 attempt "change a mapping" aws lambda update-event-source-mapping --uuid "$MAPPING" --no-enabled
 attempt "write a mail" aws sns publish --topic-arn "$TOPIC" --message hostile
@@ -78,7 +78,7 @@ attempt "remove the key" aws kms schedule-key-deletion --key-id "$KEY"
 attempt "silence an alarm" aws cloudwatch set-alarm-state --alarm-name "$ALARM" --state-value OK --state-reason hostile
 attempt "make up a metric" aws cloudwatch put-metric-data --namespace Seedflow --metric-name ModulesFailed --value -1000000
 attempt "write a function's log" aws logs put-log-events --log-group-name "/aws/lambda/$STACK-update-metadata" \
-  --log-stream-name hostile --log-events 'timestamp=0,message={}'
+  --log-stream-name hostile --log-events '[{"timestamp": 0, "message": "{}"}]'
 attempt "switch logs off" aws logs put-account-policy --policy-name hostile --policy-type DATA_PROTECTION_POLICY --policy-document '{}'
 attempt "read a query" aws logs get-query-results --query-id hostile
 

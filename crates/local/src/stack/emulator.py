@@ -139,10 +139,11 @@ CONDITION_KEYS = {
 condition_values = contextvars.ContextVar("condition_values", default={})
 
 
-def condition_values_of(service, query_params):
+def condition_values_of(service, query_params, request):
     values = {}
     for (of_service, field), key in CONDITION_KEYS.items():
-        value = (query_params or {}).get(field)
+        # CloudWatch takes requests in JSON, too.
+        value = (query_params or {}).get(field) or request.get(field)
         value = value[0] if isinstance(value, list) and value else value
         if service == of_service and value:
             values[key] = value
@@ -169,11 +170,19 @@ def condition_values_of_mappings(service, path, request, region, account):
     return {"lambda:FunctionArn": arn}
 
 
+@replace(iam_actions, "_lambda_action")
+def lambda_action(original, method, path):
+    """The emulator asks for no right to change or remove a mapping."""
+    parts = [part for part in path.split("/") if part]
+    if parts[1:2] == ["event-source-mappings"] and len(parts) > 2:
+        return {"PUT": "UpdateEventSourceMapping", "DELETE": "DeleteEventSourceMapping"}.get(method, "GetEventSourceMapping")
+    return original(method, path)
+
+
 @replace(iam_actions, "extract_resource_arn")
 def extract_resource_arn(original, service, method, path, headers, body, query_params, region, account_id):
     refused_resource.set(None)
     further_resources.set(())
-    condition_values.set(condition_values_of(service, query_params))
     try:
         request = json.loads(body) if body[:1] == b"{" else {}
     except ValueError:
@@ -181,7 +190,7 @@ def extract_resource_arn(original, service, method, path, headers, body, query_p
     operation = headers.get("x-amz-target", "")
     condition_values.set(
         {
-            **condition_values.get(),
+            **condition_values_of(service, query_params, request),
             **condition_values_of_events(operation, request),
             **condition_values_of_mappings(service, path, request, region, account_id),
         }
