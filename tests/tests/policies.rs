@@ -129,6 +129,13 @@ fn of_resource(resource: &Value) -> Option<Lines> {
             add(&mut found, &properties["PolicyDocument"], None, "allow");
             Some(found)
         }
+        "AWS::KMS::Key" => {
+            let mut found = Lines::new();
+            add(&mut found, &properties["KeyPolicy"], None, "allow");
+            Some(found)
+        }
+        // Says what CloudWatch makes of log lines; nobody has a right by it.
+        "AWS::Logs::AccountPolicy" => None,
         "AWS::Lambda::Permission" => {
             let text = |name: &str| properties[name].as_str().unwrap();
             let line = format!(
@@ -194,8 +201,49 @@ fn sam_adds_nothing_to_what_is_written_out() {
     }
 }
 
-/// IAM's limit for the inline policies of a role, white space not counted (IAM user guide, "IAM and AWS STS quotas");
-/// the ARNs get longer when the names of an account are put in.
+/// A policy with the longest names that an account may have in the place of `${…}` and of what tags leave of references.
+fn with_longest_names(policy: &Value) -> String {
+    let bucket = "b".repeat(63);
+    let stack = "s".repeat(STACK_NAME);
+    let project = "p".repeat(100);
+    let region = "ap-southeast-2";
+    let arn = |service: &str, rest: &str| format!("arn:aws-us-gov:{service}:{region}:123456789012:{rest}");
+    let id = "0".repeat(36);
+    let named = [
+        ("AWS::Partition", "aws-us-gov".to_owned()),
+        ("AWS::Region", region.to_owned()),
+        ("AWS::AccountId", "123456789012".to_owned()),
+        ("AWS::StackName", stack.clone()),
+        ("CodeBuildProjectName", project.clone()),
+        ("WorkBucket.Arn", format!("arn:aws-us-gov:s3:::{bucket}")),
+        ("BundleBucket.Arn", format!("arn:aws-us-gov:s3:::{bucket}")),
+        (
+            "BuildLogGroup.Arn",
+            arn("logs", &format!("log-group:/aws/codebuild/{project}:*")),
+        ),
+        ("FailedEventsQueue.Arn", arn("sqs", &"q".repeat(80))),
+        ("PublishReportQueue.Arn", arn("sqs", &"q".repeat(80))),
+        ("PublishReportMapping", id.clone()),
+        ("NotificationKey.Arn", arn("kms", &format!("key/{id}"))),
+        // CloudFormation's name: that of the stack, of the resource, and twelve characters.
+        (
+            "NotificationTopic",
+            arn("sns", &format!("{stack}-NotificationTopic-{}", "x".repeat(12))),
+        ),
+    ];
+    let mut text = policy.to_string();
+    for (name, value) in named {
+        text = text.replace(&format!("${{{name}}}"), &value);
+        text = text.replace(&format!("\"{name}\""), &format!("\"{value}\""));
+    }
+    text
+}
+
+/// The longest name of a stack: that of `record-deployment` has the stack's in it, and Lambda allows 64 characters.
+const STACK_NAME: usize = 64 - "-record-deployment".len();
+
+/// IAM's limits, white space not counted (IAM user guide, "IAM and AWS STS quotas"): 10,240 characters for all inline
+/// policies of a role, 6,144 for a managed policy.
 #[test]
 fn the_policies_of_a_role_are_not_too_long() {
     let template = template();
@@ -205,10 +253,51 @@ fn the_policies_of_a_role_are_not_too_long() {
             let length = properties["Policies"].to_string().len();
             assert!(length < 8_000, "{name}: {length}");
         }
-        // 6,144 for a managed policy.
         if resource["Type"] == "AWS::IAM::ManagedPolicy" {
-            let length = properties["PolicyDocument"].to_string().len();
-            assert!(length < 4_500, "{name}: {length}");
+            let policy = with_longest_names(&properties["PolicyDocument"]);
+            let mut unknown = policy
+                .split("${")
+                .skip(1)
+                .filter_map(|rest| rest.split('}').next());
+            let parameters = ["ReferencedParameters", "ReferencedSecrets"];
+            assert_eq!(
+                unknown.find(|name| !parameters.contains(name)),
+                None,
+                "{name}: how long is it?"
+            );
+            assert!(policy.len() <= 6_144, "{name}: {}", policy.len());
         }
     }
+}
+
+/// 20,480 characters, the names in it as IAM and S3 know them (S3 user guide, "Bucket policies for Amazon S3").
+#[test]
+fn the_policy_of_a_bucket_is_not_too_long() {
+    let template = template();
+    for (name, resource) in template["Resources"].as_object().unwrap() {
+        if resource["Type"] == "AWS::S3::BucketPolicy" {
+            let policy = with_longest_names(&resource["Properties"]["PolicyDocument"]);
+            // A role's ARN instead of "NameRole.Arn", and as many administrators as fit.
+            let roles = policy.matches("Role.Arn").count() * 100;
+            assert!(policy.len() + roles < 10_000, "{name}: {}", policy.len() + roles);
+        }
+    }
+}
+
+/// IAM attaches ten managed policies to a role; the template promises administrators what is left.
+#[test]
+fn a_role_of_a_module_has_no_more_policies_than_iam_attaches() {
+    let template = template();
+    let ours = template["Resources"]["ModuleStackFunction"]["Properties"]["Environment"]["Variables"]["MODULE_POLICY_ARNS"][1]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|arn| arn.is_string())
+        .count();
+    assert_eq!(ours, 4);
+    let description = &template["Parameters"]["ModuleRoleManagedPolicyArns"]["Description"];
+    assert!(
+        description.as_str().unwrap().contains("up to six"),
+        "{description}"
+    );
 }

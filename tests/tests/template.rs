@@ -120,7 +120,12 @@ fn statements(role: &Value) -> Vec<&Value> {
 }
 
 /// The policies that every build's role has.
-const BUILD_POLICIES: [&str; 3] = ["BuildPolicy", "BuildDenyStatePolicy", "BuildDenyWorkflowPolicy"];
+const BUILD_POLICIES: [&str; 4] = [
+    "BuildPolicy",
+    "BuildDenyStatePolicy",
+    "BuildDenyWorkflowPolicy",
+    "BuildDenyAccountPolicy",
+];
 
 /// Their statements; those under a condition, too.
 fn build_statements(template: &Value) -> Vec<&Value> {
@@ -431,6 +436,246 @@ fn buckets_are_private_versioned_encrypted_and_outlive_the_stack() {
         let statement = items(&policy["Statement"])[0];
         assert_eq!(statement["Effect"], "Deny");
         assert_eq!(statement["Condition"]["Bool"]["aws:SecureTransport"], false);
+    }
+}
+
+/// The statement of a resource's policy with that Sid.
+fn statement<'a>(template: &'a Value, policy: &str, sid: &str) -> &'a Value {
+    let document = &template["Resources"][policy]["Properties"]["PolicyDocument"];
+    let mut all = items(&document["Statement"]).into_iter();
+    all.find(|statement| statement["Sid"] == sid)
+        .unwrap_or_else(|| panic!("{policy} has no statement {sid}"))
+}
+
+/// The functions' roles with a statement about any of these folders of the work bucket, as `Condition` lists name them.
+fn roles_with_rights_on(template: &Value, folders: &[&str]) -> BTreeSet<String> {
+    let prefixes: Vec<String> = folders
+        .iter()
+        .map(|folder| format!("${{WorkBucket.Arn}}/{folder}/"))
+        .collect();
+    let resources = template["Resources"].as_object().unwrap();
+    let roles = resources.iter().filter(|(_, r)| r["Type"] == "AWS::IAM::Role");
+    let having = roles.filter(|(_, role)| {
+        let named = statements(role).into_iter().flat_map(|s| texts(&s["Resource"]));
+        named
+            .into_iter()
+            .any(|resource| prefixes.iter().any(|prefix| resource.starts_with(prefix)))
+    });
+    having.map(|(name, _)| format!("{name}.Arn")).collect()
+}
+
+#[test]
+fn state_in_the_work_bucket_is_denied_to_everybody_but_who_needs_it_and_administrators() {
+    let template = template();
+    let root = "arn:${AWS::Partition}:iam::${AWS::AccountId}:root".to_owned();
+    let modules = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${AWS::StackName}-module-*".to_owned();
+    for (sid, folders, others) in [
+        (
+            "KeepStateToOurselves",
+            &["callbacks", "deployed", "locks", "plans"][..],
+            vec![root.clone()],
+        ),
+        // Builds have their right by BuildPolicy.
+        (
+            "KeepBuildsToThemselves",
+            &["builds"],
+            vec![root, "BuildRole.Arn".to_owned(), modules],
+        ),
+    ] {
+        let statement = statement(&template, "WorkBucketPolicy", sid);
+        assert_eq!(
+            (
+                &statement["Effect"],
+                &statement["Principal"],
+                &statement["Action"]
+            ),
+            (&"Deny".into(), &"*".into(), &"s3:*".into())
+        );
+        let expected: Vec<String> = folders
+            .iter()
+            .map(|folder| format!("${{WorkBucket.Arn}}/{folder}/*"))
+            .collect();
+        assert_eq!(
+            texts(&statement["Resource"]),
+            expected.iter().map(String::as_str).collect()
+        );
+        let condition = &statement["Condition"];
+        let mut excepted = roles_with_rights_on(&template, folders);
+        excepted.extend(others);
+        assert_eq!(
+            texts(&condition["ArnNotLike"]["aws:PrincipalArn"]),
+            excepted.iter().map(String::as_str).collect(),
+            "{sid}"
+        );
+        let administrators = &condition["ArnNotEquals"][1]["aws:PrincipalArn"];
+        assert_eq!(administrators, "AdministratorPrincipalArns", "{sid}");
+        assert_eq!(condition.as_object().unwrap().len(), 2, "{sid}");
+    }
+}
+
+#[test]
+fn nobody_comes_to_a_bucket_by_an_access_point() {
+    let template = template();
+    for bucket in ["WorkBucket", "BundleBucket"] {
+        let statement = statement(&template, &format!("{bucket}Policy"), "NoAccessPoints");
+        assert_eq!(
+            (
+                &statement["Effect"],
+                &statement["Principal"],
+                &statement["Action"]
+            ),
+            (&"Deny".into(), &"*".into(), &"s3:*".into())
+        );
+        let all = format!("${{{bucket}.Arn}}/*");
+        assert_eq!(
+            texts(&statement["Resource"]),
+            [format!("{bucket}.Arn").as_str(), &all].into()
+        );
+        let condition = serde_json::json!({"Null": {"s3:DataAccessPointArn": false}});
+        assert_eq!(statement["Condition"], condition);
+    }
+}
+
+#[test]
+fn queues_and_the_topic_are_encrypted_and_refuse_what_comes_without_tls() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let policies = resources.iter().filter_map(|(name, policy)| {
+        let action = match policy["Type"].as_str()? {
+            "AWS::SQS::QueuePolicy" => "sqs:*",
+            "AWS::SNS::TopicPolicy" => "sns:Publish",
+            _ => return None,
+        };
+        Some((name, action))
+    });
+    let mut of = BTreeSet::new();
+    for (name, action) in policies {
+        let statement = statement(&template, name, "TlsOnly");
+        assert_eq!(statement["Effect"], "Deny", "{name}");
+        assert_eq!(statement["Principal"], "*", "{name}");
+        assert_eq!(statement["Action"], action, "{name}");
+        assert_eq!(
+            statement["Condition"]["Bool"]["aws:SecureTransport"], false,
+            "{name}"
+        );
+        of.insert(name.strip_suffix("Policy").unwrap());
+    }
+    let kinds = ["AWS::SQS::Queue", "AWS::SNS::Topic"];
+    let all = resources
+        .iter()
+        .filter(|(_, resource)| kinds.contains(&resource["Type"].as_str().unwrap()));
+    for (name, resource) in all {
+        assert!(of.contains(name.as_str()), "{name} has no policy");
+        let properties = &resource["Properties"];
+        assert!(
+            properties["SqsManagedSseEnabled"] == true
+                || properties["KmsMasterKeyId"] == "NotificationKey.Arn",
+            "{name}"
+        );
+    }
+}
+
+/// EventBridge sends neither aws:SourceArn nor aws:SourceAccount to KMS: a condition on them would stop every mail.
+#[test]
+fn who_publishes_to_the_topic_may_use_its_key_and_the_key_is_there_with_the_topic_only() {
+    let template = template();
+    let key = &template["Resources"]["NotificationKey"];
+    assert_eq!(
+        key["Condition"],
+        template["Resources"]["NotificationTopic"]["Condition"]
+    );
+    assert_eq!(key["Properties"]["EnableKeyRotation"], true);
+    let topic = &template["Resources"]["NotificationTopicPolicy"]["Properties"]["PolicyDocument"];
+    let publishers: BTreeSet<&str> = items(&topic["Statement"])
+        .into_iter()
+        .filter_map(|statement| statement["Principal"]["Service"].as_str())
+        .collect();
+    let of_key = items(&key["Properties"]["KeyPolicy"]["Statement"]);
+    let services = of_key
+        .iter()
+        .find(|statement| statement["Sid"] == "PublishToTheTopic")
+        .unwrap();
+    assert_eq!(texts(&services["Principal"]["Service"]), publishers);
+    assert_eq!(
+        texts(&services["Action"]),
+        ["kms:Decrypt", "kms:GenerateDataKey*"].into()
+    );
+    assert!(services["Condition"].is_null());
+}
+
+#[test]
+fn rules_take_events_of_this_account_and_no_replays_and_have_names_that_builds_are_denied() {
+    let template = template();
+    let denied = statement(&template, "BuildDenyAccountPolicy", "KeepFromOurRules");
+    assert_eq!(denied["Action"], "events:*");
+    let denied = texts(&denied["Resource"]);
+    assert!(
+        denied
+            .iter()
+            .any(|arn| arn.ends_with(":rule/${AWS::StackName}-*")),
+        "{denied:?}"
+    );
+    let resources = template["Resources"].as_object().unwrap();
+    let rules = resources.iter().filter(|(_, r)| r["Type"] == "AWS::Events::Rule");
+    for (name, rule) in rules {
+        let properties = &rule["Properties"];
+        // A name of EventBridge has at most 64 characters; CloudFormation would shorten a stack's name for it.
+        let given = properties["Name"].as_str().unwrap_or_default();
+        assert!(given.starts_with("${AWS::StackName}-"), "{name}: {given}");
+        let pattern = &properties["EventPattern"];
+        assert_eq!(
+            pattern["account"],
+            serde_json::json!(["AWS::AccountId"]),
+            "{name}"
+        );
+        assert_eq!(
+            pattern["replay-name"],
+            serde_json::json!([{"exists": false}]),
+            "{name}"
+        );
+    }
+}
+
+/// What builds print makes no metrics; the emulator doesn't have such policies.
+#[test]
+fn the_log_group_of_builds_makes_no_metrics() {
+    let template = template();
+    let policy = &template["Resources"]["BuildLogPolicy"]["Properties"];
+    assert_eq!(policy["PolicyType"], "METRIC_EXTRACTION_POLICY");
+    let document: Value = serde_json::from_str(policy["PolicyDocument"].as_str().unwrap()).unwrap();
+    // CloudWatch Logs API reference, PutAccountPolicy, the example of such a policy.
+    assert_eq!(
+        document,
+        serde_json::json!({"EmbeddedMetricFormat": {"Status": "Disabled"}})
+    );
+    assert_eq!(
+        policy["SelectionCriteria"],
+        "LogGroupName IN [\"${BuildLogGroup}\"]"
+    );
+}
+
+/// The emulator has neither service, so nothing there can be refused.
+#[test]
+fn builds_reach_no_connection_and_push_to_no_repository() {
+    let template = template();
+    let connections = statement(&template, "BuildDenyAccountPolicy", "KeepFromConnections");
+    assert_eq!(
+        texts(&connections["Action"]),
+        ["codeconnections:*", "codestar-connections:*"].into()
+    );
+    let pushing = statement(&template, "BuildDenyAccountPolicy", "KeepFromPushing");
+    let denied = texts(&pushing["Action"]);
+    for action in ["GitPush", "PutFile", "DeleteFile", "CreateCommit", "Merge*"] {
+        assert!(
+            denied.contains(format!("codecommit:{action}").as_str()),
+            "{action}"
+        );
+    }
+    for statement in [connections, pushing] {
+        assert_eq!(
+            (&statement["Effect"], &statement["Resource"]),
+            (&"Deny".into(), &"*".into())
+        );
     }
 }
 

@@ -47,6 +47,10 @@ fn codecommit_s_event_of_a_push_to_the_branch_starts_the_build() {
     let rule = &resources["PushRule"];
     assert_eq!(rule["Condition"], "IsCodeCommit");
     let pattern = &rule["Properties"]["EventPattern"];
+    assert_eq!(pattern["account"], json!(["AWS::AccountId"]));
+    assert_eq!(pattern["replay-name"], json!([{"exists": false}]));
+    // Builds are denied what begins so (KeepFromOurRules in template.yaml).
+    assert_eq!(rule["Properties"]["Name"], "git-hand-over-${Project}");
     assert_eq!(pattern["source"], json!(["aws.codecommit"]));
     assert_eq!(
         pattern["detail-type"],

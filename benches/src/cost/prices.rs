@@ -42,6 +42,8 @@ pub enum Item {
     Dashboard,
     /// A parameter over 4 KB for a month.
     AdvancedParameter,
+    /// A key of one's own for a month.
+    Key,
     /// A minute of a hosted runner of GitHub Actions, Linux with two cores.
     RunnerMinute,
 }
@@ -83,7 +85,7 @@ const fn price(
 }
 
 /// The only place with prices. Where a price changes, change it and its date here and write the page again.
-pub const PRICES: [Price; 18] = [
+pub const PRICES: [Price; 19] = [
     price(
         Item::Transition,
         "Step Functions, state transitions of Standard workflows",
@@ -185,6 +187,12 @@ pub const PRICES: [Price; 18] = [
         "Parameter Store, values of 4 to 8 KB; smaller ones are free, and so are requests at the standard throughput",
         (0.05, 1.0, "parameter and month"),
         ("https://aws.amazon.com/systems-manager/pricing/", "2025-10-21"),
+    ),
+    price(
+        Item::Key,
+        "KMS, customer-managed keys; the first and second rotation of one add as much",
+        (1.00, 1.0, "key and month"),
+        ("https://aws.amazon.com/kms/pricing/", "2026-03-14"),
     ),
     price(
         Item::RunnerMinute,

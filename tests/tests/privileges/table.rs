@@ -599,6 +599,35 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
         ),
         ask(EVENTS, "PutEvents", "of another type", NOBODY, told("x")),
         ask(EVENTS, "ListRules", "", NOBODY, json!({})),
+        // A changed pattern would bring other events to the same target.
+        ask(
+            EVENTS,
+            "PutRule",
+            "ours",
+            NOBODY,
+            json!({"Name": "seedflow-build-ended", "EventPattern": "{}"}),
+        ),
+        ask(
+            EVENTS,
+            "PutPermission",
+            "",
+            NOBODY,
+            json!({"StatementId": "x", "Principal": "*", "Action": "events:PutEvents"}),
+        ),
+        ask(
+            LOGS,
+            "PutAccountPolicy",
+            "",
+            NOBODY,
+            json!({"policyName": "x", "policyType": "DATA_PROTECTION_POLICY", "policyDocument": "{}"}),
+        ),
+        form(
+            "monitoring",
+            "SetAlarmState",
+            "2010-08-01",
+            NOBODY,
+            &[("AlarmName", "x"), ("StateValue", "OK"), ("StateReason", "x")],
+        ),
         // The one rule by which Step Functions hears of executions that it waits for.
         Row {
             answer: Some("ResourceNotFoundException"),

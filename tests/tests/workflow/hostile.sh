@@ -60,6 +60,28 @@ attempt "read a log" aws logs filter-log-events --log-group-name "/aws/codebuild
 attempt "read failed events" aws sqs receive-message --queue-url "$QUEUE"
 attempt "take a role" aws sts assume-role --role-arn "$ROLE" --role-session-name hostile
 
+attempt "list builds" aws codebuild list-builds
+attempt "change a rule" aws events put-rule --name "$RULE" --event-pattern '{"source": ["hostile"]}'
+attempt "add a target" aws events put-targets --rule "$RULE" --targets "Id=1,Arn=$QUEUE_ARN"
+attempt "switch a rule off" aws events disable-rule --name "$RULE"
+attempt "replay events" aws events start-replay --replay-name hostile --event-source-arn "${BUS/event-bus\/default/archive\/hostile}" \
+  --event-start-time 0 --event-end-time 1 --destination "Arn=$BUS"
+attempt "keep events" aws events create-archive --archive-name hostile --event-source-arn "$BUS"
+attempt "open the bus" aws events put-permission --principal '*' --action events:PutEvents --statement-id hostile
+attempt "tell in our name" aws events put-events --entries '[{"Source": "seedflow", "DetailType": "x", "Detail": "{}"}]'
+attempt "feed a function" aws lambda create-event-source-mapping --function-name "$STACK-build-event" --event-source-arn "$QUEUE_ARN"
+attempt "change a mapping" aws lambda update-event-source-mapping --uuid "$MAPPING" --no-enabled
+attempt "write a mail" aws sns publish --topic-arn "$TOPIC" --message hostile
+attempt "read mails" aws sns subscribe --topic-arn "$TOPIC" --protocol email --notification-endpoint hostile@example.com
+attempt "change the topic" aws sns set-topic-attributes --topic-arn "$TOPIC" --attribute-name DisplayName --attribute-value hostile
+attempt "remove the key" aws kms schedule-key-deletion --key-id "$KEY"
+attempt "silence an alarm" aws cloudwatch set-alarm-state --alarm-name "$ALARM" --state-value OK --state-reason hostile
+attempt "make up a metric" aws cloudwatch put-metric-data --namespace Seedflow --metric-name ModulesFailed --value -1000000
+attempt "write a function's log" aws logs put-log-events --log-group-name "/aws/lambda/$STACK-update-metadata" \
+  --log-stream-name hostile --log-events '[{"timestamp": 0, "message": "{}"}]'
+attempt "switch logs off" aws logs put-account-policy --policy-name hostile --policy-type DATA_PROTECTION_POLICY --policy-document '{}'
+attempt "read a query" aws logs get-query-results --query-id hostile
+
 # Guessing where another build hands back its result; a guess that is wrong is allowed and changes nothing.
 printf '{"Tag": "hostile"}' >forged.json
 for guess in "$BUILD" "${BUILD#*:}" "${EXECUTION##*:}"; do

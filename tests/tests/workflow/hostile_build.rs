@@ -10,7 +10,7 @@ use crate::{STACK, assert_state};
 
 const SCRIPT: &str = include_str!("hostile.sh");
 
-/// The script starts the `aws` command some forty times.
+/// The script starts the `aws` command some sixty times.
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Another module, whose build runs until the test lets it end.
@@ -89,6 +89,16 @@ async fn known(stack: &TestStack, victim: &Victim) -> String {
     stack.put_parameter(state, "\"planted\"").await;
     let role = &stack.resources("AWS::IAM::Role").await["UpdateMetadataRole"];
     let role = format!("arn:aws:iam::{}:role/{role}", about.account);
+    let rule = &stack.resources("AWS::Events::Rule").await["UploadRule"];
+    let mapping = &stack.resources("AWS::Lambda::EventSourceMapping").await["PublishReportMapping"];
+    let key = &stack.resources("AWS::KMS::Key").await["NotificationKey"];
+    let alarm = &stack.resources("AWS::CloudWatch::Alarm").await["ModulesFailedAlarm"];
+    let queue = stack.output("FailedEventsQueueUrl").unwrap();
+    let queue_name = queue.rsplit('/').next().unwrap();
+    let arn = |service: &str, rest: &str| {
+        let (region, account) = (&about.region, &about.account);
+        format!("arn:aws:{service}:{region}:{account}:{rest}")
+    };
     [
         ("WORK", about.work_bucket.as_str()),
         ("BUNDLES", &about.bundle_bucket),
@@ -102,8 +112,15 @@ async fn known(stack: &TestStack, victim: &Victim) -> String {
         ("BUNDLE", bundle),
         ("STATE", state),
         ("STACK", "seedflow"),
-        ("QUEUE", stack.output("FailedEventsQueueUrl").unwrap()),
+        ("QUEUE", queue),
+        ("QUEUE_ARN", &arn("sqs", queue_name)),
         ("ROLE", &role),
+        ("RULE", rule),
+        ("BUS", &arn("events", "event-bus/default")),
+        ("MAPPING", mapping),
+        ("TOPIC", stack.output("NotificationTopicArn").unwrap()),
+        ("KEY", key),
+        ("ALARM", alarm),
     ]
     .map(|(name, value)| format!("{name}='{value}'\n"))
     .concat()

@@ -2,8 +2,8 @@
 
 use super::super::alternatives::{CLIENT, CLIENT_UNCHANGED, PROVISIONING, TOOLING};
 use super::super::counted::{ASSUMED_SECONDS, BUNDLE, BUNDLE_MONTHS, HISTORY_LOG, LOG_MONTHS, PLATFORM_LOG};
-use super::super::prices::PRICES;
-use super::words::{bullet, paragraph_and_table};
+use super::super::prices::{Item, PRICES};
+use super::words::{bullet, dollars, paragraph_and_table};
 
 pub(super) fn assumptions() -> String {
     let points = [
@@ -36,7 +36,11 @@ pub(super) fn assumptions() -> String {
              sleeps in every run. The 10 s of a checkout and the runner are taken. The check inside the container is taken to install the \
              same tooling."
         ),
-        "Mails, data out of AWS, and customer-managed keys are not counted: none of them is needed.".to_owned(),
+        format!(
+            "Mails and data out of AWS are not counted, nor what `NotificationEmail` brings besides them: the key of its topic, {} a \
+             month.",
+            dollars(Item::Key.dollars())
+        ),
     ];
     points.map(|point| format!("{}\n", bullet(&point))).concat()
 }

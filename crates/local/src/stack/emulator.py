@@ -13,7 +13,7 @@ import time
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import error_response_json
-from ministack.services import codebuild, eventbridge, lambda_svc, ssm, stepfunctions
+from ministack.services import codebuild, eventbridge, iam, lambda_svc, ssm, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 
@@ -68,6 +68,27 @@ def log_stream(request, region, account):
     return f"arn:aws:logs:{region}:{account}:log-group:{request.get('logGroupName')}:log-stream:{stream}"
 
 
+def resources_of_events(operation, request, region, account):
+    """Rules, whose ARN names no bus if that is the default one; what archives and replays are about; buses."""
+    arn = f"arn:aws:events:{region}:{account}"
+    match operation:
+        case "PutRule" | "DescribeRule" | "DeleteRule" | "EnableRule" | "DisableRule":
+            rule = request.get("Name")
+        case "PutTargets" | "RemoveTargets" | "ListTargetsByRule":
+            rule = request.get("Rule")
+        case "CreateArchive":
+            return [str(request.get("EventSourceArn")), f"{arn}:archive/{request.get('ArchiveName')}"]
+        case "StartReplay":
+            bus = (request.get("Destination") or {}).get("Arn")
+            return [str(bus), str(request.get("EventSourceArn")), f"{arn}:replay/{request.get('ReplayName')}"]
+        case "DescribeEventBus" | "UpdateEventBus" | "DeleteEventBus":
+            return [f"{arn}:event-bus/{request.get('Name') or 'default'}"]
+        case _:
+            return []
+    bus = str(request.get("EventBusName") or "default").split("event-bus/")[-1]
+    return [f"{arn}:rule/{rule}" if bus == "default" else f"{arn}:rule/{bus}/{rule}"]
+
+
 def named_resources(operation, request, region, account):
     """The ARNs that a request is about; none where the emulator finds them by itself."""
 
@@ -86,14 +107,15 @@ def named_resources(operation, request, region, account):
             return each("ids", project_of_build)
         case "CodeBuild_20161006.StopBuild":
             return [project_of_build(str(request.get("id")), region, account)]
-        case "AWSEvents.DescribeRule":
-            return [f"arn:aws:events:{region}:{account}:rule/{request.get('Name')}"]
+        case operation if operation.startswith("AWSEvents."):
+            return resources_of_events(operation.removeprefix("AWSEvents."), request, region, account)
         case (
             "Logs_20140328.CreateLogGroup"
             | "Logs_20140328.CreateLogStream"
             | "Logs_20140328.PutLogEvents"
             | "Logs_20140328.GetLogEvents"
             | "Logs_20140328.FilterLogEvents"
+            | "Logs_20140328.StartQuery"
         ):
             return [log_stream(request, region, account)]
         case (
@@ -108,19 +130,23 @@ def named_resources(operation, request, region, account):
 # What a request says beside its resource, for the conditions of policies; the emulator has none of these:
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html,
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html,
-# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html,
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html,
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html
 CONDITION_KEYS = {
     ("iam", "PolicyArn"): "iam:PolicyARN",
     ("iam", "PermissionsBoundary"): "iam:PermissionsBoundary",
     ("cloudformation", "RoleARN"): "cloudformation:RoleArn",
+    ("monitoring", "Namespace"): "cloudwatch:namespace",
 }
 condition_values = contextvars.ContextVar("condition_values", default={})
 
 
-def condition_values_of(service, query_params):
+def condition_values_of(service, query_params, request):
     values = {}
     for (of_service, field), key in CONDITION_KEYS.items():
-        value = (query_params or {}).get(field)
+        # CloudWatch takes requests in JSON, too.
+        value = (query_params or {}).get(field) or request.get(field)
         value = value[0] if isinstance(value, list) and value else value
         if service == of_service and value:
             values[key] = value
@@ -138,17 +164,40 @@ def condition_values_of_events(operation, request):
     return values
 
 
+def condition_values_of_mappings(service, path, request, region, account):
+    """The function that an event source mapping is made for."""
+    function = request.get("FunctionName")
+    if service != "lambda" or "event-source-mappings" not in path or not function:
+        return {}
+    arn = function if function.startswith("arn:") else f"arn:aws:lambda:{region}:{account}:function:{function}"
+    return {"lambda:FunctionArn": arn}
+
+
+@replace(iam_actions, "_lambda_action")
+def lambda_action(original, method, path):
+    """The emulator asks for no right to change or remove a mapping."""
+    parts = [part for part in path.split("/") if part]
+    if parts[1:2] == ["event-source-mappings"] and len(parts) > 2:
+        return {"PUT": "UpdateEventSourceMapping", "DELETE": "DeleteEventSourceMapping"}.get(method, "GetEventSourceMapping")
+    return original(method, path)
+
+
 @replace(iam_actions, "extract_resource_arn")
 def extract_resource_arn(original, service, method, path, headers, body, query_params, region, account_id):
     refused_resource.set(None)
     further_resources.set(())
-    condition_values.set(condition_values_of(service, query_params))
     try:
         request = json.loads(body) if body[:1] == b"{" else {}
     except ValueError:
         request = {}
     operation = headers.get("x-amz-target", "")
-    condition_values.set({**condition_values.get(), **condition_values_of_events(operation, request)})
+    condition_values.set(
+        {
+            **condition_values_of(service, query_params, request),
+            **condition_values_of_events(operation, request),
+            **condition_values_of_mappings(service, path, request, region, account_id),
+        }
+    )
     named = named_resources(operation, request, region, account_id)
     if not named:
         return original(service, method, path, headers, body, query_params, region, account_id)
@@ -320,6 +369,20 @@ def start_execution_and_wait(original, resource, input_data):
         described |= {"Error": child.get("error"), "Cause": child.get("cause")}
         raise stepfunctions._ExecutionError("States.TaskFailed", json.dumps(described))
     return described
+
+
+# --- Who calls ---------------------------------------------------------------------------------------------
+# Of a role's session AWS compares the role's ARN, the emulator the session's:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalarn
+
+
+@replace(iam_evaluator, "_resolve_condition_key")
+def resolve_condition_key(original, key, ctx):
+    if key.lower() == "aws:principalarn" and ctx.principal_type == "AssumedRole":
+        name = iam_evaluator._role_name_from_assumed_arn(ctx.principal_arn)
+        role = iam._roles.get_scoped(ctx.principal_account, None, name) or {}
+        return role.get("Arn", f"arn:aws:iam::{ctx.principal_account}:role/{name}")
+    return original(key, ctx)
 
 
 # --- Services that assume roles -----------------------------------------------------------------------------

@@ -291,6 +291,8 @@ async fn parameters(options: &StackOptions, api: &EmulatorApi) -> Result<BTreeMa
     let mut set = |name: &str, value: &str| parameters.insert(name.to_owned(), value.to_owned());
     set("EventSource", EVENT_SOURCE);
     set("FunctionArchitecture", architecture()?);
+    // The emulator doesn't have AWS::Logs::AccountPolicy.
+    set("NoMetricsFromBuilds", "false");
     if let Some(policy) = &options.build_policy {
         let made = api.create_policy(BUILD_POLICY, policy).await;
         set(
