@@ -37,6 +37,31 @@ impl Repository {
         self
     }
 
+    /// The same with a file in another place.
+    #[must_use]
+    pub fn moved(mut self, from: &str, to: &str) -> Self {
+        let content = self.files.remove(from).expect("a file to move");
+        self.file(to, content)
+    }
+
+    /// The same with the files of another one.
+    #[must_use]
+    pub fn merged(mut self, other: Self) -> Self {
+        self.files.extend(other.files);
+        self
+    }
+
+    /// The same with everything in a folder.
+    #[must_use]
+    pub fn within(self, folder: &str) -> Self {
+        let files = self.files.into_iter();
+        Self {
+            files: files
+                .map(|(path, content)| (format!("{folder}/{path}"), content))
+                .collect(),
+        }
+    }
+
     /// The same with a module's files in a folder.
     #[must_use]
     pub fn module(mut self, folder: &str, module: &Module) -> Self {

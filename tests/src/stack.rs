@@ -163,10 +163,10 @@ impl TestStack {
         input
     }
 
-    /// Waits until nobody holds the lock of a project's manifest.
+    /// Waits until nobody holds the lock of a project's deployment `dev`.
     pub async fn deployment_released(&self, project: &str) {
-        let key = format!("locks/{project}/deployment.yaml.json");
-        eventually("the release of a manifest's lock", || async {
+        let key = format!("locks/{project}/dev.json");
+        eventually("the release of a deployment's lock", || async {
             self.object(&key).await.is_none().then_some(())
         })
         .await;

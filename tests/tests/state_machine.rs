@@ -183,8 +183,9 @@ const ANSWERED: [ErrorName; 1] = [Blocked];
 
 fn throws(state: &Value) -> BTreeSet<&'static str> {
     let function = function(state);
-    // Only who deploys a part of a manifest is refused to wait.
-    let busy = (state["Arguments"]["Payload"]["deploys"] == "manifest").then_some(DeploymentBusy.as_str());
+    // Only who deploys a part of a deployment is refused to wait.
+    let whole = &state["Arguments"]["Payload"]["whole"];
+    let busy = whole.is_string().then_some(DeploymentBusy.as_str());
     let (_, names) = THROWS
         .iter()
         .find(|(name, _)| *name == function)

@@ -407,6 +407,27 @@ fn every_end_of_an_execution_is_cleaned_up_after() {
     }
 }
 
+/// Events of S3 come in any order and more than once: what they start deploys what is newest.
+#[test]
+fn no_upload_starts_an_execution_of_one_version() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let uploads: Vec<&Value> = resources
+        .values()
+        .filter(|resource| {
+            texts(&resource["Properties"]["EventPattern"]["detail-type"]).contains("Object Created")
+        })
+        .flat_map(|rule| items(&rule["Properties"]["Targets"]))
+        .collect();
+    assert_eq!(uploads.len(), 2);
+    for target in uploads {
+        let transformer = &target["InputTransformer"];
+        let paths = transformer["InputPathsMap"].as_object().unwrap();
+        assert_eq!(paths.keys().collect::<Vec<_>>(), ["bucket", "key"]);
+        assert!(!transformer.to_string().contains("version"), "{transformer}");
+    }
+}
+
 #[test]
 fn the_rule_lets_every_end_of_our_builds_through_and_no_other_event() {
     let template = template();

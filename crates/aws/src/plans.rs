@@ -1,6 +1,6 @@
 //! Plans and inputs that are too long for a state's payload, in the work bucket.
 
-use seedflow_core::deployment;
+use seedflow_core::deployment::{self, DeploymentId};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::plan::{Plan, Travelling};
@@ -31,8 +31,26 @@ pub async fn unpack(bucket: &Bucket, travelling: Travelling) -> Result<Plan> {
     }
 }
 
-/// The input of an execution: as the state machine sent it, or, where it was too long to be sent, as
-/// `acquire-lock` stored it, or as the planner did, whose inputs name the object.
+/// The input of an execution for the function of its first state. One that was too long to be sent is asked for, and
+/// stored for the functions that come after ([`input`]).
+#[cfg(feature = "sfn")]
+pub async fn first_input(
+    bucket: &Bucket,
+    step_functions: &crate::sfn::StepFunctions,
+    sent: Value,
+    execution: &ExecutionArn,
+) -> Result<Value> {
+    if !sent.is_null() {
+        return Ok(sent);
+    }
+    let described = step_functions.describe(execution).await?;
+    let input = described.map(|described| described.input).unwrap_or_default();
+    bucket.put(&execution.input_key(), input.to_string()).await?;
+    Ok(input)
+}
+
+/// The input of an execution: as the state machine sent it, or, where it was too long to be sent, as the function of the
+/// first state stored it ([`first_input`]), or as the planner did, whose inputs name the object.
 pub async fn input(bucket: &Bucket, sent: Value, execution: &ExecutionArn) -> Result<Value> {
     let input = match sent {
         Value::Null => read(bucket, &execution.input_key()).await?,
@@ -42,6 +60,18 @@ pub async fn input(bucket: &Bucket, sent: Value, execution: &ExecutionArn) -> Re
         Some(stored) => stored.check(read(bucket, &stored.key).await?),
         None => Ok(input),
     }
+}
+
+/// Stores the name of the deployment whose lock an execution is going to take: whoever releases it reads it there.
+pub async fn store_name(bucket: &Bucket, execution: &ExecutionArn, deployment: &DeploymentId) -> Result<()> {
+    // Text keys only, which always serialise.
+    let text = serde_json::to_string(deployment).unwrap_or_default();
+    bucket.put(&execution.name_key(), text).await
+}
+
+/// The same name; `None` where the execution ended before it was read, and so without a lock.
+pub async fn find_name(bucket: &Bucket, execution: &ExecutionArn) -> Result<Option<DeploymentId>> {
+    find(bucket, &execution.name_key()).await
 }
 
 /// The plan of a whole deployment, as the planner stored it for its execution.
@@ -54,16 +84,18 @@ pub async fn find_deployment(
     bucket: &Bucket,
     execution: &ExecutionArn,
 ) -> Result<Option<deployment::plan::Plan>> {
-    let key = execution.deployment_key();
-    let found = bucket.get(&key, MAX_STORED).await?;
-    let parse = |(bytes, _): (Vec<u8>, _)| parse(&key, &bytes);
+    find(bucket, &execution.deployment_key()).await
+}
+
+async fn find<T: DeserializeOwned>(bucket: &Bucket, key: &str) -> Result<Option<T>> {
+    let found = bucket.get(key, MAX_STORED).await?;
+    let parse = |(bytes, _): (Vec<u8>, _)| parse(key, &bytes);
     found.map(parse).transpose()
 }
 
 async fn read<T: DeserializeOwned>(bucket: &Bucket, key: &str) -> Result<T> {
-    let found = bucket.get(key, MAX_STORED).await?;
-    let (bytes, _) = found.ok_or_else(|| unusable(key, "it is gone"))?;
-    parse(key, &bytes)
+    let found = find(bucket, key).await?;
+    found.ok_or_else(|| unusable(key, "it is gone"))
 }
 
 fn parse<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T> {

@@ -61,6 +61,15 @@ pub fn taken_over(
     writes
 }
 
+/// The write of a fingerprint of a module that is unchanged, but consumes the values of other modules than before.
+#[must_use]
+pub fn fingerprint_write(module: &ModuleId, fingerprint: &Fingerprint) -> Write {
+    Write {
+        slot: Slot::Md5,
+        laid: Laid::new(module, Slot::Md5, text(fingerprint)),
+    }
+}
+
 /// The write of a status, unless the stored one says the same.
 #[must_use]
 pub fn status_write(module: &ModuleId, stored: &Stored, status: &Status) -> Option<Write> {

@@ -14,6 +14,9 @@ pub struct Decision {
     pub changed: bool,
     /// Why, for people; in an unchanged module, since when.
     pub reasons: Vec<String>,
+    /// Whether an unchanged module consumes the values of other modules than the stored fingerprint names. The values are the
+    /// same, so nothing is deployed; but the fingerprint is stored anew, because it decides which modules may be destroyed.
+    pub consumes_others: bool,
 }
 
 /// Decides from the new fingerprint and what is stored.
@@ -41,14 +44,28 @@ pub fn decide(
         }
     }
     match (reasons.is_empty(), status) {
-        (true, Some(status)) => Decision {
-            changed: false,
-            reasons: vec![unchanged_since(status)],
-        },
+        (true, Some(status)) => unchanged(now, stored, status),
         _ => Decision {
             changed: true,
             reasons: short(&reasons),
+            consumes_others: false,
         },
+    }
+}
+
+fn unchanged(now: &Fingerprint, stored: Option<&Fingerprint>, status: &Status) -> Decision {
+    let before = stored
+        .map(|stored| stored.consumes.as_slice())
+        .unwrap_or_default();
+    let mut reasons = vec![unchanged_since(status)];
+    let added = now.consumes.iter().filter(|of| !before.contains(of));
+    reasons.extend(added.map(|of| format!("the same value, now of {of}")));
+    let gone = before.iter().filter(|of| !now.consumes.contains(of));
+    reasons.extend(gone.map(|of| format!("no more of {of}")));
+    Decision {
+        changed: false,
+        consumes_others: reasons.len() > 1,
+        reasons: short(&reasons),
     }
 }
 
@@ -172,9 +189,34 @@ mod tests {
             unchanged,
             Decision {
                 changed: false,
-                reasons: vec!["unchanged since the deployment of 2023-11-14T22:13:20Z".into()]
+                reasons: vec!["unchanged since the deployment of 2023-11-14T22:13:20Z".into()],
+                consumes_others: false,
             }
         );
+    }
+
+    #[test]
+    fn the_same_values_of_other_modules_change_nothing_but_whose_they_are() {
+        let good = status(State::Succeeded);
+        let of = |modules: &[&str]| Fingerprint {
+            consumes: modules.iter().map(|of| (*of).to_owned()).collect(),
+            ..print("1")
+        };
+        let decided = |now: &[&str], before: &[&str]| {
+            let decision = decide(&of(now), Some(&of(before)), Some(&good), false);
+            assert!(!decision.changed, "{now:?} {before:?}");
+            (decision.consumes_others, decision.reasons[1..].to_vec())
+        };
+        assert_eq!(decided(&["g/a"], &["g/a"]), (false, vec![]));
+        let (others, reasons) = decided(&["g/b"], &["g/a"]);
+        assert_eq!(
+            (others, reasons),
+            (
+                true,
+                vec!["the same value, now of g/b".into(), "no more of g/a".into()]
+            )
+        );
+        assert!(decided(&[], &["g/a"]).0 && decided(&["g/a"], &[]).0);
     }
 
     proptest! {

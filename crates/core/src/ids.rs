@@ -379,6 +379,12 @@ impl ExecutionArn {
         format!("plans/{}/deployment.json", self.name())
     }
 
+    /// The key of the name of the deployment whose lock an execution takes.
+    #[must_use]
+    pub fn name_key(&self) -> String {
+        format!("plans/{}/name.json", self.name())
+    }
+
     /// The key of the input of one of the executions of a whole deployment, by that one's name.
     #[must_use]
     pub fn item_key(&self, name: &str) -> String {

@@ -1,6 +1,6 @@
-//! One deployment of a module at a time, and of a manifest.
+//! One execution of a module at a time, and of a whole deployment.
 //!
-//! Every module has one lock, and so has every manifest: an object in S3 that is only ever changed on condition that it is still the one
+//! Every module has one lock, and so has every deployment: an object in S3 that is only ever changed on condition that it is still the one
 //! that was read. It says who holds it ([`Lock::holder`]), under which fencing number, and who waits. An
 //! execution that finds it held waits by its task token and is woken by the release; only the newest waits,
 //! because an older one would deploy what is out of date by the time that its turn comes: it ends as superseded
@@ -63,13 +63,23 @@ pub struct Contender {
     /// The execution of a whole deployment that started it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<ExecutionArn>,
+    /// It replaces nobody, whenever it was started: it does less than the others, which would be lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces_nobody: bool,
 }
 
 impl Contender {
-    /// Whether this one was started later. Of two started in the same millisecond the names decide, so that all
-    /// parties agree.
+    /// Whether this one was started later, and so replaces the other; one that replaces nobody counts as older than all that
+    /// do. Of two started in the same millisecond the names decide, so that all parties agree.
     fn is_newer_than(&self, other: &Self) -> bool {
-        (self.started_at, self.execution.as_str()) > (other.started_at, other.execution.as_str())
+        let rank = |one: &Self| {
+            (
+                !one.replaces_nobody,
+                one.started_at,
+                one.execution.as_str().to_owned(),
+            )
+        };
+        rank(self) > rank(other)
     }
 }
 

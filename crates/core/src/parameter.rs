@@ -258,6 +258,13 @@ impl Parameters {
         siblings
     }
 
+    /// The parameters that take nothing from these siblings.
+    #[must_use]
+    pub fn without(&self, siblings: &[&Sibling]) -> Self {
+        let of_others = |(_, value): &&(String, ParameterValue)| !matches!(value, ParameterValue::ModuleMetadata(published) if siblings.contains(&&published.by));
+        Self(self.0.iter().filter(of_others).cloned().collect())
+    }
+
     /// The parameters of `module` with the values of its siblings in the place of the references to them.
     ///
     /// # Errors

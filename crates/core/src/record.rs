@@ -82,6 +82,7 @@ impl Record {
             options: self.options,
             deployspec: self.deployspec,
             fingerprint: self.fingerprint,
+            consumes_others: false,
             module_stack: self.module_stack,
         })
     }

@@ -24,7 +24,7 @@ pub struct Subject {
     /// `{project}/{deployment}/{group}/{module}`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
-    /// `{project}/{deployment}`, or `{project}/{path of the manifest}` as long as nobody has read the manifest.
+    /// `{project}/{deployment}`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<String>,
     /// The id of the build.
@@ -101,7 +101,7 @@ fn worked_on(event: &Value) -> (Option<String>, Option<String>) {
         named.or_else(|| {
             places
                 .iter()
-                .find_map(|place| joined(place, &["project", "manifest"]))
+                .find_map(|place| joined(place, &["project", "deployment"]))
         })
     };
     match modules {
@@ -183,11 +183,11 @@ mod tests {
             ),
             // record-deployment
             (
-                json!({"action": "end", "execution": arn, "lock": {"of": {"project": "p", "manifest": "deployment.yaml"}}}),
-                json!({"execution": arn, "deployment": "p/deployment.yaml"}),
+                json!({"action": "end", "execution": arn, "lock": {"of": {"project": "p", "deployment": "d"}}}),
+                json!({"execution": arn, "deployment": "p/d"}),
             ),
             (
-                json!({"action": "refuse", "execution": arn, "deployment": {"project": "p", "deployment": "d"}, "lock": {"of": {"project": "p", "manifest": "x"}}}),
+                json!({"action": "refuse", "execution": arn, "deployment": {"project": "p", "deployment": "d"}, "lock": {"of": {"project": "p", "deployment": "d"}}}),
                 json!({"execution": arn, "deployment": "p/d"}),
             ),
             // end-execution

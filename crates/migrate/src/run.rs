@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use seedflow_core::bundle::repository::{Content, Repository};
 use seedflow_core::deployment::repository::{self, Found};
-use seedflow_core::deployment::request::{Forced, Scope};
+use seedflow_core::deployment::request::Forced;
 use seedflow_core::deployment::state::State;
 use seedflow_core::deployment::{DeploymentId, plan};
 use seedflow_core::error::Result as Decided;
@@ -58,7 +58,7 @@ pub async fn run(cli: &Cli) -> Result<bool> {
     let folder = folder.with_context(|| format!("there is no folder {}", cli.folder.display()))?;
     let account = Account::of_stack(&cli.stack_name).await?;
     let read = read(cli, &folder, &account.place)?;
-    refuse_busy(cli, &account, &read.deployment).await?;
+    refuse_busy(&account, &read.deployment).await?;
     let (mut run, modules) = Run::begin(cli, folder, account, read).await?;
     for (module, manifest) in &modules {
         let ended = run.module(module, manifest).await;
@@ -86,16 +86,11 @@ fn read(cli: &Cli, folder: &Path, place: &Place) -> Result<repository::Read<File
     }
 }
 
-async fn refuse_busy(cli: &Cli, account: &Account, deployment: &DeploymentId) -> Result<()> {
-    let scope = Scope {
-        project: deployment.project.clone(),
-        manifest: cli.manifest.clone(),
-    };
-    match account.holder(&scope).await? {
+async fn refuse_busy(account: &Account, deployment: &DeploymentId) -> Result<()> {
+    match account.holder(deployment).await? {
         None => Ok(()),
         Some(holder) => bail!(
-            "{} is being deployed by {}; run this again when that has ended",
-            cli.manifest,
+            "{deployment} is being deployed by {}; run this again when that has ended",
             holder.as_str()
         ),
     }

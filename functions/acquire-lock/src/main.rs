@@ -1,4 +1,4 @@
-//! `acquire-lock`: takes the lock of a module or of a manifest for an execution, or has it wait its turn.
+//! `acquire-lock`: takes the lock of a module or of a deployment for an execution, or has it wait its turn.
 //!
 //! Called twice at most: plainly, which in most deployments is all, and, where another execution holds the lock, once
 //! more with a task token, under which it then waits. Which of several executions waits is decided by the core's lock
@@ -11,10 +11,9 @@ use seedflow_aws::locks::Locks;
 use seedflow_aws::metrics::Metrics;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::StepFunctions;
-use seedflow_aws::{config, lambda, log};
+use seedflow_aws::{config, lambda, log, plans};
 use seedflow_core::callback::Registration;
-use seedflow_core::deployment;
-use seedflow_core::deployment::request::Scope;
+use seedflow_core::deployment::DeploymentId;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::lock::{Contender, Lockable, Turn, Waiter, Want};
@@ -26,22 +25,28 @@ use serde_json::{Value, json};
 #[derive(Deserialize)]
 struct Event {
     /// What the execution deploys.
-    #[serde(default)]
+    #[serde(flatten)]
     deploys: Deploys,
     execution: ExecutionArn,
     started_at: Timestamp,
-    /// Null where it is too long to be sent.
-    input: Value,
     /// How to wake the execution; null where it doesn't wait yet.
     waiting: Option<Registration>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Deserialize)]
+#[serde(untagged)]
 enum Deploys {
-    #[default]
-    Module,
-    Manifest,
+    /// A deployment, whose name the planner has read.
+    Deployment {
+        deployment: DeploymentId,
+        /// Whether it deploys everything; else it does less than an execution that waits, and may not replace it.
+        whole: bool,
+    },
+    /// The module that the input names.
+    Module {
+        /// Null where it is too long to be sent.
+        input: Value,
+    },
 }
 
 struct Function {
@@ -72,31 +77,35 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 
 impl Function {
     async fn acquire(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Value> {
-        let input = self.input(event.input, &event.execution).await?;
         let contender = Contender {
             execution: event.execution,
             started_at: event.started_at,
-            // One that isn't valid is refused by who reads the whole input, and recorded then.
-            part_of: request::part_of(&input).ok().flatten(),
+            part_of: None,
+            replaces_nobody: false,
         };
         match event.deploys {
-            Deploys::Module => {
+            Deploys::Module { input } => {
+                let input =
+                    plans::first_input(&self.work, &self.step_functions, input, &contender.execution).await?;
+                let contender = Contender {
+                    // One that isn't valid is refused by who reads the whole input, and recorded then.
+                    part_of: request::part_of(&input).ok().flatten(),
+                    ..contender
+                };
                 let module = Request::module(&input, &self.limits)?;
                 let turn = self.claim(&module, contender, event.waiting).await?;
                 Ok(json!(turn.told(&module)))
             }
-            Deploys::Manifest => {
-                let request = deployment::request::Request::parse(&input, &self.limits)?;
-                let contender = if request.is_whole() {
-                    contender
-                } else {
-                    unpretentious(contender)
+            Deploys::Deployment { deployment, whole } => {
+                let contender = Contender {
+                    replaces_nobody: !whole,
+                    ..contender
                 };
-                let turn = self.claim(&request.scope, contender, event.waiting).await?;
-                if !request.is_whole() {
-                    refuse_to_wait(&request.scope, &turn)?;
+                let turn = self.claim(&deployment, contender, event.waiting).await?;
+                if !whole {
+                    refuse_to_wait(&deployment, &turn)?;
                 }
-                Ok(json!(turn.told(&request.scope)))
+                Ok(json!(turn.told(&deployment)))
             }
         }
     }
@@ -134,30 +143,10 @@ impl Function {
         }
         Ok(turn)
     }
-
-    /// The input; one that was too long to be sent is asked for, and kept for the functions that come after.
-    async fn input(&self, sent: Value, execution: &ExecutionArn) -> Result<Value> {
-        if !sent.is_null() {
-            return Ok(sent);
-        }
-        let described = self.step_functions.describe(execution).await?;
-        let input = described.map(|described| described.input).unwrap_or_default();
-        self.work.put(&execution.input_key(), input.to_string()).await?;
-        Ok(input)
-    }
-}
-
-/// A contender that replaces nobody: an execution that does less than the one that waits would take away what that was
-/// to do.
-fn unpretentious(contender: Contender) -> Contender {
-    Contender {
-        started_at: Timestamp::UNIX_EPOCH,
-        ..contender
-    }
 }
 
 /// Ends an execution that found the lock taken and may not wait: the next whole deployment would replace it.
-fn refuse_to_wait(scope: &Scope, turn: &Turn) -> Result<()> {
+fn refuse_to_wait(deployment: &DeploymentId, turn: &Turn) -> Result<()> {
     let holder = match turn {
         Turn::Acquired(_) => return Ok(()),
         Turn::Held(lock) => &lock.holder.execution,
@@ -166,7 +155,7 @@ fn refuse_to_wait(scope: &Scope, turn: &Turn) -> Result<()> {
     Err(Error::new(
         ErrorName::DeploymentBusy,
         format!(
-            "{scope}: {} is deploying it; start this again when that has ended. Only deployments of everything wait for each other",
+            "{deployment}: {} is deploying it; start this again when that has ended. Only deployments of everything wait for each other",
             holder.as_str()
         ),
     ))

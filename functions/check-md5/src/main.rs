@@ -111,6 +111,7 @@ impl Function {
             deployspec: Deployspec::parse(&bundle.deployspec)?,
             options,
             fingerprint,
+            consumes_others: decision.consumes_others,
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };

@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 use seedflow_aws::plans;
 use seedflow_aws::sfn::Described;
+use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::plan::Plan;
-use seedflow_core::deployment::request::Scope;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::Result;
 use seedflow_core::event::DeploymentStateChange;
@@ -24,14 +24,18 @@ use crate::{Function, Next, state_of, wait, wait_for};
 impl Function {
     pub(crate) async fn end_of_deployment(
         &self,
-        scope: &Scope,
+        deployment: &DeploymentId,
         execution: &ExecutionArn,
         described: Option<Described>,
         now: Timestamp,
     ) -> Result<Next> {
         // An execution that Step Functions has forgotten left nothing but its lock, if that.
         if let Some(described) = described.filter(|described| state_of(described).is_some()) {
-            let wait = match self.locks.settle(scope, &Want::Stop(execution.clone())).await? {
+            let wait = match self
+                .locks
+                .settle(deployment, &Want::Stop(execution.clone()))
+                .await?
+            {
                 Some(Turn::Acquired(_)) => {
                     let plan = plans::find_deployment(&self.records.work, execution).await?;
                     let stopping = match &plan {
@@ -56,7 +60,7 @@ impl Function {
                 return Ok(wait_for(wait));
             }
         }
-        self.release(scope, execution).await
+        self.release(deployment, execution).await
     }
 
     /// Stops the executions of modules that still run; whether there were any.

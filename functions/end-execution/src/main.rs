@@ -2,7 +2,7 @@
 //!
 //! Of a module's: its build doesn't run on, the module's status says how it ended, nobody is registered for its build, and
 //! the module's lock goes to who waits. Of a whole deployment's: the executions of its modules don't run on, its status says
-//! how it ended, and the manifest's lock goes to who waits. An execution that ended by itself has done all but the
+//! how it ended, and the deployment's lock goes to who waits. An execution that ended by itself has done all but the
 //! last; one that was stopped, timed out or failed without a word has not.
 //!
 //! Called by a state machine of its own until it has nothing more to wait for:
@@ -22,8 +22,7 @@ use seedflow_aws::records::Records;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::{Described, StepFunctions};
 use seedflow_aws::ssm::ParameterStore;
-use seedflow_aws::{config, lambda, log};
-use seedflow_core::deployment::request as deploy;
+use seedflow_aws::{config, lambda, log, plans};
 use seedflow_core::deployment::request::Locked;
 use seedflow_core::error::Result;
 use seedflow_core::history::trace;
@@ -130,29 +129,33 @@ impl Function {
                 done: "still running",
             });
         }
-        let named = described
-            .as_ref()
-            .and_then(|described| self.locked(&execution, &described.input));
-        let of = of.or(named);
+        let of = match (of, &described) {
+            (None, Some(described)) => self.locked(&execution, &described.input).await?,
+            (of, _) => of,
+        };
         if let Some(of) = &of {
             log::learned(&of.subject(&execution));
         }
         match of {
             Some(Locked::Module(module)) => self.end_of_module(&module, &execution, described, now).await,
-            Some(Locked::Manifest(scope)) => self.end_of_deployment(&scope, &execution, described, now).await,
+            Some(Locked::Deployment(deployment)) => {
+                self.end_of_deployment(&deployment, &execution, described, now)
+                    .await
+            }
             None => Ok(Next::Done {
                 done: "names nothing that it could have locked",
             }),
         }
     }
 
-    /// What an execution locks, by its state machine and its input.
-    fn locked(&self, execution: &ExecutionArn, input: &Value) -> Option<Locked> {
+    /// What an execution locks: a module, which its input names, or a deployment, whose name was stored before its lock was
+    /// taken.
+    async fn locked(&self, execution: &ExecutionArn, input: &Value) -> Result<Option<Locked>> {
         if execution.is_of(&self.deploy_module) {
-            return Request::module(input, &self.limits).ok().map(Locked::Module);
+            return Ok(Request::module(input, &self.limits).ok().map(Locked::Module));
         }
-        let request = deploy::Request::parse(input, &self.limits).ok()?;
-        Some(Locked::Manifest(request.scope))
+        let named = plans::find_name(&self.records.work, execution).await?;
+        Ok(named.map(Locked::Deployment))
     }
 
     /// Hands the lock on.

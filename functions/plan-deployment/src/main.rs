@@ -1,6 +1,7 @@
 //! `plan-deployment`: what has to be done to bring a deployment to what its repository says, or to destroy it.
 //!
-//! Reads the manifests and the modules' files in one pass over the repository's zip, reads what is stored of the deployment
+//! Called twice. First it reads the deployment's name, whose lock the execution then takes; it stores that name, and an
+//! input that is too long for a payload, for the functions that come after. Then it plans: it reads the manifests and the modules' files in one pass over the repository's zip, reads what is stored of the deployment
 //! by its path in Parameter Store, and has the core decide. It changes nothing of the deployment: it stores the plan, and
 //! for every module that has a turn the bundle that is deployed, each always in the same place, so it may run any number of
 //! times.
@@ -10,6 +11,7 @@ mod repository;
 
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
+use seedflow_aws::sfn::StepFunctions;
 use seedflow_aws::ssm::{ParameterStore, about_references};
 use seedflow_aws::{config, lambda, log, plans, values};
 use seedflow_core::deployment::DeploymentId;
@@ -19,14 +21,14 @@ use seedflow_core::deployment::request::{Action, Forced, Request};
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::fingerprint::Versions;
-use seedflow_core::ids::ExecutionArn;
+use seedflow_core::ids::{ExecutionArn, Place};
 use seedflow_core::request::Limits;
 use seedflow_core::sibling::Sibling;
 use seedflow_core::subject::Subject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::repository::Read;
+use crate::repository::{Asked, Read};
 
 /// How long the list of modules may be that is answered with a plan; a longer one lies where the plan does.
 const MAX_LISTED: usize = 150 * 1024;
@@ -36,9 +38,33 @@ struct Event {
     execution: ExecutionArn,
     /// Null where it is too long to be sent.
     input: Value,
+    #[serde(flatten)]
+    action: Step,
 }
 
-/// What the state machine hears.
+#[derive(Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+enum Step {
+    /// Reads the deployment's name.
+    Name,
+    /// Plans this deployment.
+    Plan {
+        /// Its name as it was read before: the execution has its lock.
+        deployment: DeploymentId,
+    },
+}
+
+/// What the state machine hears of the name.
+#[derive(Serialize)]
+struct Named {
+    deployment: DeploymentId,
+    /// Whether everything is deployed: such an execution may wait for others.
+    whole: bool,
+    /// Whether nothing is to be changed: such an execution needs no lock.
+    plan_only: bool,
+}
+
+/// What the state machine hears of the plan.
 #[derive(Serialize)]
 struct Planned {
     /// The deployment.
@@ -68,6 +94,7 @@ struct Function {
     limits: Limits,
     work: Bucket,
     parameters: ParameterStore,
+    step_functions: StepFunctions,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -77,38 +104,80 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let function = Function {
         work: Bucket::new(&aws, limits.work_bucket.clone()),
         parameters: ParameterStore::new(&aws),
+        step_functions: StepFunctions::new(&aws),
         limits,
     };
-    lambda::run(async |invocation| function.plan(invocation).await).await
+    lambda::run(async |invocation| function.handle(invocation).await).await
 }
 
 impl Function {
-    async fn plan(&self, Invocation { event, place }: Invocation<Event>) -> Result<Planned> {
-        let input = plans::input(&self.work, event.input, &event.execution).await?;
+    async fn handle(&self, Invocation { event, place }: Invocation<Event>) -> Result<Value> {
+        let Event {
+            execution,
+            input,
+            action,
+        } = event;
+        Ok(match action {
+            Step::Name => json!(self.name(input, &execution, &place).await?),
+            Step::Plan { deployment } => json!(self.plan(deployment, input, &execution, &place).await?),
+        })
+    }
+
+    async fn name(&self, input: Value, execution: &ExecutionArn, place: &Place) -> Result<Named> {
+        let input = plans::first_input(&self.work, &self.step_functions, input, execution).await?;
         let request = Request::parse(&input, &self.limits)?;
-        let planned = match &request.action {
-            Action::Destroy { deployment } => {
-                let deployment = DeploymentId {
-                    project: request.scope.project.clone(),
-                    deployment: deployment.clone(),
+        let deployment = match &request.action {
+            Action::Destroy { deployment } => DeploymentId {
+                project: request.project.clone(),
+                deployment: deployment.clone(),
+            },
+            Action::Deploy { source, env, .. } => {
+                let asked = Asked {
+                    request: &request,
+                    source,
+                    env,
+                    place,
                 };
-                let made = self.destroy(&deployment, &request, &event.execution).await;
-                self.answer(deployment, made, &request, &event.execution).await?
-            }
-            Action::Deploy { source, env, force } => {
-                let read = repository::read(&self.work, source, env, &request.scope, &place).await?;
-                let (deployment, made) = match read {
-                    Found::Refused { deployment, error } => (deployment, Err(error)),
-                    Found::Read(read) => {
-                        let deployment = read.deployment.clone();
-                        let made = self.deploy(*read, force, &request, &event.execution).await;
-                        (deployment, made)
-                    }
-                };
-                self.answer(deployment, made, &request, &event.execution).await?
+                repository::name(&self.work, &asked).await?
             }
         };
-        log::learned(&Subject::deployment(&event.execution, &planned.deployment));
+        log::learned(&Subject::deployment(execution, &deployment));
+        plans::store_name(&self.work, execution, &deployment).await?;
+        Ok(Named {
+            deployment,
+            whole: request.is_whole(),
+            plan_only: request.plan_only,
+        })
+    }
+
+    async fn plan(
+        &self,
+        deployment: DeploymentId,
+        input: Value,
+        execution: &ExecutionArn,
+        place: &Place,
+    ) -> Result<Planned> {
+        let input = plans::input(&self.work, input, execution).await?;
+        let request = Request::parse(&input, &self.limits)?;
+        let made = match &request.action {
+            Action::Destroy { .. } => self.destroy(&deployment, &request, execution).await,
+            Action::Deploy { source, env, force } => {
+                let asked = Asked {
+                    request: &request,
+                    source,
+                    env,
+                    place,
+                };
+                match repository::read(&self.work, &asked).await? {
+                    found if *found.deployment() != deployment => {
+                        Err(renamed(found.deployment(), &deployment))
+                    }
+                    Found::Refused { error, .. } => Err(error),
+                    Found::Read(read) => self.deploy(*read, force, &request, execution).await,
+                }
+            }
+        };
+        let planned = self.answer(deployment, made, &request, execution).await?;
         tracing::info!(
             counts = %planned.counts,
             refused = planned.refused.as_ref().map(|refused| refused.error), "planned"
@@ -162,7 +231,9 @@ impl Function {
     async fn state(&self, deployment: &DeploymentId) -> Result<State> {
         let mut whole = Vec::new();
         for (name, text) in self.parameters.below(&deployment.path()).await? {
-            whole.push((name, values::whole(&self.work, text).await?));
+            if State::plans_by(&name) {
+                whole.push((name, values::whole(&self.work, text).await?));
+            }
         }
         Ok(State::of(deployment, whole))
     }
@@ -239,6 +310,16 @@ fn refused(error: Error) -> Refused {
         error: error.name.as_str(),
         cause: error.message,
     }
+}
+
+/// Refuses a repository that was replaced since the name was read, by one of another deployment.
+fn renamed(found: &DeploymentId, locked: &DeploymentId) -> Error {
+    Error::new(
+        ErrorName::InvalidManifest,
+        format!(
+            "the manifest: found the deployment {found}, expected {locked}, which it described when this execution began; the repository was replaced meanwhile, so start a new execution"
+        ),
+    )
 }
 
 /// The modules that somebody can mean.

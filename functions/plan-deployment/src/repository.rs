@@ -5,35 +5,58 @@ use std::collections::BTreeMap;
 use seedflow_aws::object_reader::ObjectReader;
 use seedflow_aws::s3::Bucket;
 use seedflow_core::bundle::repository::Repository;
+use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::repository::{self, Found};
-use seedflow_core::deployment::request::Scope;
+use seedflow_core::deployment::request::Request;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::Place;
 use seedflow_core::manifest::Given;
+use seedflow_core::origin::Origin;
 use seedflow_core::request::Source;
 
 /// A repository that is read from S3.
 pub(crate) type Read = repository::Read<ObjectReader>;
 
+/// What a request says about its repository.
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) source: &'a Source,
+    pub(crate) env: &'a BTreeMap<String, String>,
+    pub(crate) place: &'a Place,
+}
+
 /// Reads the repository of a source.
-pub(crate) async fn read(
+pub(crate) async fn read(bucket: &Bucket, asked: &Asked<'_>) -> Result<Found<ObjectReader>> {
+    open(bucket, asked, repository::read).await
+}
+
+/// Reads which deployment the manifest of a source describes.
+pub(crate) async fn name(bucket: &Bucket, asked: &Asked<'_>) -> Result<DeploymentId> {
+    open(bucket, asked, |mut archive, _, given| {
+        repository::name(&mut archive, given)
+    })
+    .await
+}
+
+/// Opens the folder of the source's zip that is the repository, and reads it.
+async fn open<T: Send + 'static>(
     bucket: &Bucket,
-    source: &Source,
-    env: &BTreeMap<String, String>,
-    scope: &Scope,
-    place: &Place,
-) -> Result<Found<ObjectReader>> {
-    let (reader, opened) = ObjectReader::open(bucket, source).await?;
-    let (env, scope, place) = (env.clone(), scope.clone(), place.clone());
+    asked: &Asked<'_>,
+    read: impl FnOnce(Repository<ObjectReader>, Origin, &Given<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (reader, opened) = ObjectReader::open(bucket, asked.source).await?;
+    let (project, manifest) = (asked.request.project.clone(), asked.request.manifest.clone());
+    let (root, env, place) = (asked.source.path.clone(), asked.env.clone(), asked.place.clone());
     // The zip library reads blocking; on a thread of its own it leaves this one to move the bytes.
     blocking(move || {
         let given = Given {
-            manifest: &scope.manifest,
+            manifest: &manifest,
             env: &env,
-            project: Some(&scope.project),
+            project: Some(&project),
             place: Some(&place),
         };
-        repository::read(Repository::open(reader, opened.size)?, opened.origin, &given)
+        let archive = Repository::open(reader, opened.size)?.below(&root)?;
+        read(archive, opened.origin, &given)
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! `record-deployment`: the status of a whole deployment, in three actions of the state machine.
 //!
 //! `start` before the first module has its turn, `end` with what came of all of them, and `refuse` where nothing was
-//! started. Each looks first whether its execution still holds the lock of the manifest. Each may run again. What was
+//! started. Each looks first whether its execution still holds the lock of the deployment. Each may run again. What was
 //! written is told as an event.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,6 @@ use seedflow_aws::{config, fence, lambda, log, plans};
 use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::outcome::{End, Ended, Outcome};
 use seedflow_core::deployment::plan::Plan;
-use seedflow_core::deployment::request::Scope;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::event::{DeploymentStateChange, ReportAt};
@@ -37,7 +36,7 @@ const MAX_CAUSE: usize = 200;
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
-    lock: Held<Scope>,
+    lock: Held<DeploymentId>,
     #[serde(flatten)]
     action: Action,
 }
@@ -112,7 +111,7 @@ impl Function {
     async fn end(
         &self,
         execution: &ExecutionArn,
-        lock: &Held<Scope>,
+        lock: &Held<DeploymentId>,
         results: &[Ended],
         now: Timestamp,
     ) -> Result<Value> {
@@ -120,6 +119,10 @@ impl Function {
         log::learned(&Subject::deployment(execution, &plan.deployment));
         let outcome = Outcome::of(&plan, results);
         let before = self.stored(&plan.deployment).await?;
+        if plan.leaves_nothing && plan.modules.is_empty() && before.is_none() {
+            // Nothing was there and nothing is: no status is written, and nothing is told of what may never have been.
+            return Ok(json!({"state": State::Unchanged, "deployment": plan.deployment, "modules": {}}));
+        }
         let causes = self.causes(&plan, &outcome).await?;
         let status = outcome.status(
             &plan,
@@ -130,10 +133,8 @@ impl Function {
         );
         // The report before the status: who sees how it ended finds it.
         let report = self.report(&plan, &outcome, &status).await?;
-        let status = if plan.leaves_nothing && outcome.is_good() {
-            self.parameters
-                .delete_named(vec![plan.deployment.status_parameter()])
-                .await?;
+        let is_gone = plan.leaves_nothing && outcome.is_good();
+        let status = if is_gone {
             Status {
                 state: State::Destroyed,
                 ..status
@@ -142,6 +143,13 @@ impl Function {
             self.write(&plan.deployment, &status).await?;
             status
         };
+        self.tell(&plan.deployment, &status, Some(&report)).await;
+        if is_gone {
+            // After it was told: a repeated call that finds no status may tell nothing.
+            self.parameters
+                .delete_named(vec![plan.deployment.status_parameter()])
+                .await?;
+        }
         if !is_told(before.as_ref(), execution) {
             let skipped = outcome
                 .ended(End::Unchanged)
@@ -154,7 +162,6 @@ impl Function {
             self.metrics
                 .write(&measured, &Subject::deployment(execution, &plan.deployment));
         }
-        self.tell(&plan.deployment, &status, Some(&report)).await;
         tracing::info!(state = status.state.as_str(), modules = ?status.modules, "recorded");
         Ok(json!({
             "state": status.state, "deployment": plan.deployment, "origin": plan.origin, "modules": status.modules, "failed": status.failed,

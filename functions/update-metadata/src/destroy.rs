@@ -2,12 +2,13 @@
 //!
 //! First the bundle and the record: from then on the module isn't deployed, and whoever wants it destroyed again
 //! removes the rest without a build. Wherever this is broken off, the same execution's next try or the next execution
-//! does what is left, and none calls the module unchanged, because its last execution didn't succeed.
+//! does what is left, and none calls the module unchanged, because its last execution didn't succeed. It is told before
+//! the status goes: of a module without one nothing is left to do and nothing is told, because it may never have been.
 
 use jiff::Timestamp;
 use seedflow_aws::fence;
 use seedflow_core::error::Result;
-use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
+use seedflow_core::ids::{ExecutionArn, Slot};
 use seedflow_core::lock::Held;
 use seedflow_core::plan::Plan;
 use seedflow_core::report::Report;
@@ -40,13 +41,12 @@ impl Function {
         self.drop_bundle(plan).await?;
         self.records.work.delete(&module.record_key()).await?;
         let timeline = Timeline::new(lock, &status, Some(build));
-        self.remove_rest(module, &Report::of_destruction(plan, &status, &timeline, build))
-            .await?;
+        let report = Report::of_destruction(plan, &status, &timeline, build);
+        self.remove_rest(lock, &status, &timeline, &report).await?;
         // A repeated call finds no status any more.
         if before.is_some() {
             self.measure(module, &status, &timeline);
         }
-        self.tell(lock, &status, &timeline).await;
         tracing::info!("recorded a destruction");
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id, "reasons": reasons,
@@ -65,25 +65,16 @@ impl Function {
         let before = stored.status_of(module)?;
         let answer = |state: State, reason: &str| json!({"state": state, "module": module, "execution": execution, "reasons": [reason]});
         if Slot::ALL.iter().all(|slot| stored.text(*slot).is_none()) {
-            let nothing = "nothing is deployed";
-            let status = Status::touch(None, module, execution, &[nothing.to_owned()], now);
-            let timeline = Timeline::new(lock, &status, None);
-            self.measure(module, &status, &timeline);
-            self.tell(lock, &status, &timeline).await;
-            return Ok(answer(status.state, nothing));
+            return Ok(answer(State::Unchanged, "nothing is deployed"));
         }
         let reason = "nothing was deployed any more, or ever with success; what was stored of it is removed";
         let reasons = [reason.to_owned()];
         let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now);
         fence::check(&self.records.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, None);
-        self.remove_rest(
-            module,
-            &Report::of_failure(module, &status, Some(&timeline), None),
-        )
-        .await?;
+        let report = Report::of_failure(module, &status, Some(&timeline), None);
+        self.remove_rest(lock, &status, &timeline, &report).await?;
         self.measure(module, &status, &timeline);
-        self.tell(lock, &status, &timeline).await;
         tracing::info!("forgot");
         Ok(answer(status.state, reason))
     }
@@ -98,11 +89,20 @@ impl Function {
         Ok(())
     }
 
-    async fn remove_rest(&self, module: &ModuleId, report: &Report<'_>) -> Result<()> {
+    async fn remove_rest(
+        &self,
+        lock: &Held,
+        status: &Status,
+        timeline: &Timeline,
+        report: &Report<'_>,
+    ) -> Result<()> {
+        let module = &lock.of;
         self.records.parameters.delete(module, &KNOWN).await?;
         self.records.delete_values(module).await?;
         // The report before the status: who sees that nothing is stored any more finds it.
         self.records.write_report(report).await?;
+        // So is the event, because a call that finds no status tells nothing.
+        self.tell(lock, status, timeline).await;
         self.records.parameters.delete(module, &[Slot::Status]).await
     }
 }

@@ -18,6 +18,7 @@ use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::ParameterStore;
 use seedflow_aws::{config, fence, lambda, plans};
 use seedflow_core::build::outcome::Outcome;
+use seedflow_core::commit;
 use seedflow_core::error::Result;
 use seedflow_core::event::ModuleStateChange;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
@@ -156,6 +157,11 @@ impl Function {
             // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its own.
             let work = &self.records.work;
             work.copy_from(&plan.source, &lock.run.source_key()).await?;
+        }
+        if status.state == State::Unchanged && plan.consumes_others {
+            // Before the status, as after a success: which modules may be destroyed is decided by it.
+            let write = commit::fingerprint_write(&plan.module, &plan.fingerprint);
+            self.records.write(&plan.module, write).await?;
         }
         self.records
             .write_status(&plan.module, &Stored::default(), &status)

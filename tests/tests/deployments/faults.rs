@@ -17,24 +17,14 @@ const AT_ONCE: usize = 8;
 /// A call by service and operation, and what its request contains: `{p}` is the project.
 type Call = (&'static str, &'static str, &'static str, &'static str);
 const CALLS: [Call; 8] = [
-    ("take-lock", "s3", "PutObject", "locks/{p}/deployment.yaml.json"),
+    ("take-lock", "s3", "PutObject", "locks/{p}/dev.json"),
     ("read-repository", "s3", "GetObject", "uploads/{p}/"),
     ("read-state", "ssm", "GetParametersByPath", "/sf/{p}/dev"),
     ("store-bundle", "s3", "PutObject", "uploads/{p}/dev/network/vpc/"),
-    (
-        "look-at-lock",
-        "s3",
-        "GetObject",
-        "locks/{p}/deployment.yaml.json",
-    ),
+    ("look-at-lock", "s3", "GetObject", "locks/{p}/dev.json"),
     ("write-status", "ssm", "PutParameter", "/sf/{p}/dev/status"),
     ("read-status", "ssm", "GetParameters", "/sf/{p}/dev/status"),
-    (
-        "free-lock",
-        "s3",
-        "DeleteObject",
-        "locks/{p}/deployment.yaml.json",
-    ),
+    ("free-lock", "s3", "DeleteObject", "locks/{p}/dev.json"),
 ];
 
 /// What happens to a call: the name, how often, and what.

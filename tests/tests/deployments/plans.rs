@@ -64,3 +64,33 @@ fn a_plan_says_what_would_be_done_and_why_and_does_nothing() {
         assert_eq!(deployed_by(stack, project).await, before);
     });
 }
+
+#[test]
+fn a_repository_in_a_folder_is_planned_by_an_input_of_any_length() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "folder";
+        // At the root there is another one, which would destroy most of it.
+        let repository = Repository::deploying(&THREE[..1])
+            .merged(Repository::deploying(THREE).within("live/infrastructure"));
+        let mut input = stack
+            .repository_input(
+                project,
+                &repository,
+                json!({"plan_only": true, "env": {"LONG": "x".repeat(220_000)}}),
+            )
+            .await;
+        input["source"]["path"] = json!("live/infrastructure");
+        let planned = stack.finished(&stack.start_deployment(&input).await).await;
+        assert_eq!(planned.status, "SUCCEEDED", "{}", planned.cause);
+        assert_eq!(planned.output["counts"]["deploy"], 6, "{}", planned.output);
+        input["source"]["path"] = json!("live/nothing");
+        let refused = stack.finished(&stack.start_deployment(&input).await).await;
+        assert_eq!(refused.error, "InvalidBundle");
+        assert!(
+            refused.cause.contains("source.path \"live/nothing\""),
+            "{}",
+            refused.cause
+        );
+    });
+}

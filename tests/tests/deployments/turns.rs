@@ -1,5 +1,6 @@
-//! One deployment of a manifest at a time; of a burst of pushes the newest is next, and a stopped one stops its modules.
+//! One execution of a deployment at a time; of a burst of pushes the newest is next, and a stopped one stops its modules.
 
+use seedflow_core::metric::Metric;
 use seedflow_tests::{Finished, Module, Repository, eventually, run};
 use serde_json::json;
 
@@ -60,9 +61,7 @@ fn a_part_is_refused_while_the_whole_is_deployed_and_replaces_nobody() {
         let whole = stack.repository_input(project, &repository, json!({})).await;
         let whole = stack.start_deployment(&whole).await;
         eventually("a lock", || async {
-            stack
-                .object(&format!("locks/{project}/deployment.yaml.json"))
-                .await
+            stack.object(&format!("locks/{project}/dev.json")).await
         })
         .await;
         let part = stack
@@ -71,6 +70,51 @@ fn a_part_is_refused_while_the_whole_is_deployed_and_replaces_nobody() {
         assert_eq!(part.error, "DeploymentBusy");
         assert!(part.cause.contains(&whole), "{}", part.cause);
         assert_state(&stack.finished(&whole).await, "SUCCEEDED");
+    });
+}
+
+#[test]
+fn a_deployment_has_one_lock_whatever_its_manifest_is_called() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "manifests";
+        let path = "manifests/dev/deployment.yaml";
+        let repository = slow("whole", 6).moved("deployment.yaml", path);
+        let input = stack
+            .repository_input(project, &repository, json!({"manifest": path}))
+            .await;
+        let whole = stack.start_deployment(&input).await;
+        let lock = format!("locks/{project}/dev.json");
+        eventually("a lock", || async { stack.object(&lock).await }).await;
+        // It names no manifest.
+        let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
+        let refused = stack.finished(&stack.start_deployment(&all).await).await;
+        assert_eq!(refused.error, "DeploymentBusy", "{}", refused.cause);
+        assert!(refused.cause.contains(&whole), "{}", refused.cause);
+        assert_state(&stack.finished(&whole).await, "SUCCEEDED");
+        stack.deployment_released(project).await;
+
+        let destroyed = stack.finished(&stack.start_deployment(&all).await).await;
+        assert_state(&destroyed, "DESTROYED");
+        let took = stack
+            .measured(
+                "record-deployment",
+                Metric::DeploymentSeconds,
+                &destroyed.execution,
+            )
+            .await;
+        assert!(
+            took.iter().all(|seconds| (0.0..3600.0).contains(seconds)),
+            "{took:?}"
+        );
+        stack.deployment_released(project).await;
+        // Nothing is there any more: nothing is written or told of it.
+        let again = stack.finished(&stack.start_deployment(&all).await).await;
+        assert_state(&again, "UNCHANGED");
+        assert!(stack.deployment_status(project, "dev").await.is_null());
+        let name = again.execution.rsplit(':').next().unwrap();
+        let reports = stack.keys(&format!("reports/{project}/dev/{name}")).await;
+        assert_eq!(reports, Vec::<String>::new());
     });
 }
 

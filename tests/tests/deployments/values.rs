@@ -1,7 +1,7 @@
 //! Modules follow the values that they consume, not the runs of those who publish them.
 
 use seedflow_tests::{Repository, run};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{STACK, THREE, assert_state, deployed_by, had_a_turn, names, results};
 
@@ -54,6 +54,65 @@ fn only_those_are_deployed_again_whose_values_changed() {
             log.iter().any(|line| line.contains("network/vpc=two")),
             "{log:#?}"
         );
+    });
+}
+
+/// Whose value it is changes and the value doesn't: nothing is built, but whoever publishes it now has to stay.
+#[test]
+fn the_same_value_from_elsewhere_is_no_deployment_and_is_remembered() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "elsewhere";
+        let base = Repository::deploying(&[
+            ("network", &[("vpc", &[]), ("dns", &[])]),
+            ("data", &[("store", &[])]),
+        ]);
+        let taking = |network: &[&str], parameter: Value| {
+            let module =
+                |group: &str, name: &str| json!({"name": name, "path": format!("modules/{group}-{name}")});
+            let mut store = module("data", "store");
+            store["parameters"] = json!([parameter]);
+            let network: Vec<Value> = network.iter().map(|name| module("network", name)).collect();
+            let groups =
+                json!([{"name": "network", "modules": network}, {"name": "data", "modules": [store]}]);
+            let manifest = json!({"name": "dev", "groups": groups});
+            base.clone().file("deployment.yaml", manifest.to_string())
+        };
+        let of = |name: &str| {
+            let metadata = json!({"group": "network", "name": name, "key": "Value"});
+            json!({"name": "value", "valueFrom": {"moduleMetadata": metadata}})
+        };
+        let store = names(project, "data/store");
+        let first = taking(&["vpc", "dns"], of("vpc"));
+        assert_state(
+            &stack.deploy_repository(project, &first, json!({})).await,
+            "SUCCEEDED",
+        );
+        stack.deployment_released(project).await;
+        let built = stack.parameter(&store, "status").await["build_id"].clone();
+
+        let other = taking(&["vpc", "dns"], of("dns"));
+        assert_state(
+            &stack.deploy_repository(project, &other, json!({})).await,
+            "UNCHANGED",
+        );
+        stack.deployment_released(project).await;
+        let only = |name: &str| json!({"project": project, "deployment": "dev", "action": "destroy", "only": [format!("network/{name}")]});
+        let refused = stack.finished(&stack.start_deployment(&only("dns")).await).await;
+        assert_eq!(refused.error, "Blocked", "{}", refused.cause);
+        stack.deployment_released(project).await;
+
+        // A literal in its place: the publisher goes in the same run.
+        let literal = taking(&["vpc"], json!({"name": "value", "value": "one"}));
+        let finished = stack.deploy_repository(project, &literal, json!({})).await;
+        assert_state(&finished, "SUCCEEDED");
+        let ended = results(stack, &finished).await;
+        assert_eq!(
+            [&ended["network/dns"], &ended["data/store"]],
+            ["DESTROYED", "UNCHANGED"]
+        );
+        assert!(stack.parameter(&store, "md5").await["consumes"].is_null());
+        assert_eq!(stack.parameter(&store, "status").await["build_id"], built);
     });
 }
 

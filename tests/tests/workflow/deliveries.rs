@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use seedflow_tests::{Action, Caller, Module, Rule, eventually, run};
+use seedflow_tests::{Action, Caller, Module, Rule, TestStack, eventually, run};
 use serde_json::{Value, json};
 
 use crate::{STACK, assert_state};
 
 /// A CodeBuild project of a test's own: its name stands in the build's id, and so in every call and event
 /// about the build, by which a rule of the proxy is narrowed to this test.
-fn own_project(stack: &seedflow_tests::TestStack, name: &str) -> (String, Value) {
+fn own_project(stack: &TestStack, name: &str) -> (String, Value) {
     let project = format!("{}-{name}", stack.about().project_name);
     let more = json!({"build": {"project_name": project}});
     (project, more)
@@ -69,6 +69,23 @@ fn an_event_that_arrives_before_the_token_costs_no_timeout() {
     });
 }
 
+/// The newest execution whose input names this key.
+async fn execution_of(stack: &TestStack, key: &str) -> String {
+    for execution in stack.executions().await {
+        let call = json!({"executionArn": execution});
+        let described = stack
+            .call("states", "AWSStepFunctions.DescribeExecution", call)
+            .await;
+        if described["input"]
+            .as_str()
+            .is_some_and(|input| input.contains(key))
+        {
+            return execution;
+        }
+    }
+    panic!("no execution of {key}")
+}
+
 #[test]
 fn an_upload_starts_an_execution_with_the_names_of_its_key() {
     run(async {
@@ -96,6 +113,41 @@ fn an_upload_starts_an_execution_with_the_names_of_its_key() {
                 .await,
             None
         );
+    });
+}
+
+/// The execution of an older upload comes to its turn after a newer upload was deployed, as one does that a late or
+/// repeated event starts.
+#[test]
+fn an_old_upload_is_not_deployed_over_a_newer_one() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = seedflow_tests::Names::new("uploaded", "prod", "net", "late");
+        let key = format!("sources/{names}.zip");
+        let tagged = |tag: &str| {
+            let command = format!("seedfarmer metadata add -k Tag -v {tag}");
+            Module::running("build", &[&command]).zip()
+        };
+        let late = Rule::new("s3", "PutObject", Action::Delay(Duration::from_secs(12)))
+            .caller(Caller::Functions)
+            .contains(&format!("locks/{names}.json"))
+            .times(1);
+        let late = stack.rule(late);
+        stack.put(&key, tagged("old")).await;
+        eventually("the execution of the old upload", || async {
+            (late.applied() == 1).then_some(())
+        })
+        .await;
+        let old = execution_of(stack, &key).await;
+        stack.put(&key, tagged("new")).await;
+        eventually("the new upload's deployment", || async {
+            let status = stack.parameter(&names, "status").await;
+            (status["state"] == "SUCCEEDED").then_some(())
+        })
+        .await;
+        let ended = stack.finished(&old).await;
+        assert!(["UNCHANGED", "SUPERSEDED"].contains(&ended.state()), "{ended:?}");
+        assert_eq!(stack.parameter(&names, "metadata").await["Tag"], "new");
     });
 }
 

@@ -1,6 +1,6 @@
 //! Modules that are destroyed: by the commands and the bundle that deployed them, and then nothing is stored of them.
 
-use seedflow_tests::{Action, Caller, Module, Names, Rule, TestStack, run};
+use seedflow_tests::{Action, Caller, Heard, Module, Names, Rule, TestStack, run};
 use serde_json::{Value, json};
 
 use crate::{STACK, assert_state};
@@ -39,6 +39,7 @@ fn a_module_is_destroyed_by_what_deployed_it_and_is_gone_then() {
     run(async {
         let stack = STACK.get().await;
         let names = Names::new("destroy", "gone", "g-h", "m");
+        let mut heard = Heard::events(stack, "destroy").await;
         let checks = [
             "[ \"$SEEDFARMER_PARAMETER_A\" = value ]",
             "[ \"$SEEDFARMER_DEPLOYMENT_NAME $SEEDFARMER_MODULE_NAME\" = 'gone g-h-m' ]",
@@ -73,6 +74,22 @@ fn a_module_is_destroyed_by_what_deployed_it_and_is_gone_then() {
         assert_eq!(again.reasons, ["nothing is deployed"]);
         assert!(again.build.is_null());
         assert_eq!(stored(stack, &names).await, Vec::<String>::new());
+        stack.released(&names).await;
+        // It is not back in the index, nor is a module that never was.
+        let never = Names::new("destroy", "gone", "g-h", "mistyped");
+        assert_state(&stack.execute(&destruction(&never)).await, "UNCHANGED");
+        let of = |event: &Value, module: &str| {
+            let detail = &event["detail"];
+            detail["deployment"] == "gone" && detail["module"] == module
+        };
+        let states: Vec<Value> = heard
+            .count_of("events", 4, |event| of(event, "m"))
+            .await
+            .iter()
+            .map(|event| event["detail"]["state"].clone())
+            .collect();
+        assert!(!states.contains(&json!("UNCHANGED")), "{states:?}");
+        assert!(!heard.so_far().await.iter().any(|event| of(event, "mistyped")));
 
         let anew = stack.deploy_with(&names, &module, more).await;
         assert_state(&anew, "SUCCEEDED");

@@ -190,6 +190,7 @@ pub(crate) mod tests {
             options,
             deployspec: Deployspec::parse(spec.as_bytes()).unwrap(),
             module_stack: None,
+            consumes_others: false,
             previous_status: None,
             previous_metadata: None,
         }

@@ -10,7 +10,7 @@ use std::io::{Read, Seek, Write};
 
 use zip::{ZipArchive, ZipWriter};
 
-use super::{Entry, Metered, Reading, broken, check_link, digest, hash, invalid, open};
+use super::{Entry, Metered, Reading, broken, check_link, digest, hash, invalid, nothing_there, open};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::manifest::{self, MAX_FILE};
 
@@ -54,12 +54,31 @@ impl<R: Read + Seek> Repository<R> {
     /// `InvalidBundle` for what is no zip, or one that may not be unpacked.
     pub fn open(source: R, size: u64) -> Result<Self> {
         let (archive, entries) = open(source, size)?;
-        let numbered = entries.iter().enumerate();
-        let places = numbered.map(|(i, entry)| (entry.path.clone(), i)).collect();
         Ok(Self {
             archive,
-            directory: Directory { entries, places },
+            directory: Directory::new(entries),
         })
+    }
+
+    /// The repository whose root is a folder of this one, `""` for its own root: what is elsewhere is left out.
+    ///
+    /// # Errors
+    /// `InvalidBundle` where there is no such folder.
+    pub fn below(mut self, folder: &str) -> Result<Self> {
+        if folder.is_empty() {
+            return Ok(self);
+        }
+        let prefix = format!("{folder}/");
+        let all = std::mem::take(&mut self.directory.entries);
+        if !all.iter().any(|entry| entry.path.starts_with(&prefix)) {
+            return Err(nothing_there(&all, folder));
+        }
+        let inside = all.into_iter().filter_map(|entry| {
+            let path = entry.path.strip_prefix(&prefix)?.to_owned();
+            Some(Entry { path, ..entry })
+        });
+        self.directory = Directory::new(inside.collect());
+        Ok(self)
     }
 
     fn text_of(&mut self, path: &str) -> Result<Option<String>> {
@@ -159,6 +178,12 @@ impl<R: Read + Seek> manifest::Repository for Repository<R> {
 }
 
 impl Directory {
+    fn new(entries: Vec<Entry>) -> Self {
+        let numbered = entries.iter().enumerate();
+        let places = numbered.map(|(i, entry)| (entry.path.clone(), i)).collect();
+        Self { entries, places }
+    }
+
     fn file(&self, path: &str) -> Option<&Entry> {
         let entry = self.places.get(path).map(|i| &self.entries[*i]);
         entry.filter(|entry| !entry.folder)
@@ -293,6 +318,40 @@ mod tests {
         assert_eq!(names("a b"), read);
         assert_ne!(names("a c")[0], read[0]);
         assert_eq!(names("a c")[1], read[1]);
+    }
+
+    #[test]
+    fn a_folder_of_a_repository_is_one_too() {
+        let whole = repository(&FILES.map(|(path, content)| (path, content)));
+        let inner = FILES.map(|(path, content)| (format!("live/{path}"), content));
+        let mut files: Vec<(&str, &str)> = inner.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+        files.extend([
+            ("deployment.yaml", "name: other"),
+            ("live-old/deployment.yaml", "name: old"),
+        ]);
+        let modules = [
+            content("modules/vpc", &["data/names.txt"]),
+            content("modules/vpc-peer", &[]),
+        ];
+        let mut below = repository(&files).below("live").unwrap();
+        let read = below.read(&modules).unwrap();
+        assert_eq!(read, { whole }.read(&modules).unwrap());
+        assert_eq!(below.text("deployment.yaml").unwrap().as_deref(), Some("name: d"));
+        assert!(!below.has_folder("live") && !below.has_file("live-old/deployment.yaml"));
+        let mut packed = Cursor::new(Vec::new());
+        below.pack(&modules[0], &mut packed).unwrap();
+        let size = packed.get_ref().len() as u64;
+        assert_eq!(
+            super::super::read(packed, "", size).unwrap().digest,
+            read[0].digest
+        );
+        let error = repository(&files).below("liv").err().unwrap();
+        assert!(
+            error
+                .message
+                .contains("source.path \"liv\" is no folder of the archive"),
+            "{error}"
+        );
     }
 
     #[test]

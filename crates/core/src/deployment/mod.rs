@@ -16,6 +16,9 @@ pub mod status;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ExecutionArn, ModuleId, Name};
+use crate::lock::Lockable;
+use crate::metric::Metric;
+use crate::subject::Subject;
 
 /// A deployment of a project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +58,23 @@ impl DeploymentId {
             group,
             module,
         }
+    }
+}
+
+impl Lockable for DeploymentId {
+    const SUPERSEDED: Metric = Metric::DeploymentsSuperseded;
+
+    fn subject(&self, execution: Option<&ExecutionArn>) -> Subject {
+        Subject {
+            execution: execution.map(|execution| execution.as_str().to_owned()),
+            deployment: Some(self.to_string()),
+            ..Subject::default()
+        }
+    }
+
+    fn lock_key(&self) -> String {
+        // Two levels less than a module's lock, so the two never meet.
+        format!("locks/{self}.json")
     }
 }
 

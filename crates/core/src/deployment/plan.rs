@@ -85,7 +85,8 @@ pub struct Planning<'a> {
 pub enum Action {
     /// It is built.
     Deploy,
-    /// Nothing, as far as is known now.
+    /// It isn't built, as far as is known now. It has a turn nevertheless where that may change ([`Planned::unless`]), and where
+    /// what is stored has to name other modules as those whose values it consumes.
     Unchanged,
     /// It is destroyed.
     Destroy,
@@ -287,13 +288,33 @@ impl Plan {
     }
 }
 
+/// What is decided about a module of the repository.
+struct Decided {
+    action: Action,
+    reasons: Vec<String>,
+    /// It is unchanged, but consumes the values of other modules than what is stored says.
+    renews: bool,
+}
+
+impl Decided {
+    fn of(action: Action, reasons: Vec<String>) -> Self {
+        Self {
+            action,
+            reasons,
+            renews: false,
+        }
+    }
+}
+
 /// A plan that is being made.
 struct Run<'a> {
     planning: &'a Planning<'a>,
     modules: Vec<Planned>,
     waves: Vec<Wave>,
-    /// What the modules of earlier waves will have done by then.
+    /// The modules of earlier waves whose values may change, and what is done with them.
     before: BTreeMap<Sibling, Action>,
+    /// The modules that have a turn: after it, what is stored names those whose values the manifest has them consume.
+    renewed: BTreeSet<Sibling>,
     warnings: Vec<String>,
 }
 
@@ -304,6 +325,7 @@ impl<'a> Run<'a> {
             modules: Vec::new(),
             waves: Vec::new(),
             before: BTreeMap::new(),
+            renewed: BTreeSet::new(),
             warnings: Vec::new(),
         }
     }
@@ -315,18 +337,18 @@ impl<'a> Run<'a> {
             .iter()
             .filter(|sibling| self.before.contains_key(sibling))
             .collect();
-        let (action, reasons) = self
+        let decided = self
             .decide(module, force, &consumed, &pending)
-            .unwrap_or_else(|blocked| (Action::Blocked, vec![blocked.message]));
-        let unless: Vec<String> = match action {
+            .unwrap_or_else(|blocked| Decided::of(Action::Blocked, vec![blocked.message]));
+        let unless: Vec<String> = match decided.action {
             Action::Unchanged => pending.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
-        let has_turn = action == Action::Deploy || !unless.is_empty();
+        let has_turn = decided.action == Action::Deploy || decided.renews || !unless.is_empty();
         Planned {
             module: Sibling::from(&module.id),
-            action,
-            reasons,
+            action: decided.action,
+            reasons: decided.reasons,
             unless,
             execution: has_turn.then(|| self.name(&module.id)),
         }
@@ -338,7 +360,7 @@ impl<'a> Run<'a> {
         force: bool,
         consumed: &[Sibling],
         pending: &[&Sibling],
-    ) -> Result<(Action, Vec<String>)> {
+    ) -> Result<Decided> {
         let (state, id) = (self.planning.state, &module.id);
         let status = state.status_of(id)?;
         let siblings = state.siblings(consumed.iter().cloned(), id);
@@ -351,21 +373,25 @@ impl<'a> Run<'a> {
                 format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
             ));
         }
+        module
+            .options
+            .parameters
+            .without(pending)
+            .resolve(id, &siblings)?;
         let options = match module.options.clone().resolve(id, &siblings) {
             Ok(options) => options,
-            // What is missing now may be there when its turn comes.
-            Err(_) if !pending.is_empty() => {
+            // What is missing now of those that have a turn before it may be there when its own comes.
+            Err(_) => {
                 let waits = pending
                     .iter()
                     .map(ToString::to_string)
                     .collect::<Vec<_>>()
                     .join(", ");
-                return Ok((
+                return Ok(Decided::of(
                     Action::Deploy,
                     vec![format!("consumes what {waits} is about to publish")],
                 ));
             }
-            Err(error) => return Err(error),
         };
         let fingerprint = Fingerprint::new(
             &module.digest,
@@ -376,7 +402,7 @@ impl<'a> Run<'a> {
         let stored = state.fingerprint(id);
         let decision = decide(&fingerprint, stored.as_ref(), status.as_ref(), force);
         if decision.changed {
-            return Ok((Action::Deploy, decision.reasons));
+            return Ok(Decided::of(Action::Deploy, decision.reasons));
         }
         let redeployed: Vec<String> = pending
             .iter()
@@ -384,9 +410,12 @@ impl<'a> Run<'a> {
             .map(|sibling| format!("deployment of {sibling}"))
             .collect();
         Ok(if redeployed.is_empty() {
-            (Action::Unchanged, decision.reasons)
+            Decided {
+                renews: decision.consumes_others,
+                ..Decided::of(Action::Unchanged, decision.reasons)
+            }
         } else {
-            (Action::Deploy, redeployed)
+            Decided::of(Action::Deploy, redeployed)
         })
     }
 
@@ -407,6 +436,9 @@ impl<'a> Run<'a> {
     /// Adds a module that was decided about; later ones see that its values may change.
     fn add(&mut self, planned: Planned, module: &ModuleId) {
         if planned.execution.is_some() {
+            self.renewed.insert(Sibling::from(module));
+        }
+        if planned.action == Action::Deploy || !planned.unless.is_empty() {
             self.before.insert(Sibling::from(module), planned.action);
         }
         self.modules.push(planned);
@@ -460,9 +492,8 @@ impl<'a> Run<'a> {
         going: &BTreeSet<Sibling>,
         consumes: &BTreeMap<Sibling, BTreeSet<Sibling>>,
     ) -> Planned {
-        // Who is deployed anew in this run is so without it: a manifest can't refer to what isn't in it.
-        let stays =
-            |other: &&Sibling| !going.contains(*other) && self.before.get(*other) != Some(&Action::Deploy);
+        // Who has a turn in this run doesn't consume it after that: a manifest can't refer to what isn't in it.
+        let stays = |other: &&Sibling| !going.contains(*other) && !self.renewed.contains(*other);
         let dependents: Vec<String> = deployed
             .iter()
             .filter(stays)

@@ -49,6 +49,31 @@ pub enum Found<R> {
     },
 }
 
+impl<R> Found<R> {
+    /// The deployment that its manifest describes.
+    #[must_use]
+    pub fn deployment(&self) -> &DeploymentId {
+        match self {
+            Self::Read(read) => &read.deployment,
+            Self::Refused { deployment, .. } => deployment,
+        }
+    }
+}
+
+/// Reads which deployment the manifest of a repository describes, and nothing else.
+///
+/// # Errors
+/// `InvalidManifest` with all that is wrong, where the manifest doesn't name one.
+pub fn name<R: ReadBytes + Seek>(archive: &mut Repository<R>, given: &Given<'_>) -> Result<DeploymentId> {
+    match manifest::names(archive, given) {
+        Some((project, deployment)) => Ok(DeploymentId { project, deployment }),
+        None => match manifest::read(archive, given) {
+            Ok(described) => Ok(described.id()),
+            Err(problems) => Err(invalid(&problems)),
+        },
+    }
+}
+
 /// Reads a repository whose directory was read.
 ///
 /// # Errors
@@ -60,12 +85,9 @@ pub fn read<R: ReadBytes + Seek>(
 ) -> Result<Found<R>> {
     let described = match manifest::read(&mut archive, given) {
         Ok(described) => described,
-        Err(problems) => return refused(&mut archive, given, &problems),
+        Err(problems) => return refused(&mut archive, given, invalid(&problems)),
     };
-    let deployment = DeploymentId {
-        project: described.project,
-        deployment: described.name,
-    };
+    let deployment = described.id();
     let files = match read_files(&mut archive, &described.groups) {
         Ok(files) => files,
         Err(error) => return Ok(Found::Refused { deployment, error }),
@@ -83,13 +105,8 @@ pub fn read<R: ReadBytes + Seek>(
 fn refused<R: ReadBytes + Seek>(
     archive: &mut Repository<R>,
     given: &Given<'_>,
-    problems: &[Problem],
+    error: Error,
 ) -> Result<Found<R>> {
-    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let error = Error::new(
-        ErrorName::InvalidManifest,
-        excerpt(&told.join("\n"), MAX_PROBLEMS),
-    );
     match manifest::names(archive, given) {
         Some((project, deployment)) => Ok(Found::Refused {
             deployment: DeploymentId { project, deployment },
@@ -97,6 +114,14 @@ fn refused<R: ReadBytes + Seek>(
         }),
         None => Err(error),
     }
+}
+
+fn invalid(problems: &[Problem]) -> Error {
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Error::new(
+        ErrorName::InvalidManifest,
+        excerpt(&told.join("\n"), MAX_PROBLEMS),
+    )
 }
 
 /// Reads the files of all modules in one pass.

@@ -9,12 +9,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::DeploymentId;
+
 use crate::error::{Error, Result, excerpt};
 use crate::fields::{Fields, describe};
 use crate::ids::{ExecutionArn, ModuleId, Name};
 use crate::lock::Lockable;
 use crate::manifest::DEFAULT_MANIFEST;
-use crate::metric::Metric;
 use crate::request::{Limits, Source, normal_path};
 use crate::sibling::Sibling;
 use crate::subject::Subject;
@@ -22,8 +23,10 @@ use crate::subject::Subject;
 /// What an execution is to do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// Which deployment, as far as it is known without the manifest.
-    pub scope: Scope,
+    /// The project.
+    pub project: Name,
+    /// The path of the manifest in the repository.
+    pub manifest: String,
     /// What to do with it.
     pub action: Action,
     /// Which of its modules.
@@ -135,47 +138,13 @@ impl fmt::Display for Selector {
     }
 }
 
-/// What one execution at a time may deploy: the manifest of a project. A deployment's own name stands in the
-/// manifest, which nobody has read when an execution waits for its turn.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scope {
-    /// The project.
-    pub project: Name,
-    /// The path of the manifest in the repository.
-    pub manifest: String,
-}
-
-impl Lockable for Scope {
-    const SUPERSEDED: Metric = Metric::DeploymentsSuperseded;
-
-    fn subject(&self, execution: Option<&ExecutionArn>) -> Subject {
-        Subject {
-            execution: execution.map(|execution| execution.as_str().to_owned()),
-            deployment: Some(self.to_string()),
-            ..Subject::default()
-        }
-    }
-
-    fn lock_key(&self) -> String {
-        // One level less than a module's lock, so that the two never meet; a name has no colon.
-        format!("locks/{}/{}.json", self.project, self.manifest.replace('/', ":"))
-    }
-}
-
-impl fmt::Display for Scope {
-    /// `{project}/{manifest}`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.project, self.manifest)
-    }
-}
-
 impl Locked {
     /// How logs and metrics name it.
     #[must_use]
     pub fn subject(&self, execution: &ExecutionArn) -> Subject {
         match self {
             Self::Module(module) => module.subject(Some(execution)),
-            Self::Manifest(scope) => scope.subject(Some(execution)),
+            Self::Deployment(deployment) => deployment.subject(Some(execution)),
         }
     }
 }
@@ -186,8 +155,8 @@ impl Locked {
 pub enum Locked {
     /// A module's.
     Module(ModuleId),
-    /// A manifest's.
-    Manifest(Scope),
+    /// A whole deployment's.
+    Deployment(DeploymentId),
 }
 
 impl Request {
@@ -209,7 +178,8 @@ impl Request {
         };
         fields.finish()?;
         Ok(Self {
-            scope: Scope { project, manifest },
+            project,
+            manifest,
             action,
             only,
             plan_only,
@@ -367,8 +337,10 @@ mod tests {
             json!({"source": {"bucket": "work", "key": "sources/My/repository.zip", "version_id": "v"}}),
         )
         .unwrap();
-        assert_eq!(request.scope.to_string(), "my/deployment.yaml");
-        assert_eq!(request.scope.lock_key(), "locks/my/deployment.yaml.json");
+        assert_eq!(
+            (request.project.as_str(), request.manifest.as_str()),
+            ("my", "deployment.yaml")
+        );
         assert!(request.is_whole() && !request.plan_only);
         assert!(request.only.covers(&module("g", "m")));
     }
@@ -380,7 +352,7 @@ mod tests {
             "only": ["g", "h/m"], "force_update": ["h"], "env": {"A": "x", "B": 1},
         }))
         .unwrap();
-        assert_eq!(request.scope.lock_key(), "locks/p/a:b.yaml.json");
+        assert_eq!(request.manifest, "a/b.yaml");
         let covered = [("g", "a"), ("h", "m"), ("h", "n")].map(|(g, m)| request.only.covers(&module(g, m)));
         assert_eq!(covered, [true, true, false]);
         assert!(!request.is_whole());

@@ -49,6 +49,13 @@ impl State {
         state
     }
 
+    /// Whether a parameter below the deployment's path is needed to plan. Nothing is decided by outputs, and those of one module
+    /// may be longer than all the rest.
+    #[must_use]
+    pub fn plans_by(parameter: &str) -> bool {
+        !parameter.ends_with(&format!("/{}", Slot::Outputs))
+    }
+
     /// What is stored of a module.
     #[must_use]
     pub fn stored(&self, module: &ModuleId) -> Stored {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::deployment::DeploymentId;
 use crate::error::{Error, Result};
 use crate::ids::{ModuleId, Name, Place};
 use crate::request::MAX_STACK_NAME;
@@ -91,6 +92,17 @@ pub struct Deployment {
     pub target: Option<(String, String)>,
     /// What is not wrong, but may not be meant.
     pub warnings: Vec<Problem>,
+}
+
+impl Deployment {
+    /// Its two names.
+    #[must_use]
+    pub fn id(&self) -> DeploymentId {
+        DeploymentId {
+            project: self.project.clone(),
+            deployment: self.name.clone(),
+        }
+    }
 }
 
 /// Modules that are deployed at once.

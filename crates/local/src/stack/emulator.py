@@ -13,7 +13,7 @@ import time
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import error_response_json
-from ministack.services import codebuild, eventbridge, iam, lambda_svc, ssm, stepfunctions
+from ministack.services import codebuild, eventbridge, iam, lambda_svc, s3, ssm, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 
@@ -445,6 +445,30 @@ def dispatch_to_lambda(original, arn, payload):
     if not function or not config:
         return original(arn, payload)
     return lambda_svc.invoke_async_with_retry(function, json.loads(payload))
+
+
+# --- Events of S3 -------------------------------------------------------------------------------------------
+# On AWS the event of an object in a versioned bucket names the version, by which a late event could have an old object
+# deployed; the emulator knows it and leaves it out:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+
+version_of_event = contextvars.ContextVar("version_of_event", default=None)
+
+
+@replace(s3, "_fire_s3_event")
+def fire_s3_event(original, *args, **kwargs):
+    version_of_event.set(kwargs.get("version_id"))
+    return original(*args, **kwargs)
+
+
+@replace(eventbridge, "_dispatch_event")
+def dispatch_event(original, event, *args, **kwargs):
+    version = version_of_event.get()
+    if version and event.get("Source") == "aws.s3":
+        detail = json.loads(event["Detail"])
+        detail["object"]["version-id"] = version
+        event = {**event, "Detail": json.dumps(detail)}
+    return original(event, *args, **kwargs)
 
 
 # --- Parameter Store ----------------------------------------------------------------------------------------

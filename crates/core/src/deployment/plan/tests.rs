@@ -3,7 +3,8 @@ use super::*;
 use crate::ids::Slot;
 use crate::request::Limits;
 
-/// The manifest of a test: groups of modules, each with whose `Value` it consumes, and what its files are.
+/// The manifest of a test: groups of modules, each with whose `Value` it consumes (or a value itself, without a slash), and
+/// what its files are.
 type Manifest<'a> = [(&'a str, &'a [(&'a str, &'a [&'a str], &'a str)])];
 
 const THREE: &Manifest<'_> = &[
@@ -29,8 +30,12 @@ fn module(group: &str, module: &str, consumes: &[&str], digest: &str, redeploy: 
         .iter()
         .enumerate()
         .map(|(i, of)| {
-            let (group, module) = of.split_once('/').unwrap();
-            let value = json!({"module_metadata": {"group": group, "module": module, "key": "Value"}});
+            let value = match of.split_once('/') {
+                Some((group, module)) => {
+                    json!({"module_metadata": {"group": group, "module": module, "key": "Value"}})
+                }
+                None => json!(of),
+            };
             (format!("p{i}"), value)
         })
         .collect();
@@ -88,11 +93,17 @@ fn deployed(manifest: &Manifest<'_>, value: &str, redeploy: bool) -> BTreeMap<St
 }
 
 /// Sets one field of a stored value.
-fn set(stored: &mut BTreeMap<String, String>, module: &str, slot: Slot, key: &str, value: &str) {
+fn set<'a>(
+    stored: &mut BTreeMap<String, String>,
+    module: &str,
+    slot: Slot,
+    key: &str,
+    value: impl Into<Option<&'a str>>,
+) {
     let (group, module) = module.split_once('/').unwrap();
     let name = ModuleId::parse("p", "d", group, module).unwrap().parameter(slot);
     let mut parsed: Value = serde_json::from_str(&stored[&name]).unwrap();
-    parsed[key] = json!(value);
+    parsed[key] = json!(value.into());
     stored.insert(name, parsed.to_string());
 }
 
@@ -332,6 +343,64 @@ fn a_module_whose_values_are_consumed_is_not_destroyed() {
     };
     let (planned, _) = plan(&without, &stored, &only);
     assert_eq!(shown(&planned), ["=net/dns", "!net/vpc"]);
+}
+
+/// The value is the same, so nothing is built; but what is stored has to say whose it is.
+#[test]
+fn a_module_that_takes_the_same_value_from_elsewhere_has_a_turn_and_no_build() {
+    let stored = deployed(THREE, "v", false);
+    for takes in [&["v"] as &[&str], &["net/dns"]] {
+        let store = [("store", takes, "1")];
+        let mut other = THREE.to_vec();
+        other[0] = ("net", &[("dns", &[], "1")]);
+        other[1] = ("data", &store);
+        let (planned, waves) = plan(&other, &stored, &ALL);
+        assert_eq!(
+            shown(&planned),
+            ["=net/dns", "=data/store", "=apps/web", "=apps/job", "-net/vpc"],
+            "{takes:?}"
+        );
+        assert_eq!(sizes(&waves), [1, 1]);
+        assert!(
+            planned.modules[1]
+                .reasons
+                .contains(&"no more of net/vpc".to_owned())
+        );
+        // Once that is stored, it has none, and who publishes the value now is the one that stays.
+        let (planned, waves) = plan(&other, &deployed(&other, "v", false), &ALL);
+        assert_eq!(shown(&planned)[1], "=data/store");
+        assert_eq!(waves, []);
+    }
+}
+
+#[test]
+fn only_what_is_about_to_be_published_is_waited_for() {
+    let takes_both: &Manifest<'_> = &[
+        ("net", &[("vpc", &[], "1"), ("dns", &[], "2")]),
+        ("data", &[("store", &["net/vpc", "net/dns"], "1")]),
+    ];
+    let mut without = deployed(THREE, "v", false);
+    // It is deployed and unchanged, but publishes nothing by that name.
+    set(&mut without, "net/vpc", Slot::Metadata, "Value", None);
+    let (planned, _) = plan(takes_both, &without, &ALL);
+    assert_eq!(
+        shown(&planned),
+        ["=net/vpc", "+net/dns", "!data/store", "-apps/job", "-apps/web"]
+    );
+    let message = planned.refuse_blocked().unwrap_err().message;
+    assert!(
+        message.contains("data/store: parameters.p0: found no \"Value\" in the metadata of net/vpc"),
+        "{message}"
+    );
+    // Of a module that has its turn before, it may come.
+    let mut without = deployed(THREE, "v", false);
+    set(&mut without, "net/dns", Slot::Metadata, "Value", None);
+    let (planned, _) = plan(takes_both, &without, &ALL);
+    assert_eq!(shown(&planned)[2], "+data/store");
+    assert_eq!(
+        planned.modules[2].reasons,
+        ["consumes what net/dns is about to publish"]
+    );
 }
 
 #[test]
