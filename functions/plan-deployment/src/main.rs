@@ -96,7 +96,8 @@ impl Function {
                 self.answer(deployment, made, &request, &event.execution).await?
             }
             Action::Deploy { source, env, force } => {
-                let read = repository::read(&self.work, source, env, &request.scope, &place).await?;
+                let maxima = self.limits.maxima;
+                let read = repository::read(&self.work, source, env, &request.scope, &place, maxima).await?;
                 let (deployment, made) = match read {
                     Found::Refused { deployment, error } => (deployment, Err(error)),
                     Found::Read(read) => {
@@ -130,6 +131,7 @@ impl Function {
             state: &state,
             versions: &Versions::new(),
             only: &request.only,
+            concurrency: self.limits.maxima.concurrency,
         }))
     }
 
@@ -149,6 +151,7 @@ impl Function {
             state: &state,
             versions: &self.versions(&groups).await?,
             only: &request.only,
+            concurrency: self.limits.maxima.concurrency,
         };
         let (mut plan, waves) = plan::deploying(&planning, &groups, force, read.origin.clone());
         plan.warnings.append(&mut read.warnings);

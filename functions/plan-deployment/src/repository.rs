@@ -10,6 +10,7 @@ use seedflow_core::deployment::request::Scope;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::Place;
 use seedflow_core::manifest::Given;
+use seedflow_core::maximum::Maxima;
 use seedflow_core::request::Source;
 
 /// A repository that is read from S3.
@@ -22,6 +23,7 @@ pub(crate) async fn read(
     env: &BTreeMap<String, String>,
     scope: &Scope,
     place: &Place,
+    maxima: Maxima,
 ) -> Result<Found<ObjectReader>> {
     let (reader, opened) = ObjectReader::open(bucket, source).await?;
     let (env, scope, place) = (env.clone(), scope.clone(), place.clone());
@@ -32,6 +34,7 @@ pub(crate) async fn read(
             env: &env,
             project: Some(&scope.project),
             place: Some(&place),
+            maxima: &maxima,
         };
         repository::read(Repository::open(reader, opened.size)?, opened.origin, &given)
     })
