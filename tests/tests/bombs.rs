@@ -14,6 +14,7 @@ use seedflow_core::bundle::{self, Bundle};
 use seedflow_core::deployspec::Deployspec;
 use seedflow_core::error::{Error, ErrorName};
 use seedflow_core::ids::ModuleId;
+use seedflow_core::maximum::Maxima;
 use seedflow_core::request::{Limits, Options};
 use seedflow_core::yaml;
 use seedflow_tests::bombs::{self, RawZip};
@@ -198,11 +199,8 @@ fn a_zip_in_a_zip_is_a_file_like_any_other() {
 /// What the readers of a deployspec and of a manifest say to a text; neither may take much memory for it.
 fn verdicts(text: &str) -> (Result<Deployspec, Error>, Result<Options, String>) {
     let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-    let limits = Limits {
-        work_bucket: "w".into(),
-        codebuild_project: "s".into(),
-    };
-    let (deployspec, peak) = peak_of(|| Deployspec::parse(text.as_bytes()));
+    let limits = Limits::of_aws("w", "s");
+    let (deployspec, peak) = peak_of(|| Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS));
     assert!(peak < BOUND, "{peak} bytes for a deployspec of {}", text.len());
     let (manifest, peak) = peak_of(|| {
         let manifest = yaml::parse(text).map_err(|e| e.to_string())?;

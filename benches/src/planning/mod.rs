@@ -69,10 +69,7 @@ impl Deployed {
         let (api, connection) = (stack.api(), stack.connection());
         let project = format!("planned-{modules}");
         let zip = Repository::new(&project, DEPLOYMENT, modules, GROUP).zip()?;
-        let limits = Limits {
-            work_bucket: connection.work_bucket.clone(),
-            codebuild_project: connection.project_name.clone(),
-        };
+        let limits = Limits::of_aws(&connection.work_bucket, &connection.project_name);
         let state = stored::state(&zip, &limits)?;
         let (size, parameters) = (zip.len() as u64, state.len());
         write(&api, state).await?;

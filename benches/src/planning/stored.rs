@@ -19,6 +19,7 @@ pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
         env: &BTreeMap::new(),
         project: None,
         place: None,
+        maxima: &limits.maxima,
     };
     let described = manifest::read(&mut repository, &given)
         .map_err(|problems| anyhow!("the repository can't be deployed: {problems:?}"))?;

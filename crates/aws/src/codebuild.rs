@@ -2,13 +2,14 @@
 
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{
-    ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildPhase, CloudWatchLogsConfig,
+    ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildPhase, CacheType, CloudWatchLogsConfig,
     ComputeType, EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ImagePullCredentialsType,
-    LogsConfig, LogsConfigStatusType, ProjectArtifacts, ProjectEnvironment, ProjectSource, SourceType,
+    LogsConfig, LogsConfigStatusType, ProjectArtifacts, ProjectCache, ProjectEnvironment, ProjectSource,
+    ProjectVisibilityType, SourceType,
 };
 use jiff::Timestamp;
 use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase, is_blank_context};
-use seedflow_core::build::{BuildRequest, environment::Variable};
+use seedflow_core::build::{BuildRequest, environment::Variable, project::Project};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{BuildId, Run};
 use seedflow_core::parameter::VariableType;
@@ -60,11 +61,15 @@ impl CodeBuild {
             .image_override(&build.image)
             .image_pull_credentials_type_override(pull_credentials(&build.image))
             .compute_type_override(ComputeType::from(build.compute_type.as_str()))
+            // A cache would hand what one module left in it to the next.
+            .cache_override(no_cache()?)
+            // A retry of CodeBuild's own would be a build that nobody waits for.
+            .auto_retry_limit_override(0)
             .environment_type_override(EnvironmentType::from(build.environment_type.as_str()))
             .privileged_mode_override(build.privileged)
             .timeout_in_minutes_override(minutes(build.timeout_minutes))
             .queued_timeout_in_minutes_override(minutes(build.queued_timeout_minutes))
-            .set_service_role_override(build.service_role.clone())
+            .service_role_override(&build.service_role)
             .artifacts_override(artifacts(&build.artifact_bucket, &build.run)?)
             .logs_config_override(logs(&build.log_group)?);
         let answer = request.send().await.map_err(|e| StartError {
@@ -73,6 +78,18 @@ impl CodeBuild {
         })?;
         let id = answer.build_value.and_then(|build| build.id).unwrap_or_default();
         Ok(BuildId::parse(&id)?)
+    }
+
+    /// A project; `None` where there is none.
+    pub async fn project(&self, name: &str) -> Result<Option<Project>> {
+        let read = self.client.batch_get_projects().names(name).send().await;
+        let read = read.map_err(|e| failure(&format!("CodeBuild BatchGetProjects {name}"), &e))?;
+        Ok(read
+            .projects
+            .unwrap_or_default()
+            .into_iter()
+            .next()
+            .map(described))
     }
 
     /// Makes the project; that another made it at the same moment is as good.
@@ -221,7 +238,7 @@ fn start_failure(build: &BuildRequest, error: &impl SdkFailure) -> Error {
         && error
             .error_message()
             .is_some_and(|message| message.contains("not authorized to perform: sts:AssumeRole"));
-    if not_yet && build.service_role.is_some() {
+    if not_yet {
         return Error::new(ErrorName::RoleNotReady, failed.message);
     }
     failed
@@ -267,6 +284,60 @@ fn artifacts(bucket: &str, run: &Run) -> Result<ProjectArtifacts> {
         .packaging(ArtifactPackaging::None)
         .build()
         .map_err(unbuildable)
+}
+
+fn no_cache() -> Result<ProjectCache> {
+    ProjectCache::builder()
+        .r#type(CacheType::NoCache)
+        .build()
+        .map_err(unbuildable)
+}
+
+/// What of a project each of its builds has and StartBuild can't override (API reference, `StartBuild` beside
+/// `Project`). An override of a fleet or of secondary sources names others, and none takes them away.
+fn described(project: aws_sdk_codebuild::types::Project) -> Project {
+    let has_some = |list: Option<usize>| list.unwrap_or_default() > 0;
+    let environment = project.environment.as_ref();
+    let in_vpc = |vpc: &aws_sdk_codebuild::types::VpcConfig| vpc.vpc_id().is_some_and(|id| !id.is_empty());
+    let all = [
+        ("VPC", project.vpc_config.as_ref().is_some_and(in_vpc)),
+        (
+            "file systems",
+            has_some(project.file_system_locations.as_ref().map(Vec::len)),
+        ),
+        (
+            "environment variables",
+            environment.is_some_and(|e| !e.environment_variables().is_empty()),
+        ),
+        (
+            "secondary sources",
+            has_some(project.secondary_sources.as_ref().map(Vec::len)),
+        ),
+        (
+            "fleet",
+            environment
+                .and_then(|e| e.fleet())
+                .is_some_and(|fleet| fleet.fleet_arn().is_some()),
+        ),
+        (
+            "Docker server",
+            environment.is_some_and(|e| e.docker_server().is_some()),
+        ),
+        (
+            "registry credential",
+            environment.is_some_and(|e| e.registry_credential().is_some()),
+        ),
+        (
+            "public visibility",
+            project.project_visibility == Some(ProjectVisibilityType::PublicRead),
+        ),
+    ];
+    let brings = all.into_iter().filter(|(_, has)| *has).map(|(what, _)| what);
+    Project {
+        brings: brings.collect(),
+        name: project.name.unwrap_or_default(),
+        service_role: project.service_role.unwrap_or_default(),
+    }
 }
 
 fn logs(group: &str) -> Result<LogsConfig> {

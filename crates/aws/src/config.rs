@@ -8,6 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use seedflow_core::error::{Error, Result};
+use seedflow_core::maximum::{ComputeType, Maxima};
 use seedflow_core::request::Limits;
 
 /// The configuration that all clients of a function share, made once per cold start.
@@ -56,11 +57,38 @@ pub fn optional_setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// What an input may name, for who only asks whose input it is.
+pub fn names() -> Result<Limits> {
+    Ok(Limits::of_aws(
+        setting("WORK_BUCKET")?,
+        setting("CODEBUILD_PROJECT")?,
+    ))
+}
+
 /// What the template's settings allow an input.
 pub fn limits() -> Result<Limits> {
+    let compute_type = compute_type_setting("MAX_BUILD_COMPUTE_TYPE")?;
+    let concurrency = number_setting("MAX_CONCURRENT_MODULES")?;
     Ok(Limits {
-        work_bucket: setting("WORK_BUCKET")?,
-        codebuild_project: setting("CODEBUILD_PROJECT")?,
+        maxima: Maxima {
+            timeout_minutes: number_setting("MAX_BUILD_TIMEOUT_MINUTES")?,
+            compute_type,
+            concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
+        },
+        stack_name_prefix: setting("STACK_NAME_PREFIX")?,
+        ..names()?
+    })
+}
+
+/// A compute type that the template puts into a function's environment.
+pub fn compute_type_setting(name: &str) -> Result<ComputeType> {
+    let text = setting(name)?;
+    ComputeType::parse(&text).ok_or_else(|| {
+        Error::field(
+            &format!("environment variable {name}"),
+            format!("\"{text}\""),
+            ComputeType::ALL.map(ComputeType::as_str).join(", "),
+        )
     })
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorName, Result};
-use crate::request::COMPUTE_TYPES;
+use crate::maximum::{ComputeType, Maxima};
 use crate::yaml::{self, Kind, Node};
 
 /// How long the file may be: the plan carries its commands through the states, whose payloads end at 256 KB.
@@ -36,14 +36,17 @@ pub struct Deployspec {
     #[serde(default)]
     pub destroy: Option<Phases>,
     /// The compute type that the module asks for.
-    pub build_type: Option<String>,
+    pub build_type: Option<ComputeType>,
     /// Whether variables start with `SEEDFARMER_` or with the project's name.
     pub generic_variables: bool,
 }
 
 impl Deployspec {
     /// Parses the file's bytes.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
+    ///
+    /// # Errors
+    /// `InvalidDeployspec` with the line, also where `build_type` is above the maximum.
+    pub fn parse(bytes: &[u8], maxima: &Maxima) -> Result<Self> {
         let text = std::str::from_utf8(bytes).map_err(|_| error(None, "the file is no UTF-8 text"))?;
         let root = yaml::parse(text).map_err(|e| error(Some(e.line), &e.message))?;
         let deploy = match (&root.kind, root.get("deploy")) {
@@ -62,7 +65,7 @@ impl Deployspec {
         Ok(Self {
             deploy: Phases::parse(phases, "deploy.phases")?,
             destroy: destroy_phases(&root)?,
-            build_type: build_type(&root)?,
+            build_type: build_type(&root, maxima)?,
             generic_variables: generic_variables(&root)?,
         })
     }
@@ -134,17 +137,23 @@ fn commands(phase: &Node, path: &str) -> Result<Vec<String>> {
         .collect()
 }
 
-fn build_type(root: &Node) -> Result<Option<String>> {
-    match root.get("build_type") {
-        None => Ok(None),
-        Some(node) => match &node.kind {
-            Kind::Scalar(Value::Null) => Ok(None),
-            Kind::Scalar(Value::String(text)) if COMPUTE_TYPES.contains(&text.to_uppercase().as_str()) => {
-                Ok(Some(text.to_uppercase()))
-            }
-            _ => Err(found(node, "build_type", &COMPUTE_TYPES.join(", "))),
-        },
-    }
+fn build_type(root: &Node, maxima: &Maxima) -> Result<Option<ComputeType>> {
+    let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
+    let Some(node) = root.get("build_type").filter(is_said) else {
+        return Ok(None);
+    };
+    let asked = match &node.kind {
+        Kind::Scalar(Value::String(text)) => ComputeType::parse(&text.to_uppercase()),
+        _ => None,
+    };
+    let Some(asked) = asked else {
+        let names = ComputeType::ALL.map(ComputeType::as_str);
+        return Err(found(node, "build_type", &names.join(", ")));
+    };
+    let checked = maxima.compute_type(asked);
+    checked
+        .map(Some)
+        .map_err(|above| error(Some(node.line), &format!("build_type: {above}")))
 }
 
 /// True where nothing is said; empty is false, as in seed-farmer.
@@ -203,7 +212,7 @@ mod tests {
     #[test]
     fn a_module_as_public_ones_are() {
         let text = "publishGenericEnvVariables: true\ndeploy:\n  phases:\n    install:\n      commands:\n      - npm install -g aws-cdk@2.20.0\n    build:\n      commands:\n      - >\n        if [[ 1 ]]; then\n        echo a; fi\n      - seedfarmer metadata convert -f cdk-exports.json || true\ndestroy:\n  phases:\n    build:\n      commands: []\nbuild_type: build_general1_large\nunknown: 1\n";
-        let spec = Deployspec::parse(text.as_bytes()).unwrap();
+        let spec = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap();
         assert_eq!(spec.deploy.install, ["npm install -g aws-cdk@2.20.0"]);
         assert_eq!(
             spec.deploy.build,
@@ -213,8 +222,8 @@ mod tests {
             ]
         );
         assert_eq!(
-            (spec.build_type.as_deref(), spec.generic_variables),
-            (Some("BUILD_GENERAL1_LARGE"), true)
+            (spec.build_type, spec.generic_variables),
+            (Some(ComputeType::Large), true)
         );
         assert_eq!(spec.destroy, Some(Phases::default()));
     }
@@ -224,13 +233,15 @@ mod tests {
         for destroy in ["", "destroy:\n", "destroy: {}\n", "destroy: {phases: }\n"] {
             let text = format!("deploy: {{phases: {{}}}}\n{destroy}");
             assert_eq!(
-                Deployspec::parse(text.as_bytes()).unwrap().destroy,
+                Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS)
+                    .unwrap()
+                    .destroy,
                 None,
                 "{destroy}"
             );
         }
         let text = "deploy: {phases: {}}\ndestroy: {phases: {build: {commands: make}}}\n";
-        let error = Deployspec::parse(text.as_bytes()).unwrap_err();
+        let error = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap_err();
         let part = "line 2: destroy.phases.build.commands: found \"make\"";
         assert!(error.message.contains(part), "{error}");
     }
@@ -238,7 +249,7 @@ mod tests {
     #[test]
     fn the_camel_case_spelling_wins_and_empty_is_false() {
         let text = "publishGenericEnvVariables:\ndeploy:\n  phases:\n    pre_build: {commands: [a]}\n    preBuild: {commands: [b]}\n";
-        let spec = Deployspec::parse(text.as_bytes()).unwrap();
+        let spec = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap();
         assert_eq!(
             (spec.deploy.pre_build, spec.generic_variables),
             (vec!["b".to_owned()], false)
@@ -277,10 +288,27 @@ mod tests {
             ("deploy:\n  phases: [\n", "deployspec.yaml line"),
             ("a: b: c\n", "deployspec.yaml line 1:"),
         ] {
-            let error = Deployspec::parse(text.as_bytes()).unwrap_err();
+            let error = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap_err();
             assert_eq!(error.name, ErrorName::InvalidDeployspec);
             assert!(error.message.contains(part), "{} / {part}", error.message);
         }
-        assert!(Deployspec::parse(b"\xff\xfe").is_err());
+        assert!(Deployspec::parse(b"\xff\xfe", &Maxima::OF_AWS).is_err());
+    }
+
+    #[test]
+    fn a_larger_machine_than_the_maximum_is_refused_with_its_line() {
+        let maxima = Maxima {
+            compute_type: ComputeType::Large,
+            ..Maxima::OF_AWS
+        };
+        let text = "deploy: {phases: {}}\nbuild_type: BUILD_GENERAL1_2XLARGE\n";
+        let error = Deployspec::parse(text.as_bytes(), &maxima).unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidDeployspec);
+        assert_eq!(
+            error.message,
+            "deployspec.yaml line 2: build_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_2XLARGE"
+        );
+        let text = "deploy: {phases: {}}\nbuild_type: BUILD_GENERAL1_LARGE\n";
+        assert!(Deployspec::parse(text.as_bytes(), &maxima).is_ok());
     }
 }

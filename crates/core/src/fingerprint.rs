@@ -168,10 +168,7 @@ mod tests {
 
     fn options(manifest: Value) -> Options {
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        let limits = Limits {
-            work_bucket: "w".into(),
-            codebuild_project: "s".into(),
-        };
+        let limits = Limits::of_aws("w", "s");
         Options::from_manifest(&manifest, &module, &limits).unwrap()
     }
 

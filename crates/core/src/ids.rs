@@ -64,7 +64,8 @@ impl<'de> Deserialize<'de> for Name {
 /// The four names that together are one deployed module.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ModuleId {
-    /// The project, lower case (a project name starts with a letter: it starts the stack's name).
+    /// The project (its name starts with a letter, because it starts the stack's name).
+    #[serde(deserialize_with = "project")]
     pub project: Name,
     /// The deployment, such as `prod`.
     pub deployment: Name,
@@ -75,7 +76,7 @@ pub struct ModuleId {
 }
 
 impl ModuleId {
-    /// Parses the four names. The project is lower-cased, as seed-farmer does.
+    /// Parses the four names.
     pub fn parse(project: &str, deployment: &str, group: &str, module: &str) -> Result<Self> {
         Ok(Self {
             project: Self::project(project)?,
@@ -86,30 +87,45 @@ impl ModuleId {
     }
 
     /// Parses a project's name.
+    ///
+    /// Upper case is refused, and not lower-cased as in seed-farmer: a policy that denies `sources/shop/` doesn't
+    /// match `sources/SHOP/`, so both would be one project to us and two to IAM.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the name to write, where only upper case is wrong.
     pub fn project(text: &str) -> Result<Name> {
-        let project = Name(Name::parse("project", text)?.0.to_ascii_lowercase());
-        if project.as_str().starts_with(|c: char| c.is_ascii_lowercase()) {
-            return Ok(project);
-        }
-        Err(Error::field(
-            "project",
-            format!("\"{project}\""),
-            "a name that starts with a letter",
-        ))
+        let name = Name::parse("project", text)?;
+        let lower = text.to_ascii_lowercase();
+        let allowed = if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            "a name that starts with a letter".to_owned()
+        } else if lower != text {
+            format!("a name in lower case; write {lower}, under which seed-farmer stores the project too")
+        } else {
+            return Ok(name);
+        };
+        Err(Error::field("project", format!("\"{name}\""), allowed))
     }
 
-    /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`.
-    #[must_use]
-    pub fn from_upload_key(key: &str) -> Option<Self> {
-        let parts: Vec<&str> = key
-            .strip_prefix("sources/")?
-            .strip_suffix(".zip")?
-            .split('/')
-            .collect();
+    /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`; `None` for
+    /// any other key.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the first name that isn't valid.
+    pub fn from_upload_key(key: &str) -> Result<Option<Self>> {
+        let names = key
+            .strip_prefix("sources/")
+            .and_then(|rest| rest.strip_suffix(".zip"));
+        let parts: Vec<&str> = names.unwrap_or_default().split('/').collect();
         let [project, deployment, group, module] = parts.as_slice() else {
-            return None;
+            return Ok(None);
         };
-        Self::parse(project, deployment, group, module).ok()
+        let named = Self::parse(project, deployment, group, module);
+        named.map(Some).map_err(|error| {
+            Error::new(
+                error.name,
+                format!("source.key \"{}\": {}", excerpt(key, 120), error.message),
+            )
+        })
     }
 
     /// `{group}-{module}`: what seed-farmer calls the module's name inside a build.
@@ -135,7 +151,8 @@ impl ModuleId {
         )
     }
 
-    /// The key of the bundle of the last success in the bundle bucket (seed.md).
+    /// The key in the bundle bucket under which the bundle of the last success is published (seed.md). It has no
+    /// project in it, so another project's module of the same names writes the same object.
     #[must_use]
     pub fn bundle_key(&self) -> String {
         format!("{}/{}/{}/bundle.zip", self.deployment, self.group, self.module)
@@ -145,6 +162,13 @@ impl ModuleId {
     #[must_use]
     pub fn record_key(&self) -> String {
         format!("deployed/{self}.json")
+    }
+
+    /// The key in the work bucket of the bundle of what is deployed. Unlike the published one it belongs to this
+    /// module alone, and the module is destroyed by it.
+    #[must_use]
+    pub fn kept_bundle_key(&self) -> String {
+        format!("deployed/{self}.zip")
     }
 
     /// Below it lie the module's values that are too long for Parameter Store, in the work bucket.
@@ -175,6 +199,11 @@ impl fmt::Display for ModuleId {
             self.project, self.deployment, self.group, self.module
         )
     }
+}
+
+fn project<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    ModuleId::project(&text).map_err(serde::de::Error::custom)
 }
 
 /// The four parameters of a module (seed.md).
@@ -465,14 +494,36 @@ mod tests {
 
     #[test]
     fn places_follow_from_the_four_names() {
-        let id = ModuleId::parse("My-Project", "prod", "networking", "vpc").unwrap();
+        let id = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
         assert_eq!(id.parameter(Slot::Md5), "/sf/my-project/prod/networking-vpc/md5");
         assert_eq!(id.bundle_key(), "prod/networking/vpc/bundle.zip");
         assert_eq!(id.dashed(), "my-project-prod-networking-vpc");
         assert_eq!(
-            ModuleId::from_upload_key("sources/my-project/prod/networking/vpc.zip"),
-            Some(id)
+            id.kept_bundle_key(),
+            "deployed/my-project/prod/networking/vpc.zip"
         );
+        assert_eq!(
+            ModuleId::from_upload_key("sources/my-project/prod/networking/vpc.zip"),
+            Ok(Some(id))
+        );
+    }
+
+    #[test]
+    fn a_project_in_upper_case_is_refused_with_the_name_to_write() {
+        let refused = ModuleId::project("PROJB").unwrap_err();
+        assert_eq!(
+            refused.message,
+            "project: found \"PROJB\"; allowed is a name in lower case; write projb, under which seed-farmer stores the project too"
+        );
+        let upload = ModuleId::from_upload_key("sources/PROJB/d/g/m.zip").unwrap_err();
+        assert!(
+            upload
+                .message
+                .starts_with("source.key \"sources/PROJB/d/g/m.zip\": project: found \"PROJB\""),
+            "{upload}"
+        );
+        let stored = r#"{"project": "Projb", "deployment": "d", "group": "g", "module": "m"}"#;
+        assert!(serde_json::from_str::<ModuleId>(stored).is_err());
     }
 
     #[test]
@@ -493,7 +544,7 @@ mod tests {
             "sources/p/d/g/m/x.zip",
             "sources/p/d/g/m.tar",
         ] {
-            assert_eq!(ModuleId::from_upload_key(key), None, "{key}");
+            assert_eq!(ModuleId::from_upload_key(key), Ok(None), "{key}");
         }
     }
 

@@ -6,7 +6,7 @@
 //! composes the build, [`module_stack`] is about the role that it has where its module brings one, [`callback`] is the
 //! protocol by which its end reaches the waiting execution, [`commit`] orders what is written, [`record`] keeps what a
 //! success deployed, by which [`destruction`] destroys it, and [`lock`] lets one execution of a module do so at a time.
-//! [`manifest`] reads the modules of a whole repository, and [`deployment`] plans what is done with each. [`subject`] and
+//! [`manifest`] reads the modules of a whole repository, and [`deployment`] plans what is done with each; [`maximum`] is the most that any of them may ask for. [`subject`] and
 //! [`metric`] are what logs and metrics say of all that. Nothing here reads a clock, a network or a disk: time and values come in as arguments, AWS calls live in the crate `seedflow-aws`,
 //! and the functions put both together.
 
@@ -26,6 +26,7 @@ pub mod history;
 pub mod ids;
 pub mod lock;
 pub mod manifest;
+pub mod maximum;
 pub mod metric;
 pub mod module_stack;
 pub mod origin;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result, excerpt};
 use crate::fields::{Fields, describe};
 use crate::ids::{ExecutionArn, ModuleId};
+use crate::maximum::{ComputeType, Maxima};
 use crate::parameter::Parameters;
 use crate::sibling::Siblings;
 
@@ -24,6 +25,23 @@ pub struct Limits {
     pub work_bucket: String,
     /// The default CodeBuild project; others are called `{default}-…`, as the functions' rights say.
     pub codebuild_project: String,
+    /// The most that a build may ask for.
+    pub maxima: Maxima,
+    /// What a given `stack_name` begins with (the template's `StackNamePrefix`); `{project}` is the module's project.
+    pub stack_name_prefix: String,
+}
+
+impl Limits {
+    /// The limits where the template's maximum parameters are unknown, or don't matter: those of AWS.
+    #[must_use]
+    pub fn of_aws(work_bucket: impl Into<String>, codebuild_project: impl Into<String>) -> Self {
+        Self {
+            work_bucket: work_bucket.into(),
+            codebuild_project: codebuild_project.into(),
+            maxima: Maxima::OF_AWS,
+            stack_name_prefix: String::new(),
+        }
+    }
 }
 
 /// Where a bundle lies.
@@ -46,8 +64,8 @@ pub struct BuildSettings {
     pub project_name: Option<String>,
     /// The build image.
     pub image: Option<String>,
-    /// Such as `BUILD_GENERAL1_SMALL`.
-    pub compute_type: Option<String>,
+    /// The size of the build's machine.
+    pub compute_type: Option<ComputeType>,
     /// Minutes after which CodeBuild ends the build.
     pub timeout_minutes: Option<u64>,
     /// Such as `LINUX_CONTAINER`.
@@ -157,15 +175,6 @@ pub struct Request {
     pub options: Option<Options>,
 }
 
-/// CodeBuild's compute types for Linux containers (CodeBuild user guide, "Build environment compute modes").
-pub const COMPUTE_TYPES: [&str; 5] = [
-    "BUILD_GENERAL1_SMALL",
-    "BUILD_GENERAL1_MEDIUM",
-    "BUILD_GENERAL1_LARGE",
-    "BUILD_GENERAL1_XLARGE",
-    "BUILD_GENERAL1_2XLARGE",
-];
-
 const ENVIRONMENT_TYPES: [&str; 3] = ["LINUX_CONTAINER", "LINUX_GPU_CONTAINER", "ARM_CONTAINER"];
 
 impl Request {
@@ -183,7 +192,7 @@ impl Request {
                 })
             }
             None => {
-                let module = ModuleId::from_upload_key(&source.key).ok_or_else(|| no_names(&source.key))?;
+                let module = ModuleId::from_upload_key(&source.key)?.ok_or_else(|| no_names(&source.key))?;
                 fields.finish()?;
                 Ok(Self {
                     module,
@@ -302,7 +311,7 @@ fn module_named(input: &Value) -> Option<ModuleId> {
         )
         .ok();
     }
-    ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?)
+    ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?).ok()?
 }
 
 /// The four names as they are given.
@@ -460,7 +469,7 @@ impl Options {
             Some(value) => BuildSettings::parse(&value, limits)?,
             None => BuildSettings::default(),
         };
-        let stack_name = stack_name(fields.text("stack_name")?, module)?;
+        let stack_name = stack_name(fields.text("stack_name")?, module, limits)?;
         let redeploy = fields.flag("redeploy_with_dependencies")?;
         Ok(Self {
             redeploy_with_dependencies: redeploy.unwrap_or(false),
@@ -477,31 +486,44 @@ impl Options {
 /// How long a stack's name may be (CloudFormation, CreateStack, `StackName`).
 pub(crate) const MAX_STACK_NAME: usize = 128;
 
-/// The rule of CloudFormation's stack names.
-fn stack_name(given: Option<String>, module: &ModuleId) -> Result<String> {
-    let name = given.unwrap_or_else(|| module.dashed());
+/// The stack whose outputs are recorded. They are shown on the module's page, so not every stack may be named.
+fn stack_name(given: Option<String>, module: &ModuleId, limits: &Limits) -> Result<String> {
+    let default = module.dashed();
+    let prefix = limits
+        .stack_name_prefix
+        .replace("{project}", module.project.as_str());
+    let name = given.unwrap_or_else(|| default.clone());
+    // The rule of CloudFormation's stack names (CreateStack, `StackName`).
     let valid = name.len() <= MAX_STACK_NAME
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if valid {
-        return Ok(name);
+    let refused = |allowed: String| {
+        Err(Error::field(
+            "stack_name",
+            format!("\"{}\"", excerpt(&name, 140)),
+            allowed,
+        ))
+    };
+    if !valid {
+        return refused("1 to 128 letters, digits and hyphens, starting with a letter; where the default {project}-{deployment}-{group}-{module} is longer, give a shorter one".to_owned());
     }
-    Err(Error::field(
-        "stack_name",
-        format!("\"{}\"", excerpt(&name, 140)),
-        "1 to 128 letters, digits and hyphens, starting with a letter; where the default {project}-{deployment}-{group}-{module} is longer, give a shorter one",
-    ))
+    if name != default && !name.starts_with(&prefix) {
+        return refused(format!(
+            "a name that starts with {prefix} (template parameter StackNamePrefix), or nothing, which is {default}"
+        ));
+    }
+    Ok(name)
 }
 
 impl BuildSettings {
     pub(crate) fn parse(value: &Value, limits: &Limits) -> Result<Self> {
         let mut fields = Fields::of("build", value)?;
+        let maxima = &limits.maxima;
         let settings = Self {
             project_name: project_name(fields.text("project_name")?, limits)?,
             image: image(fields.text("image")?)?,
-            compute_type: fields.choice("compute_type", &COMPUTE_TYPES)?,
-            // CodeBuild's own bounds (StartBuild, timeoutInMinutesOverride).
-            timeout_minutes: fields.number("timeout_minutes", 5, 2160)?,
+            compute_type: compute_type(&mut fields, maxima)?,
+            timeout_minutes: timeout_minutes(&mut fields, maxima)?,
             environment_type: fields.choice("environment_type", &ENVIRONMENT_TYPES)?,
             privileged: fields.flag("privileged")?,
             runtimes: fields
@@ -511,6 +533,29 @@ impl BuildSettings {
         fields.finish()?;
         Ok(settings)
     }
+}
+
+fn compute_type(fields: &mut Fields, maxima: &Maxima) -> Result<Option<ComputeType>> {
+    let names = ComputeType::ALL.map(ComputeType::as_str);
+    let asked = fields.choice("compute_type", &names)?;
+    let Some(asked) = asked.as_deref().and_then(ComputeType::parse) else {
+        return Ok(None);
+    };
+    let checked = maxima.compute_type(asked);
+    checked
+        .map(Some)
+        .map_err(|above| above.in_field("build.compute_type"))
+}
+
+fn timeout_minutes(fields: &mut Fields, maxima: &Maxima) -> Result<Option<u64>> {
+    // CodeBuild's own bounds (StartBuild, timeoutInMinutesOverride).
+    let Some(asked) = fields.number("timeout_minutes", 5, Maxima::OF_AWS.timeout_minutes)? else {
+        return Ok(None);
+    };
+    let checked = maxima.timeout_minutes(asked);
+    checked
+        .map(Some)
+        .map_err(|above| above.in_field("build.timeout_minutes"))
 }
 
 fn project_name(given: Option<String>, limits: &Limits) -> Result<Option<String>> {
@@ -586,13 +631,18 @@ mod tests {
 
     fn limits() -> Limits {
         Limits {
-            work_bucket: "work".into(),
-            codebuild_project: "seedflow".into(),
+            maxima: Maxima {
+                timeout_minutes: 480,
+                compute_type: ComputeType::Large,
+                ..Maxima::OF_AWS
+            },
+            stack_name_prefix: "{project}-".into(),
+            ..Limits::of_aws("work", "seedflow")
         }
     }
 
     fn input(change: impl FnOnce(&mut Value)) -> Value {
-        let mut input = json!({"project": "P", "deployment": "d", "group": "g", "module": "m", "source": {"key": "uploads/x.zip"}});
+        let mut input = json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "source": {"key": "uploads/x.zip"}});
         change(&mut input);
         input
     }
@@ -657,7 +707,7 @@ mod tests {
     #[test]
     fn each_bad_field_is_named_with_what_is_allowed() {
         type Change = fn(&mut Value);
-        let cases: [(Change, &str); 27] = [
+        let cases: [(Change, &str); 32] = [
             (
                 |v| v["action"] = json!("remove"),
                 "action: found \"remove\"; allowed is deploy, destroy",
@@ -669,6 +719,10 @@ mod tests {
             (
                 |v| v["forceupdate"] = json!(true),
                 "forceupdate: found an unknown field; allowed is one of action, project, deployment",
+            ),
+            (
+                |v| v["project"] = json!("P"),
+                "project: found \"P\"; allowed is a name in lower case; write p, under which",
             ),
             (|v| v["group"] = json!("a/b"), "group: found \"a/b\""),
             (|v| v["group"] = json!(7), "group: found 7; allowed is a text"),
@@ -711,6 +765,14 @@ mod tests {
                 "build.timeout_minutes: found 5.5",
             ),
             (
+                |v| v["build"] = json!({"timeout_minutes": 481}),
+                "build.timeout_minutes: expected at most 480 (template parameter MaxBuildTimeoutMinutes), found 481",
+            ),
+            (
+                |v| v["build"] = json!({"compute_type": "BUILD_GENERAL1_XLARGE"}),
+                "build.compute_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_XLARGE",
+            ),
+            (
                 |v| v["build"] = json!({"project_name": "other"}),
                 "build.project_name: found \"other\"; allowed is seedflow",
             ),
@@ -729,6 +791,14 @@ mod tests {
                 "build.runtimes: found a list",
             ),
             (|v| v["stack_name"] = json!("1x"), "stack_name: found \"1x\""),
+            (
+                |v| v["stack_name"] = json!("another-stack"),
+                "stack_name: found \"another-stack\"; allowed is a name that starts with p- (template parameter StackNamePrefix), or nothing, which is p-d-g-m",
+            ),
+            (
+                |v| v["stack_name"] = json!("P-stack"),
+                "stack_name: found \"P-stack\"; allowed is a name that starts with p-",
+            ),
             (|v| v["bundle"] = json!(1), "bundle: found 1"),
         ];
         for (change, part) in cases {
@@ -742,6 +812,41 @@ mod tests {
                 .contains("input: found a list")
         );
         assert!(parse(&json!({"source": {"key": "uploads/x.zip"}})).is_err());
+    }
+
+    #[test]
+    fn what_is_not_above_the_limits_is_taken() {
+        let most = json!({"compute_type": "BUILD_GENERAL1_LARGE", "timeout_minutes": 480});
+        let stack = |name: &str, prefix: &str| {
+            let input = input(|v| v["stack_name"] = json!(name));
+            let limits = Limits {
+                stack_name_prefix: prefix.into(),
+                ..limits()
+            };
+            let order = Order::parse(&input, &limits)?;
+            let Order::Deploy(request) = order else {
+                panic!("it would be destroyed")
+            };
+            Ok::<_, Error>(request.options.unwrap().stack_name)
+        };
+        let request = parse(&input(|v| v["build"] = most)).unwrap();
+        let build = request.options.unwrap().build;
+        assert_eq!(
+            (build.compute_type, build.timeout_minutes),
+            (Some(ComputeType::Large), Some(480))
+        );
+        assert_eq!(stack("p-other", "{project}-").unwrap(), "p-other");
+        assert_eq!(stack("team-x-vpc", "team-x-").unwrap(), "team-x-vpc");
+        // The module's own stack has the project's name whatever the prefix is.
+        assert_eq!(stack("p-d-g-m", "team-x-").unwrap(), "p-d-g-m");
+        assert!(stack("p-other", "team-x-").is_err());
+    }
+
+    #[test]
+    fn an_upload_in_upper_case_is_nobodys() {
+        let upload = json!({"source": {"key": "sources/PROJB/d/g/m.zip"}});
+        let error = Request::module(&upload, &limits()).unwrap_err();
+        assert!(error.message.contains("project: found \"PROJB\""), "{error}");
     }
 
     #[test]
@@ -774,7 +879,7 @@ mod tests {
     fn who_wants_a_module_destroyed_gives_its_names_and_nothing_else() {
         let order = |change: fn(&mut Value)| {
             let mut input =
-                json!({"action": "destroy", "project": "P", "deployment": "d", "group": "g", "module": "m"});
+                json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"});
             change(&mut input);
             Order::parse(&input, &limits())
         };

@@ -34,7 +34,7 @@ const MANIFEST: &str = "name: ${STAGE}\ngroups:\n- name: network\n  modules:\n  
 #[test]
 fn the_order_of_a_deployment_is_shown() {
     let folder = repository(&[
-        ("seedfarmer.yaml", "project: Shop\n"),
+        ("seedfarmer.yaml", "project: shop\n"),
         (".env", "STAGE=test\n"),
         ("manifests/prod.yaml", MANIFEST),
         ("modules/vpc/deployspec.yaml", SPEC),

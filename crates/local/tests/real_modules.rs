@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use seedflow_core::build::buildspec;
 use seedflow_core::deployspec::Deployspec;
 use seedflow_core::manifest::{self, Given, Problem};
+use seedflow_core::maximum::Maxima;
 use seedflow_local::repository::Folder;
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ fn every_deployspec_composes_into_a_buildspec() {
     );
     for path in specs {
         let name = path.display();
-        let spec = Deployspec::parse(&std::fs::read(&path).unwrap())
+        let spec = Deployspec::parse(&std::fs::read(&path).unwrap(), &Maxima::OF_AWS)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(spec.generic_variables, "{name}");
         let text = buildspec::compose(
@@ -108,6 +109,7 @@ fn modules_of(folder: &Path, manifest: &str) -> Result<usize, Vec<Problem>> {
         env: &env,
         project: None,
         place: None,
+        maxima: &Maxima::OF_AWS,
     };
     let deployment = manifest::check(&mut Folder::open(folder).unwrap(), &given)?;
     Ok(deployment.groups.iter().map(|group| group.modules.len()).sum())

@@ -55,10 +55,8 @@ impl Account {
         let work_bucket = output("WorkBucketName")?;
         Ok(Self {
             place: Place::from_arn(&output("StateMachineArn")?)?,
-            limits: Limits {
-                work_bucket: work_bucket.clone(),
-                codebuild_project: output("CodeBuildProjectName")?,
-            },
+            // The template's maxima bound what is deployed, and this deploys nothing.
+            limits: Limits::of_aws(work_bucket.clone(), output("CodeBuildProjectName")?),
             module_prefix: format!("{stack}-module-"),
             bundles: Bucket::new(&aws, output("BundleBucketName")?),
             records: Records {

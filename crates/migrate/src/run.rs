@@ -16,6 +16,7 @@ use seedflow_core::error::Result as Decided;
 use seedflow_core::fingerprint::Versions;
 use seedflow_core::ids::{ModuleId, Place};
 use seedflow_core::manifest::{self, Given, Repository as _};
+use seedflow_core::maximum::Maxima;
 use seedflow_core::module_stack::{ModuleStack, Names};
 use seedflow_core::origin::Origin;
 use seedflow_core::request::Options;
@@ -79,6 +80,7 @@ fn read(cli: &Cli, folder: &Path, place: &Place) -> Result<repository::Read<File
         env: &env,
         project: cli.project.as_ref(),
         place: Some(place),
+        maxima: &Maxima::OF_AWS,
     };
     match repository::read(checkout::repository(folder)?, Origin::default(), &given)? {
         Found::Read(read) => Ok(*read),

@@ -13,6 +13,7 @@ use seedflow_core::error::Result;
 use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::manifest;
+use seedflow_core::maximum::Maxima;
 use seedflow_core::module_stack::ModuleStack;
 use seedflow_core::origin::Origin;
 use seedflow_core::record::Record;
@@ -150,7 +151,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
             bundle: None,
             origin: Origin::default(),
             fingerprint: Fingerprint::new(&module.digest, &module.deployspec, &options, versions),
-            deployspec: Deployspec::parse(&module.deployspec)?,
+            deployspec: Deployspec::parse(&module.deployspec, &Maxima::OF_AWS)?,
             options,
             module_stack: stack,
         });
@@ -218,10 +219,7 @@ mod tests {
 
     fn module() -> Module {
         let id = ModuleId::parse("shop", "dev", "net", "vpc").unwrap();
-        let limits = Limits {
-            work_bucket: "work".into(),
-            codebuild_project: "seedflow".into(),
-        };
+        let limits = Limits::of_aws("work", "seedflow");
         Module {
             options: Options::from_manifest(&json!({"parameters": {"cidr": "10.0.0.0/16"}}), &id, &limits)
                 .unwrap(),

@@ -60,7 +60,7 @@ struct Function {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
-    let limits = config::limits()?;
+    let limits = config::names()?;
     let work = Bucket::new(&aws, limits.work_bucket.clone());
     let step_functions =
         StepFunctions::new(&aws).with_end_execution(config::setting("END_EXECUTION_STATE_MACHINE")?);

@@ -108,7 +108,7 @@ impl Function {
                 ..request.source
             },
             origin: opened.origin,
-            deployspec: Deployspec::parse(&bundle.deployspec)?,
+            deployspec: Deployspec::parse(&bundle.deployspec, &self.limits.maxima)?,
             options,
             fingerprint,
             consumes_others: decision.consumes_others,

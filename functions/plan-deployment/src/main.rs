@@ -137,6 +137,7 @@ impl Function {
                     source,
                     env,
                     place,
+                    maxima: self.limits.maxima,
                 };
                 repository::name(&self.work, &asked).await?
             }
@@ -167,6 +168,7 @@ impl Function {
                     source,
                     env,
                     place,
+                    maxima: self.limits.maxima,
                 };
                 match repository::read(&self.work, &asked).await? {
                     found if *found.deployment() != deployment => {
@@ -199,6 +201,7 @@ impl Function {
             state: &state,
             versions: &Versions::new(),
             only: &request.only,
+            concurrency: self.limits.maxima.concurrency,
         }))
     }
 
@@ -218,6 +221,7 @@ impl Function {
             state: &state,
             versions: &self.versions(&groups).await?,
             only: &request.only,
+            concurrency: self.limits.maxima.concurrency,
         };
         let (mut plan, waves) = plan::deploying(&planning, &groups, force, read.origin.clone());
         plan.warnings.append(&mut read.warnings);

@@ -11,6 +11,7 @@ use seedflow_core::deployment::request::Request;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::Place;
 use seedflow_core::manifest::Given;
+use seedflow_core::maximum::Maxima;
 use seedflow_core::origin::Origin;
 use seedflow_core::request::Source;
 
@@ -23,6 +24,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) source: &'a Source,
     pub(crate) env: &'a BTreeMap<String, String>,
     pub(crate) place: &'a Place,
+    pub(crate) maxima: Maxima,
 }
 
 /// Reads the repository of a source.
@@ -47,6 +49,7 @@ async fn open<T: Send + 'static>(
     let (reader, opened) = ObjectReader::open(bucket, asked.source).await?;
     let (project, manifest) = (asked.request.project.clone(), asked.request.manifest.clone());
     let (root, env, place) = (asked.source.path.clone(), asked.env.clone(), asked.place.clone());
+    let maxima = asked.maxima;
     // The zip library reads blocking; on a thread of its own it leaves this one to move the bytes.
     blocking(move || {
         let given = Given {
@@ -54,6 +57,7 @@ async fn open<T: Send + 'static>(
             env: &env,
             project: Some(&project),
             place: Some(&place),
+            maxima: &maxima,
         };
         let archive = Repository::open(reader, opened.size)?.below(&root)?;
         read(archive, opened.origin, &given)

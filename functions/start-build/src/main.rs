@@ -1,7 +1,7 @@
 //! `start-build`: starts the build of a changed module, once however often it is asked.
 //!
 //! Composes buildspec and environment from the plan and starts the build; where the CodeBuild project is missing,
-//! makes it. A buildspec that is too long for the request goes into the build's folder, and its ARN into the
+//! makes it. Whichever project an input names, the build has the role of the builds or the module's own. A buildspec that is too long for the request goes into the build's folder, and its ARN into the
 //! request. CodeBuild knows a repeated request by its idempotency token for five minutes; a retry therefore looks
 //! first for the build that an earlier try may have started, so that retries may go on for longer.
 
@@ -38,7 +38,6 @@ struct Function {
     codebuild: CodeBuild,
     work: Bucket,
     defaults: Defaults,
-    build_role: String,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -50,15 +49,15 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         defaults: Defaults {
             project: config::setting("CODEBUILD_PROJECT")?,
             image: config::setting("BUILD_IMAGE")?,
-            compute_type: config::setting("BUILD_COMPUTE_TYPE")?,
+            compute_type: config::compute_type_setting("BUILD_COMPUTE_TYPE")?,
             environment_type: config::setting("BUILD_ENVIRONMENT_TYPE")?,
             timeout_minutes: config::number_setting("BUILD_TIMEOUT_MINUTES")?,
             queued_timeout_minutes: config::number_setting("BUILD_QUEUED_TIMEOUT_MINUTES")?,
             log_group: config::setting("BUILD_LOG_GROUP")?,
             work_bucket: config::setting("WORK_BUCKET")?,
             permissions_boundary: config::optional_setting("PERMISSIONS_BOUNDARY_ARN"),
+            service_role: config::setting("BUILD_ROLE_ARN")?,
         },
-        build_role: config::setting("BUILD_ROLE_ARN")?,
     };
     lambda::run(async |invocation| function.start(invocation).await).await
 }
@@ -97,12 +96,18 @@ impl Function {
     }
 
     async fn request(&self, request: &mut BuildRequest, place: &Place) -> Result<BuildId> {
+        let build_role = &self.defaults.service_role;
+        if request.project != self.defaults.project
+            && let Some(named) = self.codebuild.project(&request.project).await?
+        {
+            named.check(build_role)?;
+        }
         if let Some(key) = request.buildspec_key() {
             let arn = format!("arn:{}:s3:::{}/{key}", place.partition, self.defaults.work_bucket);
             self.work
                 .put(&key, std::mem::replace(&mut request.buildspec, arn))
                 .await?;
         }
-        self.codebuild.start(request, &self.build_role).await
+        self.codebuild.start(request, build_role).await
     }
 }

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use seedflow_core::manifest::{DEFAULT_MANIFEST, Deployment, Given, Module, Problem, read};
+use seedflow_core::maximum::Maxima;
 use seedflow_core::python_json::dumps;
 use seedflow_local::repository::Folder;
 use seedflow_local::{tools, ui::Ui};
@@ -103,6 +104,7 @@ impl Repository {
             env: &self.env,
             project: None,
             place: None,
+            maxima: &Maxima::OF_AWS,
         };
         read(&mut Folder::open(self.folder.path()).unwrap(), &given).map(|deployment| shown(&deployment))
     }

@@ -3,11 +3,13 @@
 pub mod buildspec;
 pub mod environment;
 pub mod outcome;
+pub mod project;
 
 use md5::{Digest, Md5};
 
 use crate::deployspec::Phases;
 use crate::ids::{ExecutionArn, Place, Run};
+use crate::maximum::ComputeType;
 use crate::plan::Plan;
 use crate::request::Action;
 use environment::Variable;
@@ -20,7 +22,7 @@ pub struct Defaults {
     /// The image.
     pub image: String,
     /// The compute type.
-    pub compute_type: String,
+    pub compute_type: ComputeType,
     /// The environment type.
     pub environment_type: String,
     /// Minutes until CodeBuild ends a build.
@@ -33,6 +35,8 @@ pub struct Defaults {
     pub work_bucket: String,
     /// The boundary of what modules may make, of which they are told.
     pub permissions_boundary: Option<String>,
+    /// The ARN of the role of builds of modules that have none of their own.
+    pub service_role: String,
 }
 
 /// The longest buildspec that StartBuild takes in its request; AWS refuses a longer one with "Max buildspec
@@ -62,7 +66,7 @@ pub struct BuildRequest {
     /// The image.
     pub image: String,
     /// The compute type.
-    pub compute_type: String,
+    pub compute_type: ComputeType,
     /// The environment type.
     pub environment_type: String,
     /// Whether Docker may run.
@@ -75,8 +79,9 @@ pub struct BuildRequest {
     pub log_group: String,
     /// The bucket of its artifacts.
     pub artifact_bucket: String,
-    /// The role of the build where it isn't the project's: the module's own.
-    pub service_role: Option<String>,
+    /// The ARN of the role of the build: the module's own, or that of all builds. Never the CodeBuild project's: an
+    /// input may name a project that an administrator made for something else, with more rights.
+    pub service_role: String,
 }
 
 impl BuildRequest {
@@ -88,14 +93,15 @@ impl BuildRequest {
     }
 }
 
-/// Composes the build of a plan: the input's settings before the deployspec's before the template's.
+/// Composes the build of a plan: the input's settings before the deployspec's before the template's. `module_role` is the
+/// ARN of the module's own role, where it has one.
 #[must_use]
 pub fn compose(
     plan: &Plan,
     execution: &ExecutionArn,
     run: &Run,
     place: &Place,
-    service_role: Option<String>,
+    module_role: Option<String>,
     defaults: &Defaults,
 ) -> BuildRequest {
     let settings = &plan.options.build;
@@ -118,20 +124,17 @@ pub fn compose(
         buildspec,
         variables: variables.into_iter().filter(Variable::in_request).collect(),
         image,
-        compute_type: or(
-            &settings
-                .compute_type
-                .clone()
-                .or_else(|| plan.deployspec.build_type.clone()),
-            &defaults.compute_type,
-        ),
+        compute_type: settings
+            .compute_type
+            .or(plan.deployspec.build_type)
+            .unwrap_or(defaults.compute_type),
         environment_type: or(&settings.environment_type, &defaults.environment_type),
         privileged: settings.privileged.unwrap_or(false),
         timeout_minutes: settings.timeout_minutes.unwrap_or(defaults.timeout_minutes),
         queued_timeout_minutes: defaults.queued_timeout_minutes,
         log_group: defaults.log_group.clone(),
         artifact_bucket: defaults.work_bucket.clone(),
-        service_role,
+        service_role: module_role.unwrap_or_else(|| defaults.service_role.clone()),
     }
 }
 
@@ -161,6 +164,7 @@ pub(crate) mod tests {
     use crate::deployspec::Deployspec;
     use crate::fingerprint::{Fingerprint, Versions};
     use crate::ids::ModuleId;
+    use crate::maximum::Maxima;
     use crate::origin::Origin;
     use crate::request::{Limits, Options, Source};
     use serde_json::{Value, json};
@@ -168,10 +172,7 @@ pub(crate) mod tests {
     /// A plan with the options of a manifest.
     pub(crate) fn plan(manifest: Value, generic: bool) -> Plan {
         let module = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
-        let limits = Limits {
-            work_bucket: "work".into(),
-            codebuild_project: "seedflow".into(),
-        };
+        let limits = Limits::of_aws("work", "seedflow");
         let options = Options::from_manifest(&manifest, &module, &limits).unwrap();
         let spec = format!(
             "deploy: {{phases: {{build: {{commands: [make]}}}}}}\ndestroy: {{phases: {{pre_build: {{commands: [own]}}, build: {{commands: [unmake]}}}}}}\nbuild_type: BUILD_GENERAL1_LARGE\npublishGenericEnvVariables: {generic}\n"
@@ -188,7 +189,7 @@ pub(crate) mod tests {
             },
             origin: Origin::default(),
             options,
-            deployspec: Deployspec::parse(spec.as_bytes()).unwrap(),
+            deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),
             module_stack: None,
             consumes_others: false,
             previous_status: None,
@@ -201,16 +202,21 @@ pub(crate) mod tests {
     }
 
     fn composed(plan: &Plan) -> BuildRequest {
+        composed_with(plan, None)
+    }
+
+    fn composed_with(plan: &Plan, module_role: Option<String>) -> BuildRequest {
         let defaults = Defaults {
             project: "seedflow".into(),
             image: "default-image".into(),
-            compute_type: "BUILD_GENERAL1_SMALL".into(),
+            compute_type: ComputeType::Small,
             environment_type: "LINUX_CONTAINER".into(),
             timeout_minutes: 60,
             queued_timeout_minutes: 480,
             log_group: "/seedflow".into(),
             work_bucket: "work".into(),
             permissions_boundary: None,
+            service_role: "arn:aws:iam::111111111111:role/builds".into(),
         };
         let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
         compose(
@@ -218,7 +224,7 @@ pub(crate) mod tests {
             &ExecutionArn::new("arn:e"),
             &Run::from_random([1; 16]),
             &place,
-            None,
+            module_role,
             &defaults,
         )
     }
@@ -227,26 +233,37 @@ pub(crate) mod tests {
     fn the_input_goes_before_the_deployspec_before_the_template() {
         let plain = request(json!({}));
         assert_eq!(
-            (plain.compute_type.as_str(), plain.image.as_str()),
-            ("BUILD_GENERAL1_LARGE", "default-image")
+            (plain.compute_type, plain.image.as_str()),
+            (ComputeType::Large, "default-image")
         );
         let set = request(
             json!({"build": {"compute_type": "BUILD_GENERAL1_MEDIUM", "image": "i", "timeout_minutes": 7, "privileged": true, "project_name": "seedflow-x"}}),
         );
         assert_eq!(
             (
-                set.compute_type.as_str(),
+                set.compute_type,
                 set.image.as_str(),
                 set.timeout_minutes,
                 set.privileged,
                 set.project.as_str()
             ),
-            ("BUILD_GENERAL1_MEDIUM", "i", 7, true, "seedflow-x")
+            (ComputeType::Medium, "i", 7, true, "seedflow-x")
         );
         assert_eq!(
             plain.source_location,
             format!("work/builds/{}/source.zip", "01".repeat(16))
         );
+    }
+
+    #[test]
+    fn a_build_has_the_modules_role_or_that_of_all_builds_whichever_project_it_names() {
+        let manifest = json!({"build": {"project_name": "seedflow-admin"}});
+        let borrowed = request(manifest.clone());
+        assert_eq!(borrowed.project, "seedflow-admin");
+        assert_eq!(borrowed.service_role, "arn:aws:iam::111111111111:role/builds");
+        let own = "arn:aws:iam::111111111111:role/seedflow-module-m";
+        let own_role = composed_with(&plan(manifest, true), Some(own.to_owned()));
+        assert_eq!(own_role.service_role, own);
     }
 
     #[test]

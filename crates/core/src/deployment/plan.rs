@@ -35,8 +35,6 @@ const MAX_KEYS: usize = 250 * 1024;
 /// How long an input may be that travels itself: an execution that is waited for answers with its input and its output,
 /// which have to fit into a payload together.
 const MAX_INPUT: usize = 32 * 1024;
-/// The most executions of one wave at a time (Step Functions Developer Guide, "Map state": an inline Map runs up to 40).
-const MAX_CONCURRENCY: u32 = 40;
 
 /// A group as the repository has it.
 #[derive(Debug, Clone)]
@@ -77,6 +75,8 @@ pub struct Planning<'a> {
     pub versions: &'a Versions,
     /// Which modules the run is about.
     pub only: &'a Selection,
+    /// How many modules run at once, at most.
+    pub concurrency: u32,
 }
 
 /// What is done with a module.
@@ -426,8 +426,9 @@ impl<'a> Run<'a> {
     fn wave(&mut self, concurrency: Option<u32>, items: impl Iterator<Item = Item>) {
         let items: Vec<Item> = items.collect();
         if !items.is_empty() {
+            let most = self.planning.concurrency;
             self.waves.push(Wave {
-                concurrency: concurrency.unwrap_or(MAX_CONCURRENCY).clamp(1, MAX_CONCURRENCY),
+                concurrency: concurrency.unwrap_or(most).clamp(1, most),
                 items,
             });
         }

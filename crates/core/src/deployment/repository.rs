@@ -17,6 +17,7 @@ use crate::deployspec::Deployspec;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::ModuleId;
 use crate::manifest::{self, Given, Problem};
+use crate::maximum::Maxima;
 use crate::origin::Origin;
 use crate::request::{Limits, Order};
 
@@ -88,7 +89,7 @@ pub fn read<R: ReadBytes + Seek>(
         Err(problems) => return refused(&mut archive, given, invalid(&problems)),
     };
     let deployment = described.id();
-    let files = match read_files(&mut archive, &described.groups) {
+    let files = match read_files(&mut archive, &described.groups, given.maxima) {
         Ok(files) => files,
         Err(error) => return Ok(Found::Refused { deployment, error }),
     };
@@ -128,6 +129,7 @@ fn invalid(problems: &[Problem]) -> Error {
 fn read_files<R: ReadBytes + Seek>(
     archive: &mut Repository<R>,
     groups: &[manifest::Group],
+    maxima: &Maxima,
 ) -> Result<BTreeMap<ModuleId, (Content, Files)>> {
     let modules: Vec<&manifest::Module> = groups.iter().flat_map(|group| &group.modules).collect();
     let contents: Vec<Content> = modules
@@ -139,7 +141,7 @@ fn read_files<R: ReadBytes + Seek>(
         .collect();
     let files = archive.read(&contents)?;
     for (module, files) in modules.iter().zip(&files) {
-        Deployspec::parse(&files.deployspec)
+        Deployspec::parse(&files.deployspec, maxima)
             .map_err(|e| Error::new(e.name, format!("{}/{}", module.path, e.message)))?;
     }
     let ids = modules.iter().map(|module| module.id.clone());

@@ -320,10 +320,7 @@ mod tests {
     use serde_json::json;
 
     fn parse(input: Value) -> Result<Request> {
-        let limits = Limits {
-            work_bucket: "work".into(),
-            codebuild_project: "seedflow".into(),
-        };
+        let limits = Limits::of_aws("work", "seedflow");
         Request::parse(&input, &limits)
     }
 
@@ -334,7 +331,7 @@ mod tests {
     #[test]
     fn an_upload_deploys_the_whole_of_the_default_manifest() {
         let request = parse(
-            json!({"source": {"bucket": "work", "key": "sources/My/repository.zip", "version_id": "v"}}),
+            json!({"source": {"bucket": "work", "key": "sources/my/repository.zip", "version_id": "v"}}),
         )
         .unwrap();
         assert_eq!(

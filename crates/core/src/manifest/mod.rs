@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 use crate::deployment::DeploymentId;
 use crate::error::{Error, Result};
 use crate::ids::{ModuleId, Name, Place};
+use crate::maximum::Maxima;
 use crate::request::MAX_STACK_NAME;
 use crate::yaml::{self, Node};
 
@@ -77,12 +78,14 @@ pub struct Given<'a> {
     pub project: Option<&'a Name>,
     /// Where Seedflow runs, if that is known: the manifest's account and region have to be these.
     pub place: Option<&'a Place>,
+    /// The most that a module or a group may ask for.
+    pub maxima: &'a Maxima,
 }
 
 /// A deployment whose modules can be deployed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deployment {
-    /// The project, in lower case.
+    /// The project.
     pub project: Name,
     /// The deployment.
     pub name: Name,
@@ -215,6 +218,7 @@ fn deployment(
         env: &mut env,
         mappings: &mut mappings,
         deployspecs,
+        maxima: given.maxima,
         seen: HashSet::new(),
     };
     let (groups, complete) = Groups::new(reader).read(&groups?, problems);
@@ -404,8 +408,14 @@ impl<'a> Groups<'a> {
         let name = named.and_then(|named| name(&named, problems));
         // As in seed-farmer, 0 is no limit.
         let concurrency = concurrency
-            .and_then(|number| number.number(0, MAX_MODULES as u32, problems))
-            .filter(|number| *number > 0);
+            .and_then(|part| Some((part.number(0, MAX_MODULES as u32, problems)?, part)))
+            .filter(|(number, _)| *number > 0)
+            .and_then(|(number, part)| {
+                let checked = self.reader.maxima.concurrency(number);
+                checked
+                    .map_err(|above| problems.error(&part.at, above.to_string()))
+                    .ok()
+            });
         let inline = inline
             .map(|list| list.items(problems))
             .filter(|items| !items.is_empty());

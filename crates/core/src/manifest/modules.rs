@@ -15,6 +15,7 @@ use crate::build::buildspec::is_arm_image;
 use crate::deployspec::Deployspec;
 use crate::error::excerpt;
 use crate::ids::Name;
+use crate::maximum::Maxima;
 use crate::request::{BuildSettings, Limits, normal_path};
 
 /// A module as it stands in the manifest, before its references are looked at.
@@ -46,6 +47,7 @@ pub(super) struct Reader<'a> {
     pub env: &'a mut Env,
     pub mappings: &'a mut Mappings,
     pub deployspecs: Deployspecs,
+    pub maxima: &'a Maxima,
     /// The folders that were looked into already; several modules may share one.
     pub seen: HashSet<String>,
 }
@@ -91,7 +93,12 @@ impl Reader<'_> {
             .map(|list| Read::list(&list, &around, problems))
             .unwrap_or_default();
         let own_build = build.said();
-        let build = settings(&build.or(&self.mappings.build(target)), &at, problems);
+        let build = settings(
+            &build.or(&self.mappings.build(target)),
+            &at,
+            self.maxima,
+            problems,
+        );
         Some(Draft {
             name: name?,
             path: path?,
@@ -169,7 +176,7 @@ impl Reader<'_> {
         let Some(text) = text(self.repository, file, problems) else {
             return;
         };
-        if let Err(error) = Deployspec::parse(text.as_bytes()) {
+        if let Err(error) = Deployspec::parse(text.as_bytes(), self.maxima) {
             let (line, message) = without_place(&error.message);
             problems.error(&At { line, ..file.clone() }, message);
         }
@@ -222,16 +229,16 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The `build` of an execution's input.
-fn settings(choice: &BuildChoice, at: &At, problems: &mut Problems) -> Map<String, Value> {
+fn settings(choice: &BuildChoice, at: &At, maxima: &Maxima, problems: &mut Problems) -> Map<String, Value> {
     let mut build = Map::new();
     if choice.image.as_deref().is_some_and(is_arm_image) {
         build.insert("environment_type".into(), "ARM_CONTAINER".into());
     }
     build.append(&mut choice.said());
-    // The same rules as for the input of an execution. The limits are about a project, which no manifest names.
+    // The same rules as for the input of an execution. No manifest names a bucket or a CodeBuild project.
     let limits = Limits {
-        work_bucket: String::new(),
-        codebuild_project: String::new(),
+        maxima: *maxima,
+        ..Limits::of_aws("", "")
     };
     if let Err(error) = BuildSettings::parse(&json!(build), &limits) {
         problems.error(at, error.message);

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::part::Part;
 use super::problem::{At, Problems};
 use super::{Repository, text};
-use crate::error::{Result, excerpt};
+use crate::error::excerpt;
 use crate::ids::{ModuleId, Name};
 use crate::yaml;
 
@@ -25,7 +25,7 @@ pub(super) fn read(
                 "there is no such file, and no project is given otherwise; add it with `project: NAME`",
             );
         }
-        return given.and_then(|given| lower(given.as_str()).ok());
+        return given.cloned();
     };
     let node = match yaml::parse(&text) {
         Ok(node) => node,
@@ -45,7 +45,7 @@ pub(super) fn read(
     fields.ignored(&["manifestValidationFailOnUnknownFields"], problems);
     fields.finish(problems);
     let named = named?;
-    let name = match lower(&named.text(problems)?) {
+    let name = match ModuleId::project(&named.text(problems)?) {
         Ok(name) => name,
         Err(error) => {
             problems.refused(&named.at, &error);
@@ -53,7 +53,7 @@ pub(super) fn read(
         }
     };
     if let Some(given) = given
-        && !given.as_str().eq_ignore_ascii_case(name.as_str())
+        && *given != name
     {
         problems.found(
             &named.at,
@@ -65,9 +65,4 @@ pub(super) fn read(
         );
     }
     Some(name)
-}
-
-/// The rules of a project's name are those of a module's id.
-fn lower(name: &str) -> Result<Name> {
-    ModuleId::parse(name, "d", "g", "m").map(|id| id.project)
 }

@@ -27,7 +27,7 @@ impl Repository for Files {
 /// A repository with the modules a, b and c, and with these files.
 fn repository(files: &[(&str, &str)]) -> Files {
     let modules = ["a", "b", "c"].map(|name| (format!("modules/{name}/deployspec.yaml"), SPEC.to_owned()));
-    let project = ("seedfarmer.yaml".to_owned(), "project: Shop\n".to_owned());
+    let project = ("seedfarmer.yaml".to_owned(), "project: shop\n".to_owned());
     let given = files
         .iter()
         .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
@@ -48,6 +48,7 @@ fn read_with(
         env: &env,
         project: None,
         place,
+        maxima: &Maxima::OF_AWS,
     };
     check(&mut repository(files), &given)
 }
@@ -515,6 +516,10 @@ fn groups_are_read_strictly() {
             "groups[0].concurrency: found -1; allowed is a whole number from 0 to 1000",
         ),
         (
+            "{name: g, concurrency: 41, modules: [{name: m, path: modules/a}]}",
+            "groups[0].concurrency: expected at most 40 (template parameter MaxConcurrentModules), found 41",
+        ),
+        (
             "{name: 7, modules: [{name: m, path: modules/a}]}",
             "groups[0].name: found 7; allowed is a text; put it into quotes",
         ),
@@ -758,12 +763,13 @@ fn the_project_is_the_repositorys_and_the_inputs() {
                 env: &env,
                 project: given.as_ref(),
                 place: None,
+                maxima: &Maxima::OF_AWS,
             },
         )
     };
     assert_eq!(
         read(
-            Some("project: Shop\ndescription: d\nseedfarmerVersion: 8.0\n"),
+            Some("project: shop\ndescription: d\nseedfarmerVersion: 8.0\n"),
             None
         )
         .unwrap()
@@ -772,13 +778,13 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         "shop"
     );
     assert_eq!(
-        read(Some("project: Shop\n"), Some("shop"))
+        read(Some("project: shop\n"), Some("shop"))
             .unwrap()
             .project
             .as_str(),
         "shop"
     );
-    assert_eq!(read(None, Some("Shop")).unwrap().project.as_str(), "shop");
+    assert_eq!(read(None, Some("shop")).unwrap().project.as_str(), "shop");
     assert!(
         warnings(read(Some("project: shop\nprojectPolicyPath: x\n"), None))[0]
             .contains("projectPolicyPath has no effect")
@@ -791,8 +797,13 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         ),
         (
             Some("project: Shop\n"),
+            Some("shop"),
+            "seedfarmer.yaml:1: project: found \"Shop\"; allowed is a name in lower case; write shop",
+        ),
+        (
+            Some("project: shop\n"),
             Some("other"),
-            "seedfarmer.yaml:1: project: found \"Shop\"; allowed is other, the project that the input names",
+            "seedfarmer.yaml:1: project: found \"shop\"; allowed is other, the project that the input names",
         ),
         (
             Some("description: x\n"),

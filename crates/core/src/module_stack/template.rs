@@ -110,7 +110,7 @@ mod tests {
     use serde_json::json;
 
     fn given(parameters_of_module: Value, template: &str) -> Result<Vec<(String, String)>> {
-        let module = ModuleId::parse("My-Project", "prod", "networking", "vpc").unwrap();
+        let module = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
         let given = Parameters::parse("parameters", &parameters_of_module).unwrap();
         parameters(template, &values(&module, &given, "the-role"))
     }

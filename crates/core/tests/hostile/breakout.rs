@@ -9,6 +9,7 @@ use seedflow_core::build::{self, BuildRequest, Defaults};
 use seedflow_core::deployspec::{Deployspec, Phases};
 use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::ids::{ExecutionArn, Place, Run};
+use seedflow_core::maximum::ComputeType;
 use seedflow_core::origin::Origin;
 use seedflow_core::parameter::VariableType;
 use seedflow_core::plan::Plan;
@@ -102,13 +103,14 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
     let defaults = Defaults {
         project: "seedflow".into(),
         image: "i".into(),
-        compute_type: "BUILD_GENERAL1_SMALL".into(),
+        compute_type: ComputeType::Small,
         environment_type: "LINUX_CONTAINER".into(),
         timeout_minutes: 60,
         queued_timeout_minutes: 480,
         log_group: "/seedflow".into(),
         work_bucket: "work".into(),
         permissions_boundary: None,
+        service_role: "arn:aws:iam::111111111111:role/builds".into(),
     };
     let request = build::compose(
         &plan,

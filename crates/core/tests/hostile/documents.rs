@@ -5,6 +5,7 @@ use proptest::sample::{Index, select};
 use seedflow_core::deployspec::Deployspec;
 use seedflow_core::error::{Error, ErrorName};
 use seedflow_core::fingerprint::{Fingerprint, Versions};
+use seedflow_core::maximum::Maxima;
 use seedflow_core::python_json::dumps;
 use seedflow_core::request::{Options, Order, Request};
 use seedflow_core::yaml::{self, Kind, Node};
@@ -113,7 +114,7 @@ proptest! {
 
     #[test]
     fn a_deployspec_is_refused_by_name_or_holds_the_commands_that_stand_in_it(text in texts()) {
-        match Deployspec::parse(text.as_bytes()) {
+        match Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS) {
             Err(error) => assert_refusal(&error, &[ErrorName::InvalidDeployspec])?,
             Ok(spec) => {
                 let phases = spec.deploy;
@@ -127,7 +128,7 @@ proptest! {
 
     #[test]
     fn bytes_that_are_no_text_are_no_deployspec(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        if let Err(error) = Deployspec::parse(&bytes) {
+        if let Err(error) = Deployspec::parse(&bytes, &Maxima::OF_AWS) {
             assert_refusal(&error, &[ErrorName::InvalidDeployspec])?;
         }
     }

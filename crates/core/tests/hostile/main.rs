@@ -44,8 +44,5 @@ fn module() -> ModuleId {
 }
 
 fn limits() -> Limits {
-    Limits {
-        work_bucket: "work".into(),
-        codebuild_project: "seedflow".into(),
-    }
+    Limits::of_aws("work", "seedflow")
 }

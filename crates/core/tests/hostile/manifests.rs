@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{Name, Place};
 use seedflow_core::manifest::{Deployment, Given, Repository, check};
+use seedflow_core::maximum::Maxima;
 use seedflow_core::request::Options;
 use serde_json::json;
 
@@ -104,6 +105,7 @@ fn the_good_repository_is_good() {
         env: &env,
         project: None,
         place: None,
+        maxima: &Maxima::OF_AWS,
     };
     let deployment = check(&mut files, &given).unwrap();
     assert_eq!(deployment.groups[1].modules[0].consumes.len(), 2);
@@ -119,7 +121,7 @@ proptest! {
         known in any::<bool>(),
     ) {
         let place = Place { partition: "aws".into(), region: "eu-west-1".into(), account: "111111111111".into() };
-        let given = Given { manifest: "deployment.yaml", env: &env, project: None, place: known.then_some(&place) };
+        let given = Given { manifest: "deployment.yaml", env: &env, project: None, place: known.then_some(&place), maxima: &Maxima::OF_AWS };
         match check(&mut files, &given) {
             Ok(deployment) => assert_deployable(&deployment)?,
             Err(problems) => {

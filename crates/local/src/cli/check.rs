@@ -12,6 +12,7 @@ use seedflow_core::manifest::{self, DEFAULT_MANIFEST, Deployment, Given, Group, 
 use super::parameters::parse_text;
 use crate::repository::Folder;
 use crate::ui::{Tone, Ui};
+use seedflow_core::maximum::Maxima;
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -35,6 +36,8 @@ impl Check {
             env: &env,
             project: None,
             place: None,
+            // Offline, so the template's parameters are unknown.
+            maxima: &Maxima::OF_AWS,
         };
         Ok(match manifest::check(&mut folder, &given) {
             Ok(deployment) => {

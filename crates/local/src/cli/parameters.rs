@@ -1,6 +1,6 @@
 //! A module's parameters as they are given on the command line.
 
-use seedflow_core::ids::Name;
+use seedflow_core::ids::ModuleId;
 use serde_json::{Map, Value};
 
 /// How a module is deployed, beside its names and files.
@@ -30,16 +30,11 @@ pub fn parse_text(text: &str) -> Result<(String, String), String> {
     named(text).map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
-/// Reads a project's name, as Seedflow stores it: in lower case.
+/// Reads a project's name.
 pub fn parse_project(text: &str) -> Result<String, String> {
-    let name = Name::parse("project", text).map_err(|error| error.message)?;
-    let name = name.as_str().to_ascii_lowercase();
-    if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return Err(format!(
-            "found \"{text}\"; allowed is a name starting with a letter"
-        ));
-    }
-    Ok(name)
+    ModuleId::project(text)
+        .map(|name| name.to_string())
+        .map_err(|error| error.message)
 }
 
 fn named(text: &str) -> Result<(&str, &str), String> {

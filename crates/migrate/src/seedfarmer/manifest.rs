@@ -212,6 +212,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use seedflow_core::manifest::{self, Given, Repository};
+    use seedflow_core::maximum::Maxima;
 
     /// What seed-farmer 8.0.9 stores of a module that uses all that a manifest offers, and the MD5 that it takes.
     fn real() -> Value {
@@ -311,6 +312,7 @@ groups:
             env: &none,
             project: None,
             place: None,
+            maxima: &Maxima::OF_AWS,
         };
         let mut read = manifest::read(&mut Files(change), &given).unwrap();
         read.groups.remove(1).modules.remove(0)

@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn parameters_are_sorted_by_module() {
-        let module = ModuleId::parse("Shop", "dev", "net", "vpc").unwrap();
+        let module = ModuleId::parse("shop", "dev", "net", "vpc").unwrap();
         let deployment = DeploymentId {
             project: module.project.clone(),
             deployment: module.deployment.clone(),

@@ -39,10 +39,7 @@ fn module(group: &str, module: &str, consumes: &[&str], digest: &str, redeploy: 
             (format!("p{i}"), value)
         })
         .collect();
-    let limits = Limits {
-        work_bucket: "w".into(),
-        codebuild_project: "s".into(),
-    };
+    let limits = Limits::of_aws("w", "s");
     let manifest = json!({"parameters": parameters, "redeploy_with_dependencies": redeploy});
     Module {
         options: Options::from_manifest(&manifest, &id, &limits).unwrap(),
@@ -120,10 +117,7 @@ const ALL: Asked<'_> = Asked {
 };
 
 fn request(only: &[&str], force: &[&str]) -> (Selection, Forced) {
-    let limits = Limits {
-        work_bucket: "w".into(),
-        codebuild_project: "s".into(),
-    };
+    let limits = Limits::of_aws("w", "s");
     let input =
         json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
     let request = super::super::request::Request::parse(&input, &limits).unwrap();
@@ -143,6 +137,7 @@ fn plan(manifest: &Manifest<'_>, stored: &BTreeMap<String, String>, asked: &Aske
         state: &state,
         versions: &Versions::new(),
         only: &only,
+        concurrency: 40,
     };
     deploying(
         &planning,
@@ -162,6 +157,7 @@ fn destroy(stored: &BTreeMap<String, String>, only: &[&str]) -> (Plan, Vec<Wave>
         state: &state,
         versions: &Versions::new(),
         only: &only,
+        concurrency: 40,
     })
 }
 
@@ -434,6 +430,29 @@ fn wave(items: usize, parameter: usize) -> Vec<Wave> {
         concurrency: 40,
         items: (0..items).map(item).collect(),
     }]
+}
+
+#[test]
+fn a_wave_is_as_wide_as_its_group_says_and_no_wider_than_the_maximum() {
+    let (execution, only) = (ExecutionArn::new("arn:e"), Selection::default());
+    let widths = |of_group: Option<u32>, most: u32| {
+        let planning = Planning {
+            deployment: &deployment(),
+            execution: &execution,
+            state: &State::of(&deployment(), []),
+            versions: &Versions::new(),
+            only: &only,
+            concurrency: most,
+        };
+        let mut groups = groups(&[("a", &[("b", &[], "1")])], false);
+        groups[0].concurrency = of_group;
+        let (_, waves) = deploying(&planning, &groups, &Forced::Some(Vec::new()), Origin::default());
+        waves[0].concurrency
+    };
+    assert_eq!(
+        [widths(None, 40), widths(None, 3), widths(Some(2), 3)],
+        [40, 3, 2]
+    );
 }
 
 #[test]

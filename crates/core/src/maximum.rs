@@ -1,0 +1,186 @@
+//! The most that modules and manifests may ask for.
+//!
+//! Who may only upload a bundle could otherwise keep the largest machine for 36 hours, or have a whole deployment take
+//! all builds that the account may run. The maxima are parameters of the template; a value above one is refused where
+//! it is parsed, with the parameter's name, and is not lowered silently. The template's own defaults are the
+//! administrator's, so they aren't measured by them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorName};
+
+/// The size of a build's machine, smallest first: CodeBuild's compute types for containers (CodeBuild user guide,
+/// "Build environment compute modes and types").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ComputeType {
+    /// 2 vCPUs, 4 GB.
+    #[serde(rename = "BUILD_GENERAL1_SMALL")]
+    Small,
+    /// 4 vCPUs, 8 GB.
+    #[serde(rename = "BUILD_GENERAL1_MEDIUM")]
+    Medium,
+    /// 8 vCPUs, 16 GB.
+    #[serde(rename = "BUILD_GENERAL1_LARGE")]
+    Large,
+    /// 36 vCPUs, 72 GB.
+    #[serde(rename = "BUILD_GENERAL1_XLARGE")]
+    XLarge,
+    /// 72 vCPUs, 144 GB.
+    #[serde(rename = "BUILD_GENERAL1_2XLARGE")]
+    TwoXLarge,
+}
+
+impl ComputeType {
+    /// All of them, smallest first.
+    pub const ALL: [Self; 5] = [
+        Self::Small,
+        Self::Medium,
+        Self::Large,
+        Self::XLarge,
+        Self::TwoXLarge,
+    ];
+
+    /// CodeBuild's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Small => "BUILD_GENERAL1_SMALL",
+            Self::Medium => "BUILD_GENERAL1_MEDIUM",
+            Self::Large => "BUILD_GENERAL1_LARGE",
+            Self::XLarge => "BUILD_GENERAL1_XLARGE",
+            Self::TwoXLarge => "BUILD_GENERAL1_2XLARGE",
+        }
+    }
+
+    /// Reads CodeBuild's name; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == text)
+    }
+}
+
+impl fmt::Display for ComputeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The template's maximum parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maxima {
+    /// Minutes of a build (`MaxBuildTimeoutMinutes`).
+    pub timeout_minutes: u64,
+    /// The machine of a build (`MaxBuildComputeType`).
+    pub compute_type: ComputeType,
+    /// Modules of a deployment that run at once (`MaxConcurrentModules`).
+    pub concurrency: u32,
+}
+
+impl Maxima {
+    /// What AWS itself allows: StartBuild, `timeoutInMinutesOverride`; the largest machine; the iterations that an
+    /// inline Map runs at once (Step Functions Developer Guide, "Map state").
+    pub const OF_AWS: Self = Self {
+        timeout_minutes: 2160,
+        compute_type: ComputeType::TwoXLarge,
+        concurrency: 40,
+    };
+
+    /// Minutes of a build that may be asked for.
+    ///
+    /// # Errors
+    /// Where they are more than `MaxBuildTimeoutMinutes`.
+    pub fn timeout_minutes(&self, asked: u64) -> Result<u64, Above> {
+        at_most(self.timeout_minutes, "MaxBuildTimeoutMinutes", asked)
+    }
+
+    /// A machine that may be asked for.
+    ///
+    /// # Errors
+    /// Where it is larger than `MaxBuildComputeType`.
+    pub fn compute_type(&self, asked: ComputeType) -> Result<ComputeType, Above> {
+        at_most(self.compute_type, "MaxBuildComputeType", asked)
+    }
+
+    /// How many modules of a group may be asked to run at once.
+    ///
+    /// # Errors
+    /// Where it is more than `MaxConcurrentModules`.
+    pub fn concurrency(&self, asked: u32) -> Result<u32, Above> {
+        at_most(self.concurrency, "MaxConcurrentModules", asked)
+    }
+}
+
+/// A value above a maximum: what was expected and found, for a message that names the field before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Above(String);
+
+impl Above {
+    /// The error of an input's field.
+    #[must_use]
+    pub fn in_field(self, field: &str) -> Error {
+        Error::new(ErrorName::InvalidInput, format!("{field}: {self}"))
+    }
+}
+
+impl fmt::Display for Above {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn at_most<T: PartialOrd + fmt::Display>(most: T, parameter: &str, asked: T) -> Result<T, Above> {
+    if asked <= most {
+        return Ok(asked);
+    }
+    Err(Above(format!(
+        "expected at most {most} (template parameter {parameter}), found {asked}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn compute_types_are_stored_by_codebuilds_names_and_ordered_by_size() {
+        for (smaller, larger) in ComputeType::ALL.iter().zip(&ComputeType::ALL[1..]) {
+            assert!(smaller < larger);
+        }
+        for known in ComputeType::ALL {
+            assert_eq!(serde_json::to_value(known).unwrap(), known.as_str());
+            assert_eq!(ComputeType::parse(known.as_str()), Some(known));
+        }
+        assert_eq!(ComputeType::parse("BUILD_LAMBDA_1GB"), None);
+    }
+
+    #[test]
+    fn what_is_above_a_maximum_is_refused_with_the_parameter_that_sets_it() {
+        let maxima = Maxima {
+            timeout_minutes: 480,
+            compute_type: ComputeType::Large,
+            concurrency: 10,
+        };
+        assert_eq!(maxima.timeout_minutes(480), Ok(480));
+        assert_eq!(maxima.compute_type(ComputeType::Large), Ok(ComputeType::Large));
+        assert_eq!(maxima.concurrency(10), Ok(10));
+        for (refused, message) in [
+            (
+                maxima.timeout_minutes(481).map(drop),
+                "expected at most 480 (template parameter MaxBuildTimeoutMinutes), found 481",
+            ),
+            (
+                maxima.compute_type(ComputeType::XLarge).map(drop),
+                "expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_XLARGE",
+            ),
+            (
+                maxima.concurrency(11).map(drop),
+                "expected at most 10 (template parameter MaxConcurrentModules), found 11",
+            ),
+        ] {
+            assert_eq!(refused.unwrap_err().to_string(), message);
+        }
+    }
+}
