@@ -44,8 +44,7 @@ use crate::refused::{Refused, Report};
 /// How long to wait before looking again at what was told to stop.
 const STOPPING: SignedDuration = SignedDuration::from_secs(3);
 
-/// How long to wait before looking again at a build that can't be stopped. CodeBuild ends it after 36 hours and 8 in its queue
-/// at most, which are 1,320 looks.
+/// How long to wait before looking again at a build that can't be stopped.
 const UNSTOPPABLE: SignedDuration = SignedDuration::from_mins(2);
 
 /// What this is called with: the detail of a "Step Functions Execution Status Change" event, or, where that was lost, the

@@ -18,8 +18,9 @@ use serde_json::json;
 use crate::refused::Refused;
 use crate::{Function, Holds, Next, STOPPING, UNSTOPPABLE, state_of, wait, wait_for};
 
-/// How long at a time a lock is kept from being taken over while a build runs that can't be stopped.
-const KEPT_FOR: SignedDuration = SignedDuration::from_mins(30);
+/// How long a lock is kept from being taken over because of a build that can't be stopped: CodeBuild ends it after 36 hours and
+/// 8 in its queue at most.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(44);
 
 /// How a build stands that its execution left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,8 +100,10 @@ impl Function {
             Left::Nothing => None,
             Left::Stopping => Some(STOPPING),
             Left::Running => {
-                let keep = Want::Keep(execution.clone(), now + KEPT_FOR);
-                refused.note(self.locks.settle(module, &keep).await)?;
+                if lock.is_some_and(|lock| lock.kept_until.is_none()) {
+                    let keep = Want::Keep(execution.clone(), now + KEPT_FOR);
+                    refused.note(self.locks.settle(module, &keep).await)?;
+                }
                 Some(UNSTOPPABLE)
             }
         };

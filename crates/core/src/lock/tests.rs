@@ -425,6 +425,39 @@ fn a_holder_counts_as_ended_and_as_overdue_by_what_step_functions_says_and_the_c
 }
 
 #[test]
+fn a_lock_is_kept_for_its_holder_only_and_no_longer_than_it_holds_it() {
+    let fresh = Fresh {
+        now: Timestamp::from_millisecond(5).unwrap(),
+        run: Run::from_random([8; 16]),
+    };
+    let until = Timestamp::from_second(9).unwrap();
+    let keep = |of: usize| decide(&Want::Keep(arn(of), until), Some(&lock_of(1)), &fresh);
+    let kept = Lock {
+        kept_until: Some(until),
+        ..lock_of(1)
+    };
+    assert_eq!(keep(1).write, Some(Write::Put(Box::new(kept.clone()))));
+    assert_eq!((keep(2).write, keep(2).turn), (None, None));
+    let waiter = Waiter {
+        contender: contender(2),
+        registration: Registration {
+            token: Token::new("t"),
+            entered_at: "1".into(),
+            attempt: 0,
+        },
+    };
+    let awaited = Lock {
+        waiter: Some(waiter),
+        ..kept
+    };
+    let released = decide(&Want::Release(arn(1)), Some(&awaited), &fresh);
+    let Some(Write::Put(next)) = released.write else {
+        panic!("it is handed on")
+    };
+    assert_eq!((next.holder, next.kept_until), (contender(2), None));
+}
+
+#[test]
 fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
     let fresh = Fresh {
         now: Timestamp::from_millisecond(5).unwrap(),
