@@ -1,7 +1,7 @@
 //! One execution of a deployment at a time; of a burst of pushes the newest is next, and a stopped one stops its modules.
 
 use seedflow_core::metric::Metric;
-use seedflow_tests::{Finished, Module, Repository, eventually, run};
+use seedflow_tests::{Finished, Group, Module, Repository, eventually, run};
 use serde_json::json;
 
 use crate::{STACK, THREE, assert_state, names};
@@ -115,6 +115,71 @@ fn a_deployment_has_one_lock_whatever_its_manifest_is_called() {
         let name = again.execution.rsplit(':').next().unwrap();
         let reports = stack.keys(&format!("reports/{project}/dev/{name}")).await;
         assert_eq!(reports, Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "many-groups";
+        // 140 names of 60 characters: the status names all groups, though only one of them is deployed.
+        let names_of_groups: Vec<String> = (0..140).map(|n| format!("{}-{n:03}", "g".repeat(56))).collect();
+        let groups: Vec<Group<'_>> = names_of_groups
+            .iter()
+            .map(|name| (name.as_str(), &[("m", &[] as &[&str])] as &[_]))
+            .collect();
+        let (first, last) = (&names_of_groups[0], &names_of_groups[139]);
+        let slow = Module::running("build", &["sleep 600"]);
+        let repository = Repository::deploying(&groups).module(&format!("modules/{last}-m"), &slow);
+        let parameter = async || {
+            let path = format!("/sf/{project}/dev");
+            let found = stack.call(
+                "ssm",
+                "AmazonSSM.GetParameters",
+                json!({"Names": [format!("{path}/status")]}),
+            );
+            found.await["Parameters"][0]["Value"].as_str().map(str::to_owned)
+        };
+        // Written by record-deployment.
+        let only = |group: &String| json!({"only": [group]});
+        let finished = stack.deploy_repository(project, &repository, only(first)).await;
+        assert_state(&finished, "SUCCEEDED");
+        let stored = parameter().await.expect("a status");
+        assert!(stored.contains("\"stored_in_s3\""), "{stored}");
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(status["groups"], json!(names_of_groups));
+        stack.deployment_released(project).await;
+
+        // Read and written by end-execution.
+        let input = stack.repository_input(project, &repository, only(last)).await;
+        let execution = stack.start_deployment(&input).await;
+        let module = names(project, &format!("{last}/m"));
+        eventually("a build", || async {
+            let status = stack.parameter(&module, "status").await;
+            stack.build_of(status["execution"].as_str()?).await;
+            Some(())
+        })
+        .await;
+        let stop = json!({"executionArn": execution, "error": "Changed.My.Mind", "cause": "wrong branch"});
+        stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
+        stack.deployment_released(project).await;
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["groups"]),
+            (&json!("ABORTED"), &json!(names_of_groups))
+        );
+        stack.released(&module).await;
+
+        // Read by plan-deployment, which destroys in the order of its groups; nothing is left of it.
+        let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
+        let destroyed = stack.finished(&stack.start_deployment(&all).await).await;
+        assert_state(&destroyed, "DESTROYED");
+        assert_eq!(parameter().await, None);
+        assert_eq!(
+            stack.keys(&format!("values/{project}/")).await,
+            Vec::<String>::new()
+        );
     });
 }
 
