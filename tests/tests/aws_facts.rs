@@ -1,13 +1,13 @@
-//! `docs/aws-facts.md`: every fact has a page and something that holds it.
+//! `docs/aws-facts.md`: every fact has a page and is verified by something.
 //!
-//! The page is the checklist for the first deployment on AWS, so it must not name a test that was renamed, or leave open
-//! why a fact is held by reading only.
+//! The page is the checklist for the first deployment on AWS. So it must not name a test that was renamed, and must say why
+//! a fact is verified by reading only.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What `.ci/lint` runs, and what the compiler and the SDK hold.
+/// The linters of `.ci/lint`, and what the compiler and the SDK verify.
 const TOOLS: [&str; 7] = [
     "cfn-lint",
     "sam validate",
@@ -20,8 +20,8 @@ const TOOLS: [&str; 7] = [
 
 const BY_READING: &str = "by reading only: ";
 
-/// The beginnings of what may be a source: AWS's own pages, the language of state machines, the SDK's docs, and public code
-/// where AWS says nothing.
+/// What the address of a source may begin with: AWS documentation, the specification of the states language, docs of the
+/// SDK, and public code of AWS where no page documents a fact.
 const SOURCES: [&str; 4] = [
     "https://docs.aws.amazon.com/",
     "https://states-language.net/",
@@ -58,7 +58,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn every_fact_has_a_page_and_what_holds_it() {
+fn every_fact_has_a_page_and_is_verified_by_something() {
     let page = page();
     let facts = facts(&page);
     assert!(
@@ -101,13 +101,13 @@ fn every_test_that_a_fact_names_exists() {
 }
 
 #[test]
-fn what_is_to_be_checked_first_are_facts_that_only_reading_holds() {
+fn facts_to_check_first_exist_and_are_verified_by_reading_only() {
     let page = page();
     let mut by_id = BTreeMap::new();
     for (id, cells) in facts(&page) {
         assert!(
             by_id.insert(id.clone(), cells).is_none(),
-            "{id} stands there twice"
+            "expected one fact {id}, found two"
         );
     }
     let first = page.split_once("check these first\n").unwrap().1;
@@ -115,7 +115,9 @@ fn what_is_to_be_checked_first_are_facts_that_only_reading_holds() {
     let rows: Vec<_> = first.lines().filter_map(cells).skip(1).collect();
     assert!(rows.len() > 10, "{rows:?}");
     for id in rows.iter().flat_map(|row| row[0].split(", ")) {
-        let verified = by_id.get(id).unwrap_or_else(|| panic!("{id}: no such fact"))[3];
+        let verified = by_id
+            .get(id)
+            .unwrap_or_else(|| panic!("expected the fact {id}, found none"))[3];
         assert!(verified.contains(BY_READING), "{id}: {verified}");
     }
 }
