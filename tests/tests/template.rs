@@ -555,6 +555,27 @@ fn state_in_the_work_bucket_is_denied_to_everybody_but_who_needs_it_and_administ
     }
 }
 
+/// A name of a folder of a build opens it to every build; and a missing object is told from a forbidden one by this right.
+#[test]
+fn who_may_list_the_work_bucket_is_excepted_from_the_denies_of_lists() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let listing = resources.iter().filter(|(_, resource)| {
+        resource["Type"] == "AWS::IAM::Role"
+            && statements(resource).into_iter().any(|statement| {
+                texts(&statement["Action"]).contains("s3:ListBucket")
+                    && texts(&statement["Resource"]).contains("WorkBucket.Arn")
+            })
+    });
+    let mut expected: BTreeSet<String> = listing.map(|(name, _)| format!("{name}.Arn")).collect();
+    expected.insert("arn:${AWS::Partition}:iam::${AWS::AccountId}:root".to_owned());
+    for sid in ["KeepNamesToOurselves", "KeepNamesOfUploadsToOurselves"] {
+        let statement = statement(&template, "WorkBucketPolicy", sid);
+        let excepted = texts(&statement["Condition"]["ArnNotLike"]["aws:PrincipalArn"]);
+        assert_eq!(excepted, expected.iter().map(String::as_str).collect(), "{sid}");
+    }
+}
+
 #[test]
 fn nobody_comes_to_a_bucket_by_an_access_point() {
     let template = template();

@@ -92,6 +92,12 @@ fn what_seedflow_believes_is_kept_from_roles_that_are_not_ours_and_open_to_admin
         let lookup = bystander(stack, "/", "cdk-hnb659fds-lookup-role").await;
         let kept = ["builds", "callbacks", "deployed", "locks", "plans"].into();
         assert_eq!(closed(&lookup, bucket).await, kept);
+        // The name of a build's folder would open it to every other build.
+        for prefix in ["", "builds/", "callbacks/"] {
+            assert!(refused(lookup.list_objects(bucket, prefix).await), "{prefix}");
+        }
+        let reports = lookup.list_objects(bucket, "reports/").await;
+        reports.expect("reports are open to roles that IAM allows them");
         // It only begins like one of ours, and like an administrator's.
         let name = "AWSReservedSSO_AdministratorAccess_bystander";
         let like = bystander(stack, "/", name).await;

@@ -61,6 +61,7 @@ attempt "read failed events" aws sqs receive-message --queue-url "$QUEUE"
 attempt "take a role" aws sts assume-role --role-arn "$ROLE" --role-session-name hostile
 
 attempt "list builds" aws codebuild list-builds
+attempt "look up what others did" aws cloudtrail lookup-events
 attempt "change a rule" aws events put-rule --name "$RULE" --event-pattern '{"source": ["hostile"]}'
 attempt "add a target" aws events put-targets --rule "$RULE" --targets "Id=1,Arn=$QUEUE_ARN"
 attempt "switch a rule off" aws events disable-rule --name "$RULE"

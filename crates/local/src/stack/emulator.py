@@ -178,7 +178,8 @@ def lambda_action(original, method, path):
     """The emulator asks for no right to change or remove a mapping."""
     parts = [part for part in path.split("/") if part]
     if parts[1:2] == ["event-source-mappings"] and len(parts) > 2:
-        return {"PUT": "UpdateEventSourceMapping", "DELETE": "DeleteEventSourceMapping"}.get(method, "GetEventSourceMapping")
+        verb = {"PUT": "Update", "DELETE": "Delete"}.get(method, "Get")
+        return f"{verb}EventSourceMapping"
     return original(method, path)
 
 
