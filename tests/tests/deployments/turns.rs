@@ -109,6 +109,11 @@ fn a_deployment_has_one_lock_whatever_its_manifest_is_called() {
         );
         stack.deployment_released(project).await;
         // Nothing is there any more: nothing is written or told of it.
+        let mut part = all.clone();
+        part["only"] = json!(["network"]);
+        let unknown = stack.finished(&stack.start_deployment(&part).await).await;
+        assert_eq!(unknown.error, "InvalidInput", "{}", unknown.cause);
+        stack.deployment_released(project).await;
         let again = stack.finished(&stack.start_deployment(&all).await).await;
         assert_state(&again, "UNCHANGED");
         assert!(stack.deployment_status(project, "dev").await.is_null());
