@@ -79,7 +79,14 @@ fn a_deployment_has_one_lock_whatever_its_manifest_is_called() {
         let stack = STACK.get().await;
         let project = "manifests";
         let path = "manifests/dev/deployment.yaml";
-        let repository = slow("whole", 6).moved("deployment.yaml", path);
+        let phases = |command: &str| json!({"phases": {"build": {"commands": [command]}}});
+        let module = json!({"deploy": phases("sleep 6"), "destroy": phases("true")});
+        let repository = slow("whole", 6)
+            .module(
+                "modules/network-vpc",
+                &Module::with_deployspec(&module.to_string()),
+            )
+            .moved("deployment.yaml", path);
         let input = stack
             .repository_input(project, &repository, json!({"manifest": path}))
             .await;
