@@ -304,9 +304,13 @@ impl Function {
     }
 }
 
-/// Whether an error says something about the deployment, which its status should say too, and not about the moment.
+/// Whether an error says something about the deployment, which its status should say too, and not about the moment or about
+/// an input, which may name a deployment that never was.
 fn is_decided(error: &Error) -> bool {
-    !matches!(error.name, ErrorName::Throttled | ErrorName::ServiceUnavailable)
+    !matches!(
+        error.name,
+        ErrorName::InvalidInput | ErrorName::Throttled | ErrorName::ServiceUnavailable
+    )
 }
 
 fn refused(error: Error) -> Refused {

@@ -79,7 +79,14 @@ fn a_deployment_has_one_lock_whatever_its_manifest_is_called() {
         let stack = STACK.get().await;
         let project = "manifests";
         let path = "manifests/dev/deployment.yaml";
-        let repository = slow("whole", 6).moved("deployment.yaml", path);
+        let phases = |command: &str| json!({"phases": {"build": {"commands": [command]}}});
+        let module = json!({"deploy": phases("sleep 6"), "destroy": phases("true")});
+        let repository = slow("whole", 6)
+            .module(
+                "modules/network-vpc",
+                &Module::with_deployspec(&module.to_string()),
+            )
+            .moved("deployment.yaml", path);
         let input = stack
             .repository_input(project, &repository, json!({"manifest": path}))
             .await;
@@ -109,6 +116,11 @@ fn a_deployment_has_one_lock_whatever_its_manifest_is_called() {
         );
         stack.deployment_released(project).await;
         // Nothing is there any more: nothing is written or told of it.
+        let mut part = all.clone();
+        part["only"] = json!(["network"]);
+        let unknown = stack.finished(&stack.start_deployment(&part).await).await;
+        assert_eq!(unknown.error, "InvalidInput", "{}", unknown.cause);
+        stack.deployment_released(project).await;
         let again = stack.finished(&stack.start_deployment(&all).await).await;
         assert_state(&again, "UNCHANGED");
         assert!(stack.deployment_status(project, "dev").await.is_null());
