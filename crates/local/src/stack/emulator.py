@@ -256,7 +256,7 @@ def error_matches(original, error_equals, error):
 
 @replace(stepfunctions, "_evaluate_jsonata_choice_rule")
 def evaluate_jsonata_choice_rule(_original, rule, raw_input, ctx):
-    """A condition that is no boolean fails; the emulator asks whether it is truthy.
+    """A condition that is not a boolean fails; the emulator asks whether it is truthy.
     https://docs.aws.amazon.com/step-functions/latest/dg/state-choice.html"""
     return stepfunctions._jsonata_state_field(rule, "Condition", "boolean", raw_input, ctx)
 
