@@ -26,7 +26,7 @@ fn walk(machine: &Value, inputs: &Value, started_at: &str, tasks: &Value) -> Val
     let asked = json!({"machine": machine, "inputs": inputs, "started_at": started_at, "tasks": tasks});
     let walked = run(asl::walk(&asked));
     assert_eq!(walked["faults"], json!([]));
-    // What is no event can't be handed to end-execution; that is an error like any other of its first task.
+    // An input that is not an event can't be handed to end-execution; its first task catches that like any other error.
     let caught = walked["caught"].as_array().unwrap().iter();
     let unexpected: Vec<_> = caught
         .filter(|line| !line.as_str().unwrap().starts_with("EndExecution: "))
@@ -237,7 +237,6 @@ fn an_end_that_can_not_be_settled_within_an_hour_is_kept_for_a_person() {
     );
 }
 
-/// A check that can't fail is none.
 #[test]
 fn the_walk_finds_what_has_no_result_and_what_has_one_of_the_wrong_type() {
     for (state, field, expression, fault) in [

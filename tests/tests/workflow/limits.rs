@@ -154,7 +154,7 @@ fn an_input_of_the_longest_length_is_read_whatever_its_characters_are() {
         assert!(refused.cause.contains("unknown"), "{}", refused.cause);
         assert_eq!(stack.parameter(&names, "status").await["state"], "FAILED");
         stack.released(&names).await;
-        // One byte over is none that Step Functions takes.
+        // Step Functions does not take one byte more.
         let over = json!({"stateMachineArn": stack.about().state_machine_arn, "input": json!("x".repeat(MAX_PAYLOAD - 1)).to_string()});
         let error = stack
             .client()

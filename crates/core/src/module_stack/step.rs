@@ -2,7 +2,7 @@
 //!
 //! A stack takes a while, and nothing waits inside a function: it is asked again and again what to do, and answers by
 //! what it finds and by what the execution has done so far ([`Progress`], which travels through the states). The latter
-//! tells a failure of this execution, which is reported, from one of an earlier, which is cleared away. It also has the
+//! separates a failure of this execution, which is reported, from one of an earlier, which is cleared away. It also has the
 //! time of the first look, so the loop ends: an execution may have 25,000 events (Step Functions Developer Guide,
 //! "Service quotas"), and each look makes nine.
 //!
@@ -155,7 +155,7 @@ pub fn after_failure(status: Option<&str>, progress: Progress, reason: &str, rol
     (step, progress)
 }
 
-/// Whether IAM told CloudFormation that there is no such role (IAM API Reference, PutRolePolicy, `NoSuchEntity`). A role
+/// Whether CloudFormation got the answer from IAM that the role does not exist (IAM API Reference, PutRolePolicy, `NoSuchEntity`). A role
 /// that only the template names is another matter.
 fn is_unseen(reason: &str, role: &str) -> bool {
     reason.contains(&format!("role with name {role} cannot be found"))
@@ -316,7 +316,7 @@ mod tests {
             let tries = steps.iter().filter(|step| **step == asks).count();
             assert_eq!(tries, usize::from(MAX_UNSEEN) + 1, "{steps:?}");
         }
-        // What a deletion says of a role is no reason to repeat a deployment.
+        // A deployment is not repeated for what a deletion says of a role.
         let deleting = after(Some(Deleted));
         let (step, _) = after_failure(Some("DELETE_FAILED"), deleting, &unseen(ROLE), ROLE);
         assert_eq!(step, Step::Failed);

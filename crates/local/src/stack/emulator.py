@@ -306,9 +306,35 @@ def error_matches(original, error_equals, error):
 
 @replace(stepfunctions, "_evaluate_jsonata_choice_rule")
 def evaluate_jsonata_choice_rule(_original, rule, raw_input, ctx):
-    """A condition that is no boolean fails; the emulator asks whether it is truthy.
+    """A condition that is not a boolean fails; the emulator asks whether it is truthy.
     https://docs.aws.amazon.com/step-functions/latest/dg/state-choice.html"""
     return stepfunctions._jsonata_state_field(rule, "Condition", "boolean", raw_input, ctx)
+
+
+# --- Events of executions -----------------------------------------------------------------------------------
+# They leave out an output that, escaped as it is there, has more than 248 KiB, and an input that has so together with the
+# output: https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html. The emulator counts characters.
+
+MAX_OF_EVENT = 248 * 1024
+
+
+def without_what_is_too_long(detail):
+    def escaped(name):
+        return len(json.dumps(detail.get(name) or "", ensure_ascii=False).encode())
+
+    if escaped("output") > MAX_OF_EVENT:
+        detail |= {"output": None, "outputDetails": {"included": False}}
+    if escaped("input") + escaped("output") > MAX_OF_EVENT:
+        detail |= {"input": None, "inputDetails": {"included": False}}
+    return detail
+
+
+@replace(eventbridge, "_put_events")
+def put_events(original, data, allow_aws_source=False):
+    for entry in data.get("Entries", []):
+        if allow_aws_source and entry.get("Source") == "aws.states":
+            entry["Detail"] = json.dumps(without_what_is_too_long(json.loads(entry["Detail"])))
+    return original(data, allow_aws_source=allow_aws_source)
 
 
 # --- Executions that were stopped ---------------------------------------------------------------------------
