@@ -9,6 +9,7 @@ use super::frame::{Page, console_link};
 use super::parts::{cell, code, commit, facts, failure, reasons, said};
 use super::read::Module;
 use super::{Shelf, index_key, link, page_key, state, text, timeline};
+use crate::console::LogUrl;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
 
@@ -223,11 +224,11 @@ fn links(shelf: &Shelf<'_>, report: &Module) -> Markup {
     let id = id.or(report.status.build_id.as_deref());
     let build = id.and_then(|id| BuildId::parse(id).ok());
     let build = build.map(|id| shelf.place.build_url(&id));
-    let log = report.build.as_ref().and_then(|build| build.log_url.as_deref());
-    let log = log.or(report.status.log_url.as_deref());
+    let log = report.build.as_ref().and_then(|build| build.log_url.as_ref());
+    let log = log.or(report.status.log_url.as_ref());
     html! {
         (console_link(Some(&execution), "Execution"))
         (console_link(build.as_deref(), "Build"))
-        (console_link(log, "Log"))
+        (console_link(log.map(LogUrl::as_str), "Log"))
     }
 }

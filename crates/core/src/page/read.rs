@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::console::LogUrl;
 use crate::fingerprint::Fingerprint;
 
 /// A field that is what it should be, or else its default.
@@ -54,7 +55,7 @@ read!(
         /// The build.
         build_id: Option<String>,
         /// Its log.
-        log_url: Option<String>,
+        log_url: Option<LogUrl>,
         /// Why it was deployed.
         reasons: Vec<String>,
         /// The error's name.
@@ -98,7 +99,7 @@ read!(
         /// How it ended.
         status: String,
         /// Its log.
-        log_url: Option<String>,
+        log_url: Option<LogUrl>,
         /// The log's group.
         log_group: Option<String>,
         /// The log's stream.
