@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::frame::{Page, console_link};
-use super::parts::{cell, code, commit, facts, failure, reasons, said};
+use super::parts::{cell, code, commit, facts, failure, from_module, reasons, said};
 use super::read::Module;
 use super::{Shelf, index_key, link, page_key, state, text, timeline};
 use crate::console::LogUrl;
@@ -30,7 +30,7 @@ pub fn render(shelf: &Shelf<'_>, id: &ModuleId, key: &str, report: &Module, log:
     let title = format!("{} · {id}", state::word(&report.status.state));
     let body = html! {
         (heading(shelf, id, key, report))
-        (failure(&report.status, log_lines(log)))
+        (failure(&report.status, report.was_built(), log_lines(log)))
         (changes(report))
         (timeline::table(report))
         (parameters(report))
@@ -84,9 +84,11 @@ fn log_lines(log: &Log) -> Option<Markup> {
         Log::Lines(lines) if lines.is_empty() => Some(html! { p.note { "The build's log is empty." } }),
         Log::Lines(lines) => Some(html! {
             h3 { "The last lines of the build's log" }
-            pre tabindex="0" aria-label="The last lines of the build's log" {
-                code { @for line in lines { span.line { (line) } } }
-            }
+            (from_module(&html! {
+                pre tabindex="0" aria-label="The last lines of the build's log" {
+                    code { @for line in lines { span.line { (line) } } }
+                }
+            }))
         }),
     }
 }

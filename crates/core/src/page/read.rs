@@ -226,6 +226,12 @@ impl Module {
         span(self.timeline.as_ref(), self.status.started_at, self.written_at)
     }
 
+    /// Whether a build took part, which may have a word in why it failed.
+    #[must_use]
+    pub fn was_built(&self) -> bool {
+        self.build.is_some() || self.status.phase.is_some() || self.status.build_id.is_some()
+    }
+
     /// How many milliseconds it took.
     #[must_use]
     pub fn took(&self) -> Option<i64> {
