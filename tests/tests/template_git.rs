@@ -100,12 +100,16 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
     let prefixes = ["codeconnections", "codestar-connections"];
     let connection = only_if("HasWebhook", connection);
     assert_eq!(connection["Resource"], "ConnectionArn");
-    let read = prefixes.map(|p| ["GetConnection", "GetConnectionToken"].map(|action| format!("{p}:{action}")));
+    let read =
+        prefixes.map(|p| ["GetConnection", "GetConnectionToken"].map(|action| format!("{p}:{action}")));
     assert_eq!(connection["Action"], json!(read.as_flattened()));
     // Connections reach more than one repository, and writing as well.
     let used = only_if("HasWebhook", used);
     assert_eq!(used["Resource"], "ConnectionArn");
-    assert_eq!(used["Action"], json!(prefixes.map(|p| format!("{p}:UseConnection"))));
+    assert_eq!(
+        used["Action"],
+        json!(prefixes.map(|p| format!("{p}:UseConnection")))
+    );
     let limits: serde_json::Map<String, Value> = prefixes
         .iter()
         .flat_map(|p| {

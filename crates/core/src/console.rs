@@ -132,7 +132,10 @@ mod tests {
             "https://console.amazonaws-us-gov.com/cloudwatch/home?region=us-gov-west-1#logEvent:group=p;stream=s",
             "https://console.amazonaws.cn/cloudwatch/home?region=cn-north-1#logEvent:group=p;stream=s",
         ] {
-            assert_eq!(LogUrl::parse(good).map(|url| url.to_string()).as_deref(), Some(good));
+            assert_eq!(
+                LogUrl::parse(good).map(|url| url.to_string()).as_deref(),
+                Some(good)
+            );
         }
         for bad in [
             "https://evil.example/cloudwatch/home",
@@ -140,7 +143,10 @@ mod tests {
             "https://console.aws.amazon.com/cloudwatch/home/../../iam",
             "https://console.aws.amazon.com/cloudwatch",
             "https://console.aws.amazon.com/cloudwatch/home?region=us-west-2#logEvent:group=null;stream=null",
-            &format!("https://console.aws.amazon.com/cloudwatch/home?{}", "x".repeat(MAX_LOG_URL)),
+            &format!(
+                "https://console.aws.amazon.com/cloudwatch/home?{}",
+                "x".repeat(MAX_LOG_URL)
+            ),
         ] {
             assert_eq!(LogUrl::parse(bad), None, "{bad}");
         }

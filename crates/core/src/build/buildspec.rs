@@ -214,7 +214,10 @@ mod tests {
     #[test]
     fn long_values_are_variables_of_the_buildspec_and_in_no_command() {
         let value = format!("it's $HOME `id` \"x\"\n{} ", "y".repeat(2000));
-        let variables = [Variable::plain("LONG", value.clone()), Variable::plain("SHORT", "s")];
+        let variables = [
+            Variable::plain("LONG", value.clone()),
+            Variable::plain("SHORT", "s"),
+        ];
         let spec = spec("", &variables);
         assert_eq!(
             spec["env"],

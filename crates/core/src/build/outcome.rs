@@ -293,8 +293,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const LOG: &str =
-        "https://console.aws.amazon.com/cloudwatch/home?region=us-west-2#logEvent:group=/aws/codebuild/p;stream=u";
+    const LOG: &str = "https://console.aws.amazon.com/cloudwatch/home?region=us-west-2#logEvent:group=/aws/codebuild/p;stream=u";
 
     fn event(status: &str) -> Value {
         json!({"detail": {"build-status": status, "build-id": "arn:aws:codebuild:us-west-2:123456789012:build/p:u"}})
@@ -350,9 +349,13 @@ mod tests {
     fn a_link_that_leads_out_of_the_console_is_dropped_wherever_it_comes_from() {
         for link in ["https://evil.example/", "https://console.aws.amazon.com/iam/home"] {
             let mut sent = event("FAILED");
-            sent["detail"]["additional-information"] = json!({"logs": {"deep-link": link, "group-name": "g"}});
+            sent["detail"]["additional-information"] =
+                json!({"logs": {"deep-link": link, "group-name": "g"}});
             let outcome = Outcome::from_event(&sent).unwrap().unwrap();
-            assert_eq!((outcome.log_url.as_ref(), outcome.log_group.as_deref()), (None, Some("g")));
+            assert_eq!(
+                (outcome.log_url.as_ref(), outcome.log_group.as_deref()),
+                (None, Some("g"))
+            );
             let mut stored = serde_json::to_value(&outcome).unwrap();
             stored["log_url"] = json!(link);
             assert_eq!(serde_json::from_value::<Outcome>(stored).unwrap(), outcome);

@@ -203,7 +203,8 @@ mod tests {
     use crate::lock::Held;
     use crate::status::Failure;
 
-    const LOG: &str = "https://console.aws.amazon.com/cloudwatch/home?region=eu-central-1#logEvent:group=g;stream=1";
+    const LOG: &str =
+        "https://console.aws.amazon.com/cloudwatch/home?region=eu-central-1#logEvent:group=g;stream=1";
 
     fn module() -> ModuleId {
         ModuleId::parse("x", "prod", "network", "vpc").unwrap()

@@ -85,11 +85,7 @@ fn client_error(message: impl Into<String>) -> Failure {
 }
 
 /// Downloads and unpacks the source.
-pub async fn download(
-    source: &Source,
-    workspace: &Workspace,
-    api: &EmulatorApi,
-) -> Result<(), Failure> {
+pub async fn download(source: &Source, workspace: &Workspace, api: &EmulatorApi) -> Result<(), Failure> {
     match source.kind.as_str() {
         "NO_SOURCE" => return Ok(()),
         "S3" => {}

@@ -58,7 +58,10 @@ async fn functions_arrays_aliases_options_and_traps_end_with_their_entry() {
         ("greet() { echo hi; }", "greet"),
         ("list=(a b)", "[ \"${list[1]}\" = b ]"),
         ("declare -A map=([k]=v)", "[ \"${map[k]}\" = v ]"),
-        ("shopt -s expand_aliases; alias hi=true", "shopt -s expand_aliases\nhi"),
+        (
+            "shopt -s expand_aliases; alias hi=true",
+            "shopt -s expand_aliases\nhi",
+        ),
         ("set -o pipefail", "[ -o pipefail ]"),
         ("set -u", "[ -o nounset ]"),
         ("trap 'echo trapped' USR1", "trap -p | grep trapped"),
@@ -79,8 +82,13 @@ async fn functions_arrays_aliases_options_and_traps_end_with_their_entry() {
 async fn sh_runs_the_commands_unless_the_buildspec_asks_for_bash() {
     let world = world().await;
     let run = async |shell: Value| {
-        let commands = ["[ -z \"$BASH_VERSION\" ] && echo sh || echo bash", "X='it'\\''s'; cd /", "echo $X $PWD"];
-        let spec = json!({"version": 0.2, "env": {"shell": shell}, "phases": {"build": {"commands": commands}}});
+        let commands = [
+            "[ -z \"$BASH_VERSION\" ] && echo sh || echo bash",
+            "X='it'\\''s'; cd /",
+            "echo $X $PWD",
+        ];
+        let spec =
+            json!({"version": 0.2, "env": {"shell": shell}, "phases": {"build": {"commands": commands}}});
         let build = world.run(json!({"buildspecOverride": spec.to_string()})).await;
         (world.output(&build), build)
     };
@@ -138,7 +146,10 @@ async fn an_entry_that_ends_its_shell_keeps_nothing_of_what_it_set() {
 #[tokio::test]
 async fn an_entry_s_redirections_hide_neither_its_status_nor_later_output() {
     let world = world().await;
-    let commands = ["exec >/dev/null 2>&1; echo hidden; set -C; false || X=kept", "echo $X; false"];
+    let commands = [
+        "exec >/dev/null 2>&1; echo hidden; set -C; false || X=kept",
+        "echo $X; false",
+    ];
     let build = world.run_phases(json!({"build": {"commands": commands}})).await;
     assert!(
         failure(&build).ends_with("command: echo $X; false. Reason: exit status 1"),

@@ -64,7 +64,10 @@ async fn a_queued_build_can_time_out_and_be_stopped() {
     // It never had a log: a link that names none, and neither group nor stream.
     let link = stopped["logs"]["deepLink"].as_str().unwrap();
     assert!(link.ends_with("#logEvent:group=null;stream=null"), "{link}");
-    assert_eq!((stopped["logs"].get("groupName"), LogUrl::parse(link)), (None, None));
+    assert_eq!(
+        (stopped["logs"].get("groupName"), LogUrl::parse(link)),
+        (None, None)
+    );
     world.codebuild.set_limits(1, 0);
     assert_eq!(world.run(json!({})).await["buildStatus"], "SUCCEEDED");
 }
