@@ -10,6 +10,7 @@ use aws_sdk_codebuild::types::{
 use jiff::Timestamp;
 use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase, is_blank_context};
 use seedflow_core::build::{BuildRequest, environment::Variable, project::Project};
+use seedflow_core::console::LogUrl;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{BuildId, Run};
 use seedflow_core::parameter::VariableType;
@@ -217,7 +218,7 @@ fn ended(id: &BuildId, build: Build) -> Result<Option<Outcome>> {
         .logs
         .unwrap_or_else(|| aws_sdk_codebuild::types::LogsLocation::builder().build());
     let outcome = Outcome {
-        log_url: logs.deep_link,
+        log_url: logs.deep_link.as_deref().and_then(LogUrl::parse),
         log_group: logs.group_name,
         log_stream: logs.stream_name,
         started_at: build.start_time.as_ref().and_then(at),

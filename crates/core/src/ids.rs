@@ -478,11 +478,7 @@ impl Place {
     /// Where AWS's console is.
     #[must_use]
     pub fn console(&self) -> String {
-        let domain = match self.partition.as_str() {
-            "aws-cn" => "console.amazonaws.cn",
-            "aws-us-gov" => "console.amazonaws-us-gov.com",
-            _ => "console.aws.amazon.com",
-        };
+        let domain = crate::console::domain(&self.partition);
         format!("https://{}.{domain}", self.region)
     }
 }

@@ -14,6 +14,7 @@ pub mod build;
 pub mod bundle;
 pub mod callback;
 pub mod commit;
+pub mod console;
 pub mod decision;
 pub mod deployment;
 pub mod deployspec;

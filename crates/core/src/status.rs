@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::build::outcome::Outcome;
+use crate::console::LogUrl;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::origin::Origin;
@@ -96,8 +97,12 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<BuildId>,
     /// Where the build's log is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_url: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "LogUrl::lenient"
+    )]
+    pub log_url: Option<LogUrl>,
     /// Where the bundle came from that was deployed last, or should have been.
     #[serde(flatten)]
     pub origin: Origin,

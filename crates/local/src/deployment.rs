@@ -339,7 +339,13 @@ pub async fn build(api: &EmulatorApi, id: &str) -> Result<Value> {
 
 /// The last lines of a build's log.
 pub async fn log_lines(api: &EmulatorApi, build: &Value, count: usize) -> Result<Vec<String>> {
-    let (group, stream) = (&build["logs"]["groupName"], &build["logs"]["streamName"]);
+    // A build that never got a machine has no log.
+    let (Some(group), Some(stream)) = (
+        build["logs"]["groupName"].as_str(),
+        build["logs"]["streamName"].as_str(),
+    ) else {
+        return Ok(Vec::new());
+    };
     let call =
         json!({"logGroupName": group, "logStreamName": stream, "limit": count, "startFromHead": false});
     let answer = api

@@ -257,28 +257,20 @@ impl EmulatorApi {
         self.send("lambda", request).await.map(drop)
     }
 
-    /// Downloads an object into a file and tells the version that it is.
+    /// Downloads an object into a file.
     pub async fn get_object(
         &self,
         bucket: &str,
         key: &str,
         version: Option<&str>,
         file: &Path,
-    ) -> Result<Option<String>, ApiError> {
+    ) -> Result<(), ApiError> {
         let version = version
             .map(|v| format!("?versionId={}", encode(v, false)))
             .unwrap_or_default();
         let path = format!("/{bucket}/{}{version}", encode(key, true));
         let request = self.request(Method::GET, &path).body(Bytes::new());
         let answer = self.send("s3", request).await?;
-        let header = |name: &str| {
-            answer
-                .headers()
-                .get(name)
-                .and_then(|v| v.to_str().ok())
-                .map(str::to_owned)
-        };
-        let version = header("x-amz-version-id").filter(|v| v != "null");
         let mut output = tokio::fs::File::create(file).await.map_err(local)?;
         let mut body = answer.into_body();
         while let Some(frame) = body.frame().await {
@@ -287,7 +279,7 @@ impl EmulatorApi {
             }
         }
         output.flush().await.map_err(local)?;
-        Ok(version)
+        Ok(())
     }
 
     /// Stores an object.

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::console::LogUrl;
 use crate::error::{Error, Result, excerpt};
 use crate::fields::describe;
 use crate::ids::BuildId;
@@ -112,8 +113,12 @@ pub struct Outcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Where the log is shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_url: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "LogUrl::lenient"
+    )]
+    pub log_url: Option<LogUrl>,
     /// The log group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_group: Option<String>,
@@ -215,7 +220,7 @@ impl Outcome {
         let outcome = Self {
             started_at: event_time(more, "build-start-time"),
             ended_at: listed.and_then(|phases| phases.iter().filter_map(ends).max()),
-            log_url: log("deep-link"),
+            log_url: log("deep-link").as_deref().and_then(LogUrl::parse),
             log_group: log("group-name"),
             log_stream: log("stream-name"),
             ..Self::ended(build_id, status)
@@ -288,6 +293,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    const LOG: &str = "https://console.aws.amazon.com/cloudwatch/home?region=us-west-2#logEvent:group=/aws/codebuild/p;stream=u";
+
     fn event(status: &str) -> Value {
         json!({"detail": {"build-status": status, "build-id": "arn:aws:codebuild:us-west-2:123456789012:build/p:u"}})
     }
@@ -312,7 +319,7 @@ mod tests {
     fn the_first_phase_that_failed_gives_the_reason() {
         let mut failed = event("FAILED");
         failed["detail"]["additional-information"] = json!({
-            "logs": {"deep-link": "https://logs", "group-name": null, "stream-name": 7},
+            "logs": {"deep-link": LOG, "group-name": null, "stream-name": 7},
             "phases": [
                 {"phase-type": "INSTALL", "phase-status": "SUCCEEDED", "phase-context": [": "], "duration-in-seconds": 3.0},
                 {"phase-type": "BUILD", "phase-status": "FAILED", "phase-context": ["COMMAND_EXECUTION_ERROR: Error while executing command: false. Reason: exit status 1"]},
@@ -326,16 +333,33 @@ mod tests {
         );
         assert_eq!(
             (
-                outcome.log_url.as_deref(),
+                outcome.log_url.as_ref().map(LogUrl::as_str),
                 outcome.log_stream,
                 outcome.phases.len()
             ),
-            (Some("https://logs"), None, 3)
+            (Some(LOG), None, 3)
         );
         assert_eq!(
             (outcome.phases[0].seconds, outcome.phases[0].context.as_ref()),
             (Some(3), None)
         );
+    }
+
+    #[test]
+    fn a_link_that_leads_out_of_the_console_is_dropped_wherever_it_comes_from() {
+        for link in ["https://evil.example/", "https://console.aws.amazon.com/iam/home"] {
+            let mut sent = event("FAILED");
+            sent["detail"]["additional-information"] =
+                json!({"logs": {"deep-link": link, "group-name": "g"}});
+            let outcome = Outcome::from_event(&sent).unwrap().unwrap();
+            assert_eq!(
+                (outcome.log_url.as_ref(), outcome.log_group.as_deref()),
+                (None, Some("g"))
+            );
+            let mut stored = serde_json::to_value(&outcome).unwrap();
+            stored["log_url"] = json!(link);
+            assert_eq!(serde_json::from_value::<Outcome>(stored).unwrap(), outcome);
+        }
     }
 
     #[test]

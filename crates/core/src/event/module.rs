@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, ReportAt, VERSION, line, readable, seconds};
+use crate::console::LogUrl;
 use crate::destruction;
 use crate::error::excerpt;
 use crate::ids::{BuildId, ExecutionArn, ModuleId, Place};
@@ -54,8 +55,12 @@ pub struct ModuleStateChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_url: Option<String>,
     /// Where the console shows its log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_url: Option<String>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "LogUrl::lenient"
+    )]
+    pub log_url: Option<LogUrl>,
     /// How long it took, its preparations included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_seconds: Option<f64>,
@@ -198,6 +203,9 @@ mod tests {
     use crate::lock::Held;
     use crate::status::Failure;
 
+    const LOG: &str =
+        "https://console.aws.amazon.com/cloudwatch/home?region=eu-central-1#logEvent:group=g;stream=1";
+
     fn module() -> ModuleId {
         ModuleId::parse("x", "prod", "network", "vpc").unwrap()
     }
@@ -215,7 +223,7 @@ mod tests {
     fn build(status: BuildStatus) -> Outcome {
         Outcome {
             failed_phase: (status == BuildStatus::Failed).then(|| "BUILD".to_owned()),
-            log_url: Some("https://logs.example/1".to_owned()),
+            log_url: LogUrl::parse(LOG),
             started_at: Some(at(40)),
             ended_at: Some(at(82)),
             ..Outcome::ended(BuildId::parse("p:u").unwrap(), status)
@@ -262,7 +270,7 @@ mod tests {
         let start =
             "prod/network/vpc in project x failed in 3 min 20 s: BuildFailed in BUILD: exit '1' exit '1'";
         assert!(event.message.starts_with(start), "{}", event.message);
-        assert!(event.message.ends_with("…; log: https://logs.example/1"));
+        assert!(event.message.ends_with(&format!("…; log: {LOG}")));
         assert!(event.message.chars().count() < 400, "{}", event.message);
         assert_eq!(
             (event.duration_seconds, event.build_seconds),
@@ -277,6 +285,15 @@ mod tests {
             event.execution_url.unwrap(),
             "https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1#/v2/executions/details/arn:aws:states:eu-central-1:123456789012:execution:deploy-module:e1"
         );
+    }
+
+    #[test]
+    fn a_link_out_of_the_console_is_not_sent_on() {
+        let mut stored = serde_json::to_value(failed("exit 1", None)).unwrap();
+        stored["log_url"] = "https://evil.example/cloudwatch/home".into();
+        let event = told(&serde_json::from_value(stored).unwrap(), None);
+        assert_eq!(event.log_url, None);
+        assert!(!event.message.contains("evil.example"), "{}", event.message);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::frame::{Page, console_link};
-use super::parts::{cell, code, commit, facts, failure, said};
+use super::parts::{cell, code, commit, facts, failure, from_module, said};
 use super::read::{Deployment, Ended, Module, Planned};
 use super::{Shelf, index_key, link, page_key, state, text};
 use crate::deployment::DeploymentId;
@@ -63,7 +63,7 @@ pub fn render(
     };
     let body = html! {
         (heading(shelf, id, key, report))
-        (failure(&report.status, None))
+        (failure(&report.status, false, None))
         (rows.attention())
         (rows.plan())
         (warnings(&report.warnings))
@@ -220,12 +220,13 @@ impl Rows<'_> {
 
     /// What went wrong, or else why it had its turn.
     fn why(&self, ended: &Ended, module: Option<&Module>) -> Markup {
-        let failed = module
-            .map(|module| &module.status)
-            .filter(|_| state::rank(&ended.state) == 0);
-        if let Some(reason) = failed.and_then(|status| status.reason.as_deref()) {
-            let error = failed.and_then(|status| status.error.as_deref());
-            return html! { @if let Some(error) = error { (code(error)) " " } bdi { (reason) } };
+        let failed = module.filter(|_| state::rank(&ended.state) == 0);
+        if let Some((module, reason)) = failed.and_then(|m| Some((m, m.status.reason.as_deref()?))) {
+            let reason = said(Some(reason));
+            return html! {
+                @if let Some(error) = &module.status.error { (code(error)) " " }
+                @if module.was_built() { (from_module(&reason)) } @else { (reason) }
+            };
         }
         let planned = self.report.plan.iter().find(|planned| planned.is(ended));
         said(planned.map(|planned| planned.reasons.join(", ")).as_deref())

@@ -45,7 +45,7 @@ impl Page<'_> {
 /// A link to AWS's console; nothing where the URL leads elsewhere.
 pub(super) fn console_link(url: Option<&str>, text: &str) -> Markup {
     html! {
-        @if let Some(url) = url.and_then(super::link::to_console) {
+        @if let Some(url) = url.and_then(crate::console::to_console) {
             a href=(url) rel="noreferrer noopener" { (text) }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Each is one HTML file that stands for itself: its style is inside, it loads nothing, runs nothing, and says so to the
 //! browser by its Content-Security-Policy. Everything that comes from outside is escaped by the templates, stands in an
-//! element of its own direction, and becomes a link only where it leads to AWS's console ([`link`]).
+//! element of its own direction, and becomes a link only where it leads to AWS's console ([`crate::console`]).
 //!
 //! Reports are read leniently ([`read`]): one of an older version says less, and then its page does too. The index keeps
 //! its own data in the page, so page and data can't disagree, and the next update ([`index`]) reads it from there.

@@ -6,9 +6,10 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::frame::{Page, console_link};
-use super::parts::{cell, code, commit, facts, failure, reasons, said};
+use super::parts::{cell, code, commit, facts, failure, from_module, reasons, said};
 use super::read::Module;
 use super::{Shelf, index_key, link, page_key, state, text, timeline};
+use crate::console::LogUrl;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
 
@@ -29,7 +30,7 @@ pub fn render(shelf: &Shelf<'_>, id: &ModuleId, key: &str, report: &Module, log:
     let title = format!("{} · {id}", state::word(&report.status.state));
     let body = html! {
         (heading(shelf, id, key, report))
-        (failure(&report.status, log_lines(log)))
+        (failure(&report.status, report.was_built(), log_lines(log)))
         (changes(report))
         (timeline::table(report))
         (parameters(report))
@@ -83,9 +84,11 @@ fn log_lines(log: &Log) -> Option<Markup> {
         Log::Lines(lines) if lines.is_empty() => Some(html! { p.note { "The build's log is empty." } }),
         Log::Lines(lines) => Some(html! {
             h3 { "The last lines of the build's log" }
-            pre tabindex="0" aria-label="The last lines of the build's log" {
-                code { @for line in lines { span.line { (line) } } }
-            }
+            (from_module(&html! {
+                pre tabindex="0" aria-label="The last lines of the build's log" {
+                    code { @for line in lines { span.line { (line) } } }
+                }
+            }))
         }),
     }
 }
@@ -223,11 +226,11 @@ fn links(shelf: &Shelf<'_>, report: &Module) -> Markup {
     let id = id.or(report.status.build_id.as_deref());
     let build = id.and_then(|id| BuildId::parse(id).ok());
     let build = build.map(|id| shelf.place.build_url(&id));
-    let log = report.build.as_ref().and_then(|build| build.log_url.as_deref());
-    let log = log.or(report.status.log_url.as_deref());
+    let log = report.build.as_ref().and_then(|build| build.log_url.as_ref());
+    let log = log.or(report.status.log_url.as_ref());
     html! {
         (console_link(Some(&execution), "Execution"))
         (console_link(build.as_deref(), "Build"))
-        (console_link(log, "Log"))
+        (console_link(log.map(LogUrl::as_str), "Log"))
     }
 }

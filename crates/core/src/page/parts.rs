@@ -53,8 +53,23 @@ pub(super) fn reasons(reasons: &[String]) -> Markup {
     }
 }
 
-/// What went wrong, where something did.
-pub(super) fn failure(status: &Status, log: Option<Markup>) -> Markup {
+/// A text that a module's own commands may have written. It is marked as theirs: else a module could speak to whoever reads
+/// the page as if it were Seedflow.
+pub(super) fn from_module(text: &Markup) -> Markup {
+    html! {
+        figure.module-text {
+            figcaption { "Text from the module's build, not from Seedflow" }
+            (text)
+        }
+    }
+}
+
+/// What went wrong, where something did. `by_build` says that the reason is CodeBuild's word on the module's commands.
+pub(super) fn failure(status: &Status, by_build: bool, log: Option<Markup>) -> Markup {
+    let reason = status
+        .reason
+        .as_ref()
+        .map(|reason| html! { p.cause { bdi { (reason) } } });
     html! {
         @if status.error.is_some() || status.reason.is_some() || log.is_some() {
             section.failure {
@@ -63,7 +78,9 @@ pub(super) fn failure(status: &Status, log: Option<Markup>) -> Markup {
                     @if let Some(error) = &status.error { strong { (code(error)) } }
                     @if let Some(phase) = &status.phase { " in " (code(phase)) }
                 }
-                @if let Some(reason) = &status.reason { p.cause { bdi { (reason) } } }
+                @if let Some(reason) = reason {
+                    @if by_build { (from_module(&reason)) } @else { (reason) }
+                }
                 @if let Some(log) = log { (log) }
             }
         }

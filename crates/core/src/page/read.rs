@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::console::LogUrl;
 use crate::fingerprint::Fingerprint;
 
 /// A field that is what it should be, or else its default.
@@ -54,7 +55,7 @@ read!(
         /// The build.
         build_id: Option<String>,
         /// Its log.
-        log_url: Option<String>,
+        log_url: Option<LogUrl>,
         /// Why it was deployed.
         reasons: Vec<String>,
         /// The error's name.
@@ -98,7 +99,7 @@ read!(
         /// How it ended.
         status: String,
         /// Its log.
-        log_url: Option<String>,
+        log_url: Option<LogUrl>,
         /// The log's group.
         log_group: Option<String>,
         /// The log's stream.
@@ -223,6 +224,12 @@ impl Module {
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         span(self.timeline.as_ref(), self.status.started_at, self.written_at)
+    }
+
+    /// Whether a build took part, which may have a word in why it failed.
+    #[must_use]
+    pub fn was_built(&self) -> bool {
+        self.build.is_some() || self.status.phase.is_some() || self.status.build_id.is_some()
     }
 
     /// How many milliseconds it took.

@@ -95,6 +95,51 @@ fn nothing_of_a_report_becomes_html_or_a_link() {
     ));
 }
 
+/// Where the page says of a text that it is the module's.
+fn attributed(page: &str, text: &str) -> bool {
+    page.match_indices(text).count() > 0
+        && page.match_indices(text).all(|(at, _)| {
+            let before = &page[..at];
+            before.rfind("<figure class=\"module-text\"><figcaption>Text from the module's build, not from Seedflow</figcaption>")
+                > before.rfind("</figure>")
+        })
+}
+
+#[test]
+fn what_a_module_printed_is_marked_as_the_module_s() {
+    let place = place();
+    let id = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let with = |build: Value| {
+        let reason = "Seedflow: your session has ended, log in again";
+        serde_json::from_value(json!({
+            "execution": "e", "build": build, "status": {"state": "FAILED", "error": "BuildFailed", "reason": reason}
+        }))
+        .unwrap()
+    };
+    let log = Log::Lines(vec!["Seedflow: call this number".to_owned()]);
+    let page = |report| module::render(&shelf(&place), &id, "reports/p/d/g/m/e.json", &report, &log);
+    let built = page(with(json!({"status": "FAILED"})));
+    assert!(attributed(&built, "Seedflow: your session"), "{built}");
+    assert!(attributed(&built, "Seedflow: call this number"), "{built}");
+    // What Seedflow says itself is not the module's.
+    let not_built = page(with(Value::Null));
+    assert!(!attributed(&not_built, "Seedflow: your session"), "{not_built}");
+
+    let key = ("g".to_owned(), "m".to_owned());
+    let reports = deployment::Reports::from([(key, with(json!({"status": "FAILED"})))]);
+    let whole = serde_json::from_value(json!({
+        "execution": "e", "status": {"state": "FAILED"},
+        "results": [{"group": "g", "module": "m", "state": "FAILED", "execution": "e"}]
+    }))
+    .unwrap();
+    let id = DeploymentId {
+        project: id.project,
+        deployment: id.deployment,
+    };
+    let page = deployment::render(&shelf(&place), &id, "reports/p/d/e.json", &whole, &reports);
+    assert!(attributed(&page, "Seedflow: your session"), "{page}");
+}
+
 #[test]
 fn the_policy_knows_the_style() {
     use sha2::{Digest, Sha256};

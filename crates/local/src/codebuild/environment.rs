@@ -67,7 +67,7 @@ fn keys(keys: &Credentials) -> impl Iterator<Item = (&'static str, String)> {
     .chain(token.map(|token| ("AWS_SESSION_TOKEN", token)))
 }
 
-fn of_codebuild(build: &Build, workspace: &Workspace) -> [(&'static str, String); 15] {
+fn of_codebuild(build: &Build, workspace: &Workspace) -> [(&'static str, String); 14] {
     let plan = &build.plan;
     let source = match plan.source.location.as_str() {
         "" => String::new(),
@@ -92,10 +92,6 @@ fn of_codebuild(build: &Build, workspace: &Workspace) -> [(&'static str, String)
                 .as_ref()
                 .map(|logs| logs.stream(build.uuid()))
                 .unwrap_or_default(),
-        ),
-        (
-            "RESOLVED_SOURCE_VERSION",
-            build.resolved_source_version.clone().unwrap_or_default(),
         ),
         ("SOURCE_REPO_URL", source),
         ("SOURCE_VERSION", plan.source.version.clone().unwrap_or_default()),

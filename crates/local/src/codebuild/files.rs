@@ -84,14 +84,10 @@ fn client_error(message: impl Into<String>) -> Failure {
     Failure::new("CLIENT_ERROR", message)
 }
 
-/// Downloads and unpacks the source; answers the version that it was.
-pub async fn download(
-    source: &Source,
-    workspace: &Workspace,
-    api: &EmulatorApi,
-) -> Result<Option<String>, Failure> {
+/// Downloads and unpacks the source.
+pub async fn download(source: &Source, workspace: &Workspace, api: &EmulatorApi) -> Result<(), Failure> {
     match source.kind.as_str() {
-        "NO_SOURCE" => return Ok(None),
+        "NO_SOURCE" => return Ok(()),
         "S3" => {}
         other => {
             return Err(client_error(format!(
@@ -109,8 +105,7 @@ pub async fn download(
         .ok_or_else(|| client_error(format!("the source {location} is no bucket/key of a zip file")))?;
     let file = workspace.scratch().join("source.zip");
     let version = source.version.as_deref().filter(|version| !version.is_empty());
-    let version = api
-        .get_object(bucket, key, version, &file)
+    api.get_object(bucket, key, version, &file)
         .await
         .map_err(|error| {
             client_error(format!(
@@ -119,8 +114,7 @@ pub async fn download(
             ))
         })?;
     let target = workspace.source();
-    blocking(move || unpack(&file, &target)).await?;
-    Ok(version)
+    blocking(move || unpack(&file, &target)).await
 }
 
 /// Unpacks a zip with its modes. The crate refuses paths and links that lead out of the folder.

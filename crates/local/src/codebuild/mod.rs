@@ -10,6 +10,7 @@
 //! Not emulated: images and compute types; sources other than S3; batches, reports and caches.
 
 mod buildspec;
+mod constraints;
 pub(crate) mod entry;
 mod environment;
 mod events;
@@ -233,6 +234,7 @@ impl CodeBuild {
 
     async fn start_build(self: &Arc<Self>, mut input: Value) -> Result<Value, ApiError> {
         let name = required(&input, "projectName")?.to_owned();
+        constraints::check(&input)?;
         let token = plan::text(&input, "idempotencyToken")?;
         if let Some(fields) = input.as_object_mut() {
             fields.shift_remove("idempotencyToken");
@@ -290,7 +292,7 @@ impl CodeBuild {
             end: None,
             status: Status::InProgress,
             phases: Vec::new(),
-            resolved_source_version: None,
+            log_is_there: false,
             exported: Vec::new(),
             artifact: Artifact::default(),
         };

@@ -193,8 +193,8 @@ pub struct Build {
     pub status: Status,
     /// The phases so far.
     pub phases: Vec<Phase>,
-    /// The version of the source object that was downloaded.
-    pub resolved_source_version: Option<String>,
+    /// Whether the log's stream has been made.
+    pub log_is_there: bool,
     /// The values of the buildspec's exported variables.
     pub exported: Vec<(String, String)>,
     /// Where the artifacts went.
@@ -260,7 +260,7 @@ impl Build {
             "cache": {"type": "NO_CACHE"},
             "environment": self.plan.environment_json(),
             "serviceRole": self.plan.service_role,
-            "logs": self.plan.logs_json(self.uuid()),
+            "logs": self.plan.logs_json(self.uuid(), self.log_is_there),
             "timeoutInMinutes": self.plan.timeout_minutes,
             "queuedTimeoutInMinutes": self.plan.queued_timeout_minutes,
             "buildComplete": self.end.is_some(),
@@ -269,13 +269,10 @@ impl Build {
             "exportedEnvironmentVariables": exported,
             "reportArns": [],
         });
+        // No `resolvedSourceVersion`: "For Amazon S3, this does not apply" (API reference, `Build`).
         let optional = [
             ("endTime", self.end.map(|end| epoch(end).into())),
             ("sourceVersion", self.plan.source.version.clone().map(Value::from)),
-            (
-                "resolvedSourceVersion",
-                self.resolved_source_version.clone().map(Value::from),
-            ),
         ];
         for (field, value) in optional {
             if let Some(value) = value {
@@ -351,11 +348,11 @@ impl Build {
             json["source-version"] = version.as_str().into();
         }
         if let Some(logs) = &self.plan.logs {
-            json["logs"] = json!({
-                "group-name": logs.group,
-                "stream-name": logs.stream(self.uuid()),
-                "deep-link": self.plan.deep_link(self.uuid()),
-            });
+            json["logs"] = json!({"deep-link": self.plan.deep_link(self.uuid(), self.log_is_there)});
+            if self.log_is_there {
+                json["logs"]["group-name"] = logs.group.as_str().into();
+                json["logs"]["stream-name"] = logs.stream(self.uuid()).into();
+            }
         }
         json
     }

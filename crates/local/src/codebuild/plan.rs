@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use crate::emulator_api::ApiError;
 
+/// How long the value of a variable in a request may be.
+const MAX_VARIABLE: usize = 4096;
+
 /// How a variable's value is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VariableKind {
@@ -51,14 +54,24 @@ impl Variable {
                 return Err(invalid(format!("Invalid environment variable type: {other}")));
             }
         };
-        match (json["name"].as_str(), json["value"].as_str()) {
-            (Some(name), Some(value)) if !name.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                value: value.to_owned(),
-                kind,
-            }),
-            _ => Err(invalid("Environment variables need a name and a value")),
+        let (Some(name), Some(value)) = (json["name"].as_str(), json["value"].as_str()) else {
+            return Err(invalid("Environment variables need a name and a value"));
+        };
+        // Reserved: user guide, "Environment variables in build environments".
+        if name.is_empty() || name.starts_with("CODEBUILD_") {
+            return Err(invalid(format!("Invalid environment variable name: {name}")));
         }
+        // What AWS answers (wolfeidau/buildkite-serverless-agent#35); the length is documented nowhere.
+        if value.chars().count() > MAX_VARIABLE {
+            return Err(invalid(format!(
+                "EnvironmentVariable should be at most {MAX_VARIABLE} characters"
+            )));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            kind,
+        })
     }
 }
 
@@ -154,8 +167,8 @@ impl Plan {
                 overridden(&input["logsConfigOverride"], &project["logsConfig"]),
             ),
             service_role: overridden(&input["serviceRoleOverride"], &project["serviceRole"]).clone(),
-            timeout_minutes: minutes(project, input, "timeoutInMinutes", 60, 2160)?,
-            queued_timeout_minutes: minutes(project, input, "queuedTimeoutInMinutes", 480, 480)?,
+            timeout_minutes: minutes(project, input, "timeoutInMinutes", 60),
+            queued_timeout_minutes: minutes(project, input, "queuedTimeoutInMinutes", 480),
             encryption_key: text(input, "encryptionKeyOverride")?.unwrap_or(default_key),
             initiator: "seedflow-local".to_owned(),
             region: region.to_owned(),
@@ -180,18 +193,22 @@ impl Plan {
         json
     }
 
-    /// The logs as the API shows them.
-    pub fn logs_json(&self, uuid: &str) -> Value {
+    /// The logs as the API shows them. The stream is made in PROVISIONING (API reference, `LogsLocation`); before that there
+    /// is a link that names none, and neither group nor stream.
+    pub fn logs_json(&self, uuid: &str, log_is_there: bool) -> Value {
         let Some(logs) = &self.logs else {
             return json!({"cloudWatchLogs": {"status": "DISABLED"}, "s3Logs": {"status": "DISABLED"}});
         };
-        json!({
-            "groupName": logs.group,
-            "streamName": logs.stream(uuid),
-            "deepLink": self.deep_link(uuid),
+        let mut json = json!({
+            "deepLink": self.deep_link(uuid, log_is_there),
             "cloudWatchLogs": {"status": "ENABLED", "groupName": logs.group},
             "s3Logs": {"status": "DISABLED", "encryptionDisabled": false},
-        })
+        });
+        if log_is_there {
+            json["groupName"] = logs.group.as_str().into();
+            json["streamName"] = logs.stream(uuid).into();
+        }
+        json
     }
 
     /// The console's page of the build.
@@ -202,15 +219,15 @@ impl Plan {
     }
 
     /// The console's page of the build's log.
-    pub fn deep_link(&self, uuid: &str) -> String {
-        self.logs.as_ref().map_or_else(String::new, |logs| {
-            format!(
-                "https://console.aws.amazon.com/cloudwatch/home?region={}#logEvent:group={};stream={}",
-                self.region,
-                logs.group,
-                logs.stream(uuid)
-            )
-        })
+    pub fn deep_link(&self, uuid: &str, log_is_there: bool) -> String {
+        let (group, stream) = match &self.logs {
+            Some(logs) if log_is_there => (logs.group.clone(), logs.stream(uuid)),
+            _ => ("null".to_owned(), "null".to_owned()),
+        };
+        format!(
+            "https://console.aws.amazon.com/cloudwatch/home?region={}#logEvent:group={group};stream={stream}",
+            self.region
+        )
     }
 }
 
@@ -322,21 +339,11 @@ fn logs(project: &str, config: &Value) -> Option<Logs> {
     })
 }
 
-/// A number of minutes within AWS's limits, 5 at least.
-fn minutes(project: &Value, input: &Value, field: &str, otherwise: u32, most: u32) -> Result<u32, ApiError> {
+/// A number of minutes, which was checked (`constraints`, and for a project the emulator's).
+fn minutes(project: &Value, input: &Value, field: &str, otherwise: u32) -> u32 {
     let over = format!("{field}Override");
-    let value = overridden(&input[over.as_str()], &project[field]);
-    if value.is_null() {
-        return Ok(otherwise);
-    }
-    let minutes = value.as_u64().and_then(|minutes| u32::try_from(minutes).ok());
-    let constraint = match minutes {
-        Some(minutes) if (5..=most).contains(&minutes) => return Ok(minutes),
-        Some(minutes) if minutes < 5 => "greater than or equal to 5".to_owned(),
-        _ => format!("less than or equal to {most}"),
-    };
-    Err(invalid(format!(
-        "1 validation error detected: Value '{value}' at '{over}' failed to satisfy constraint: \
-         Member must have value {constraint}"
-    )))
+    let value = overridden(&input[over.as_str()], &project[field]).as_u64();
+    value
+        .and_then(|minutes| u32::try_from(minutes).ok())
+        .unwrap_or(otherwise)
 }

@@ -105,6 +105,7 @@ impl Runner<'_> {
         if let Some(logs) = &self.build.plan.logs {
             let stream = logs.stream(self.build.uuid());
             self.log = Log::open(api.clone(), logs.group.clone(), stream);
+            self.record(|build| build.log_is_there = true);
         }
         self.finish(Status::Succeeded, None).await;
         let time = self.codebuild.config.minute * self.build.plan.timeout_minutes;
@@ -221,9 +222,7 @@ impl Runner<'_> {
 
     /// Source, buildspec, variables, and a shell that has them.
     async fn prepare(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Result<Buildspec, Failure> {
-        let version = files::download(&self.build.plan.source, workspace, api).await?;
-        self.build.resolved_source_version.clone_from(&version);
-        self.record(|build| build.resolved_source_version = version);
+        files::download(&self.build.plan.source, workspace, api).await?;
         let directory = workspace.source();
         self.log
             .note(format!("CODEBUILD_SRC_DIR={}", directory.display()))

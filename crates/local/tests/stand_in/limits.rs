@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use seedflow_core::console::LogUrl;
 use serde_json::json;
 
 use crate::world::{phases, spec, world, world_with};
@@ -55,9 +56,17 @@ async fn a_queued_build_can_time_out_and_be_stopped() {
     );
     let id = world.start(json!({})).await.unwrap();
     world.call("StopBuild", json!({"id": id})).await.unwrap();
+    let stopped = world.ended(&id).await;
     assert_eq!(
-        phases(&world.ended(&id).await),
+        phases(&stopped),
         ["SUBMITTED SUCCEEDED", "QUEUED STOPPED", "COMPLETED -"]
+    );
+    // It never had a log: a link that names none, and neither group nor stream.
+    let link = stopped["logs"]["deepLink"].as_str().unwrap();
+    assert!(link.ends_with("#logEvent:group=null;stream=null"), "{link}");
+    assert_eq!(
+        (stopped["logs"].get("groupName"), LogUrl::parse(link)),
+        (None, None)
     );
     world.codebuild.set_limits(1, 0);
     assert_eq!(world.run(json!({})).await["buildStatus"], "SUCCEEDED");
@@ -107,7 +116,11 @@ async fn builds_are_refused_as_aws_refuses_them() {
         json!({"timeoutInMinutesOverride": 4}),
         json!({"queuedTimeoutInMinutesOverride": 481}),
         json!({"environmentVariablesOverride": [{"name": "A", "value": "b", "type": "OTHER"}]}),
+        json!({"environmentVariablesOverride": [{"name": "CODEBUILD_A", "value": "b"}]}),
+        json!({"environmentVariablesOverride": [{"name": "A", "value": "b".repeat(4097)}]}),
         json!({"sourceTypeOverride": "S3"}),
+        json!({"sourceTypeOverride": "GIT"}),
+        json!({"computeTypeOverride": "SMALL"}),
     ] {
         assert_eq!(
             world.start(overrides.clone()).await.unwrap_err().code,
