@@ -18,6 +18,8 @@ pub const READ_SOURCE: Call = call("s3", "GetObject", About::Source);
 pub const READ_STORED: Call = call("ssm", "GetParameters", About::Parameters);
 pub const WRITE_START: Call = call("ssm", "PutParameter", About::Parameter("status"));
 pub const COPY_SOURCE: Call = call("s3", "CopyObject", About::Source);
+/// Each row's input names a project of its own.
+pub const LOOK_AT_PROJECT: Call = call("codebuild", "BatchGetProjects", About::Project);
 pub const CREATE_PROJECT: Call = call("codebuild", "CreateProject", About::Project);
 /// The first finds no project yet; the second is the one that starts.
 pub const START_BUILD: Call = call("codebuild", "StartBuild", About::Project).after(1);
@@ -194,6 +196,7 @@ fn mark_in_progress() {
 fn start_build() {
     let rows = [
         // A project that was made is found by the next try, and so is a build that was started.
+        matrix("look-at-project", LOOK_AT_PROJECT, plain),
         matrix("create-project", CREATE_PROJECT, plain),
         matrix("start-build", START_BUILD, plain),
     ];
