@@ -30,7 +30,7 @@ pub struct Record {
     pub execution: ExecutionArn,
     /// When its build had succeeded.
     pub deployed_at: Timestamp,
-    /// The bundle as it was kept, with its version; none where the input said not to keep it. It lies beside the record,
+    /// The bundle as it was kept, with its version; none where the input said not to keep it. It is stored beside the record,
     /// where only this module's success writes; records from before that name the published copy here.
     pub bundle: Option<Source>,
     /// The copy under seed.md's path, which another project's module of the same names may have replaced since.

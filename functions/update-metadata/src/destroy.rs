@@ -1,6 +1,6 @@
 //! Recording that a module was destroyed: everything that is stored of it goes, the status last.
 //!
-//! First the bundles and the record: from then on the module isn't deployed, and whoever wants it destroyed again
+//! First the bundles and the record: from then on the module isn't deployed, and the next destruction
 //! removes the rest without a build. Wherever this is broken off, the same execution's next try or the next execution
 //! does what is left, and none calls the module unchanged, because its last execution didn't succeed.
 
