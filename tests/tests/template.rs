@@ -24,7 +24,15 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
     (
         "CheckMd5",
         "check-md5",
-        &["WORK_BUCKET", "CODEBUILD_PROJECT", "MODULE_PREFIX"],
+        &[
+            "WORK_BUCKET",
+            "CODEBUILD_PROJECT",
+            "MAX_BUILD_TIMEOUT_MINUTES",
+            "MAX_BUILD_COMPUTE_TYPE",
+            "MAX_CONCURRENT_MODULES",
+            "STACK_NAME_PREFIX",
+            "MODULE_PREFIX",
+        ],
     ),
     (
         "ModuleStack",
@@ -74,7 +82,14 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
     (
         "PlanDeployment",
         "plan-deployment",
-        &["WORK_BUCKET", "CODEBUILD_PROJECT"],
+        &[
+            "WORK_BUCKET",
+            "CODEBUILD_PROJECT",
+            "MAX_BUILD_TIMEOUT_MINUTES",
+            "MAX_BUILD_COMPUTE_TYPE",
+            "MAX_CONCURRENT_MODULES",
+            "STACK_NAME_PREFIX",
+        ],
     ),
     ("RecordDeployment", "record-deployment", &["WORK_BUCKET"]),
     (

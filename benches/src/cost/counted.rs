@@ -26,9 +26,9 @@ pub const LOG_MONTHS: f64 = 3.0;
 /// A module's bundle, in bytes.
 pub const BUNDLE: f64 = 1e6;
 /// For how many months at most a changed module's bundle lies in S3 before newer ones have replaced it and the
-/// lifecycle rules have removed it: the upload and the copy of the last success for 90 days each after a month of use, the build's
-/// copy for 31 days.
-pub const BUNDLE_MONTHS: f64 = 4.0 + 4.0 + 1.0;
+/// lifecycle rules have removed it: the upload and both copies of the last success for 90 days each after a month of use, the
+/// build's copy for 31 days.
+pub const BUNDLE_MONTHS: f64 = 4.0 + 4.0 + 4.0 + 1.0;
 /// Requests to a queue for each event that a function is called for from it: send, receive, delete.
 const REQUESTS_OF_A_MESSAGE: f64 = 3.0;
 

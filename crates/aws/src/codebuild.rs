@@ -35,18 +35,19 @@ impl CodeBuild {
         }
     }
 
-    /// Starts a build, and makes its project before where there is none.
+    /// Starts a build, and makes its project before where there is none. `role` is the ARN of the role of all builds,
+    /// which a new project gets.
     pub async fn start(&self, build: &BuildRequest, role: &str) -> Result<BuildId> {
-        match self.start_build(build).await {
+        match self.start_build(build, role).await {
             Err(error) if error.project_is_missing => {
                 self.create_project(build, role).await?;
-                self.start_build(build).await.map_err(|e| e.error)
+                self.start_build(build, role).await.map_err(|e| e.error)
             }
             started => started.map_err(|e| e.error),
         }
     }
 
-    async fn start_build(&self, build: &BuildRequest) -> Result<BuildId, StartError> {
+    async fn start_build(&self, build: &BuildRequest, role: &str) -> Result<BuildId, StartError> {
         let minutes = |minutes: u64| i32::try_from(minutes).unwrap_or(i32::MAX);
         let request = self
             .client
@@ -75,7 +76,7 @@ impl CodeBuild {
             .logs_config_override(logs(&build.log_group)?);
         let answer = request.send().await.map_err(|e| StartError {
             project_is_missing: e.error_code() == Some("ResourceNotFoundException"),
-            error: start_failure(build, &e),
+            error: start_failure(build, role, &e),
         })?;
         let id = answer.build_value.and_then(|build| build.id).unwrap_or_default();
         Ok(BuildId::parse(&id)?)
@@ -232,14 +233,15 @@ fn ended(id: &BuildId, build: Build) -> Result<Option<Outcome>> {
 }
 
 /// A role that was made a moment ago can't be assumed everywhere yet. CodeBuild says so with InvalidInputException and
-/// these words (CodeBuild user guide, "Troubleshooting AWS CodeBuild", "not authorized to perform: sts:AssumeRole").
-fn start_failure(build: &BuildRequest, error: &impl SdkFailure) -> Error {
+/// these words (CodeBuild user guide, "Troubleshooting AWS CodeBuild", "not authorized to perform: sts:AssumeRole"). The
+/// role of all builds was there long before: what is wrong with it stays wrong.
+fn start_failure(build: &BuildRequest, role: &str, error: &impl SdkFailure) -> Error {
     let failed = failure(&format!("CodeBuild StartBuild {}", build.project), error);
     let not_yet = error.error_code() == Some("InvalidInputException")
         && error
             .error_message()
             .is_some_and(|message| message.contains("not authorized to perform: sts:AssumeRole"));
-    if not_yet {
+    if not_yet && build.service_role != role {
         return Error::new(ErrorName::RoleNotReady, failed.message);
     }
     failed

@@ -57,7 +57,8 @@ pub fn optional_setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What an input may name, for who only asks whose input it is.
+/// The limits for a function that only needs to know which module or deployment an input is about: the maxima don't
+/// matter to it.
 pub fn names() -> Result<Limits> {
     Ok(Limits::of_aws(
         setting("WORK_BUCKET")?,

@@ -30,8 +30,12 @@ pub struct Record {
     pub execution: ExecutionArn,
     /// When its build had succeeded.
     pub deployed_at: Timestamp,
-    /// The bundle as it was kept, with its version; none where the input said not to keep it.
+    /// The bundle as it was kept, with its version; none where the input said not to keep it. It is stored beside the record,
+    /// where only this module's success writes; records from before that name the published copy here.
     pub bundle: Option<Source>,
+    /// The copy under seed.md's path, which another project's module of the same names may have replaced since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Source>,
     /// The commit that the bundle was made of, as far as it is known.
     #[serde(default)]
     pub origin: Origin,
@@ -46,15 +50,27 @@ pub struct Record {
     pub module_stack: Option<ModuleStack>,
 }
 
+/// Where a bundle was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The module's own copy.
+    pub bundle: Source,
+    /// The copy under seed.md's path.
+    pub published: Source,
+}
+
 impl Record {
-    /// The record of a plan whose build has succeeded; `bundle` is where its bundle was kept.
+    /// The record of a plan whose build has succeeded; `kept` says where its bundle is.
     #[must_use]
-    pub fn new(plan: &Plan, execution: &ExecutionArn, bundle: Option<Source>, now: Timestamp) -> Self {
+    pub fn new(plan: &Plan, execution: &ExecutionArn, kept: Option<Kept>, now: Timestamp) -> Self {
+        let kept = kept.map(|kept| (kept.bundle, kept.published));
+        let (bundle, published) = kept.unzip();
         Self {
             module: plan.module.clone(),
             execution: execution.clone(),
             deployed_at: now,
             bundle,
+            published,
             origin: plan.origin.clone(),
             options: plan.options.clone(),
             deployspec: plan.deployspec.clone(),
@@ -114,21 +130,39 @@ mod tests {
     use crate::build::tests::plan;
     use serde_json::json;
 
-    fn record(bundle: Option<Source>) -> Record {
+    fn record(kept: Option<Kept>) -> Record {
         let plan = plan(
             json!({"parameters": {"a": 1, "key": {"secrets_manager": "api"}}}),
             true,
         );
-        Record::new(&plan, &ExecutionArn::new("e"), bundle, Timestamp::UNIX_EPOCH)
+        Record::new(&plan, &ExecutionArn::new("e"), kept, Timestamp::UNIX_EPOCH)
     }
 
-    fn kept() -> Source {
+    fn source(bucket: &str, key: &str) -> Source {
         Source {
-            bucket: "bundles".into(),
-            key: "prod/networking/vpc/bundle.zip".into(),
+            bucket: bucket.into(),
+            key: key.into(),
             version_id: Some("v7".into()),
             path: "modules/vpc".into(),
         }
+    }
+
+    fn kept() -> Kept {
+        Kept {
+            bundle: source("work", "deployed/my-project/prod/networking/vpc.zip"),
+            published: source("bundles", "prod/networking/vpc/bundle.zip"),
+        }
+    }
+
+    #[test]
+    fn a_record_from_before_there_were_two_copies_destroys_by_the_published_one() {
+        let mut old = serde_json::to_value(record(Some(kept()))).unwrap();
+        old["bundle"] = old["published"].take();
+        old.as_object_mut().unwrap().remove("published");
+        let old: Record = serde_json::from_value(old).unwrap();
+        assert_eq!(old.published, None);
+        let destruction = old.into_destruction(&Stored::default()).unwrap();
+        assert_eq!(destruction.source, kept().published);
     }
 
     #[test]
@@ -146,7 +180,7 @@ mod tests {
             true,
         );
         expected.action = Action::Destroy;
-        expected.source = kept();
+        expected.source = kept().bundle;
         expected.previous_metadata = Some(json!({"Key": 1}));
         assert_eq!(destruction, expected);
     }

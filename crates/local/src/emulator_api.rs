@@ -328,6 +328,17 @@ impl EmulatorApi {
         collect(self.send("s3", request).await?).await.map(drop)
     }
 
+    /// Deletes one version of an object for good.
+    pub async fn delete_version(&self, bucket: &str, key: &str, version: &str) -> Result<(), ApiError> {
+        let path = format!(
+            "/{bucket}/{}?versionId={}",
+            encode(key, true),
+            encode(version, false)
+        );
+        let request = self.request(Method::DELETE, &path).body(Bytes::new());
+        collect(self.send("s3", request).await?).await.map(drop)
+    }
+
     /// Reads a small object.
     pub async fn read_object(&self, bucket: &str, key: &str) -> Result<Vec<u8>, ApiError> {
         let path = format!("/{bucket}/{}", encode(key, true));

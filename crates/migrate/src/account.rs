@@ -14,8 +14,8 @@ use seedflow_core::deployment::state::State;
 use seedflow_core::fingerprint::Versions;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Place, Slot};
 use seedflow_core::lock::Lockable;
-use seedflow_core::record::Record;
-use seedflow_core::request::Limits;
+use seedflow_core::record::{Kept, Record};
+use seedflow_core::request::{Limits, Source};
 use serde_json::{Map, Value};
 
 /// Clients for the account that the environment names, and what Seedflow's stack has there.
@@ -116,9 +116,20 @@ impl Account {
         Ok(self.cloudformation.outputs(stack).await?)
     }
 
-    /// Keeps a bundle; the version of the object.
-    pub async fn keep(&self, module: &ModuleId, bundle: &Path) -> Result<Option<String>> {
-        Ok(self.bundles.put_file(&module.bundle_key(), bundle).await?)
+    /// Keeps a bundle as a success of Seedflow does: beside the record, and under the published key.
+    pub async fn keep(&self, module: &ModuleId, bundle: &Path) -> Result<Kept> {
+        let put = async |bucket: &Bucket, key: String| -> Result<Source> {
+            Ok(Source {
+                version_id: bucket.put_file(&key, bundle).await?,
+                bucket: bucket.name().to_owned(),
+                key,
+                path: String::new(),
+            })
+        };
+        Ok(Kept {
+            bundle: put(&self.records.work, module.kept_bundle_key()).await?,
+            published: put(&self.bundles, module.bundle_key()).await?,
+        })
     }
 
     /// Writes a record.
@@ -134,6 +145,7 @@ impl Account {
     /// Removes what says that a module is deployed as Seedflow knows it.
     pub async fn forget(&self, module: &ModuleId) -> Result<()> {
         self.records.parameters.delete(module, &[Slot::Md5]).await?;
+        self.records.work.delete(&module.kept_bundle_key()).await?;
         Ok(self.records.work.delete(&module.record_key()).await?)
     }
 }

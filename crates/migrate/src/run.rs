@@ -19,6 +19,7 @@ use seedflow_core::manifest::{self, Given, Repository as _};
 use seedflow_core::maximum::Maxima;
 use seedflow_core::module_stack::{ModuleStack, Names};
 use seedflow_core::origin::Origin;
+use seedflow_core::record::Kept;
 use seedflow_core::request::Options;
 use seedflow_core::sibling::Sibling;
 use seedflow_core::stored::Stored;
@@ -293,8 +294,9 @@ impl<'a> Run<'a> {
             self.account.forget(&taken.id).await?;
         }
         if let Some(mut record) = taken.record {
-            let version = self.keep(&taken.id).await?;
-            record.bundle = Some(takeover::kept(&taken.id, self.account.bundles.name(), version));
+            let kept = self.keep(&taken.id).await?;
+            record.bundle = Some(kept.bundle);
+            record.published = Some(kept.published);
             self.account.write_record(&record).await?;
         }
         for write in taken.writes {
@@ -303,7 +305,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn keep(&mut self, id: &ModuleId) -> Result<Option<String>> {
+    async fn keep(&mut self, id: &ModuleId) -> Result<Kept> {
         let (content, _) = self.contents.get(id).context("the module has no files")?;
         let mut bundle = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
         self.archive.pack(content, bundle.as_file_mut())?;

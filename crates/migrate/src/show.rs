@@ -89,7 +89,7 @@ impl Show {
             lines.push((
                 bundle,
                 format!(
-                    "the files that are deployed, digest {}",
+                    "the files that are deployed, digest {}, also beside the record",
                     record_to_write.fingerprint.bundle
                 ),
             ));

@@ -17,7 +17,7 @@ use seedflow_core::maximum::Maxima;
 use seedflow_core::module_stack::ModuleStack;
 use seedflow_core::origin::Origin;
 use seedflow_core::record::Record;
-use seedflow_core::request::{Options, Source};
+use seedflow_core::request::Options;
 use seedflow_core::status::{State, Status};
 use seedflow_core::stored::Stored;
 use serde_json::{Map, Value};
@@ -149,6 +149,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
             execution: ExecutionArn::new(MARK),
             deployed_at,
             bundle: None,
+            published: None,
             origin: Origin::default(),
             fingerprint: Fingerprint::new(&module.digest, &module.deployspec, &options, versions),
             deployspec: Deployspec::parse(&module.deployspec, &Maxima::OF_AWS)?,
@@ -174,6 +175,7 @@ fn is_recorded(record: &Record, recorded: Option<&Record>) -> bool {
     recorded.is_some_and(|recorded| {
         let same = Record {
             bundle: recorded.bundle.clone(),
+            published: recorded.published.clone(),
             deployed_at: recorded.deployed_at,
             ..record.clone()
         };
@@ -194,17 +196,6 @@ fn status(module: &ModuleId, changes: &[String], deployed_at: Timestamp, now: Ti
     }
 }
 
-/// Where the bundle of a module is kept.
-#[must_use]
-pub fn kept(module: &ModuleId, bucket: &str, version_id: Option<String>) -> Source {
-    Source {
-        bucket: bucket.to_owned(),
-        key: module.bundle_key(),
-        version_id,
-        path: String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -212,7 +203,7 @@ mod tests {
     use seedflow_core::decision::decide;
     use seedflow_core::error::Error;
     use seedflow_core::ids::Slot;
-    use seedflow_core::request::Limits;
+    use seedflow_core::request::{Limits, Source};
     use serde_json::json;
 
     const DEPLOYSPEC: &[u8] = b"deploy: {phases: {build: {commands: [make]}}}";
@@ -258,7 +249,12 @@ mod tests {
             stored.set(write.slot, write.laid.parameter.as_str().to_owned());
         }
         let mut record = *taken.record.clone().unwrap();
-        record.bundle = Some(kept(&taken.id, "bundles", Some("v1".to_owned())));
+        record.bundle = Some(Source {
+            bucket: "work".to_owned(),
+            key: taken.id.kept_bundle_key(),
+            version_id: Some("v1".to_owned()),
+            path: String::new(),
+        });
         (stored, record)
     }
 

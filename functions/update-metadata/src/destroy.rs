@@ -1,16 +1,15 @@
 //! Recording that a module was destroyed: everything that is stored of it goes, the status last.
 //!
-//! First the bundle and the record: from then on the module isn't deployed, and whoever wants it destroyed again
+//! First the bundles and the record: from then on the module isn't deployed, and the next destruction
 //! removes the rest without a build. Wherever this is broken off, the same execution's next try or the next execution
 //! does what is left, and none calls the module unchanged, because its last execution didn't succeed. It is told before
 //! the status goes: of a module without one nothing is left to do and nothing is told, because it may never have been.
 
 use jiff::Timestamp;
-use seedflow_aws::fence;
+use seedflow_aws::{fence, records};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, Slot};
 use seedflow_core::lock::Held;
-use seedflow_core::plan::Plan;
 use seedflow_core::report::Report;
 use seedflow_core::status::{State, Status};
 use seedflow_core::timeline::Timeline;
@@ -38,7 +37,7 @@ impl Function {
         let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now);
         // The last look before the first removal.
         fence::check(&self.records.work, lock, execution).await?;
-        self.drop_bundle(plan).await?;
+        self.drop_bundles(module).await?;
         self.records.work.delete(&module.record_key()).await?;
         let timeline = Timeline::new(lock, &status, Some(build));
         let report = Report::of_destruction(plan, &status, &timeline, build);
@@ -79,12 +78,20 @@ impl Function {
         Ok(answer(status.state, reason))
     }
 
-    /// Removes the kept bundle, unless another project's module of the same three names has put its own there since:
-    /// the key has no project in it.
-    async fn drop_bundle(&self, plan: &Plan) -> Result<()> {
-        let key = &plan.source.key;
-        if self.bundles.version(key).await? == plan.source.version_id {
-            self.bundles.delete(key).await?;
+    /// Removes the bundle and its published copy. The latter stays if another project's module of the same three names
+    /// has put its own there since: that key has no project in it.
+    async fn drop_bundles(&self, module: &ModuleId) -> Result<()> {
+        let work = &self.records.work;
+        // The record goes after them, so without one they are gone.
+        let Some(record) = records::read(work, module).await? else {
+            return Ok(());
+        };
+        for kept in record.bundle.iter().chain(&record.published) {
+            if kept.bucket == work.name() {
+                work.delete(&kept.key).await?;
+            } else if self.bundles.version(&kept.key).await? == kept.version_id {
+                self.bundles.delete(&kept.key).await?;
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use seedflow_aws::fence;
+use seedflow_aws::s3::Bucket;
 use seedflow_core::build::environment::SEEDFARMER_VERSION;
 use seedflow_core::build::outcome::Outcome;
 use seedflow_core::commit;
@@ -12,7 +13,7 @@ use seedflow_core::lock::Held;
 use seedflow_core::metric::{Measurement, Metric};
 use seedflow_core::module_stack;
 use seedflow_core::plan::Plan;
-use seedflow_core::record::Record;
+use seedflow_core::record::{Kept, Record};
 use seedflow_core::report::Report;
 use seedflow_core::request::Source;
 use seedflow_core::status::Status;
@@ -87,19 +88,25 @@ impl Function {
         }))
     }
 
-    /// Keeps the bundle where that is wanted, and says which version of which object it is.
-    async fn keep_bundle(&self, plan: &Plan) -> Result<Option<Source>> {
+    /// Keeps the bundle where that is wanted: a copy beside the record, which is the module's alone, and the published
+    /// one. Both at once, because a copy of gigabytes takes most of the time that the function has.
+    async fn keep_bundle(&self, plan: &Plan) -> Result<Option<Kept>> {
         if !plan.options.bundle {
             return Ok(None);
         }
-        let key = plan.module.bundle_key();
-        let version_id = self.bundles.copy_from(&plan.source, &key).await?;
-        Ok(Some(Source {
-            bucket: self.bundles.name().to_owned(),
-            key,
-            version_id,
-            path: plan.source.path.clone(),
-        }))
+        let copy = async |bucket: &Bucket, key: String| -> Result<Source> {
+            Ok(Source {
+                version_id: bucket.copy_from(&plan.source, &key).await?,
+                bucket: bucket.name().to_owned(),
+                key,
+                path: plan.source.path.clone(),
+            })
+        };
+        let (bundle, published) = tokio::try_join!(
+            copy(&self.records.work, plan.module.kept_bundle_key()),
+            copy(&self.bundles, plan.module.bundle_key()),
+        )?;
+        Ok(Some(Kept { bundle, published }))
     }
 
     /// The metadata that the build left as its artifact.

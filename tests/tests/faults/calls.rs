@@ -18,6 +18,8 @@ pub const READ_SOURCE: Call = call("s3", "GetObject", About::Source);
 pub const READ_STORED: Call = call("ssm", "GetParameters", About::Parameters);
 pub const WRITE_START: Call = call("ssm", "PutParameter", About::Parameter("status"));
 pub const COPY_SOURCE: Call = call("s3", "CopyObject", About::Source);
+/// Each row's input names a project of its own.
+pub const LOOK_AT_PROJECT: Call = call("codebuild", "BatchGetProjects", About::Project);
 pub const CREATE_PROJECT: Call = call("codebuild", "CreateProject", About::Project);
 /// The first finds no project yet; the second is the one that starts.
 pub const START_BUILD: Call = call("codebuild", "StartBuild", About::Project).after(1);
@@ -32,6 +34,7 @@ pub const READ_HANDED_BACK: Call = call("s3", "GetObject", About::HandedBack);
 pub const READ_OUTPUTS: Call = call("cloudformation", "DescribeStacks", About::Stack);
 pub const READ_STORED_AGAIN: Call = READ_STORED.after(1);
 pub const COPY_BUNDLE: Call = call("s3", "CopyObject", About::Bundle);
+pub const COPY_KEPT: Call = call("s3", "CopyObject", About::Kept);
 pub const WRITE_RECORD: Call = call("s3", "PutObject", About::Record);
 pub const WRITE_OUTPUTS: Call = call("ssm", "PutParameter", About::Parameter("outputs"));
 pub const WRITE_METADATA: Call = call("ssm", "PutParameter", About::Parameter("metadata"));
@@ -54,6 +57,7 @@ pub const DELETE_STACK: Call = call("cloudformation", "DeleteStack", About::Role
 pub const READ_RECORD: Call = call("s3", "GetObject", About::Record);
 pub const FIND_BUNDLE: Call = call("s3", "HeadObject", About::Bundle);
 pub const DELETE_BUNDLE: Call = call("s3", "DeleteObject", About::Bundle);
+pub const DELETE_KEPT: Call = call("s3", "DeleteObject", About::Kept);
 pub const DELETE_RECORD: Call = call("s3", "DeleteObject", About::Record);
 pub const DELETE_KNOWN: Call = call("ssm", "DeleteParameters", About::Parameters);
 pub const LIST_VALUES: Call = call("s3", "ListObjectsV2", About::Values);
@@ -194,6 +198,7 @@ fn mark_in_progress() {
 fn start_build() {
     let rows = [
         // A project that was made is found by the next try, and so is a build that was started.
+        matrix("look-at-project", LOOK_AT_PROJECT, plain),
         matrix("create-project", CREATE_PROJECT, plain),
         matrix("start-build", START_BUILD, plain),
     ];
@@ -231,6 +236,7 @@ fn record_success() {
         matrix("read-stored-again", READ_STORED_AGAIN, plain),
         matrix("check-lock-again", CHECK_LOCK_AGAIN, plain),
         matrix("copy-bundle", COPY_BUNDLE, plain),
+        matrix("copy-kept", COPY_KEPT, plain),
         matrix("write-record", WRITE_RECORD, plain),
         matrix("write-outputs", WRITE_OUTPUTS, written("outputs")),
         matrix("write-metadata", WRITE_METADATA, written("metadata")),
@@ -274,6 +280,7 @@ fn destroy() {
         matrix("read-record", READ_RECORD, destroys),
         matrix("find-bundle", FIND_BUNDLE, destroys),
         matrix("delete-bundle", DELETE_BUNDLE, destroys),
+        matrix("delete-kept", DELETE_KEPT, destroys),
         matrix("delete-record", DELETE_RECORD, destroys),
         matrix("delete-known", DELETE_KNOWN, destroys),
         matrix("list-values", LIST_VALUES, destroys),

@@ -114,6 +114,7 @@ fn the_record_of_a_success_is_killed_at_every_call() {
         ("read-outputs", READ_OUTPUTS),
         ("read-stored-again", READ_STORED_AGAIN),
         ("copy-bundle", COPY_BUNDLE),
+        ("copy-kept", COPY_KEPT),
         ("write-record", WRITE_RECORD),
         ("write-outputs", WRITE_OUTPUTS),
         ("write-metadata", WRITE_METADATA),
@@ -170,6 +171,7 @@ fn module_stack_is_killed() {
 fn the_record_of_a_destruction_is_killed_at_every_call() {
     let calls = [
         ("delete-bundle", DELETE_BUNDLE),
+        ("delete-kept", DELETE_KEPT),
         ("delete-record", DELETE_RECORD),
         ("delete-known", DELETE_KNOWN),
         ("list-values", LIST_VALUES),

@@ -28,8 +28,10 @@ pub enum About {
     Lock,
     /// The execution; known only when it was started.
     Execution,
-    /// The stored bundle's key.
+    /// The published bundle's key.
     Bundle,
+    /// The key of the bundle beside the record.
+    Kept,
     /// The record of what is deployed.
     Record,
     /// The registration of the task token.

@@ -84,6 +84,12 @@ fn cases() -> Vec<Case> {
             "project: found \"1p\"; allowed is a name that starts with a letter",
             Field("/project", json!("1p")),
         ),
+        case(
+            "project-in-upper-case",
+            "InvalidInput",
+            "project: found \"PROJB\"; allowed is a name in lower case; write projb",
+            Field("/project", json!("PROJB")),
+        ),
         // Fields.
         case(
             "unknown-field",
@@ -140,6 +146,18 @@ fn cases() -> Vec<Case> {
             Field("/build", json!({"timeout_minutes": 1})),
         ),
         case(
+            "timeout-above-the-maximum",
+            "InvalidInput",
+            "build.timeout_minutes: expected at most 480 (template parameter MaxBuildTimeoutMinutes), found 481",
+            Field("/build", json!({"timeout_minutes": 481})),
+        ),
+        case(
+            "compute-type-above-the-maximum",
+            "InvalidInput",
+            "build.compute_type: expected at most BUILD_GENERAL1_XLARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_2XLARGE",
+            Field("/build", json!({"compute_type": "BUILD_GENERAL1_2XLARGE"})),
+        ),
+        case(
             "compute-type-unknown",
             "InvalidInput",
             "build.compute_type: found \"HUGE\"; allowed is BUILD_GENERAL1_SMALL",
@@ -156,6 +174,12 @@ fn cases() -> Vec<Case> {
             "InvalidInput",
             "stack_name: found \"9 lives\"",
             Field("/stack_name", json!("9 lives")),
+        ),
+        case(
+            "stack-of-another-project",
+            "InvalidInput",
+            "stack_name: found \"payroll-prod-db\"; allowed is a name that starts with bad-stack-of-another-project- (template parameter StackNamePrefix)",
+            Field("/stack_name", json!("payroll-prod-db")),
         ),
         // Parameters.
         case(
@@ -284,6 +308,12 @@ fn cases() -> Vec<Case> {
             "InvalidDeployspec",
             "line 2: build_type: found \"TINY\"",
             Deployspec("deploy: {phases: {}}\nbuild_type: TINY\n"),
+        ),
+        case(
+            "deployspec-build-type-above-the-maximum",
+            "InvalidDeployspec",
+            "line 2: build_type: expected at most BUILD_GENERAL1_XLARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_2XLARGE",
+            Deployspec("deploy: {phases: {}}\nbuild_type: BUILD_GENERAL1_2XLARGE\n"),
         ),
     ]
 }

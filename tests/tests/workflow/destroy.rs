@@ -27,7 +27,7 @@ pub fn destruction(names: &Names) -> Value {
 async fn stored(stack: &TestStack, names: &Names) -> Vec<String> {
     let mut stored: Vec<String> = stack.parameters(names).await.into_keys().collect();
     stored.extend(stack.keys(&format!("values/{names}/")).await);
-    stored.extend(stack.keys(&format!("deployed/{names}.json")).await);
+    stored.extend(stack.keys(&format!("deployed/{names}.")).await);
     let key = format!("{}/{}/{}/bundle.zip", names.deployment, names.group, names.module);
     let bundle = stack.object_of(&stack.about().bundle_bucket, &key).await;
     stored.extend(bundle.map(|_| key));
@@ -54,7 +54,7 @@ fn a_module_is_destroyed_by_what_deployed_it_and_is_gone_then() {
         let more = json!({"parameters": {"a": "value"}});
         let input = stack.input(&names, &module, more.clone()).await;
         assert_state(&stack.execute(&input).await, "SUCCEEDED");
-        assert_eq!(stored(stack, &names).await.len(), 7);
+        assert_eq!(stored(stack, &names).await.len(), 8);
         // The source that it was deployed from isn't needed any more.
         stack.delete(input["source"]["key"].as_str().unwrap()).await;
 
@@ -94,6 +94,39 @@ fn a_module_is_destroyed_by_what_deployed_it_and_is_gone_then() {
         let anew = stack.deploy_with(&names, &module, more).await;
         assert_state(&anew, "SUCCEEDED");
         assert_eq!(anew.reasons, ["first deployment"]);
+    });
+}
+
+#[test]
+fn another_project_can_not_take_away_what_a_module_is_destroyed_by() {
+    run(async {
+        let stack = STACK.get().await;
+        let [victim, other] = ["destroy-victim", "destroy-other"].map(|p| Names::new(p, "shared", "g", "m"));
+        let module = |of: &str| module("true", &[&format!("[ \"$(cat data)\" = {of} ]")]).file("data", of);
+        let (bucket, published) = (&stack.about().bundle_bucket, "shared/g/m/bundle.zip");
+        assert_state(&stack.deploy(&victim, &module("victim")).await, "SUCCEEDED");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let version = stack
+            .client()
+            .get_object(bucket, published, None, file.path())
+            .await;
+        let version = version.unwrap().expect("a version");
+        assert_state(&stack.deploy(&other, &module("other")).await, "SUCCEEDED");
+        assert_eq!(
+            stack.object_of(bucket, published).await,
+            Some(module("other").zip())
+        );
+
+        // As the lifecycle rule does in time.
+        let expired = stack.client().delete_version(bucket, published, &version).await;
+        expired.unwrap();
+        assert_state(&stack.execute(&destruction(&victim)).await, "DESTROYED");
+        assert_eq!(
+            stack.object_of(bucket, published).await,
+            Some(module("other").zip())
+        );
+        assert_state(&stack.execute(&destruction(&other)).await, "DESTROYED");
+        assert_eq!(stored(stack, &other).await, Vec::<String>::new());
     });
 }
 

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bombs;
+mod borrowed;
 mod build_role;
 mod builds;
 mod bystander;
@@ -22,14 +23,19 @@ mod secrets;
 
 use seedflow_tests::{Finished, Shared, StackOptions};
 
-/// One stack for all; a minute of a build's timeout takes a second. Someone wants mails.
+/// One stack for all; a minute of a build's timeout takes a second. Someone wants mails, and no builds on the largest
+/// machines.
 static STACK: Shared = Shared::new(|| {
     let mut options = StackOptions {
         minute: std::time::Duration::from_secs(1),
         ..StackOptions::default()
     };
     let email = ("NotificationEmail".to_owned(), "someone@example.com".to_owned());
-    options.parameters.extend([email]);
+    let largest = (
+        "MaxBuildComputeType".to_owned(),
+        "BUILD_GENERAL1_XLARGE".to_owned(),
+    );
+    options.parameters.extend([email, largest]);
     options
 });
 

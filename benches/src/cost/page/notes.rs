@@ -19,7 +19,7 @@ pub(super) fn assumptions() -> String {
             PLATFORM_LOG.0, PLATFORM_LOG.1
         ),
         format!(
-            "A module's bundle has {:.0} MB, and its three copies lie {BUNDLE_MONTHS:.0} months together, by the lifecycle rules of \
+            "A module's bundle has {:.0} MB, and its four copies are stored for {BUNDLE_MONTHS:.0} months together, by the lifecycle rules of \
              `template.yaml`, if the module changes once a month, and fewer if it changes more often. The other ways keep bundles, too, and nothing \
              is counted for it there. What is small isn't counted: records, reports, registrations.",
             BUNDLE / 1e6

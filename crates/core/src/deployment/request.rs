@@ -410,6 +410,10 @@ mod tests {
                 "project: found nothing",
             ),
             (
+                json!({"source": {"key": "sources/My/repository.zip"}}),
+                "project: found \"My\"; allowed is a name in lower case; write my",
+            ),
+            (
                 json!({"project": "1p", "source": source}),
                 "project: found \"1p\"",
             ),

@@ -171,6 +171,7 @@ impl Subject {
             About::Lock => format!("/{}", self.lock()),
             About::Execution => known.execution.clone()?,
             About::Bundle => format!("/dev/{row}/m/bundle.zip"),
+            About::Kept => format!("/deployed/faults/dev/{row}/m.zip"),
             About::Record => format!("/deployed/faults/dev/{row}/m.json"),
             About::Callback => format!("/callbacks/{}", self.project),
             About::Report => format!("/reports/faults/dev/{row}/m/"),
