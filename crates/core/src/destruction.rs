@@ -62,6 +62,7 @@ mod tests {
     use crate::build::outcome::{BuildStatus, Outcome};
     use crate::build::tests::plan;
     use crate::ids::{BuildId, ExecutionArn};
+    use crate::record::Kept;
     use crate::status::Failure;
     use jiff::Timestamp;
     use serde_json::json;
@@ -74,7 +75,10 @@ mod tests {
 
     fn record() -> Record {
         let plan = plan(json!({}), true);
-        let kept = Some(plan.source.clone());
+        let kept = Some(Kept {
+            bundle: plan.source.clone(),
+            published: plan.source.clone(),
+        });
         Record::new(&plan, &ExecutionArn::new("e"), kept, NOW)
     }
 
