@@ -75,11 +75,11 @@ mod tests {
 
     fn record() -> Record {
         let plan = plan(json!({}), true);
-        let kept = Kept {
+        let kept = Some(Kept {
             bundle: plan.source.clone(),
             published: plan.source.clone(),
-        };
-        Record::new(&plan, &ExecutionArn::new("e"), Some(kept), NOW)
+        });
+        Record::new(&plan, &ExecutionArn::new("e"), kept, NOW)
     }
 
     fn stored(status: &Status, md5: bool) -> Stored {

@@ -257,20 +257,25 @@ impl EmulatorApi {
         self.send("lambda", request).await.map(drop)
     }
 
-    /// Downloads an object into a file.
+    /// Downloads an object into a file and returns its version.
     pub async fn get_object(
         &self,
         bucket: &str,
         key: &str,
         version: Option<&str>,
         file: &Path,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Option<String>, ApiError> {
         let version = version
             .map(|v| format!("?versionId={}", encode(v, false)))
             .unwrap_or_default();
         let path = format!("/{bucket}/{}{version}", encode(key, true));
         let request = self.request(Method::GET, &path).body(Bytes::new());
         let answer = self.send("s3", request).await?;
+        let version = answer.headers().get("x-amz-version-id");
+        let version = version
+            .and_then(|version| version.to_str().ok())
+            .filter(|version| *version != "null")
+            .map(str::to_owned);
         let mut output = tokio::fs::File::create(file).await.map_err(local)?;
         let mut body = answer.into_body();
         while let Some(frame) = body.frame().await {
@@ -279,7 +284,7 @@ impl EmulatorApi {
             }
         }
         output.flush().await.map_err(local)?;
-        Ok(())
+        Ok(version)
     }
 
     /// Stores an object.

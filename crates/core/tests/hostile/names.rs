@@ -17,6 +17,14 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
+/// The same for a project, whose good names have no upper case.
+fn project() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => "[a-z][a-z0-9-]{0,20}[a-z0-9]",
+        1 => name(),
+    ]
+}
+
 /// One level of a path that means itself to S3, Parameter Store, IAM, a shell and a URL.
 fn is_harmless(level: &str) -> bool {
     !level.is_empty()
@@ -65,10 +73,12 @@ proptest! {
     }
 
     #[test]
-    fn a_module_keeps_to_its_own_places(project in name(), deployment in name(), group in name(), module in name()) {
+    fn a_module_keeps_to_its_own_places(project in project(), deployment in name(), group in name(), module in name()) {
         match ModuleId::parse(&project, &deployment, &group, &module) {
             Err(error) => assert_refusal(&error, &[ErrorName::InvalidInput])?,
             Ok(id) => {
+                prop_assert_eq!(id.project.as_str(), &project);
+                prop_assert!(!project.contains(|c: char| c.is_ascii_uppercase()), "{project}");
                 assert_places(&id)?;
                 let key = format!("sources/{id}.zip");
                 prop_assert_eq!(ModuleId::from_upload_key(&key), Ok(Some(id.clone())));
@@ -81,7 +91,7 @@ proptest! {
     #[test]
     fn a_key_names_a_module_only_in_the_one_shape(key in prop_oneof![
         dictionary::text(true),
-        (name(), name(), name(), name(), select_suffix()).prop_map(|(p, d, g, m, s)| format!("sources/{p}/{d}/{g}/{m}{s}")),
+        (project(), name(), name(), name(), select_suffix()).prop_map(|(p, d, g, m, s)| format!("sources/{p}/{d}/{g}/{m}{s}")),
     ]) {
         if let Ok(Some(id)) = ModuleId::from_upload_key(&key) {
             prop_assert_eq!(&key, &format!("sources/{id}.zip"));
