@@ -184,8 +184,20 @@ proptest! {
     }
 }
 
+/// The buildspec's own variables, which CodeBuild sets in the environment.
+fn long_variables(spec: &Value) -> BTreeMap<String, String> {
+    let variables = spec["env"]["variables"].as_object().into_iter().flatten();
+    variables
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+        .collect()
+}
+
 /// The environment of a command after the buildspec's first commands ran in bash, and what lies in its folder.
-fn environment_after(script: &str, folder: &Path) -> Result<BTreeMap<String, String>, String> {
+fn environment_after(
+    script: &str,
+    variables: &BTreeMap<String, String>,
+    folder: &Path,
+) -> Result<BTreeMap<String, String>, String> {
     let file = folder.join("script");
     std::fs::write(&file, format!("{script}\nexec env -0\n")).map_err(|e| e.to_string())?;
     let source = folder.join("src");
@@ -194,6 +206,7 @@ fn environment_after(script: &str, folder: &Path) -> Result<BTreeMap<String, Str
         .arg(&file)
         .current_dir(&source)
         .env_clear()
+        .envs(variables)
         .env("PATH", "/usr/bin:/bin")
         .env("HOME", folder)
         .env("CODEBUILD_SRC_DIR", &source)
@@ -233,9 +246,11 @@ proptest! {
         let Some((request, plan)) = composed(&said) else { return Ok(()) };
         let spec: Value = serde_json::from_str(&request.buildspec).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        // The command that writes `seedfarmer`, and the one that exports.
+        // The command that writes `seedfarmer`, and the one that exports; CodeBuild's log shows both.
         let script = commands(&spec, "install")[..2].join("\n");
-        let found = environment_after(&script, folder.path()).map_err(TestCaseError::fail)?;
+        let long = long_variables(&spec);
+        prop_assert!(long.values().all(|value| !script.contains(value.as_str())));
+        let found = environment_after(&script, &long, folder.path()).map_err(TestCaseError::fail)?;
 
         let source = folder.path().join("src").display().to_string();
         let mut wanted = expected(&plan);
@@ -258,7 +273,7 @@ proptest! {
 }
 
 #[test]
-fn every_text_of_the_dictionary_reaches_the_shell() {
+fn every_text_of_the_dictionary_reaches_the_shell_and_no_command() {
     let parameters: Map<String, Value> = dictionary::HOSTILE
         .iter()
         .enumerate()
@@ -278,7 +293,9 @@ fn every_text_of_the_dictionary_reaches_the_shell() {
     let (request, _) = composed(&said).unwrap();
     let spec: Value = serde_json::from_str(&request.buildspec).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let found = environment_after(commands(&spec, "install")[1], folder.path()).unwrap();
+    assert!(!spec["phases"].to_string().contains("xxxxxxxx"));
+    let export = commands(&spec, "install")[1];
+    let found = environment_after(export, &long_variables(&spec), folder.path()).unwrap();
     for (name, text) in &parameters {
         let variable = format!("SEEDFARMER_PARAMETER_{}", name.to_uppercase());
         assert_eq!(found.get(&variable).map(String::as_str), text.as_str(), "{text}");
