@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 use seedflow_aws::{fence, records};
 use seedflow_core::error::Result;
-use seedflow_core::ids::{ExecutionArn, Slot};
+use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
 use seedflow_core::lock::Held;
 use seedflow_core::report::Report;
 use seedflow_core::status::{State, Status};
