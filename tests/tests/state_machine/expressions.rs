@@ -149,7 +149,9 @@ fn of_deploy() -> Value {
         json!([{"concurrency": 2, "items": [item("a"), item("b")]}, {"concurrency": 1, "items": [item("c")]}]),
     ];
     let planned: Vec<Value> = waves.into_iter().map(planned).chain([refused]).collect();
+    let named = |plan_only: bool| json!({"deployment": {}, "whole": true, "plan_only": plan_only});
     json!({
+        "ReadName": task(answers(&[named(false), named(true)])),
         "AcquireLock": task(answers(&turns())),
         "WaitForLock": task(json!(turns())),
         "Plan": task(answers(&planned)),
