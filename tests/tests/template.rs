@@ -428,6 +428,12 @@ fn every_end_of_an_execution_is_cleaned_up_after() {
         texts(&pattern["detail"]["stateMachineArn"]),
         ["Deploy", "DeployModule"].into()
     );
+    // The whole event can be longer than the input of an execution.
+    let target = &template["Resources"]["ExecutionEndedRule"]["Properties"]["Targets"][0];
+    assert_eq!(
+        target["InputTransformer"]["InputTemplate"],
+        "{\"executionArn\": <execution>}"
+    );
     let resources = template["Resources"].as_object().unwrap();
     for (name, rule) in resources.iter().filter(|(_, r)| r["Type"] == "AWS::Events::Rule") {
         for target in items(&rule["Properties"]["Targets"]) {

@@ -276,7 +276,8 @@ fn variable(variable: &Variable) -> Result<EnvironmentVariable> {
 }
 
 /// The build's folder of the work bucket. "/" as the name puts the files into the folder itself (API reference,
-/// `ProjectArtifacts`, `name`).
+/// `ProjectArtifacts`, `name`). The bucket encrypts them like everything else; CodeBuild would use a key of KMS, for which the
+/// build role and ours would need rights (`encryptionDisabled`).
 fn artifacts(bucket: &str, run: &Run) -> Result<ProjectArtifacts> {
     ProjectArtifacts::builder()
         .r#type(ArtifactsType::S3)
@@ -285,6 +286,7 @@ fn artifacts(bucket: &str, run: &Run) -> Result<ProjectArtifacts> {
         .namespace_type(ArtifactNamespace::None)
         .name("/")
         .packaging(ArtifactPackaging::None)
+        .encryption_disabled(true)
         .build()
         .map_err(unbuildable)
 }

@@ -59,10 +59,11 @@ pub fn trace(newest_first: &[Event]) -> Trace {
 
 /// Whether the last task was called and nothing came of it. The functions behind `.waitForTaskToken` write nothing
 /// that outlives the execution, and their tasks always stand so until the token is answered; nor is an execution that is
-/// waited for (`.sync`) a function.
+/// waited for (`.sync`) a function. That the state was aborted says nothing about its function.
 fn working(newest_first: &[Event]) -> bool {
     let last = newest_first
         .iter()
+        .filter(|event| event.kind != "TaskStateAborted")
         .find(|event| event.kind.starts_with("Task") && event.state.is_none());
     last.is_some_and(|event| {
         ["TaskScheduled", "TaskStarted"].contains(&event.kind.as_str())
@@ -156,5 +157,12 @@ mod tests {
         assert_eq!(read(waiting()[..3].to_vec()), Trace::default());
         assert!(read(waiting()[..2].to_vec()).working);
         assert_eq!(read(Vec::new()), Trace::default());
+    }
+
+    #[test]
+    fn a_function_of_a_state_that_was_aborted_may_still_be_running() {
+        let mut checking = waiting()[..2].to_vec();
+        checking.push(event("TaskStateAborted"));
+        assert!(read(checking).working);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! It is written as JSON, which every YAML parser reads (the AWS CDK does the same). CodeBuild runs each command as a script of
 //! its own; variables and the working directory go from one to the next, functions and shell options don't. A phase that
-//! fails ends the build (`on-failure: ABORT`), so nothing after it can look like a success. Before the module's commands, the
+//! fails ends the build (`on-failure: ABORT`; with an image that isn't CodeBuild's own, post_build begins with a look at how the
+//! build is doing), so nothing after it can look like a success. Before the module's commands, the
 //! install phase writes the `seedfarmer` command to the PATH (a script of a few KB where seed-farmer installs 66 MB) and makes
 //! the virtual environment that modules expect in `~/.venv`; each phase then starts in the module's folder. The last command
 //! of all hands the module's metadata back as the build's artifact.
@@ -35,7 +36,8 @@ pub fn compose(
     let mut install = vec![write_command(), export(root), virtual_environment()];
     install.push(enter());
     install.extend(phases.install.iter().cloned());
-    let mut post_build = in_module(&phases.post_build);
+    let mut post_build = vec![unless_failed()];
+    post_build.extend(in_module(&phases.post_build));
     post_build.push("seedflow-collect".to_owned());
     let phase = |commands: Vec<String>| json!({"on-failure": "ABORT", "commands": commands});
     let mut install = phase(install);
@@ -80,6 +82,12 @@ fn in_module(commands: &[String]) -> Vec<String> {
 
 fn enter() -> String {
     "cd \"$SEEDFLOW_MODULE_ROOT\"".to_owned()
+}
+
+/// CodeBuild runs post_build after a build that failed, and takes `on-failure` only with its own images (user guide,
+/// "Buildspec syntax", `on-failure`). The phase ends with its first command that fails.
+fn unless_failed() -> String {
+    "test \"$CODEBUILD_BUILD_SUCCEEDING\" != 0".to_owned()
 }
 
 /// Writes the script beside the source. A quoted heredoc, so the shell touches nothing in it.
@@ -184,7 +192,9 @@ mod tests {
             spec["phases"]["build"]["commands"],
             json!(["cd \"$SEEDFLOW_MODULE_ROOT\"", "b1", "b2\n"])
         );
-        assert_eq!(spec["phases"]["post_build"]["commands"][2], "seedflow-collect");
+        let post_build = &spec["phases"]["post_build"]["commands"];
+        assert_eq!(post_build[0], "test \"$CODEBUILD_BUILD_SUCCEEDING\" != 0");
+        assert_eq!(post_build[3], "seedflow-collect");
         assert_eq!(spec["env"]["shell"], "bash");
         assert_eq!(spec["phases"]["install"]["runtime-versions"]["python"], "3.11");
     }
