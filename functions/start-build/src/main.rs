@@ -2,8 +2,9 @@
 //!
 //! Composes buildspec and environment from the plan and starts the build; where the CodeBuild project is missing,
 //! makes it. Whichever project an input names, the build has the role of the builds or the module's own. A buildspec
-//! that is too long for the request goes into the build's folder, and its ARN into the request. CodeBuild knows a repeated request by its idempotency token for five minutes; a retry therefore looks
-//! first for the build that an earlier try may have started, so that retries may go on for longer.
+//! that is too long for the request goes into the build's folder, and its ARN into the request. CodeBuild knows a repeated
+//! request by its idempotency token for five minutes; a retry therefore looks first for the build that an earlier try may
+//! have started, so that retries may go on for longer.
 
 use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::lambda::Invocation;
