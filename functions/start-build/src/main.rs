@@ -1,9 +1,10 @@
 //! `start-build`: starts the build of a changed module, once however often it is asked.
 //!
 //! Composes buildspec and environment from the plan and starts the build; where the CodeBuild project is missing,
-//! makes it. Whichever project an input names, the build has the role of the builds or the module's own. A buildspec that is too long for the request goes into the build's folder, and its ARN into the
-//! request. CodeBuild knows a repeated request by its idempotency token for five minutes; a retry therefore looks
-//! first for the build that an earlier try may have started, so that retries may go on for longer.
+//! makes it. Whichever project an input names, the build has the role of the builds or the module's own. A buildspec
+//! that is too long for the request goes into the build's folder, and its ARN into the request. CodeBuild knows a repeated
+//! request by its idempotency token for five minutes; a retry therefore looks first for the build that an earlier try may
+//! have started, so that retries may go on for longer.
 
 use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::lambda::Invocation;

@@ -406,8 +406,8 @@ impl Row {
             finished.cause
         );
         assert_eq!(stack.versions(&subject.names).await, BTreeMap::new(), "{name}");
-        let record = format!("deployed/faults/dev/{}/m.json", subject.names.group);
-        assert_eq!(stack.object(&record).await, None, "{name}");
+        let kept = format!("deployed/faults/dev/{}/m.", subject.names.group);
+        assert_eq!(stack.keys(&kept).await, [""; 0], "{name}");
         let builds = stack.builds_of(&subject.project).await;
         assert_eq!(builds.len(), self.builds, "{name}: builds");
         let role = subject.own_names().role;
