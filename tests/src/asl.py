@@ -1,11 +1,13 @@
 """Walks a state machine along every path that given results and errors of its tasks open, and evaluates each JSONata
 expression on the way as the emulator does, which fails where AWS does: an undefined result, or one of the wrong type.
 
-Reads from stdin: the definition, the inputs of executions, when they were started, and of each task what it may answer.
+Reads from stdin: the definition, the inputs of executions, how many seconds ago they were started, and of each task what
+it may answer.
 Prints: what failed, what failed and was caught by the task that it failed in, and how executions ended.
 """
 
 import collections
+import datetime
 import json
 import sys
 
@@ -18,7 +20,8 @@ LONGEST = 24
 class Walk:
     def __init__(self, asked):
         self.tasks = asked["tasks"]
-        self.started_at = asked["started_at"]
+        started = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=asked["age"])
+        self.started_at = started.strftime("%Y-%m-%dT%H:%M:%S.000Z")
         self.faults, self.caught, self.ends, self.seen = [], [], [], set()
 
     def machine(self, machine, value, execution, variables):

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::python;
 
-/// What a walk is given: `machine`, `inputs`, `started_at`, and `tasks` with the `results` and `errors` of each. What
+/// What a walk is given: `machine`, `inputs`, their `age` in seconds, and `tasks` with the `results` and `errors` of each. What
 /// comes out: `faults`, a line for each expression that failed, `caught`, those that a rule of their own task caught, and
 /// `ends`, how executions ended. See `asl.py`.
 pub async fn walk(asked: &Value) -> Value {

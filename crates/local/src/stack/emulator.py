@@ -10,6 +10,7 @@ import contextvars
 import json
 import time
 
+from jsonata.functions import Functions
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import error_response_json
@@ -297,6 +298,17 @@ def apply_state_assign(original, state_def, raw_input, ctx, result=None, error_o
     original(state_def, raw_input, ctx, result, error_output)
     assigned = {name: ctx["variables"][name] for name in state_def.get("Assign") or {}}
     check_size(json.dumps(assigned), exceeded(ctx["State"]["Name"], "assigned variables"))
+
+
+@replace(Functions, "_string")
+def string(original, arg, prettify):
+    """`$string` as JSON.stringify has it, which leaves characters beyond ASCII as they are; the emulator's has six in the
+    place of one: https://docs.jsonata.org/string-functions#string"""
+    text = original(arg, prettify)
+    if "\\u" not in text:
+        return text
+    style = {"indent": 2} if prettify else {"separators": (",", ":")}
+    return json.dumps(json.loads(text), ensure_ascii=False, **style)
 
 
 @replace(stepfunctions, "_error_matches")
