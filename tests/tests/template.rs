@@ -230,7 +230,8 @@ fn whoever_writes_is_over_before_a_stopped_execution_s_lock_is_handed_on() {
 fn a_lock_is_taken_over_when_nobody_can_be_at_it_any_more() {
     let template = template();
     let resources = template["Resources"].as_object().unwrap();
-    let setting = &resources["AcquireLockFunction"]["Properties"]["Environment"]["Variables"]["TAKE_OVER_SECONDS"];
+    let setting =
+        &resources["AcquireLockFunction"]["Properties"]["Environment"]["Variables"]["TAKE_OVER_SECONDS"];
     let take_over: u64 = setting.as_str().unwrap().parse().unwrap();
     let longest = resources
         .values()

@@ -336,7 +336,9 @@ mod tests {
         assert_eq!(Described::seen(Some(&running)), Seen::Running);
         assert_eq!(running.input, json!({"project": "p"}));
 
-        let output = ExecutionSucceededEventDetails::builder().output("{\"a\": 1}").build();
+        let output = ExecutionSucceededEventDetails::builder()
+            .output("{\"a\": 1}")
+            .build();
         let succeeded = event(HistoryEventType::ExecutionSucceeded)
             .execution_succeeded_event_details(output)
             .build()
@@ -344,16 +346,25 @@ mod tests {
         let described = Described::of_events(&[succeeded, started.clone()]);
         let at = Timestamp::from_second(7).ok();
         assert_eq!(Described::seen(Some(&described)), Seen::Ended(at));
-        assert_eq!((described.status, described.output), (ExecutionStatus::Succeeded, json!({"a": 1})));
+        assert_eq!(
+            (described.status, described.output),
+            (ExecutionStatus::Succeeded, json!({"a": 1}))
+        );
 
-        let why = ExecutionAbortedEventDetails::builder().error("E").cause("c").build();
+        let why = ExecutionAbortedEventDetails::builder()
+            .error("E")
+            .cause("c")
+            .build();
         let aborted = event(HistoryEventType::ExecutionAborted)
             .execution_aborted_event_details(why)
             .build()
             .unwrap();
         let described = Described::of_events(&[aborted, started]);
         assert_eq!(described.status, ExecutionStatus::Aborted);
-        assert_eq!((described.error.as_deref(), described.cause.as_deref()), (Some("E"), Some("c")));
+        assert_eq!(
+            (described.error.as_deref(), described.cause.as_deref()),
+            (Some("E"), Some("c"))
+        );
         assert_eq!(Described::seen(None), Seen::Unknown);
     }
 }

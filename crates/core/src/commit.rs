@@ -133,7 +133,11 @@ mod tests {
     fn a_value_with_double_braces_is_written_once() {
         let mut stored = Stored::default();
         let first = writes(&stored, "e", "{{x}}");
-        assert!(first.iter().all(|write| !write.laid.parameter.as_str().contains("{{")));
+        assert!(
+            first
+                .iter()
+                .all(|write| !write.laid.parameter.as_str().contains("{{"))
+        );
         apply(&mut stored, &first);
         assert_eq!(writes(&stored, "e", "{{x}}"), []);
     }

@@ -93,6 +93,15 @@ mod tests {
         assert_eq!(at("waiter", 7200 + 600), Known::Ended);
         // The lock has nothing of its that could be taken.
         assert_eq!(at("other", 0), Known::Ended);
-        assert_eq!(known(Seen::Unknown, &ExecutionArn::new("e"), Some(None), None, second(0)), Known::Ended);
+        assert_eq!(
+            known(
+                Seen::Unknown,
+                &ExecutionArn::new("e"),
+                Some(None),
+                None,
+                second(0)
+            ),
+            Known::Ended
+        );
     }
 }

@@ -42,7 +42,9 @@ impl Function {
         let build = outcome.build_id;
         let end = self
             .callbacks
-            .run(&build, Deliver::start(), async || self.codebuild.read(&build).await)
+            .run(&build, Deliver::start(), async || {
+                self.codebuild.read(&build).await
+            })
             .await?;
         if end == End::Unconfirmed {
             return Err(Error::new(

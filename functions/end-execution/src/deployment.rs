@@ -36,10 +36,7 @@ impl Function {
                 Holds::It(_) => self.stop_deployment(execution, &described, refused, now).await?,
                 // Whether it holds the lock can't be read: then it can't be released either, and is taken over.
                 Holds::Unknown => None,
-                Holds::Not => {
-                    self.still_claiming(execution, &described, refused, now)
-                        .await?
-                }
+                Holds::Not => self.still_claiming(execution, &described, refused, now).await?,
             };
             if let Some(wait) = wait {
                 return Ok(wait_for(wait));

@@ -257,7 +257,10 @@ impl Function {
         let history = refused.note(self.step_functions.history(execution).await)?;
         Ok(history.map_or_else(
             || {
-                let named = described.input.pointer("/build/project_name").and_then(Value::as_str);
+                let named = described
+                    .input
+                    .pointer("/build/project_name")
+                    .and_then(Value::as_str);
                 let project = named.unwrap_or(&self.limits.codebuild_project);
                 Trace {
                     working: true,
@@ -354,7 +357,10 @@ mod tests {
             answer(Next::Wait { wait_seconds: 3 }, refused)
         };
         let refused = json!({"execution": "e", "error": "AccessDenied", "cause": "no"});
-        assert_eq!(denied(""), json!({"wait_seconds": 3, "refused": refused, "report": true}));
+        assert_eq!(
+            denied(""),
+            json!({"wait_seconds": 3, "refused": refused, "report": true})
+        );
         assert_eq!(denied("no"), json!({"wait_seconds": 3, "refused": refused}));
     }
 

@@ -57,10 +57,7 @@ impl Function {
                     self.clean_up(execution, module, lock.as_deref(), &described, refused, now)
                         .await?
                 }
-                None => {
-                    self.still_claiming(execution, &described, refused, now)
-                        .await?
-                }
+                None => self.still_claiming(execution, &described, refused, now).await?,
             };
             if let Some(wait) = wait {
                 return Ok(wait_for(wait));
@@ -93,8 +90,15 @@ impl Function {
             None => Left::Nothing,
         };
         if let Some(lock) = lock {
-            self.record(execution, &lock.held(module), described, build.as_ref(), refused, now)
-                .await?;
+            self.record(
+                execution,
+                &lock.held(module),
+                described,
+                build.as_ref(),
+                refused,
+                now,
+            )
+            .await?;
         }
         let look_again = match left {
             Left::Nothing => None,

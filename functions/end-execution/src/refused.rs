@@ -113,8 +113,7 @@ mod tests {
         refuse(&mut refused);
         refused.unwritten(json!({"state": "FAILED"}));
         let (report, is_new) = refused.report(me).unwrap();
-        let expected =
-            json!({"execution": "e", "error": "AccessDenied", "cause": "a; b", "unwritten": {"state": "FAILED"}});
+        let expected = json!({"execution": "e", "error": "AccessDenied", "cause": "a; b", "unwritten": {"state": "FAILED"}});
         assert_eq!((serde_json::to_value(report).unwrap(), is_new), (expected, true));
     }
 

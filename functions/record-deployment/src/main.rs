@@ -106,7 +106,9 @@ impl Function {
             groups: plan.groups,
             ..Status::new(State::InProgress, execution, now)
         };
-        self.records.write_deployment_status(&plan.deployment, &status).await?;
+        self.records
+            .write_deployment_status(&plan.deployment, &status)
+            .await?;
         self.tell(&plan.deployment, &status, None).await;
         Ok(json!({"state": status.state}))
     }
@@ -139,7 +141,9 @@ impl Function {
                 ..status
             }
         } else {
-            self.records.write_deployment_status(&plan.deployment, &status).await?;
+            self.records
+                .write_deployment_status(&plan.deployment, &status)
+                .await?;
             status
         };
         if !is_told(before.as_ref(), execution) {

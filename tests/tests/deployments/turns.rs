@@ -90,7 +90,11 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
         let repository = Repository::deploying(&groups).module(&format!("modules/{last}-m"), &slow);
         let parameter = async || {
             let path = format!("/sf/{project}/dev");
-            let found = stack.call("ssm", "AmazonSSM.GetParameters", json!({"Names": [format!("{path}/status")]}));
+            let found = stack.call(
+                "ssm",
+                "AmazonSSM.GetParameters",
+                json!({"Names": [format!("{path}/status")]}),
+            );
             found.await["Parameters"][0]["Value"].as_str().map(str::to_owned)
         };
         // Written by record-deployment.
@@ -117,7 +121,10 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
         stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
         stack.deployment_released(project).await;
         let status = stack.deployment_status(project, "dev").await;
-        assert_eq!((&status["state"], &status["groups"]), (&json!("ABORTED"), &json!(names_of_groups)));
+        assert_eq!(
+            (&status["state"], &status["groups"]),
+            (&json!("ABORTED"), &json!(names_of_groups))
+        );
         stack.released(&module).await;
 
         // Read by plan-deployment, which destroys in the order of its groups; nothing is left of it.
@@ -125,7 +132,10 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
         let destroyed = stack.finished(&stack.start_deployment(&all).await).await;
         assert_state(&destroyed, "DESTROYED");
         assert_eq!(parameter().await, None);
-        assert_eq!(stack.keys(&format!("values/{project}/")).await, Vec::<String>::new());
+        assert_eq!(
+            stack.keys(&format!("values/{project}/")).await,
+            Vec::<String>::new()
+        );
     });
 }
 

@@ -5,7 +5,7 @@
 
 use seedflow_tests::Action;
 
-use crate::row::{About, Amount, Build, Call, End, Fault, Row, run_rows};
+use crate::row::{About, Amount, Build, Call, Fault, Row, run_rows};
 
 pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);
 /// The look at the lock before the start is written, before the success, and by `end-execution`.

@@ -113,7 +113,8 @@ async fn kept(stack: &TestStack, execution: &str) -> Value {
             let body = message["Body"].as_str().expect("a body");
             kept.push(serde_json::from_str(body).expect("JSON"));
         }
-        let ours = |message: &&Value| message["execution"] == execution && message["failed"] == "end-execution";
+        let ours =
+            |message: &&Value| message["execution"] == execution && message["failed"] == "end-execution";
         kept.iter().find(ours).cloned()
     })
     .await
@@ -146,7 +147,13 @@ async fn stop(stack: &TestStack, execution: &str) {
 }
 
 fn deployed(row: &str, finished: &Finished) {
-    assert_eq!(finished.state(), "SUCCEEDED", "{row}: {} {}", finished.error, finished.cause);
+    assert_eq!(
+        finished.state(),
+        "SUCCEEDED",
+        "{row}: {} {}",
+        finished.error,
+        finished.cause
+    );
 }
 
 impl Row {
@@ -185,7 +192,11 @@ impl Row {
             message["error"] == "AccessDenied" && cause.contains(operation),
             "{row}: {message}"
         );
-        let state = if self.unwritten { json!("ABORTED") } else { Value::Null };
+        let state = if self.unwritten {
+            json!("ABORTED")
+        } else {
+            Value::Null
+        };
         assert_eq!(message["unwritten"]["state"], state, "{row}: {message}");
         gate.open();
         drop(lost);
@@ -283,8 +294,8 @@ const OF_DEPLOYMENTS: [OfDeployment; 4] = [
 async fn end_of_deployment((row, service, operation, contains, unwritten): OfDeployment) {
     let stack = STACK.get().await;
     let gate = Gate::new(stack, row);
-    let repository = Repository::deploying(&[("network", &[("vpc", &[])])])
-        .module("modules/network-vpc", &gate.module());
+    let repository =
+        Repository::deploying(&[("network", &[("vpc", &[])])]).module("modules/network-vpc", &gate.module());
     let input = stack.repository_input(row, &repository, json!({})).await;
     let execution = stack.start_deployment(&input).await;
     let vpc = Names::new(row, "dev", "network", "vpc");
@@ -332,7 +343,13 @@ fn whatever_is_refused_at_the_end_of_a_deployment_the_next_one_deploys() {
         }
         running.join_all().await;
         // Alone, because nothing in it names one deployment.
-        let list = ("end-list-modules", "states", "ListExecutions", "deploy-module", false);
+        let list = (
+            "end-list-modules",
+            "states",
+            "ListExecutions",
+            "deploy-module",
+            false,
+        );
         end_of_deployment(list).await;
     });
 }

@@ -94,7 +94,9 @@ fn an_event_is_confirmed_before_anybody_is_answered_and_may_have_gaps() {
         succeeded["detail"]["build-status"] = json!("SUCCEEDED");
         let arn = json!(format!("arn:aws:codebuild:us-east-1:111122223333:build/{build}"));
         succeeded["detail"]["build-id"] = arn.clone();
-        let error = invoke(stack, "build-event", &succeeded).await.expect_err("an error");
+        let error = invoke(stack, "build-event", &succeeded)
+            .await
+            .expect_err("an error");
         assert_eq!(error.code, "ServiceUnavailable", "{error}");
         assert!(error.message.contains("but CodeBuild says that"), "{error}");
         assert_eq!(stack.object(&callback).await, Some(registered));
@@ -109,8 +111,14 @@ fn an_event_is_confirmed_before_anybody_is_answered_and_may_have_gaps() {
         };
         for (more, answer) in [
             // Its description may be a moment behind, so it is read again before that is given up.
-            (json!({"began_at": "2999-01-01T00:00:00Z"}), json!({"wait_seconds": 5})),
-            (json!({"began_at": "2026-01-01T00:00:00Z"}), json!({"done": "unconfirmed"})),
+            (
+                json!({"began_at": "2999-01-01T00:00:00Z"}),
+                json!({"wait_seconds": 5}),
+            ),
+            (
+                json!({"began_at": "2026-01-01T00:00:00Z"}),
+                json!({"done": "unconfirmed"}),
+            ),
             (json!({}), json!({"done": "unconfirmed"})),
         ] {
             let answered = invoke(stack, "end-execution", &ended(more)).await;

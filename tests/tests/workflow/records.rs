@@ -77,11 +77,16 @@ fn double_braces_are_stored_whoever_wrote_them() {
         let status = stack.parameter(&names, "status").await;
         assert_eq!(status["state"], "FAILED");
         assert!(
-            status["reason"].as_str().is_some_and(|reason| reason.contains("'{{.State.Status}}'")),
+            status["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("'{{.State.Status}}'")),
             "{status}"
         );
         // And here in what a module publishes.
-        let publishing = Module::running("build", &["seedfarmer metadata add -k Template -v '{{x}} and {{{y}}}'"]);
+        let publishing = Module::running(
+            "build",
+            &["seedfarmer metadata add -k Template -v '{{x}} and {{{y}}}'"],
+        );
         assert_state(&stack.deploy(&names, &publishing).await, "SUCCEEDED");
         let metadata = stack.parameter(&names, "metadata").await;
         assert_eq!(metadata["Template"], "{{x}} and {{{y}}}");

@@ -225,7 +225,9 @@ impl World {
         let Function { of, want, .. } = self.functions.remove(at);
         match want {
             Want::Stop(_) | Want::Release(_) | Want::Keep(..) => self.spawn(of, want),
-            Want::TakeOver(me, _) if self.executions[of] == Stands::Claiming => self.spawn(of, Want::Claim(me)),
+            Want::TakeOver(me, _) if self.executions[of] == Stands::Claiming => {
+                self.spawn(of, Want::Claim(me));
+            }
             Want::Claim(_) if self.executions[of] == Stands::Claiming => self.spawn(of, want),
             Want::Wait(me) if self.executions[of] == Stands::Waiting(me.registration.token.clone()) => {
                 self.wait(of);
@@ -254,8 +256,9 @@ impl World {
     /// Whether a claim of an execution that has ended is still under way. `end-execution` waits for these before it
     /// releases, as the history tells it.
     fn zombies(&self, of: usize) -> bool {
-        let claims =
-            |f: &Function| f.of == of && matches!(f.want, Want::Claim(_) | Want::Wait(_) | Want::TakeOver(..));
+        let claims = |f: &Function| {
+            f.of == of && matches!(f.want, Want::Claim(_) | Want::Wait(_) | Want::TakeOver(..))
+        };
         self.functions.iter().any(claims)
     }
 
@@ -471,13 +474,12 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
             attempt: 0,
         },
     };
-    let found = |waiter: Option<Waiter>| Lock {
-        waiter,
-        ..lock_of(1)
-    };
+    let found = |waiter: Option<Waiter>| Lock { waiter, ..lock_of(1) };
     let decided = |found: &Lock| decide(&Want::TakeOver(contender(3), arn(1)), Some(found), &fresh);
     let acquired = |decision: &Decision| match (&decision.write, &decision.turn) {
-        (Some(Write::Put(lock)), Some(Turn::Acquired(told))) => **lock == *told && lock.holder == contender(3),
+        (Some(Write::Put(lock)), Some(Turn::Acquired(told))) => {
+            **lock == *told && lock.holder == contender(3)
+        }
         _ => false,
     };
     let alone = decided(&found(None));
@@ -488,10 +490,7 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
     assert!(acquired(&older));
     assert_eq!(older.answers, [(Token::new("t2"), Turn::Superseded(arn(3)))]);
     let newer = decided(&found(Some(waits(4))));
-    assert_eq!(
-        (newer.write, newer.turn),
-        (None, Some(Turn::Superseded(arn(4))))
-    );
+    assert_eq!((newer.write, newer.turn), (None, Some(Turn::Superseded(arn(4)))));
     // Another holds it by now.
     let other = decided(&lock_of(2));
     assert_eq!((other.write, other.turn), (None, Some(Turn::Held(lock_of(2)))));

@@ -129,7 +129,9 @@ impl SsmLimits {
 /// What AWS matches isn't documented beyond "values wrapped in double brackets {{}} or {{ssm:parameter-name}}" (API
 /// reference, PutParameter, `Value`). This is the strictest reading: an opening pair and, anywhere after it, a closing one.
 fn is_nested(value: &str) -> bool {
-    value.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}"))
+    value
+        .split_once("{{")
+        .is_some_and(|(_, rest)| rest.contains("}}"))
 }
 
 /// As AWS words it, which public reports of it agree on.
@@ -270,7 +272,10 @@ mod tests {
             );
         }
         for value in ["{\"a\":{\"b\":{}}}", "}} and {{", "{\\u007bx}}"] {
-            assert!(put(&limits, json!({"Name": "/p", "Value": value})).is_ok(), "{value}");
+            assert!(
+                put(&limits, json!({"Name": "/p", "Value": value})).is_ok(),
+                "{value}"
+            );
         }
     }
 
