@@ -93,6 +93,7 @@ mod tests {
             deployspec: "d".into(),
             configuration: "c".into(),
             parts: Default::default(),
+            modified: Default::default(),
             consumes: Vec::new(),
         }
     }

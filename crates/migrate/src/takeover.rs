@@ -144,6 +144,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
     let mut record = None;
     if let Some(options) = options {
         record = Some(Record {
+            bundle_bytes: None,
             module: id.clone(),
             execution: ExecutionArn::new(MARK),
             deployed_at,
