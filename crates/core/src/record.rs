@@ -32,6 +32,9 @@ pub struct Record {
     pub deployed_at: Timestamp,
     /// The bundle as it was kept, with its version; none where the input said not to keep it.
     pub bundle: Option<Source>,
+    /// The bundle's size as a zip; none in records of before it was kept.
+    #[serde(default)]
+    pub bundle_bytes: Option<u64>,
     /// The commit that the bundle was made of, as far as it is known.
     #[serde(default)]
     pub origin: Origin,
@@ -55,6 +58,7 @@ impl Record {
             execution: execution.clone(),
             deployed_at: now,
             bundle,
+            bundle_bytes: plan.source_bytes,
             origin: plan.origin.clone(),
             options: plan.options.clone(),
             deployspec: plan.deployspec.clone(),
@@ -78,6 +82,7 @@ impl Record {
             previous_metadata: stored.metadata_object().map(serde_json::Value::Object),
             module: self.module,
             source,
+            source_bytes: self.bundle_bytes,
             origin: self.origin,
             options: self.options,
             deployspec: self.deployspec,

@@ -155,7 +155,8 @@ impl Function {
             status.origin = plan.origin.clone();
             // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its own.
             let work = &self.records.work;
-            work.copy_from(&plan.source, &lock.run.source_key()).await?;
+            let key = lock.run.source_key();
+            work.copy_from(&plan.source, plan.source_bytes, &key).await?;
         }
         self.records
             .write_status(&plan.module, &Stored::default(), &status)

@@ -93,7 +93,10 @@ impl Function {
             return Ok(None);
         }
         let key = plan.module.bundle_key();
-        let version_id = self.bundles.copy_from(&plan.source, &key).await?;
+        let version_id = self
+            .bundles
+            .copy_from(&plan.source, plan.source_bytes, &key)
+            .await?;
         Ok(Some(Source {
             bucket: self.bundles.name().to_owned(),
             key,

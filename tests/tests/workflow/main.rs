@@ -6,6 +6,7 @@ mod bad_input;
 mod bombs;
 mod build_role;
 mod builds;
+mod copies;
 mod decisions;
 mod deliveries;
 mod destroy;
