@@ -30,9 +30,10 @@ fn with_names(value: &Value) -> Value {
     match value {
         Value::Array(items) => match items.as_slice() {
             [Value::String(text), Value::Object(names)] if names.contains_key("Name") => {
-                // !Select [n, !Split [",", !Join [",", [the list, …]]]]
+                // !Select [n, !Split [",", !Sub "${the list},,,,,,,"]]
                 let selected = &names["Name"];
-                let list = selected[1][1][1][0].as_str().expect("the name of a parameter");
+                let split = selected[1][1].as_str().expect("a text");
+                let list = split.trim_start_matches("${").split('}').next().unwrap();
                 text.replace("${Name}", &format!("${{{list}[{}]}}", selected[0]))
                     .into()
             }
