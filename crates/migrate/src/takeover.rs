@@ -174,6 +174,7 @@ fn is_recorded(record: &Record, recorded: Option<&Record>) -> bool {
     recorded.is_some_and(|recorded| {
         let same = Record {
             bundle: recorded.bundle.clone(),
+            bundle_bytes: recorded.bundle_bytes,
             deployed_at: recorded.deployed_at,
             ..record.clone()
         };
