@@ -1,9 +1,11 @@
 """Reads every JSON, YAML and TOML file of the repository, so that a slip shows up here and not in a
-deployment. Files that are broken on purpose lie in a folder called `broken`. Names given as arguments
-are read instead of the repository's files."""
+deployment, and looks that every version in a `.in` file of this folder is in the `.txt` that is made of it.
+Files that are broken on purpose lie in a folder called `broken`. Names given as arguments are read instead of
+the repository's files."""
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -17,11 +19,22 @@ class Loader(yaml.SafeLoader):
 
 Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
+def pinned(text, path):
+    """Compares a list that people write with the one that `tools/pin` makes of it and pip installs."""
+    made = path.with_suffix(".txt").read_text(encoding="utf-8")
+    for wanted in (line for line in text.splitlines() if line and not line.startswith("#")):
+        # The list names extras by what they bring.
+        pin = re.escape(re.sub(r"\[.*?\]", "", wanted))
+        if not re.search(rf"^{pin}[ ;\\]", made, re.MULTILINE):
+            raise ValueError(f"{wanted} is not in {path.with_suffix('.txt')}; run tools/pin")
+
+
 READERS = {
-    ".json": lambda text: json.loads(text),
-    ".yaml": lambda text: list(yaml.load_all(text, Loader)),
-    ".yml": lambda text: list(yaml.load_all(text, Loader)),
-    ".toml": lambda text: tomllib.loads(text),
+    ".json": lambda text, path: json.loads(text),
+    ".yaml": lambda text, path: list(yaml.load_all(text, Loader)),
+    ".yml": lambda text, path: list(yaml.load_all(text, Loader)),
+    ".toml": lambda text, path: tomllib.loads(text),
+    ".in": pinned,
 }
 
 
@@ -34,7 +47,7 @@ def tracked():
 def problem(path):
     """What is wrong with the file, or None."""
     try:
-        READERS[path.suffix](path.read_text(encoding="utf-8"))
+        READERS[path.suffix](path.read_text(encoding="utf-8"), path)
     except (ValueError, yaml.YAMLError) as error:
         return f"{path}: {error}"
     return None

@@ -113,8 +113,8 @@ fn profile_of(manifest: &str) -> String {
 }
 
 fn emulator() -> Result<String> {
-    let list = workspace::root()?.join("tools/local-stack.txt");
-    let text = std::fs::read_to_string(list).context("cannot read tools/local-stack.txt")?;
+    let list = workspace::root()?.join("tools/local-stack.in");
+    let text = std::fs::read_to_string(list).context("cannot read tools/local-stack.in")?;
     let pin = text.lines().find(|line| line.starts_with("ministack"));
     Ok(pin.unwrap_or("unknown").replace("[full]==", " "))
 }

@@ -22,7 +22,30 @@ fn root() -> &'static Path {
 /// The template as JSON. Tags like `!Sub` are dropped: `!GetAtt A.Arn` reads as "A.Arn", `!If` as a list.
 fn template() -> Value {
     let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
-    seedflow_core::yaml::parse(&text).unwrap().to_json()
+    with_names(&seedflow_core::yaml::parse(&text).unwrap().to_json())
+}
+
+/// The template with a text for each `!Sub` that puts the n-th name of a list into an ARN: "…/${ReferencedParameters[0]}".
+fn with_names(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => match items.as_slice() {
+            [Value::String(text), Value::Object(names)] if names.contains_key("Name") => {
+                // !Select [n, !Split [",", !Sub "${the list},,,,,,,"]]
+                let selected = &names["Name"];
+                let split = selected[1][1].as_str().expect("a text");
+                let list = split.trim_start_matches("${").split('}').next().unwrap();
+                text.replace("${Name}", &format!("${{{list}[{}]}}", selected[0]))
+                    .into()
+            }
+            items => items.iter().map(with_names).collect(),
+        },
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), with_names(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
 }
 
 /// What there is of something that may be one or several, with the condition that an `!If` sets for it.

@@ -11,6 +11,10 @@ use seedflow_core::error::{Error, Result};
 use seedflow_core::maximum::{ComputeType, Maxima};
 use seedflow_core::request::Limits;
 
+/// How long a client waits for the begin of an answer; what takes longer (a large copy, an upload) has to be asked for in
+/// parts or with a timeout of its own.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// The configuration that all clients of a function share, made once per cold start.
 pub async fn load() -> SdkConfig {
     // ring instead of the SDK's default aws-lc: a megabyte less in every binary, and no C toolchain but zig's
@@ -26,7 +30,7 @@ pub async fn load() -> SdkConfig {
         .timeout_config(
             TimeoutConfig::builder()
                 .connect_timeout(Duration::from_secs(3))
-                .read_timeout(Duration::from_secs(20))
+                .read_timeout(READ_TIMEOUT)
                 .build(),
         )
         .load()

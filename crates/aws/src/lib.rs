@@ -14,6 +14,8 @@ pub mod cloudformation;
 #[cfg(feature = "codebuild")]
 pub mod codebuild;
 pub mod config;
+#[cfg(feature = "s3")]
+pub mod copy;
 #[cfg(feature = "events")]
 pub mod events;
 pub mod failure;

@@ -17,14 +17,12 @@ use seedflow_core::request::Source;
 use tokio::runtime::Handle;
 
 use crate::failure::{SdkFailure, failure};
-use crate::s3::Bucket;
+use crate::s3::{Bucket, MAX_OBJECT};
 
 /// What the first request asks for.
 const TAIL: u64 = 1 << 20;
 /// How far a seek forward may go by reading on; farther, a new request is cheaper.
 const SKIP: u64 = 1 << 20;
-/// The largest object that CopyObject copies in one piece, which keeping the bundle needs.
-const MAX_OBJECT: u64 = 5 << 30;
 
 /// An object that is being read.
 pub struct ObjectReader {

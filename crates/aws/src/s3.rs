@@ -1,20 +1,27 @@
 //! Objects of the two buckets.
 
 use std::path::Path;
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::origin::Origin;
-use seedflow_core::request::Source;
 
 use crate::failure::{SdkFailure, failure};
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
+
+/// The largest bundle as a zip, in bytes. PutObject takes no more (S3 user guide, "Uploading objects").
+pub const MAX_OBJECT: u64 = 5 << 30;
+/// How long an upload of a file may take. The client's timeout for an answer counts from the begin of the request, so it has
+/// to cover the upload, too; that nothing moves any more the SDK notices by itself (stalled stream protection).
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The objects of one bucket.
 #[derive(Debug, Clone)]
@@ -57,7 +64,7 @@ impl Bucket {
         &self.name
     }
 
-    fn call(&self, operation: &str, key: &str) -> String {
+    pub(crate) fn call(&self, operation: &str, key: &str) -> String {
         format!("S3 {operation} s3://{}/{key}", self.name)
     }
 
@@ -123,14 +130,16 @@ impl Bucket {
         let request = origin
             .metadata()
             .fold(request, |request, (name, value)| request.metadata(name, value));
-        request.send().await.map(drop).map_err(|e| failure(&call, &e))
+        let sent = request.customize().config_override(patient()).send().await;
+        sent.map(drop).map_err(|e| failure(&call, &e))
     }
 
     /// Uploads a file that stays; the version of the object.
     pub async fn put_file(&self, key: &str, file: &Path) -> Result<Option<String>> {
         let call = self.call("PutObject", key);
         let request = self.client.put_object().bucket(&self.name).key(key);
-        let sent = request.body(body(&call, file).await?).send().await;
+        let request = request.body(body(&call, file).await?).customize();
+        let sent = request.config_override(patient()).send().await;
         sent.map(|put| put.version_id().map(str::to_owned))
             .map_err(|e| failure(&call, &e))
     }
@@ -228,41 +237,12 @@ impl Bucket {
         }
         Ok(keys)
     }
+}
 
-    /// Copies a source into this bucket, up to CopyObject's 5 GB; the version of the copy.
-    pub async fn copy_from(&self, source: &Source, key: &str) -> Result<Option<String>> {
-        let version = source
-            .version_id
-            .as_ref()
-            .map_or(String::new(), |version| format!("?versionId={version}"));
-        // The header takes the key URL-encoded (CopyObject, x-amz-copy-source).
-        let encoded: String = source
-            .key
-            .split('/')
-            .map(url_encoded)
-            .collect::<Vec<_>>()
-            .join("/");
-        let from = format!("{}/{encoded}{version}", source.bucket);
-        let copied = self
-            .client
-            .copy_object()
-            .copy_source(from)
-            .bucket(&self.name)
-            .key(key)
-            .send()
-            .await;
-        match copied {
-            Ok(copied) => Ok(copied.version_id),
-            Err(error) if error.http_status() == Some(404) => Err(Error::new(
-                ErrorName::SourceNotFound,
-                format!(
-                    "source: s3://{}/{}{version} is not there any more; upload the bundle again and deploy it",
-                    source.bucket, source.key
-                ),
-            )),
-            Err(error) => Err(failure(&self.call("CopyObject", key), &error)),
-        }
-    }
+/// The settings of an upload.
+fn patient() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::Config::builder()
+        .timeout_config(TimeoutConfig::builder().read_timeout(UPLOAD_TIMEOUT).build())
 }
 
 /// A file as the body of a call.
@@ -273,18 +253,6 @@ async fn body(call: &str, file: &Path) -> Result<ByteStream> {
             format!("{call}: reading the file to upload: {e}"),
         )
     })
-}
-
-fn url_encoded(part: &str) -> String {
-    part.bytes()
-        .map(|b| {
-            if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
-                char::from(b).to_string()
-            } else {
-                format!("%{b:02X}")
-            }
-        })
-        .collect()
 }
 
 fn is_missing(error: &SdkError<GetObjectError>) -> bool {

@@ -6,6 +6,7 @@ use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType};
 use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::fingerprint::Version;
 use seedflow_core::ids::{ModuleId, Slot};
 use seedflow_core::stored::{Stored, Text};
 
@@ -21,7 +22,7 @@ pub struct ParameterStore {
 }
 
 /// A parameter's text and version.
-pub type Parameter = (String, i64);
+pub type Parameter = (String, Version);
 
 /// A parameter that was found below a path.
 #[derive(Debug, Clone)]
@@ -56,8 +57,15 @@ impl ParameterStore {
             let answer =
                 answer.map_err(|e| failure(&format!("SSM GetParameters {}", names.join(", ")), &e))?;
             for parameter in answer.parameters.unwrap_or_default() {
+                let version = Version {
+                    number: parameter.version,
+                    modified: parameter.last_modified_date.and_then(|time| {
+                        let milliseconds = time.to_millis().ok()?;
+                        Timestamp::from_millisecond(milliseconds).ok()
+                    }),
+                };
                 if let (Some(name), Some(value)) = (parameter.name, parameter.value) {
-                    found.insert(name, (value, parameter.version));
+                    found.insert(name, (value, version));
                 }
             }
         }

@@ -105,6 +105,7 @@ mod tests {
             deployspec: "d".into(),
             configuration: "c".into(),
             parts: Default::default(),
+            modified: Default::default(),
             consumes: Vec::new(),
         }
     }

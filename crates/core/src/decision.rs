@@ -110,6 +110,7 @@ mod tests {
             deployspec: "d".into(),
             configuration: "c".into(),
             parts: Default::default(),
+            modified: Default::default(),
             consumes: Vec::new(),
         }
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,7 +15,17 @@ use crate::request::Options;
 
 /// The versions of the parameters in Parameter Store that a module refers to, by name; `None` where there is
 /// no such parameter.
-pub type Versions = BTreeMap<String, Option<i64>>;
+pub type Versions = BTreeMap<String, Option<Version>>;
+
+/// Which version of a parameter it is. The number alone doesn't say it: one that was deleted and is created again begins at
+/// 1 (Parameter, `Version` and `LastModifiedDate`, of the Systems Manager API reference).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// Counted from 1.
+    pub number: i64,
+    /// When this version was written; `None` where Parameter Store doesn't say it.
+    pub modified: Option<Timestamp>,
+}
 
 /// What the `md5` parameter holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +41,10 @@ pub struct Fingerprint {
     /// A short MD5 of each part of the configuration, by its name in the input.
     #[serde(default)]
     pub parts: BTreeMap<String, String>,
+    /// When the version of each parameter that is referred to was written, by the parameter's name. Beside the hash, and not in
+    /// it: a fingerprint that an older Seedflow stored has none, and is still that of an unchanged module.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modified: BTreeMap<String, Timestamp>,
     /// The modules, as `{group}/{module}`, whose values were deployed: while they are consumed, they can't be destroyed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumes: Vec<String>,
@@ -57,6 +72,7 @@ impl Fingerprint {
             deployspec,
             configuration,
             parts,
+            modified: modified(options, versions),
             consumes: options.consumed.keys().cloned().collect(),
         }
     }
@@ -74,7 +90,23 @@ impl Fingerprint {
         if self.configuration != earlier.configuration {
             reasons.extend(self.configuration_differences(earlier));
         }
+        reasons.extend(self.written_again(earlier));
         reasons
+    }
+
+    /// The parameters that were deleted and created again until they had the version of before. Of one whose time isn't known
+    /// on both sides only the version counts.
+    fn written_again(&self, earlier: &Self) -> Vec<String> {
+        // Otherwise the parameter is among what differs.
+        if self.configuration != earlier.configuration {
+            return Vec::new();
+        }
+        let before = |name: &String| earlier.modified.get(name);
+        let differing = self.modified.iter();
+        differing
+            .filter(|(name, now)| before(name).is_some_and(|then| then != *now))
+            .map(|(name, _)| format!("parameter {name} was deleted and created again"))
+            .collect()
     }
 
     fn configuration_differences(&self, earlier: &Self) -> Vec<String> {
@@ -104,7 +136,8 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
         let version = value.variable_type();
         let version = (version == crate::parameter::VariableType::ParameterStore)
             .then(|| versions.get(&value.text()).copied().flatten())
-            .flatten();
+            .flatten()
+            .map(|version| version.number);
         (format!("parameter {name}"), value.fingerprint_json(version))
     });
     let deployments = options
@@ -135,6 +168,13 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
         .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| (name.to_owned(), value));
     parameters.chain(deployments).chain(settings).collect()
+}
+
+/// When the versions of the parameters that `options` refer to were written, as far as that is known.
+fn modified(options: &Options, versions: &Versions) -> BTreeMap<String, Timestamp> {
+    let names = options.parameters.parameter_store_names().into_iter();
+    let known = names.filter_map(|name| Some((name.to_owned(), (*versions.get(name)?)?.modified?)));
+    known.collect()
 }
 
 /// JSON with sorted keys: the order in which an object's keys were written doesn't count.
@@ -227,7 +267,25 @@ mod tests {
     #[test]
     fn a_reference_counts_by_name_and_version() {
         let reference = options(json!({"parameters": {"a": {"parameter_store": "/n"}}}));
-        let with = |version| {
+        let with = |number: Option<i64>| {
+            let version = number.map(|number| Version {
+                number,
+                modified: None,
+            });
+            let versions = Versions::from([("/n".to_owned(), version)]);
+            Fingerprint::new("b", b"d", &reference, &versions)
+        };
+        assert_ne!(with(Some(1)).hash, with(Some(2)).hash);
+        assert_ne!(with(Some(1)).hash, with(None).hash);
+        assert_ne!(with(None).hash, of(json!({"parameters": {"a": "/n"}})).hash);
+    }
+
+    #[test]
+    fn a_parameter_that_was_created_again_counts_also_with_the_same_version() {
+        let reference = options(json!({"parameters": {"a": {"parameter_store": "/n"}}}));
+        let at = |modified: Option<&str>| {
+            let modified = modified.map(|text| text.parse().unwrap());
+            let version = Some(Version { number: 1, modified });
             Fingerprint::new(
                 "b",
                 b"d",
@@ -235,9 +293,18 @@ mod tests {
                 &Versions::from([("/n".to_owned(), version)]),
             )
         };
-        assert_ne!(with(Some(1)).hash, with(Some(2)).hash);
-        assert_ne!(with(Some(1)).hash, with(None).hash);
-        assert_ne!(with(None).hash, of(json!({"parameters": {"a": "/n"}})).hash);
+        let then = at(Some("2026-01-01T00:00:00.123Z"));
+        let again = at(Some("2026-01-01T00:00:00.456Z"));
+        assert_eq!(
+            again.differences(&then),
+            ["parameter /n was deleted and created again"]
+        );
+        // Once is enough, and what is stored keeps the time.
+        let stored: Fingerprint = serde_json::from_value(serde_json::to_value(&again).unwrap()).unwrap();
+        assert_eq!(again.differences(&stored), [""; 0]);
+        // What an older version stored has no times, and is no reason to deploy everything.
+        assert_eq!(again.differences(&at(None)), [""; 0]);
+        assert_eq!(again.hash, at(None).hash);
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct Plan {
     pub module: ModuleId,
     /// The bundle, with its version.
     pub source: Source,
+    /// The bundle's size as a zip, where it was read for this plan.
+    #[serde(default)]
+    pub source_bytes: Option<u64>,
     /// Where the bundle comes from, as far as the object's metadata says.
     #[serde(flatten)]
     pub origin: Origin,

@@ -36,6 +36,9 @@ pub struct Record {
     /// The copy under seed.md's path, which another project's module of the same names may have replaced since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Source>,
+    /// The bundle's size as a zip; none in records of before it was kept.
+    #[serde(default)]
+    pub bundle_bytes: Option<u64>,
     /// The commit that the bundle was made of, as far as it is known.
     #[serde(default)]
     pub origin: Origin,
@@ -71,6 +74,7 @@ impl Record {
             deployed_at: now,
             bundle,
             published,
+            bundle_bytes: plan.source_bytes,
             origin: plan.origin.clone(),
             options: plan.options.clone(),
             deployspec: plan.deployspec.clone(),
@@ -94,6 +98,7 @@ impl Record {
             previous_metadata: stored.metadata_object().map(serde_json::Value::Object),
             module: self.module,
             source,
+            source_bytes: self.bundle_bytes,
             origin: self.origin,
             options: self.options,
             deployspec: self.deployspec,

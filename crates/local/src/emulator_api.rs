@@ -344,6 +344,14 @@ impl EmulatorApi {
         collect(self.send("s3", request).await?).await.map(drop)
     }
 
+    /// Gives up an upload in parts.
+    pub async fn abort_upload(&self, bucket: &str, key: &str, upload: &str) -> Result<(), ApiError> {
+        let upload = encode(upload, false);
+        let path = format!("/{bucket}/{}?uploadId={upload}", encode(key, true));
+        let request = self.request(Method::DELETE, &path).body(Bytes::new());
+        collect(self.send("s3", request).await?).await.map(drop)
+    }
+
     /// Reads a small object.
     pub async fn read_object(&self, bucket: &str, key: &str) -> Result<Vec<u8>, ApiError> {
         let path = format!("/{bucket}/{}", encode(key, true));

@@ -1,7 +1,7 @@
 //! The Python tools that the local stack and the tests use, installed by the project itself.
 //!
 //! Each set is a virtual environment under `target/tools/`, made from the pinned list
-//! `tools/{name}.txt`. A marker file inside holds that list and the interpreter's version; it is
+//! `tools/{name}.txt`, which has the hashes of all files that pip may take (`tools/pin` writes it). A marker file inside holds that list and the interpreter's version; it is
 //! written last, so an installation that was cut short is made anew, and a changed list is
 //! installed again. A file lock keeps several processes (test binaries) from installing at once.
 
@@ -143,6 +143,9 @@ async fn install(list: &Path, folder: &Path, task: &Task) -> Result<()> {
         "install",
         "--disable-pip-version-check",
         "--no-input",
+        // The list is complete, and pip's resolver doesn't take a pin without its extras for one with them.
+        "--require-hashes",
+        "--no-deps",
         "--progress-bar",
         "off",
     ]);

@@ -145,6 +145,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
     let mut record = None;
     if let Some(options) = options {
         record = Some(Record {
+            bundle_bytes: None,
             module: id.clone(),
             execution: ExecutionArn::new(MARK),
             deployed_at,
@@ -176,6 +177,7 @@ fn is_recorded(record: &Record, recorded: Option<&Record>) -> bool {
         let same = Record {
             bundle: recorded.bundle.clone(),
             published: recorded.published.clone(),
+            bundle_bytes: recorded.bundle_bytes,
             deployed_at: recorded.deployed_at,
             ..record.clone()
         };

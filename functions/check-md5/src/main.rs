@@ -107,6 +107,7 @@ impl Function {
                 version_id: opened.version_id,
                 ..request.source
             },
+            source_bytes: Some(opened.size),
             origin: opened.origin,
             deployspec: Deployspec::parse(&bundle.deployspec, &self.limits.maxima)?,
             options,

@@ -156,7 +156,8 @@ impl Function {
             status.origin = plan.origin.clone();
             // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its own.
             let work = &self.records.work;
-            work.copy_from(&plan.source, &lock.run.source_key()).await?;
+            let key = lock.run.source_key();
+            work.copy_from(&plan.source, plan.source_bytes, &key).await?;
         }
         if status.state == State::Unchanged && plan.consumes_others {
             // Before the status, as after a success: which modules may be destroyed is decided by it.

@@ -96,7 +96,7 @@ impl Function {
         }
         let copy = async |bucket: &Bucket, key: String| -> Result<Source> {
             Ok(Source {
-                version_id: bucket.copy_from(&plan.source, &key).await?,
+                version_id: bucket.copy_from(&plan.source, plan.source_bytes, &key).await?,
                 bucket: bucket.name().to_owned(),
                 key,
                 path: plan.source.path.clone(),

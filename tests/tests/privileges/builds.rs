@@ -116,14 +116,13 @@ fn modules_refer_to_what_an_administrator_named_and_to_nothing_else() {
     run(async {
         let stack = STACK.get().await;
         let module = Module::running("build", &["[ \"$SEEDFARMER_PARAMETER_A\" = value ]"]);
-        let put = json!({"Name": "seedflow-examples/named", "SecretString": "value"});
-        stack
-            .call("secretsmanager", "secretsmanager.CreateSecret", put)
-            .await;
-        let other = json!({"Name": "other/secret", "SecretString": "value"});
-        stack
-            .call("secretsmanager", "secretsmanager.CreateSecret", other)
-            .await;
+        // The name of the last begins with that of the first, and is another secret's.
+        for name in ["named", "second", "named-other"] {
+            let secret = json!({"Name": format!("seedflow-examples/{name}"), "SecretString": "value"});
+            stack
+                .call("secretsmanager", "secretsmanager.CreateSecret", secret)
+                .await;
+        }
         stack.put_parameter("/seedflow-examples/named", "value").await;
         stack.put_parameter("/other/parameter", "value").await;
         for (name, reference, refused) in [
@@ -137,6 +136,11 @@ fn modules_refer_to_what_an_administrator_named_and_to_nothing_else() {
                 json!({"secrets_manager": "seedflow-examples/named"}),
                 None,
             ),
+            (
+                "second-secret",
+                json!({"secrets_manager": "seedflow-examples/second"}),
+                None,
+            ),
             // check-md5 reads the version of a parameter, the build the value of a secret.
             (
                 "other-parameter",
@@ -145,7 +149,7 @@ fn modules_refer_to_what_an_administrator_named_and_to_nothing_else() {
             ),
             (
                 "other-secret",
-                json!({"secrets_manager": "other/secret"}),
+                json!({"secrets_manager": "seedflow-examples/named-other"}),
                 Some("secretsmanager:GetSecretValue"),
             ),
         ] {

@@ -17,6 +17,11 @@ pub enum Call {
         bucket: String,
         key: String,
     },
+    /// Gives up an upload in parts.
+    Abort {
+        bucket: String,
+        key: String,
+    },
     List {
         bucket: String,
     },
@@ -56,6 +61,11 @@ impl Call {
         Self::Delete { bucket, key }
     }
 
+    /// Gives up an upload in parts; none that has been begun.
+    pub fn abort((bucket, key): At) -> Self {
+        Self::Abort { bucket, key }
+    }
+
     /// Lists a bucket.
     pub fn list(bucket: &str) -> Self {
         Self::List {
@@ -69,6 +79,7 @@ impl Call {
             Self::Read { bucket, key } => api.read_object(bucket, key).await.map(drop),
             Self::Write { bucket, key } => api.put_object(bucket, key, b"{}".to_vec()).await,
             Self::Delete { bucket, key } => api.delete_object(bucket, key).await,
+            Self::Abort { bucket, key } => api.abort_upload(bucket, key, "never").await,
             Self::List { bucket } => api.list_objects(bucket, "").await.map(drop),
             Self::Json {
                 service,

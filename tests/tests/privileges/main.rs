@@ -25,8 +25,21 @@ use seedflow_tests::{Shared, StackOptions, TestStack, run};
 
 use table::{Fixtures, Row};
 
+/// What modules may refer to; the first names of both lists are also the begin of others.
 static STACK: Shared = Shared::new(|| StackOptions {
     build_policy: None,
+    parameters: [
+        (
+            "ReferencedParameters",
+            "seedflow-examples/named,seedflow-examples/x",
+        ),
+        (
+            "ReferencedSecrets",
+            "seedflow-examples/named,seedflow-examples/second",
+        ),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into(),
     ..StackOptions::default()
 });
 

@@ -61,6 +61,8 @@ const SECRETS: Service = ("secretsmanager", "secretsmanager");
 const STATE: &str = "/sf/privileges/dev/core-module/md5";
 const STATUS: &str = "/sf/privileges/dev/core-module/status";
 const REFERENCED: &str = "/seedflow-examples/x";
+/// One that AWS publishes; the emulator has none, so it is answered as invalid.
+const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 const OTHER: &str = "/other/x";
 
 /// A folder of the work bucket with who may read, write and delete in it.
@@ -213,6 +215,8 @@ fn parameters() -> Vec<Row> {
             &[status, state],
         ),
         get(referenced, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[referenced]),
+        get(PUBLIC, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[PUBLIC]),
+        get("AWS's others", NOBODY, &["/aws/reference/x"]),
         get(other, NOBODY, &[other]),
         // One name that is granted doesn't help another.
         get("one's own and another's", NOBODY, &[state, referenced, other]),
@@ -274,6 +278,21 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
     );
     let write: Granted = &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION, PUBLISH_REPORT];
     rows.push(row("write a page", write, Call::write(page)));
+    // A build isn't told whether another one's folder exists.
+    let missing = (bucket.to_owned(), "builds/privileges/missing".to_owned());
+    rows.push(Row {
+        answer: Some("NoSuchKey"),
+        ..row(
+            "read what is missing in builds",
+            &[UPDATE_METADATA],
+            Call::read(missing),
+        )
+    });
+    let copied = (bucket.to_owned(), object("builds"));
+    rows.push(Row {
+        answer: Some("NoSuchUpload"),
+        ..row("give up a copy in parts", &[UPDATE_METADATA], Call::abort(copied))
+    });
     // Those who read objects that may be missing: without it S3 says "access denied" instead.
     let list: Granted = &[
         ACQUIRE_LOCK,
@@ -297,8 +316,17 @@ fn bundle_bucket(bucket: &str) -> Vec<Row> {
     vec![
         row("write a bundle", &[UPDATE_METADATA], Call::write(at())),
         row("read a bundle", &[UPDATE_METADATA], Call::read(at())),
+        Row {
+            answer: Some("NoSuchUpload"),
+            ..row("give up a copy in parts", &[UPDATE_METADATA], Call::abort(at()))
+        },
         row("delete a bundle", &[UPDATE_METADATA], Call::delete(at())),
-        row("list the bundle bucket", NOBODY, Call::list(bucket)),
+        // Whoever may not list the bucket isn't told that it's gone.
+        Row {
+            answer: Some("NoSuchKey"),
+            ..row("read a bundle that is gone", &[UPDATE_METADATA], Call::read(at()))
+        },
+        row("list the bundle bucket", &[UPDATE_METADATA], Call::list(bucket)),
     ]
 }
 
@@ -572,7 +600,9 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
     let queue = json!({"QueueUrl": fixtures.queue});
     let message = json!({"QueueUrl": fixtures.queue, "MessageBody": "{}"});
     let event = json!({"Entries": [{"Source": "seedflow.codebuild", "DetailType": "x", "Detail": "{}"}]});
-    let told = |detail_type: &str| json!({"Entries": [{"Source": "seedflow", "DetailType": detail_type, "Detail": "{}"}]});
+    let entry = |source: &str, detail_type: &str| json!({"Source": source, "DetailType": detail_type, "Detail": "{}"});
+    let told = |detail_type: &str| json!({"Entries": [entry("seedflow", detail_type)]});
+    let (module, deployment) = ("Seedflow Module State Change", "Seedflow Deployment State Change");
     let role = format!("arn:aws:iam::{}:role/seedflow", fixtures.account);
     let policy = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
     let more_rights = [
@@ -617,6 +647,28 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
             told("Seedflow Deployment State Change"),
         ),
         ask(EVENTS, "PutEvents", "of another type", NOBODY, told("x")),
+        // Each event of a request counts.
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of a module and of a deployment",
+            &[END_EXECUTION],
+            json!({"Entries": [entry("seedflow", module), entry("seedflow", deployment)]}),
+        ),
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of a module and of another's",
+            NOBODY,
+            json!({"Entries": [entry("seedflow", module), entry("other", module)]}),
+        ),
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of nothing",
+            NOBODY,
+            json!({"Entries": [{"Detail": "{}"}]}),
+        ),
         ask(EVENTS, "ListRules", "", NOBODY, json!({})),
         // A changed pattern would bring other events to the same target.
         ask(

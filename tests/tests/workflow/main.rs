@@ -8,6 +8,7 @@ mod borrowed;
 mod build_role;
 mod builds;
 mod bystander;
+mod copies;
 mod decisions;
 mod deliveries;
 mod destroy;

@@ -187,6 +187,7 @@ pub(crate) mod tests {
                 version_id: Some("v1".into()),
                 path: String::new(),
             },
+            source_bytes: None,
             origin: Origin::default(),
             options,
             deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),

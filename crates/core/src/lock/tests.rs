@@ -62,6 +62,7 @@ fn contender(index: usize) -> Contender {
         execution: arn(index),
         started_at: Timestamp::from_second(i64::try_from(index).unwrap()).unwrap(),
         part_of: None,
+        replaces_nobody: false,
     }
 }
 
@@ -226,7 +227,7 @@ impl World {
         match want {
             Want::Stop(_) | Want::Release(_) | Want::Keep(..) => self.spawn(of, want),
             Want::TakeOver(me, _) if self.executions[of] == Stands::Claiming => {
-                self.spawn(of, Want::Claim(me));
+                self.spawn(of, Want::Claim(me))
             }
             Want::Claim(_) if self.executions[of] == Stands::Claiming => self.spawn(of, want),
             Want::Wait(me) if self.executions[of] == Stands::Waiting(me.registration.token.clone()) => {
@@ -521,6 +522,29 @@ fn who_lost_the_lock_may_not_write_and_is_told_who_has_it() {
         assert!(error.message.contains(word), "{error}");
         assert!(error.message.contains("locks/p/d/g/m.json"), "{error}");
     }
+}
+
+#[test]
+fn who_does_less_replaces_nobody_and_is_known_by_its_own_start() {
+    let part = Contender {
+        replaces_nobody: true,
+        ..contender(9)
+    };
+    let fresh = Fresh {
+        now: Timestamp::from_millisecond(5).unwrap(),
+        run: Run::from_random([7; 16]),
+    };
+    let held = |holder: &Contender| Lock::new(holder.clone(), 0, &fresh);
+    let claimed = |me: &Contender, lock: &Lock| decide(&Want::Claim(me.clone()), Some(lock), &fresh).turn;
+    // However much later it was started, an execution that does everything isn't replaced by it.
+    let whole = contender(1);
+    assert!(matches!(claimed(&whole, &held(&part)), Some(Turn::Held(_))));
+    assert_eq!(
+        claimed(&part, &held(&whole)),
+        Some(Turn::Superseded(whole.execution.clone()))
+    );
+    let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+    assert_eq!(held(&part).held(&module).started_at, Some(part.started_at));
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         fingerprint: Fingerprint::new("b", b"d", &options, &Versions::new()),
         module: request.module,
         source: request.source,
+        source_bytes: None,
         origin: Origin::default(),
         options,
         deployspec: Deployspec {

@@ -2,7 +2,7 @@
 
 The stack starts this in place of `python -m ministack`, with AUTH=true. So the template is deployed as it is,
 and a role may do here what it may do on AWS. Each correction replaces a function of the pinned version
-(tools/local-stack.txt) and has its reason; if a function isn't there any more, the emulator doesn't start.
+(tools/local-stack.in) and has its reason; if a function isn't there any more, the emulator doesn't start.
 """
 
 import collections
@@ -51,6 +51,10 @@ NO_TASK = "no task"
 def parameter(name, region, account):
     if name.startswith("arn:"):
         return name
+    if name.startswith("/aws/service/"):
+        # AWS's own, which have no account:
+        # https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
+        return f"arn:aws:ssm:{region}::parameter{name.split(':')[0]}"
     # A version or a label after the name is no part of the resource.
     return f"arn:aws:ssm:{region}:{account}:parameter/{name.split(':')[0].lstrip('/')}"
 
@@ -155,13 +159,15 @@ def condition_values_of(service, query_params, request):
 
 
 def condition_values_of_events(operation, request):
-    """Source and type of what is put on a bus; of several entries a list."""
+    """Source and type of what is put on a bus: keys of several values, which an operator for a single value doesn't match
+    (IAM user guide, "Single-valued vs. multivalued context keys"). A field that no entry has is no key."""
     if operation != "AWSEvents.PutEvents":
         return {}
     values = {}
     for key, field in (("events:source", "Source"), ("events:detail-type", "DetailType")):
-        found = sorted({str(entry.get(field)) for entry in request.get("Entries") or []})
-        values[key] = found[0] if len(found) == 1 else found
+        found = sorted({str(entry[field]) for entry in request.get("Entries") or [] if field in entry})
+        if found:
+            values[key] = found
     return values
 
 
@@ -223,7 +229,29 @@ def enforce(original, access_key_id, iam_action, service, region, resource_arn="
         if denied:
             refused_resource.set(resource)
             return denied
+    if iam_action in READS_OF_OBJECTS and is_missing(iam_action, resource_arn):
+        bucket = resource_arn.partition("/")[0]
+        denied = original(access_key_id, "s3:ListBucket", service, region, bucket, {})
+        if denied:
+            refused_resource.set(bucket)
+        return denied
     return None
+
+
+# Whether an object exists is for those to know who may list its bucket: to all others S3 answers 403 for a missing one,
+# and not 404 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html and API_HeadObject.html, permissions; the
+# same for the source of a copy).
+READS_OF_OBJECTS = {"s3:GetObject", "s3:GetObjectVersion"}
+
+
+def is_missing(iam_action, arn):
+    name, _, key = arn.removeprefix("arn:aws:s3:::").partition("/")
+    bucket = s3._buckets.get(name)
+    if bucket is None:
+        return False
+    # A version can still be there when the object is not.
+    versions = s3._object_versions.get((name, key)) if iam_action == "s3:GetObjectVersion" else None
+    return key not in bucket["objects"] and not versions
 
 
 @replace(iam_actions, "access_denied_response")
@@ -426,12 +454,15 @@ def resolve_condition_key(original, key, ctx):
 
 # --- Services that assume roles -----------------------------------------------------------------------------
 # The emulator lets root stand for every service, but has no aws:SourceAccount, which AWS sets for services:
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html. For CloudFormation's service roles AWS documents no
+# such key, only for StackSets and extensions:
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cross-service-confused-deputy-prevention.html
 
 
 @replace(iam_evaluator, "evaluate_trust_policy")
 def evaluate_trust_policy(original, trust_doc, caller_arn, ctx=None):
-    if ctx is not None and ctx.principal_type == "Root":
+    is_cloudformation = '"cloudformation.amazonaws.com"' in json.dumps(trust_doc).replace("\\", "")
+    if ctx is not None and ctx.principal_type == "Root" and not is_cloudformation:
         ctx.service_context["aws:sourceaccount"] = ctx.principal_account
     return original(trust_doc, caller_arn, ctx)
 

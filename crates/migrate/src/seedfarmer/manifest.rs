@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use seedflow_core::fingerprint::Versions;
 use seedflow_core::manifest::Module;
 use seedflow_core::python_json;
 use serde_json::{Map, Value, json};
@@ -73,7 +74,7 @@ pub fn is_deployed(stored: &Stored) -> bool {
 /// What the repository says otherwise than the stored manifest; `versions` are those of the parameters in Parameter Store
 /// that modules refer to.
 #[must_use]
-pub fn differences(stored: &Value, module: &Module, versions: &BTreeMap<String, Option<i64>>) -> Vec<String> {
+pub fn differences(stored: &Value, module: &Module, versions: &Versions) -> Vec<String> {
     let mut differences = parameter_differences(stored, module, versions);
     let data_files: Vec<&str> = items(&stored["data_files"])
         .filter_map(|file| file["file_path"].as_str())
@@ -98,11 +99,7 @@ pub fn differences(stored: &Value, module: &Module, versions: &BTreeMap<String, 
     differences
 }
 
-fn parameter_differences(
-    stored: &Value,
-    module: &Module,
-    versions: &BTreeMap<String, Option<i64>>,
-) -> Vec<String> {
+fn parameter_differences(stored: &Value, module: &Module, versions: &Versions) -> Vec<String> {
     let mut differences = Vec::new();
     let mut then = BTreeMap::new();
     for parameter in items(&stored["parameters"]) {
@@ -149,14 +146,10 @@ fn deployed_value(parameter: &Value) -> Value {
 }
 
 /// A referenced parameter that was written since. Of a SecureString seed-farmer knows no version, nor of most secrets.
-fn version_difference(
-    name: &str,
-    parameter: &Value,
-    versions: &BTreeMap<String, Option<i64>>,
-) -> Option<String> {
+fn version_difference(name: &str, parameter: &Value, versions: &Versions) -> Option<String> {
     let referenced = parameter["value_from"]["parameter_store"].as_str()?;
     let then = parameter["version"].as_i64()?;
-    let now = versions.get(referenced).copied().flatten()?;
+    let now = versions.get(referenced).copied().flatten()?.number;
     (then != now)
         .then(|| format!("parameter {name}: {referenced} has version {now}, and version {then} was deployed"))
 }
@@ -211,6 +204,7 @@ fn sorted(value: &Value) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use seedflow_core::fingerprint::Version;
     use seedflow_core::manifest::{self, Given, Repository};
     use seedflow_core::maximum::Maxima;
 
@@ -318,8 +312,9 @@ groups:
         read.groups.remove(1).modules.remove(0)
     }
 
-    fn at(version: i64) -> BTreeMap<String, Option<i64>> {
-        [("/ami".to_owned(), Some(version))].into()
+    fn at(number: i64) -> Versions {
+        let modified = None;
+        [("/ami".to_owned(), Some(Version { number, modified }))].into()
     }
 
     #[test]

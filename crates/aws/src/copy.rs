@@ -1,0 +1,256 @@
+//! Copies from one object of S3 to another, up to the largest bundle.
+//!
+//! S3 answers a copy when it is done, and sends no header before; the client waits for headers only for
+//! [`config::READ_TIMEOUT`]. So no call copies more than [`PART`]: a larger object is copied in parts, [`AT_ONCE`] of them at
+//! a time (S3 user guide, "Copying an object using multipart upload"; a part may have 5 MiB to 5 GiB, and there may be 10,000
+//! of them: "Amazon S3 multipart upload limits"). S3 shows an object that is copied in parts when all are there. The parts of
+//! one that failed are removed here, or by the buckets' lifecycle rules where the function died.
+
+use std::time::Duration;
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Tag};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::request::Source;
+use tokio::task::JoinSet;
+
+use crate::config;
+use crate::failure::{SdkFailure, failure};
+use crate::s3::{Bucket, MAX_OBJECT};
+
+/// The most bytes that one call copies: at 3.2 MiB a second it is done in time. AWS expects 85 to 90 MB a second of one
+/// request (S3 user guide, "Performance design patterns for Amazon S3").
+const PART: u64 = 64 << 20;
+/// How many parts are copied at once.
+const AT_ONCE: usize = 20;
+/// The calls around the parts, one after the other: HeadObject, GetObjectTagging, CreateMultipartUpload,
+/// CompleteMultipartUpload.
+const CALLS_AROUND: u64 = 4;
+
+/// How long the copy of the largest bundle takes where every call is answered as late as the client waits, and none twice.
+/// The functions that copy may run longer than that.
+pub const LONGEST: Duration = {
+    let rounds = MAX_OBJECT.div_ceil(PART).div_ceil(AT_ONCE as u64);
+    Duration::from_secs(config::READ_TIMEOUT.as_secs() * (rounds + CALLS_AROUND))
+};
+
+impl Bucket {
+    /// Copies a source into this bucket, with its metadata and tags; the version of the copy. `bytes` is the source's size,
+    /// where it is known: a small object is copied with one call then.
+    ///
+    /// # Errors
+    /// `SourceNotFound` where there is no such object any more.
+    pub async fn copy_from(&self, source: &Source, bytes: Option<u64>, key: &str) -> Result<Option<String>> {
+        let copying = Copying {
+            to: self,
+            source,
+            key,
+        };
+        if bytes.is_some_and(|bytes| bytes <= PART) {
+            return copying.whole().await;
+        }
+        let head = copying.head().await?;
+        let bytes = u64::try_from(head.content_length().unwrap_or_default()).unwrap_or(u64::MAX);
+        if bytes <= PART {
+            return copying.whole().await;
+        }
+        // All parts of the same version, also where the source names none.
+        let source = Source {
+            version_id: source.version_id.clone().or_else(|| head.version_id.clone()),
+            ..source.clone()
+        };
+        Copying {
+            source: &source,
+            ..copying
+        }
+        .in_parts(&head, bytes)
+        .await
+    }
+}
+
+/// A copy to be made.
+struct Copying<'a> {
+    to: &'a Bucket,
+    source: &'a Source,
+    key: &'a str,
+}
+
+impl Copying<'_> {
+    async fn head(&self) -> Result<HeadObjectOutput> {
+        let request = self.to.client.head_object();
+        let request = request.bucket(&self.source.bucket).key(&self.source.key);
+        let sent = request
+            .set_version_id(self.source.version_id.clone())
+            .send()
+            .await;
+        sent.map_err(|e| self.source_failure("HeadObject", &e))
+    }
+
+    async fn whole(&self) -> Result<Option<String>> {
+        let request = self.to.client.copy_object().copy_source(copy_source(self.source));
+        let copied = request.bucket(&self.to.name).key(self.key).send().await;
+        copied
+            .map(|copied| copied.version_id)
+            .map_err(|e| self.source_failure("CopyObject", &e))
+    }
+
+    async fn in_parts(&self, head: &HeadObjectOutput, bytes: u64) -> Result<Option<String>> {
+        let tags = self.tags().await?;
+        let upload = self.begin(head, tags).await?;
+        let copied = match self.parts(&upload, bytes).await {
+            Ok(parts) => self.complete(&upload, parts).await,
+            Err(error) => Err(error),
+        };
+        if copied.is_err() {
+            self.give_up(&upload).await;
+        }
+        copied
+    }
+
+    /// The source's tags as a query; `None` where it has none.
+    async fn tags(&self) -> Result<Option<String>> {
+        let request = self.to.client.get_object_tagging();
+        let request = request.bucket(&self.source.bucket).key(&self.source.key);
+        let sent = request
+            .set_version_id(self.source.version_id.clone())
+            .send()
+            .await;
+        let tags = sent
+            .map_err(|e| self.source_failure("GetObjectTagging", &e))?
+            .tag_set;
+        let pair = |tag: &Tag| format!("{}={}", url_encoded(&tag.key), url_encoded(&tag.value));
+        Ok((!tags.is_empty()).then(|| tags.iter().map(pair).collect::<Vec<_>>().join("&")))
+    }
+
+    /// Begins the copy; its upload id.
+    async fn begin(&self, head: &HeadObjectOutput, tags: Option<String>) -> Result<String> {
+        let call = self.to.call("CreateMultipartUpload", self.key);
+        let request = self.to.client.create_multipart_upload();
+        let request = request.bucket(&self.to.name).key(self.key).set_tagging(tags);
+        let request = request
+            .set_metadata(head.metadata.clone())
+            .set_content_type(head.content_type.clone());
+        let begun = request.send().await.map_err(|e| failure(&call, &e))?;
+        begun
+            .upload_id
+            .ok_or_else(|| Error::new(ErrorName::ServiceUnavailable, format!("{call}: no upload id")))
+    }
+
+    /// Copies all parts; the first that fails ends the others.
+    async fn parts(&self, upload: &str, bytes: u64) -> Result<Vec<CompletedPart>> {
+        let mut running = JoinSet::new();
+        let mut parts = Vec::new();
+        for (number, range) in (1..).zip(ranges(bytes)) {
+            if running.len() >= AT_ONCE {
+                parts.extend(finished(running.join_next().await)?);
+            }
+            let request = self.to.client.upload_part_copy();
+            let request = request.bucket(&self.to.name).key(self.key).upload_id(upload);
+            let request = request
+                .copy_source(copy_source(self.source))
+                .copy_source_range(range);
+            let sending = request.part_number(number).send();
+            let call = self.to.call("UploadPartCopy", self.key);
+            running.spawn(async move {
+                let copied = sending.await.map_err(|e| failure(&call, &e))?;
+                let tag = copied.copy_part_result.and_then(|result| result.e_tag);
+                let part = CompletedPart::builder().part_number(number).set_e_tag(tag);
+                Ok(part.build())
+            });
+        }
+        while !running.is_empty() {
+            parts.extend(finished(running.join_next().await)?);
+        }
+        parts.sort_by_key(CompletedPart::part_number);
+        Ok(parts)
+    }
+
+    /// Makes the object of its parts; its version.
+    async fn complete(&self, upload: &str, parts: Vec<CompletedPart>) -> Result<Option<String>> {
+        let call = self.to.call("CompleteMultipartUpload", self.key);
+        let request = self.to.client.complete_multipart_upload();
+        let request = request.bucket(&self.to.name).key(self.key).upload_id(upload);
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        match request.multipart_upload(parts).send().await {
+            Ok(done) => Ok(done.version_id),
+            // Completed by a try whose answer was lost, or removed: whoever copies again finds out.
+            Err(error) if error.error_code() == Some("NoSuchUpload") => Err(Error::new(
+                ErrorName::ServiceUnavailable,
+                format!("{call}: the upload is gone; expected that it waits for its completion"),
+            )),
+            Err(error) => Err(failure(&call, &error)),
+        }
+    }
+
+    /// Removes the parts of a copy that failed. What is left after an error here, the lifecycle rule removes.
+    async fn give_up(&self, upload: &str) {
+        let request = self.to.client.abort_multipart_upload();
+        let request = request.bucket(&self.to.name).key(self.key).upload_id(upload);
+        if let Err(error) = request.send().await {
+            let error = failure(&self.to.call("AbortMultipartUpload", self.key), &error);
+            tracing::warn!(%error, "the parts of a copy are left to the bucket's lifecycle rule");
+        }
+    }
+
+    fn source_failure(&self, operation: &str, error: &impl SdkFailure) -> Error {
+        if error.http_status() != Some(404) {
+            return failure(&self.to.call(operation, self.key), error);
+        }
+        let Source { bucket, key, .. } = self.source;
+        let version = version_query(self.source);
+        Error::new(
+            ErrorName::SourceNotFound,
+            format!(
+                "source: s3://{bucket}/{key}{version} is not there any more; upload the bundle again and deploy it"
+            ),
+        )
+    }
+}
+
+fn finished(
+    done: Option<std::result::Result<Result<CompletedPart>, tokio::task::JoinError>>,
+) -> Result<Option<CompletedPart>> {
+    let panicked = |e: tokio::task::JoinError| {
+        Error::new(
+            ErrorName::ServiceUnavailable,
+            format!("copying a part ended in a panic: {e}"),
+        )
+    };
+    done.map(|done| done.map_err(panicked)?).transpose()
+}
+
+/// The ranges of the parts as UploadPartCopy takes them: first and last byte, both included.
+fn ranges(bytes: u64) -> impl Iterator<Item = String> {
+    (0..bytes.div_ceil(PART)).map(move |part| {
+        let first = part * PART;
+        format!("bytes={first}-{}", bytes.min(first + PART) - 1)
+    })
+}
+
+/// A source as the header has it, which takes the key URL-encoded (CopyObject, x-amz-copy-source).
+fn copy_source(source: &Source) -> String {
+    let encoded: Vec<String> = source.key.split('/').map(url_encoded).collect();
+    format!("{}/{}{}", source.bucket, encoded.join("/"), version_query(source))
+}
+
+fn version_query(source: &Source) -> String {
+    source
+        .version_id
+        .as_ref()
+        .map_or(String::new(), |version| format!("?versionId={version}"))
+}
+
+fn url_encoded(part: &str) -> String {
+    part.bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
