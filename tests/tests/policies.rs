@@ -259,6 +259,11 @@ fn with_longest_names(policy: &Value) -> String {
         text = text.replace(&format!("${{{name}}}"), &value);
         text = text.replace(&format!("\"{name}\""), &format!("\"{value}\""));
     }
+    for name in ["ReferencedParameters", "ReferencedSecrets"] {
+        for place in 0..8 {
+            text = text.replace(&format!("${{{name}[{place}]}}"), &"n".repeat(200));
+        }
+    }
     text
 }
 
@@ -282,12 +287,7 @@ fn the_policies_of_a_role_are_not_too_long() {
                 .split("${")
                 .skip(1)
                 .filter_map(|rest| rest.split('}').next());
-            let parameters = ["ReferencedParameters", "ReferencedSecrets"];
-            assert_eq!(
-                unknown.find(|name| !parameters.contains(name)),
-                None,
-                "{name}: how long is it?"
-            );
+            assert_eq!(unknown.next(), None, "{name}: how long is it?");
             assert!(policy.len() <= 6_144, "{name}: {}", policy.len());
         }
     }
