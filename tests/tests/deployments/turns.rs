@@ -135,53 +135,62 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
     run(async {
         let stack = STACK.get().await;
         let project = "many-groups";
-        // 140 names of 60 characters: the status names all groups, though only one of them is deployed.
-        let names_of_groups: Vec<String> = (0..140).map(|n| format!("{}-{n:03}", "g".repeat(56))).collect();
+        // A hundred names of 64 characters leave little room beside them. Only one of the groups is deployed.
+        let names_of_groups: Vec<String> = (0..100).map(|n| format!("{}-{n:03}", "g".repeat(60))).collect();
         let groups: Vec<Group<'_>> = names_of_groups
             .iter()
             .map(|name| (name.as_str(), &[("m", &[] as &[&str])] as &[_]))
             .collect();
-        let (first, last) = (&names_of_groups[0], &names_of_groups[139]);
-        let slow = Module::running("build", &["sleep 600"]);
-        let repository = Repository::deploying(&groups).module(&format!("modules/{last}-m"), &slow);
+        let only = json!({"only": [names_of_groups[0]]});
         let parameter = async || {
-            let path = format!("/sf/{project}/dev");
-            let found = stack.call(
-                "ssm",
-                "AmazonSSM.GetParameters",
-                json!({"Names": [format!("{path}/status")]}),
-            );
+            let name = format!("/sf/{project}/dev/status");
+            let found = stack.call("ssm", "AmazonSSM.GetParameters", json!({"Names": [name]}));
             found.await["Parameters"][0]["Value"].as_str().map(str::to_owned)
         };
-        // Written by record-deployment.
-        let only = |group: &String| json!({"only": [group]});
-        let finished = stack.deploy_repository(project, &repository, only(first)).await;
-        assert_state(&finished, "SUCCEEDED");
-        let stored = parameter().await.expect("a status");
-        assert!(stored.contains("\"stored_in_s3\""), "{stored}");
-        let status = stack.deployment_status(project, "dev").await;
-        assert_eq!(status["groups"], json!(names_of_groups));
-        stack.deployment_released(project).await;
+        let is_in_s3 = async || {
+            parameter()
+                .await
+                .is_some_and(|text| text.starts_with("{\"stored_in_s3\""))
+        };
 
-        // Read and written by end-execution.
-        let input = stack.repository_input(project, &repository, only(last)).await;
+        // Written by end-execution, for a reason of three thousand bytes.
+        let slow = Module::running("build", &["sleep 600"]);
+        let repository =
+            Repository::deploying(&groups).module(&format!("modules/{}-m", names_of_groups[0]), &slow);
+        let input = stack.repository_input(project, &repository, only).await;
         let execution = stack.start_deployment(&input).await;
-        let module = names(project, &format!("{last}/m"));
+        let module = names(project, &format!("{}/m", names_of_groups[0]));
         eventually("a build", || async {
             let status = stack.parameter(&module, "status").await;
             stack.build_of(status["execution"].as_str()?).await;
             Some(())
         })
         .await;
-        let stop = json!({"executionArn": execution, "error": "Changed.My.Mind", "cause": "wrong branch"});
+        let stop = json!({"executionArn": execution, "error": "Changed.My.Mind", "cause": "日".repeat(1000)});
         stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
         stack.deployment_released(project).await;
+        stack.released(&module).await;
+        assert!(is_in_s3().await);
         let status = stack.deployment_status(project, "dev").await;
         assert_eq!(
             (&status["state"], &status["groups"]),
             (&json!("ABORTED"), &json!(names_of_groups))
         );
-        stack.released(&module).await;
+
+        // Read and written by record-deployment, which refuses a manifest with many mistakes.
+        let mistakes: String = (10..30).map(|n| format!("{}{n}: 1\n", "日".repeat(50))).collect();
+        let broken = repository
+            .clone()
+            .file("deployment.yaml", format!("name: dev\ngroups: []\n{mistakes}"));
+        let refused = stack.deploy_repository(project, &broken, json!({})).await;
+        assert_eq!(refused.error, "InvalidManifest", "{}", refused.cause);
+        assert!(is_in_s3().await);
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["groups"]),
+            (&json!("FAILED"), &json!(names_of_groups))
+        );
+        stack.deployment_released(project).await;
 
         // Read by plan-deployment, which destroys in the order of its groups; nothing is left of it.
         let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
