@@ -179,10 +179,10 @@ impl TestStack {
             .await
             .expect("reading parameters");
         let name = format!("{path}/status");
-        let found = found.into_iter().find(|parameter| parameter.name == name);
-        found.map_or(Value::Null, |found| {
-            serde_json::from_str(&found.value).expect("a status is JSON")
-        })
+        let Some(found) = found.into_iter().find(|parameter| parameter.name == name) else {
+            return Value::Null;
+        };
+        serde_json::from_str(&self.value(&found).await).expect("a status is JSON")
     }
 
     /// Waits for an execution's end.

@@ -1,15 +1,19 @@
-//! What is written about a module: parameters, with what is too long for them in S3, records and reports.
+//! What is written about a module and about a deployment: parameters, with what is too long for them in S3, records and
+//! reports.
 
 use seedflow_core::commit::{Write, status_write};
+use seedflow_core::deployment::DeploymentId;
+use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ModuleId;
 use seedflow_core::record::{self, Record};
 use seedflow_core::report::Report;
 use seedflow_core::status::Status;
-use seedflow_core::stored::Stored;
+use seedflow_core::stored::{Laid, Stored};
 
 use crate::s3::Bucket;
 use crate::ssm::ParameterStore;
+use crate::values;
 
 /// Where the records of modules are kept.
 #[derive(Debug, Clone)]
@@ -23,12 +27,51 @@ pub struct Records {
 impl Records {
     /// Writes one parameter: what goes to S3 first, so that a reference never points to nothing.
     pub async fn write(&self, module: &ModuleId, write: Write) -> Result<()> {
-        if let Some((key, text)) = write.laid.spilled {
+        self.lay_down(&module.parameter(write.slot), write.laid).await
+    }
+
+    async fn lay_down(&self, parameter: &str, laid: Laid) -> Result<()> {
+        if let Some((key, text)) = laid.spilled {
             self.work.put(&key, text).await?;
         }
-        self.parameters
-            .put(&module.parameter(write.slot), &write.laid.parameter)
-            .await
+        self.parameters.put(parameter, &laid.parameter).await
+    }
+
+    /// The status of a deployment; `None` where there is none, or none that can be read.
+    pub async fn deployment_status(&self, deployment: &DeploymentId) -> Result<Option<DeploymentStatus>> {
+        let name = deployment.status_parameter();
+        let found = self.parameters.get(std::slice::from_ref(&name)).await?;
+        let Some((text, _)) = found.get(&name) else {
+            return Ok(None);
+        };
+        let whole = values::whole(&self.work, text.clone()).await?;
+        Ok(serde_json::from_str(&whole).ok())
+    }
+
+    /// Writes the status of a deployment.
+    pub async fn write_deployment_status(
+        &self,
+        deployment: &DeploymentId,
+        status: &DeploymentStatus,
+    ) -> Result<()> {
+        let text = serde_json::to_string(status).map_err(|e| {
+            Error::new(
+                ErrorName::Refused,
+                format!("the status of {deployment} can't be written as JSON: {e}"),
+            )
+        })?;
+        let laid = Laid::status_of_deployment(deployment, &text);
+        self.lay_down(&deployment.status_parameter(), laid).await
+    }
+
+    /// Removes the status of a deployment, and those of earlier runs that were too long for Parameter Store.
+    pub async fn delete_deployment_status(&self, deployment: &DeploymentId) -> Result<()> {
+        let name = deployment.status_parameter();
+        self.parameters.delete_named(vec![name]).await?;
+        for key in self.work.keys(&deployment.status_values_folder()).await? {
+            self.work.delete(&key).await?;
+        }
+        Ok(())
     }
 
     /// Writes a status unless it says what is stored already.

@@ -7,9 +7,9 @@ use aws_sdk_ssm::types::{ParameterTier, ParameterType};
 use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{ModuleId, Slot};
-use seedflow_core::stored::Stored;
+use seedflow_core::stored::{Stored, Text};
 
-use crate::failure::failure;
+use crate::failure::{SdkFailure, failure};
 
 /// GetParameters takes ten names.
 const NAMES_A_CALL: usize = 10;
@@ -126,20 +126,19 @@ impl ParameterStore {
 
     /// Writes a parameter. The tier is always Intelligent-Tiering: standard up to 4 KB, advanced above; a
     /// plain standard write would be refused once a parameter has been advanced (PutParameter, `Tier`).
-    pub async fn put(&self, name: &str, text: &str) -> Result<()> {
+    pub async fn put(&self, name: &str, text: &Text) -> Result<()> {
         let request = self
             .client
             .put_parameter()
             .name(name)
-            .value(text)
+            .value(text.as_str())
             .r#type(ParameterType::String);
         let sent = request
             .tier(ParameterTier::IntelligentTiering)
             .overwrite(true)
             .send()
             .await;
-        sent.map(drop)
-            .map_err(|e| failure(&format!("SSM PutParameter {name}"), &e))
+        sent.map(drop).map_err(|e| put_failure(name, &e))
     }
 
     /// Removes parameters of a module; those that are gone already are as good.
@@ -158,6 +157,18 @@ impl ParameterStore {
             .send()
             .await;
         sent.map(drop).map_err(|e| failure(&call, &e))
+    }
+}
+
+/// A parameter that was deleted less than 30 seconds ago may not be created again yet (API reference, DeleteParameters,
+/// `Names`). AWS doesn't document what it answers then. This code is all that PutParameter's list of errors has for a
+/// parameter that is there and isn't, and with `Overwrite` it can mean nothing else: it passes by itself, so the state
+/// machine repeats the call for longer than that.
+fn put_failure(name: &str, error: &impl SdkFailure) -> Error {
+    let failed = failure(&format!("SSM PutParameter {name}"), error);
+    match error.error_code() {
+        Some("ParameterAlreadyExists") => Error::new(ErrorName::ServiceUnavailable, failed.message),
+        _ => failed,
     }
 }
 
@@ -186,4 +197,33 @@ pub fn stored_in(found: &mut BTreeMap<String, Parameter>, module: &ModuleId) -> 
         }
     }
     stored
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Answer(&'static str);
+
+    impl SdkFailure for Answer {
+        fn error_code(&self) -> Option<&str> {
+            Some(self.0)
+        }
+        fn error_message(&self) -> Option<&str> {
+            None
+        }
+        fn http_status(&self) -> Option<u16> {
+            Some(400)
+        }
+        fn cause(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_can_not_be_created_again_yet_is_tried_again() {
+        let name = |code| put_failure("/sf/p/d/g-m/status", &Answer(code)).name;
+        assert_eq!(name("ParameterAlreadyExists"), ErrorName::ServiceUnavailable);
+        assert_eq!(name("ValidationException"), ErrorName::Refused);
+    }
 }

@@ -53,7 +53,7 @@ pub fn taken_over(
         .flatten()
         .map(|(slot, value)| Write {
             slot,
-            laid: Laid::new(module, slot, value),
+            laid: Laid::new(module, slot, &value),
         })
         .filter(|write| stored.text(write.slot) != Some(write.laid.parameter.as_str()))
         .collect();
@@ -70,7 +70,7 @@ pub fn status_write(module: &ModuleId, stored: &Stored, status: &Status) -> Opti
         .and_then(|text| serde_json::from_str::<Status>(text).ok());
     (!status.repeats(before.as_ref())).then(|| Write {
         slot: Slot::Status,
-        laid: Laid::new(module, Slot::Status, text(status)),
+        laid: Laid::new(module, Slot::Status, &text(status)),
     })
 }
 
@@ -125,8 +125,21 @@ mod tests {
 
     fn apply(stored: &mut Stored, writes: &[Write]) {
         for write in writes {
-            stored.set(write.slot, write.laid.parameter.clone());
+            stored.set(write.slot, write.laid.parameter.as_str().to_owned());
         }
+    }
+
+    #[test]
+    fn a_value_with_double_braces_is_written_once() {
+        let mut stored = Stored::default();
+        let first = writes(&stored, "e", "{{x}}");
+        assert!(
+            first
+                .iter()
+                .all(|write| !write.laid.parameter.as_str().contains("{{"))
+        );
+        apply(&mut stored, &first);
+        assert_eq!(writes(&stored, "e", "{{x}}"), []);
     }
 
     #[test]

@@ -96,7 +96,10 @@ impl Show {
             lines.push((record, "what the module is destroyed by".to_owned()));
         }
         for write in &taken.writes {
-            lines.push((id.parameter(write.slot), about(write.slot, &write.laid.parameter)));
+            lines.push((
+                id.parameter(write.slot),
+                about(write.slot, write.laid.parameter.as_str()),
+            ));
         }
         self.console
             .say(format!("\n{}", self.console.paint(Tone::Bold, &name(id))));

@@ -257,7 +257,7 @@ mod tests {
     fn applied(taken: &TakeOver) -> (Stored, Record) {
         let mut stored = Stored::default();
         for write in &taken.writes {
-            stored.set(write.slot, write.laid.parameter.clone());
+            stored.set(write.slot, write.laid.parameter.as_str().to_owned());
         }
         let mut record = *taken.record.clone().unwrap();
         record.bundle = Some(kept(&taken.id, "bundles", Some("v1".to_owned())));
@@ -277,7 +277,7 @@ mod tests {
         for write in &taken.writes {
             let status = stored.status_of(&module.id).unwrap();
             assert!(decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false).changed);
-            stored.set(write.slot, write.laid.parameter.clone());
+            stored.set(write.slot, write.laid.parameter.as_str().to_owned());
         }
         let status = stored.status_of(&module.id).unwrap();
         let decision = decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false);

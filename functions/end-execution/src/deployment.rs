@@ -90,11 +90,7 @@ impl Function {
         described: &Described,
         now: Timestamp,
     ) -> Result<()> {
-        let name = plan.deployment.status_parameter();
-        let found = self.records.parameters.get(std::slice::from_ref(&name)).await?;
-        let before: Option<Status> = found
-            .get(&name)
-            .and_then(|(text, _)| serde_json::from_str(text).ok());
+        let before = self.records.deployment_status(&plan.deployment).await?;
         let ours =
             before.filter(|before| before.execution == *execution && before.state == State::InProgress);
         let (Some(state), Some(before)) = (state_of(described), ours) else {
@@ -110,9 +106,9 @@ impl Function {
         // Before the status, as for a module.
         let event = DeploymentStateChange::of(&plan.deployment, &status, None);
         self.events.send(&event).await;
-        // Text keys only, which always serialise.
-        let text = serde_json::to_string(&status).unwrap_or_default();
-        self.records.parameters.put(&name, &text).await?;
+        self.records
+            .write_deployment_status(&plan.deployment, &status)
+            .await?;
         let took = described.stopped_at.zip(status.started_at);
         let took = took.map(|(stopped, started)| stopped.duration_since(started));
         let about = Subject::deployment(execution, &plan.deployment);

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use seedflow_aws::events::Events;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::metrics::Metrics;
+use seedflow_aws::records::Records;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::ParameterStore;
 use seedflow_aws::{config, fence, lambda, log, plans};
@@ -57,8 +58,7 @@ enum Action {
 }
 
 struct Function {
-    work: Bucket,
-    parameters: ParameterStore,
+    records: Records,
     events: Events,
     metrics: Metrics,
 }
@@ -68,8 +68,10 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
     let metrics = Metrics::of_stack()?;
     let function = Function {
-        work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
-        parameters: ParameterStore::new(&aws),
+        records: Records {
+            parameters: ParameterStore::new(&aws),
+            work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
+        },
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };
@@ -83,7 +85,7 @@ impl Function {
             lock,
             action,
         } = event;
-        fence::check(&self.work, &lock, &execution).await?;
+        fence::check(&self.records.work, &lock, &execution).await?;
         match action {
             Action::Start => self.start(&execution, now).await,
             Action::End { results } => self.end(&execution, &lock, &results, now).await,
@@ -96,7 +98,7 @@ impl Function {
     }
 
     async fn start(&self, execution: &ExecutionArn, now: Timestamp) -> Result<Value> {
-        let plan = plans::deployment(&self.work, execution).await?;
+        let plan = plans::deployment(&self.records.work, execution).await?;
         let status = Status {
             started_at: Some(now),
             previous_state: plan.previous_state,
@@ -104,7 +106,9 @@ impl Function {
             groups: plan.groups,
             ..Status::new(State::InProgress, execution, now)
         };
-        self.write(&plan.deployment, &status).await?;
+        self.records
+            .write_deployment_status(&plan.deployment, &status)
+            .await?;
         self.tell(&plan.deployment, &status, None).await;
         Ok(json!({"state": status.state}))
     }
@@ -116,10 +120,10 @@ impl Function {
         results: &[Ended],
         now: Timestamp,
     ) -> Result<Value> {
-        let plan = plans::deployment(&self.work, execution).await?;
+        let plan = plans::deployment(&self.records.work, execution).await?;
         log::learned(&Subject::deployment(execution, &plan.deployment));
         let outcome = Outcome::of(&plan, results);
-        let before = self.stored(&plan.deployment).await?;
+        let before = self.records.deployment_status(&plan.deployment).await?;
         let causes = self.causes(&plan, &outcome).await?;
         let status = outcome.status(
             &plan,
@@ -131,15 +135,15 @@ impl Function {
         // The report before the status: who sees how it ended finds it.
         let report = self.report(&plan, &outcome, &status).await?;
         let status = if plan.leaves_nothing && outcome.is_good() {
-            self.parameters
-                .delete_named(vec![plan.deployment.status_parameter()])
-                .await?;
+            self.records.delete_deployment_status(&plan.deployment).await?;
             Status {
                 state: State::Destroyed,
                 ..status
             }
         } else {
-            self.write(&plan.deployment, &status).await?;
+            self.records
+                .write_deployment_status(&plan.deployment, &status)
+                .await?;
             status
         };
         if !is_told(before.as_ref(), execution) {
@@ -170,11 +174,11 @@ impl Function {
         cause: &str,
         now: Timestamp,
     ) -> Result<Value> {
-        let before = self.stored(deployment).await?;
+        let before = self.records.deployment_status(deployment).await?;
         let status = Status::new(State::Failed, execution, now)
             .failed(error, cause)
             .after(before.as_ref());
-        self.write(deployment, &status).await?;
+        self.records.write_deployment_status(deployment, &status).await?;
         if !is_told(before.as_ref(), execution) {
             let measured = Measurement::end_of_deployment(status.state, None);
             self.metrics
@@ -187,25 +191,11 @@ impl Function {
     /// Tells of a status that was written. That nobody could be told is no error of the deployment.
     async fn tell(&self, deployment: &DeploymentId, status: &Status, report: Option<&str>) {
         let report = report.map(|key| ReportAt {
-            bucket: self.work.name().to_owned(),
+            bucket: self.records.work.name().to_owned(),
             key: key.to_owned(),
         });
         let event = DeploymentStateChange::of(deployment, status, report);
         self.events.send(&event).await;
-    }
-
-    async fn stored(&self, deployment: &DeploymentId) -> Result<Option<Status>> {
-        let name = deployment.status_parameter();
-        let found = self.parameters.get(std::slice::from_ref(&name)).await?;
-        Ok(found
-            .get(&name)
-            .and_then(|(text, _)| serde_json::from_str(text).ok()))
-    }
-
-    async fn write(&self, deployment: &DeploymentId, status: &Status) -> Result<()> {
-        self.parameters
-            .put(&deployment.status_parameter(), &text(status)?)
-            .await
     }
 
     /// Why modules failed, as their own statuses say it.
@@ -222,7 +212,7 @@ impl Function {
             })
             .collect();
         let names: Vec<String> = failed.iter().map(|(id, ..)| id.parameter(Slot::Status)).collect();
-        let found = self.parameters.get(&names).await?;
+        let found = self.records.parameters.get(&names).await?;
         let cause = |(id, execution, sibling): &(ModuleId, &str, &Sibling)| {
             let (text, _) = found.get(&id.parameter(Slot::Status))?;
             let status: ModuleStatus = serde_json::from_str(text).ok()?;
@@ -238,7 +228,7 @@ impl Function {
             "deployment": plan.deployment, "execution": status.execution, "written_at": status.updated_at,
             "status": status, "plan": plan.modules, "warnings": plan.warnings, "results": outcome.results,
         });
-        self.work.put(&key, text(&report)?).await?;
+        self.records.work.put(&key, text(&report)?).await?;
         Ok(key)
     }
 }

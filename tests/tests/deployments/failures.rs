@@ -98,7 +98,7 @@ fn a_manifest_that_is_not_valid_is_told_with_file_line_and_field_and_changes_not
     run(async {
         let stack = STACK.get().await;
         let project = "not-valid";
-        let manifest = "name: dev\ngroups:\n  - name: network\n    modules:\n      - name: vpc\n        path: modules/nowhere\n        colour: blue\n";
+        let manifest = "name: dev\ngroups:\n  - name: network\n    modules:\n      - name: vpc\n        path: modules/nowhere\n        \"{{colour}}\": blue\n";
         let repository = Repository::deploying(THREE).file("deployment.yaml", manifest);
         let failed = stack.deploy_repository(project, &repository, json!({})).await;
         assert_eq!(failed.error, "InvalidManifest", "{}", failed.cause);
@@ -106,7 +106,8 @@ fn a_manifest_that_is_not_valid_is_told_with_file_line_and_field_and_changes_not
             "deployment.yaml:6: ",
             "modules/nowhere",
             "deployment.yaml:7: ",
-            "colour",
+            // What Parameter Store would refuse is told as what it is.
+            "{{colour}}",
         ] {
             assert!(failed.cause.contains(part), "{}", failed.cause);
         }
@@ -115,6 +116,8 @@ fn a_manifest_that_is_not_valid_is_told_with_file_line_and_field_and_changes_not
             (&status["state"], &status["error"]),
             (&json!("FAILED"), &json!("InvalidManifest"))
         );
+        let reason = status["reason"].as_str().unwrap();
+        assert!(reason.contains("{{colour}}"), "{reason}");
         assert!(
             deployed_by(stack, project)
                 .await

@@ -1,6 +1,6 @@
 //! One deployment of a manifest at a time; of a burst of pushes the newest is next, and a stopped one stops its modules.
 
-use seedflow_tests::{Finished, Module, Repository, eventually, run};
+use seedflow_tests::{Finished, Group, Module, Repository, eventually, run};
 use serde_json::json;
 
 use crate::{STACK, THREE, assert_state, names};
@@ -71,6 +71,80 @@ fn a_part_is_refused_while_the_whole_is_deployed_and_replaces_nobody() {
         assert_eq!(part.error, "DeploymentBusy");
         assert!(part.cause.contains(&whole), "{}", part.cause);
         assert_state(&stack.finished(&whole).await, "SUCCEEDED");
+    });
+}
+
+#[test]
+fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "many-groups";
+        // A hundred names of 64 characters leave little room beside them. Only one of the groups is deployed.
+        let names_of_groups: Vec<String> = (0..100).map(|n| format!("{}-{n:03}", "g".repeat(60))).collect();
+        let groups: Vec<Group<'_>> = names_of_groups
+            .iter()
+            .map(|name| (name.as_str(), &[("m", &[] as &[&str])] as &[_]))
+            .collect();
+        let only = json!({"only": [names_of_groups[0]]});
+        let parameter = async || {
+            let name = format!("/sf/{project}/dev/status");
+            let found = stack.call("ssm", "AmazonSSM.GetParameters", json!({"Names": [name]}));
+            found.await["Parameters"][0]["Value"].as_str().map(str::to_owned)
+        };
+        let is_in_s3 = async || {
+            parameter()
+                .await
+                .is_some_and(|text| text.starts_with("{\"stored_in_s3\""))
+        };
+
+        // Written by end-execution, for a reason of three thousand bytes.
+        let slow = Module::running("build", &["sleep 600"]);
+        let repository =
+            Repository::deploying(&groups).module(&format!("modules/{}-m", names_of_groups[0]), &slow);
+        let input = stack.repository_input(project, &repository, only).await;
+        let execution = stack.start_deployment(&input).await;
+        let module = names(project, &format!("{}/m", names_of_groups[0]));
+        eventually("a build", || async {
+            let status = stack.parameter(&module, "status").await;
+            stack.build_of(status["execution"].as_str()?).await;
+            Some(())
+        })
+        .await;
+        let stop = json!({"executionArn": execution, "error": "Changed.My.Mind", "cause": "日".repeat(1000)});
+        stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
+        stack.deployment_released(project).await;
+        stack.released(&module).await;
+        assert!(is_in_s3().await);
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["groups"]),
+            (&json!("ABORTED"), &json!(names_of_groups))
+        );
+
+        // Read and written by record-deployment, which refuses a manifest with many mistakes.
+        let mistakes: String = (10..30).map(|n| format!("{}{n}: 1\n", "日".repeat(50))).collect();
+        let broken = repository
+            .clone()
+            .file("deployment.yaml", format!("name: dev\ngroups: []\n{mistakes}"));
+        let refused = stack.deploy_repository(project, &broken, json!({})).await;
+        assert_eq!(refused.error, "InvalidManifest", "{}", refused.cause);
+        assert!(is_in_s3().await);
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["groups"]),
+            (&json!("FAILED"), &json!(names_of_groups))
+        );
+        stack.deployment_released(project).await;
+
+        // Read by plan-deployment, which destroys in the order of its groups; nothing is left of it.
+        let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
+        let destroyed = stack.finished(&stack.start_deployment(&all).await).await;
+        assert_state(&destroyed, "DESTROYED");
+        assert_eq!(parameter().await, None);
+        assert_eq!(
+            stack.keys(&format!("values/{project}/")).await,
+            Vec::<String>::new()
+        );
     });
 }
 

@@ -43,6 +43,23 @@ fn parameter_store_refuses_one_of_the_four_writes() {
 }
 
 #[test]
+fn a_parameter_that_was_deleted_a_moment_ago_is_created_again() {
+    // AWS asks to wait 30 seconds (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html) and
+    // doesn't say what it answers before; of PutParameter's errors this is the one that can mean it.
+    let not_yet = Action::Refuse {
+        status: 400,
+        code: "ParameterAlreadyExists".to_owned(),
+        message: "The parameter already exists. To overwrite this value, set the overwrite option in the request to true."
+            .to_owned(),
+    };
+    let row = |name: &str, call| Row::new(name, vec![Fault::new(call, not_yet.clone(), Amount::Minute)]);
+    run_rows([
+        row("created-again-status", WRITE_START),
+        row("created-again-metadata", WRITE_METADATA),
+    ]);
+}
+
+#[test]
 fn a_role_that_codebuild_can_not_assume_yet_is_waited_for() {
     // https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html, "not authorized to perform: sts:AssumeRole"
     let not_yet = Action::Refuse {

@@ -66,6 +66,37 @@ fn a_success_is_recorded_at_the_places_that_the_workflow_promises() {
 }
 
 #[test]
+fn double_braces_are_stored_whoever_wrote_them() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("braces");
+        // Parameter Store refuses `{{…}}`; here it is in the phase context that CodeBuild makes of a failing command.
+        let failing = Module::running("build", &["docker-not-there inspect -f '{{.State.Status}}' x"]);
+        let finished = stack.deploy(&names, &failing).await;
+        assert_eq!(finished.error, "BuildFailed", "{}", finished.cause);
+        let status = stack.parameter(&names, "status").await;
+        assert_eq!(status["state"], "FAILED");
+        assert!(
+            status["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("'{{.State.Status}}'")),
+            "{status}"
+        );
+        // And here in what a module publishes.
+        let publishing = Module::running(
+            "build",
+            &["seedfarmer metadata add -k Template -v '{{x}} and {{{y}}}'"],
+        );
+        assert_state(&stack.deploy(&names, &publishing).await, "SUCCEEDED");
+        let metadata = stack.parameter(&names, "metadata").await;
+        assert_eq!(metadata["Template"], "{{x}} and {{{y}}}");
+        stack.released(&names).await;
+        assert_state(&stack.deploy(&names, &publishing).await, "UNCHANGED");
+        assert_eq!(stack.versions(&names).await["metadata"], 1);
+    });
+}
+
+#[test]
 fn who_committed_what_where_is_carried_from_the_bundle_to_everything_that_is_recorded() {
     run(async {
         let stack = STACK.get().await;

@@ -40,6 +40,19 @@ impl DeploymentId {
         format!("{}/status", self.path())
     }
 
+    /// The statuses that are too long for Parameter Store are below it, in the work bucket. No group's name begins with an
+    /// underscore, so no module's values are.
+    #[must_use]
+    pub fn status_values_folder(&self) -> String {
+        format!("values/{self}/_status/")
+    }
+
+    /// The key in the work bucket of a status that is too long for Parameter Store.
+    #[must_use]
+    pub fn status_spill_key(&self, sha256: &str) -> String {
+        format!("{}{sha256}.json", self.status_values_folder())
+    }
+
     /// The key of the report of an execution in the work bucket.
     #[must_use]
     pub fn report_key(&self, execution: &ExecutionArn) -> String {

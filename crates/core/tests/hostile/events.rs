@@ -7,7 +7,7 @@ use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase};
 use seedflow_core::error::ErrorName;
 use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
 use seedflow_core::status::{Failure, Status};
-use seedflow_core::stored::{Laid, Reference, Stored};
+use seedflow_core::stored::{Laid, Reference, Stored, Text};
 use serde_json::{Value, json};
 
 use crate::{assert_refusal, cases, dictionary, module};
@@ -112,22 +112,25 @@ proptest! {
         let failure = Failure { error: "BuildFailed".into(), reason: outcome.explain(), build_id: Some(id), outcome: Some(outcome) };
         let status = Status::fail(None, &module(), &ExecutionArn::new("arn:e"), &failure, Timestamp::UNIX_EPOCH);
         // Nobody follows the status into S3.
-        prop_assert!(serde_json::to_string(&status).unwrap().len() <= 8192);
+        prop_assert!(Text::of_json(&serde_json::to_string(&status).unwrap()).as_str().len() <= 8192);
     }
 
     #[test]
     fn a_value_of_any_length_is_laid_so_that_it_is_found_again(text in dictionary::text(true), length in 0usize..20_000) {
         let value = json!({"value": text, "more": "x".repeat(length)}).to_string();
-        let laid = Laid::new(&module(), Slot::Metadata, value.clone());
-        prop_assert!(laid.parameter.len() <= 8192);
-        match laid.spilled {
-            None => prop_assert_eq!(laid.parameter, value),
+        let laid = Laid::new(&module(), Slot::Metadata, &value);
+        let parameter = laid.parameter.as_str();
+        prop_assert!(parameter.len() <= 8192 && !parameter.contains("{{"));
+        let stored = match laid.spilled {
+            None => parameter.to_owned(),
             Some((key, spilled)) => {
-                let reference = Reference::of(&laid.parameter).unwrap();
+                let reference = Reference::of(parameter).unwrap();
                 prop_assert_eq!(reference.key.as_str(), key);
-                prop_assert!(reference.holds(value.as_bytes()));
-                prop_assert_eq!(spilled, value);
+                prop_assert!(reference.holds(spilled.as_bytes()));
+                spilled
             }
-        }
+        };
+        let read: Value = serde_json::from_str(&stored).unwrap();
+        prop_assert_eq!(read.to_string(), value);
     }
 }

@@ -1,6 +1,6 @@
 //! Parameter Store's limits, which the emulator doesn't apply.
 //!
-//! Values by tier, names, ten names a call, no way back from the advanced tier.
+//! Values by tier, values with `{{…}}`, names, ten names a call, no way back from the advanced tier.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -82,7 +82,11 @@ impl SsmLimits {
     fn put(&self, input: &Value) -> Result<Effect, ApiError> {
         let name = input["Name"].as_str().unwrap_or_default().to_owned();
         check_name(&name)?;
-        let size = input["Value"].as_str().unwrap_or_default().len();
+        let value = input["Value"].as_str().unwrap_or_default();
+        let size = value.len();
+        if is_nested(value) {
+            return Err(validation(NESTED));
+        }
         if size == 0 {
             return Err(validation(
                 "1 validation error detected: Value '' at 'value' failed to satisfy constraint: \
@@ -122,6 +126,16 @@ impl SsmLimits {
     }
 }
 
+/// What AWS matches isn't documented beyond "values wrapped in double brackets {{}} or {{ssm:parameter-name}}" (API
+/// reference, PutParameter, `Value`). This is the strictest reading: an opening pair and, anywhere after it, a closing one.
+fn is_nested(value: &str) -> bool {
+    value
+        .split_once("{{")
+        .is_some_and(|(_, rest)| rest.contains("}}"))
+}
+
+/// As AWS words it, which public reports of it agree on.
+const NESTED: &str = "Parameter value can't nest another parameter. Do not use \"{{}}\" in the value.";
 const TOO_LARGE_FOR_STANDARD: &str = "Standard tier parameters support a maximum parameter value of 4096 \
     characters. To create a larger parameter value, upgrade the parameter to use the advanced-parameter tier. \
     For more information, see https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html";
@@ -240,6 +254,29 @@ mod tests {
         );
         limits.apply(limits.check("DeleteParameter", br#"{"Name":"/p"}"#).unwrap());
         assert!(put(&limits, downgrade).is_ok());
+    }
+
+    #[test]
+    fn values_in_double_braces_are_refused() {
+        let limits = SsmLimits::default();
+        for value in [
+            "{{}}",
+            "{{ssm:name}}",
+            "docker inspect -f '{{.State.Status}}' x",
+            "{\"a\": \"{{\\n\", \"b\": {\"c\": {}}}",
+        ] {
+            let error = put(&limits, json!({"Name": "/p", "Value": value})).unwrap_err();
+            assert_eq!(
+                error,
+                "ValidationException: Parameter value can't nest another parameter. Do not use \"{{}}\" in the value."
+            );
+        }
+        for value in ["{\"a\":{\"b\":{}}}", "}} and {{", "{\\u007bx}}"] {
+            assert!(
+                put(&limits, json!({"Name": "/p", "Value": value})).is_ok(),
+                "{value}"
+            );
+        }
     }
 
     #[test]
