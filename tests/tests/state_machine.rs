@@ -381,8 +381,7 @@ fn retries_back_off_with_jitter() {
 
 #[test]
 fn an_end_that_could_not_be_settled_is_kept_for_a_person() {
-    let (start, states) = machine("end-execution");
-    assert_eq!(start, "EndExecution");
+    let (_, states) = machine("end-execution");
     let [caught] = list(&states["EndExecution"], "Catch") else {
         panic!("one rule")
     };
@@ -394,6 +393,28 @@ fn an_end_that_could_not_be_settled_is_kept_for_a_person() {
     assert_eq!(kept["execution"], named);
     assert_eq!(states["KeepEvent"]["Next"], "NotSettled");
     assert_eq!(states["NotSettled"]["Type"], "Fail");
+}
+
+#[test]
+fn what_is_refused_at_an_end_is_reported_and_holds_nothing_up() {
+    let (start, states) = machine("end-execution");
+    // An input may be a forged event: what was reported is a variable, and so is never taken from it.
+    assert_eq!(states[&start]["Assign"]["reported"], "");
+    assert_eq!(states[&start]["Next"], "EndExecution");
+    let payload = states["EndExecution"]["Arguments"]["Payload"].as_str().unwrap();
+    assert!(payload.contains("'reported': $reported"), "{payload}");
+    assert_eq!(states["EndExecution"]["Next"], "IsRefused");
+    let report = &states["ReportRefused"];
+    assert_eq!(report["Assign"]["reported"], "{% $states.input.refused.cause %}");
+    // Not even a queue that takes nothing.
+    let [caught] = list(report, "Catch") else {
+        panic!("one rule")
+    };
+    assert_eq!(errors(caught), ["States.ALL"].into());
+    for next in [&caught["Next"], &report["Next"], &states["IsRefused"]["Default"]] {
+        assert_eq!(next, "IsSettled");
+    }
+    assert_eq!(states["NotAllSettled"]["Type"], "Fail");
 }
 
 /// The most seconds that a rule's retries wait in all; full jitter only shortens them.
@@ -571,7 +592,9 @@ fn undeclared(start: &str, states: &States) -> Vec<String> {
 
 #[test]
 fn no_state_reads_a_variable_that_some_path_leaves_unassigned() {
-    for (machine, start, states) in workflows() {
+    let (start, states) = machine("end-execution");
+    let ending = ("end-execution", start, states);
+    for (machine, start, states) in workflows().into_iter().chain([ending]) {
         assert_eq!(undeclared(&start, &states), Vec::<String>::new(), "{machine}");
     }
 }

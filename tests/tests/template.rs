@@ -14,7 +14,12 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
     (
         "AcquireLock",
         "acquire-lock",
-        &["WORK_BUCKET", "CODEBUILD_PROJECT", "END_EXECUTION_STATE_MACHINE"],
+        &[
+            "WORK_BUCKET",
+            "CODEBUILD_PROJECT",
+            "END_EXECUTION_STATE_MACHINE",
+            "TAKE_OVER_SECONDS",
+        ],
     ),
     (
         "CheckMd5",
@@ -219,6 +224,22 @@ fn whoever_writes_is_over_before_a_stopped_execution_s_lock_is_handed_on() {
         let timeout = functions[function]["Properties"]["Timeout"].as_u64().unwrap();
         assert!(timeout <= longest, "{function}");
     }
+}
+
+#[test]
+fn a_lock_is_taken_over_when_nobody_can_be_at_it_any_more() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let setting =
+        &resources["AcquireLockFunction"]["Properties"]["Environment"]["Variables"]["TAKE_OVER_SECONDS"];
+    let take_over: u64 = setting.as_str().unwrap().parse().unwrap();
+    let longest = resources
+        .values()
+        .filter_map(|resource| resource["Properties"]["Timeout"].as_u64())
+        .max()
+        .unwrap();
+    // The tries of end-execution wait nine minutes in all, which the test of its retries holds it to.
+    assert!(take_over >= longest + 9 * 60, "{take_over}");
 }
 
 #[test]

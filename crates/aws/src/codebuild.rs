@@ -137,12 +137,12 @@ impl CodeBuild {
 }
 
 impl CodeBuild {
-    /// Stops a build. It ends a moment later; one that has ended already stays as it is (StopBuild answers with it).
-    pub async fn stop(&self, id: &BuildId) -> Result<()> {
+    /// Stops a build, and says whether it has ended by now. One that runs ends a moment later; one that has ended already
+    /// stays as it is (StopBuild answers with it).
+    pub async fn stop(&self, id: &BuildId) -> Result<bool> {
         let stopped = self.client.stop_build().id(id.as_str()).send().await;
-        stopped
-            .map(drop)
-            .map_err(|e| failure(&format!("CodeBuild StopBuild {id}"), &e))
+        let answer = stopped.map_err(|e| failure(&format!("CodeBuild StopBuild {id}"), &e))?;
+        Ok(answer.build_value.is_some_and(|build| build.build_complete))
     }
 
     /// The build of a deployment, looked for among the project's newest: its source lies in the deployment's folder.

@@ -1,15 +1,16 @@
 //! The lock protocol of the core against S3 and Step Functions.
 
+use jiff::Timestamp;
 use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::{ExecutionArn, Run};
-use seedflow_core::lock::{self, Decision, Fresh, Lockable, Turn, Want, Write};
+use seedflow_core::ids::Run;
+use seedflow_core::lock::{self, Decision, Fresh, Lock, Lockable, Turn, Want, Write};
 use seedflow_core::metric::Measurement;
 
 use crate::fence;
 use crate::metrics::Metrics;
 use crate::s3::{Bucket, Conditional, Expect};
-use crate::sfn::{Reached, StepFunctions};
+use crate::sfn::{Described, Reached, StepFunctions};
 
 /// How often a write may find that another was faster. Contenders of one module are few, and each conflict means
 /// that one of them got on.
@@ -76,7 +77,9 @@ impl Locks {
         for (token, turn) in &decision.answers {
             let reached = self.step_functions.answer(token, &turn.told(of)).await?;
             match (reached, turn) {
-                (Reached::Nobody, Turn::Acquired(lock)) => self.make_good(of, &lock.holder.execution).await?,
+                (Reached::Nobody, Turn::Acquired(lock)) => {
+                    self.make_good(of, lock).await?;
+                }
                 // A token is taken once, so each is counted once.
                 (Reached::Task, Turn::Superseded(_)) => {
                     self.metrics
@@ -88,19 +91,28 @@ impl Locks {
         Ok(())
     }
 
-    /// Has an execution cleaned up after that has ended, and whose event may be lost or was too early to find the lock.
-    pub async fn make_good<S: Lockable>(&self, of: &S, execution: &ExecutionArn) -> Result<()> {
+    /// Has the holder of a lock cleaned up after if it has ended: its event may be lost, or was too early to find the lock. Says
+    /// when it ended.
+    pub async fn make_good<S: Lockable>(&self, of: &S, lock: &Lock) -> Result<Option<Timestamp>> {
+        let execution = &lock.holder.execution;
         let described = self.step_functions.describe(execution).await?;
-        if described.is_none_or(|described| described.has_ended()) {
+        let ended_at = lock.ended_at(Described::seen(described.as_ref()), Timestamp::now());
+        if ended_at.is_some() {
             self.step_functions.start_end(execution, of).await?;
         }
-        Ok(())
+        Ok(ended_at)
+    }
+
+    /// The lock as it is stored.
+    pub async fn find<S: Lockable>(&self, of: &S) -> Result<Option<Lock>> {
+        let found = fence::read(&self.bucket, &of.lock_key()).await?;
+        Ok(found.map(|(lock, _)| lock))
     }
 }
 
 fn fresh() -> Fresh {
     Fresh {
-        now: jiff::Timestamp::now(),
+        now: Timestamp::now(),
         run: Run::from_random(uuid::Uuid::new_v4().into_bytes()),
     }
 }

@@ -1,12 +1,14 @@
 //! Step Functions: answering a waiting task, and what became of an execution.
 
 use aws_sdk_sfn::Client;
-use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
+use aws_sdk_sfn::primitives::DateTime;
+use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
 use jiff::Timestamp;
 use seedflow_core::callback::Token;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::history::Event;
 use seedflow_core::ids::ExecutionArn;
+use seedflow_core::lock::Seen;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -47,17 +49,58 @@ pub struct Described {
 }
 
 impl Described {
-    /// An execution that succeeded, with its input and output as JSON.
+    /// How an execution stands that Step Functions describes so; `None` is one that it doesn't know.
     #[must_use]
-    pub fn of_success(input: &str, output: &str) -> Self {
-        Self {
-            status: ExecutionStatus::Succeeded,
-            input: serde_json::from_str(input).unwrap_or_default(),
-            output: serde_json::from_str(output).unwrap_or_default(),
+    pub fn seen(described: Option<&Self>) -> Seen {
+        match described {
+            None => Seen::Unknown,
+            Some(described) if described.has_ended() => Seen::Ended(described.stopped_at),
+            Some(_) => Seen::Running,
+        }
+    }
+
+    /// An execution by its events, the newest first: of an ended one the last event says how it ended.
+    fn of_events(newest_first: &[HistoryEvent]) -> Self {
+        let started = newest_first
+            .iter()
+            .find_map(|event| event.execution_started_event_details.as_ref());
+        let mut described = Self {
+            status: ExecutionStatus::Running,
+            input: json(started.and_then(|details| details.input.as_deref())),
+            output: Value::Null,
             stopped_at: None,
             error: None,
             cause: None,
-        }
+        };
+        let Some(last) = newest_first.first() else {
+            return described;
+        };
+        let (status, error, cause) = match last.r#type {
+            HistoryEventType::ExecutionSucceeded => (ExecutionStatus::Succeeded, None, None),
+            HistoryEventType::ExecutionFailed => {
+                let details = last.execution_failed_event_details.clone();
+                let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
+                (ExecutionStatus::Failed, error, cause)
+            }
+            HistoryEventType::ExecutionAborted => {
+                let details = last.execution_aborted_event_details.clone();
+                let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
+                (ExecutionStatus::Aborted, error, cause)
+            }
+            HistoryEventType::ExecutionTimedOut => {
+                let details = last.execution_timed_out_event_details.clone();
+                let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
+                (ExecutionStatus::TimedOut, error, cause)
+            }
+            _ => return described,
+        };
+        let succeeded = last.execution_succeeded_event_details.as_ref();
+        described.status = status;
+        described.output = json(succeeded.and_then(|details| details.output.as_deref()));
+        described.stopped_at = time(&last.timestamp);
+        described.error = error.flatten();
+        described.cause = cause.flatten();
+        described
     }
 
     /// Whether it won't go on. A status that a newer version of the service brings is taken for running: nothing is
@@ -124,7 +167,9 @@ impl StepFunctions {
         }
     }
 
-    /// An execution; `None` if Step Functions has forgotten it, 90 days after its end.
+    /// An execution; `None` if Step Functions doesn't know it: it has forgotten it, 90 days after its end, or doesn't show
+    /// it yet. The answer is eventually consistent: an execution that has ended may be described as running for a moment
+    /// (API reference, DescribeExecution).
     pub async fn describe(&self, execution: &ExecutionArn) -> Result<Option<Described>> {
         let request = self.client.describe_execution().execution_arn(execution.as_str());
         let answer = match request.send().await {
@@ -135,23 +180,29 @@ impl StepFunctions {
                 return Err(failure(&call, &error));
             }
         };
-        let json = |text: Option<String>| serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default();
         Ok(Some(Described {
-            input: json(answer.input),
-            output: json(answer.output),
-            stopped_at: answer.stop_date.and_then(|date| {
-                let millis = date.to_millis().ok()?;
-                Timestamp::from_millisecond(millis).ok()
-            }),
+            input: json(answer.input.as_deref()),
+            output: json(answer.output.as_deref()),
+            stopped_at: answer.stop_date.as_ref().and_then(time),
             status: answer.status,
             error: answer.error,
             cause: answer.cause,
         }))
     }
 
-    /// The events of an execution, the newest first; all of them, since the start of a build that was waited for a day
-    /// lies a thousand events back. Their data holds task tokens: only what is needed of it is taken.
+    /// The same as [`Self::describe`] from the execution's history, for where that call is refused.
+    pub async fn describe_by_history(&self, execution: &ExecutionArn) -> Result<Described> {
+        Ok(Described::of_events(&self.events(execution).await?))
+    }
+
+    /// The events of an execution, the newest first. Their data holds task tokens: only what is needed of it is taken.
     pub async fn history(&self, execution: &ExecutionArn) -> Result<Vec<Event>> {
+        let events = self.events(execution).await?.into_iter();
+        Ok(events.map(event).collect())
+    }
+
+    /// All events, since the start of a build that was waited for a day is a thousand events back.
+    async fn events(&self, execution: &ExecutionArn) -> Result<Vec<HistoryEvent>> {
         let mut pages = self
             .client
             .get_execution_history()
@@ -166,7 +217,7 @@ impl StepFunctions {
                 let call = format!("Step Functions GetExecutionHistory {}", execution.as_str());
                 failure(&call, &e)
             })?;
-            events.extend(page.events.into_iter().map(event));
+            events.extend(page.events);
         }
         Ok(events)
     }
@@ -225,6 +276,16 @@ impl StepFunctions {
     }
 }
 
+/// What is no JSON, or isn't there, is null.
+fn json(text: Option<&str>) -> Value {
+    serde_json::from_str(text.unwrap_or_default()).unwrap_or_default()
+}
+
+/// A time of the SDK's.
+fn time(date: &DateTime) -> Option<Timestamp> {
+    Timestamp::from_millisecond(date.to_millis().ok()?).ok()
+}
+
 fn event(event: HistoryEvent) -> Event {
     let scheduled = event.task_scheduled_event_details.map(|details| details.resource);
     let started = event.task_started_event_details.map(|details| details.resource);
@@ -243,5 +304,67 @@ fn without_token(error: Error, token: &Token) -> Error {
     Error {
         message: error.message.replace(token.reveal(), "…"),
         ..error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use aws_sdk_sfn::types::{
+        ExecutionAbortedEventDetails, ExecutionStartedEventDetails, ExecutionSucceededEventDetails,
+    };
+    use serde_json::json;
+
+    fn event(kind: HistoryEventType) -> aws_sdk_sfn::types::builders::HistoryEventBuilder {
+        HistoryEvent::builder()
+            .timestamp(DateTime::from_secs(7))
+            .r#type(kind)
+            .id(1)
+    }
+
+    #[test]
+    fn a_history_says_how_its_execution_ended() {
+        let input = ExecutionStartedEventDetails::builder()
+            .input("{\"project\": \"p\"}")
+            .build();
+        let started = event(HistoryEventType::ExecutionStarted)
+            .execution_started_event_details(input)
+            .build()
+            .unwrap();
+        let running = Described::of_events(std::slice::from_ref(&started));
+        assert_eq!(Described::seen(Some(&running)), Seen::Running);
+        assert_eq!(running.input, json!({"project": "p"}));
+
+        let output = ExecutionSucceededEventDetails::builder()
+            .output("{\"a\": 1}")
+            .build();
+        let succeeded = event(HistoryEventType::ExecutionSucceeded)
+            .execution_succeeded_event_details(output)
+            .build()
+            .unwrap();
+        let described = Described::of_events(&[succeeded, started.clone()]);
+        let at = Timestamp::from_second(7).ok();
+        assert_eq!(Described::seen(Some(&described)), Seen::Ended(at));
+        assert_eq!(
+            (described.status, described.output),
+            (ExecutionStatus::Succeeded, json!({"a": 1}))
+        );
+
+        let why = ExecutionAbortedEventDetails::builder()
+            .error("E")
+            .cause("c")
+            .build();
+        let aborted = event(HistoryEventType::ExecutionAborted)
+            .execution_aborted_event_details(why)
+            .build()
+            .unwrap();
+        let described = Described::of_events(&[aborted, started]);
+        assert_eq!(described.status, ExecutionStatus::Aborted);
+        assert_eq!(
+            (described.error.as_deref(), described.cause.as_deref()),
+            (Some("E"), Some("c"))
+        );
+        assert_eq!(Described::seen(None), Seen::Unknown);
     }
 }

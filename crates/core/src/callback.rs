@@ -2,10 +2,14 @@
 //!
 //! An execution waits in AwaitBuild with a task token. Two parties can answer it: `check-status`, which
 //! registers the token under the build's id and *then* reads the build ([`Register`]), and `build-event`,
-//! which is started by CodeBuild's event and looks the token up ([`Deliver`]). Token first, status second: an
+//! which is started by CodeBuild's event, looks the token up and reads the build ([`Deliver`]). Token first, status second: an
 //! event that comes before the registration finds no token and is dropped, and the read that follows the
 //! registration sees the ended build. An event that comes after finds the token. Step Functions takes the
 //! first answer and refuses the second, which counts as done.
+//!
+//! What is answered is always what CodeBuild says of the build, never what the event says: whoever may change a rule of
+//! EventBridge can have it deliver an event that nobody but he has written. An event whose build still runs answers
+//! nothing. CodeBuild's own answer may be a moment behind its event, so such an event is to be delivered again.
 //!
 //! A registration that `build-event` has answered stays until the execution has ended, when `end-execution` removes it: an
 //! event that comes again finds a token that was answered, which changes nothing. `check-status` removes what it answered
@@ -121,6 +125,8 @@ pub enum End {
     Superseded,
     /// There was no registration to answer.
     Dropped,
+    /// The event says that the build has ended, and CodeBuild that it runs.
+    Unconfirmed,
 }
 
 /// One of the two parties: takes the reply to its last command and gives the next.
@@ -182,18 +188,17 @@ impl Party for Register {
     }
 }
 
-/// The party of `build-event`: looks up and answers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// The party of `build-event`: looks up, reads and answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Deliver {
-    outcome: Box<Outcome>,
+    token: Option<Token>,
 }
 
 impl Deliver {
-    /// Begins with the end that the event tells of.
+    /// Begins when an event says that the build has ended.
     #[must_use]
-    pub fn start(outcome: Outcome) -> (Self, Command) {
-        let outcome = Box::new(outcome);
-        (Self { outcome }, Command::Find)
+    pub fn start() -> (Self, Command) {
+        (Self::default(), Command::Find)
     }
 }
 
@@ -201,9 +206,16 @@ impl Party for Deliver {
     fn next(&mut self, reply: Reply) -> Next {
         match reply {
             // Where AwaitBuild registers anew meanwhile, it reads the ended build itself.
-            Reply::Found(Some((found, _))) => Next::Do(Command::Answer(found.token, self.outcome.clone())),
+            Reply::Found(Some((found, _))) => {
+                self.token = Some(found.token);
+                Next::Do(Command::ReadBuild)
+            }
             Reply::Found(None) => Next::Done(End::Dropped),
-            Reply::Answered | Reply::Deleted | Reply::Conflict | Reply::Stored(_) | Reply::Build(_) => {
+            Reply::Build(None) => Next::Done(End::Unconfirmed),
+            Reply::Build(Some(outcome)) => self.token.take().map_or(Next::Done(End::Dropped), |token| {
+                Next::Do(Command::Answer(token, outcome))
+            }),
+            Reply::Answered | Reply::Deleted | Reply::Conflict | Reply::Stored(_) => {
                 Next::Done(End::Answered)
             }
         }
@@ -239,6 +251,10 @@ mod tests {
         timeouts: u8,
         /// Runs of a function that may die between two steps and are started again by AWS.
         crashes: u8,
+        /// Events that say the build has ended while it runs.
+        forged: u8,
+        /// Reads that still find the build running although it has ended and its event is out.
+        stale: u8,
     }
 
     #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -291,7 +307,7 @@ mod tests {
         }
 
         fn deliver(&mut self) {
-            let (deliver, command) = Deliver::start(outcome());
+            let (deliver, command) = Deliver::start();
             self.parties.push((Actor::Deliver(deliver), command));
         }
 
@@ -308,6 +324,7 @@ mod tests {
                 Command::Find => Reply::Found(self.object.clone()),
                 Command::ReadBuild => Reply::Build(self.ended.then(|| Box::new(outcome()))),
                 Command::Answer(token, _) => {
+                    assert!(self.ended, "answered for a build that runs: {self:?}");
                     if self.live.as_ref() == Some(&token) {
                         self.live = None;
                         self.accepted += 1;
@@ -331,14 +348,32 @@ mod tests {
         }
 
         fn step(mut self, index: usize) -> Self {
-            let (mut party, command) = self.parties.remove(index);
+            let (party, command) = self.parties.remove(index);
             let reply = self.run(command);
+            self.reply(index, party, reply)
+        }
+
+        /// A read of an ended build that finds it running.
+        fn read_stale(mut self, index: usize) -> Option<Self> {
+            let (_, command) = self.parties.get(index)?;
+            if *command != Command::ReadBuild || !self.ended || self.chances.stale == 0 {
+                return None;
+            }
+            self.chances.stale -= 1;
+            let (party, _) = self.parties.remove(index);
+            Some(self.reply(index, party, Reply::Build(None)))
+        }
+
+        fn reply(mut self, index: usize, mut party: Actor, reply: Reply) -> Self {
             let next = match &mut party {
                 Actor::Register(register) => register.next(reply),
                 Actor::Deliver(deliver) => deliver.next(reply),
             };
-            if let Next::Do(command) = next {
-                self.parties.insert(index, (party, command));
+            match next {
+                Next::Do(command) => self.parties.insert(index, (party, command)),
+                // Lambda delivers an event again that failed; nobody does so with a forged one for ever.
+                Next::Done(End::Unconfirmed) if self.ended => self.deliver(),
+                Next::Done(_) => {}
             }
             self
         }
@@ -374,6 +409,13 @@ mod tests {
                     w.deliver();
                 }));
             }
+            if !self.ended && self.chances.forged > 0 {
+                next.push(with(&|w| {
+                    w.chances.forged -= 1;
+                    w.deliver();
+                }));
+            }
+            next.extend((0..self.parties.len()).filter_map(|i| self.clone().read_stale(i)));
             if self.live.is_some() && self.chances.timeouts > 0 {
                 next.push(with(&|w| {
                     w.chances.timeouts -= 1;
@@ -387,6 +429,8 @@ mod tests {
             let still = self.parties.is_empty() && self.ended && self.chances.events == 0;
             if still && self.live.is_some() {
                 next.push(with(&|w| {
+                    // Ten minutes after a build's end nobody reads that it runs.
+                    w.chances.stale = 0;
                     w.forced_timeouts += 1;
                     w.register(true);
                 }));
@@ -436,12 +480,30 @@ mod tests {
                         events,
                         timeouts,
                         crashes: 0,
+                        forged: 0,
+                        stale: 0,
                     };
                     worlds += explore(World::new(runs, chances), ends_in_exactly_one_answer);
                 }
             }
         }
         assert!(worlds > 1000, "the search has to reach more than {worlds} worlds");
+    }
+
+    #[test]
+    fn no_event_answers_for_a_build_that_runs_and_none_is_lost_because_codebuild_is_behind() {
+        for events in 0..=2 {
+            for (forged, stale) in [(1, 0), (0, 1), (1, 1)] {
+                let chances = Chances {
+                    events,
+                    timeouts: 0,
+                    crashes: 0,
+                    forged,
+                    stale,
+                };
+                explore(World::new(1, chances), ends_in_exactly_one_answer);
+            }
+        }
     }
 
     #[test]
@@ -455,6 +517,8 @@ mod tests {
                             events,
                             timeouts,
                             crashes: 1,
+                            forged: 0,
+                            stale: 0,
                         },
                     ),
                     ends_in_exactly_one_answer,
@@ -474,6 +538,8 @@ mod tests {
                             events,
                             timeouts,
                             crashes: 0,
+                            forged: 0,
+                            stale: 0,
                         },
                     ),
                     |world| assert_eq!(world.forced_timeouts, 0, "{world:?}"),

@@ -71,6 +71,15 @@ impl ErrorName {
         Self::AccountLimitExceeded,
     ];
 
+    /// Whether the same call may succeed later without anybody doing anything about it.
+    #[must_use]
+    pub const fn passes(self) -> bool {
+        matches!(
+            self,
+            Self::Throttled | Self::ServiceUnavailable | Self::RoleNotReady | Self::AccountLimitExceeded
+        )
+    }
+
     /// The name as `errorType` of a Lambda answer and in `ErrorEquals`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -18,6 +18,7 @@ pub mod decision;
 pub mod deployment;
 pub mod deployspec;
 pub mod destruction;
+pub mod ending;
 pub mod error;
 pub mod event;
 pub mod fields;

@@ -6,9 +6,11 @@
 //! because an older one would deploy what is out of date by the time that its turn comes: it ends as superseded
 //! and names the execution that replaced it.
 //!
-//! A lock is released when its execution has ended, however it ended, and by one party only, `end-execution`.
+//! A lock is released when its execution has ended, however it ended, and as a rule by one party only, `end-execution`.
 //! Before that it is marked `stopped` if the execution was ended from outside, and from then on no function
-//! writes in its name: each asks [`Lock::check`] before it writes.
+//! writes in its name: each asks [`Lock::check`] before it writes. Where `end-execution` could not release it for half an hour,
+//! because AWS refuses it every time, the next claimant takes it over ([`Lock::is_overdue`]). What Step Functions answers
+//! about a holder is eventually consistent; [`Lock::ended_at`] says what follows from it.
 //!
 //! [`decide`] is the whole protocol: what was found, and what is wanted, give the one conditional write to make and
 //! the tokens to answer after it. A conflict means that something else was found: read and decide again. The test
@@ -16,7 +18,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::callback::{Registration, Token};
@@ -24,6 +26,22 @@ use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ExecutionArn, ModuleId, Run};
 use crate::metric::Metric;
 use crate::subject::Subject;
+
+/// How old a lock has to be before a holder that Step Functions doesn't know counts as ended and forgotten: an execution that
+/// was started a moment ago may not be visible yet (API reference, DescribeExecution: "This operation is eventually
+/// consistent").
+pub const VISIBLE_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// How Step Functions describes an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// It runs.
+    Running,
+    /// It has ended, and when, where that is known.
+    Ended(Option<Timestamp>),
+    /// Step Functions doesn't know it: it was forgotten, 90 days after its end, or isn't visible yet.
+    Unknown,
+}
 
 /// What one execution at a time may work on.
 pub trait Lockable: Clone + fmt::Display + Serialize {
@@ -109,6 +127,9 @@ pub struct Lock {
     /// The holder was ended from outside: nothing is written in its name any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
+    /// Until when nobody takes it over: the holder has ended, and a build of its that could not be stopped runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_until: Option<Timestamp>,
     /// Who is next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiter: Option<Waiter>,
@@ -128,9 +149,44 @@ impl Lock {
             run: fresh.run.clone(),
             acquired_at: Some(fresh.now),
             stopped: false,
+            kept_until: None,
             waiter: None,
             handed_over: None,
         }
+    }
+
+    fn held_since(&self) -> Timestamp {
+        self.acquired_at.unwrap_or(self.holder.started_at)
+    }
+
+    /// Since when an execution holds it or waits for it, as far as that is known; `None` where it does neither.
+    #[must_use]
+    pub fn names_since(&self, execution: &ExecutionArn) -> Option<Timestamp> {
+        if self.holder.execution == *execution {
+            return Some(self.held_since());
+        }
+        let waiter = self.waiter.as_ref()?;
+        (waiter.contender.execution == *execution).then_some(waiter.contender.started_at)
+    }
+
+    /// When the holder ended, by what Step Functions answers about it; `None` while it lives, or may.
+    #[must_use]
+    pub fn ended_at(&self, seen: Seen, now: Timestamp) -> Option<Timestamp> {
+        let since = self.held_since();
+        match seen {
+            Seen::Running => None,
+            Seen::Unknown if now.duration_since(since) < VISIBLE_AFTER => None,
+            Seen::Unknown => Some(since),
+            Seen::Ended(at) => Some(at.unwrap_or(since)),
+        }
+    }
+
+    /// Whether the lock of a holder that ended then should have been released long ago: whoever is next takes it over after
+    /// `patience`, unless `end-execution` keeps it.
+    #[must_use]
+    pub fn is_overdue(&self, ended_at: Timestamp, patience: SignedDuration, now: Timestamp) -> bool {
+        let kept = self.kept_until.is_some_and(|until| now < until);
+        !kept && now.duration_since(ended_at) >= patience
     }
 
     /// What the holder is told.
@@ -206,8 +262,12 @@ pub enum Want {
     Claim(Contender),
     /// To hold it, or else to be woken when it is free.
     Wait(Waiter),
+    /// To hold it in the place of an execution that ended long ago.
+    TakeOver(Contender, ExecutionArn),
     /// That nothing is written in the name of this ended execution.
     Stop(ExecutionArn),
+    /// That nobody takes it over from this ended execution before then.
+    Keep(ExecutionArn, Timestamp),
     /// That this ended execution neither holds it nor waits.
     Release(ExecutionArn),
 }
@@ -299,7 +359,9 @@ pub fn decide(want: &Want, found: Option<&Lock>, fresh: &Fresh) -> Decision {
     match want {
         Want::Claim(me) => claim(me, found, fresh),
         Want::Wait(me) => wait(me, found, fresh),
+        Want::TakeOver(me, from) => take_over(me, from, found, fresh),
         Want::Stop(ended) => stop(ended, found),
+        Want::Keep(ended, until) => keep(ended, *until, found),
         Want::Release(ended) => release(ended, found, fresh),
     }
 }
@@ -352,6 +414,42 @@ fn wait(me: &Waiter, found: Option<&Lock>, fresh: &Fresh) -> Decision {
             Decision::put(mine, vec![(there.registration.token.clone(), replaced)], turn)
         }
         _ => Decision::put(mine, Vec::new(), turn),
+    }
+}
+
+/// A claim to which a holder counts for nothing, but a newer one that waits goes first: it takes over itself.
+fn take_over(me: &Contender, from: &ExecutionArn, found: Option<&Lock>, fresh: &Fresh) -> Decision {
+    let Some(lock) = found.filter(|lock| lock.holder.execution == *from) else {
+        return claim(me, found, fresh);
+    };
+    let other = lock
+        .waiter
+        .as_ref()
+        .filter(|waiter| waiter.contender.execution != me.execution);
+    if let Some(newer) = other.filter(|waiter| waiter.contender.is_newer_than(me)) {
+        return Decision::nothing(Some(Turn::Superseded(newer.contender.execution.clone())));
+    }
+    let mine = Lock::new(me.clone(), lock.fence, fresh);
+    let replaced = |waiter: &Waiter| {
+        (
+            waiter.registration.token.clone(),
+            Turn::Superseded(me.execution.clone()),
+        )
+    };
+    let answers = other.map(replaced).into_iter().collect();
+    Decision::put(mine.clone(), answers, Some(Turn::Acquired(mine)))
+}
+
+fn keep(ended: &ExecutionArn, until: Timestamp, found: Option<&Lock>) -> Decision {
+    match found {
+        Some(lock) if lock.holder.execution == *ended => {
+            let kept = Lock {
+                kept_until: Some(until),
+                ..lock.clone()
+            };
+            Decision::put(kept.clone(), Vec::new(), Some(Turn::Acquired(kept)))
+        }
+        _ => Decision::nothing(None),
     }
 }
 

@@ -3,9 +3,10 @@
 //! Called twice at most: plainly, which in most deployments is all, and, where another execution holds the lock, once
 //! more with a task token, under which it then waits. Which of several executions waits is decided by the core's lock
 //! protocol. Here is also seen whether the holder still lives: one that has ended and holds its lock nevertheless (its
-//! event was lost) is cleaned up after by the `end-execution` state machine, which then wakes who waits.
+//! event was lost) is cleaned up after by the `end-execution` state machine, which then wakes who waits. Where that could not
+//! release the lock for half an hour, it is taken over here.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::locks::Locks;
 use seedflow_aws::metrics::Metrics;
@@ -17,7 +18,7 @@ use seedflow_core::deployment;
 use seedflow_core::deployment::request::Scope;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::{Contender, Lockable, Turn, Waiter, Want};
+use seedflow_core::lock::{Contender, Lock, Lockable, Turn, Waiter, Want};
 use seedflow_core::metric::Measurement;
 use seedflow_core::request::{self, Limits, Request};
 use serde::Deserialize;
@@ -46,6 +47,8 @@ enum Deploys {
 
 struct Function {
     limits: Limits,
+    /// How long after its holder's end a lock is left to who releases it.
+    take_over: SignedDuration,
     work: Bucket,
     step_functions: StepFunctions,
     locks: Locks,
@@ -60,7 +63,9 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let step_functions =
         StepFunctions::new(&aws).with_end_execution(config::setting("END_EXECUTION_STATE_MACHINE")?);
     let metrics = Metrics::of_stack()?;
+    let take_over = config::number_setting("TAKE_OVER_SECONDS")?;
     let function = Function {
+        take_over: SignedDuration::from_secs(i64::try_from(take_over).unwrap_or(i64::MAX)),
         locks: Locks::new(work.clone(), step_functions.clone(), metrics.clone()),
         metrics,
         limits,
@@ -117,11 +122,11 @@ impl Function {
                 registration,
             }),
         };
-        // A claim always has a turn.
-        let turn = self.locks.settle(of, &want).await?.ok_or_else(no_turn)?;
-        if let Turn::Held(lock) = &turn {
-            self.locks.make_good(of, &lock.holder.execution).await?;
-        }
+        let turn = self.turn(of, &want).await?;
+        let turn = match self.held(of, &want, &turn).await? {
+            Some(lock) => self.look_after(of, lock, want, turn).await?,
+            None => turn,
+        };
         let told = match &turn {
             Turn::Acquired(_) => "acquired",
             Turn::Held(_) => "held by another",
@@ -133,6 +138,39 @@ impl Function {
             self.metrics.write(&Measurement::one(S::SUPERSEDED), &about);
         }
         Ok(turn)
+    }
+
+    /// A claim always has a turn.
+    async fn turn<S: Lockable>(&self, of: &S, want: &Want) -> Result<Turn> {
+        self.locks.settle(of, want).await?.ok_or_else(no_turn)
+    }
+
+    /// The lock that another holds and whose next holder may be who asks. Who was superseded isn't next, but for one that
+    /// replaces nobody: every holder counts as newer than that.
+    async fn held<S: Lockable>(&self, of: &S, want: &Want, turn: &Turn) -> Result<Option<Lock>> {
+        match (turn, want) {
+            (Turn::Held(lock), _) => Ok(Some(lock.clone())),
+            (Turn::Superseded(by), Want::Claim(me)) if replaces_nobody(me) => {
+                let found = self.locks.find(of).await?;
+                Ok(found.filter(|lock| lock.holder.execution == *by))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Sees to a lock whose holder has ended. Who claims takes it over if it should have been released long ago; who waits by a
+    /// token claims again in ten minutes.
+    async fn look_after<S: Lockable>(&self, of: &S, lock: Lock, want: Want, turn: Turn) -> Result<Turn> {
+        let ended_at = self.locks.make_good(of, &lock).await?;
+        let (Some(ended_at), Want::Claim(me)) = (ended_at, want) else {
+            return Ok(turn);
+        };
+        if !lock.is_overdue(ended_at, self.take_over, Timestamp::now()) {
+            return Ok(turn);
+        }
+        let from = lock.holder.execution;
+        tracing::warn!(from = from.as_str(), "taken over: nobody could release the lock");
+        self.turn(of, &Want::TakeOver(me, from)).await
     }
 
     /// The input; one that was too long to be sent is asked for, and kept for the functions that come after.
@@ -154,6 +192,11 @@ fn unpretentious(contender: Contender) -> Contender {
         started_at: Timestamp::UNIX_EPOCH,
         ..contender
     }
+}
+
+/// Whether it is such a contender.
+fn replaces_nobody(contender: &Contender) -> bool {
+    contender.started_at == Timestamp::UNIX_EPOCH
 }
 
 /// Ends an execution that found the lock taken and may not wait: the next whole deployment would replace it.

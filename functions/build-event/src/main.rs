@@ -1,22 +1,26 @@
-//! `build-event`: hands the end of a build, as CodeBuild's event tells it, to the execution that waits for it.
+//! `build-event`: hands the end of a build to the execution that waits for it.
 //!
 //! Started by EventBridge, which delivers at least once and in any order. A build that nobody waits for (no
 //! registration under its id) is dropped: either `check-status` has answered already, or it will, because it
-//! reads the build after it has registered.
+//! reads the build after it has registered. How the build ended says CodeBuild and not the event. Where CodeBuild says
+//! that it runs, nobody is answered: the function fails, Lambda calls it again after one and after two minutes, and
+//! what is still not true then goes to the queue of failed events.
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use seedflow_aws::callback::Callbacks;
+use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::StepFunctions;
 use seedflow_aws::{config, lambda};
 use seedflow_core::build::outcome::Outcome;
-use seedflow_core::callback::Deliver;
-use seedflow_core::error::Result;
+use seedflow_core::callback::{Deliver, End};
+use seedflow_core::error::{Error, ErrorName, Result};
 use serde_json::{Value, json};
 
 struct Function {
     callbacks: Callbacks,
+    codebuild: CodeBuild,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,6 +29,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let work = Bucket::new(&aws, config::setting("WORK_BUCKET")?);
     let function = Function {
         callbacks: Callbacks::new(work, StepFunctions::new(&aws)),
+        codebuild: CodeBuild::new(&aws),
     };
     lambda::run(async |invocation| function.deliver(invocation).await).await
 }
@@ -34,11 +39,22 @@ impl Function {
         let Some(outcome) = Outcome::from_event(&json!({"detail": event.detail}))? else {
             return Ok(json!({"end": "Running"}));
         };
-        let build_id = outcome.build_id.clone();
+        let build = outcome.build_id;
         let end = self
             .callbacks
-            .run(&build_id, Deliver::start(outcome), async || Ok(None))
+            .run(&build, Deliver::start(), async || {
+                self.codebuild.read(&build).await
+            })
             .await?;
+        if end == End::Unconfirmed {
+            return Err(Error::new(
+                ErrorName::ServiceUnavailable,
+                format!(
+                    "detail.build-status: found {}, but CodeBuild says that {build} runs; nothing was answered, and the event is tried again",
+                    outcome.status.as_str()
+                ),
+            ));
+        }
         tracing::info!(event = event.id, end = ?end, "delivered");
         Ok(json!({"end": format!("{end:?}")}))
     }

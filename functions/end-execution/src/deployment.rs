@@ -4,7 +4,7 @@
 //! Job (.sync)"); the local emulator doesn't. So whatever still runs of the plan is stopped here, and each of those is
 //! cleaned up after by its own event.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::plans;
 use seedflow_aws::sfn::Described;
 use seedflow_core::deployment::plan::Plan;
@@ -12,14 +12,14 @@ use seedflow_core::deployment::request::Scope;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::Result;
 use seedflow_core::event::DeploymentStateChange;
-use seedflow_core::history::trace;
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::{Turn, Want};
 use seedflow_core::metric::Measurement;
 use seedflow_core::status::State;
 use seedflow_core::subject::Subject;
+use serde_json::json;
 
-use crate::{Function, Next, state_of, wait, wait_for};
+use crate::refused::Refused;
+use crate::{Function, Holds, Next, STOPPING, state_of, wait, wait_for};
 
 impl Function {
     pub(crate) async fn end_of_deployment(
@@ -27,41 +27,53 @@ impl Function {
         scope: &Scope,
         execution: &ExecutionArn,
         described: Option<Described>,
+        refused: &mut Refused,
         now: Timestamp,
     ) -> Result<Next> {
         // An execution that Step Functions has forgotten left nothing but its lock, if that.
         if let Some(described) = described.filter(|described| state_of(described).is_some()) {
-            let wait = match self.locks.settle(scope, &Want::Stop(execution.clone())).await? {
-                Some(Turn::Acquired(_)) => {
-                    let plan = plans::find_deployment(&self.records.work, execution).await?;
-                    let stopping = match &plan {
-                        Some(plan) => self.stop_modules(plan).await?,
-                        None => false,
-                    };
-                    if let Some(plan) = &plan {
-                        self.record_end(plan, execution, &described, now).await?;
-                    }
-                    let trace = trace(&self.step_functions.history(execution).await?);
-                    wait(
-                        stopping,
-                        trace.working,
-                        described.stopped_at,
-                        self.longest_write,
-                        now,
-                    )
-                }
-                _ => self.still_claiming(execution, &described, now).await?,
+            let wait = match self.stop_writing(scope, execution, refused).await? {
+                Holds::It(_) => self.stop_deployment(execution, &described, refused, now).await?,
+                // Whether it holds the lock can't be read: then it can't be released either, and is taken over.
+                Holds::Unknown => None,
+                Holds::Not => self.still_claiming(execution, &described, refused, now).await?,
             };
             if let Some(wait) = wait {
                 return Ok(wait_for(wait));
             }
         }
-        self.release(scope, execution).await
+        self.release(scope, execution, refused).await
     }
 
-    /// Stops the executions of modules that still run; whether there were any.
-    async fn stop_modules(&self, plan: &Plan) -> Result<bool> {
-        let running = self.step_functions.running(&self.deploy_module).await?;
+    /// Makes an end that came from outside true, and says how long to wait until it is.
+    async fn stop_deployment(
+        &self,
+        execution: &ExecutionArn,
+        described: &Described,
+        refused: &mut Refused,
+        now: Timestamp,
+    ) -> Result<Option<SignedDuration>> {
+        let plan = refused.note(plans::find_deployment(&self.records.work, execution).await)?;
+        let mut stopping = None;
+        if let Some(plan) = plan.flatten() {
+            stopping = self.stop_modules(&plan, refused).await?.then_some(STOPPING);
+            self.record_end(&plan, execution, described, refused, now).await?;
+        }
+        let trace = self.trace(execution, described, refused).await?;
+        Ok(wait(
+            stopping,
+            trace.working,
+            described.stopped_at,
+            self.longest_write,
+            now,
+        ))
+    }
+
+    /// Stops the executions of modules that still run; whether there were any. Who can't be stopped isn't waited for: it holds
+    /// its module's own lock until it ends.
+    async fn stop_modules(&self, plan: &Plan, refused: &mut Refused) -> Result<bool> {
+        let running = self.step_functions.running(&self.deploy_module).await;
+        let running = refused.note(running)?.unwrap_or_default();
         let ours = |execution: &&ExecutionArn| {
             let name = Some(execution.name());
             plan.modules
@@ -70,14 +82,9 @@ impl Function {
         };
         let mut found = false;
         for execution in running.iter().filter(ours) {
-            found = true;
-            self.step_functions
-                .stop(
-                    execution,
-                    "DeploymentAborted",
-                    "the deployment that this execution belongs to was ended",
-                )
-                .await?;
+            let cause = "the deployment that this execution belongs to was ended";
+            let stopped = self.step_functions.stop(execution, "DeploymentAborted", cause);
+            found |= refused.note(stopped.await)?.is_some();
         }
         Ok(found)
     }
@@ -88,15 +95,25 @@ impl Function {
         plan: &Plan,
         execution: &ExecutionArn,
         described: &Described,
+        refused: &mut Refused,
         now: Timestamp,
     ) -> Result<()> {
-        let before = self.records.deployment_status(&plan.deployment).await?;
-        let ours =
-            before.filter(|before| before.execution == *execution && before.state == State::InProgress);
-        let (Some(state), Some(before)) = (state_of(described), ours) else {
+        let Some(state) = state_of(described) else {
             return Ok(());
         };
         let failure = crate::module::failure(described, None);
+        let before = self.records.deployment_status(&plan.deployment).await;
+        let Some(before) = refused.note(before)? else {
+            // Whether the execution has said so itself isn't known, so it isn't written.
+            let status = Status::new(state, execution, now).failed(&failure.error, &failure.reason);
+            refused.unwritten(json!(status));
+            return Ok(());
+        };
+        let ours =
+            before.filter(|before| before.execution == *execution && before.state == State::InProgress);
+        let Some(before) = ours else {
+            return Ok(());
+        };
         let status = Status {
             state,
             updated_at: now,
@@ -105,10 +122,19 @@ impl Function {
         let status = status.failed(&failure.error, &failure.reason);
         // Before the status, as for a module.
         let event = DeploymentStateChange::of(&plan.deployment, &status, None);
-        self.events.send(&event).await;
-        self.records
+        if !refused.again() {
+            self.events.send(&event).await;
+        }
+        let written = self
+            .records
             .write_deployment_status(&plan.deployment, &status)
-            .await?;
+            .await;
+        if refused.note(written)?.is_none() {
+            refused.unwritten(json!(status));
+        }
+        if refused.again() {
+            return Ok(());
+        }
         let took = described.stopped_at.zip(status.started_at);
         let took = took.map(|(stopped, started)| stopped.duration_since(started));
         let about = Subject::deployment(execution, &plan.deployment);

@@ -5,12 +5,16 @@
 //! how it ended, and the manifest's lock goes to who waits. An execution that ended by itself has done all but the
 //! last; one that was stopped, timed out or failed without a word has not.
 //!
-//! Called by a state machine of its own until it has nothing more to wait for:
-//! for a stopped build to end, and for a function that still ran when the execution was stopped. Each call looks at
+//! Called by a state machine of its own until it has nothing more to wait for: for Step Functions to show the end, for a
+//! stopped build to end, and for a function that still ran when the execution was stopped. Each call looks at
 //! everything anew, so it may run any number of times, and for an execution that left nothing it does nothing.
+//!
+//! The event is not believed, only what Step Functions says of the execution ([`seedflow_core::ending`]). And whatever AWS
+//! refuses for good, the lock is released: what could not be done is reported ([`refused`]).
 
 mod deployment;
 mod module;
+mod refused;
 
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::codebuild::CodeBuild;
@@ -25,17 +29,23 @@ use seedflow_aws::ssm::ParameterStore;
 use seedflow_aws::{config, lambda, log};
 use seedflow_core::deployment::request as deploy;
 use seedflow_core::deployment::request::Locked;
+use seedflow_core::ending::{self, Known};
 use seedflow_core::error::Result;
-use seedflow_core::history::trace;
+use seedflow_core::history::{Trace, trace};
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::{Lockable, Want};
+use seedflow_core::lock::{Lock, Lockable, Turn, Want};
 use seedflow_core::request::{Limits, Request};
 use seedflow_core::status::State;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::refused::{Refused, Report};
+
 /// How long to wait before looking again at what was told to stop.
 const STOPPING: SignedDuration = SignedDuration::from_secs(3);
+
+/// How long to wait before looking again at a build that can't be stopped.
+const UNSTOPPABLE: SignedDuration = SignedDuration::from_mins(2);
 
 /// What this is called with: the detail of a "Step Functions Execution Status Change" event, or, where that was lost, the
 /// execution and what it locks.
@@ -46,24 +56,34 @@ struct Event {
     /// Whose lock it is about: known to who starts it by hand of another execution; an event has only the execution.
     #[serde(default)]
     of: Option<Locked>,
-    /// How the execution ended.
+    /// When the state machine that calls this was started; it is called again as long as it waits.
     #[serde(default)]
-    status: Option<String>,
-    /// Its input, null where it was too long for the event.
+    began_at: Option<Timestamp>,
+    /// What an earlier call has reported that it could not do; empty where it was nothing.
     #[serde(default)]
-    input: Option<String>,
-    /// Its output, null where it was too long for the event, or there is none.
-    #[serde(default)]
-    output: Option<String>,
+    reported: String,
 }
 
-impl Event {
-    /// The execution, where the event tells all that matters of it: most executions end well, and there is no need to ask
-    /// about those.
-    fn described(&self) -> Option<Described> {
-        match (self.status.as_deref(), &self.input, &self.output) {
-            (Some("SUCCEEDED"), Some(input), Some(output)) => Some(Described::of_success(input, output)),
-            _ => None,
+/// What the state machine gets.
+#[derive(Debug, PartialEq, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    next: Next,
+    /// What AWS refused for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<Report>,
+    /// There where it is to be reported.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    report: bool,
+}
+
+impl Answer {
+    fn new(next: Next, refused: Refused, execution: ExecutionArn) -> Self {
+        let (refused, report) = refused.report(execution).unzip();
+        Self {
+            next,
+            refused,
+            report: report.unwrap_or_default(),
         }
     }
 }
@@ -119,27 +139,61 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 }
 
 impl Function {
-    async fn end(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Next> {
-        let described = match event.described() {
-            Some(described) => Some(described),
-            None => self.step_functions.describe(&event.execution).await?,
+    async fn end(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Answer> {
+        let Event {
+            execution,
+            of,
+            began_at,
+            reported,
+        } = event;
+        let mut refused = Refused::after(reported);
+        let next = self.settle(&execution, of, began_at, &mut refused, now).await?;
+        Ok(Answer::new(next, refused, execution))
+    }
+
+    async fn settle(
+        &self,
+        execution: &ExecutionArn,
+        of: Option<Locked>,
+        began_at: Option<Timestamp>,
+        refused: &mut Refused,
+        now: Timestamp,
+    ) -> Result<Next> {
+        let described = match refused.note(self.step_functions.describe(execution).await)? {
+            Some(described) => described,
+            None => Some(self.step_functions.describe_by_history(execution).await?),
         };
-        let Event { execution, of, .. } = event;
-        if described.as_ref().is_some_and(|described| !described.has_ended()) {
-            return Ok(Next::Done {
-                done: "still running",
-            });
-        }
         let named = described
             .as_ref()
-            .and_then(|described| self.locked(&execution, &described.input));
+            .and_then(|described| self.locked(execution, &described.input));
         let of = of.or(named);
         if let Some(of) = &of {
-            log::learned(&of.subject(&execution));
+            log::learned(&of.subject(execution));
+        }
+        let seen = Described::seen(described.as_ref());
+        let lock = match (&described, &of) {
+            (None, Some(Locked::Module(module))) => Some(self.locks.find(module).await?),
+            (None, Some(Locked::Manifest(scope))) => Some(self.locks.find(scope).await?),
+            _ => None,
+        };
+        let lock = lock.as_ref().map(Option::as_ref);
+        match ending::known(seen, execution, lock, began_at, now) {
+            Known::Ended => {}
+            Known::NotYet(wait) => return Ok(wait_for(wait)),
+            Known::Unconfirmed => {
+                tracing::warn!(seen = ?seen, "Step Functions doesn't confirm the end: nothing is done");
+                return Ok(Next::Done { done: "unconfirmed" });
+            }
         }
         match of {
-            Some(Locked::Module(module)) => self.end_of_module(&module, &execution, described, now).await,
-            Some(Locked::Manifest(scope)) => self.end_of_deployment(&scope, &execution, described, now).await,
+            Some(Locked::Module(module)) => {
+                self.end_of_module(&module, execution, described, refused, now)
+                    .await
+            }
+            Some(Locked::Manifest(scope)) => {
+                self.end_of_deployment(&scope, execution, described, refused, now)
+                    .await
+            }
             None => Ok(Next::Done {
                 done: "names nothing that it could have locked",
             }),
@@ -155,11 +209,67 @@ impl Function {
         Some(Locked::Manifest(request.scope))
     }
 
-    /// Hands the lock on.
-    async fn release<S: Lockable>(&self, of: &S, execution: &ExecutionArn) -> Result<Next> {
-        self.locks.settle(of, &Want::Release(execution.clone())).await?;
-        tracing::info!("released");
-        Ok(Next::Done { done: "released" })
+    /// Sees that nothing more is written in the name of an execution, and whether it holds the lock.
+    async fn stop_writing<S: Lockable>(
+        &self,
+        of: &S,
+        execution: &ExecutionArn,
+        refused: &mut Refused,
+    ) -> Result<Holds> {
+        let settled = self.locks.settle(of, &Want::Stop(execution.clone())).await;
+        if let Some(turn) = refused.note(settled)? {
+            return Ok(match turn {
+                Some(Turn::Acquired(lock)) => Holds::It(Box::new(lock)),
+                _ => Holds::Not,
+            });
+        }
+        // It can't be marked, which makes no difference once the functions of the execution are over.
+        Ok(match refused.note(self.locks.find(of).await)? {
+            Some(Some(lock)) if lock.holder.execution == *execution => Holds::It(Box::new(lock)),
+            Some(_) => Holds::Not,
+            None => Holds::Unknown,
+        })
+    }
+
+    /// Hands the lock on. Where that is refused, the next claimant takes it over.
+    async fn release<S: Lockable>(
+        &self,
+        of: &S,
+        execution: &ExecutionArn,
+        refused: &mut Refused,
+    ) -> Result<Next> {
+        let settled = self.locks.settle(of, &Want::Release(execution.clone())).await;
+        let done = match refused.note(settled)? {
+            Some(_) => "released",
+            None => "not released",
+        };
+        tracing::info!(done);
+        Ok(Next::Done { done })
+    }
+
+    /// What the execution may have left; where its history can't be read, everything that it may have.
+    async fn trace(
+        &self,
+        execution: &ExecutionArn,
+        described: &Described,
+        refused: &mut Refused,
+    ) -> Result<Trace> {
+        let history = refused.note(self.step_functions.history(execution).await)?;
+        Ok(history.map_or_else(
+            || {
+                let named = described
+                    .input
+                    .pointer("/build/project_name")
+                    .and_then(Value::as_str);
+                let project = named.unwrap_or(&self.limits.codebuild_project);
+                Trace {
+                    working: true,
+                    build_id: None,
+                    searched: Some(project.to_owned()),
+                }
+            },
+            |history| trace(&history),
+        ))
     }
 
     /// How long an execution that was stopped without a lock may yet take one, because acquire-lock was running for it.
@@ -167,20 +277,31 @@ impl Function {
         &self,
         execution: &ExecutionArn,
         described: &Described,
+        refused: &mut Refused,
         now: Timestamp,
     ) -> Result<Option<SignedDuration>> {
         if state_of(described) != Some(State::Aborted) {
             return Ok(None);
         }
-        let trace = trace(&self.step_functions.history(execution).await?);
+        let trace = self.trace(execution, described, refused).await?;
         Ok(wait(
-            false,
+            None,
             trace.working,
             described.stopped_at,
             self.longest_write,
             now,
         ))
     }
+}
+
+/// Whether an execution holds a lock.
+enum Holds {
+    /// It does.
+    It(Box<Lock>),
+    /// Another does, or nobody.
+    Not,
+    /// The lock can't be read.
+    Unknown,
 }
 
 /// The answer that has the function called again.
@@ -200,16 +321,15 @@ fn state_of(described: &Described) -> Option<State> {
     }
 }
 
-/// How long the lock has to be kept still: until a stopped build has ended, and until a function that was called for
-/// the execution can't be running any more, since what it has begun to write nobody can take back.
+/// How long the lock has to be kept still: until a build has ended (`build`: when to look at it again), and until a function
+/// that was called for the execution can't be running any more, since what it has begun to write nobody can take back.
 fn wait(
-    stopping: bool,
+    build: Option<SignedDuration>,
     working: bool,
     stopped_at: Option<Timestamp>,
     longest_write: SignedDuration,
     now: Timestamp,
 ) -> Option<SignedDuration> {
-    let build = stopping.then_some(STOPPING);
     let since = stopped_at.map_or(SignedDuration::ZERO, |stopped| now.duration_since(stopped));
     let function = (working && since < longest_write).then(|| longest_write - since);
     build.max(function)
@@ -219,41 +339,49 @@ fn wait(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use seedflow_core::error::{Error, ErrorName};
     use serde_json::json;
 
     #[test]
-    fn only_a_success_whose_input_and_output_came_along_is_not_asked_about() {
-        let told = |change: Value| {
-            let mut event = json!({
-                "executionArn": "arn:aws:states:r:1:execution:m:n", "stateMachineArn": "…", "status": "SUCCEEDED",
-                "input": "{\"project\": \"p\"}", "output": "{\"build_id\": \"b\"}", "inputDetails": {"included": true},
-            });
-            for (field, value) in change.as_object().unwrap() {
-                event[field] = value.clone();
-            }
-            serde_json::from_value::<Event>(event).unwrap().described()
+    fn an_answer_has_what_the_state_machine_reads() {
+        let answer = |next, refused| {
+            let answer = Answer::new(next, refused, ExecutionArn::new("e"));
+            serde_json::to_value(answer).unwrap()
         };
-        let described = told(json!({})).unwrap();
-        assert!(described.has_ended() && state_of(&described).is_none());
+        let done = Next::Done { done: "released" };
+        assert_eq!(answer(done, Refused::default()), json!({"done": "released"}));
+        let denied = |reported: &str| {
+            let mut refused = Refused::after(reported.to_owned());
+            let denied: Result<()> = Err(Error::new(ErrorName::AccessDenied, "no"));
+            refused.note(denied).unwrap();
+            answer(Next::Wait { wait_seconds: 3 }, refused)
+        };
+        let refused = json!({"execution": "e", "error": "AccessDenied", "cause": "no"});
         assert_eq!(
-            (&described.input["project"], &described.output["build_id"]),
-            (&json!("p"), &json!("b"))
+            denied(""),
+            json!({"wait_seconds": 3, "refused": refused, "report": true})
         );
-        for change in [
-            json!({"input": null}),
-            json!({"output": null}),
-            json!({"status": "FAILED"}),
-        ] {
-            assert!(told(change.clone()).is_none(), "{change}");
-        }
+        assert_eq!(denied("no"), json!({"wait_seconds": 3, "refused": refused}));
+    }
+
+    #[test]
+    fn an_event_is_read_for_its_execution_and_not_for_how_it_ended() {
+        let event = json!({
+            "executionArn": "arn:aws:states:r:1:execution:m:n", "stateMachineArn": "…", "status": "SUCCEEDED",
+            "input": "{}", "output": "{}", "inputDetails": {"included": true}, "began_at": "2026-01-01T00:00:00.123Z",
+        });
+        let event: Event = serde_json::from_value(event).unwrap();
+        assert_eq!(event.execution.name(), "n");
+        assert!(event.of.is_none() && event.reported.is_empty() && event.began_at.is_some());
     }
 
     #[test]
     fn the_lock_is_kept_while_anything_may_still_happen_in_its_name() {
         let at = |second| Some(Timestamp::from_second(second).unwrap());
         let longest = SignedDuration::from_secs(120);
-        let seconds = |stopping, working, now| {
-            wait(stopping, working, at(1000), longest, at(now).unwrap()).map(|wait| wait.as_secs())
+        let seconds = |stopping: bool, working, now| {
+            let build = stopping.then_some(STOPPING);
+            wait(build, working, at(1000), longest, at(now).unwrap()).map(|wait| wait.as_secs())
         };
         assert_eq!(seconds(false, false, 1000), None);
         assert_eq!(seconds(true, false, 1000), Some(3));
@@ -262,6 +390,6 @@ mod tests {
         assert_eq!(seconds(false, true, 1120), None);
         // A clock behind Step Functions' only makes it longer.
         assert_eq!(seconds(false, true, 990), Some(130));
-        assert_eq!(wait(false, true, None, longest, at(5).unwrap()), Some(longest));
+        assert_eq!(wait(None, true, None, longest, at(5).unwrap()), Some(longest));
     }
 }

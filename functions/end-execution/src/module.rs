@@ -5,16 +5,33 @@ use seedflow_aws::log;
 use seedflow_aws::sfn::Described;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::event::ModuleStateChange;
-use seedflow_core::history::{Trace, trace};
+use seedflow_core::history::Trace;
 use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Slot};
-use seedflow_core::lock::{Held, Lock, Turn, Want};
+use seedflow_core::lock::{Held, Lock, Want};
 use seedflow_core::metric::Measurement;
 use seedflow_core::report::Report;
 use seedflow_core::status::{Failure, Status};
 use seedflow_core::subject::Subject;
 use seedflow_core::timeline::Timeline;
+use serde_json::json;
 
-use crate::{Function, Next, state_of, wait, wait_for};
+use crate::refused::Refused;
+use crate::{Function, Holds, Next, STOPPING, UNSTOPPABLE, state_of, wait, wait_for};
+
+/// How long a lock is kept from being taken over because of a build that can't be stopped: CodeBuild ends it after 36 hours and
+/// 8 in its queue at most.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(44);
+
+/// How a build stands that its execution left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// It has ended, there is none, or nobody can say.
+    Nothing,
+    /// It ends in a moment.
+    Stopping,
+    /// It runs, and can't be stopped.
+    Running,
+}
 
 impl Function {
     pub(crate) async fn end_of_module(
@@ -22,78 +39,120 @@ impl Function {
         module: &ModuleId,
         execution: &ExecutionArn,
         described: Option<Described>,
+        refused: &mut Refused,
         now: Timestamp,
     ) -> Result<Next> {
         if let Some(build) = described.as_ref().and_then(deployed_by) {
-            self.records.work.delete(&build.callback_key()).await?;
+            self.unregister(&build, refused).await?;
         }
         // An execution that Step Functions has forgotten left nothing but its lock, if that.
         if let Some(described) = described.filter(|described| state_of(described).is_some()) {
-            let wait = match self.locks.settle(module, &Want::Stop(execution.clone())).await? {
-                Some(Turn::Acquired(lock)) => {
-                    self.clean_up(execution, module, &lock, &described, now).await?
+            let lock = match self.stop_writing(module, execution, refused).await? {
+                Holds::It(lock) => Some(Some(lock)),
+                Holds::Unknown => Some(None),
+                Holds::Not => None,
+            };
+            let wait = match lock {
+                Some(lock) => {
+                    self.clean_up(execution, module, lock.as_deref(), &described, refused, now)
+                        .await?
                 }
-                _ => self.still_claiming(execution, &described, now).await?,
+                None => self.still_claiming(execution, &described, refused, now).await?,
             };
             if let Some(wait) = wait {
                 return Ok(wait_for(wait));
             }
         }
-        self.release(module, execution).await
+        self.release(module, execution, refused).await
     }
 
-    /// Makes an end that came from outside true, and says how long to wait until it is.
+    /// Nobody is to be answered for a build any more.
+    async fn unregister(&self, build: &BuildId, refused: &mut Refused) -> Result<()> {
+        let deleted = self.records.work.delete(&build.callback_key()).await;
+        refused.note(deleted).map(drop)
+    }
+
+    /// Makes an end that came from outside true, and says how long to wait until it is. Without the lock, which can't be read
+    /// then, only the build is stopped: all else belongs to who holds it.
     async fn clean_up(
         &self,
         execution: &ExecutionArn,
         module: &ModuleId,
-        lock: &Lock,
+        lock: Option<&Lock>,
         described: &Described,
+        refused: &mut Refused,
         now: Timestamp,
     ) -> Result<Option<SignedDuration>> {
-        let trace = trace(&self.step_functions.history(execution).await?);
-        let build = self.build(&trace, lock).await?;
-        let stopping = match &build {
-            Some(build) => self.stop(build).await?,
-            None => false,
+        let trace = self.trace(execution, described, refused).await?;
+        let build = refused.note(self.build(&trace, lock).await)?.flatten();
+        let left = match &build {
+            Some(build) => self.stop(build, refused).await?,
+            None => Left::Nothing,
         };
-        self.record(execution, &lock.held(module), described, build.as_ref(), now)
+        if let Some(lock) = lock {
+            self.record(
+                execution,
+                &lock.held(module),
+                described,
+                build.as_ref(),
+                refused,
+                now,
+            )
             .await?;
+        }
+        let look_again = match left {
+            Left::Nothing => None,
+            Left::Stopping => Some(STOPPING),
+            Left::Running => {
+                if lock.is_some_and(|lock| lock.kept_until.is_none()) {
+                    let keep = Want::Keep(execution.clone(), now + KEPT_FOR);
+                    refused.note(self.locks.settle(module, &keep).await)?;
+                }
+                Some(UNSTOPPABLE)
+            }
+        };
         let wait = wait(
-            stopping,
+            look_again,
             trace.working,
             described.stopped_at,
             self.longest_write,
             now,
         );
         if let (None, Some(build)) = (wait, &build) {
-            self.records.work.delete(&build.callback_key()).await?;
+            self.unregister(build, refused).await?;
         }
         Ok(wait)
     }
 
     /// The build that the execution started, if it did.
-    async fn build(&self, trace: &Trace, lock: &Lock) -> Result<Option<BuildId>> {
-        match (&trace.build_id, &trace.searched) {
-            (Some(build), _) => Ok(Some(build.clone())),
-            (None, Some(project)) => self.codebuild.find(project, &lock.run).await,
-            (None, None) => Ok(None),
+    async fn build(&self, trace: &Trace, lock: Option<&Lock>) -> Result<Option<BuildId>> {
+        match (&trace.build_id, &trace.searched, lock) {
+            (Some(build), ..) => Ok(Some(build.clone())),
+            (None, Some(project), Some(lock)) => self.codebuild.find(project, &lock.run).await,
+            _ => Ok(None),
         }
     }
 
-    /// Whether the build still runs; it is told to stop then.
-    async fn stop(&self, build: &BuildId) -> Result<bool> {
-        match self.codebuild.read(build).await {
-            Ok(Some(_)) => Ok(false),
-            Ok(None) => {
-                self.codebuild.stop(build).await?;
-                log::learned(&Subject::default().with_build(Some(build)));
-                tracing::info!("stopped");
-                Ok(true)
-            }
-            Err(error) if error.name == ErrorName::BuildNotFound => Ok(false),
-            Err(error) => Err(error),
+    /// Stops a build that runs. Where it can't be read, its answer to being stopped says how it stands. Where it can neither be
+    /// read nor stopped, nobody can say, and it can't hold the lock.
+    async fn stop(&self, build: &BuildId, refused: &mut Refused) -> Result<Left> {
+        let read = match self.codebuild.read(build).await {
+            Err(error) if error.name == ErrorName::BuildNotFound => return Ok(Left::Nothing),
+            read => refused.note(read)?,
+        };
+        if let Some(Some(_)) = read {
+            return Ok(Left::Nothing);
         }
+        let runs = read.is_some();
+        let Some(ended) = refused.note(self.codebuild.stop(build).await)? else {
+            return Ok(if runs { Left::Running } else { Left::Nothing });
+        };
+        if ended {
+            return Ok(Left::Nothing);
+        }
+        log::learned(&Subject::default().with_build(Some(build)));
+        tracing::info!("stopped");
+        Ok(Left::Stopping)
     }
 
     /// Writes how the execution ended, if it hasn't said so itself.
@@ -103,35 +162,48 @@ impl Function {
         lock: &Held,
         described: &Described,
         build: Option<&BuildId>,
+        refused: &mut Refused,
         now: Timestamp,
     ) -> Result<()> {
         let module = &lock.of;
         let Some(state) = state_of(described) else {
             return Ok(());
         };
-        let stored = self.records.parameters.stored(module, &[Slot::Status]).await?;
+        let failure = failure(described, build);
+        let stored = self.records.parameters.stored(module, &[Slot::Status]).await;
+        let Some(stored) = refused.note(stored)? else {
+            // Whether the execution has said so itself isn't known, so it isn't written.
+            let status = Status::end(state, None, module, execution, &failure, now);
+            refused.unwritten(json!(status));
+            return Ok(());
+        };
         let before = match stored.status_of(module) {
             // The path belongs to another module, which it stays.
             Err(error) if error.name == ErrorName::StateConflict => return Ok(()),
             before => before?,
         };
-        let failure = failure(described, build);
         let Some(status) = Status::end(state, before.as_ref(), module, execution, &failure, now) else {
             return Ok(());
         };
         let timeline = Timeline::new(lock, &status, None);
-        self.records
-            .write_report(&Report::of_failure(module, &status, Some(&timeline), None))
-            .await?;
+        let report = Report::of_failure(module, &status, Some(&timeline), None);
+        refused.note(self.records.write_report(&report).await)?;
         // Told before it is written, not after: whoever finds it written leaves it alone, so after a crash in between
         // nobody would be told.
         let (part_of, bucket) = (lock.part_of.as_ref(), self.records.work.name());
         let event = ModuleStateChange::of(module, &status, &timeline, part_of, bucket);
-        self.events.send(&event).await;
-        self.records.write_status(module, &stored, &status).await?;
-        let about = Subject::module(execution, module).with_build(build);
-        self.metrics
-            .write(&Measurement::end_of_module(state, &timeline), &about);
+        if !refused.again() {
+            self.events.send(&event).await;
+        }
+        let written = self.records.write_status(module, &stored, &status).await;
+        if refused.note(written)?.is_none() {
+            refused.unwritten(json!(status));
+        }
+        if !refused.again() {
+            let about = Subject::module(execution, module).with_build(build);
+            self.metrics
+                .write(&Measurement::end_of_module(state, &timeline), &about);
+        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 
 use seedflow_tests::Action;
 
-use crate::row::{About, Amount, Build, Call, End, Fault, Row, run_rows};
+use crate::row::{About, Amount, Build, Call, Fault, Row, run_rows};
 
 pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);
 /// The look at the lock before the start is written, before the success, and by `end-execution`.
@@ -23,6 +23,8 @@ pub const CREATE_PROJECT: Call = call("codebuild", "CreateProject", About::Proje
 pub const START_BUILD: Call = call("codebuild", "StartBuild", About::Project).after(1);
 pub const REGISTER: Call = call("s3", "PutObject", About::Callback);
 pub const READ_BUILD: Call = call("codebuild", "BatchGetBuilds", About::Project);
+/// By build-event, after that of check-status.
+pub const CONFIRM_BUILD: Call = READ_BUILD.after(1);
 pub const FIND_REGISTRATION: Call = call("s3", "GetObject", About::Callback);
 pub const ANSWER: Call = call("states", "SendTaskSuccess", About::Project);
 pub const UNREGISTER: Call = call("s3", "DeleteObject", About::Callback);
@@ -215,6 +217,7 @@ fn check_status() {
 fn build_event() {
     let rows = [
         matrix("find-registration", FIND_REGISTRATION, late),
+        matrix("confirm-build", CONFIRM_BUILD, late),
         matrix("answer", ANSWER, late),
     ];
     run_rows(rows.into_iter().flatten());
@@ -282,10 +285,7 @@ fn destroy() {
 #[test]
 fn end_execution() {
     let rows = [
-        // Of a success the event tells all.
-        matrix("describe-execution", DESCRIBE_EXECUTION, |row, _, _| {
-            row.build(Build::Failing).fails(End::Failed("BuildFailed"))
-        }),
+        matrix("describe-execution", DESCRIBE_EXECUTION, plain),
         matrix("unregister", UNREGISTER, late),
         matrix("find-lock", FIND_LOCK, plain),
         matrix("free-lock", FREE_LOCK, plain),

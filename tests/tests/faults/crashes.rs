@@ -79,7 +79,11 @@ fn check_status_is_killed() {
 
 #[test]
 fn build_event_is_killed() {
-    let calls = [("find-registration", FIND_REGISTRATION), ("answer", ANSWER)];
+    let calls = [
+        ("find-registration", FIND_REGISTRATION),
+        ("confirm-build", CONFIRM_BUILD),
+        ("answer", ANSWER),
+    ];
     let row = |name, call, when| killed(name, call, when).build(Build::Late).redelivered();
     run_rows(
         calls
@@ -91,6 +95,7 @@ fn build_event_is_killed() {
 #[test]
 fn end_execution_is_killed() {
     let calls = [
+        ("describe-execution", DESCRIBE_EXECUTION),
         ("unregister", UNREGISTER),
         ("find-lock", FIND_LOCK),
         ("free-lock", FREE_LOCK),
@@ -101,13 +106,6 @@ fn end_execution_is_killed() {
             .into_iter()
             .flat_map(|(name, call)| [When::Before, When::After].map(|when| row(name, call, when))),
     );
-    // Only a failed execution is asked about.
-    let asked = [When::Before, When::After].map(|when| {
-        killed("describe-execution", DESCRIBE_EXECUTION, when)
-            .build(Build::Failing)
-            .fails(End::Failed("BuildFailed"))
-    });
-    run_rows(asked);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! when it has ended (`row`). Rows have names and a CodeBuild project of their own, so they share a stack and
 //! run at the same time. `calls` disturbs every call of every step in every way, `crashes` kills functions and
 //! lets them time out, `deliveries` is about the build's event and what it meets, `refusals` about answers
-//! that no repetition changes, and `paced` about an account whose Parameter Store is slow.
+//! that no repetition changes, `endings` about the same at the end of an execution, and `paced` about an account whose Parameter Store is slow.
 //!
 //! Time is shortened. Step Functions on AWS waits `IntervalSeconds`, doubled with each try, up to
 //! `MaxDelaySeconds`, and with full jitter half of that in the mean; the emulator knows neither jitter nor
@@ -16,6 +16,7 @@
 mod calls;
 mod crashes;
 mod deliveries;
+mod endings;
 mod paced;
 mod refusals;
 mod row;

@@ -402,7 +402,11 @@ fn projects(fixtures: &Fixtures) -> Vec<Row> {
             &[START_BUILD],
             create(&sibling),
         ),
-        read("ours", &[CHECK_STATUS, START_BUILD, END_EXECUTION], &[build]),
+        read(
+            "ours",
+            &[CHECK_STATUS, START_BUILD, BUILD_EVENT, END_EXECUTION],
+            &[build],
+        ),
         read("ours and another's", NOBODY, &[build, "other:1"]),
         ask(
             CODEBUILD,

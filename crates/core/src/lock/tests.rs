@@ -194,9 +194,14 @@ impl World {
                 self.end(of, Stands::Superseded(by), true);
             }
             Turn::Held(lock) => {
-                // acquire-lock looks whether the holder lives, and makes good for a lost event.
+                // acquire-lock looks whether the holder lives, and makes good for a lost event; now and then the holder ended
+                // so long ago that none of its functions runs any more, and it takes the lock over.
                 let holder = index(&lock.holder.execution);
                 if self.executions[holder].has_ended() {
+                    if self.executions[of] == Stands::Claiming && self.is_long_over(holder) {
+                        self.spawn(of, Want::TakeOver(contender(of), arn(holder)));
+                        return;
+                    }
                     self.spawn(holder, Want::Release(arn(holder)));
                 }
                 self.wait(of);
@@ -206,7 +211,9 @@ impl World {
 
     fn finish(&mut self, of: usize, want: &Want, turn: Option<Turn>) {
         match (want, turn) {
-            (Want::Claim(_), Some(turn)) if self.executions[of] == Stands::Claiming => self.told(of, turn),
+            (Want::Claim(_) | Want::TakeOver(..), Some(turn)) if self.executions[of] == Stands::Claiming => {
+                self.told(of, turn);
+            }
             // Its functions are gone by now: see `zombies`.
             (Want::Stop(_), _) => self.spawn(of, Want::Release(arn(of))),
             _ => {}
@@ -217,13 +224,21 @@ impl World {
     fn crash(&mut self, at: usize) {
         let Function { of, want, .. } = self.functions.remove(at);
         match want {
-            Want::Stop(_) | Want::Release(_) => self.spawn(of, want),
+            Want::Stop(_) | Want::Release(_) | Want::Keep(..) => self.spawn(of, want),
+            Want::TakeOver(me, _) if self.executions[of] == Stands::Claiming => {
+                self.spawn(of, Want::Claim(me));
+            }
             Want::Claim(_) if self.executions[of] == Stands::Claiming => self.spawn(of, want),
             Want::Wait(me) if self.executions[of] == Stands::Waiting(me.registration.token.clone()) => {
                 self.wait(of);
             }
-            Want::Claim(_) | Want::Wait(_) => {}
+            Want::Claim(_) | Want::Wait(_) | Want::TakeOver(..) => {}
         }
+    }
+
+    /// Whether an execution counts as one whose lock nobody released for half an hour.
+    fn is_long_over(&self, of: usize) -> bool {
+        self.version.is_multiple_of(2) && !self.zombies(of)
     }
 
     fn check(&self) {
@@ -241,7 +256,9 @@ impl World {
     /// Whether a claim of an execution that has ended is still under way. `end-execution` waits for these before it
     /// releases, as the history tells it.
     fn zombies(&self, of: usize) -> bool {
-        let claims = |f: &Function| f.of == of && matches!(f.want, Want::Claim(_) | Want::Wait(_));
+        let claims = |f: &Function| {
+            f.of == of && matches!(f.want, Want::Claim(_) | Want::Wait(_) | Want::TakeOver(..))
+        };
         self.functions.iter().any(claims)
     }
 
@@ -365,6 +382,118 @@ fn lock_of(of: usize) -> Lock {
         run: Run::from_random([7; 16]),
     };
     Lock::new(contender(of), 0, &fresh)
+}
+
+#[test]
+fn a_holder_counts_as_ended_and_as_overdue_by_what_step_functions_says_and_the_clock() {
+    use Seen::{Ended, Running, Unknown};
+    let minute = |minute: i64| Timestamp::from_second(60 * minute).unwrap();
+    let lock = Lock {
+        acquired_at: Some(minute(100)),
+        ..lock_of(1)
+    };
+    let kept = Lock {
+        kept_until: Some(minute(500)),
+        ..lock.clone()
+    };
+    // A lock of an older version: the start of its holder counts.
+    let undated = Lock {
+        acquired_at: None,
+        ..lock.clone()
+    };
+    // Whether it has ended, and whether it is overdue half an hour later.
+    let patience = SignedDuration::from_mins(30);
+    let (lives, ended, overdue) = (None, Some(false), Some(true));
+    for (lock, seen, now, expected) in [
+        (&lock, Running, 10_000, lives),
+        // Not visible yet, or forgotten.
+        (&lock, Unknown, 109, lives),
+        (&lock, Unknown, 99, lives),
+        (&lock, Unknown, 110, ended),
+        (&lock, Unknown, 130, overdue),
+        (&undated, Unknown, 5, lives),
+        (&undated, Unknown, 109, overdue),
+        (&lock, Ended(Some(minute(300))), 329, ended),
+        (&lock, Ended(Some(minute(300))), 330, overdue),
+        (&lock, Ended(None), 129, ended),
+        (&lock, Ended(None), 130, overdue),
+        // A build that could not be stopped runs.
+        (&kept, Ended(Some(minute(300))), 499, ended),
+        (&kept, Ended(Some(minute(300))), 500, overdue),
+    ] {
+        let ended_at = lock.ended_at(seen, minute(now));
+        let found = ended_at.map(|at| lock.is_overdue(at, patience, minute(now)));
+        assert_eq!(found, expected, "{seen:?} in minute {now}");
+    }
+}
+
+#[test]
+fn a_lock_is_kept_for_its_holder_only_and_no_longer_than_it_holds_it() {
+    let fresh = Fresh {
+        now: Timestamp::from_millisecond(5).unwrap(),
+        run: Run::from_random([8; 16]),
+    };
+    let until = Timestamp::from_second(9).unwrap();
+    let keep = |of: usize| decide(&Want::Keep(arn(of), until), Some(&lock_of(1)), &fresh);
+    let kept = Lock {
+        kept_until: Some(until),
+        ..lock_of(1)
+    };
+    assert_eq!(keep(1).write, Some(Write::Put(Box::new(kept.clone()))));
+    assert_eq!((keep(2).write, keep(2).turn), (None, None));
+    let waiter = Waiter {
+        contender: contender(2),
+        registration: Registration {
+            token: Token::new("t"),
+            entered_at: "1".into(),
+            attempt: 0,
+        },
+    };
+    let awaited = Lock {
+        waiter: Some(waiter),
+        ..kept
+    };
+    let released = decide(&Want::Release(arn(1)), Some(&awaited), &fresh);
+    let Some(Write::Put(next)) = released.write else {
+        panic!("it is handed on")
+    };
+    assert_eq!((next.holder, next.kept_until), (contender(2), None));
+}
+
+#[test]
+fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
+    let fresh = Fresh {
+        now: Timestamp::from_millisecond(5).unwrap(),
+        run: Run::from_random([8; 16]),
+    };
+    let waits = |of: usize| Waiter {
+        contender: contender(of),
+        registration: Registration {
+            token: Token::new(format!("t{of}")),
+            entered_at: "1".into(),
+            attempt: 0,
+        },
+    };
+    let found = |waiter: Option<Waiter>| Lock { waiter, ..lock_of(1) };
+    let decided = |found: &Lock| decide(&Want::TakeOver(contender(3), arn(1)), Some(found), &fresh);
+    let acquired = |decision: &Decision| match (&decision.write, &decision.turn) {
+        (Some(Write::Put(lock)), Some(Turn::Acquired(told))) => {
+            **lock == *told && lock.holder == contender(3)
+        }
+        _ => false,
+    };
+    let alone = decided(&found(None));
+    assert!(acquired(&alone) && alone.answers.is_empty());
+    // Nobody else waits: the registration is its own, of before its wait timed out.
+    assert!(acquired(&decided(&found(Some(waits(3))))));
+    let older = decided(&found(Some(waits(2))));
+    assert!(acquired(&older));
+    assert_eq!(older.answers, [(Token::new("t2"), Turn::Superseded(arn(3)))]);
+    let newer = decided(&found(Some(waits(4))));
+    assert_eq!((newer.write, newer.turn), (None, Some(Turn::Superseded(arn(4)))));
+    // Another holds it by now.
+    let other = decided(&lock_of(2));
+    assert_eq!((other.write, other.turn), (None, Some(Turn::Held(lock_of(2)))));
 }
 
 #[test]

@@ -161,8 +161,8 @@ fn with_timeout(definition: &str, wanted: Option<Duration>) -> String {
     definition.replace(TIMEOUT, &format!("\"TimeoutSeconds\": {seconds}"))
 }
 
-/// What says in the template how long a function may run: its timeout, and the setting that counts on the longest.
-const FUNCTION_TIMEOUTS: [&str; 2] = ["Timeout: ", "LONGEST_WRITE_SECONDS: "];
+/// What says in the template how long a function may run: its timeout, and the settings that count on the longest.
+const FUNCTION_TIMEOUTS: [&str; 3] = ["Timeout: ", "LONGEST_WRITE_SECONDS: ", "TAKE_OVER_SECONDS: "];
 
 /// No function of the template may run longer than `longest`: a test that waits for a function's timeout
 /// doesn't wait for minutes.
