@@ -403,7 +403,12 @@ fn what_is_refused_at_an_end_is_reported_and_holds_nothing_up() {
     assert_eq!(states[&start]["Next"], "EndExecution");
     let payload = states["EndExecution"]["Arguments"]["Payload"].as_str().unwrap();
     assert!(payload.contains("'reported': $reported"), "{payload}");
-    assert_eq!(states["EndExecution"]["Next"], "IsRefused");
+    assert_eq!(states["EndExecution"]["Next"], "IsSettled");
+    // Before it waits, and once: the report changes what it is chosen by.
+    let first = &list(&states["IsSettled"], "Choices")[0];
+    assert_eq!(first["Next"], "ReportRefused");
+    let condition = first["Condition"].as_str().unwrap();
+    assert!(condition.contains("$states.input.report "), "{condition}");
     let report = &states["ReportRefused"];
     assert_eq!(report["Assign"]["reported"], "{% $states.input.refused.cause %}");
     // Not even a queue that takes nothing.
@@ -411,8 +416,10 @@ fn what_is_refused_at_an_end_is_reported_and_holds_nothing_up() {
         panic!("one rule")
     };
     assert_eq!(errors(caught), ["States.ALL"].into());
-    for next in [&caught["Next"], &report["Next"], &states["IsRefused"]["Default"]] {
-        assert_eq!(next, "IsSettled");
+    for way in [caught, report] {
+        assert_eq!(way["Next"], "IsSettled");
+        let output = way["Output"].as_str().unwrap();
+        assert!(output.contains("{'report': false}"), "{output}");
     }
     assert_eq!(states["NotAllSettled"]["Type"], "Fail");
 }
