@@ -95,7 +95,7 @@ fn a_build_that_is_stopped_by_hand_is_recorded_as_stopped() {
 }
 
 #[test]
-fn a_module_in_a_folder_of_the_zip_runs_there_with_one_shell_for_all_phases() {
+fn a_module_in_a_folder_of_the_zip_runs_there_and_keeps_variables_through_all_phases() {
     run(async {
         let stack = STACK.get().await;
         let names = stack.names("folder");
