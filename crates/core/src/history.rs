@@ -1,11 +1,12 @@
-//! What the history of an ended execution tells about what it may have left behind.
+//! What the history of an ended execution shows about what it may have left behind.
 //!
-//! Whoever cleans up after an execution has to know three things: the build that it started, if any; the
+//! The clean-up after an execution has to know three things: the build that it started, if any; the
 //! CodeBuild project to look through where that isn't known; and whether a function that writes may still
 //! be running in its name.
 
 use serde_json::Value;
 
+use crate::deployment::DeploymentId;
 use crate::ids::BuildId;
 
 /// The part of an event of GetExecutionHistory that is needed here.
@@ -55,6 +56,15 @@ pub fn trace(newest_first: &[Event]) -> Trace {
         searched: project.filter(|_| asked && build_id.is_none()),
         build_id,
     }
+}
+
+/// The deployment whose lock an execution takes, as the state that reads its name answered.
+#[must_use]
+pub fn deployment(newest_first: &[Event]) -> Option<DeploymentId> {
+    let mut outputs = newest_first
+        .iter()
+        .filter_map(|event| serde_json::from_str::<Value>(event.output.as_deref()?).ok());
+    outputs.find_map(|output| serde_json::from_value(output["Payload"]["deployment"].clone()).ok())
 }
 
 /// Whether the last task was called and nothing came of it. The functions behind `.waitForTaskToken` write nothing
@@ -157,6 +167,14 @@ mod tests {
         assert_eq!(read(waiting()[..3].to_vec()), Trace::default());
         assert!(read(waiting()[..2].to_vec()).working);
         assert_eq!(read(Vec::new()), Trace::default());
+    }
+
+    #[test]
+    fn a_deployment_is_named_by_the_state_that_read_its_name() {
+        let named = r#"{"Payload":{"deployment":{"project":"shop","deployment":"dev"},"whole":true,"plan_only":false}}"#;
+        let found = deployment(&[event("ExecutionAborted"), succeeded(named), scheduled("invoke")]);
+        assert_eq!(found.unwrap().to_string(), "shop/dev");
+        assert_eq!(deployment(&[scheduled("invoke")]), None);
     }
 
     #[test]

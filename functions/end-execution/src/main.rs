@@ -30,7 +30,7 @@ use seedflow_aws::{config, lambda, log, plans};
 use seedflow_core::deployment::request::Locked;
 use seedflow_core::ending::{self, Known};
 use seedflow_core::error::Result;
-use seedflow_core::history::{Trace, trace};
+use seedflow_core::history::{self, Trace, trace};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::lock::{Lock, Lockable, Turn, Want};
 use seedflow_core::request::{Limits, Request};
@@ -210,8 +210,15 @@ impl Function {
         if execution.is_of(&self.deploy_module) {
             return Ok(Request::module(input, &self.limits).ok().map(Locked::Module));
         }
-        let named = refused.note(plans::find_name(&self.records.work, execution).await)?;
-        Ok(named.flatten().map(Locked::Deployment))
+        let named = match refused.note(plans::find_name(&self.records.work, execution).await)? {
+            Some(named) => named,
+            // The state that reads the name has answered with it, too.
+            None => {
+                let history = refused.note(self.step_functions.history(execution).await)?;
+                history.and_then(|history| history::deployment(&history))
+            }
+        };
+        Ok(named.map(Locked::Deployment))
     }
 
     /// Sees that nothing more is written in the name of an execution, and whether it holds the lock.

@@ -285,8 +285,9 @@ fn whatever_is_refused_at_the_end_of_a_module_the_next_execution_deploys() {
 /// executions that a stopped one waits for are stopped with it, so `end-execution` finds none to stop.
 type OfDeployment = (&'static str, &'static str, &'static str, &'static str, bool);
 #[rustfmt::skip]
-const OF_DEPLOYMENTS: [OfDeployment; 3] = [
-    ("end-read-plan", "s3", "GetObject", "/plans/{name}/", false),
+const OF_DEPLOYMENTS: [OfDeployment; 4] = [
+    ("end-read-name", "s3", "GetObject", "/plans/{name}/name.json", false),
+    ("end-read-plan", "s3", "GetObject", "/plans/{name}/deployment.json", false),
     ("end-read-deployment", "ssm", "GetParameters", "/sf/{row}/dev/status\"", true),
     ("end-write-deployment", "ssm", "PutParameter", "/sf/{row}/dev/status\"", true),
 ];
