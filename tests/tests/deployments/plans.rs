@@ -46,6 +46,12 @@ fn a_plan_says_what_would_be_done_and_why_and_does_nothing() {
             THREE[1],
             ("apps", &[("web", &["data/store", "network/dns"])]),
         ]);
+        // Nobody could read these outputs, and no plan needs them.
+        let reference = json!({"key": "values/planned/dev/gone", "sha256": "0".repeat(64), "bytes": 300_000});
+        let outputs = json!({"stored_in_s3": reference}).to_string();
+        stack
+            .put_parameter("/sf/planned/dev/data-queue/outputs", &outputs)
+            .await;
         let plan = stack.deploy_repository(project, &less, plan_only).await;
         assert_eq!(
             actions(&plan.output),
