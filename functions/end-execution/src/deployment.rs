@@ -21,6 +21,15 @@ use serde_json::json;
 use crate::refused::Refused;
 use crate::{Function, Holds, Next, STOPPING, state_of, wait, wait_for};
 
+/// ListExecutions is eventually consistent (Step Functions API reference, ListExecutions): an execution that a stopped
+/// deployment started just before may be listed only after so long.
+const LISTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether an execution of a module may run that isn't listed yet. A deployment that ended by itself has waited for all.
+fn may_be_unlisted(end: Option<State>, stopped_at: Option<Timestamp>, now: Timestamp) -> bool {
+    end == Some(State::Aborted) && stopped_at.is_some_and(|at| now.duration_since(at) < LISTED_WITHIN)
+}
+
 impl Function {
     pub(crate) async fn end_of_deployment(
         &self,
@@ -56,7 +65,9 @@ impl Function {
         let plan = refused.note(plans::find_deployment(&self.records.work, execution).await)?;
         let mut stopping = None;
         if let Some(plan) = plan.flatten() {
-            stopping = self.stop_modules(&plan, refused).await?.then_some(STOPPING);
+            let found = self.stop_modules(&plan, refused).await?;
+            stopping = (found || may_be_unlisted(state_of(described), described.stopped_at, now))
+                .then_some(STOPPING);
             self.record_end(&plan, execution, described, refused, now).await?;
         }
         let trace = self.trace(execution, described, refused).await?;
@@ -141,5 +152,19 @@ impl Function {
         self.metrics
             .write(&Measurement::end_of_deployment(state, took), &about);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn modules_of_a_stopped_deployment_are_looked_for_until_the_list_is_up_to_date() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let unlisted = |end, second| may_be_unlisted(Some(end), Some(at(1000)), at(second));
+        assert!(unlisted(State::Aborted, 1009));
+        assert!(!unlisted(State::Aborted, 1010) && !unlisted(State::Failed, 1001));
     }
 }
