@@ -119,7 +119,7 @@ impl S3 {
             "POST" => ok(&format!(
                 "<CompleteMultipartUploadResult>{ETAG}</CompleteMultipartUploadResult>"
             )),
-            _ if self.refuses.is_some_and(|part| has(part)) => {
+            _ if self.refuses.is_some_and(has) => {
                 let body = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
                 let length = body.len();
                 format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {length}\r\n\r\n{body}")
