@@ -673,7 +673,7 @@ fn state_in_the_work_bucket_is_denied_to_everybody_but_who_needs_it_and_administ
     }
 }
 
-/// A name of a folder of a build opens it to every build; and a missing object is told from a forbidden one by this right.
+/// A name of a folder of a build opens it to every build; and a missing object is distinguished from a forbidden one by this right.
 #[test]
 fn who_may_list_the_work_bucket_is_excepted_from_the_denies_of_lists() {
     let template = template();

@@ -173,7 +173,7 @@ impl Copying<'_> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         match request.multipart_upload(parts).send().await {
             Ok(done) => Ok(done.version_id),
-            // Completed by a try whose answer was lost, or removed: whoever copies again finds out.
+            // Completed by a try whose answer was lost, or removed: anyone who copies again finds out.
             Err(error) if error.error_code() == Some("NoSuchUpload") => Err(Error::new(
                 ErrorName::ServiceUnavailable,
                 format!("{call}: the upload is gone; expected that it waits for its completion"),

@@ -62,7 +62,7 @@ pub async fn input(bucket: &Bucket, sent: Value, execution: &ExecutionArn) -> Re
     }
 }
 
-/// Stores the name of the deployment whose lock an execution is going to take: whoever releases it reads it there.
+/// Stores the name of the deployment whose lock an execution is going to take: the function that releases it reads it there.
 pub async fn store_name(bucket: &Bucket, execution: &ExecutionArn, deployment: &DeploymentId) -> Result<()> {
     // Text keys only, which always serialise.
     let text = serde_json::to_string(deployment).unwrap_or_default();

@@ -276,7 +276,7 @@ impl StepFunctions {
     }
 }
 
-/// What is no JSON, or isn't there, is null.
+/// What is not JSON, or isn't there, is null.
 fn json(text: Option<&str>) -> Value {
     serde_json::from_str(text.unwrap_or_default()).unwrap_or_default()
 }

@@ -472,7 +472,7 @@ fn nothing_there(entries: &[Entry], root: &str) -> Error {
     folders.dedup();
     folders.truncate(8);
     invalid(format!(
-        "source.path \"{}\" is no folder of the archive, whose top folders are: {}",
+        "source.path \"{}\" is not a folder of the archive, whose top folders are: {}",
         excerpt(root, 120),
         excerpt(&folders.join(", "), 400)
     ))

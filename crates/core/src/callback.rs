@@ -7,7 +7,7 @@
 //! registration sees the ended build. An event that comes after finds the token. Step Functions takes the
 //! first answer and refuses the second, which counts as done.
 //!
-//! What is answered is always what CodeBuild says of the build, never what the event says: whoever may change a rule of
+//! What is answered is always what CodeBuild says of the build, never what the event says: anyone who may change a rule of
 //! EventBridge can have it deliver an event that nobody but he has written. An event whose build still runs answers
 //! nothing. CodeBuild's own answer may be a moment behind its event, so such an event is to be delivered again.
 //!

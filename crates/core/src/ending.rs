@@ -1,6 +1,6 @@
-//! Whether an execution has ended, for whoever cleans up after it.
+//! Whether an execution has ended, for anyone who cleans up after it.
 //!
-//! An event says so, or somebody who found its lock; neither is believed. The event may be forged by whoever may change a
+//! An event says so, or somebody who found its lock; neither is believed. The event may be forged by anyone who may change a
 //! rule of EventBridge, and what Step Functions answers is eventually consistent: an execution that has ended may be
 //! described as running for a moment, and one that was started a moment ago as unknown (API reference, DescribeExecution). So
 //! a description that doesn't confirm the end is read again for a while, and then nothing is done.

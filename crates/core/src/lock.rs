@@ -191,7 +191,7 @@ impl Lock {
         }
     }
 
-    /// Whether the lock of a holder that ended then should have been released long ago: whoever is next takes it over after
+    /// Whether the lock of a holder that ended then should have been released long ago: the next claimant takes it over after
     /// `patience`, unless `end-execution` keeps it.
     #[must_use]
     pub fn is_overdue(&self, ended_at: Timestamp, patience: SignedDuration, now: Timestamp) -> bool {

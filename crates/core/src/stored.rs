@@ -5,7 +5,7 @@
 //! A text that isn't what we write (edited by hand, cut off) is not an error but "unreadable": it can't say
 //! that nothing changed, so the module is deployed again.
 //!
-//! Parameter Store refuses every value with `{{…}}` in it, whoever wrote it there. Everything that is stored is JSON, and a
+//! Parameter Store refuses every value with `{{…}}` in it, no matter where it comes from. Everything that is stored is JSON, and a
 //! [`Text`] is JSON without `{{`, so nothing else can be laid out or written.
 
 use serde::Deserialize;
@@ -26,7 +26,7 @@ pub const MAX_INLINE: usize = 8192;
 ///
 /// "You can't include values wrapped in double brackets {{}} or {{ssm:parameter-name}} in a parameter value" (API
 /// reference, PutParameter, `Value`). In JSON two braces stand side by side inside of strings only, where the second can be
-/// written as an escape, so whoever parses the text reads the same value.
+/// written as an escape, so anyone who parses the text reads the same value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(String);
 

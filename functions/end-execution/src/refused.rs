@@ -43,7 +43,7 @@ impl Refused {
         }
     }
 
-    /// Whether an earlier call was refused something, and told whoever listens how the execution ended.
+    /// Whether an earlier call was refused something; its event was sent then, which says how the execution ended.
     pub fn again(&self) -> bool {
         !self.reported.is_empty()
     }

@@ -124,7 +124,7 @@ impl Function {
         let outcome = Outcome::of(&plan, results);
         let before = self.records.deployment_status(&plan.deployment).await?;
         if plan.leaves_nothing && plan.modules.is_empty() && before.is_none() {
-            // Nothing was there and nothing is: no status is written, and nothing is told of what may never have been.
+            // Nothing was there and nothing is: no status is written, and nothing is reported of what may never have been.
             return Ok(json!({"state": State::Unchanged, "deployment": plan.deployment, "modules": {}}));
         }
         let causes = self.causes(&plan, &outcome).await?;
@@ -151,7 +151,7 @@ impl Function {
         };
         self.tell(&plan.deployment, &status, Some(&report)).await;
         if is_gone {
-            // After it was told: a repeated call that finds no status may tell nothing.
+            // After the event: a repeated call that finds no status sends none.
             self.records.delete_deployment_status(&plan.deployment).await?;
         }
         if !is_told(before.as_ref(), execution) {

@@ -2,8 +2,8 @@
 //!
 //! First the bundles and the record: from then on the module isn't deployed, and the next destruction
 //! removes the rest without a build. Wherever this is broken off, the same execution's next try or the next execution
-//! does what is left, and none calls the module unchanged, because its last execution didn't succeed. It is told before
-//! the status goes: of a module without one nothing is left to do and nothing is told, because it may never have been.
+//! does what is left, and none calls the module unchanged, because its last execution didn't succeed. It is reported before
+//! the status goes: of a module without one nothing is left to do and nothing is reported, because it may never have been.
 
 use jiff::Timestamp;
 use seedflow_aws::{fence, records};
@@ -108,7 +108,7 @@ impl Function {
         self.records.delete_values(module).await?;
         // The report before the status: who sees that nothing is stored any more finds it.
         self.records.write_report(report).await?;
-        // So is the event, because a call that finds no status tells nothing.
+        // So is the event, because a call that finds no status sends none.
         self.tell(lock, status, timeline).await;
         self.records.parameters.delete(module, &[Slot::Status]).await
     }

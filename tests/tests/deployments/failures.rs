@@ -106,7 +106,7 @@ fn a_manifest_that_is_not_valid_is_told_with_file_line_and_field_and_changes_not
             "deployment.yaml:6: ",
             "modules/nowhere",
             "deployment.yaml:7: ",
-            // What Parameter Store would refuse is told as what it is.
+            // What Parameter Store would refuse is reported as what it is.
             "{{colour}}",
         ] {
             assert!(failed.cause.contains(part), "{}", failed.cause);

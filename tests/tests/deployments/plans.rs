@@ -94,7 +94,8 @@ fn a_repository_in_a_folder_is_planned_by_an_input_of_any_length() {
         let refused = stack.finished(&stack.start_deployment(&input).await).await;
         assert_eq!(refused.error, "InvalidBundle");
         assert!(
-            refused.cause.contains("live/nothing") && refused.cause.contains("is no folder of the archive"),
+            refused.cause.contains("live/nothing")
+                && refused.cause.contains("is not a folder of the archive"),
             "{}",
             refused.cause
         );

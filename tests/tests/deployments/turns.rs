@@ -115,7 +115,7 @@ fn a_deployment_has_one_lock_whatever_its_manifest_is_called() {
             "{took:?}"
         );
         stack.deployment_released(project).await;
-        // Nothing is there any more: nothing is written or told of it.
+        // Nothing is there any more: nothing is written or reported of it.
         let mut part = all.clone();
         part["only"] = json!(["network"]);
         let unknown = stack.finished(&stack.start_deployment(&part).await).await;

@@ -57,7 +57,7 @@ fn only_those_are_deployed_again_whose_values_changed() {
     });
 }
 
-/// Whose value it is changes and the value doesn't: nothing is built, but whoever publishes it now has to stay.
+/// Whose value it is changes and the value doesn't: nothing is built, but the module that publishes it now has to stay.
 #[test]
 fn the_same_value_from_elsewhere_is_no_deployment_and_is_remembered() {
     run(async {

@@ -278,7 +278,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
     );
     let write: Granted = &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION, PUBLISH_REPORT];
     rows.push(row("write a page", write, Call::write(page)));
-    // A build isn't told whether another one's folder exists.
+    // A build doesn't learn whether another one's folder exists.
     let missing = (bucket.to_owned(), "builds/privileges/missing".to_owned());
     rows.push(Row {
         answer: Some("NoSuchKey"),
@@ -321,7 +321,7 @@ fn bundle_bucket(bucket: &str) -> Vec<Row> {
             ..row("give up a copy in parts", &[UPDATE_METADATA], Call::abort(at()))
         },
         row("delete a bundle", &[UPDATE_METADATA], Call::delete(at())),
-        // Whoever may not list the bucket isn't told that it's gone.
+        // Anyone who may not list the bucket doesn't learn that it's gone.
         Row {
             answer: Some("NoSuchKey"),
             ..row("read a bundle that is gone", &[UPDATE_METADATA], Call::read(at()))

@@ -263,7 +263,7 @@ fn cases() -> Vec<Case> {
         case(
             "path-is-no-folder",
             "InvalidBundle",
-            "source.path \"nowhere\" is no folder of the archive",
+            "source.path \"nowhere\" is not a folder of the archive",
             Field("/source/path", json!("nowhere")),
         ),
         // The deployspec.

@@ -349,7 +349,7 @@ mod tests {
         assert!(
             error
                 .message
-                .contains("source.path \"liv\" is no folder of the archive"),
+                .contains("source.path \"liv\" is not a folder of the archive"),
             "{error}"
         );
     }

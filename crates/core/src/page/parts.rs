@@ -53,7 +53,7 @@ pub(super) fn reasons(reasons: &[String]) -> Markup {
     }
 }
 
-/// A text that a module's own commands may have written. It is marked as theirs: else a module could speak to whoever reads
+/// A text that a module's own commands may have written. It is marked as theirs: else a module could speak to anyone who reads
 /// the page as if it were Seedflow.
 pub(super) fn from_module(text: &Markup) -> Markup {
     html! {
