@@ -246,7 +246,7 @@ mod tests {
             Ok::<_, String>(up.git.wanted())
         };
         assert!(wanted("seedflow-local up").unwrap().is_none());
-        let plain = wanted("seedflow-local up --project My-Project --git")
+        let plain = wanted("seedflow-local up --project my-project --git")
             .unwrap()
             .unwrap();
         assert_eq!(
