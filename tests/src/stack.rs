@@ -16,7 +16,7 @@ use crate::{Module, Repository};
 
 /// How long a test waits for anything. Generous: a machine may be busy, and a test that fails by
 /// its deadline tells little.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running stack with what tests need of it.
 pub struct TestStack {

@@ -92,15 +92,15 @@ impl Locks {
     }
 
     /// Has the holder of a lock cleaned up after if it has ended: its event may be lost, or was too early to find the lock. Says
-    /// when it ended.
-    pub async fn make_good<S: Lockable>(&self, of: &S, lock: &Lock) -> Result<Option<Timestamp>> {
+    /// whether it has.
+    pub async fn make_good<S: Lockable>(&self, of: &S, lock: &Lock) -> Result<bool> {
         let execution = &lock.holder.execution;
         let described = self.step_functions.describe(execution).await?;
-        let ended_at = lock.ended_at(Described::seen(described.as_ref()), Timestamp::now());
-        if ended_at.is_some() {
+        let has_ended = lock.has_ended(Described::seen(described.as_ref()), Timestamp::now());
+        if has_ended {
             self.step_functions.start_end(execution, of).await?;
         }
-        Ok(ended_at)
+        Ok(has_ended)
     }
 
     /// The lock as it is stored.

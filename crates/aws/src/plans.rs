@@ -43,10 +43,14 @@ pub async fn first_input(
     if !sent.is_null() {
         return Ok(sent);
     }
-    let described = step_functions.describe(execution).await?;
-    let input = described.map(|described| described.input).unwrap_or_default();
-    bucket.put(&execution.input_key(), input.to_string()).await?;
-    Ok(input)
+    let described = step_functions.describe(execution).await?.ok_or_else(|| {
+        let message = "Step Functions DescribeExecution: expected the execution that asks, found none; it may not be visible yet";
+        Error::new(ErrorName::ServiceUnavailable, message)
+    })?;
+    bucket
+        .put(&execution.input_key(), described.input.to_string())
+        .await?;
+    Ok(described.input)
 }
 
 /// The input of an execution: as the state machine sent it, or, where it was too long to be sent, as the function of the

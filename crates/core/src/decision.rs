@@ -14,9 +14,10 @@ pub struct Decision {
     pub changed: bool,
     /// Why, for people; in an unchanged module, since when.
     pub reasons: Vec<String>,
-    /// Whether an unchanged module consumes the values of other modules than the stored fingerprint names. The values are the
-    /// same, so nothing is deployed; but the fingerprint is stored anew, because it decides which modules may be destroyed.
-    pub consumes_others: bool,
+    /// Whether the fingerprint of an unchanged module is stored anew, because it knows more than the stored one: whose values
+    /// the module consumes, which decides what may be destroyed, or when the parameters that it refers to were written, which
+    /// tells one that is created again. The values are the same, so nothing is deployed.
+    pub renews: bool,
 }
 
 /// Decides from the new fingerprint and what is stored.
@@ -48,7 +49,7 @@ pub fn decide(
         _ => Decision {
             changed: true,
             reasons: short(&reasons),
-            consumes_others: false,
+            renews: false,
         },
     }
 }
@@ -62,9 +63,12 @@ fn unchanged(now: &Fingerprint, stored: Option<&Fingerprint>, status: &Status) -
     reasons.extend(added.map(|of| format!("the same value, now of {of}")));
     let gone = before.iter().filter(|of| !now.consumes.contains(of));
     reasons.extend(gone.map(|of| format!("no more of {of}")));
+    if stored.is_some_and(|stored| stored.modified != now.modified) {
+        reasons.push("the times of its parameters are stored".to_owned());
+    }
     Decision {
         changed: false,
-        consumes_others: reasons.len() > 1,
+        renews: reasons.len() > 1,
         reasons: short(&reasons),
     }
 }
@@ -191,9 +195,21 @@ mod tests {
             Decision {
                 changed: false,
                 reasons: vec!["unchanged since the deployment of 2023-11-14T22:13:20Z".into()],
-                consumes_others: false,
+                renews: false,
             }
         );
+    }
+
+    #[test]
+    fn a_fingerprint_of_an_older_version_learns_when_parameters_were_written() {
+        let good = status(State::Succeeded);
+        let now = Fingerprint {
+            modified: [("parameter".to_owned(), Timestamp::UNIX_EPOCH)].into(),
+            ..print("1")
+        };
+        let learned = decide(&now, Some(&print("1")), Some(&good), false);
+        assert!(!learned.changed && learned.renews, "{learned:?}");
+        assert!(!decide(&now, Some(&now), Some(&good), false).renews);
     }
 
     #[test]
@@ -206,7 +222,7 @@ mod tests {
         let decided = |now: &[&str], before: &[&str]| {
             let decision = decide(&of(now), Some(&of(before)), Some(&good), false);
             assert!(!decision.changed, "{now:?} {before:?}");
-            (decision.consumes_others, decision.reasons[1..].to_vec())
+            (decision.renews, decision.reasons[1..].to_vec())
         };
         assert_eq!(decided(&["g/a"], &["g/a"]), (false, vec![]));
         let (others, reasons) = decided(&["g/b"], &["g/a"]);

@@ -10,7 +10,7 @@
 //! Before that it is marked `stopped` if the execution was ended from outside, and from then on no function
 //! writes in its name: each asks [`Lock::check`] before it writes. Where `end-execution` could not release it for half an hour,
 //! because AWS refuses it every time, the next claimant takes it over ([`Lock::is_overdue`]). What Step Functions answers
-//! about a holder is eventually consistent; [`Lock::ended_at`] says what follows from it.
+//! about a holder is eventually consistent; [`Lock::has_ended`] says what follows from it.
 //!
 //! [`decide`] is the whole protocol: what was found, and what is wanted, give the one conditional write to make and
 //! the tokens to answer after it. A conflict means that something else was found: read and decide again. The test
@@ -179,24 +179,22 @@ impl Lock {
         (waiter.contender.execution == *execution).then_some(waiter.contender.started_at)
     }
 
-    /// When the holder ended, by what Step Functions answers about it; `None` while it lives, or may.
+    /// Whether the holder has ended, by what Step Functions answers about it.
     #[must_use]
-    pub fn ended_at(&self, seen: Seen, now: Timestamp) -> Option<Timestamp> {
-        let since = self.held_since();
+    pub fn has_ended(&self, seen: Seen, now: Timestamp) -> bool {
         match seen {
-            Seen::Running => None,
-            Seen::Unknown if now.duration_since(since) < VISIBLE_AFTER => None,
-            Seen::Unknown => Some(since),
-            Seen::Ended(at) => Some(at.unwrap_or(since)),
+            Seen::Running => false,
+            Seen::Unknown => now.duration_since(self.held_since()) >= VISIBLE_AFTER,
+            Seen::Ended(_) => true,
         }
     }
 
-    /// Whether the lock of a holder that ended then should have been released long ago: the next claimant takes it over after
-    /// `patience`, unless `end-execution` keeps it.
+    /// Whether the time is over that `end-execution` got to release the lock of a holder that has ended: the next claimant takes
+    /// it over. The first claimant that finds such a holder gives that time, when it starts `end-execution`, and
+    /// `end-execution` itself gives more for a build that can't be stopped ([`Want::Keep`]).
     #[must_use]
-    pub fn is_overdue(&self, ended_at: Timestamp, patience: SignedDuration, now: Timestamp) -> bool {
-        let kept = self.kept_until.is_some_and(|until| now < until);
-        !kept && now.duration_since(ended_at) >= patience
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.kept_until.is_some_and(|until| now >= until)
     }
 
     /// What the holder is told.
@@ -454,7 +452,8 @@ fn keep(ended: &ExecutionArn, until: Timestamp, found: Option<&Lock>) -> Decisio
     match found {
         Some(lock) if lock.holder.execution == *ended => {
             let kept = Lock {
-                kept_until: Some(until),
+                // Never less than it has already.
+                kept_until: lock.kept_until.max(Some(until)),
                 ..lock.clone()
             };
             Decision::put(kept.clone(), Vec::new(), Some(Turn::Acquired(kept)))

@@ -45,10 +45,9 @@ pub struct Plan {
     pub module_stack: Option<ModuleStack>,
     /// What is stored as `md5` after a deployment's success; of a module that is destroyed, what was.
     pub fingerprint: Fingerprint,
-    /// Whether that names other modules than the stored one as those whose values are consumed: of an unchanged module it is
-    /// stored anew then.
+    /// Whether it knows more than the stored one: of an unchanged module it is stored anew then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub consumes_others: bool,
+    pub renews: bool,
     /// The status before.
     pub previous_status: Option<Status>,
     /// The metadata of the last success, for the build's `…_MODULE_METADATA`.

@@ -103,7 +103,7 @@ impl Record {
             options: self.options,
             deployspec: self.deployspec,
             fingerprint: self.fingerprint,
-            consumes_others: false,
+            renews: false,
             module_stack: self.module_stack,
         })
     }

@@ -167,19 +167,26 @@ impl Function {
         }
     }
 
-    /// Sees to a lock whose holder has ended. Who claims takes it over if it should have been released long ago; who waits by a
-    /// token claims again in ten minutes.
+    /// Sees to a lock whose holder has ended. The first claimant that finds it gives `end-execution`, which was started just now,
+    /// the time to stop a build and to release it; one that claims after that takes it over (decision 33).
     async fn look_after<S: Lockable>(&self, of: &S, lock: Lock, want: Want, turn: Turn) -> Result<Turn> {
-        let ended_at = self.locks.make_good(of, &lock).await?;
-        let (Some(ended_at), Want::Claim(me)) = (ended_at, want) else {
-            return Ok(turn);
-        };
-        if !lock.is_overdue(ended_at, self.take_over, Timestamp::now()) {
+        if !self.locks.make_good(of, &lock).await? {
             return Ok(turn);
         }
-        let from = lock.holder.execution;
-        tracing::warn!(from = from.as_str(), "taken over: nobody could release the lock");
-        self.turn(of, &Want::TakeOver(me, from)).await
+        let (now, from) = (Timestamp::now(), lock.holder.execution.clone());
+        match want {
+            Want::Claim(me) if lock.is_overdue(now) => {
+                tracing::warn!(from = from.as_str(), "taken over: nobody could release the lock");
+                self.turn(of, &Want::TakeOver(me, from)).await
+            }
+            _ => {
+                if lock.kept_until.is_none() {
+                    let keep = Want::Keep(from, now + self.take_over);
+                    self.locks.settle(of, &keep).await?;
+                }
+                Ok(turn)
+            }
+        }
     }
 }
 

@@ -112,7 +112,7 @@ impl Function {
             deployspec: Deployspec::parse(&bundle.deployspec, &self.limits.maxima)?,
             options,
             fingerprint,
-            consumes_others: decision.consumes_others,
+            renews: decision.renews,
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };

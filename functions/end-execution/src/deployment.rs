@@ -25,9 +25,16 @@ use crate::{Function, Holds, Next, STOPPING, state_of, wait, wait_for};
 /// deployment started just before may be listed only after so long.
 const LISTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
-/// Whether an execution of a module may run that isn't listed yet. A deployment that ended by itself has waited for all.
-fn may_be_unlisted(end: Option<State>, stopped_at: Option<Timestamp>, now: Timestamp) -> bool {
-    end == Some(State::Aborted) && stopped_at.is_some_and(|at| now.duration_since(at) < LISTED_WITHIN)
+/// Whether an execution of a module may run that isn't listed yet. A deployment that ended by itself has waited for all, but for
+/// the errors of Step Functions that no state can catch.
+fn may_be_unlisted(
+    end: Option<State>,
+    error: Option<&str>,
+    stopped_at: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let cut_off = end == Some(State::Aborted) || error.is_some_and(|error| error.starts_with("States."));
+    cut_off && stopped_at.is_some_and(|at| now.duration_since(at) < LISTED_WITHIN)
 }
 
 impl Function {
@@ -66,8 +73,9 @@ impl Function {
         let mut stopping = None;
         if let Some(plan) = plan.flatten() {
             let found = self.stop_modules(&plan, refused).await?;
-            stopping = (found || may_be_unlisted(state_of(described), described.stopped_at, now))
-                .then_some(STOPPING);
+            let error = described.error.as_deref();
+            let unlisted = may_be_unlisted(state_of(described), error, described.stopped_at, now);
+            stopping = (found || unlisted).then_some(STOPPING);
             self.record_end(&plan, execution, described, refused, now).await?;
         }
         let trace = self.trace(execution, described, refused).await?;
@@ -133,7 +141,7 @@ impl Function {
         let status = status.failed(&failure.error, &failure.reason);
         // Before the status, as for a module.
         let event = DeploymentStateChange::of(&plan.deployment, &status, None);
-        if !refused.again() {
+        if !refused.is_announced() {
             self.events.send(&event).await;
         }
         let written = self
@@ -143,7 +151,7 @@ impl Function {
         if refused.note(written)?.is_none() {
             refused.unwritten(json!(status));
         }
-        if refused.again() {
+        if refused.is_announced() {
             return Ok(());
         }
         let took = described.stopped_at.zip(status.started_at);
@@ -163,8 +171,10 @@ mod tests {
     #[test]
     fn modules_of_a_stopped_deployment_are_looked_for_until_the_list_is_up_to_date() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let unlisted = |end, second| may_be_unlisted(Some(end), Some(at(1000)), at(second));
-        assert!(unlisted(State::Aborted, 1009));
-        assert!(!unlisted(State::Aborted, 1010) && !unlisted(State::Failed, 1001));
+        let unlisted = |end, error, second| may_be_unlisted(Some(end), error, Some(at(1000)), at(second));
+        assert!(unlisted(State::Aborted, None, 1009));
+        assert!(!unlisted(State::Aborted, None, 1010));
+        assert!(!unlisted(State::Failed, Some("DeploymentFailed"), 1001));
+        assert!(unlisted(State::Failed, Some("States.DataLimitExceeded"), 1001));
     }
 }

@@ -61,6 +61,9 @@ struct Event {
     /// What an earlier call has reported that it could not do; empty where it was nothing.
     #[serde(default)]
     reported: String,
+    /// Whether it has sent the event of the end, and could not write the status.
+    #[serde(default)]
+    announced: bool,
 }
 
 /// What the state machine gets.
@@ -144,8 +147,9 @@ impl Function {
             of,
             began_at,
             reported,
+            announced,
         } = event;
-        let mut refused = Refused::after(reported);
+        let mut refused = Refused::after(reported, announced);
         let next = self.settle(&execution, of, began_at, &mut refused, now).await?;
         Ok(Answer::new(next, refused, execution))
     }
@@ -363,7 +367,7 @@ mod tests {
         let done = Next::Done { done: "released" };
         assert_eq!(answer(done, Refused::default()), json!({"done": "released"}));
         let denied = |reported: &str| {
-            let mut refused = Refused::after(reported.to_owned());
+            let mut refused = Refused::after(reported.to_owned(), false);
             let denied: Result<()> = Err(Error::new(ErrorName::AccessDenied, "no"));
             refused.note(denied).unwrap();
             answer(Next::Wait { wait_seconds: 3 }, refused)

@@ -100,12 +100,14 @@ impl Function {
             )
             .await?;
         }
+        let kept_until = described.stopped_at.unwrap_or(now) + KEPT_FOR;
+        let is_kept = lock.is_some_and(|lock| lock.kept_until >= Some(kept_until));
         let look_again = match left {
             Left::Nothing => None,
-            Left::Stopping => Some(STOPPING),
+            Left::Stopping => Some(if is_kept { UNSTOPPABLE } else { STOPPING }),
             Left::Running => {
-                if lock.is_some_and(|lock| lock.kept_until.is_none()) {
-                    let keep = Want::Keep(execution.clone(), now + KEPT_FOR);
+                if lock.is_some() && !is_kept {
+                    let keep = Want::Keep(execution.clone(), kept_until);
                     refused.note(self.locks.settle(module, &keep).await)?;
                 }
                 Some(UNSTOPPABLE)
@@ -192,14 +194,14 @@ impl Function {
         // nobody would be told.
         let (part_of, bucket) = (lock.part_of.as_ref(), self.records.work.name());
         let event = ModuleStateChange::of(module, &status, &timeline, part_of, bucket);
-        if !refused.again() {
+        if !refused.is_announced() {
             self.events.send(&event).await;
         }
         let written = self.records.write_status(module, &stored, &status).await;
         if refused.note(written)?.is_none() {
             refused.unwritten(json!(status));
         }
-        if !refused.again() {
+        if !refused.is_announced() {
             let about = Subject::module(execution, module).with_build(build);
             self.metrics
                 .write(&Measurement::end_of_module(state, &timeline), &about);

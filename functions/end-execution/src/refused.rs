@@ -18,6 +18,8 @@ pub(crate) struct Refused {
     unwritten: Option<Value>,
     /// What an earlier call for the same execution has reported; empty where it was nothing.
     reported: String,
+    /// Whether an earlier call has sent the event of the end, and could not write the status.
+    announced: bool,
 }
 
 /// As the state machine puts it into the queue.
@@ -35,17 +37,18 @@ pub(crate) struct Report {
 }
 
 impl Refused {
-    /// Begins with what an earlier call has reported.
-    pub fn after(reported: String) -> Self {
+    /// Begins with what an earlier call has reported, and whether it has sent the event of the end.
+    pub fn after(reported: String, announced: bool) -> Self {
         Self {
             reported,
+            announced,
             ..Self::default()
         }
     }
 
-    /// Whether an earlier call was refused something; its event was sent then, which says how the execution ended.
-    pub fn again(&self) -> bool {
-        !self.reported.is_empty()
+    /// Whether an earlier call has sent the event of the end, and could not write the status that would say so.
+    pub fn is_announced(&self) -> bool {
+        self.announced
     }
 
     /// What a call answered; `None` where AWS refused it for good, which is noted.
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn the_same_is_reported_once() {
         let is_new = |reported: &str| {
-            let mut refused = Refused::after(reported.to_owned());
+            let mut refused = Refused::after(reported.to_owned(), false);
             refuse(&mut refused);
             refused.report(ExecutionArn::new("e")).unwrap().1
         };

@@ -159,7 +159,7 @@ impl Function {
             let key = lock.run.source_key();
             work.copy_from(&plan.source, plan.source_bytes, &key).await?;
         }
-        if status.state == State::Unchanged && plan.consumes_others {
+        if status.state == State::Unchanged && plan.renews {
             // Before the status, as after a success: which modules may be destroyed is decided by it.
             let write = commit::fingerprint_write(&plan.module, &plan.fingerprint);
             self.records.write(&plan.module, write).await?;

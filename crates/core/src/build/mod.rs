@@ -192,7 +192,7 @@ pub(crate) mod tests {
             options,
             deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),
             module_stack: None,
-            consumes_others: false,
+            renews: false,
             previous_status: None,
             previous_metadata: None,
         }

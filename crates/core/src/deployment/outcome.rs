@@ -14,6 +14,9 @@ use crate::ids::ExecutionArn;
 use crate::sibling::Sibling;
 use crate::status::State;
 
+/// The error of a deployment whose modules failed; its reason quotes theirs.
+pub const FAILED: &str = "DeploymentFailed";
+
 /// How an execution of the module workflow ended, as the state machine hands it on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
@@ -184,7 +187,7 @@ impl Outcome {
         if self.is_good() {
             return status;
         }
-        status.failed("DeploymentFailed", &self.explain(causes))
+        status.failed(FAILED, &self.explain(causes))
     }
 }
 

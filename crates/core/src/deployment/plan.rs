@@ -411,7 +411,7 @@ impl<'a> Run<'a> {
             .collect();
         Ok(if redeployed.is_empty() {
             Decided {
-                renews: decision.consumes_others,
+                renews: decision.renews,
                 ..Decided::of(Action::Unchanged, decision.reasons)
             }
         } else {

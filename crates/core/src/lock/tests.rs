@@ -386,46 +386,48 @@ fn lock_of(of: usize) -> Lock {
 }
 
 #[test]
-fn a_holder_counts_as_ended_and_as_overdue_by_what_step_functions_says_and_the_clock() {
+fn a_holder_counts_as_ended_by_what_step_functions_says_and_the_clock() {
     use Seen::{Ended, Running, Unknown};
     let minute = |minute: i64| Timestamp::from_second(60 * minute).unwrap();
     let lock = Lock {
         acquired_at: Some(minute(100)),
         ..lock_of(1)
     };
-    let kept = Lock {
-        kept_until: Some(minute(500)),
-        ..lock.clone()
-    };
     // A lock of an older version: the start of its holder counts.
     let undated = Lock {
         acquired_at: None,
         ..lock.clone()
     };
-    // Whether it has ended, and whether it is overdue half an hour later.
-    let patience = SignedDuration::from_mins(30);
-    let (lives, ended, overdue) = (None, Some(false), Some(true));
     for (lock, seen, now, expected) in [
-        (&lock, Running, 10_000, lives),
+        (&lock, Running, 10_000, false),
         // Not visible yet, or forgotten.
-        (&lock, Unknown, 109, lives),
-        (&lock, Unknown, 99, lives),
-        (&lock, Unknown, 110, ended),
-        (&lock, Unknown, 130, overdue),
-        (&undated, Unknown, 5, lives),
-        (&undated, Unknown, 109, overdue),
-        (&lock, Ended(Some(minute(300))), 329, ended),
-        (&lock, Ended(Some(minute(300))), 330, overdue),
-        (&lock, Ended(None), 129, ended),
-        (&lock, Ended(None), 130, overdue),
-        // A build that could not be stopped runs.
-        (&kept, Ended(Some(minute(300))), 499, ended),
-        (&kept, Ended(Some(minute(300))), 500, overdue),
+        (&lock, Unknown, 99, false),
+        (&lock, Unknown, 109, false),
+        (&lock, Unknown, 110, true),
+        (&undated, Unknown, 5, false),
+        (&undated, Unknown, 109, true),
+        (&lock, Ended(Some(minute(300))), 300, true),
+        (&lock, Ended(None), 101, true),
     ] {
-        let ended_at = lock.ended_at(seen, minute(now));
-        let found = ended_at.map(|at| lock.is_overdue(at, patience, minute(now)));
-        assert_eq!(found, expected, "{seen:?} in minute {now}");
+        assert_eq!(
+            lock.has_ended(seen, minute(now)),
+            expected,
+            "{seen:?} in minute {now}"
+        );
     }
+}
+
+#[test]
+fn a_lock_is_overdue_only_after_the_time_that_its_release_was_given() {
+    let minute = |minute: i64| Timestamp::from_second(60 * minute).unwrap();
+    let kept = |until: Option<i64>| Lock {
+        kept_until: until.map(minute),
+        ..lock_of(1)
+    };
+    // However long ago its holder ended: nobody has tried to clean up yet.
+    assert!(!kept(None).is_overdue(minute(10_000)));
+    assert!(!kept(Some(30)).is_overdue(minute(29)));
+    assert!(kept(Some(30)).is_overdue(minute(30)));
 }
 
 #[test]

@@ -6,9 +6,10 @@ use maud::{Markup, html};
 
 use super::frame::{Page, console_link};
 use super::parts::{cell, code, commit, facts, failure, from_module, said};
-use super::read::{Deployment, Ended, Module, Planned};
+use super::read::{Deployment, Ended, Module, Planned, Status};
 use super::{Shelf, index_key, link, page_key, state, text};
 use crate::deployment::DeploymentId;
+use crate::deployment::outcome::FAILED;
 use crate::ids::{ExecutionArn, Name};
 
 /// What the reports of the deployment's modules say, by group and module.
@@ -63,7 +64,7 @@ pub fn render(
     };
     let body = html! {
         (heading(shelf, id, key, report))
-        (failure(&report.status, false, None))
+        (failure(&report.status, quotes_modules(&report.status), None))
         (rows.attention())
         (rows.plan())
         (warnings(&report.warnings))
@@ -126,6 +127,11 @@ fn warnings(warnings: &[String]) -> Markup {
             section { h2 { "Warnings" } ul.reasons { @for warning in warnings { li { bdi { (warning) } } } } }
         }
     }
+}
+
+/// Whether the reason of a failure quotes those of its modules, whose commands may have written them.
+fn quotes_modules(status: &Status) -> bool {
+    status.error.as_deref() == Some(FAILED)
 }
 
 struct Rows<'a> {

@@ -128,7 +128,8 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
     let key = ("g".to_owned(), "m".to_owned());
     let reports = deployment::Reports::from([(key, with(json!({"status": "FAILED"})))]);
     let whole = serde_json::from_value(json!({
-        "execution": "e", "status": {"state": "FAILED"},
+        "execution": "e",
+        "status": {"state": "FAILED", "error": "DeploymentFailed", "reason": "g/m: Seedflow: your session has ended"},
         "results": [{"group": "g", "module": "m", "state": "FAILED", "execution": "e"}]
     }))
     .unwrap();

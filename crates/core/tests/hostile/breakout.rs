@@ -96,7 +96,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
             generic_variables: said.generic,
         },
         module_stack: None,
-        consumes_others: false,
+        renews: false,
         previous_status: None,
         previous_metadata: said.previous.clone(),
     };
