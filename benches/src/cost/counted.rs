@@ -363,7 +363,7 @@ mod tests {
         let amounts =
             [Item::Transition, Item::S3Write, Item::QueueRequest, Item::Trace].map(|item| measured.get(item));
         assert_eq!(amounts, [6.0, 4.0, 3.0, 2.0]);
-        assert!((measured.get(Item::S3Month) - 0.009).abs() < 1e-9);
+        assert!((measured.get(Item::S3Month) - 0.013).abs() < 1e-9);
         let assumed = counted.quantities(Durations::Assumed).unwrap();
         assert_eq!([measured, assumed].map(|of| of.get(Item::GbSecond)), [0.12, 0.5]);
     }
