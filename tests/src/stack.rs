@@ -5,7 +5,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use seedflow_core::metric::Metric;
+use seedflow_core::telemetry::metric::Metric;
 use seedflow_local::deployment::{self, Finished, Names, Parameter};
 use seedflow_local::emulator_api::EmulatorApi;
 use seedflow_local::proxy::{Caller, Proxy, Rule, RuleId};

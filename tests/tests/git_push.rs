@@ -1,7 +1,7 @@
 //! `git push` to a local stack: what is handed over, and what is said to whoever pushes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use seedflow_core::origin::Origin;
+use seedflow_core::module::commit_info::Origin;
 use seedflow_local::git::{Remote, Wanted};
 use std::collections::BTreeMap;
 use std::path::Path;

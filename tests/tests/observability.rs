@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use seedflow_core::metric::{DIMENSION, Metric, NAMESPACE};
+use seedflow_core::telemetry::metric::{DIMENSION, Metric, NAMESPACE};
 use serde_json::Value;
 
 fn read(path: &str) -> String {
@@ -12,7 +12,7 @@ fn read(path: &str) -> String {
 }
 
 fn resources() -> Vec<(String, Value)> {
-    let template = seedflow_core::yaml::parse(&read("template.yaml"))
+    let template = seedflow_core::formats::yaml::parse(&read("template.yaml"))
         .unwrap()
         .to_json();
     let resources = template["Resources"].as_object().unwrap();
@@ -54,7 +54,7 @@ fn names() -> BTreeSet<&'static str> {
 
 #[test]
 fn every_function_knows_the_dimension_s_value() {
-    let template = seedflow_core::yaml::parse(&read("template.yaml"))
+    let template = seedflow_core::formats::yaml::parse(&read("template.yaml"))
         .unwrap()
         .to_json();
     let given = &template["Globals"]["Function"]["Environment"]["Variables"];

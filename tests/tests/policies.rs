@@ -22,7 +22,7 @@ fn root() -> &'static Path {
 /// The template as JSON. Tags like `!Sub` are dropped: `!GetAtt A.Arn` reads as "A.Arn", `!If` as a list.
 fn template() -> Value {
     let text = std::fs::read_to_string(root().join("template.yaml")).unwrap();
-    with_names(&seedflow_core::yaml::parse(&text).unwrap().to_json())
+    with_names(&seedflow_core::formats::yaml::parse(&text).unwrap().to_json())
 }
 
 /// The template with a text for each `!Sub` that puts the n-th name of a list into an ARN: "…/${ReferencedParameters[0]}".

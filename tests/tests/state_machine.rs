@@ -8,7 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use seedflow_core::error::ErrorName::{self, *};
+use seedflow_core::error::ErrorName;
+use seedflow_core::error::ErrorName::*;
 use serde_json::Value;
 
 #[path = "state_machine/expressions.rs"]

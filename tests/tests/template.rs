@@ -116,7 +116,7 @@ fn read(path: &str) -> String {
 
 /// The template as JSON. Tags like `!Sub` are dropped: `!GetAtt A.Arn` reads as "A.Arn", `!If` as a list.
 fn template() -> Value {
-    seedflow_core::yaml::parse(&read("template.yaml"))
+    seedflow_core::formats::yaml::parse(&read("template.yaml"))
         .unwrap()
         .to_json()
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use seedflow_core::origin::Origin;
+use seedflow_core::module::commit_info::Origin;
 use seedflow_local::git::hand_over;
 use seedflow_tests::WorkTree;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn text() -> String {
 
 /// The template as JSON. Tags like `!Sub` are dropped: `!GetAtt A.Arn` reads as "A.Arn", `!If` as a list.
 fn resources() -> Value {
-    seedflow_core::yaml::parse(&text()).unwrap().to_json()["Resources"].take()
+    seedflow_core::formats::yaml::parse(&text()).unwrap().to_json()["Resources"].take()
 }
 
 // --- The template ---

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::Write;
 
-use seedflow_core::bundle;
+use seedflow_core::module::bundle;
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {

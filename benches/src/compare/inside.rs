@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use seedflow_core::yaml;
+use seedflow_core::formats::yaml;
 use seedflow_local::proxy::{Action, Caller, Rule, RuleId};
 use seedflow_local::stack::Stack;
 use seedflow_local::{deployment, tools};

@@ -10,7 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use seedflow_core::yaml;
+use seedflow_core::formats::yaml;
 use seedflow_local::proxy::{Caller, Write};
 use seedflow_local::stack::Stack;
 use seedflow_local::stack::environment::ACCOUNT;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use seedflow_core::request::Limits;
+use seedflow_core::module::input::Limits;
 use seedflow_local::deployment;
 use seedflow_local::emulator_api::EmulatorApi;
 use seedflow_local::proxy::Caller;

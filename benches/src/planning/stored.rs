@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use anyhow::{Result, anyhow};
-use seedflow_core::bundle::repository::{Content, Module as Files, Repository};
-use seedflow_core::fingerprint::{Fingerprint, Versions};
+use seedflow_core::deployment::manifest;
+use seedflow_core::deployment::manifest::{DEFAULT_MANIFEST, Given, Module};
+use seedflow_core::deployment::repository_zip::{Content, Module as Files, Repository};
 use seedflow_core::ids::{ModuleId, Slot};
-use seedflow_core::manifest::{self, DEFAULT_MANIFEST, Given, Module};
-use seedflow_core::request::{Limits, Options};
+use seedflow_core::module::fingerprint::{Fingerprint, Versions};
+use seedflow_core::module::input::{Limits, Options};
 use serde_json::{Map, Value, json};
 
 /// The parameters by their names.

@@ -1,9 +1,9 @@
 //! The callback protocol of the core against S3 and Step Functions.
 
-use seedflow_core::build::outcome::Outcome;
-use seedflow_core::callback::{Command, ETag, End, Next, Party, Registration, Reply};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::BuildId;
+use seedflow_core::workflow::build_outcome::Outcome;
+use seedflow_core::workflow::callback::{Command, ETag, End, Next, Party, Registration, Reply};
 
 use crate::s3::{Bucket, Conditional, Expect};
 use crate::sfn::StepFunctions;

@@ -3,7 +3,7 @@
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackEvent};
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
-use seedflow_core::module_stack::ModuleStack;
+use seedflow_core::module::role::ModuleStack;
 use serde_json::{Map, Value};
 
 use crate::failure::{SdkFailure, failure};

@@ -8,12 +8,14 @@ use aws_sdk_codebuild::types::{
     ProjectVisibilityType, SourceType,
 };
 use jiff::Timestamp;
-use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase, is_blank_context};
-use seedflow_core::build::{BuildRequest, environment::Variable, project::Project};
 use seedflow_core::console::LogUrl;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{BuildId, Run};
-use seedflow_core::parameter::VariableType;
+use seedflow_core::module::codebuild::environment::Variable;
+use seedflow_core::module::codebuild::project::Project;
+use seedflow_core::module::codebuild::request::BuildRequest;
+use seedflow_core::module::parameters::VariableType;
+use seedflow_core::workflow::build_outcome::{BuildStatus, Outcome, Phase, is_blank_context};
 
 use crate::failure::{SdkFailure, failure};
 

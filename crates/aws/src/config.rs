@@ -8,8 +8,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use seedflow_core::error::{Error, Result};
-use seedflow_core::maximum::{ComputeType, Maxima};
-use seedflow_core::request::Limits;
+use seedflow_core::module::input::Limits;
+use seedflow_core::module::maximum::{ComputeType, Maxima};
 
 /// How long a client waits for the begin of an answer; what takes longer (a large copy, an upload) has to be asked for in
 /// parts or with a timeout of its own.

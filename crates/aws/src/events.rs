@@ -11,9 +11,9 @@ use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_smithy_types::DateTime;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::event::{Event, SOURCE};
-use seedflow_core::metric::{Measurement, Metric};
-use seedflow_core::subject::Subject;
+use seedflow_core::events::{Event, SOURCE};
+use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::metric::{Measurement, Metric};
 use serde_json::{Value, json};
 
 use crate::failure::failure;

@@ -3,10 +3,10 @@
 //! Parameter Store has no compare-and-set, so this look is all that keeps a function from writing whose execution has
 //! ended; docs/decisions says which window remains.
 
-use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::{Held, Lock, Lockable};
+use seedflow_core::workflow::callback::ETag;
+use seedflow_core::workflow::lock::{Held, Lock, Lockable};
 
 use crate::s3::Bucket;
 

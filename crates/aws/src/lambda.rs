@@ -6,7 +6,7 @@ use std::pin::Pin;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::Place;
-use seedflow_core::subject::Subject;
+use seedflow_core::telemetry::log_context::Subject;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;

@@ -1,11 +1,13 @@
 //! The lock protocol of the core against S3 and Step Functions.
 
 use jiff::Timestamp;
-use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::Run;
-use seedflow_core::lock::{self, Decision, Fresh, Lock, Lockable, Turn, Want, Write};
-use seedflow_core::metric::Measurement;
+use seedflow_core::telemetry::metric::Measurement;
+use seedflow_core::telemetry::observed::Observed;
+use seedflow_core::workflow::callback::ETag;
+use seedflow_core::workflow::lock;
+use seedflow_core::workflow::lock::{Decision, Fresh, Lock, Lockable, Turn, Want, Write};
 
 use crate::fence;
 use crate::metrics::Metrics;
@@ -36,7 +38,7 @@ impl Locks {
     }
 
     /// Does what is wanted, and says how it stands then.
-    pub async fn settle<S: Lockable>(&self, of: &S, want: &Want) -> Result<Option<Turn>> {
+    pub async fn settle<S: Lockable + Observed>(&self, of: &S, want: &Want) -> Result<Option<Turn>> {
         let key = of.lock_key();
         // A claim finds nothing as a rule, and a conditional write says so without a read.
         let mut found = match want {
@@ -73,7 +75,7 @@ impl Locks {
         Ok(matches!(done, Conditional::Done(_)))
     }
 
-    async fn answer<S: Lockable>(&self, of: &S, decision: &Decision) -> Result<()> {
+    async fn answer<S: Lockable + Observed>(&self, of: &S, decision: &Decision) -> Result<()> {
         for (token, turn) in &decision.answers {
             let reached = self.step_functions.answer(token, &turn.told(of)).await?;
             match (reached, turn) {

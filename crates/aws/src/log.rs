@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use seedflow_core::subject::Subject;
+use seedflow_core::telemetry::log_context::Subject;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;

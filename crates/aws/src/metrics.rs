@@ -1,11 +1,11 @@
-//! Metrics: lines in the log that CloudWatch makes metrics of ([`seedflow_core::metric`]).
+//! Metrics: lines in the log that CloudWatch makes metrics of ([`seedflow_core::telemetry::metric`]).
 
 use std::io::Write;
 
 use jiff::Timestamp;
 use seedflow_core::error::Result;
-use seedflow_core::metric::Measurement;
-use seedflow_core::subject::Subject;
+use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::metric::Measurement;
 
 use crate::config;
 

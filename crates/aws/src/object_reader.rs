@@ -12,8 +12,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::origin::Origin;
-use seedflow_core::request::Source;
+use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::input::Source;
 use tokio::runtime::Handle;
 
 use crate::failure::{SdkFailure, failure};

@@ -2,7 +2,7 @@
 //!
 //! serde_json ends at 128 levels, before a handler could answer with an error of ours, and an execution's input goes
 //! through the function that records failures, too. So what lies deeper than [`MAX_DEPTH`] is left out here. That
-//! hides nothing: values may nest half as deep (`seedflow_core::fields`), so what was cut lies in what is refused.
+//! hides nothing: values may nest half as deep (`seedflow_core::formats::json_fields`), so what was cut lies in what is refused.
 
 use std::fmt;
 
@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Level {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use seedflow_core::fields::is_too_deep;
+    use seedflow_core::formats::json_fields::is_too_deep;
     use serde_json::json;
 
     fn read(text: &str) -> Value {

@@ -1,10 +1,11 @@
 //! Plans and inputs that are too long for a state's payload, in the work bucket.
 
-use seedflow_core::deployment::{self, DeploymentId};
+use seedflow_core::deployment;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::plan::{Plan, Travelling};
-use seedflow_core::request::StoredInput;
+use seedflow_core::module::input::StoredInput;
+use seedflow_core::module::plan::{Plan, Travelling};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

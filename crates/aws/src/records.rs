@@ -1,15 +1,16 @@
 //! What is written about a module and about a deployment: parameters, with what is too long for them in S3, records and
 //! reports.
 
-use seedflow_core::commit::{Write, status_write};
-use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ModuleId;
-use seedflow_core::record::{self, Record};
-use seedflow_core::report::Report;
-use seedflow_core::status::Status;
-use seedflow_core::stored::{Laid, Stored};
+use seedflow_core::module::deployed_record;
+use seedflow_core::module::deployed_record::Record;
+use seedflow_core::module::report::Report;
+use seedflow_core::module::status::Status;
+use seedflow_core::module::stored_parameters::{Laid, Stored};
+use seedflow_core::module::success::{Write, status_write};
 
 use crate::s3::Bucket;
 use crate::ssm::ParameterStore;
@@ -119,7 +120,7 @@ impl Records {
 /// The record of a module; `None` where there is none.
 pub async fn read(work: &Bucket, module: &ModuleId) -> Result<Option<Record>> {
     let key = module.record_key();
-    let found = work.get(&key, record::MAX_BYTES).await?;
+    let found = work.get(&key, deployed_record::MAX_BYTES).await?;
     let parse = |(bytes, _): (Vec<u8>, _)| {
         serde_json::from_slice(&bytes).map_err(|e| {
             Error::new(

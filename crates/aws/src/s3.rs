@@ -8,9 +8,9 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
-use seedflow_core::callback::ETag;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::origin::Origin;
+use seedflow_core::module::commit_info::Origin;
+use seedflow_core::workflow::callback::ETag;
 
 use crate::failure::{SdkFailure, failure};
 

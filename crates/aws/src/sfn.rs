@@ -4,11 +4,11 @@ use aws_sdk_sfn::Client;
 use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
 use jiff::Timestamp;
-use seedflow_core::callback::Token;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::history::Event;
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::Seen;
+use seedflow_core::workflow::callback::Token;
+use seedflow_core::workflow::execution_history::Event;
+use seedflow_core::workflow::lock::Seen;
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -6,9 +6,9 @@ use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType};
 use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::fingerprint::Version;
 use seedflow_core::ids::{ModuleId, Slot};
-use seedflow_core::stored::{Stored, Text};
+use seedflow_core::module::fingerprint::Version;
+use seedflow_core::module::stored_parameters::{Stored, Text};
 
 use crate::failure::{SdkFailure, failure};
 

@@ -1,7 +1,7 @@
 //! Values of Parameter Store that were too long for it, read back from the work bucket.
 
 use seedflow_core::error::Result;
-use seedflow_core::stored::Reference;
+use seedflow_core::module::stored_parameters::Reference;
 
 use crate::s3::Bucket;
 

@@ -106,28 +106,6 @@ impl ModuleId {
         Err(Error::field("project", format!("\"{name}\""), allowed))
     }
 
-    /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`; `None` for
-    /// any other key.
-    ///
-    /// # Errors
-    /// `InvalidInput` with the first name that isn't valid.
-    pub fn from_upload_key(key: &str) -> Result<Option<Self>> {
-        let names = key
-            .strip_prefix("sources/")
-            .and_then(|rest| rest.strip_suffix(".zip"));
-        let parts: Vec<&str> = names.unwrap_or_default().split('/').collect();
-        let [project, deployment, group, module] = parts.as_slice() else {
-            return Ok(None);
-        };
-        let named = Self::parse(project, deployment, group, module);
-        named.map(Some).map_err(|error| {
-            Error::new(
-                error.name,
-                format!("source.key \"{}\": {}", excerpt(key, 120), error.message),
-            )
-        })
-    }
-
     /// `{group}-{module}`: what seed-farmer calls the module's name inside a build.
     #[must_use]
     pub fn module_name(&self) -> String {
@@ -138,55 +116,6 @@ impl ModuleId {
     #[must_use]
     pub fn dashed(&self) -> String {
         format!("{}-{}-{}", self.project, self.deployment, self.module_name())
-    }
-
-    /// The path of one of the module's parameters (seed.md, "SSM Parameter Patterns").
-    #[must_use]
-    pub fn parameter(&self, slot: Slot) -> String {
-        format!(
-            "/sf/{}/{}/{}/{slot}",
-            self.project,
-            self.deployment,
-            self.module_name()
-        )
-    }
-
-    /// The key in the bundle bucket under which the bundle of the last success is published (seed.md). It has no
-    /// project in it, so another project's module of the same names writes the same object.
-    #[must_use]
-    pub fn bundle_key(&self) -> String {
-        format!("{}/{}/{}/bundle.zip", self.deployment, self.group, self.module)
-    }
-
-    /// The key in the work bucket of the record of what is deployed.
-    #[must_use]
-    pub fn record_key(&self) -> String {
-        format!("deployed/{self}.json")
-    }
-
-    /// The key in the work bucket of the bundle of what is deployed. Unlike the published one it belongs to this
-    /// module alone, and the module is destroyed by it.
-    #[must_use]
-    pub fn kept_bundle_key(&self) -> String {
-        format!("deployed/{self}.zip")
-    }
-
-    /// Below it lie the module's values that are too long for Parameter Store, in the work bucket.
-    #[must_use]
-    pub fn values_folder(&self) -> String {
-        format!("values/{self}/")
-    }
-
-    /// The key of the report of an execution in the work bucket.
-    #[must_use]
-    pub fn report_key(&self, execution: &ExecutionArn) -> String {
-        format!("reports/{self}/{}.json", execution.name())
-    }
-
-    /// The key in the work bucket of a value that is too long for Parameter Store.
-    #[must_use]
-    pub fn spill_key(&self, slot: Slot, sha256: &str) -> String {
-        format!("{}{slot}/{sha256}.json", self.values_folder())
     }
 }
 
@@ -204,6 +133,35 @@ impl fmt::Display for ModuleId {
 fn project<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
     let text = String::deserialize(deserializer)?;
     ModuleId::project(&text).map_err(serde::de::Error::custom)
+}
+
+/// A deployment of a project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentId {
+    /// The project.
+    pub project: Name,
+    /// The deployment.
+    pub deployment: Name,
+}
+
+impl DeploymentId {
+    /// A module of it.
+    #[must_use]
+    pub fn module(&self, group: Name, module: Name) -> ModuleId {
+        ModuleId {
+            project: self.project.clone(),
+            deployment: self.deployment.clone(),
+            group,
+            module,
+        }
+    }
+}
+
+impl fmt::Display for DeploymentId {
+    /// `{project}/{deployment}`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.project, self.deployment)
+    }
 }
 
 /// The four parameters of a module (seed.md).
@@ -276,12 +234,6 @@ impl BuildId {
     pub fn project(&self) -> &str {
         self.0.split_once(':').map_or("", |(project, _)| project)
     }
-
-    /// The key of the object that holds the task token while an execution waits for this build.
-    #[must_use]
-    pub fn callback_key(&self) -> String {
-        format!("callbacks/{self}")
-    }
 }
 
 impl fmt::Display for BuildId {
@@ -328,28 +280,9 @@ impl Run {
         ))
     }
 
-    /// The folder of the build, without a slash at its end.
-    #[must_use]
-    pub fn folder(&self) -> String {
-        format!("builds/{}", self.0)
-    }
-
-    /// The key of the bundle as the build reads it.
-    #[must_use]
-    pub fn source_key(&self) -> String {
-        format!("{}/source.zip", self.folder())
-    }
-
-    /// The key of a buildspec that is too long for the request.
-    #[must_use]
-    pub fn buildspec_key(&self) -> String {
-        format!("{}/buildspec.yml", self.folder())
-    }
-
-    /// The key of the metadata that the build hands back.
-    #[must_use]
-    pub fn metadata_key(&self) -> String {
-        format!("{}/metadata.json", self.folder())
+    /// The name as text: only keys and what a build reads may show it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -394,36 +327,6 @@ impl ExecutionArn {
     pub fn is_of(&self, state_machine: &str) -> bool {
         let machine = state_machine.rsplit(':').next().unwrap_or_default();
         self.0.rsplit(':').nth(1) == Some(machine)
-    }
-
-    /// The key of a plan that is too long for a state's payload.
-    #[must_use]
-    pub fn plan_key(&self) -> String {
-        format!("plans/{}/plan.json", self.name())
-    }
-
-    /// The key of the plan of a whole deployment.
-    #[must_use]
-    pub fn deployment_key(&self) -> String {
-        format!("plans/{}/deployment.json", self.name())
-    }
-
-    /// The key of the name of the deployment whose lock an execution takes.
-    #[must_use]
-    pub fn name_key(&self) -> String {
-        format!("plans/{}/name.json", self.name())
-    }
-
-    /// The key of the input of one of the executions of a whole deployment, by that one's name.
-    #[must_use]
-    pub fn item_key(&self, name: &str) -> String {
-        format!("plans/{}/inputs/{name}.json", self.name())
-    }
-
-    /// The key of an input that leaves no room beside it in a payload.
-    #[must_use]
-    pub fn input_key(&self) -> String {
-        format!("plans/{}/input.json", self.name())
     }
 }
 
@@ -489,22 +392,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_follow_from_the_four_names() {
-        let id = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
-        assert_eq!(id.parameter(Slot::Md5), "/sf/my-project/prod/networking-vpc/md5");
-        assert_eq!(id.bundle_key(), "prod/networking/vpc/bundle.zip");
-        assert_eq!(id.dashed(), "my-project-prod-networking-vpc");
-        assert_eq!(
-            id.kept_bundle_key(),
-            "deployed/my-project/prod/networking/vpc.zip"
-        );
-        assert_eq!(
-            ModuleId::from_upload_key("sources/my-project/prod/networking/vpc.zip"),
-            Ok(Some(id))
-        );
-    }
-
-    #[test]
     fn a_project_in_upper_case_is_refused_with_the_name_to_write() {
         let refused = ModuleId::project("PROJB").unwrap_err();
         assert_eq!(
@@ -530,18 +417,6 @@ mod tests {
             assert!(error.message.contains("letters, digits and hyphens"), "{error}");
         }
         assert!(ModuleId::parse("1p", "d", "g", "m").is_err());
-    }
-
-    #[test]
-    fn keys_that_are_no_upload_are_none() {
-        for key in [
-            "sources/p/repository.zip",
-            "uploads/p/d/g/m.zip",
-            "sources/p/d/g/m/x.zip",
-            "sources/p/d/g/m.tar",
-        ] {
-            assert_eq!(ModuleId::from_upload_key(key), Ok(None), "{key}");
-        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use seedflow_core::stored::Reference;
+use seedflow_core::module::stored_parameters::Reference;
 use serde_json::{Map, Value, json};
 
 use crate::emulator_api::EmulatorApi;

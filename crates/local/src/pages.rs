@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use seedflow_core::ids::{ExecutionArn, ModuleId};
-use seedflow_core::page::index::Index;
-use seedflow_core::page::{index_key, page_key};
+use seedflow_core::pages::index::Index;
+use seedflow_core::storage_layout::{index_key, page_key};
 
 use crate::deployment::{Finished, Names};
 use crate::emulator_api::EmulatorApi;

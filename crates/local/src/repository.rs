@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use seedflow_core::deployment::manifest::{MAX_FILE, Repository};
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::manifest::{MAX_FILE, Repository};
 
 /// A folder, with whatever lies in it right now.
 #[derive(Debug)]

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use seedflow_core::build::buildspec;
-use seedflow_core::deployspec::Deployspec;
-use seedflow_core::manifest::{self, Given, Problem};
-use seedflow_core::maximum::Maxima;
+use seedflow_core::deployment::manifest;
+use seedflow_core::deployment::manifest::{Given, Problem};
+use seedflow_core::module::codebuild::buildspec;
+use seedflow_core::module::deployspec::Deployspec;
+use seedflow_core::module::maximum::Maxima;
 use seedflow_local::repository::Folder;
 use serde_json::Value;
 

@@ -8,14 +8,14 @@ use seedflow_aws::records::{self, Records};
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::{Found, ParameterStore};
 use seedflow_aws::{config, fence, values};
-use seedflow_core::commit::Write;
-use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::state::State;
-use seedflow_core::fingerprint::Versions;
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Place, Slot};
-use seedflow_core::lock::Lockable;
-use seedflow_core::record::{Kept, Record};
-use seedflow_core::request::{Limits, Source};
+use seedflow_core::module::deployed_record::{Kept, Record};
+use seedflow_core::module::fingerprint::Versions;
+use seedflow_core::module::input::{Limits, Source};
+use seedflow_core::module::success::Write;
+use seedflow_core::workflow::lock::Lockable;
 use serde_json::{Map, Value};
 
 /// Clients for the account that the environment names, and what Seedflow's stack has there.

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use ignore::WalkBuilder;
-use seedflow_core::bundle::repository::Repository;
+use seedflow_core::deployment::repository_zip::Repository;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -124,7 +124,7 @@ fn mode(_: &std::fs::Metadata) -> u32 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use seedflow_core::manifest::Repository as _;
+    use seedflow_core::deployment::manifest::Repository as _;
 
     fn write(root: &Path, path: &str, content: &str) {
         let path = root.join(path);

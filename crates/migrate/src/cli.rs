@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use seedflow_core::deployment::manifest::DEFAULT_MANIFEST;
 use seedflow_core::ids::{ModuleId, Name};
-use seedflow_core::manifest::DEFAULT_MANIFEST;
 
 /// Takes over what seed-farmer has deployed, so that Seedflow's next deployment finds it unchanged. Nothing is deployed,
 /// and nothing of seed-farmer's is written or removed. Without --apply it only shows what it would write.

@@ -7,22 +7,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
-use seedflow_core::bundle::repository::{Content, Repository};
-use seedflow_core::deployment::repository::{self, Found};
-use seedflow_core::deployment::request::Forced;
+use seedflow_core::deployment::input::Forced;
+use seedflow_core::deployment::manifest;
+use seedflow_core::deployment::manifest::{Given, Repository as _};
+use seedflow_core::deployment::plan;
+use seedflow_core::deployment::repository;
+use seedflow_core::deployment::repository::Found;
+use seedflow_core::deployment::repository_zip::{Content, Repository};
 use seedflow_core::deployment::state::State;
-use seedflow_core::deployment::{DeploymentId, plan};
 use seedflow_core::error::Result as Decided;
-use seedflow_core::fingerprint::Versions;
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ModuleId, Place};
-use seedflow_core::manifest::{self, Given, Repository as _};
-use seedflow_core::maximum::Maxima;
-use seedflow_core::module_stack::{ModuleStack, Names};
-use seedflow_core::origin::Origin;
-use seedflow_core::record::Kept;
-use seedflow_core::request::Options;
-use seedflow_core::sibling::Sibling;
-use seedflow_core::stored::Stored;
+use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::deployed_record::Kept;
+use seedflow_core::module::fingerprint::Versions;
+use seedflow_core::module::input::Options;
+use seedflow_core::module::maximum::Maxima;
+use seedflow_core::module::metadata_reference::Sibling;
+use seedflow_core::module::role::{ModuleStack, Names};
+use seedflow_core::module::stored_parameters::Stored;
 use serde_json::{Map, Value};
 
 use crate::account::Account;
@@ -284,7 +287,7 @@ impl<'a> Run<'a> {
             return Ok(None);
         };
         let names = Names::new(&self.account.module_prefix, &module.id)?;
-        let stack = ModuleStack::parse(template.as_bytes(), names, &module.id, options)?;
+        let stack = ModuleStack::parse(template.as_bytes(), names, &module.id, &options.parameters)?;
         Ok(Some(stack))
     }
 

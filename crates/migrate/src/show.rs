@@ -1,8 +1,8 @@
 //! What a run shows: each module with what becomes of it and why, and each write under it.
 
-use seedflow_core::deployment::DeploymentId;
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ModuleId, Place, Slot};
-use seedflow_core::status::State;
+use seedflow_core::module::status::State;
 use serde_json::Value;
 
 use crate::account::Account;

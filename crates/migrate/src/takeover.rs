@@ -6,20 +6,21 @@
 //! What Seedflow wrote itself is never touched.
 
 use jiff::Timestamp;
-use seedflow_core::commit::{self, Write};
+use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::plan::Module;
-use seedflow_core::deployspec::Deployspec;
 use seedflow_core::error::Result;
-use seedflow_core::fingerprint::{Fingerprint, Versions};
 use seedflow_core::ids::{ExecutionArn, ModuleId};
-use seedflow_core::manifest;
-use seedflow_core::maximum::Maxima;
-use seedflow_core::module_stack::ModuleStack;
-use seedflow_core::origin::Origin;
-use seedflow_core::record::Record;
-use seedflow_core::request::Options;
-use seedflow_core::status::{State, Status};
-use seedflow_core::stored::Stored;
+use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::deployed_record::Record;
+use seedflow_core::module::deployspec::Deployspec;
+use seedflow_core::module::fingerprint::{Fingerprint, Versions};
+use seedflow_core::module::input::Options;
+use seedflow_core::module::maximum::Maxima;
+use seedflow_core::module::role::ModuleStack;
+use seedflow_core::module::status::{State, Status};
+use seedflow_core::module::stored_parameters::Stored;
+use seedflow_core::module::success;
+use seedflow_core::module::success::Write;
 use serde_json::{Map, Value};
 
 use crate::seedfarmer::{self, manifest as manifests};
@@ -162,7 +163,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
     let forget = record.is_none() && (stored.md5.is_some() || recorded.is_some());
     let status = status(&id, &changes, deployed_at, now);
     Ok(TakeOver {
-        writes: commit::taken_over(&id, stored, outputs, metadata, fingerprint.as_ref(), &status),
+        writes: success::taken_over(&id, stored, outputs, metadata, fingerprint.as_ref(), &status),
         record: record
             .filter(|record| !is_recorded(record, recorded))
             .map(Box::new),
@@ -202,10 +203,10 @@ fn status(module: &ModuleId, changes: &[String], deployed_at: Timestamp, now: Ti
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use seedflow_core::decision::decide;
     use seedflow_core::error::Error;
     use seedflow_core::ids::Slot;
-    use seedflow_core::request::{Limits, Source};
+    use seedflow_core::module::change_detection::decide;
+    use seedflow_core::module::input::{Limits, Source};
     use serde_json::json;
 
     const DEPLOYSPEC: &[u8] = b"deploy: {phases: {build: {commands: [make]}}}";

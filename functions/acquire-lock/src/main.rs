@@ -13,13 +13,15 @@ use seedflow_aws::metrics::Metrics;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::StepFunctions;
 use seedflow_aws::{config, lambda, log, plans};
-use seedflow_core::callback::Registration;
-use seedflow_core::deployment::DeploymentId;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::{Contender, Lock, Lockable, Turn, Waiter, Want};
-use seedflow_core::metric::Measurement;
-use seedflow_core::request::{self, Limits, Request};
+use seedflow_core::module::input;
+use seedflow_core::module::input::{Limits, Request};
+use seedflow_core::telemetry::metric::Measurement;
+use seedflow_core::telemetry::observed::Observed;
+use seedflow_core::workflow::callback::Registration;
+use seedflow_core::workflow::lock::{Contender, Lock, Lockable, Turn, Waiter, Want};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -94,7 +96,7 @@ impl Function {
                     plans::first_input(&self.work, &self.step_functions, input, &contender.execution).await?;
                 let contender = Contender {
                     // One that isn't valid is refused by who reads the whole input, and recorded then.
-                    part_of: request::part_of(&input).ok().flatten(),
+                    part_of: input::part_of(&input).ok().flatten(),
                     ..contender
                 };
                 let module = Request::module(&input, &self.limits)?;
@@ -115,7 +117,7 @@ impl Function {
         }
     }
 
-    async fn claim<S: Lockable>(
+    async fn claim<S: Lockable + Observed>(
         &self,
         of: &S,
         contender: Contender,
@@ -150,13 +152,13 @@ impl Function {
     }
 
     /// A claim always has a turn.
-    async fn turn<S: Lockable>(&self, of: &S, want: &Want) -> Result<Turn> {
+    async fn turn<S: Lockable + Observed>(&self, of: &S, want: &Want) -> Result<Turn> {
         self.locks.settle(of, want).await?.ok_or_else(no_turn)
     }
 
     /// The lock that another holds and whose next holder may be who asks. Who was superseded isn't next, but for one that
     /// replaces nobody: every holder counts as newer than that.
-    async fn held<S: Lockable>(&self, of: &S, want: &Want, turn: &Turn) -> Result<Option<Lock>> {
+    async fn held<S: Lockable + Observed>(&self, of: &S, want: &Want, turn: &Turn) -> Result<Option<Lock>> {
         match (turn, want) {
             (Turn::Held(lock), _) => Ok(Some(lock.clone())),
             (Turn::Superseded(by), Want::Claim(me)) if me.replaces_nobody => {
@@ -169,7 +171,13 @@ impl Function {
 
     /// Sees to a lock whose holder has ended. The first claimant that finds it gives `end-execution`, which was started just now,
     /// the time to stop a build and to release it; one that claims after that takes it over (decision 33).
-    async fn look_after<S: Lockable>(&self, of: &S, lock: Lock, want: Want, turn: Turn) -> Result<Turn> {
+    async fn look_after<S: Lockable + Observed>(
+        &self,
+        of: &S,
+        lock: Lock,
+        want: Want,
+        turn: Turn,
+    ) -> Result<Turn> {
         if !self.locks.make_good(of, &lock).await? {
             return Ok(turn);
         }

@@ -13,9 +13,9 @@ use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::StepFunctions;
 use seedflow_aws::{config, lambda};
-use seedflow_core::build::outcome::Outcome;
-use seedflow_core::callback::{Deliver, End};
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::workflow::build_outcome::Outcome;
+use seedflow_core::workflow::callback::{Deliver, End};
 use serde_json::{Value, json};
 
 struct Function {

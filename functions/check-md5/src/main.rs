@@ -10,20 +10,22 @@ use seedflow_aws::object_reader::{ObjectReader, Opened};
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::{ParameterStore, about_references, stored_in};
 use seedflow_aws::{config, lambda, log, plans, records, values};
-use seedflow_core::bundle::{self, Bundle};
-use seedflow_core::decision::decide;
-use seedflow_core::deployspec::Deployspec;
-use seedflow_core::destruction::{self, Destruction};
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::fingerprint::{Fingerprint, Versions};
+use seedflow_core::formats::yaml;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
-use seedflow_core::module_stack::{ModuleStack, Names};
-use seedflow_core::plan::{Checked, Plan};
-use seedflow_core::request::{Action, Limits, Options, Order, Request, Source};
-use seedflow_core::sibling::{Sibling, Siblings};
-use seedflow_core::stored::Stored;
-use seedflow_core::subject::Subject;
-use seedflow_core::yaml;
+use seedflow_core::module::bundle;
+use seedflow_core::module::bundle::Bundle;
+use seedflow_core::module::change_detection::decide;
+use seedflow_core::module::deployspec::Deployspec;
+use seedflow_core::module::destroy;
+use seedflow_core::module::destroy::Destruction;
+use seedflow_core::module::fingerprint::{Fingerprint, Versions};
+use seedflow_core::module::input::{Action, Limits, Options, Order, Request, Source};
+use seedflow_core::module::metadata_reference::{Sibling, Siblings};
+use seedflow_core::module::plan::{Checked, Plan};
+use seedflow_core::module::role::{ModuleStack, Names};
+use seedflow_core::module::stored_parameters::Stored;
+use seedflow_core::telemetry::log_context::Subject;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -124,10 +126,10 @@ impl Function {
     async fn check_destruction(&self, module: ModuleId, execution: &ExecutionArn) -> Result<Checked> {
         let record = records::read(&self.work, &module).await?;
         let stored = self.read_stored(&module).await?;
-        match destruction::decide(&module, record, &stored)? {
+        match destroy::decide(&module, record, &stored)? {
             Destruction::Build(plan) => {
                 tracing::info!("to be destroyed");
-                let reasons = vec![destruction::REASON.to_owned()];
+                let reasons = vec![destroy::REASON.to_owned()];
                 self.checked(true, reasons, *plan, execution).await
             }
             Destruction::Forget => {
@@ -175,7 +177,7 @@ impl Function {
             return Ok(None);
         };
         let names = Names::new(&self.module_prefix, module)?;
-        ModuleStack::parse(template, names, module, options).map(Some)
+        ModuleStack::parse(template, names, module, &options.parameters).map(Some)
     }
 
     /// Whether the module's own role goes with this build. Where a name leaves no room for a module's, none was ever made.

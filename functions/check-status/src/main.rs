@@ -12,11 +12,11 @@ use seedflow_aws::metrics::Metrics;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::StepFunctions;
 use seedflow_aws::{config, lambda};
-use seedflow_core::callback::{End, Register, Registration, Token};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{BuildId, ExecutionArn};
-use seedflow_core::metric::{Measurement, Metric};
-use seedflow_core::subject::Subject;
+use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::metric::{Measurement, Metric};
+use seedflow_core::workflow::callback::{End, Register, Registration, Token};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -7,15 +7,15 @@
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::plans;
 use seedflow_aws::sfn::Described;
-use seedflow_core::deployment::DeploymentId;
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::Result;
-use seedflow_core::event::DeploymentStateChange;
+use seedflow_core::events::DeploymentStateChange;
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::metric::Measurement;
-use seedflow_core::status::State;
-use seedflow_core::subject::Subject;
+use seedflow_core::module::status::State;
+use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::metric::Measurement;
 use serde_json::json;
 
 use crate::refused::Refused;

@@ -9,7 +9,7 @@
 //! stopped build to end, and for a function that still ran when the execution was stopped. Each call looks at
 //! everything anew, so it may run any number of times, and for an execution that left nothing it does nothing.
 //!
-//! The event is not believed, only what Step Functions says of the execution ([`seedflow_core::ending`]). And whatever AWS
+//! The event is not believed, only what Step Functions says of the execution ([`seedflow_core::workflow::ending`]). And whatever AWS
 //! refuses for good, the lock is released: what could not be done is reported ([`refused`]).
 
 mod deployment;
@@ -27,14 +27,17 @@ use seedflow_aws::s3::Bucket;
 use seedflow_aws::sfn::{Described, StepFunctions};
 use seedflow_aws::ssm::ParameterStore;
 use seedflow_aws::{config, lambda, log, plans};
-use seedflow_core::deployment::request::Locked;
-use seedflow_core::ending::{self, Known};
+use seedflow_core::deployment::input::Locked;
 use seedflow_core::error::Result;
-use seedflow_core::history::{self, Trace, trace};
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::{Lock, Lockable, Turn, Want};
-use seedflow_core::request::{Limits, Request};
-use seedflow_core::status::State;
+use seedflow_core::module::input::{Limits, Request};
+use seedflow_core::module::status::State;
+use seedflow_core::telemetry::observed::Observed;
+use seedflow_core::workflow::ending;
+use seedflow_core::workflow::ending::Known;
+use seedflow_core::workflow::execution_history;
+use seedflow_core::workflow::execution_history::{Trace, trace};
+use seedflow_core::workflow::lock::{Lock, Lockable, Turn, Want};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -219,14 +222,14 @@ impl Function {
             // The state that reads the name has answered with it, too.
             None => {
                 let history = refused.note(self.step_functions.history(execution).await)?;
-                history.and_then(|history| history::deployment(&history))
+                history.and_then(|history| execution_history::deployment(&history))
             }
         };
         Ok(named.map(Locked::Deployment))
     }
 
     /// Sees that nothing more is written in the name of an execution, and whether it holds the lock.
-    async fn stop_writing<S: Lockable>(
+    async fn stop_writing<S: Lockable + Observed>(
         &self,
         of: &S,
         execution: &ExecutionArn,
@@ -248,7 +251,7 @@ impl Function {
     }
 
     /// Hands the lock on. Where that is refused, the next claimant takes it over.
-    async fn release<S: Lockable>(
+    async fn release<S: Lockable + Observed>(
         &self,
         of: &S,
         execution: &ExecutionArn,

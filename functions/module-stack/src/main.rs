@@ -14,10 +14,11 @@ use seedflow_aws::s3::Bucket;
 use seedflow_aws::{config, fence, lambda, plans};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::lock::Held;
-use seedflow_core::module_stack::step::{self, Asked, LONGEST, Progress, Step};
-use seedflow_core::module_stack::{ModuleStack, Names};
-use seedflow_core::plan::Travelling;
+use seedflow_core::module::plan::Travelling;
+use seedflow_core::module::role::step;
+use seedflow_core::module::role::step::{Asked, LONGEST, Progress, Step};
+use seedflow_core::module::role::{ModuleStack, Names};
+use seedflow_core::workflow::lock::Held;
 use serde::{Deserialize, Serialize};
 
 use crate::role::RoleSettings;

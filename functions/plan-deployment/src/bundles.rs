@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use seedflow_aws::object_reader::ObjectReader;
 use seedflow_aws::s3::Bucket;
-use seedflow_core::bundle::repository::{Content, Repository};
 use seedflow_core::deployment::plan::{Action, Plan};
+use seedflow_core::deployment::repository_zip::{Content, Repository};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ModuleId;
-use seedflow_core::origin::Origin;
+use seedflow_core::module::commit_info::Origin;
 use tempfile::NamedTempFile;
 use tokio::task::{JoinError, JoinSet};
 

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use seedflow_aws::object_reader::ObjectReader;
 use seedflow_aws::s3::Bucket;
-use seedflow_core::bundle::repository::Repository;
-use seedflow_core::deployment::DeploymentId;
-use seedflow_core::deployment::repository::{self, Found};
-use seedflow_core::deployment::request::Request;
+use seedflow_core::deployment::input::Request;
+use seedflow_core::deployment::manifest::Given;
+use seedflow_core::deployment::repository;
+use seedflow_core::deployment::repository::Found;
+use seedflow_core::deployment::repository_zip::Repository;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::Place;
-use seedflow_core::manifest::Given;
-use seedflow_core::maximum::Maxima;
-use seedflow_core::origin::Origin;
-use seedflow_core::request::Source;
+use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::input::Source;
+use seedflow_core::module::maximum::Maxima;
 
 /// A repository that is read from S3.
 pub(crate) type Read = repository::Read<ObjectReader>;

@@ -3,9 +3,10 @@
 use seedflow_aws::s3::{Conditional, Expect};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{Name, Place};
-use seedflow_core::page::event::Ended;
-use seedflow_core::page::index::Index;
-use seedflow_core::page::{Shelf, index_key};
+use seedflow_core::pages::execution_event::Ended;
+use seedflow_core::pages::index::Index;
+use seedflow_core::pages::{Shelf, index_page};
+use seedflow_core::storage_layout::index_key;
 
 use crate::Function;
 
@@ -34,7 +35,7 @@ impl Function {
                 place,
                 bucket: self.work.name(),
             };
-            let page = index.render(&shelf, project);
+            let page = index_page::render(&index, &shelf, project);
             if let Conditional::Done(_) = self.work.put_page_if(&key, page, expect).await? {
                 return Ok(());
             }

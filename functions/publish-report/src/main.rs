@@ -17,7 +17,7 @@ use seedflow_aws::s3::Bucket;
 use seedflow_aws::{config, lambda};
 use seedflow_core::error::{Error, Result};
 use seedflow_core::ids::Name;
-use seedflow_core::page::event::Ended;
+use seedflow_core::pages::execution_event::Ended;
 
 use queue::{Answer, Batch, Message};
 

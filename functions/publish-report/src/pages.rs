@@ -1,11 +1,12 @@
 //! The page of one report.
 
-use seedflow_core::deployment::DeploymentId;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ModuleId, Place};
-use seedflow_core::page::event::{Ended, Subject};
-use seedflow_core::page::module::Log;
-use seedflow_core::page::{Shelf, deployment, module, page_key, read, text};
+use seedflow_core::pages::execution_event::{Ended, Subject};
+use seedflow_core::pages::module_page::Log;
+use seedflow_core::pages::{Shelf, deployment_page, format, module_page, report_view};
+use seedflow_core::storage_layout::page_key;
 use serde::de::DeserializeOwned;
 
 use crate::{Function, parse};
@@ -42,24 +43,24 @@ impl Function {
     }
 
     async fn module(&self, shelf: &Shelf<'_>, id: &ModuleId, key: &str) -> Result<Option<String>> {
-        let Some(report) = self.report::<read::Module>(key).await? else {
+        let Some(report) = self.report::<report_view::Module>(key).await? else {
             return Ok(None);
         };
         let log = self.log(&report).await;
-        Ok(Some(module::render(shelf, id, key, &report, &log)))
+        Ok(Some(module_page::render(shelf, id, key, &report, &log)))
     }
 
     async fn deployment(&self, shelf: &Shelf<'_>, id: &DeploymentId, key: &str) -> Result<Option<String>> {
-        let Some(report) = self.report::<read::Deployment>(key).await? else {
+        let Some(report) = self.report::<report_view::Deployment>(key).await? else {
             return Ok(None);
         };
-        let mut modules = deployment::Reports::new();
-        for (module, key) in deployment::reports_of(id, &report) {
+        let mut modules = deployment_page::Reports::new();
+        for (module, key) in deployment_page::reports_of(id, &report) {
             if let Some(report) = self.report(&key).await? {
                 modules.insert(module, report);
             }
         }
-        Ok(Some(deployment::render(shelf, id, key, &report, &modules)))
+        Ok(Some(deployment_page::render(shelf, id, key, &report, &modules)))
     }
 
     async fn report<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
@@ -74,7 +75,7 @@ impl Function {
     }
 
     /// The last words of a build that failed. That they can't be read is said on the page: it has the rest nevertheless.
-    async fn log(&self, report: &read::Module) -> Log {
+    async fn log(&self, report: &report_view::Module) -> Log {
         let build = report.build.as_ref().filter(|build| build.status != "SUCCEEDED");
         let Some((build, stream)) = build.and_then(|build| Some((build, build.log_stream.as_deref()?)))
         else {
@@ -84,7 +85,7 @@ impl Function {
             return Log::Unreadable("it is not in the log group of this stack's builds".to_owned());
         }
         match self.build_log.last(stream, LOG_MESSAGES).await {
-            Ok(messages) => Log::Lines(text::log_lines(&messages, LOG_LINES)),
+            Ok(messages) => Log::Lines(format::log_lines(&messages, LOG_LINES)),
             Err(error) => {
                 tracing::warn!(stream, error = error.name.as_str(), cause = %error.message, "log not read");
                 Log::Unreadable(error.message)

@@ -10,12 +10,13 @@ use seedflow_aws::codebuild::CodeBuild;
 use seedflow_aws::lambda::Invocation;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::{config, lambda, log, plans};
-use seedflow_core::build::{self, BuildRequest, Defaults};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{BuildId, ExecutionArn, Place};
-use seedflow_core::lock::Held;
-use seedflow_core::plan::Travelling;
-use seedflow_core::subject::Subject;
+use seedflow_core::module::codebuild::request;
+use seedflow_core::module::codebuild::request::{BuildRequest, Defaults};
+use seedflow_core::module::plan::Travelling;
+use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::workflow::lock::Held;
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
@@ -79,7 +80,8 @@ impl Function {
         }: Invocation<Event>,
     ) -> Result<Started> {
         let plan = plans::unpack(&self.work, plan).await?;
-        let mut request = build::compose(&plan, &execution, &lock.run, &place, service_role, &self.defaults);
+        let mut request =
+            request::compose(&plan, &execution, &lock.run, &place, service_role, &self.defaults);
         let found = match attempt {
             0 => None,
             _ => self.codebuild.find(&request.project, &lock.run).await?,

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use seedflow_aws::{fence, records};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
-use seedflow_core::lock::Held;
-use seedflow_core::report::Report;
-use seedflow_core::status::{State, Status};
-use seedflow_core::timeline::Timeline;
+use seedflow_core::module::report::Report;
+use seedflow_core::module::status::{State, Status};
+use seedflow_core::module::timeline::Timeline;
+use seedflow_core::workflow::lock::Held;
 use serde_json::{Value, json};
 
 use crate::{Built, Function};

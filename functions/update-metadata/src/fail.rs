@@ -6,15 +6,15 @@
 
 use jiff::Timestamp;
 use seedflow_aws::fence;
-use seedflow_core::build::outcome::Outcome;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
-use seedflow_core::lock::Held;
-use seedflow_core::metric::{Measurement, Metric};
-use seedflow_core::report::Report;
-use seedflow_core::status::{Failure, Status};
-use seedflow_core::subject::Subject;
-use seedflow_core::timeline::Timeline;
+use seedflow_core::module::report::Report;
+use seedflow_core::module::status::{Failure, Status};
+use seedflow_core::module::timeline::Timeline;
+use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::metric::{Measurement, Metric};
+use seedflow_core::workflow::build_outcome::Outcome;
+use seedflow_core::workflow::lock::Held;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

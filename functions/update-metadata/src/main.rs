@@ -17,19 +17,19 @@ use seedflow_aws::records::Records;
 use seedflow_aws::s3::Bucket;
 use seedflow_aws::ssm::ParameterStore;
 use seedflow_aws::{config, fence, lambda, plans};
-use seedflow_core::build::outcome::Outcome;
-use seedflow_core::commit;
 use seedflow_core::error::Result;
-use seedflow_core::event::ModuleStateChange;
+use seedflow_core::events::ModuleStateChange;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
-use seedflow_core::lock::Held;
-use seedflow_core::metric::Measurement;
-use seedflow_core::plan::{Plan, Travelling};
-use seedflow_core::request::Action;
-use seedflow_core::status::{State, Status};
-use seedflow_core::stored::Stored;
-use seedflow_core::subject::Subject;
-use seedflow_core::timeline::Timeline;
+use seedflow_core::module::input::Action;
+use seedflow_core::module::plan::{Plan, Travelling};
+use seedflow_core::module::status::{State, Status};
+use seedflow_core::module::stored_parameters::Stored;
+use seedflow_core::module::success;
+use seedflow_core::module::timeline::Timeline;
+use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::metric::Measurement;
+use seedflow_core::workflow::build_outcome::Outcome;
+use seedflow_core::workflow::lock::Held;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -161,7 +161,7 @@ impl Function {
         }
         if status.state == State::Unchanged && plan.renews {
             // Before the status, as after a success: which modules may be destroyed is decided by it.
-            let write = commit::fingerprint_write(&plan.module, &plan.fingerprint);
+            let write = success::fingerprint_write(&plan.module, &plan.fingerprint);
             self.records.write(&plan.module, write).await?;
         }
         self.records

@@ -3,22 +3,20 @@
 use jiff::Timestamp;
 use seedflow_aws::fence;
 use seedflow_aws::s3::Bucket;
-use seedflow_core::build::environment::SEEDFARMER_VERSION;
-use seedflow_core::build::outcome::Outcome;
-use seedflow_core::commit;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::fields::{MAX_DEPTH, is_too_deep};
+use seedflow_core::formats::json_fields::{MAX_DEPTH, is_too_deep};
 use seedflow_core::ids::{Place, Slot};
-use seedflow_core::lock::Held;
-use seedflow_core::metric::{Measurement, Metric};
-use seedflow_core::module_stack;
-use seedflow_core::plan::Plan;
-use seedflow_core::record::{Kept, Record};
-use seedflow_core::report::Report;
-use seedflow_core::request::Source;
-use seedflow_core::status::Status;
-use seedflow_core::subject::Subject;
-use seedflow_core::timeline::Timeline;
+use seedflow_core::module::deployed_record::{Kept, Record};
+use seedflow_core::module::input::Source;
+use seedflow_core::module::plan::Plan;
+use seedflow_core::module::report::Report;
+use seedflow_core::module::status::Status;
+use seedflow_core::module::success;
+use seedflow_core::module::timeline::Timeline;
+use seedflow_core::module::workflow_metadata::WorkflowMetadata;
+use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::metric::{Measurement, Metric};
+use seedflow_core::workflow::lock::Held;
 use serde_json::{Map, Value, json};
 
 use crate::{Built, Function};
@@ -40,7 +38,14 @@ impl Function {
             build,
         } = done;
         let module = &plan.module;
-        let metadata = with_workflow_keys(self.handed_back(lock).await?, plan, build, place);
+        let known = WorkflowMetadata {
+            build,
+            environment: place,
+            commit: &plan.origin,
+            role: plan.module_stack.as_ref().map(|stack| stack.names.role.as_str()),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let metadata = known.added_to(self.handed_back(lock).await?);
         let outputs = self.cloudformation.outputs(&plan.options.stack_name).await?;
         let stored = self.records.parameters.stored(module, &Slot::ALL).await?;
         let before = stored.status_of(module)?;
@@ -56,7 +61,7 @@ impl Function {
         let timeline = Timeline::new(lock, &status, Some(build));
         let mut spilled = 0;
         let deployed = stored.fingerprint();
-        for write in commit::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
+        for write in success::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
             spilled += u32::from(write.laid.spilled.is_some());
             if write.slot == Slot::Status {
                 // The report before the status: who sees SUCCEEDED finds it.
@@ -133,32 +138,4 @@ impl Function {
         }
         Ok(metadata)
     }
-}
-
-/// The module's own metadata plus what the workflow knows, under seed-farmer's names where it has one. The
-/// workflow's keys win: they say which build this was.
-fn with_workflow_keys(
-    mut metadata: Map<String, Value>,
-    plan: &Plan,
-    build: &Outcome,
-    place: &Place,
-) -> Map<String, Value> {
-    let mut set = |key: &str, value: Option<String>| {
-        if let Some(value) = value {
-            metadata.insert(key.to_owned(), Value::String(value));
-        }
-    };
-    set("CodeBuildBuildId", Some(build.build_id.to_string()));
-    set("CodeBuildBuildUrl", Some(place.build_url(&build.build_id)));
-    set("CloudWatchLogGroup", build.log_group.clone());
-    set("CloudWatchLogStream", build.log_stream.clone());
-    let known = |value: Option<&str>| value.map(str::to_owned);
-    set("CommitHash", known(plan.origin.commit()));
-    set("CommitAuthor", known(plan.origin.author()));
-    set("CommitBranch", known(plan.origin.branch()));
-    let role = plan.module_stack.as_ref().map(|stack| stack.names.role.clone());
-    set(module_stack::ROLE_KEY, role);
-    set("SeedFarmerDeployed", Some(SEEDFARMER_VERSION.to_owned()));
-    set("SeedflowDeployed", Some(env!("CARGO_PKG_VERSION").to_owned()));
-    metadata
 }

@@ -116,7 +116,7 @@ fn a_script_would_not_run_even_if_it_got_into_a_page() {
         .find(|(name, _)| *name == "good")
         .unwrap();
     let with_script = page.replace("<main>", &format!("<main>{script}"));
-    let policy = format!("content=\"{}\"", seedflow_core::page::POLICY);
+    let policy = format!("content=\"{}\"", seedflow_core::pages::POLICY);
     let without_policy = with_script.replace(&policy, "");
     assert_ne!(with_script, without_policy);
     let facts = found_in("scripts", &[("with", with_script), ("without", without_policy)]);

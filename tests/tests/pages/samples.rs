@@ -1,11 +1,11 @@
 //! Pages of reports as they are, and of reports whose every text is hostile.
 
-use seedflow_core::deployment::DeploymentId;
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ModuleId, Name, Place};
-use seedflow_core::page::event::Ended;
-use seedflow_core::page::index::Index;
-use seedflow_core::page::module::Log;
-use seedflow_core::page::{Shelf, deployment, module};
+use seedflow_core::pages::execution_event::Ended;
+use seedflow_core::pages::index::Index;
+use seedflow_core::pages::module_page::Log;
+use seedflow_core::pages::{Shelf, deployment_page, module_page};
 use serde_json::{Value, json};
 
 /// A text that breaks out wherever it isn't escaped, that turns the direction of what follows, and that has no end.
@@ -46,7 +46,7 @@ fn of_module(id: &ModuleId, report: Value, log: &Log) -> String {
         bucket: "work-bucket",
     };
     let report = serde_json::from_value(report).unwrap();
-    module::render(
+    module_page::render(
         &shelf,
         id,
         &format!("reports/{id}/vpc-0a1b2c3d.json"),
@@ -190,7 +190,7 @@ fn whole_deployment(error: &str, cause: &str) -> String {
         project: Name::parse("project", "platform").unwrap(),
         deployment: Name::parse("deployment", "production").unwrap(),
     };
-    deployment::render(
+    deployment_page::render(
         &shelf,
         &id,
         "reports/platform/production/e1.json",
@@ -241,7 +241,7 @@ fn index(why: &str) -> String {
         place: &place,
         bucket: "work-bucket",
     };
-    index.render(&shelf, &Name::parse("project", "platform").unwrap())
+    index_page::render(&index, &shelf, &Name::parse("project", "platform").unwrap())
 }
 
 fn event(of: Value, state: &str, run: usize, why: &str) -> Ended {

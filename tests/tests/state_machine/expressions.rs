@@ -5,9 +5,9 @@
 //! rule evaluates, nothing catches that. So the emulator's evaluation walks the machines here: with inputs of every shape
 //! that a person or an event may send, with the least that each function answers, and with errors with and without a cause.
 
-use seedflow_core::build::outcome::{BuildStatus, Outcome};
 use seedflow_core::ids::BuildId;
-use seedflow_core::plan::Checked;
+use seedflow_core::module::plan::Checked;
+use seedflow_core::workflow::build_outcome::{BuildStatus, Outcome};
 use seedflow_tests::{asl, run};
 use serde_json::{Value, json};
 

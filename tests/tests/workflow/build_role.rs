@@ -354,7 +354,7 @@ const BY_A_BUILD: &str = "KeepFromFeedingOurFunctions";
 fn denies() -> BTreeSet<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
     let template = std::fs::read_to_string(path).unwrap();
-    let template = seedflow_core::yaml::parse(&template).unwrap().to_json();
+    let template = seedflow_core::formats::yaml::parse(&template).unwrap().to_json();
     let policies = [
         "BuildDenyStatePolicy",
         "BuildDenyWorkflowPolicy",

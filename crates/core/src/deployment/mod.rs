@@ -5,95 +5,12 @@
 //! state machine does it, each module by an execution of the module workflow. What came of them is an
 //! [`outcome::Outcome`], and the deployment's own [`status::Status`] says it to whoever looks.
 
+pub mod input;
+pub mod manifest;
 pub mod order;
 pub mod outcome;
 pub mod plan;
 pub mod repository;
-pub mod request;
+pub mod repository_zip;
 pub mod state;
 pub mod status;
-
-use serde::{Deserialize, Serialize};
-
-use crate::ids::{ExecutionArn, ModuleId, Name};
-use crate::lock::Lockable;
-use crate::metric::Metric;
-use crate::subject::Subject;
-
-/// A deployment of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeploymentId {
-    /// The project.
-    pub project: Name,
-    /// The deployment.
-    pub deployment: Name,
-}
-
-impl DeploymentId {
-    /// The path above all parameters of the deployment.
-    #[must_use]
-    pub fn path(&self) -> String {
-        format!("/sf/{}/{}", self.project, self.deployment)
-    }
-
-    /// The parameter that says how the deployment stands. A module's path always has a hyphen in this place and
-    /// something below it, so the two don't meet.
-    #[must_use]
-    pub fn status_parameter(&self) -> String {
-        format!("{}/status", self.path())
-    }
-
-    /// The statuses that are too long for Parameter Store are below it, in the work bucket. No group's name begins with an
-    /// underscore, so no module's values are.
-    #[must_use]
-    pub fn status_values_folder(&self) -> String {
-        format!("values/{self}/_status/")
-    }
-
-    /// The key in the work bucket of a status that is too long for Parameter Store.
-    #[must_use]
-    pub fn status_spill_key(&self, sha256: &str) -> String {
-        format!("{}{sha256}.json", self.status_values_folder())
-    }
-
-    /// The key of the report of an execution in the work bucket.
-    #[must_use]
-    pub fn report_key(&self, execution: &ExecutionArn) -> String {
-        format!("reports/{self}/{}.json", execution.name())
-    }
-
-    /// A module of it.
-    #[must_use]
-    pub fn module(&self, group: Name, module: Name) -> ModuleId {
-        ModuleId {
-            project: self.project.clone(),
-            deployment: self.deployment.clone(),
-            group,
-            module,
-        }
-    }
-}
-
-impl Lockable for DeploymentId {
-    const SUPERSEDED: Metric = Metric::DeploymentsSuperseded;
-
-    fn subject(&self, execution: Option<&ExecutionArn>) -> Subject {
-        Subject {
-            execution: execution.map(|execution| execution.as_str().to_owned()),
-            deployment: Some(self.to_string()),
-            ..Subject::default()
-        }
-    }
-
-    fn lock_key(&self) -> String {
-        // Two levels less than a module's lock, so the two never meet.
-        format!("locks/{self}.json")
-    }
-}
-
-impl std::fmt::Display for DeploymentId {
-    /// `{project}/{deployment}`
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.project, self.deployment)
-    }
-}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::sibling::Sibling;
+use crate::module::metadata_reference::Sibling;
 
 /// Sorts modules into waves. `consumes` names what each was deployed with; `groups` is the order in which the groups were
 /// deployed, where a group that isn't in it counts as later than all.

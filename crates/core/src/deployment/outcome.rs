@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Action, Plan};
 use super::status::Status;
 use crate::ids::ExecutionArn;
-use crate::sibling::Sibling;
-use crate::status::State;
+use crate::module::metadata_reference::Sibling;
+use crate::module::status::State;
 
 /// The error of a deployment whose modules failed; its reason quotes theirs.
 pub const FAILED: &str = "DeploymentFailed";
@@ -196,9 +196,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::plan::Planned;
     use super::*;
-    use crate::deployment::DeploymentId;
+    use crate::ids::DeploymentId;
     use crate::ids::Name;
-    use crate::origin::Origin;
+    use crate::module::commit_info::Origin;
 
     fn planned(module: &str, action: Action, execution: Option<&str>) -> Planned {
         let name = |text: &str| Name::parse("name", text).unwrap();

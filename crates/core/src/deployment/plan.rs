@@ -14,17 +14,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::request::{Forced, Selection};
+use super::order;
 use super::state::State;
-use super::{DeploymentId, order};
-use crate::decision::decide;
+use crate::deployment::input::{Forced, Selection};
 use crate::error::{Error, ErrorName, Result, excerpt};
-use crate::fingerprint::{Fingerprint, Versions};
+use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId, Name};
-use crate::origin::Origin;
-use crate::request::{Options, StoredInput};
-use crate::sibling::Sibling;
-use crate::status;
+use crate::module::change_detection::decide;
+use crate::module::commit_info::Origin;
+use crate::module::fingerprint::{Fingerprint, Versions};
+use crate::module::input::{Options, StoredInput};
+use crate::module::metadata_reference::Sibling;
+use crate::module::status;
 
 /// How much of a plan's waves may travel through the states, whose payloads end at 256 KB; there they stand beside the
 /// results of the modules.

@@ -9,17 +9,18 @@ use std::io::{Read as ReadBytes, Seek};
 
 use serde_json::{Value, json};
 
-use super::DeploymentId;
 use super::plan;
-use super::request::Forced;
-use crate::bundle::repository::{Content, Module as Files, Repository};
-use crate::deployspec::Deployspec;
+use crate::deployment::input::Forced;
+use crate::deployment::manifest;
+use crate::deployment::manifest::{Given, Problem};
+use crate::deployment::repository_zip::{Content, Module as Files, Repository};
 use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::ids::DeploymentId;
 use crate::ids::ModuleId;
-use crate::manifest::{self, Given, Problem};
-use crate::maximum::Maxima;
-use crate::origin::Origin;
-use crate::request::{Limits, Order};
+use crate::module::commit_info::Origin;
+use crate::module::deployspec::Deployspec;
+use crate::module::input::{Limits, Order};
+use crate::module::maximum::Maxima;
 
 /// The longest list of problems: a message travels through the states and into the status.
 const MAX_PROBLEMS: usize = 4000;
@@ -204,7 +205,7 @@ impl<R> Read<R> {
     pub fn into_archive(self) -> (Repository<R>, BTreeMap<ModuleId, (Content, String)>) {
         let contents = self.files.into_iter();
         let contents = contents.map(|(id, (content, files))| {
-            let key = bundle_key(&id, &files.digest);
+            let key = id.upload_key(&files.digest);
             (id, (content, key))
         });
         (self.archive, contents.collect())
@@ -214,7 +215,7 @@ impl<R> Read<R> {
 /// The input of the execution that deploys a module.
 fn input(module: &manifest::Module, digest: &str, force: bool) -> Value {
     let mut input = json!(module.id);
-    input["source"] = json!({"key": bundle_key(&module.id, digest)});
+    input["source"] = json!({"key": module.id.upload_key(digest)});
     let mut set = |field: &str, value: Value, default: Value| {
         if value != default {
             input[field] = value;
@@ -229,9 +230,4 @@ fn input(module: &manifest::Module, digest: &str, force: bool) -> Value {
         json!(false),
     );
     input
-}
-
-/// Where the bundle of a module lies: as a client's upload, under its digest.
-fn bundle_key(module: &ModuleId, digest: &str) -> String {
-    format!("uploads/{module}/{digest}.zip")
 }

@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::DeploymentId;
 use super::status::Status as DeploymentStatus;
 use crate::error::Result;
-use crate::fingerprint::Fingerprint;
+use crate::ids::DeploymentId;
 use crate::ids::{ModuleId, Name, Slot};
-use crate::sibling::{Sibling, Siblings};
-use crate::status::Status;
-use crate::stored::Stored;
+use crate::module::fingerprint::Fingerprint;
+use crate::module::metadata_reference::{Sibling, Siblings};
+use crate::module::status::Status;
+use crate::module::stored_parameters::Stored;
 
 /// What is stored of a deployment.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::excerpt;
 use crate::ids::ExecutionArn;
-use crate::origin::Origin;
-use crate::status::State;
+use crate::module::commit_info::Origin;
+use crate::module::status::State;
 
 /// How many modules a status names.
 const MAX_NAMED: usize = 20;

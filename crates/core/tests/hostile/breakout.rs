@@ -5,16 +5,17 @@ use std::path::Path;
 use std::process::Command;
 
 use proptest::prelude::*;
-use seedflow_core::build::{self, BuildRequest, Defaults};
-use seedflow_core::deployspec::{Deployspec, Phases};
-use seedflow_core::fingerprint::{Fingerprint, Versions};
+use seedflow_core::formats::yaml;
 use seedflow_core::ids::{ExecutionArn, Place, Run};
-use seedflow_core::maximum::ComputeType;
-use seedflow_core::origin::Origin;
-use seedflow_core::parameter::VariableType;
-use seedflow_core::plan::Plan;
-use seedflow_core::request::{Action, Order};
-use seedflow_core::yaml;
+use seedflow_core::module::codebuild::request;
+use seedflow_core::module::codebuild::request::{BuildRequest, Defaults};
+use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::deployspec::{Deployspec, Phases};
+use seedflow_core::module::fingerprint::{Fingerprint, Versions};
+use seedflow_core::module::input::{Action, Order};
+use seedflow_core::module::maximum::ComputeType;
+use seedflow_core::module::parameters::VariableType;
+use seedflow_core::module::plan::Plan;
 use serde_json::{Map, Value, json};
 
 use crate::{cases, dictionary, limits};
@@ -113,7 +114,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         permissions_boundary: None,
         service_role: "arn:aws:iam::111111111111:role/builds".into(),
     };
-    let request = build::compose(
+    let request = request::compose(
         &plan,
         &ExecutionArn::new("arn:e"),
         &Run::from_random([7; 16]),
@@ -127,12 +128,12 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
 /// Every variable that a build of the plan has to see.
 fn expected(plan: &Plan) -> BTreeMap<String, String> {
     let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
-    let variables = build::environment::variables(plan, &place, None);
+    let variables = request::environment::variables(plan, &place, None);
     let said = variables
         .into_iter()
         .map(|variable| (variable.name, variable.value));
     // By which the build's event names its execution.
-    let execution = (build::EXECUTION_VARIABLE.to_owned(), "arn:e".to_owned());
+    let execution = (request::EXECUTION_VARIABLE.to_owned(), "arn:e".to_owned());
     said.chain([execution]).collect()
 }
 

@@ -2,13 +2,14 @@
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use seedflow_core::deployspec::Deployspec;
 use seedflow_core::error::{Error, ErrorName};
-use seedflow_core::fingerprint::{Fingerprint, Versions};
-use seedflow_core::maximum::Maxima;
-use seedflow_core::python_json::dumps;
-use seedflow_core::request::{Options, Order, Request};
-use seedflow_core::yaml::{self, Kind, Node};
+use seedflow_core::formats::python_json::dumps;
+use seedflow_core::formats::yaml;
+use seedflow_core::formats::yaml::{Kind, Node};
+use seedflow_core::module::deployspec::Deployspec;
+use seedflow_core::module::fingerprint::{Fingerprint, Versions};
+use seedflow_core::module::input::{Options, Order, Request};
+use seedflow_core::module::maximum::Maxima;
 use serde_json::{Value, json};
 
 use crate::{assert_refusal, cases, dictionary, limits, module};

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::select;
-use seedflow_core::build::outcome::{BuildStatus, Outcome, Phase};
 use seedflow_core::error::ErrorName;
 use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
-use seedflow_core::status::{Failure, Status};
-use seedflow_core::stored::{Laid, Reference, Stored, Text};
+use seedflow_core::module::status::{Failure, Status};
+use seedflow_core::module::stored_parameters::{Laid, Reference, Stored, Text};
+use seedflow_core::workflow::build_outcome::{BuildStatus, Outcome, Phase};
 use serde_json::{Value, json};
 
 use crate::{assert_refusal, cases, dictionary, module};

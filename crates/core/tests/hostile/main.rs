@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 use seedflow_core::error::{Error, ErrorName};
 use seedflow_core::ids::ModuleId;
-use seedflow_core::request::Limits;
+use seedflow_core::module::input::Limits;
 
 /// So many cases, or as many as `PROPTEST_CASES` says.
 fn cases(default: u32) -> Config {

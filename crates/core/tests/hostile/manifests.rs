@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use seedflow_core::deployment::manifest::{Deployment, Given, Repository, check};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{Name, Place};
-use seedflow_core::manifest::{Deployment, Given, Repository, check};
-use seedflow_core::maximum::Maxima;
-use seedflow_core::request::Options;
+use seedflow_core::module::input::Options;
+use seedflow_core::module::maximum::Maxima;
 use serde_json::json;
 
 use crate::documents::{changed, random_yaml};

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use seedflow_core::error::ErrorName;
+use seedflow_core::formats::upper_snake_case::upper_snake_case;
 use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Name, Place, Run, Slot};
-use seedflow_core::variable_name::upper_snake_case;
 
 use crate::{assert_refusal, cases, dictionary};
 

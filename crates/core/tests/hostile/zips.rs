@@ -4,8 +4,9 @@ use std::io::{Cursor, Write};
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use seedflow_core::bundle::{self, Bundle};
 use seedflow_core::error::{Error, ErrorName};
+use seedflow_core::module::bundle;
+use seedflow_core::module::bundle::Bundle;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use seedflow_core::manifest::{self, DEFAULT_MANIFEST, Deployment, Given, Group, Module, Problem};
+use seedflow_core::deployment::manifest;
+use seedflow_core::deployment::manifest::{DEFAULT_MANIFEST, Deployment, Given, Group, Module, Problem};
 
 use super::parameters::parse_text;
 use crate::repository::Folder;
 use crate::ui::{Tone, Ui};
-use seedflow_core::maximum::Maxima;
+use seedflow_core::module::maximum::Maxima;
 
 #[derive(Debug, Args)]
 pub struct Check {

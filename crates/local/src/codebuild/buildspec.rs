@@ -91,7 +91,7 @@ impl Buildspec {
         // JSON is tried first: YAML parsers read most of it, but not its surrogate pairs.
         let json: Value = match serde_json::from_str(text) {
             Ok(json) => json,
-            Err(_) => seedflow_core::yaml::parse(text)
+            Err(_) => seedflow_core::formats::yaml::parse(text)
                 .map_err(|e| error(format!("YAML: {e}")))?
                 .to_json(),
         };

@@ -1,7 +1,7 @@
 //! The commands that hand a checkout over: those of `template-git.yaml`, which is their only source.
 
 use anyhow::{Context, Result};
-use seedflow_core::yaml;
+use seedflow_core::formats::yaml;
 use serde_json::Value;
 
 use crate::codebuild::entry;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use md5::{Digest, Md5};
-use seedflow_core::build::buildspec::compose;
-use seedflow_core::build::environment::Variable;
-use seedflow_core::deployspec::Phases;
+use seedflow_core::module::codebuild::buildspec::compose;
+use seedflow_core::module::codebuild::environment::Variable;
+use seedflow_core::module::deployspec::Phases;
 use serde_json::{Value, json};
 
 use crate::world::{failure, phases, spec, world, world_with};

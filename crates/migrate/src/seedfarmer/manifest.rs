@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use seedflow_core::fingerprint::Versions;
-use seedflow_core::manifest::Module;
-use seedflow_core::python_json;
+use seedflow_core::deployment::manifest::Module;
+use seedflow_core::formats::python_json;
+use seedflow_core::module::fingerprint::Versions;
 use serde_json::{Map, Value, json};
 
 use super::Stored;
@@ -204,9 +204,10 @@ fn sorted(value: &Value) -> Value {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use seedflow_core::fingerprint::Version;
-    use seedflow_core::manifest::{self, Given, Repository};
-    use seedflow_core::maximum::Maxima;
+    use seedflow_core::deployment::manifest;
+    use seedflow_core::deployment::manifest::{Given, Repository};
+    use seedflow_core::module::fingerprint::Version;
+    use seedflow_core::module::maximum::Maxima;
 
     /// What seed-farmer 8.0.9 stores of a module that uses all that a manifest offers, and the MD5 that it takes.
     fn real() -> Value {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use seedflow_aws::ssm::Found;
-use seedflow_core::deployment::DeploymentId;
+use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ModuleId;
 use serde_json::{Map, Value};
 

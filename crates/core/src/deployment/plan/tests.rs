@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::ids::Slot;
-use crate::request::Limits;
+use crate::module::input::Limits;
 
 /// The manifest of a test: groups of modules, each with whose `Value` it consumes (or a value itself, without a slash), and
 /// what its files are.
@@ -120,10 +120,10 @@ fn request(only: &[&str], force: &[&str]) -> (Selection, Forced) {
     let limits = Limits::of_aws("w", "s");
     let input =
         json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
-    let request = super::super::request::Request::parse(&input, &limits).unwrap();
+    let request = crate::deployment::input::Request::parse(&input, &limits).unwrap();
     match request.action {
-        super::super::request::Action::Deploy { force, .. } => (request.only, force),
-        super::super::request::Action::Destroy { .. } => panic!("no deployment"),
+        crate::deployment::input::Action::Deploy { force, .. } => (request.only, force),
+        crate::deployment::input::Action::Destroy { .. } => panic!("no deployment"),
     }
 }
 

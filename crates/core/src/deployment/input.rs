@@ -1,0 +1,456 @@
+//! The input of an execution that deploys a repository, parsed.
+//!
+//! Two shapes come in, as for a module: the one that people and programs write, and the one that an upload to
+//! `sources/{project}/repository.zip` makes, which has only a source.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::DeploymentId;
+
+use crate::deployment::manifest::DEFAULT_MANIFEST;
+use crate::error::{Error, Result, excerpt};
+use crate::formats::json_fields::{Fields, describe};
+use crate::ids::{ExecutionArn, ModuleId, Name};
+use crate::module::input::{Limits, Source, normal_path};
+use crate::module::metadata_reference::Sibling;
+use crate::storage_layout::project_of_repository;
+use crate::telemetry::log_context::Subject;
+use crate::telemetry::observed::Observed;
+
+/// What an execution is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The project.
+    pub project: Name,
+    /// The path of the manifest in the repository.
+    pub manifest: String,
+    /// What to do with it.
+    pub action: Action,
+    /// Which of its modules.
+    pub only: Selection,
+    /// Plan and change nothing.
+    pub plan_only: bool,
+}
+
+/// What is to be done with a deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Bring it to what the repository says.
+    Deploy {
+        /// The repository.
+        source: Source,
+        /// What `${NAME}` and `envVariable` stand for.
+        env: BTreeMap<String, String>,
+        /// Which modules are deployed even if nothing changed.
+        force: Forced,
+    },
+    /// Destroy its modules.
+    Destroy {
+        /// Its name: it needs no repository.
+        deployment: Name,
+    },
+}
+
+/// Which modules are forced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forced {
+    /// All of them.
+    All,
+    /// These; none where it is empty.
+    Some(Vec<Selector>),
+}
+
+impl Forced {
+    /// Whether a module is forced.
+    #[must_use]
+    pub fn covers(&self, module: &ModuleId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(selectors) => selectors.iter().any(|selector| selector.covers(module)),
+        }
+    }
+}
+
+/// The modules that an execution is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection(Vec<Selector>);
+
+impl Selection {
+    /// Whether a module belongs to it.
+    #[must_use]
+    pub fn covers(&self, module: &ModuleId) -> bool {
+        self.is_everything() || self.0.iter().any(|selector| selector.covers(module))
+    }
+
+    /// Whether nothing was left out.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A group, or one module of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selector {
+    group: Name,
+    module: Option<Name>,
+}
+
+impl Selector {
+    fn means(&self, sibling: &Sibling) -> bool {
+        self.group == sibling.group && self.module.as_ref().is_none_or(|name| *name == sibling.module)
+    }
+
+    fn parse(path: &str, value: &Value) -> Result<Self> {
+        let Value::String(text) = value else {
+            return Err(Error::field(
+                path,
+                describe(value),
+                "a group, or a module as group/module",
+            ));
+        };
+        let (group, module) = match text.split_once('/') {
+            Some((group, module)) => (group, Some(Name::parse(path, module)?)),
+            None => (text.as_str(), None),
+        };
+        Ok(Self {
+            group: Name::parse(path, group)?,
+            module,
+        })
+    }
+
+    /// Whether it means that module.
+    #[must_use]
+    pub fn covers(&self, module: &ModuleId) -> bool {
+        self.means(&Sibling::from(module))
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.module {
+            Some(module) => write!(f, "{}/{module}", self.group),
+            None => write!(f, "{}", self.group),
+        }
+    }
+}
+
+impl Locked {
+    /// How logs and metrics name it.
+    #[must_use]
+    pub fn subject(&self, execution: &ExecutionArn) -> Subject {
+        match self {
+            Self::Module(module) => module.subject(Some(execution)),
+            Self::Deployment(deployment) => deployment.subject(Some(execution)),
+        }
+    }
+}
+
+/// Whose lock an execution holds or waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Locked {
+    /// A module's.
+    Module(ModuleId),
+    /// A whole deployment's.
+    Deployment(DeploymentId),
+}
+
+impl Request {
+    /// Parses an execution's input.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the field, what was found and what is allowed.
+    pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
+        let mut fields = Fields::of("", input)?;
+        let project = fields.text("project")?;
+        let manifest = manifest(fields.text("manifest")?)?;
+        let only = Selection(selectors("only", fields.any("only"))?);
+        let plan_only = fields.flag("plan_only")?.unwrap_or(false);
+        let action = fields.choice("action", &["deploy", "destroy"])?;
+        let (project, action) = if action.as_deref() == Some("destroy") {
+            destroy(project, &mut fields)?
+        } else {
+            deploy(project, &mut fields, limits)?
+        };
+        fields.finish()?;
+        Ok(Self {
+            project,
+            manifest,
+            action,
+            only,
+            plan_only,
+        })
+    }
+
+    /// Refuses to select or to force what isn't there.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the selector and what there is.
+    pub fn refuse_unknown(&self, known: &[Sibling]) -> Result<()> {
+        refuse_unknown("only", &self.only.0, known)?;
+        match &self.action {
+            Action::Deploy {
+                force: Forced::Some(selectors),
+                ..
+            } => refuse_unknown("force_update", selectors, known),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it brings the whole deployment to what a repository says. Such an execution may replace one that
+    /// waits; one that does less, or something else, would take what the other was to do away with it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.only.is_everything() && matches!(self.action, Action::Deploy { .. })
+    }
+}
+
+/// Refuses a selector that means nothing: a slip of the pen, by which what was meant would be left out without a word.
+fn refuse_unknown(field: &str, selectors: &[Selector], known: &[Sibling]) -> Result<()> {
+    let unknown = |selector: &&Selector| !known.iter().any(|sibling| selector.means(sibling));
+    match selectors.iter().find(unknown) {
+        None => Ok(()),
+        Some(selector) => {
+            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            Err(Error::field(
+                field,
+                format!("\"{selector}\", of which there is nothing"),
+                format!("a group or a module of {}", excerpt(&known.join(", "), 600)),
+            ))
+        }
+    }
+}
+
+fn deploy(project: Option<String>, fields: &mut Fields, limits: &Limits) -> Result<(Name, Action)> {
+    let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), limits)?;
+    let uploaded = project_of_repository(&source.key);
+    let project = match project.or_else(|| uploaded.map(str::to_owned)) {
+        Some(project) => ModuleId::project(&project)?,
+        None => {
+            return Err(Error::field(
+                "project",
+                format!("nothing, and source.key \"{}\"", excerpt(&source.key, 120)),
+                "the project, or a key like sources/{project}/repository.zip, which holds it",
+            ));
+        }
+    };
+    let env = env(fields.any("env"))?;
+    let force = match fields.any("force_update") {
+        Some(Value::Bool(true)) => Forced::All,
+        Some(Value::Bool(false)) | None => Forced::Some(Vec::new()),
+        list => Forced::Some(selectors("force_update", list)?),
+    };
+    Ok((project, Action::Deploy { source, env, force }))
+}
+
+fn destroy(project: Option<String>, fields: &mut Fields) -> Result<(Name, Action)> {
+    let needed = |field: &str| Error::field(field, "nothing", "a text; the field is required to destroy");
+    let project = ModuleId::project(&project.ok_or_else(|| needed("project"))?)?;
+    let deployment = fields.text("deployment")?.ok_or_else(|| needed("deployment"))?;
+    let deployment = Name::parse("deployment", &deployment)?;
+    Ok((project, Action::Destroy { deployment }))
+}
+
+fn manifest(given: Option<String>) -> Result<String> {
+    let given = given.unwrap_or_else(|| DEFAULT_MANIFEST.to_owned());
+    match normal_path(&given) {
+        Some(path) if !path.is_empty() && path.len() <= 512 => Ok(path),
+        _ => Err(Error::field(
+            "manifest",
+            format!("\"{}\"", excerpt(&given, 120)),
+            "the path of a file in the repository, such as manifests/prod/deployment.yaml: of letters, digits, . _ - + @ and /",
+        )),
+    }
+}
+
+fn selectors(path: &str, value: Option<Value>) -> Result<Vec<Selector>> {
+    match value {
+        None => Ok(Vec::new()),
+        Some(Value::Array(items)) => items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| Selector::parse(&format!("{path}[{i}]"), item))
+            .collect(),
+        Some(other) => Err(Error::field(
+            path,
+            describe(&other),
+            "a list of groups and of modules as group/module",
+        )),
+    }
+}
+
+fn env(value: Option<Value>) -> Result<BTreeMap<String, String>> {
+    let Some(value) = value else {
+        return Ok(BTreeMap::new());
+    };
+    let Value::Object(map) = &value else {
+        return Err(Error::field(
+            "env",
+            describe(&value),
+            "an object from name to text",
+        ));
+    };
+    let one = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => Ok((name.clone(), text.clone())),
+        // The texts of environment variables: an account id or a port is easily written without quotes.
+        Value::Number(number) => Ok((name.clone(), number.to_string())),
+        other => Err(Error::field(
+            &format!("env.{}", excerpt(name, 80)),
+            describe(other),
+            "a text",
+        )),
+    };
+    map.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn parse(input: Value) -> Result<Request> {
+        let limits = Limits::of_aws("work", "seedflow");
+        Request::parse(&input, &limits)
+    }
+
+    fn module(group: &str, module: &str) -> ModuleId {
+        ModuleId::parse("p", "d", group, module).unwrap()
+    }
+
+    #[test]
+    fn an_upload_deploys_the_whole_of_the_default_manifest() {
+        let request = parse(
+            json!({"source": {"bucket": "work", "key": "sources/my/repository.zip", "version_id": "v"}}),
+        )
+        .unwrap();
+        assert_eq!(
+            (request.project.as_str(), request.manifest.as_str()),
+            ("my", "deployment.yaml")
+        );
+        assert!(request.is_whole() && !request.plan_only);
+        assert!(request.only.covers(&module("g", "m")));
+    }
+
+    #[test]
+    fn what_is_selected_and_forced_is_by_group_or_by_module() {
+        let request = parse(json!({
+            "project": "p", "source": {"key": "uploads/r.zip"}, "manifest": "a/./b.yaml", "plan_only": true,
+            "only": ["g", "h/m"], "force_update": ["h"], "env": {"A": "x", "B": 1},
+        }))
+        .unwrap();
+        assert_eq!(request.manifest, "a/b.yaml");
+        let covered = [("g", "a"), ("h", "m"), ("h", "n")].map(|(g, m)| request.only.covers(&module(g, m)));
+        assert_eq!(covered, [true, true, false]);
+        assert!(!request.is_whole());
+        let Action::Deploy { env, force, .. } = request.action else {
+            panic!("no deployment")
+        };
+        assert_eq!(env["B"], "1");
+        assert_eq!(
+            [("g", "a"), ("h", "n")].map(|(g, m)| force.covers(&module(g, m))),
+            [false, true]
+        );
+    }
+
+    #[test]
+    fn what_is_selected_has_to_be_there() {
+        let known = [Sibling::from(&module("g", "a")), Sibling::from(&module("h", "m"))];
+        let of = |only: Value, force: Value| {
+            let input = json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
+            parse(input).unwrap().refuse_unknown(&known)
+        };
+        assert!(of(json!(["g", "h/m"]), json!(["g/a"])).is_ok());
+        let error = of(json!(["g", "h/x"]), json!(false)).unwrap_err();
+        assert_eq!(
+            error.message,
+            "only: found \"h/x\", of which there is nothing; allowed is a group or a module of g/a, h/m"
+        );
+        assert!(
+            of(json!([]), json!(["x"]))
+                .unwrap_err()
+                .message
+                .starts_with("force_update")
+        );
+    }
+
+    #[test]
+    fn destroying_needs_the_name_and_no_repository() {
+        let request = parse(json!({"project": "p", "deployment": "d", "action": "destroy"})).unwrap();
+        assert_eq!(
+            request.action,
+            Action::Destroy {
+                deployment: Name::parse("d", "d").unwrap()
+            }
+        );
+        assert!(!request.is_whole());
+    }
+
+    #[test]
+    fn each_bad_field_is_named_with_what_is_allowed() {
+        let source = json!({"key": "uploads/r.zip"});
+        for (input, part) in [
+            (json!({}), "source: found nothing"),
+            (
+                json!({"source": source}),
+                "project: found nothing, and source.key",
+            ),
+            (
+                json!({"source": {"key": "sources/a/b/repository.zip"}}),
+                "project: found nothing",
+            ),
+            (
+                json!({"source": {"key": "sources/My/repository.zip"}}),
+                "project: found \"My\"; allowed is a name in lower case; write my",
+            ),
+            (
+                json!({"project": "1p", "source": source}),
+                "project: found \"1p\"",
+            ),
+            (
+                json!({"project": "p", "source": source, "manifest": "../x"}),
+                "manifest: found \"../x\"",
+            ),
+            (
+                json!({"project": "p", "source": source, "only": "g"}),
+                "only: found \"g\"; allowed is a list",
+            ),
+            (
+                json!({"project": "p", "source": source, "only": ["g/m/x"]}),
+                "only[0]: found \"m/x\"",
+            ),
+            (
+                json!({"project": "p", "source": source, "force_update": [7]}),
+                "force_update[0]: found 7",
+            ),
+            (
+                json!({"project": "p", "source": source, "env": {"A": [1]}}),
+                "env.A: found a list",
+            ),
+            (
+                json!({"project": "p", "source": source, "deployment": "d"}),
+                "deployment: found an unknown field",
+            ),
+            (
+                json!({"project": "p", "action": "destroy"}),
+                "deployment: found nothing",
+            ),
+            (
+                json!({"project": "p", "deployment": "d", "action": "destroy", "source": source}),
+                "source: found an unknown field",
+            ),
+            (
+                json!({"project": "p", "source": source, "action": "remove"}),
+                "action: found \"remove\"",
+            ),
+        ] {
+            let error = parse(input).unwrap_err();
+            assert!(error.message.contains(part), "{} / {part}", error.message);
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! `targetAccountMappings`: the accounts and regions of a manifest, and what holds for the modules in them.
+//!
+//! One account and one region are supported: those that Seedflow runs in. The mappings are read as seed-farmer reads
+//! them all the same, because modules take their image, their runtimes and their `parameterValue` from there.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::diagnostic::{At, Problems};
+use super::environment::Env;
+use super::spanned::{Fields, Part, texts};
+use crate::error::excerpt;
+use crate::ids::Place;
+
+/// Fields of both an account and a region that Seedflow doesn't support.
+const MIRRORS: [&str; 4] = ["npmMirror", "npmMirrorSecret", "pypiMirror", "pypiMirrorSecret"];
+const PREFIXES: [&str; 2] = ["rolePrefix", "policyPrefix"];
+
+/// What an account, a region or a module says about builds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct BuildChoice {
+    /// The image.
+    pub image: Option<String>,
+    /// Versions of runtimes by name.
+    pub runtimes: Map<String, Value>,
+}
+
+impl BuildChoice {
+    pub fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Self {
+        Self {
+            image: fields.text("codebuildImage", problems),
+            runtimes: fields
+                .take("runtimeOverrides", problems)
+                .map(|part| texts(&part, problems))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The choice as settings of a build.
+    #[must_use]
+    pub fn said(&self) -> Map<String, Value> {
+        let mut said = Map::new();
+        if let Some(image) = &self.image {
+            said.insert("image".into(), image.clone().into());
+        }
+        if !self.runtimes.is_empty() {
+            said.insert("runtimes".into(), self.runtimes.clone().into());
+        }
+        said
+    }
+
+    /// This choice before another one: its image, and its versions over the other's.
+    #[must_use]
+    pub fn or(mut self, other: &Self) -> Self {
+        let mut runtimes = other.runtimes.clone();
+        runtimes.append(&mut self.runtimes);
+        Self {
+            image: self.image.or_else(|| other.image.clone()),
+            runtimes,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Account {
+    alias: String,
+    id: Option<String>,
+    id_at: At,
+    default: bool,
+    parameters: Map<String, Value>,
+    build: BuildChoice,
+    regions: Vec<Region>,
+}
+
+#[derive(Debug)]
+struct Region {
+    name: String,
+    name_at: At,
+    default: bool,
+    parameters: Map<String, Value>,
+    build: BuildChoice,
+}
+
+/// The mappings of a manifest.
+#[derive(Debug, Default)]
+pub(super) struct Mappings {
+    accounts: Vec<Account>,
+    /// The mappings that modules use, by their numbers.
+    used: Vec<(usize, usize)>,
+}
+
+/// Where a module goes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Target(Option<(usize, usize)>);
+
+impl Mappings {
+    /// Reads the list; without one everything goes where Seedflow runs.
+    pub fn read(list: Option<&Part<'_>>, env: &Env, problems: &mut Problems) -> Self {
+        let Some(list) = list else {
+            return Self::default();
+        };
+        let mut aliases = HashSet::new();
+        let mut default = None;
+        let mut accounts = Vec::new();
+        for item in list.items(problems) {
+            let Some(account) = Account::read(&item, env, problems) else {
+                continue;
+            };
+            if !aliases.insert(account.alias.clone()) {
+                problems.error(
+                    &item.at,
+                    format!("the alias \"{}\" stands there twice", excerpt(&account.alias, 80)),
+                );
+            }
+            only_default(account.default, &mut default, &item.at, problems);
+            accounts.push(account);
+        }
+        Self {
+            accounts,
+            used: Vec::new(),
+        }
+    }
+
+    /// Where a module goes: what it says, or the defaults. `None` where that can't be told.
+    pub fn target(
+        &mut self,
+        module: &At,
+        account: Option<&Part<'_>>,
+        region: Option<&Part<'_>>,
+        problems: &mut Problems,
+    ) -> Option<Target> {
+        if self.accounts.is_empty() {
+            for part in [account, region].into_iter().flatten() {
+                problems.error(
+                    &part.at,
+                    "the manifest has no targetAccountMappings; leave the field out, or add them",
+                );
+            }
+            return Some(Target::default());
+        }
+        let a = self.account(module, account, problems)?;
+        let r = self.accounts[a].region(module, region, problems)?;
+        if !self.used.contains(&(a, r)) {
+            self.refuse_another(module, (a, r), problems);
+            self.used.push((a, r));
+        }
+        Some(Target(Some((a, r))))
+    }
+
+    fn account(&self, module: &At, named: Option<&Part<'_>>, problems: &mut Problems) -> Option<usize> {
+        let Some(part) = named else {
+            let default = self.accounts.iter().position(|account| account.default);
+            if default.is_none() {
+                problems.error(
+                    module,
+                    "targetAccount is missing, and no account in targetAccountMappings is the default",
+                );
+            }
+            return default;
+        };
+        let alias = part.text(problems)?;
+        let found = self.accounts.iter().position(|account| account.alias == alias);
+        if found.is_none() {
+            let known: Vec<&str> = self
+                .accounts
+                .iter()
+                .map(|account| account.alias.as_str())
+                .take(20)
+                .collect();
+            problems.found(
+                &part.at,
+                format!("\"{}\"", excerpt(&alias, 80)),
+                format!("an alias in targetAccountMappings: {}", known.join(", ")),
+            );
+        }
+        found
+    }
+
+    /// A second pair of account and region.
+    fn refuse_another(&self, module: &At, (a, r): (usize, usize), problems: &mut Problems) {
+        let Some(&(first_a, first_r)) = self.used.first() else {
+            return;
+        };
+        let place = |a: usize, r: usize| {
+            let account = &self.accounts[a];
+            (account.id.clone(), account.regions[r].name.clone())
+        };
+        let (here, first) = (place(a, r), place(first_a, first_r));
+        if here != first {
+            let shown = |(id, region): (Option<String>, String)| {
+                format!(
+                    "account {}, region {region}",
+                    id.unwrap_or_else(|| "unknown".to_owned())
+                )
+            };
+            problems.error(
+                module,
+                format!(
+                    "the module goes to {}, others go to {}; several accounts or regions are not supported yet",
+                    shown(here),
+                    shown(first)
+                ),
+            );
+        }
+    }
+
+    /// Refuses mappings in use that lead out of the place that Seedflow runs in.
+    pub fn refuse_elsewhere(&self, place: &Place, problems: &mut Problems) {
+        let refuse = |at: &At, found: &str, here: &str, what: &str, problems: &mut Problems| {
+            problems.found(
+                at,
+                format!("\"{}\"", excerpt(found, 40)),
+                format!("{here}, the {what} that Seedflow runs in; another one is not supported yet"),
+            );
+        };
+        for (i, &(a, r)) in self.used.iter().enumerate() {
+            let account = &self.accounts[a];
+            let told = self.used[..i].iter().any(|(other, _)| *other == a);
+            if let Some(id) = account.id.as_ref().filter(|id| **id != place.account && !told) {
+                refuse(&account.id_at, id, &place.account, "account", problems);
+            }
+            let region = &account.regions[r];
+            if region.name != place.region {
+                refuse(&region.name_at, &region.name, &place.region, "region", problems);
+            }
+        }
+    }
+
+    /// The account and region that the modules go to, where the manifest says so.
+    pub fn place(&self) -> Option<(String, String)> {
+        let &(a, r) = self.used.first()?;
+        let account = &self.accounts[a];
+        Some((account.id.clone()?, account.regions[r].name.clone()))
+    }
+
+    /// A value of `parametersRegional`, or else of `parametersGlobal`.
+    pub fn parameter(&self, target: Target, name: &str) -> Option<&Value> {
+        let (a, r) = target.0?;
+        let account = &self.accounts[a];
+        account.regions[r]
+            .parameters
+            .get(name)
+            .or_else(|| account.parameters.get(name))
+            .filter(|value| !value.is_null())
+    }
+
+    /// What the region and then the account say about builds.
+    pub fn build(&self, target: Target) -> BuildChoice {
+        target.0.map_or_else(BuildChoice::default, |(a, r)| {
+            let account = &self.accounts[a];
+            account.regions[r].build.clone().or(&account.build)
+        })
+    }
+}
+
+impl Account {
+    fn read(part: &Part<'_>, env: &Env, problems: &mut Problems) -> Option<Self> {
+        let mut fields = part.fields(problems)?;
+        let alias = fields.required_text("alias", problems);
+        let id = fields.required("accountId", problems);
+        let id_at = id.as_ref().map_or_else(|| part.at.clone(), |id| id.at.clone());
+        let id = id.and_then(|id| account_id(&id, env, problems));
+        let default = flag(&mut fields, problems);
+        let parameters = fields
+            .take("parametersGlobal", problems)
+            .map(|part| global_parameters(&part, problems))
+            .unwrap_or_default();
+        let build = BuildChoice::read(&mut fields, problems);
+        let regions = fields.take("regionMappings", problems);
+        unsupported(&mut fields, problems);
+        fields.finish(problems);
+        let regions = regions
+            .map(|list| Region::read_all(&list, problems))
+            .unwrap_or_default();
+        Some(Self {
+            alias: alias?,
+            id,
+            id_at,
+            default,
+            parameters,
+            build,
+            regions,
+        })
+    }
+
+    fn region(&self, module: &At, named: Option<&Part<'_>>, problems: &mut Problems) -> Option<usize> {
+        let Some(part) = named else {
+            let default = self.regions.iter().position(|region| region.default);
+            if default.is_none() {
+                problems.error(
+                    module,
+                    format!(
+                        "targetRegion is missing, and no region in regionMappings of \"{}\" is the default",
+                        excerpt(&self.alias, 80)
+                    ),
+                );
+            }
+            return default;
+        };
+        let name = part.text(problems)?;
+        let found = self.regions.iter().position(|region| region.name == name);
+        if found.is_none() {
+            let known: Vec<&str> = self
+                .regions
+                .iter()
+                .map(|region| region.name.as_str())
+                .take(20)
+                .collect();
+            problems.found(
+                &part.at,
+                format!("\"{}\"", excerpt(&name, 80)),
+                format!(
+                    "a region in regionMappings of \"{}\": {}",
+                    excerpt(&self.alias, 80),
+                    known.join(", ")
+                ),
+            );
+        }
+        found
+    }
+}
+
+impl Region {
+    fn read_all(list: &Part<'_>, problems: &mut Problems) -> Vec<Self> {
+        let mut names = HashSet::new();
+        let mut default = None;
+        let mut regions = Vec::new();
+        for item in list.items(problems) {
+            let Some(region) = Self::read(&item, problems) else {
+                continue;
+            };
+            if !names.insert(region.name.clone()) {
+                problems.error(
+                    &item.at,
+                    format!("the region \"{}\" stands there twice", excerpt(&region.name, 80)),
+                );
+            }
+            only_default(region.default, &mut default, &item.at, problems);
+            regions.push(region);
+        }
+        regions
+    }
+
+    fn read(part: &Part<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut fields = part.fields(problems)?;
+        let region = fields.required("region", problems);
+        let name_at = region
+            .as_ref()
+            .map_or_else(|| part.at.clone(), |region| region.at.clone());
+        let name = region.and_then(|region| region.text(problems));
+        let default = flag(&mut fields, problems);
+        let parameters = fields
+            .take("parametersRegional", problems)
+            .map(|part| regional_parameters(&part, problems))
+            .unwrap_or_default();
+        let build = BuildChoice::read(&mut fields, problems);
+        fields.unsupported(&["network"], "builds run outside of a VPC", problems);
+        fields.without_effect(
+            &["seedkitMetadata", "seedfarmerArtifactBucket"],
+            "Seedflow's template makes what a seedkit would",
+            problems,
+        );
+        unsupported(&mut fields, problems);
+        fields.finish(problems);
+        Some(Self {
+            name: name?,
+            name_at,
+            default,
+            parameters,
+            build,
+        })
+    }
+}
+
+fn flag(fields: &mut Fields<'_>, problems: &mut Problems) -> bool {
+    let part = fields.take("default", problems);
+    part.and_then(|part| part.flag(problems)).unwrap_or(false)
+}
+
+/// seed-farmer takes the last of several defaults without a word.
+fn only_default(is: bool, first: &mut Option<At>, at: &At, problems: &mut Problems) {
+    if !is {
+        return;
+    }
+    match first {
+        Some(first) => problems.error(
+            at,
+            format!("{} is the default already; allowed is one", first.field),
+        ),
+        None => *first = Some(at.clone()),
+    }
+}
+
+/// Mirrors of package registries, of an account, a region or a module.
+pub(super) fn refuse_mirrors(fields: &mut Fields<'_>, problems: &mut Problems) {
+    fields.unsupported(
+        &MIRRORS,
+        "configure pip or npm in the deployspec's install phase, or in the build image",
+        problems,
+    );
+}
+
+fn unsupported(fields: &mut Fields<'_>, problems: &mut Problems) {
+    refuse_mirrors(fields, problems);
+    fields.without_effect(&PREFIXES, "the template names the roles", problems);
+}
+
+/// An account's number: as it stands, or from a variable.
+fn account_id(part: &Part<'_>, env: &Env, problems: &mut Problems) -> Option<String> {
+    let id = match part.scalar() {
+        // An id that begins with 0 is octal to YAML 1.1: another account, without a word.
+        Some(Value::Number(_)) if part.node.written.is_some() => {
+            part.refuse("the 12 digits of an account; put them into quotes", problems);
+            return None;
+        }
+        Some(Value::Number(number)) => number.to_string(),
+        Some(_) => part.text(problems)?,
+        None => variable(part, env, problems)?,
+    };
+    if id.len() == 12 && id.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(id);
+    }
+    problems.found(
+        &part.at,
+        format!("\"{}\"", excerpt(&id, 40)),
+        "the 12 digits of an account",
+    );
+    None
+}
+
+/// `valueFrom: {envVariable: NAME}`, the only reference that a deployment manifest itself may have.
+pub(super) fn variable(part: &Part<'_>, env: &Env, problems: &mut Problems) -> Option<String> {
+    let mut fields = part.fields(problems)?;
+    let source = fields.required("valueFrom", problems);
+    fields.finish(problems);
+    let mut source = source?.fields(problems)?;
+    let name = source.required("envVariable", problems);
+    source.finish(problems);
+    let name = name?;
+    env.get(&name.text(problems)?, &name.at, problems)
+}
+
+/// Values are texts here, as in seed-farmer.
+fn global_parameters(part: &Part<'_>, problems: &mut Problems) -> Map<String, Value> {
+    warn_of_special_names(part, problems);
+    texts(part, problems)
+}
+
+fn regional_parameters(part: &Part<'_>, problems: &mut Problems) -> Map<String, Value> {
+    warn_of_special_names(part, problems);
+    part.warn_of_traps(problems);
+    part.entries(problems)
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.node.to_json()))
+        .collect()
+}
+
+/// Two parameters change what seed-farmer itself does.
+fn warn_of_special_names(part: &Part<'_>, problems: &mut Problems) {
+    for (name, instead) in [
+        (
+            "permissionsBoundaryName",
+            "give the permissions boundary as a parameter of Seedflow's template",
+        ),
+        (
+            "dockerCredentialsSecret",
+            "log in to the registry in the deployspec's install phase",
+        ),
+    ] {
+        if let Some(node) = part.node.get(name) {
+            let at = At {
+                line: Some(node.line),
+                field: format!("{}.{name}", part.at.field),
+                ..part.at.clone()
+            };
+            problems.warning(&at, format!("{name} has no effect on builds; {instead}"));
+        }
+    }
+}

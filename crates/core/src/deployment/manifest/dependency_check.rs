@@ -1,0 +1,165 @@
+//! Whether every module finds what it consumes: groups are deployed one after the other, the modules of a group at
+//! once, so a module can take metadata from earlier groups only.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::diagnostic::Problems;
+use super::modules::Draft;
+use super::parameters::Reference;
+use crate::ids::Name;
+
+/// A group as it stands in the manifest.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub name: Name,
+    pub concurrency: Option<u32>,
+    pub modules: Vec<Draft>,
+    /// Whether it could be read with all of its modules.
+    pub complete: bool,
+}
+
+/// How many modules of a circle a message names.
+const MAX_SHOWN: usize = 12;
+
+/// A module by the numbers of its group and of itself.
+type Number = (usize, usize);
+
+/// Refuses modules that meet in one place, and references that can't be resolved in the order of the groups.
+/// `complete` says whether these are all groups of the manifest.
+pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Problems) {
+    refuse_doubles(groups, problems);
+    let graph = Graph::of(groups, complete);
+    for (g, group) in groups.iter().enumerate() {
+        for (m, module) in group.modules.iter().enumerate() {
+            for reference in &module.references {
+                graph.check((g, m), reference, problems);
+            }
+        }
+    }
+}
+
+/// Two modules of one name, or of names that meet in `{group}-{module}`, by which the module's state is kept.
+fn refuse_doubles(groups: &[Group], problems: &mut Problems) {
+    let mut paths: HashMap<String, String> = HashMap::new();
+    for group in groups {
+        for module in &group.modules {
+            let shown = format!("{}/{}", group.name, module.name);
+            if let Some(other) = paths.insert(format!("{}-{}", group.name, module.name), shown.clone()) {
+                let message = if other == shown {
+                    format!("the module {shown} stands there twice; rename one of them")
+                } else {
+                    format!(
+                        "the modules {other} and {shown} would share the path {}-{}; rename one of them",
+                        group.name, module.name
+                    )
+                };
+                problems.error(&module.at, message);
+            }
+        }
+    }
+}
+
+struct Graph<'g> {
+    groups: &'g [Group],
+    complete: bool,
+    numbers: HashMap<(&'g Name, &'g Name), Number>,
+}
+
+impl<'g> Graph<'g> {
+    fn of(groups: &'g [Group], complete: bool) -> Self {
+        let numbers = groups.iter().enumerate().flat_map(|(g, group)| {
+            let modules = group.modules.iter().enumerate();
+            modules.map(move |(m, module)| ((&group.name, &module.name), (g, m)))
+        });
+        Self {
+            groups,
+            complete,
+            numbers: numbers.collect(),
+        }
+    }
+
+    fn show(&self, (g, m): Number) -> String {
+        let group = &self.groups[g];
+        format!("{}/{}", group.name, group.modules[m].name)
+    }
+
+    /// The modules of a circle, which begins and ends with the same one; of a long one its beginning.
+    fn show_circle(&self, from: Number, way: &[Number]) -> String {
+        let mut names: Vec<String> = way
+            .iter()
+            .take(MAX_SHOWN)
+            .map(|number| self.show(*number))
+            .collect();
+        if way.len() > MAX_SHOWN {
+            names.push(format!("{} more", way.len() - MAX_SHOWN - 1));
+            names.push(self.show(from));
+        }
+        format!("{} → {}", self.show(from), names.join(" → "))
+    }
+
+    fn check(&self, from: Number, reference: &Reference, problems: &mut Problems) {
+        let Some(&to) = self.numbers.get(&(&reference.group, &reference.module)) else {
+            self.refuse_unknown(reference, problems);
+            return;
+        };
+        if to.0 < from.0 || problems.is_full() {
+            return;
+        }
+        let (consumer, provider) = (self.show(from), self.show(to));
+        let message = match self.way(to, from) {
+            Some(way) => format!(
+                "a circle of references: {}; one of them has to go",
+                self.show_circle(from, &way)
+            ),
+            None if to.0 == from.0 => format!(
+                "{consumer} refers to {provider} in its own group, whose modules are deployed at once; move {consumer} to a later group"
+            ),
+            None => format!(
+                "{consumer} refers to {provider} in a later group; move the group {} before the group {}",
+                reference.group, self.groups[from.0].name
+            ),
+        };
+        problems.error(&reference.at, message);
+    }
+
+    fn refuse_unknown(&self, reference: &Reference, problems: &mut Problems) {
+        let group = self.groups.iter().find(|group| group.name == reference.group);
+        // A module that couldn't be read was told already; it isn't missing.
+        let message = match group {
+            Some(group) if !group.complete => return,
+            None if !self.complete => return,
+            Some(_) => format!("the group {} has no module {}", reference.group, reference.module),
+            None => format!(
+                "there is no group {} with a module {}",
+                reference.group, reference.module
+            ),
+        };
+        problems.error(&reference.at, message);
+    }
+
+    /// The shortest way along references, with both ends.
+    fn way(&self, from: Number, to: Number) -> Option<Vec<Number>> {
+        let mut before: HashMap<Number, Number> = HashMap::new();
+        let mut seen = HashSet::from([from]);
+        let mut next = VecDeque::from([from]);
+        while let Some(at) = next.pop_front() {
+            if at == to {
+                let mut way = vec![at];
+                while let Some(&earlier) = way.last().and_then(|last| before.get(last)) {
+                    way.push(earlier);
+                }
+                way.reverse();
+                return Some(way);
+            }
+            for reference in &self.groups[at.0].modules[at.1].references {
+                if let Some(&consumed) = self.numbers.get(&(&reference.group, &reference.module))
+                    && seen.insert(consumed)
+                {
+                    before.insert(consumed, at);
+                    next.push_back(consumed);
+                }
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,182 @@
+//! `${VAR}` in a manifest: the variables of the input's `env`, and those of the repository's `.env` beneath them.
+//!
+//! As in seed-farmer, a variable is put into any text value, never into a key, and not below a mapping with
+//! `disableEnvVarResolution`. What comes out stays a text, whatever it looks like.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::diagnostic::{At, Problems};
+use crate::error::excerpt;
+use crate::formats::dotenv;
+use crate::formats::dotenv::BadLine;
+use crate::formats::yaml::{Kind, Node};
+
+/// How much text variables may add to the files, together: a short `${VAR}` can stand for a long one many times.
+const MAX_ADDED: usize = 1 << 20;
+
+/// The variables of a deployment.
+#[derive(Debug)]
+pub(super) struct Env {
+    variables: BTreeMap<String, String>,
+    added: usize,
+}
+
+impl Env {
+    /// The given variables, before those of the text of `.env`.
+    pub fn new(given: &BTreeMap<String, String>, dotenv: Option<&str>, problems: &mut Problems) -> Self {
+        let mut variables = dotenv
+            .map(|text| dotenv::read(text, given))
+            .transpose()
+            .unwrap_or_else(|BadLine(line)| {
+                let at = At {
+                    line: Some(line),
+                    ..At::file(".env")
+                };
+                problems.error(&at, "no NAME=value that can be read; is a quote left open?");
+                None
+            })
+            .unwrap_or_default();
+        variables.extend(given.clone());
+        Self { variables, added: 0 }
+    }
+
+    /// A variable that a field names.
+    pub fn get(&self, name: &str, at: &At, problems: &mut Problems) -> Option<String> {
+        let value = self.variables.get(name);
+        if value.is_none() {
+            problems.unset(at, unset(name));
+        }
+        value.cloned()
+    }
+
+    /// Puts the variables into a document.
+    pub fn fill(&mut self, file: &Arc<str>, node: &mut Node, problems: &mut Problems) {
+        let mut place = Place {
+            file: file.clone(),
+            field: String::new(),
+        };
+        self.value(&mut place, node, problems);
+    }
+
+    fn value(&mut self, place: &mut Place, node: &mut Node, problems: &mut Problems) {
+        let line = node.line;
+        match &mut node.kind {
+            Kind::Scalar(Value::String(text)) if text.contains("${") => {
+                *text = self.text(text, &place.at(line), problems);
+            }
+            Kind::Scalar(_) => {}
+            Kind::List(items) => {
+                for (i, item) in items.iter_mut().enumerate() {
+                    place.within(&format!("[{i}]"), |place| self.value(place, item, problems));
+                }
+            }
+            Kind::Mapping(entries) if is_switched_off(entries) => {}
+            Kind::Mapping(entries) => {
+                for (key, _, value) in entries {
+                    let name = format!(".{}", excerpt(key, 80));
+                    place.within(&name, |place| self.value(place, value, problems));
+                }
+            }
+        }
+    }
+
+    /// A text with its variables; it stays as it is where one isn't set.
+    fn text(&mut self, text: &str, at: &At, problems: &mut Problems) -> String {
+        let mut result = String::new();
+        let mut rest = text;
+        while let Some((before, name, after)) = next_variable(rest) {
+            result.push_str(before);
+            match self.variables.get(name) {
+                Some(value) if self.added + value.len() <= MAX_ADDED => {
+                    self.added += value.len();
+                    result.push_str(value);
+                }
+                Some(_) => {
+                    problems.unset(
+                        at,
+                        "variables add more than 1 MiB to the manifests; put long values into files",
+                    );
+                    return text.to_owned();
+                }
+                None => {
+                    problems.unset(at, format!(
+                        "{}; where the text is meant for the module as it stands, set disableEnvVarResolution: true on the parameter",
+                        unset(name)
+                    ));
+                    return text.to_owned();
+                }
+            }
+            rest = after;
+        }
+        result.push_str(rest);
+        result
+    }
+}
+
+fn unset(name: &str) -> String {
+    format!(
+        "the variable {} is not set; give it in env, or in .env",
+        excerpt(name, 80)
+    )
+}
+
+/// The text before the next `${VAR}`, its name, and the text after it. A name ends with its line.
+fn next_variable(text: &str) -> Option<(&str, &str, &str)> {
+    let mut from = 0;
+    while let Some(start) = text[from..].find("${").map(|start| from + start) {
+        let inside = &text[start + 2..];
+        let end = inside.find(['}', '\n'])?;
+        if inside[end..].starts_with('}') {
+            return Some((&text[..start], inside[..end].trim(), &inside[end + 1..]));
+        }
+        // Nothing closes in the rest of this line.
+        from = start + 2 + end;
+    }
+    None
+}
+
+fn is_switched_off(entries: &[(String, usize, Node)]) -> bool {
+    entries.iter().any(|(key, _, value)| {
+        key == "disableEnvVarResolution" && value.kind == Kind::Scalar(Value::Bool(true))
+    })
+}
+
+/// Where the walk through a document is.
+struct Place {
+    file: Arc<str>,
+    field: String,
+}
+
+impl Place {
+    fn within(&mut self, name: &str, walk: impl FnOnce(&mut Self)) {
+        let length = self.field.len();
+        self.field.push_str(name);
+        walk(self);
+        self.field.truncate(length);
+    }
+
+    fn at(&self, line: usize) -> At {
+        At {
+            file: self.file.clone(),
+            line: Some(line),
+            field: self.field.trim_start_matches('.').to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_ends_within_its_line() {
+        assert_eq!(next_variable("a ${ X } b"), Some(("a ", "X", " b")));
+        assert_eq!(next_variable("${${X}"), Some(("", "${X", "")));
+        assert_eq!(next_variable("${open\n${X}c"), Some(("${open\n", "X", "c")));
+        assert_eq!(next_variable("a $X {b} ${c"), None);
+        assert_eq!(next_variable("${}"), Some(("", "", "")));
+    }
+}

@@ -1,0 +1,477 @@
+//! A deployment as seed-farmer's users write it: a deployment manifest, module manifests, and the modules' folders.
+//!
+//! [`read`] reads a repository and makes of it what Seedflow deploys: groups in order, and for each module exactly the
+//! `parameters` and the `build` of an execution's input. What seed-farmer would silently do otherwise, and what
+//! Seedflow doesn't support, is a [`Problem`] with its file, line and field; all of them are told at once. The rules
+//! are those of seed-farmer 8; docs/manifests.md names what differs.
+//!
+//! Manifests come from outside: files, groups and modules are bounded in size and number, so that no manifest takes
+//! more than its share of time and memory.
+
+mod account_mappings;
+mod dependency_check;
+mod diagnostic;
+mod environment;
+mod model;
+mod modules;
+mod parameters;
+mod paths;
+mod project;
+mod spanned;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::formats::yaml;
+use crate::formats::yaml::Node;
+use crate::ids::{ModuleId, Name};
+use crate::module::input::MAX_STACK_NAME;
+
+use account_mappings::{Mappings, variable};
+use dependency_check::Group as DraftGroup;
+pub use diagnostic::Problem;
+use diagnostic::{At, Problems};
+use environment::Env;
+use model::text;
+pub use model::{DEFAULT_MANIFEST, Deployment, Given, Group, MAX_FILE, Module, Repository};
+use modules::{Deployspecs, Draft, Reader};
+use spanned::{Fields, Part};
+
+/// How many groups a deployment may have.
+const MAX_GROUPS: usize = 100;
+/// How many modules a deployment may have.
+const MAX_MODULES: usize = 1000;
+/// How long the files of modules may be together.
+const MAX_TEXT: usize = 8 << 20;
+/// How long the parameters of all modules may be together, as JSON: aliases make much of little text.
+const MAX_PARAMETERS: usize = 16 << 20;
+
+/// Reads a deployment. Of the modules' deployspecs it only makes sure that they are there: who has the repository as a
+/// zip reads them with the modules' other files, in one pass.
+///
+/// # Errors
+/// Everything that is wrong, in the order in which it was found.
+pub fn read(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deployment, Vec<Problem>> {
+    whole(repository, given, Deployspecs::AreThere)
+}
+
+/// Reads a deployment and the deployspecs of its modules.
+///
+/// # Errors
+/// Everything that is wrong, in the order in which it was found.
+pub fn check(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deployment, Vec<Problem>> {
+    whole(repository, given, Deployspecs::AreValid)
+}
+
+fn whole(
+    repository: &mut dyn Repository,
+    given: &Given<'_>,
+    deployspecs: Deployspecs,
+) -> Result<Deployment, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let deployment = deployment(repository, given, deployspecs, &mut problems);
+    let warnings = problems.finish()?;
+    // Without a problem there is a deployment.
+    deployment
+        .map(|deployment| Deployment {
+            warnings,
+            ..deployment
+        })
+        .ok_or_else(Vec::new)
+}
+
+/// Project and name of the deployment, where they can be read whatever else is wrong: a status can say then that it is.
+pub fn names(repository: &mut dyn Repository, given: &Given<'_>) -> Option<(Name, Name)> {
+    let mut problems = Problems::default();
+    let project = project::read(repository, given.project, &mut problems)?;
+    let dotenv = text(repository, &At::file(".env"), &mut problems);
+    let mut env = Env::new(given.env, dotenv.as_deref(), &mut problems);
+    let root = manifest(repository, given.manifest, &mut env, &mut problems)?;
+    let file: Arc<str> = given.manifest.into();
+    let mut fields = Part::document(&file, "", &root).fields(&mut problems)?;
+    Some((project, deployment_name(&mut fields, &env, &mut problems)?))
+}
+
+fn deployment(
+    repository: &mut dyn Repository,
+    given: &Given<'_>,
+    deployspecs: Deployspecs,
+    problems: &mut Problems,
+) -> Option<Deployment> {
+    let project = project::read(repository, given.project, problems);
+    let dotenv = text(repository, &At::file(".env"), problems);
+    let mut env = Env::new(given.env, dotenv.as_deref(), problems);
+    let root = manifest(repository, given.manifest, &mut env, problems)?;
+    let file: Arc<str> = given.manifest.into();
+    let mut fields = Part::document(&file, "", &root).fields(problems)?;
+
+    let name = deployment_name(&mut fields, &env, problems);
+    let mappings = fields.take("targetAccountMappings", problems);
+    let mut mappings = Mappings::read(mappings.as_ref(), &env, problems);
+    let force = fields.take("forceDependencyRedeploy", problems);
+    let force = force.and_then(|force| force.flag(problems)).unwrap_or(false);
+    let groups = fields.required("groups", problems);
+    fields.unsupported(&["archiveSecret"], "modules lie in the repository", problems);
+    fields.ignored(&["toolchainRegion", "description"], problems);
+    fields.finish(problems);
+
+    let reader = Reader {
+        repository,
+        env: &mut env,
+        mappings: &mut mappings,
+        deployspecs,
+        maxima: given.maxima,
+        seen: HashSet::new(),
+    };
+    let (groups, complete) = Groups::new(reader).read(&groups?, problems);
+    dependency_check::check(&groups, complete, problems);
+    if let Some(place) = given.place {
+        mappings.refuse_elsewhere(place, problems);
+    }
+    let names = Names {
+        project: project?,
+        deployment: name?,
+    };
+    let groups = groups
+        .into_iter()
+        .map(|group| names.group(group, force, problems))
+        .collect();
+    Some(Deployment {
+        project: names.project,
+        name: names.deployment,
+        groups,
+        target: mappings.place(),
+        warnings: Vec::new(),
+    })
+}
+
+/// The deployment manifest with its variables put in.
+fn manifest(
+    repository: &mut dyn Repository,
+    path: &str,
+    env: &mut Env,
+    problems: &mut Problems,
+) -> Option<Node> {
+    let at = At::file(path);
+    if paths::normal(path).as_deref() != Some(path) {
+        problems.error(
+            &at,
+            "no path of a file in the repository; allowed is one such as deployment.yaml",
+        );
+        return None;
+    }
+    if !repository.has_file(path) {
+        problems.error(
+            &at,
+            "the repository has no such file; the deployment manifest is named as its path in the repository",
+        );
+        return None;
+    }
+    let text = text(repository, &at, problems)?;
+    match yaml::parse(&text) {
+        Ok(mut node) => {
+            env.fill(&at.file, &mut node, problems);
+            Some(node)
+        }
+        Err(error) => {
+            problems.no_yaml(path, &error);
+            None
+        }
+    }
+}
+
+/// `name`, or what `nameGenerator` puts together.
+fn deployment_name(fields: &mut Fields<'_>, env: &Env, problems: &mut Problems) -> Option<Name> {
+    let (named, generator) = (
+        fields.take("name", problems),
+        fields.take("nameGenerator", problems),
+    );
+    match (named, generator) {
+        (Some(named), None) => named.name(problems),
+        (None, Some(generator)) => generated_name(&generator, env, problems),
+        (None, None) => {
+            problems.error(
+                &fields.at,
+                "found neither name nor nameGenerator; allowed is one of them",
+            );
+            None
+        }
+        (Some(_), Some(generator)) => {
+            problems.error(
+                &generator.at,
+                "found both name and nameGenerator; allowed is one of them",
+            );
+            None
+        }
+    }
+}
+
+fn generated_name(part: &Part<'_>, env: &Env, problems: &mut Problems) -> Option<Name> {
+    let mut fields = part.fields(problems)?;
+    let mut half = |name: &'static str, problems: &mut Problems| {
+        let half = fields.required(name, problems)?;
+        match half.scalar() {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(_) => half.text(problems),
+            None => variable(&half, env, problems),
+        }
+    };
+    let (prefix, suffix) = (half("prefix", problems), half("suffix", problems));
+    fields.finish(problems);
+    spanned::name(&part.at, &format!("{}{}", prefix?, suffix?), problems)
+}
+
+/// Reads the groups of a manifest.
+struct Groups<'a> {
+    reader: Reader<'a>,
+    /// How many modules there are so far.
+    modules: usize,
+    /// How long the files of modules are so far.
+    text: usize,
+    /// How long the parameters of modules are so far.
+    parameters: usize,
+}
+
+impl<'a> Groups<'a> {
+    fn new(reader: Reader<'a>) -> Self {
+        Self {
+            reader,
+            modules: 0,
+            text: 0,
+            parameters: 0,
+        }
+    }
+
+    /// The groups that could be read, and whether these are all.
+    fn read(mut self, list: &Part<'_>, problems: &mut Problems) -> (Vec<DraftGroup>, bool) {
+        let items = list.items(problems);
+        if items.is_empty() {
+            problems.warning(
+                &list.at,
+                "no groups; a deployment destroys whatever this one has deployed",
+            );
+        }
+        if items.len() > MAX_GROUPS {
+            problems.found(
+                &list.at,
+                format!("{} groups", items.len()),
+                format!("at most {MAX_GROUPS}"),
+            );
+        }
+        let mut names = HashSet::new();
+        let mut groups = Vec::new();
+        for item in items.iter().take(MAX_GROUPS) {
+            let Some(group) = self.group(item, problems) else {
+                continue;
+            };
+            if !names.insert(group.name.clone()) {
+                problems.error(
+                    &item.at,
+                    format!(
+                        "the group \"{}\" stands there twice; put their modules into one",
+                        group.name
+                    ),
+                );
+            }
+            groups.push(group);
+        }
+        let complete = groups.len() == items.len();
+        (groups, complete)
+    }
+
+    fn group(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<DraftGroup> {
+        let mut fields = part.fields(problems)?;
+        let named = fields.required("name", problems);
+        let (path, inline) = (fields.take("path", problems), fields.take("modules", problems));
+        let concurrency = fields.take("concurrency", problems);
+        fields.finish(problems);
+        let name = named.and_then(|named| named.name(problems));
+        // As in seed-farmer, 0 is no limit.
+        let concurrency = concurrency
+            .and_then(|part| Some((part.number(0, MAX_MODULES as u32, problems)?, part)))
+            .filter(|(number, _)| *number > 0)
+            .and_then(|(number, part)| {
+                let checked = self.reader.maxima.concurrency(number);
+                checked
+                    .map_err(|above| problems.error(&part.at, above.to_string()))
+                    .ok()
+            });
+        let inline = inline
+            .map(|list| list.items(problems))
+            .filter(|items| !items.is_empty());
+        let modules = match (path, inline) {
+            (Some(path), None) => self.file(&path, problems),
+            (None, Some(items)) => self.modules(&items, problems),
+            (None, None) => {
+                problems.error(
+                    &part.at,
+                    "found neither path nor modules; a group needs one of them, with at least one module",
+                );
+                Vec::new()
+            }
+            (Some(path), Some(_)) => {
+                problems.error(&path.at, "found both path and modules; allowed is one of them");
+                Vec::new()
+            }
+        };
+        let complete = !modules.is_empty() && modules.iter().all(Option::is_some);
+        let modules = modules.into_iter().flatten().collect();
+        Some(DraftGroup {
+            name: name?,
+            concurrency,
+            modules,
+            complete,
+        })
+    }
+
+    /// The modules in the documents of a file.
+    fn file(&mut self, part: &Part<'_>, problems: &mut Problems) -> Vec<Option<Draft>> {
+        self.documents(part, problems)
+            .map(|(file, documents)| {
+                let document = |(i, node)| Part::document(&file, format!("modules[{i}]"), node);
+                let items: Vec<Part<'_>> = documents.iter().enumerate().map(document).collect();
+                self.modules(&items, problems)
+            })
+            .unwrap_or_default()
+    }
+
+    fn documents(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<(Arc<str>, Vec<Node>)> {
+        let given = part.text(problems)?;
+        let Some(path) = paths::normal(&given).filter(|_| paths::elsewhere(&given).is_none()) else {
+            problems.found(
+                &part.at,
+                modules::quoted(&given),
+                "a path within the repository: no leading slash and no ..",
+            );
+            return None;
+        };
+        let at = At::file(&path);
+        if !self.reader.repository.has_file(&path) {
+            problems.found(
+                &part.at,
+                modules::quoted(&given),
+                "a file in the repository, which has none of that name",
+            );
+            return None;
+        }
+        let text = text(self.reader.repository, &at, problems)?;
+        self.text += text.len();
+        if self.text > MAX_TEXT {
+            problems.error(
+                &part.at,
+                format!("the files of modules are longer than {MAX_TEXT} bytes together"),
+            );
+            return None;
+        }
+        let mut documents = match yaml::parse_all(&text) {
+            Ok(documents) => documents,
+            Err(error) => {
+                problems.no_yaml(&path, &error);
+                return None;
+            }
+        };
+        if documents.is_empty() {
+            problems.error(&at, "the file is empty; a group needs at least one module");
+        }
+        for document in &mut documents {
+            self.reader.env.fill(&at.file, document, problems);
+        }
+        Some((at.file, documents))
+    }
+
+    fn modules(&mut self, items: &[Part<'_>], problems: &mut Problems) -> Vec<Option<Draft>> {
+        let before = self.modules;
+        self.modules += items.len();
+        if before <= MAX_MODULES && self.modules > MAX_MODULES {
+            problems.error(
+                &items[0].at,
+                format!("a deployment has at most {MAX_MODULES} modules; split it into several"),
+            );
+        }
+        let room = MAX_MODULES.saturating_sub(before);
+        items
+            .iter()
+            .take(room)
+            .map(|item| self.module(item, problems))
+            .collect()
+    }
+
+    fn module(&mut self, item: &Part<'_>, problems: &mut Problems) -> Option<Draft> {
+        if self.parameters > MAX_PARAMETERS {
+            return None;
+        }
+        let draft = self.reader.read(item, problems)?;
+        self.parameters += serde_json::to_string(&draft.parameters).map_or(0, |text| text.len());
+        if self.parameters > MAX_PARAMETERS {
+            problems.error(
+                &item.at,
+                format!("the parameters of all modules are longer than {MAX_PARAMETERS} bytes together; put long values into files"),
+            );
+        }
+        Some(draft)
+    }
+}
+
+/// What all modules of a deployment have in common.
+struct Names {
+    project: Name,
+    deployment: Name,
+}
+
+impl Names {
+    fn group(&self, group: DraftGroup, force: bool, problems: &mut Problems) -> Group {
+        let modules = group.modules.into_iter();
+        Group {
+            concurrency: group.concurrency,
+            modules: modules
+                .map(|draft| self.module(&group.name, draft, force, problems))
+                .collect(),
+            name: group.name,
+        }
+    }
+
+    fn module(&self, group: &Name, draft: Draft, force: bool, problems: &mut Problems) -> Module {
+        let id = ModuleId {
+            project: self.project.clone(),
+            deployment: self.deployment.clone(),
+            group: group.clone(),
+            module: draft.name,
+        };
+        let stack = id.dashed();
+        if stack.len() > MAX_STACK_NAME {
+            problems.found(
+                &draft.at,
+                format!(
+                    "a module whose stack would be called {stack}, {} characters",
+                    stack.len()
+                ),
+                format!("project, deployment, group and module of {MAX_STACK_NAME} together; shorten them"),
+            );
+        }
+        let mut consumes: Vec<(Name, Name)> = Vec::new();
+        for reference in draft.references {
+            let consumed = (reference.group, reference.module);
+            if !consumes.contains(&consumed) {
+                consumes.push(consumed);
+            }
+        }
+        Module {
+            id,
+            path: draft.path,
+            data_files: draft.data_files,
+            parameters: draft.parameters,
+            build: draft.build,
+            own_build: draft.own_build,
+            redeploy_with_dependencies: force,
+            consumes,
+            file: draft.at.file.to_string(),
+            line: draft.at.line.unwrap_or(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! One module of a manifest: an item of a group's `modules`, or a document of the file that the group names.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value, json};
+
+use super::account_mappings::{BuildChoice, Mappings, refuse_mirrors};
+use super::diagnostic::{At, Problems};
+use super::environment::Env;
+use super::model::{Repository, text};
+use super::parameters::{Read, Reference, Surroundings};
+use super::paths;
+use super::spanned::Part;
+use crate::error::excerpt;
+use crate::ids::Name;
+use crate::module::codebuild::buildspec::is_arm_image;
+use crate::module::deployspec::Deployspec;
+use crate::module::input::{BuildSettings, Limits, normal_path};
+use crate::module::maximum::Maxima;
+
+/// A module as it stands in the manifest, before its references are looked at.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub at: At,
+    pub name: Name,
+    pub path: String,
+    pub data_files: Vec<String>,
+    pub parameters: Map<String, Value>,
+    pub references: Vec<Reference>,
+    /// What of it the module itself says.
+    pub own_build: Map<String, Value>,
+    pub build: Map<String, Value>,
+}
+
+/// What is asked of the modules' deployspecs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deployspecs {
+    /// There has to be one.
+    AreThere,
+    /// It has to be one that can be deployed.
+    AreValid,
+}
+
+/// Reads modules.
+pub(super) struct Reader<'a> {
+    pub repository: &'a mut dyn Repository,
+    pub env: &'a mut Env,
+    pub mappings: &'a mut Mappings,
+    pub deployspecs: Deployspecs,
+    pub maxima: &'a Maxima,
+    /// The folders that were looked into already; several modules may share one.
+    pub seen: HashSet<String>,
+}
+
+impl Reader<'_> {
+    pub fn read(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<Draft> {
+        let mut fields = part.fields(problems)?;
+        let named = fields.required("name", problems);
+        let path = fields.required("path", problems);
+        let (account, region) = (
+            fields.take("targetAccount", problems),
+            fields.take("targetRegion", problems),
+        );
+        let parameters = fields.take("parameters", problems);
+        let data_files = fields.take("dataFiles", problems);
+        let build = BuildChoice::read(&mut fields, problems);
+        refuse_mirrors(&mut fields, problems);
+        fields.ignored(&INTERNAL, problems);
+        fields.finish(problems);
+
+        let at = named
+            .as_ref()
+            .map_or_else(|| part.at.clone(), |named| named.at.clone());
+        let at = At {
+            field: part.at.field.clone(),
+            ..at
+        };
+        let name = named.and_then(|named| named.name(problems));
+        let path = path.and_then(|path| self.folder(&path, problems));
+        let data_files = data_files
+            .map(|list| self.data_files(&list, problems))
+            .unwrap_or_default();
+        let target = self
+            .mappings
+            .target(&at, account.as_ref(), region.as_ref(), problems);
+        let target = target.unwrap_or_default();
+        let around = Surroundings {
+            env: self.env,
+            mappings: self.mappings,
+            target,
+        };
+        let read = parameters
+            .map(|list| Read::list(&list, &around, problems))
+            .unwrap_or_default();
+        let own_build = build.said();
+        let build = settings(
+            &build.or(&self.mappings.build(target)),
+            &at,
+            self.maxima,
+            problems,
+        );
+        Some(Draft {
+            name: name?,
+            path: path?,
+            data_files,
+            parameters: read.parameters,
+            references: read.references,
+            own_build,
+            build,
+            at,
+        })
+    }
+
+    /// The module's folder, which has to have a deployspec.
+    fn folder(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<String> {
+        let given = part.text(problems)?;
+        let path = self.within(part, &given, problems)?;
+        let Some(path) = normal_path(&path) else {
+            problems.found(
+                &part.at,
+                quoted(&given),
+                "a folder whose name has only letters, digits and . _ - + @ /",
+            );
+            return None;
+        };
+        if !path.is_empty() && !self.repository.has_folder(&path) {
+            problems.found(
+                &part.at,
+                quoted(&given),
+                "a folder in the repository, which has none of that name",
+            );
+            return None;
+        }
+        if self.seen.insert(path.clone()) {
+            self.deployspec(&path, &part.at, problems);
+        }
+        Some(path)
+    }
+
+    fn within(&self, part: &Part<'_>, given: &str, problems: &mut Problems) -> Option<String> {
+        if let Some(scheme) = paths::elsewhere(given) {
+            problems.error(
+                &part.at,
+                format!("{scheme} is not supported yet; copy the files into the repository"),
+            );
+            return None;
+        }
+        let path = paths::normal(given);
+        if path.is_none() {
+            problems.found(
+                &part.at,
+                quoted(given),
+                "a path within the repository: no leading slash and no ..",
+            );
+        }
+        path
+    }
+
+    fn deployspec(&mut self, folder: &str, module: &At, problems: &mut Problems) {
+        let path = if folder.is_empty() {
+            "deployspec.yaml".to_owned()
+        } else {
+            format!("{folder}/deployspec.yaml")
+        };
+        if !self.repository.has_file(&path) {
+            problems.error(
+                module,
+                format!("the folder has no deployspec.yaml; a module needs {path}"),
+            );
+        } else if self.deployspecs == Deployspecs::AreValid {
+            self.read_deployspec(&At::file(&path), problems);
+        }
+    }
+
+    fn read_deployspec(&mut self, file: &At, problems: &mut Problems) {
+        let Some(text) = text(self.repository, file, problems) else {
+            return;
+        };
+        if let Err(error) = Deployspec::parse(text.as_bytes(), self.maxima) {
+            let (line, message) = without_place(&error.message);
+            problems.error(&At { line, ..file.clone() }, message);
+        }
+    }
+
+    fn data_files(&mut self, list: &Part<'_>, problems: &mut Problems) -> Vec<String> {
+        let mut files = Vec::new();
+        let mut seen = HashSet::new();
+        for item in list.items(problems) {
+            if let Some(file) = self.data_file(&item, problems)
+                && seen.insert(file.clone())
+            {
+                files.push(file);
+            }
+        }
+        files
+    }
+
+    fn data_file(&mut self, item: &Part<'_>, problems: &mut Problems) -> Option<String> {
+        let mut fields = item.fields(problems)?;
+        let part = fields.required("filePath", problems);
+        fields.ignored(&["commitHash"], problems);
+        fields.finish(problems);
+        let part = part?;
+        let given = part.text(problems)?;
+        let path = self.within(&part, &given, problems)?;
+        if !self.repository.has_file(&path) {
+            problems.found(
+                &part.at,
+                quoted(&given),
+                "a file in the repository, which has none of that name",
+            );
+            return None;
+        }
+        Some(path)
+    }
+}
+
+/// What seed-farmer writes into a manifest itself, when it stores one.
+const INTERNAL: [&str; 5] = [
+    "bundleMd5",
+    "manifestMd5",
+    "deployspecMd5",
+    "deploySpec",
+    "commitHash",
+];
+
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", excerpt(text, 120))
+}
+
+/// The `build` of an execution's input.
+fn settings(choice: &BuildChoice, at: &At, maxima: &Maxima, problems: &mut Problems) -> Map<String, Value> {
+    let mut build = Map::new();
+    if choice.image.as_deref().is_some_and(is_arm_image) {
+        build.insert("environment_type".into(), "ARM_CONTAINER".into());
+    }
+    build.append(&mut choice.said());
+    // The same rules as for the input of an execution. No manifest names a bucket or a CodeBuild project.
+    let limits = Limits {
+        maxima: *maxima,
+        ..Limits::of_aws("", "")
+    };
+    if let Err(error) = BuildSettings::parse(&json!(build), &limits) {
+        problems.error(at, error.message);
+    }
+    build
+}
+
+/// `deployspec.yaml line 3: message` as its line and its message; the file is named by its whole path here.
+fn without_place(message: &str) -> (Option<usize>, &str) {
+    let Some(rest) = message.strip_prefix("deployspec.yaml") else {
+        return (None, message);
+    };
+    let numbered = rest.strip_prefix(" line ").and_then(|rest| rest.split_once(": "));
+    match numbered.and_then(|(line, message)| Some((line.parse().ok()?, message))) {
+        Some((line, message)) => (Some(line), message),
+        None => (None, rest.trim_start_matches(": ")),
+    }
+}

@@ -1,0 +1,248 @@
+//! A module's `parameters`, as they become those of an execution that deploys it.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use super::account_mappings::{Mappings, Target};
+use super::diagnostic::{At, Problems};
+use super::environment::Env;
+use super::spanned::{Fields, Part};
+use crate::error::excerpt;
+use crate::formats::python_json::dumps;
+use crate::formats::upper_snake_case::upper_snake_case;
+use crate::formats::yaml::Kind;
+use crate::ids::Name;
+use crate::module::parameters::Parameters;
+
+/// The keys by which an execution's input knows a reference.
+const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
+/// How long a parameter's name may be; it becomes a variable's.
+const MAX_NAME: usize = 255;
+const SOURCES: [&str; 5] = [
+    "moduleMetadata",
+    "envVariable",
+    "parameterStore",
+    "secretsManager",
+    "parameterValue",
+];
+
+/// Another module whose metadata a parameter takes.
+#[derive(Debug, Clone)]
+pub(super) struct Reference {
+    pub at: At,
+    pub group: Name,
+    pub module: Name,
+}
+
+/// What parameters are read against.
+pub(super) struct Surroundings<'a> {
+    pub env: &'a Env,
+    pub mappings: &'a Mappings,
+    pub target: Target,
+}
+
+/// The parameters and references of a module.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub parameters: Map<String, Value>,
+    pub references: Vec<Reference>,
+    /// Names by the variable that they become.
+    variables: HashMap<String, String>,
+}
+
+impl Read {
+    pub fn list(list: &Part<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Self {
+        let mut read = Self::default();
+        for item in list.items(problems) {
+            read.one(item, &list.at.field, around, problems);
+        }
+        read
+    }
+
+    fn one(&mut self, mut part: Part<'_>, list: &str, around: &Surroundings<'_>, problems: &mut Problems) {
+        // Messages call a parameter by its name, not by its number.
+        if let Some(Kind::Scalar(Value::String(name))) = part.node.get("name").map(|name| &name.kind) {
+            part.at.field = format!("{list}.{}", excerpt(name, 80));
+        }
+        let Some(mut fields) = part.fields(problems) else {
+            return;
+        };
+        let name = parameter_name(&mut fields, problems);
+        let value = self.value(&mut fields, around, problems);
+        fields.ignored(&["version", "resolvedValue"], problems);
+        fields.finish(problems);
+        if let (Some(name), Some((at, value))) = (name, value) {
+            self.add(name, value, &Part { at, ..part }, list, problems);
+        }
+    }
+
+    fn value(
+        &mut self,
+        fields: &mut Fields<'_>,
+        around: &Surroundings<'_>,
+        problems: &mut Problems,
+    ) -> Option<(At, Value)> {
+        let value = fields.take("value", problems);
+        let source = fields.take("valueFrom", problems);
+        if let Some(off) = fields.take("disableEnvVarResolution", problems)
+            && !matches!(off.scalar(), Some(Value::Bool(_)))
+        {
+            off.refuse("true or false", problems);
+        }
+        match (value, source) {
+            (Some(value), None) => {
+                value.warn_of_traps(problems);
+                let json = value.node.to_json();
+                refuse_lookalike(&value, &json, problems)?;
+                Some((value.at, json))
+            }
+            (None, Some(source)) => {
+                let json = self.from(&source, around, problems)?;
+                Some((source.at, json))
+            }
+            (None, None) => {
+                problems.error(
+                    &fields.at,
+                    "found neither value nor valueFrom; allowed is one of them, with a value",
+                );
+                None
+            }
+            (Some(_), Some(source)) => {
+                problems.error(
+                    &source.at,
+                    "found both value and valueFrom; allowed is one of them",
+                );
+                None
+            }
+        }
+    }
+
+    fn from(&mut self, part: &Part<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Value> {
+        let mut fields = part.fields(problems)?;
+        let mut sources: Vec<(&str, Part<'_>)> = SOURCES
+            .into_iter()
+            .filter_map(|name| Some((name, fields.take(name, problems)?)))
+            .collect();
+        let known = fields.finish(problems);
+        let (Some((name, source)), true) = (sources.pop(), sources.is_empty()) else {
+            // Where a name is unknown, that was told.
+            if known {
+                let found = if sources.is_empty() {
+                    "nothing"
+                } else {
+                    "several sources"
+                };
+                problems.found(&part.at, found, format!("one of {}", SOURCES.join(", ")));
+            }
+            return None;
+        };
+        if name == "moduleMetadata" {
+            return self.module_metadata(&source, problems);
+        }
+        let text = source.text(problems)?;
+        match name {
+            "envVariable" => around.env.get(&text, &source.at, problems).map(Value::String),
+            "parameterStore" => Some(json!({"parameter_store": text})),
+            "secretsManager" => Some(json!({"secrets_manager": text})),
+            _ => parameter_value(&text, &source, around, problems),
+        }
+    }
+
+    fn module_metadata(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<Value> {
+        let mut fields = part.fields(problems)?;
+        let group = fields.required("group", problems);
+        let module = fields.required("name", problems);
+        let key = fields.text("key", problems);
+        fields.finish(problems);
+        let (group, module) = (group?.name(problems), module?.name(problems));
+        let reference = Reference {
+            at: part.at.clone(),
+            group: group?,
+            module: module?,
+        };
+        let mut metadata = json!({"group": reference.group, "module": reference.module});
+        if let Some(key) = key {
+            metadata["key"] = key.into();
+        }
+        self.references.push(reference);
+        Some(json!({"module_metadata": metadata}))
+    }
+
+    fn add(&mut self, name: String, value: Value, part: &Part<'_>, list: &str, problems: &mut Problems) {
+        let at = At {
+            field: format!("{list}.{name}"),
+            ..part.at.clone()
+        };
+        if let Some(other) = self.variables.insert(upper_snake_case(&name), name.clone()) {
+            let message = if other == name {
+                "the parameter stands there twice".to_owned()
+            } else {
+                format!(
+                    "the name becomes the same variable as \"{}\"; rename one of them",
+                    excerpt(&other, 80)
+                )
+            };
+            problems.error(&at, message);
+            return;
+        }
+        // The same rules as for the input of an execution, because that is what they become.
+        if let Err(error) = Parameters::parse(list, &json!({&*name: &value})) {
+            problems.refused(&at, &error);
+            return;
+        }
+        self.parameters.insert(name, value);
+    }
+}
+
+fn parameter_name(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<String> {
+    let part = fields.required("name", problems)?;
+    let name = part.text(problems)?;
+    if name.len() > MAX_NAME {
+        problems.found(
+            &part.at,
+            format!("{} bytes", name.len()),
+            format!("a name of at most {MAX_NAME} bytes"),
+        );
+        return None;
+    }
+    Some(name)
+}
+
+/// A value of the mappings: a text as it is, anything else as the text of its JSON, as seed-farmer does.
+fn parameter_value(
+    name: &str,
+    part: &Part<'_>,
+    around: &Surroundings<'_>,
+    problems: &mut Problems,
+) -> Option<Value> {
+    match around.mappings.parameter(around.target, name) {
+        Some(Value::String(text)) => Some(text.clone().into()),
+        Some(value) => Some(dumps(value).into()),
+        None => {
+            problems.error(
+                &part.at,
+                format!(
+                    "\"{}\" stands neither in parametersRegional nor in parametersGlobal of the module's account and region",
+                    excerpt(name, 80)
+                ),
+            );
+            None
+        }
+    }
+}
+
+/// An input's parameter can't be an object that looks like a reference.
+fn refuse_lookalike(part: &Part<'_>, value: &Value, problems: &mut Problems) -> Option<()> {
+    match REFERENCES.iter().find(|key| value.get(key).is_some()) {
+        Some(key) => {
+            problems.found(
+                &part.at,
+                format!("a mapping with the key {key}, which would be taken for a reference"),
+                "another key; give a reference as valueFrom",
+            );
+            None
+        }
+        None => Some(()),
+    }
+}

@@ -1,0 +1,68 @@
+//! `seedfarmer.yaml`: the project's name.
+
+use serde_json::Value;
+
+use super::diagnostic::{At, Problems};
+use super::model::{Repository, text};
+use super::spanned::Part;
+use crate::error::excerpt;
+use crate::formats::yaml;
+use crate::ids::{ModuleId, Name};
+
+const FILE: &str = "seedfarmer.yaml";
+
+/// The project that the repository and the input name; they may not differ.
+pub(super) fn read(
+    repository: &mut dyn Repository,
+    given: Option<&Name>,
+    problems: &mut Problems,
+) -> Option<Name> {
+    let file = At::file(FILE);
+    let Some(text) = text(repository, &file, problems) else {
+        if given.is_none() && !repository.has_file(FILE) {
+            problems.error(
+                &file,
+                "there is no such file, and no project is given otherwise; add it with `project: NAME`",
+            );
+        }
+        return given.cloned();
+    };
+    let node = match yaml::parse(&text) {
+        Ok(node) => node,
+        Err(error) => {
+            problems.no_yaml(FILE, &error);
+            return None;
+        }
+    };
+    let mut fields = Part::document(&file.file, "", &node).fields(problems)?;
+    let named = fields.required("project", problems);
+    fields.without_effect(
+        &["projectPolicyPath"],
+        "builds get the role of Seedflow's template; add the policy there",
+        problems,
+    );
+    fields.ignored(&["description", "seedfarmerVersion"], problems);
+    fields.ignored(&["manifestValidationFailOnUnknownFields"], problems);
+    fields.finish(problems);
+    let named = named?;
+    let name = match ModuleId::project(&named.text(problems)?) {
+        Ok(name) => name,
+        Err(error) => {
+            problems.refused(&named.at, &error);
+            return None;
+        }
+    };
+    if let Some(given) = given
+        && *given != name
+    {
+        problems.found(
+            &named.at,
+            named
+                .scalar()
+                .and_then(Value::as_str)
+                .map_or_else(String::new, |name| format!("\"{}\"", excerpt(name, 80))),
+            format!("{given}, the project that the input names"),
+        );
+    }
+    Some(name)
+}

@@ -1,0 +1,308 @@
+//! Reading a part of a manifest: a YAML value that knows where it stands.
+//!
+//! As with JSON input ([`crate::formats::json_fields`]), each field is taken out by its type, and what nobody took is refused:
+//! a misspelt field is an error, not a default. seed-farmer takes every field in camelCase and in snake_case.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::diagnostic::{At, Problems};
+use crate::error::excerpt;
+use crate::formats::python_json::dumps;
+use crate::formats::yaml::{Kind, Node};
+use crate::ids::Name;
+
+/// A value of a file and its place.
+#[derive(Debug, Clone)]
+pub(super) struct Part<'n> {
+    pub at: At,
+    pub node: &'n Node,
+}
+
+impl<'n> Part<'n> {
+    /// A whole document; `field` is what messages call it.
+    pub fn document(file: &Arc<str>, field: impl Into<String>, node: &'n Node) -> Self {
+        let at = At {
+            file: file.clone(),
+            line: Some(node.line),
+            field: field.into(),
+        };
+        Self { at, node }
+    }
+
+    /// A value within this one.
+    fn within(&self, name: &str, line: usize, node: &'n Node) -> Self {
+        let field = match self.at.field.as_str() {
+            "" => name.to_owned(),
+            parent if name.starts_with('[') => format!("{parent}{name}"),
+            parent => format!("{parent}.{name}"),
+        };
+        // What a merge key brought in has no line of its own.
+        let line = Some(if line == 0 { node.line } else { line });
+        let at = At {
+            file: self.at.file.clone(),
+            line,
+            field,
+        };
+        Self { at, node }
+    }
+
+    /// The value, where it is no list and no mapping.
+    pub fn scalar(&self) -> Option<&'n Value> {
+        match &self.node.kind {
+            Kind::Scalar(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub fn refuse(&self, allowed: &str, problems: &mut Problems) {
+        problems.found(&self.at, self.node.describe(), allowed);
+    }
+
+    /// A text that isn't empty.
+    pub fn text(&self, problems: &mut Problems) -> Option<String> {
+        match self.scalar() {
+            Some(Value::String(text)) if !text.is_empty() => return Some(text.clone()),
+            Some(Value::Number(_) | Value::Bool(_)) => {
+                self.refuse("a text; put it into quotes", problems);
+            }
+            _ => self.refuse("a text that isn't empty", problems),
+        }
+        None
+    }
+
+    /// A text that is a name.
+    pub fn name(&self, problems: &mut Problems) -> Option<Name> {
+        name(&self.at, &self.text(problems)?, problems)
+    }
+
+    /// `true` or `false`, also as one of the texts that seed-farmer takes for them.
+    pub fn flag(&self, problems: &mut Problems) -> Option<bool> {
+        let flag = match self.scalar() {
+            Some(Value::Bool(flag)) => Some(*flag),
+            Some(Value::String(text)) => match text.to_ascii_lowercase().as_str() {
+                "true" | "yes" | "on" | "y" | "t" | "1" => Some(true),
+                "false" | "no" | "off" | "n" | "f" | "0" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        if flag.is_none() {
+            self.refuse("true or false", problems);
+        }
+        flag
+    }
+
+    /// A whole number within bounds, also as a text, which it is where a variable was put in.
+    pub fn number(&self, from: u32, to: u32, problems: &mut Problems) -> Option<u32> {
+        let number = match self.scalar() {
+            Some(Value::Number(number)) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| (from..=to).contains(number));
+        if number.is_none() {
+            self.refuse(&format!("a whole number from {from} to {to}"), problems);
+        }
+        number
+    }
+
+    /// The items of a list.
+    pub fn items(&self, problems: &mut Problems) -> Vec<Self> {
+        let Kind::List(items) = &self.node.kind else {
+            self.refuse("a list", problems);
+            return Vec::new();
+        };
+        let item = |(i, node): (usize, &'n Node)| self.within(&format!("[{i}]"), node.line, node);
+        items.iter().enumerate().map(item).collect()
+    }
+
+    /// The entries of a mapping by name.
+    pub fn entries(&self, problems: &mut Problems) -> Vec<(&'n str, Self)> {
+        let Kind::Mapping(entries) = &self.node.kind else {
+            self.refuse("a mapping", problems);
+            return Vec::new();
+        };
+        let entry = |(name, line, node): &'n (String, usize, Node)| {
+            (name.as_str(), self.within(&excerpt(name, 80), *line, node))
+        };
+        entries.iter().map(entry).collect()
+    }
+
+    /// Warns of values in it that YAML 1.1 reads otherwise than they look. They are passed on as seed-farmer passes
+    /// them on.
+    pub fn warn_of_traps(&self, problems: &mut Problems) {
+        match &self.node.kind {
+            Kind::Scalar(value) => {
+                if let Some(written) = &self.node.written {
+                    problems.warning(&self.at, trap(written, value));
+                }
+            }
+            Kind::List(items) => {
+                for node in items {
+                    self.sibling(node).warn_of_traps(problems);
+                }
+            }
+            Kind::Mapping(entries) => {
+                for (.., node) in entries {
+                    self.sibling(node).warn_of_traps(problems);
+                }
+            }
+        }
+    }
+
+    /// A value within this one that messages call by this one's name.
+    fn sibling<'m>(&self, node: &'m Node) -> Part<'m> {
+        let at = At {
+            line: Some(node.line),
+            ..self.at.clone()
+        };
+        Part { at, node }
+    }
+
+    /// The fields of a mapping.
+    pub fn fields(&self, problems: &mut Problems) -> Option<Fields<'n>> {
+        if !matches!(self.node.kind, Kind::Mapping(_)) {
+            self.refuse("a mapping", problems);
+            return None;
+        }
+        Some(Fields {
+            at: self.at.clone(),
+            left: self.entries(problems),
+            known: Vec::new(),
+        })
+    }
+}
+
+fn trap(written: &str, value: &Value) -> String {
+    if value.is_string() {
+        return format!(
+            "{written} is a date to seed-farmer, which fails with it; here it is the text. Put it into quotes to say so"
+        );
+    }
+    format!(
+        "{written} is read as {}, as YAML 1.1 has it; if the text is meant, put it into quotes: \"{written}\"",
+        dumps(value)
+    )
+}
+
+/// A mapping that is being read.
+#[derive(Debug)]
+pub(super) struct Fields<'n> {
+    /// Where the mapping stands.
+    pub at: At,
+    left: Vec<(&'n str, Part<'n>)>,
+    known: Vec<&'static str>,
+}
+
+impl<'n> Fields<'n> {
+    /// A field by its camelCase name; one that is empty counts as absent.
+    pub fn take(&mut self, name: &'static str, problems: &mut Problems) -> Option<Part<'n>> {
+        self.known.push(name);
+        let other = snake_case(name);
+        let first = self.remove(name);
+        let second = if other == name { None } else { self.remove(&other) };
+        if let (Some(_), Some(second)) = (&first, &second) {
+            problems.error(
+                &second.at,
+                format!("{name} stands there as well; allowed is one of them"),
+            );
+        }
+        first
+            .or(second)
+            .filter(|part| part.scalar() != Some(&Value::Null))
+    }
+
+    fn remove(&mut self, name: &str) -> Option<Part<'n>> {
+        let place = self.left.iter().position(|(key, _)| *key == name)?;
+        Some(self.left.swap_remove(place).1)
+    }
+
+    /// A field that has to be there.
+    pub fn required(&mut self, name: &'static str, problems: &mut Problems) -> Option<Part<'n>> {
+        let part = self.take(name, problems);
+        if part.is_none() {
+            problems.error(&self.at, format!("{name} is missing; the field is required"));
+        }
+        part
+    }
+
+    /// A text that has to be there.
+    pub fn required_text(&mut self, name: &'static str, problems: &mut Problems) -> Option<String> {
+        self.required(name, problems)?.text(problems)
+    }
+
+    /// A text.
+    pub fn text(&mut self, name: &'static str, problems: &mut Problems) -> Option<String> {
+        self.take(name, problems)?.text(problems)
+    }
+
+    /// Fields that seed-farmer knows and Seedflow doesn't support yet.
+    pub fn unsupported(&mut self, names: &[&'static str], instead: &str, problems: &mut Problems) {
+        for name in names {
+            if let Some(part) = self.take(name, problems) {
+                problems.error(&part.at, format!("{name} is not supported yet; {instead}"));
+            }
+            // No advice for who misspells another one.
+            self.known.pop();
+        }
+    }
+
+    /// Fields whose effect is lost.
+    pub fn without_effect(&mut self, names: &[&'static str], instead: &str, problems: &mut Problems) {
+        for name in names {
+            if let Some(part) = self.take(name, problems) {
+                problems.warning(&part.at, format!("{name} has no effect; {instead}"));
+            }
+            self.known.pop();
+        }
+    }
+
+    /// Fields that mean nothing here and miss nothing.
+    pub fn ignored(&mut self, names: &[&'static str], problems: &mut Problems) {
+        for name in names {
+            self.take(name, problems);
+            self.known.pop();
+        }
+    }
+
+    /// Refuses what nobody took, and tells whether there was nothing of that kind.
+    pub fn finish(mut self, problems: &mut Problems) -> bool {
+        self.left.sort_by_key(|(_, part)| part.at.line);
+        for (_, part) in &self.left {
+            problems.found(
+                &part.at,
+                "an unknown field",
+                format!("one of {}", self.known.join(", ")),
+            );
+        }
+        self.left.is_empty()
+    }
+}
+
+/// `codebuildImage` as `codebuild_image`.
+fn snake_case(camel: &str) -> String {
+    camel.chars().fold(String::new(), |mut snake, c| {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+        snake
+    })
+}
+
+/// A mapping from text to text, such as `runtimeOverrides`.
+pub(super) fn texts(part: &Part<'_>, problems: &mut Problems) -> Map<String, Value> {
+    part.entries(problems)
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), Value::String(value.text(problems)?))))
+        .collect()
+}
+
+/// A name, by its text and where that is written.
+pub(super) fn name(at: &At, text: &str, problems: &mut Problems) -> Option<Name> {
+    Name::parse(&at.field, text)
+        .map_err(|error| problems.refused(at, &error))
+        .ok()
+}

@@ -1,0 +1,889 @@
+#![allow(clippy::unwrap_used)]
+
+use serde_json::{Value, json};
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::ids::Place;
+use crate::module::maximum::Maxima;
+
+const SPEC: &str = "deploy: {phases: {build: {commands: [make]}}}\n";
+
+/// Files in memory.
+#[derive(Clone, Default)]
+struct Files(BTreeMap<String, String>);
+
+impl Repository for Files {
+    fn text(&mut self, path: &str) -> Result<Option<String>> {
+        Ok(self.0.get(path).cloned())
+    }
+
+    fn has_file(&self, path: &str) -> bool {
+        self.0.contains_key(path)
+    }
+
+    fn has_folder(&self, path: &str) -> bool {
+        self.0.keys().any(|file| file.starts_with(&format!("{path}/")))
+    }
+}
+
+/// A repository with the modules a, b and c, and with these files.
+fn repository(files: &[(&str, &str)]) -> Files {
+    let modules = ["a", "b", "c"].map(|name| (format!("modules/{name}/deployspec.yaml"), SPEC.to_owned()));
+    let project = ("seedfarmer.yaml".to_owned(), "project: shop\n".to_owned());
+    let given = files
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    Files(modules.into_iter().chain([project]).chain(given).collect())
+}
+
+fn read_with(
+    files: &[(&str, &str)],
+    env: &[(&str, &str)],
+    place: Option<&Place>,
+) -> Result<Deployment, Vec<Problem>> {
+    let env = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let given = Given {
+        manifest: DEFAULT_MANIFEST,
+        env: &env,
+        project: None,
+        place,
+        maxima: &Maxima::OF_AWS,
+    };
+    check(&mut repository(files), &given)
+}
+
+fn read_files(files: &[(&str, &str)]) -> Result<Deployment, Vec<Problem>> {
+    read_with(files, &[], None)
+}
+
+fn read_manifest(manifest: &str) -> Result<Deployment, Vec<Problem>> {
+    read_files(&[("deployment.yaml", manifest)])
+}
+
+fn problems(result: Result<Deployment, Vec<Problem>>) -> Vec<String> {
+    result.unwrap_err().iter().map(Problem::to_string).collect()
+}
+
+fn warnings(result: Result<Deployment, Vec<Problem>>) -> Vec<String> {
+    result.unwrap().warnings.iter().map(Problem::to_string).collect()
+}
+
+/// A manifest with one module, which has these lines more, and further lines of the deployment.
+fn with_module(lines: &str, more: &str) -> String {
+    format!(
+        "name: prod\ngroups:\n- name: g\n  modules:\n  - name: m\n    path: modules/a\n{}{more}",
+        indented(lines)
+    )
+}
+
+fn indented(lines: &str) -> String {
+    lines.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+fn module_of(manifest: &str) -> Module {
+    read_manifest(manifest)
+        .unwrap()
+        .groups
+        .remove(0)
+        .modules
+        .remove(0)
+}
+
+fn place() -> Place {
+    Place {
+        partition: "aws".into(),
+        region: "eu-west-1".into(),
+        account: "111111111111".into(),
+    }
+}
+
+#[test]
+fn a_deployment_as_seed_farmers_users_have_it() {
+    let deployment = "nameGenerator:\n  prefix: shop-\n  suffix:\n    valueFrom:\n      envVariable: STAGE\ntoolchainRegion: eu-west-1\nforceDependencyRedeploy: true\ngroups:\n- name: network\n  path: manifests/network.yaml\n- name: apps\n  concurrency: 2\n  modules:\n  - name: api\n    path: modules/b/\n    parameters:\n    - name: vpc-id\n      valueFrom:\n        moduleMetadata: {group: network, name: vpc, key: VpcId}\n    - name: all\n      valueFrom:\n        moduleMetadata: {group: network, name: vpc}\n    - name: image\n      valueFrom:\n        parameterValue: image\n    - name: sizes\n      valueFrom:\n        parameterValue: sizes\ntargetAccountMappings:\n- alias: primary\n  accountId: 111111111111\n  default: true\n  parametersGlobal:\n    image: global\n    sizes: global\n  codebuildImage: aws/codebuild/standard:6.0\n  runtimeOverrides:\n    python: '3.9'\n    nodejs: '18'\n  regionMappings:\n  - region: eu-west-1\n    default: true\n    codebuildImage: aws/codebuild/amazonlinux2-aarch64-standard:3.0\n    runtimeOverrides:\n      python: '3.10'\n    parametersRegional:\n      sizes: [1, 2.50, no]\n";
+    let network = "name: vpc\npath: ./modules/a\nruntime_overrides: {python: '3.11'}\ncodebuildImage: my/image\ndataFiles:\n- filePath: data/x.csv\n- file_path: ./data/x.csv\nparameters:\n- name: cidr\n  value: 10.${NET}.0.0/16\n- name: net\n  valueFrom: {envVariable: NET}\n- name: db\n  value_from: {secretsManager: 'db:password'}\n- name: ami\n  valueFrom: {parameterStore: /ami}\n- name: script\n  value: echo ${HOME}\n  disableEnvVarResolution: true\n---\nname: dns\npath: modules/c\n";
+    let files = [
+        ("deployment.yaml", deployment),
+        ("manifests/network.yaml", network),
+        ("data/x.csv", "1"),
+        (".env", "NET=5\nSTAGE=ignored\n"),
+    ];
+    let read = read_with(&files, &[("STAGE", "prod")], Some(&place())).unwrap();
+    assert_eq!((read.project.as_str(), read.name.as_str()), ("shop", "shop-prod"));
+    assert_eq!(
+        read.target,
+        Some(("111111111111".to_owned(), "eu-west-1".to_owned()))
+    );
+    let [network, apps] = read.groups.as_slice() else {
+        panic!("{:?}", read.groups)
+    };
+    assert_eq!((network.concurrency, apps.concurrency), (None, Some(2)));
+    let [vpc, dns] = network.modules.as_slice() else {
+        panic!("{network:?}")
+    };
+    assert_eq!(vpc.id.to_string(), "shop/shop-prod/network/vpc");
+    assert_eq!(
+        (vpc.path.as_str(), vpc.file.as_str(), vpc.line),
+        ("modules/a", "manifests/network.yaml", 1)
+    );
+    assert_eq!((dns.path.as_str(), dns.line), ("modules/c", 21));
+    assert_eq!(vpc.data_files, ["data/x.csv"]);
+    assert_eq!(
+        Value::Object(vpc.parameters.clone()),
+        json!({"cidr": "10.5.0.0/16", "net": "5", "db": {"secrets_manager": "db:password"},
+            "ami": {"parameter_store": "/ami"}, "script": "echo ${HOME}"})
+    );
+    assert_eq!(
+        Value::Object(vpc.build.clone()),
+        json!({"image": "my/image", "runtimes": {"python": "3.11", "nodejs": "18"}})
+    );
+    let api = &apps.modules[0];
+    assert_eq!(
+        Value::Object(api.parameters.clone()),
+        json!({"vpc-id": {"module_metadata": {"group": "network", "module": "vpc", "key": "VpcId"}},
+            "all": {"module_metadata": {"group": "network", "module": "vpc"}},
+            "image": "global", "sizes": "[1, 2.5, false]"})
+    );
+    assert_eq!(
+        Value::Object(api.build.clone()),
+        json!({"environment_type": "ARM_CONTAINER", "image": "aws/codebuild/amazonlinux2-aarch64-standard:3.0",
+            "runtimes": {"python": "3.10", "nodejs": "18"}})
+    );
+    assert_eq!(api.consumes, [(network.name.clone(), vpc.id.module.clone())]);
+    assert!(api.redeploy_with_dependencies && vpc.consumes.is_empty());
+}
+
+#[test]
+fn the_smallest_manifest() {
+    let module = module_of(&with_module("", ""));
+    assert_eq!(
+        (module.id.to_string().as_str(), module.line),
+        ("shop/prod/g/m", 5)
+    );
+    assert!(module.parameters.is_empty() && module.build.is_empty() && !module.redeploy_with_dependencies);
+    assert_eq!(read_manifest("name: prod\ngroups: []\n").unwrap().groups, []);
+    assert!(warnings(read_manifest("name: prod\ngroups: []\n"))[0].contains("destroys whatever"));
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_file_line_and_field() {
+    let deployment = "nme: prod\ngroups:\n- name: g_1\n  path: manifests/none.yaml\n- name: h\n  path: manifests/h.yaml\ntoolchainRegion: x\n";
+    let h = "name: m\npath: modules/none\n---\nname: n\npath: modules/a\nparameters:\n- name: x\n  valueFrom: {}\n";
+    assert_eq!(
+        problems(read_files(&[
+            ("deployment.yaml", deployment),
+            ("manifests/h.yaml", h)
+        ])),
+        [
+            "deployment.yaml:1: found neither name nor nameGenerator; allowed is one of them",
+            "deployment.yaml:1: nme: found an unknown field; allowed is one of name, nameGenerator, targetAccountMappings, forceDependencyRedeploy, groups",
+            "deployment.yaml:3: groups[0].name: found \"g_1\"; allowed is 1 to 64 letters, digits and hyphens, starting with a letter or digit, not ending with a hyphen",
+            "deployment.yaml:4: groups[0].path: found \"manifests/none.yaml\"; allowed is a file in the repository, which has none of that name",
+            "manifests/h.yaml:2: modules[0].path: found \"modules/none\"; allowed is a folder in the repository, which has none of that name",
+            "manifests/h.yaml:8: modules[1].parameters.x.valueFrom: found nothing; allowed is one of moduleMetadata, envVariable, parameterStore, secretsManager, parameterValue",
+        ]
+    );
+}
+
+#[test]
+fn each_mistake_in_a_module_is_named() {
+    for (lines, expected) in [
+        (
+            "path2: x",
+            "deployment.yaml:7: groups[0].modules[0].path2: found an unknown field; allowed is one of name, path, targetAccount, targetRegion, parameters, dataFiles, codebuildImage, runtimeOverrides",
+        ),
+        ("parameters: x", "parameters: found \"x\"; allowed is a list"),
+        (
+            "parameters: [x]",
+            "parameters[0]: found \"x\"; allowed is a mapping",
+        ),
+        ("parameters: [{value: 1}]", "parameters[0]: name is missing"),
+        (
+            "parameters: [{name: 3.10, value: 1}]",
+            "parameters[0].name: found 3.1, as YAML reads 3.10; allowed is a text; put it into quotes",
+        ),
+        (
+            "parameters: [{name: x}]",
+            "parameters.x: found neither value nor valueFrom",
+        ),
+        (
+            "parameters: [{name: x, value: }]",
+            "parameters.x: found neither value nor valueFrom",
+        ),
+        (
+            "parameters: [{name: x, value: 1, valueFrom: {envVariable: X}}]",
+            "parameters.x.valueFrom: found both value and valueFrom",
+        ),
+        (
+            "parameters: [{name: x, valueFrom: {envVariable: X, secretsManager: y}}]",
+            "parameters.x.valueFrom: found several sources",
+        ),
+        (
+            "parameters: [{name: x, valueFrom: {s3: y}}]",
+            "parameters.x.valueFrom.s3: found an unknown field; allowed is one of moduleMetadata",
+        ),
+        (
+            "parameters: [{name: x, valueFrom: {envVariable: X}}]",
+            "parameters.x.valueFrom.envVariable: the variable X is not set; give it in env, or in .env",
+        ),
+        (
+            "parameters: [{name: x, value: 'a ${ X } b'}]",
+            "parameters[0].value: the variable X is not set",
+        ),
+        (
+            "parameters: [{name: x, valueFrom: {parameterValue: y}}]",
+            "parameters.x.valueFrom.parameterValue: \"y\" stands neither in parametersRegional nor",
+        ),
+        (
+            "parameters: [{name: x, valueFrom: {parameterStore: 'a:1'}}]",
+            "parameters.x.parameter_store: found \"a:1\"",
+        ),
+        (
+            "parameters: [{name: x, value: 1}, {name: x, value: 2}]",
+            "parameters.x: the parameter stands there twice",
+        ),
+        (
+            "parameters: [{name: vpc-id, value: 1}, {name: vpcId, value: 2}]",
+            "parameters.vpcId: the name becomes the same variable as \"vpc-id\"",
+        ),
+        (
+            "parameters: [{name: VPC-ID, value: 1}]",
+            "parameters.VPC-ID: found a name that would become the variable \"VPC-ID\"",
+        ),
+        (
+            "parameters: [{name: x, value: {parameter_store: y}}]",
+            "parameters.x.value: found a mapping with the key parameter_store",
+        ),
+        (
+            "parameters: [{name: x, value: 1, disableEnvVarResolution: maybe}]",
+            "disableEnvVarResolution: found \"maybe\"; allowed is true or false",
+        ),
+        (
+            "parameters: [{name: x, value: 1, value_from: {}}]",
+            "found both value and valueFrom",
+        ),
+        (
+            "codebuild_image: i\ncodebuildImage: j",
+            "codebuild_image: codebuildImage stands there as well; allowed is one of them",
+        ),
+        (
+            "codebuildImage: a b",
+            "groups[0].modules[0]: build.image: found \"a b\"",
+        ),
+        (
+            "runtimeOverrides: {python: 3.10}",
+            "runtimeOverrides.python: found 3.1, as YAML reads 3.10; allowed is a text; put it into quotes",
+        ),
+        ("npmMirror: x", "npmMirror: npmMirror is not supported yet"),
+        (
+            "dataFiles: [{filePath: ../x}]",
+            "dataFiles[0].filePath: found \"../x\"; allowed is a path within the repository",
+        ),
+        (
+            "dataFiles: [{filePath: x}]",
+            "dataFiles[0].filePath: found \"x\"; allowed is a file in the repository",
+        ),
+        (
+            "dataFiles: [{filePath: 'git::https://x//y'}]",
+            "dataFiles[0].filePath: git:: is not supported yet",
+        ),
+        (
+            "targetAccount: x",
+            "targetAccount: the manifest has no targetAccountMappings",
+        ),
+    ] {
+        let problems = problems(read_manifest(&with_module(lines, "")));
+        assert!(
+            problems.len() == 1 && problems[0].contains(expected),
+            "{problems:#?} / {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_modules_folder_lies_in_the_repository_and_has_a_deployspec() {
+    let with_path = |path: &str| {
+        format!(
+            "name: prod\ngroups:\n- name: g\n  modules:\n  - {{name: m, path: '{path}'}}\n  - {{name: n, path: '{path}'}}\n"
+        )
+    };
+    for (path, expected) in [
+        ("git::https://x//y?ref=z", "git:: is not supported yet"),
+        ("archive::https://x", "archive:: is not supported yet"),
+        (
+            "/modules/a",
+            "found \"/modules/a\"; allowed is a path within the repository",
+        ),
+        ("modules/../..", "allowed is a path within the repository"),
+        ("modules/none", "allowed is a folder in the repository"),
+    ] {
+        let problems = problems(read_manifest(&with_path(path)));
+        assert!(
+            problems.len() == 2 && problems[0].contains(expected),
+            "{problems:#?} / {expected}"
+        );
+        assert!(
+            problems[0].starts_with("deployment.yaml:5: groups[0].modules[0].path: "),
+            "{problems:#?}"
+        );
+    }
+    // A deployspec of two modules is read, and told, once.
+    for (spec, expected) in [
+        (
+            ("modules/x/deployspec.yml", ""),
+            "deployment.yaml:5: groups[0].modules[0].path: the folder has no deployspec.yaml; a module needs modules/x/deployspec.yaml",
+        ),
+        (
+            ("modules/x/deployspec.yaml", ""),
+            "modules/x/deployspec.yaml:1: the file: found nothing",
+        ),
+        (
+            ("modules/x/deployspec.yaml", "deploy:\n  phases: [\n"),
+            "modules/x/deployspec.yaml:",
+        ),
+        (
+            ("modules/x/deployspec.yaml", "destroy: {}\n"),
+            "modules/x/deployspec.yaml: deploy is missing",
+        ),
+    ] {
+        let manifest = with_path("modules/x");
+        let problems = problems(read_files(&[("deployment.yaml", &manifest), spec]));
+        assert!(
+            problems.len() == 1 && problems[0].starts_with(expected),
+            "{problems:#?} / {expected}"
+        );
+    }
+}
+
+#[test]
+fn references_lead_to_earlier_groups() {
+    let group = |name: &str, modules: &str| format!("- name: {name}\n  modules:\n{modules}");
+    let module = |name: &str, consumes: &[(&str, &str)]| {
+        let parameter = |(i, (group, name)): (usize, &(&str, &str))| {
+            format!(
+                "    - {{name: p{i}, valueFrom: {{moduleMetadata: {{group: {group}, name: {name}, key: K}}}}}}\n"
+            )
+        };
+        let parameters: String = consumes.iter().enumerate().map(parameter).collect();
+        format!(
+            "  - name: {name}\n    path: modules/a\n    parameters:\n    - {{name: q, value: 1}}\n{parameters}"
+        )
+    };
+    let read = |groups: &[String]| read_manifest(&format!("name: d\ngroups:\n{}", groups.concat()));
+    assert!(
+        read(&[
+            group("g", &module("a", &[])),
+            group("h", &module("b", &[("g", "a")]))
+        ])
+        .is_ok()
+    );
+    for (groups, expected) in [
+        (
+            vec![
+                group("g", &module("a", &[("h", "b")])),
+                group("h", &module("b", &[])),
+            ],
+            vec![
+                "deployment.yaml:9: groups[0].modules[0].parameters.p0.valueFrom.moduleMetadata: g/a refers to h/b in a later group; move the group h before the group g",
+            ],
+        ),
+        (
+            vec![group("g", &(module("a", &[]) + &module("b", &[("g", "a")])))],
+            vec!["g/b refers to g/a in its own group"],
+        ),
+        (
+            vec![group("g", &module("a", &[("g", "a")]))],
+            vec!["a circle of references: g/a → g/a; one of them has to go"],
+        ),
+        (
+            vec![
+                group("g", &module("a", &[("h", "c")])),
+                group("h", &(module("b", &[("g", "a")]) + &module("c", &[("h", "b")]))),
+            ],
+            vec![
+                "circle of references: g/a → h/c → h/b → g/a",
+                "circle of references: h/c → h/b → g/a → h/c",
+            ],
+        ),
+        (
+            vec![group("g", &module("a", &[("h", "b")]))],
+            vec!["there is no group h with a module b"],
+        ),
+        (
+            vec![
+                group("g", &module("a", &[])),
+                group("h", &module("b", &[("g", "x")])),
+            ],
+            vec!["the group g has no module x"],
+        ),
+    ] {
+        let problems = problems(read(&groups));
+        assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+        for (problem, part) in problems.iter().zip(expected) {
+            assert!(problem.contains(part), "{problem} / {part}");
+        }
+    }
+}
+
+#[test]
+fn what_follows_from_a_problem_is_not_told() {
+    let manifest = "name: d\ngroups:\n- {name: g_, modules: [{name: a, path: modules/a}]}\n- {name: h, modules: [{name: b, path: none}]}\n- name: i\n  modules:\n  - name: c\n    path: modules/c\n    parameters:\n    - {name: x, valueFrom: {moduleMetadata: {group: g, name: a}}}\n    - {name: y, valueFrom: {moduleMetadata: {group: h, name: b}}}\n";
+    let problems = problems_of(manifest);
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    // A file of modules that two groups name is told of once.
+    let files = [
+        (
+            "deployment.yaml",
+            "name: d\ngroups:\n- {name: g, path: m.yaml}\n- {name: h, path: m.yaml}\n",
+        ),
+        ("m.yaml", "name: m\npath: none\n"),
+    ];
+    assert_eq!(self::problems(read_files(&files)).len(), 1);
+}
+
+#[test]
+fn a_long_circle_is_cut() {
+    let group = |i: usize| {
+        format!(
+            "- name: g{i}\n  modules:\n  - name: m\n    path: modules/a\n    parameters: [{{name: x, valueFrom: {{moduleMetadata: {{group: g{}, name: m}}}}}}]\n",
+            (i + 1) % 50
+        )
+    };
+    let groups: String = (0..50).map(group).collect();
+    let problems = problems_of(&format!("name: d\ngroups:\n{groups}"));
+    assert_eq!(problems.len(), 49);
+    assert!(
+        problems[0].contains("a circle of references: g0/m → g1/m → g2/m"),
+        "{}",
+        problems[0]
+    );
+    assert!(
+        problems[0].ends_with("g12/m → 37 more → g0/m; one of them has to go"),
+        "{}",
+        problems[0]
+    );
+}
+
+#[test]
+fn what_would_meet_is_refused() {
+    let manifest = "name: d\ngroups:\n- name: a\n  modules:\n  - {name: b-c, path: modules/a}\n  - {name: x, path: modules/a}\n  - {name: x, path: modules/b}\n- name: a-b\n  modules:\n  - {name: c, path: modules/b}\n- name: a\n  modules:\n  - {name: y, path: modules/a}\n";
+    let problems = problems(read_manifest(manifest));
+    assert_eq!(
+        problems,
+        [
+            "deployment.yaml:11: groups[2]: the group \"a\" stands there twice; put their modules into one",
+            "deployment.yaml:7: groups[0].modules[2]: the module a/x stands there twice; rename one of them",
+            "deployment.yaml:10: groups[1].modules[0]: the modules a/b-c and a-b/c would share the path a-b-c; rename one of them",
+        ]
+    );
+    let long = "x".repeat(60);
+    let manifest =
+        format!("name: {long}\ngroups:\n- name: {long}\n  modules:\n  - {{name: {long}, path: modules/a}}\n");
+    assert!(
+        problems_of(&manifest)[0]
+            .contains("187 characters; allowed is project, deployment, group and module of 128 together")
+    );
+}
+
+fn problems_of(manifest: &str) -> Vec<String> {
+    problems(read_manifest(manifest))
+}
+
+#[test]
+fn groups_are_read_strictly() {
+    for (group, expected) in [
+        (
+            "{name: g}",
+            "deployment.yaml:3: groups[0]: found neither path nor modules",
+        ),
+        ("{name: g, modules: []}", "found neither path nor modules"),
+        (
+            "{name: g, path: x, modules: [{name: m, path: modules/a}]}",
+            "groups[0].path: found both path and modules",
+        ),
+        ("{name: g, path: empty.yaml}", "empty.yaml: the file is empty"),
+        ("{name: g, path: broken.yaml}", "broken.yaml:1: "),
+        (
+            "{name: g, path: nothing.yaml}",
+            "nothing.yaml:4: modules[1]: found nothing; allowed is a mapping",
+        ),
+        (
+            "{name: g, path: 'git::x'}",
+            "groups[0].path: found \"git::x\"; allowed is a path within the repository",
+        ),
+        (
+            "{name: g, concurrency: -1, modules: [{name: m, path: modules/a}]}",
+            "groups[0].concurrency: found -1; allowed is a whole number from 0 to 1000",
+        ),
+        (
+            "{name: g, concurrency: 41, modules: [{name: m, path: modules/a}]}",
+            "groups[0].concurrency: expected at most 40 (template parameter MaxConcurrentModules), found 41",
+        ),
+        (
+            "{name: 7, modules: [{name: m, path: modules/a}]}",
+            "groups[0].name: found 7; allowed is a text; put it into quotes",
+        ),
+        ("g", "groups[0]: found \"g\"; allowed is a mapping"),
+    ] {
+        let manifest = format!("name: d\ngroups:\n- {group}\n");
+        let files = [
+            ("deployment.yaml", manifest.as_str()),
+            ("empty.yaml", "# nothing\n"),
+            ("broken.yaml", "a: b: c\n"),
+            ("nothing.yaml", "name: m\npath: modules/a\n---\n"),
+        ];
+        let problems = problems(read_files(&files));
+        assert!(
+            problems.len() == 1 && problems[0].contains(expected),
+            "{problems:#?} / {expected}"
+        );
+    }
+    let concurrency = |text: &str| {
+        let manifest = format!(
+            "name: d\ngroups:\n- {{name: g, concurrency: {text}, modules: [{{name: m, path: modules/a}}]}}\n"
+        );
+        read_with(&[("deployment.yaml", &manifest)], &[("N", "7")], None)
+            .unwrap()
+            .groups[0]
+            .concurrency
+    };
+    assert_eq!(
+        (concurrency("3"), concurrency("'${N}'"), concurrency("0")),
+        (Some(3), Some(7), None)
+    );
+}
+
+const MAPPINGS: &str = "targetAccountMappings:\n- alias: first\n  accountId: '111111111111'\n  default: true\n  regionMappings:\n  - {region: eu-west-1, default: true}\n  - {region: us-east-1}\n- alias: second\n  accountId: {valueFrom: {envVariable: SECOND}}\n  regionMappings: [{region: eu-west-1}]\n";
+
+#[test]
+fn modules_go_to_one_account_and_region() {
+    let read = |lines: &str| {
+        let manifest = with_module(lines, &format!("  - {{name: n, path: modules/b}}\n{MAPPINGS}"));
+        read_with(
+            &[("deployment.yaml", &manifest)],
+            &[("SECOND", "222222222222")],
+            Some(&place()),
+        )
+    };
+    assert!(read("").is_ok());
+    assert!(read("targetAccount: first\ntargetRegion: eu-west-1").is_ok());
+    for (lines, expected) in [
+        (
+            "targetAccount: third",
+            "targetAccount: found \"third\"; allowed is an alias in targetAccountMappings: first, second",
+        ),
+        (
+            "targetRegion: us-west-2",
+            "targetRegion: found \"us-west-2\"; allowed is a region in regionMappings of \"first\": eu-west-1, us-east-1",
+        ),
+        (
+            "targetAccount: second",
+            "targetRegion is missing, and no region in regionMappings of \"second\" is the default",
+        ),
+    ] {
+        let problems = problems(read(lines));
+        assert!(
+            problems.len() == 1 && problems[0].contains(expected),
+            "{problems:#?} / {expected}"
+        );
+    }
+    let problems = problems(read("targetAccount: second\ntargetRegion: eu-west-1"));
+    assert!(problems[0].contains("the module goes to account 111111111111, region eu-west-1, others go to account 222222222222, region eu-west-1; several accounts or regions are not supported yet"), "{problems:#?}");
+    assert!(
+        problems[1].contains(
+            "accountId: found \"222222222222\"; allowed is 111111111111, the account that Seedflow runs in"
+        ),
+        "{problems:#?}"
+    );
+}
+
+#[test]
+fn another_region_than_seedflows_own_is_refused_where_it_stands() {
+    let manifest = with_module("targetRegion: us-east-1", MAPPINGS);
+    let files = [("deployment.yaml", manifest.as_str())];
+    let env = [("SECOND", "222222222222")];
+    assert_eq!(
+        problems(read_with(&files, &env, Some(&place()))),
+        [
+            "deployment.yaml:14: targetAccountMappings[0].regionMappings[1].region: found \"us-east-1\"; allowed is eu-west-1, the region that Seedflow runs in; another one is not supported yet"
+        ]
+    );
+    // Offline nobody knows where that is.
+    assert_eq!(
+        read_with(&files, &env, None).unwrap().target,
+        Some(("111111111111".to_owned(), "us-east-1".to_owned()))
+    );
+}
+
+#[test]
+fn mappings_are_read_strictly() {
+    let mapping = |lines: &str| {
+        let rest = if lines.contains("accountId") {
+            ""
+        } else {
+            "  accountId: '111111111111'\n"
+        };
+        let regions = if lines.contains("regionMappings") {
+            ""
+        } else {
+            "  regionMappings: [{region: eu-west-1, default: true}]\n"
+        };
+        let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
+        with_module(
+            "",
+            &format!("targetAccountMappings:\n- alias: first\n  default: true\n{rest}{regions}{lines}"),
+        )
+    };
+    for (lines, expected) in [
+        (
+            "accountId: 012345670123",
+            "targetAccountMappings[0].accountId: found 1402433619, as YAML reads 012345670123; allowed is the 12 digits of an account; put them into quotes",
+        ),
+        (
+            "accountId: 12",
+            "accountId: found \"12\"; allowed is the 12 digits of an account",
+        ),
+        (
+            "accountId: {valueFrom: {moduleMetadata: {group: g, name: m}}}",
+            "accountId.valueFrom: envVariable is missing",
+        ),
+        (
+            "npmMirror: x",
+            "targetAccountMappings[0].npmMirror: npmMirror is not supported yet",
+        ),
+        (
+            "regionMappings: [{region: eu-west-1, default: true, network: {vpcId: v}}]",
+            "regionMappings[0].network: network is not supported yet",
+        ),
+        (
+            "regionMappings: [{region: eu-west-1, default: true}, {region: us-east-1, default: true}]",
+            "regionMappings[1]: targetAccountMappings[0].regionMappings[0] is the default already",
+        ),
+        (
+            "regionMappings: [{region: eu-west-1, default: true}, {region: eu-west-1}]",
+            "the region \"eu-west-1\" stands there twice",
+        ),
+        (
+            "parametersGlobal: {a: 1}",
+            "parametersGlobal.a: found 1; allowed is a text; put it into quotes",
+        ),
+        (
+            "default2: true",
+            "default2: found an unknown field; allowed is one of alias, accountId, default, parametersGlobal, codebuildImage, runtimeOverrides, regionMappings",
+        ),
+    ] {
+        let problems = problems_of(&mapping(lines));
+        assert!(
+            problems.iter().any(|problem| problem.contains(expected)),
+            "{problems:#?} / {expected}"
+        );
+    }
+    for (lines, expected) in [
+        ("rolePrefix: /x/", "rolePrefix has no effect"),
+        (
+            "parametersGlobal: {permissionsBoundaryName: b}",
+            "targetAccountMappings[0].parametersGlobal.permissionsBoundaryName: permissionsBoundaryName has no effect",
+        ),
+        (
+            "regionMappings: [{region: eu-west-1, default: true, parametersRegional: {v: 3.10}}]",
+            "parametersRegional: 3.10 is read as 3.1",
+        ),
+    ] {
+        let warnings = warnings(read_manifest(&mapping(lines)));
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(expected),
+            "{warnings:#?} / {expected}"
+        );
+    }
+}
+
+#[test]
+fn a_regional_parameter_without_a_value_is_none_even_if_there_is_a_global_one() {
+    let read = |regional: &str| {
+        let mappings = format!(
+            "targetAccountMappings:\n- alias: first\n  accountId: '111111111111'\n  default: true\n  parametersGlobal: {{v: global}}\n  regionMappings: [{{region: eu-west-1, default: true, parametersRegional: {{{regional}}}}}]\n"
+        );
+        let parameters = "parameters: [{name: x, valueFrom: {parameterValue: v}}]";
+        read_manifest(&with_module(parameters, &mappings))
+    };
+    let value = |regional: &str| read(regional).unwrap().groups[0].modules[0].parameters["x"].clone();
+    assert_eq!((value("other: 1"), value("v: 1")), (json!("global"), json!("1")));
+    assert!(problems(read("v: "))[0].contains("\"v\" stands neither in parametersRegional"));
+}
+
+#[test]
+fn a_value_that_yaml_reads_otherwise_than_it_looks_is_warned_of() {
+    let value = |value: &str| {
+        with_module(
+            &format!("parameters:\n- name: x\n  value:\n    inner: [{value}]"),
+            "",
+        )
+    };
+    for (text, expected) in [
+        (
+            "3.10",
+            "deployment.yaml:10: groups[0].modules[0].parameters.x.value: 3.10 is read as 3.1, as YAML 1.1 has it; if the text is meant, put it into quotes: \"3.10\"",
+        ),
+        ("012", "012 is read as 10"),
+        ("12:30", "12:30 is read as 750"),
+        ("NO", "NO is read as false"),
+        ("1_000", "1_000 is read as 1000"),
+        ("2024-01-31", "2024-01-31 is a date to seed-farmer"),
+    ] {
+        let warnings = warnings(read_manifest(&value(text)));
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(expected),
+            "{warnings:#?} / {expected}"
+        );
+    }
+    for plain in ["3.1", "'3.10'", "true", "False", "089", "1e3", "~"] {
+        assert_eq!(
+            warnings(read_manifest(&value(plain))),
+            Vec::<String>::new(),
+            "{plain}"
+        );
+    }
+}
+
+#[test]
+fn the_project_is_the_repositorys_and_the_inputs() {
+    let read = |file: Option<&str>, given: Option<&str>| {
+        let manifest = with_module("", "");
+        let mut files = repository(&[("deployment.yaml", &manifest)]);
+        files.0.remove("seedfarmer.yaml");
+        files
+            .0
+            .extend(file.map(|text| ("seedfarmer.yaml".to_owned(), text.to_owned())));
+        let given = given.map(|name| Name::parse("project", name).unwrap());
+        let env = BTreeMap::new();
+        super::read(
+            &mut files,
+            &Given {
+                manifest: DEFAULT_MANIFEST,
+                env: &env,
+                project: given.as_ref(),
+                place: None,
+                maxima: &Maxima::OF_AWS,
+            },
+        )
+    };
+    assert_eq!(
+        read(
+            Some("project: shop\ndescription: d\nseedfarmerVersion: 8.0\n"),
+            None
+        )
+        .unwrap()
+        .project
+        .as_str(),
+        "shop"
+    );
+    assert_eq!(
+        read(Some("project: shop\n"), Some("shop"))
+            .unwrap()
+            .project
+            .as_str(),
+        "shop"
+    );
+    assert_eq!(read(None, Some("shop")).unwrap().project.as_str(), "shop");
+    assert!(
+        warnings(read(Some("project: shop\nprojectPolicyPath: x\n"), None))[0]
+            .contains("projectPolicyPath has no effect")
+    );
+    for (file, given, expected) in [
+        (
+            None,
+            None,
+            "seedfarmer.yaml: there is no such file, and no project is given otherwise",
+        ),
+        (
+            Some("project: Shop\n"),
+            Some("shop"),
+            "seedfarmer.yaml:1: project: found \"Shop\"; allowed is a name in lower case; write shop",
+        ),
+        (
+            Some("project: shop\n"),
+            Some("other"),
+            "seedfarmer.yaml:1: project: found \"shop\"; allowed is other, the project that the input names",
+        ),
+        (
+            Some("description: x\n"),
+            None,
+            "seedfarmer.yaml:1: project is missing",
+        ),
+        (
+            Some("project: 1x\n"),
+            None,
+            "seedfarmer.yaml:1: project: found \"1x\"; allowed is a name that starts with a letter",
+        ),
+        (
+            Some("- x"),
+            None,
+            "seedfarmer.yaml:1: found a list; allowed is a mapping",
+        ),
+        (Some("a: b: c"), None, "seedfarmer.yaml:1: "),
+    ] {
+        let problems = problems(read(file, given));
+        assert!(
+            problems.len() == 1 && problems[0].starts_with(expected),
+            "{problems:#?} / {expected}"
+        );
+    }
+}
+
+#[test]
+fn an_unset_variable_is_told_once_and_no_value_of_env_shows() {
+    let manifest = "name: ${STAGE}\ngroups:\n- name: ${GROUP}\n  modules: [{name: m, path: modules/a}]\n";
+    let problems = problems_of(manifest);
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    assert!(problems[1].starts_with("deployment.yaml:3: groups[0].name: the variable GROUP is not set"));
+    let files = [
+        ("deployment.yaml", &*with_module("", "")),
+        (".env", "A=fine\nB=\"hidden\nC=2\n"),
+    ];
+    assert_eq!(
+        self::problems(read_files(&files)),
+        [".env:2: no NAME=value that can be read; is a quote left open?"]
+    );
+}
+
+#[test]
+fn a_manifest_that_is_too_much_is_refused() {
+    let many = |count: usize| {
+        let modules: String = (0..count)
+            .map(|i| format!("  - {{name: m{i}, path: modules/a}}\n"))
+            .collect();
+        format!("name: d\ngroups:\n- name: g\n  modules:\n{modules}")
+    };
+    assert_eq!(read_manifest(&many(1000)).unwrap().groups[0].modules.len(), 1000);
+    assert!(problems_of(&many(1001))[0].contains("at most 1000 modules"));
+    let groups: String = (0..101)
+        .map(|i| format!("- {{name: g{i}, modules: [{{name: m, path: modules/a}}]}}\n"))
+        .collect();
+    assert!(
+        problems_of(&format!("name: d\ngroups:\n{groups}"))[0]
+            .contains("found 101 groups; allowed is at most 100")
+    );
+    // Many mistakes are one that repeats itself.
+    let wrong: String = (0..300).map(|i| format!("x{i}: 1\n")).collect();
+    let problems = problems_of(&format!("{}{wrong}", with_module("", "")));
+    assert_eq!(problems.len(), 101);
+    assert_eq!(problems[100], "deployment.yaml: and 200 more problems");
+    // A variable in a text can stand for a long one many times.
+    let manifest = with_module(
+        &format!("parameters: [{{name: x, value: '{}'}}]", "${A}".repeat(10_000)),
+        "",
+    );
+    let problems = self::problems(read_with(
+        &[("deployment.yaml", &manifest)],
+        &[("A", &"a".repeat(1000))],
+        None,
+    ));
+    assert!(
+        problems[0].contains("variables add more than 1 MiB"),
+        "{problems:?}"
+    );
+}

@@ -1,0 +1,208 @@
+//! What is told of a whole deployment.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::envelope::{Event, ReportAt, VERSION, line, readable, seconds};
+use crate::deployment::status::Status;
+use crate::ids::DeploymentId;
+use crate::ids::{ExecutionArn, Place};
+use crate::module::commit_info::Origin;
+use crate::module::status::State;
+
+/// How much of a cause the message repeats: it names the modules that failed.
+const MAX_CAUSE: usize = 1000;
+
+/// The detail of "Seedflow Deployment State Change".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeploymentStateChange {
+    /// Of these fields.
+    pub version: String,
+    /// Project and deployment.
+    #[serde(flatten)]
+    pub deployment: DeploymentId,
+    /// How it stands now.
+    pub state: State,
+    /// What the last execution left that ended before.
+    pub previous_state: Option<State>,
+    /// Whether this is the end of trouble: a failure or an abort came before.
+    pub recovered: bool,
+    /// The execution that wrote the state.
+    pub execution: ExecutionArn,
+    /// Where the console shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_url: Option<String>,
+    /// When the state was written.
+    pub at: Timestamp,
+    /// When the execution began to deploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// From then to the state, where it is one of an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+    /// How many modules ended how, where it came so far.
+    pub modules: BTreeMap<String, usize>,
+    /// The modules that failed, up to twenty.
+    pub failed: Vec<String>,
+    /// The name of the error of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// The commit that is or was deployed.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The execution's report, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportAt>,
+    /// All of it in one line for people.
+    pub message: String,
+}
+
+impl DeploymentStateChange {
+    /// Tells of a status that was written, or that would have been if anything were left of the deployment.
+    #[must_use]
+    pub fn of(deployment: &DeploymentId, status: &Status, report: Option<ReportAt>) -> Self {
+        let place = Place::from_arn(status.execution.as_str());
+        let ended = status
+            .started_at
+            .filter(|_| status.state != State::InProgress)
+            .map(|started| status.updated_at.duration_since(started));
+        Self {
+            version: VERSION.to_owned(),
+            deployment: deployment.clone(),
+            state: status.state,
+            previous_state: status.previous_state,
+            recovered: status.state.recovers(status.previous_state),
+            execution: status.execution.clone(),
+            execution_url: place.ok().map(|place| place.execution_url(&status.execution)),
+            at: status.updated_at,
+            started_at: status.started_at,
+            duration_seconds: ended.map(seconds),
+            modules: status.modules.clone(),
+            failed: status.failed.clone(),
+            error: status.error.clone(),
+            cause: status.reason.clone(),
+            origin: status.origin.clone(),
+            report,
+            message: message(deployment, status, ended),
+        }
+    }
+}
+
+impl Event for DeploymentStateChange {
+    const DETAIL_TYPE: &'static str = "Seedflow Deployment State Change";
+
+    fn execution(&self) -> &ExecutionArn {
+        &self.execution
+    }
+
+    fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDuration>) -> String {
+    let took = took
+        .map(|took| format!(" in {}", readable(took)))
+        .unwrap_or_default();
+    let counts: Vec<String> = status
+        .modules
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    let counts = match counts.as_slice() {
+        [] => String::new(),
+        counts => format!(" ({})", counts.join(", ")),
+    };
+    let trouble = || {
+        let error = status.error.as_deref().unwrap_or("no error is known");
+        let cause = status.reason.as_deref().unwrap_or_default();
+        line(&format!("{error}: {cause}"), MAX_CAUSE)
+    };
+    let happened = match status.state {
+        State::InProgress => "is being deployed".to_owned(),
+        State::Succeeded => format!("was deployed{took}{counts}"),
+        State::Unchanged => format!("is unchanged{counts}"),
+        State::Destroyed => format!("was destroyed{took}{counts}"),
+        State::Failed => format!("failed{took}{counts}: {}", trouble()),
+        State::Aborted => format!("was aborted{took}: {}", trouble()),
+        State::Unknown => "is in a state that this version doesn't know".to_owned(),
+    };
+    let recovered = match status.previous_state {
+        Some(before) if status.state.recovers(Some(before)) => format!("; it was {} before", before.as_str()),
+        _ => String::new(),
+    };
+    format!(
+        "Deployment {} of project {} {happened}{recovered}",
+        deployment.deployment, deployment.project
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::Name;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn told(status: &Status) -> DeploymentStateChange {
+        let name = |text: &str| Name::parse("name", text).unwrap();
+        let deployment = DeploymentId {
+            project: name("x"),
+            deployment: name("prod"),
+        };
+        DeploymentStateChange::of(&deployment, status, None)
+    }
+
+    fn status(state: State) -> Status {
+        Status {
+            started_at: Some(at(10)),
+            modules: BTreeMap::from([("FAILED".to_owned(), 1), ("SUCCEEDED".to_owned(), 2)]),
+            ..Status::new(
+                state,
+                &ExecutionArn::new("arn:aws-cn:states:cn-north-1:123456789012:execution:deploy:e"),
+                at(75),
+            )
+        }
+    }
+
+    #[test]
+    fn a_failure_names_what_failed() {
+        let status = status(State::Failed)
+            .failed("DeploymentFailed", "g/c failed: exit\n1")
+            .naming(&["g/c".to_owned()]);
+        let event = told(&status);
+        assert_eq!(
+            event.message,
+            "Deployment prod of project x failed in 1 min 5 s (1 FAILED, 2 SUCCEEDED): DeploymentFailed: g/c failed: exit 1"
+        );
+        assert_eq!(
+            (event.failed, event.duration_seconds),
+            (vec!["g/c".to_owned()], Some(65.0))
+        );
+        let url = event.execution_url.unwrap();
+        assert!(
+            url.starts_with("https://cn-north-1.console.amazonaws.cn/states/"),
+            "{url}"
+        );
+    }
+
+    #[test]
+    fn the_end_of_trouble_is_told_once() {
+        let event = told(&Status {
+            previous_state: Some(State::Aborted),
+            ..status(State::Unchanged)
+        });
+        assert!(event.recovered && event.message.ends_with("; it was ABORTED before"));
+        assert!(!told(&status(State::Succeeded)).recovered);
+        let begun = told(&status(State::InProgress));
+        assert_eq!((begun.recovered, begun.duration_seconds), (false, None));
+    }
+}

@@ -1,0 +1,341 @@
+//! What is told of a module.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::envelope::{Event, ReportAt, VERSION, line, readable, seconds};
+use crate::console::LogUrl;
+use crate::error::excerpt;
+use crate::ids::{BuildId, ExecutionArn, ModuleId, Place};
+use crate::module::commit_info::Origin;
+use crate::module::destroy;
+use crate::module::status::{State, Status};
+use crate::module::timeline::Timeline;
+
+/// How many reasons an event has, and how long each may be.
+const MAX_REASONS: usize = 20;
+const MAX_REASON: usize = 300;
+/// How much of a cause the message repeats.
+const MAX_CAUSE: usize = 200;
+
+/// The detail of "Seedflow Module State Change".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModuleStateChange {
+    /// Of these fields.
+    pub version: String,
+    /// The four names.
+    #[serde(flatten)]
+    pub module: ModuleId,
+    /// How it stands now.
+    pub state: State,
+    /// What the last execution left that ended before.
+    pub previous_state: Option<State>,
+    /// Whether this is the end of trouble: a failure or an abort came before.
+    pub recovered: bool,
+    /// The execution that wrote the state.
+    pub execution: ExecutionArn,
+    /// Where the console shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_url: Option<String>,
+    /// The execution of a whole deployment that started it, if one did: that one tells of its end too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<ExecutionArn>,
+    /// When the state was written.
+    pub at: Timestamp,
+    /// When the execution was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// From then to the state, where it is one of an end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+    /// The execution's build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<BuildId>,
+    /// Where the console shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_url: Option<String>,
+    /// Where the console shows its log.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "LogUrl::lenient"
+    )]
+    pub log_url: Option<LogUrl>,
+    /// How long it took, its preparations included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_seconds: Option<f64>,
+    /// Why it is deployed, or that nothing had changed.
+    pub reasons: Vec<String>,
+    /// The name of the error of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The build's phase that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// The commit that is or was deployed.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// The execution's report, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportAt>,
+    /// All of it in one line for people.
+    pub message: String,
+}
+
+impl ModuleStateChange {
+    /// Tells of a status, by whose part its execution is, and where its report lies.
+    #[must_use]
+    pub fn of(
+        module: &ModuleId,
+        status: &Status,
+        timeline: &Timeline,
+        part_of: Option<&ExecutionArn>,
+        work_bucket: &str,
+    ) -> Self {
+        // A status that was only touched still tells of the build of the last success.
+        let own = status.state != State::Unchanged;
+        let build_id = status.build_id.clone().filter(|_| own);
+        let place = Place::from_arn(status.execution.as_str()).ok();
+        let reasons = status.reasons.iter().take(MAX_REASONS);
+        let ended = timeline.total().filter(|_| status.state != State::InProgress);
+        Self {
+            version: VERSION.to_owned(),
+            module: module.clone(),
+            state: status.state,
+            previous_state: status.previous_state,
+            recovered: status.state.recovers(status.previous_state),
+            execution: status.execution.clone(),
+            part_of: part_of.cloned(),
+            execution_url: place.as_ref().map(|place| place.execution_url(&status.execution)),
+            at: status.updated_at,
+            started_at: timeline.execution_started_at,
+            duration_seconds: ended.map(seconds),
+            build_url: place
+                .zip(build_id.as_ref())
+                .map(|(place, build)| place.build_url(build)),
+            build_id,
+            log_url: status.log_url.clone().filter(|_| own),
+            build_seconds: timeline.build().map(seconds),
+            reasons: reasons.map(|reason| excerpt(reason, MAX_REASON)).collect(),
+            error: status.error.clone(),
+            phase: status.phase.clone(),
+            cause: status.reason.clone(),
+            origin: status.origin.clone(),
+            report: is_reported(status.state).then(|| ReportAt {
+                bucket: work_bucket.to_owned(),
+                key: module.report_key(&status.execution),
+            }),
+            message: message(module, status, ended),
+        }
+    }
+}
+
+impl Event for ModuleStateChange {
+    const DETAIL_TYPE: &'static str = "Seedflow Module State Change";
+
+    fn execution(&self) -> &ExecutionArn {
+        &self.execution
+    }
+
+    fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+/// Whether an execution that leaves this state has written a report before.
+const fn is_reported(state: State) -> bool {
+    !matches!(state, State::InProgress | State::Unchanged)
+}
+
+fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> String {
+    let took = took
+        .map(|took| format!(" in {}", readable(took)))
+        .unwrap_or_default();
+    let why = match status.reasons.as_slice() {
+        [] => String::new(),
+        reasons => format!(" ({})", line(&reasons.join(", "), MAX_CAUSE)),
+    };
+    let happened = match status.state {
+        State::InProgress if status.reasons == [destroy::REASON] => "is being destroyed".to_owned(),
+        State::InProgress => format!("is being deployed{why}"),
+        State::Succeeded => format!("was deployed{took}{why}"),
+        State::Unchanged => "is unchanged".to_owned(),
+        State::Destroyed => format!("was destroyed{took}"),
+        State::Failed => format!("failed{took}: {}", trouble(status)),
+        State::Aborted => format!("was aborted{took}: {}", trouble(status)),
+        State::Unknown => "is in a state that this version doesn't know".to_owned(),
+    };
+    let recovered = match status.previous_state {
+        Some(before) if status.state.recovers(Some(before)) => format!("; it was {} before", before.as_str()),
+        _ => String::new(),
+    };
+    format!(
+        "{}/{}/{} in project {} {happened}{recovered}",
+        module.deployment, module.group, module.module, module.project
+    )
+}
+
+/// What went wrong, and where to look.
+fn trouble(status: &Status) -> String {
+    let error = status.error.as_deref().unwrap_or("no error is known");
+    let phase = status.phase.as_ref().map(|phase| format!(" in {phase}"));
+    let cause = status.reason.as_ref().map(|cause| format!(": {cause}"));
+    let said = format!(
+        "{}{}",
+        line(&format!("{error}{}", phase.unwrap_or_default()), MAX_CAUSE),
+        line(&cause.unwrap_or_default(), MAX_CAUSE)
+    );
+    match &status.log_url {
+        Some(url) => format!("{said}; log: {url}"),
+        None => said,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::Run;
+    use crate::module::status::Failure;
+    use crate::workflow::build_outcome::{BuildStatus, Outcome};
+    use crate::workflow::lock::Held;
+
+    const LOG: &str =
+        "https://console.aws.amazon.com/cloudwatch/home?region=eu-central-1#logEvent:group=g;stream=1";
+
+    fn module() -> ModuleId {
+        ModuleId::parse("x", "prod", "network", "vpc").unwrap()
+    }
+
+    fn execution(name: &str) -> ExecutionArn {
+        ExecutionArn::new(format!(
+            "arn:aws:states:eu-central-1:123456789012:execution:deploy-module:{name}"
+        ))
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn build(status: BuildStatus) -> Outcome {
+        Outcome {
+            failed_phase: (status == BuildStatus::Failed).then(|| "BUILD".to_owned()),
+            log_url: LogUrl::parse(LOG),
+            started_at: Some(at(40)),
+            ended_at: Some(at(82)),
+            ..Outcome::ended(BuildId::parse("p:u").unwrap(), status)
+        }
+    }
+
+    fn failed(reason: &str, before: Option<&Status>) -> Status {
+        let failure = Failure {
+            error: "BuildFailed".into(),
+            reason: reason.into(),
+            build_id: Some(BuildId::parse("p:u").unwrap()),
+            outcome: Some(build(BuildStatus::Failed)),
+        };
+        Status::fail(before, &module(), &execution("e1"), &failure, at(230))
+    }
+
+    fn started(before: Option<&Status>, name: &str) -> Status {
+        let reasons = ["bundle changed".to_owned()];
+        Status::start(before, &module(), &execution(name), &reasons, at(30))
+    }
+
+    fn told(status: &Status, build: Option<&Outcome>) -> ModuleStateChange {
+        let lock = Held {
+            of: module(),
+            fence: 1,
+            run: Run::parse("0f8fad5bd9cb469fa16570867728950e").unwrap(),
+            started_at: Some(at(30)),
+            acquired_at: None,
+            part_of: None,
+        };
+        ModuleStateChange::of(
+            &module(),
+            status,
+            &Timeline::new(&lock, status, build),
+            None,
+            "work",
+        )
+    }
+
+    #[test]
+    fn a_failure_is_told_in_a_line_with_where_to_look() {
+        let status = failed("exit \"1\"\n".repeat(200).as_str(), Some(&started(None, "e1")));
+        let event = told(&status, Some(&build(BuildStatus::Failed)));
+        let start =
+            "prod/network/vpc in project x failed in 3 min 20 s: BuildFailed in BUILD: exit '1' exit '1'";
+        assert!(event.message.starts_with(start), "{}", event.message);
+        assert!(event.message.ends_with(&format!("…; log: {LOG}")));
+        assert!(event.message.chars().count() < 400, "{}", event.message);
+        assert_eq!(
+            (event.duration_seconds, event.build_seconds),
+            (Some(200.0), Some(42.0))
+        );
+        assert_eq!(event.report.unwrap().key, "reports/x/prod/network/vpc/e1.json");
+        assert_eq!(
+            event.build_url.unwrap(),
+            "https://eu-central-1.console.aws.amazon.com/codesuite/codebuild/123456789012/projects/p/build/p%3Au/?region=eu-central-1"
+        );
+        assert_eq!(
+            event.execution_url.unwrap(),
+            "https://eu-central-1.console.aws.amazon.com/states/home?region=eu-central-1#/v2/executions/details/arn:aws:states:eu-central-1:123456789012:execution:deploy-module:e1"
+        );
+    }
+
+    #[test]
+    fn a_link_out_of_the_console_is_not_sent_on() {
+        let mut stored = serde_json::to_value(failed("exit 1", None)).unwrap();
+        stored["log_url"] = "https://evil.example/cloudwatch/home".into();
+        let event = told(&serde_json::from_value(stored).unwrap(), None);
+        assert_eq!(event.log_url, None);
+        assert!(!event.message.contains("evil.example"), "{}", event.message);
+    }
+
+    #[test]
+    fn a_success_after_a_failure_is_a_recovery() {
+        let failed = failed("exit 1", None);
+        let started = started(Some(&failed), "e2");
+        let outcome = build(BuildStatus::Succeeded);
+        let good = Status::succeed(Some(&started), &module(), &execution("e2"), &outcome, at(90));
+        let event = told(&good, Some(&outcome));
+        assert_eq!(
+            (event.recovered, event.previous_state),
+            (true, Some(State::Failed))
+        );
+        assert_eq!(
+            event.message,
+            "prod/network/vpc in project x was deployed in 1 min 0 s (bundle changed); it was FAILED before"
+        );
+        assert!(!told(&started, None).recovered);
+    }
+
+    #[test]
+    fn what_is_unchanged_tells_nothing_of_the_build_before() {
+        let outcome = build(BuildStatus::Succeeded);
+        let good = Status::succeed(None, &module(), &execution("e1"), &outcome, at(90));
+        let touched = Status::touch(Some(&good), &module(), &execution("e2"), &[], at(100));
+        let event = told(&touched, None);
+        assert_eq!((event.build_id, event.log_url, event.report), (None, None, None));
+        assert_eq!(event.duration_seconds, Some(70.0));
+        assert_eq!(event.message, "prod/network/vpc in project x is unchanged");
+    }
+
+    #[test]
+    fn an_event_of_the_longest_status_has_room_in_an_entry() {
+        let reasons: Vec<String> = (0..1000).map(|n| format!("{n}{}", "ü".repeat(5000))).collect();
+        let status = Status {
+            reasons,
+            reason: Some("ü".repeat(1001)),
+            ..failed("", None)
+        };
+        let text = serde_json::to_string(&told(&status, None)).unwrap();
+        assert!(text.len() < 32 * 1024, "{}", text.len());
+        let read: ModuleStateChange = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.reasons.len(), MAX_REASONS);
+    }
+}

@@ -1,0 +1,697 @@
+//! YAML as seed-farmer reads it.
+//!
+//! seed-farmer uses PyYAML's `safe_load`, which is YAML 1.1: a plain `yes` is a boolean, `012` is ten,
+//! `12:30` is 750 (seedfarmer-compat.md 2.5). A YAML 1.2 parser would read the same file differently, so
+//! the grammar comes from `saphyr-parser` (its events keep a scalar's text and quoting) and the meaning of
+//! plain scalars from here. Every node knows its line, for messages.
+//!
+//! A short text can stand for a long document: an alias repeats what its anchor holds. So everything that is
+//! built is counted before it is built, copies included, and time and memory stay within a small multiple of
+//! the text.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Map, Number, Value};
+
+use crate::error::excerpt;
+use crate::formats::python_json::dumps;
+
+/// A value with the line (from 1) on which it starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Where the value starts, counted from 1.
+    pub line: usize,
+    /// What it is.
+    pub kind: Kind,
+    /// How a plain scalar is written, where YAML 1.1 takes it for something that its author may not have meant:
+    /// `3.10` is the number 3.1, `012` is ten, `no` is false. (A date is a text here; PyYAML makes an object of it.)
+    pub written: Option<String>,
+}
+
+/// What a node can be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// null, a boolean, a number or a string.
+    Scalar(Value),
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping in the order of the file, keys with their lines.
+    Mapping(Vec<(String, usize, Node)>),
+}
+
+/// What is wrong with a text, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {message}")]
+pub struct YamlError {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// How deep lists and mappings may nest; more is no configuration but an attack on the stack.
+const MAX_DEPTH: usize = 64;
+/// How many nodes a document may have after its aliases are followed ("billion laughs").
+const MAX_NODES: usize = 100_000;
+/// How many bytes of text its scalars may have together, after its aliases are followed: a few aliases of one
+/// long text are few nodes.
+const MAX_TEXT: usize = 1 << 20;
+
+/// Reads the one document of a text; an empty text is null.
+pub fn parse(text: &str) -> Result<Node, YamlError> {
+    let documents = Builder::new(text).documents(1)?;
+    Ok(documents.into_iter().next().unwrap_or(Node {
+        line: 1,
+        kind: Kind::Scalar(Value::Null),
+        written: None,
+    }))
+}
+
+/// Reads all documents of a text, none of an empty one. What is allowed to one document is allowed to all of
+/// them together.
+pub fn parse_all(text: &str) -> Result<Vec<Node>, YamlError> {
+    Builder::new(text).documents(usize::MAX)
+}
+
+impl Node {
+    /// The entry of a mapping.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match &self.kind {
+            Kind::Mapping(entries) => entries.iter().find(|(k, ..)| k == key).map(|(.., node)| node),
+            _ => None,
+        }
+    }
+
+    /// The same as JSON, without lines.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match &self.kind {
+            Kind::Scalar(value) => value.clone(),
+            Kind::List(items) => Value::Array(items.iter().map(Self::to_json).collect()),
+            Kind::Mapping(entries) => Value::Object(
+                entries
+                    .iter()
+                    .map(|(k, _, v)| (k.clone(), v.to_json()))
+                    .collect::<Map<_, _>>(),
+            ),
+        }
+    }
+
+    /// What the node is, as a message names it.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            Kind::Scalar(Value::Null) => "nothing".to_owned(),
+            Kind::Scalar(value) => {
+                let value = excerpt(&value.to_string(), 80);
+                match &self.written {
+                    Some(written) => format!("{value}, as YAML reads {written}"),
+                    None => value,
+                }
+            }
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Mapping(_) => "a mapping".to_owned(),
+        }
+    }
+
+    /// How much the node is, with all that is in it.
+    fn extent(&self) -> Extent {
+        match &self.kind {
+            Kind::Scalar(value) => Extent::of_scalar(value),
+            Kind::List(items) => Extent::around(items.iter().map(|item| (0, item))),
+            Kind::Mapping(entries) => {
+                Extent::around(entries.iter().map(|(key, _, value)| (key.len(), value)))
+            }
+        }
+    }
+}
+
+/// How much a node or a document is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extent {
+    nodes: usize,
+    text: usize,
+    depth: usize,
+}
+
+impl Extent {
+    fn of_scalar(value: &Value) -> Self {
+        Self {
+            nodes: 1,
+            text: value.as_str().map_or(0, str::len),
+            depth: 0,
+        }
+    }
+
+    /// A list or mapping of these values, each with the length of its key.
+    fn around<'n>(values: impl Iterator<Item = (usize, &'n Node)>) -> Self {
+        let empty = Self {
+            nodes: 1,
+            ..Self::default()
+        };
+        values.fold(empty, |sum, (key, value)| {
+            let value = value.extent();
+            Self {
+                nodes: sum.nodes + value.nodes,
+                text: sum.text + key + value.text,
+                depth: sum.depth.max(value.depth + 1),
+            }
+        })
+    }
+}
+
+struct Builder<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    anchors: HashMap<usize, Node>,
+    built: Extent,
+}
+
+impl<'a> Builder<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            parser: Parser::new_from_str(text),
+            anchors: HashMap::new(),
+            built: Extent::default(),
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
+        match self.parser.next() {
+            Some(Ok(next)) => Ok(next),
+            Some(Err(error)) => Err(YamlError {
+                line: error.marker().line(),
+                message: error.info().to_owned(),
+            }),
+            None => Err(YamlError {
+                line: 1,
+                message: "the text ends too early".to_owned(),
+            }),
+        }
+    }
+
+    /// The documents of the text, of which there may be at most so many.
+    fn documents(&mut self, most: usize) -> Result<Vec<Node>, YamlError> {
+        let mut documents = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => return Ok(documents),
+                Event::DocumentStart(_) if documents.len() == most => {
+                    return Err(YamlError {
+                        line: span.start.line(),
+                        message: "a second document starts here; one is allowed".to_owned(),
+                    });
+                }
+                Event::DocumentStart(_) => {
+                    // An anchor holds within its document.
+                    self.anchors.clear();
+                    let first = self.next()?;
+                    documents.push(self.node(first, 0)?);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Counts what is about to be built at a depth.
+    fn count(&mut self, more: Extent, depth: usize, line: usize) -> Result<(), YamlError> {
+        self.built.nodes += more.nodes;
+        self.built.text += more.text;
+        let message = if depth + more.depth > MAX_DEPTH {
+            "lists and mappings nest more than 64 deep"
+        } else if self.built.nodes > MAX_NODES {
+            "more than 100,000 values, counting those that aliases repeat"
+        } else if self.built.text > MAX_TEXT {
+            "more than 1 MiB of text, counting what aliases repeat"
+        } else {
+            return Ok(());
+        };
+        Err(YamlError {
+            line,
+            message: message.to_owned(),
+        })
+    }
+
+    fn node(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<Node, YamlError> {
+        let line = span.start.line();
+        let fail = |message: &str| {
+            Err(YamlError {
+                line,
+                message: message.to_owned(),
+            })
+        };
+        let one = Extent {
+            nodes: 1,
+            ..Extent::default()
+        };
+        let mut written = None;
+        let (anchor, kind) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && tag.is_none();
+                let value = if plain {
+                    plain_scalar(&text)
+                } else {
+                    Value::String(text.to_string())
+                };
+                // Cut, so that aliases of it need no counting.
+                written = (plain && is_trap(&text, &value)).then(|| excerpt(&text, 40));
+                self.count(Extent::of_scalar(&value), depth, line)?;
+                (anchor, Kind::Scalar(value))
+            }
+            Event::SequenceStart(anchor, _) => {
+                self.count(one, depth, line)?;
+                (anchor, self.list(depth)?)
+            }
+            Event::MappingStart(anchor, _) => {
+                self.count(one, depth, line)?;
+                (anchor, self.mapping(depth)?)
+            }
+            Event::Alias(anchor) => {
+                let Some(extent) = self.anchors.get(&anchor).map(Node::extent) else {
+                    return fail("an alias without an anchor");
+                };
+                self.count(extent, depth, line)?;
+                return Ok(self.anchors[&anchor].clone());
+            }
+            _ => return fail("a value was expected"),
+        };
+        let node = Node { line, kind, written };
+        if anchor > 0 {
+            // The anchor keeps a copy, and nested anchors keep copies of copies.
+            self.count(node.extent(), depth, line)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Kind, YamlError> {
+        let mut items = Vec::new();
+        loop {
+            let next = self.next()?;
+            if matches!(next.0, Event::SequenceEnd) {
+                return Ok(Kind::List(items));
+            }
+            items.push(self.node(next, depth + 1)?);
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<Kind, YamlError> {
+        let mut entries = Entries::default();
+        loop {
+            let next = self.next()?;
+            if matches!(next.0, Event::MappingEnd) {
+                return Ok(Kind::Mapping(entries.list));
+            }
+            let key = self.node(next, depth + 1)?;
+            let value_event = self.next()?;
+            let value = self.node(value_event, depth + 1)?;
+            match &key.kind {
+                // `<<: *defaults`: the merge key of YAML 1.1; what the mapping says itself wins.
+                Kind::Scalar(Value::String(name)) if name == "<<" => entries.merge(value)?,
+                Kind::Scalar(scalar) => entries.set(key_text(scalar), key.line, value)?,
+                _ => {
+                    return Err(YamlError {
+                        line: key.line,
+                        message: "a key must be a text".to_owned(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn key_text(scalar: &Value) -> String {
+    scalar.as_str().map_or_else(|| scalar.to_string(), str::to_owned)
+}
+
+/// The entries of a mapping that is being read, and where each key stands among them.
+#[derive(Default)]
+struct Entries {
+    list: Vec<(String, usize, Node)>,
+    places: HashMap<String, usize>,
+}
+
+impl Entries {
+    /// What the mapping says itself. PyYAML lets the later of two equal keys win without a word; that hides a
+    /// mistake, so it is one here.
+    fn set(&mut self, key: String, line: usize, value: Node) -> Result<(), YamlError> {
+        match self.places.entry(key.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(self.list.len());
+                self.list.push((key, line, value));
+            }
+            Entry::Occupied(place) => {
+                let entry = &mut self.list[*place.get()];
+                let first = entry.1;
+                if first > 0 {
+                    return Err(YamlError {
+                        line,
+                        message: format!("the key \"{}\" stands on line {first} already", excerpt(&key, 80)),
+                    });
+                }
+                *entry = (key, line, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a merge key brings in. Merged entries have line 0, by which [`Self::set`] knows that they may be
+    /// overridden.
+    fn merge(&mut self, value: Node) -> Result<(), YamlError> {
+        let line = value.line;
+        match value.kind {
+            Kind::Mapping(merged) => {
+                for (key, _, node) in merged {
+                    if let Entry::Vacant(place) = self.places.entry(key.clone()) {
+                        place.insert(self.list.len());
+                        self.list.push((key, 0, node));
+                    }
+                }
+                Ok(())
+            }
+            Kind::List(mappings) => mappings.into_iter().try_for_each(|mapping| self.merge(mapping)),
+            Kind::Scalar(_) => Err(YamlError {
+                line,
+                message: "<< takes a mapping or a list of mappings".to_owned(),
+            }),
+        }
+    }
+}
+
+/// The meaning of a plain (unquoted, untagged) scalar in YAML 1.1 as PyYAML resolves it.
+fn plain_scalar(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Value::Bool(true),
+        "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Value::Bool(false),
+        _ => integer(text)
+            .or_else(|| float(text))
+            .unwrap_or_else(|| Value::String(text.to_owned())),
+    }
+}
+
+/// Whether a plain scalar may mean something else to YAML 1.1 than to who wrote it.
+fn is_trap(text: &str, value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => !text.eq_ignore_ascii_case(if *flag { "true" } else { "false" }),
+        Value::Number(_) => dumps(value) != text,
+        Value::String(text) => is_date(text),
+        _ => false,
+    }
+}
+
+/// A timestamp of YAML 1.1: `2024-01-31`, or with a time behind it.
+fn is_date(text: &str) -> bool {
+    let digits = |part: Option<&str>, length: usize| {
+        part.is_some_and(|part| part.len() == length && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let (date, time) = text.split_at_checked(10).unwrap_or((text, ""));
+    let mut parts = date.split('-');
+    let is_date = digits(parts.next(), 4) && digits(parts.next(), 2) && digits(parts.next(), 2);
+    let is_time = time.starts_with(['T', 't', ' '])
+        && time[1..]
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b":.Z+- ".contains(&b));
+    is_date && parts.next().is_none() && (time.is_empty() || is_time)
+}
+
+/// A text without its sign, and whether that is a minus.
+fn unsigned(text: &str) -> (&str, bool) {
+    match text.strip_prefix('-') {
+        Some(rest) => (rest, true),
+        None => (text.strip_prefix('+').unwrap_or(text), false),
+    }
+}
+
+fn integer(text: &str) -> Option<Value> {
+    let (digits, negative) = unsigned(text);
+    // Rust's parsers would take a second sign.
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.contains(['+', '-']) {
+        return None;
+    }
+    let plain = digits.replace('_', "");
+    let value = if let Some(binary) = plain.strip_prefix("0b") {
+        i128::from_str_radix(binary, 2).ok()?
+    } else if let Some(hex) = plain.strip_prefix("0x") {
+        i128::from_str_radix(hex, 16).ok()?
+    } else if digits.contains(':') {
+        i128::from(sexagesimal(&plain)?)
+    } else if plain.len() > 1 && plain.starts_with('0') {
+        i128::from_str_radix(&plain, 8).ok()?
+    } else if plain.bytes().all(|b| b.is_ascii_digit()) {
+        plain.parse().ok()?
+    } else {
+        return None;
+    };
+    // Python's integers have no end; beyond 64 bits the digits stay a text.
+    Number::from_i128(if negative { -value } else { value }).map(Value::Number)
+}
+
+/// `12:30` is 750: base 60, every group after the first below 60.
+fn sexagesimal(text: &str) -> Option<i64> {
+    let mut groups = text.split(':');
+    let first = groups.next()?;
+    if first.starts_with('0') || first.is_empty() {
+        return None;
+    }
+    groups.try_fold(first.parse::<i64>().ok()?, |sum, group| {
+        let group = below_sixty(group)?;
+        sum.checked_mul(60)?.checked_add(group)
+    })
+}
+
+fn below_sixty(group: &str) -> Option<i64> {
+    let digits = (1..=2).contains(&group.len()) && group.bytes().all(|b| b.is_ascii_digit());
+    group.parse().ok().filter(|number| digits && *number < 60)
+}
+
+/// A float has a dot, and its exponent a sign (`1e3` is a string in YAML 1.1). Without digits before the dot it has
+/// no sign (`-.5` is a string).
+fn float(text: &str) -> Option<Value> {
+    let (unsigned, negative) = unsigned(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let signed_digits = |e: &str| {
+        e.strip_prefix(['+', '-'])
+            .is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let (whole, fraction) = mantissa.split_once('.')?;
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    let starts_right = whole.starts_with(|c: char| c.is_ascii_digit())
+        || (whole.is_empty() && text == unsigned && fraction.starts_with(|c: char| c.is_ascii_digit()));
+    if !starts_right || !digits(fraction) || !exponent.is_none_or(signed_digits) {
+        return None;
+    }
+    let value = if whole.contains(':') && exponent.is_none() {
+        sexagesimal_float(whole, fraction)?
+    } else if digits(whole) {
+        unsigned.replace('_', "").parse().ok()?
+    } else {
+        return None;
+    };
+    Number::from_f64(if negative { -value } else { value }).map(Value::Number)
+}
+
+/// `1:30.5` is 90.5.
+fn sexagesimal_float(whole: &str, fraction: &str) -> Option<f64> {
+    let (first, rest) = whole.split_once(':')?;
+    let groups: Vec<f64> = rest
+        .split(':')
+        .map(|group| below_sixty(group).map(|number| number as f64))
+        .collect::<Option<_>>()?;
+    let last = format!("{}.{fraction}", groups.last()?)
+        .replace('_', "")
+        .parse()
+        .ok()?;
+    let first: f64 = first.replace('_', "").parse().ok()?;
+    // Summed from the end, as PyYAML does, because floats tell the order of a sum.
+    let parts = std::iter::once(last)
+        .chain(groups.iter().rev().skip(1).copied())
+        .chain([first]);
+    let sum = parts.fold((0.0, 1.0), |(sum, base), part: f64| {
+        (sum + part * base, base * 60.0)
+    });
+    Some(sum.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn read(text: &str) -> Value {
+        parse(text).unwrap().to_json()
+    }
+
+    #[test]
+    fn plain_scalars_mean_what_pyyaml_says() {
+        // The table of seedfarmer-compat.md 2.5, checked against PyYAML 6.
+        for (text, value) in [
+            ("yes", json!(true)),
+            ("no", json!(false)),
+            ("on", json!(true)),
+            ("off", json!(false)),
+            ("y", json!("y")),
+            ("012", json!(10)),
+            ("012345670123", json!(1_402_433_619_i64)),
+            ("089", json!("089")),
+            ("12:30", json!(750)),
+            ("1_000", json!(1000)),
+            ("3.10", json!(3.1)),
+            ("1e3", json!("1e3")),
+            ("1.5e+3", json!(1500.0)),
+            ("0x1F", json!(31)),
+            ("0b11", json!(3)),
+            ("-7", json!(-7)),
+            ("1.", json!(1.0)),
+            (".5", json!(0.5)),
+            ("0x+1", json!("0x+1")),
+            ("-.5", json!("-.5")),
+            ("-1_0.5", json!(-10.5)),
+            ("1:30.5", json!(90.5)),
+            ("18446744073709551615", json!(u64::MAX)),
+            ("184467440737095516150", json!("184467440737095516150")),
+            ("1.2.3", json!("1.2.3")),
+            ("~", json!(null)),
+            ("10.0.0.0/16", json!("10.0.0.0/16")),
+            ("'012'", json!("012")),
+            ("1:75", json!("1:75")),
+        ] {
+            assert_eq!(read(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_yaml_reads_otherwise_than_people_is_kept_as_it_is_written() {
+        let written = |text: &str| parse(text).unwrap().written;
+        for trap in [
+            "3.10",
+            "012",
+            "12:30",
+            "no",
+            "On",
+            "1_000",
+            "0x1F",
+            "2024-01-31",
+            "2024-01-31T10:00:00Z",
+            "+5",
+        ] {
+            assert_eq!(written(trap).as_deref(), Some(trap));
+        }
+        for plain in [
+            "3.1",
+            "12",
+            "-7",
+            "true",
+            "False",
+            "~",
+            "a",
+            "'3.10'",
+            "\"no\"",
+            "1.0",
+            "10.0.0.0/16",
+            "2024-01-3",
+            "2024-01-31x",
+        ] {
+            assert_eq!(written(plain), None, "{plain}");
+        }
+        assert_eq!(parse("3.10").unwrap().describe(), "3.1, as YAML reads 3.10");
+    }
+
+    #[test]
+    fn a_text_can_hold_several_documents() {
+        let documents =
+            |text: &str| parse_all(text).map(|all| all.iter().map(Node::to_json).collect::<Vec<_>>());
+        assert_eq!(
+            documents("a: 1\n---\nb: 2\n"),
+            Ok(vec![json!({"a": 1}), json!({"b": 2})])
+        );
+        assert_eq!(documents("# nothing\n"), Ok(vec![]));
+        assert_eq!(documents("a: 1\n---\n"), Ok(vec![json!({"a": 1}), json!(null)]));
+        assert_eq!(parse_all("a: 1\n---\nb: 2\n").unwrap()[1].line, 3);
+        // An anchor ends with its document, and what is allowed is allowed to all together.
+        assert!(documents("a: &x 1\n---\nb: *x\n").is_err());
+        let long = format!("a: {}\n", "x".repeat(600_000));
+        assert!(documents(&long).is_ok());
+        assert!(
+            documents(&format!("{long}---\n{long}"))
+                .unwrap_err()
+                .message
+                .contains("1 MiB of text")
+        );
+    }
+
+    #[test]
+    fn structure_anchors_and_merge_keys() {
+        let text = "a: &x {k: 1, l: 2}\nb:\n  <<: *x\n  l: 3\nc: [*x, 'z']\nd: |\n  two\n  lines\n";
+        assert_eq!(
+            read(text),
+            json!({"a": {"k": 1, "l": 2}, "b": {"k": 1, "l": 3}, "c": [{"k": 1, "l": 2}, "z"], "d": "two\nlines\n"})
+        );
+        assert_eq!(read(""), json!(null));
+    }
+
+    #[test]
+    fn an_error_names_its_line() {
+        assert_eq!(parse("a: 1\nb: [1, 2\nc: 3\n").unwrap_err().line, 3);
+        assert_eq!(
+            parse("a: 1\nb: 2\na: 3\n").unwrap_err(),
+            YamlError {
+                line: 3,
+                message: "the key \"a\" stands on line 1 already".into()
+            }
+        );
+        assert!(parse("a: 1\n---\nb: 2\n").is_err());
+        let node = parse("a:\n  - 1\n  - b: c\n").unwrap();
+        assert_eq!(node.get("a").unwrap().line, 2);
+    }
+
+    #[test]
+    fn a_bomb_of_aliases_or_depth_is_refused() {
+        let mut bomb = String::from("a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n");
+        for i in 1..9 {
+            let previous = i - 1;
+            bomb.push_str(&format!(
+                "a{i}: &a{i} [{}]\n",
+                vec![format!("*a{previous}"); 10].join(",")
+            ));
+        }
+        assert!(parse(&bomb).unwrap_err().message.contains("100,000"));
+        assert!(parse(&"[".repeat(500)).is_err());
+    }
+
+    #[test]
+    fn few_aliases_of_a_long_text_or_of_deep_lists_are_bombs_too() {
+        let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(30_000), "*a,".repeat(10_000));
+        assert!(parse(&text).unwrap_err().message.contains("1 MiB of text"));
+        let deep = format!(
+            "a: &a {}{}\nb: &b {}*a{}\n",
+            "[".repeat(40),
+            "]".repeat(40),
+            "[".repeat(40),
+            "]".repeat(40)
+        );
+        assert!(parse(&deep).unwrap_err().message.contains("64 deep"));
+        // Each anchor keeps a copy of all that is in it.
+        let mut nested = "1,".repeat(20_000);
+        for i in 0..50 {
+            nested = format!("&a{i} [{nested}]");
+        }
+        assert!(parse(&nested).unwrap_err().message.contains("100,000"));
+    }
+
+    #[test]
+    fn what_a_mapping_says_itself_takes_the_place_of_what_it_merged() {
+        let text = "a: &x {k: 1, l: 2, m: 3}\nb: {<<: *x, l: 4}\nc: {l: 4, <<: [*x, {m: 5, n: 6}]}\n";
+        let read = read(text);
+        assert_eq!(read["b"].to_string(), r#"{"k":1,"l":4,"m":3}"#);
+        assert_eq!(read["c"].to_string(), r#"{"l":4,"k":1,"m":3,"n":6}"#);
+        assert!(parse("a: {k: 1, k: 2}").is_err());
+    }
+}

@@ -1,0 +1,526 @@
+//! A module's bundle: a zip, checked and hashed as it streams by.
+//!
+//! The archive's directory is read first, no more of it than a directory may be long, and judged as a whole:
+//! paths, encryption, sizes, that no two entries share a path or a byte. Then the module's files are inflated
+//! one after the other in the order in which they lie, so that a source that can only seek expensively (S3) is
+//! read from front to back once. Nothing is kept but a digest per file and the three small files that the
+//! workflow reads itself, so memory depends on the number of files and not on their size. Inflating and hashing
+//! run in threads of their own, each waiting for the other through a channel of a few buffers.
+//!
+//! The digest covers every file's path and content in the order of the paths. Timestamps, compression, the
+//! order of the entries and empty folders don't count.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use md5::{Digest, Md5};
+use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
+use zip::result::ZipError;
+
+use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::module::deployspec;
+use crate::module::role;
+
+/// How many entries a bundle may have.
+const MAX_ENTRIES: usize = 100_000;
+/// How many bytes may be read to find and read the archive's directory, all of which the zip library keeps in
+/// memory in several times their length: 100,000 entries with the paths that files have.
+const MAX_DIRECTORY: u64 = 24 << 20;
+/// The fixed part of what stands before an entry's data.
+const LOCAL_HEADER: u64 = 30;
+/// How much a bundle may unpack to. CodeBuild's smallest machine has 50 GB of disk for source, tools and work.
+const MAX_UNPACKED: u64 = 10 << 30;
+/// Below this size nothing is a bomb, whatever its ratio.
+const UNSUSPICIOUS: u64 = 100 << 20;
+/// How many times its packed size a larger bundle may unpack to; source code packs 3 to 10 times.
+const MAX_RATIO: u64 = 200;
+/// The longest target of a symbolic link (PATH_MAX of Linux).
+const MAX_LINK: u64 = 4096;
+/// The size of the pieces between inflating and hashing.
+const PIECE: usize = 128 * 1024;
+/// How many threads hash: two keep up with one that inflates.
+const HASHERS: usize = 2;
+
+/// What is known of a bundle after it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// The MD5 over all paths and contents, in hex.
+    pub digest: String,
+    /// The content of `deployspec.yaml`.
+    pub deployspec: Vec<u8>,
+    /// The content of `manifest.yaml`, if there is one.
+    pub manifest: Option<Vec<u8>>,
+    /// The content of `modulestack.yaml`, if there is one.
+    pub module_stack: Option<Vec<u8>>,
+    /// How many files the module has.
+    pub files: usize,
+    /// How many bytes they are.
+    pub bytes: u64,
+}
+
+/// Reads the module that lies in the folder `root` of a zip (`""`: the zip's root).
+pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<Bundle> {
+    let (mut archive, entries) = open(source, archive_size)?;
+    let prefix = if root.is_empty() {
+        String::new()
+    } else {
+        format!("{root}/")
+    };
+    let is_ours = |e: &&Entry| !e.folder && e.path.starts_with(&prefix);
+    if !entries.iter().any(|e| is_ours(&e)) {
+        return Err(nothing_there(&entries, root));
+    }
+    if !entries
+        .iter()
+        .any(|e| is_ours(&e) && e.path[prefix.len()..] == *"deployspec.yaml")
+    {
+        return Err(no_deployspec(&entries, root));
+    }
+    let files: Vec<&Entry> = entries.iter().filter(is_ours).collect();
+    let reading = hash(&mut archive, &files, &prefix, &is_kept)?;
+    for (path, target) in &reading.links {
+        check_link(path, target)?;
+    }
+    let deployspec = reading.kept.get("deployspec.yaml").cloned().unwrap_or_default();
+    Ok(Bundle {
+        digest: digest(reading.digests.iter().map(|(path, file)| (path.as_str(), file))),
+        deployspec,
+        manifest: reading.kept.get("manifest.yaml").cloned(),
+        module_stack: reading.kept.get("modulestack.yaml").cloned(),
+        files: files.len(),
+        bytes: reading.bytes,
+    })
+}
+
+/// Whether the workflow reads a file of a module itself.
+fn is_kept(path: &str) -> bool {
+    matches!(path, "deployspec.yaml" | "manifest.yaml" | "modulestack.yaml")
+}
+
+/// An archive whose directory was judged, and its entries in the order in which they lie.
+pub(crate) fn open<R: Read + Seek>(
+    source: R,
+    archive_size: u64,
+) -> Result<(ZipArchive<Metered<R>>, Vec<Entry>)> {
+    // An archive begins where its object begins. To look for one behind other bytes, the library would scan
+    // gigabytes and remember what it finds.
+    let config = Config {
+        archive_offset: ArchiveOffset::Known(0),
+    };
+    let left = Arc::new(AtomicU64::new(MAX_DIRECTORY));
+    let metered = Metered {
+        source,
+        left: Arc::clone(&left),
+    };
+    let archive = ZipArchive::with_config(config, metered).map_err(|e| broken("the archive", &e))?;
+    left.store(u64::MAX, Ordering::Relaxed);
+    let entries = entries(&archive, archive_size)?;
+    Ok((archive, entries))
+}
+
+/// A source of which only so much may be read: the zip library reads what a directory says of itself before
+/// anybody can judge it.
+pub(crate) struct Metered<R> {
+    source: R,
+    left: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left < buffer.len() as u64 {
+            // Travels through the zip library inside an I/O error and comes out as itself.
+            return Err(io::Error::other(invalid(format!(
+                "the archive's directory is longer than {MAX_DIRECTORY} bytes; pack fewer files or shorter paths"
+            ))));
+        }
+        let read = self.source.read(buffer)?;
+        self.left.store(left - read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Metered<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.source.seek(to)
+    }
+}
+
+/// An entry of the archive's directory.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) index: usize,
+    pub(crate) position: u64,
+    pub(crate) path: String,
+    pub(crate) folder: bool,
+    pub(crate) link: bool,
+    pub(crate) packed: u64,
+    pub(crate) size: u64,
+}
+
+/// The archive's entries in the order in which they lie.
+fn entries<R: Read + Seek>(archive: &ZipArchive<R>, archive_size: u64) -> Result<Vec<Entry>> {
+    if archive.len() > MAX_ENTRIES {
+        return Err(invalid(format!(
+            "the archive has {} entries; at most {MAX_ENTRIES} are allowed",
+            archive.len()
+        )));
+    }
+    let mut entries = (0..archive.len())
+        .map(|index| entry(archive, index))
+        .collect::<Result<Vec<_>>>()?;
+    // Which of two equal paths stays depends on who unpacks: what is hashed here and what is built there
+    // could differ. The library keeps one of two equal names; two names can also be one path in two encodings.
+    let paths: HashSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
+    if archive.has_duplicate_names() || paths.len() < entries.len() {
+        return Err(invalid(
+            "two entries of the archive have the same path".to_owned(),
+        ));
+    }
+    entries.sort_by_key(|entry| entry.position);
+    check_places(&entries, archive_size)?;
+    check_sizes(&entries)?;
+    Ok(entries)
+}
+
+fn entry<R: Read + Seek>(archive: &ZipArchive<R>, index: usize) -> Result<Entry> {
+    let file = archive
+        .by_index_data(index)
+        .map_err(|e| broken("the archive's directory", &e))?;
+    let path = file
+        .name()
+        .map_err(|e| broken("an entry's name", &e))?
+        .into_owned();
+    check_path(&path)?;
+    if file.encrypted() {
+        return Err(invalid(format!(
+            "{}: the entry is encrypted; pack the bundle without a password",
+            excerpt(&path, 120)
+        )));
+    }
+    Ok(Entry {
+        index,
+        position: file.header_start(),
+        folder: file.is_dir(),
+        link: file.is_symlink(),
+        packed: file.compressed_size(),
+        size: file.size(),
+        path,
+    })
+}
+
+/// A path that unpacks outside the folder it is unpacked into, or that systems read differently.
+fn check_path(path: &str) -> Result<()> {
+    let shown = excerpt(path, 120);
+    if path.starts_with('/') {
+        return Err(invalid(format!(
+            "{shown}: the entry's path is absolute; pack paths relative to the module's folder"
+        )));
+    }
+    if path.split('/').any(|part| part == "..") {
+        return Err(invalid(format!(
+            "{shown}: the entry's path climbs out of the bundle (..)"
+        )));
+    }
+    if path.contains(['\\', '\0']) || path.contains(char::is_control) {
+        return Err(invalid(format!(
+            "{shown:?}: the entry's path has a backslash or a control character; separate folders by /"
+        )));
+    }
+    let folder_or_file = path.strip_suffix('/').unwrap_or(path);
+    if folder_or_file.split('/').any(|part| matches!(part, "" | ".")) {
+        return Err(invalid(format!(
+            "{shown}: the entry's path has a . or an empty part; pack paths like modules/vpc/main.tf"
+        )));
+    }
+    Ok(())
+}
+
+/// Entries that share their data unpack to much more than the archive holds, and make a reader go back again
+/// and again. They stand here in the order in which they lie.
+fn check_places(entries: &[Entry], archive_size: u64) -> Result<()> {
+    let next = entries.iter().skip(1).map(|entry| entry.position);
+    for (entry, next) in entries.iter().zip(next.chain([archive_size])) {
+        let end = entry
+            .position
+            .saturating_add(LOCAL_HEADER)
+            .saturating_add(entry.packed);
+        if end > next {
+            return Err(invalid(format!(
+                "{}: the entry overlaps the next one, or reaches beyond the archive's end (a zip bomb, or damage)",
+                excerpt(&entry.path, 120)
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// A zip bomb says how large it gets, because an entry that unpacks to more than it says is refused by the zip
+/// library when it is read.
+fn check_sizes(entries: &[Entry]) -> Result<()> {
+    let sum = |size: fn(&Entry) -> u64| entries.iter().map(size).fold(0u64, u64::saturating_add);
+    let (packed, unpacked) = (sum(|e| e.packed), sum(|e| e.size));
+    if unpacked > MAX_UNPACKED {
+        return Err(invalid(format!(
+            "the bundle unpacks to {unpacked} bytes; at most {MAX_UNPACKED} are allowed"
+        )));
+    }
+    if unpacked > UNSUSPICIOUS && unpacked / MAX_RATIO > packed {
+        return Err(invalid(format!(
+            "the bundle unpacks to {unpacked} bytes, more than {MAX_RATIO} times its size (a zip bomb)"
+        )));
+    }
+    Ok(())
+}
+
+/// The result of reading files.
+#[derive(Default)]
+pub(crate) struct Reading {
+    pub(crate) digests: BTreeMap<String, FileDigest>,
+    pub(crate) kept: BTreeMap<String, Vec<u8>>,
+    pub(crate) links: BTreeMap<String, Vec<u8>>,
+    pub(crate) bytes: u64,
+}
+
+pub(crate) type FileDigest = (Kind, [u8; 16]);
+
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    File = b'f' as isize,
+    Link = b'l' as isize,
+}
+
+/// The digest of files in the order of their paths. One line a file: kind, MD5 of the content, path with its length
+/// before it, so that no two bundles share a text.
+pub(crate) fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a FileDigest)>) -> String {
+    let mut all = Md5::new();
+    for (path, (kind, digest)) in files {
+        all.update([*kind as u8]);
+        all.update(digest);
+        all.update((path.len() as u64).to_le_bytes());
+        all.update(path.as_bytes());
+    }
+    hex::encode(all.finalize())
+}
+
+/// What goes from the thread that inflates to one that hashes.
+enum Message {
+    Piece(Vec<u8>),
+    End(String, Kind),
+}
+
+pub(crate) fn hash<R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    files: &[&Entry],
+    prefix: &str,
+    is_kept: &dyn Fn(&str) -> bool,
+) -> Result<Reading> {
+    thread::scope(|scope| {
+        let (senders, hashers): (Vec<_>, Vec<_>) = (0..HASHERS)
+            .map(|_| {
+                let (sender, receiver) = sync_channel(4);
+                (sender, scope.spawn(move || hasher(&receiver)))
+            })
+            .unzip();
+        let mut reading = Reading::default();
+        let inflated = files.iter().enumerate().try_for_each(|(i, entry)| {
+            let path = &entry.path[prefix.len()..];
+            let keep = is_kept(path) || entry.link;
+            inflate(archive, entry, path, keep, &senders[i % HASHERS], &mut reading)
+        });
+        drop(senders);
+        for hasher in hashers {
+            match hasher.join() {
+                Ok(digests) => reading.digests.extend(digests),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        inflated.map(|()| reading)
+    })
+}
+
+fn hasher(messages: &Receiver<Message>) -> Vec<(String, FileDigest)> {
+    let mut digests = Vec::new();
+    let mut current = Md5::new();
+    for message in messages {
+        match message {
+            Message::Piece(piece) => current.update(&piece),
+            Message::End(path, kind) => digests.push((path, (kind, current.finalize_reset().into()))),
+        }
+    }
+    digests
+}
+
+fn inflate<R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    entry: &Entry,
+    path: &str,
+    keep: bool,
+    hasher: &SyncSender<Message>,
+    reading: &mut Reading,
+) -> Result<()> {
+    if keep {
+        check_kept_size(entry, path)?;
+    }
+    let mut file = archive
+        .by_index(entry.index)
+        .map_err(|e| broken(&entry.path, &e))?;
+    let mut kept = Vec::new();
+    let mut total = 0u64;
+    loop {
+        let piece = read_piece(&mut file).map_err(|e| broken(&entry.path, &ZipError::Io(e)))?;
+        if piece.is_empty() {
+            break;
+        }
+        total += piece.len() as u64;
+        if keep {
+            kept.extend_from_slice(&piece);
+        }
+        send(hasher, Message::Piece(piece));
+    }
+    let kind = if entry.link { Kind::Link } else { Kind::File };
+    if entry.link {
+        reading.links.insert(path.to_owned(), kept);
+    } else if keep {
+        reading.kept.insert(path.to_owned(), kept);
+    }
+    reading.bytes += total;
+    send(hasher, Message::End(path.to_owned(), kind));
+    Ok(())
+}
+
+/// A hasher only ends when its channel is closed, so the message always arrives; if the thread panicked, the
+/// join reports it.
+fn send(hasher: &SyncSender<Message>, message: Message) {
+    let _ = hasher.send(message);
+}
+
+fn read_piece(file: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut piece = vec![0; PIECE];
+    let mut filled = 0;
+    while filled < PIECE {
+        match file.read(&mut piece[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    piece.truncate(filled);
+    Ok(piece)
+}
+
+/// The files that are kept in memory must be small; their stated size is held in reading.
+fn check_kept_size(entry: &Entry, path: &str) -> Result<()> {
+    // A repository's files stand under their whole paths.
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let (limit, name) = match name {
+        _ if entry.link => (MAX_LINK, ErrorName::InvalidBundle),
+        "deployspec.yaml" => (deployspec::MAX_BYTES as u64, ErrorName::InvalidDeployspec),
+        "modulestack.yaml" => (role::MAX_BYTES as u64, ErrorName::InvalidModuleStack),
+        _ => (deployspec::MAX_BYTES as u64, ErrorName::InvalidBundle),
+    };
+    if entry.size > limit {
+        return Err(Error::new(
+            name,
+            format!(
+                "{}: {} bytes; at most {limit} are allowed",
+                excerpt(path, 120),
+                entry.size
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A link may point anywhere within the module's folder and nowhere else.
+pub(crate) fn check_link(path: &str, target: &[u8]) -> Result<()> {
+    let target = String::from_utf8_lossy(target);
+    let mut depth: i64 = path.matches('/').count() as i64;
+    let mut outside = target.starts_with('/') || target.is_empty();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+        outside |= depth < 0;
+    }
+    if outside {
+        return Err(invalid(format!(
+            "{}: the symbolic link points to \"{}\", outside the module's folder",
+            excerpt(path, 120),
+            excerpt(&target, 120)
+        )));
+    }
+    Ok(())
+}
+
+pub(crate) fn nothing_there(entries: &[Entry], root: &str) -> Error {
+    if root.is_empty() {
+        return invalid("the archive holds no files".to_owned());
+    }
+    let mut folders: Vec<&str> = entries
+        .iter()
+        .filter_map(|e| e.path.split_once('/').map(|(top, _)| top))
+        .collect();
+    folders.sort_unstable();
+    folders.dedup();
+    folders.truncate(8);
+    invalid(format!(
+        "source.path \"{}\" is not a folder of the archive, whose top folders are: {}",
+        excerpt(root, 120),
+        excerpt(&folders.join(", "), 400)
+    ))
+}
+
+fn no_deployspec(entries: &[Entry], root: &str) -> Error {
+    let place = if root.is_empty() {
+        "the root of the archive".to_owned()
+    } else {
+        format!("{}/ of the archive", excerpt(root, 120))
+    };
+    let elsewhere: Vec<&str> = entries
+        .iter()
+        .filter_map(|e| e.path.strip_suffix("/deployspec.yaml"))
+        .take(3)
+        .collect();
+    let hint = if elsewhere.is_empty() {
+        "a module needs one with its deploy phases".to_owned()
+    } else {
+        format!(
+            "there is one in {}: name that folder in source.path",
+            excerpt(&elsewhere.join(", "), 400)
+        )
+    };
+    Error::new(
+        ErrorName::InvalidDeployspec,
+        format!("deployspec.yaml: not in {place}; {hint}"),
+    )
+}
+
+pub(crate) fn invalid(message: String) -> Error {
+    Error::new(ErrorName::InvalidBundle, format!("bundle: {message}"))
+}
+
+/// An error of the zip library in our words. An I/O error that carries one of ours (the source failed, not
+/// the archive) comes out as that.
+pub(crate) fn broken(what: &str, error: &ZipError) -> Error {
+    if let ZipError::Io(io) = error
+        && let Some(ours) = io.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
+    {
+        return ours.clone();
+    }
+    invalid(format!(
+        "{}: {error}; the object has to be a whole, undamaged zip file",
+        excerpt(what, 120)
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! What a bundle may be, and what its digest sees.
+
+#![allow(clippy::unwrap_used)]
+use std::io::{Cursor, Write};
+
+use proptest::prelude::*;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+use super::*;
+
+const SPEC: (&str, &[u8]) = ("deployspec.yaml", b"deploy: {phases: {}}");
+
+fn pack(files: &[(&str, &[u8])]) -> Vec<u8> {
+    pack_as(files, SimpleFileOptions::default())
+}
+
+fn pack_as(files: &[(&str, &[u8])], options: SimpleFileOptions) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, content) in files {
+        zip.start_file(*path, options).unwrap();
+        zip.write_all(content).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn read_zip(zip: &[u8], root: &str) -> Result<Bundle> {
+    read(Cursor::new(zip), root, zip.len() as u64)
+}
+
+fn digest(files: &[(&str, &[u8])]) -> String {
+    read_zip(&pack(files), "").unwrap().digest
+}
+
+#[test]
+fn the_root_of_a_folder_is_the_same_as_the_root_of_a_zip() {
+    let whole = read_zip(&pack(&[SPEC, ("a.txt", b"1")]), "").unwrap();
+    let inside = read_zip(
+        &pack(&[
+            ("x/y/a.txt", b"1"),
+            ("other", b"2"),
+            ("x/y/deployspec.yaml", SPEC.1),
+        ]),
+        "x/y",
+    )
+    .unwrap();
+    assert_eq!(whole, inside);
+    assert_eq!((whole.files, whole.deployspec.as_slice()), (2, SPEC.1));
+}
+
+#[test]
+fn a_renamed_added_removed_or_changed_file_changes_the_digest() {
+    let base = digest(&[SPEC, ("a", b"1"), ("b", b"2")]);
+    for changed in [
+        digest(&[SPEC, ("a", b"1"), ("c", b"2")]),
+        digest(&[SPEC, ("a", b"1"), ("b", b"2"), ("c", b"")]),
+        digest(&[SPEC, ("a", b"1")]),
+        digest(&[SPEC, ("a", b"1"), ("b", b"3")]),
+        digest(&[SPEC, ("a", b"2"), ("b", b"1")]),
+        digest(&[SPEC, ("d/a", b"1"), ("b", b"2")]),
+    ] {
+        assert_ne!(base, changed);
+    }
+}
+
+proptest! {
+    #[test]
+    fn order_time_and_compression_do_not_count(
+        files in prop::collection::btree_map("[a-z]{1,4}(/[a-z]{1,3})?", prop::collection::vec(any::<u8>(), 0..300), 1..8),
+        seed in any::<u64>(),
+    ) {
+        let mut entries: Vec<(&str, &[u8])> = files.iter().map(|(p, c)| (p.as_str(), c.as_slice())).collect();
+        entries.push(SPEC);
+        let base = read_zip(&pack(&entries), "").unwrap();
+        let turn = seed as usize % entries.len();
+        entries.rotate_left(turn);
+        entries.reverse();
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(DateTime::from_date_and_time(1999, 1, 2, 3, 4, 6).unwrap());
+        prop_assert_eq!(base, read_zip(&pack_as(&entries, options), "").unwrap());
+    }
+
+    #[test]
+    fn a_flipped_bit_or_a_cut_never_passes_for_the_same_bundle(at in 0usize..400, cut in any::<bool>()) {
+        let zip = pack_as(&[SPEC, ("a", &[7; 100])], SimpleFileOptions::default().compression_method(CompressionMethod::Stored));
+        let whole = read_zip(&zip, "").unwrap();
+        let at = at % zip.len();
+        let mut damaged = zip.clone();
+        if cut { damaged.truncate(at) } else { damaged[at] ^= 0x10 }
+        // Damage to a timestamp or an attribute may pass, with the same digest; content and paths may not.
+        if let Ok(bundle) = read_zip(&damaged, "") && (cut || bundle.deployspec != whole.deployspec) {
+            prop_assert_ne!(bundle, whole);
+        }
+    }
+}
+
+fn message(zip: &[u8], root: &str) -> String {
+    read_zip(zip, root).unwrap_err().message
+}
+
+#[test]
+fn what_may_not_be_unpacked_is_refused_by_name() {
+    let zeros = vec![0; 150 << 20];
+    for (zip, part) in [
+        (b"no zip at all".to_vec(), "whole, undamaged zip file"),
+        (Vec::new(), "whole, undamaged zip file"),
+        (
+            {
+                let z = pack(&[SPEC, ("a", &[1; 4000])]);
+                z[..z.len() / 2].to_vec()
+            },
+            "whole, undamaged zip file",
+        ),
+        (
+            pack(&[SPEC, ("../evil", b"x")]),
+            "../evil: the entry's path climbs",
+        ),
+        (
+            pack(&[SPEC, ("/etc/passwd", b"x")]),
+            "/etc/passwd: the entry's path is absolute",
+        ),
+        (pack(&[SPEC, ("a\\b", b"x")]), "backslash"),
+        (
+            pack(&[SPEC, ("./a", b"x")]),
+            "./a: the entry's path has a . or an empty part",
+        ),
+        (
+            pack(&[SPEC, ("a//b", b"x")]),
+            "a//b: the entry's path has a . or an empty part",
+        ),
+        (
+            pack(&[("a", b"x")]),
+            "deployspec.yaml: not in the root of the archive",
+        ),
+        (
+            pack(&[("m/deployspec.yaml", b"x")]),
+            "there is one in m: name that folder in source.path",
+        ),
+        (pack(&[SPEC, ("zeros", &zeros)]), "zip bomb"),
+        (pack(&[]), "holds no files"),
+    ] {
+        let found = message(&zip, "");
+        assert!(found.contains(part), "{found} / {part}");
+    }
+    assert!(message(&pack(&[SPEC, ("x/y", b"")]), "nope").contains("whose top folders are: x"));
+    let big = vec![b'#'; deployspec::MAX_BYTES + 1];
+    assert!(message(&pack(&[("deployspec.yaml", &big)]), "").contains("at most 65536"));
+    // What CloudFormation takes as a template's text.
+    let limit = role::MAX_BYTES;
+    let with_stack = |length: usize| pack(&[SPEC, ("modulestack.yaml", &big[..length])]);
+    let kept = read_zip(&with_stack(limit), "").unwrap().module_stack;
+    assert_eq!(kept.map(|text| text.len()), Some(limit));
+    let error = read_zip(&with_stack(limit + 1), "").unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidModuleStack);
+    assert!(error.message.contains("at most 51200"), "{error}");
+}
+
+#[test]
+fn links_stay_within_the_module() {
+    let link = |path: &str, target: &str| {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file("deployspec.yaml", SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(SPEC.1).unwrap();
+        zip.add_symlink(path, target, SimpleFileOptions::default())
+            .unwrap();
+        zip.finish().unwrap().into_inner()
+    };
+    assert!(read_zip(&link("a/b", "../deployspec.yaml"), "").is_ok());
+    for (path, target) in [("a/b", "../../x"), ("a", "/etc/passwd"), ("a", "b/../../c")] {
+        assert!(
+            message(&link(path, target), "").contains("outside the module's folder"),
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn an_entry_that_unpacks_to_more_than_it_says_is_refused() {
+    let mut zip = pack(&[("deployspec.yaml", &[b'#'; 5000])]);
+    let central = zip.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    // The uncompressed size in the local header and in the directory.
+    for at in [22, central + 24] {
+        zip[at..at + 4].copy_from_slice(&100u32.to_le_bytes());
+    }
+    let found = message(&zip, "");
+    assert!(
+        found.contains("larger than its declared uncompressed size"),
+        "{found}"
+    );
+}
+
+/// Where the headers of the entries stand: those before the data (3, 4) or those of the directory (1, 2).
+fn headers(zip: &[u8], kind: [u8; 2]) -> Vec<usize> {
+    let signature = [b'P', b'K', kind[0], kind[1]];
+    let found = zip.windows(4).enumerate().filter(|(_, w)| *w == signature);
+    found.map(|(at, _)| at).collect()
+}
+
+#[test]
+fn two_entries_of_one_path_are_refused() {
+    const REFUSED: &str = "bundle: two entries of the archive have the same path";
+    let mut zip = pack(&[SPEC, ("one", b"1"), ("two", b"2")]);
+    let (local, central) = (headers(&zip, [3, 4])[2], headers(&zip, [1, 2])[2]);
+    for name in [local + 30, central + 46] {
+        zip[name..name + 3].copy_from_slice(b"one");
+    }
+    assert_eq!(message(&zip, ""), REFUSED);
+    // One letter in two encodings: what isn't UTF-8 is read as code page 437.
+    let mut zip = pack(&[SPEC, ("\u{e9}", b"1"), ("e", b"2")]);
+    let (local, central) = (headers(&zip, [3, 4])[2], headers(&zip, [1, 2])[2]);
+    for name in [local + 30, central + 46] {
+        zip[name] = 0x82;
+    }
+    assert_eq!(message(&zip, ""), REFUSED);
+}
+
+#[test]
+fn entries_that_share_bytes_are_refused() {
+    let mut zip = pack_as(
+        &[SPEC, ("a", &[1; 400]), ("b", &[1; 400])],
+        SimpleFileOptions::default().compression_method(CompressionMethod::Stored),
+    );
+    let central = headers(&zip, [1, 2]);
+    // The third entry begins where the second does.
+    zip.copy_within(central[1] + 42..central[1] + 46, central[2] + 42);
+    assert!(
+        message(&zip, "").contains("overlaps the next"),
+        "{}",
+        message(&zip, "")
+    );
+}
+
+#[test]
+fn a_directory_may_be_so_long_and_an_archive_begins_at_the_beginning() {
+    let long = |i: usize| format!("{i:05}{}", "x".repeat(65_000));
+    let names: Vec<String> = (0..400).map(long).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), b"".as_slice())).collect();
+    let found = message(&pack(&files), "");
+    assert!(
+        found.contains("directory is longer than 25165824 bytes"),
+        "{found}"
+    );
+    let mut late = b"#!/bin/sh\n".to_vec();
+    late.extend(pack(&[SPEC]));
+    assert!(message(&late, "").contains("whole, undamaged zip file"));
+}
+
+#[test]
+fn an_encrypted_entry_is_refused() {
+    // The zip library is built without encryption, so the flag (bit 0) is set by hand in both headers.
+    let mut zip = pack(&[SPEC]);
+    let central = zip.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    zip[6] |= 1;
+    zip[central + 8] |= 1;
+    assert!(message(&zip, "").contains("encrypted"), "{}", message(&zip, ""));
+}
+
+#[test]
+fn a_failure_of_the_source_keeps_its_name() {
+    struct Failing;
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other(Error::new(
+                ErrorName::Throttled,
+                "S3 GetObject: slow down",
+            )))
+        }
+    }
+    impl Seek for Failing {
+        fn seek(&mut self, _: io::SeekFrom) -> io::Result<u64> {
+            Ok(1000)
+        }
+    }
+    assert_eq!(read(Failing, "", 1000).unwrap_err().name, ErrorName::Throttled);
+}

@@ -1,0 +1,250 @@
+//! Whether a module has to be deployed, and why.
+//!
+//! Unchanged means: the same combined hash as the last success, the last status SUCCEEDED or UNCHANGED, and
+//! nobody forces it (docs/architecture.md). Everything else is a change with its reasons.
+
+use crate::error::excerpt;
+use crate::module::fingerprint::Fingerprint;
+use crate::module::status::{State, Status};
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether the module has to be deployed.
+    pub changed: bool,
+    /// Why, for people; in an unchanged module, since when.
+    pub reasons: Vec<String>,
+    /// Whether the fingerprint of an unchanged module is stored anew, because it knows more than the stored one: whose values
+    /// the module consumes, which decides what may be destroyed, or when the parameters that it refers to were written, which
+    /// tells one that is created again. The values are the same, so nothing is deployed.
+    pub renews: bool,
+}
+
+/// Decides from the new fingerprint and what is stored.
+#[must_use]
+pub fn decide(
+    now: &Fingerprint,
+    stored: Option<&Fingerprint>,
+    status: Option<&Status>,
+    force: bool,
+) -> Decision {
+    let mut reasons = Vec::new();
+    if force {
+        reasons.push("forced".to_owned());
+    }
+    match (stored, status) {
+        (None, None) => reasons.push("first deployment".to_owned()),
+        // No fingerprint, but a status: nothing has succeeded yet, or the md5 was removed or damaged.
+        (None, Some(status)) => reasons.push(match status.state {
+            State::Succeeded | State::Unchanged => "stored md5 missing or unreadable".to_owned(),
+            state => format!("first deployment, after one that ended {}", state.as_str()),
+        }),
+        (Some(stored), status) => {
+            reasons.extend(now.differences(stored));
+            reasons.extend(state_reason(status));
+        }
+    }
+    match (reasons.is_empty(), status) {
+        (true, Some(status)) => unchanged(now, stored, status),
+        _ => Decision {
+            changed: true,
+            reasons: short(&reasons),
+            renews: false,
+        },
+    }
+}
+
+fn unchanged(now: &Fingerprint, stored: Option<&Fingerprint>, status: &Status) -> Decision {
+    let before = stored
+        .map(|stored| stored.consumes.as_slice())
+        .unwrap_or_default();
+    let mut reasons = vec![unchanged_since(status)];
+    let added = now.consumes.iter().filter(|of| !before.contains(of));
+    reasons.extend(added.map(|of| format!("the same value, now of {of}")));
+    let gone = before.iter().filter(|of| !now.consumes.contains(of));
+    reasons.extend(gone.map(|of| format!("no more of {of}")));
+    if stored.is_some_and(|stored| stored.modified != now.modified) {
+        reasons.push("the times of its parameters are stored".to_owned());
+    }
+    Decision {
+        changed: false,
+        renews: reasons.len() > 1,
+        reasons: short(&reasons),
+    }
+}
+
+/// Reasons as they fit into a state's payload and into the status: an input may have thousands of parameters.
+fn short(reasons: &[String]) -> Vec<String> {
+    let mut short: Vec<String> = reasons
+        .iter()
+        .take(10)
+        .map(|reason| excerpt(reason, 120))
+        .collect();
+    if reasons.len() > 10 {
+        short.push(format!("and {} more", reasons.len() - 10));
+    }
+    short
+}
+
+fn state_reason(status: Option<&Status>) -> Option<String> {
+    match status.map(|s| s.state) {
+        Some(State::Succeeded | State::Unchanged) => None,
+        Some(state) => Some(format!("last deployment {}", state.as_str())),
+        None => Some("stored status missing or unreadable".to_owned()),
+    }
+}
+
+fn unchanged_since(status: &Status) -> String {
+    let since = status.deployed_at.unwrap_or(status.updated_at);
+    format!("unchanged since the deployment of {since:.0}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::{ExecutionArn, ModuleId};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    fn print(hash: &str) -> Fingerprint {
+        Fingerprint {
+            hash: hash.into(),
+            bundle: hash.into(),
+            deployspec: "d".into(),
+            configuration: "c".into(),
+            parts: Default::default(),
+            modified: Default::default(),
+            consumes: Vec::new(),
+        }
+    }
+
+    fn status(state: State) -> Status {
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        Status {
+            state,
+            ..Status::start(
+                None,
+                &module,
+                &ExecutionArn::new("e"),
+                &[],
+                Timestamp::from_second(1_700_000_000).unwrap(),
+            )
+        }
+    }
+
+    #[test]
+    fn thousands_of_changed_parameters_are_ten_reasons_and_a_count() {
+        let parts = |value: &str| {
+            let name = |i| format!("parameter p{i:04}");
+            (0..5000).map(|i| (name(i), value.to_owned())).collect()
+        };
+        let of = |hash: &str| Fingerprint {
+            configuration: hash.into(),
+            parts: parts(hash),
+            ..print(hash)
+        };
+        let decision = decide(&of("2"), Some(&of("1")), Some(&status(State::Succeeded)), false);
+        assert!(decision.changed);
+        assert_eq!(decision.reasons.len(), 11, "{:?}", decision.reasons);
+        let last = decision.reasons.last().map(String::as_str);
+        assert_eq!(last, Some("and 4991 more"));
+    }
+
+    #[test]
+    fn each_reason_is_named() {
+        let good = status(State::Succeeded);
+        let reasons = |stored: Option<&str>, last: Option<State>, force| {
+            decide(
+                &print("1"),
+                stored.map(print).as_ref(),
+                last.map(status).as_ref(),
+                force,
+            )
+            .reasons
+        };
+        assert_eq!(reasons(None, None, false), ["first deployment"]);
+        assert_eq!(
+            reasons(Some("2"), Some(State::Succeeded), false),
+            ["bundle changed"]
+        );
+        assert_eq!(
+            reasons(Some("1"), Some(State::Failed), false),
+            ["last deployment FAILED"]
+        );
+        assert_eq!(
+            reasons(Some("1"), Some(State::InProgress), false),
+            ["last deployment IN_PROGRESS"]
+        );
+        assert_eq!(reasons(Some("1"), Some(State::Unchanged), true), ["forced"]);
+        assert_eq!(
+            reasons(Some("1"), None, false),
+            ["stored status missing or unreadable"]
+        );
+        assert_eq!(
+            reasons(None, Some(State::Succeeded), false),
+            ["stored md5 missing or unreadable"]
+        );
+        assert_eq!(
+            reasons(None, Some(State::Failed), false),
+            ["first deployment, after one that ended FAILED"]
+        );
+        let unchanged = decide(&print("1"), Some(&print("1")), Some(&good), false);
+        assert_eq!(
+            unchanged,
+            Decision {
+                changed: false,
+                reasons: vec!["unchanged since the deployment of 2023-11-14T22:13:20Z".into()],
+                renews: false,
+            }
+        );
+    }
+
+    #[test]
+    fn a_fingerprint_of_an_older_version_learns_when_parameters_were_written() {
+        let good = status(State::Succeeded);
+        let now = Fingerprint {
+            modified: [("parameter".to_owned(), Timestamp::UNIX_EPOCH)].into(),
+            ..print("1")
+        };
+        let learned = decide(&now, Some(&print("1")), Some(&good), false);
+        assert!(!learned.changed && learned.renews, "{learned:?}");
+        assert!(!decide(&now, Some(&now), Some(&good), false).renews);
+    }
+
+    #[test]
+    fn the_same_values_of_other_modules_change_nothing_but_whose_they_are() {
+        let good = status(State::Succeeded);
+        let of = |modules: &[&str]| Fingerprint {
+            consumes: modules.iter().map(|of| (*of).to_owned()).collect(),
+            ..print("1")
+        };
+        let decided = |now: &[&str], before: &[&str]| {
+            let decision = decide(&of(now), Some(&of(before)), Some(&good), false);
+            assert!(!decision.changed, "{now:?} {before:?}");
+            (decision.renews, decision.reasons[1..].to_vec())
+        };
+        assert_eq!(decided(&["g/a"], &["g/a"]), (false, vec![]));
+        let (others, reasons) = decided(&["g/b"], &["g/a"]);
+        assert_eq!(
+            (others, reasons),
+            (
+                true,
+                vec!["the same value, now of g/b".into(), "no more of g/a".into()]
+            )
+        );
+        assert!(decided(&[], &["g/a"]).0 && decided(&["g/a"], &[]).0);
+    }
+
+    proptest! {
+        #[test]
+        fn unchanged_is_said_exactly_then(same in any::<bool>(), has_md5 in any::<bool>(), state in 0..6usize, force in any::<bool>()) {
+            let states = [Some(State::Succeeded), Some(State::Unchanged), Some(State::Failed), Some(State::InProgress), Some(State::Unknown), None];
+            let stored = has_md5.then(|| print(if same { "1" } else { "2" }));
+            let decision = decide(&print("1"), stored.as_ref(), states[state].map(status).as_ref(), force);
+            let expected = same && has_md5 && state < 2 && !force;
+            prop_assert_eq!(decision.changed, !expected);
+            prop_assert!(!decision.reasons.is_empty());
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The buildspec that CodeBuild runs: ours around the module's own commands.
+//!
+//! It is written as JSON, which every YAML parser reads (the AWS CDK does the same). CodeBuild runs each command as a script of
+//! its own; variables and the working directory go from one to the next, functions and shell options don't. A phase that
+//! fails ends the build (`on-failure: ABORT`; with an image that isn't CodeBuild's own, post_build begins with a look at how the
+//! build is doing), so nothing after it can look like a success. Before the module's commands, the
+//! install phase writes the `seedfarmer` command to the PATH (a script of a few KB where seed-farmer installs 66 MB) and makes
+//! the virtual environment that modules expect in `~/.venv`; each phase then starts in the module's folder. The last command
+//! of all hands the module's metadata back as the build's artifact.
+//!
+//! CodeBuild prints every command to the build's log, but no variable. So values of long variables are in `env/variables` and
+//! in no command.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::environment::Variable;
+use crate::module::deployspec::Phases;
+
+/// The `seedfarmer` command of a build, and `seedflow-collect`.
+pub const SEEDFARMER: &str = include_str!("seedfarmer.py");
+
+/// Ends the heredoc; the script doesn't contain it (tested).
+const END_OF_SCRIPT: &str = "SEEDFLOW_END_OF_SCRIPT";
+
+/// Composes the buildspec of a module in the folder `root` of its source.
+#[must_use]
+pub fn compose(
+    phases: &Phases,
+    root: &str,
+    variables: &[Variable],
+    image: &str,
+    runtimes: &BTreeMap<String, String>,
+) -> String {
+    let mut install = vec![write_command(), export(root), virtual_environment()];
+    install.push(enter());
+    install.extend(phases.install.iter().cloned());
+    let mut post_build = vec![unless_failed()];
+    post_build.extend(in_module(&phases.post_build));
+    post_build.push("seedflow-collect".to_owned());
+    let phase = |commands: Vec<String>| json!({"on-failure": "ABORT", "commands": commands});
+    let mut install = phase(install);
+    let versions = runtime_versions(image, runtimes);
+    if !versions.is_empty() {
+        install["runtime-versions"] = Value::Object(versions);
+    }
+    let spec = json!({
+        "version": 0.2,
+        "env": env(variables),
+        "phases": {
+            "install": install,
+            "pre_build": phase(in_module(&phases.pre_build)),
+            "build": phase(in_module(&phases.build)),
+            "post_build": phase(post_build),
+        },
+        "artifacts": {"base-directory": ".seedflow/out", "files": ["metadata.json"]},
+    });
+    yaml_of(&spec.to_string())
+}
+
+/// JSON as YAML of either version reads it letter by letter: control characters, which YAML refuses, and what
+/// only YAML 1.1 takes for the end of a line, are written as the escapes that JSON and YAML share.
+fn yaml_of(json: &str) -> String {
+    json.chars()
+        .fold(String::with_capacity(json.len()), |mut yaml, c| {
+            if matches!(
+                c,
+                '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+            ) {
+                yaml.push_str(&format!("\\u{:04x}", u32::from(c)));
+            } else {
+                yaml.push(c);
+            }
+            yaml
+        })
+}
+
+fn in_module(commands: &[String]) -> Vec<String> {
+    std::iter::once(enter()).chain(commands.iter().cloned()).collect()
+}
+
+fn enter() -> String {
+    "cd \"$SEEDFLOW_MODULE_ROOT\"".to_owned()
+}
+
+/// CodeBuild runs post_build after a build that failed, and takes `on-failure` only with its own images (user guide,
+/// "Buildspec syntax", `on-failure`). The phase ends with its first command that fails.
+fn unless_failed() -> String {
+    "test \"$CODEBUILD_BUILD_SUCCEEDING\" != 0".to_owned()
+}
+
+/// Writes the script beside the source. A quoted heredoc, so the shell touches nothing in it.
+fn write_command() -> String {
+    format!(
+        "rm -rf \"$CODEBUILD_SRC_DIR/.seedflow\" && mkdir -p \"$CODEBUILD_SRC_DIR/.seedflow/bin\" \"$CODEBUILD_SRC_DIR/.seedflow/out\" && \
+         cd \"$CODEBUILD_SRC_DIR/.seedflow/bin\" && cat > seedfarmer <<'{END_OF_SCRIPT}' && chmod +x seedfarmer && ln -s seedfarmer seedflow-collect\n\
+         {SEEDFARMER}{END_OF_SCRIPT}"
+    )
+}
+
+/// The shell, and the variables that are too long for StartBuild. Those of StartBuild and of the project come before these
+/// where a name is the same (user guide, "Buildspec syntax", `env/variables`).
+fn env(variables: &[Variable]) -> Value {
+    let long = variables.iter().filter(|variable| !variable.in_request());
+    let long: Map<String, Value> = long.map(|v| (v.name.clone(), json!(v.value))).collect();
+    let mut env = json!({"shell": "bash"});
+    if !long.is_empty() {
+        env["variables"] = Value::Object(long);
+    }
+    env
+}
+
+fn export(root: &str) -> String {
+    // The root was parsed: it has no character that means something to a shell.
+    format!(
+        "export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR{}{root}\" PATH=\"$CODEBUILD_SRC_DIR/.seedflow/bin:$PATH\"",
+        if root.is_empty() { "" } else { "/" }
+    )
+}
+
+/// `python` and `pip` of modules are those of `~/.venv` (seedfarmer-compat.md 2.2). Making one with a pip of
+/// its own takes seconds in every build, so it borrows that of the image and installs into itself.
+fn virtual_environment() -> String {
+    "python3 -m venv --without-pip --system-site-packages ~/.venv && . ~/.venv/bin/activate && \
+     printf '#!/bin/sh\\nexec \"%s/bin/python\" -m pip \"$@\"\\n' \"$VIRTUAL_ENV\" | tee ~/.venv/bin/pip > ~/.venv/bin/pip3 && \
+     chmod +x ~/.venv/bin/pip ~/.venv/bin/pip3"
+        .to_owned()
+}
+
+/// The runtimes that seed-farmer asks for by image (seedfarmer-compat.md 2.2), and over them those that are set;
+/// other images get only these.
+fn runtime_versions(image: &str, set: &BTreeMap<String, String>) -> Map<String, Value> {
+    let versions: &[(&str, &str)] = match image {
+        "aws/codebuild/standard:6.0" => &[("nodejs", "16"), ("python", "3.10"), ("java", "corretto17")],
+        "aws/codebuild/standard:7.0" => &[("nodejs", "18"), ("python", "3.11"), ("java", "corretto21")],
+        "aws/codebuild/amazonlinux2-x86_64-standard:5.0" | ARM_IMAGE => {
+            &[("nodejs", "20"), ("python", "3.12"), ("java", "corretto21")]
+        }
+        _ => &[],
+    };
+    let of_image = versions
+        .iter()
+        .map(|(name, version)| ((*name).to_owned(), json!(version)));
+    let set = set.iter().map(|(name, version)| (name.clone(), json!(version)));
+    of_image.chain(set).collect()
+}
+
+/// The one image that seed-farmer knows to need an ARM machine.
+const ARM_IMAGE: &str = "aws/codebuild/amazonlinux2-aarch64-standard:3.0";
+
+/// Whether builds with this image need an ARM machine.
+#[must_use]
+pub fn is_arm_image(image: &str) -> bool {
+    image == ARM_IMAGE
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn spec(root: &str, variables: &[Variable]) -> Value {
+        let phases = Phases {
+            install: vec!["i".into()],
+            pre_build: vec![],
+            build: vec!["b1".into(), "b2\n".into()],
+            post_build: vec!["p".into()],
+        };
+        serde_json::from_str(&compose(
+            &phases,
+            root,
+            variables,
+            "aws/codebuild/standard:7.0",
+            &BTreeMap::new(),
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn every_phase_starts_in_the_module_and_aborts_on_failure() {
+        let spec = spec("modules/vpc", &[]);
+        for phase in ["install", "pre_build", "build", "post_build"] {
+            assert_eq!(spec["phases"][phase]["on-failure"], "ABORT");
+            let commands = spec["phases"][phase]["commands"].as_array().unwrap();
+            assert!(
+                commands.contains(&json!("cd \"$SEEDFLOW_MODULE_ROOT\"")),
+                "{phase}"
+            );
+        }
+        assert_eq!(
+            spec["phases"]["build"]["commands"],
+            json!(["cd \"$SEEDFLOW_MODULE_ROOT\"", "b1", "b2\n"])
+        );
+        let post_build = &spec["phases"]["post_build"]["commands"];
+        assert_eq!(post_build[0], "test \"$CODEBUILD_BUILD_SUCCEEDING\" != 0");
+        assert_eq!(post_build[3], "seedflow-collect");
+        assert_eq!(spec["env"]["shell"], "bash");
+        assert_eq!(spec["phases"]["install"]["runtime-versions"]["python"], "3.11");
+    }
+
+    #[test]
+    fn runtimes_that_are_set_come_over_those_of_the_image() {
+        let of = |image: &str, set: &[(&str, &str)]| {
+            let set = set
+                .iter()
+                .map(|(name, version)| ((*name).to_owned(), (*version).to_owned()))
+                .collect();
+            let spec = compose(&Phases::default(), "", &[], image, &set);
+            let spec: Value = serde_json::from_str(&spec).unwrap();
+            spec["phases"]["install"]["runtime-versions"].clone()
+        };
+        assert_eq!(
+            of(
+                "aws/codebuild/standard:7.0",
+                &[("python", "3.12"), ("golang", "1.22")]
+            ),
+            json!({"nodejs": "18", "python": "3.12", "java": "corretto21", "golang": "1.22"})
+        );
+        assert_eq!(of("my/image", &[("python", "3.12")]), json!({"python": "3.12"}));
+        assert_eq!(of("my/image", &[]), Value::Null);
+    }
+
+    #[test]
+    fn long_values_are_variables_of_the_buildspec_and_in_no_command() {
+        let value = format!("it's $HOME `id` \"x\"\n{} ", "y".repeat(2000));
+        let variables = [
+            Variable::plain("LONG", value.clone()),
+            Variable::plain("SHORT", "s"),
+        ];
+        let spec = spec("", &variables);
+        assert_eq!(
+            spec["env"],
+            json!({"shell": "bash", "variables": {"LONG": value}})
+        );
+        assert!(!spec["phases"].to_string().contains("yyy"));
+    }
+
+    #[test]
+    fn what_yaml_would_refuse_or_fold_is_escaped() {
+        let json = json!("a\u{7f}\u{85}\u{2028}\u{feff}é😀").to_string();
+        assert_eq!(yaml_of(&json), "\"a\\u007f\\u0085\\u2028\\ufeffé😀\"");
+    }
+
+    #[test]
+    fn the_script_does_not_end_its_own_heredoc() {
+        assert!(!SEEDFARMER.contains(END_OF_SCRIPT));
+        assert!(SEEDFARMER.ends_with('\n'));
+    }
+}

@@ -1,0 +1,183 @@
+//! The variables that a build sees: seed-farmer's names and values (seedfarmer-compat.md 2.3).
+//!
+//! Short ones go into StartBuild. Long ones would run into its limit on a variable's length, so they are variables of the
+//! buildspec instead; modules see no difference, and the build's log shows neither. References (Parameter Store, Secrets
+//! Manager) always go into StartBuild: CodeBuild resolves them inside the build and masks secrets in its log.
+
+use serde_json::Value;
+use sha1::{Digest, Sha1};
+
+use crate::formats::python_json::dumps;
+use crate::formats::upper_snake_case::upper_snake_case;
+use crate::ids::Place;
+use crate::module::input::Action;
+use crate::module::parameters::VariableType;
+use crate::module::plan::Plan;
+use crate::module::workflow_metadata::SEEDFARMER_VERSION;
+
+/// The longest value that goes into StartBuild; CodeBuild has been seen to refuse values above 4,096 characters.
+const MAX_IN_REQUEST: usize = 1024;
+
+/// One variable of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value, or the name of what it refers to.
+    pub value: String,
+    /// Which of the two.
+    pub kind: VariableType,
+}
+
+impl Variable {
+    /// A variable that has its value itself.
+    #[must_use]
+    pub fn plain(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+            kind: VariableType::Plaintext,
+        }
+    }
+
+    /// Whether it goes into StartBuild; the others are in the buildspec.
+    #[must_use]
+    pub fn in_request(&self) -> bool {
+        self.kind != VariableType::Plaintext || self.value.len() <= MAX_IN_REQUEST
+    }
+}
+
+/// What a module's variables start with: `SEEDFARMER`, or the project's name where the deployspec says so.
+#[must_use]
+pub fn prefix(plan: &Plan) -> String {
+    if plan.deployspec.generic_variables {
+        "SEEDFARMER".to_owned()
+    } else {
+        plan.module.project.as_str().to_uppercase().replace('-', "_")
+    }
+}
+
+/// All variables of a build, with the permissions boundary of the template if it has one; those that come from CodeBuild itself (AWS_DEFAULT_REGION, AWS_REGION,
+/// CODEBUILD_*) excepted.
+#[must_use]
+pub fn variables(plan: &Plan, place: &Place, permissions_boundary: Option<&str>) -> Vec<Variable> {
+    let prefix = prefix(plan);
+    let named = |name: &str, value: String| Variable::plain(format!("{prefix}_{name}"), value);
+    let mut variables = vec![
+        named("PROJECT_NAME", plan.module.project.to_string()),
+        named("DEPLOYMENT_NAME", plan.module.deployment.to_string()),
+        named("MODULE_NAME", plan.module.module_name()),
+        named("HASH", account_hash(place)),
+        named(
+            "MODULE_METADATA",
+            previous_metadata(plan.previous_metadata.as_ref()),
+        ),
+        Variable::plain("SEEDFLOW_PREFIX", prefix.clone()),
+        Variable::plain("SEEDFARMER_VERSION", SEEDFARMER_VERSION),
+        Variable::plain("AWS_PARTITION", place.partition.clone()),
+        Variable::plain("AWS_ACCOUNT_ID", place.account.clone()),
+    ];
+    variables.extend(permissions_boundary.map(|arn| named("PERMISSIONS_BOUNDARY_ARN", arn.to_owned())));
+    if plan.action == Action::Deploy {
+        variables.push(named("MODULE_MD5", plan.fingerprint.bundle.clone()));
+    }
+    variables.extend(plan.options.parameters.iter().map(|(name, value)| Variable {
+        name: format!("{prefix}_PARAMETER_{}", upper_snake_case(name)),
+        value: value.text(),
+        kind: value.variable_type(),
+    }));
+    variables
+}
+
+/// The first eight digits of SHA-1("{account}-{region}"): modules make names unique by it.
+fn account_hash(place: &Place) -> String {
+    let digest = Sha1::digest(format!("{}-{}", place.account, place.region));
+    hex::encode(digest)[..8].to_owned()
+}
+
+/// The metadata of the last success, or `null`. The space at the end is how the `seedfarmer` command in the
+/// build knows that the module didn't export the variable itself; JSON doesn't mind it.
+fn previous_metadata(metadata: Option<&Value>) -> String {
+    format!("{} ", metadata.map_or("null".to_owned(), dumps))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::module::codebuild::request::tests::plan;
+    use serde_json::json;
+
+    fn place() -> Place {
+        Place {
+            partition: "aws".into(),
+            region: "us-east-1".into(),
+            account: "111111111111".into(),
+        }
+    }
+
+    fn value(variables: &[Variable], name: &str) -> String {
+        variables
+            .iter()
+            .find(|v| v.name == name)
+            .unwrap_or_else(|| panic!("no {name}"))
+            .value
+            .clone()
+    }
+
+    #[test]
+    fn the_names_and_values_of_the_compatibility_page() {
+        let plan = plan(
+            json!({"parameters": {"vpcCidr": "10.0.0.0/16", "subnet-ids": ["a", "b"]}}),
+            true,
+        );
+        let variables = variables(&plan, &place(), None);
+        for (name, expected) in [
+            ("SEEDFARMER_PROJECT_NAME", "my-project"),
+            ("SEEDFARMER_DEPLOYMENT_NAME", "prod"),
+            ("SEEDFARMER_MODULE_NAME", "networking-vpc"),
+            ("SEEDFARMER_PARAMETER_VPC_CIDR", "10.0.0.0/16"),
+            ("SEEDFARMER_PARAMETER_SUBNET_IDS", "[\"a\", \"b\"]"),
+            ("SEEDFARMER_HASH", "600cacf8"),
+            ("SEEDFARMER_MODULE_METADATA", "null "),
+            ("AWS_PARTITION", "aws"),
+            ("AWS_ACCOUNT_ID", "111111111111"),
+        ] {
+            assert_eq!(value(&variables, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_permissions_boundary_is_told_where_there_is_one() {
+        let plan = plan(json!({}), true);
+        let with = variables(&plan, &place(), Some("arn:aws:iam::1:policy/b"));
+        let name = "SEEDFARMER_PERMISSIONS_BOUNDARY_ARN";
+        assert_eq!(value(&with, name), "arn:aws:iam::1:policy/b");
+        let without = variables(&plan, &place(), None);
+        assert!(without.iter().all(|variable| variable.name != name));
+    }
+
+    #[test]
+    fn a_module_can_ask_for_the_projects_prefix() {
+        let plan = plan(json!({"parameters": {"a": 1}}), false);
+        let variables = variables(&plan, &place(), None);
+        assert_eq!(value(&variables, "MY_PROJECT_PARAMETER_A"), "1");
+        assert_eq!(value(&variables, "SEEDFLOW_PREFIX"), "MY_PROJECT");
+        assert_eq!(value(&variables, "AWS_PARTITION"), "aws");
+    }
+
+    #[test]
+    fn long_values_leave_the_request_and_references_never_do() {
+        let plan = plan(
+            json!({"parameters": {"a": "x".repeat(1024), "b": "x".repeat(1025), "c": {"secrets_manager": "s"}}}),
+            true,
+        );
+        let variables = variables(&plan, &place(), None);
+        let outside: Vec<_> = variables
+            .iter()
+            .filter(|v| !v.in_request())
+            .map(|v| v.name.as_str())
+            .collect();
+        assert_eq!(outside, ["SEEDFARMER_PARAMETER_B"]);
+    }
+}

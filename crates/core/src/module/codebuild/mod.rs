@@ -1,0 +1,6 @@
+//! A module's build: its buildspec, its variables, and the request that starts it.
+
+pub mod buildspec;
+pub mod environment;
+pub mod project;
+pub mod request;

@@ -1,0 +1,307 @@
+//! The build of a module: what StartBuild is asked for, composed from a plan.
+
+use md5::{Digest, Md5};
+
+use crate::ids::{ExecutionArn, Place, Run};
+use crate::module::codebuild::environment::Variable;
+use crate::module::codebuild::{buildspec, environment};
+use crate::module::deployspec::Phases;
+use crate::module::input::Action;
+use crate::module::maximum::ComputeType;
+use crate::module::plan::Plan;
+use crate::workflow::build_outcome::EXECUTION_VARIABLE;
+
+/// What the template fixes for builds that don't say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defaults {
+    /// The CodeBuild project.
+    pub project: String,
+    /// The image.
+    pub image: String,
+    /// The compute type.
+    pub compute_type: ComputeType,
+    /// The environment type.
+    pub environment_type: String,
+    /// Minutes until CodeBuild ends a build.
+    pub timeout_minutes: u64,
+    /// Minutes that a build may wait for a machine.
+    pub queued_timeout_minutes: u64,
+    /// The log group of all builds.
+    pub log_group: String,
+    /// Where builds hand their metadata back.
+    pub work_bucket: String,
+    /// The boundary of what modules may make, of which they are told.
+    pub permissions_boundary: Option<String>,
+    /// The ARN of the role of builds of modules that have none of their own.
+    pub service_role: String,
+}
+
+/// The longest buildspec that StartBuild takes in its request; AWS refuses a longer one with "Max buildspec
+/// length is 25600", and takes the ARN of an S3 object in its place (API reference, `buildspecOverride`).
+pub const MAX_INLINE_BUILDSPEC: usize = 25_600;
+
+/// A build to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildRequest {
+    /// The CodeBuild project.
+    pub project: String,
+    /// The same for every try of the same execution, so that CodeBuild starts one build (StartBuild,
+    /// `idempotencyToken`: valid for five minutes, up to 64 characters).
+    pub idempotency_token: String,
+    /// The folder of the build in the work bucket: its source, its buildspec if that is long, and what it hands back.
+    pub run: Run,
+    /// `{bucket}/{key}` of the copy of the bundle that the build reads.
+    pub source_location: String,
+    /// The buildspec's text, or the ARN of the object that holds it.
+    pub buildspec: String,
+    /// The variables of the request.
+    pub variables: Vec<Variable>,
+    /// The image.
+    pub image: String,
+    /// The compute type.
+    pub compute_type: ComputeType,
+    /// The environment type.
+    pub environment_type: String,
+    /// Whether Docker may run.
+    pub privileged: bool,
+    /// Minutes until CodeBuild ends the build.
+    pub timeout_minutes: u64,
+    /// Minutes that it may wait for a machine.
+    pub queued_timeout_minutes: u64,
+    /// Its log group.
+    pub log_group: String,
+    /// The bucket of its artifacts.
+    pub artifact_bucket: String,
+    /// The ARN of the role of the build: the module's own, or that of all builds. Never the CodeBuild project's: an
+    /// input may name a project that an administrator made for something else, with more rights.
+    pub service_role: String,
+}
+
+impl BuildRequest {
+    /// The key in the work bucket under which a buildspec that is too long for the request has to be stored.
+    /// It belongs to the deployment, so a repeated try writes the same object.
+    #[must_use]
+    pub fn buildspec_key(&self) -> Option<String> {
+        (self.buildspec.len() > MAX_INLINE_BUILDSPEC).then(|| self.run.buildspec_key())
+    }
+}
+
+/// Composes the build of a plan: the input's settings before the deployspec's before the template's. `module_role` is the
+/// ARN of the module's own role, where it has one.
+#[must_use]
+pub fn compose(
+    plan: &Plan,
+    execution: &ExecutionArn,
+    run: &Run,
+    place: &Place,
+    module_role: Option<String>,
+    defaults: &Defaults,
+) -> BuildRequest {
+    let settings = &plan.options.build;
+    let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
+    let image = or(&settings.image, &defaults.image);
+    let mut variables = environment::variables(plan, place, defaults.permissions_boundary.as_deref());
+    variables.push(Variable::plain(EXECUTION_VARIABLE, execution.as_str()));
+    let buildspec = buildspec::compose(
+        &phases(plan),
+        &plan.source.path,
+        &variables,
+        &image,
+        &settings.runtimes,
+    );
+    BuildRequest {
+        project: or(&settings.project_name, &defaults.project),
+        idempotency_token: hex::encode(Md5::digest(execution.as_str())),
+        source_location: format!("{}/{}", defaults.work_bucket, run.source_key()),
+        run: run.clone(),
+        buildspec,
+        variables: variables.into_iter().filter(Variable::in_request).collect(),
+        image,
+        compute_type: settings
+            .compute_type
+            .or(plan.deployspec.build_type)
+            .unwrap_or(defaults.compute_type),
+        environment_type: or(&settings.environment_type, &defaults.environment_type),
+        privileged: settings.privileged.unwrap_or(false),
+        timeout_minutes: settings.timeout_minutes.unwrap_or(defaults.timeout_minutes),
+        queued_timeout_minutes: defaults.queued_timeout_minutes,
+        log_group: defaults.log_group.clone(),
+        artifact_bucket: defaults.work_bucket.clone(),
+        service_role: module_role.unwrap_or_else(|| defaults.service_role.clone()),
+    }
+}
+
+/// The commands that a plan's build runs. Those that destroy find deployment, group and module under further names
+/// once their own pre_build commands have run, as in seed-farmer (seedfarmer-compat.md 2.2).
+fn phases(plan: &Plan) -> Phases {
+    match plan.action {
+        Action::Deploy => plan.deployspec.deploy.clone(),
+        Action::Destroy => {
+            // That there are some was seen when the plan was made.
+            let mut phases = plan.deployspec.destroy.clone().unwrap_or_default();
+            let module = &plan.module;
+            // Names have no character that means something to a shell.
+            phases.pre_build.push(format!(
+                "export DEPLOYMENT={} GROUP={} MODULE={}",
+                module.deployment, module.group, module.module
+            ));
+            phases
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::ModuleId;
+    use crate::module::commit_info::Origin;
+    use crate::module::deployspec::Deployspec;
+    use crate::module::fingerprint::{Fingerprint, Versions};
+    use crate::module::input::{Limits, Options, Source};
+    use crate::module::maximum::Maxima;
+    use serde_json::{Value, json};
+
+    /// A plan with the options of a manifest.
+    pub(crate) fn plan(manifest: Value, generic: bool) -> Plan {
+        let module = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
+        let limits = Limits::of_aws("work", "seedflow");
+        let options = Options::from_manifest(&manifest, &module, &limits).unwrap();
+        let spec = format!(
+            "deploy: {{phases: {{build: {{commands: [make]}}}}}}\ndestroy: {{phases: {{pre_build: {{commands: [own]}}, build: {{commands: [unmake]}}}}}}\nbuild_type: BUILD_GENERAL1_LARGE\npublishGenericEnvVariables: {generic}\n"
+        );
+        Plan {
+            action: Action::Deploy,
+            fingerprint: Fingerprint::new("bundle-md5", spec.as_bytes(), &options, &Versions::new()),
+            module,
+            source: Source {
+                bucket: "work".into(),
+                key: "uploads/x.zip".into(),
+                version_id: Some("v1".into()),
+                path: String::new(),
+            },
+            source_bytes: None,
+            origin: Origin::default(),
+            options,
+            deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),
+            module_stack: None,
+            renews: false,
+            previous_status: None,
+            previous_metadata: None,
+        }
+    }
+
+    fn request(manifest: Value) -> BuildRequest {
+        composed(&plan(manifest, true))
+    }
+
+    fn composed(plan: &Plan) -> BuildRequest {
+        composed_with(plan, None)
+    }
+
+    fn composed_with(plan: &Plan, module_role: Option<String>) -> BuildRequest {
+        let defaults = Defaults {
+            project: "seedflow".into(),
+            image: "default-image".into(),
+            compute_type: ComputeType::Small,
+            environment_type: "LINUX_CONTAINER".into(),
+            timeout_minutes: 60,
+            queued_timeout_minutes: 480,
+            log_group: "/seedflow".into(),
+            work_bucket: "work".into(),
+            permissions_boundary: None,
+            service_role: "arn:aws:iam::111111111111:role/builds".into(),
+        };
+        let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+        compose(
+            plan,
+            &ExecutionArn::new("arn:e"),
+            &Run::from_random([1; 16]),
+            &place,
+            module_role,
+            &defaults,
+        )
+    }
+
+    #[test]
+    fn the_input_goes_before_the_deployspec_before_the_template() {
+        let plain = request(json!({}));
+        assert_eq!(
+            (plain.compute_type, plain.image.as_str()),
+            (ComputeType::Large, "default-image")
+        );
+        let set = request(
+            json!({"build": {"compute_type": "BUILD_GENERAL1_MEDIUM", "image": "i", "timeout_minutes": 7, "privileged": true, "project_name": "seedflow-x"}}),
+        );
+        assert_eq!(
+            (
+                set.compute_type,
+                set.image.as_str(),
+                set.timeout_minutes,
+                set.privileged,
+                set.project.as_str()
+            ),
+            (ComputeType::Medium, "i", 7, true, "seedflow-x")
+        );
+        assert_eq!(
+            plain.source_location,
+            format!("work/builds/{}/source.zip", "01".repeat(16))
+        );
+    }
+
+    #[test]
+    fn a_build_has_the_modules_role_or_that_of_all_builds_whichever_project_it_names() {
+        let manifest = json!({"build": {"project_name": "seedflow-admin"}});
+        let borrowed = request(manifest.clone());
+        assert_eq!(borrowed.project, "seedflow-admin");
+        assert_eq!(borrowed.service_role, "arn:aws:iam::111111111111:role/builds");
+        let own = "arn:aws:iam::111111111111:role/seedflow-module-m";
+        let own_role = composed_with(&plan(manifest, true), Some(own.to_owned()));
+        assert_eq!(own_role.service_role, own);
+    }
+
+    #[test]
+    fn a_build_that_destroys_runs_the_phases_for_it_and_knows_what_a_deployment_knows() {
+        let mut plan = plan(json!({"parameters": {"a": 1}}), true);
+        plan.previous_metadata = Some(json!({"Key": "value"}));
+        let variables = |plan: &Plan| -> Vec<(String, String)> {
+            let composed = composed(plan).variables.into_iter();
+            composed.map(|v| (v.name, v.value)).collect()
+        };
+        let mut expected = variables(&plan);
+        plan.action = Action::Destroy;
+        // There is no new bundle whose MD5 it could be (seedfarmer-compat.md 2.3).
+        expected.retain(|(name, _)| name != "SEEDFARMER_MODULE_MD5");
+        assert_eq!(variables(&plan), expected);
+        let buildspec: Value = serde_json::from_str(&composed(&plan).buildspec).unwrap();
+        let commands = |phase: &str| buildspec["phases"][phase]["commands"].clone();
+        let enter = "cd \"$SEEDFLOW_MODULE_ROOT\"";
+        assert_eq!(
+            commands("pre_build"),
+            json!([enter, "own", "export DEPLOYMENT=prod GROUP=networking MODULE=vpc"])
+        );
+        assert_eq!(commands("build"), json!([enter, "unmake"]));
+    }
+
+    #[test]
+    fn a_buildspec_at_the_limit_stays_in_the_request_and_one_over_goes_to_s3() {
+        let mut request = request(json!({}));
+        assert_eq!(request.buildspec_key(), None);
+        request.buildspec = "x".repeat(MAX_INLINE_BUILDSPEC);
+        assert_eq!(request.buildspec_key(), None);
+        request.buildspec.push('x');
+        assert_eq!(
+            request.buildspec_key(),
+            Some(format!("builds/{}/buildspec.yml", "01".repeat(16)))
+        );
+    }
+
+    #[test]
+    fn every_try_of_an_execution_has_the_same_idempotency_token() {
+        assert_eq!(
+            request(json!({})).idempotency_token,
+            request(json!({})).idempotency_token
+        );
+        assert!(request(json!({})).idempotency_token.len() <= 64);
+    }
+}

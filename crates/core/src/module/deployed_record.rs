@@ -1,0 +1,213 @@
+//! The record of a module: what is deployed of it, kept for as long as it is.
+//!
+//! Every success leaves one, in the work bucket and out of every build's reach. It pins what the build was made of
+//! (the kept bundle by its version, the deployspec, the options as they were used), so that the module can be destroyed
+//! by what deployed it, whatever has become of its source and of the values that its parameters came from. References
+//! to Parameter Store and Secrets Manager stay references.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorName, Result};
+use crate::ids::{ExecutionArn, ModuleId};
+use crate::module::commit_info::Origin;
+use crate::module::deployspec::Deployspec;
+use crate::module::fingerprint::Fingerprint;
+use crate::module::input::{Action, Options, Source};
+use crate::module::plan::Plan;
+use crate::module::role::ModuleStack;
+use crate::module::stored_parameters::Stored;
+
+/// How long a record may be: it holds what a plan holds.
+pub const MAX_BYTES: u64 = 1024 * 1024;
+
+/// What a success deployed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The module.
+    pub module: ModuleId,
+    /// The execution that deployed it.
+    pub execution: ExecutionArn,
+    /// When its build had succeeded.
+    pub deployed_at: Timestamp,
+    /// The bundle as it was kept, with its version; none where the input said not to keep it. It is stored beside the record,
+    /// where only this module's success writes; records from before that name the published copy here.
+    pub bundle: Option<Source>,
+    /// The copy under seed.md's path, which another project's module of the same names may have replaced since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Source>,
+    /// The bundle's size as a zip; none in records of before it was kept.
+    #[serde(default)]
+    pub bundle_bytes: Option<u64>,
+    /// The commit that the bundle was made of, as far as it is known.
+    #[serde(default)]
+    pub origin: Origin,
+    /// Parameters and settings as they were used.
+    pub options: Options,
+    /// The module's commands.
+    pub deployspec: Deployspec,
+    /// What is stored as `md5`.
+    pub fingerprint: Fingerprint,
+    /// The stack of the module's own role, where it has one.
+    #[serde(default)]
+    pub module_stack: Option<ModuleStack>,
+}
+
+/// Where a bundle was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The module's own copy.
+    pub bundle: Source,
+    /// The copy under seed.md's path.
+    pub published: Source,
+}
+
+impl Record {
+    /// The record of a plan whose build has succeeded; `kept` says where its bundle is.
+    #[must_use]
+    pub fn new(plan: &Plan, execution: &ExecutionArn, kept: Option<Kept>, now: Timestamp) -> Self {
+        let kept = kept.map(|kept| (kept.bundle, kept.published));
+        let (bundle, published) = kept.unzip();
+        Self {
+            module: plan.module.clone(),
+            execution: execution.clone(),
+            deployed_at: now,
+            bundle,
+            published,
+            bundle_bytes: plan.source_bytes,
+            origin: plan.origin.clone(),
+            options: plan.options.clone(),
+            deployspec: plan.deployspec.clone(),
+            fingerprint: plan.fingerprint.clone(),
+            module_stack: plan.module_stack.clone(),
+        }
+    }
+
+    /// The plan that destroys what is recorded.
+    ///
+    /// # Errors
+    /// Where the bundle wasn't kept, or the deployspec has no phases to destroy with.
+    pub fn into_destruction(self, stored: &Stored) -> Result<Plan> {
+        let source = self.bundle.ok_or_else(|| no_bundle(&self.module))?;
+        if self.deployspec.destroy.is_none() {
+            return Err(no_phases(&self.module));
+        }
+        Ok(Plan {
+            action: Action::Destroy,
+            previous_status: stored.status_of(&self.module)?,
+            previous_metadata: stored.metadata_object().map(serde_json::Value::Object),
+            module: self.module,
+            source,
+            source_bytes: self.bundle_bytes,
+            origin: self.origin,
+            options: self.options,
+            deployspec: self.deployspec,
+            fingerprint: self.fingerprint,
+            renews: false,
+            module_stack: self.module_stack,
+        })
+    }
+}
+
+fn no_bundle(module: &ModuleId) -> Error {
+    Error::new(
+        ErrorName::SourceNotFound,
+        format!(
+            "{}: found no bundle, because the module was deployed with \"bundle\": false; deploy it once more with \"bundle\": true, then destroy it",
+            module.record_key()
+        ),
+    )
+}
+
+fn no_phases(module: &ModuleId) -> Error {
+    Error::new(
+        ErrorName::InvalidDeployspec,
+        format!(
+            "deployspec.yaml: destroy.phases is missing in the bundle that {module} was deployed with; add the commands that destroy it (or an empty destroy: {{phases: {{}}}} where there is nothing to destroy), deploy it, then destroy it"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::module::codebuild::request::tests::plan;
+    use serde_json::json;
+
+    fn record(kept: Option<Kept>) -> Record {
+        let plan = plan(
+            json!({"parameters": {"a": 1, "key": {"secrets_manager": "api"}}}),
+            true,
+        );
+        Record::new(&plan, &ExecutionArn::new("e"), kept, Timestamp::UNIX_EPOCH)
+    }
+
+    fn source(bucket: &str, key: &str) -> Source {
+        Source {
+            bucket: bucket.into(),
+            key: key.into(),
+            version_id: Some("v7".into()),
+            path: "modules/vpc".into(),
+        }
+    }
+
+    fn kept() -> Kept {
+        Kept {
+            bundle: source("work", "deployed/my-project/prod/networking/vpc.zip"),
+            published: source("bundles", "prod/networking/vpc/bundle.zip"),
+        }
+    }
+
+    #[test]
+    fn a_record_from_before_there_were_two_copies_destroys_by_the_published_one() {
+        let mut old = serde_json::to_value(record(Some(kept()))).unwrap();
+        old["bundle"] = old["published"].take();
+        old.as_object_mut().unwrap().remove("published");
+        let old: Record = serde_json::from_value(old).unwrap();
+        assert_eq!(old.published, None);
+        let destruction = old.into_destruction(&Stored::default()).unwrap();
+        assert_eq!(destruction.source, kept().published);
+    }
+
+    #[test]
+    fn a_module_is_destroyed_by_what_deployed_it() {
+        let text = serde_json::to_string(&record(Some(kept()))).unwrap();
+        assert!(text.contains("{\"secrets_manager\":\"api\"}"), "{text}");
+        let read: Record = serde_json::from_str(&text).unwrap();
+        let stored = Stored {
+            metadata: Some("{\"Key\": 1}".into()),
+            ..Stored::default()
+        };
+        let destruction = read.into_destruction(&stored).unwrap();
+        let mut expected = plan(
+            json!({"parameters": {"a": 1, "key": {"secrets_manager": "api"}}}),
+            true,
+        );
+        expected.action = Action::Destroy;
+        expected.source = kept().bundle;
+        expected.previous_metadata = Some(json!({"Key": 1}));
+        assert_eq!(destruction, expected);
+    }
+
+    #[test]
+    fn what_is_missing_to_destroy_it_is_told_with_what_to_do() {
+        let stored = Stored::default();
+        let error = record(None).into_destruction(&stored).unwrap_err();
+        assert_eq!(error.name, ErrorName::SourceNotFound);
+        assert!(
+            error
+                .message
+                .contains("deploy it once more with \"bundle\": true"),
+            "{error}"
+        );
+        let mut record = record(Some(kept()));
+        record.deployspec.destroy = None;
+        let error = record.into_destruction(&stored).unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidDeployspec);
+        assert!(
+            error.message.contains("add the commands that destroy it"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,315 @@
+//! A module's `deployspec.yaml`: the commands of its phases.
+//!
+//! Read as seed-farmer reads it (seedfarmer-compat.md 2.1), so that existing modules run as they are: both
+//! spellings of a key, YAML 1.1, unknown keys ignored. Other than there a `build_type` that CodeBuild
+//! doesn't have is an error and doesn't become SMALL, and every complaint names its line.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, ErrorName, Result};
+use crate::formats::yaml;
+use crate::formats::yaml::{Kind, Node};
+use crate::module::maximum::{ComputeType, Maxima};
+
+/// How long the file may be: the plan carries its commands through the states, whose payloads end at 256 KB.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// The commands of a module, by phase.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Installs what the module needs.
+    pub install: Vec<String>,
+    /// Runs before the build.
+    pub pre_build: Vec<String>,
+    /// Builds and deploys.
+    pub build: Vec<String>,
+    /// Runs after a build that succeeded.
+    pub post_build: Vec<String>,
+}
+
+/// What a deployspec says about a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployspec {
+    /// The commands that deploy.
+    pub deploy: Phases,
+    /// The commands that destroy; only a module that is to be destroyed needs them.
+    #[serde(default)]
+    pub destroy: Option<Phases>,
+    /// The compute type that the module asks for.
+    pub build_type: Option<ComputeType>,
+    /// Whether variables start with `SEEDFARMER_` or with the project's name.
+    pub generic_variables: bool,
+}
+
+impl Deployspec {
+    /// Parses the file's bytes.
+    ///
+    /// # Errors
+    /// `InvalidDeployspec` with the line, also where `build_type` is above the maximum.
+    pub fn parse(bytes: &[u8], maxima: &Maxima) -> Result<Self> {
+        let text = std::str::from_utf8(bytes).map_err(|_| error(None, "the file is no UTF-8 text"))?;
+        let root = yaml::parse(text).map_err(|e| error(Some(e.line), &e.message))?;
+        let deploy = match (&root.kind, root.get("deploy")) {
+            (Kind::Mapping(_), Some(deploy)) => deploy,
+            (Kind::Mapping(_), None) => {
+                return Err(error(
+                    None,
+                    "deploy is missing; a module needs deploy.phases with its commands",
+                ));
+            }
+            _ => return Err(found(&root, "the file", "a mapping with the key deploy")),
+        };
+        let Some(phases) = deploy.get("phases") else {
+            return Err(found(deploy, "deploy", "a mapping with the key phases"));
+        };
+        Ok(Self {
+            deploy: Phases::parse(phases, "deploy.phases")?,
+            destroy: destroy_phases(&root)?,
+            build_type: build_type(&root, maxima)?,
+            generic_variables: generic_variables(&root)?,
+        })
+    }
+}
+
+/// The phases of `destroy`; none where nothing is said of them.
+fn destroy_phases(root: &Node) -> Result<Option<Phases>> {
+    let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
+    let Some(destroy) = root.get("destroy").filter(is_said) else {
+        return Ok(None);
+    };
+    if !matches!(destroy.kind, Kind::Mapping(_)) {
+        return Err(found(destroy, "destroy", "a mapping with the key phases"));
+    }
+    let phases = destroy.get("phases").filter(is_said);
+    phases
+        .map(|phases| Phases::parse(phases, "destroy.phases"))
+        .transpose()
+}
+
+impl Phases {
+    fn parse(node: &Node, path: &str) -> Result<Self> {
+        if !matches!(node.kind, Kind::Mapping(_)) {
+            return Err(found(
+                node,
+                path,
+                "a mapping of install, pre_build, build and post_build",
+            ));
+        }
+        let phase = |snake: &str, camel: &str| {
+            // Where both spellings stand, seed-farmer takes the camelCase one.
+            node.get(camel)
+                .or_else(|| node.get(snake))
+                .map_or(Ok(Vec::new()), |phase| {
+                    commands(phase, &format!("{path}.{snake}"))
+                })
+        };
+        Ok(Self {
+            install: phase("install", "install")?,
+            pre_build: phase("pre_build", "preBuild")?,
+            build: phase("build", "build")?,
+            post_build: phase("post_build", "postBuild")?,
+        })
+    }
+}
+
+fn commands(phase: &Node, path: &str) -> Result<Vec<String>> {
+    let list = match &phase.kind {
+        Kind::Mapping(_) => phase
+            .get("commands")
+            .ok_or_else(|| found(phase, path, "a mapping with the key commands"))?,
+        _ => return Err(found(phase, path, "a mapping with the key commands")),
+    };
+    let Kind::List(items) = &list.kind else {
+        return Err(found(list, &format!("{path}.commands"), "a list of commands"));
+    };
+    items
+        .iter()
+        .enumerate()
+        .map(|(i, item)| match &item.kind {
+            Kind::Scalar(Value::String(command)) => Ok(command.clone()),
+            Kind::Mapping(_) => Err(found(
+                item,
+                &format!("{path}.commands[{i}]"),
+                "a text; put a command with \": \" in it into quotes",
+            )),
+            _ => Err(found(item, &format!("{path}.commands[{i}]"), "a text")),
+        })
+        .collect()
+}
+
+fn build_type(root: &Node, maxima: &Maxima) -> Result<Option<ComputeType>> {
+    let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
+    let Some(node) = root.get("build_type").filter(is_said) else {
+        return Ok(None);
+    };
+    let asked = match &node.kind {
+        Kind::Scalar(Value::String(text)) => ComputeType::parse(&text.to_uppercase()),
+        _ => None,
+    };
+    let Some(asked) = asked else {
+        let names = ComputeType::ALL.map(ComputeType::as_str);
+        return Err(found(node, "build_type", &names.join(", ")));
+    };
+    let checked = maxima.compute_type(asked);
+    checked
+        .map(Some)
+        .map_err(|above| error(Some(node.line), &format!("build_type: {above}")))
+}
+
+/// True where nothing is said; empty is false, as in seed-farmer.
+fn generic_variables(root: &Node) -> Result<bool> {
+    let Some(node) = root
+        .get("publishGenericEnvVariables")
+        .or_else(|| root.get("publish_generic_env_variables"))
+    else {
+        return Ok(true);
+    };
+    match &node.kind {
+        Kind::Scalar(Value::Null) => Ok(false),
+        Kind::Scalar(Value::Bool(flag)) => Ok(*flag),
+        Kind::Scalar(Value::String(text))
+            if matches!(
+                text.to_lowercase().as_str(),
+                "true" | "yes" | "on" | "y" | "t" | "1"
+            ) =>
+        {
+            Ok(true)
+        }
+        Kind::Scalar(Value::String(text))
+            if matches!(
+                text.to_lowercase().as_str(),
+                "false" | "no" | "off" | "n" | "f" | "0"
+            ) =>
+        {
+            Ok(false)
+        }
+        Kind::Scalar(Value::Number(n)) if n.as_i64() == Some(1) => Ok(true),
+        Kind::Scalar(Value::Number(n)) if n.as_i64() == Some(0) => Ok(false),
+        _ => Err(found(node, "publishGenericEnvVariables", "true or false")),
+    }
+}
+
+fn found(node: &Node, path: &str, allowed: &str) -> Error {
+    error(
+        Some(node.line),
+        &format!("{path}: found {}; allowed is {allowed}", node.describe()),
+    )
+}
+
+fn error(line: Option<usize>, message: &str) -> Error {
+    let place = line.map_or(String::new(), |line| format!(" line {line}"));
+    Error::new(
+        ErrorName::InvalidDeployspec,
+        format!("deployspec.yaml{place}: {message}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_module_as_public_ones_are() {
+        let text = "publishGenericEnvVariables: true\ndeploy:\n  phases:\n    install:\n      commands:\n      - npm install -g aws-cdk@2.20.0\n    build:\n      commands:\n      - >\n        if [[ 1 ]]; then\n        echo a; fi\n      - seedfarmer metadata convert -f cdk-exports.json || true\ndestroy:\n  phases:\n    build:\n      commands: []\nbuild_type: build_general1_large\nunknown: 1\n";
+        let spec = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap();
+        assert_eq!(spec.deploy.install, ["npm install -g aws-cdk@2.20.0"]);
+        assert_eq!(
+            spec.deploy.build,
+            [
+                "if [[ 1 ]]; then echo a; fi\n",
+                "seedfarmer metadata convert -f cdk-exports.json || true"
+            ]
+        );
+        assert_eq!(
+            (spec.build_type, spec.generic_variables),
+            (Some(ComputeType::Large), true)
+        );
+        assert_eq!(spec.destroy, Some(Phases::default()));
+    }
+
+    #[test]
+    fn a_module_without_commands_to_destroy_it_can_be_deployed() {
+        for destroy in ["", "destroy:\n", "destroy: {}\n", "destroy: {phases: }\n"] {
+            let text = format!("deploy: {{phases: {{}}}}\n{destroy}");
+            assert_eq!(
+                Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS)
+                    .unwrap()
+                    .destroy,
+                None,
+                "{destroy}"
+            );
+        }
+        let text = "deploy: {phases: {}}\ndestroy: {phases: {build: {commands: make}}}\n";
+        let error = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap_err();
+        let part = "line 2: destroy.phases.build.commands: found \"make\"";
+        assert!(error.message.contains(part), "{error}");
+    }
+
+    #[test]
+    fn the_camel_case_spelling_wins_and_empty_is_false() {
+        let text = "publishGenericEnvVariables:\ndeploy:\n  phases:\n    pre_build: {commands: [a]}\n    preBuild: {commands: [b]}\n";
+        let spec = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap();
+        assert_eq!(
+            (spec.deploy.pre_build, spec.generic_variables),
+            (vec!["b".to_owned()], false)
+        );
+    }
+
+    #[test]
+    fn every_complaint_names_line_field_and_what_is_allowed() {
+        for (text, part) in [
+            ("", "deployspec.yaml line 1: the file: found nothing"),
+            ("destroy: {}", "deploy is missing"),
+            (
+                "deploy:\n",
+                "line 1: deploy: found nothing; allowed is a mapping with the key phases",
+            ),
+            (
+                "deploy:\n  phases:\n    install:\n",
+                "line 3: deploy.phases.install: found nothing",
+            ),
+            (
+                "deploy:\n  phases:\n    install:\n      commands:\n",
+                "deploy.phases.install.commands: found nothing; allowed is a list",
+            ),
+            (
+                "deploy:\n  phases:\n    build:\n      commands:\n      - echo foo: bar\n",
+                "line 5: deploy.phases.build.commands[0]: found a mapping",
+            ),
+            (
+                "deploy:\n  phases:\n    build:\n      commands:\n      - a\n      - 12\n",
+                "line 6: deploy.phases.build.commands[1]: found 12",
+            ),
+            (
+                "deploy: {phases: {}}\nbuild_type: HUGE\n",
+                "line 2: build_type: found \"HUGE\"; allowed is BUILD_GENERAL1_SMALL",
+            ),
+            ("deploy:\n  phases: [\n", "deployspec.yaml line"),
+            ("a: b: c\n", "deployspec.yaml line 1:"),
+        ] {
+            let error = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap_err();
+            assert_eq!(error.name, ErrorName::InvalidDeployspec);
+            assert!(error.message.contains(part), "{} / {part}", error.message);
+        }
+        assert!(Deployspec::parse(b"\xff\xfe", &Maxima::OF_AWS).is_err());
+    }
+
+    #[test]
+    fn a_larger_machine_than_the_maximum_is_refused_with_its_line() {
+        let maxima = Maxima {
+            compute_type: ComputeType::Large,
+            ..Maxima::OF_AWS
+        };
+        let text = "deploy: {phases: {}}\nbuild_type: BUILD_GENERAL1_2XLARGE\n";
+        let error = Deployspec::parse(text.as_bytes(), &maxima).unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidDeployspec);
+        assert_eq!(
+            error.message,
+            "deployspec.yaml line 2: build_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_2XLARGE"
+        );
+        let text = "deploy: {phases: {}}\nbuild_type: BUILD_GENERAL1_LARGE\n";
+        assert!(Deployspec::parse(text.as_bytes(), &maxima).is_ok());
+    }
+}

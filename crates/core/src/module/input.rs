@@ -1,0 +1,904 @@
+//! An execution's input, parsed.
+//!
+//! Two shapes come in: the one that people and programs write (the four names, a source, options; docs/architecture.md,
+//! "Input of an execution"), and the one that an upload makes, which has only a source, with the names in
+//! its key and the options in the bundle's `manifest.yaml`. Both become one [`Request`]. A value of this
+//! type is valid as far as its text goes; whether the source exists is seen when it is read. An input that asks for
+//! the module to be destroyed has its names and nothing else: what to run lies in the record of the last success.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result, excerpt};
+use crate::formats::json_fields::{Fields, describe};
+use crate::ids::{ExecutionArn, ModuleId};
+use crate::module::maximum::{ComputeType, Maxima};
+use crate::module::metadata_reference::Siblings;
+use crate::module::parameters::Parameters;
+use crate::storage_layout;
+
+/// What the template fixes and an input may not go beyond.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The bucket that bundles come from; the functions may read no other.
+    pub work_bucket: String,
+    /// The default CodeBuild project; others are called `{default}-…`, as the functions' rights say.
+    pub codebuild_project: String,
+    /// The most that a build may ask for.
+    pub maxima: Maxima,
+    /// What a given `stack_name` begins with (the template's `StackNamePrefix`); `{project}` is the module's project.
+    pub stack_name_prefix: String,
+}
+
+impl Limits {
+    /// The limits where the template's maximum parameters are unknown, or don't matter: those of AWS.
+    #[must_use]
+    pub fn of_aws(work_bucket: impl Into<String>, codebuild_project: impl Into<String>) -> Self {
+        Self {
+            work_bucket: work_bucket.into(),
+            codebuild_project: codebuild_project.into(),
+            maxima: Maxima::OF_AWS,
+            stack_name_prefix: String::new(),
+        }
+    }
+}
+
+/// Where a bundle lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The bucket.
+    pub bucket: String,
+    /// The key of the zip.
+    pub key: String,
+    /// The version; where the input names none, the one that was read first.
+    pub version_id: Option<String>,
+    /// The module's folder within the zip, `""` for the zip's root.
+    pub path: String,
+}
+
+/// Settings of the build; what is `None` comes from the deployspec or the template.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSettings {
+    /// The CodeBuild project.
+    pub project_name: Option<String>,
+    /// The build image.
+    pub image: Option<String>,
+    /// The size of the build's machine.
+    pub compute_type: Option<ComputeType>,
+    /// Minutes after which CodeBuild ends the build.
+    pub timeout_minutes: Option<u64>,
+    /// Such as `LINUX_CONTAINER`.
+    pub environment_type: Option<String>,
+    /// Whether the build may run Docker.
+    pub privileged: Option<bool>,
+    /// Versions of runtimes by name, over those that the image gets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub runtimes: BTreeMap<String, String>,
+}
+
+/// The options of a request, which a `manifest.yaml` can give as well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// The module's parameters.
+    pub parameters: Parameters,
+    /// Deploy even if nothing changed.
+    pub force_update: bool,
+    /// Keep a copy of the bundle of the last success.
+    pub bundle: bool,
+    /// Settings of the build.
+    pub build: BuildSettings,
+    /// The CloudFormation stack whose outputs are recorded.
+    pub stack_name: String,
+    /// Deploy again whenever a module whose values this one consumes was deployed again, whatever its values
+    /// (seed-farmer's `forceDependencyRedeploy`).
+    #[serde(default)]
+    pub redeploy_with_dependencies: bool,
+    /// The modules whose values this one consumes, with the build that published them, once they are resolved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub consumed: BTreeMap<String, Option<String>>,
+}
+
+/// What an execution is to do with a module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Run its deploy phases where it changed.
+    #[default]
+    Deploy,
+    /// Run its destroy phases and forget it.
+    Destroy,
+}
+
+/// An execution's input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// To deploy a module.
+    Deploy(Box<Request>),
+    /// To destroy this one.
+    Destroy(ModuleId),
+}
+
+impl Order {
+    /// Parses the whole input.
+    pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
+        let mut fields = Fields::of("", input)?;
+        part_of(input)?;
+        match fields.choice("action", &["deploy", "destroy"])?.as_deref() {
+            Some("destroy") => destroyed(fields).map(Self::Destroy),
+            _ => Request::read(fields, limits).map(|request| Self::Deploy(Box::new(request))),
+        }
+    }
+
+    /// The module that it is about.
+    #[must_use]
+    pub fn module(self) -> ModuleId {
+        match self {
+            Self::Deploy(request) => request.module,
+            Self::Destroy(module) => module,
+        }
+    }
+}
+
+/// The module that an input wants destroyed.
+fn destroyed(mut fields: Fields) -> Result<ModuleId> {
+    let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
+    let module = ModuleId::parse(&project, &deployment, &group, &module)?;
+    for key in [
+        "source",
+        "parameters",
+        "force_update",
+        "bundle",
+        "build",
+        "stack_name",
+    ] {
+        if let Some(value) = fields.any(key) {
+            return Err(Error::field(
+                key,
+                describe(&value),
+                "nothing beside \"action\": \"destroy\", which runs what the last successful deployment left",
+            ));
+        }
+    }
+    fields.finish()?;
+    Ok(module)
+}
+
+/// A deployment that an execution is to make.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// What is deployed.
+    pub module: ModuleId,
+    /// From where.
+    pub source: Source,
+    /// How; `None` when an upload started the execution and the manifest in the bundle says how.
+    pub options: Option<Options>,
+}
+
+const ENVIRONMENT_TYPES: [&str; 3] = ["LINUX_CONTAINER", "LINUX_GPU_CONTAINER", "ARM_CONTAINER"];
+
+impl Request {
+    fn read(mut fields: Fields, limits: &Limits) -> Result<Self> {
+        let module = module_of(&mut fields)?;
+        let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), limits)?;
+        match module {
+            Some(module) => {
+                let options = Options::read(&mut fields, &module, limits)?;
+                fields.finish()?;
+                Ok(Self {
+                    module,
+                    source,
+                    options: Some(options),
+                })
+            }
+            None => {
+                let module = ModuleId::from_upload_key(&source.key)?.ok_or_else(|| no_names(&source.key))?;
+                fields.finish()?;
+                Ok(Self {
+                    module,
+                    source,
+                    options: None,
+                })
+            }
+        }
+    }
+
+    /// The module that an input names, however wrong the rest is: the failure of a bad input is recorded in that
+    /// module's status.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the names themselves are wrong.
+    pub fn module(input: &Value, limits: &Limits) -> Result<ModuleId> {
+        match (module_named(input), Order::parse(input, limits)) {
+            (Some(module), _) => Ok(module),
+            (None, parsed) => parsed.map(Order::module),
+        }
+    }
+}
+
+/// An input of which only the names travel, because the whole of a deployment wouldn't fit into a state: the rest lies
+/// in the work bucket, where the planner put it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredInput {
+    /// What both have to name.
+    module: ModuleId,
+    /// Where the whole input lies.
+    pub key: String,
+}
+
+impl StoredInput {
+    /// The input that is sent in the place of a long one.
+    #[must_use]
+    pub fn sent(module: &ModuleId, key: &str) -> Value {
+        let mut sent = json!(module);
+        sent["input_key"] = json!(key);
+        sent
+    }
+
+    /// Reads such an input; `None` where it is a whole one.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it has more than the names and the key, or a key elsewhere.
+    pub fn of(input: &Value) -> Result<Option<Self>> {
+        if input.get("input_key").is_none() {
+            return Ok(None);
+        }
+        let mut fields = Fields::of("", input)?;
+        let module = module_of(&mut fields)?.ok_or_else(|| no_names(""))?;
+        let key = fields.required_text("input_key")?;
+        fields.finish()?;
+        if !storage_layout::is_stored_input(&key) {
+            return Err(Error::field(
+                "input_key",
+                format!("\"{}\"", excerpt(&key, 120)),
+                "a key under plans/, where the planner of a deployment stores inputs; give the input itself instead",
+            ));
+        }
+        Ok(Some(Self { module, key }))
+    }
+
+    /// The whole input as it was found.
+    ///
+    /// # Errors
+    /// `InvalidInput` where it is another module's: the lock is that of the module that was sent.
+    pub fn check(&self, found: Value) -> Result<Value> {
+        match module_named(&found) {
+            Some(module) if module == self.module => Ok(found),
+            _ => Err(Error::field(
+                "input_key",
+                format!("the input of another module in {}", self.key),
+                format!("the input of {}", self.module),
+            )),
+        }
+    }
+}
+
+/// The field in which a whole deployment says that an execution is part of it.
+const PART_OF: &str = "part_of";
+/// The longest ARN of an execution: both names have up to 80 characters.
+const MAX_ARN: usize = 256;
+
+/// The execution of a whole deployment that started one with this input, if one did.
+///
+/// # Errors
+/// `InvalidInput` where it is no execution.
+pub fn part_of(input: &Value) -> Result<Option<ExecutionArn>> {
+    match input.get(PART_OF) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(arn)) if arn.contains(":execution:") && arn.len() <= MAX_ARN => {
+            Ok(Some(ExecutionArn::new(arn)))
+        }
+        Some(other) => Err(Error::field(
+            PART_OF,
+            describe(other),
+            "the ARN of the execution that deploys the whole deployment, or nothing; a deployment sets it by itself",
+        )),
+    }
+}
+
+/// The module that an input names, if its names are valid.
+fn module_named(input: &Value) -> Option<ModuleId> {
+    let text = |key: &str| input.get(key).and_then(Value::as_str);
+    if ["project", "deployment", "group", "module"]
+        .iter()
+        .any(|key| input.get(key).is_some_and(|name| !name.is_null()))
+    {
+        return ModuleId::parse(
+            text("project")?,
+            text("deployment")?,
+            text("group")?,
+            text("module")?,
+        )
+        .ok();
+    }
+    ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?).ok()?
+}
+
+/// The four names as they are given.
+type Names<T> = [T; 4];
+
+fn names(fields: &mut Fields) -> Result<Names<Option<String>>> {
+    let names = [
+        fields.text("project")?,
+        fields.text("deployment")?,
+        fields.text("group")?,
+        fields.text("module")?,
+    ];
+    // Beside the names in every input that has them; read by `part_of`.
+    fields.any(PART_OF);
+    Ok(names)
+}
+
+fn required_names([project, deployment, group, module]: Names<Option<String>>) -> Result<Names<String>> {
+    let needed = |name: &str, value: Option<String>| {
+        value.ok_or_else(|| Error::field(name, "nothing", "a text; the field is required"))
+    };
+    Ok([
+        needed("project", project)?,
+        needed("deployment", deployment)?,
+        needed("group", group)?,
+        needed("module", module)?,
+    ])
+}
+
+/// The four names, or none of them.
+fn module_of(fields: &mut Fields) -> Result<Option<ModuleId>> {
+    let names = names(fields)?;
+    if names.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let [project, deployment, group, module] = required_names(names)?;
+    ModuleId::parse(&project, &deployment, &group, &module).map(Some)
+}
+
+fn no_names(key: &str) -> Error {
+    Error::field(
+        "project, deployment, group, module",
+        format!("nothing, and source.key \"{}\"", excerpt(key, 120)),
+        "the four names, or a key like sources/{project}/{deployment}/{group}/{module}.zip, which holds them",
+    )
+}
+
+impl Source {
+    /// Reads the `source` of an input.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the field.
+    pub(crate) fn parse(value: &Value, limits: &Limits) -> Result<Self> {
+        if value.is_null() {
+            return Err(Error::field(
+                "source",
+                "nothing",
+                "{\"key\": \"uploads/…/module.zip\"} with optional bucket, version_id and path",
+            ));
+        }
+        let mut fields = Fields::of("source", value)?;
+        let source = Self {
+            bucket: fields
+                .text("bucket")?
+                .unwrap_or_else(|| limits.work_bucket.clone()),
+            key: fields.required_text("key")?,
+            // An object from before a bucket had versions has the version "null".
+            version_id: fields.text_or_empty("version_id")?,
+            path: fields.text_or_empty("path")?.unwrap_or_default(),
+        };
+        fields.finish()?;
+        source.check(limits)
+    }
+
+    fn check(mut self, limits: &Limits) -> Result<Self> {
+        if self.bucket != limits.work_bucket {
+            return Err(Error::field(
+                "source.bucket",
+                format!("\"{}\"", excerpt(&self.bucket, 80)),
+                format!(
+                    "{}, the only bucket that the functions and the builds may read; upload the bundle there",
+                    limits.work_bucket
+                ),
+            ));
+        }
+        if !storage_layout::is_upload(&self.key) {
+            return Err(Error::field(
+                "source.key",
+                format!("\"{}\"", excerpt(&self.key, 120)),
+                "a key under sources/ or uploads/",
+            ));
+        }
+        self.path = normal_path(&self.path).ok_or_else(|| {
+            Error::field(
+                "source.path",
+                format!("\"{}\"", excerpt(&self.path, 120)),
+                "a folder within the zip such as modules/vpc: no leading slash, no .., and of shell-safe characters (letters, digits, . _ - + @ and /)",
+            )
+        })?;
+        Ok(self)
+    }
+}
+
+/// A folder within a zip without `.` and trailing slashes; `None` where it climbs, is absolute or could mean
+/// something to a shell.
+pub(crate) fn normal_path(path: &str) -> Option<String> {
+    let safe = |part: &&str| {
+        part.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-+@".contains(&b))
+            && *part != ".."
+    };
+    if path.starts_with('/') {
+        return None;
+    }
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    parts.iter().all(safe).then(|| parts.join("/"))
+}
+
+impl Options {
+    /// Reads a bundle's `manifest.yaml`, given as JSON.
+    pub fn from_manifest(manifest: &Value, module: &ModuleId, limits: &Limits) -> Result<Self> {
+        let empty = json!({});
+        let mut fields = Fields::of("", if manifest.is_null() { &empty } else { manifest })?;
+        let options = Self::read(&mut fields, module, limits)?;
+        fields.finish()?;
+        Ok(options)
+    }
+
+    /// The options of `module` with the values that it consumes from its siblings.
+    ///
+    /// # Errors
+    /// `InvalidInput` where one of them isn't there.
+    pub fn resolve(self, module: &ModuleId, known: &Siblings) -> Result<Self> {
+        let consumed = self.parameters.siblings().into_iter();
+        Ok(Self {
+            consumed: consumed
+                .map(|sibling| (sibling.to_string(), known.deployed_by(&sibling)))
+                .collect(),
+            parameters: self.parameters.resolve(module, known)?,
+            ..self
+        })
+    }
+
+    fn read(fields: &mut Fields, module: &ModuleId, limits: &Limits) -> Result<Self> {
+        let parameters = match fields.any("parameters") {
+            Some(value) => Parameters::parse("parameters", &value)?,
+            None => Parameters::default(),
+        };
+        let force_update = fields.flag("force_update")?.unwrap_or(false);
+        let bundle = fields.flag("bundle")?.unwrap_or(true);
+        let build = match fields.any("build") {
+            Some(value) => BuildSettings::parse(&value, limits)?,
+            None => BuildSettings::default(),
+        };
+        let stack_name = stack_name(fields.text("stack_name")?, module, limits)?;
+        let redeploy = fields.flag("redeploy_with_dependencies")?;
+        Ok(Self {
+            redeploy_with_dependencies: redeploy.unwrap_or(false),
+            consumed: BTreeMap::new(),
+            parameters,
+            force_update,
+            bundle,
+            build,
+            stack_name,
+        })
+    }
+}
+
+/// How long a stack's name may be (CloudFormation, CreateStack, `StackName`).
+pub(crate) const MAX_STACK_NAME: usize = 128;
+
+/// The stack whose outputs are recorded. They are shown on the module's page, so not every stack may be named.
+fn stack_name(given: Option<String>, module: &ModuleId, limits: &Limits) -> Result<String> {
+    let default = module.dashed();
+    let prefix = limits
+        .stack_name_prefix
+        .replace("{project}", module.project.as_str());
+    let name = given.unwrap_or_else(|| default.clone());
+    // The rule of CloudFormation's stack names (CreateStack, `StackName`).
+    let valid = name.len() <= MAX_STACK_NAME
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let refused = |allowed: String| {
+        Err(Error::field(
+            "stack_name",
+            format!("\"{}\"", excerpt(&name, 140)),
+            allowed,
+        ))
+    };
+    if !valid {
+        return refused("1 to 128 letters, digits and hyphens, starting with a letter; where the default {project}-{deployment}-{group}-{module} is longer, give a shorter one".to_owned());
+    }
+    if name != default && !name.starts_with(&prefix) {
+        return refused(format!(
+            "a name that starts with {prefix} (template parameter StackNamePrefix), or nothing, which is {default}"
+        ));
+    }
+    Ok(name)
+}
+
+impl BuildSettings {
+    pub(crate) fn parse(value: &Value, limits: &Limits) -> Result<Self> {
+        let mut fields = Fields::of("build", value)?;
+        let maxima = &limits.maxima;
+        let settings = Self {
+            project_name: project_name(fields.text("project_name")?, limits)?,
+            image: image(fields.text("image")?)?,
+            compute_type: compute_type(&mut fields, maxima)?,
+            timeout_minutes: timeout_minutes(&mut fields, maxima)?,
+            environment_type: fields.choice("environment_type", &ENVIRONMENT_TYPES)?,
+            privileged: fields.flag("privileged")?,
+            runtimes: fields
+                .any("runtimes")
+                .map_or_else(|| Ok(BTreeMap::new()), |value| runtimes(&value))?,
+        };
+        fields.finish()?;
+        Ok(settings)
+    }
+}
+
+fn compute_type(fields: &mut Fields, maxima: &Maxima) -> Result<Option<ComputeType>> {
+    let names = ComputeType::ALL.map(ComputeType::as_str);
+    let asked = fields.choice("compute_type", &names)?;
+    let Some(asked) = asked.as_deref().and_then(ComputeType::parse) else {
+        return Ok(None);
+    };
+    let checked = maxima.compute_type(asked);
+    checked
+        .map(Some)
+        .map_err(|above| above.in_field("build.compute_type"))
+}
+
+fn timeout_minutes(fields: &mut Fields, maxima: &Maxima) -> Result<Option<u64>> {
+    // CodeBuild's own bounds (StartBuild, timeoutInMinutesOverride).
+    let Some(asked) = fields.number("timeout_minutes", 5, Maxima::OF_AWS.timeout_minutes)? else {
+        return Ok(None);
+    };
+    let checked = maxima.timeout_minutes(asked);
+    checked
+        .map(Some)
+        .map_err(|above| above.in_field("build.timeout_minutes"))
+}
+
+fn project_name(given: Option<String>, limits: &Limits) -> Result<Option<String>> {
+    let default = &limits.codebuild_project;
+    match given {
+        None => Ok(None),
+        Some(name) => {
+            let ours = name == *default
+                || name
+                    .strip_prefix(default.as_str())
+                    .is_some_and(|rest| rest.starts_with('-'));
+            let valid = name.len() <= 150
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            if ours && valid {
+                return Ok(Some(name));
+            }
+            Err(Error::field(
+                "build.project_name",
+                format!("\"{}\"", excerpt(&name, 80)),
+                format!(
+                    "{default}, or a name that starts with {default}-, up to 150 letters, digits, hyphens and underscores"
+                ),
+            ))
+        }
+    }
+}
+
+/// CodeBuild's `runtime-versions` (CodeBuild user guide, "Build specification reference"): it knows which names and
+/// versions there are, and refuses the others when the build starts.
+fn runtimes(value: &Value) -> Result<BTreeMap<String, String>> {
+    const PATH: &str = "build.runtimes";
+    let Value::Object(map) = value else {
+        return Err(Error::field(
+            PATH,
+            describe(value),
+            "an object from a runtime's name to its version",
+        ));
+    };
+    let plain = |text: &str| {
+        (1..=40).contains(&text.len())
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    let one = |(name, version): (&String, &Value)| match version {
+        Value::String(text) if plain(name) && plain(text) => Ok((name.clone(), text.clone())),
+        other => Err(Error::field(
+            &format!("{PATH}.{}", excerpt(name, 40)),
+            describe(other),
+            "a name such as python with a text such as \"3.12\"; up to 40 letters, digits and . _ - each",
+        )),
+    };
+    map.iter().map(one).collect()
+}
+
+fn image(given: Option<String>) -> Result<Option<String>> {
+    match given {
+        Some(image) if image.len() > 512 || image.contains(char::is_whitespace) => Err(Error::field(
+            "build.image",
+            format!("\"{}\"", excerpt(&image, 80)),
+            "an image such as aws/codebuild/standard:7.0, without spaces",
+        )),
+        other => Ok(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            maxima: Maxima {
+                timeout_minutes: 480,
+                compute_type: ComputeType::Large,
+                ..Maxima::OF_AWS
+            },
+            stack_name_prefix: "{project}-".into(),
+            ..Limits::of_aws("work", "seedflow")
+        }
+    }
+
+    fn input(change: impl FnOnce(&mut Value)) -> Value {
+        let mut input = json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "source": {"key": "uploads/x.zip"}});
+        change(&mut input);
+        input
+    }
+
+    fn parse(input: &Value) -> Result<Request> {
+        match Order::parse(input, &limits())? {
+            Order::Deploy(request) => Ok(*request),
+            Order::Destroy(module) => panic!("{module} would be destroyed"),
+        }
+    }
+
+    #[test]
+    fn the_shortest_input_gets_the_defaults() {
+        let request = parse(&input(|_| ())).unwrap();
+        let options = request.options.unwrap();
+        assert_eq!(request.source.bucket, "work");
+        assert_eq!((options.force_update, options.bundle), (false, true));
+        assert_eq!(options.stack_name, "p-d-g-m");
+    }
+
+    #[test]
+    fn an_upload_has_its_names_in_its_key() {
+        let upload = json!({"source": {"bucket": "work", "key": "sources/p/d/g/m.zip", "version_id": "v1"}});
+        let request = parse(&upload).unwrap();
+        assert_eq!(request.module.to_string(), "p/d/g/m");
+        assert_eq!(request.options, None);
+        assert_eq!(Request::module(&upload, &limits()), Ok(request.module));
+    }
+
+    #[test]
+    fn any_input_may_say_whose_part_it_is() {
+        let deployment = "arn:aws:states:r:1:execution:deploy:e";
+        let part = |mut input: Value| {
+            input["part_of"] = json!(deployment);
+            input
+        };
+        let deploy = part(input(|_| ()));
+        assert_eq!(part_of(&deploy), Ok(Some(ExecutionArn::new(deployment))));
+        assert!(parse(&deploy).is_ok());
+        let four = json!({"project": "p", "deployment": "d", "group": "g", "module": "m"});
+        let destroy = part(
+            json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"}),
+        );
+        assert!(Order::parse(&destroy, &limits()).is_ok());
+        let module: ModuleId = serde_json::from_value(four).unwrap();
+        assert!(
+            StoredInput::of(&part(StoredInput::sent(&module, "plans/e/i.json")))
+                .unwrap()
+                .is_some()
+        );
+        assert_eq!(part_of(&input(|_| ())), Ok(None));
+        for bad in [
+            json!(7),
+            json!("deploy"),
+            json!(format!("{deployment}{}", "e".repeat(300))),
+        ] {
+            let error = parse(&input(|v| v["part_of"] = bad)).unwrap_err();
+            assert!(error.message.starts_with("part_of: found "), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_bad_field_is_named_with_what_is_allowed() {
+        type Change = fn(&mut Value);
+        let cases: [(Change, &str); 32] = [
+            (
+                |v| v["action"] = json!("remove"),
+                "action: found \"remove\"; allowed is deploy, destroy",
+            ),
+            (
+                |v| v["force_update"] = json!("yes"),
+                "force_update: found \"yes\"; allowed is true or false",
+            ),
+            (
+                |v| v["forceupdate"] = json!(true),
+                "forceupdate: found an unknown field; allowed is one of action, project, deployment",
+            ),
+            (
+                |v| v["project"] = json!("P"),
+                "project: found \"P\"; allowed is a name in lower case; write p, under which",
+            ),
+            (|v| v["group"] = json!("a/b"), "group: found \"a/b\""),
+            (|v| v["group"] = json!(7), "group: found 7; allowed is a text"),
+            (|v| v["group"] = json!(null), "group: found nothing"),
+            (|v| v["source"] = json!(null), "source: found nothing"),
+            (
+                |v| v["source"] = json!("s3://x"),
+                "source: found \"s3://x\"; allowed is a JSON object",
+            ),
+            (
+                |v| v["source"]["bucket"] = json!("other"),
+                "source.bucket: found \"other\"; allowed is work",
+            ),
+            (
+                |v| v["source"]["key"] = json!("callbacks/x"),
+                "source.key: found \"callbacks/x\"",
+            ),
+            (|v| v["source"]["key"] = json!(""), "source.key: found \"\""),
+            (
+                |v| v["source"]["path"] = json!("../x"),
+                "source.path: found \"../x\"",
+            ),
+            (|v| v["source"]["path"] = json!("/x"), "source.path"),
+            (|v| v["source"]["path"] = json!("a$(id)"), "source.path"),
+            (
+                |v| v["source"]["version"] = json!("1"),
+                "source.version: found an unknown field",
+            ),
+            (|v| v["parameters"] = json!([]), "parameters: found a list"),
+            (
+                |v| v["build"] = json!({"compute_type": "HUGE"}),
+                "build.compute_type: found \"HUGE\"; allowed is BUILD_GENERAL1_SMALL",
+            ),
+            (
+                |v| v["build"] = json!({"timeout_minutes": 4}),
+                "build.timeout_minutes: found 4; allowed is a whole number from 5 to 2160",
+            ),
+            (
+                |v| v["build"] = json!({"timeout_minutes": 5.5}),
+                "build.timeout_minutes: found 5.5",
+            ),
+            (
+                |v| v["build"] = json!({"timeout_minutes": 481}),
+                "build.timeout_minutes: expected at most 480 (template parameter MaxBuildTimeoutMinutes), found 481",
+            ),
+            (
+                |v| v["build"] = json!({"compute_type": "BUILD_GENERAL1_XLARGE"}),
+                "build.compute_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_XLARGE",
+            ),
+            (
+                |v| v["build"] = json!({"project_name": "other"}),
+                "build.project_name: found \"other\"; allowed is seedflow",
+            ),
+            (|v| v["build"] = json!({"image": "a b"}), "build.image"),
+            (|v| v["build"] = json!({"privileged": "no"}), "build.privileged"),
+            (
+                |v| v["build"] = json!({"environment_type": "WINDOWS_CONTAINER"}),
+                "build.environment_type",
+            ),
+            (
+                |v| v["build"] = json!({"runtimes": {"python": 3.1}}),
+                "build.runtimes.python: found 3.1; allowed is a name such as python with a text",
+            ),
+            (
+                |v| v["build"] = json!({"runtimes": ["python"]}),
+                "build.runtimes: found a list",
+            ),
+            (|v| v["stack_name"] = json!("1x"), "stack_name: found \"1x\""),
+            (
+                |v| v["stack_name"] = json!("another-stack"),
+                "stack_name: found \"another-stack\"; allowed is a name that starts with p- (template parameter StackNamePrefix), or nothing, which is p-d-g-m",
+            ),
+            (
+                |v| v["stack_name"] = json!("P-stack"),
+                "stack_name: found \"P-stack\"; allowed is a name that starts with p-",
+            ),
+            (|v| v["bundle"] = json!(1), "bundle: found 1"),
+        ];
+        for (change, part) in cases {
+            let error = parse(&input(change)).unwrap_err();
+            assert!(error.message.contains(part), "{} / {part}", error.message);
+        }
+        assert!(
+            parse(&json!([]))
+                .unwrap_err()
+                .message
+                .contains("input: found a list")
+        );
+        assert!(parse(&json!({"source": {"key": "uploads/x.zip"}})).is_err());
+    }
+
+    #[test]
+    fn what_is_not_above_the_limits_is_taken() {
+        let most = json!({"compute_type": "BUILD_GENERAL1_LARGE", "timeout_minutes": 480});
+        let stack = |name: &str, prefix: &str| {
+            let input = input(|v| v["stack_name"] = json!(name));
+            let limits = Limits {
+                stack_name_prefix: prefix.into(),
+                ..limits()
+            };
+            let order = Order::parse(&input, &limits)?;
+            let Order::Deploy(request) = order else {
+                panic!("it would be destroyed")
+            };
+            Ok::<_, Error>(request.options.unwrap().stack_name)
+        };
+        let request = parse(&input(|v| v["build"] = most)).unwrap();
+        let build = request.options.unwrap().build;
+        assert_eq!(
+            (build.compute_type, build.timeout_minutes),
+            (Some(ComputeType::Large), Some(480))
+        );
+        assert_eq!(stack("p-other", "{project}-").unwrap(), "p-other");
+        assert_eq!(stack("team-x-vpc", "team-x-").unwrap(), "team-x-vpc");
+        // The module's own stack has the project's name whatever the prefix is.
+        assert_eq!(stack("p-d-g-m", "team-x-").unwrap(), "p-d-g-m");
+        assert!(stack("p-other", "team-x-").is_err());
+    }
+
+    #[test]
+    fn an_upload_in_upper_case_is_nobodys() {
+        let upload = json!({"source": {"key": "sources/PROJB/d/g/m.zip"}});
+        let error = Request::module(&upload, &limits()).unwrap_err();
+        assert!(error.message.contains("project: found \"PROJB\""), "{error}");
+    }
+
+    #[test]
+    fn a_stored_input_is_read_only_from_its_place_and_for_its_module() {
+        let module = Request::module(&input(|_| ()), &limits()).unwrap();
+        let sent = StoredInput::sent(&module, "plans/e/1.json");
+        let stored = StoredInput::of(&sent).unwrap().unwrap();
+        assert_eq!(stored.key, "plans/e/1.json");
+        assert_eq!(stored.check(input(|_| ())), Ok(input(|_| ())));
+        assert!(stored.check(input(|v| v["module"] = json!("other"))).is_err());
+        assert_eq!(StoredInput::of(&input(|_| ())), Ok(None));
+        for bad in [json!("callbacks/x"), json!(7), json!("")] {
+            let bad = input(|v| v["input_key"] = bad);
+            assert!(StoredInput::of(&bad).is_err());
+        }
+        let more = json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "input_key": "plans/x", "bundle": true});
+        assert!(StoredInput::of(&more).unwrap_err().message.starts_with("bundle"));
+    }
+
+    #[test]
+    fn a_failure_is_recorded_where_the_names_are_valid_and_only_there() {
+        let bad = input(|v| v["source"] = json!(7));
+        assert_eq!(Request::module(&bad, &limits()).unwrap().to_string(), "p/d/g/m");
+        let unnamed = Request::module(&input(|v| v["module"] = json!("a/b")), &limits()).unwrap_err();
+        assert!(unnamed.message.starts_with("module: found"), "{unnamed}");
+        assert!(Request::module(&json!("x"), &limits()).is_err());
+    }
+
+    #[test]
+    fn who_wants_a_module_destroyed_gives_its_names_and_nothing_else() {
+        let order = |change: fn(&mut Value)| {
+            let mut input =
+                json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"});
+            change(&mut input);
+            Order::parse(&input, &limits())
+        };
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        assert_eq!(order(|_| ()), Ok(Order::Destroy(module)));
+        for (change, part) in [
+            (
+                (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
+                "source: found an object; allowed is nothing beside \"action\": \"destroy\"",
+            ),
+            (|v| v["bundle"] = json!(false), "bundle: found false"),
+            (|v| v["module"] = json!(null), "module: found nothing"),
+            (|v| v["other"] = json!(1), "other: found an unknown field"),
+        ] {
+            let error = order(change).unwrap_err();
+            assert!(error.message.contains(part), "{} / {part}", error.message);
+        }
+        let explicit = Order::parse(&input(|v| v["action"] = json!("deploy")), &limits());
+        assert!(matches!(explicit, Ok(Order::Deploy(_))));
+    }
+}

@@ -1,0 +1,208 @@
+//! What a module takes from other modules of its deployment.
+//!
+//! seed-farmer's `moduleMetadata`: the value of a parameter is what another module published at its last success. It is
+//! read when the module's turn comes, and the value itself becomes part of the configuration's fingerprint. So a
+//! module follows the values that it consumes: it is deployed again when one of them has changed, whoever
+//! changed it and however long ago, and it is left alone when a sibling was deployed and published the same.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result, excerpt};
+use crate::formats::json_fields::Fields;
+use crate::ids::{ModuleId, Name};
+use crate::module::workflow_metadata::{Key, is_added};
+
+/// A module of the same project and deployment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Sibling {
+    /// Its group.
+    pub group: Name,
+    /// Its name.
+    pub module: Name,
+}
+
+impl Sibling {
+    /// The module itself, in the project and deployment of `of`.
+    #[must_use]
+    pub fn id(&self, of: &ModuleId) -> ModuleId {
+        ModuleId {
+            group: self.group.clone(),
+            module: self.module.clone(),
+            ..of.clone()
+        }
+    }
+}
+
+impl From<&ModuleId> for Sibling {
+    fn from(id: &ModuleId) -> Self {
+        Self {
+            group: id.group.clone(),
+            module: id.module.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Sibling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.module)
+    }
+}
+
+/// A value that a sibling publishes, or everything that it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// Who publishes it.
+    #[serde(flatten)]
+    pub by: Sibling,
+    /// Under which key; all of its own metadata where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+impl Published {
+    /// Reads `{"group": …, "module": …, "key": …}`.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the field.
+    pub fn parse(path: &str, value: &Value) -> Result<Self> {
+        let mut fields = Fields::of(path, value)?;
+        let mut name = |key| Name::parse(&format!("{path}.{key}"), &fields.required_text(key)?);
+        let by = Sibling {
+            group: name("group")?,
+            module: name("module")?,
+        };
+        let key = fields.text("key")?;
+        fields.finish()?;
+        Ok(Self { by, key })
+    }
+
+    /// The value, out of what is known of the siblings.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the sibling isn't deployed or publishes no such key.
+    pub fn value(&self, path: &str, known: &Siblings) -> Result<Value> {
+        let Some(metadata) = known.metadata(&self.by) else {
+            return Err(Error::field(
+                path,
+                format!("no metadata of {}", self.by),
+                "a module that was deployed before; deploy it first",
+            ));
+        };
+        match &self.key {
+            None => Ok(Value::Object(own(metadata))),
+            Some(key) => match metadata.get(key) {
+                Some(value) if !value.is_null() => Ok(value.clone()),
+                _ => Err(Error::field(
+                    path,
+                    format!("no \"{}\" in the metadata of {}", excerpt(key, 80), self.by),
+                    format!("one of {}", keys(metadata)),
+                )),
+            },
+        }
+    }
+}
+
+/// Metadata without what the workflow added.
+fn own(metadata: &Map<String, Value>) -> Map<String, Value> {
+    let own = metadata.iter().filter(|(key, _)| !is_added(key));
+    own.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn keys(metadata: &Map<String, Value>) -> String {
+    let own = own(metadata);
+    let keys: Vec<&str> = own.keys().map(String::as_str).collect();
+    match keys.as_slice() {
+        [] => "its keys, but it publishes none".to_owned(),
+        keys => excerpt(&keys.join(", "), 300),
+    }
+}
+
+/// What the siblings of a module published, as far as it is known; a module without metadata isn't deployed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Siblings(BTreeMap<Sibling, Map<String, Value>>);
+
+impl Siblings {
+    /// What a sibling published.
+    #[must_use]
+    pub fn metadata(&self, sibling: &Sibling) -> Option<&Map<String, Value>> {
+        self.0.get(sibling)
+    }
+
+    /// Which build a sibling's metadata is from.
+    #[must_use]
+    pub fn deployed_by(&self, sibling: &Sibling) -> Option<String> {
+        Key::BuildId.of(self.0.get(sibling)?).map(str::to_owned)
+    }
+}
+
+impl FromIterator<(Sibling, Map<String, Value>)> for Siblings {
+    fn from_iter<I: IntoIterator<Item = (Sibling, Map<String, Value>)>>(known: I) -> Self {
+        Self(known.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn known() -> Siblings {
+        let metadata = json!({"VpcId": "vpc-1", "Zones": 2, "CodeBuildBuildId": "p:1", "CommitHash": "c"});
+        let by = Published::parse("p", &json!({"group": "network", "module": "vpc"}))
+            .unwrap()
+            .by;
+        [(by, metadata.as_object().unwrap().clone())]
+            .into_iter()
+            .collect()
+    }
+
+    fn value(reference: Value) -> Result<Value> {
+        Published::parse("parameters.x.module_metadata", &reference)?.value("parameters.x", &known())
+    }
+
+    #[test]
+    fn a_reference_stands_for_a_value_or_for_all_that_the_module_published_itself() {
+        assert_eq!(
+            value(json!({"group": "network", "module": "vpc", "key": "Zones"})),
+            Ok(json!(2))
+        );
+        assert_eq!(
+            value(json!({"group": "network", "module": "vpc"})),
+            Ok(json!({"VpcId": "vpc-1", "Zones": 2}))
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_with_what_there_is() {
+        for (reference, part) in [
+            (
+                json!({"group": "network", "module": "vpc", "key": "Vpc"}),
+                "parameters.x: found no \"Vpc\" in the metadata of network/vpc; allowed is one of VpcId, Zones",
+            ),
+            (
+                json!({"group": "network", "module": "dns", "key": "Zone"}),
+                "parameters.x: found no metadata of network/dns",
+            ),
+            (
+                json!({"group": "network"}),
+                "parameters.x.module_metadata.module: found nothing",
+            ),
+            (
+                json!({"group": "a/b", "module": "m"}),
+                "parameters.x.module_metadata.group: found \"a/b\"",
+            ),
+            (
+                json!({"group": "g", "module": "m", "name": "x"}),
+                "parameters.x.module_metadata.name: found an unknown field",
+            ),
+        ] {
+            let error = value(reference).unwrap_err();
+            assert!(error.message.contains(part), "{} / {part}", error.message);
+        }
+    }
+}

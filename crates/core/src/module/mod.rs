@@ -1,0 +1,23 @@
+//! One module, in the order in which its deployment happens: input, bundle, parameters, change detection, build, success or
+//! destruction, report. It knows nothing of whole deployments.
+
+pub mod bundle;
+pub mod change_detection;
+pub mod codebuild;
+pub mod commit_info;
+pub mod deployed_record;
+pub mod deployspec;
+pub mod destroy;
+pub mod fingerprint;
+pub mod input;
+pub mod maximum;
+pub mod metadata_reference;
+pub mod parameters;
+pub mod plan;
+pub mod report;
+pub mod role;
+pub mod status;
+pub mod stored_parameters;
+pub mod success;
+pub mod timeline;
+pub mod workflow_metadata;

@@ -1,0 +1,379 @@
+//! A module's parameters and the variables that they become.
+//!
+//! A parameter is a value, a value that another module of the deployment published, or a reference that CodeBuild
+//! itself resolves when the build starts, so that no secret passes through the workflow. Its variable's name and the text of its value are seed-farmer's
+//! (seedfarmer-compat.md 2.3 to 2.5). Two parameters that meet in one variable are an error: seed-farmer
+//! lets the later one win without a word.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result, excerpt};
+use crate::formats::json_fields::{Fields, MAX_DEPTH, describe, is_too_deep};
+use crate::formats::python_json::dumps;
+use crate::formats::upper_snake_case::upper_snake_case;
+use crate::ids::ModuleId;
+use crate::module::metadata_reference::{Published, Sibling, Siblings};
+
+/// How long a parameter's text may be. Longer ones would have to travel outside the environment: a variable
+/// is limited by Linux to 128 KiB, and input, plan and buildspec share Step Functions' 256 KB.
+pub const MAX_VALUE: usize = 16 * 1024;
+
+/// A parameter's value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParameterValue {
+    /// The value itself.
+    Value(Value),
+    /// The name of a parameter in Parameter Store.
+    ParameterStore(String),
+    /// A secret of Secrets Manager as CodeBuild takes it: `id[:json key[:version stage[:version id]]]`.
+    SecretsManager(String),
+    /// What another module of the deployment published; [`Parameters::resolve`] puts the value in its place.
+    ModuleMetadata(Published),
+}
+
+/// The keys by which an object is known as a reference.
+const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
+
+impl ParameterValue {
+    fn parse(path: &str, value: &Value) -> Result<Self> {
+        refuse_depth(path, value)?;
+        let parsed = match value {
+            Value::Null => {
+                return Err(Error::field(
+                    path,
+                    "null",
+                    "a text, a JSON value, or {\"parameter_store\": name} / {\"secrets_manager\": name} / {\"module_metadata\": {\"group\", \"module\", \"key\"}}",
+                ));
+            }
+            Value::Object(map) if REFERENCES.iter().any(|key| map.contains_key(*key)) => {
+                Self::reference(path, value)?
+            }
+            other => Self::Value(other.clone()),
+        };
+        parsed.check_text(path)
+    }
+
+    /// A text has to fit into an environment variable.
+    fn check_text(self, path: &str) -> Result<Self> {
+        let text = self.text();
+        let length = text.len();
+        if length > MAX_VALUE {
+            return Err(Error::field(
+                path,
+                format!("{length} bytes"),
+                format!(
+                    "at most {MAX_VALUE} bytes; put the value into the bundle, or into Parameter Store or Secrets Manager and refer to it"
+                ),
+            ));
+        }
+        if text.contains('\0') {
+            return Err(Error::field(
+                path,
+                "a zero byte",
+                "a text that fits into an environment variable",
+            ));
+        }
+        Ok(self)
+    }
+
+    fn reference(path: &str, value: &Value) -> Result<Self> {
+        let mut fields = Fields::of(path, value)?;
+        let parameter = fields.text("parameter_store")?;
+        let secret = fields.text("secrets_manager")?;
+        let published = fields.any("module_metadata");
+        fields.finish()?;
+        match (parameter, secret, published) {
+            (Some(name), None, None) if is_parameter_name(&name) => Ok(Self::ParameterStore(name)),
+            (Some(name), None, None) => Err(Error::field(
+                &format!("{path}.parameter_store"),
+                format!("\"{}\"", excerpt(&name, 80)),
+                "a parameter's name: letters, digits and _ . - /, up to 1011 characters",
+            )),
+            (None, Some(name), None) => Ok(Self::SecretsManager(name)),
+            (None, None, Some(published)) => {
+                Published::parse(&format!("{path}.module_metadata"), &published).map(Self::ModuleMetadata)
+            }
+            _ => Err(Error::field(
+                path,
+                "several references, or one without a value",
+                format!("one of {}", REFERENCES.join(", ")),
+            )),
+        }
+    }
+
+    /// The text of the variable: strings as they are, the rest as Python writes JSON, references by name.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Value(Value::String(text)) | Self::ParameterStore(text) | Self::SecretsManager(text) => {
+                text.clone()
+            }
+            Self::Value(value) => dumps(value),
+            Self::ModuleMetadata(published) => match &published.key {
+                Some(key) => format!("{}.{key}", published.by),
+                None => published.by.to_string(),
+            },
+        }
+    }
+
+    /// The value in the place of a reference to a sibling.
+    fn resolve(&self, path: &str, known: &Siblings) -> Result<Self> {
+        let Self::ModuleMetadata(published) = self else {
+            return Ok(self.clone());
+        };
+        let value = published.value(path, known)?;
+        refuse_depth(path, &value)?;
+        Self::Value(value).check_text(path)
+    }
+
+    /// The type that CodeBuild gives the variable.
+    #[must_use]
+    pub fn variable_type(&self) -> VariableType {
+        match self {
+            Self::Value(_) | Self::ModuleMetadata(_) => VariableType::Plaintext,
+            Self::ParameterStore(_) => VariableType::ParameterStore,
+            Self::SecretsManager(_) => VariableType::SecretsManager,
+        }
+    }
+
+    /// What the configuration's fingerprint sees: the value, or the reference with the version that it had.
+    #[must_use]
+    pub fn fingerprint_json(&self, version: Option<i64>) -> Value {
+        match self {
+            Self::Value(value) => json!({"value": value}),
+            Self::ParameterStore(name) => json!({"parameter_store": name, "version": version}),
+            Self::SecretsManager(name) => json!({"secrets_manager": name}),
+            Self::ModuleMetadata(published) => json!({"module_metadata": published}),
+        }
+    }
+}
+
+fn refuse_depth(path: &str, value: &Value) -> Result<()> {
+    if !is_too_deep(value) {
+        return Ok(());
+    }
+    Err(Error::field(
+        path,
+        format!("lists and objects nested more than {MAX_DEPTH} deep"),
+        format!("at most {MAX_DEPTH}; put the value into a file of the bundle"),
+    ))
+}
+
+/// The name rule of Parameter Store (AWS Systems Manager, PutParameter, `Name`).
+fn is_parameter_name(name: &str) -> bool {
+    name.len() <= 1011
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_.-/".contains(&b))
+}
+
+/// CodeBuild's types of environment variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum VariableType {
+    /// The value stands in the build's request.
+    Plaintext,
+    /// The value is a parameter's name.
+    ParameterStore,
+    /// The value is a secret's id.
+    SecretsManager,
+}
+
+/// The parameters of a module by name, in the order in which they were given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Parameters(Vec<(String, ParameterValue)>);
+
+impl Parameters {
+    /// Reads the `parameters` of an input or a manifest: an object from name to value.
+    pub fn parse(path: &str, value: &Value) -> Result<Self> {
+        let Value::Object(map) = value else {
+            return Err(Error::field(
+                path,
+                describe(value),
+                "an object from a parameter's name to its value",
+            ));
+        };
+        let parameters = Self::read(path, map)?;
+        parameters.refuse_collisions(path)?;
+        Ok(parameters)
+    }
+
+    fn read(path: &str, map: &Map<String, Value>) -> Result<Self> {
+        let one = |(name, value): (&String, &Value)| {
+            let variable = upper_snake_case(name);
+            if variable.is_empty() || !variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                return Err(Error::field(
+                    &format!("{path}.{}", excerpt(name, 80)),
+                    format!(
+                        "a name that would become the variable \"{}\"",
+                        excerpt(&variable, 80)
+                    ),
+                    "a name of letters, digits, hyphens and underscores that isn't all capitals with a hyphen",
+                ));
+            }
+            Ok((
+                name.clone(),
+                ParameterValue::parse(&format!("{path}.{name}"), value)?,
+            ))
+        };
+        Ok(Self(map.iter().map(one).collect::<Result<_>>()?))
+    }
+
+    fn refuse_collisions(&self, path: &str) -> Result<()> {
+        let mut seen: std::collections::HashMap<String, &str> = std::collections::HashMap::new();
+        for (name, _) in &self.0 {
+            let variable = upper_snake_case(name);
+            if let Some(other) = seen.insert(variable.clone(), name) {
+                return Err(Error::field(
+                    &format!("{path}.{name}"),
+                    format!("a name that meets \"{other}\" in the variable {variable}"),
+                    "names that become different variables",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Name and value, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &ParameterValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The modules that the parameters take values from, each once.
+    #[must_use]
+    pub fn siblings(&self) -> Vec<Sibling> {
+        let mut siblings: Vec<Sibling> = self
+            .0
+            .iter()
+            .filter_map(|(_, value)| match value {
+                ParameterValue::ModuleMetadata(published) => Some(published.by.clone()),
+                _ => None,
+            })
+            .collect();
+        siblings.sort_unstable();
+        siblings.dedup();
+        siblings
+    }
+
+    /// The parameters that take nothing from these siblings.
+    #[must_use]
+    pub fn without(&self, siblings: &[&Sibling]) -> Self {
+        let of_others = |(_, value): &&(String, ParameterValue)| !matches!(value, ParameterValue::ModuleMetadata(published) if siblings.contains(&&published.by));
+        Self(self.0.iter().filter(of_others).cloned().collect())
+    }
+
+    /// The parameters of `module` with the values of its siblings in the place of the references to them.
+    ///
+    /// # Errors
+    /// `InvalidInput` where a sibling isn't deployed, publishes no such value, or one that is too long; and where a
+    /// module refers to itself.
+    pub fn resolve(&self, module: &ModuleId, known: &Siblings) -> Result<Self> {
+        let one = |(name, value): &(String, ParameterValue)| {
+            let path = format!("parameters.{name}");
+            if matches!(value, ParameterValue::ModuleMetadata(published) if published.by == Sibling::from(module))
+            {
+                return Err(Error::field(
+                    &path,
+                    "a reference of the module to itself",
+                    "another module's metadata",
+                ));
+            }
+            Ok((name.clone(), value.resolve(&path, known)?))
+        };
+        Ok(Self(self.0.iter().map(one).collect::<Result<_>>()?))
+    }
+
+    /// The names in Parameter Store that the parameters refer to, each once.
+    #[must_use]
+    pub fn parameter_store_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self
+            .0
+            .iter()
+            .filter_map(|(_, value)| match value {
+                ParameterValue::ParameterStore(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn parse(value: Value) -> Result<Parameters> {
+        Parameters::parse("parameters", &value)
+    }
+
+    #[test]
+    fn values_become_the_texts_that_modules_know() {
+        let parameters = parse(json!({
+            "vpc-cidr": "10.0.0.0/16", "subnets": ["a", "b"], "count": 3, "on": true, "empty": "", "zero": 0,
+            "db": {"parameter_store": "/db/url"}, "key": {"secrets_manager": "api:key:AWSCURRENT"},
+            "plain-object": {"a": 1}
+        }))
+        .unwrap();
+        let texts: Vec<_> = parameters
+            .iter()
+            .map(|(_, v)| (v.text(), v.variable_type()))
+            .collect();
+        use VariableType::{ParameterStore, Plaintext, SecretsManager};
+        assert_eq!(
+            texts,
+            [
+                ("10.0.0.0/16".to_owned(), Plaintext),
+                ("[\"a\", \"b\"]".to_owned(), Plaintext),
+                ("3".to_owned(), Plaintext),
+                ("true".to_owned(), Plaintext),
+                (String::new(), Plaintext),
+                ("0".to_owned(), Plaintext),
+                ("/db/url".to_owned(), ParameterStore),
+                ("api:key:AWSCURRENT".to_owned(), SecretsManager),
+                ("{\"a\": 1}".to_owned(), Plaintext),
+            ]
+        );
+        assert_eq!(parameters.parameter_store_names(), ["/db/url"]);
+    }
+
+    #[test]
+    fn bad_parameters_are_refused_by_name() {
+        for (value, part) in [
+            (json!({"a": null}), "parameters.a: found null"),
+            (
+                json!({"vpc-id": "a", "vpcId": "b"}),
+                "meets \"vpc-id\" in the variable VPC_ID",
+            ),
+            (json!({"VPC-ID": "a"}), "VPC-ID"),
+            (json!({"vpc.id": "a"}), "VPC.ID"),
+            (
+                json!({"a": {"parameter_store": "x", "secrets_manager": "y"}}),
+                "several references",
+            ),
+            (
+                json!({"a": {"parameter_store": "x", "other": 1}}),
+                "parameters.a.other: found an unknown field",
+            ),
+            (
+                json!({"a": {"parameter_store": "has space"}}),
+                "a parameter's name",
+            ),
+            (json!({"a": "x".repeat(MAX_VALUE + 1)}), "16385 bytes"),
+            (json!(["a"]), "parameters: found a list"),
+            (
+                json!({"a": (0..65).fold(json!(1), |inner, _| json!([inner]))}),
+                "parameters.a: found lists and objects nested more than 64 deep",
+            ),
+        ] {
+            let error = parse(value).unwrap_err();
+            assert!(error.message.contains(part), "{} / {part}", error.message);
+        }
+        assert!(parse(json!({"a": "x".repeat(MAX_VALUE)})).is_ok());
+    }
+}

@@ -1,0 +1,143 @@
+//! A module's own IAM stack: the `modulestack.yaml` of its bundle, and the role that its builds have then.
+//!
+//! The template is CloudFormation's and says what the module's builds may do; it is deployed before the build, together
+//! with a role that belongs to the module alone (seedfarmer-compat.md 2.8). Here is what of it needs no AWS: the names,
+//! the values of the template's parameters, and the next step by how the stack stands ([`step`]).
+
+pub mod step;
+mod template;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, ErrorName, Result};
+use crate::ids::ModuleId;
+use crate::module::parameters::Parameters;
+
+/// How long the template may be (CloudFormation, CreateStack, `TemplateBody`).
+pub const MAX_BYTES: usize = 51_200;
+
+/// The longest name of a role (IAM and AWS STS quotas).
+const MAX_ROLE: usize = 64;
+/// The longest name of a stack (CreateStack, `StackName`).
+const MAX_STACK: usize = 128;
+/// A hyphen and eight digits of a hash.
+const HASH: usize = 9;
+
+/// What the role and the stack of a module are called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// The role.
+    pub role: String,
+    /// The stack.
+    pub stack: String,
+}
+
+impl Names {
+    /// The names that follow from a module's. `prefix` is what those of all modules begin with: IAM's statements
+    /// know them by it. The hash tells modules apart whose names would be the same when joined or cut.
+    ///
+    /// # Errors
+    /// Where the prefix, which comes from the name of Seedflow's own stack, leaves no room.
+    pub fn new(prefix: &str, module: &ModuleId) -> Result<Self> {
+        Ok(Self {
+            role: name(prefix, module, MAX_ROLE)?,
+            stack: name(prefix, module, MAX_STACK)?,
+        })
+    }
+}
+
+fn name(prefix: &str, module: &ModuleId, limit: usize) -> Result<String> {
+    let Some(room) = limit.checked_sub(prefix.len() + HASH).filter(|room| *room > 0) else {
+        return Err(Error::new(
+            ErrorName::InvalidModuleStack,
+            format!(
+                "modulestack.yaml: a name of at most {limit} characters that begins with {prefix} leaves no room for the module's; install Seedflow as a stack with a name of at most {} characters",
+                limit - HASH - "-module-".len() - 1
+            ),
+        ));
+    };
+    let hash = hex::encode(Sha256::digest(module.to_string().as_bytes()));
+    let mut dashed = module.dashed();
+    dashed.truncate(room);
+    Ok(format!(
+        "{prefix}{}-{}",
+        dashed.trim_end_matches('-'),
+        &hash[..HASH - 1]
+    ))
+}
+
+/// A module's stack as it is to be deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleStack {
+    /// What role and stack are called.
+    pub names: Names,
+    /// The template's text.
+    pub template: String,
+    /// The values of its parameters.
+    pub parameters: Vec<(String, String)>,
+}
+
+impl ModuleStack {
+    /// The stack of a template's bytes.
+    ///
+    /// # Errors
+    /// `InvalidModuleStack` where it can't be read, or where a parameter has neither a default nor a value.
+    pub fn parse(bytes: &[u8], names: Names, module: &ModuleId, parameters: &Parameters) -> Result<Self> {
+        let text = std::str::from_utf8(bytes).map_err(|_| template::error("the file is no UTF-8 text"))?;
+        let values = template::values(module, parameters, &names.role);
+        Ok(Self {
+            parameters: template::parameters(text, &values)?,
+            template: text.to_owned(),
+            names,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn module(project: &str, deployment: &str, module: &str) -> ModuleId {
+        ModuleId::parse(project, deployment, "g", module).unwrap()
+    }
+
+    #[test]
+    fn names_fit_and_no_two_modules_share_them() {
+        let prefix = "seedflow-module-";
+        let short = Names::new(prefix, &module("p", "d", "m")).unwrap();
+        assert!(short.role.starts_with("seedflow-module-p-d-g-m-"), "{short:?}");
+        let long = "x".repeat(60);
+        let modules = [
+            module("p", "d", "m"),
+            // These two are the same when joined by hyphens.
+            module("p", "d-e", "m"),
+            module("p-d", "e", "m"),
+            // These two when cut.
+            module(&long, &long, "a"),
+            module(&long, &long, "b"),
+            // IAM takes names that differ by case only for one.
+            module("p", "d", "M"),
+        ];
+        let names: Vec<Names> = modules
+            .iter()
+            .map(|module| Names::new(prefix, module).unwrap())
+            .collect();
+        for names in &names {
+            assert!(names.role.len() <= 64 && names.stack.len() <= 128, "{names:?}");
+        }
+        let roles: std::collections::BTreeSet<String> =
+            names.iter().map(|names| names.role.to_lowercase()).collect();
+        assert_eq!(roles.len(), modules.len());
+    }
+
+    #[test]
+    fn a_name_of_the_own_stack_that_leaves_no_room_is_told() {
+        let prefix = |length: usize| format!("{}-module-", "s".repeat(length));
+        assert!(Names::new(&prefix(46), &module("p", "d", "m")).is_ok());
+        let error = Names::new(&prefix(47), &module("p", "d", "m")).unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidModuleStack);
+        assert!(error.message.contains("at most 46 characters"), "{error}");
+    }
+}

@@ -1,0 +1,509 @@
+//! The `status` parameter: how the last execution of a module went.
+//!
+//! A status follows from the one before and from what happened, by the functions below; the clock comes in
+//! as an argument. It names group and module, because the parameter's path joins them by a hyphen: `a-b`/`c`
+//! and `a`/`b-c` would share a path, and [`Status::check_owner`] notices.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::console::LogUrl;
+use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::ids::{BuildId, ExecutionArn, ModuleId};
+use crate::module::commit_info::Origin;
+use crate::workflow::build_outcome::Outcome;
+
+/// How long a reason may be: the whole status should stay within Parameter Store's cheap 4 KB.
+const MAX_REASON: usize = 1000;
+
+/// How an execution stands or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    /// A build was or is about to be started.
+    InProgress,
+    /// The module was deployed.
+    Succeeded,
+    /// Nothing had changed since the last success.
+    Unchanged,
+    /// The deployment failed; md5, metadata and outputs are those of the last success.
+    Failed,
+    /// The execution was stopped or timed out; md5, metadata and outputs are those of the last success.
+    Aborted,
+    /// The module was destroyed; nothing is stored of it any more, so only outputs and reports say so.
+    Destroyed,
+    /// A state that a newer version wrote.
+    #[serde(other)]
+    Unknown,
+}
+
+impl State {
+    /// As it stands in the parameter.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Unchanged => "UNCHANGED",
+            Self::Failed => "FAILED",
+            Self::Aborted => "ABORTED",
+            Self::Destroyed => "DESTROYED",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// What the last execution left that had ended, for the one that writes now: a status that this one wrote itself, or
+    /// that says of another one that it deploys, holds it as its own previous state.
+    #[must_use]
+    pub fn before(state: Self, previous: Option<Self>, is_ours: bool) -> Option<Self> {
+        if is_ours || state == Self::InProgress {
+            previous
+        } else {
+            Some(state)
+        }
+    }
+
+    /// Whether this state after that one is the end of trouble.
+    #[must_use]
+    pub fn recovers(self, previous: Option<Self>) -> bool {
+        matches!(self, Self::Succeeded | Self::Unchanged | Self::Destroyed)
+            && matches!(previous, Some(Self::Failed | Self::Aborted))
+    }
+}
+
+/// What the `status` parameter holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// How it stands.
+    pub state: State,
+    /// What the last execution left that ended before this one: a success after a failure is a recovery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_state: Option<State>,
+    /// When this was written, UTC.
+    pub updated_at: Timestamp,
+    /// The group that the parameter belongs to.
+    pub group: String,
+    /// The module that the parameter belongs to.
+    pub module: String,
+    /// The execution that wrote it.
+    pub execution: ExecutionArn,
+    /// When that execution began to deploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When the module was last deployed with success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed_at: Option<Timestamp>,
+    /// The build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<BuildId>,
+    /// Where the build's log is.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "LogUrl::lenient"
+    )]
+    pub log_url: Option<LogUrl>,
+    /// Where the bundle came from that was deployed last, or should have been.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// Why it was deployed, or that nothing had changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// The name of the error of a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The build's phase that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A failure as the state machine hands it over: the error's name, the message, and the build if there was one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// The error's name.
+    pub error: String,
+    /// The message.
+    pub reason: String,
+    /// The build that failed or was running.
+    pub build_id: Option<BuildId>,
+    /// The failed build's end.
+    pub outcome: Option<Outcome>,
+}
+
+impl Status {
+    fn new(
+        state: State,
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            state,
+            previous_state: before
+                .and_then(|s| State::before(s.state, s.previous_state, s.execution == *execution)),
+            updated_at: now,
+            group: module.group.to_string(),
+            module: module.module.to_string(),
+            execution: execution.clone(),
+            started_at: None,
+            deployed_at: None,
+            build_id: None,
+            log_url: None,
+            origin: Origin::default(),
+            reasons: Vec::new(),
+            error: None,
+            phase: None,
+            reason: None,
+        }
+    }
+
+    /// A deployment begins.
+    #[must_use]
+    pub fn start(
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        reasons: &[String],
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            started_at: Some(now),
+            deployed_at: before.and_then(|s| s.deployed_at),
+            reasons: reasons.to_vec(),
+            ..Self::new(State::InProgress, before, module, execution, now)
+        }
+    }
+
+    /// Nothing had changed: only state, time and execution are new, the rest is still that of the last success.
+    #[must_use]
+    pub fn touch(
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        reasons: &[String],
+        now: Timestamp,
+    ) -> Self {
+        let new = Self::new(State::Unchanged, before, module, execution, now);
+        Self {
+            state: new.state,
+            previous_state: new.previous_state,
+            updated_at: now,
+            execution: new.execution.clone(),
+            reasons: reasons.to_vec(),
+            ..before.cloned().unwrap_or(new)
+        }
+    }
+
+    /// The build succeeded and everything else is written.
+    #[must_use]
+    pub fn succeed(
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        build: &Outcome,
+        now: Timestamp,
+    ) -> Self {
+        let ours = before.filter(|s| s.execution == *execution);
+        Self {
+            started_at: ours.and_then(|s| s.started_at),
+            reasons: ours.map(|s| s.reasons.clone()).unwrap_or_default(),
+            origin: ours.map(|s| s.origin.clone()).unwrap_or_default(),
+            deployed_at: Some(now),
+            build_id: Some(build.build_id.clone()),
+            log_url: build.log_url.clone(),
+            ..Self::new(State::Succeeded, before, module, execution, now)
+        }
+    }
+
+    /// The module was destroyed, or what was left of it forgotten: what the report says.
+    #[must_use]
+    pub fn destroy(
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        build: Option<&Outcome>,
+        reasons: &[String],
+        now: Timestamp,
+    ) -> Self {
+        let ours = before.filter(|s| s.execution == *execution);
+        Self {
+            started_at: ours.and_then(|s| s.started_at),
+            reasons: reasons.to_vec(),
+            deployed_at: before.and_then(|s| s.deployed_at),
+            build_id: build.map(|b| b.build_id.clone()),
+            log_url: build.and_then(|b| b.log_url.clone()),
+            ..Self::new(State::Destroyed, before, module, execution, now)
+        }
+    }
+
+    /// The execution failed.
+    #[must_use]
+    pub fn fail(
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Self {
+        let ours = before.filter(|s| s.execution == *execution);
+        Self {
+            started_at: ours.and_then(|s| s.started_at),
+            reasons: ours.map(|s| s.reasons.clone()).unwrap_or_default(),
+            origin: ours.map(|s| s.origin.clone()).unwrap_or_default(),
+            deployed_at: before.and_then(|s| s.deployed_at),
+            build_id: failure.build_id.clone(),
+            log_url: failure.outcome.as_ref().and_then(|o| o.log_url.clone()),
+            phase: failure.outcome.as_ref().and_then(|o| o.failed_phase.clone()),
+            error: Some(failure.error.clone()),
+            reason: Some(excerpt(&failure.reason, MAX_REASON)),
+            ..Self::new(State::Failed, before, module, execution, now)
+        }
+    }
+
+    /// The execution was ended from outside, or ended without a word: what is written in its place. `None` where it
+    /// had written how it ended before that.
+    #[must_use]
+    pub fn end(
+        state: State,
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let told = before.is_some_and(|s| s.execution == *execution && s.state != State::InProgress);
+        (!told).then(|| Self {
+            state,
+            ..Self::fail(before, module, execution, failure, now)
+        })
+    }
+
+    /// Whether this is what the same execution wrote before, but for the time: a repeated call changes nothing.
+    #[must_use]
+    pub fn repeats(&self, stored: Option<&Self>) -> bool {
+        stored.is_some_and(|stored| {
+            Self {
+                updated_at: stored.updated_at,
+                deployed_at: stored.deployed_at,
+                ..self.clone()
+            } == *stored
+        })
+    }
+
+    /// Refuses a status that belongs to another module with the same path.
+    pub fn check_owner(&self, module: &ModuleId) -> Result<()> {
+        if self.group == module.group.as_str() && self.module == module.module.as_str() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorName::StateConflict,
+            format!(
+                "{}: found the status of group \"{}\", module \"{}\", which shares this path with group \"{}\", module \"{}\"; rename one of them",
+                module.parameter(crate::ids::Slot::Status),
+                self.group,
+                self.module,
+                module.group,
+                module.module
+            ),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::workflow::build_outcome::BuildStatus;
+
+    fn module() -> ModuleId {
+        ModuleId::parse("p", "d", "g", "m").unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn failure() -> Failure {
+        let outcome = Outcome {
+            failed_phase: Some("BUILD".into()),
+            ..Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Failed)
+        };
+        Failure {
+            error: "BuildFailed".into(),
+            reason: "x".repeat(5000),
+            build_id: Some(outcome.build_id.clone()),
+            outcome: Some(outcome),
+        }
+    }
+
+    #[test]
+    fn a_failure_keeps_when_it_was_last_deployed_and_fits() {
+        let execution = ExecutionArn::new("e1");
+        let good = Status::succeed(
+            None,
+            &module(),
+            &execution,
+            &Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded),
+            at(10),
+        );
+        let again = ExecutionArn::new("e2");
+        let started = Status::start(
+            Some(&good),
+            &module(),
+            &again,
+            &["bundle changed".to_owned()],
+            at(20),
+        );
+        let failed = Status::fail(Some(&started), &module(), &again, &failure(), at(30));
+        assert_eq!(
+            (failed.deployed_at, failed.started_at, failed.phase.as_deref()),
+            (Some(at(10)), Some(at(20)), Some("BUILD"))
+        );
+        assert_eq!(failed.reasons, ["bundle changed"]);
+        assert!(serde_json::to_string(&failed).unwrap().len() < 4096);
+    }
+
+    #[test]
+    fn a_status_says_which_commit_its_own_execution_deploys() {
+        let of = |commit: &'static str| Origin::from_metadata(|name| (name == "commit").then_some(commit));
+        let build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let (one, two) = (ExecutionArn::new("e1"), ExecutionArn::new("e2"));
+        let mut started = Status::start(None, &module(), &one, &[], at(1));
+        started.origin = of("c1");
+        let good = Status::succeed(Some(&started), &module(), &one, &build, at(2));
+        assert_eq!(good.origin, of("c1"));
+        assert_eq!(
+            Status::fail(Some(&started), &module(), &one, &failure(), at(2)).origin,
+            of("c1")
+        );
+        // Untouched where nothing was deployed; unknown, and not the last one's, where the next never got so far.
+        assert_eq!(
+            Status::touch(Some(&good), &module(), &two, &[], at(3)).origin,
+            of("c1")
+        );
+        assert_eq!(
+            Status::fail(Some(&good), &module(), &two, &failure(), at(3)).origin,
+            Origin::default()
+        );
+    }
+
+    #[test]
+    fn an_end_from_outside_is_written_unless_the_execution_had_written_its_own() {
+        let execution = ExecutionArn::new("e");
+        let end = |before: Option<&Status>| {
+            Status::end(State::Aborted, before, &module(), &execution, &failure(), at(9))
+        };
+        let started = Status::start(None, &module(), &execution, &[], at(1));
+        let aborted = end(Some(&started)).unwrap();
+        assert_eq!((aborted.state, aborted.started_at), (State::Aborted, Some(at(1))));
+        let others = Status::start(None, &module(), &ExecutionArn::new("f"), &[], at(1));
+        assert_eq!(end(Some(&others)).unwrap().execution, execution);
+        assert!(end(None).is_some());
+        let failed = Status::fail(None, &module(), &execution, &failure(), at(2));
+        assert_eq!(end(Some(&failed)), None);
+        assert_eq!(end(Some(&aborted)), None);
+    }
+
+    #[test]
+    fn touching_changes_states_time_execution_and_reasons_only() {
+        let good = Status::succeed(
+            None,
+            &module(),
+            &ExecutionArn::new("e1"),
+            &Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded),
+            at(10),
+        );
+        let touched = Status::touch(Some(&good), &module(), &ExecutionArn::new("e2"), &[], at(20));
+        assert_eq!(
+            touched,
+            Status {
+                state: State::Unchanged,
+                previous_state: Some(State::Succeeded),
+                updated_at: at(20),
+                execution: ExecutionArn::new("e2"),
+                ..good
+            }
+        );
+    }
+
+    #[test]
+    fn a_status_says_what_the_last_ended_execution_left() {
+        let build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let [one, two, three] = ["e1", "e2", "e3"].map(ExecutionArn::new);
+        let failed = Status::fail(None, &module(), &one, &failure(), at(1));
+        assert_eq!(failed.previous_state, None);
+        let started = Status::start(Some(&failed), &module(), &two, &[], at(2));
+        let good = Status::succeed(Some(&started), &module(), &two, &build, at(3));
+        assert_eq!(
+            (started.previous_state, good.previous_state),
+            (Some(State::Failed), Some(State::Failed))
+        );
+        // Written twice, it is still that.
+        let again = Status::succeed(Some(&good), &module(), &two, &build, at(4));
+        assert_eq!(again.previous_state, Some(State::Failed));
+        // An execution that never said how it ended left nothing.
+        let next = Status::fail(Some(&started), &module(), &three, &failure(), at(5));
+        assert_eq!(next.previous_state, Some(State::Failed));
+        let end = Status::end(State::Aborted, Some(&started), &module(), &two, &failure(), at(5));
+        assert_eq!(end.unwrap().previous_state, Some(State::Failed));
+        let touched = Status::touch(Some(&good), &module(), &three, &[], at(6));
+        assert_eq!(touched.previous_state, Some(State::Succeeded));
+    }
+
+    #[test]
+    fn trouble_ends_with_whatever_is_no_trouble() {
+        assert!(State::Succeeded.recovers(Some(State::Failed)));
+        assert!(State::Unchanged.recovers(Some(State::Aborted)));
+        assert!(State::Destroyed.recovers(Some(State::Failed)));
+        assert!(!State::InProgress.recovers(Some(State::Failed)));
+        assert!(!State::Failed.recovers(Some(State::Failed)));
+        assert!(!State::Succeeded.recovers(Some(State::Unchanged)));
+        assert!(!State::Succeeded.recovers(None));
+    }
+
+    #[test]
+    fn a_repeated_write_is_known_as_one() {
+        let execution = ExecutionArn::new("e");
+        let first = Status::fail(None, &module(), &execution, &failure(), at(1));
+        assert!(Status::fail(Some(&first), &module(), &execution, &failure(), at(2)).repeats(Some(&first)));
+        assert!(
+            !Status::fail(
+                Some(&first),
+                &module(),
+                &ExecutionArn::new("f"),
+                &failure(),
+                at(2)
+            )
+            .repeats(Some(&first))
+        );
+        assert!(!first.repeats(None));
+    }
+
+    #[test]
+    fn another_module_at_the_same_path_is_noticed() {
+        let one = ModuleId::parse("p", "d", "a-b", "c").unwrap();
+        let other = ModuleId::parse("p", "d", "a", "b-c").unwrap();
+        assert_eq!(
+            one.parameter(crate::ids::Slot::Status),
+            other.parameter(crate::ids::Slot::Status)
+        );
+        let status = Status::start(None, &one, &ExecutionArn::new("e"), &[], at(1));
+        assert!(status.check_owner(&one).is_ok());
+        assert_eq!(
+            status.check_owner(&other).unwrap_err().name,
+            ErrorName::StateConflict
+        );
+    }
+
+    #[test]
+    fn a_state_of_a_newer_version_reads_as_unknown() {
+        assert_eq!(
+            serde_json::from_str::<State>("\"PAUSED\"").unwrap(),
+            State::Unknown
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! What Parameter Store holds of a module, and how values are laid into it.
+//!
+//! A parameter holds up to 4 KB (8 KB in the advanced tier, which Intelligent-Tiering picks). A longer value
+//! goes to S3, and the parameter holds a reference with the value's SHA-256; whoever reads follows it.
+//! A text that isn't what we write (edited by hand, cut off) is not an error but "unreadable": it can't say
+//! that nothing changed, so the module is deployed again.
+//!
+//! Parameter Store refuses every value with `{{…}}` in it, no matter where it comes from. Everything that is stored is JSON, and a
+//! [`Text`] is JSON without `{{`, so nothing else can be laid out or written.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::error::Result;
+use crate::formats::json_fields::is_too_deep;
+use crate::ids::{DeploymentId, ModuleId, Slot};
+use crate::module::fingerprint::Fingerprint;
+use crate::module::status::Status;
+use crate::storage_layout;
+
+/// The longest value that goes into a parameter itself (AWS Systems Manager: advanced parameters, 8 KB).
+pub const MAX_INLINE: usize = 8192;
+
+/// A JSON text that Parameter Store takes: without `{{`.
+///
+/// "You can't include values wrapped in double brackets {{}} or {{ssm:parameter-name}} in a parameter value" (API
+/// reference, PutParameter, `Value`). In JSON two braces stand side by side inside of strings only, where the second can be
+/// written as an escape, so anyone who parses the text reads the same value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(String);
+
+impl Text {
+    /// The text for a value in JSON.
+    #[must_use]
+    pub fn of_json(json: &str) -> Self {
+        Self(json.replace("{{", "{\\u007b"))
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A value in the shape in which it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Laid {
+    /// The text of the parameter.
+    pub parameter: Text,
+    /// For a long value: the S3 key in the work bucket and its text, to be written before the parameter.
+    pub spilled: Option<(String, String)>,
+}
+
+impl Laid {
+    /// Lays out a value, in JSON, for one of a module's parameters.
+    #[must_use]
+    pub fn new(module: &ModuleId, slot: Slot, json: &str) -> Self {
+        Self::under(json, |sha256| module.spill_key(slot, sha256))
+    }
+
+    /// Lays out the status of a deployment, in JSON.
+    #[must_use]
+    pub fn status_of_deployment(deployment: &DeploymentId, json: &str) -> Self {
+        Self::under(json, |sha256| deployment.status_spill_key(sha256))
+    }
+
+    /// `key` makes the key in the work bucket of the SHA-256 of a value that is too long.
+    fn under(json: &str, key: impl FnOnce(&str) -> String) -> Self {
+        let text = Text::of_json(json);
+        if text.as_str().len() <= MAX_INLINE {
+            return Self {
+                parameter: text,
+                spilled: None,
+            };
+        }
+        let Text(value) = text;
+        let sha256 = hex::encode(Sha256::digest(value.as_bytes()));
+        let key = key(&sha256);
+        let reference = json!({"stored_in_s3": {"key": key, "sha256": sha256, "bytes": value.len()}});
+        Self {
+            parameter: Text::of_json(&reference.to_string()),
+            spilled: Some((key, value)),
+        }
+    }
+}
+
+/// A reference to a value in S3.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Reference {
+    /// The key in the work bucket.
+    pub key: String,
+    /// The SHA-256 of the text, in hex.
+    pub sha256: String,
+}
+
+impl Reference {
+    /// The reference that a parameter's text is, if it is one.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Wrapper {
+            stored_in_s3: Reference,
+        }
+        // Module metadata is free to look like anything; only a key in our place is a reference.
+        let reference = serde_json::from_str::<Wrapper>(text).ok()?.stored_in_s3;
+        storage_layout::is_spilled_value(&reference.key).then_some(reference)
+    }
+
+    /// Whether a text is the one that was stored.
+    #[must_use]
+    pub fn holds(&self, text: &[u8]) -> bool {
+        hex::encode(Sha256::digest(text)) == self.sha256
+    }
+}
+
+/// The raw texts of a module's parameters; `None` where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// `…/md5`
+    pub md5: Option<String>,
+    /// `…/metadata`
+    pub metadata: Option<String>,
+    /// `…/outputs`
+    pub outputs: Option<String>,
+    /// `…/status`
+    pub status: Option<String>,
+}
+
+impl Stored {
+    /// The text of a slot.
+    #[must_use]
+    pub fn text(&self, slot: Slot) -> Option<&str> {
+        match slot {
+            Slot::Md5 => self.md5.as_deref(),
+            Slot::Metadata => self.metadata.as_deref(),
+            Slot::Outputs => self.outputs.as_deref(),
+            Slot::Status => self.status.as_deref(),
+        }
+    }
+
+    /// Puts in the text of a slot.
+    pub fn set(&mut self, slot: Slot, text: String) {
+        match slot {
+            Slot::Md5 => self.md5 = Some(text),
+            Slot::Metadata => self.metadata = Some(text),
+            Slot::Outputs => self.outputs = Some(text),
+            Slot::Status => self.status = Some(text),
+        }
+    }
+
+    /// The fingerprint of the last success, if it is there and readable.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        serde_json::from_str(self.md5.as_deref()?).ok()
+    }
+
+    /// The last status, if it is there and readable; an error if it is another module's.
+    pub fn status_of(&self, module: &ModuleId) -> Result<Option<Status>> {
+        let status: Option<Status> = self
+            .status
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
+        status
+            .as_ref()
+            .map_or(Ok(()), |status| status.check_owner(module))?;
+        Ok(status)
+    }
+
+    /// The metadata of the last success, if it is there and readable.
+    #[must_use]
+    pub fn metadata_object(&self) -> Option<Map<String, Value>> {
+        let metadata = serde_json::from_str(self.metadata.as_deref()?).ok()?;
+        match metadata {
+            Value::Object(object) if !object.values().any(is_too_deep) => Some(object),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_value_of_8_kb_stays_and_one_byte_more_goes_to_s3_with_its_hash() {
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        let at_limit = Laid::new(&module, Slot::Metadata, &"x".repeat(MAX_INLINE));
+        assert_eq!(
+            (at_limit.parameter.as_str().len(), at_limit.spilled),
+            (MAX_INLINE, None)
+        );
+        let over = Laid::new(&module, Slot::Metadata, &"x".repeat(MAX_INLINE + 1));
+        let (key, text) = over.spilled.unwrap();
+        let reference = Reference::of(over.parameter.as_str()).unwrap();
+        assert_eq!(reference.key, key);
+        assert!(key.starts_with("values/p/d/g/m/metadata/"));
+        assert!(reference.holds(text.as_bytes()) && !reference.holds(b"other"));
+    }
+
+    #[test]
+    fn a_status_of_a_deployment_that_is_too_long_goes_to_s3_too() {
+        let name = |text: &str| crate::ids::Name::parse("name", text).unwrap();
+        let deployment = DeploymentId {
+            project: name("p"),
+            deployment: name("d"),
+        };
+        let over = Laid::status_of_deployment(&deployment, &"x".repeat(MAX_INLINE + 1));
+        let (key, text) = over.spilled.unwrap();
+        assert!(key.starts_with("values/p/d/_status/"), "{key}");
+        let reference = Reference::of(over.parameter.as_str()).unwrap();
+        assert!(reference.key == key && reference.holds(text.as_bytes()));
+    }
+
+    #[test]
+    fn two_braces_never_stand_side_by_side_and_the_value_stays_the_same() {
+        for text in [
+            "docker inspect -f '{{.State.Status}}' x",
+            "{{{x}}}",
+            "{{{{",
+            "a{{}}b{{ssm:name}}c",
+            "\\{{\\\\{{\"{{",
+            "{\\u007b",
+            "日{{本",
+        ] {
+            let value = json!({text: [{"deep": {"er": text}}, {}]});
+            let stored = Text::of_json(&value.to_string());
+            assert!(!stored.as_str().contains("{{"), "{}", stored.as_str());
+            assert_eq!(serde_json::from_str::<Value>(stored.as_str()).unwrap(), value);
+            // What is laid out once more is what is stored: an unchanged value is not written again.
+            assert_eq!(Text::of_json(stored.as_str()), stored);
+            assert_eq!(Text::of_json(&value.to_string()), stored);
+        }
+    }
+
+    #[test]
+    fn the_length_that_counts_is_that_of_the_stored_text() {
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        // 8192 bytes of JSON, and five more as they are stored.
+        let value = format!("\"{}{{{{\"", "x".repeat(MAX_INLINE - 4));
+        assert_eq!(value.len(), MAX_INLINE);
+        let laid = Laid::new(&module, Slot::Metadata, &value);
+        let (_, spilled) = laid.spilled.unwrap();
+        assert_eq!(spilled.len(), MAX_INLINE + 5);
+        assert!(laid.parameter.as_str().len() < MAX_INLINE);
+    }
+
+    #[test]
+    fn metadata_that_looks_like_a_reference_is_none() {
+        assert_eq!(
+            Reference::of(r#"{"stored_in_s3": {"key": "callbacks/x", "sha256": "y"}}"#),
+            None
+        );
+        assert_eq!(Reference::of(r#"{"a": 1}"#), None);
+    }
+
+    #[test]
+    fn what_was_edited_by_hand_is_unreadable_and_no_error() {
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        let stored = Stored {
+            md5: Some("{\"hash\":".into()),
+            status: Some("deployed by me".into()),
+            metadata: Some("[1]".into()),
+            outputs: None,
+        };
+        assert_eq!(stored.fingerprint(), None);
+        assert_eq!(stored.status_of(&module), Ok(None));
+        assert_eq!(stored.metadata_object(), None);
+    }
+}

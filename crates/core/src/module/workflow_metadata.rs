@@ -1,0 +1,157 @@
+//! The keys that Seedflow adds to a module's metadata, under seed-farmer's names where it has one.
+//!
+//! One list, by which they are written after a success and recognised when another module takes "all metadata": they change with
+//! every deployment, so a key that was written and not recognised would deploy every consumer again on every run.
+
+use serde_json::{Map, Value};
+
+use crate::ids::Place;
+use crate::module::commit_info::Origin;
+use crate::workflow::build_outcome::Outcome;
+
+/// The version of seed-farmer whose modules run unmodified; they can read it as SEEDFARMER_VERSION.
+pub const SEEDFARMER_VERSION: &str = "8.0.9";
+
+/// A key that Seedflow adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// The build that published the metadata.
+    BuildId,
+    /// That build in AWS's console.
+    BuildUrl,
+    /// The log group of the build.
+    LogGroup,
+    /// The log stream of the build.
+    LogStream,
+    /// The commit that was deployed.
+    CommitHash,
+    /// Its author.
+    CommitAuthor,
+    /// Its branch.
+    CommitBranch,
+    /// The module's own role, where it has one.
+    Role,
+    /// The version of seed-farmer that the build offers.
+    SeedFarmerVersion,
+    /// The version of Seedflow that deployed it.
+    SeedflowVersion,
+}
+
+impl Key {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::BuildId,
+        Self::BuildUrl,
+        Self::LogGroup,
+        Self::LogStream,
+        Self::CommitHash,
+        Self::CommitAuthor,
+        Self::CommitBranch,
+        Self::Role,
+        Self::SeedFarmerVersion,
+        Self::SeedflowVersion,
+    ];
+
+    /// The key in the metadata.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BuildId => "CodeBuildBuildId",
+            Self::BuildUrl => "CodeBuildBuildUrl",
+            Self::LogGroup => "CloudWatchLogGroup",
+            Self::LogStream => "CloudWatchLogStream",
+            Self::CommitHash => "CommitHash",
+            Self::CommitAuthor => "CommitAuthor",
+            Self::CommitBranch => "CommitBranch",
+            Self::Role => "ModuleDeploymentRoleName",
+            Self::SeedFarmerVersion => "SeedFarmerDeployed",
+            Self::SeedflowVersion => "SeedflowDeployed",
+        }
+    }
+
+    /// The key's value in metadata, if it is there and a text.
+    #[must_use]
+    pub fn of(self, metadata: &Map<String, Value>) -> Option<&str> {
+        metadata.get(self.as_str())?.as_str()
+    }
+}
+
+/// Whether Seedflow adds a key.
+#[must_use]
+pub fn is_added(key: &str) -> bool {
+    Key::ALL.iter().any(|known| known.as_str() == key)
+}
+
+/// What the workflow knows of a success.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkflowMetadata<'a> {
+    /// The build.
+    pub build: &'a Outcome,
+    /// Where it ran.
+    pub environment: &'a Place,
+    /// The commit that was deployed.
+    pub commit: &'a Origin,
+    /// The module's own role.
+    pub role: Option<&'a str>,
+    /// The version of Seedflow.
+    pub version: &'a str,
+}
+
+impl WorkflowMetadata<'_> {
+    /// The module's own metadata with the workflow's keys. They win over the module's: they say which build this was.
+    #[must_use]
+    pub fn added_to(&self, mut metadata: Map<String, Value>) -> Map<String, Value> {
+        for key in Key::ALL {
+            if let Some(value) = self.value(key) {
+                metadata.insert(key.as_str().to_owned(), Value::String(value));
+            }
+        }
+        metadata
+    }
+
+    fn value(&self, key: Key) -> Option<String> {
+        let known = |value: Option<&str>| value.map(str::to_owned);
+        match key {
+            Key::BuildId => Some(self.build.build_id.to_string()),
+            Key::BuildUrl => Some(self.environment.build_url(&self.build.build_id)),
+            Key::LogGroup => self.build.log_group.clone(),
+            Key::LogStream => self.build.log_stream.clone(),
+            Key::CommitHash => known(self.commit.commit()),
+            Key::CommitAuthor => known(self.commit.author()),
+            Key::CommitBranch => known(self.commit.branch()),
+            Key::Role => known(self.role),
+            Key::SeedFarmerVersion => Some(SEEDFARMER_VERSION.to_owned()),
+            Key::SeedflowVersion => Some(self.version.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::BuildId;
+    use crate::workflow::build_outcome::BuildStatus;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_added_wins_and_is_recognised() {
+        let mut build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        build.log_group = Some("group".into());
+        build.log_stream = Some("stream".into());
+        let commit = json!({"commit": "c", "author": "a", "branch": "b"});
+        let known = WorkflowMetadata {
+            build: &build,
+            environment: &Place::from_arn("arn:aws:lambda:r:1:f").unwrap(),
+            commit: &serde_json::from_value(commit).unwrap(),
+            role: Some("role"),
+            version: "0",
+        };
+        let own = json!({"VpcId": "vpc-1", "CodeBuildBuildId": "the module's own"});
+        let all = known.added_to(own.as_object().unwrap().clone());
+        assert_eq!(Key::BuildId.of(&all), Some("p:u"));
+        let own: Vec<&String> = all.keys().filter(|key| !is_added(key)).collect();
+        assert_eq!(own, ["VpcId"]);
+        assert_eq!(all.len(), 1 + Key::ALL.len());
+    }
+}

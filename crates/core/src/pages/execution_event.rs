@@ -1,0 +1,217 @@
+//! What the pages need of our own events about ends.
+//!
+//! Such an event is data of EventBridge like any other: it may come twice, late, and from whoever may put events. So the
+//! names are parsed, and the key of a report is composed from them instead of being believed.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::{Error, Result, excerpt};
+use crate::formats::json_fields::describe;
+use crate::ids::DeploymentId;
+use crate::ids::{ExecutionArn, ModuleId, Name};
+
+/// The states in which an execution ends.
+const ENDED: [&str; 5] = ["SUCCEEDED", "UNCHANGED", "FAILED", "ABORTED", "DESTROYED"];
+/// How much of a text is kept.
+const MAX_TEXT: usize = 200;
+
+/// What an event is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A module.
+    Module(ModuleId),
+    /// A whole deployment.
+    Deployment(DeploymentId),
+}
+
+/// An execution that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// What it was about.
+    pub subject: Subject,
+    /// How it ended.
+    pub state: String,
+    /// The execution.
+    pub execution: ExecutionArn,
+    /// When.
+    pub at: Timestamp,
+    /// How long it took.
+    pub milliseconds: Option<i64>,
+    /// Whether there is a report.
+    pub has_report: bool,
+    /// Why it was started, or what went wrong.
+    pub why: Option<String>,
+    /// The commit.
+    pub commit: Option<String>,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// On which branch.
+    pub branch: Option<String>,
+}
+
+/// The fields without which there is nothing to show.
+#[derive(Deserialize)]
+struct Needed {
+    project: String,
+    deployment: String,
+    state: String,
+    execution: ExecutionArn,
+    at: Timestamp,
+}
+
+impl Ended {
+    /// Reads an event of EventBridge; `None` where it is about something that goes on.
+    pub fn from_event(event: &Value) -> Result<Option<Self>> {
+        let detail = event.get("detail").unwrap_or(&Value::Null);
+        let needed: Needed = serde_json::from_value(detail.clone()).map_err(|_| {
+            Error::field(
+                "detail",
+                describe(detail),
+                "an object with project, deployment, state, execution and at, as Seedflow's own events have them",
+            )
+        })?;
+        if !ENDED.contains(&needed.state.as_str()) {
+            return Ok(None);
+        }
+        check_name(&needed.execution)?;
+        let text = |field: &str| {
+            let found = detail.get(field).and_then(Value::as_str);
+            found
+                .map(|text| excerpt(text, MAX_TEXT))
+                .filter(|text| !text.is_empty())
+        };
+        let seconds = detail.get("duration_seconds").and_then(Value::as_f64);
+        Ok(Some(Self {
+            subject: subject(&needed, detail)?,
+            has_report: detail.get("report").is_some_and(Value::is_object),
+            milliseconds: seconds.map(|seconds| (seconds.clamp(0.0, 1e9) * 1000.0) as i64),
+            why: text("error").or_else(|| reasons(detail)),
+            commit: text("commit"),
+            author: text("author"),
+            branch: text("branch"),
+            state: needed.state,
+            execution: needed.execution,
+            at: needed.at,
+        }))
+    }
+
+    /// The project.
+    #[must_use]
+    pub fn project(&self) -> &Name {
+        match &self.subject {
+            Subject::Module(id) => &id.project,
+            Subject::Deployment(id) => &id.project,
+        }
+    }
+
+    /// The key of the report, if there is one.
+    #[must_use]
+    pub fn report_key(&self) -> Option<String> {
+        let key = match &self.subject {
+            Subject::Module(id) => id.report_key(&self.execution),
+            Subject::Deployment(id) => id.report_key(&self.execution),
+        };
+        self.has_report.then_some(key)
+    }
+}
+
+/// Refuses what isn't the name of an execution (StartExecution, `name`: up to 80 characters, no slash): it becomes part
+/// of a key.
+fn check_name(execution: &ExecutionArn) -> Result<()> {
+    let name = execution.name();
+    if (1..=80).contains(&name.chars().count())
+        && !name.contains(['/', '\\'])
+        && !name.chars().any(char::is_control)
+    {
+        return Ok(());
+    }
+    Err(Error::field(
+        "detail.execution",
+        format!("\"{}\"", excerpt(execution.as_str(), 120)),
+        "the ARN of an execution",
+    ))
+}
+
+fn subject(needed: &Needed, detail: &Value) -> Result<Subject> {
+    let name = |field: &str| match detail.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(name)) => Ok(Some(name.as_str())),
+        Some(other) => Err(Error::field(
+            &format!("detail.{field}"),
+            describe(other),
+            "a name",
+        )),
+    };
+    Ok(match (name("group")?, name("module")?) {
+        (Some(group), Some(module)) => Subject::Module(ModuleId::parse(
+            &needed.project,
+            &needed.deployment,
+            group,
+            module,
+        )?),
+        _ => Subject::Deployment(DeploymentId {
+            project: ModuleId::project(&needed.project)?,
+            deployment: Name::parse("deployment", &needed.deployment)?,
+        }),
+    })
+}
+
+fn reasons(detail: &Value) -> Option<String> {
+    let reasons = detail.get("reasons")?.as_array()?;
+    let texts: Vec<&str> = reasons.iter().filter_map(Value::as_str).collect();
+    (!texts.is_empty()).then(|| excerpt(&texts.join(", "), MAX_TEXT))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn event(more: Value) -> Value {
+        let mut detail = json!({
+            "project": "p", "deployment": "d", "group": "g", "module": "m", "state": "FAILED",
+            "execution": "arn:aws:states:r:1:execution:x:e", "at": "2026-01-01T00:00:00Z", "duration_seconds": 1.25,
+            "error": "BuildFailed", "reasons": ["forced"], "report": {"bucket": "other", "key": "locks/p/d/g/m.json"}
+        });
+        detail
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"detail": detail})
+    }
+
+    #[test]
+    fn the_report_is_the_one_of_the_names_wherever_the_event_points() {
+        let ended = Ended::from_event(&event(json!({}))).unwrap().unwrap();
+        assert_eq!(ended.report_key().unwrap(), "reports/p/d/g/m/e.json");
+        assert_eq!(
+            (ended.milliseconds, ended.why.as_deref()),
+            (Some(1250), Some("BuildFailed"))
+        );
+        let whole = event(json!({"group": null, "module": null, "state": "SUCCEEDED", "error": null}));
+        let ended = Ended::from_event(&whole).unwrap().unwrap();
+        assert_eq!(ended.report_key().unwrap(), "reports/p/d/e.json");
+        assert_eq!(ended.why.as_deref(), Some("forced"));
+    }
+
+    #[test]
+    fn what_goes_on_is_no_end_and_what_is_wrong_is_refused() {
+        assert_eq!(
+            Ended::from_event(&event(json!({"state": "IN_PROGRESS"}))).unwrap(),
+            None
+        );
+        for bad in [
+            json!({"project": "../x"}),
+            json!({"module": "a/b"}),
+            json!({"group": 1}),
+            json!({"at": "now"}),
+            json!({"execution": null}),
+            json!({"execution": "arn:aws:states:r:1:execution:x:../../locks/x"}),
+        ] {
+            assert!(Ended::from_event(&event(bad.clone())).is_err(), "{bad}");
+        }
+    }
+}

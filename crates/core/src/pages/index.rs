@@ -1,0 +1,371 @@
+//! The index of a project: how every module and deployment stands, and how long their last executions took.
+//!
+//! An update is a pure function of the index and one end of an execution. Ends come twice and in any order, so an entry is
+//! a set of runs, one an execution, and everything else follows from the set: the newest run is how it stands, the rest is
+//! the trend. A destruction forgets what was before it; so a module that is gone leaves that one run, and one that comes
+//! back begins anew.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::execution_event::{Ended, Subject};
+use crate::ids::{ExecutionArn, Name};
+use crate::storage_layout;
+
+/// How many runs a trend has.
+pub const TREND: usize = 20;
+/// How many entries of what is gone are kept.
+pub const GONE: usize = 50;
+/// Where the index's data stands in its page. Nothing else in a page can read so: the templates escape quotes.
+const BEGIN: &str = "<script type=\"application/json\" id=\"seedflow-index\">";
+const END: &str = "</script>";
+
+/// All that a project's page shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    /// The modules, by `{deployment}/{group}/{module}`.
+    #[serde(default)]
+    pub modules: BTreeMap<String, Entry>,
+    /// The deployments, by their names.
+    #[serde(default)]
+    pub deployments: BTreeMap<String, Entry>,
+}
+
+/// A module or a deployment: its runs, the newest first, one an execution.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The newest, and of the others those that did something.
+    pub runs: Vec<Run>,
+}
+
+/// An execution that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Run {
+    /// When.
+    pub at: Timestamp,
+    /// The execution's ARN.
+    pub execution: String,
+    /// How it ended.
+    pub state: String,
+    /// How long it took.
+    #[serde(rename = "ms", default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<i64>,
+    /// Whether there is a page of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub page: bool,
+    /// Why it was started, or what went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// Who wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// On which branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+}
+
+impl Run {
+    fn of(ended: &Ended) -> Self {
+        Self {
+            at: ended.at,
+            execution: ended.execution.as_str().to_owned(),
+            state: ended.state.clone(),
+            milliseconds: ended.milliseconds,
+            page: ended.has_report,
+            why: ended.why.clone(),
+            commit: ended.commit.clone(),
+            author: ended.author.clone(),
+            branch: ended.branch.clone(),
+        }
+    }
+
+    /// Whether it did something.
+    fn worked(&self) -> bool {
+        self.state != "UNCHANGED"
+    }
+
+    fn destroyed(&self) -> bool {
+        self.state == "DESTROYED"
+    }
+
+    /// What the trend shows of it.
+    fn short(self) -> Self {
+        Self {
+            why: None,
+            commit: None,
+            author: None,
+            branch: None,
+            ..self
+        }
+    }
+}
+
+impl Entry {
+    /// The run that says how it stands.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Run> {
+        self.runs.first()
+    }
+
+    /// The newest run that there is a page of.
+    #[must_use]
+    pub fn newest_page(&self) -> Option<&Run> {
+        self.runs.iter().find(|run| run.page)
+    }
+
+    /// The runs that did something, the oldest first.
+    #[must_use]
+    pub fn trend(&self) -> Vec<&Run> {
+        self.runs.iter().filter(|run| run.worked()).rev().collect()
+    }
+
+    /// The key of the newest page.
+    pub(super) fn page_key(&self, project: &Name, name: &str) -> Option<String> {
+        let execution = ExecutionArn::new(self.newest_page()?.execution.as_str());
+        storage_layout::page_of(project, name, &execution)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.newest().is_some_and(Run::destroyed)
+    }
+
+    fn add(&mut self, run: Run) {
+        self.runs.push(run);
+        // The newest first; of two words on one execution the later one holds.
+        self.runs.sort_unstable_by(|one, other| other.cmp(one));
+        let mut known = std::collections::BTreeSet::new();
+        self.runs.retain(|run| known.insert(run.execution.clone()));
+        if let Some(last) = self.runs.iter().position(Run::destroyed) {
+            self.runs.truncate(last + 1);
+        }
+        let mut position = 0;
+        self.runs.retain(|run| {
+            position += 1;
+            position == 1 || run.worked()
+        });
+        self.runs.truncate(TREND);
+        let mut position = 0;
+        for run in &mut self.runs {
+            position += 1;
+            if position > 1 {
+                *run = run.clone().short();
+            }
+        }
+    }
+}
+
+impl Index {
+    /// The index with one more end of an execution.
+    #[must_use]
+    pub fn with(mut self, ended: &Ended) -> Self {
+        let run = Run::of(ended);
+        match &ended.subject {
+            Subject::Module(id) => {
+                let name = format!("{}/{}/{}", id.deployment, id.group, id.module);
+                self.modules.entry(name).or_default().add(run);
+                forget(&mut self.modules);
+            }
+            Subject::Deployment(id) => {
+                self.deployments
+                    .entry(id.deployment.to_string())
+                    .or_default()
+                    .add(run);
+                forget(&mut self.deployments);
+            }
+        }
+        self
+    }
+
+    /// The index that a page holds; `None` where it holds none that can be read.
+    #[must_use]
+    pub fn read(page: &str) -> Option<Self> {
+        let (_, data) = page.split_once(BEGIN)?;
+        let (data, _) = data.split_once(END)?;
+        serde_json::from_str(data).ok()
+    }
+
+    /// The keys of the last pages of all that there is: first the deployments, then the modules.
+    pub fn pages(&self, project: &Name) -> impl Iterator<Item = (&str, String)> {
+        let entries = self.deployments.iter().chain(&self.modules);
+        entries.filter_map(|(name, entry)| Some((name.as_str(), entry.page_key(project, name)?)))
+    }
+
+    /// The element that holds the index's data.
+    pub(super) fn data(&self) -> String {
+        // Text keys only, which always serialise.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        format!("{BEGIN}{}{END}", inert(&json))
+    }
+}
+
+/// JSON in which no HTML parser can find the end of its element or the beginning of another (HTML standard, "Restrictions
+/// for contents of script elements"): as escapes these characters mean the same.
+fn inert(json: &str) -> String {
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+}
+
+/// Keeps the newest of what is gone.
+fn forget(entries: &mut BTreeMap<String, Entry>) {
+    let mut gone: Vec<(Timestamp, String)> = entries
+        .iter()
+        .filter(|(_, entry)| entry.is_gone())
+        .filter_map(|(name, entry)| Some((entry.newest()?.at, name.clone())))
+        .collect();
+    gone.sort_unstable();
+    let many = gone.len().saturating_sub(GONE);
+    for (_, name) in gone.into_iter().take(many) {
+        entries.remove(&name);
+    }
+}
+
+/// Entries with their names.
+type Named<'a> = Vec<(&'a str, &'a Entry)>;
+
+/// The entries that are there, and those that are gone.
+pub(super) fn parted(entries: &BTreeMap<String, Entry>) -> (Named<'_>, Named<'_>) {
+    entries
+        .iter()
+        .map(|(name, entry)| (name.as_str(), entry))
+        .partition(|(_, entry)| !entry.is_gone())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::{ModuleId, Place};
+    use crate::pages::{Shelf, index_page};
+    use proptest::prelude::*;
+
+    const STATES: [&str; 5] = ["SUCCEEDED", "UNCHANGED", "FAILED", "ABORTED", "DESTROYED"];
+
+    fn ended(module: usize, at: i64, state: &str) -> Ended {
+        Ended {
+            subject: Subject::Module(ModuleId::parse("p", "d", "g", &format!("m{module}")).unwrap()),
+            state: state.to_owned(),
+            execution: ExecutionArn::new(format!("arn:aws:states:r:1:execution:x:e{at}")),
+            at: Timestamp::from_second(at).unwrap(),
+            milliseconds: Some(at * 10),
+            has_report: state != "UNCHANGED",
+            why: Some(format!("because of {at} </script><b>&")),
+            commit: None,
+            author: Some("\u{202e}Jane".to_owned()),
+            branch: None,
+        }
+    }
+
+    fn all<'a>(events: impl IntoIterator<Item = &'a Ended>) -> Index {
+        events
+            .into_iter()
+            .fold(Index::default(), |index, ended| index.with(ended))
+    }
+
+    fn stands(index: &Index) -> &str {
+        &index.modules["d/g/m0"].newest().unwrap().state
+    }
+
+    #[test]
+    fn an_older_end_that_comes_late_changes_no_state() {
+        let (failed, good) = (ended(0, 10, "FAILED"), ended(0, 20, "SUCCEEDED"));
+        let index = all([&good, &failed, &good]);
+        assert_eq!(stands(&index), "SUCCEEDED");
+        assert_eq!(index.modules["d/g/m0"].trend().len(), 2);
+    }
+
+    #[test]
+    fn of_two_words_on_one_execution_the_later_holds() {
+        let failed = ended(0, 10, "FAILED");
+        let aborted = Ended {
+            at: Timestamp::from_second(11).unwrap(),
+            state: "ABORTED".to_owned(),
+            ..failed.clone()
+        };
+        for index in [all([&failed, &aborted]), all([&aborted, &failed])] {
+            assert_eq!(
+                (stands(&index), index.modules["d/g/m0"].runs.len()),
+                ("ABORTED", 1)
+            );
+        }
+    }
+
+    #[test]
+    fn what_changed_nothing_does_not_push_the_trend_out() {
+        let mut events = vec![ended(0, 1, "SUCCEEDED")];
+        events.extend((2..100).map(|at| ended(0, at, "UNCHANGED")));
+        let index = all(&events);
+        let entry = &index.modules["d/g/m0"];
+        assert_eq!((stands(&index), entry.trend().len()), ("UNCHANGED", 1));
+        assert_eq!(entry.newest_page().unwrap().state, "SUCCEEDED");
+    }
+
+    #[test]
+    fn a_destroyed_module_leaves_one_run_and_begins_anew() {
+        let mut events = vec![ended(0, 1, "SUCCEEDED"), ended(0, 2, "DESTROYED")];
+        let gone = all(&events);
+        assert_eq!(parted(&gone.modules).1.len(), 1);
+        assert_eq!(gone.modules["d/g/m0"].runs.len(), 1);
+        events.push(ended(0, 3, "SUCCEEDED"));
+        assert_eq!(parted(&all(&events).modules).0.len(), 1);
+        let many: Vec<Ended> = (0..GONE + 10).map(|m| ended(m, m as i64, "DESTROYED")).collect();
+        let index = all(&many);
+        assert_eq!(index.modules.len(), GONE);
+        assert!(!index.modules.contains_key("d/g/m0"), "the oldest goes first");
+    }
+
+    #[test]
+    fn a_module_leads_to_its_last_page() {
+        let index = all(&[ended(0, 1, "SUCCEEDED"), ended(0, 2, "UNCHANGED")]);
+        let project = Name::parse("project", "p").unwrap();
+        let pages: Vec<_> = index.pages(&project).collect();
+        assert_eq!(pages, [("d/g/m0", "reports/p/d/g/m0/e1.html".to_owned())]);
+        let place = Place::from_arn("arn:aws:lambda:r:1:f").unwrap();
+        let page = index_page::render(
+            &index,
+            &Shelf {
+                place: &place,
+                bucket: "b",
+            },
+            &project,
+        );
+        assert!(page.contains("href=\"../reports/p/d/g/m0/e1.html\""), "{page}");
+    }
+
+    #[test]
+    fn a_page_without_data_that_can_be_read_has_none() {
+        for page in ["", "<html>", &format!("{BEGIN}{{"), &format!("{BEGIN}[1]{END}")] {
+            assert_eq!(Index::read(page), None, "{page}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is doubled and in whichever order it comes, the index is the same, and its page gives it back.
+        #[test]
+        fn order_and_repetition_change_nothing(
+            events in prop::collection::vec((0..3usize, 0..5usize), 1..80),
+            order in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..200),
+        ) {
+            let events: Vec<Ended> =
+                events.iter().enumerate().map(|(i, (module, state))| ended(*module, i as i64, STATES[*state])).collect();
+            let mut mixed: Vec<&Ended> = events.iter().collect();
+            for (one, other) in &order {
+                let (one, other) = (one.index(mixed.len()), other.index(mixed.len()));
+                mixed.swap(one, other);
+                if mixed.len() < 160 {
+                    mixed.push(mixed[one]);
+                }
+            }
+            let index = all(&events);
+            prop_assert_eq!(&all(mixed), &index);
+            let place = Place::from_arn("arn:aws:lambda:r:1:f").unwrap();
+            let page = index_page::render(&index, &Shelf { place: &place, bucket: "b" }, &Name::parse("project", "p").unwrap());
+            prop_assert_eq!(Index::read(&page), Some(index));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The page of one execution of a module.
+
+use std::collections::BTreeSet;
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::components::{cell, code, commit, facts, failure, from_module, reasons, said};
+use super::format;
+use super::layout::{Page, console_link};
+use super::report_view::Module;
+use super::{Shelf, link, state, timeline};
+use crate::console::LogUrl;
+use crate::ids::{BuildId, ExecutionArn, ModuleId};
+use crate::module::fingerprint::Fingerprint;
+use crate::storage_layout::{index_key, page_key};
+
+/// The last lines of a failed build's log, as far as they could be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Log {
+    /// Nothing failed, or there was no build.
+    None,
+    /// Plain lines.
+    Lines(Vec<String>),
+    /// Why there are none.
+    Unreadable(String),
+}
+
+/// Renders the page of a report that lies under `key`.
+#[must_use]
+pub fn render(shelf: &Shelf<'_>, id: &ModuleId, key: &str, report: &Module, log: &Log) -> String {
+    let title = format!("{} · {id}", state::word(&report.status.state));
+    let body = html! {
+        (heading(shelf, id, key, report))
+        (failure(&report.status, report.was_built(), log_lines(log)))
+        (changes(report))
+        (timeline::table(report))
+        (parameters(report))
+        (outputs(report))
+        (source(report))
+    };
+    Page {
+        title: &title,
+        body,
+        footer: footer(shelf, key),
+    }
+    .render()
+}
+
+fn heading(shelf: &Shelf<'_>, id: &ModuleId, key: &str, report: &Module) -> Markup {
+    let page = page_key(key).unwrap_or_default();
+    html! {
+        header {
+            nav aria-label="Where this is" {
+                a href=(link::relative(&page, &index_key(&id.project))) { (id.project) }
+                span aria-hidden="true" { " / " } (id.deployment)
+                span aria-hidden="true" { " / " } (id.group)
+            }
+            h1 { (id.module) " " (state::badge(&report.status.state)) }
+            (facts(&[
+                ("Ended", said(report.written_at.map(format::time).as_deref())),
+                ("Took", said(report.took().map(format::duration).as_deref())),
+                ("Commit", commit(report.status.commit.as_deref())),
+                ("Author", said(report.status.author.as_deref())),
+                ("Branch", said(report.status.branch.as_deref())),
+                ("Last good deployment", last_good(report)),
+            ]))
+            nav.links aria-label="In AWS's console" { (links(shelf, report)) }
+        }
+    }
+}
+
+/// When it was last deployed, where that isn't what the page is about.
+fn last_good(report: &Module) -> Markup {
+    let before = report
+        .status
+        .deployed_at
+        .filter(|_| report.status.state != "SUCCEEDED");
+    said(before.map(format::time).as_deref())
+}
+
+fn log_lines(log: &Log) -> Option<Markup> {
+    match log {
+        Log::None => None,
+        Log::Unreadable(why) => Some(html! { p.note { "The build's log can't be shown: " bdi { (why) } } }),
+        Log::Lines(lines) if lines.is_empty() => Some(html! { p.note { "The build's log is empty." } }),
+        Log::Lines(lines) => Some(html! {
+            h3 { "The last lines of the build's log" }
+            (from_module(&html! {
+                pre tabindex="0" aria-label="The last lines of the build's log" {
+                    code { @for line in lines { span.line { (line) } } }
+                }
+            }))
+        }),
+    }
+}
+
+fn changes(report: &Module) -> Markup {
+    let differences = match (&report.fingerprint, &report.previous_fingerprint) {
+        (Some(now), Some(before)) => differences(before, now),
+        _ => Vec::new(),
+    };
+    html! {
+        @if !report.status.reasons.is_empty() {
+            section {
+                h2 { "Why" }
+                (reasons(&report.status.reasons))
+                @if !differences.is_empty() {
+                    table.cards {
+                        caption { "What differs from the deployment before, by its fingerprint" }
+                        thead { tr { th scope="col" { "Part" } th scope="col" { "Before" } th scope="col" { "Now" } } }
+                        tbody {
+                            @for (part, before, now) in &differences {
+                                tr {
+                                    th scope="row" { bdi { (part) } }
+                                    (cell("Before", "", &fingerprint(before.as_deref())))
+                                    (cell("Now", "", &fingerprint(now.as_deref())))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The parts that differ: name, before, now.
+fn differences(before: &Fingerprint, now: &Fingerprint) -> Vec<(String, Option<String>, Option<String>)> {
+    let wholes = [
+        ("files of the bundle", &before.bundle, &now.bundle),
+        ("deployspec", &before.deployspec, &now.deployspec),
+    ];
+    let mut differing: Vec<_> = wholes
+        .into_iter()
+        .filter(|(_, before, now)| before != now)
+        .map(|(name, before, now)| (name.to_owned(), Some(before.clone()), Some(now.clone())))
+        .collect();
+    let names: BTreeSet<&String> = before.parts.keys().chain(now.parts.keys()).collect();
+    for name in names {
+        let (was, is) = (before.parts.get(name), now.parts.get(name));
+        if was != is {
+            differing.push((name.clone(), was.cloned(), is.cloned()));
+        }
+    }
+    differing
+}
+
+fn fingerprint(md5: Option<&str>) -> Markup {
+    html! {
+        @match md5 {
+            Some(md5) => code title=(md5) { (md5.chars().take(8).collect::<String>()) },
+            None => span.note { "none" },
+        }
+    }
+}
+
+fn parameters(report: &Module) -> Markup {
+    html! {
+        @if !report.parameters.is_empty() {
+            section {
+                h2 { "Parameters" }
+                p.note { "Their names only: values are in the execution's input, and those of secrets nowhere." }
+                ul.names { @for name in &report.parameters { li { (code(name)) } } }
+            }
+        }
+    }
+}
+
+fn outputs(report: &Module) -> Markup {
+    let Some(outputs) = report.outputs.as_ref().filter(|outputs| !outputs.is_empty()) else {
+        return html! {};
+    };
+    html! {
+        section {
+            h2 { "Outputs of its stack" }
+            table.cards {
+                thead { tr { th scope="col" { "Output" } th scope="col" { "Value" } } }
+                tbody {
+                    @for (name, value) in outputs {
+                        tr { th scope="row" { bdi { (name) } } (cell("Value", "", &code(&shown(value)))) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn source(report: &Module) -> Markup {
+    let Some(source) = &report.source else {
+        return html! {};
+    };
+    let object = format!("s3://{}/{}", source.bucket, source.key);
+    html! {
+        section {
+            h2 { "Bundle" }
+            (facts(&[
+                ("Object", code(&object)),
+                ("Version", said(source.version_id.as_deref())),
+                ("Folder", said(source.path.as_deref())),
+                ("MD5 of all", said(report.fingerprint.as_ref().map(|f| f.hash.as_str()))),
+            ]))
+        }
+    }
+}
+
+fn footer(shelf: &Shelf<'_>, key: &str) -> Markup {
+    let page = page_key(key).unwrap_or_default();
+    let object = link::object(shelf.place, shelf.bucket, key);
+    html! {
+        p {
+            a href=(link::relative(&page, key)) { "This report as JSON" } " "
+            (console_link(Some(&object), "and in S3"))
+        }
+    }
+}
+
+/// The links to the execution, its build and its log.
+fn links(shelf: &Shelf<'_>, report: &Module) -> Markup {
+    let execution = shelf
+        .place
+        .execution_url(&ExecutionArn::new(report.execution.as_str()));
+    let id = report.build.as_ref().and_then(|build| build.build_id.as_deref());
+    let id = id.or(report.status.build_id.as_deref());
+    let build = id.and_then(|id| BuildId::parse(id).ok());
+    let build = build.map(|id| shelf.place.build_url(&id));
+    let log = report.build.as_ref().and_then(|build| build.log_url.as_ref());
+    let log = log.or(report.status.log_url.as_ref());
+    html! {
+        (console_link(Some(&execution), "Execution"))
+        (console_link(build.as_deref(), "Build"))
+        (console_link(log.map(LogUrl::as_str), "Log"))
+    }
+}

@@ -1,0 +1,185 @@
+#![allow(clippy::unwrap_used)]
+use serde_json::{Value, json};
+
+use super::*;
+use crate::ids::DeploymentId;
+use crate::ids::{ModuleId, Name};
+use crate::pages::module_page::Log;
+
+/// What must come out as text, wherever it goes in.
+const HOSTILE: &str =
+    "</script></style><img src=x onerror=alert(1)>\"'><script>alert(2)</script>\u{202e}&lt;";
+
+fn shelf(place: &Place) -> Shelf<'_> {
+    Shelf {
+        place,
+        bucket: "work",
+    }
+}
+
+fn place() -> Place {
+    Place::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
+}
+
+/// Everything in a report that holds a text, hostile; the structure stays.
+fn poisoned(report: Value) -> Value {
+    match report {
+        Value::String(text) if text.starts_with("20") || text.ends_with("ED") => Value::String(text),
+        Value::String(_) => json!(HOSTILE),
+        Value::Array(items) => items.into_iter().map(poisoned).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, poisoned(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+fn module_report() -> Value {
+    json!({
+        "execution": "e", "written_at": "2026-01-01T00:00:20Z",
+        "status": {
+            "state": "FAILED", "started_at": "2026-01-01T00:00:00Z", "reasons": ["r"], "error": "e", "phase": "p", "reason": "r",
+            "log_url": "l", "build_id": "b", "commit": "c", "author": "a", "branch": "b"
+        },
+        "build": {"status": "FAILED", "build_id": "b", "log_url": "l", "phases": [{"type": "BUILD", "status": "s", "seconds": 3}]},
+        "source": {"bucket": "b", "key": "k", "version_id": "v", "path": "p"},
+        "fingerprint": {"hash": "h", "bundle": "b", "deployspec": "d", "configuration": "c", "parts": {HOSTILE: "1"}},
+        "previous_fingerprint": {"hash": "h", "bundle": "b", "deployspec": "d", "configuration": "c", "parts": {}},
+        "parameters": ["p"], "outputs": {HOSTILE: "o", "list": ["x"]}
+    })
+}
+
+fn assert_inert(page: &str) {
+    for bad in [
+        "<img",
+        "<script>",
+        "</script>\"",
+        "javascript:",
+        " onerror=alert(1)>\"",
+    ] {
+        assert!(!page.contains(bad), "{bad} in {page}");
+    }
+    assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;"), "{page}");
+}
+
+#[test]
+fn nothing_of_a_report_becomes_html_or_a_link() {
+    let place = place();
+    let id = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let report = serde_json::from_value(poisoned(module_report())).unwrap();
+    let log = Log::Lines(vec![HOSTILE.to_owned()]);
+    assert_inert(&module_page::render(
+        &shelf(&place),
+        &id,
+        "reports/p/d/g/m/e.json",
+        &report,
+        &log,
+    ));
+    let id = DeploymentId {
+        project: id.project,
+        deployment: id.deployment,
+    };
+    let report = json!({
+        "execution": "e", "status": {"state": "FAILED", "error": "e", "reason": "r", "modules": {HOSTILE: 1}},
+        "plan": [{"group": "g", "module": "m", "reasons": ["r"]}], "warnings": ["w"],
+        "results": [{"group": "g", "module": "m", "state": "FAILED", "execution": "e"}]
+    });
+    let report = serde_json::from_value(poisoned(report)).unwrap();
+    assert_inert(&deployment_page::render(
+        &shelf(&place),
+        &id,
+        "reports/p/d/e.json",
+        &report,
+        &deployment_page::Reports::new(),
+    ));
+}
+
+/// Where the page says of a text that it is the module's.
+fn attributed(page: &str, text: &str) -> bool {
+    page.match_indices(text).count() > 0
+        && page.match_indices(text).all(|(at, _)| {
+            let before = &page[..at];
+            before.rfind("<figure class=\"module-text\"><figcaption>Text from the module's build, not from Seedflow</figcaption>")
+                > before.rfind("</figure>")
+        })
+}
+
+#[test]
+fn what_a_module_printed_is_marked_as_the_module_s() {
+    let place = place();
+    let id = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let with = |build: Value| {
+        let reason = "Seedflow: your session has ended, log in again";
+        serde_json::from_value(json!({
+            "execution": "e", "build": build, "status": {"state": "FAILED", "error": "BuildFailed", "reason": reason}
+        }))
+        .unwrap()
+    };
+    let log = Log::Lines(vec!["Seedflow: call this number".to_owned()]);
+    let page = |report| module_page::render(&shelf(&place), &id, "reports/p/d/g/m/e.json", &report, &log);
+    let built = page(with(json!({"status": "FAILED"})));
+    assert!(attributed(&built, "Seedflow: your session"), "{built}");
+    assert!(attributed(&built, "Seedflow: call this number"), "{built}");
+    // What Seedflow says itself is not the module's.
+    let not_built = page(with(Value::Null));
+    assert!(!attributed(&not_built, "Seedflow: your session"), "{not_built}");
+
+    let key = ("g".to_owned(), "m".to_owned());
+    let reports = deployment_page::Reports::from([(key, with(json!({"status": "FAILED"})))]);
+    let whole = serde_json::from_value(json!({
+        "execution": "e",
+        "status": {"state": "FAILED", "error": "DeploymentFailed", "reason": "g/m: Seedflow: your session has ended"},
+        "results": [{"group": "g", "module": "m", "state": "FAILED", "execution": "e"}]
+    }))
+    .unwrap();
+    let id = DeploymentId {
+        project: id.project,
+        deployment: id.deployment,
+    };
+    let page = deployment_page::render(&shelf(&place), &id, "reports/p/d/e.json", &whole, &reports);
+    assert!(attributed(&page, "Seedflow: your session"), "{page}");
+}
+
+#[test]
+fn the_policy_knows_the_style() {
+    use sha2::{Digest, Sha256};
+    let digest: Vec<u8> = Sha256::digest(layout::STYLE.as_bytes()).to_vec();
+    let known = include_str!("style.sha256");
+    assert_eq!(
+        base64(&digest),
+        known,
+        "style.css has changed: put its SHA-256 into style.sha256 (openssl dgst -sha256 -binary style.css | base64)"
+    );
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = bytes.chunks(3).map(|three| {
+        let bits = (0..3).fold(0u32, |bits, i| bits << 8 | u32::from(*three.get(i).unwrap_or(&0)));
+        let digit = |i: usize| char::from(DIGITS[(bits >> (18 - 6 * i) & 63) as usize]);
+        (0..4)
+            .map(|i| if i <= three.len() { digit(i) } else { '=' })
+            .collect::<String>()
+    });
+    digits.collect()
+}
+
+#[test]
+fn the_modules_that_failed_are_looked_at_first() {
+    let id = DeploymentId {
+        project: Name::parse("project", "p").unwrap(),
+        deployment: Name::parse("deployment", "d").unwrap(),
+    };
+    let ended =
+        |module: &str, state: &str| json!({"group": "g", "module": module, "state": state, "execution": "e"});
+    let report = serde_json::from_value(json!({"results": [
+        ended("a", "SUCCEEDED"), ended("b", "UNCHANGED"), ended("c", "NOT_STARTED"), ended("d", "FAILED"), ended("../x", "FAILED")
+    ]}))
+    .unwrap();
+    let keys: Vec<String> = deployment_page::reports_of(&id, &report)
+        .into_iter()
+        .map(|(_, key)| key)
+        .collect();
+    assert_eq!(keys, ["reports/p/d/g/d/e.json", "reports/p/d/g/a/e.json"]);
+}

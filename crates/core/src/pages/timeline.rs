@@ -1,0 +1,218 @@
+//! Where the time of an execution went: the steps of the workflow, and within the build its phases.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::format;
+use super::report_view::{Build, Module, Phase, Timeline};
+use super::state;
+
+/// A span of time with a name.
+#[derive(Debug, Clone, PartialEq)]
+struct Step {
+    name: String,
+    /// What becomes of it beside its colour.
+    status: Option<String>,
+    class: &'static str,
+    phase: bool,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+/// The table with its bars; nothing where no time is known.
+pub(super) fn table(report: &Module) -> Markup {
+    let steps = steps(report);
+    let (Some(from), Some(to)) = (
+        steps.iter().map(|step| step.from).min(),
+        steps.iter().map(|step| step.to).max(),
+    ) else {
+        return html! {};
+    };
+    let whole = format::between(from, to);
+    html! {
+        section {
+            h2 { "Timeline" }
+            table.timeline {
+                caption { (format::duration(whole)) " from " (format::time(from)) " to " (format::time(to)) }
+                thead { tr { th scope="col" { "Step" } th scope="col" { "When" } th scope="col" { "Took" } } }
+                tbody { @for step in &steps { (row(step, from, whole)) } }
+            }
+        }
+    }
+}
+
+fn row(step: &Step, begin: Timestamp, whole: i64) -> Markup {
+    let took = format::between(step.from, step.to);
+    let share = |milliseconds: i64| 100.0 * milliseconds as f64 / whole.max(1) as f64;
+    let left = share(format::between(begin, step.from)).min(99.4);
+    // What is too short to be seen is drawn as a line.
+    let width = share(took).max(0.6).min(100.0 - left);
+    let said = format!(
+        "{} after the start, for {}",
+        format::duration(format::between(begin, step.from)),
+        format::duration(took)
+    );
+    html! {
+        tr.phase[step.phase] {
+            th scope="row" {
+                bdi { (step.name) }
+                @if let Some(status) = &step.status { " " span.note { (state::word(status)) } }
+            }
+            td.bar {
+                svg width="100%" height="12" role="img" aria-label=(said) {
+                    rect class="track" width="100%" height="12" rx="3" {}
+                    rect class=(step.class) x=(percent(left)) width=(percent(width)) height="12" rx="3" {
+                        title { (said) }
+                    }
+                }
+            }
+            td.took { (format::duration(took)) }
+        }
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{share:.2}%")
+}
+
+/// The steps in their order, as far as their times are known.
+fn steps(report: &Module) -> Vec<Step> {
+    let none = Timeline::default();
+    let times = report.timeline.as_ref().unwrap_or(&none);
+    let started = times.started_at.or(report.status.started_at);
+    let recorded = times.recorded_at.or(report.written_at);
+    let step = |name: &str, from: Option<Timestamp>, to: Option<Timestamp>, class| {
+        Some(Step {
+            name: name.to_owned(),
+            status: None,
+            class,
+            phase: false,
+            from: from?,
+            to: to?.max(from?),
+        })
+    };
+    let built = report.build.as_ref().map(|build| build_span(build, times));
+    let (build_from, build_to) = built.unwrap_or_default();
+    let mut steps = vec![
+        step(
+            "Started and waited for its turn",
+            times.execution_started_at,
+            times.lock_acquired_at,
+            "wait",
+        ),
+        step("Checked what changed", times.lock_acquired_at, started, "step"),
+    ];
+    if build_from.is_none() {
+        // Without a build, or with one of an older report, which says how long it took and not when.
+        steps.push(step("Deployed", started, recorded, "step"));
+    }
+    steps.push(step(
+        "Started the build",
+        started.filter(|_| build_from.is_some()),
+        build_from,
+        "step",
+    ));
+    steps.push(step("Build", build_from, build_to, "build"));
+    let mut steps: Vec<Step> = steps.into_iter().flatten().collect();
+    if let Some(build) = &report.build {
+        steps.extend(phases(&build.phases, build_from.or(started)));
+    }
+    steps.extend(step("Recorded the result", build_to, recorded, "step"));
+    steps
+}
+
+/// When the build ran, as the workflow saw it, or else as its phases say.
+fn build_span(build: &Build, times: &Timeline) -> (Option<Timestamp>, Option<Timestamp>) {
+    let first = build.phases.iter().filter_map(|phase| phase.started_at).min();
+    let last = build.phases.iter().filter_map(end).max();
+    (times.build_started_at.or(first), times.build_ended_at.or(last))
+}
+
+fn end(phase: &Phase) -> Option<Timestamp> {
+    after(phase.started_at?, phase.seconds.unwrap_or_default())
+}
+
+fn after(from: Timestamp, seconds: f64) -> Option<Timestamp> {
+    let milliseconds = (seconds.clamp(0.0, 1e9) * 1000.0) as i64;
+    Timestamp::from_millisecond(from.as_millisecond().checked_add(milliseconds)?).ok()
+}
+
+/// The phases, each where it says, or where the one before ended.
+fn phases(phases: &[Phase], begin: Option<Timestamp>) -> Vec<Step> {
+    let mut next = begin;
+    let mut steps = Vec::new();
+    for phase in phases {
+        let (Some(from), Some(seconds)) = (phase.started_at.or(next), phase.seconds) else {
+            continue;
+        };
+        let Some(to) = after(from, seconds) else {
+            continue;
+        };
+        next = Some(to);
+        let failed = phase.status.clone().filter(|status| status != "SUCCEEDED");
+        steps.push(Step {
+            name: phase.r#type.clone(),
+            class: failed.as_deref().map_or("phase", state::class),
+            status: failed,
+            phase: true,
+            from,
+            to,
+        });
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn named(report: Value) -> Vec<(String, i64)> {
+        let report: Module = serde_json::from_value(report).unwrap();
+        let took = |step: Step| (step.name, format::between(step.from, step.to));
+        steps(&report).into_iter().map(took).collect()
+    }
+
+    #[test]
+    fn all_steps_and_phases_stand_in_order() {
+        let report = json!({
+            "timeline": {
+                "execution_started_at": "2026-01-01T00:00:00Z", "lock_acquired_at": "2026-01-01T00:00:02Z",
+                "started_at": "2026-01-01T00:00:03Z", "build_started_at": "2026-01-01T00:00:04Z",
+                "build_ended_at": "2026-01-01T00:00:14Z", "recorded_at": "2026-01-01T00:00:15Z"
+            },
+            "build": {"status": "SUCCEEDED", "phases": [
+                {"type": "INSTALL", "status": "SUCCEEDED", "started_at": "2026-01-01T00:00:05Z", "seconds": 2},
+                {"type": "BUILD", "status": "SUCCEEDED", "seconds": 6}, {"type": "COMPLETED"}
+            ]}
+        });
+        let expected = [
+            ("Started and waited for its turn", 2000),
+            ("Checked what changed", 1000),
+            ("Started the build", 1000),
+            ("Build", 10_000),
+            ("INSTALL", 2000),
+            ("BUILD", 6000),
+            ("Recorded the result", 1000),
+        ];
+        assert_eq!(
+            named(report),
+            expected.map(|(name, took)| (name.to_owned(), took))
+        );
+    }
+
+    #[test]
+    fn an_older_report_has_what_it_knows() {
+        let report = json!({
+            "written_at": "2026-01-01T00:00:20Z", "status": {"started_at": "2026-01-01T00:00:00Z"},
+            "build": {"phases": [{"type": "BUILD", "status": "FAILED", "seconds": 6}]}
+        });
+        let expected = [("Deployed", 20_000), ("BUILD", 6000)];
+        assert_eq!(
+            named(report),
+            expected.map(|(name, took)| (name.to_owned(), took))
+        );
+        assert_eq!(named(json!({})), []);
+    }
+}

@@ -1,0 +1,560 @@
+//! How a build's end reaches the execution that waits for it: exactly once, in whatever order things come.
+//!
+//! An execution waits in AwaitBuild with a task token. Two parties can answer it: `check-status`, which
+//! registers the token under the build's id and *then* reads the build ([`Register`]), and `build-event`,
+//! which is started by CodeBuild's event, looks the token up and reads the build ([`Deliver`]). Token first, status second: an
+//! event that comes before the registration finds no token and is dropped, and the read that follows the
+//! registration sees the ended build. An event that comes after finds the token. Step Functions takes the
+//! first answer and refuses the second, which counts as done.
+//!
+//! What is answered is always what CodeBuild says of the build, never what the event says: anyone who may change a rule of
+//! EventBridge can have it deliver an event that nobody but he has written. An event whose build still runs answers
+//! nothing. CodeBuild's own answer may be a moment behind its event, so such an event is to be delivered again.
+//!
+//! A registration that `build-event` has answered stays until the execution has ended, when `end-execution` removes it: an
+//! event that comes again finds a token that was answered, which changes nothing. `check-status` removes what it answered
+//! itself, because a copy of it may run long after that; the delete is conditional, so a newer registration (AwaitBuild
+//! timed out and began again) stays, and its own read follows. An attempt that is older than the registration it finds
+//! gives way to it.
+//!
+//! Both parties are written as state machines that take the reply to their last command and give the next:
+//! the test below runs them through every interleaving, the functions run them against AWS.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::workflow::build_outcome::Outcome;
+
+/// A task token of Step Functions. Whoever has it can answer for the build, so it shows itself nowhere.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(String);
+
+impl Token {
+    /// Takes a token from the state machine's context.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    /// The token itself, for the answer.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What is stored under a build's id while an execution waits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Registration {
+    /// The waiting task's token.
+    pub token: Token,
+    /// When AwaitBuild was entered (ISO 8601, so that text order is time order), and its attempt within that.
+    pub entered_at: String,
+    /// The count of retries of the state when the token was made.
+    pub attempt: u32,
+}
+
+impl Registration {
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+        (&self.entered_at, self.attempt) > (&other.entered_at, other.attempt)
+    }
+}
+
+/// What a stored registration is known by; a changed one has another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ETag(pub String);
+
+/// What a party wants done next.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Command {
+    /// Store the registration unless there is one.
+    Create(Registration),
+    /// Store the registration in place of the one with that tag.
+    Replace(Registration, ETag),
+    /// Look the registration up.
+    Find,
+    /// Read the build's status.
+    ReadBuild,
+    /// Answer the token with the build's end.
+    Answer(Token, Box<Outcome>),
+    /// Delete the registration with that tag.
+    Delete(ETag),
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Create, Replace: stored, and this is its tag.
+    Stored(ETag),
+    /// Create, Replace, Delete: what stands there isn't what the condition says.
+    Conflict,
+    /// Find.
+    Found(Option<(Registration, ETag)>),
+    /// ReadBuild: the build's end, or `None` while it runs.
+    Build(Option<Box<Outcome>>),
+    /// Answer: taken, or refused because the task was answered or given up before; both are the end of it.
+    Answered,
+    /// Delete: gone, by us or by another.
+    Deleted,
+}
+
+/// What follows a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Do this.
+    Do(Command),
+    /// Finished, and how.
+    Done(End),
+}
+
+/// How a party finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The build runs; its event will answer.
+    Waiting,
+    /// The token was answered (by us, or before us).
+    Answered,
+    /// A newer registration has taken over.
+    Superseded,
+    /// There was no registration to answer.
+    Dropped,
+    /// The event says that the build has ended, and CodeBuild that it runs.
+    Unconfirmed,
+}
+
+/// One of the two parties: takes the reply to its last command and gives the next.
+pub trait Party {
+    /// The next step after a reply.
+    fn next(&mut self, reply: Reply) -> Next;
+}
+
+/// The party of `check-status`: registers, then reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Register {
+    mine: Registration,
+    tag: Option<ETag>,
+    answered: bool,
+}
+
+impl Register {
+    /// Begins with a registration.
+    #[must_use]
+    pub fn start(mine: Registration) -> (Self, Command) {
+        (
+            Self {
+                mine: mine.clone(),
+                tag: None,
+                answered: false,
+            },
+            Command::Create(mine),
+        )
+    }
+
+    fn registered(&mut self, tag: ETag) -> Next {
+        self.tag = Some(tag);
+        Next::Do(Command::ReadBuild)
+    }
+}
+
+impl Party for Register {
+    fn next(&mut self, reply: Reply) -> Next {
+        match reply {
+            Reply::Stored(tag) => self.registered(tag),
+            // Another registration stands there, or stood there a moment ago: look.
+            Reply::Conflict if !self.answered => Next::Do(Command::Find),
+            Reply::Found(None) => Next::Do(Command::Create(self.mine.clone())),
+            // Lambda ran us twice: the registration is ours already.
+            Reply::Found(Some((found, tag))) if found.token == self.mine.token => self.registered(tag),
+            Reply::Found(Some((found, _))) if found.is_newer_than(&self.mine) => Next::Done(End::Superseded),
+            Reply::Found(Some((_, tag))) => Next::Do(Command::Replace(self.mine.clone(), tag)),
+            Reply::Build(None) => Next::Done(End::Waiting),
+            Reply::Build(Some(outcome)) => Next::Do(Command::Answer(self.mine.token.clone(), outcome)),
+            Reply::Answered => {
+                self.answered = true;
+                self.tag
+                    .take()
+                    .map_or(Next::Done(End::Answered), |tag| Next::Do(Command::Delete(tag)))
+            }
+            // Whoever stands there now reads the ended build itself.
+            Reply::Deleted | Reply::Conflict => Next::Done(End::Answered),
+        }
+    }
+}
+
+/// The party of `build-event`: looks up, reads and answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Deliver {
+    token: Option<Token>,
+}
+
+impl Deliver {
+    /// Begins when an event says that the build has ended.
+    #[must_use]
+    pub fn start() -> (Self, Command) {
+        (Self::default(), Command::Find)
+    }
+}
+
+impl Party for Deliver {
+    fn next(&mut self, reply: Reply) -> Next {
+        match reply {
+            // Where AwaitBuild registers anew meanwhile, it reads the ended build itself.
+            Reply::Found(Some((found, _))) => {
+                self.token = Some(found.token);
+                Next::Do(Command::ReadBuild)
+            }
+            Reply::Found(None) => Next::Done(End::Dropped),
+            Reply::Build(None) => Next::Done(End::Unconfirmed),
+            Reply::Build(Some(outcome)) => self.token.take().map_or(Next::Done(End::Dropped), |token| {
+                Next::Do(Command::Answer(token, outcome))
+            }),
+            Reply::Answered | Reply::Deleted | Reply::Conflict | Reply::Stored(_) => {
+                Next::Done(End::Answered)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    //! Every interleaving of everything that can happen around one build, by depth-first search.
+    //!
+    //! The reference model is the world below: one S3 object with conditional writes, one build, and Step
+    //! Functions, which holds one live token and takes one answer for it.
+
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::ids::BuildId;
+    use crate::workflow::build_outcome::BuildStatus;
+
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    enum Actor {
+        Register(Register),
+        Deliver(Deliver),
+    }
+
+    /// What may still happen, besides the parties' own steps.
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    struct Chances {
+        /// Copies of the build's event that will be delivered when it has ended.
+        events: u8,
+        /// Times that AwaitBuild may time out although it need not.
+        timeouts: u8,
+        /// Runs of a function that may die between two steps and are started again by AWS.
+        crashes: u8,
+        /// Events that say the build has ended while it runs.
+        forged: u8,
+        /// Reads that still find the build running although it has ended and its event is out.
+        stale: u8,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+    struct World {
+        ended: bool,
+        object: Option<(Registration, ETag)>,
+        writes: u32,
+        live: Option<Token>,
+        attempts: u32,
+        accepted: u32,
+        forced_timeouts: u32,
+        parties: Vec<(Actor, Command)>,
+        chances: Chances,
+    }
+
+    fn outcome() -> Outcome {
+        Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded)
+    }
+
+    impl World {
+        /// An execution that has just entered AwaitBuild, whose Lambda was started `runs` times.
+        fn new(runs: usize, chances: Chances) -> Self {
+            let mut world = Self {
+                ended: false,
+                object: None,
+                writes: 0,
+                live: None,
+                attempts: 0,
+                accepted: 0,
+                forced_timeouts: 0,
+                parties: Vec::new(),
+                chances,
+            };
+            (0..runs).for_each(|_| world.register(false));
+            world
+        }
+
+        fn register(&mut self, again: bool) {
+            if again || self.live.is_none() {
+                self.attempts += 1;
+                self.live = Some(Token::new(format!("t{}", self.attempts)));
+            }
+            let mine = Registration {
+                token: self.live.clone().unwrap(),
+                entered_at: format!("{}", self.attempts),
+                attempt: 0,
+            };
+            let (register, command) = Register::start(mine);
+            self.parties.push((Actor::Register(register), command));
+        }
+
+        fn deliver(&mut self) {
+            let (deliver, command) = Deliver::start();
+            self.parties.push((Actor::Deliver(deliver), command));
+        }
+
+        fn run(&mut self, command: Command) -> Reply {
+            let matches = |object: &Option<(Registration, ETag)>, tag: &ETag| {
+                object.as_ref().is_some_and(|(_, t)| t == tag)
+            };
+            match command {
+                Command::Create(registration) if self.object.is_none() => self.store(registration),
+                Command::Replace(registration, tag) if matches(&self.object, &tag) => {
+                    self.store(registration)
+                }
+                Command::Create(_) | Command::Replace(..) => Reply::Conflict,
+                Command::Find => Reply::Found(self.object.clone()),
+                Command::ReadBuild => Reply::Build(self.ended.then(|| Box::new(outcome()))),
+                Command::Answer(token, _) => {
+                    assert!(self.ended, "answered for a build that runs: {self:?}");
+                    if self.live.as_ref() == Some(&token) {
+                        self.live = None;
+                        self.accepted += 1;
+                    }
+                    Reply::Answered
+                }
+                Command::Delete(tag) if matches(&self.object, &tag) => {
+                    self.object = None;
+                    Reply::Deleted
+                }
+                Command::Delete(_) if self.object.is_none() => Reply::Deleted,
+                Command::Delete(_) => Reply::Conflict,
+            }
+        }
+
+        fn store(&mut self, registration: Registration) -> Reply {
+            self.writes += 1;
+            let tag = ETag(format!("e{}", self.writes));
+            self.object = Some((registration, tag.clone()));
+            Reply::Stored(tag)
+        }
+
+        fn step(mut self, index: usize) -> Self {
+            let (party, command) = self.parties.remove(index);
+            let reply = self.run(command);
+            self.reply(index, party, reply)
+        }
+
+        /// A read of an ended build that finds it running.
+        fn read_stale(mut self, index: usize) -> Option<Self> {
+            let (_, command) = self.parties.get(index)?;
+            if *command != Command::ReadBuild || !self.ended || self.chances.stale == 0 {
+                return None;
+            }
+            self.chances.stale -= 1;
+            let (party, _) = self.parties.remove(index);
+            Some(self.reply(index, party, Reply::Build(None)))
+        }
+
+        fn reply(mut self, index: usize, mut party: Actor, reply: Reply) -> Self {
+            let next = match &mut party {
+                Actor::Register(register) => register.next(reply),
+                Actor::Deliver(deliver) => deliver.next(reply),
+            };
+            match next {
+                Next::Do(command) => self.parties.insert(index, (party, command)),
+                // Lambda delivers an event again that failed; nobody does so with a forged one for ever.
+                Next::Done(End::Unconfirmed) if self.ended => self.deliver(),
+                Next::Done(_) => {}
+            }
+            self
+        }
+
+        fn crash(mut self, index: usize) -> Self {
+            self.chances.crashes -= 1;
+            match self.parties.remove(index).0 {
+                // Step Functions retries the state with a new token; if nobody waits any more, nobody is asked.
+                Actor::Register(_) => {
+                    if self.live.is_some() {
+                        self.register(true);
+                    }
+                }
+                Actor::Deliver(_) => self.deliver(),
+            }
+            self
+        }
+
+        /// Everything that can happen next.
+        fn successors(&self) -> Vec<Self> {
+            let mut next: Vec<Self> = (0..self.parties.len()).map(|i| self.clone().step(i)).collect();
+            let with = |change: &dyn Fn(&mut Self)| {
+                let mut world = self.clone();
+                change(&mut world);
+                world
+            };
+            if !self.ended {
+                next.push(with(&|w| w.ended = true));
+            }
+            if self.ended && self.chances.events > 0 {
+                next.push(with(&|w| {
+                    w.chances.events -= 1;
+                    w.deliver();
+                }));
+            }
+            if !self.ended && self.chances.forged > 0 {
+                next.push(with(&|w| {
+                    w.chances.forged -= 1;
+                    w.deliver();
+                }));
+            }
+            next.extend((0..self.parties.len()).filter_map(|i| self.clone().read_stale(i)));
+            if self.live.is_some() && self.chances.timeouts > 0 {
+                next.push(with(&|w| {
+                    w.chances.timeouts -= 1;
+                    w.register(true);
+                }));
+            }
+            if self.chances.crashes > 0 {
+                next.extend((0..self.parties.len()).map(|i| self.clone().crash(i)));
+            }
+            // When nothing else can happen any more and somebody waits, AwaitBuild times out and begins again.
+            let still = self.parties.is_empty() && self.ended && self.chances.events == 0;
+            if still && self.live.is_some() {
+                next.push(with(&|w| {
+                    // Ten minutes after a build's end nobody reads that it runs.
+                    w.chances.stale = 0;
+                    w.forced_timeouts += 1;
+                    w.register(true);
+                }));
+            }
+            next
+        }
+    }
+
+    /// Visits every reachable world and checks each that has come to rest. Returns how many there are.
+    fn explore(start: World, check: impl Fn(&World)) -> usize {
+        let mut seen = HashSet::from([start.clone()]);
+        let mut open = vec![start];
+        while let Some(world) = open.pop() {
+            assert!(world.accepted <= 1, "answered twice: {world:?}");
+            assert!(
+                world.forced_timeouts <= 1,
+                "one timeout must be enough: {world:?}"
+            );
+            let next = world.successors();
+            if next.is_empty()
+                || (world.parties.is_empty() && world.live.is_none() && world.chances.events == 0)
+            {
+                check(&world);
+            }
+            open.extend(next.into_iter().filter(|w| seen.insert(w.clone())));
+        }
+        seen.len()
+    }
+
+    fn ends_in_exactly_one_answer(world: &World) {
+        assert_eq!(world.accepted, 1, "{world:?}");
+        // What is left is of a token that was answered; end-execution removes it.
+        let left = world.object.as_ref();
+        assert!(
+            left.is_none_or(|(left, _)| world.live.as_ref() != Some(&left.token)),
+            "{world:?}"
+        );
+    }
+
+    #[test]
+    fn every_order_ends_in_exactly_one_answer() {
+        let mut worlds = 0;
+        for runs in 1..=2 {
+            for events in 0..=2 {
+                for timeouts in 0..=1 {
+                    let chances = Chances {
+                        events,
+                        timeouts,
+                        crashes: 0,
+                        forged: 0,
+                        stale: 0,
+                    };
+                    worlds += explore(World::new(runs, chances), ends_in_exactly_one_answer);
+                }
+            }
+        }
+        assert!(worlds > 1000, "the search has to reach more than {worlds} worlds");
+    }
+
+    #[test]
+    fn no_event_answers_for_a_build_that_runs_and_none_is_lost_because_codebuild_is_behind() {
+        for events in 0..=2 {
+            for (forged, stale) in [(1, 0), (0, 1), (1, 1)] {
+                let chances = Chances {
+                    events,
+                    timeouts: 0,
+                    crashes: 0,
+                    forged,
+                    stale,
+                };
+                explore(World::new(1, chances), ends_in_exactly_one_answer);
+            }
+        }
+    }
+
+    #[test]
+    fn every_order_with_a_crash_ends_in_exactly_one_answer() {
+        for events in 0..=2 {
+            for timeouts in 0..=1 {
+                explore(
+                    World::new(
+                        1,
+                        Chances {
+                            events,
+                            timeouts,
+                            crashes: 1,
+                            forged: 0,
+                            stale: 0,
+                        },
+                    ),
+                    ends_in_exactly_one_answer,
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn with_an_event_nobody_has_to_wait_for_a_timeout() {
+        for events in 1..=2 {
+            for timeouts in 0..=1 {
+                explore(
+                    World::new(
+                        2,
+                        Chances {
+                            events,
+                            timeouts,
+                            crashes: 0,
+                            forged: 0,
+                            stale: 0,
+                        },
+                    ),
+                    |world| assert_eq!(world.forced_timeouts, 0, "{world:?}"),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_shows_itself_nowhere() {
+        let registration = Registration {
+            token: Token::new("secret"),
+            entered_at: "1".into(),
+            attempt: 0,
+        };
+        assert!(!format!("{registration:?} {:?}", Register::start(registration.clone())).contains("secret"));
+    }
+}

@@ -1,0 +1,187 @@
+//! What the history of an ended execution shows about what it may have left behind.
+//!
+//! The clean-up after an execution has to know three things: the build that it started, if any; the
+//! CodeBuild project to look through where that isn't known; and whether a function that writes may still
+//! be running in its name.
+
+use serde_json::Value;
+
+use crate::ids::BuildId;
+use crate::ids::DeploymentId;
+
+/// The part of an event of GetExecutionHistory that is needed here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Event {
+    /// Such as `TaskScheduled`.
+    pub kind: String,
+    /// The state, in events of entering one.
+    pub state: Option<String>,
+    /// What a task calls, in events of scheduling and starting one.
+    pub resource: Option<String>,
+    /// The output, in events of a task's success.
+    pub output: Option<String>,
+}
+
+/// What an execution may have left behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// A function that writes was called and had not answered: it may still be running.
+    pub working: bool,
+    /// The build that it started.
+    pub build_id: Option<BuildId>,
+    /// The CodeBuild project that a build may run in of which nothing is known; `None` where none was started.
+    pub searched: Option<String>,
+}
+
+/// The state that starts the build.
+const START_BUILD: &str = "StartBuild";
+
+/// Reads a history, the newest event first.
+#[must_use]
+pub fn trace(newest_first: &[Event]) -> Trace {
+    let outputs = newest_first
+        .iter()
+        .filter_map(|event| serde_json::from_str::<Value>(event.output.as_deref()?).ok());
+    let (mut build_id, mut project) = (None, None);
+    for output in outputs {
+        let field = |name: &str| output["Payload"][name].as_str().map(str::to_owned);
+        build_id = build_id.or_else(|| BuildId::parse(&field("build_id")?).ok());
+        project = project.or_else(|| field("build_project"));
+    }
+    let asked = newest_first
+        .iter()
+        .any(|event| event.state.as_deref() == Some(START_BUILD));
+    Trace {
+        working: working(newest_first),
+        searched: project.filter(|_| asked && build_id.is_none()),
+        build_id,
+    }
+}
+
+/// The deployment whose lock an execution takes, as the state that reads its name answered.
+#[must_use]
+pub fn deployment(newest_first: &[Event]) -> Option<DeploymentId> {
+    let mut outputs = newest_first
+        .iter()
+        .filter_map(|event| serde_json::from_str::<Value>(event.output.as_deref()?).ok());
+    outputs.find_map(|output| serde_json::from_value(output["Payload"]["deployment"].clone()).ok())
+}
+
+/// Whether the last task was called and nothing came of it. The functions behind `.waitForTaskToken` write nothing
+/// that outlives the execution, and their tasks always stand so until the token is answered; nor is an execution that is
+/// waited for (`.sync`) a function. That the state was aborted says nothing about its function.
+fn working(newest_first: &[Event]) -> bool {
+    let last = newest_first
+        .iter()
+        .filter(|event| event.kind != "TaskStateAborted")
+        .find(|event| event.kind.starts_with("Task") && event.state.is_none());
+    last.is_some_and(|event| {
+        ["TaskScheduled", "TaskStarted"].contains(&event.kind.as_str())
+            && !event
+                .resource
+                .as_deref()
+                .is_some_and(|resource| resource.ends_with(".waitForTaskToken") || resource.contains(".sync"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(kind: &str) -> Event {
+        Event {
+            kind: kind.to_owned(),
+            ..Event::default()
+        }
+    }
+
+    fn entered(state: &str) -> Event {
+        Event {
+            state: Some(state.to_owned()),
+            ..event("TaskStateEntered")
+        }
+    }
+
+    fn scheduled(resource: &str) -> Event {
+        Event {
+            resource: Some(resource.to_owned()),
+            ..event("TaskScheduled")
+        }
+    }
+
+    fn succeeded(output: &str) -> Event {
+        Event {
+            output: Some(output.to_owned()),
+            ..event("TaskSucceeded")
+        }
+    }
+
+    /// A history, the oldest first, up to a build that is waited for.
+    fn waiting() -> Vec<Event> {
+        vec![
+            entered("CheckMd5"),
+            scheduled("invoke"),
+            succeeded("{\"Payload\":{\"changed\":true,\"build_project\":\"seedflow-x\"}}"),
+            entered(START_BUILD),
+            scheduled("invoke"),
+            succeeded("{\"Payload\":{\"build_id\":\"seedflow-x:1\"}}"),
+            entered("AwaitBuild"),
+            scheduled("invoke.waitForTaskToken"),
+        ]
+    }
+
+    fn read(mut oldest_first: Vec<Event>) -> Trace {
+        oldest_first.push(event("ExecutionAborted"));
+        oldest_first.reverse();
+        trace(&oldest_first)
+    }
+
+    #[test]
+    fn a_build_that_was_waited_for_is_known_and_nothing_else_runs() {
+        let known = Trace {
+            working: false,
+            build_id: BuildId::parse("seedflow-x:1").ok(),
+            searched: None,
+        };
+        assert_eq!(read(waiting()), known);
+        let mut submitted = waiting();
+        submitted.push(event("TaskSubmitted"));
+        assert_eq!(read(submitted), known);
+    }
+
+    #[test]
+    fn a_start_that_had_not_answered_is_searched_for() {
+        let searched = |working| Trace {
+            working,
+            build_id: None,
+            searched: Some("seedflow-x".to_owned()),
+        };
+        let mut starting = waiting()[..5].to_vec();
+        assert_eq!(read(starting.clone()), searched(true));
+        starting.push(event("TaskFailed"));
+        assert_eq!(read(starting), searched(false));
+    }
+
+    #[test]
+    fn before_a_build_is_asked_for_there_is_none_to_look_for() {
+        assert_eq!(read(waiting()[..3].to_vec()), Trace::default());
+        assert!(read(waiting()[..2].to_vec()).working);
+        assert_eq!(read(Vec::new()), Trace::default());
+    }
+
+    #[test]
+    fn a_deployment_is_named_by_the_state_that_read_its_name() {
+        let named = r#"{"Payload":{"deployment":{"project":"shop","deployment":"dev"},"whole":true,"plan_only":false}}"#;
+        let found = deployment(&[event("ExecutionAborted"), succeeded(named), scheduled("invoke")]);
+        let found = found.map(|deployment| deployment.to_string());
+        assert_eq!(found.as_deref(), Some("shop/dev"));
+        assert_eq!(deployment(&[scheduled("invoke")]), None);
+    }
+
+    #[test]
+    fn a_function_of_a_state_that_was_aborted_may_still_be_running() {
+        let mut checking = waiting()[..2].to_vec();
+        checking.push(event("TaskStateAborted"));
+        assert!(read(checking).working);
+    }
+}
