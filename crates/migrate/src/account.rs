@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use seedflow_aws::cloudformation::CloudFormation;
-use seedflow_aws::records::{self, Records};
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::ssm::{Found, ParameterStore};
-use seedflow_aws::{config, fence, values};
+use seedflow_aws::runtime::config;
+use seedflow_aws::services::cloudformation::CloudFormation;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::ssm::{Found, ParameterStore};
+use seedflow_aws::stores::module_store;
+use seedflow_aws::stores::module_store::Records;
+use seedflow_aws::stores::{fence, spilled_values};
 use seedflow_core::deployment::state::State;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Place, Slot};
@@ -86,7 +88,7 @@ impl Account {
     pub async fn state(&self, deployment: &DeploymentId) -> Result<State> {
         let mut whole = Vec::new();
         for (name, text) in self.records.parameters.below(&deployment.path()).await? {
-            whole.push((name, values::whole(&self.records.work, text).await?));
+            whole.push((name, spilled_values::whole(&self.records.work, text).await?));
         }
         Ok(State::of(deployment, whole))
     }
@@ -108,7 +110,7 @@ impl Account {
 
     /// The record of a module.
     pub async fn record(&self, module: &ModuleId) -> Result<Option<Record>> {
-        Ok(records::read(&self.records.work, module).await?)
+        Ok(module_store::read(&self.records.work, module).await?)
     }
 
     /// The outputs of a module's stack.

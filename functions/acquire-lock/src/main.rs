@@ -7,12 +7,13 @@
 //! release the lock for half an hour, it is taken over here.
 
 use jiff::{SignedDuration, Timestamp};
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::locks::Locks;
-use seedflow_aws::metrics::Metrics;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::sfn::StepFunctions;
-use seedflow_aws::{config, lambda, log, plans};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::metrics::Metrics;
+use seedflow_aws::runtime::{config, handler, log};
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sfn::StepFunctions;
+use seedflow_aws::stores::locks::Locks;
+use seedflow_aws::stores::plans;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
@@ -79,7 +80,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         work,
         step_functions,
     };
-    lambda::run(async |invocation| function.acquire(invocation).await).await
+    handler::run(async |invocation| function.acquire(invocation).await).await
 }
 
 impl Function {

@@ -7,12 +7,12 @@
 //! what is still not true then goes to the queue of failed events.
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
-use seedflow_aws::callback::Callbacks;
-use seedflow_aws::codebuild::CodeBuild;
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::sfn::StepFunctions;
-use seedflow_aws::{config, lambda};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::{config, handler};
+use seedflow_aws::services::codebuild::CodeBuild;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sfn::StepFunctions;
+use seedflow_aws::stores::callbacks::Callbacks;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::workflow::build_outcome::Outcome;
 use seedflow_core::workflow::callback::{Deliver, End};
@@ -31,7 +31,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         callbacks: Callbacks::new(work, StepFunctions::new(&aws)),
         codebuild: CodeBuild::new(&aws),
     };
-    lambda::run(async |invocation| function.deliver(invocation).await).await
+    handler::run(async |invocation| function.deliver(invocation).await).await
 }
 
 impl Function {

@@ -5,11 +5,12 @@
 //! to be destroyed, the plan is made of its record instead. It writes
 //! nothing but a plan that is too long to be answered, always to the same place, so it may run any number of times.
 
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::object_reader::{ObjectReader, Opened};
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::ssm::{ParameterStore, about_references, stored_in};
-use seedflow_aws::{config, lambda, log, plans, records, values};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::{config, handler, log};
+use seedflow_aws::services::object_reader::{ObjectReader, Opened};
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::ssm::{ParameterStore, about_references, stored_in};
+use seedflow_aws::stores::{module_store, plans, spilled_values};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::formats::yaml;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
@@ -61,7 +62,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         module_prefix: config::setting("MODULE_PREFIX")?,
         limits,
     };
-    lambda::run(async |invocation| function.check(invocation).await).await
+    handler::run(async |invocation| function.check(invocation).await).await
 }
 
 impl Function {
@@ -124,7 +125,7 @@ impl Function {
 
     /// What there is to destroy of a module.
     async fn check_destruction(&self, module: ModuleId, execution: &ExecutionArn) -> Result<Checked> {
-        let record = records::read(&self.work, &module).await?;
+        let record = module_store::read(&self.work, &module).await?;
         let stored = self.read_stored(&module).await?;
         match destroy::decide(&module, record, &stored)? {
             Destruction::Build(plan) => {
@@ -239,7 +240,7 @@ impl Function {
         for sibling in siblings {
             if let Some((text, _)) = found.get(&published(&sibling, module)) {
                 let metadata = Stored {
-                    metadata: Some(values::whole(&self.work, text.clone()).await?),
+                    metadata: Some(spilled_values::whole(&self.work, text.clone()).await?),
                     ..Stored::default()
                 };
                 known.extend(metadata.metadata_object().map(|metadata| (sibling, metadata)));
@@ -262,7 +263,7 @@ impl Function {
     async fn whole(&self, mut stored: Stored, slots: &[Slot]) -> Result<Stored> {
         for &slot in slots {
             if let Some(text) = stored.text(slot).map(str::to_owned) {
-                stored.set(slot, values::whole(&self.work, text).await?);
+                stored.set(slot, spilled_values::whole(&self.work, text).await?);
             }
         }
         Ok(stored)

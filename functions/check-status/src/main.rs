@@ -5,13 +5,13 @@
 //! long the execution has been running; one after a time-out that finds the build ended has caught a lost event.
 
 use jiff::Timestamp;
-use seedflow_aws::callback::Callbacks;
-use seedflow_aws::codebuild::CodeBuild;
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::metrics::Metrics;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::sfn::StepFunctions;
-use seedflow_aws::{config, lambda};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::metrics::Metrics;
+use seedflow_aws::runtime::{config, handler};
+use seedflow_aws::services::codebuild::CodeBuild;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sfn::StepFunctions;
+use seedflow_aws::stores::callbacks::Callbacks;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{BuildId, ExecutionArn};
 use seedflow_core::telemetry::log_context::Subject;
@@ -49,7 +49,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         codebuild: CodeBuild::new(&aws),
         metrics: Metrics::of_stack()?,
     };
-    lambda::run(async |invocation| function.check(invocation, Timestamp::now()).await).await
+    handler::run(async |invocation| function.check(invocation, Timestamp::now()).await).await
 }
 
 impl Function {

@@ -5,8 +5,8 @@
 //! cleaned up after by its own event.
 
 use jiff::{SignedDuration, Timestamp};
-use seedflow_aws::plans;
-use seedflow_aws::sfn::Described;
+use seedflow_aws::services::sfn::Described;
+use seedflow_aws::stores::plans;
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::Result;

@@ -17,16 +17,17 @@ mod module;
 mod refused;
 
 use jiff::{SignedDuration, Timestamp};
-use seedflow_aws::codebuild::CodeBuild;
-use seedflow_aws::events::Events;
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::locks::Locks;
-use seedflow_aws::metrics::Metrics;
-use seedflow_aws::records::Records;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::sfn::{Described, StepFunctions};
-use seedflow_aws::ssm::ParameterStore;
-use seedflow_aws::{config, lambda, log, plans};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::metrics::Metrics;
+use seedflow_aws::runtime::{config, handler, log};
+use seedflow_aws::services::codebuild::CodeBuild;
+use seedflow_aws::services::eventbridge::Events;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sfn::{Described, StepFunctions};
+use seedflow_aws::services::ssm::ParameterStore;
+use seedflow_aws::stores::locks::Locks;
+use seedflow_aws::stores::module_store::Records;
+use seedflow_aws::stores::plans;
 use seedflow_core::deployment::input::Locked;
 use seedflow_core::error::Result;
 use seedflow_core::ids::ExecutionArn;
@@ -140,7 +141,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
             work,
         },
     };
-    lambda::run(async |invocation| function.end(invocation, Timestamp::now()).await).await
+    handler::run(async |invocation| function.end(invocation, Timestamp::now()).await).await
 }
 
 impl Function {

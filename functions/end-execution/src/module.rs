@@ -1,8 +1,8 @@
 //! The end of an execution that deployed a module.
 
 use jiff::{SignedDuration, Timestamp};
-use seedflow_aws::log;
-use seedflow_aws::sfn::Described;
+use seedflow_aws::runtime::log;
+use seedflow_aws::services::sfn::Described;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::events::ModuleStateChange;
 use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Slot};

@@ -7,11 +7,12 @@
 mod role;
 
 use jiff::Timestamp;
-use seedflow_aws::cloudformation::{CloudFormation, NewStack};
-use seedflow_aws::iam::Iam;
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::{config, fence, lambda, plans};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::{config, handler};
+use seedflow_aws::services::cloudformation::{CloudFormation, NewStack};
+use seedflow_aws::services::iam::Iam;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::plan::Travelling;
@@ -78,7 +79,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         prefix: config::setting("MODULE_PREFIX")?,
         service_role: config::setting("MODULE_STACK_SERVICE_ROLE_ARN")?,
     };
-    lambda::run(async |invocation| function.next(invocation, Timestamp::now()).await).await
+    handler::run(async |invocation| function.next(invocation, Timestamp::now()).await).await
 }
 
 impl Function {

@@ -2,8 +2,8 @@
 //!
 //! What the role may do beyond what every build may comes from the module's stack, which adds policies to it.
 
-use seedflow_aws::config;
-use seedflow_aws::iam::Iam;
+use seedflow_aws::runtime::config;
+use seedflow_aws::services::iam::Iam;
 use seedflow_core::error::Result;
 use seedflow_core::ids::Place;
 use serde_json::json;

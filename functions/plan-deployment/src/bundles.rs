@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use seedflow_aws::object_reader::ObjectReader;
-use seedflow_aws::s3::Bucket;
+use seedflow_aws::services::object_reader::ObjectReader;
+use seedflow_aws::services::s3::Bucket;
 use seedflow_core::deployment::plan::{Action, Plan};
 use seedflow_core::deployment::repository_zip::{Content, Repository};
 use seedflow_core::error::{Error, ErrorName, Result};

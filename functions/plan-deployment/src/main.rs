@@ -9,11 +9,12 @@
 mod bundles;
 mod repository;
 
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::sfn::StepFunctions;
-use seedflow_aws::ssm::{ParameterStore, about_references};
-use seedflow_aws::{config, lambda, log, plans, values};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::{config, handler, log};
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sfn::StepFunctions;
+use seedflow_aws::services::ssm::{ParameterStore, about_references};
+use seedflow_aws::stores::{plans, spilled_values};
 use seedflow_core::deployment::input::{Action, Forced, Request};
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::plan::{Plan, Planning, Wave};
@@ -108,7 +109,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         step_functions: StepFunctions::new(&aws),
         limits,
     };
-    lambda::run(async |invocation| function.handle(invocation).await).await
+    handler::run(async |invocation| function.handle(invocation).await).await
 }
 
 impl Function {
@@ -237,7 +238,7 @@ impl Function {
         let mut whole = Vec::new();
         for (name, text) in self.parameters.below(&deployment.path()).await? {
             if State::plans_by(&name) {
-                whole.push((name, values::whole(&self.work, text).await?));
+                whole.push((name, spilled_values::whole(&self.work, text).await?));
             }
         }
         Ok(State::of(deployment, whole))

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use seedflow_aws::object_reader::ObjectReader;
-use seedflow_aws::s3::Bucket;
+use seedflow_aws::services::object_reader::ObjectReader;
+use seedflow_aws::services::s3::Bucket;
 use seedflow_core::deployment::input::Request;
 use seedflow_core::deployment::manifest::Given;
 use seedflow_core::deployment::repository;

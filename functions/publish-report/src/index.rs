@@ -1,6 +1,6 @@
 //! The index of a project: read, updated by what has ended, and written on the condition that nobody wrote meanwhile.
 
-use seedflow_aws::s3::{Conditional, Expect};
+use seedflow_aws::services::s3::{Conditional, Expect};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{Name, Place};
 use seedflow_core::pages::execution_event::Ended;

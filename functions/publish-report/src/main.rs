@@ -11,10 +11,10 @@ mod queue;
 
 use std::collections::BTreeMap;
 
-use seedflow_aws::build_log::LogGroup;
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::{config, lambda};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::{config, handler};
+use seedflow_aws::services::logs::LogGroup;
+use seedflow_aws::services::s3::Bucket;
 use seedflow_core::error::{Error, Result};
 use seedflow_core::ids::Name;
 use seedflow_core::pages::execution_event::Ended;
@@ -33,7 +33,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         build_log: LogGroup::new(&aws, config::setting("BUILD_LOG_GROUP")?),
     };
-    lambda::run(async |invocation| function.publish(invocation).await).await
+    handler::run(async |invocation| function.publish(invocation).await).await
 }
 
 impl Function {

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use seedflow_aws::events::Events;
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::metrics::Metrics;
-use seedflow_aws::records::Records;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::ssm::ParameterStore;
-use seedflow_aws::{config, fence, lambda, log, plans};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::metrics::Metrics;
+use seedflow_aws::runtime::{config, handler, log};
+use seedflow_aws::services::eventbridge::Events;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::ssm::ParameterStore;
+use seedflow_aws::stores::module_store::Records;
+use seedflow_aws::stores::{fence, plans};
 use seedflow_core::deployment::outcome::{End, Ended, Outcome};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::status::Status;
@@ -74,7 +75,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };
-    lambda::run(async |invocation| function.record(invocation, Timestamp::now()).await).await
+    handler::run(async |invocation| function.record(invocation, Timestamp::now()).await).await
 }
 
 impl Function {

@@ -6,10 +6,11 @@
 //! request by its idempotency token for five minutes; a retry therefore looks first for the build that an earlier try may
 //! have started, so that retries may go on for longer.
 
-use seedflow_aws::codebuild::CodeBuild;
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::{config, lambda, log, plans};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::{config, handler, log};
+use seedflow_aws::services::codebuild::CodeBuild;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::stores::plans;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{BuildId, ExecutionArn, Place};
 use seedflow_core::module::codebuild::request;
@@ -61,7 +62,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
             service_role: config::setting("BUILD_ROLE_ARN")?,
         },
     };
-    lambda::run(async |invocation| function.start(invocation).await).await
+    handler::run(async |invocation| function.start(invocation).await).await
 }
 
 impl Function {

@@ -6,7 +6,7 @@
 //! the status goes: of a module without one nothing is left to do and nothing is reported, because it may never have been.
 
 use jiff::Timestamp;
-use seedflow_aws::{fence, records};
+use seedflow_aws::stores::{fence, module_store};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
 use seedflow_core::module::report::Report;
@@ -83,7 +83,7 @@ impl Function {
     async fn drop_bundles(&self, module: &ModuleId) -> Result<()> {
         let work = &self.records.work;
         // The record goes after them, so without one they are gone.
-        let Some(record) = records::read(work, module).await? else {
+        let Some(record) = module_store::read(work, module).await? else {
             return Ok(());
         };
         for kept in record.bundle.iter().chain(&record.published) {

@@ -5,7 +5,7 @@
 //! had, has nothing to write, and ends with the error itself.
 
 use jiff::Timestamp;
-use seedflow_aws::fence;
+use seedflow_aws::stores::fence;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
 use seedflow_core::module::report::Report;

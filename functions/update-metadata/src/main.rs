@@ -9,14 +9,15 @@ mod fail;
 mod succeed;
 
 use jiff::Timestamp;
-use seedflow_aws::cloudformation::CloudFormation;
-use seedflow_aws::events::Events;
-use seedflow_aws::lambda::Invocation;
-use seedflow_aws::metrics::Metrics;
-use seedflow_aws::records::Records;
-use seedflow_aws::s3::Bucket;
-use seedflow_aws::ssm::ParameterStore;
-use seedflow_aws::{config, fence, lambda, plans};
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::metrics::Metrics;
+use seedflow_aws::runtime::{config, handler};
+use seedflow_aws::services::cloudformation::CloudFormation;
+use seedflow_aws::services::eventbridge::Events;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::ssm::ParameterStore;
+use seedflow_aws::stores::module_store::Records;
+use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::Result;
 use seedflow_core::events::ModuleStateChange;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
@@ -98,7 +99,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };
-    lambda::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
+    handler::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
 }
 
 impl Function {

@@ -1,8 +1,8 @@
 //! Recording a success: bundle, record, outputs, metadata, md5, report, and the status last. Then it is told.
 
 use jiff::Timestamp;
-use seedflow_aws::fence;
-use seedflow_aws::s3::Bucket;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::stores::fence;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::formats::json_fields::{MAX_DEPTH, is_too_deep};
 use seedflow_core::ids::{Place, Slot};

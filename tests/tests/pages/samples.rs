@@ -241,7 +241,7 @@ fn index(why: &str) -> String {
         place: &place,
         bucket: "work-bucket",
     };
-    index_page::render(&index, &shelf, &Name::parse("project", "platform").unwrap())
+    seedflow_core::pages::index_page::render(&index, &shelf, &Name::parse("project", "platform").unwrap())
 }
 
 fn event(of: Value, state: &str, run: usize, why: &str) -> Ended {

@@ -7,8 +7,8 @@ use std::process::Command;
 use proptest::prelude::*;
 use seedflow_core::formats::yaml;
 use seedflow_core::ids::{ExecutionArn, Place, Run};
-use seedflow_core::module::codebuild::request;
 use seedflow_core::module::codebuild::request::{BuildRequest, Defaults};
+use seedflow_core::module::codebuild::{environment, request};
 use seedflow_core::module::commit_info::Origin;
 use seedflow_core::module::deployspec::{Deployspec, Phases};
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
@@ -16,6 +16,7 @@ use seedflow_core::module::input::{Action, Order};
 use seedflow_core::module::maximum::ComputeType;
 use seedflow_core::module::parameters::VariableType;
 use seedflow_core::module::plan::Plan;
+use seedflow_core::workflow::build_outcome::EXECUTION_VARIABLE;
 use serde_json::{Map, Value, json};
 
 use crate::{cases, dictionary, limits};
@@ -128,12 +129,12 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
 /// Every variable that a build of the plan has to see.
 fn expected(plan: &Plan) -> BTreeMap<String, String> {
     let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
-    let variables = request::environment::variables(plan, &place, None);
+    let variables = environment::variables(plan, &place, None);
     let said = variables
         .into_iter()
         .map(|variable| (variable.name, variable.value));
     // By which the build's event names its execution.
-    let execution = (request::EXECUTION_VARIABLE.to_owned(), "arn:e".to_owned());
+    let execution = (EXECUTION_VARIABLE.to_owned(), "arn:e".to_owned());
     said.chain([execution]).collect()
 }
 

@@ -11,7 +11,7 @@ pub mod manifest;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use seedflow_aws::ssm::Found;
+use seedflow_aws::services::ssm::Found;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ModuleId;
 use serde_json::{Map, Value};

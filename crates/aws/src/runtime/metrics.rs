@@ -7,7 +7,7 @@ use seedflow_core::error::Result;
 use seedflow_core::telemetry::log_context::Subject;
 use seedflow_core::telemetry::metric::Measurement;
 
-use crate::config;
+use crate::runtime::config;
 
 /// Writes what was measured to the function's log.
 #[derive(Debug, Clone)]

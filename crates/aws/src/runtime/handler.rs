@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
 
-use crate::log;
-use crate::payload::Payload;
+use crate::runtime::log;
+use crate::runtime::payload::Payload;
 
 /// An error as Lambda reports it: `errorType` is the name that the state machine catches.
 #[derive(Debug)]

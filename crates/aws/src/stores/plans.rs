@@ -9,7 +9,7 @@ use seedflow_core::module::plan::{Plan, Travelling};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::s3::Bucket;
+use crate::services::s3::Bucket;
 
 /// A plan is an input of at most 256 KB, a deployspec and metadata of at most 64 KB each, and the same once more
 /// for what JSON has to escape; that of a whole deployment, a thousand modules with ten reasons each.
@@ -37,7 +37,7 @@ pub async fn unpack(bucket: &Bucket, travelling: Travelling) -> Result<Plan> {
 #[cfg(feature = "sfn")]
 pub async fn first_input(
     bucket: &Bucket,
-    step_functions: &crate::sfn::StepFunctions,
+    step_functions: &crate::services::sfn::StepFunctions,
     sent: Value,
     execution: &ExecutionArn,
 ) -> Result<Value> {

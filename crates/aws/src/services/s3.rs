@@ -12,7 +12,7 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::module::commit_info::Origin;
 use seedflow_core::workflow::callback::ETag;
 
-use crate::failure::{SdkFailure, failure};
+use crate::runtime::failure::{SdkFailure, failure};
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";

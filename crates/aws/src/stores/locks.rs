@@ -9,10 +9,10 @@ use seedflow_core::workflow::callback::ETag;
 use seedflow_core::workflow::lock;
 use seedflow_core::workflow::lock::{Decision, Fresh, Lock, Lockable, Turn, Want, Write};
 
-use crate::fence;
-use crate::metrics::Metrics;
-use crate::s3::{Bucket, Conditional, Expect};
-use crate::sfn::{Described, Reached, StepFunctions};
+use crate::runtime::metrics::Metrics;
+use crate::services::s3::{Bucket, Conditional, Expect};
+use crate::services::sfn::{Described, Reached, StepFunctions};
+use crate::stores::fence;
 
 /// How often a write may find that another was faster. Contenders of one module are few, and each conflict means
 /// that one of them got on.

@@ -10,7 +10,7 @@ use seedflow_core::ids::{ModuleId, Slot};
 use seedflow_core::module::fingerprint::Version;
 use seedflow_core::module::stored_parameters::{Stored, Text};
 
-use crate::failure::{SdkFailure, failure};
+use crate::runtime::failure::{SdkFailure, failure};
 
 /// GetParameters takes ten names.
 const NAMES_A_CALL: usize = 10;

@@ -17,7 +17,7 @@ use seedflow_core::module::codebuild::request::BuildRequest;
 use seedflow_core::module::parameters::VariableType;
 use seedflow_core::workflow::build_outcome::{BuildStatus, Outcome, Phase, is_blank_context};
 
-use crate::failure::{SdkFailure, failure};
+use crate::runtime::failure::{SdkFailure, failure};
 
 /// What a project that is made by a build carries as its own buildspec, for whoever starts it by hand.
 const BY_HAND: &str = "{\"version\": 0.2, \"phases\": {\"build\": {\"commands\": [\"echo 'Builds of this project are started by Seedflow, which brings source and buildspec.' && exit 1\"]}}}";

@@ -3,7 +3,7 @@
 use seedflow_core::error::Result;
 use seedflow_core::module::stored_parameters::Reference;
 
-use crate::s3::Bucket;
+use crate::services::s3::Bucket;
 
 /// The longest value that is followed: what is stored has travelled through the states once, whose payloads end there.
 const MAX_VALUE: u64 = 256 * 1024;

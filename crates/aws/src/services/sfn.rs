@@ -12,7 +12,7 @@ use seedflow_core::workflow::lock::Seen;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::failure::{SdkFailure, failure};
+use crate::runtime::failure::{SdkFailure, failure};
 
 /// Step Functions of the account and region.
 #[derive(Debug, Clone)]

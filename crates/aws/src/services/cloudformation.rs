@@ -6,7 +6,7 @@ use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::module::role::ModuleStack;
 use serde_json::{Map, Value};
 
-use crate::failure::{SdkFailure, failure};
+use crate::runtime::failure::{SdkFailure, failure};
 
 /// CloudFormation of the account and region.
 #[derive(Debug, Clone)]

@@ -16,8 +16,8 @@ use seedflow_core::telemetry::log_context::Subject;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
 use serde_json::{Value, json};
 
-use crate::failure::failure;
-use crate::metrics::Metrics;
+use crate::runtime::failure::failure;
+use crate::runtime::metrics::Metrics;
 
 /// How long to wait before an event is offered again that was refused: two more times.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];

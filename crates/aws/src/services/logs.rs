@@ -3,7 +3,7 @@
 use aws_sdk_cloudwatchlogs::Client;
 use seedflow_core::error::Result;
 
-use crate::failure::failure;
+use crate::runtime::failure::failure;
 
 /// How many pages are asked for at most.
 const PAGES: usize = 4;

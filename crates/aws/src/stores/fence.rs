@@ -8,7 +8,7 @@ use seedflow_core::ids::ExecutionArn;
 use seedflow_core::workflow::callback::ETag;
 use seedflow_core::workflow::lock::{Held, Lock, Lockable};
 
-use crate::s3::Bucket;
+use crate::services::s3::Bucket;
 
 /// A lock holds two tokens of at most 2 KB each and a few names.
 const MAX_LOCK: u64 = 32 * 1024;

@@ -12,9 +12,9 @@ use seedflow_core::module::status::Status;
 use seedflow_core::module::stored_parameters::{Laid, Stored};
 use seedflow_core::module::success::{Write, status_write};
 
-use crate::s3::Bucket;
-use crate::ssm::ParameterStore;
-use crate::values;
+use crate::services::s3::Bucket;
+use crate::services::ssm::ParameterStore;
+use crate::stores::spilled_values;
 
 /// Where the records of modules are kept.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Records {
         let Some((text, _)) = found.get(&name) else {
             return Ok(None);
         };
-        let whole = values::whole(&self.work, text.clone()).await?;
+        let whole = spilled_values::whole(&self.work, text.clone()).await?;
         Ok(serde_json::from_str(&whole).ok())
     }
 

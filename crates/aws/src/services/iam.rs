@@ -3,7 +3,7 @@
 use aws_sdk_iam::Client;
 use seedflow_core::error::{Error, ErrorName, Result};
 
-use crate::failure::{SdkFailure, failure};
+use crate::runtime::failure::{SdkFailure, failure};
 
 /// IAM of the account.
 #[derive(Debug, Clone)]

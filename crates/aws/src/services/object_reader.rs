@@ -16,8 +16,8 @@ use seedflow_core::module::commit_info::Origin;
 use seedflow_core::module::input::Source;
 use tokio::runtime::Handle;
 
-use crate::failure::{SdkFailure, failure};
-use crate::s3::{Bucket, MAX_OBJECT};
+use crate::runtime::failure::{SdkFailure, failure};
+use crate::services::s3::{Bucket, MAX_OBJECT};
 
 /// What the first request asks for.
 const TAIL: u64 = 1 << 20;

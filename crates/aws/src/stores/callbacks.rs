@@ -5,8 +5,8 @@ use seedflow_core::ids::BuildId;
 use seedflow_core::workflow::build_outcome::Outcome;
 use seedflow_core::workflow::callback::{Command, ETag, End, Next, Party, Registration, Reply};
 
-use crate::s3::{Bucket, Conditional, Expect};
-use crate::sfn::StepFunctions;
+use crate::services::s3::{Bucket, Conditional, Expect};
+use crate::services::sfn::StepFunctions;
 
 /// A registration is a token of at most 2 KB and two short fields.
 const MAX_REGISTRATION: u64 = 16 * 1024;

@@ -14,9 +14,9 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::module::input::Source;
 use tokio::task::JoinSet;
 
-use crate::config;
-use crate::failure::{SdkFailure, failure};
-use crate::s3::{Bucket, MAX_OBJECT};
+use crate::runtime::config;
+use crate::runtime::failure::{SdkFailure, failure};
+use crate::services::s3::{Bucket, MAX_OBJECT};
 
 /// The most bytes that one call copies: at 3.2 MiB a second it is done in time. AWS expects 85 to 90 MB a second of one
 /// request (S3 user guide, "Performance design patterns for Amazon S3").

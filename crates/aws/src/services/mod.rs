@@ -1,0 +1,22 @@
+//! One file per AWS service, one function per call. Nothing here knows what Seedflow keeps where.
+
+#[cfg(feature = "cloudformation")]
+pub mod cloudformation;
+#[cfg(feature = "codebuild")]
+pub mod codebuild;
+#[cfg(feature = "s3")]
+pub mod copy;
+#[cfg(feature = "events")]
+pub mod eventbridge;
+#[cfg(feature = "iam")]
+pub mod iam;
+#[cfg(feature = "cloudwatchlogs")]
+pub mod logs;
+#[cfg(feature = "s3")]
+pub mod object_reader;
+#[cfg(feature = "s3")]
+pub mod s3;
+#[cfg(feature = "sfn")]
+pub mod sfn;
+#[cfg(feature = "ssm")]
+pub mod ssm;
