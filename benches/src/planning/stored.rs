@@ -5,9 +5,9 @@ use std::io::Cursor;
 
 use anyhow::{Result, anyhow};
 use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::manifest::{DEFAULT_MANIFEST, Given, Module};
-use seedflow_core::deployment::repository_zip::{Content, Module as Files, Repository};
-use seedflow_core::ids::{ModuleId, Slot};
+use seedflow_core::deployment::manifest::{DEFAULT_MANIFEST, LoadContext, Module};
+use seedflow_core::deployment::repository_zip::{Content, ModuleDigest as Files, Repository};
+use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
 use seedflow_core::module::input::{Limits, Options};
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 /// The parameters by their names.
 pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
     let mut repository = Repository::open(Cursor::new(zip), zip.len() as u64)?;
-    let given = Given {
+    let given = LoadContext {
         manifest: DEFAULT_MANIFEST,
         env: &BTreeMap::new(),
         project: None,
@@ -42,7 +42,7 @@ pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
 }
 
 /// The four values that a success leaves.
-fn deployed(module: &Module, files: &Files, limits: &Limits) -> Result<[(Slot, Value); 4]> {
+fn deployed(module: &Module, files: &Files, limits: &Limits) -> Result<[(ParameterKind, Value); 4]> {
     let id = &module.id;
     let manifest = json!({"parameters": module.parameters, "build": module.build});
     let options = Options::from_manifest(&manifest, id, limits)?;
@@ -60,10 +60,10 @@ fn deployed(module: &Module, files: &Files, limits: &Limits) -> Result<[(Slot, V
         "execution": format!("arn:aws:states:us-east-1:111122223333:execution:seedflow-deploy-module:{id}"),
     });
     Ok([
-        (Slot::Md5, json!(fingerprint)),
-        (Slot::Metadata, Value::Object(metadata(id))),
-        (Slot::Outputs, json!({"Name": id.dashed()})),
-        (Slot::Status, status),
+        (ParameterKind::Md5, json!(fingerprint)),
+        (ParameterKind::Metadata, Value::Object(metadata(id))),
+        (ParameterKind::Outputs, json!({"Name": id.dashed()})),
+        (ParameterKind::Status, status),
     ])
 }
 

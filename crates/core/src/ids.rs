@@ -166,7 +166,7 @@ impl fmt::Display for DeploymentId {
 
 /// The four parameters of a module (seed.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Slot {
+pub enum ParameterKind {
     /// The fingerprint of the last success.
     Md5,
     /// What the module published about itself.
@@ -177,12 +177,12 @@ pub enum Slot {
     Status,
 }
 
-impl Slot {
+impl ParameterKind {
     /// All four.
     pub const ALL: [Self; 4] = [Self::Md5, Self::Metadata, Self::Outputs, Self::Status];
 }
 
-impl fmt::Display for Slot {
+impl fmt::Display for ParameterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Md5 => "md5",
@@ -255,9 +255,9 @@ impl<'de> Deserialize<'de> for BuildId {
 /// below `builds/` but not list, so a build reaches its own folder and no other. That is why it shows itself in no log.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Run(String);
+pub struct BuildFolder(String);
 
-impl Run {
+impl BuildFolder {
     /// Names a deployment by random bits.
     #[must_use]
     pub fn from_random(bits: [u8; 16]) -> Self {
@@ -286,13 +286,13 @@ impl Run {
     }
 }
 
-impl fmt::Debug for Run {
+impl fmt::Debug for BuildFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Run(…)")
     }
 }
 
-impl<'de> Deserialize<'de> for Run {
+impl<'de> Deserialize<'de> for BuildFolder {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
@@ -333,7 +333,7 @@ impl ExecutionArn {
 /// Where a function runs, read off its own ARN
 /// (`arn:{partition}:lambda:{region}:{account}:function:{name}`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct AwsEnvironment {
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,
     /// Such as `eu-central-1`.
@@ -342,7 +342,7 @@ pub struct Place {
     pub account: String,
 }
 
-impl Place {
+impl AwsEnvironment {
     /// Reads the place off an ARN.
     pub fn from_arn(arn: &str) -> Result<Self> {
         match arn.split(':').collect::<Vec<_>>().as_slice() {
@@ -421,12 +421,12 @@ mod tests {
 
     #[test]
     fn a_run_is_random_bits_and_nothing_else() {
-        let run = Run::from_random([0xab; 16]);
+        let run = BuildFolder::from_random([0xab; 16]);
         assert_eq!(
             run.metadata_key(),
             format!("builds/{}/metadata.json", "ab".repeat(16))
         );
-        assert_eq!(Run::parse(&"ab".repeat(16)).unwrap(), run);
+        assert_eq!(BuildFolder::parse(&"ab".repeat(16)).unwrap(), run);
         assert!(!format!("{run:?}").contains("ab"));
         for bad in [
             "",
@@ -435,7 +435,7 @@ mod tests {
             &"AB".repeat(16),
             &"ab/".repeat(11)[..32],
         ] {
-            assert!(Run::parse(bad).is_err(), "{bad}");
+            assert!(BuildFolder::parse(bad).is_err(), "{bad}");
         }
     }
 

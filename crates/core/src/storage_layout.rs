@@ -6,7 +6,7 @@
 //! same as a table, with who writes and who reads.
 
 use crate::error::{Error, Result, excerpt};
-use crate::ids::{BuildId, DeploymentId, ExecutionArn, ModuleId, Name, Run, Slot};
+use crate::ids::{BuildFolder, BuildId, DeploymentId, ExecutionArn, ModuleId, Name, ParameterKind};
 
 /// S3's limit for a key, in bytes (S3 user guide, "Naming Amazon S3 objects").
 const MAX_KEY: usize = 1024;
@@ -85,7 +85,7 @@ impl ModuleId {
 
     /// The path of one of the module's parameters (seed.md, "SSM Parameter Patterns").
     #[must_use]
-    pub fn parameter(&self, slot: Slot) -> String {
+    pub fn parameter(&self, slot: ParameterKind) -> String {
         format!(
             "/sf/{}/{}/{}/{slot}",
             self.project,
@@ -128,7 +128,7 @@ impl ModuleId {
 
     /// The key in the work bucket of a value that is too long for Parameter Store.
     #[must_use]
-    pub fn spill_key(&self, slot: Slot, sha256: &str) -> String {
+    pub fn spill_key(&self, slot: ParameterKind, sha256: &str) -> String {
         format!("{}{slot}/{sha256}.json", self.values_folder())
     }
 
@@ -193,7 +193,7 @@ impl BuildId {
     }
 }
 
-impl Run {
+impl BuildFolder {
     /// The folder of the build, without a slash at its end.
     #[must_use]
     pub fn folder(&self) -> String {
@@ -259,7 +259,10 @@ mod tests {
     #[test]
     fn places_follow_from_the_four_names() {
         let id = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
-        assert_eq!(id.parameter(Slot::Md5), "/sf/my-project/prod/networking-vpc/md5");
+        assert_eq!(
+            id.parameter(ParameterKind::Md5),
+            "/sf/my-project/prod/networking-vpc/md5"
+        );
         assert_eq!(id.bundle_key(), "prod/networking/vpc/bundle.zip");
         assert_eq!(id.dashed(), "my-project-prod-networking-vpc");
         assert_eq!(

@@ -8,29 +8,29 @@ use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::{Found, ParameterStore};
 use seedflow_aws::stores::module_store;
-use seedflow_aws::stores::module_store::Records;
+use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, spilled_values};
 use seedflow_core::deployment::state::State;
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{ExecutionArn, ModuleId, Place, Slot};
-use seedflow_core::module::deployed_record::{Kept, Record};
+use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId, ParameterKind};
+use seedflow_core::module::deployed_record::{DeployedModule, Kept};
 use seedflow_core::module::fingerprint::Versions;
 use seedflow_core::module::input::{Limits, Source};
-use seedflow_core::module::success::Write;
+use seedflow_core::module::success::ParameterWrite;
 use seedflow_core::workflow::lock::Lockable;
 use serde_json::{Map, Value};
 
 /// Clients for the account that the environment names, and what Seedflow's stack has there.
 pub struct Account {
     /// Account and region.
-    pub place: Place,
+    pub place: AwsEnvironment,
     /// What an input may name.
     pub limits: Limits,
     /// What the names of all modules' roles and stacks begin with.
     pub module_prefix: String,
     /// The bucket of the bundles.
     pub bundles: Bucket,
-    records: Records,
+    records: ModuleStore,
     cloudformation: CloudFormation,
 }
 
@@ -56,12 +56,12 @@ impl Account {
         };
         let work_bucket = output("WorkBucketName")?;
         Ok(Self {
-            place: Place::from_arn(&output("StateMachineArn")?)?,
+            place: AwsEnvironment::from_arn(&output("StateMachineArn")?)?,
             // The template's maxima bound what is deployed, and this deploys nothing.
             limits: Limits::of_aws(work_bucket.clone(), output("CodeBuildProjectName")?),
             module_prefix: format!("{stack}-module-"),
             bundles: Bucket::new(&aws, output("BundleBucketName")?),
-            records: Records {
+            records: ModuleStore {
                 parameters: ParameterStore::new(&aws),
                 work: Bucket::new(&aws, work_bucket),
             },
@@ -88,7 +88,7 @@ impl Account {
     pub async fn state(&self, deployment: &DeploymentId) -> Result<State> {
         let mut whole = Vec::new();
         for (name, text) in self.records.parameters.below(&deployment.path()).await? {
-            whole.push((name, spilled_values::whole(&self.records.work, text).await?));
+            whole.push((name, spilled_values::resolve(&self.records.work, text).await?));
         }
         Ok(State::of(deployment, whole))
     }
@@ -109,7 +109,7 @@ impl Account {
     }
 
     /// The record of a module.
-    pub async fn record(&self, module: &ModuleId) -> Result<Option<Record>> {
+    pub async fn record(&self, module: &ModuleId) -> Result<Option<DeployedModule>> {
         Ok(module_store::read(&self.records.work, module).await?)
     }
 
@@ -135,18 +135,21 @@ impl Account {
     }
 
     /// Writes a record.
-    pub async fn write_record(&self, record: &Record) -> Result<()> {
+    pub async fn write_record(&self, record: &DeployedModule) -> Result<()> {
         Ok(self.records.write_record(record).await?)
     }
 
     /// Writes a parameter.
-    pub async fn write(&self, module: &ModuleId, write: Write) -> Result<()> {
+    pub async fn write(&self, module: &ModuleId, write: ParameterWrite) -> Result<()> {
         Ok(self.records.write(module, write).await?)
     }
 
     /// Removes what says that a module is deployed as Seedflow knows it.
     pub async fn forget(&self, module: &ModuleId) -> Result<()> {
-        self.records.parameters.delete(module, &[Slot::Md5]).await?;
+        self.records
+            .parameters
+            .delete(module, &[ParameterKind::Md5])
+            .await?;
         self.records.work.delete(&module.kept_bundle_key()).await?;
         Ok(self.records.work.delete(&module.record_key()).await?)
     }

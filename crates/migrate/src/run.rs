@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use seedflow_core::deployment::input::Forced;
 use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::manifest::{Given, Repository as _};
+use seedflow_core::deployment::manifest::{LoadContext, Repository as _};
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::repository;
 use seedflow_core::deployment::repository::Found;
@@ -17,15 +17,15 @@ use seedflow_core::deployment::repository_zip::{Content, Repository};
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::Result as Decided;
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{ModuleId, Place};
-use seedflow_core::module::commit_info::Origin;
+use seedflow_core::ids::{AwsEnvironment, ModuleId};
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::deployed_record::Kept;
 use seedflow_core::module::fingerprint::Versions;
 use seedflow_core::module::input::Options;
 use seedflow_core::module::maximum::Maxima;
-use seedflow_core::module::metadata_reference::Sibling;
-use seedflow_core::module::role::{ModuleStack, Names};
-use seedflow_core::module::stored_parameters::Stored;
+use seedflow_core::module::metadata_reference::ModuleRef;
+use seedflow_core::module::role::{ModuleStack, RoleAndStackName};
+use seedflow_core::module::stored_parameters::ModuleParameters;
 use serde_json::{Map, Value};
 
 use crate::account::Account;
@@ -36,10 +36,10 @@ use crate::show::{Ended, Show};
 use crate::takeover::{self, Here, Parts, TakeOver};
 
 /// What modules publish.
-type Published = BTreeMap<Sibling, Map<String, Value>>;
+type Published = BTreeMap<ModuleRef, Map<String, Value>>;
 
 /// A module as it is planned, and as its manifest says.
-type Modules = Vec<(plan::Module, manifest::Module)>;
+type Modules = Vec<(plan::PlannableModule, manifest::Module)>;
 
 /// All that a run knows before its first module.
 struct Run<'a> {
@@ -77,16 +77,16 @@ pub async fn run(cli: &Cli) -> Result<bool> {
     Ok(!run.show.has_refused())
 }
 
-fn read(cli: &Cli, folder: &Path, place: &Place) -> Result<repository::Read<File>> {
+fn read(cli: &Cli, folder: &Path, place: &AwsEnvironment) -> Result<repository::LoadedRepository<File>> {
     let env = cli.env.iter().cloned().collect();
-    let given = Given {
+    let given = LoadContext {
         manifest: &cli.manifest,
         env: &env,
         project: cli.project.as_ref(),
         place: Some(place),
         maxima: &Maxima::OF_AWS,
     };
-    match repository::read(checkout::repository(folder)?, Origin::default(), &given)? {
+    match repository::read(checkout::repository(folder)?, CommitInfo::default(), &given)? {
         Found::Read(read) => Ok(*read),
         Found::Refused { error, .. } => Err(error).context("Seedflow can't deploy this repository"),
     }
@@ -102,7 +102,7 @@ async fn refuse_busy(account: &Account, deployment: &DeploymentId) -> Result<()>
     }
 }
 
-fn references(groups: &[plan::Group]) -> Vec<String> {
+fn references(groups: &[plan::PlannableGroup]) -> Vec<String> {
     let modules = groups.iter().flat_map(|group| &group.modules);
     let names = modules.flat_map(|module| module.options.parameters.parameter_store_names());
     names.map(str::to_owned).collect()
@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
         cli: &'a Cli,
         folder: PathBuf,
         account: Account,
-        read: repository::Read<File>,
+        read: repository::LoadedRepository<File>,
     ) -> Result<(Self, Modules)> {
         let deployment = read.deployment.clone();
         let show = Show::new();
@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes one module over, or shows what that would write.
-    async fn module(&mut self, module: &plan::Module, manifest: &manifest::Module) -> Result<Ended> {
+    async fn module(&mut self, module: &plan::PlannableModule, manifest: &manifest::Module) -> Result<Ended> {
         let id = &module.id;
         let stored = self.ours.stored(id);
         let status = stored.status_of(id)?;
@@ -185,11 +185,11 @@ impl<'a> Run<'a> {
     /// What is written of a module that seed-farmer has deployed.
     async fn decided(
         &mut self,
-        module: &plan::Module,
+        module: &plan::PlannableModule,
         manifest: &manifest::Module,
         theirs: &seedfarmer::Stored,
         metadata: &Map<String, Value>,
-        stored: &Stored,
+        stored: &ModuleParameters,
     ) -> Result<TakeOver> {
         let here = Here {
             module,
@@ -224,14 +224,14 @@ impl<'a> Run<'a> {
 
     fn publish(&mut self, id: &ModuleId, metadata: Option<Map<String, Value>>) {
         if let Some(metadata) = metadata {
-            self.published.insert(Sibling::from(id), metadata);
+            self.published.insert(ModuleRef::from(id), metadata);
         }
     }
 
     /// The modules whose values were others when this one was deployed. seed-farmer takes no notice of that.
     async fn values_changed(
         &self,
-        module: &plan::Module,
+        module: &plan::PlannableModule,
         theirs: &seedfarmer::Stored,
     ) -> Result<Vec<String>> {
         let Some(read_at) = theirs.read_at else {
@@ -257,7 +257,12 @@ impl<'a> Run<'a> {
     }
 
     /// Whether a module gets the same values whether a sibling publishes what it does, or what it did.
-    fn are_the_same(&self, module: &plan::Module, sibling: &Sibling, then: Map<String, Value>) -> bool {
+    fn are_the_same(
+        &self,
+        module: &plan::PlannableModule,
+        sibling: &ModuleRef,
+        then: Map<String, Value>,
+    ) -> bool {
         let resolve = |known: Published| -> Decided<Options> {
             module
                 .options
@@ -275,7 +280,7 @@ impl<'a> Run<'a> {
     /// The stack of the module's own role, where its folder brings one.
     fn module_stack(
         &mut self,
-        module: &plan::Module,
+        module: &plan::PlannableModule,
         manifest: &manifest::Module,
         options: &Options,
     ) -> Result<Option<ModuleStack>> {
@@ -286,7 +291,7 @@ impl<'a> Run<'a> {
         let Some(template) = self.archive.text(&path)? else {
             return Ok(None);
         };
-        let names = Names::new(&self.account.module_prefix, &module.id)?;
+        let names = RoleAndStackName::new(&self.account.module_prefix, &module.id)?;
         let stack = ModuleStack::parse(template.as_bytes(), names, &module.id, &options.parameters)?;
         Ok(Some(stack))
     }
@@ -317,7 +322,7 @@ impl<'a> Run<'a> {
 
     /// What seed-farmer has deployed and the manifest doesn't have.
     fn left_behind(&self, modules: &Modules) -> Vec<String> {
-        let name = |module: &plan::Module| Sibling::from(&module.id).to_string();
+        let name = |module: &plan::PlannableModule| ModuleRef::from(&module.id).to_string();
         let known: BTreeSet<String> = modules.iter().map(|(module, _)| name(module)).collect();
         let left = self.theirs.deployed().filter(|name| !known.contains(*name));
         left.map(str::to_owned).collect()

@@ -7,20 +7,20 @@
 
 use jiff::Timestamp;
 use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::plan::Module;
+use seedflow_core::deployment::plan::PlannableModule;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
-use seedflow_core::module::commit_info::Origin;
-use seedflow_core::module::deployed_record::Record;
+use seedflow_core::module::commit_info::CommitInfo;
+use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
 use seedflow_core::module::input::Options;
 use seedflow_core::module::maximum::Maxima;
 use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::status::{State, Status};
-use seedflow_core::module::stored_parameters::Stored;
+use seedflow_core::module::stored_parameters::ModuleParameters;
 use seedflow_core::module::success;
-use seedflow_core::module::success::Write;
+use seedflow_core::module::success::ParameterWrite;
 use serde_json::{Map, Value};
 
 use crate::seedfarmer::{self, manifest as manifests};
@@ -32,7 +32,7 @@ pub const MARK: &str = "seedflow-migrate";
 #[derive(Debug)]
 pub struct Here<'a> {
     /// As Seedflow plans it.
-    pub module: &'a Module,
+    pub module: &'a PlannableModule,
     /// As its manifest says.
     pub manifest: &'a manifest::Module,
     /// The MD5 that seed-farmer has of its files.
@@ -76,11 +76,11 @@ pub struct TakeOver {
     /// What has changed; the next deployment deploys it then.
     pub changes: Vec<String>,
     /// The record of what is deployed, without the place of the bundle, where it is to be written.
-    pub record: Option<Box<Record>>,
+    pub record: Option<Box<DeployedModule>>,
     /// Whether `md5` and record of an earlier run go, because seed-farmer has deployed something else since.
     pub forget: bool,
     /// The parameters to write, in order.
-    pub writes: Vec<Write>,
+    pub writes: Vec<ParameterWrite>,
 }
 
 impl TakeOver {
@@ -95,7 +95,7 @@ impl TakeOver {
 #[derive(Debug)]
 pub struct Parts<'a> {
     /// The module.
-    pub module: &'a Module,
+    pub module: &'a PlannableModule,
     /// What has changed since it was deployed.
     pub changes: Vec<String>,
     /// Its options with the values that it consumes.
@@ -111,9 +111,9 @@ pub struct Parts<'a> {
     /// The versions of the parameters that modules refer to.
     pub versions: &'a Versions,
     /// What Seedflow has stored of it.
-    pub stored: &'a Stored,
+    pub stored: &'a ModuleParameters,
     /// The record that is there.
-    pub recorded: Option<&'a Record>,
+    pub recorded: Option<&'a DeployedModule>,
 }
 
 /// Decides what is written of a module.
@@ -145,14 +145,14 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
     let deployed_at = deployed_at.unwrap_or(now);
     let mut record = None;
     if let Some(options) = options {
-        record = Some(Record {
+        record = Some(DeployedModule {
             bundle_bytes: None,
             module: id.clone(),
             execution: ExecutionArn::new(MARK),
             deployed_at,
             bundle: None,
             published: None,
-            origin: Origin::default(),
+            origin: CommitInfo::default(),
             fingerprint: Fingerprint::new(&module.digest, &module.deployspec, &options, versions),
             deployspec: Deployspec::parse(&module.deployspec, &Maxima::OF_AWS)?,
             options,
@@ -173,9 +173,9 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
     })
 }
 
-fn is_recorded(record: &Record, recorded: Option<&Record>) -> bool {
+fn is_recorded(record: &DeployedModule, recorded: Option<&DeployedModule>) -> bool {
     recorded.is_some_and(|recorded| {
-        let same = Record {
+        let same = DeployedModule {
             bundle: recorded.bundle.clone(),
             published: recorded.published.clone(),
             bundle_bytes: recorded.bundle_bytes,
@@ -204,17 +204,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use seedflow_core::error::Error;
-    use seedflow_core::ids::Slot;
+    use seedflow_core::ids::ParameterKind;
     use seedflow_core::module::change_detection::decide;
     use seedflow_core::module::input::{Limits, Source};
     use serde_json::json;
 
     const DEPLOYSPEC: &[u8] = b"deploy: {phases: {build: {commands: [make]}}}";
 
-    fn module() -> Module {
+    fn module() -> PlannableModule {
         let id = ModuleId::parse("shop", "dev", "net", "vpc").unwrap();
         let limits = Limits::of_aws("work", "seedflow");
-        Module {
+        PlannableModule {
             options: Options::from_manifest(&json!({"parameters": {"cidr": "10.0.0.0/16"}}), &id, &limits)
                 .unwrap(),
             id,
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    fn taken(changes: &[&str], stored: &Stored, recorded: Option<&Record>) -> TakeOver {
+    fn taken(changes: &[&str], stored: &ModuleParameters, recorded: Option<&DeployedModule>) -> TakeOver {
         let module = module();
         let metadata = json!({"VpcId": "vpc-1"});
         let parts = Parts {
@@ -242,12 +242,12 @@ mod tests {
         take_over(parts, Timestamp::UNIX_EPOCH).unwrap()
     }
 
-    fn slots(taken: &TakeOver) -> Vec<Slot> {
+    fn slots(taken: &TakeOver) -> Vec<ParameterKind> {
         taken.writes.iter().map(|write| write.slot).collect()
     }
 
-    fn applied(taken: &TakeOver) -> (Stored, Record) {
-        let mut stored = Stored::default();
+    fn applied(taken: &TakeOver) -> (ModuleParameters, DeployedModule) {
+        let mut stored = ModuleParameters::default();
         for write in &taken.writes {
             stored.set(write.slot, write.laid.parameter.as_str().to_owned());
         }
@@ -263,14 +263,19 @@ mod tests {
 
     #[test]
     fn what_has_not_changed_is_unchanged_for_the_planner_after_the_last_write_and_not_before() {
-        let taken = taken(&[], &Stored::default(), None);
+        let taken = taken(&[], &ModuleParameters::default(), None);
         assert_eq!(
             slots(&taken),
-            [Slot::Outputs, Slot::Metadata, Slot::Md5, Slot::Status]
+            [
+                ParameterKind::Outputs,
+                ParameterKind::Metadata,
+                ParameterKind::Md5,
+                ParameterKind::Status
+            ]
         );
         let module = module();
         let now = Fingerprint::new("digest", DEPLOYSPEC, &module.options, &Versions::new());
-        let mut stored = Stored::default();
+        let mut stored = ModuleParameters::default();
         for write in &taken.writes {
             let status = stored.status_of(&module.id).unwrap();
             assert!(decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false).changed);
@@ -284,19 +289,26 @@ mod tests {
 
     #[test]
     fn what_has_changed_gets_its_metadata_and_is_deployed_next_time() {
-        let taken = taken(&["its files changed"], &Stored::default(), None);
-        assert_eq!(slots(&taken), [Slot::Outputs, Slot::Metadata, Slot::Status]);
+        let taken = taken(&["its files changed"], &ModuleParameters::default(), None);
+        assert_eq!(
+            slots(&taken),
+            [
+                ParameterKind::Outputs,
+                ParameterKind::Metadata,
+                ParameterKind::Status
+            ]
+        );
         assert!(taken.record.is_none() && !taken.forget);
     }
 
     #[test]
     fn a_second_run_changes_nothing_and_one_after_another_deployment_takes_back_what_is_not_true_any_more() {
-        let (stored, record) = applied(&taken(&[], &Stored::default(), None));
+        let (stored, record) = applied(&taken(&[], &ModuleParameters::default(), None));
         assert!(taken(&[], &stored, Some(&record)).is_done());
         let changed = taken(&["its files changed"], &stored, Some(&record));
         assert!(changed.forget && !changed.is_done());
         // A run that ended before the record had its bundle.
-        let half = Record {
+        let half = DeployedModule {
             bundle: None,
             ..record
         };
@@ -314,12 +326,19 @@ mod tests {
             outputs: &Map::new(),
             deployed_at: None,
             versions: &Versions::new(),
-            stored: &Stored::default(),
+            stored: &ModuleParameters::default(),
             recorded: None,
             module: &module,
         };
         let taken = take_over(parts, Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(slots(&taken), [Slot::Outputs, Slot::Metadata, Slot::Status]);
+        assert_eq!(
+            slots(&taken),
+            [
+                ParameterKind::Outputs,
+                ParameterKind::Metadata,
+                ParameterKind::Status
+            ]
+        );
         assert!(taken.changes[0].contains("no metadata of a/b"));
     }
 }

@@ -18,11 +18,11 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::input;
-use seedflow_core::module::input::{Limits, Request};
+use seedflow_core::module::input::{DeployInput, Limits};
 use seedflow_core::telemetry::metric::Measurement;
 use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::callback::Registration;
-use seedflow_core::workflow::lock::{Contender, Lock, Lockable, Turn, Waiter, Want};
+use seedflow_core::workflow::lock::{Claimant, Lock, LockOutcome, LockRequest, Lockable, Waiter};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ enum Deploys {
     },
 }
 
-struct Function {
+struct Handler {
     limits: Limits,
     /// How long after its holder's end a lock is left to who releases it.
     take_over: SignedDuration,
@@ -72,7 +72,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         StepFunctions::new(&aws).with_end_execution(config::setting("END_EXECUTION_STATE_MACHINE")?);
     let metrics = Metrics::of_stack()?;
     let take_over = config::number_setting("TAKE_OVER_SECONDS")?;
-    let function = Function {
+    let function = Handler {
         take_over: SignedDuration::from_secs(i64::try_from(take_over).unwrap_or(i64::MAX)),
         locks: Locks::new(work.clone(), step_functions.clone(), metrics.clone()),
         metrics,
@@ -83,9 +83,9 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.acquire(invocation).await).await
 }
 
-impl Function {
+impl Handler {
     async fn acquire(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Value> {
-        let contender = Contender {
+        let contender = Claimant {
             execution: event.execution,
             started_at: event.started_at,
             part_of: None,
@@ -95,17 +95,17 @@ impl Function {
             Deploys::Module { input } => {
                 let input =
                     plans::first_input(&self.work, &self.step_functions, input, &contender.execution).await?;
-                let contender = Contender {
+                let contender = Claimant {
                     // One that isn't valid is refused by who reads the whole input, and recorded then.
                     part_of: input::part_of(&input).ok().flatten(),
                     ..contender
                 };
-                let module = Request::module(&input, &self.limits)?;
+                let module = DeployInput::module(&input, &self.limits)?;
                 let turn = self.claim(&module, contender, event.waiting).await?;
                 Ok(json!(turn.told(&module)))
             }
             Deploys::Deployment { deployment, whole } => {
-                let contender = Contender {
+                let contender = Claimant {
                     replaces_nobody: !whole,
                     ..contender
                 };
@@ -121,15 +121,15 @@ impl Function {
     async fn claim<S: Lockable + Observed>(
         &self,
         of: &S,
-        contender: Contender,
+        contender: Claimant,
         waiting: Option<Registration>,
-    ) -> Result<Turn> {
+    ) -> Result<LockOutcome> {
         let about = of.subject(Some(&contender.execution));
-        log::learned(&about);
+        log::add_log_context(&about);
         let waits = waiting.is_some();
         let want = match waiting {
-            None => Want::Claim(contender),
-            Some(registration) => Want::Wait(Waiter {
+            None => LockRequest::Claim(contender),
+            Some(registration) => LockRequest::Wait(Waiter {
                 contender,
                 registration,
             }),
@@ -140,29 +140,34 @@ impl Function {
             None => turn,
         };
         let told = match &turn {
-            Turn::Acquired(_) => "acquired",
-            Turn::Held(_) => "held by another",
-            Turn::Superseded(_) => "superseded",
+            LockOutcome::Acquired(_) => "acquired",
+            LockOutcome::Held(_) => "held by another",
+            LockOutcome::Superseded(_) => "superseded",
         };
         tracing::info!(told, "claimed");
         // Who waits is told by its token, and is counted there.
-        if let (Turn::Superseded(_), false) = (&turn, waits) {
+        if let (LockOutcome::Superseded(_), false) = (&turn, waits) {
             self.metrics.write(&Measurement::one(S::SUPERSEDED), &about);
         }
         Ok(turn)
     }
 
     /// A claim always has a turn.
-    async fn turn<S: Lockable + Observed>(&self, of: &S, want: &Want) -> Result<Turn> {
+    async fn turn<S: Lockable + Observed>(&self, of: &S, want: &LockRequest) -> Result<LockOutcome> {
         self.locks.settle(of, want).await?.ok_or_else(no_turn)
     }
 
     /// The lock that another holds and whose next holder may be who asks. Who was superseded isn't next, but for one that
     /// replaces nobody: every holder counts as newer than that.
-    async fn held<S: Lockable + Observed>(&self, of: &S, want: &Want, turn: &Turn) -> Result<Option<Lock>> {
+    async fn held<S: Lockable + Observed>(
+        &self,
+        of: &S,
+        want: &LockRequest,
+        turn: &LockOutcome,
+    ) -> Result<Option<Lock>> {
         match (turn, want) {
-            (Turn::Held(lock), _) => Ok(Some(lock.clone())),
-            (Turn::Superseded(by), Want::Claim(me)) if me.replaces_nobody => {
+            (LockOutcome::Held(lock), _) => Ok(Some(lock.clone())),
+            (LockOutcome::Superseded(by), LockRequest::Claim(me)) if me.replaces_nobody => {
                 let found = self.locks.find(of).await?;
                 Ok(found.filter(|lock| lock.holder.execution == *by))
             }
@@ -176,21 +181,21 @@ impl Function {
         &self,
         of: &S,
         lock: Lock,
-        want: Want,
-        turn: Turn,
-    ) -> Result<Turn> {
+        want: LockRequest,
+        turn: LockOutcome,
+    ) -> Result<LockOutcome> {
         if !self.locks.make_good(of, &lock).await? {
             return Ok(turn);
         }
         let (now, from) = (Timestamp::now(), lock.holder.execution.clone());
         match want {
-            Want::Claim(me) if lock.is_overdue(now) => {
+            LockRequest::Claim(me) if lock.is_overdue(now) => {
                 tracing::warn!(from = from.as_str(), "taken over: nobody could release the lock");
-                self.turn(of, &Want::TakeOver(me, from)).await
+                self.turn(of, &LockRequest::TakeOver(me, from)).await
             }
             _ => {
                 if lock.kept_until.is_none() {
-                    let keep = Want::Keep(from, now + self.take_over);
+                    let keep = LockRequest::Keep(from, now + self.take_over);
                     self.locks.settle(of, &keep).await?;
                 }
                 Ok(turn)
@@ -200,11 +205,11 @@ impl Function {
 }
 
 /// Ends an execution that found the lock taken and may not wait: the next whole deployment would replace it.
-fn refuse_to_wait(deployment: &DeploymentId, turn: &Turn) -> Result<()> {
+fn refuse_to_wait(deployment: &DeploymentId, turn: &LockOutcome) -> Result<()> {
     let holder = match turn {
-        Turn::Acquired(_) => return Ok(()),
-        Turn::Held(lock) => &lock.holder.execution,
-        Turn::Superseded(by) => by,
+        LockOutcome::Acquired(_) => return Ok(()),
+        LockOutcome::Held(lock) => &lock.holder.execution,
+        LockOutcome::Superseded(by) => by,
     };
     Err(Error::new(
         ErrorName::DeploymentBusy,

@@ -14,11 +14,11 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::callbacks::Callbacks;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::workflow::build_outcome::Outcome;
+use seedflow_core::workflow::build_outcome::BuildOutcome;
 use seedflow_core::workflow::callback::{Deliver, End};
 use serde_json::{Value, json};
 
-struct Function {
+struct Handler {
     callbacks: Callbacks,
     codebuild: CodeBuild,
 }
@@ -27,16 +27,16 @@ struct Function {
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
     let work = Bucket::new(&aws, config::setting("WORK_BUCKET")?);
-    let function = Function {
+    let function = Handler {
         callbacks: Callbacks::new(work, StepFunctions::new(&aws)),
         codebuild: CodeBuild::new(&aws),
     };
     handler::run(async |invocation| function.deliver(invocation).await).await
 }
 
-impl Function {
+impl Handler {
     async fn deliver(&self, Invocation { event, .. }: Invocation<EventBridgeEvent<Value>>) -> Result<Value> {
-        let Some(outcome) = Outcome::from_event(&json!({"detail": event.detail}))? else {
+        let Some(outcome) = BuildOutcome::from_event(&json!({"detail": event.detail}))? else {
             return Ok(json!({"end": "Running"}));
         };
         let build = outcome.build_id;

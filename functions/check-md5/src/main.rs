@@ -13,7 +13,7 @@ use seedflow_aws::services::ssm::{ParameterStore, about_references, stored_in};
 use seedflow_aws::stores::{module_store, plans, spilled_values};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::formats::yaml;
-use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
+use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
 use seedflow_core::module::change_detection::decide;
@@ -21,12 +21,12 @@ use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
-use seedflow_core::module::input::{Action, Limits, Options, Order, Request, Source};
-use seedflow_core::module::metadata_reference::{Sibling, Siblings};
-use seedflow_core::module::plan::{Checked, Plan};
-use seedflow_core::module::role::{ModuleStack, Names};
-use seedflow_core::module::stored_parameters::Stored;
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::module::input::{Action, DeployInput, Limits, ModuleInput, Options, Source};
+use seedflow_core::module::metadata_reference::{ModuleRef, UpstreamMetadata};
+use seedflow_core::module::plan::{CheckResult, Plan};
+use seedflow_core::module::role::{ModuleStack, RoleAndStackName};
+use seedflow_core::module::stored_parameters::ModuleParameters;
+use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -38,13 +38,13 @@ struct Event {
 }
 
 /// What Parameter Store holds that matters to a module.
-struct Read {
-    stored: Stored,
+struct StoredState {
+    stored: ModuleParameters,
     versions: Versions,
-    siblings: Siblings,
+    siblings: UpstreamMetadata,
 }
 
-struct Function {
+struct Handler {
     limits: Limits,
     /// What the names of all modules' roles and stacks begin with.
     module_prefix: String,
@@ -56,7 +56,7 @@ struct Function {
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
     let limits = config::limits()?;
-    let function = Function {
+    let function = Handler {
         work: Bucket::new(&aws, limits.work_bucket.clone()),
         parameters: ParameterStore::new(&aws),
         module_prefix: config::setting("MODULE_PREFIX")?,
@@ -65,25 +65,25 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.check(invocation).await).await
 }
 
-impl Function {
-    async fn check(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Checked> {
+impl Handler {
+    async fn check(&self, Invocation { event, .. }: Invocation<Event>) -> Result<CheckResult> {
         let input = plans::input(&self.work, event.input, &event.execution).await?;
-        match Order::parse(&input, &self.limits)? {
-            Order::Deploy(request) => {
-                log::learned(&Subject::module(&event.execution, &request.module));
+        match ModuleInput::parse(&input, &self.limits)? {
+            ModuleInput::Deploy(request) => {
+                log::add_log_context(&LogContext::module(&event.execution, &request.module));
                 self.check_deployment(*request, &event.execution).await
             }
-            Order::Destroy(module) => self.check_destruction(module, &event.execution).await,
+            ModuleInput::Destroy(module) => self.check_destruction(module, &event.execution).await,
         }
     }
 
-    async fn check_deployment(&self, request: Request, execution: &ExecutionArn) -> Result<Checked> {
+    async fn check_deployment(&self, request: DeployInput, execution: &ExecutionArn) -> Result<CheckResult> {
         let (bundle, opened) = self.read_bundle(&request.source).await?;
         let options = match request.options {
             Some(options) => options,
             None => self.manifest_options(&bundle, &request.module)?,
         };
-        let Read {
+        let StoredState {
             stored,
             versions,
             siblings,
@@ -124,7 +124,7 @@ impl Function {
     }
 
     /// What there is to destroy of a module.
-    async fn check_destruction(&self, module: ModuleId, execution: &ExecutionArn) -> Result<Checked> {
+    async fn check_destruction(&self, module: ModuleId, execution: &ExecutionArn) -> Result<CheckResult> {
         let record = module_store::read(&self.work, &module).await?;
         let stored = self.read_stored(&module).await?;
         match destroy::decide(&module, record, &stored)? {
@@ -135,7 +135,7 @@ impl Function {
             }
             Destruction::Forget => {
                 tracing::info!("isn't deployed");
-                Ok(Checked {
+                Ok(CheckResult {
                     changed: false,
                     forget: true,
                     reasons: vec!["nothing is deployed".to_owned()],
@@ -155,15 +155,15 @@ impl Function {
         reasons: Vec<String>,
         plan: Plan,
         execution: &ExecutionArn,
-    ) -> Result<Checked> {
-        Ok(Checked {
+    ) -> Result<CheckResult> {
+        Ok(CheckResult {
             changed,
             forget: false,
             reasons,
             build_project: self.build_project(&plan),
             module_stack: plan.module_stack.is_some(),
             remove_role: self.removes_role(&plan),
-            plan: Some(plans::lay_out(&self.work, plan, execution).await?),
+            plan: Some(plans::store(&self.work, plan, execution).await?),
         })
     }
 
@@ -177,13 +177,13 @@ impl Function {
         let Some(template) = &bundle.module_stack else {
             return Ok(None);
         };
-        let names = Names::new(&self.module_prefix, module)?;
+        let names = RoleAndStackName::new(&self.module_prefix, module)?;
         ModuleStack::parse(template, names, module, &options.parameters).map(Some)
     }
 
     /// Whether the module's own role goes with this build. Where a name leaves no room for a module's, none was ever made.
     fn removes_role(&self, plan: &Plan) -> bool {
-        Names::new(&self.module_prefix, &plan.module).is_ok_and(|own| plan.removes_role(&own))
+        RoleAndStackName::new(&self.module_prefix, &plan.module).is_ok_and(|own| plan.removes_role(&own))
     }
 
     fn build_project(&self, plan: &Plan) -> String {
@@ -217,8 +217,8 @@ impl Function {
 
     /// What is stored of the module and of those that it consumes, and the versions of the parameters that it refers
     /// to, in one call of up to ten names.
-    async fn read_parameters(&self, module: &ModuleId, options: &Options) -> Result<Read> {
-        let slots = [Slot::Md5, Slot::Metadata, Slot::Status];
+    async fn read_parameters(&self, module: &ModuleId, options: &Options) -> Result<StoredState> {
+        let slots = [ParameterKind::Md5, ParameterKind::Metadata, ParameterKind::Status];
         let siblings = options.parameters.siblings();
         let mut names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
         names.extend(siblings.iter().map(|sibling| published(sibling, module)));
@@ -239,14 +239,14 @@ impl Function {
         let mut known = Vec::new();
         for sibling in siblings {
             if let Some((text, _)) = found.get(&published(&sibling, module)) {
-                let metadata = Stored {
-                    metadata: Some(spilled_values::whole(&self.work, text.clone()).await?),
-                    ..Stored::default()
+                let metadata = ModuleParameters {
+                    metadata: Some(spilled_values::resolve(&self.work, text.clone()).await?),
+                    ..ModuleParameters::default()
                 };
                 known.extend(metadata.metadata_object().map(|metadata| (sibling, metadata)));
             }
         }
-        Ok(Read {
+        Ok(StoredState {
             stored: self.whole(stored_in(&mut found, module), &slots).await?,
             versions,
             siblings: known.into_iter().collect(),
@@ -254,16 +254,17 @@ impl Function {
     }
 
     /// All that is stored of the module.
-    async fn read_stored(&self, module: &ModuleId) -> Result<Stored> {
-        let stored = self.parameters.stored(module, &Slot::ALL).await?;
-        self.whole(stored, &[Slot::Metadata, Slot::Status]).await
+    async fn read_stored(&self, module: &ModuleId) -> Result<ModuleParameters> {
+        let stored = self.parameters.stored(module, &ParameterKind::ALL).await?;
+        self.whole(stored, &[ParameterKind::Metadata, ParameterKind::Status])
+            .await
     }
 
     /// The same with the values that lie in S3.
-    async fn whole(&self, mut stored: Stored, slots: &[Slot]) -> Result<Stored> {
+    async fn whole(&self, mut stored: ModuleParameters, slots: &[ParameterKind]) -> Result<ModuleParameters> {
         for &slot in slots {
             if let Some(text) = stored.text(slot).map(str::to_owned) {
-                stored.set(slot, spilled_values::whole(&self.work, text).await?);
+                stored.set(slot, spilled_values::resolve(&self.work, text).await?);
             }
         }
         Ok(stored)
@@ -271,6 +272,6 @@ impl Function {
 }
 
 /// The parameter in which a sibling of `module` publishes.
-fn published(sibling: &Sibling, module: &ModuleId) -> String {
-    sibling.id(module).parameter(Slot::Metadata)
+fn published(sibling: &ModuleRef, module: &ModuleId) -> String {
+    sibling.id(module).parameter(ParameterKind::Metadata)
 }

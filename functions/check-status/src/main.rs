@@ -14,7 +14,7 @@ use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::callbacks::Callbacks;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{BuildId, ExecutionArn};
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::callback::{End, Register, Registration, Token};
 use serde::Deserialize;
@@ -34,7 +34,7 @@ struct Event {
     timeouts: u32,
 }
 
-struct Function {
+struct Handler {
     callbacks: Callbacks,
     codebuild: CodeBuild,
     metrics: Metrics,
@@ -44,7 +44,7 @@ struct Function {
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
     let work = Bucket::new(&aws, config::setting("WORK_BUCKET")?);
-    let function = Function {
+    let function = Handler {
         callbacks: Callbacks::new(work, StepFunctions::new(&aws)),
         codebuild: CodeBuild::new(&aws),
         metrics: Metrics::of_stack()?,
@@ -52,7 +52,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.check(invocation, Timestamp::now()).await).await
 }
 
-impl Function {
+impl Handler {
     async fn check(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Value> {
         let Event {
             token,
@@ -74,7 +74,7 @@ impl Function {
             .await?;
         let lost = u32::from(timeouts > 0 && end == End::Answered);
         tracing::info!(end = ?end, timeouts, lost = lost > 0, "registered");
-        let about = execution.map(|execution| Subject::execution(&execution));
+        let about = execution.map(|execution| LogContext::execution(&execution));
         self.metrics.write(
             &Measurement::default()
                 .and_seconds(

@@ -14,12 +14,12 @@ use seedflow_core::events::DeploymentStateChange;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::status::State;
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
 use serde_json::json;
 
 use crate::refused::Refused;
-use crate::{Function, Holds, Next, STOPPING, state_of, wait, wait_for};
+use crate::{Handler, Holds, Next, STOPPING, state_of, wait, wait_for};
 
 /// ListExecutions is eventually consistent (Step Functions API reference, ListExecutions): an execution that a stopped
 /// deployment started just before may be listed only after so long.
@@ -37,7 +37,7 @@ fn may_be_unlisted(
     cut_off && stopped_at.is_some_and(|at| now.duration_since(at) < LISTED_WITHIN)
 }
 
-impl Function {
+impl Handler {
     pub(crate) async fn end_of_deployment(
         &self,
         deployment: &DeploymentId,
@@ -156,7 +156,7 @@ impl Function {
         }
         let took = described.stopped_at.zip(status.started_at);
         let took = took.map(|(stopped, started)| stopped.duration_since(started));
-        let about = Subject::deployment(execution, &plan.deployment);
+        let about = LogContext::deployment(execution, &plan.deployment);
         self.metrics
             .write(&Measurement::end_of_deployment(state, took), &about);
         Ok(())

@@ -26,19 +26,19 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::{Described, StepFunctions};
 use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::locks::Locks;
-use seedflow_aws::stores::module_store::Records;
+use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
 use seedflow_core::deployment::input::Locked;
 use seedflow_core::error::Result;
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::module::input::{Limits, Request};
+use seedflow_core::module::input::{DeployInput, Limits};
 use seedflow_core::module::status::State;
 use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::ending;
 use seedflow_core::workflow::ending::Known;
 use seedflow_core::workflow::execution_history;
 use seedflow_core::workflow::execution_history::{Trace, trace};
-use seedflow_core::workflow::lock::{Lock, Lockable, Turn, Want};
+use seedflow_core::workflow::lock::{Lock, LockOutcome, LockRequest, Lockable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -104,7 +104,7 @@ enum Next {
     Done { done: &'static str },
 }
 
-struct Function {
+struct Handler {
     limits: Limits,
     /// The state machine of modules, whose executions a deployment's has started.
     deploy_module: String,
@@ -113,7 +113,7 @@ struct Function {
     step_functions: StepFunctions,
     locks: Locks,
     codebuild: CodeBuild,
-    records: Records,
+    records: ModuleStore,
     events: Events,
     metrics: Metrics,
 }
@@ -127,7 +127,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         StepFunctions::new(&aws).with_end_execution(config::setting("END_EXECUTION_STATE_MACHINE")?);
     let longest = config::number_setting("LONGEST_WRITE_SECONDS")?;
     let metrics = Metrics::of_stack()?;
-    let function = Function {
+    let function = Handler {
         limits,
         deploy_module: config::setting("DEPLOY_MODULE_STATE_MACHINE")?,
         longest_write: SignedDuration::from_secs(i64::try_from(longest).unwrap_or(i64::MAX)),
@@ -136,7 +136,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         codebuild: CodeBuild::new(&aws),
         events: Events::new(&aws, metrics.clone()),
         metrics,
-        records: Records {
+        records: ModuleStore {
             parameters: ParameterStore::new(&aws),
             work,
         },
@@ -144,7 +144,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.end(invocation, Timestamp::now()).await).await
 }
 
-impl Function {
+impl Handler {
     async fn end(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Answer> {
         let Event {
             execution,
@@ -175,7 +175,7 @@ impl Function {
             (of, _) => of,
         };
         if let Some(of) = &of {
-            log::learned(&of.subject(execution));
+            log::add_log_context(&of.subject(execution));
         }
         let seen = Described::seen(described.as_ref());
         let lock = match (&described, &of) {
@@ -216,7 +216,7 @@ impl Function {
         refused: &mut Refused,
     ) -> Result<Option<Locked>> {
         if execution.is_of(&self.deploy_module) {
-            return Ok(Request::module(input, &self.limits).ok().map(Locked::Module));
+            return Ok(DeployInput::module(input, &self.limits).ok().map(Locked::Module));
         }
         let named = match refused.note(plans::find_name(&self.records.work, execution).await)? {
             Some(named) => named,
@@ -236,10 +236,10 @@ impl Function {
         execution: &ExecutionArn,
         refused: &mut Refused,
     ) -> Result<Holds> {
-        let settled = self.locks.settle(of, &Want::Stop(execution.clone())).await;
+        let settled = self.locks.settle(of, &LockRequest::Stop(execution.clone())).await;
         if let Some(turn) = refused.note(settled)? {
             return Ok(match turn {
-                Some(Turn::Acquired(lock)) => Holds::It(Box::new(lock)),
+                Some(LockOutcome::Acquired(lock)) => Holds::It(Box::new(lock)),
                 _ => Holds::Not,
             });
         }
@@ -258,7 +258,10 @@ impl Function {
         execution: &ExecutionArn,
         refused: &mut Refused,
     ) -> Result<Next> {
-        let settled = self.locks.settle(of, &Want::Release(execution.clone())).await;
+        let settled = self
+            .locks
+            .settle(of, &LockRequest::Release(execution.clone()))
+            .await;
         let done = match refused.note(settled)? {
             Some(_) => "released",
             None => "not released",

@@ -5,18 +5,18 @@ use seedflow_aws::runtime::log;
 use seedflow_aws::services::sfn::Described;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::events::ModuleStateChange;
-use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Slot};
+use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::{Failure, Status};
 use seedflow_core::module::timeline::Timeline;
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
 use seedflow_core::workflow::execution_history::Trace;
-use seedflow_core::workflow::lock::{Held, Lock, Want};
+use seedflow_core::workflow::lock::{Lease, Lock, LockRequest};
 use serde_json::json;
 
 use crate::refused::Refused;
-use crate::{Function, Holds, Next, STOPPING, UNSTOPPABLE, state_of, wait, wait_for};
+use crate::{Handler, Holds, Next, STOPPING, UNSTOPPABLE, state_of, wait, wait_for};
 
 /// How long a lock is kept from being taken over because of a build that can't be stopped: CodeBuild ends it after 36 hours and
 /// 8 in its queue at most.
@@ -33,7 +33,7 @@ enum Left {
     Running,
 }
 
-impl Function {
+impl Handler {
     pub(crate) async fn end_of_module(
         &self,
         module: &ModuleId,
@@ -107,7 +107,7 @@ impl Function {
             Left::Stopping => Some(if is_kept { UNSTOPPABLE } else { STOPPING }),
             Left::Running => {
                 if lock.is_some() && !is_kept {
-                    let keep = Want::Keep(execution.clone(), kept_until);
+                    let keep = LockRequest::Keep(execution.clone(), kept_until);
                     refused.note(self.locks.settle(module, &keep).await)?;
                 }
                 Some(UNSTOPPABLE)
@@ -152,7 +152,7 @@ impl Function {
         if ended {
             return Ok(Left::Nothing);
         }
-        log::learned(&Subject::default().with_build(Some(build)));
+        log::add_log_context(&LogContext::default().with_build(Some(build)));
         tracing::info!("stopped");
         Ok(Left::Stopping)
     }
@@ -161,7 +161,7 @@ impl Function {
     async fn record(
         &self,
         execution: &ExecutionArn,
-        lock: &Held,
+        lock: &Lease,
         described: &Described,
         build: Option<&BuildId>,
         refused: &mut Refused,
@@ -172,7 +172,11 @@ impl Function {
             return Ok(());
         };
         let failure = failure(described, build);
-        let stored = self.records.parameters.stored(module, &[Slot::Status]).await;
+        let stored = self
+            .records
+            .parameters
+            .stored(module, &[ParameterKind::Status])
+            .await;
         let Some(stored) = refused.note(stored)? else {
             // Whether the execution has said so itself isn't known, so it isn't written.
             let status = Status::end(state, None, module, execution, &failure, now);
@@ -202,7 +206,7 @@ impl Function {
             refused.unwritten(json!(status));
         }
         if !refused.is_announced() {
-            let about = Subject::module(execution, module).with_build(build);
+            let about = LogContext::module(execution, module).with_build(build);
             self.metrics
                 .write(&Measurement::end_of_module(state, &timeline), &about);
         }

@@ -15,11 +15,11 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::module::plan::Travelling;
+use seedflow_core::module::plan::PlanHandle;
 use seedflow_core::module::role::step;
 use seedflow_core::module::role::step::{Asked, LONGEST, Progress, Step};
-use seedflow_core::module::role::{ModuleStack, Names};
-use seedflow_core::workflow::lock::Held;
+use seedflow_core::module::role::{ModuleStack, RoleAndStackName};
+use seedflow_core::workflow::lock::Lease;
 use serde::{Deserialize, Serialize};
 
 use crate::role::RoleSettings;
@@ -32,14 +32,14 @@ const WORKING: u32 = 5;
 enum Event {
     Prepare {
         execution: ExecutionArn,
-        lock: Held,
-        plan: Travelling,
+        lock: Lease,
+        plan: PlanHandle,
         /// Null in the first call.
         progress: Option<Progress>,
     },
     Remove {
         execution: ExecutionArn,
-        lock: Held,
+        lock: Lease,
         /// Null in the first call.
         progress: Option<Progress>,
     },
@@ -57,7 +57,7 @@ enum Next {
     Removed { removed: Option<String> },
 }
 
-struct Function {
+struct Handler {
     work: Bucket,
     cloudformation: CloudFormation,
     iam: Iam,
@@ -71,7 +71,7 @@ struct Function {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
-    let function = Function {
+    let function = Handler {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         cloudformation: CloudFormation::new(&aws),
         iam: Iam::new(&aws),
@@ -82,7 +82,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.next(invocation, Timestamp::now()).await).await
 }
 
-impl Function {
+impl Handler {
     async fn next(&self, Invocation { event, place }: Invocation<Event>, now: Timestamp) -> Result<Next> {
         match event {
             Event::Prepare {
@@ -91,7 +91,7 @@ impl Function {
                 plan,
                 progress,
             } => {
-                let plan = plans::unpack(&self.work, plan).await?;
+                let plan = plans::load(&self.work, plan).await?;
                 let stack = plan.module_stack.ok_or_else(no_module_stack)?;
                 fence::check(&self.work, &lock, &execution).await?;
                 let role_arn = role::prepare(&self.iam, &self.role, &place, &stack.names.role).await?;
@@ -106,7 +106,7 @@ impl Function {
                 progress,
             } => {
                 // Where a name leaves no room for a module's, no role was ever made.
-                let Ok(names) = Names::new(&self.prefix, &lock.of) else {
+                let Ok(names) = RoleAndStackName::new(&self.prefix, &lock.of) else {
                     return Ok(Next::Removed { removed: None });
                 };
                 fence::check(&self.work, &lock, &execution).await?;
@@ -126,7 +126,7 @@ impl Function {
         mut progress: Progress,
         now: Timestamp,
     ) -> Result<Next> {
-        let Names { role, stack: name } = &stack.names;
+        let RoleAndStackName { role, stack: name } = &stack.names;
         let status = self.cloudformation.status(name).await?;
         let new = NewStack {
             stack,
@@ -157,7 +157,7 @@ impl Function {
     }
 
     /// Makes the next step towards no stack and no role: the stack first, which attaches its policies to the role.
-    async fn remove(&self, names: &Names, progress: Progress, now: Timestamp) -> Result<Next> {
+    async fn remove(&self, names: &RoleAndStackName, progress: Progress, now: Timestamp) -> Result<Next> {
         let status = self.cloudformation.status(&names.stack).await?;
         match step::delete(status.as_deref(), &progress, now) {
             Step::Wait => Ok(Next::wait(progress)),

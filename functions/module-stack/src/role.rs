@@ -5,7 +5,7 @@
 use seedflow_aws::runtime::config;
 use seedflow_aws::services::iam::Iam;
 use seedflow_core::error::Result;
-use seedflow_core::ids::Place;
+use seedflow_core::ids::AwsEnvironment;
 use serde_json::json;
 
 /// What all modules' roles have.
@@ -40,7 +40,12 @@ impl RoleSettings {
 }
 
 /// Makes the role what it should be; its ARN.
-pub(crate) async fn prepare(iam: &Iam, settings: &RoleSettings, place: &Place, name: &str) -> Result<String> {
+pub(crate) async fn prepare(
+    iam: &Iam,
+    settings: &RoleSettings,
+    place: &AwsEnvironment,
+    name: &str,
+) -> Result<String> {
     let boundary = settings.boundary.as_deref();
     let role = match iam.role(name).await? {
         Some(role) => role,
@@ -74,7 +79,7 @@ pub(crate) async fn remove(iam: &Iam, name: &str) -> Result<()> {
 }
 
 /// CodeBuild of this account and nobody else.
-fn trust(place: &Place) -> String {
+fn trust(place: &AwsEnvironment) -> String {
     json!({
         "Version": "2012-10-17",
         "Statement": [{

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use seedflow_aws::services::object_reader::ObjectReader;
 use seedflow_aws::services::s3::Bucket;
-use seedflow_core::deployment::plan::{Action, Plan};
+use seedflow_core::deployment::plan::{Plan, PlannedAction};
 use seedflow_core::deployment::repository_zip::{Content, Repository};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ModuleId;
-use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::commit_info::CommitInfo;
 use tempfile::NamedTempFile;
 use tokio::task::{JoinError, JoinSet};
 
@@ -25,7 +25,7 @@ pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()
     let wanted: BTreeSet<ModuleId> = plan
         .modules
         .iter()
-        .filter(|planned| planned.execution.is_some() && planned.action != Action::Destroy)
+        .filter(|planned| planned.execution.is_some() && planned.action != PlannedAction::Destroy)
         .map(|planned| {
             let (group, module) = (planned.module.group.clone(), planned.module.module.clone());
             plan.deployment.module(group, module)
@@ -70,7 +70,7 @@ fn pack(archive: &mut Repository<ObjectReader>, content: &Content) -> Result<Nam
     Ok(file)
 }
 
-async fn upload(bucket: Bucket, key: String, packed: NamedTempFile, origin: Origin) -> Result<()> {
+async fn upload(bucket: Bucket, key: String, packed: NamedTempFile, origin: CommitInfo) -> Result<()> {
     bucket.put_planned(&key, packed.path(), &origin).await
 }
 

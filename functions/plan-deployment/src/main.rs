@@ -15,18 +15,18 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::stores::{plans, spilled_values};
-use seedflow_core::deployment::input::{Action, Forced, Request};
+use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::plan::{Plan, Planning, Wave};
 use seedflow_core::deployment::repository::Found;
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{ExecutionArn, Place};
+use seedflow_core::ids::{AwsEnvironment, ExecutionArn};
 use seedflow_core::module::fingerprint::Versions;
 use seedflow_core::module::input::Limits;
-use seedflow_core::module::metadata_reference::Sibling;
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::module::metadata_reference::ModuleRef;
+use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -92,7 +92,7 @@ struct Refused {
     cause: String,
 }
 
-struct Function {
+struct Handler {
     limits: Limits,
     work: Bucket,
     parameters: ParameterStore,
@@ -103,7 +103,7 @@ struct Function {
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
     let limits = config::limits()?;
-    let function = Function {
+    let function = Handler {
         work: Bucket::new(&aws, limits.work_bucket.clone()),
         parameters: ParameterStore::new(&aws),
         step_functions: StepFunctions::new(&aws),
@@ -112,7 +112,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.handle(invocation).await).await
 }
 
-impl Function {
+impl Handler {
     async fn handle(&self, Invocation { event, place }: Invocation<Event>) -> Result<Value> {
         let Event {
             execution,
@@ -125,9 +125,9 @@ impl Function {
         })
     }
 
-    async fn name(&self, input: Value, execution: &ExecutionArn, place: &Place) -> Result<Named> {
+    async fn name(&self, input: Value, execution: &ExecutionArn, place: &AwsEnvironment) -> Result<Named> {
         let input = plans::first_input(&self.work, &self.step_functions, input, execution).await?;
-        let request = Request::parse(&input, &self.limits)?;
+        let request = DeploymentInput::parse(&input, &self.limits)?;
         let deployment = match &request.action {
             Action::Destroy { deployment } => DeploymentId {
                 project: request.project.clone(),
@@ -144,7 +144,7 @@ impl Function {
                 repository::name(&self.work, &asked).await?
             }
         };
-        log::learned(&Subject::deployment(execution, &deployment));
+        log::add_log_context(&LogContext::deployment(execution, &deployment));
         plans::store_name(&self.work, execution, &deployment).await?;
         Ok(Named {
             deployment,
@@ -158,10 +158,10 @@ impl Function {
         deployment: DeploymentId,
         input: Value,
         execution: &ExecutionArn,
-        place: &Place,
+        place: &AwsEnvironment,
     ) -> Result<Planned> {
         let input = plans::input(&self.work, input, execution).await?;
-        let request = Request::parse(&input, &self.limits)?;
+        let request = DeploymentInput::parse(&input, &self.limits)?;
         let made = match &request.action {
             Action::Destroy { .. } => self.destroy(&deployment, &request, execution).await,
             Action::Deploy { source, env, force } => {
@@ -192,7 +192,7 @@ impl Function {
     async fn destroy(
         &self,
         deployment: &DeploymentId,
-        request: &Request,
+        request: &DeploymentInput,
         execution: &ExecutionArn,
     ) -> Result<(Plan, Vec<Wave>)> {
         let state = self.state(deployment).await?;
@@ -211,7 +211,7 @@ impl Function {
         &self,
         mut read: Read,
         force: &Forced,
-        request: &Request,
+        request: &DeploymentInput,
         execution: &ExecutionArn,
     ) -> Result<(Plan, Vec<Wave>)> {
         let groups = read.groups(force, &self.limits)?;
@@ -238,14 +238,14 @@ impl Function {
         let mut whole = Vec::new();
         for (name, text) in self.parameters.below(&deployment.path()).await? {
             if State::plans_by(&name) {
-                whole.push((name, spilled_values::whole(&self.work, text).await?));
+                whole.push((name, spilled_values::resolve(&self.work, text).await?));
             }
         }
         Ok(State::of(deployment, whole))
     }
 
     /// The versions of the parameters that any module refers to.
-    async fn versions(&self, groups: &[plan::Group]) -> Result<Versions> {
+    async fn versions(&self, groups: &[plan::PlannableGroup]) -> Result<Versions> {
         let modules = groups.iter().flat_map(|group| &group.modules);
         let mut names: Vec<String> = modules
             .flat_map(|module| module.options.parameters.parameter_store_names())
@@ -264,7 +264,7 @@ impl Function {
         &self,
         deployment: DeploymentId,
         made: Result<(Plan, Vec<Wave>)>,
-        request: &Request,
+        request: &DeploymentInput,
         execution: &ExecutionArn,
     ) -> Result<Planned> {
         let mut answer = Planned {
@@ -333,9 +333,9 @@ fn renamed(found: &DeploymentId, locked: &DeploymentId) -> Error {
 }
 
 /// The modules that somebody can mean.
-fn known(groups: &[plan::Group], state: &State) -> Vec<Sibling> {
+fn known(groups: &[plan::PlannableGroup], state: &State) -> Vec<ModuleRef> {
     let modules = groups.iter().flat_map(|group| &group.modules);
-    let mut known: Vec<Sibling> = modules.map(|module| Sibling::from(&module.id)).collect();
+    let mut known: Vec<ModuleRef> = modules.map(|module| ModuleRef::from(&module.id)).collect();
     known.extend(state.modules());
     known
 }

@@ -4,27 +4,27 @@ use std::collections::BTreeMap;
 
 use seedflow_aws::services::object_reader::ObjectReader;
 use seedflow_aws::services::s3::Bucket;
-use seedflow_core::deployment::input::Request;
-use seedflow_core::deployment::manifest::Given;
+use seedflow_core::deployment::input::DeploymentInput;
+use seedflow_core::deployment::manifest::LoadContext;
 use seedflow_core::deployment::repository;
 use seedflow_core::deployment::repository::Found;
 use seedflow_core::deployment::repository_zip::Repository;
 use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::AwsEnvironment;
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::Place;
-use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::input::Source;
 use seedflow_core::module::maximum::Maxima;
 
 /// A repository that is read from S3.
-pub(crate) type Read = repository::Read<ObjectReader>;
+pub(crate) type Read = repository::LoadedRepository<ObjectReader>;
 
 /// What a request says about its repository.
 pub(crate) struct Asked<'a> {
-    pub(crate) request: &'a Request,
+    pub(crate) request: &'a DeploymentInput,
     pub(crate) source: &'a Source,
     pub(crate) env: &'a BTreeMap<String, String>,
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a AwsEnvironment,
     pub(crate) maxima: Maxima,
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn name(bucket: &Bucket, asked: &Asked<'_>) -> Result<Deploymen
 async fn open<T: Send + 'static>(
     bucket: &Bucket,
     asked: &Asked<'_>,
-    read: impl FnOnce(Repository<ObjectReader>, Origin, &Given<'_>) -> Result<T> + Send + 'static,
+    read: impl FnOnce(Repository<ObjectReader>, CommitInfo, &LoadContext<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (reader, opened) = ObjectReader::open(bucket, asked.source).await?;
     let (project, manifest) = (asked.request.project.clone(), asked.request.manifest.clone());
@@ -53,7 +53,7 @@ async fn open<T: Send + 'static>(
     let maxima = asked.maxima;
     // The zip library reads blocking; on a thread of its own it leaves this one to move the bytes.
     blocking(move || {
-        let given = Given {
+        let given = LoadContext {
             manifest: &manifest,
             env: &env,
             project: Some(&project),

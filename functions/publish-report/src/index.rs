@@ -2,25 +2,25 @@
 
 use seedflow_aws::services::s3::{Conditional, Expect};
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::{Name, Place};
+use seedflow_core::ids::{AwsEnvironment, Name};
 use seedflow_core::pages::execution_event::Ended;
 use seedflow_core::pages::index::Index;
-use seedflow_core::pages::{Shelf, index_page};
+use seedflow_core::pages::{PageContext, index_page};
 use seedflow_core::storage_layout::index_key;
 
-use crate::Function;
+use crate::Handler;
 
 /// The longest index that is read: some four thousand modules. The function's memory holds it several times.
 const MAX_INDEX: u64 = 16 * 1024 * 1024;
 /// How often it is tried. Two run at once at most, so whoever loses against the other wins next.
 const TRIES: usize = 5;
 
-impl Function {
+impl Handler {
     pub(crate) async fn update_index(
         &self,
         project: &Name,
         ended: &[(String, Ended)],
-        place: &Place,
+        place: &AwsEnvironment,
     ) -> Result<()> {
         let key = index_key(project);
         for _ in 0..TRIES {
@@ -31,7 +31,7 @@ impl Function {
             if index == before && expect != Expect::Nothing {
                 return Ok(());
             }
-            let shelf = Shelf {
+            let shelf = PageContext {
                 place,
                 bucket: self.work.name(),
             };

@@ -21,7 +21,7 @@ use seedflow_core::pages::execution_event::Ended;
 
 use queue::{Answer, Batch, Message};
 
-struct Function {
+struct Handler {
     work: Bucket,
     build_log: LogGroup,
 }
@@ -29,14 +29,14 @@ struct Function {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
-    let function = Function {
+    let function = Handler {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         build_log: LogGroup::new(&aws, config::setting("BUILD_LOG_GROUP")?),
     };
     handler::run(async |invocation| function.publish(invocation).await).await
 }
 
-impl Function {
+impl Handler {
     async fn publish(&self, Invocation { event, place }: Invocation<Batch>) -> Result<Answer> {
         let mut failed = Answer::default();
         let mut projects: BTreeMap<Name, Vec<(String, Ended)>> = BTreeMap::new();

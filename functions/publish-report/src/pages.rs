@@ -2,14 +2,14 @@
 
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{ModuleId, Place};
-use seedflow_core::pages::execution_event::{Ended, Subject};
+use seedflow_core::ids::{AwsEnvironment, ModuleId};
+use seedflow_core::pages::execution_event::{Ended, IndexKey};
 use seedflow_core::pages::module_page::Log;
-use seedflow_core::pages::{Shelf, deployment_page, format, module_page, report_view};
+use seedflow_core::pages::{PageContext, deployment_page, format, module_page, report_view};
 use seedflow_core::storage_layout::page_key;
 use serde::de::DeserializeOwned;
 
-use crate::{Function, parse};
+use crate::{Handler, parse};
 
 /// The longest report that is made a page of; outputs are the largest part and have 4 KB each at most.
 const MAX_REPORT: u64 = 8 * 1024 * 1024;
@@ -18,20 +18,20 @@ const LOG_LINES: usize = 30;
 /// How many messages hold them: one may be a blank line.
 const LOG_MESSAGES: usize = 60;
 
-impl Function {
+impl Handler {
     /// Reads an event and writes the page of its report. A report that isn't there any more leaves the end without a page.
-    pub(crate) async fn page_of(&self, body: &str, place: &Place) -> Result<Option<Ended>> {
+    pub(crate) async fn page_of(&self, body: &str, place: &AwsEnvironment) -> Result<Option<Ended>> {
         let Some(mut ended) = parse(body)? else {
             return Ok(None);
         };
         if let Some(key) = ended.report_key() {
-            let shelf = Shelf {
+            let shelf = PageContext {
                 place,
                 bucket: self.work.name(),
             };
             let page = match &ended.subject {
-                Subject::Module(id) => self.module(&shelf, id, &key).await?,
-                Subject::Deployment(id) => self.deployment(&shelf, id, &key).await?,
+                IndexKey::Module(id) => self.module(&shelf, id, &key).await?,
+                IndexKey::Deployment(id) => self.deployment(&shelf, id, &key).await?,
             };
             ended.has_report = page.is_some();
             if let (Some(page), Some(page_key)) = (page, page_key(&key)) {
@@ -42,7 +42,7 @@ impl Function {
         Ok(Some(ended))
     }
 
-    async fn module(&self, shelf: &Shelf<'_>, id: &ModuleId, key: &str) -> Result<Option<String>> {
+    async fn module(&self, shelf: &PageContext<'_>, id: &ModuleId, key: &str) -> Result<Option<String>> {
         let Some(report) = self.report::<report_view::Module>(key).await? else {
             return Ok(None);
         };
@@ -50,7 +50,12 @@ impl Function {
         Ok(Some(module_page::render(shelf, id, key, &report, &log)))
     }
 
-    async fn deployment(&self, shelf: &Shelf<'_>, id: &DeploymentId, key: &str) -> Result<Option<String>> {
+    async fn deployment(
+        &self,
+        shelf: &PageContext<'_>,
+        id: &DeploymentId,
+        key: &str,
+    ) -> Result<Option<String>> {
         let Some(report) = self.report::<report_view::Deployment>(key).await? else {
             return Ok(None);
         };

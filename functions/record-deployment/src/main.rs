@@ -13,20 +13,20 @@ use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
-use seedflow_aws::stores::module_store::Records;
+use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
-use seedflow_core::deployment::outcome::{End, Ended, Outcome};
+use seedflow_core::deployment::outcome::{DeploymentOutcome, End, Ended};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
-use seedflow_core::module::metadata_reference::Sibling;
+use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
+use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::{State, Status as ModuleStatus};
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
-use seedflow_core::workflow::lock::Held;
+use seedflow_core::workflow::lock::Lease;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ const MAX_CAUSE: usize = 200;
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
-    lock: Held<DeploymentId>,
+    lock: Lease<DeploymentId>,
     #[serde(flatten)]
     action: Action,
 }
@@ -57,8 +57,8 @@ enum Action {
     },
 }
 
-struct Function {
-    records: Records,
+struct Handler {
+    records: ModuleStore,
     events: Events,
     metrics: Metrics,
 }
@@ -67,8 +67,8 @@ struct Function {
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
     let metrics = Metrics::of_stack()?;
-    let function = Function {
-        records: Records {
+    let function = Handler {
+        records: ModuleStore {
             parameters: ParameterStore::new(&aws),
             work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         },
@@ -78,7 +78,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.record(invocation, Timestamp::now()).await).await
 }
 
-impl Function {
+impl Handler {
     async fn record(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Value> {
         let Event {
             execution,
@@ -116,13 +116,13 @@ impl Function {
     async fn end(
         &self,
         execution: &ExecutionArn,
-        lock: &Held<DeploymentId>,
+        lock: &Lease<DeploymentId>,
         results: &[Ended],
         now: Timestamp,
     ) -> Result<Value> {
         let plan = plans::deployment(&self.records.work, execution).await?;
-        log::learned(&Subject::deployment(execution, &plan.deployment));
-        let outcome = Outcome::of(&plan, results);
+        log::add_log_context(&LogContext::deployment(execution, &plan.deployment));
+        let outcome = DeploymentOutcome::of(&plan, results);
         let before = self.records.deployment_status(&plan.deployment).await?;
         if plan.leaves_nothing && plan.modules.is_empty() && before.is_none() {
             // Nothing was there and nothing is: no status is written, and nothing is reported of what may never have been.
@@ -165,7 +165,7 @@ impl Function {
                 u32::try_from(skipped.count()).unwrap_or(u32::MAX),
             );
             self.metrics
-                .write(&measured, &Subject::deployment(execution, &plan.deployment));
+                .write(&measured, &LogContext::deployment(execution, &plan.deployment));
         }
         tracing::info!(state = status.state.as_str(), modules = ?status.modules, "recorded");
         Ok(json!({
@@ -190,7 +190,7 @@ impl Function {
         if !is_told(before.as_ref(), execution) {
             let measured = Measurement::end_of_deployment(status.state, None);
             self.metrics
-                .write(&measured, &Subject::deployment(execution, deployment));
+                .write(&measured, &LogContext::deployment(execution, deployment));
         }
         self.tell(deployment, &status, None).await;
         Ok(json!({"state": status.state, "error": error, "cause": cause}))
@@ -207,8 +207,8 @@ impl Function {
     }
 
     /// Why modules failed, as their own statuses say it.
-    async fn causes(&self, plan: &Plan, outcome: &Outcome) -> Result<BTreeMap<Sibling, String>> {
-        let failed: Vec<(ModuleId, &str, &Sibling)> = outcome
+    async fn causes(&self, plan: &Plan, outcome: &DeploymentOutcome) -> Result<BTreeMap<ModuleRef, String>> {
+        let failed: Vec<(ModuleId, &str, &ModuleRef)> = outcome
             .ended(End::Failed)
             .take(MAX_CAUSES)
             .filter_map(|result| {
@@ -219,10 +219,13 @@ impl Function {
                 Some((id, result.execution.as_deref()?, module))
             })
             .collect();
-        let names: Vec<String> = failed.iter().map(|(id, ..)| id.parameter(Slot::Status)).collect();
+        let names: Vec<String> = failed
+            .iter()
+            .map(|(id, ..)| id.parameter(ParameterKind::Status))
+            .collect();
         let found = self.records.parameters.get(&names).await?;
-        let cause = |(id, execution, sibling): &(ModuleId, &str, &Sibling)| {
-            let (text, _) = found.get(&id.parameter(Slot::Status))?;
+        let cause = |(id, execution, sibling): &(ModuleId, &str, &ModuleRef)| {
+            let (text, _) = found.get(&id.parameter(ParameterKind::Status))?;
             let status: ModuleStatus = serde_json::from_str(text).ok()?;
             let reason = status.reason.filter(|_| status.execution.name() == *execution)?;
             Some(((*sibling).clone(), excerpt(&reason, MAX_CAUSE)))
@@ -230,7 +233,7 @@ impl Function {
         Ok(failed.iter().filter_map(cause).collect())
     }
 
-    async fn report(&self, plan: &Plan, outcome: &Outcome, status: &Status) -> Result<String> {
+    async fn report(&self, plan: &Plan, outcome: &DeploymentOutcome, status: &Status) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);
         let report = json!({
             "deployment": plan.deployment, "execution": status.execution, "written_at": status.updated_at,

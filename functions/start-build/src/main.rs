@@ -12,19 +12,19 @@ use seedflow_aws::services::codebuild::CodeBuild;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::plans;
 use seedflow_core::error::Result;
-use seedflow_core::ids::{BuildId, ExecutionArn, Place};
+use seedflow_core::ids::{AwsEnvironment, BuildId, ExecutionArn};
 use seedflow_core::module::codebuild::request;
 use seedflow_core::module::codebuild::request::{BuildRequest, Defaults};
-use seedflow_core::module::plan::Travelling;
-use seedflow_core::telemetry::log_context::Subject;
-use seedflow_core::workflow::lock::Held;
+use seedflow_core::module::plan::PlanHandle;
+use seedflow_core::telemetry::log_context::LogContext;
+use seedflow_core::workflow::lock::Lease;
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
-    lock: Held,
-    plan: Travelling,
+    lock: Lease,
+    plan: PlanHandle,
     /// The ARN of the module's own role; null where it has none.
     service_role: Option<String>,
     /// How often the state was tried before.
@@ -37,7 +37,7 @@ struct Started {
     build_url: String,
 }
 
-struct Function {
+struct Handler {
     codebuild: CodeBuild,
     work: Bucket,
     defaults: Defaults,
@@ -46,7 +46,7 @@ struct Function {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
-    let function = Function {
+    let function = Handler {
         codebuild: CodeBuild::new(&aws),
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         defaults: Defaults {
@@ -65,7 +65,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.start(invocation).await).await
 }
 
-impl Function {
+impl Handler {
     async fn start(
         &self,
         Invocation {
@@ -80,7 +80,7 @@ impl Function {
             place,
         }: Invocation<Event>,
     ) -> Result<Started> {
-        let plan = plans::unpack(&self.work, plan).await?;
+        let plan = plans::load(&self.work, plan).await?;
         let mut request =
             request::compose(&plan, &execution, &lock.run, &place, service_role, &self.defaults);
         let found = match attempt {
@@ -91,7 +91,7 @@ impl Function {
             Some(build_id) => build_id,
             None => self.request(&mut request, &place).await?,
         };
-        log::learned(&Subject::module(&execution, &plan.module).with_build(Some(&build_id)));
+        log::add_log_context(&LogContext::module(&execution, &plan.module).with_build(Some(&build_id)));
         tracing::info!("started");
         Ok(Started {
             build_url: place.build_url(&build_id),
@@ -99,7 +99,7 @@ impl Function {
         })
     }
 
-    async fn request(&self, request: &mut BuildRequest, place: &Place) -> Result<BuildId> {
+    async fn request(&self, request: &mut BuildRequest, place: &AwsEnvironment) -> Result<BuildId> {
         let build_role = &self.defaults.service_role;
         if request.project != self.defaults.project
             && let Some(named) = self.codebuild.project(&request.project).await?

@@ -8,29 +8,37 @@
 use jiff::Timestamp;
 use seedflow_aws::stores::{fence, module_store};
 use seedflow_core::error::Result;
-use seedflow_core::ids::{ExecutionArn, ModuleId, Slot};
+use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::{State, Status};
 use seedflow_core::module::timeline::Timeline;
-use seedflow_core::workflow::lock::Held;
+use seedflow_core::workflow::lock::Lease;
 use serde_json::{Value, json};
 
-use crate::{Built, Function};
+use crate::{Handler, SucceededBuild};
 
 /// What a success leaves in Parameter Store but the status.
-const KNOWN: [Slot; 3] = [Slot::Outputs, Slot::Metadata, Slot::Md5];
+const KNOWN: [ParameterKind; 3] = [
+    ParameterKind::Outputs,
+    ParameterKind::Metadata,
+    ParameterKind::Md5,
+];
 
-impl Function {
+impl Handler {
     /// The module's destroy phases have run.
-    pub(crate) async fn destroyed(&self, done: Built<'_>, now: Timestamp) -> Result<Value> {
-        let Built {
+    pub(crate) async fn destroyed(&self, done: SucceededBuild<'_>, now: Timestamp) -> Result<Value> {
+        let SucceededBuild {
             execution,
             lock,
             plan,
             build,
         } = done;
         let module = &plan.module;
-        let stored = self.records.parameters.stored(module, &[Slot::Status]).await?;
+        let stored = self
+            .records
+            .parameters
+            .stored(module, &[ParameterKind::Status])
+            .await?;
         let before = stored.status_of(module)?;
         let reasons = before.as_ref().map(|status| status.reasons.clone());
         let reasons = reasons.unwrap_or_default();
@@ -56,14 +64,18 @@ impl Function {
     pub(crate) async fn forget(
         &self,
         execution: &ExecutionArn,
-        lock: &Held,
+        lock: &Lease,
         now: Timestamp,
     ) -> Result<Value> {
         let module = &lock.of;
-        let stored = self.records.parameters.stored(module, &Slot::ALL).await?;
+        let stored = self
+            .records
+            .parameters
+            .stored(module, &ParameterKind::ALL)
+            .await?;
         let before = stored.status_of(module)?;
         let answer = |state: State, reason: &str| json!({"state": state, "module": module, "execution": execution, "reasons": [reason]});
-        if Slot::ALL.iter().all(|slot| stored.text(*slot).is_none()) {
+        if ParameterKind::ALL.iter().all(|slot| stored.text(*slot).is_none()) {
             return Ok(answer(State::Unchanged, "nothing is deployed"));
         }
         let reason = "nothing was deployed any more, or ever with success; what was stored of it is removed";
@@ -98,7 +110,7 @@ impl Function {
 
     async fn remove_rest(
         &self,
-        lock: &Held,
+        lock: &Lease,
         status: &Status,
         timeline: &Timeline,
         report: &Report<'_>,
@@ -110,6 +122,9 @@ impl Function {
         self.records.write_report(report).await?;
         // So is the event, because a call that finds no status sends none.
         self.tell(lock, status, timeline).await;
-        self.records.parameters.delete(module, &[Slot::Status]).await
+        self.records
+            .parameters
+            .delete(module, &[ParameterKind::Status])
+            .await
     }
 }

@@ -7,25 +7,25 @@
 use jiff::Timestamp;
 use seedflow_aws::stores::fence;
 use seedflow_core::error::{ErrorName, Result};
-use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
+use seedflow_core::ids::{BuildId, ExecutionArn, ParameterKind};
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::{Failure, Status};
 use seedflow_core::module::timeline::Timeline;
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
-use seedflow_core::workflow::build_outcome::Outcome;
-use seedflow_core::workflow::lock::Held;
+use seedflow_core::workflow::build_outcome::BuildOutcome;
+use seedflow_core::workflow::lock::Lease;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Function;
+use crate::Handler;
 
 /// A failure as the state machine hands it over.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Handed {
+pub(crate) enum FailureInput {
     /// The build's end.
-    Build { build: Box<Outcome> },
+    Build { build: Box<BuildOutcome> },
     /// A caught error: its name, and its cause as Step Functions has it.
     Caught {
         error: String,
@@ -34,12 +34,12 @@ pub(crate) enum Handed {
     },
 }
 
-impl Function {
+impl Handler {
     pub(crate) async fn fail(
         &self,
         execution: &ExecutionArn,
-        lock: Option<Held>,
-        handed: Handed,
+        lock: Option<Lease>,
+        handed: FailureInput,
         now: Timestamp,
     ) -> Result<Value> {
         let failure = failure(handed);
@@ -49,8 +49,8 @@ impl Function {
         };
         if !recorded {
             let about = match &lock {
-                Some(lock) => Subject::module(execution, &lock.of),
-                None => Subject::execution(execution),
+                Some(lock) => LogContext::module(execution, &lock.of),
+                None => LogContext::execution(execution),
             };
             self.metrics
                 .write(&Measurement::one(Metric::ModulesFailed), &about);
@@ -64,12 +64,16 @@ impl Function {
     async fn record(
         &self,
         execution: &ExecutionArn,
-        lock: &Held,
+        lock: &Lease,
         failure: &Failure,
         now: Timestamp,
     ) -> Result<bool> {
         let module = &lock.of;
-        let stored = self.records.parameters.stored(module, &[Slot::Status]).await?;
+        let stored = self
+            .records
+            .parameters
+            .stored(module, &[ParameterKind::Status])
+            .await?;
         let before = match stored.status_of(module) {
             Err(error) if error.name == ErrorName::StateConflict => return Ok(false),
             before => before?,
@@ -93,15 +97,15 @@ impl Function {
     }
 }
 
-fn failure(handed: Handed) -> Failure {
+fn failure(handed: FailureInput) -> Failure {
     match handed {
-        Handed::Build { build } => Failure {
+        FailureInput::Build { build } => Failure {
             error: build.status.error_name().unwrap_or("BuildFailed").to_owned(),
             reason: build.explain(),
             build_id: Some(build.build_id.clone()),
             outcome: Some(*build),
         },
-        Handed::Caught {
+        FailureInput::Caught {
             error,
             cause,
             build_id,
@@ -134,12 +138,12 @@ mod tests {
 
     #[test]
     fn a_failure_reads_the_same_however_it_came() {
-        let caught: Handed = serde_json::from_value(json!({
+        let caught: FailureInput = serde_json::from_value(json!({
             "error": "InvalidInput", "cause": "{\"errorType\":\"InvalidInput\",\"errorMessage\":\"group: found 7\"}"
         }))
         .unwrap();
         assert_eq!((failure(caught).reason), "group: found 7");
-        let timeout: Handed =
+        let timeout: FailureInput =
             serde_json::from_value(json!({"error": "States.Timeout", "cause": "", "build_id": "p:u"}))
                 .unwrap();
         let timeout = failure(timeout);
@@ -147,7 +151,7 @@ mod tests {
             (timeout.reason.as_str(), timeout.build_id.unwrap().as_str()),
             ("States.Timeout, without a cause", "p:u")
         );
-        let build: Handed =
+        let build: FailureInput =
             serde_json::from_value(json!({"build": {"build_id": "p:u", "status": "STOPPED"}})).unwrap();
         let build = failure(build);
         assert_eq!(

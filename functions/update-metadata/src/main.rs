@@ -16,69 +16,69 @@ use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
-use seedflow_aws::stores::module_store::Records;
+use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::Result;
 use seedflow_core::events::ModuleStateChange;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::module::input::Action;
-use seedflow_core::module::plan::{Plan, Travelling};
+use seedflow_core::module::plan::{Plan, PlanHandle};
 use seedflow_core::module::status::{State, Status};
-use seedflow_core::module::stored_parameters::Stored;
+use seedflow_core::module::stored_parameters::ModuleParameters;
 use seedflow_core::module::success;
 use seedflow_core::module::timeline::Timeline;
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
-use seedflow_core::workflow::build_outcome::Outcome;
-use seedflow_core::workflow::lock::Held;
+use seedflow_core::workflow::build_outcome::BuildOutcome;
+use seedflow_core::workflow::lock::Lease;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// A plan whose build has succeeded.
-struct Built<'a> {
+struct SucceededBuild<'a> {
     execution: &'a ExecutionArn,
-    lock: &'a Held,
+    lock: &'a Lease,
     plan: &'a Plan,
-    build: &'a Outcome,
+    build: &'a BuildOutcome,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Event {
-    Touch(Decided),
-    Start(Decided),
+    Touch(CheckedModule),
+    Start(CheckedModule),
     Succeed {
         execution: ExecutionArn,
-        lock: Held,
-        plan: Travelling,
-        build: Box<Outcome>,
+        lock: Lease,
+        plan: PlanHandle,
+        build: Box<BuildOutcome>,
     },
     Forget {
         execution: ExecutionArn,
-        lock: Held,
+        lock: Lease,
     },
     Fail {
         execution: ExecutionArn,
         /// Null where the execution never held its module's lock.
-        lock: Option<Held>,
-        failure: fail::Handed,
+        lock: Option<Lease>,
+        failure: fail::FailureInput,
     },
 }
 
 /// What `check-md5` decided.
 #[derive(Deserialize)]
-struct Decided {
+struct CheckedModule {
     execution: ExecutionArn,
-    lock: Held,
+    lock: Lease,
     reasons: Vec<String>,
-    plan: Travelling,
+    plan: PlanHandle,
 }
 
 /// [`Status::touch`] or [`Status::start`].
 type NextStatus = fn(Option<&Status>, &ModuleId, &ExecutionArn, &[String], Timestamp) -> Status;
 
-struct Function {
-    records: Records,
+struct Handler {
+    records: ModuleStore,
     bundles: Bucket,
     cloudformation: CloudFormation,
     events: Events,
@@ -89,8 +89,8 @@ struct Function {
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
     let metrics = Metrics::of_stack()?;
-    let function = Function {
-        records: Records {
+    let function = Handler {
+        records: ModuleStore {
             parameters: ParameterStore::new(&aws),
             work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         },
@@ -102,7 +102,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
 }
 
-impl Function {
+impl Handler {
     async fn update(&self, Invocation { event, place }: Invocation<Event>, now: Timestamp) -> Result<Value> {
         match event {
             Event::Touch(decided) => self.decided(Status::touch, decided, now).await,
@@ -113,8 +113,8 @@ impl Function {
                 plan,
                 build,
             } => {
-                let plan = plans::unpack(&self.records.work, plan).await?;
-                let done = Built {
+                let plan = plans::load(&self.records.work, plan).await?;
+                let done = SucceededBuild {
                     execution: &execution,
                     lock: &lock,
                     plan: &plan,
@@ -136,20 +136,20 @@ impl Function {
 
     /// Measures an execution whose end was just written; nothing where it goes on.
     fn measure(&self, module: &ModuleId, status: &Status, timeline: &Timeline) {
-        let about = Subject::module(&status.execution, module).with_build(status.build_id.as_ref());
+        let about = LogContext::module(&status.execution, module).with_build(status.build_id.as_ref());
         self.metrics
             .write(&Measurement::end_of_module(status.state, timeline), &about);
     }
 
     /// Writes the status that follows from what was decided.
-    async fn decided(&self, next: NextStatus, decided: Decided, now: Timestamp) -> Result<Value> {
-        let Decided {
+    async fn decided(&self, next: NextStatus, decided: CheckedModule, now: Timestamp) -> Result<Value> {
+        let CheckedModule {
             execution,
             lock,
             reasons,
             plan,
         } = decided;
-        let plan = plans::unpack(&self.records.work, plan).await?;
+        let plan = plans::load(&self.records.work, plan).await?;
         let before = plan.previous_status.as_ref();
         let mut status = next(before, &plan.module, &execution, &reasons, now);
         fence::check(&self.records.work, &lock, &execution).await?;
@@ -166,7 +166,7 @@ impl Function {
             self.records.write(&plan.module, write).await?;
         }
         self.records
-            .write_status(&plan.module, &Stored::default(), &status)
+            .write_status(&plan.module, &ModuleParameters::default(), &status)
             .await?;
         let timeline = Timeline::new(&lock, &status, None);
         self.measure(&plan.module, &status, &timeline);
@@ -178,7 +178,7 @@ impl Function {
 
     /// Tells of a status that was written. After that, so that who hears of it finds it: a function that dies in between is
     /// called again, and tells then. That nobody could be told is no error of the deployment.
-    async fn tell(&self, lock: &Held, status: &Status, timeline: &Timeline) {
+    async fn tell(&self, lock: &Lease, status: &Status, timeline: &Timeline) {
         let bucket = self.records.work.name();
         let event = ModuleStateChange::of(&lock.of, status, timeline, lock.part_of.as_ref(), bucket);
         self.events.send(&event).await;

@@ -5,8 +5,8 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::fence;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::formats::json_fields::{MAX_DEPTH, is_too_deep};
-use seedflow_core::ids::{Place, Slot};
-use seedflow_core::module::deployed_record::{Kept, Record};
+use seedflow_core::ids::{AwsEnvironment, ParameterKind};
+use seedflow_core::module::deployed_record::{DeployedModule, Kept};
 use seedflow_core::module::input::Source;
 use seedflow_core::module::plan::Plan;
 use seedflow_core::module::report::Report;
@@ -14,12 +14,12 @@ use seedflow_core::module::status::Status;
 use seedflow_core::module::success;
 use seedflow_core::module::timeline::Timeline;
 use seedflow_core::module::workflow_metadata::WorkflowMetadata;
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
-use seedflow_core::workflow::lock::Held;
+use seedflow_core::workflow::lock::Lease;
 use serde_json::{Map, Value, json};
 
-use crate::{Built, Function};
+use crate::{Handler, SucceededBuild};
 
 /// The most that a module may hand back. What doesn't fit into Parameter Store goes to S3; the next build gets
 /// it as a variable, and on its way there it travels in the plan, whose room is limited.
@@ -29,9 +29,14 @@ const MAX_METADATA: u64 = 32 * 1024;
 /// state can hand on.
 const MAX_REPEATED: usize = 32 * 1024;
 
-impl Function {
-    pub(crate) async fn succeed(&self, done: Built<'_>, place: &Place, now: Timestamp) -> Result<Value> {
-        let Built {
+impl Handler {
+    pub(crate) async fn succeed(
+        &self,
+        done: SucceededBuild<'_>,
+        place: &AwsEnvironment,
+        now: Timestamp,
+    ) -> Result<Value> {
+        let SucceededBuild {
             execution,
             lock,
             plan,
@@ -47,7 +52,11 @@ impl Function {
         };
         let metadata = known.added_to(self.handed_back(lock).await?);
         let outputs = self.cloudformation.outputs(&plan.options.stack_name).await?;
-        let stored = self.records.parameters.stored(module, &Slot::ALL).await?;
+        let stored = self
+            .records
+            .parameters
+            .stored(module, &ParameterKind::ALL)
+            .await?;
         let before = stored.status_of(module)?;
         // The last look before the first write.
         fence::check(&self.records.work, lock, execution).await?;
@@ -55,7 +64,7 @@ impl Function {
         // Before all else: whatever happens from here on, the record is of what runs. That it says more than md5 and
         // status, if they aren't written any more, does no harm: the module is deployed again then.
         self.records
-            .write_record(&Record::new(plan, execution, kept, now))
+            .write_record(&DeployedModule::new(plan, execution, kept, now))
             .await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now);
         let timeline = Timeline::new(lock, &status, Some(build));
@@ -63,7 +72,7 @@ impl Function {
         let deployed = stored.fingerprint();
         for write in success::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
             spilled += u32::from(write.laid.spilled.is_some());
-            if write.slot == Slot::Status {
+            if write.slot == ParameterKind::Status {
                 // The report before the status: who sees SUCCEEDED finds it.
                 self.records
                     .write_report(&Report::of_success(
@@ -79,7 +88,8 @@ impl Function {
             self.records.write(module, write).await?;
         }
         let spilled = Measurement::default().and_count(Some(Metric::SpilledValues), spilled);
-        self.metrics.write(&spilled, &Subject::module(execution, module));
+        self.metrics
+            .write(&spilled, &LogContext::module(execution, module));
         if !status.repeats(before.as_ref()) {
             self.measure(module, &status, &timeline);
         }
@@ -89,7 +99,7 @@ impl Function {
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id,
             "origin": status.origin,
-            "outputs": if repeated { json!(outputs) } else { json!(format!("see {}", module.parameter(Slot::Outputs))) },
+            "outputs": if repeated { json!(outputs) } else { json!(format!("see {}", module.parameter(ParameterKind::Outputs))) },
         }))
     }
 
@@ -115,7 +125,7 @@ impl Function {
     }
 
     /// The metadata that the build left as its artifact.
-    async fn handed_back(&self, lock: &Held) -> Result<Map<String, Value>> {
+    async fn handed_back(&self, lock: &Lease) -> Result<Map<String, Value>> {
         let key = lock.run.metadata_key();
         let missing = || {
             Error::new(

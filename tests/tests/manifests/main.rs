@@ -13,7 +13,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
-use seedflow_core::deployment::manifest::{DEFAULT_MANIFEST, Deployment, Given, Module, Problem, read};
+use seedflow_core::deployment::manifest::{
+    DEFAULT_MANIFEST, Deployment, Diagnostic, LoadContext, Module, read,
+};
 use seedflow_core::formats::python_json::dumps;
 use seedflow_core::module::maximum::Maxima;
 use seedflow_local::repository::Folder;
@@ -98,8 +100,8 @@ impl Repository {
         std::fs::write(path, text).unwrap();
     }
 
-    fn ours(&self) -> Result<Value, Vec<Problem>> {
-        let given = Given {
+    fn ours(&self) -> Result<Value, Vec<Diagnostic>> {
+        let given = LoadContext {
             manifest: DEFAULT_MANIFEST,
             env: &self.env,
             project: None,

@@ -1,11 +1,11 @@
 //! Pages of reports as they are, and of reports whose every text is hostile.
 
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{ModuleId, Name, Place};
+use seedflow_core::ids::{AwsEnvironment, ModuleId, Name};
 use seedflow_core::pages::execution_event::Ended;
 use seedflow_core::pages::index::Index;
 use seedflow_core::pages::module_page::Log;
-use seedflow_core::pages::{Shelf, deployment_page, module_page};
+use seedflow_core::pages::{PageContext, deployment_page, module_page};
 use serde_json::{Value, json};
 
 /// A text that breaks out wherever it isn't escaped, that turns the direction of what follows, and that has no end.
@@ -31,8 +31,8 @@ pub fn all() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn place() -> Place {
-    Place::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
+fn place() -> AwsEnvironment {
+    AwsEnvironment::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
 }
 
 fn names() -> ModuleId {
@@ -41,7 +41,7 @@ fn names() -> ModuleId {
 
 fn of_module(id: &ModuleId, report: Value, log: &Log) -> String {
     let place = place();
-    let shelf = Shelf {
+    let shelf = PageContext {
         place: &place,
         bucket: "work-bucket",
     };
@@ -182,7 +182,7 @@ fn whole_deployment(error: &str, cause: &str) -> String {
         (("networking".to_owned(), "vpc".to_owned()), read(failed)),
     ];
     let place = place();
-    let shelf = Shelf {
+    let shelf = PageContext {
         place: &place,
         bucket: "work-bucket",
     };
@@ -237,7 +237,7 @@ fn index(why: &str) -> String {
         index = index.with(&event(json!({}), state, run, why));
     }
     let place = place();
-    let shelf = Shelf {
+    let shelf = PageContext {
         place: &place,
         bucket: "work-bucket",
     };

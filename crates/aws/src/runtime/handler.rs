@@ -5,8 +5,8 @@ use std::pin::Pin;
 
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::Place;
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::ids::AwsEnvironment;
+use seedflow_core::telemetry::log_context::LogContext;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -33,7 +33,7 @@ pub struct Invocation<E> {
     /// The event.
     pub event: E,
     /// Partition, region and account.
-    pub place: Place,
+    pub place: AwsEnvironment,
 }
 
 /// Runs a function until Lambda ends it.
@@ -50,7 +50,7 @@ where
     log::init();
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| {
-        let subject = Subject::of_event(&event.payload.0);
+        let subject = LogContext::of_event(&event.payload.0);
         let Context {
             request_id,
             xray_trace_id,
@@ -76,7 +76,7 @@ where
     H: Fn(Invocation<E>) -> F,
     F: Future<Output = Result<A>>,
 {
-    let place = Place::from_arn(&event.context.invoked_function_arn)?;
+    let place = AwsEnvironment::from_arn(&event.context.invoked_function_arn)?;
     // The error says where in the event it is, never what stood there: events carry task tokens.
     let event = serde_json::from_value(event.payload.0).map_err(|e| {
         Error::new(

@@ -1,6 +1,6 @@
 //! Log lines: one flat JSON object each, with what is known of whom the invocation is about.
 //!
-//! Every invocation runs in a span that holds the fields of its [`Subject`], its request id and its trace id, and
+//! Every invocation runs in a span that holds the fields of its [`LogContext`], its request id and its trace id, and
 //! the formatter puts them on every line that is written meanwhile, whoever writes it. So a function logs only what is
 //! new; what it learns on its way (the module of an upload, the build that it started) it adds by [`learned`].
 //!
@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -48,8 +48,8 @@ fn level(asked: Option<&str>) -> LevelFilter {
 }
 
 /// The span of an invocation. At ERROR, so that no level that is asked for takes the fields off the lines that are left.
-pub(crate) fn invocation(subject: &Subject, request_id: &str, trace_header: Option<&str>) -> Span {
-    let Subject {
+pub(crate) fn invocation(subject: &LogContext, request_id: &str, trace_header: Option<&str>) -> Span {
+    let LogContext {
         execution,
         module,
         deployment,
@@ -67,7 +67,7 @@ pub(crate) fn invocation(subject: &Subject, request_id: &str, trace_header: Opti
 }
 
 /// Adds what a function has learned about whom its invocation is for to all lines that follow.
-pub fn learned(subject: &Subject) {
+pub fn add_log_context(subject: &LogContext) {
     let span = Span::current();
     let fields = [
         ("execution", &subject.execution),
@@ -106,7 +106,7 @@ where
         let mut line = Map::new();
         line.insert("timestamp".to_owned(), jiff::Timestamp::now().to_string().into());
         line.insert("level".to_owned(), event.metadata().level().as_str().into());
-        let mut own = Fields(Map::new());
+        let mut own = LineFields(Map::new());
         event.record(&mut own);
         if let Some(message) = own.0.shift_remove("message") {
             line.insert("message".to_owned(), message);
@@ -130,15 +130,15 @@ where
 }
 
 /// The fields of an event as JSON.
-struct Fields(Map<String, Value>);
+struct LineFields(Map<String, Value>);
 
-impl Fields {
+impl LineFields {
     fn set(&mut self, field: &Field, value: impl Into<Value>) {
         self.0.insert(field.name().to_owned(), value.into());
     }
 }
 
-impl Visit for Fields {
+impl Visit for LineFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.set(field, value);
     }
@@ -202,10 +202,10 @@ mod tests {
         lines
     }
 
-    fn subject() -> Subject {
-        Subject {
+    fn subject() -> LogContext {
+        LogContext {
             execution: Some("arn:e".to_owned()),
-            ..Subject::default()
+            ..LogContext::default()
         }
     }
 
@@ -221,10 +221,10 @@ mod tests {
             );
             span.in_scope(|| {
                 tracing::info!(files = 3, changed = true, reasons = ?["a \"b\""], "checked");
-                learned(&Subject {
+                add_log_context(&LogContext {
                     module: Some("p/d/g/m".to_owned()),
                     build: Some("p:1".to_owned()),
-                    ..Subject::default()
+                    ..LogContext::default()
                 });
                 // Whoever writes from within has other spans of its own.
                 tracing::info_span!("sdk", module = "s3").in_scope(|| tracing::warn!("retried"));

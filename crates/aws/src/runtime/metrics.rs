@@ -4,7 +4,7 @@ use std::io::Write;
 
 use jiff::Timestamp;
 use seedflow_core::error::Result;
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
 
 use crate::runtime::config;
@@ -25,7 +25,7 @@ impl Metrics {
 
     /// Writes a measurement; one of nothing writes nothing. What can't be written is told in the log, and nothing fails
     /// for it.
-    pub fn write(&self, measured: &Measurement, about: &Subject) {
+    pub fn write(&self, measured: &Measurement, about: &LogContext) {
         let Some(document) = measured.document(&self.stack, about, Timestamp::now()) else {
             return;
         };

@@ -10,12 +10,12 @@ use aws_sdk_codebuild::types::{
 use jiff::Timestamp;
 use seedflow_core::console::LogUrl;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::{BuildId, Run};
+use seedflow_core::ids::{BuildFolder, BuildId};
 use seedflow_core::module::codebuild::environment::Variable;
 use seedflow_core::module::codebuild::project::Project;
 use seedflow_core::module::codebuild::request::BuildRequest;
 use seedflow_core::module::parameters::VariableType;
-use seedflow_core::workflow::build_outcome::{BuildStatus, Outcome, Phase, is_blank_context};
+use seedflow_core::workflow::build_outcome::{BuildOutcome, BuildStatus, Phase, is_blank_context};
 
 use crate::runtime::failure::{SdkFailure, failure};
 
@@ -135,7 +135,7 @@ impl CodeBuild {
     }
 
     /// A build's end, or `None` while it runs.
-    pub async fn read(&self, id: &BuildId) -> Result<Option<Outcome>> {
+    pub async fn read(&self, id: &BuildId) -> Result<Option<BuildOutcome>> {
         let call = format!("CodeBuild BatchGetBuilds {id}");
         let answer = self
             .client
@@ -167,7 +167,7 @@ impl CodeBuild {
 
     /// The build of a deployment, looked for among the project's newest: its source lies in the deployment's folder.
     /// One page of a hundred is enough, since it was asked for a few minutes ago.
-    pub async fn find(&self, project: &str, run: &Run) -> Result<Option<BuildId>> {
+    pub async fn find(&self, project: &str, run: &BuildFolder) -> Result<Option<BuildId>> {
         let call = format!("CodeBuild ListBuildsForProject {project}");
         let request = self.client.list_builds_for_project().project_name(project);
         // No sort order: the newest come first without one, and with one CodeBuild refuses the call once the project has
@@ -201,7 +201,7 @@ impl CodeBuild {
 }
 
 /// A build's end as its description tells it.
-fn ended(id: &BuildId, build: Build) -> Result<Option<Outcome>> {
+fn ended(id: &BuildId, build: Build) -> Result<Option<BuildOutcome>> {
     // A status that nobody here knows must not pass for a build that runs: it would be waited for without end.
     let word = build
         .build_status
@@ -220,13 +220,13 @@ fn ended(id: &BuildId, build: Build) -> Result<Option<Outcome>> {
     let logs = build
         .logs
         .unwrap_or_else(|| aws_sdk_codebuild::types::LogsLocation::builder().build());
-    let outcome = Outcome {
+    let outcome = BuildOutcome {
         log_url: logs.deep_link.as_deref().and_then(LogUrl::parse),
         log_group: logs.group_name,
         log_stream: logs.stream_name,
         started_at: build.start_time.as_ref().and_then(at),
         ended_at: build.end_time.as_ref().and_then(at),
-        ..Outcome::ended(id.clone(), status)
+        ..BuildOutcome::ended(id.clone(), status)
     };
     let phases = build.phases.unwrap_or_default();
     Ok(Some(
@@ -280,7 +280,7 @@ fn variable(variable: &Variable) -> Result<EnvironmentVariable> {
 /// The build's folder of the work bucket. "/" as the name puts the files into the folder itself (API reference,
 /// `ProjectArtifacts`, `name`). The bucket encrypts them like everything else; CodeBuild would use a key of KMS, for which the
 /// build role and ours would need rights (`encryptionDisabled`).
-fn artifacts(bucket: &str, run: &Run) -> Result<ProjectArtifacts> {
+fn artifacts(bucket: &str, run: &BuildFolder) -> Result<ProjectArtifacts> {
     ProjectArtifacts::builder()
         .r#type(ArtifactsType::S3)
         .location(bucket)
@@ -402,7 +402,7 @@ mod tests {
     use super::*;
     use aws_sdk_codebuild::types::StatusType;
 
-    fn end_of(status: Option<StatusType>) -> Result<Option<Outcome>> {
+    fn end_of(status: Option<StatusType>) -> Result<Option<BuildOutcome>> {
         let id = BuildId::parse("p:u").unwrap();
         ended(&id, Build::builder().set_build_status(status).build())
     }

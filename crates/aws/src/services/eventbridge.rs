@@ -12,7 +12,7 @@ use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_smithy_types::DateTime;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::events::{Event, SOURCE};
-use seedflow_core::telemetry::log_context::Subject;
+use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ impl Events {
             Ok(()) => true,
             Err(error) => {
                 tell_not_sent(event, &detail, &error);
-                let about = Subject::execution(event.execution());
+                let about = LogContext::execution(event.execution());
                 self.metrics
                     .write(&Measurement::one(Metric::EventsNotSent), &about);
                 false
@@ -132,11 +132,11 @@ mod tests {
     use serde::Serialize;
 
     #[derive(Serialize)]
-    struct Told {
+    struct EventEntry {
         execution: ExecutionArn,
     }
 
-    impl Event for Told {
+    impl Event for EventEntry {
         const DETAIL_TYPE: &'static str = "Told";
 
         fn execution(&self) -> &ExecutionArn {
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_can_be_sent_by_hand() {
-        let event = Told {
+        let event = EventEntry {
             execution: ExecutionArn::new("arn:e"),
         };
         assert_eq!(

@@ -12,7 +12,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::input::Source;
 use tokio::runtime::Handle;
 
@@ -45,7 +45,7 @@ pub struct Opened {
     /// The object's size in bytes.
     pub size: u64,
     /// Where it comes from, by the object's own metadata.
-    pub origin: Origin,
+    pub origin: CommitInfo,
 }
 
 struct Stream {
@@ -216,8 +216,8 @@ impl Seek for ObjectReader {
     }
 }
 
-fn origin(object: &GetObjectOutput) -> Origin {
-    Origin::from_metadata(|name| object.metadata()?.get(name).map(String::as_str))
+fn origin(object: &GetObjectOutput) -> CommitInfo {
+    CommitInfo::from_metadata(|name| object.metadata()?.get(name).map(String::as_str))
 }
 
 /// The size behind the slash of `Content-Range: bytes 10-19/20`; without the header the answer is everything.

@@ -9,7 +9,7 @@ use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::workflow::callback::ETag;
 
 use crate::runtime::failure::{SdkFailure, failure};
@@ -117,7 +117,7 @@ impl Bucket {
 
     /// Uploads a file for the time of a deployment, with what is known of its origin. The tag is that of the template's
     /// lifecycle rule, by which it goes again.
-    pub async fn put_planned(&self, key: &str, file: &Path, origin: &Origin) -> Result<()> {
+    pub async fn put_planned(&self, key: &str, file: &Path, origin: &CommitInfo) -> Result<()> {
         let call = self.call("PutObject", key);
         let body = body(&call, file).await?;
         let request = self

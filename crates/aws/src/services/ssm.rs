@@ -6,9 +6,9 @@ use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType};
 use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::{ModuleId, Slot};
+use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::fingerprint::Version;
-use seedflow_core::module::stored_parameters::{Stored, Text};
+use seedflow_core::module::stored_parameters::{ModuleParameters, Text};
 
 use crate::runtime::failure::{SdkFailure, failure};
 
@@ -127,7 +127,7 @@ impl ParameterStore {
     }
 
     /// The raw texts of a module's parameters.
-    pub async fn stored(&self, module: &ModuleId, slots: &[Slot]) -> Result<Stored> {
+    pub async fn stored(&self, module: &ModuleId, slots: &[ParameterKind]) -> Result<ModuleParameters> {
         let names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
         Ok(stored_in(&mut self.get(&names).await?, module))
     }
@@ -150,7 +150,7 @@ impl ParameterStore {
     }
 
     /// Removes parameters of a module; those that are gone already are as good.
-    pub async fn delete(&self, module: &ModuleId, slots: &[Slot]) -> Result<()> {
+    pub async fn delete(&self, module: &ModuleId, slots: &[ParameterKind]) -> Result<()> {
         self.delete_named(slots.iter().map(|slot| module.parameter(*slot)).collect())
             .await
     }
@@ -197,9 +197,9 @@ pub fn about_references(error: Error) -> Error {
 
 /// Takes a module's parameters out of an answer.
 #[must_use]
-pub fn stored_in(found: &mut BTreeMap<String, Parameter>, module: &ModuleId) -> Stored {
-    let mut stored = Stored::default();
-    for slot in Slot::ALL {
+pub fn stored_in(found: &mut BTreeMap<String, Parameter>, module: &ModuleId) -> ModuleParameters {
+    let mut stored = ModuleParameters::default();
+    for slot in ParameterKind::ALL {
         if let Some((text, _)) = found.remove(&module.parameter(slot)) {
             stored.set(slot, text);
         }

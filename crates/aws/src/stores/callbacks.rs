@@ -2,7 +2,7 @@
 
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::BuildId;
-use seedflow_core::workflow::build_outcome::Outcome;
+use seedflow_core::workflow::build_outcome::BuildOutcome;
 use seedflow_core::workflow::callback::{Command, ETag, End, Next, Party, Registration, Reply};
 
 use crate::services::s3::{Bucket, Conditional, Expect};
@@ -33,7 +33,7 @@ impl Callbacks {
         &self,
         build: &BuildId,
         (mut party, mut command): (impl Party, Command),
-        read: impl AsyncFn() -> Result<Option<Outcome>>,
+        read: impl AsyncFn() -> Result<Option<BuildOutcome>>,
     ) -> Result<End> {
         loop {
             let reply = match command {

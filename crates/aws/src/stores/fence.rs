@@ -6,7 +6,7 @@
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::workflow::callback::ETag;
-use seedflow_core::workflow::lock::{Held, Lock, Lockable};
+use seedflow_core::workflow::lock::{Lease, Lock, Lockable};
 
 use crate::services::s3::Bucket;
 
@@ -14,7 +14,7 @@ use crate::services::s3::Bucket;
 const MAX_LOCK: u64 = 32 * 1024;
 
 /// Refuses a write in the name of an execution that doesn't hold its lock any more.
-pub async fn check<S: Lockable>(bucket: &Bucket, held: &Held<S>, execution: &ExecutionArn) -> Result<()> {
+pub async fn check<S: Lockable>(bucket: &Bucket, held: &Lease<S>, execution: &ExecutionArn) -> Result<()> {
     let found = read(bucket, &held.of.lock_key()).await?;
     Lock::check(found.as_ref().map(|(lock, _)| lock), held, execution)
 }

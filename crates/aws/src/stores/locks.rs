@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::Run;
+use seedflow_core::ids::BuildFolder;
 use seedflow_core::telemetry::metric::Measurement;
 use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::callback::ETag;
 use seedflow_core::workflow::lock;
-use seedflow_core::workflow::lock::{Decision, Fresh, Lock, Lockable, Turn, Want, Write};
+use seedflow_core::workflow::lock::{
+    Lock, LockDecision, LockOutcome, LockRequest, LockWrite, Lockable, NewLease,
+};
 
 use crate::runtime::metrics::Metrics;
 use crate::services::s3::{Bucket, Conditional, Expect};
@@ -38,11 +40,15 @@ impl Locks {
     }
 
     /// Does what is wanted, and says how it stands then.
-    pub async fn settle<S: Lockable + Observed>(&self, of: &S, want: &Want) -> Result<Option<Turn>> {
+    pub async fn settle<S: Lockable + Observed>(
+        &self,
+        of: &S,
+        want: &LockRequest,
+    ) -> Result<Option<LockOutcome>> {
         let key = of.lock_key();
         // A claim finds nothing as a rule, and a conditional write says so without a read.
         let mut found = match want {
-            Want::Claim(_) => None,
+            LockRequest::Claim(_) => None,
             _ => fence::read(&self.bucket, &key).await?,
         };
         for _ in 0..MAX_CONFLICTS {
@@ -61,11 +67,11 @@ impl Locks {
     }
 
     /// Whether the condition held.
-    async fn write(&self, key: &str, decision: &Decision, tag: Option<ETag>) -> Result<bool> {
+    async fn write(&self, key: &str, decision: &LockDecision, tag: Option<ETag>) -> Result<bool> {
         let done = match (&decision.write, tag) {
-            (None, _) | (Some(Write::Delete), None) => return Ok(true),
-            (Some(Write::Delete), Some(tag)) => self.bucket.delete_if(key, &tag).await?,
-            (Some(Write::Put(lock)), tag) => {
+            (None, _) | (Some(LockWrite::Delete), None) => return Ok(true),
+            (Some(LockWrite::Delete), Some(tag)) => self.bucket.delete_if(key, &tag).await?,
+            (Some(LockWrite::Put(lock)), tag) => {
                 // Only text keys, which always serialise.
                 let text = serde_json::to_string(lock).unwrap_or_default();
                 let expect = tag.map_or(Expect::Nothing, Expect::Tag);
@@ -75,15 +81,15 @@ impl Locks {
         Ok(matches!(done, Conditional::Done(_)))
     }
 
-    async fn answer<S: Lockable + Observed>(&self, of: &S, decision: &Decision) -> Result<()> {
+    async fn answer<S: Lockable + Observed>(&self, of: &S, decision: &LockDecision) -> Result<()> {
         for (token, turn) in &decision.answers {
             let reached = self.step_functions.answer(token, &turn.told(of)).await?;
             match (reached, turn) {
-                (Reached::Nobody, Turn::Acquired(lock)) => {
+                (Reached::Nobody, LockOutcome::Acquired(lock)) => {
                     self.make_good(of, lock).await?;
                 }
                 // A token is taken once, so each is counted once.
-                (Reached::Task, Turn::Superseded(_)) => {
+                (Reached::Task, LockOutcome::Superseded(_)) => {
                     self.metrics
                         .write(&Measurement::one(S::SUPERSEDED), &of.subject(None));
                 }
@@ -112,9 +118,9 @@ impl Locks {
     }
 }
 
-fn fresh() -> Fresh {
-    Fresh {
+fn fresh() -> NewLease {
+    NewLease {
         now: Timestamp::now(),
-        run: Run::from_random(uuid::Uuid::new_v4().into_bytes()),
+        run: BuildFolder::from_random(uuid::Uuid::new_v4().into_bytes()),
     }
 }

@@ -6,11 +6,11 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ModuleId;
 use seedflow_core::module::deployed_record;
-use seedflow_core::module::deployed_record::Record;
+use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::Status;
-use seedflow_core::module::stored_parameters::{Laid, Stored};
-use seedflow_core::module::success::{Write, status_write};
+use seedflow_core::module::stored_parameters::{EncodedParameter, ModuleParameters};
+use seedflow_core::module::success::{ParameterWrite, status_write};
 
 use crate::services::s3::Bucket;
 use crate::services::ssm::ParameterStore;
@@ -18,20 +18,20 @@ use crate::stores::spilled_values;
 
 /// Where the records of modules are kept.
 #[derive(Debug, Clone)]
-pub struct Records {
+pub struct ModuleStore {
     /// Parameter Store.
     pub parameters: ParameterStore,
     /// The work bucket.
     pub work: Bucket,
 }
 
-impl Records {
+impl ModuleStore {
     /// Writes one parameter: what goes to S3 first, so that a reference never points to nothing.
-    pub async fn write(&self, module: &ModuleId, write: Write) -> Result<()> {
+    pub async fn write(&self, module: &ModuleId, write: ParameterWrite) -> Result<()> {
         self.lay_down(&module.parameter(write.slot), write.laid).await
     }
 
-    async fn lay_down(&self, parameter: &str, laid: Laid) -> Result<()> {
+    async fn lay_down(&self, parameter: &str, laid: EncodedParameter) -> Result<()> {
         if let Some((key, text)) = laid.spilled {
             self.work.put(&key, text).await?;
         }
@@ -45,7 +45,7 @@ impl Records {
         let Some((text, _)) = found.get(&name) else {
             return Ok(None);
         };
-        let whole = spilled_values::whole(&self.work, text.clone()).await?;
+        let whole = spilled_values::resolve(&self.work, text.clone()).await?;
         Ok(serde_json::from_str(&whole).ok())
     }
 
@@ -61,7 +61,7 @@ impl Records {
                 format!("the status of {deployment} can't be written as JSON: {e}"),
             )
         })?;
-        let laid = Laid::status_of_deployment(deployment, &text);
+        let laid = EncodedParameter::status_of_deployment(deployment, &text);
         self.lay_down(&deployment.status_parameter(), laid).await
     }
 
@@ -76,7 +76,12 @@ impl Records {
     }
 
     /// Writes a status unless it says what is stored already.
-    pub async fn write_status(&self, module: &ModuleId, stored: &Stored, status: &Status) -> Result<()> {
+    pub async fn write_status(
+        &self,
+        module: &ModuleId,
+        stored: &ModuleParameters,
+        status: &Status,
+    ) -> Result<()> {
         if let Some(write) = status_write(module, stored, status) {
             self.write(module, write).await?;
         }
@@ -85,7 +90,7 @@ impl Records {
     }
 
     /// Writes the record of what is deployed.
-    pub async fn write_record(&self, record: &Record) -> Result<()> {
+    pub async fn write_record(&self, record: &DeployedModule) -> Result<()> {
         let text = serde_json::to_string(record).map_err(|e| {
             Error::new(
                 ErrorName::Refused,
@@ -118,7 +123,7 @@ impl Records {
 }
 
 /// The record of a module; `None` where there is none.
-pub async fn read(work: &Bucket, module: &ModuleId) -> Result<Option<Record>> {
+pub async fn read(work: &Bucket, module: &ModuleId) -> Result<Option<DeployedModule>> {
     let key = module.record_key();
     let found = work.get(&key, deployed_record::MAX_BYTES).await?;
     let parse = |(bytes, _): (Vec<u8>, _)| {

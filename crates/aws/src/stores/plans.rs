@@ -5,7 +5,7 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::input::StoredInput;
-use seedflow_core::module::plan::{Plan, Travelling};
+use seedflow_core::module::plan::{Plan, PlanHandle};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -16,19 +16,19 @@ use crate::services::s3::Bucket;
 const MAX_STORED: u64 = 4 * 1024 * 1024;
 
 /// Stores a plan if it is too long to travel itself.
-pub async fn lay_out(bucket: &Bucket, plan: Plan, execution: &ExecutionArn) -> Result<Travelling> {
-    let (travelling, stored) = Travelling::new(plan, execution);
-    if let (Travelling::Stored { plan_key }, Some(text)) = (&travelling, stored) {
+pub async fn store(bucket: &Bucket, plan: Plan, execution: &ExecutionArn) -> Result<PlanHandle> {
+    let (travelling, stored) = PlanHandle::new(plan, execution);
+    if let (PlanHandle::Stored { plan_key }, Some(text)) = (&travelling, stored) {
         bucket.put(plan_key, text).await?;
     }
     Ok(travelling)
 }
 
 /// The plan that arrived.
-pub async fn unpack(bucket: &Bucket, travelling: Travelling) -> Result<Plan> {
+pub async fn load(bucket: &Bucket, travelling: PlanHandle) -> Result<Plan> {
     match travelling {
-        Travelling::Here(plan) => Ok(*plan),
-        Travelling::Stored { plan_key } => read(bucket, &plan_key).await,
+        PlanHandle::Here(plan) => Ok(*plan),
+        PlanHandle::Stored { plan_key } => read(bucket, &plan_key).await,
     }
 }
 

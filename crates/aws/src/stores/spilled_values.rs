@@ -1,7 +1,7 @@
 //! Values of Parameter Store that were too long for it, read back from the work bucket.
 
 use seedflow_core::error::Result;
-use seedflow_core::module::stored_parameters::Reference;
+use seedflow_core::module::stored_parameters::SpillReference;
 
 use crate::services::s3::Bucket;
 
@@ -10,8 +10,8 @@ const MAX_VALUE: u64 = 256 * 1024;
 
 /// A parameter's text, or the one that it refers to. What isn't what was stored counts as edited by hand, which is
 /// unreadable and no error.
-pub async fn whole(bucket: &Bucket, text: String) -> Result<String> {
-    let Some(reference) = Reference::of(&text) else {
+pub async fn resolve(bucket: &Bucket, text: String) -> Result<String> {
+    let Some(reference) = SpillReference::of(&text) else {
         return Ok(text);
     };
     let found = bucket.get(&reference.key, MAX_VALUE).await?;

@@ -13,17 +13,17 @@ use crate::ids::DeploymentId;
 
 use crate::deployment::manifest::DEFAULT_MANIFEST;
 use crate::error::{Error, Result, excerpt};
-use crate::formats::json_fields::{Fields, describe};
+use crate::formats::json_fields::{JsonFields, describe};
 use crate::ids::{ExecutionArn, ModuleId, Name};
 use crate::module::input::{Limits, Source, normal_path};
-use crate::module::metadata_reference::Sibling;
+use crate::module::metadata_reference::ModuleRef;
 use crate::storage_layout::project_of_repository;
-use crate::telemetry::log_context::Subject;
+use crate::telemetry::log_context::LogContext;
 use crate::telemetry::observed::Observed;
 
 /// What an execution is to do.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+pub struct DeploymentInput {
     /// The project.
     pub project: Name,
     /// The path of the manifest in the repository.
@@ -101,7 +101,7 @@ pub struct Selector {
 }
 
 impl Selector {
-    fn means(&self, sibling: &Sibling) -> bool {
+    fn means(&self, sibling: &ModuleRef) -> bool {
         self.group == sibling.group && self.module.as_ref().is_none_or(|name| *name == sibling.module)
     }
 
@@ -126,7 +126,7 @@ impl Selector {
     /// Whether it means that module.
     #[must_use]
     pub fn covers(&self, module: &ModuleId) -> bool {
-        self.means(&Sibling::from(module))
+        self.means(&ModuleRef::from(module))
     }
 }
 
@@ -142,7 +142,7 @@ impl fmt::Display for Selector {
 impl Locked {
     /// How logs and metrics name it.
     #[must_use]
-    pub fn subject(&self, execution: &ExecutionArn) -> Subject {
+    pub fn subject(&self, execution: &ExecutionArn) -> LogContext {
         match self {
             Self::Module(module) => module.subject(Some(execution)),
             Self::Deployment(deployment) => deployment.subject(Some(execution)),
@@ -160,13 +160,13 @@ pub enum Locked {
     Deployment(DeploymentId),
 }
 
-impl Request {
+impl DeploymentInput {
     /// Parses an execution's input.
     ///
     /// # Errors
     /// `InvalidInput` with the field, what was found and what is allowed.
     pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
-        let mut fields = Fields::of("", input)?;
+        let mut fields = JsonFields::of("", input)?;
         let project = fields.text("project")?;
         let manifest = manifest(fields.text("manifest")?)?;
         let only = Selection(selectors("only", fields.any("only"))?);
@@ -191,7 +191,7 @@ impl Request {
     ///
     /// # Errors
     /// `InvalidInput` with the selector and what there is.
-    pub fn refuse_unknown(&self, known: &[Sibling]) -> Result<()> {
+    pub fn refuse_unknown(&self, known: &[ModuleRef]) -> Result<()> {
         refuse_unknown("only", &self.only.0, known)?;
         match &self.action {
             Action::Deploy {
@@ -211,7 +211,7 @@ impl Request {
 }
 
 /// Refuses a selector that means nothing: a slip of the pen, by which what was meant would be left out without a word.
-fn refuse_unknown(field: &str, selectors: &[Selector], known: &[Sibling]) -> Result<()> {
+fn refuse_unknown(field: &str, selectors: &[Selector], known: &[ModuleRef]) -> Result<()> {
     let unknown = |selector: &&Selector| !known.iter().any(|sibling| selector.means(sibling));
     match selectors.iter().find(unknown) {
         None => Ok(()),
@@ -226,7 +226,7 @@ fn refuse_unknown(field: &str, selectors: &[Selector], known: &[Sibling]) -> Res
     }
 }
 
-fn deploy(project: Option<String>, fields: &mut Fields, limits: &Limits) -> Result<(Name, Action)> {
+fn deploy(project: Option<String>, fields: &mut JsonFields, limits: &Limits) -> Result<(Name, Action)> {
     let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), limits)?;
     let uploaded = project_of_repository(&source.key);
     let project = match project.or_else(|| uploaded.map(str::to_owned)) {
@@ -248,7 +248,7 @@ fn deploy(project: Option<String>, fields: &mut Fields, limits: &Limits) -> Resu
     Ok((project, Action::Deploy { source, env, force }))
 }
 
-fn destroy(project: Option<String>, fields: &mut Fields) -> Result<(Name, Action)> {
+fn destroy(project: Option<String>, fields: &mut JsonFields) -> Result<(Name, Action)> {
     let needed = |field: &str| Error::field(field, "nothing", "a text; the field is required to destroy");
     let project = ModuleId::project(&project.ok_or_else(|| needed("project"))?)?;
     let deployment = fields.text("deployment")?.ok_or_else(|| needed("deployment"))?;
@@ -314,9 +314,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn parse(input: Value) -> Result<Request> {
+    fn parse(input: Value) -> Result<DeploymentInput> {
         let limits = Limits::of_aws("work", "seedflow");
-        Request::parse(&input, &limits)
+        DeploymentInput::parse(&input, &limits)
     }
 
     fn module(group: &str, module: &str) -> ModuleId {
@@ -360,7 +360,10 @@ mod tests {
 
     #[test]
     fn what_is_selected_has_to_be_there() {
-        let known = [Sibling::from(&module("g", "a")), Sibling::from(&module("h", "m"))];
+        let known = [
+            ModuleRef::from(&module("g", "a")),
+            ModuleRef::from(&module("h", "m")),
+        ];
         let of = |only: Value, force: Value| {
             let input = json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
             parse(input).unwrap().refuse_unknown(&known)

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::module::metadata_reference::Sibling;
+use crate::module::metadata_reference::ModuleRef;
 
 /// Sorts modules into waves. `consumes` names what each was deployed with; `groups` is the order in which the groups were
 /// deployed, where a group that isn't in it counts as later than all.
 #[must_use]
 pub fn destroying(
-    modules: &BTreeSet<Sibling>,
-    consumes: &BTreeMap<Sibling, BTreeSet<Sibling>>,
+    modules: &BTreeSet<ModuleRef>,
+    consumes: &BTreeMap<ModuleRef, BTreeSet<ModuleRef>>,
     groups: &[String],
-) -> Vec<Vec<Sibling>> {
-    let place = |module: &Sibling| {
+) -> Vec<Vec<ModuleRef>> {
+    let place = |module: &ModuleRef| {
         groups
             .iter()
             .position(|group| *group == module.group.as_str())
@@ -21,18 +21,18 @@ pub fn destroying(
     let mut left = modules.clone();
     let mut waves = Vec::new();
     while !left.is_empty() {
-        let consumed = |module: &&Sibling| {
+        let consumed = |module: &&ModuleRef| {
             left.iter()
                 .filter(|other| *other != *module)
                 .any(|other| consumes.get(other).is_some_and(|of| of.contains(*module)))
         };
-        let mut free: Vec<Sibling> = left.iter().filter(|module| !consumed(module)).cloned().collect();
+        let mut free: Vec<ModuleRef> = left.iter().filter(|module| !consumed(module)).cloned().collect();
         if free.is_empty() {
             // A circle can't have been deployed; whatever stands there, all of it is to go.
             free = left.iter().cloned().collect();
         }
         let last = free.iter().map(place).max();
-        let wave: Vec<Sibling> = free
+        let wave: Vec<ModuleRef> = free
             .into_iter()
             .filter(|module| Some(place(module)) == last)
             .collect();
@@ -51,9 +51,9 @@ mod tests {
     use crate::ids::Name;
     use proptest::prelude::*;
 
-    fn sibling(text: &str) -> Sibling {
+    fn sibling(text: &str) -> ModuleRef {
         let (group, module) = text.split_once('/').unwrap();
-        Sibling {
+        ModuleRef {
             group: Name::parse("group", group).unwrap(),
             module: Name::parse("module", module).unwrap(),
         }
@@ -106,14 +106,14 @@ mod tests {
         #[test]
         fn everything_is_destroyed_once_and_after_what_consumes_it(edges in proptest::collection::vec((0..8usize, 0..8usize), 0..20)) {
             let name = |i: usize| sibling(&format!("g{}/m{i}", i % 3));
-            let modules: BTreeSet<Sibling> = (0..8).map(name).collect();
-            let mut consumes: BTreeMap<Sibling, BTreeSet<Sibling>> = BTreeMap::new();
+            let modules: BTreeSet<ModuleRef> = (0..8).map(name).collect();
+            let mut consumes: BTreeMap<ModuleRef, BTreeSet<ModuleRef>> = BTreeMap::new();
             // From a lower to a higher number only: no circles.
             for (one, other) in edges.iter().filter(|(one, other)| one < other) {
                 consumes.entry(name(*one)).or_default().insert(name(*other));
             }
             let waves = destroying(&modules, &consumes, &["g0".into(), "g1".into()]);
-            let place: BTreeMap<&Sibling, usize> = waves.iter().enumerate().flat_map(|(i, wave)| wave.iter().map(move |m| (m, i))).collect();
+            let place: BTreeMap<&ModuleRef, usize> = waves.iter().enumerate().flat_map(|(i, wave)| wave.iter().map(move |m| (m, i))).collect();
             prop_assert_eq!(place.len(), 8);
             prop_assert_eq!(waves.iter().map(Vec::len).sum::<usize>(), 8);
             for (consumer, consumed) in &consumes {

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Action, Plan};
+use super::plan::{Plan, PlannedAction};
 use super::status::Status;
 use crate::ids::ExecutionArn;
-use crate::module::metadata_reference::Sibling;
+use crate::module::metadata_reference::ModuleRef;
 use crate::module::status::State;
 
 /// The error of a deployment whose modules failed; its reason quotes theirs.
@@ -69,7 +69,7 @@ impl End {
 pub struct ModuleResult {
     /// The module.
     #[serde(flatten)]
-    pub module: Sibling,
+    pub module: ModuleRef,
     /// What came of it.
     pub state: End,
     /// The execution's name, where it had a turn.
@@ -79,12 +79,12 @@ pub struct ModuleResult {
 
 /// What came of a whole plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct DeploymentOutcome {
     /// Each module, in the order of the plan.
     pub results: Vec<ModuleResult>,
 }
 
-impl Outcome {
+impl DeploymentOutcome {
     /// Holds what ended against what was planned. Of two ends of one execution the last counts.
     #[must_use]
     pub fn of(plan: &Plan, ended: &[Ended]) -> Self {
@@ -93,7 +93,7 @@ impl Outcome {
             module: planned.module.clone(),
             state: match (&planned.execution, planned.action) {
                 (Some(execution), _) => ended.get(execution.as_str()).copied().unwrap_or(End::NotStarted),
-                (None, Action::Unchanged) => End::Unchanged,
+                (None, PlannedAction::Unchanged) => End::Unchanged,
                 (None, _) => End::NotStarted,
             },
             execution: planned.execution.clone(),
@@ -138,7 +138,7 @@ impl Outcome {
 
     /// What went wrong, for people; `causes` says of a module that failed why.
     #[must_use]
-    pub fn explain(&self, causes: impl Fn(&Sibling) -> Option<String>) -> String {
+    pub fn explain(&self, causes: impl Fn(&ModuleRef) -> Option<String>) -> String {
         let mut parts: Vec<String> = self
             .ended(End::Failed)
             .map(|result| match causes(&result.module) {
@@ -167,7 +167,7 @@ impl Outcome {
         plan: &Plan,
         before: Option<&Status>,
         execution: &ExecutionArn,
-        causes: impl Fn(&Sibling) -> Option<String>,
+        causes: impl Fn(&ModuleRef) -> Option<String>,
         now: Timestamp,
     ) -> Status {
         let started = before.filter(|before| before.execution == *execution);
@@ -198,12 +198,12 @@ mod tests {
     use super::*;
     use crate::ids::DeploymentId;
     use crate::ids::Name;
-    use crate::module::commit_info::Origin;
+    use crate::module::commit_info::CommitInfo;
 
-    fn planned(module: &str, action: Action, execution: Option<&str>) -> Planned {
+    fn planned(module: &str, action: PlannedAction, execution: Option<&str>) -> Planned {
         let name = |text: &str| Name::parse("name", text).unwrap();
         Planned {
-            module: Sibling {
+            module: ModuleRef {
                 group: name("g"),
                 module: name(module),
             },
@@ -221,14 +221,14 @@ mod tests {
                 project: name("p"),
                 deployment: name("d"),
             },
-            origin: Origin::default(),
+            origin: CommitInfo::default(),
             previous_state: None,
             groups: vec!["g".into()],
             modules: vec![
-                planned("a", Action::Deploy, Some("e-a")),
-                planned("b", Action::Unchanged, None),
-                planned("c", Action::Unchanged, Some("e-c")),
-                planned("d", Action::Destroy, Some("e-d")),
+                planned("a", PlannedAction::Deploy, Some("e-a")),
+                planned("b", PlannedAction::Unchanged, None),
+                planned("c", PlannedAction::Unchanged, Some("e-c")),
+                planned("d", PlannedAction::Destroy, Some("e-d")),
             ],
             leaves_nothing: false,
             warnings: Vec::new(),
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_was_not_heard_of_never_started() {
-        let outcome = Outcome::of(
+        let outcome = DeploymentOutcome::of(
             &plan(),
             &[ended("e-a", End::Succeeded), ended("e-c", End::Failed)],
         );
@@ -254,7 +254,7 @@ mod tests {
             [End::Succeeded, End::Unchanged, End::Failed, End::NotStarted]
         );
         let execution = ExecutionArn::new("e");
-        let why = |_: &Sibling| Some("build failed".to_owned());
+        let why = |_: &ModuleRef| Some("build failed".to_owned());
         let status = outcome.status(&plan(), None, &execution, why, Timestamp::UNIX_EPOCH);
         assert_eq!(
             (status.state, status.failed),
@@ -269,15 +269,15 @@ mod tests {
     #[test]
     fn a_deployment_of_which_nothing_changed_is_unchanged() {
         let nothing = Plan {
-            modules: vec![planned("b", Action::Unchanged, None)],
+            modules: vec![planned("b", PlannedAction::Unchanged, None)],
             ..plan()
         };
-        assert_eq!(Outcome::of(&nothing, &[]).state(), State::Unchanged);
+        assert_eq!(DeploymentOutcome::of(&nothing, &[]).state(), State::Unchanged);
         let all = [
             ended("e-a", End::Succeeded),
             ended("e-c", End::Unchanged),
             ended("e-d", End::Destroyed),
         ];
-        assert_eq!(Outcome::of(&plan(), &all).state(), State::Succeeded);
+        assert_eq!(DeploymentOutcome::of(&plan(), &all).state(), State::Succeeded);
     }
 }

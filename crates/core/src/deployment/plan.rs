@@ -21,10 +21,10 @@ use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId, Name};
 use crate::module::change_detection::decide;
-use crate::module::commit_info::Origin;
+use crate::module::commit_info::CommitInfo;
 use crate::module::fingerprint::{Fingerprint, Versions};
 use crate::module::input::{Options, StoredInput};
-use crate::module::metadata_reference::Sibling;
+use crate::module::metadata_reference::ModuleRef;
 use crate::module::status;
 
 /// How much of a plan's waves may travel through the states, whose payloads end at 256 KB; there they stand beside the
@@ -39,18 +39,18 @@ const MAX_INPUT: usize = 32 * 1024;
 
 /// A group as the repository has it.
 #[derive(Debug, Clone)]
-pub struct Group {
+pub struct PlannableGroup {
     /// Its name.
     pub name: Name,
     /// How many of its modules run at once; as many as can where it says nothing.
     pub concurrency: Option<u32>,
     /// Its modules.
-    pub modules: Vec<Module>,
+    pub modules: Vec<PlannableModule>,
 }
 
 /// A module as the repository has it.
 #[derive(Debug, Clone)]
-pub struct Module {
+pub struct PlannableModule {
     /// The module.
     pub id: ModuleId,
     /// Its options, with references to siblings in them.
@@ -83,7 +83,7 @@ pub struct Planning<'a> {
 /// What is done with a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum PlannedAction {
     /// It is built.
     Deploy,
     /// It isn't built, as far as is known now. It has a turn nevertheless where that may change ([`Planned::unless`]), and where
@@ -100,9 +100,9 @@ pub enum Action {
 pub struct Planned {
     /// The module.
     #[serde(flatten)]
-    pub module: Sibling,
+    pub module: ModuleRef,
     /// What is done with it.
-    pub action: Action,
+    pub action: PlannedAction,
     /// Why.
     pub reasons: Vec<String>,
     /// The modules, as `{group}/{module}`, whose values may change before its turn comes and make it one to deploy.
@@ -121,7 +121,7 @@ pub struct Plan {
     pub deployment: DeploymentId,
     /// The commit that is deployed.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: CommitInfo,
     /// What the last execution left that deployed it and had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_state: Option<status::State>,
@@ -199,18 +199,18 @@ fn length(value: &impl Serialize) -> usize {
 #[must_use]
 pub fn deploying(
     planning: &Planning<'_>,
-    groups: &[Group],
+    groups: &[PlannableGroup],
     force: &Forced,
-    origin: Origin,
+    origin: CommitInfo,
 ) -> (Plan, Vec<Wave>) {
-    let mut run = Run::new(planning);
+    let mut run = Planner::new(planning);
     for group in groups {
-        let in_run: Vec<&Module> = group
+        let in_run: Vec<&PlannableModule> = group
             .modules
             .iter()
             .filter(|module| planning.only.covers(&module.id))
             .collect();
-        let planned: Vec<(Planned, &Module)> = in_run
+        let planned: Vec<(Planned, &PlannableModule)> = in_run
             .iter()
             .map(|module| (run.module(module, force.covers(&module.id)), *module))
             .collect();
@@ -227,10 +227,10 @@ pub fn deploying(
             run.add(planned, &module.id);
         }
     }
-    let kept: BTreeSet<Sibling> = groups
+    let kept: BTreeSet<ModuleRef> = groups
         .iter()
         .flat_map(|group| &group.modules)
-        .map(|module| Sibling::from(&module.id))
+        .map(|module| ModuleRef::from(&module.id))
         .collect();
     let names: Vec<String> = groups.iter().map(|group| group.name.to_string()).collect();
     run.destroy(&kept, "not in the manifest any more", &names);
@@ -240,7 +240,7 @@ pub fn deploying(
 /// Plans to destroy what is deployed of a deployment.
 #[must_use]
 pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
-    let mut run = Run::new(planning);
+    let mut run = Planner::new(planning);
     let groups = planning
         .state
         .status
@@ -248,7 +248,7 @@ pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
         .map(|status| status.groups.clone())
         .unwrap_or_default();
     run.destroy(&BTreeSet::new(), "destroyed by request", &groups);
-    run.finish(groups, Origin::default())
+    run.finish(groups, CommitInfo::default())
 }
 
 impl Plan {
@@ -260,7 +260,7 @@ impl Plan {
         let blocked: Vec<String> = self
             .modules
             .iter()
-            .filter(|planned| planned.action == Action::Blocked)
+            .filter(|planned| planned.action == PlannedAction::Blocked)
             .map(|planned| format!("{}: {}", planned.module, planned.reasons.join("; ")))
             .collect();
         if blocked.is_empty() {
@@ -278,10 +278,10 @@ impl Plan {
         let mut counts = BTreeMap::from([("deploy", 0), ("unchanged", 0), ("destroy", 0), ("blocked", 0)]);
         for planned in &self.modules {
             let name = match planned.action {
-                Action::Deploy => "deploy",
-                Action::Unchanged => "unchanged",
-                Action::Destroy => "destroy",
-                Action::Blocked => "blocked",
+                PlannedAction::Deploy => "deploy",
+                PlannedAction::Unchanged => "unchanged",
+                PlannedAction::Destroy => "destroy",
+                PlannedAction::Blocked => "blocked",
             };
             *counts.entry(name).or_default() += 1;
         }
@@ -291,14 +291,14 @@ impl Plan {
 
 /// What is decided about a module of the repository.
 struct Decided {
-    action: Action,
+    action: PlannedAction,
     reasons: Vec<String>,
     /// It is unchanged, but consumes the values of other modules than what is stored says.
     renews: bool,
 }
 
 impl Decided {
-    fn of(action: Action, reasons: Vec<String>) -> Self {
+    fn of(action: PlannedAction, reasons: Vec<String>) -> Self {
         Self {
             action,
             reasons,
@@ -308,18 +308,18 @@ impl Decided {
 }
 
 /// A plan that is being made.
-struct Run<'a> {
+struct Planner<'a> {
     planning: &'a Planning<'a>,
     modules: Vec<Planned>,
     waves: Vec<Wave>,
     /// The modules of earlier waves whose values may change, and what is done with them.
-    before: BTreeMap<Sibling, Action>,
+    before: BTreeMap<ModuleRef, PlannedAction>,
     /// The modules that have a turn: after it, what is stored names those whose values the manifest has them consume.
-    renewed: BTreeSet<Sibling>,
+    renewed: BTreeSet<ModuleRef>,
     warnings: Vec<String>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> Planner<'a> {
     fn new(planning: &'a Planning<'a>) -> Self {
         Self {
             planning,
@@ -332,22 +332,22 @@ impl<'a> Run<'a> {
     }
 
     /// Decides about a module of the repository.
-    fn module(&self, module: &Module, force: bool) -> Planned {
+    fn module(&self, module: &PlannableModule, force: bool) -> Planned {
         let consumed = module.options.parameters.siblings();
-        let pending: Vec<&Sibling> = consumed
+        let pending: Vec<&ModuleRef> = consumed
             .iter()
             .filter(|sibling| self.before.contains_key(sibling))
             .collect();
         let decided = self
             .decide(module, force, &consumed, &pending)
-            .unwrap_or_else(|blocked| Decided::of(Action::Blocked, vec![blocked.message]));
+            .unwrap_or_else(|blocked| Decided::of(PlannedAction::Blocked, vec![blocked.message]));
         let unless: Vec<String> = match decided.action {
-            Action::Unchanged => pending.iter().map(ToString::to_string).collect(),
+            PlannedAction::Unchanged => pending.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
-        let has_turn = decided.action == Action::Deploy || decided.renews || !unless.is_empty();
+        let has_turn = decided.action == PlannedAction::Deploy || decided.renews || !unless.is_empty();
         Planned {
-            module: Sibling::from(&module.id),
+            module: ModuleRef::from(&module.id),
             action: decided.action,
             reasons: decided.reasons,
             unless,
@@ -357,10 +357,10 @@ impl<'a> Run<'a> {
 
     fn decide(
         &self,
-        module: &Module,
+        module: &PlannableModule,
         force: bool,
-        consumed: &[Sibling],
-        pending: &[&Sibling],
+        consumed: &[ModuleRef],
+        pending: &[&ModuleRef],
     ) -> Result<Decided> {
         let (state, id) = (self.planning.state, &module.id);
         let status = state.status_of(id)?;
@@ -389,7 +389,7 @@ impl<'a> Run<'a> {
                     .collect::<Vec<_>>()
                     .join(", ");
                 return Ok(Decided::of(
-                    Action::Deploy,
+                    PlannedAction::Deploy,
                     vec![format!("consumes what {waits} is about to publish")],
                 ));
             }
@@ -403,20 +403,22 @@ impl<'a> Run<'a> {
         let stored = state.fingerprint(id);
         let decision = decide(&fingerprint, stored.as_ref(), status.as_ref(), force);
         if decision.changed {
-            return Ok(Decided::of(Action::Deploy, decision.reasons));
+            return Ok(Decided::of(PlannedAction::Deploy, decision.reasons));
         }
         let redeployed: Vec<String> = pending
             .iter()
-            .filter(|sibling| options.redeploy_with_dependencies && self.before[**sibling] == Action::Deploy)
+            .filter(|sibling| {
+                options.redeploy_with_dependencies && self.before[**sibling] == PlannedAction::Deploy
+            })
             .map(|sibling| format!("deployment of {sibling}"))
             .collect();
         Ok(if redeployed.is_empty() {
             Decided {
                 renews: decision.renews,
-                ..Decided::of(Action::Unchanged, decision.reasons)
+                ..Decided::of(PlannedAction::Unchanged, decision.reasons)
             }
         } else {
-            Decided::of(Action::Deploy, redeployed)
+            Decided::of(PlannedAction::Deploy, redeployed)
         })
     }
 
@@ -438,23 +440,23 @@ impl<'a> Run<'a> {
     /// Adds a module that was decided about; later ones see that its values may change.
     fn add(&mut self, planned: Planned, module: &ModuleId) {
         if planned.execution.is_some() {
-            self.renewed.insert(Sibling::from(module));
+            self.renewed.insert(ModuleRef::from(module));
         }
-        if planned.action == Action::Deploy || !planned.unless.is_empty() {
-            self.before.insert(Sibling::from(module), planned.action);
+        if planned.action == PlannedAction::Deploy || !planned.unless.is_empty() {
+            self.before.insert(ModuleRef::from(module), planned.action);
         }
         self.modules.push(planned);
     }
 
     /// Adds the modules that are deployed and not kept, consumers first.
-    fn destroy(&mut self, kept: &BTreeSet<Sibling>, why: &str, groups: &[String]) {
-        let deployed: BTreeSet<Sibling> = self.planning.state.modules().into_iter().collect();
-        let going: BTreeSet<Sibling> = deployed
+    fn destroy(&mut self, kept: &BTreeSet<ModuleRef>, why: &str, groups: &[String]) {
+        let deployed: BTreeSet<ModuleRef> = self.planning.state.modules().into_iter().collect();
+        let going: BTreeSet<ModuleRef> = deployed
             .iter()
             .filter(|module| !kept.contains(*module) && self.planning.only.covers(&self.id(module)))
             .cloned()
             .collect();
-        let consumes: BTreeMap<Sibling, BTreeSet<Sibling>> = deployed
+        let consumes: BTreeMap<ModuleRef, BTreeSet<ModuleRef>> = deployed
             .iter()
             .map(|module| (module.clone(), self.consumed_by(module, &deployed)))
             .collect();
@@ -488,14 +490,14 @@ impl<'a> Run<'a> {
     /// What is done about a module that is to go.
     fn gone(
         &self,
-        module: &Sibling,
+        module: &ModuleRef,
         why: &str,
-        deployed: &BTreeSet<Sibling>,
-        going: &BTreeSet<Sibling>,
-        consumes: &BTreeMap<Sibling, BTreeSet<Sibling>>,
+        deployed: &BTreeSet<ModuleRef>,
+        going: &BTreeSet<ModuleRef>,
+        consumes: &BTreeMap<ModuleRef, BTreeSet<ModuleRef>>,
     ) -> Planned {
         // Who has a turn in this run doesn't consume it after that: a manifest can't refer to what isn't in it.
-        let stays = |other: &&Sibling| !going.contains(*other) && !self.renewed.contains(*other);
+        let stays = |other: &&ModuleRef| !going.contains(*other) && !self.renewed.contains(*other);
         let dependents: Vec<String> = deployed
             .iter()
             .filter(stays)
@@ -503,10 +505,10 @@ impl<'a> Run<'a> {
             .map(ToString::to_string)
             .collect();
         let (action, reason) = if dependents.is_empty() {
-            (Action::Destroy, why.to_owned())
+            (PlannedAction::Destroy, why.to_owned())
         } else {
             (
-                Action::Blocked,
+                PlannedAction::Blocked,
                 format!(
                     "it can't be destroyed while {} consumes its values; deploy without them, or destroy both",
                     dependents.join(", ")
@@ -518,18 +520,18 @@ impl<'a> Run<'a> {
             action,
             reasons: vec![reason],
             unless: Vec::new(),
-            execution: (action == Action::Destroy).then(|| self.name(&self.id(module))),
+            execution: (action == PlannedAction::Destroy).then(|| self.name(&self.id(module))),
         }
     }
 
-    fn id(&self, module: &Sibling) -> ModuleId {
+    fn id(&self, module: &ModuleRef) -> ModuleId {
         self.planning
             .deployment
             .module(module.group.clone(), module.module.clone())
     }
 
     /// Whose values a module was deployed with.
-    fn consumed_by(&self, module: &Sibling, deployed: &BTreeSet<Sibling>) -> BTreeSet<Sibling> {
+    fn consumed_by(&self, module: &ModuleRef, deployed: &BTreeSet<ModuleRef>) -> BTreeSet<ModuleRef> {
         let names = self
             .planning
             .state
@@ -548,17 +550,17 @@ impl<'a> Run<'a> {
         status.state_before(self.planning.execution)
     }
 
-    fn finish(self, groups: Vec<String>, origin: Origin) -> (Plan, Vec<Wave>) {
-        let stays = |module: &Sibling| {
+    fn finish(self, groups: Vec<String>, origin: CommitInfo) -> (Plan, Vec<Wave>) {
+        let stays = |module: &ModuleRef| {
             !self
                 .modules
                 .iter()
-                .any(|planned| planned.module == *module && planned.action == Action::Destroy)
+                .any(|planned| planned.module == *module && planned.action == PlannedAction::Destroy)
         };
         let leaves_nothing = self
             .modules
             .iter()
-            .all(|planned| planned.action == Action::Destroy)
+            .all(|planned| planned.action == PlannedAction::Destroy)
             && !self.planning.state.modules().iter().any(stays);
         let plan = Plan {
             deployment: self.planning.deployment.clone(),

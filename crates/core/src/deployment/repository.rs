@@ -12,25 +12,25 @@ use serde_json::{Value, json};
 use super::plan;
 use crate::deployment::input::Forced;
 use crate::deployment::manifest;
-use crate::deployment::manifest::{Given, Problem};
-use crate::deployment::repository_zip::{Content, Module as Files, Repository};
+use crate::deployment::manifest::{Diagnostic, LoadContext};
+use crate::deployment::repository_zip::{Content, ModuleDigest as Files, Repository};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::ModuleId;
-use crate::module::commit_info::Origin;
+use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
-use crate::module::input::{Limits, Order};
+use crate::module::input::{Limits, ModuleInput};
 use crate::module::maximum::Maxima;
 
 /// The longest list of problems: a message travels through the states and into the status.
 const MAX_PROBLEMS: usize = 4000;
 
 /// A repository that was read.
-pub struct Read<R> {
+pub struct LoadedRepository<R> {
     /// The deployment that its manifest describes.
     pub deployment: DeploymentId,
     /// The commit.
-    pub origin: Origin,
+    pub origin: CommitInfo,
     /// What somebody should know.
     pub warnings: Vec<String>,
     groups: Vec<manifest::Group>,
@@ -41,7 +41,7 @@ pub struct Read<R> {
 /// What came of reading one.
 pub enum Found<R> {
     /// It can be deployed.
-    Read(Box<Read<R>>),
+    Read(Box<LoadedRepository<R>>),
     /// Its manifest names the deployment, but can't be deployed.
     Refused {
         /// The deployment.
@@ -66,7 +66,10 @@ impl<R> Found<R> {
 ///
 /// # Errors
 /// `InvalidManifest` with all that is wrong, where the manifest doesn't name one.
-pub fn name<R: ReadBytes + Seek>(archive: &mut Repository<R>, given: &Given<'_>) -> Result<DeploymentId> {
+pub fn name<R: ReadBytes + Seek>(
+    archive: &mut Repository<R>,
+    given: &LoadContext<'_>,
+) -> Result<DeploymentId> {
     match manifest::names(archive, given) {
         Some((project, deployment)) => Ok(DeploymentId { project, deployment }),
         None => match manifest::read(archive, given) {
@@ -82,8 +85,8 @@ pub fn name<R: ReadBytes + Seek>(archive: &mut Repository<R>, given: &Given<'_>)
 /// Where the manifest doesn't even name the deployment that it is of.
 pub fn read<R: ReadBytes + Seek>(
     mut archive: Repository<R>,
-    origin: Origin,
-    given: &Given<'_>,
+    origin: CommitInfo,
+    given: &LoadContext<'_>,
 ) -> Result<Found<R>> {
     let described = match manifest::read(&mut archive, given) {
         Ok(described) => described,
@@ -94,7 +97,7 @@ pub fn read<R: ReadBytes + Seek>(
         Ok(files) => files,
         Err(error) => return Ok(Found::Refused { deployment, error }),
     };
-    Ok(Found::Read(Box::new(Read {
+    Ok(Found::Read(Box::new(LoadedRepository {
         deployment,
         origin,
         warnings: described.warnings.iter().map(ToString::to_string).collect(),
@@ -106,7 +109,7 @@ pub fn read<R: ReadBytes + Seek>(
 
 fn refused<R: ReadBytes + Seek>(
     archive: &mut Repository<R>,
-    given: &Given<'_>,
+    given: &LoadContext<'_>,
     error: Error,
 ) -> Result<Found<R>> {
     match manifest::names(archive, given) {
@@ -118,7 +121,7 @@ fn refused<R: ReadBytes + Seek>(
     }
 }
 
-fn invalid(problems: &[Problem]) -> Error {
+fn invalid(problems: &[Diagnostic]) -> Error {
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Error::new(
         ErrorName::InvalidManifest,
@@ -149,7 +152,7 @@ fn read_files<R: ReadBytes + Seek>(
     Ok(ids.zip(contents.into_iter().zip(files)).collect())
 }
 
-impl<R> Read<R> {
+impl<R> LoadedRepository<R> {
     /// The groups as the manifest has them.
     #[must_use]
     pub fn manifest(&self) -> &[manifest::Group] {
@@ -160,13 +163,13 @@ impl<R> Read<R> {
     ///
     /// # Errors
     /// `InvalidManifest` for a module whose input the module workflow would refuse.
-    pub fn groups(&self, force: &Forced, limits: &Limits) -> Result<Vec<plan::Group>> {
+    pub fn groups(&self, force: &Forced, limits: &Limits) -> Result<Vec<plan::PlannableGroup>> {
         let group = |group: &manifest::Group| {
             let modules = group
                 .modules
                 .iter()
                 .map(|module| self.module(module, force, limits));
-            Ok(plan::Group {
+            Ok(plan::PlannableGroup {
                 name: group.name.clone(),
                 concurrency: group.concurrency,
                 modules: modules.collect::<Result<_>>()?,
@@ -175,7 +178,12 @@ impl<R> Read<R> {
         self.groups.iter().map(group).collect()
     }
 
-    fn module(&self, module: &manifest::Module, force: &Forced, limits: &Limits) -> Result<plan::Module> {
+    fn module(
+        &self,
+        module: &manifest::Module,
+        force: &Forced,
+        limits: &Limits,
+    ) -> Result<plan::PlannableModule> {
         let wrong = |message: &str| {
             Error::new(
                 ErrorName::InvalidManifest,
@@ -187,11 +195,11 @@ impl<R> Read<R> {
             .get(&module.id)
             .ok_or_else(|| wrong("it has no files"))?;
         let input = input(module, &files.digest, force.covers(&module.id));
-        let order = Order::parse(&input, limits).map_err(|e| wrong(&e.message))?;
-        let Order::Deploy(request) = order else {
+        let order = ModuleInput::parse(&input, limits).map_err(|e| wrong(&e.message))?;
+        let ModuleInput::Deploy(request) = order else {
             return Err(wrong("its input destroys it"));
         };
-        Ok(plan::Module {
+        Ok(plan::PlannableModule {
             id: module.id.clone(),
             options: request.options.ok_or_else(|| wrong("it has no options"))?,
             digest: files.digest.clone(),

@@ -43,7 +43,7 @@ pub struct Content {
 
 /// What is known of a module's files after they were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Module {
+pub struct ModuleDigest {
     /// The digest of the bundle that is made of them.
     pub digest: String,
     /// The content of `deployspec.yaml`.
@@ -110,7 +110,7 @@ impl<R: Read + Seek> Repository<R> {
     ///
     /// # Errors
     /// `InvalidBundle` or `InvalidDeployspec` with the file.
-    pub fn read(&mut self, modules: &[Content]) -> Result<Vec<Module>> {
+    pub fn read(&mut self, modules: &[Content]) -> Result<Vec<ModuleDigest>> {
         let shared: Vec<BTreeMap<&str, &Entry>> = modules
             .iter()
             .map(|module| self.directory.files(module))
@@ -225,7 +225,7 @@ impl Directory {
     }
 }
 
-fn module(files: &BTreeMap<&str, &Entry>, reading: &Reading) -> Result<Module> {
+fn module(files: &BTreeMap<&str, &Entry>, reading: &Reading) -> Result<ModuleDigest> {
     for (place, entry) in files {
         if let Some(target) = reading.links.get(&entry.path) {
             check_link(place, target)?;
@@ -237,7 +237,7 @@ fn module(files: &BTreeMap<&str, &Entry>, reading: &Reading) -> Result<Module> {
     let digests = files
         .iter()
         .filter_map(|(place, entry)| Some((*place, reading.digests.get(&entry.path)?)));
-    Ok(Module {
+    Ok(ModuleDigest {
         digest: digest(digests),
         deployspec: deployspec.cloned().unwrap_or_default(),
     })

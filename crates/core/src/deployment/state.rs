@@ -11,17 +11,17 @@ use serde_json::Value;
 use super::status::Status as DeploymentStatus;
 use crate::error::Result;
 use crate::ids::DeploymentId;
-use crate::ids::{ModuleId, Name, Slot};
+use crate::ids::{ModuleId, Name, ParameterKind};
 use crate::module::fingerprint::Fingerprint;
-use crate::module::metadata_reference::{Sibling, Siblings};
+use crate::module::metadata_reference::{ModuleRef, UpstreamMetadata};
 use crate::module::status::Status;
-use crate::module::stored_parameters::Stored;
+use crate::module::stored_parameters::ModuleParameters;
 
 /// What is stored of a deployment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// By `{group}-{module}`.
-    stored: BTreeMap<String, Stored>,
+    stored: BTreeMap<String, ModuleParameters>,
     /// The deployment's own status, if it is there and readable.
     pub status: Option<DeploymentStatus>,
 }
@@ -39,7 +39,10 @@ impl State {
             match rest.split_once('/') {
                 None if rest == "status" => state.status = serde_json::from_str(&text).ok(),
                 Some((module, slot)) => {
-                    if let Some(slot) = Slot::ALL.into_iter().find(|known| known.to_string() == slot) {
+                    if let Some(slot) = ParameterKind::ALL
+                        .into_iter()
+                        .find(|known| known.to_string() == slot)
+                    {
                         state.stored.entry(module.to_owned()).or_default().set(slot, text);
                     }
                 }
@@ -53,12 +56,12 @@ impl State {
     /// may be longer than all the rest.
     #[must_use]
     pub fn plans_by(parameter: &str) -> bool {
-        !parameter.ends_with(&format!("/{}", Slot::Outputs))
+        !parameter.ends_with(&format!("/{}", ParameterKind::Outputs))
     }
 
     /// What is stored of a module.
     #[must_use]
-    pub fn stored(&self, module: &ModuleId) -> Stored {
+    pub fn stored(&self, module: &ModuleId) -> ModuleParameters {
         self.stored
             .get(&module.module_name())
             .cloned()
@@ -81,7 +84,7 @@ impl State {
 
     /// What the modules published at their last successes.
     #[must_use]
-    pub fn siblings(&self, asked: impl IntoIterator<Item = Sibling>, of: &ModuleId) -> Siblings {
+    pub fn siblings(&self, asked: impl IntoIterator<Item = ModuleRef>, of: &ModuleId) -> UpstreamMetadata {
         asked
             .into_iter()
             .filter_map(|sibling| {
@@ -93,7 +96,7 @@ impl State {
 
     /// The modules of which something is stored, as far as their status names them.
     #[must_use]
-    pub fn modules(&self) -> Vec<Sibling> {
+    pub fn modules(&self) -> Vec<ModuleRef> {
         self.stored
             .iter()
             .filter_map(|(path, stored)| owner(path, stored))
@@ -112,10 +115,10 @@ impl State {
 }
 
 /// The module that a status says to be of.
-fn owner(path: &str, stored: &Stored) -> Option<Sibling> {
+fn owner(path: &str, stored: &ModuleParameters) -> Option<ModuleRef> {
     let status: Value = serde_json::from_str(stored.status.as_deref()?).ok()?;
     let name = |key: &str| Name::parse(key, status.get(key)?.as_str()?).ok();
-    let owner = Sibling {
+    let owner = ModuleRef {
         group: name("group")?,
         module: name("module")?,
     };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::excerpt;
 use crate::ids::ExecutionArn;
-use crate::module::commit_info::Origin;
+use crate::module::commit_info::CommitInfo;
 use crate::module::status::State;
 
 /// How many modules a status names.
@@ -32,7 +32,7 @@ pub struct Status {
     pub started_at: Option<Timestamp>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: CommitInfo,
     /// The groups of the manifest in their order: what is destroyed later goes the other way.
     #[serde(default)]
     pub groups: Vec<String>,
@@ -60,7 +60,7 @@ impl Status {
             updated_at: now,
             execution: execution.clone(),
             started_at: None,
-            origin: Origin::default(),
+            origin: CommitInfo::default(),
             groups: Vec::new(),
             modules: BTreeMap::new(),
             failed: Vec::new(),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::envelope::{Event, ReportAt, VERSION, line, readable, seconds};
 use crate::deployment::status::Status;
 use crate::ids::DeploymentId;
-use crate::ids::{ExecutionArn, Place};
-use crate::module::commit_info::Origin;
+use crate::ids::{AwsEnvironment, ExecutionArn};
+use crate::module::commit_info::CommitInfo;
 use crate::module::status::State;
 
 /// How much of a cause the message repeats: it names the modules that failed.
@@ -54,7 +54,7 @@ pub struct DeploymentStateChange {
     pub cause: Option<String>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: CommitInfo,
     /// The execution's report, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
@@ -66,7 +66,7 @@ impl DeploymentStateChange {
     /// Tells of a status that was written, or that would have been if anything were left of the deployment.
     #[must_use]
     pub fn of(deployment: &DeploymentId, status: &Status, report: Option<ReportAt>) -> Self {
-        let place = Place::from_arn(status.execution.as_str());
+        let place = AwsEnvironment::from_arn(status.execution.as_str());
         let ended = status
             .started_at
             .filter(|_| status.state != State::InProgress)

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::envelope::{Event, ReportAt, VERSION, line, readable, seconds};
 use crate::console::LogUrl;
 use crate::error::excerpt;
-use crate::ids::{BuildId, ExecutionArn, ModuleId, Place};
-use crate::module::commit_info::Origin;
+use crate::ids::{AwsEnvironment, BuildId, ExecutionArn, ModuleId};
+use crate::module::commit_info::CommitInfo;
 use crate::module::destroy;
 use crate::module::status::{State, Status};
 use crate::module::timeline::Timeline;
@@ -77,7 +77,7 @@ pub struct ModuleStateChange {
     pub cause: Option<String>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: CommitInfo,
     /// The execution's report, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
@@ -98,7 +98,7 @@ impl ModuleStateChange {
         // A status that was only touched still tells of the build of the last success.
         let own = status.state != State::Unchanged;
         let build_id = status.build_id.clone().filter(|_| own);
-        let place = Place::from_arn(status.execution.as_str()).ok();
+        let place = AwsEnvironment::from_arn(status.execution.as_str()).ok();
         let reasons = status.reasons.iter().take(MAX_REASONS);
         let ended = timeline.total().filter(|_| status.state != State::InProgress);
         Self {
@@ -198,10 +198,10 @@ fn trouble(status: &Status) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ids::Run;
+    use crate::ids::BuildFolder;
     use crate::module::status::Failure;
-    use crate::workflow::build_outcome::{BuildStatus, Outcome};
-    use crate::workflow::lock::Held;
+    use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};
+    use crate::workflow::lock::Lease;
 
     const LOG: &str =
         "https://console.aws.amazon.com/cloudwatch/home?region=eu-central-1#logEvent:group=g;stream=1";
@@ -220,13 +220,13 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn build(status: BuildStatus) -> Outcome {
-        Outcome {
+    fn build(status: BuildStatus) -> BuildOutcome {
+        BuildOutcome {
             failed_phase: (status == BuildStatus::Failed).then(|| "BUILD".to_owned()),
             log_url: LogUrl::parse(LOG),
             started_at: Some(at(40)),
             ended_at: Some(at(82)),
-            ..Outcome::ended(BuildId::parse("p:u").unwrap(), status)
+            ..BuildOutcome::ended(BuildId::parse("p:u").unwrap(), status)
         }
     }
 
@@ -245,11 +245,11 @@ mod tests {
         Status::start(before, &module(), &execution(name), &reasons, at(30))
     }
 
-    fn told(status: &Status, build: Option<&Outcome>) -> ModuleStateChange {
-        let lock = Held {
+    fn told(status: &Status, build: Option<&BuildOutcome>) -> ModuleStateChange {
+        let lock = Lease {
             of: module(),
             fence: 1,
-            run: Run::parse("0f8fad5bd9cb469fa16570867728950e").unwrap(),
+            run: BuildFolder::parse("0f8fad5bd9cb469fa16570867728950e").unwrap(),
             started_at: Some(at(30)),
             acquired_at: None,
             part_of: None,

@@ -1,6 +1,6 @@
 //! Reading a JSON object field by field, so that every complaint names the field by its path.
 //!
-//! Each field is taken out by its type; [`Fields::finish`] then refuses what nobody took, with the list of
+//! Each field is taken out by its type; [`JsonFields::finish`] then refuses what nobody took, with the list of
 //! what there is. Nothing is ignored silently: a misspelt `forceupdate` is an error, not a default.
 
 use serde_json::{Map, Value};
@@ -9,13 +9,13 @@ use crate::error::{Error, Result, excerpt};
 
 /// An object that is being read.
 #[derive(Debug)]
-pub struct Fields {
+pub struct JsonFields {
     path: String,
     left: Map<String, Value>,
     known: Vec<&'static str>,
 }
 
-impl Fields {
+impl JsonFields {
     /// Starts to read an object; `path` is what messages call it ("" at the top).
     pub fn of(path: &str, value: &Value) -> Result<Self> {
         match value {

@@ -15,7 +15,7 @@ const MAX_LENGTH: usize = 128;
 
 /// What is known of where a bundle comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct CommitInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,7 +24,7 @@ pub struct Origin {
     branch: Option<String>,
 }
 
-impl Origin {
+impl CommitInfo {
     /// Takes what an object's own metadata says, entry by entry.
     pub fn from_metadata<'a>(entry: impl Fn(&str) -> Option<&'a str>) -> Self {
         let read = |name| entry(name).and_then(readable);
@@ -172,26 +172,26 @@ mod tests {
     use super::*;
 
     fn author(value: &str) -> Option<String> {
-        let origin = Origin::from_metadata(|name| (name == "author").then_some(value));
+        let origin = CommitInfo::from_metadata(|name| (name == "author").then_some(value));
         origin.author().map(str::to_owned)
     }
 
     #[test]
     fn what_is_handed_on_is_ascii_and_reads_the_same() {
-        let origin = Origin {
+        let origin = CommitInfo {
             commit: Some("0123".to_owned()),
             author: Some("J\u{fc}rgen =?_ <j@example.com>".to_owned()),
             branch: None,
         };
         let metadata: std::collections::BTreeMap<_, _> = origin.metadata().collect();
         assert!(metadata["author"].is_ascii());
-        let read = Origin::from_metadata(|name| metadata.get(name).map(String::as_str));
+        let read = CommitInfo::from_metadata(|name| metadata.get(name).map(String::as_str));
         assert_eq!(read, origin);
     }
 
     #[test]
     fn what_an_object_says_is_taken_and_the_rest_is_absent() {
-        let origin = Origin::from_metadata(|name| match name {
+        let origin = CommitInfo::from_metadata(|name| match name {
             "commit" => Some("c0ffee"),
             "branch" => Some("main"),
             _ => None,
@@ -202,9 +202,12 @@ mod tests {
         );
         let text = serde_json::to_string(&origin).unwrap();
         assert_eq!(text, r#"{"commit":"c0ffee","branch":"main"}"#);
-        assert_eq!(serde_json::from_str::<Origin>(&text).unwrap(), origin);
+        assert_eq!(serde_json::from_str::<CommitInfo>(&text).unwrap(), origin);
         let nulls = r#"{"commit":null,"author":null}"#;
-        assert_eq!(serde_json::from_str::<Origin>(nulls).unwrap(), Origin::default());
+        assert_eq!(
+            serde_json::from_str::<CommitInfo>(nulls).unwrap(),
+            CommitInfo::default()
+        );
     }
 
     #[test]

@@ -10,20 +10,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ExecutionArn, ModuleId};
-use crate::module::commit_info::Origin;
+use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
 use crate::module::input::{Action, Options, Source};
 use crate::module::plan::Plan;
 use crate::module::role::ModuleStack;
-use crate::module::stored_parameters::Stored;
+use crate::module::stored_parameters::ModuleParameters;
 
 /// How long a record may be: it holds what a plan holds.
 pub const MAX_BYTES: u64 = 1024 * 1024;
 
 /// What a success deployed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct DeployedModule {
     /// The module.
     pub module: ModuleId,
     /// The execution that deployed it.
@@ -41,7 +41,7 @@ pub struct Record {
     pub bundle_bytes: Option<u64>,
     /// The commit that the bundle was made of, as far as it is known.
     #[serde(default)]
-    pub origin: Origin,
+    pub origin: CommitInfo,
     /// Parameters and settings as they were used.
     pub options: Options,
     /// The module's commands.
@@ -62,7 +62,7 @@ pub struct Kept {
     pub published: Source,
 }
 
-impl Record {
+impl DeployedModule {
     /// The record of a plan whose build has succeeded; `kept` says where its bundle is.
     #[must_use]
     pub fn new(plan: &Plan, execution: &ExecutionArn, kept: Option<Kept>, now: Timestamp) -> Self {
@@ -87,7 +87,7 @@ impl Record {
     ///
     /// # Errors
     /// Where the bundle wasn't kept, or the deployspec has no phases to destroy with.
-    pub fn into_destruction(self, stored: &Stored) -> Result<Plan> {
+    pub fn into_destruction(self, stored: &ModuleParameters) -> Result<Plan> {
         let source = self.bundle.ok_or_else(|| no_bundle(&self.module))?;
         if self.deployspec.destroy.is_none() {
             return Err(no_phases(&self.module));
@@ -135,12 +135,12 @@ mod tests {
     use crate::module::codebuild::request::tests::plan;
     use serde_json::json;
 
-    fn record(kept: Option<Kept>) -> Record {
+    fn record(kept: Option<Kept>) -> DeployedModule {
         let plan = plan(
             json!({"parameters": {"a": 1, "key": {"secrets_manager": "api"}}}),
             true,
         );
-        Record::new(&plan, &ExecutionArn::new("e"), kept, Timestamp::UNIX_EPOCH)
+        DeployedModule::new(&plan, &ExecutionArn::new("e"), kept, Timestamp::UNIX_EPOCH)
     }
 
     fn source(bucket: &str, key: &str) -> Source {
@@ -164,9 +164,9 @@ mod tests {
         let mut old = serde_json::to_value(record(Some(kept()))).unwrap();
         old["bundle"] = old["published"].take();
         old.as_object_mut().unwrap().remove("published");
-        let old: Record = serde_json::from_value(old).unwrap();
+        let old: DeployedModule = serde_json::from_value(old).unwrap();
         assert_eq!(old.published, None);
-        let destruction = old.into_destruction(&Stored::default()).unwrap();
+        let destruction = old.into_destruction(&ModuleParameters::default()).unwrap();
         assert_eq!(destruction.source, kept().published);
     }
 
@@ -174,10 +174,10 @@ mod tests {
     fn a_module_is_destroyed_by_what_deployed_it() {
         let text = serde_json::to_string(&record(Some(kept()))).unwrap();
         assert!(text.contains("{\"secrets_manager\":\"api\"}"), "{text}");
-        let read: Record = serde_json::from_str(&text).unwrap();
-        let stored = Stored {
+        let read: DeployedModule = serde_json::from_str(&text).unwrap();
+        let stored = ModuleParameters {
             metadata: Some("{\"Key\": 1}".into()),
-            ..Stored::default()
+            ..ModuleParameters::default()
         };
         let destruction = read.into_destruction(&stored).unwrap();
         let mut expected = plan(
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_to_destroy_it_is_told_with_what_to_do() {
-        let stored = Stored::default();
+        let stored = ModuleParameters::default();
         let error = record(None).into_destruction(&stored).unwrap_err();
         assert_eq!(error.name, ErrorName::SourceNotFound);
         assert!(

@@ -6,11 +6,11 @@
 //! has been deployed without leaving a record: it is never forgotten while it may still run.
 
 use crate::error::{Error, ErrorName, Result};
-use crate::ids::{ModuleId, Slot};
-use crate::module::deployed_record::Record;
+use crate::ids::{ModuleId, ParameterKind};
+use crate::module::deployed_record::DeployedModule;
 use crate::module::plan::Plan;
 use crate::module::status::Status;
-use crate::module::stored_parameters::Stored;
+use crate::module::stored_parameters::ModuleParameters;
 
 /// Why a module is built to be destroyed. Where a status says so, its execution had found a record, and one that is
 /// missing then was removed because the module was.
@@ -29,7 +29,11 @@ pub enum Destruction {
 ///
 /// # Errors
 /// Where the record or what is stored belongs to another module, can't be used, or should be there and isn't.
-pub fn decide(module: &ModuleId, record: Option<Record>, stored: &Stored) -> Result<Destruction> {
+pub fn decide(
+    module: &ModuleId,
+    record: Option<DeployedModule>,
+    stored: &ModuleParameters,
+) -> Result<Destruction> {
     let status = stored.status_of(module)?;
     match record {
         Some(record) => record
@@ -47,10 +51,14 @@ pub fn decide(module: &ModuleId, record: Option<Record>, stored: &Stored) -> Res
 }
 
 /// Whether a module without a record isn't deployed: nothing of it has ever succeeded, or it was being removed.
-fn is_removed(stored: &Stored, status: Option<&Status>) -> bool {
-    let succeeded = [Slot::Md5, Slot::Metadata, Slot::Outputs]
-        .iter()
-        .any(|slot| stored.text(*slot).is_some())
+fn is_removed(stored: &ModuleParameters, status: Option<&Status>) -> bool {
+    let succeeded = [
+        ParameterKind::Md5,
+        ParameterKind::Metadata,
+        ParameterKind::Outputs,
+    ]
+    .iter()
+    .any(|slot| stored.text(*slot).is_some())
         || status.is_some_and(|status| status.deployed_at.is_some());
     !succeeded || status.is_some_and(|status| status.reasons == [REASON])
 }
@@ -63,7 +71,7 @@ mod tests {
     use crate::module::codebuild::request::tests::plan;
     use crate::module::deployed_record::Kept;
     use crate::module::status::Failure;
-    use crate::workflow::build_outcome::{BuildStatus, Outcome};
+    use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};
     use jiff::Timestamp;
     use serde_json::json;
 
@@ -73,25 +81,25 @@ mod tests {
         plan(json!({}), true).module
     }
 
-    fn record() -> Record {
+    fn record() -> DeployedModule {
         let plan = plan(json!({}), true);
         let kept = Some(Kept {
             bundle: plan.source.clone(),
             published: plan.source.clone(),
         });
-        Record::new(&plan, &ExecutionArn::new("e"), kept, NOW)
+        DeployedModule::new(&plan, &ExecutionArn::new("e"), kept, NOW)
     }
 
-    fn stored(status: &Status, md5: bool) -> Stored {
-        Stored {
+    fn stored(status: &Status, md5: bool) -> ModuleParameters {
+        ModuleParameters {
             md5: md5.then(|| "{}".to_owned()),
             status: Some(serde_json::to_string(status).unwrap()),
-            ..Stored::default()
+            ..ModuleParameters::default()
         }
     }
 
     fn succeeded() -> Status {
-        let build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
         Status::succeed(None, &module(), &ExecutionArn::new("e"), &build, NOW)
     }
 
@@ -111,7 +119,7 @@ mod tests {
         Status::start(Some(&before), &module(), &ExecutionArn::new("d"), &reasons, NOW)
     }
 
-    fn decided(record: Option<Record>, stored: &Stored) -> Result<Destruction> {
+    fn decided(record: Option<DeployedModule>, stored: &ModuleParameters) -> Result<Destruction> {
         decide(&module(), record, stored)
     }
 
@@ -130,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_is_not_deployed_is_forgotten_without_one() {
-        let nothing = Stored::default();
+        let nothing = ModuleParameters::default();
         assert_eq!(decided(None, &nothing), Ok(Destruction::Forget));
         // No deployment has succeeded.
         let never = stored(&failed(None), false);

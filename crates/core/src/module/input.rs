@@ -2,7 +2,7 @@
 //!
 //! Two shapes come in: the one that people and programs write (the four names, a source, options; docs/architecture.md,
 //! "Input of an execution"), and the one that an upload makes, which has only a source, with the names in
-//! its key and the options in the bundle's `manifest.yaml`. Both become one [`Request`]. A value of this
+//! its key and the options in the bundle's `manifest.yaml`. Both become one [`DeployInput`]. A value of this
 //! type is valid as far as its text goes; whether the source exists is seen when it is read. An input that asks for
 //! the module to be destroyed has its names and nothing else: what to run lies in the record of the last success.
 
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result, excerpt};
-use crate::formats::json_fields::{Fields, describe};
+use crate::formats::json_fields::{JsonFields, describe};
 use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::maximum::{ComputeType, Maxima};
-use crate::module::metadata_reference::Siblings;
+use crate::module::metadata_reference::UpstreamMetadata;
 use crate::module::parameters::Parameters;
 use crate::storage_layout;
 
@@ -113,21 +113,21 @@ pub enum Action {
 
 /// An execution's input.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Order {
+pub enum ModuleInput {
     /// To deploy a module.
-    Deploy(Box<Request>),
+    Deploy(Box<DeployInput>),
     /// To destroy this one.
     Destroy(ModuleId),
 }
 
-impl Order {
+impl ModuleInput {
     /// Parses the whole input.
     pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
-        let mut fields = Fields::of("", input)?;
+        let mut fields = JsonFields::of("", input)?;
         part_of(input)?;
         match fields.choice("action", &["deploy", "destroy"])?.as_deref() {
             Some("destroy") => destroyed(fields).map(Self::Destroy),
-            _ => Request::read(fields, limits).map(|request| Self::Deploy(Box::new(request))),
+            _ => DeployInput::read(fields, limits).map(|request| Self::Deploy(Box::new(request))),
         }
     }
 
@@ -142,7 +142,7 @@ impl Order {
 }
 
 /// The module that an input wants destroyed.
-fn destroyed(mut fields: Fields) -> Result<ModuleId> {
+fn destroyed(mut fields: JsonFields) -> Result<ModuleId> {
     let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
     let module = ModuleId::parse(&project, &deployment, &group, &module)?;
     for key in [
@@ -167,7 +167,7 @@ fn destroyed(mut fields: Fields) -> Result<ModuleId> {
 
 /// A deployment that an execution is to make.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Request {
+pub struct DeployInput {
     /// What is deployed.
     pub module: ModuleId,
     /// From where.
@@ -178,8 +178,8 @@ pub struct Request {
 
 const ENVIRONMENT_TYPES: [&str; 3] = ["LINUX_CONTAINER", "LINUX_GPU_CONTAINER", "ARM_CONTAINER"];
 
-impl Request {
-    fn read(mut fields: Fields, limits: &Limits) -> Result<Self> {
+impl DeployInput {
+    fn read(mut fields: JsonFields, limits: &Limits) -> Result<Self> {
         let module = module_of(&mut fields)?;
         let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), limits)?;
         match module {
@@ -210,9 +210,9 @@ impl Request {
     /// # Errors
     /// `InvalidInput` where the names themselves are wrong.
     pub fn module(input: &Value, limits: &Limits) -> Result<ModuleId> {
-        match (module_named(input), Order::parse(input, limits)) {
+        match (module_named(input), ModuleInput::parse(input, limits)) {
             (Some(module), _) => Ok(module),
-            (None, parsed) => parsed.map(Order::module),
+            (None, parsed) => parsed.map(ModuleInput::module),
         }
     }
 }
@@ -244,7 +244,7 @@ impl StoredInput {
         if input.get("input_key").is_none() {
             return Ok(None);
         }
-        let mut fields = Fields::of("", input)?;
+        let mut fields = JsonFields::of("", input)?;
         let module = module_of(&mut fields)?.ok_or_else(|| no_names(""))?;
         let key = fields.required_text("input_key")?;
         fields.finish()?;
@@ -318,7 +318,7 @@ fn module_named(input: &Value) -> Option<ModuleId> {
 /// The four names as they are given.
 type Names<T> = [T; 4];
 
-fn names(fields: &mut Fields) -> Result<Names<Option<String>>> {
+fn names(fields: &mut JsonFields) -> Result<Names<Option<String>>> {
     let names = [
         fields.text("project")?,
         fields.text("deployment")?,
@@ -343,7 +343,7 @@ fn required_names([project, deployment, group, module]: Names<Option<String>>) -
 }
 
 /// The four names, or none of them.
-fn module_of(fields: &mut Fields) -> Result<Option<ModuleId>> {
+fn module_of(fields: &mut JsonFields) -> Result<Option<ModuleId>> {
     let names = names(fields)?;
     if names.iter().all(Option::is_none) {
         return Ok(None);
@@ -373,7 +373,7 @@ impl Source {
                 "{\"key\": \"uploads/…/module.zip\"} with optional bucket, version_id and path",
             ));
         }
-        let mut fields = Fields::of("source", value)?;
+        let mut fields = JsonFields::of("source", value)?;
         let source = Self {
             bucket: fields
                 .text("bucket")?
@@ -438,7 +438,7 @@ impl Options {
     /// Reads a bundle's `manifest.yaml`, given as JSON.
     pub fn from_manifest(manifest: &Value, module: &ModuleId, limits: &Limits) -> Result<Self> {
         let empty = json!({});
-        let mut fields = Fields::of("", if manifest.is_null() { &empty } else { manifest })?;
+        let mut fields = JsonFields::of("", if manifest.is_null() { &empty } else { manifest })?;
         let options = Self::read(&mut fields, module, limits)?;
         fields.finish()?;
         Ok(options)
@@ -448,7 +448,7 @@ impl Options {
     ///
     /// # Errors
     /// `InvalidInput` where one of them isn't there.
-    pub fn resolve(self, module: &ModuleId, known: &Siblings) -> Result<Self> {
+    pub fn resolve(self, module: &ModuleId, known: &UpstreamMetadata) -> Result<Self> {
         let consumed = self.parameters.siblings().into_iter();
         Ok(Self {
             consumed: consumed
@@ -459,7 +459,7 @@ impl Options {
         })
     }
 
-    fn read(fields: &mut Fields, module: &ModuleId, limits: &Limits) -> Result<Self> {
+    fn read(fields: &mut JsonFields, module: &ModuleId, limits: &Limits) -> Result<Self> {
         let parameters = match fields.any("parameters") {
             Some(value) => Parameters::parse("parameters", &value)?,
             None => Parameters::default(),
@@ -518,7 +518,7 @@ fn stack_name(given: Option<String>, module: &ModuleId, limits: &Limits) -> Resu
 
 impl BuildSettings {
     pub(crate) fn parse(value: &Value, limits: &Limits) -> Result<Self> {
-        let mut fields = Fields::of("build", value)?;
+        let mut fields = JsonFields::of("build", value)?;
         let maxima = &limits.maxima;
         let settings = Self {
             project_name: project_name(fields.text("project_name")?, limits)?,
@@ -536,7 +536,7 @@ impl BuildSettings {
     }
 }
 
-fn compute_type(fields: &mut Fields, maxima: &Maxima) -> Result<Option<ComputeType>> {
+fn compute_type(fields: &mut JsonFields, maxima: &Maxima) -> Result<Option<ComputeType>> {
     let names = ComputeType::ALL.map(ComputeType::as_str);
     let asked = fields.choice("compute_type", &names)?;
     let Some(asked) = asked.as_deref().and_then(ComputeType::parse) else {
@@ -548,7 +548,7 @@ fn compute_type(fields: &mut Fields, maxima: &Maxima) -> Result<Option<ComputeTy
         .map_err(|above| above.in_field("build.compute_type"))
 }
 
-fn timeout_minutes(fields: &mut Fields, maxima: &Maxima) -> Result<Option<u64>> {
+fn timeout_minutes(fields: &mut JsonFields, maxima: &Maxima) -> Result<Option<u64>> {
     // CodeBuild's own bounds (StartBuild, timeoutInMinutesOverride).
     let Some(asked) = fields.number("timeout_minutes", 5, Maxima::OF_AWS.timeout_minutes)? else {
         return Ok(None);
@@ -648,10 +648,10 @@ mod tests {
         input
     }
 
-    fn parse(input: &Value) -> Result<Request> {
-        match Order::parse(input, &limits())? {
-            Order::Deploy(request) => Ok(*request),
-            Order::Destroy(module) => panic!("{module} would be destroyed"),
+    fn parse(input: &Value) -> Result<DeployInput> {
+        match ModuleInput::parse(input, &limits())? {
+            ModuleInput::Deploy(request) => Ok(*request),
+            ModuleInput::Destroy(module) => panic!("{module} would be destroyed"),
         }
     }
 
@@ -670,7 +670,7 @@ mod tests {
         let request = parse(&upload).unwrap();
         assert_eq!(request.module.to_string(), "p/d/g/m");
         assert_eq!(request.options, None);
-        assert_eq!(Request::module(&upload, &limits()), Ok(request.module));
+        assert_eq!(DeployInput::module(&upload, &limits()), Ok(request.module));
     }
 
     #[test]
@@ -687,7 +687,7 @@ mod tests {
         let destroy = part(
             json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"}),
         );
-        assert!(Order::parse(&destroy, &limits()).is_ok());
+        assert!(ModuleInput::parse(&destroy, &limits()).is_ok());
         let module: ModuleId = serde_json::from_value(four).unwrap();
         assert!(
             StoredInput::of(&part(StoredInput::sent(&module, "plans/e/i.json")))
@@ -824,8 +824,8 @@ mod tests {
                 stack_name_prefix: prefix.into(),
                 ..limits()
             };
-            let order = Order::parse(&input, &limits)?;
-            let Order::Deploy(request) = order else {
+            let order = ModuleInput::parse(&input, &limits)?;
+            let ModuleInput::Deploy(request) = order else {
                 panic!("it would be destroyed")
             };
             Ok::<_, Error>(request.options.unwrap().stack_name)
@@ -846,13 +846,13 @@ mod tests {
     #[test]
     fn an_upload_in_upper_case_is_nobodys() {
         let upload = json!({"source": {"key": "sources/PROJB/d/g/m.zip"}});
-        let error = Request::module(&upload, &limits()).unwrap_err();
+        let error = DeployInput::module(&upload, &limits()).unwrap_err();
         assert!(error.message.contains("project: found \"PROJB\""), "{error}");
     }
 
     #[test]
     fn a_stored_input_is_read_only_from_its_place_and_for_its_module() {
-        let module = Request::module(&input(|_| ()), &limits()).unwrap();
+        let module = DeployInput::module(&input(|_| ()), &limits()).unwrap();
         let sent = StoredInput::sent(&module, "plans/e/1.json");
         let stored = StoredInput::of(&sent).unwrap().unwrap();
         assert_eq!(stored.key, "plans/e/1.json");
@@ -870,10 +870,13 @@ mod tests {
     #[test]
     fn a_failure_is_recorded_where_the_names_are_valid_and_only_there() {
         let bad = input(|v| v["source"] = json!(7));
-        assert_eq!(Request::module(&bad, &limits()).unwrap().to_string(), "p/d/g/m");
-        let unnamed = Request::module(&input(|v| v["module"] = json!("a/b")), &limits()).unwrap_err();
+        assert_eq!(
+            DeployInput::module(&bad, &limits()).unwrap().to_string(),
+            "p/d/g/m"
+        );
+        let unnamed = DeployInput::module(&input(|v| v["module"] = json!("a/b")), &limits()).unwrap_err();
         assert!(unnamed.message.starts_with("module: found"), "{unnamed}");
-        assert!(Request::module(&json!("x"), &limits()).is_err());
+        assert!(DeployInput::module(&json!("x"), &limits()).is_err());
     }
 
     #[test]
@@ -882,10 +885,10 @@ mod tests {
             let mut input =
                 json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"});
             change(&mut input);
-            Order::parse(&input, &limits())
+            ModuleInput::parse(&input, &limits())
         };
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        assert_eq!(order(|_| ()), Ok(Order::Destroy(module)));
+        assert_eq!(order(|_| ()), Ok(ModuleInput::Destroy(module)));
         for (change, part) in [
             (
                 (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
@@ -898,7 +901,7 @@ mod tests {
             let error = order(change).unwrap_err();
             assert!(error.message.contains(part), "{} / {part}", error.message);
         }
-        let explicit = Order::parse(&input(|v| v["action"] = json!("deploy")), &limits());
-        assert!(matches!(explicit, Ok(Order::Deploy(_))));
+        let explicit = ModuleInput::parse(&input(|v| v["action"] = json!("deploy")), &limits());
+        assert!(matches!(explicit, Ok(ModuleInput::Deploy(_))));
     }
 }

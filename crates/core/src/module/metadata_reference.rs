@@ -12,20 +12,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result, excerpt};
-use crate::formats::json_fields::Fields;
+use crate::formats::json_fields::JsonFields;
 use crate::ids::{ModuleId, Name};
 use crate::module::workflow_metadata::{Key, is_added};
 
 /// A module of the same project and deployment.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Sibling {
+pub struct ModuleRef {
     /// Its group.
     pub group: Name,
     /// Its name.
     pub module: Name,
 }
 
-impl Sibling {
+impl ModuleRef {
     /// The module itself, in the project and deployment of `of`.
     #[must_use]
     pub fn id(&self, of: &ModuleId) -> ModuleId {
@@ -37,7 +37,7 @@ impl Sibling {
     }
 }
 
-impl From<&ModuleId> for Sibling {
+impl From<&ModuleId> for ModuleRef {
     fn from(id: &ModuleId) -> Self {
         Self {
             group: id.group.clone(),
@@ -46,7 +46,7 @@ impl From<&ModuleId> for Sibling {
     }
 }
 
-impl fmt::Display for Sibling {
+impl fmt::Display for ModuleRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.group, self.module)
     }
@@ -54,24 +54,24 @@ impl fmt::Display for Sibling {
 
 /// A value that a sibling publishes, or everything that it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Published {
+pub struct MetadataReference {
     /// Who publishes it.
     #[serde(flatten)]
-    pub by: Sibling,
+    pub by: ModuleRef,
     /// Under which key; all of its own metadata where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
 
-impl Published {
+impl MetadataReference {
     /// Reads `{"group": …, "module": …, "key": …}`.
     ///
     /// # Errors
     /// `InvalidInput` with the field.
     pub fn parse(path: &str, value: &Value) -> Result<Self> {
-        let mut fields = Fields::of(path, value)?;
+        let mut fields = JsonFields::of(path, value)?;
         let mut name = |key| Name::parse(&format!("{path}.{key}"), &fields.required_text(key)?);
-        let by = Sibling {
+        let by = ModuleRef {
             group: name("group")?,
             module: name("module")?,
         };
@@ -84,7 +84,7 @@ impl Published {
     ///
     /// # Errors
     /// `InvalidInput` where the sibling isn't deployed or publishes no such key.
-    pub fn value(&self, path: &str, known: &Siblings) -> Result<Value> {
+    pub fn value(&self, path: &str, known: &UpstreamMetadata) -> Result<Value> {
         let Some(metadata) = known.metadata(&self.by) else {
             return Err(Error::field(
                 path,
@@ -123,24 +123,24 @@ fn keys(metadata: &Map<String, Value>) -> String {
 
 /// What the siblings of a module published, as far as it is known; a module without metadata isn't deployed.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Siblings(BTreeMap<Sibling, Map<String, Value>>);
+pub struct UpstreamMetadata(BTreeMap<ModuleRef, Map<String, Value>>);
 
-impl Siblings {
+impl UpstreamMetadata {
     /// What a sibling published.
     #[must_use]
-    pub fn metadata(&self, sibling: &Sibling) -> Option<&Map<String, Value>> {
+    pub fn metadata(&self, sibling: &ModuleRef) -> Option<&Map<String, Value>> {
         self.0.get(sibling)
     }
 
     /// Which build a sibling's metadata is from.
     #[must_use]
-    pub fn deployed_by(&self, sibling: &Sibling) -> Option<String> {
+    pub fn deployed_by(&self, sibling: &ModuleRef) -> Option<String> {
         Key::BuildId.of(self.0.get(sibling)?).map(str::to_owned)
     }
 }
 
-impl FromIterator<(Sibling, Map<String, Value>)> for Siblings {
-    fn from_iter<I: IntoIterator<Item = (Sibling, Map<String, Value>)>>(known: I) -> Self {
+impl FromIterator<(ModuleRef, Map<String, Value>)> for UpstreamMetadata {
+    fn from_iter<I: IntoIterator<Item = (ModuleRef, Map<String, Value>)>>(known: I) -> Self {
         Self(known.into_iter().collect())
     }
 }
@@ -151,9 +151,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn known() -> Siblings {
+    fn known() -> UpstreamMetadata {
         let metadata = json!({"VpcId": "vpc-1", "Zones": 2, "CodeBuildBuildId": "p:1", "CommitHash": "c"});
-        let by = Published::parse("p", &json!({"group": "network", "module": "vpc"}))
+        let by = MetadataReference::parse("p", &json!({"group": "network", "module": "vpc"}))
             .unwrap()
             .by;
         [(by, metadata.as_object().unwrap().clone())]
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn value(reference: Value) -> Result<Value> {
-        Published::parse("parameters.x.module_metadata", &reference)?.value("parameters.x", &known())
+        MetadataReference::parse("parameters.x.module_metadata", &reference)?.value("parameters.x", &known())
     }
 
     #[test]

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result, excerpt};
-use crate::formats::json_fields::{Fields, MAX_DEPTH, describe, is_too_deep};
+use crate::formats::json_fields::{JsonFields, MAX_DEPTH, describe, is_too_deep};
 use crate::formats::python_json::dumps;
 use crate::formats::upper_snake_case::upper_snake_case;
 use crate::ids::ModuleId;
-use crate::module::metadata_reference::{Published, Sibling, Siblings};
+use crate::module::metadata_reference::{MetadataReference, ModuleRef, UpstreamMetadata};
 
 /// How long a parameter's text may be. Longer ones would have to travel outside the environment: a variable
 /// is limited by Linux to 128 KiB, and input, plan and buildspec share Step Functions' 256 KB.
@@ -30,7 +30,7 @@ pub enum ParameterValue {
     /// A secret of Secrets Manager as CodeBuild takes it: `id[:json key[:version stage[:version id]]]`.
     SecretsManager(String),
     /// What another module of the deployment published; [`Parameters::resolve`] puts the value in its place.
-    ModuleMetadata(Published),
+    ModuleMetadata(MetadataReference),
 }
 
 /// The keys by which an object is known as a reference.
@@ -79,7 +79,7 @@ impl ParameterValue {
     }
 
     fn reference(path: &str, value: &Value) -> Result<Self> {
-        let mut fields = Fields::of(path, value)?;
+        let mut fields = JsonFields::of(path, value)?;
         let parameter = fields.text("parameter_store")?;
         let secret = fields.text("secrets_manager")?;
         let published = fields.any("module_metadata");
@@ -93,7 +93,8 @@ impl ParameterValue {
             )),
             (None, Some(name), None) => Ok(Self::SecretsManager(name)),
             (None, None, Some(published)) => {
-                Published::parse(&format!("{path}.module_metadata"), &published).map(Self::ModuleMetadata)
+                MetadataReference::parse(&format!("{path}.module_metadata"), &published)
+                    .map(Self::ModuleMetadata)
             }
             _ => Err(Error::field(
                 path,
@@ -119,7 +120,7 @@ impl ParameterValue {
     }
 
     /// The value in the place of a reference to a sibling.
-    fn resolve(&self, path: &str, known: &Siblings) -> Result<Self> {
+    fn resolve(&self, path: &str, known: &UpstreamMetadata) -> Result<Self> {
         let Self::ModuleMetadata(published) = self else {
             return Ok(self.clone());
         };
@@ -244,8 +245,8 @@ impl Parameters {
 
     /// The modules that the parameters take values from, each once.
     #[must_use]
-    pub fn siblings(&self) -> Vec<Sibling> {
-        let mut siblings: Vec<Sibling> = self
+    pub fn siblings(&self) -> Vec<ModuleRef> {
+        let mut siblings: Vec<ModuleRef> = self
             .0
             .iter()
             .filter_map(|(_, value)| match value {
@@ -260,7 +261,7 @@ impl Parameters {
 
     /// The parameters that take nothing from these siblings.
     #[must_use]
-    pub fn without(&self, siblings: &[&Sibling]) -> Self {
+    pub fn without(&self, siblings: &[&ModuleRef]) -> Self {
         let of_others = |(_, value): &&(String, ParameterValue)| !matches!(value, ParameterValue::ModuleMetadata(published) if siblings.contains(&&published.by));
         Self(self.0.iter().filter(of_others).cloned().collect())
     }
@@ -270,10 +271,10 @@ impl Parameters {
     /// # Errors
     /// `InvalidInput` where a sibling isn't deployed, publishes no such value, or one that is too long; and where a
     /// module refers to itself.
-    pub fn resolve(&self, module: &ModuleId, known: &Siblings) -> Result<Self> {
+    pub fn resolve(&self, module: &ModuleId, known: &UpstreamMetadata) -> Result<Self> {
         let one = |(name, value): &(String, ParameterValue)| {
             let path = format!("parameters.{name}");
-            if matches!(value, ParameterValue::ModuleMetadata(published) if published.by == Sibling::from(module))
+            if matches!(value, ParameterValue::ModuleMetadata(published) if published.by == ModuleRef::from(module))
             {
                 return Err(Error::field(
                     &path,

@@ -3,17 +3,17 @@
 //! `check-md5` makes a [`Plan`] of everything that later states need, pinned to what it read (the bundle's
 //! version, the deployspec, the state before), so that no later state reads and judges again. The plan is
 //! opaque to the state machine. One that is too long for a state's payload lies in the work bucket, and its key
-//! travels ([`Travelling`]).
+//! travels ([`PlanHandle`]).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::{ExecutionArn, ModuleId};
-use crate::module::commit_info::Origin;
+use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
 use crate::module::input::{Action, Options, Source};
-use crate::module::role::{ModuleStack, Names};
+use crate::module::role::{ModuleStack, RoleAndStackName};
 use crate::module::status::{State, Status};
 use crate::module::workflow_metadata::Key;
 
@@ -36,7 +36,7 @@ pub struct Plan {
     pub source_bytes: Option<u64>,
     /// Where the bundle comes from, as far as the object's metadata says.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: CommitInfo,
     /// Parameters and settings.
     pub options: Options,
     /// The module's commands.
@@ -60,7 +60,7 @@ impl Plan {
     /// because it brings none any more and may have had some. Its metadata say that a success had them; what a module
     /// writes there of another's role counts for nothing. Of an attempt that did not succeed nothing says it, so it may.
     #[must_use]
-    pub fn removes_role(&self, own: &Names) -> bool {
+    pub fn removes_role(&self, own: &RoleAndStackName) -> bool {
         if self.module_stack.is_some() {
             return self.action == Action::Destroy;
         }
@@ -76,7 +76,7 @@ impl Plan {
 /// A plan on its way between two states.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Travelling {
+pub enum PlanHandle {
     /// Its key in the work bucket.
     Stored {
         /// Below `plans/`, where no build can read or write.
@@ -86,7 +86,7 @@ pub enum Travelling {
     Here(Box<Plan>),
 }
 
-impl Travelling {
+impl PlanHandle {
     /// Lays out a plan, and gives the text that has to be stored under the key where it is too long.
     #[must_use]
     pub fn new(plan: Plan, execution: &ExecutionArn) -> (Self, Option<String>) {
@@ -102,7 +102,7 @@ impl Travelling {
 
 /// The answer of `check-md5`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Checked {
+pub struct CheckResult {
     /// Whether a build has to run.
     pub changed: bool,
     /// Whether the module is to be forgotten without one: it is to be destroyed and isn't deployed.
@@ -116,7 +116,7 @@ pub struct Checked {
     /// Whether role and stack of the module go after the build: it is destroyed, or has none of its own any more.
     pub remove_role: bool,
     /// How; none where there is nothing to plan, because the module is to be forgotten.
-    pub plan: Option<Travelling>,
+    pub plan: Option<PlanHandle>,
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_role_goes_with_its_module_or_once_nothing_brings_it_any_more_also_after_an_attempt_that_failed() {
         let deployed = plan(json!({}), true);
-        let own = Names::new("seedflow-module-", &deployed.module).unwrap();
+        let own = RoleAndStackName::new("seedflow-module-", &deployed.module).unwrap();
         let stack = ModuleStack {
             names: own.clone(),
             template: String::new(),
@@ -189,14 +189,14 @@ mod tests {
     #[test]
     fn a_plan_at_the_limit_travels_itself_and_one_over_by_its_key() {
         let execution = ExecutionArn::new("arn:aws:states:r:1:execution:machine:name");
-        let (here, stored) = Travelling::new(plan_of(MAX_TRAVELLING), &execution);
-        assert!(matches!(here, Travelling::Here(_)) && stored.is_none());
-        let (away, stored) = Travelling::new(plan_of(MAX_TRAVELLING + 1), &execution);
+        let (here, stored) = PlanHandle::new(plan_of(MAX_TRAVELLING), &execution);
+        assert!(matches!(here, PlanHandle::Here(_)) && stored.is_none());
+        let (away, stored) = PlanHandle::new(plan_of(MAX_TRAVELLING + 1), &execution);
         assert_eq!(stored.unwrap().len(), MAX_TRAVELLING + 1);
         let text = serde_json::to_string(&away).unwrap();
         assert_eq!(text, "{\"plan_key\":\"plans/name/plan.json\"}");
-        assert_eq!(serde_json::from_str::<Travelling>(&text).unwrap(), away);
+        assert_eq!(serde_json::from_str::<PlanHandle>(&text).unwrap(), away);
         let text = serde_json::to_string(&here).unwrap();
-        assert_eq!(serde_json::from_str::<Travelling>(&text).unwrap(), here);
+        assert_eq!(serde_json::from_str::<PlanHandle>(&text).unwrap(), here);
     }
 }

@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::ids::{ExecutionArn, ModuleId};
-use crate::module::commit_info::Origin;
+use crate::module::commit_info::CommitInfo;
 use crate::module::plan::Plan;
 use crate::module::status::Status;
 use crate::module::timeline::Timeline;
-use crate::workflow::build_outcome::Outcome;
+use crate::workflow::build_outcome::BuildOutcome;
 
 /// The report of one execution.
 #[derive(Debug, Clone, Serialize)]
@@ -30,13 +30,13 @@ pub struct Report<'a> {
     pub timeline: Option<&'a Timeline>,
     /// The build's end, if there was a build.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub build: Option<&'a Outcome>,
+    pub build: Option<&'a BuildOutcome>,
     /// Where the bundle came from, if it got that far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<&'a crate::module::input::Source>,
     /// Where the bundle's files came from, as far as known.
     #[serde(flatten)]
-    pub origin: &'a Origin,
+    pub origin: &'a CommitInfo,
     /// The fingerprint that was deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<&'a crate::module::fingerprint::Fingerprint>,
@@ -59,7 +59,7 @@ impl<'a> Report<'a> {
         before: Option<&'a crate::module::fingerprint::Fingerprint>,
         status: &'a Status,
         timeline: &'a Timeline,
-        build: &'a Outcome,
+        build: &'a BuildOutcome,
         outputs: &'a Map<String, Value>,
     ) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl<'a> Report<'a> {
         plan: &'a Plan,
         status: &'a Status,
         timeline: &'a Timeline,
-        build: &'a Outcome,
+        build: &'a BuildOutcome,
     ) -> Self {
         Self {
             source: Some(&plan.source),
@@ -94,7 +94,7 @@ impl<'a> Report<'a> {
         module: &'a ModuleId,
         status: &'a Status,
         timeline: Option<&'a Timeline>,
-        build: Option<&'a Outcome>,
+        build: Option<&'a BuildOutcome>,
     ) -> Self {
         Self {
             module,

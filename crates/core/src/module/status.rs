@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::console::LogUrl;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
-use crate::module::commit_info::Origin;
-use crate::workflow::build_outcome::Outcome;
+use crate::module::commit_info::CommitInfo;
+use crate::workflow::build_outcome::BuildOutcome;
 
 /// How long a reason may be: the whole status should stay within Parameter Store's cheap 4 KB.
 const MAX_REASON: usize = 1000;
@@ -105,7 +105,7 @@ pub struct Status {
     pub log_url: Option<LogUrl>,
     /// Where the bundle came from that was deployed last, or should have been.
     #[serde(flatten)]
-    pub origin: Origin,
+    pub origin: CommitInfo,
     /// Why it was deployed, or that nothing had changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -130,7 +130,7 @@ pub struct Failure {
     /// The build that failed or was running.
     pub build_id: Option<BuildId>,
     /// The failed build's end.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<BuildOutcome>,
 }
 
 impl Status {
@@ -153,7 +153,7 @@ impl Status {
             deployed_at: None,
             build_id: None,
             log_url: None,
-            origin: Origin::default(),
+            origin: CommitInfo::default(),
             reasons: Vec::new(),
             error: None,
             phase: None,
@@ -204,7 +204,7 @@ impl Status {
         before: Option<&Self>,
         module: &ModuleId,
         execution: &ExecutionArn,
-        build: &Outcome,
+        build: &BuildOutcome,
         now: Timestamp,
     ) -> Self {
         let ours = before.filter(|s| s.execution == *execution);
@@ -225,7 +225,7 @@ impl Status {
         before: Option<&Self>,
         module: &ModuleId,
         execution: &ExecutionArn,
-        build: Option<&Outcome>,
+        build: Option<&BuildOutcome>,
         reasons: &[String],
         now: Timestamp,
     ) -> Self {
@@ -303,7 +303,7 @@ impl Status {
             ErrorName::StateConflict,
             format!(
                 "{}: found the status of group \"{}\", module \"{}\", which shares this path with group \"{}\", module \"{}\"; rename one of them",
-                module.parameter(crate::ids::Slot::Status),
+                module.parameter(crate::ids::ParameterKind::Status),
                 self.group,
                 self.module,
                 module.group,
@@ -328,9 +328,9 @@ mod tests {
     }
 
     fn failure() -> Failure {
-        let outcome = Outcome {
+        let outcome = BuildOutcome {
             failed_phase: Some("BUILD".into()),
-            ..Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Failed)
+            ..BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Failed)
         };
         Failure {
             error: "BuildFailed".into(),
@@ -347,7 +347,7 @@ mod tests {
             None,
             &module(),
             &execution,
-            &Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded),
+            &BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded),
             at(10),
         );
         let again = ExecutionArn::new("e2");
@@ -369,8 +369,9 @@ mod tests {
 
     #[test]
     fn a_status_says_which_commit_its_own_execution_deploys() {
-        let of = |commit: &'static str| Origin::from_metadata(|name| (name == "commit").then_some(commit));
-        let build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let of =
+            |commit: &'static str| CommitInfo::from_metadata(|name| (name == "commit").then_some(commit));
+        let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
         let (one, two) = (ExecutionArn::new("e1"), ExecutionArn::new("e2"));
         let mut started = Status::start(None, &module(), &one, &[], at(1));
         started.origin = of("c1");
@@ -387,7 +388,7 @@ mod tests {
         );
         assert_eq!(
             Status::fail(Some(&good), &module(), &two, &failure(), at(3)).origin,
-            Origin::default()
+            CommitInfo::default()
         );
     }
 
@@ -414,7 +415,7 @@ mod tests {
             None,
             &module(),
             &ExecutionArn::new("e1"),
-            &Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded),
+            &BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded),
             at(10),
         );
         let touched = Status::touch(Some(&good), &module(), &ExecutionArn::new("e2"), &[], at(20));
@@ -432,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_status_says_what_the_last_ended_execution_left() {
-        let build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
         let [one, two, three] = ["e1", "e2", "e3"].map(ExecutionArn::new);
         let failed = Status::fail(None, &module(), &one, &failure(), at(1));
         assert_eq!(failed.previous_state, None);
@@ -488,8 +489,8 @@ mod tests {
         let one = ModuleId::parse("p", "d", "a-b", "c").unwrap();
         let other = ModuleId::parse("p", "d", "a", "b-c").unwrap();
         assert_eq!(
-            one.parameter(crate::ids::Slot::Status),
-            other.parameter(crate::ids::Slot::Status)
+            one.parameter(crate::ids::ParameterKind::Status),
+            other.parameter(crate::ids::ParameterKind::Status)
         );
         let status = Status::start(None, &one, &ExecutionArn::new("e"), &[], at(1));
         assert!(status.check_owner(&one).is_ok());

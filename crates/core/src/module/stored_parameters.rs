@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Result;
 use crate::formats::json_fields::is_too_deep;
-use crate::ids::{DeploymentId, ModuleId, Slot};
+use crate::ids::{DeploymentId, ModuleId, ParameterKind};
 use crate::module::fingerprint::Fingerprint;
 use crate::module::status::Status;
 use crate::storage_layout;
@@ -46,17 +46,17 @@ impl Text {
 
 /// A value in the shape in which it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Laid {
+pub struct EncodedParameter {
     /// The text of the parameter.
     pub parameter: Text,
     /// For a long value: the S3 key in the work bucket and its text, to be written before the parameter.
     pub spilled: Option<(String, String)>,
 }
 
-impl Laid {
+impl EncodedParameter {
     /// Lays out a value, in JSON, for one of a module's parameters.
     #[must_use]
-    pub fn new(module: &ModuleId, slot: Slot, json: &str) -> Self {
+    pub fn new(module: &ModuleId, slot: ParameterKind, json: &str) -> Self {
         Self::under(json, |sha256| module.spill_key(slot, sha256))
     }
 
@@ -88,20 +88,20 @@ impl Laid {
 
 /// A reference to a value in S3.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Reference {
+pub struct SpillReference {
     /// The key in the work bucket.
     pub key: String,
     /// The SHA-256 of the text, in hex.
     pub sha256: String,
 }
 
-impl Reference {
+impl SpillReference {
     /// The reference that a parameter's text is, if it is one.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Wrapper {
-            stored_in_s3: Reference,
+            stored_in_s3: SpillReference,
         }
         // Module metadata is free to look like anything; only a key in our place is a reference.
         let reference = serde_json::from_str::<Wrapper>(text).ok()?.stored_in_s3;
@@ -117,7 +117,7 @@ impl Reference {
 
 /// The raw texts of a module's parameters; `None` where there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stored {
+pub struct ModuleParameters {
     /// `…/md5`
     pub md5: Option<String>,
     /// `…/metadata`
@@ -128,25 +128,25 @@ pub struct Stored {
     pub status: Option<String>,
 }
 
-impl Stored {
+impl ModuleParameters {
     /// The text of a slot.
     #[must_use]
-    pub fn text(&self, slot: Slot) -> Option<&str> {
+    pub fn text(&self, slot: ParameterKind) -> Option<&str> {
         match slot {
-            Slot::Md5 => self.md5.as_deref(),
-            Slot::Metadata => self.metadata.as_deref(),
-            Slot::Outputs => self.outputs.as_deref(),
-            Slot::Status => self.status.as_deref(),
+            ParameterKind::Md5 => self.md5.as_deref(),
+            ParameterKind::Metadata => self.metadata.as_deref(),
+            ParameterKind::Outputs => self.outputs.as_deref(),
+            ParameterKind::Status => self.status.as_deref(),
         }
     }
 
     /// Puts in the text of a slot.
-    pub fn set(&mut self, slot: Slot, text: String) {
+    pub fn set(&mut self, slot: ParameterKind, text: String) {
         match slot {
-            Slot::Md5 => self.md5 = Some(text),
-            Slot::Metadata => self.metadata = Some(text),
-            Slot::Outputs => self.outputs = Some(text),
-            Slot::Status => self.status = Some(text),
+            ParameterKind::Md5 => self.md5 = Some(text),
+            ParameterKind::Metadata => self.metadata = Some(text),
+            ParameterKind::Outputs => self.outputs = Some(text),
+            ParameterKind::Status => self.status = Some(text),
         }
     }
 
@@ -187,14 +187,14 @@ mod tests {
     #[test]
     fn a_value_of_8_kb_stays_and_one_byte_more_goes_to_s3_with_its_hash() {
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        let at_limit = Laid::new(&module, Slot::Metadata, &"x".repeat(MAX_INLINE));
+        let at_limit = EncodedParameter::new(&module, ParameterKind::Metadata, &"x".repeat(MAX_INLINE));
         assert_eq!(
             (at_limit.parameter.as_str().len(), at_limit.spilled),
             (MAX_INLINE, None)
         );
-        let over = Laid::new(&module, Slot::Metadata, &"x".repeat(MAX_INLINE + 1));
+        let over = EncodedParameter::new(&module, ParameterKind::Metadata, &"x".repeat(MAX_INLINE + 1));
         let (key, text) = over.spilled.unwrap();
-        let reference = Reference::of(over.parameter.as_str()).unwrap();
+        let reference = SpillReference::of(over.parameter.as_str()).unwrap();
         assert_eq!(reference.key, key);
         assert!(key.starts_with("values/p/d/g/m/metadata/"));
         assert!(reference.holds(text.as_bytes()) && !reference.holds(b"other"));
@@ -207,10 +207,10 @@ mod tests {
             project: name("p"),
             deployment: name("d"),
         };
-        let over = Laid::status_of_deployment(&deployment, &"x".repeat(MAX_INLINE + 1));
+        let over = EncodedParameter::status_of_deployment(&deployment, &"x".repeat(MAX_INLINE + 1));
         let (key, text) = over.spilled.unwrap();
         assert!(key.starts_with("values/p/d/_status/"), "{key}");
-        let reference = Reference::of(over.parameter.as_str()).unwrap();
+        let reference = SpillReference::of(over.parameter.as_str()).unwrap();
         assert!(reference.key == key && reference.holds(text.as_bytes()));
     }
 
@@ -241,7 +241,7 @@ mod tests {
         // 8192 bytes of JSON, and five more as they are stored.
         let value = format!("\"{}{{{{\"", "x".repeat(MAX_INLINE - 4));
         assert_eq!(value.len(), MAX_INLINE);
-        let laid = Laid::new(&module, Slot::Metadata, &value);
+        let laid = EncodedParameter::new(&module, ParameterKind::Metadata, &value);
         let (_, spilled) = laid.spilled.unwrap();
         assert_eq!(spilled.len(), MAX_INLINE + 5);
         assert!(laid.parameter.as_str().len() < MAX_INLINE);
@@ -250,16 +250,16 @@ mod tests {
     #[test]
     fn metadata_that_looks_like_a_reference_is_none() {
         assert_eq!(
-            Reference::of(r#"{"stored_in_s3": {"key": "callbacks/x", "sha256": "y"}}"#),
+            SpillReference::of(r#"{"stored_in_s3": {"key": "callbacks/x", "sha256": "y"}}"#),
             None
         );
-        assert_eq!(Reference::of(r#"{"a": 1}"#), None);
+        assert_eq!(SpillReference::of(r#"{"a": 1}"#), None);
     }
 
     #[test]
     fn what_was_edited_by_hand_is_unreadable_and_no_error() {
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        let stored = Stored {
+        let stored = ModuleParameters {
             md5: Some("{\"hash\":".into()),
             status: Some("deployed by me".into()),
             metadata: Some("[1]".into()),

@@ -6,30 +6,30 @@
 
 use serde_json::{Map, Value};
 
-use crate::ids::{ModuleId, Slot};
+use crate::ids::{ModuleId, ParameterKind};
 use crate::module::fingerprint::Fingerprint;
 use crate::module::status::Status;
-use crate::module::stored_parameters::{Laid, Stored};
+use crate::module::stored_parameters::{EncodedParameter, ModuleParameters};
 
 /// One parameter to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
+pub struct ParameterWrite {
     /// Which one.
-    pub slot: Slot,
+    pub slot: ParameterKind,
     /// Its text, and what goes to S3 before it.
-    pub laid: Laid,
+    pub laid: EncodedParameter,
 }
 
 /// What a success writes, in order.
 #[must_use]
 pub fn success(
     module: &ModuleId,
-    stored: &Stored,
+    stored: &ModuleParameters,
     outputs: &Map<String, Value>,
     metadata: &Map<String, Value>,
     fingerprint: &Fingerprint,
     status: &Status,
-) -> Vec<Write> {
+) -> Vec<ParameterWrite> {
     taken_over(module, stored, outputs, metadata, Some(fingerprint), status)
 }
 
@@ -37,23 +37,23 @@ pub fn success(
 #[must_use]
 pub fn taken_over(
     module: &ModuleId,
-    stored: &Stored,
+    stored: &ModuleParameters,
     outputs: &Map<String, Value>,
     metadata: &Map<String, Value>,
     fingerprint: Option<&Fingerprint>,
     status: &Status,
-) -> Vec<Write> {
+) -> Vec<ParameterWrite> {
     let values = [
-        Some((Slot::Outputs, text(outputs))),
-        Some((Slot::Metadata, text(metadata))),
-        fingerprint.map(|fingerprint| (Slot::Md5, text(fingerprint))),
+        Some((ParameterKind::Outputs, text(outputs))),
+        Some((ParameterKind::Metadata, text(metadata))),
+        fingerprint.map(|fingerprint| (ParameterKind::Md5, text(fingerprint))),
     ];
-    let mut writes: Vec<Write> = values
+    let mut writes: Vec<ParameterWrite> = values
         .into_iter()
         .flatten()
-        .map(|(slot, value)| Write {
+        .map(|(slot, value)| ParameterWrite {
             slot,
-            laid: Laid::new(module, slot, &value),
+            laid: EncodedParameter::new(module, slot, &value),
         })
         .filter(|write| stored.text(write.slot) != Some(write.laid.parameter.as_str()))
         .collect();
@@ -63,23 +63,23 @@ pub fn taken_over(
 
 /// The write of a fingerprint of a module that is unchanged, but consumes the values of other modules than before.
 #[must_use]
-pub fn fingerprint_write(module: &ModuleId, fingerprint: &Fingerprint) -> Write {
-    Write {
-        slot: Slot::Md5,
-        laid: Laid::new(module, Slot::Md5, &text(fingerprint)),
+pub fn fingerprint_write(module: &ModuleId, fingerprint: &Fingerprint) -> ParameterWrite {
+    ParameterWrite {
+        slot: ParameterKind::Md5,
+        laid: EncodedParameter::new(module, ParameterKind::Md5, &text(fingerprint)),
     }
 }
 
 /// The write of a status, unless the stored one says the same.
 #[must_use]
-pub fn status_write(module: &ModuleId, stored: &Stored, status: &Status) -> Option<Write> {
+pub fn status_write(module: &ModuleId, stored: &ModuleParameters, status: &Status) -> Option<ParameterWrite> {
     let before = stored
         .status
         .as_deref()
         .and_then(|text| serde_json::from_str::<Status>(text).ok());
-    (!status.repeats(before.as_ref())).then(|| Write {
-        slot: Slot::Status,
-        laid: Laid::new(module, Slot::Status, &text(status)),
+    (!status.repeats(before.as_ref())).then(|| ParameterWrite {
+        slot: ParameterKind::Status,
+        laid: EncodedParameter::new(module, ParameterKind::Status, &text(status)),
     })
 }
 
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::ids::{BuildId, ExecutionArn};
     use crate::module::change_detection::decide;
-    use crate::workflow::build_outcome::{BuildStatus, Outcome};
+    use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};
     use jiff::Timestamp;
     use serde_json::json;
 
@@ -110,9 +110,9 @@ mod tests {
         }
     }
 
-    fn writes(stored: &Stored, execution: &str, hash: &str) -> Vec<Write> {
+    fn writes(stored: &ModuleParameters, execution: &str, hash: &str) -> Vec<ParameterWrite> {
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        let build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
         let before = stored.status_of(&module).unwrap();
         let status = Status::succeed(
             before.as_ref(),
@@ -133,7 +133,7 @@ mod tests {
         )
     }
 
-    fn apply(stored: &mut Stored, writes: &[Write]) {
+    fn apply(stored: &mut ModuleParameters, writes: &[ParameterWrite]) {
         for write in writes {
             stored.set(write.slot, write.laid.parameter.as_str().to_owned());
         }
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_value_with_double_braces_is_written_once() {
-        let mut stored = Stored::default();
+        let mut stored = ModuleParameters::default();
         let first = writes(&stored, "e", "{{x}}");
         assert!(
             first
@@ -154,17 +154,25 @@ mod tests {
 
     #[test]
     fn the_status_is_last_and_md5_after_what_it_vouches_for() {
-        let slots: Vec<Slot> = writes(&Stored::default(), "e", "1")
+        let slots: Vec<ParameterKind> = writes(&ModuleParameters::default(), "e", "1")
             .iter()
             .map(|w| w.slot)
             .collect();
-        assert_eq!(slots, [Slot::Outputs, Slot::Metadata, Slot::Md5, Slot::Status]);
+        assert_eq!(
+            slots,
+            [
+                ParameterKind::Outputs,
+                ParameterKind::Metadata,
+                ParameterKind::Md5,
+                ParameterKind::Status
+            ]
+        );
     }
 
     #[test]
     fn a_crash_after_any_write_leads_to_a_redeploy_and_a_repetition_writes_the_rest() {
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        let mut before = Stored::default();
+        let mut before = ModuleParameters::default();
         let first = writes(&before, "old", "1");
         apply(&mut before, &first);
         let in_progress = Status::start(

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::module::status::Status;
-use crate::workflow::build_outcome::Outcome;
-use crate::workflow::lock::Held;
+use crate::workflow::build_outcome::BuildOutcome;
+use crate::workflow::lock::Lease;
 
 /// The times of one execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub struct Timeline {
 impl Timeline {
     /// The times of the execution that wrote `status`, as far as they are known.
     #[must_use]
-    pub fn new<S>(lock: &Held<S>, status: &Status, build: Option<&Outcome>) -> Self {
+    pub fn new<S>(lock: &Lease<S>, status: &Status, build: Option<&BuildOutcome>) -> Self {
         Self {
             execution_started_at: lock.started_at,
             lock_acquired_at: lock.acquired_at,

@@ -5,9 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::ids::Place;
-use crate::module::commit_info::Origin;
-use crate::workflow::build_outcome::Outcome;
+use crate::ids::AwsEnvironment;
+use crate::module::commit_info::CommitInfo;
+use crate::workflow::build_outcome::BuildOutcome;
 
 /// The version of seed-farmer whose modules run unmodified; they can read it as SEEDFARMER_VERSION.
 pub const SEEDFARMER_VERSION: &str = "8.0.9";
@@ -86,11 +86,11 @@ pub fn is_added(key: &str) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub struct WorkflowMetadata<'a> {
     /// The build.
-    pub build: &'a Outcome,
+    pub build: &'a BuildOutcome,
     /// Where it ran.
-    pub environment: &'a Place,
+    pub environment: &'a AwsEnvironment,
     /// The commit that was deployed.
-    pub commit: &'a Origin,
+    pub commit: &'a CommitInfo,
     /// The module's own role.
     pub role: Option<&'a str>,
     /// The version of Seedflow.
@@ -136,13 +136,13 @@ mod tests {
 
     #[test]
     fn what_is_added_wins_and_is_recognised() {
-        let mut build = Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let mut build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
         build.log_group = Some("group".into());
         build.log_stream = Some("stream".into());
         let commit = json!({"commit": "c", "author": "a", "branch": "b"});
         let known = WorkflowMetadata {
             build: &build,
-            environment: &Place::from_arn("arn:aws:lambda:r:1:f").unwrap(),
+            environment: &AwsEnvironment::from_arn("arn:aws:lambda:r:1:f").unwrap(),
             commit: &serde_json::from_value(commit).unwrap(),
             role: Some("role"),
             version: "0",

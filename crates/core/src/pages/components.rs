@@ -21,7 +21,7 @@ pub(super) fn facts(facts: &[(&str, Markup)]) -> Markup {
 }
 
 /// A value from outside, in a direction of its own; nothing where it isn't known.
-pub(super) fn said(value: Option<&str>) -> Markup {
+pub(super) fn untrusted(value: Option<&str>) -> Markup {
     html! { @if let Some(value) = value.filter(|value| !value.is_empty()) { bdi { (value) } } }
 }
 

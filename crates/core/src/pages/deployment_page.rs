@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::components::{cell, code, commit, facts, failure, from_module, said};
+use super::components::{cell, code, commit, facts, failure, from_module, untrusted};
 use super::format;
 use super::layout::{Page, console_link};
 use super::report_view::{Deployment, Ended, Module, Planned, Status};
-use super::{Shelf, link, state};
+use super::{PageContext, link, state};
 use crate::deployment::outcome::FAILED;
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, Name};
@@ -51,7 +51,7 @@ fn report_key(id: &DeploymentId, ended: &Ended) -> Option<String> {
 /// Renders the page of a report that lies under `key`.
 #[must_use]
 pub fn render(
-    shelf: &Shelf<'_>,
+    shelf: &PageContext<'_>,
     id: &DeploymentId,
     key: &str,
     report: &Deployment,
@@ -87,7 +87,7 @@ pub fn render(
     .render()
 }
 
-fn heading(shelf: &Shelf<'_>, id: &DeploymentId, key: &str, report: &Deployment) -> Markup {
+fn heading(shelf: &PageContext<'_>, id: &DeploymentId, key: &str, report: &Deployment) -> Markup {
     let page = page_key(key).unwrap_or_default();
     let took = report
         .span()
@@ -102,11 +102,11 @@ fn heading(shelf: &Shelf<'_>, id: &DeploymentId, key: &str, report: &Deployment)
             }
             h1 { (id.deployment) " " (state::badge(&report.status.state)) }
             (facts(&[
-                ("Ended", said(report.written_at.map(format::time).as_deref())),
-                ("Took", said(took.as_deref())),
+                ("Ended", untrusted(report.written_at.map(format::time).as_deref())),
+                ("Took", untrusted(took.as_deref())),
                 ("Commit", commit(report.status.commit.as_deref())),
-                ("Author", said(report.status.author.as_deref())),
-                ("Branch", said(report.status.branch.as_deref())),
+                ("Author", untrusted(report.status.author.as_deref())),
+                ("Branch", untrusted(report.status.branch.as_deref())),
                 ("Modules", counts(&report.status.modules)),
             ]))
             nav.links aria-label="In AWS's console" { (console_link(Some(&execution), "Execution")) }
@@ -230,14 +230,14 @@ impl Rows<'_> {
     fn why(&self, ended: &Ended, module: Option<&Module>) -> Markup {
         let failed = module.filter(|_| state::rank(&ended.state) == 0);
         if let Some((module, reason)) = failed.and_then(|m| Some((m, m.status.reason.as_deref()?))) {
-            let reason = said(Some(reason));
+            let reason = untrusted(Some(reason));
             return html! {
                 @if let Some(error) = &module.status.error { (code(error)) " " }
                 @if module.was_built() { (from_module(&reason)) } @else { (reason) }
             };
         }
         let planned = self.report.plan.iter().find(|planned| planned.is(ended));
-        said(planned.map(|planned| planned.reasons.join(", ")).as_deref())
+        untrusted(planned.map(|planned| planned.reasons.join(", ")).as_deref())
     }
 }
 

@@ -19,7 +19,7 @@ const MAX_TEXT: usize = 200;
 
 /// What an event is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
+pub enum IndexKey {
     /// A module.
     Module(ModuleId),
     /// A whole deployment.
@@ -30,7 +30,7 @@ pub enum Subject {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// What it was about.
-    pub subject: Subject,
+    pub subject: IndexKey,
     /// How it ended.
     pub state: String,
     /// The execution.
@@ -101,8 +101,8 @@ impl Ended {
     #[must_use]
     pub fn project(&self) -> &Name {
         match &self.subject {
-            Subject::Module(id) => &id.project,
-            Subject::Deployment(id) => &id.project,
+            IndexKey::Module(id) => &id.project,
+            IndexKey::Deployment(id) => &id.project,
         }
     }
 
@@ -110,8 +110,8 @@ impl Ended {
     #[must_use]
     pub fn report_key(&self) -> Option<String> {
         let key = match &self.subject {
-            Subject::Module(id) => id.report_key(&self.execution),
-            Subject::Deployment(id) => id.report_key(&self.execution),
+            IndexKey::Module(id) => id.report_key(&self.execution),
+            IndexKey::Deployment(id) => id.report_key(&self.execution),
         };
         self.has_report.then_some(key)
     }
@@ -134,7 +134,7 @@ fn check_name(execution: &ExecutionArn) -> Result<()> {
     ))
 }
 
-fn subject(needed: &Needed, detail: &Value) -> Result<Subject> {
+fn subject(needed: &Needed, detail: &Value) -> Result<IndexKey> {
     let name = |field: &str| match detail.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(name)) => Ok(Some(name.as_str())),
@@ -145,13 +145,13 @@ fn subject(needed: &Needed, detail: &Value) -> Result<Subject> {
         )),
     };
     Ok(match (name("group")?, name("module")?) {
-        (Some(group), Some(module)) => Subject::Module(ModuleId::parse(
+        (Some(group), Some(module)) => IndexKey::Module(ModuleId::parse(
             &needed.project,
             &needed.deployment,
             group,
             module,
         )?),
-        _ => Subject::Deployment(DeploymentId {
+        _ => IndexKey::Deployment(DeploymentId {
             project: ModuleId::project(&needed.project)?,
             deployment: Name::parse("deployment", &needed.deployment)?,
         }),

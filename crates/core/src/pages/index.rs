@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::execution_event::{Ended, Subject};
+use super::execution_event::{Ended, IndexKey};
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout;
 
@@ -37,12 +37,12 @@ pub struct Index {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The newest, and of the others those that did something.
-    pub runs: Vec<Run>,
+    pub runs: Vec<IndexedExecution>,
 }
 
 /// An execution that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Run {
+pub struct IndexedExecution {
     /// When.
     pub at: Timestamp,
     /// The execution's ARN.
@@ -69,7 +69,7 @@ pub struct Run {
     pub branch: Option<String>,
 }
 
-impl Run {
+impl IndexedExecution {
     fn of(ended: &Ended) -> Self {
         Self {
             at: ended.at,
@@ -108,19 +108,19 @@ impl Run {
 impl Entry {
     /// The run that says how it stands.
     #[must_use]
-    pub fn newest(&self) -> Option<&Run> {
+    pub fn newest(&self) -> Option<&IndexedExecution> {
         self.runs.first()
     }
 
     /// The newest run that there is a page of.
     #[must_use]
-    pub fn newest_page(&self) -> Option<&Run> {
+    pub fn newest_page(&self) -> Option<&IndexedExecution> {
         self.runs.iter().find(|run| run.page)
     }
 
     /// The runs that did something, the oldest first.
     #[must_use]
-    pub fn trend(&self) -> Vec<&Run> {
+    pub fn trend(&self) -> Vec<&IndexedExecution> {
         self.runs.iter().filter(|run| run.worked()).rev().collect()
     }
 
@@ -131,16 +131,16 @@ impl Entry {
     }
 
     fn is_gone(&self) -> bool {
-        self.newest().is_some_and(Run::destroyed)
+        self.newest().is_some_and(IndexedExecution::destroyed)
     }
 
-    fn add(&mut self, run: Run) {
+    fn add(&mut self, run: IndexedExecution) {
         self.runs.push(run);
         // The newest first; of two words on one execution the later one holds.
         self.runs.sort_unstable_by(|one, other| other.cmp(one));
         let mut known = std::collections::BTreeSet::new();
         self.runs.retain(|run| known.insert(run.execution.clone()));
-        if let Some(last) = self.runs.iter().position(Run::destroyed) {
+        if let Some(last) = self.runs.iter().position(IndexedExecution::destroyed) {
             self.runs.truncate(last + 1);
         }
         let mut position = 0;
@@ -163,14 +163,14 @@ impl Index {
     /// The index with one more end of an execution.
     #[must_use]
     pub fn with(mut self, ended: &Ended) -> Self {
-        let run = Run::of(ended);
+        let run = IndexedExecution::of(ended);
         match &ended.subject {
-            Subject::Module(id) => {
+            IndexKey::Module(id) => {
                 let name = format!("{}/{}/{}", id.deployment, id.group, id.module);
                 self.modules.entry(name).or_default().add(run);
                 forget(&mut self.modules);
             }
-            Subject::Deployment(id) => {
+            IndexKey::Deployment(id) => {
                 self.deployments
                     .entry(id.deployment.to_string())
                     .or_default()
@@ -199,13 +199,13 @@ impl Index {
     pub(super) fn data(&self) -> String {
         // Text keys only, which always serialise.
         let json = serde_json::to_string(self).unwrap_or_default();
-        format!("{BEGIN}{}{END}", inert(&json))
+        format!("{BEGIN}{}{END}", escape_for_script(&json))
     }
 }
 
 /// JSON in which no HTML parser can find the end of its element or the beginning of another (HTML standard, "Restrictions
 /// for contents of script elements"): as escapes these characters mean the same.
-fn inert(json: &str) -> String {
+fn escape_for_script(json: &str) -> String {
     json.replace('<', "\\u003c")
         .replace('>', "\\u003e")
         .replace('&', "\\u0026")
@@ -229,7 +229,7 @@ fn forget(entries: &mut BTreeMap<String, Entry>) {
 type Named<'a> = Vec<(&'a str, &'a Entry)>;
 
 /// The entries that are there, and those that are gone.
-pub(super) fn parted(entries: &BTreeMap<String, Entry>) -> (Named<'_>, Named<'_>) {
+pub(super) fn live_and_gone(entries: &BTreeMap<String, Entry>) -> (Named<'_>, Named<'_>) {
     entries
         .iter()
         .map(|(name, entry)| (name.as_str(), entry))
@@ -240,15 +240,15 @@ pub(super) fn parted(entries: &BTreeMap<String, Entry>) -> (Named<'_>, Named<'_>
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ids::{ModuleId, Place};
-    use crate::pages::{Shelf, index_page};
+    use crate::ids::{AwsEnvironment, ModuleId};
+    use crate::pages::{PageContext, index_page};
     use proptest::prelude::*;
 
     const STATES: [&str; 5] = ["SUCCEEDED", "UNCHANGED", "FAILED", "ABORTED", "DESTROYED"];
 
     fn ended(module: usize, at: i64, state: &str) -> Ended {
         Ended {
-            subject: Subject::Module(ModuleId::parse("p", "d", "g", &format!("m{module}")).unwrap()),
+            subject: IndexKey::Module(ModuleId::parse("p", "d", "g", &format!("m{module}")).unwrap()),
             state: state.to_owned(),
             execution: ExecutionArn::new(format!("arn:aws:states:r:1:execution:x:e{at}")),
             at: Timestamp::from_second(at).unwrap(),
@@ -309,10 +309,10 @@ mod tests {
     fn a_destroyed_module_leaves_one_run_and_begins_anew() {
         let mut events = vec![ended(0, 1, "SUCCEEDED"), ended(0, 2, "DESTROYED")];
         let gone = all(&events);
-        assert_eq!(parted(&gone.modules).1.len(), 1);
+        assert_eq!(live_and_gone(&gone.modules).1.len(), 1);
         assert_eq!(gone.modules["d/g/m0"].runs.len(), 1);
         events.push(ended(0, 3, "SUCCEEDED"));
-        assert_eq!(parted(&all(&events).modules).0.len(), 1);
+        assert_eq!(live_and_gone(&all(&events).modules).0.len(), 1);
         let many: Vec<Ended> = (0..GONE + 10).map(|m| ended(m, m as i64, "DESTROYED")).collect();
         let index = all(&many);
         assert_eq!(index.modules.len(), GONE);
@@ -325,10 +325,10 @@ mod tests {
         let project = Name::parse("project", "p").unwrap();
         let pages: Vec<_> = index.pages(&project).collect();
         assert_eq!(pages, [("d/g/m0", "reports/p/d/g/m0/e1.html".to_owned())]);
-        let place = Place::from_arn("arn:aws:lambda:r:1:f").unwrap();
+        let place = AwsEnvironment::from_arn("arn:aws:lambda:r:1:f").unwrap();
         let page = index_page::render(
             &index,
-            &Shelf {
+            &PageContext {
                 place: &place,
                 bucket: "b",
             },
@@ -363,8 +363,8 @@ mod tests {
             }
             let index = all(&events);
             prop_assert_eq!(&all(mixed), &index);
-            let place = Place::from_arn("arn:aws:lambda:r:1:f").unwrap();
-            let page = index_page::render(&index, &Shelf { place: &place, bucket: "b" }, &Name::parse("project", "p").unwrap());
+            let place = AwsEnvironment::from_arn("arn:aws:lambda:r:1:f").unwrap();
+            let page = index_page::render(&index, &PageContext { place: &place, bucket: "b" }, &Name::parse("project", "p").unwrap());
             prop_assert_eq!(Index::read(&page), Some(index));
         }
     }

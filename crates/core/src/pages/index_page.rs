@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::components::{cell, commit, said};
-use super::index::{Entry, Index, Run, parted};
+use super::components::{cell, commit, untrusted};
+use super::index::{Entry, Index, IndexedExecution, live_and_gone};
 use super::layout::{Page, console_link};
-use super::{Shelf, link, state};
+use super::{PageContext, link, state};
 use super::{deployment_page, format};
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout::index_key;
@@ -19,10 +19,10 @@ const HEIGHT: usize = 24;
 
 /// The page of an index.
 #[must_use]
-pub fn render(index: &Index, shelf: &Shelf<'_>, project: &Name) -> String {
+pub fn render(index: &Index, shelf: &PageContext<'_>, project: &Name) -> String {
     let table = Table { shelf, project };
-    let (modules, gone) = parted(&index.modules);
-    let (deployments, gone_deployments) = parted(&index.deployments);
+    let (modules, gone) = live_and_gone(&index.modules);
+    let (deployments, gone_deployments) = live_and_gone(&index.deployments);
     let deployments: Vec<Row<'_>> = deployments
         .into_iter()
         .map(|(name, entry)| Row {
@@ -112,7 +112,7 @@ struct Row<'a> {
 }
 
 struct Table<'a> {
-    shelf: &'a Shelf<'a>,
+    shelf: &'a PageContext<'a>,
     project: &'a Name,
 }
 
@@ -136,7 +136,7 @@ impl Table<'_> {
         }
     }
 
-    fn row(&self, row: &Row<'_>, run: &Run) -> Markup {
+    fn row(&self, row: &Row<'_>, run: &IndexedExecution) -> Markup {
         let took = run.milliseconds.map_or_else(|| "–".to_owned(), format::duration);
         let page = row.entry.page_key(self.project, row.whole);
         html! {
@@ -152,7 +152,7 @@ impl Table<'_> {
         }
     }
 
-    fn links(&self, run: &Run, page: Option<&str>) -> Markup {
+    fn links(&self, run: &IndexedExecution, page: Option<&str>) -> Markup {
         let execution = ExecutionArn::new(run.execution.as_str());
         let execution = self.shelf.place.execution_url(&execution);
         let report = page.map(|page| link::object(self.shelf.place, self.shelf.bucket, page));
@@ -173,7 +173,7 @@ impl Table<'_> {
     }
 }
 
-fn stands(run: &Run) -> Markup {
+fn stands(run: &IndexedExecution) -> Markup {
     html! {
         (state::badge(&run.state))
         @if let Some(why) = &run.why { div.why { bdi { (why) } } }
@@ -181,7 +181,7 @@ fn stands(run: &Run) -> Markup {
 }
 
 /// When it ended, and when a module that nothing was done to since was deployed.
-fn when(run: &Run, entry: &Entry) -> Markup {
+fn when(run: &IndexedExecution, entry: &Entry) -> Markup {
     let deployed = entry.runs.iter().find(|run| run.state == "SUCCEEDED");
     let deployed = deployed.filter(|deployed| deployed.at != run.at);
     html! {
@@ -191,13 +191,13 @@ fn when(run: &Run, entry: &Entry) -> Markup {
 }
 
 /// Whose commit it is.
-fn by(run: &Run) -> Markup {
+fn by(run: &IndexedExecution) -> Markup {
     let known = run.commit.is_some() || run.author.is_some() || run.branch.is_some();
     html! {
         @if known {
             (commit(run.commit.as_deref()))
             div.note {
-                (said(run.author.as_deref()))
+                (untrusted(run.author.as_deref()))
                 @if let Some(branch) = &run.branch { " on " bdi { (branch) } }
             }
         } @else { "–" }
@@ -205,8 +205,8 @@ fn by(run: &Run) -> Markup {
 }
 
 /// The durations as bars, the newest last; the text says the same.
-fn trend(runs: &[&Run]) -> Markup {
-    let known: Vec<(&Run, i64)> = runs
+fn trend(runs: &[&IndexedExecution]) -> Markup {
+    let known: Vec<(&IndexedExecution, i64)> = runs
         .iter()
         .filter_map(|run| Some((*run, run.milliseconds?)))
         .collect();
@@ -235,7 +235,7 @@ fn trend(runs: &[&Run]) -> Markup {
     }
 }
 
-fn bar(x: usize, run: &Run, took: i64, most: i64) -> Markup {
+fn bar(x: usize, run: &IndexedExecution, took: i64, most: i64) -> Markup {
     let share = took as f64 / most.max(1) as f64;
     let height = (share * HEIGHT as f64).round().clamp(2.0, HEIGHT as f64) as usize;
     html! {

@@ -3,7 +3,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::ids::Place;
+use crate::ids::AwsEnvironment;
 
 /// What stands for itself in a URL (RFC 3986, section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -18,7 +18,7 @@ fn encoded(text: &str) -> String {
 
 /// An object in the console of S3, where "Open" shows it.
 #[must_use]
-pub fn object(place: &Place, bucket: &str, key: &str) -> String {
+pub fn object(place: &AwsEnvironment, bucket: &str, key: &str) -> String {
     format!(
         "{}/s3/object/{}?region={}&prefix={}",
         place.console(),
@@ -48,8 +48,8 @@ mod tests {
     use crate::console::to_console;
     use crate::ids::ExecutionArn;
 
-    fn place() -> Place {
-        Place::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
+    fn place() -> AwsEnvironment {
+        AwsEnvironment::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
-use crate::ids::Place;
+use crate::ids::AwsEnvironment;
 
 /// The policy of every page: nothing is loaded or run, and the one style is known by its SHA-256.
 pub const POLICY: &str = concat!(
@@ -34,9 +34,9 @@ pub const POLICY: &str = concat!(
 
 /// Where a report lies, for links to it and to what belongs to it.
 #[derive(Debug, Clone)]
-pub struct Shelf<'a> {
+pub struct PageContext<'a> {
     /// Region and partition.
-    pub place: &'a Place,
+    pub place: &'a AwsEnvironment,
     /// The work bucket.
     pub bucket: &'a str,
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::components::{cell, code, commit, facts, failure, from_module, reasons, said};
+use super::components::{cell, code, commit, facts, failure, from_module, reasons, untrusted};
 use super::format;
 use super::layout::{Page, console_link};
 use super::report_view::Module;
-use super::{Shelf, link, state, timeline};
+use super::{PageContext, link, state, timeline};
 use crate::console::LogUrl;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::module::fingerprint::Fingerprint;
@@ -28,7 +28,7 @@ pub enum Log {
 
 /// Renders the page of a report that lies under `key`.
 #[must_use]
-pub fn render(shelf: &Shelf<'_>, id: &ModuleId, key: &str, report: &Module, log: &Log) -> String {
+pub fn render(shelf: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module, log: &Log) -> String {
     let title = format!("{} · {id}", state::word(&report.status.state));
     let body = html! {
         (heading(shelf, id, key, report))
@@ -47,7 +47,7 @@ pub fn render(shelf: &Shelf<'_>, id: &ModuleId, key: &str, report: &Module, log:
     .render()
 }
 
-fn heading(shelf: &Shelf<'_>, id: &ModuleId, key: &str, report: &Module) -> Markup {
+fn heading(shelf: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module) -> Markup {
     let page = page_key(key).unwrap_or_default();
     html! {
         header {
@@ -58,11 +58,11 @@ fn heading(shelf: &Shelf<'_>, id: &ModuleId, key: &str, report: &Module) -> Mark
             }
             h1 { (id.module) " " (state::badge(&report.status.state)) }
             (facts(&[
-                ("Ended", said(report.written_at.map(format::time).as_deref())),
-                ("Took", said(report.took().map(format::duration).as_deref())),
+                ("Ended", untrusted(report.written_at.map(format::time).as_deref())),
+                ("Took", untrusted(report.took().map(format::duration).as_deref())),
                 ("Commit", commit(report.status.commit.as_deref())),
-                ("Author", said(report.status.author.as_deref())),
-                ("Branch", said(report.status.branch.as_deref())),
+                ("Author", untrusted(report.status.author.as_deref())),
+                ("Branch", untrusted(report.status.branch.as_deref())),
                 ("Last good deployment", last_good(report)),
             ]))
             nav.links aria-label="In AWS's console" { (links(shelf, report)) }
@@ -76,7 +76,7 @@ fn last_good(report: &Module) -> Markup {
         .status
         .deployed_at
         .filter(|_| report.status.state != "SUCCEEDED");
-    said(before.map(format::time).as_deref())
+    untrusted(before.map(format::time).as_deref())
 }
 
 fn log_lines(log: &Log) -> Option<Markup> {
@@ -200,15 +200,15 @@ fn source(report: &Module) -> Markup {
             h2 { "Bundle" }
             (facts(&[
                 ("Object", code(&object)),
-                ("Version", said(source.version_id.as_deref())),
-                ("Folder", said(source.path.as_deref())),
-                ("MD5 of all", said(report.fingerprint.as_ref().map(|f| f.hash.as_str()))),
+                ("Version", untrusted(source.version_id.as_deref())),
+                ("Folder", untrusted(source.path.as_deref())),
+                ("MD5 of all", untrusted(report.fingerprint.as_ref().map(|f| f.hash.as_str()))),
             ]))
         }
     }
 }
 
-fn footer(shelf: &Shelf<'_>, key: &str) -> Markup {
+fn footer(shelf: &PageContext<'_>, key: &str) -> Markup {
     let page = page_key(key).unwrap_or_default();
     let object = link::object(shelf.place, shelf.bucket, key);
     html! {
@@ -220,7 +220,7 @@ fn footer(shelf: &Shelf<'_>, key: &str) -> Markup {
 }
 
 /// The links to the execution, its build and its log.
-fn links(shelf: &Shelf<'_>, report: &Module) -> Markup {
+fn links(shelf: &PageContext<'_>, report: &Module) -> Markup {
     let execution = shelf
         .place
         .execution_url(&ExecutionArn::new(report.execution.as_str()));

@@ -10,15 +10,15 @@ use crate::pages::module_page::Log;
 const HOSTILE: &str =
     "</script></style><img src=x onerror=alert(1)>\"'><script>alert(2)</script>\u{202e}&lt;";
 
-fn shelf(place: &Place) -> Shelf<'_> {
-    Shelf {
+fn shelf(place: &AwsEnvironment) -> PageContext<'_> {
+    PageContext {
         place,
         bucket: "work",
     }
 }
 
-fn place() -> Place {
-    Place::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
+fn place() -> AwsEnvironment {
+    AwsEnvironment::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
 }
 
 /// Everything in a report that holds a text, hostile; the structure stays.

@@ -17,7 +17,7 @@ const MAX_FIELD: usize = 400;
 
 /// What is known of whom it is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Subject {
+pub struct LogContext {
     /// The ARN of the execution.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
@@ -32,7 +32,7 @@ pub struct Subject {
     pub build: Option<String>,
 }
 
-impl Subject {
+impl LogContext {
     /// An execution that deploys a module.
     #[must_use]
     pub fn module(execution: &ExecutionArn, module: &ModuleId) -> Self {
@@ -146,7 +146,7 @@ mod tests {
     use serde_json::json;
 
     fn read(event: &Value) -> Value {
-        serde_json::to_value(Subject::of_event(event)).unwrap()
+        serde_json::to_value(LogContext::of_event(event)).unwrap()
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
             "waiting": {"token": token}, "of": [token], "detail": token, "input": {"parameters": {"a": token}},
         });
         assert_eq!(read(&event), json!({}));
-        let long = Subject::of_event(&json!({"execution": "x".repeat(100_000)}));
+        let long = LogContext::of_event(&json!({"execution": "x".repeat(100_000)}));
         assert!(long.execution.unwrap().len() < 500);
     }
 }

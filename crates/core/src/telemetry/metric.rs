@@ -3,7 +3,7 @@
 //! A function writes one JSON line to its log, and CloudWatch makes metrics of it (Amazon CloudWatch User Guide,
 //! "Specification: Embedded metric format"): no call, no right, no agent. The only dimension is the stack, because every
 //! other value of a dimension is a metric that costs money. What the measurement is about stands beside the numbers
-//! ([`Subject`]), where Logs Insights finds it.
+//! ([`LogContext`]), where Logs Insights finds it.
 //!
 //! A count is written by whoever wrote the status that it counts, once it is written: a repeated call that finds its
 //! status stored counts nothing. One that dies between the two leaves a count out.
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::module::status::State;
 use crate::module::timeline::Timeline;
-use crate::telemetry::log_context::Subject;
+use crate::telemetry::log_context::LogContext;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "Seedflow";
@@ -181,7 +181,7 @@ impl Measurement {
     /// `level` and `timestamp` are Lambda's: a line without them counts as INFO (AWS Lambda Developer Guide, "Log-level
     /// filtering").
     #[must_use]
-    pub fn document(&self, stack: &str, about: &Subject, now: Timestamp) -> Option<Value> {
+    pub fn document(&self, stack: &str, about: &LogContext, now: Timestamp) -> Option<Value> {
         if self.0.is_empty() {
             return None;
         }

@@ -1,7 +1,7 @@
 //! What locks report of the thing that they lock: which metric counts its superseded executions, and how log lines name it.
 
 use crate::ids::{DeploymentId, ExecutionArn, ModuleId};
-use crate::telemetry::log_context::Subject;
+use crate::telemetry::log_context::LogContext;
 use crate::telemetry::metric::Metric;
 
 /// A thing that executions work on, as logs and metrics see it.
@@ -10,17 +10,17 @@ pub trait Observed {
     const SUPERSEDED: Metric;
 
     /// The context of its log lines, with the execution where that is known.
-    fn subject(&self, execution: Option<&ExecutionArn>) -> Subject;
+    fn subject(&self, execution: Option<&ExecutionArn>) -> LogContext;
 }
 
 impl Observed for ModuleId {
     const SUPERSEDED: Metric = Metric::ModulesSuperseded;
 
-    fn subject(&self, execution: Option<&ExecutionArn>) -> Subject {
-        Subject {
+    fn subject(&self, execution: Option<&ExecutionArn>) -> LogContext {
+        LogContext {
             execution: execution.map(|execution| execution.as_str().to_owned()),
             module: Some(self.to_string()),
-            ..Subject::default()
+            ..LogContext::default()
         }
     }
 }
@@ -28,11 +28,11 @@ impl Observed for ModuleId {
 impl Observed for DeploymentId {
     const SUPERSEDED: Metric = Metric::DeploymentsSuperseded;
 
-    fn subject(&self, execution: Option<&ExecutionArn>) -> Subject {
-        Subject {
+    fn subject(&self, execution: Option<&ExecutionArn>) -> LogContext {
+        LogContext {
             execution: execution.map(|execution| execution.as_str().to_owned()),
             deployment: Some(self.to_string()),
-            ..Subject::default()
+            ..LogContext::default()
         }
     }
 }

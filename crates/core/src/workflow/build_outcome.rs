@@ -99,7 +99,7 @@ pub struct Phase {
 
 /// How a build ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct BuildOutcome {
     /// The build.
     pub build_id: BuildId,
     /// How it ended.
@@ -151,7 +151,7 @@ impl Phase {
     }
 }
 
-impl Outcome {
+impl BuildOutcome {
     /// An end of which nothing more is known.
     #[must_use]
     pub fn ended(build_id: BuildId, status: BuildStatus) -> Self {
@@ -312,10 +312,10 @@ mod tests {
             ("TIMED_OUT", Some("BuildTimedOut")),
             ("STOPPED", Some("BuildStopped")),
         ] {
-            let outcome = Outcome::from_event(&event(status)).unwrap().unwrap();
+            let outcome = BuildOutcome::from_event(&event(status)).unwrap().unwrap();
             assert_eq!(outcome.status.error_name(), error, "{status}");
         }
-        assert_eq!(Outcome::from_event(&event("IN_PROGRESS")).unwrap(), None);
+        assert_eq!(BuildOutcome::from_event(&event("IN_PROGRESS")).unwrap(), None);
         assert_eq!(BuildStatus::ALL.len(), 6);
     }
 
@@ -330,7 +330,7 @@ mod tests {
                 {"phase-type": "COMPLETED"}, {"no": "type"}, 7
             ]
         });
-        let outcome = Outcome::from_event(&failed).unwrap().unwrap();
+        let outcome = BuildOutcome::from_event(&failed).unwrap().unwrap();
         assert_eq!(
             outcome.explain(),
             "build failed in BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: false. Reason: exit status 1"
@@ -355,14 +355,14 @@ mod tests {
             let mut sent = event("FAILED");
             sent["detail"]["additional-information"] =
                 json!({"logs": {"deep-link": link, "group-name": "g"}});
-            let outcome = Outcome::from_event(&sent).unwrap().unwrap();
+            let outcome = BuildOutcome::from_event(&sent).unwrap().unwrap();
             assert_eq!(
                 (outcome.log_url.as_ref(), outcome.log_group.as_deref()),
                 (None, Some("g"))
             );
             let mut stored = serde_json::to_value(&outcome).unwrap();
             stored["log_url"] = json!(link);
-            assert_eq!(serde_json::from_value::<Outcome>(stored).unwrap(), outcome);
+            assert_eq!(serde_json::from_value::<BuildOutcome>(stored).unwrap(), outcome);
         }
     }
 
@@ -377,7 +377,7 @@ mod tests {
                 {"phase-type": "ODD", "start-time": "yesterday"}
             ]
         });
-        let outcome = Outcome::from_event(&event).unwrap().unwrap();
+        let outcome = BuildOutcome::from_event(&event).unwrap().unwrap();
         let at = |time: &str| Some(format!("2017-09-01T{time}Z").parse().unwrap());
         assert_eq!(
             (outcome.started_at, outcome.ended_at),
@@ -391,7 +391,7 @@ mod tests {
     fn a_failed_build_whose_phase_timed_out_timed_out() {
         let mut event = event("FAILED");
         event["detail"]["additional-information"] = json!({"phases": [{"phase-type": "BUILD", "phase-status": "TIMED_OUT", "phase-context": ["BUILD_TIMED_OUT: Build has timed out."]}]});
-        let outcome = Outcome::from_event(&event).unwrap().unwrap();
+        let outcome = BuildOutcome::from_event(&event).unwrap().unwrap();
         assert_eq!(outcome.status, BuildStatus::TimedOut);
         assert_eq!(
             outcome.explain(),
@@ -413,7 +413,7 @@ mod tests {
                 "detail.build-id: found 7",
             ),
         ] {
-            let error = Outcome::from_event(&event).unwrap_err();
+            let error = BuildOutcome::from_event(&event).unwrap_err();
             assert!(error.message.contains(part), "{error}");
         }
     }

@@ -24,7 +24,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::workflow::build_outcome::Outcome;
+use crate::workflow::build_outcome::BuildOutcome;
 
 /// A task token of Step Functions. Whoever has it can answer for the build, so it shows itself nowhere.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ pub enum Command {
     /// Read the build's status.
     ReadBuild,
     /// Answer the token with the build's end.
-    Answer(Token, Box<Outcome>),
+    Answer(Token, Box<BuildOutcome>),
     /// Delete the registration with that tag.
     Delete(ETag),
 }
@@ -98,7 +98,7 @@ pub enum Reply {
     /// Find.
     Found(Option<(Registration, ETag)>),
     /// ReadBuild: the build's end, or `None` while it runs.
-    Build(Option<Box<Outcome>>),
+    Build(Option<Box<BuildOutcome>>),
     /// Answer: taken, or refused because the task was answered or given up before; both are the end of it.
     Answered,
     /// Delete: gone, by us or by another.
@@ -270,8 +270,8 @@ mod tests {
         chances: Chances,
     }
 
-    fn outcome() -> Outcome {
-        Outcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded)
+    fn outcome() -> BuildOutcome {
+        BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded)
     }
 
     impl World {

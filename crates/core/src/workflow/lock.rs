@@ -22,7 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorName, Result};
-use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Run};
+use crate::ids::{BuildFolder, DeploymentId, ExecutionArn, ModuleId};
 use crate::workflow::callback::{Registration, Token};
 
 /// How old a lock has to be before a holder that Step Functions doesn't know counts as ended and forgotten: an execution that
@@ -61,7 +61,7 @@ impl Lockable for DeploymentId {
 
 /// An execution that wants to deploy, and since when: later ones replace earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contender {
+pub struct Claimant {
     /// The execution.
     pub execution: ExecutionArn,
     /// When it was started, as its context says.
@@ -74,7 +74,7 @@ pub struct Contender {
     pub replaces_nobody: bool,
 }
 
-impl Contender {
+impl Claimant {
     /// Whether this one was started later, and so replaces the other; one that replaces nobody counts as older than all that
     /// do. Of two started in the same millisecond the names decide, so that all parties agree.
     fn is_newer_than(&self, other: &Self) -> bool {
@@ -94,7 +94,7 @@ impl Contender {
 pub struct Waiter {
     /// Who waits.
     #[serde(flatten)]
-    pub contender: Contender,
+    pub contender: Claimant,
     /// The token to wake it with.
     #[serde(flatten)]
     pub registration: Registration,
@@ -114,11 +114,11 @@ pub struct HandOver {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
     /// Who deploys.
-    pub holder: Contender,
+    pub holder: Claimant,
     /// Grows with every holder of the module, over deletions of the object too.
     pub fence: u64,
     /// The unguessable name of this deployment.
-    pub run: Run,
+    pub run: BuildFolder,
     /// Since when the holder has it; unknown of a lock that an older version took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acquired_at: Option<Timestamp>,
@@ -139,7 +139,7 @@ pub struct Lock {
 impl Lock {
     /// A lock for a new holder. The clock in milliseconds makes a fencing number that grows even where the last
     /// object was deleted; where there is a last number, it grows whatever the clock says.
-    fn new(holder: Contender, last_fence: u64, fresh: &Fresh) -> Self {
+    fn new(holder: Claimant, last_fence: u64, fresh: &NewLease) -> Self {
         let clock = u64::try_from(fresh.now.as_millisecond()).unwrap_or_default();
         Self {
             holder,
@@ -179,7 +179,7 @@ impl Lock {
 
     /// Whether the time is over that `end-execution` got to release the lock of a holder that has ended: the next claimant takes
     /// it over. The first claimant that finds such a holder gives that time, when it starts `end-execution`, and
-    /// `end-execution` itself gives more for a build that can't be stopped ([`Want::Keep`]).
+    /// `end-execution` itself gives more for a build that can't be stopped ([`LockRequest::Keep`]).
     #[must_use]
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.kept_until.is_some_and(|until| now >= until)
@@ -187,8 +187,8 @@ impl Lock {
 
     /// What the holder is told.
     #[must_use]
-    pub fn held<S: Lockable>(&self, of: &S) -> Held<S> {
-        Held {
+    pub fn held<S: Lockable>(&self, of: &S) -> Lease<S> {
+        Lease {
             of: of.clone(),
             fence: self.fence,
             run: self.run.clone(),
@@ -202,7 +202,7 @@ impl Lock {
     ///
     /// # Errors
     /// `LockLost`, which names who holds it now.
-    pub fn check<S: Lockable>(found: Option<&Self>, held: &Held<S>, execution: &ExecutionArn) -> Result<()> {
+    pub fn check<S: Lockable>(found: Option<&Self>, held: &Lease<S>, execution: &ExecutionArn) -> Result<()> {
         let now = match found {
             Some(lock) if lock.holder.execution != *execution || lock.fence != held.fence => {
                 format!("held by {}", lock.holder.execution.as_str())
@@ -224,13 +224,13 @@ impl Lock {
 
 /// What travels with an execution that holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held<S = ModuleId> {
+pub struct Lease<S = ModuleId> {
     /// Whose lock it is.
     pub of: S,
     /// The fencing number to check before each write.
     pub fence: u64,
     /// The unguessable name of this deployment.
-    pub run: Run,
+    pub run: BuildFolder,
     /// When the execution was started.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
@@ -244,22 +244,22 @@ pub struct Held<S = ModuleId> {
 
 /// What is new in a decision: the clock, and a name for the deployment that may begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fresh {
+pub struct NewLease {
     /// The clock.
     pub now: Timestamp,
     /// Random.
-    pub run: Run,
+    pub run: BuildFolder,
 }
 
 /// What somebody wants of a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Want {
+pub enum LockRequest {
     /// To hold it.
-    Claim(Contender),
+    Claim(Claimant),
     /// To hold it, or else to be woken when it is free.
     Wait(Waiter),
     /// To hold it in the place of an execution that ended long ago.
-    TakeOver(Contender, ExecutionArn),
+    TakeOver(Claimant, ExecutionArn),
     /// That nothing is written in the name of this ended execution.
     Stop(ExecutionArn),
     /// That nobody takes it over from this ended execution before then.
@@ -270,7 +270,7 @@ pub enum Want {
 
 /// The one write of a decision, on condition that what was found is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Write {
+pub enum LockWrite {
     /// Store this.
     Put(Box<Lock>),
     /// Remove the object.
@@ -279,7 +279,7 @@ pub enum Write {
 
 /// What an execution is told of its claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
+pub enum LockOutcome {
     /// It holds the lock.
     Acquired(Lock),
     /// Another holds it.
@@ -291,11 +291,11 @@ pub enum Turn {
 /// A turn as the state machine hears it, from the function's answer or by the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Told<S = ModuleId> {
+pub enum LockResponse<S = ModuleId> {
     /// Go on.
     Acquired {
         /// To be shown with every write.
-        lock: Held<S>,
+        lock: Lease<S>,
     },
     /// Wait by a token.
     Waiting,
@@ -306,14 +306,14 @@ pub enum Told<S = ModuleId> {
     },
 }
 
-impl Turn {
+impl LockOutcome {
     /// As the state machine hears it.
     #[must_use]
-    pub fn told<S: Lockable>(&self, of: &S) -> Told<S> {
+    pub fn told<S: Lockable>(&self, of: &S) -> LockResponse<S> {
         match self {
-            Self::Acquired(lock) => Told::Acquired { lock: lock.held(of) },
-            Self::Held(_) => Told::Waiting,
-            Self::Superseded(by) => Told::Superseded {
+            Self::Acquired(lock) => LockResponse::Acquired { lock: lock.held(of) },
+            Self::Held(_) => LockResponse::Waiting,
+            Self::Superseded(by) => LockResponse::Superseded {
                 superseded_by: by.clone(),
             },
         }
@@ -322,17 +322,17 @@ impl Turn {
 
 /// What follows from what was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
+pub struct LockDecision {
     /// First this; nothing else holds if its condition doesn't.
-    pub write: Option<Write>,
+    pub write: Option<LockWrite>,
     /// Then these tokens are answered.
-    pub answers: Vec<(Token, Turn)>,
+    pub answers: Vec<(Token, LockOutcome)>,
     /// How it stands then for who asked; `None` after a release, and for who was not the holder.
-    pub turn: Option<Turn>,
+    pub turn: Option<LockOutcome>,
 }
 
-impl Decision {
-    fn nothing(turn: Option<Turn>) -> Self {
+impl LockDecision {
+    fn nothing(turn: Option<LockOutcome>) -> Self {
         Self {
             write: None,
             answers: Vec::new(),
@@ -340,9 +340,9 @@ impl Decision {
         }
     }
 
-    fn put(lock: Lock, answers: Vec<(Token, Turn)>, turn: Option<Turn>) -> Self {
+    fn put(lock: Lock, answers: Vec<(Token, LockOutcome)>, turn: Option<LockOutcome>) -> Self {
         Self {
-            write: Some(Write::Put(Box::new(lock))),
+            write: Some(LockWrite::Put(Box::new(lock))),
             answers,
             turn,
         }
@@ -351,43 +351,43 @@ impl Decision {
 
 /// What to do about a lock that was found so.
 #[must_use]
-pub fn decide(want: &Want, found: Option<&Lock>, fresh: &Fresh) -> Decision {
+pub fn decide(want: &LockRequest, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     match want {
-        Want::Claim(me) => claim(me, found, fresh),
-        Want::Wait(me) => wait(me, found, fresh),
-        Want::TakeOver(me, from) => take_over(me, from, found, fresh),
-        Want::Stop(ended) => stop(ended, found),
-        Want::Keep(ended, until) => keep(ended, *until, found),
-        Want::Release(ended) => release(ended, found, fresh),
+        LockRequest::Claim(me) => claim(me, found, fresh),
+        LockRequest::Wait(me) => wait(me, found, fresh),
+        LockRequest::TakeOver(me, from) => take_over(me, from, found, fresh),
+        LockRequest::Stop(ended) => stop(ended, found),
+        LockRequest::Keep(ended, until) => keep(ended, *until, found),
+        LockRequest::Release(ended) => release(ended, found, fresh),
     }
 }
 
-fn claim(me: &Contender, found: Option<&Lock>, fresh: &Fresh) -> Decision {
+fn claim(me: &Claimant, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     let Some(lock) = found else {
         let lock = Lock::new(me.clone(), 0, fresh);
-        return Decision::put(lock.clone(), Vec::new(), Some(Turn::Acquired(lock)));
+        return LockDecision::put(lock.clone(), Vec::new(), Some(LockOutcome::Acquired(lock)));
     };
-    let newer = |other: &Contender| other.is_newer_than(me) && other.execution != me.execution;
+    let newer = |other: &Claimant| other.is_newer_than(me) && other.execution != me.execution;
     let waiter = lock.waiter.as_ref().map(|waiter| &waiter.contender);
-    Decision::nothing(Some(if lock.holder.execution == me.execution {
-        Turn::Acquired(lock.clone())
+    LockDecision::nothing(Some(if lock.holder.execution == me.execution {
+        LockOutcome::Acquired(lock.clone())
     } else if newer(&lock.holder) {
-        Turn::Superseded(lock.holder.execution.clone())
+        LockOutcome::Superseded(lock.holder.execution.clone())
     } else if let Some(waiter) = waiter.filter(|waiter| newer(waiter)) {
-        Turn::Superseded(waiter.execution.clone())
+        LockOutcome::Superseded(waiter.execution.clone())
     } else {
-        Turn::Held(lock.clone())
+        LockOutcome::Held(lock.clone())
     }))
 }
 
 /// A claim that becomes a registration where the lock is held. What is decided at once is answered by the token
 /// as well: whoever waits by a token hears nothing else.
-fn wait(me: &Waiter, found: Option<&Lock>, fresh: &Fresh) -> Decision {
+fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     let claimed = claim(&me.contender, found, fresh);
-    let Some(Turn::Held(lock)) = &claimed.turn else {
+    let Some(LockOutcome::Held(lock)) = &claimed.turn else {
         let turn = claimed.turn.clone();
         let answers = turn.map(|turn| (me.registration.token.clone(), turn));
-        return Decision {
+        return LockDecision {
             answers: answers.into_iter().collect(),
             ..claimed
         };
@@ -396,25 +396,25 @@ fn wait(me: &Waiter, found: Option<&Lock>, fresh: &Fresh) -> Decision {
         waiter: Some(me.clone()),
         ..lock.clone()
     };
-    let turn = Some(Turn::Held(mine.clone()));
+    let turn = Some(LockOutcome::Held(mine.clone()));
     match &lock.waiter {
         // Ours already: by an earlier try with the same token, or by a later try that overtook this one.
         Some(there)
             if there.contender.execution == me.contender.execution
                 && !me.registration.is_newer_than(&there.registration) =>
         {
-            Decision::nothing(turn)
+            LockDecision::nothing(turn)
         }
         Some(there) if there.contender.execution != me.contender.execution => {
-            let replaced = Turn::Superseded(me.contender.execution.clone());
-            Decision::put(mine, vec![(there.registration.token.clone(), replaced)], turn)
+            let replaced = LockOutcome::Superseded(me.contender.execution.clone());
+            LockDecision::put(mine, vec![(there.registration.token.clone(), replaced)], turn)
         }
-        _ => Decision::put(mine, Vec::new(), turn),
+        _ => LockDecision::put(mine, Vec::new(), turn),
     }
 }
 
 /// A claim to which a holder counts for nothing, but a newer one that waits goes first: it takes over itself.
-fn take_over(me: &Contender, from: &ExecutionArn, found: Option<&Lock>, fresh: &Fresh) -> Decision {
+fn take_over(me: &Claimant, from: &ExecutionArn, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     let Some(lock) = found.filter(|lock| lock.holder.execution == *from) else {
         return claim(me, found, fresh);
     };
@@ -423,20 +423,20 @@ fn take_over(me: &Contender, from: &ExecutionArn, found: Option<&Lock>, fresh: &
         .as_ref()
         .filter(|waiter| waiter.contender.execution != me.execution);
     if let Some(newer) = other.filter(|waiter| waiter.contender.is_newer_than(me)) {
-        return Decision::nothing(Some(Turn::Superseded(newer.contender.execution.clone())));
+        return LockDecision::nothing(Some(LockOutcome::Superseded(newer.contender.execution.clone())));
     }
     let mine = Lock::new(me.clone(), lock.fence, fresh);
     let replaced = |waiter: &Waiter| {
         (
             waiter.registration.token.clone(),
-            Turn::Superseded(me.execution.clone()),
+            LockOutcome::Superseded(me.execution.clone()),
         )
     };
     let answers = other.map(replaced).into_iter().collect();
-    Decision::put(mine.clone(), answers, Some(Turn::Acquired(mine)))
+    LockDecision::put(mine.clone(), answers, Some(LockOutcome::Acquired(mine)))
 }
 
-fn keep(ended: &ExecutionArn, until: Timestamp, found: Option<&Lock>) -> Decision {
+fn keep(ended: &ExecutionArn, until: Timestamp, found: Option<&Lock>) -> LockDecision {
     match found {
         Some(lock) if lock.holder.execution == *ended => {
             let kept = Lock {
@@ -444,36 +444,36 @@ fn keep(ended: &ExecutionArn, until: Timestamp, found: Option<&Lock>) -> Decisio
                 kept_until: lock.kept_until.max(Some(until)),
                 ..lock.clone()
             };
-            Decision::put(kept.clone(), Vec::new(), Some(Turn::Acquired(kept)))
+            LockDecision::put(kept.clone(), Vec::new(), Some(LockOutcome::Acquired(kept)))
         }
-        _ => Decision::nothing(None),
+        _ => LockDecision::nothing(None),
     }
 }
 
-fn stop(ended: &ExecutionArn, found: Option<&Lock>) -> Decision {
+fn stop(ended: &ExecutionArn, found: Option<&Lock>) -> LockDecision {
     match found {
         Some(lock) if lock.holder.execution == *ended && !lock.stopped => {
             let stopped = Lock {
                 stopped: true,
                 ..lock.clone()
             };
-            Decision::put(stopped.clone(), Vec::new(), Some(Turn::Acquired(stopped)))
+            LockDecision::put(stopped.clone(), Vec::new(), Some(LockOutcome::Acquired(stopped)))
         }
         Some(lock) if lock.holder.execution == *ended => {
-            Decision::nothing(Some(Turn::Acquired(lock.clone())))
+            LockDecision::nothing(Some(LockOutcome::Acquired(lock.clone())))
         }
-        _ => Decision::nothing(None),
+        _ => LockDecision::nothing(None),
     }
 }
 
-fn release(ended: &ExecutionArn, found: Option<&Lock>, fresh: &Fresh) -> Decision {
+fn release(ended: &ExecutionArn, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     let Some(lock) = found else {
-        return Decision::nothing(None);
+        return LockDecision::nothing(None);
     };
     if lock.holder.execution == *ended {
         return match &lock.waiter {
-            None => Decision {
-                write: Some(Write::Delete),
+            None => LockDecision {
+                write: Some(LockWrite::Delete),
                 answers: Vec::new(),
                 turn: None,
             },
@@ -486,7 +486,7 @@ fn release(ended: &ExecutionArn, found: Option<&Lock>, fresh: &Fresh) -> Decisio
                     }),
                     ..Lock::new(next.contender.clone(), lock.fence, fresh)
                 };
-                Decision::put(handed.clone(), vec![(token, Turn::Acquired(handed))], None)
+                LockDecision::put(handed.clone(), vec![(token, LockOutcome::Acquired(handed))], None)
             }
         };
     }
@@ -499,14 +499,14 @@ fn release(ended: &ExecutionArn, found: Option<&Lock>, fresh: &Fresh) -> Decisio
             waiter: None,
             ..lock.clone()
         };
-        return Decision::put(without, Vec::new(), None);
+        return LockDecision::put(without, Vec::new(), None);
     }
     // We handed it over before, and may have died before the new holder heard of it.
     let answers = lock.handed_over.as_ref().filter(|over| over.by == *ended);
-    let answers = answers.map(|over| (over.token.clone(), Turn::Acquired(lock.clone())));
-    Decision {
+    let answers = answers.map(|over| (over.token.clone(), LockOutcome::Acquired(lock.clone())));
+    LockDecision {
         answers: answers.into_iter().collect(),
-        ..Decision::nothing(None)
+        ..LockDecision::nothing(None)
     }
 }
 

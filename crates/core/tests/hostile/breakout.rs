@@ -6,13 +6,13 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use seedflow_core::formats::yaml;
-use seedflow_core::ids::{ExecutionArn, Place, Run};
+use seedflow_core::ids::{AwsEnvironment, BuildFolder, ExecutionArn};
 use seedflow_core::module::codebuild::request::{BuildRequest, Defaults};
 use seedflow_core::module::codebuild::{environment, request};
-use seedflow_core::module::commit_info::Origin;
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::deployspec::{Deployspec, Phases};
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
-use seedflow_core::module::input::{Action, Order};
+use seedflow_core::module::input::{Action, ModuleInput};
 use seedflow_core::module::maximum::ComputeType;
 use seedflow_core::module::parameters::VariableType;
 use seedflow_core::module::plan::Plan;
@@ -79,7 +79,7 @@ fn said() -> impl Strategy<Value = Said> {
 
 /// What StartBuild is asked for; `None` where the input is refused.
 fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
-    let Order::Deploy(request) = Order::parse(&said.input, &limits()).ok()? else {
+    let ModuleInput::Deploy(request) = ModuleInput::parse(&said.input, &limits()).ok()? else {
         return None;
     };
     let options = request.options?;
@@ -89,7 +89,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         module: request.module,
         source: request.source,
         source_bytes: None,
-        origin: Origin::default(),
+        origin: CommitInfo::default(),
         options,
         deployspec: Deployspec {
             deploy: said.phases.clone(),
@@ -102,7 +102,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         previous_status: None,
         previous_metadata: said.previous.clone(),
     };
-    let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+    let place = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
     let defaults = Defaults {
         project: "seedflow".into(),
         image: "i".into(),
@@ -118,7 +118,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
     let request = request::compose(
         &plan,
         &ExecutionArn::new("arn:e"),
-        &Run::from_random([7; 16]),
+        &BuildFolder::from_random([7; 16]),
         &place,
         None,
         &defaults,
@@ -128,7 +128,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
 
 /// Every variable that a build of the plan has to see.
 fn expected(plan: &Plan) -> BTreeMap<String, String> {
-    let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+    let place = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
     let variables = environment::variables(plan, &place, None);
     let said = variables
         .into_iter()

@@ -8,7 +8,7 @@ use seedflow_core::formats::yaml;
 use seedflow_core::formats::yaml::{Kind, Node};
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
-use seedflow_core::module::input::{Options, Order, Request};
+use seedflow_core::module::input::{DeployInput, ModuleInput, Options};
 use seedflow_core::module::maximum::Maxima;
 use serde_json::{Value, json};
 
@@ -166,10 +166,10 @@ proptest! {
 
     #[test]
     fn any_json_is_an_input_or_refused_by_name(value in dictionary::json()) {
-        if let Err(error) = Order::parse(&value, &limits()) {
+        if let Err(error) = ModuleInput::parse(&value, &limits()) {
             assert_refusal(&error, &[ErrorName::InvalidInput])?;
         }
-        if let Err(error) = Request::module(&value, &limits()) {
+        if let Err(error) = DeployInput::module(&value, &limits()) {
             assert_refusal(&error, &[ErrorName::InvalidInput])?;
         }
     }
@@ -187,12 +187,12 @@ proptest! {
             "build": {"image": "i", "project_name": "seedflow", "timeout_minutes": 5}, "stack_name": "s"});
         let (parent, name) = field.rsplit_once('/').unwrap();
         input.pointer_mut(parent).unwrap()[name] = value;
-        match Order::parse(&input, &limits()) {
+        match ModuleInput::parse(&input, &limits()) {
             Err(error) => assert_refusal(&error, &[ErrorName::InvalidInput])?,
-            Ok(Order::Destroy(module)) => prop_assert!(false, "{module} would be destroyed"),
-            Ok(Order::Deploy(request)) => {
+            Ok(ModuleInput::Destroy(module)) => prop_assert!(false, "{module} would be destroyed"),
+            Ok(ModuleInput::Deploy(request)) => {
                 // Where an input is good, its failure is recorded at the module that it deploys.
-                prop_assert_eq!(Request::module(&input, &limits()), Ok(request.module));
+                prop_assert_eq!(DeployInput::module(&input, &limits()), Ok(request.module));
                 prop_assert_eq!(&request.source.bucket, "work");
                 let path = request.source.path;
                 prop_assert!(path.split('/').all(|part| part != ".."), "{path}");

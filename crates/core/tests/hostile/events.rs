@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use proptest::sample::select;
 use seedflow_core::error::ErrorName;
-use seedflow_core::ids::{BuildId, ExecutionArn, Slot};
+use seedflow_core::ids::{BuildId, ExecutionArn, ParameterKind};
 use seedflow_core::module::status::{Failure, Status};
-use seedflow_core::module::stored_parameters::{Laid, Reference, Stored, Text};
-use seedflow_core::workflow::build_outcome::{BuildStatus, Outcome, Phase};
+use seedflow_core::module::stored_parameters::{EncodedParameter, ModuleParameters, SpillReference, Text};
+use seedflow_core::workflow::build_outcome::{BuildOutcome, BuildStatus, Phase};
 use serde_json::{Value, json};
 
 use crate::{assert_refusal, cases, dictionary, module};
@@ -70,45 +70,45 @@ proptest! {
 
     #[test]
     fn any_json_is_an_event_or_refused_by_name(event in dictionary::json()) {
-        if let Err(error) = Outcome::from_event(&event) {
+        if let Err(error) = BuildOutcome::from_event(&event) {
             assert_refusal(&error, &[ErrorName::InvalidInput])?;
         }
     }
 
     #[test]
     fn a_field_that_is_not_needed_may_be_anything(field in select(&NOT_NEEDED[..]), value in prop::option::of(dictionary::json())) {
-        let outcome = Outcome::from_event(&with(field, value)).unwrap().unwrap();
+        let outcome = BuildOutcome::from_event(&with(field, value)).unwrap().unwrap();
         prop_assert_eq!(outcome.build_id.as_str(), ARN.rsplit_once('/').unwrap().1);
         prop_assert!(matches!(outcome.status, BuildStatus::Failed | BuildStatus::TimedOut));
         prop_assert!(outcome.reason.iter().all(|reason| reason.chars().count() <= 2001));
         prop_assert!(outcome.explain().starts_with("build "));
         // It travels through the state machine.
         let text = serde_json::to_string(&outcome).unwrap();
-        prop_assert_eq!(serde_json::from_str::<Outcome>(&text).unwrap(), outcome);
+        prop_assert_eq!(serde_json::from_str::<BuildOutcome>(&text).unwrap(), outcome);
     }
 
     #[test]
     fn a_field_that_is_needed_is_named_where_it_is_wrong(field in select(&NEEDED[..]), value in prop::option::of(dictionary::json())) {
-        let error = Outcome::from_event(&with(field, value)).unwrap_err();
+        let error = BuildOutcome::from_event(&with(field, value)).unwrap_err();
         assert_refusal(&error, &[ErrorName::InvalidInput])?;
         prop_assert!(error.message.starts_with("detail.build-") || error.message.starts_with("build_id: "), "{}", error.message);
     }
 
     #[test]
     fn what_is_stored_is_read_or_unreadable(text in prop_oneof![dictionary::text(true), dictionary::json().prop_map(|json| json.to_string())]) {
-        let mut stored = Stored::default();
-        for slot in Slot::ALL {
+        let mut stored = ModuleParameters::default();
+        for slot in ParameterKind::ALL {
             stored.set(slot, text.clone());
         }
         let _ = (stored.fingerprint(), stored.metadata_object(), stored.status_of(&module()));
-        prop_assert!(Reference::of(&text).is_none_or(|reference| reference.key.starts_with("values/")));
+        prop_assert!(SpillReference::of(&text).is_none_or(|reference| reference.key.starts_with("values/")));
     }
 
     #[test]
     fn a_status_stays_in_its_parameter_whatever_went_wrong(reason in dictionary::text(true), times in 1usize..50, phase in dictionary::text(true)) {
         let id = BuildId::parse("p:u").unwrap();
         let phases = vec![Phase { name: phase, status: Some("FAILED".into()), started_at: None, seconds: None, context: Some(reason.repeat(times)) }];
-        let outcome = Outcome::ended(id.clone(), BuildStatus::Failed).with_phases(phases);
+        let outcome = BuildOutcome::ended(id.clone(), BuildStatus::Failed).with_phases(phases);
         let failure = Failure { error: "BuildFailed".into(), reason: outcome.explain(), build_id: Some(id), outcome: Some(outcome) };
         let status = Status::fail(None, &module(), &ExecutionArn::new("arn:e"), &failure, Timestamp::UNIX_EPOCH);
         // Nobody follows the status into S3.
@@ -118,13 +118,13 @@ proptest! {
     #[test]
     fn a_value_of_any_length_is_laid_so_that_it_is_found_again(text in dictionary::text(true), length in 0usize..20_000) {
         let value = json!({"value": text, "more": "x".repeat(length)}).to_string();
-        let laid = Laid::new(&module(), Slot::Metadata, &value);
+        let laid = EncodedParameter::new(&module(), ParameterKind::Metadata, &value);
         let parameter = laid.parameter.as_str();
         prop_assert!(parameter.len() <= 8192 && !parameter.contains("{{"));
         let stored = match laid.spilled {
             None => parameter.to_owned(),
             Some((key, spilled)) => {
-                let reference = Reference::of(parameter).unwrap();
+                let reference = SpillReference::of(parameter).unwrap();
                 prop_assert_eq!(reference.key.as_str(), key);
                 prop_assert!(reference.holds(spilled.as_bytes()));
                 spilled

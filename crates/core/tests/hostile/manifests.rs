@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use seedflow_core::deployment::manifest::{Deployment, Given, Repository, check};
+use seedflow_core::deployment::manifest::{Deployment, LoadContext, Repository, check};
 use seedflow_core::error::Result;
-use seedflow_core::ids::{Name, Place};
+use seedflow_core::ids::{AwsEnvironment, Name};
 use seedflow_core::module::input::Options;
 use seedflow_core::module::maximum::Maxima;
 use serde_json::json;
@@ -100,7 +100,7 @@ fn the_good_repository_is_good() {
         ("data", String::new()),
     ]));
     let env = BTreeMap::new();
-    let given = Given {
+    let given = LoadContext {
         manifest: "deployment.yaml",
         env: &env,
         project: None,
@@ -120,8 +120,8 @@ proptest! {
         env in prop::collection::btree_map(prop_oneof!["[ABC]", dictionary::text(true)], dictionary::text(true), 0..3),
         known in any::<bool>(),
     ) {
-        let place = Place { partition: "aws".into(), region: "eu-west-1".into(), account: "111111111111".into() };
-        let given = Given { manifest: "deployment.yaml", env: &env, project: None, place: known.then_some(&place), maxima: &Maxima::OF_AWS };
+        let place = AwsEnvironment { partition: "aws".into(), region: "eu-west-1".into(), account: "111111111111".into() };
+        let given = LoadContext { manifest: "deployment.yaml", env: &env, project: None, place: known.then_some(&place), maxima: &Maxima::OF_AWS };
         match check(&mut files, &given) {
             Ok(deployment) => assert_deployable(&deployment)?,
             Err(problems) => {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use seedflow_core::error::ErrorName;
 use seedflow_core::formats::upper_snake_case::upper_snake_case;
-use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Name, Place, Run, Slot};
+use seedflow_core::ids::{AwsEnvironment, BuildFolder, BuildId, ExecutionArn, ModuleId, Name, ParameterKind};
 
 use crate::{assert_refusal, cases, dictionary};
 
@@ -36,7 +36,7 @@ fn assert_places(id: &ModuleId) -> Result<(), TestCaseError> {
     let names = [&id.project, &id.deployment, &id.group, &id.module];
     prop_assert!(names.iter().all(|name| is_harmless(name.as_str())), "{id:?}");
     let parent = format!("/sf/{}/{}/{}-{}/", id.project, id.deployment, id.group, id.module);
-    for slot in Slot::ALL {
+    for slot in ParameterKind::ALL {
         let parameter = id.parameter(slot);
         prop_assert_eq!(&parameter, &format!("{parent}{slot}"));
         // PutParameter, `Name`: up to 1,011 characters with the ARN before it, 15 levels.
@@ -102,9 +102,9 @@ proptest! {
     #[test]
     fn two_modules_share_a_path_only_where_the_status_can_tell(a in name(), b in name(), c in name(), d in name()) {
         if let (Ok(one), Ok(other)) = (ModuleId::parse("p", "d", &a, &b), ModuleId::parse("p", "d", &c, &d)) {
-            let same_path = one.parameter(Slot::Md5) == other.parameter(Slot::Md5);
+            let same_path = one.parameter(ParameterKind::Md5) == other.parameter(ParameterKind::Md5);
             prop_assert_eq!(same_path, one.module_name() == other.module_name());
-            prop_assert_eq!(one == other, one.spill_key(Slot::Md5, "x") == other.spill_key(Slot::Md5, "x"));
+            prop_assert_eq!(one == other, one.spill_key(ParameterKind::Md5, "x") == other.spill_key(ParameterKind::Md5, "x"));
         }
     }
 
@@ -122,7 +122,7 @@ proptest! {
                 prop_assert!(prefix_and_one(&id.callback_key(), "callbacks/"));
                 // S3 object keys: up to 1,024 bytes.
                 prop_assert!(id.callback_key().len() <= 1024, "{}", id.callback_key().len());
-                let place = Place { partition: "aws".into(), region: "r".into(), account: "1".into() };
+                let place = AwsEnvironment { partition: "aws".into(), region: "r".into(), account: "1".into() };
                 prop_assert!(place.build_url(&id).starts_with("https://r.console.aws.amazon.com/codesuite/codebuild/1/projects/"));
             }
         }
@@ -130,7 +130,7 @@ proptest! {
 
     #[test]
     fn a_run_keeps_to_its_own_folder(text in prop_oneof![dictionary::text(true), "[0-9a-fA-F]{30,34}"]) {
-        match Run::parse(&text) {
+        match BuildFolder::parse(&text) {
             Err(error) => assert_refusal(&error, &[ErrorName::InvalidInput])?,
             Ok(run) => prop_assert_eq!(run.folder(), format!("builds/{text}")),
         }
@@ -138,7 +138,7 @@ proptest! {
 
     #[test]
     fn any_text_is_a_place_or_refused(text in prop_oneof![dictionary::text(true), ("arn", dictionary::text(true)).prop_map(|(a, b)| format!("{a}:aws:lambda:r:{b}"))]) {
-        if let Err(error) = Place::from_arn(&text) {
+        if let Err(error) = AwsEnvironment::from_arn(&text) {
             assert_refusal(&error, &[ErrorName::InvalidInput])?;
         }
     }

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::manifest::{DEFAULT_MANIFEST, Deployment, Given, Group, Module, Problem};
+use seedflow_core::deployment::manifest::{
+    DEFAULT_MANIFEST, Deployment, Diagnostic, Group, LoadContext, Module,
+};
 
 use super::parameters::parse_text;
 use crate::repository::Folder;
@@ -32,7 +34,7 @@ impl Check {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let mut folder = Folder::open(&self.folder)?;
         let env: BTreeMap<String, String> = self.env.into_iter().collect();
-        let given = Given {
+        let given = LoadContext {
             manifest: &self.manifest,
             env: &env,
             project: None,
@@ -53,7 +55,7 @@ impl Check {
     }
 }
 
-fn complain(problems: &[Problem], ui: &Ui) {
+fn complain(problems: &[Diagnostic], ui: &Ui) {
     for problem in problems {
         ui.say(problem.to_string());
     }

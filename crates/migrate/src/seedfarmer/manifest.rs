@@ -205,7 +205,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use seedflow_core::deployment::manifest;
-    use seedflow_core::deployment::manifest::{Given, Repository};
+    use seedflow_core::deployment::manifest::{LoadContext, Repository};
     use seedflow_core::module::fingerprint::Version;
     use seedflow_core::module::maximum::Maxima;
 
@@ -302,7 +302,7 @@ groups:
 
     fn module(change: &'static str) -> Module {
         let none = BTreeMap::new();
-        let given = Given {
+        let given = LoadContext {
             manifest: "deployment.yaml",
             env: &none,
             project: None,

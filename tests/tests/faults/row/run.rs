@@ -96,7 +96,7 @@ impl Subject {
     }
 
     /// What role and stack of the module are called.
-    fn own_names(&self) -> seedflow_core::module::role::Names {
+    fn own_names(&self) -> seedflow_core::module::role::RoleAndStackName {
         let Names {
             project,
             deployment,
@@ -104,7 +104,7 @@ impl Subject {
             module,
         } = &self.names;
         let module = ModuleId::parse(project, deployment, group, module).unwrap();
-        seedflow_core::module::role::Names::new("seedflow-module-", &module).unwrap()
+        seedflow_core::module::role::RoleAndStackName::new("seedflow-module-", &module).unwrap()
     }
 
     /// What destroys the module.

@@ -7,11 +7,11 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::diagnostic::{At, Problems};
+use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
-use super::spanned::{Fields, Part, texts};
+use super::spanned::{Spanned, YamlFields, texts};
 use crate::error::excerpt;
-use crate::ids::Place;
+use crate::ids::AwsEnvironment;
 
 /// Fields of both an account and a region that Seedflow doesn't support.
 const MIRRORS: [&str; 4] = ["npmMirror", "npmMirrorSecret", "pypiMirror", "pypiMirrorSecret"];
@@ -27,7 +27,7 @@ pub(super) struct BuildChoice {
 }
 
 impl BuildChoice {
-    pub fn read(fields: &mut Fields<'_>, problems: &mut Problems) -> Self {
+    pub fn read(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Self {
         Self {
             image: fields.text("codebuildImage", problems),
             runtimes: fields
@@ -66,7 +66,7 @@ impl BuildChoice {
 struct Account {
     alias: String,
     id: Option<String>,
-    id_at: At,
+    id_at: Location,
     default: bool,
     parameters: Map<String, Value>,
     build: BuildChoice,
@@ -76,7 +76,7 @@ struct Account {
 #[derive(Debug)]
 struct Region {
     name: String,
-    name_at: At,
+    name_at: Location,
     default: bool,
     parameters: Map<String, Value>,
     build: BuildChoice,
@@ -96,7 +96,7 @@ pub(super) struct Target(Option<(usize, usize)>);
 
 impl Mappings {
     /// Reads the list; without one everything goes where Seedflow runs.
-    pub fn read(list: Option<&Part<'_>>, env: &Env, problems: &mut Problems) -> Self {
+    pub fn read(list: Option<&Spanned<'_>>, env: &Env, problems: &mut Diagnostics) -> Self {
         let Some(list) = list else {
             return Self::default();
         };
@@ -125,10 +125,10 @@ impl Mappings {
     /// Where a module goes: what it says, or the defaults. `None` where that can't be told.
     pub fn target(
         &mut self,
-        module: &At,
-        account: Option<&Part<'_>>,
-        region: Option<&Part<'_>>,
-        problems: &mut Problems,
+        module: &Location,
+        account: Option<&Spanned<'_>>,
+        region: Option<&Spanned<'_>>,
+        problems: &mut Diagnostics,
     ) -> Option<Target> {
         if self.accounts.is_empty() {
             for part in [account, region].into_iter().flatten() {
@@ -148,7 +148,12 @@ impl Mappings {
         Some(Target(Some((a, r))))
     }
 
-    fn account(&self, module: &At, named: Option<&Part<'_>>, problems: &mut Problems) -> Option<usize> {
+    fn account(
+        &self,
+        module: &Location,
+        named: Option<&Spanned<'_>>,
+        problems: &mut Diagnostics,
+    ) -> Option<usize> {
         let Some(part) = named else {
             let default = self.accounts.iter().position(|account| account.default);
             if default.is_none() {
@@ -178,7 +183,7 @@ impl Mappings {
     }
 
     /// A second pair of account and region.
-    fn refuse_another(&self, module: &At, (a, r): (usize, usize), problems: &mut Problems) {
+    fn refuse_another(&self, module: &Location, (a, r): (usize, usize), problems: &mut Diagnostics) {
         let Some(&(first_a, first_r)) = self.used.first() else {
             return;
         };
@@ -206,8 +211,8 @@ impl Mappings {
     }
 
     /// Refuses mappings in use that lead out of the place that Seedflow runs in.
-    pub fn refuse_elsewhere(&self, place: &Place, problems: &mut Problems) {
-        let refuse = |at: &At, found: &str, here: &str, what: &str, problems: &mut Problems| {
+    pub fn refuse_elsewhere(&self, place: &AwsEnvironment, problems: &mut Diagnostics) {
+        let refuse = |at: &Location, found: &str, here: &str, what: &str, problems: &mut Diagnostics| {
             problems.found(
                 at,
                 format!("\"{}\"", excerpt(found, 40)),
@@ -255,7 +260,7 @@ impl Mappings {
 }
 
 impl Account {
-    fn read(part: &Part<'_>, env: &Env, problems: &mut Problems) -> Option<Self> {
+    fn read(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Option<Self> {
         let mut fields = part.fields(problems)?;
         let alias = fields.required_text("alias", problems);
         let id = fields.required("accountId", problems);
@@ -284,7 +289,12 @@ impl Account {
         })
     }
 
-    fn region(&self, module: &At, named: Option<&Part<'_>>, problems: &mut Problems) -> Option<usize> {
+    fn region(
+        &self,
+        module: &Location,
+        named: Option<&Spanned<'_>>,
+        problems: &mut Diagnostics,
+    ) -> Option<usize> {
         let Some(part) = named else {
             let default = self.regions.iter().position(|region| region.default);
             if default.is_none() {
@@ -322,7 +332,7 @@ impl Account {
 }
 
 impl Region {
-    fn read_all(list: &Part<'_>, problems: &mut Problems) -> Vec<Self> {
+    fn read_all(list: &Spanned<'_>, problems: &mut Diagnostics) -> Vec<Self> {
         let mut names = HashSet::new();
         let mut default = None;
         let mut regions = Vec::new();
@@ -342,7 +352,7 @@ impl Region {
         regions
     }
 
-    fn read(part: &Part<'_>, problems: &mut Problems) -> Option<Self> {
+    fn read(part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Self> {
         let mut fields = part.fields(problems)?;
         let region = fields.required("region", problems);
         let name_at = region
@@ -373,13 +383,13 @@ impl Region {
     }
 }
 
-fn flag(fields: &mut Fields<'_>, problems: &mut Problems) -> bool {
+fn flag(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> bool {
     let part = fields.take("default", problems);
     part.and_then(|part| part.flag(problems)).unwrap_or(false)
 }
 
 /// seed-farmer takes the last of several defaults without a word.
-fn only_default(is: bool, first: &mut Option<At>, at: &At, problems: &mut Problems) {
+fn only_default(is: bool, first: &mut Option<Location>, at: &Location, problems: &mut Diagnostics) {
     if !is {
         return;
     }
@@ -393,7 +403,7 @@ fn only_default(is: bool, first: &mut Option<At>, at: &At, problems: &mut Proble
 }
 
 /// Mirrors of package registries, of an account, a region or a module.
-pub(super) fn refuse_mirrors(fields: &mut Fields<'_>, problems: &mut Problems) {
+pub(super) fn refuse_mirrors(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) {
     fields.unsupported(
         &MIRRORS,
         "configure pip or npm in the deployspec's install phase, or in the build image",
@@ -401,13 +411,13 @@ pub(super) fn refuse_mirrors(fields: &mut Fields<'_>, problems: &mut Problems) {
     );
 }
 
-fn unsupported(fields: &mut Fields<'_>, problems: &mut Problems) {
+fn unsupported(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) {
     refuse_mirrors(fields, problems);
     fields.without_effect(&PREFIXES, "the template names the roles", problems);
 }
 
 /// An account's number: as it stands, or from a variable.
-fn account_id(part: &Part<'_>, env: &Env, problems: &mut Problems) -> Option<String> {
+fn account_id(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Option<String> {
     let id = match part.scalar() {
         // An id that begins with 0 is octal to YAML 1.1: another account, without a word.
         Some(Value::Number(_)) if part.node.written.is_some() => {
@@ -430,7 +440,7 @@ fn account_id(part: &Part<'_>, env: &Env, problems: &mut Problems) -> Option<Str
 }
 
 /// `valueFrom: {envVariable: NAME}`, the only reference that a deployment manifest itself may have.
-pub(super) fn variable(part: &Part<'_>, env: &Env, problems: &mut Problems) -> Option<String> {
+pub(super) fn variable(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Option<String> {
     let mut fields = part.fields(problems)?;
     let source = fields.required("valueFrom", problems);
     fields.finish(problems);
@@ -442,12 +452,12 @@ pub(super) fn variable(part: &Part<'_>, env: &Env, problems: &mut Problems) -> O
 }
 
 /// Values are texts here, as in seed-farmer.
-fn global_parameters(part: &Part<'_>, problems: &mut Problems) -> Map<String, Value> {
+fn global_parameters(part: &Spanned<'_>, problems: &mut Diagnostics) -> Map<String, Value> {
     warn_of_special_names(part, problems);
     texts(part, problems)
 }
 
-fn regional_parameters(part: &Part<'_>, problems: &mut Problems) -> Map<String, Value> {
+fn regional_parameters(part: &Spanned<'_>, problems: &mut Diagnostics) -> Map<String, Value> {
     warn_of_special_names(part, problems);
     part.warn_of_traps(problems);
     part.entries(problems)
@@ -457,7 +467,7 @@ fn regional_parameters(part: &Part<'_>, problems: &mut Problems) -> Map<String, 
 }
 
 /// Two parameters change what seed-farmer itself does.
-fn warn_of_special_names(part: &Part<'_>, problems: &mut Problems) {
+fn warn_of_special_names(part: &Spanned<'_>, problems: &mut Diagnostics) {
     for (name, instead) in [
         (
             "permissionsBoundaryName",
@@ -469,7 +479,7 @@ fn warn_of_special_names(part: &Part<'_>, problems: &mut Problems) {
         ),
     ] {
         if let Some(node) = part.node.get(name) {
-            let at = At {
+            let at = Location {
                 line: Some(node.line),
                 field: format!("{}.{name}", part.at.field),
                 ..part.at.clone()

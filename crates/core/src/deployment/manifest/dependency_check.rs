@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::diagnostic::Problems;
+use super::diagnostic::Diagnostics;
 use super::modules::Draft;
 use super::parameters::Reference;
 use crate::ids::Name;
@@ -26,7 +26,7 @@ type Number = (usize, usize);
 
 /// Refuses modules that meet in one place, and references that can't be resolved in the order of the groups.
 /// `complete` says whether these are all groups of the manifest.
-pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Problems) {
+pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Diagnostics) {
     refuse_doubles(groups, problems);
     let graph = Graph::of(groups, complete);
     for (g, group) in groups.iter().enumerate() {
@@ -39,7 +39,7 @@ pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Problems) {
 }
 
 /// Two modules of one name, or of names that meet in `{group}-{module}`, by which the module's state is kept.
-fn refuse_doubles(groups: &[Group], problems: &mut Problems) {
+fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
     let mut paths: HashMap<String, String> = HashMap::new();
     for group in groups {
         for module in &group.modules {
@@ -97,7 +97,7 @@ impl<'g> Graph<'g> {
         format!("{} → {}", self.show(from), names.join(" → "))
     }
 
-    fn check(&self, from: Number, reference: &Reference, problems: &mut Problems) {
+    fn check(&self, from: Number, reference: &Reference, problems: &mut Diagnostics) {
         let Some(&to) = self.numbers.get(&(&reference.group, &reference.module)) else {
             self.refuse_unknown(reference, problems);
             return;
@@ -122,7 +122,7 @@ impl<'g> Graph<'g> {
         problems.error(&reference.at, message);
     }
 
-    fn refuse_unknown(&self, reference: &Reference, problems: &mut Problems) {
+    fn refuse_unknown(&self, reference: &Reference, problems: &mut Diagnostics) {
         let group = self.groups.iter().find(|group| group.name == reference.group);
         // A module that couldn't be read was told already; it isn't missing.
         let message = match group {

@@ -15,7 +15,7 @@ const MOST: usize = 100;
 
 /// One thing that is wrong, or that may not be meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Diagnostic {
     /// The file, by its path in the repository.
     pub file: String,
     /// The line, counted from 1, where the problem has one.
@@ -26,7 +26,7 @@ pub struct Problem {
     pub message: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Diagnostic {
     /// `deployment.yaml:12: groups[0].path: found …; allowed is …`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file)?;
@@ -42,13 +42,13 @@ impl fmt::Display for Problem {
 
 /// A place in a file that something can be said about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct At {
+pub(super) struct Location {
     pub file: Arc<str>,
     pub line: Option<usize>,
     pub field: String,
 }
 
-impl At {
+impl Location {
     pub fn file(file: &str) -> Self {
         Self {
             file: file.into(),
@@ -57,8 +57,8 @@ impl At {
         }
     }
 
-    fn problem(&self, message: impl Into<String>) -> Problem {
-        Problem {
+    fn problem(&self, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
             file: self.file.to_string(),
             line: self.line,
             field: self.field.clone(),
@@ -69,16 +69,16 @@ impl At {
 
 /// The problems and warnings so far.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
-    errors: Vec<Problem>,
-    warnings: Vec<Problem>,
+pub(super) struct Diagnostics {
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
     untold: usize,
     /// The lines whose values are not known, because a variable in them isn't set.
     unknown: HashSet<(Arc<str>, usize)>,
 }
 
-impl Problems {
-    pub fn error(&mut self, at: &At, message: impl Into<String>) {
+impl Diagnostics {
+    pub fn error(&mut self, at: &Location, message: impl Into<String>) {
         if at
             .line
             .is_some_and(|line| self.unknown.contains(&(at.file.clone(), line)))
@@ -96,12 +96,12 @@ impl Problems {
     }
 
     /// What was found and what is allowed.
-    pub fn found(&mut self, at: &At, found: impl fmt::Display, allowed: impl fmt::Display) {
+    pub fn found(&mut self, at: &Location, found: impl fmt::Display, allowed: impl fmt::Display) {
         self.error(at, format!("found {found}; allowed is {allowed}"));
     }
 
     /// A variable isn't set; what else is wrong with its line follows from that.
-    pub fn unset(&mut self, at: &At, message: impl Into<String>) {
+    pub fn unset(&mut self, at: &Location, message: impl Into<String>) {
         self.error(at, message);
         if let Some(line) = at.line {
             self.unknown.insert((at.file.clone(), line));
@@ -109,7 +109,7 @@ impl Problems {
     }
 
     /// An error of a type that parses itself; it begins with its field, which is known here.
-    pub fn refused(&mut self, at: &At, error: &Error) {
+    pub fn refused(&mut self, at: &Location, error: &Error) {
         let message = error
             .message
             .strip_prefix(&at.field)
@@ -120,14 +120,14 @@ impl Problems {
 
     /// A file that isn't YAML.
     pub fn no_yaml(&mut self, file: &str, error: &YamlError) {
-        let at = At {
+        let at = Location {
             line: Some(error.line),
-            ..At::file(file)
+            ..Location::file(file)
         };
         self.error(&at, error.message.clone());
     }
 
-    pub fn warning(&mut self, at: &At, message: impl Into<String>) {
+    pub fn warning(&mut self, at: &Location, message: impl Into<String>) {
         let problem = at.problem(message);
         if self.warnings.len() < MOST && !self.warnings.contains(&problem) {
             self.warnings.push(problem);
@@ -140,12 +140,12 @@ impl Problems {
     }
 
     /// The warnings, or the problems if there are any.
-    pub fn finish(mut self) -> Result<Vec<Problem>, Vec<Problem>> {
+    pub fn finish(mut self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         let Some(last) = self.errors.last() else {
             return Ok(self.warnings);
         };
         if self.untold > 0 {
-            let more = At::file(&last.file).problem(format!("and {} more problems", self.untold));
+            let more = Location::file(&last.file).problem(format!("and {} more problems", self.untold));
             self.errors.push(more);
         }
         Err(self.errors)

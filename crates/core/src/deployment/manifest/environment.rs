@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::diagnostic::{At, Problems};
+use super::diagnostic::{Diagnostics, Location};
 use crate::error::excerpt;
 use crate::formats::dotenv;
 use crate::formats::dotenv::BadLine;
@@ -26,14 +26,14 @@ pub(super) struct Env {
 
 impl Env {
     /// The given variables, before those of the text of `.env`.
-    pub fn new(given: &BTreeMap<String, String>, dotenv: Option<&str>, problems: &mut Problems) -> Self {
+    pub fn new(given: &BTreeMap<String, String>, dotenv: Option<&str>, problems: &mut Diagnostics) -> Self {
         let mut variables = dotenv
             .map(|text| dotenv::read(text, given))
             .transpose()
             .unwrap_or_else(|BadLine(line)| {
-                let at = At {
+                let at = Location {
                     line: Some(line),
-                    ..At::file(".env")
+                    ..Location::file(".env")
                 };
                 problems.error(&at, "no NAME=value that can be read; is a quote left open?");
                 None
@@ -44,7 +44,7 @@ impl Env {
     }
 
     /// A variable that a field names.
-    pub fn get(&self, name: &str, at: &At, problems: &mut Problems) -> Option<String> {
+    pub fn get(&self, name: &str, at: &Location, problems: &mut Diagnostics) -> Option<String> {
         let value = self.variables.get(name);
         if value.is_none() {
             problems.unset(at, unset(name));
@@ -53,15 +53,15 @@ impl Env {
     }
 
     /// Puts the variables into a document.
-    pub fn fill(&mut self, file: &Arc<str>, node: &mut Node, problems: &mut Problems) {
-        let mut place = Place {
+    pub fn fill(&mut self, file: &Arc<str>, node: &mut Node, problems: &mut Diagnostics) {
+        let mut place = Cursor {
             file: file.clone(),
             field: String::new(),
         };
         self.value(&mut place, node, problems);
     }
 
-    fn value(&mut self, place: &mut Place, node: &mut Node, problems: &mut Problems) {
+    fn value(&mut self, place: &mut Cursor, node: &mut Node, problems: &mut Diagnostics) {
         let line = node.line;
         match &mut node.kind {
             Kind::Scalar(Value::String(text)) if text.contains("${") => {
@@ -84,7 +84,7 @@ impl Env {
     }
 
     /// A text with its variables; it stays as it is where one isn't set.
-    fn text(&mut self, text: &str, at: &At, problems: &mut Problems) -> String {
+    fn text(&mut self, text: &str, at: &Location, problems: &mut Diagnostics) -> String {
         let mut result = String::new();
         let mut rest = text;
         while let Some((before, name, after)) = next_variable(rest) {
@@ -145,12 +145,12 @@ fn is_switched_off(entries: &[(String, usize, Node)]) -> bool {
 }
 
 /// Where the walk through a document is.
-struct Place {
+struct Cursor {
     file: Arc<str>,
     field: String,
 }
 
-impl Place {
+impl Cursor {
     fn within(&mut self, name: &str, walk: impl FnOnce(&mut Self)) {
         let length = self.field.len();
         self.field.push_str(name);
@@ -158,8 +158,8 @@ impl Place {
         self.field.truncate(length);
     }
 
-    fn at(&self, line: usize) -> At {
-        At {
+    fn at(&self, line: usize) -> Location {
+        Location {
             file: self.file.clone(),
             line: Some(line),
             field: self.field.trim_start_matches('.').to_owned(),

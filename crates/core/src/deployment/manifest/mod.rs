@@ -2,7 +2,7 @@
 //!
 //! [`read`] reads a repository and makes of it what Seedflow deploys: groups in order, and for each module exactly the
 //! `parameters` and the `build` of an execution's input. What seed-farmer would silently do otherwise, and what
-//! Seedflow doesn't support, is a [`Problem`] with its file, line and field; all of them are told at once. The rules
+//! Seedflow doesn't support, is a [`Diagnostic`] with its file, line and field; all of them are told at once. The rules
 //! are those of seed-farmer 8; docs/manifests.md names what differs.
 //!
 //! Manifests come from outside: files, groups and modules are bounded in size and number, so that no manifest takes
@@ -32,13 +32,13 @@ use crate::module::input::MAX_STACK_NAME;
 
 use account_mappings::{Mappings, variable};
 use dependency_check::Group as DraftGroup;
-pub use diagnostic::Problem;
-use diagnostic::{At, Problems};
+pub use diagnostic::Diagnostic;
+use diagnostic::{Diagnostics, Location};
 use environment::Env;
 use model::text;
-pub use model::{DEFAULT_MANIFEST, Deployment, Given, Group, MAX_FILE, Module, Repository};
+pub use model::{DEFAULT_MANIFEST, Deployment, Group, LoadContext, MAX_FILE, Module, Repository};
 use modules::{Deployspecs, Draft, Reader};
-use spanned::{Fields, Part};
+use spanned::{Spanned, YamlFields};
 
 /// How many groups a deployment may have.
 const MAX_GROUPS: usize = 100;
@@ -54,7 +54,7 @@ const MAX_PARAMETERS: usize = 16 << 20;
 ///
 /// # Errors
 /// Everything that is wrong, in the order in which it was found.
-pub fn read(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deployment, Vec<Problem>> {
+pub fn read(repository: &mut dyn Repository, given: &LoadContext<'_>) -> Result<Deployment, Vec<Diagnostic>> {
     whole(repository, given, Deployspecs::AreThere)
 }
 
@@ -62,16 +62,19 @@ pub fn read(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deploy
 ///
 /// # Errors
 /// Everything that is wrong, in the order in which it was found.
-pub fn check(repository: &mut dyn Repository, given: &Given<'_>) -> Result<Deployment, Vec<Problem>> {
+pub fn check(
+    repository: &mut dyn Repository,
+    given: &LoadContext<'_>,
+) -> Result<Deployment, Vec<Diagnostic>> {
     whole(repository, given, Deployspecs::AreValid)
 }
 
 fn whole(
     repository: &mut dyn Repository,
-    given: &Given<'_>,
+    given: &LoadContext<'_>,
     deployspecs: Deployspecs,
-) -> Result<Deployment, Vec<Problem>> {
-    let mut problems = Problems::default();
+) -> Result<Deployment, Vec<Diagnostic>> {
+    let mut problems = Diagnostics::default();
     let deployment = deployment(repository, given, deployspecs, &mut problems);
     let warnings = problems.finish()?;
     // Without a problem there is a deployment.
@@ -84,29 +87,29 @@ fn whole(
 }
 
 /// Project and name of the deployment, where they can be read whatever else is wrong: a status can say then that it is.
-pub fn names(repository: &mut dyn Repository, given: &Given<'_>) -> Option<(Name, Name)> {
-    let mut problems = Problems::default();
+pub fn names(repository: &mut dyn Repository, given: &LoadContext<'_>) -> Option<(Name, Name)> {
+    let mut problems = Diagnostics::default();
     let project = project::read(repository, given.project, &mut problems)?;
-    let dotenv = text(repository, &At::file(".env"), &mut problems);
+    let dotenv = text(repository, &Location::file(".env"), &mut problems);
     let mut env = Env::new(given.env, dotenv.as_deref(), &mut problems);
     let root = manifest(repository, given.manifest, &mut env, &mut problems)?;
     let file: Arc<str> = given.manifest.into();
-    let mut fields = Part::document(&file, "", &root).fields(&mut problems)?;
+    let mut fields = Spanned::document(&file, "", &root).fields(&mut problems)?;
     Some((project, deployment_name(&mut fields, &env, &mut problems)?))
 }
 
 fn deployment(
     repository: &mut dyn Repository,
-    given: &Given<'_>,
+    given: &LoadContext<'_>,
     deployspecs: Deployspecs,
-    problems: &mut Problems,
+    problems: &mut Diagnostics,
 ) -> Option<Deployment> {
     let project = project::read(repository, given.project, problems);
-    let dotenv = text(repository, &At::file(".env"), problems);
+    let dotenv = text(repository, &Location::file(".env"), problems);
     let mut env = Env::new(given.env, dotenv.as_deref(), problems);
     let root = manifest(repository, given.manifest, &mut env, problems)?;
     let file: Arc<str> = given.manifest.into();
-    let mut fields = Part::document(&file, "", &root).fields(problems)?;
+    let mut fields = Spanned::document(&file, "", &root).fields(problems)?;
 
     let name = deployment_name(&mut fields, &env, problems);
     let mappings = fields.take("targetAccountMappings", problems);
@@ -153,9 +156,9 @@ fn manifest(
     repository: &mut dyn Repository,
     path: &str,
     env: &mut Env,
-    problems: &mut Problems,
+    problems: &mut Diagnostics,
 ) -> Option<Node> {
-    let at = At::file(path);
+    let at = Location::file(path);
     if paths::normal(path).as_deref() != Some(path) {
         problems.error(
             &at,
@@ -184,7 +187,7 @@ fn manifest(
 }
 
 /// `name`, or what `nameGenerator` puts together.
-fn deployment_name(fields: &mut Fields<'_>, env: &Env, problems: &mut Problems) -> Option<Name> {
+fn deployment_name(fields: &mut YamlFields<'_>, env: &Env, problems: &mut Diagnostics) -> Option<Name> {
     let (named, generator) = (
         fields.take("name", problems),
         fields.take("nameGenerator", problems),
@@ -209,9 +212,9 @@ fn deployment_name(fields: &mut Fields<'_>, env: &Env, problems: &mut Problems) 
     }
 }
 
-fn generated_name(part: &Part<'_>, env: &Env, problems: &mut Problems) -> Option<Name> {
+fn generated_name(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Option<Name> {
     let mut fields = part.fields(problems)?;
-    let mut half = |name: &'static str, problems: &mut Problems| {
+    let mut half = |name: &'static str, problems: &mut Diagnostics| {
         let half = fields.required(name, problems)?;
         match half.scalar() {
             Some(Value::String(text)) => Some(text.clone()),
@@ -246,7 +249,7 @@ impl<'a> Groups<'a> {
     }
 
     /// The groups that could be read, and whether these are all.
-    fn read(mut self, list: &Part<'_>, problems: &mut Problems) -> (Vec<DraftGroup>, bool) {
+    fn read(mut self, list: &Spanned<'_>, problems: &mut Diagnostics) -> (Vec<DraftGroup>, bool) {
         let items = list.items(problems);
         if items.is_empty() {
             problems.warning(
@@ -282,7 +285,7 @@ impl<'a> Groups<'a> {
         (groups, complete)
     }
 
-    fn group(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<DraftGroup> {
+    fn group(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<DraftGroup> {
         let mut fields = part.fields(problems)?;
         let named = fields.required("name", problems);
         let (path, inline) = (fields.take("path", problems), fields.take("modules", problems));
@@ -328,17 +331,17 @@ impl<'a> Groups<'a> {
     }
 
     /// The modules in the documents of a file.
-    fn file(&mut self, part: &Part<'_>, problems: &mut Problems) -> Vec<Option<Draft>> {
+    fn file(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Vec<Option<Draft>> {
         self.documents(part, problems)
             .map(|(file, documents)| {
-                let document = |(i, node)| Part::document(&file, format!("modules[{i}]"), node);
-                let items: Vec<Part<'_>> = documents.iter().enumerate().map(document).collect();
+                let document = |(i, node)| Spanned::document(&file, format!("modules[{i}]"), node);
+                let items: Vec<Spanned<'_>> = documents.iter().enumerate().map(document).collect();
                 self.modules(&items, problems)
             })
             .unwrap_or_default()
     }
 
-    fn documents(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<(Arc<str>, Vec<Node>)> {
+    fn documents(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<(Arc<str>, Vec<Node>)> {
         let given = part.text(problems)?;
         let Some(path) = paths::normal(&given).filter(|_| paths::elsewhere(&given).is_none()) else {
             problems.found(
@@ -348,7 +351,7 @@ impl<'a> Groups<'a> {
             );
             return None;
         };
-        let at = At::file(&path);
+        let at = Location::file(&path);
         if !self.reader.repository.has_file(&path) {
             problems.found(
                 &part.at,
@@ -382,7 +385,7 @@ impl<'a> Groups<'a> {
         Some((at.file, documents))
     }
 
-    fn modules(&mut self, items: &[Part<'_>], problems: &mut Problems) -> Vec<Option<Draft>> {
+    fn modules(&mut self, items: &[Spanned<'_>], problems: &mut Diagnostics) -> Vec<Option<Draft>> {
         let before = self.modules;
         self.modules += items.len();
         if before <= MAX_MODULES && self.modules > MAX_MODULES {
@@ -399,7 +402,7 @@ impl<'a> Groups<'a> {
             .collect()
     }
 
-    fn module(&mut self, item: &Part<'_>, problems: &mut Problems) -> Option<Draft> {
+    fn module(&mut self, item: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Draft> {
         if self.parameters > MAX_PARAMETERS {
             return None;
         }
@@ -422,7 +425,7 @@ struct Names {
 }
 
 impl Names {
-    fn group(&self, group: DraftGroup, force: bool, problems: &mut Problems) -> Group {
+    fn group(&self, group: DraftGroup, force: bool, problems: &mut Diagnostics) -> Group {
         let modules = group.modules.into_iter();
         Group {
             concurrency: group.concurrency,
@@ -433,7 +436,7 @@ impl Names {
         }
     }
 
-    fn module(&self, group: &Name, draft: Draft, force: bool, problems: &mut Problems) -> Module {
+    fn module(&self, group: &Name, draft: Draft, force: bool, problems: &mut Diagnostics) -> Module {
         let id = ModuleId {
             project: self.project.clone(),
             deployment: self.deployment.clone(),

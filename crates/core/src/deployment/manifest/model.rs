@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::diagnostic::{At, Problem, Problems};
+use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::error::{Error, Result};
-use crate::ids::{DeploymentId, ModuleId, Name, Place};
+use crate::ids::{AwsEnvironment, DeploymentId, ModuleId, Name};
 use crate::module::maximum::Maxima;
 
 /// The manifest of a deployment, where nothing else is said.
@@ -32,7 +32,7 @@ pub trait Repository {
 
 /// What is known beside the repository.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
+pub struct LoadContext<'a> {
     /// The deployment manifest's path in the repository.
     pub manifest: &'a str,
     /// Variables, which come before those of the repository's `.env`.
@@ -40,7 +40,7 @@ pub struct Given<'a> {
     /// The project, where the input names it; `seedfarmer.yaml` may not name another.
     pub project: Option<&'a Name>,
     /// Where Seedflow runs, if that is known: the manifest's account and region have to be these.
-    pub place: Option<&'a Place>,
+    pub place: Option<&'a AwsEnvironment>,
     /// The most that a module or a group may ask for.
     pub maxima: &'a Maxima,
 }
@@ -57,7 +57,7 @@ pub struct Deployment {
     /// The account and the region that the manifest names, if it does.
     pub target: Option<(String, String)>,
     /// What is not wrong, but may not be meant.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Diagnostic>,
 }
 
 impl Deployment {
@@ -108,7 +108,11 @@ pub struct Module {
 }
 
 /// The text of a file of the repository.
-pub(super) fn text(repository: &mut dyn Repository, at: &At, problems: &mut Problems) -> Option<String> {
+pub(super) fn text(
+    repository: &mut dyn Repository,
+    at: &Location,
+    problems: &mut Diagnostics,
+) -> Option<String> {
     match repository.text(&at.file) {
         Ok(text) => text,
         Err(Error { message, .. }) => {

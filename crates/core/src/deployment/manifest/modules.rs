@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::account_mappings::{BuildChoice, Mappings, refuse_mirrors};
-use super::diagnostic::{At, Problems};
+use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
 use super::model::{Repository, text};
-use super::parameters::{Read, Reference, Surroundings};
+use super::parameters::{ParameterContext, ParameterReader, Reference};
 use super::paths;
-use super::spanned::Part;
+use super::spanned::Spanned;
 use crate::error::excerpt;
 use crate::ids::Name;
 use crate::module::codebuild::buildspec::is_arm_image;
@@ -21,7 +21,7 @@ use crate::module::maximum::Maxima;
 /// A module as it stands in the manifest, before its references are looked at.
 #[derive(Debug)]
 pub(super) struct Draft {
-    pub at: At,
+    pub at: Location,
     pub name: Name,
     pub path: String,
     pub data_files: Vec<String>,
@@ -53,7 +53,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub fn read(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<Draft> {
+    pub fn read(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Draft> {
         let mut fields = part.fields(problems)?;
         let named = fields.required("name", problems);
         let path = fields.required("path", problems);
@@ -71,7 +71,7 @@ impl Reader<'_> {
         let at = named
             .as_ref()
             .map_or_else(|| part.at.clone(), |named| named.at.clone());
-        let at = At {
+        let at = Location {
             field: part.at.field.clone(),
             ..at
         };
@@ -84,13 +84,13 @@ impl Reader<'_> {
             .mappings
             .target(&at, account.as_ref(), region.as_ref(), problems);
         let target = target.unwrap_or_default();
-        let around = Surroundings {
+        let around = ParameterContext {
             env: self.env,
             mappings: self.mappings,
             target,
         };
         let read = parameters
-            .map(|list| Read::list(&list, &around, problems))
+            .map(|list| ParameterReader::list(&list, &around, problems))
             .unwrap_or_default();
         let own_build = build.said();
         let build = settings(
@@ -112,7 +112,7 @@ impl Reader<'_> {
     }
 
     /// The module's folder, which has to have a deployspec.
-    fn folder(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<String> {
+    fn folder(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<String> {
         let given = part.text(problems)?;
         let path = self.within(part, &given, problems)?;
         let Some(path) = normal_path(&path) else {
@@ -137,7 +137,7 @@ impl Reader<'_> {
         Some(path)
     }
 
-    fn within(&self, part: &Part<'_>, given: &str, problems: &mut Problems) -> Option<String> {
+    fn within(&self, part: &Spanned<'_>, given: &str, problems: &mut Diagnostics) -> Option<String> {
         if let Some(scheme) = paths::elsewhere(given) {
             problems.error(
                 &part.at,
@@ -156,7 +156,7 @@ impl Reader<'_> {
         path
     }
 
-    fn deployspec(&mut self, folder: &str, module: &At, problems: &mut Problems) {
+    fn deployspec(&mut self, folder: &str, module: &Location, problems: &mut Diagnostics) {
         let path = if folder.is_empty() {
             "deployspec.yaml".to_owned()
         } else {
@@ -168,21 +168,21 @@ impl Reader<'_> {
                 format!("the folder has no deployspec.yaml; a module needs {path}"),
             );
         } else if self.deployspecs == Deployspecs::AreValid {
-            self.read_deployspec(&At::file(&path), problems);
+            self.read_deployspec(&Location::file(&path), problems);
         }
     }
 
-    fn read_deployspec(&mut self, file: &At, problems: &mut Problems) {
+    fn read_deployspec(&mut self, file: &Location, problems: &mut Diagnostics) {
         let Some(text) = text(self.repository, file, problems) else {
             return;
         };
         if let Err(error) = Deployspec::parse(text.as_bytes(), self.maxima) {
             let (line, message) = without_place(&error.message);
-            problems.error(&At { line, ..file.clone() }, message);
+            problems.error(&Location { line, ..file.clone() }, message);
         }
     }
 
-    fn data_files(&mut self, list: &Part<'_>, problems: &mut Problems) -> Vec<String> {
+    fn data_files(&mut self, list: &Spanned<'_>, problems: &mut Diagnostics) -> Vec<String> {
         let mut files = Vec::new();
         let mut seen = HashSet::new();
         for item in list.items(problems) {
@@ -195,7 +195,7 @@ impl Reader<'_> {
         files
     }
 
-    fn data_file(&mut self, item: &Part<'_>, problems: &mut Problems) -> Option<String> {
+    fn data_file(&mut self, item: &Spanned<'_>, problems: &mut Diagnostics) -> Option<String> {
         let mut fields = item.fields(problems)?;
         let part = fields.required("filePath", problems);
         fields.ignored(&["commitHash"], problems);
@@ -229,7 +229,12 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The `build` of an execution's input.
-fn settings(choice: &BuildChoice, at: &At, maxima: &Maxima, problems: &mut Problems) -> Map<String, Value> {
+fn settings(
+    choice: &BuildChoice,
+    at: &Location,
+    maxima: &Maxima,
+    problems: &mut Diagnostics,
+) -> Map<String, Value> {
     let mut build = Map::new();
     if choice.image.as_deref().is_some_and(is_arm_image) {
         build.insert("environment_type".into(), "ARM_CONTAINER".into());

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::account_mappings::{Mappings, Target};
-use super::diagnostic::{At, Problems};
+use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
-use super::spanned::{Fields, Part};
+use super::spanned::{Spanned, YamlFields};
 use crate::error::excerpt;
 use crate::formats::python_json::dumps;
 use crate::formats::upper_snake_case::upper_snake_case;
@@ -30,13 +30,13 @@ const SOURCES: [&str; 5] = [
 /// Another module whose metadata a parameter takes.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
-    pub at: At,
+    pub at: Location,
     pub group: Name,
     pub module: Name,
 }
 
 /// What parameters are read against.
-pub(super) struct Surroundings<'a> {
+pub(super) struct ParameterContext<'a> {
     pub env: &'a Env,
     pub mappings: &'a Mappings,
     pub target: Target,
@@ -44,15 +44,15 @@ pub(super) struct Surroundings<'a> {
 
 /// The parameters and references of a module.
 #[derive(Debug, Default)]
-pub(super) struct Read {
+pub(super) struct ParameterReader {
     pub parameters: Map<String, Value>,
     pub references: Vec<Reference>,
     /// Names by the variable that they become.
     variables: HashMap<String, String>,
 }
 
-impl Read {
-    pub fn list(list: &Part<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Self {
+impl ParameterReader {
+    pub fn list(list: &Spanned<'_>, around: &ParameterContext<'_>, problems: &mut Diagnostics) -> Self {
         let mut read = Self::default();
         for item in list.items(problems) {
             read.one(item, &list.at.field, around, problems);
@@ -60,7 +60,13 @@ impl Read {
         read
     }
 
-    fn one(&mut self, mut part: Part<'_>, list: &str, around: &Surroundings<'_>, problems: &mut Problems) {
+    fn one(
+        &mut self,
+        mut part: Spanned<'_>,
+        list: &str,
+        around: &ParameterContext<'_>,
+        problems: &mut Diagnostics,
+    ) {
         // Messages call a parameter by its name, not by its number.
         if let Some(Kind::Scalar(Value::String(name))) = part.node.get("name").map(|name| &name.kind) {
             part.at.field = format!("{list}.{}", excerpt(name, 80));
@@ -73,16 +79,16 @@ impl Read {
         fields.ignored(&["version", "resolvedValue"], problems);
         fields.finish(problems);
         if let (Some(name), Some((at, value))) = (name, value) {
-            self.add(name, value, &Part { at, ..part }, list, problems);
+            self.add(name, value, &Spanned { at, ..part }, list, problems);
         }
     }
 
     fn value(
         &mut self,
-        fields: &mut Fields<'_>,
-        around: &Surroundings<'_>,
-        problems: &mut Problems,
-    ) -> Option<(At, Value)> {
+        fields: &mut YamlFields<'_>,
+        around: &ParameterContext<'_>,
+        problems: &mut Diagnostics,
+    ) -> Option<(Location, Value)> {
         let value = fields.take("value", problems);
         let source = fields.take("valueFrom", problems);
         if let Some(off) = fields.take("disableEnvVarResolution", problems)
@@ -118,9 +124,14 @@ impl Read {
         }
     }
 
-    fn from(&mut self, part: &Part<'_>, around: &Surroundings<'_>, problems: &mut Problems) -> Option<Value> {
+    fn from(
+        &mut self,
+        part: &Spanned<'_>,
+        around: &ParameterContext<'_>,
+        problems: &mut Diagnostics,
+    ) -> Option<Value> {
         let mut fields = part.fields(problems)?;
-        let mut sources: Vec<(&str, Part<'_>)> = SOURCES
+        let mut sources: Vec<(&str, Spanned<'_>)> = SOURCES
             .into_iter()
             .filter_map(|name| Some((name, fields.take(name, problems)?)))
             .collect();
@@ -149,7 +160,7 @@ impl Read {
         }
     }
 
-    fn module_metadata(&mut self, part: &Part<'_>, problems: &mut Problems) -> Option<Value> {
+    fn module_metadata(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Value> {
         let mut fields = part.fields(problems)?;
         let group = fields.required("group", problems);
         let module = fields.required("name", problems);
@@ -169,8 +180,15 @@ impl Read {
         Some(json!({"module_metadata": metadata}))
     }
 
-    fn add(&mut self, name: String, value: Value, part: &Part<'_>, list: &str, problems: &mut Problems) {
-        let at = At {
+    fn add(
+        &mut self,
+        name: String,
+        value: Value,
+        part: &Spanned<'_>,
+        list: &str,
+        problems: &mut Diagnostics,
+    ) {
+        let at = Location {
             field: format!("{list}.{name}"),
             ..part.at.clone()
         };
@@ -195,7 +213,7 @@ impl Read {
     }
 }
 
-fn parameter_name(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<String> {
+fn parameter_name(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Option<String> {
     let part = fields.required("name", problems)?;
     let name = part.text(problems)?;
     if name.len() > MAX_NAME {
@@ -212,9 +230,9 @@ fn parameter_name(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<St
 /// A value of the mappings: a text as it is, anything else as the text of its JSON, as seed-farmer does.
 fn parameter_value(
     name: &str,
-    part: &Part<'_>,
-    around: &Surroundings<'_>,
-    problems: &mut Problems,
+    part: &Spanned<'_>,
+    around: &ParameterContext<'_>,
+    problems: &mut Diagnostics,
 ) -> Option<Value> {
     match around.mappings.parameter(around.target, name) {
         Some(Value::String(text)) => Some(text.clone().into()),
@@ -233,7 +251,7 @@ fn parameter_value(
 }
 
 /// An input's parameter can't be an object that looks like a reference.
-fn refuse_lookalike(part: &Part<'_>, value: &Value, problems: &mut Problems) -> Option<()> {
+fn refuse_lookalike(part: &Spanned<'_>, value: &Value, problems: &mut Diagnostics) -> Option<()> {
     match REFERENCES.iter().find(|key| value.get(key).is_some()) {
         Some(key) => {
             problems.found(

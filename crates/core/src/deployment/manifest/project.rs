@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::diagnostic::{At, Problems};
+use super::diagnostic::{Diagnostics, Location};
 use super::model::{Repository, text};
-use super::spanned::Part;
+use super::spanned::Spanned;
 use crate::error::excerpt;
 use crate::formats::yaml;
 use crate::ids::{ModuleId, Name};
@@ -15,9 +15,9 @@ const FILE: &str = "seedfarmer.yaml";
 pub(super) fn read(
     repository: &mut dyn Repository,
     given: Option<&Name>,
-    problems: &mut Problems,
+    problems: &mut Diagnostics,
 ) -> Option<Name> {
-    let file = At::file(FILE);
+    let file = Location::file(FILE);
     let Some(text) = text(repository, &file, problems) else {
         if given.is_none() && !repository.has_file(FILE) {
             problems.error(
@@ -34,7 +34,7 @@ pub(super) fn read(
             return None;
         }
     };
-    let mut fields = Part::document(&file.file, "", &node).fields(problems)?;
+    let mut fields = Spanned::document(&file.file, "", &node).fields(problems)?;
     let named = fields.required("project", problems);
     fields.without_effect(
         &["projectPolicyPath"],

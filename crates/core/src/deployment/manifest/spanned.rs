@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::diagnostic::{At, Problems};
+use super::diagnostic::{Diagnostics, Location};
 use crate::error::excerpt;
 use crate::formats::python_json::dumps;
 use crate::formats::yaml::{Kind, Node};
@@ -15,15 +15,15 @@ use crate::ids::Name;
 
 /// A value of a file and its place.
 #[derive(Debug, Clone)]
-pub(super) struct Part<'n> {
-    pub at: At,
+pub(super) struct Spanned<'n> {
+    pub at: Location,
     pub node: &'n Node,
 }
 
-impl<'n> Part<'n> {
+impl<'n> Spanned<'n> {
     /// A whole document; `field` is what messages call it.
     pub fn document(file: &Arc<str>, field: impl Into<String>, node: &'n Node) -> Self {
-        let at = At {
+        let at = Location {
             file: file.clone(),
             line: Some(node.line),
             field: field.into(),
@@ -40,7 +40,7 @@ impl<'n> Part<'n> {
         };
         // What a merge key brought in has no line of its own.
         let line = Some(if line == 0 { node.line } else { line });
-        let at = At {
+        let at = Location {
             file: self.at.file.clone(),
             line,
             field,
@@ -56,12 +56,12 @@ impl<'n> Part<'n> {
         }
     }
 
-    pub fn refuse(&self, allowed: &str, problems: &mut Problems) {
+    pub fn refuse(&self, allowed: &str, problems: &mut Diagnostics) {
         problems.found(&self.at, self.node.describe(), allowed);
     }
 
     /// A text that isn't empty.
-    pub fn text(&self, problems: &mut Problems) -> Option<String> {
+    pub fn text(&self, problems: &mut Diagnostics) -> Option<String> {
         match self.scalar() {
             Some(Value::String(text)) if !text.is_empty() => return Some(text.clone()),
             Some(Value::Number(_) | Value::Bool(_)) => {
@@ -73,12 +73,12 @@ impl<'n> Part<'n> {
     }
 
     /// A text that is a name.
-    pub fn name(&self, problems: &mut Problems) -> Option<Name> {
+    pub fn name(&self, problems: &mut Diagnostics) -> Option<Name> {
         name(&self.at, &self.text(problems)?, problems)
     }
 
     /// `true` or `false`, also as one of the texts that seed-farmer takes for them.
-    pub fn flag(&self, problems: &mut Problems) -> Option<bool> {
+    pub fn flag(&self, problems: &mut Diagnostics) -> Option<bool> {
         let flag = match self.scalar() {
             Some(Value::Bool(flag)) => Some(*flag),
             Some(Value::String(text)) => match text.to_ascii_lowercase().as_str() {
@@ -95,7 +95,7 @@ impl<'n> Part<'n> {
     }
 
     /// A whole number within bounds, also as a text, which it is where a variable was put in.
-    pub fn number(&self, from: u32, to: u32, problems: &mut Problems) -> Option<u32> {
+    pub fn number(&self, from: u32, to: u32, problems: &mut Diagnostics) -> Option<u32> {
         let number = match self.scalar() {
             Some(Value::Number(number)) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
             Some(Value::String(text)) => text.trim().parse().ok(),
@@ -109,7 +109,7 @@ impl<'n> Part<'n> {
     }
 
     /// The items of a list.
-    pub fn items(&self, problems: &mut Problems) -> Vec<Self> {
+    pub fn items(&self, problems: &mut Diagnostics) -> Vec<Self> {
         let Kind::List(items) = &self.node.kind else {
             self.refuse("a list", problems);
             return Vec::new();
@@ -119,7 +119,7 @@ impl<'n> Part<'n> {
     }
 
     /// The entries of a mapping by name.
-    pub fn entries(&self, problems: &mut Problems) -> Vec<(&'n str, Self)> {
+    pub fn entries(&self, problems: &mut Diagnostics) -> Vec<(&'n str, Self)> {
         let Kind::Mapping(entries) = &self.node.kind else {
             self.refuse("a mapping", problems);
             return Vec::new();
@@ -132,7 +132,7 @@ impl<'n> Part<'n> {
 
     /// Warns of values in it that YAML 1.1 reads otherwise than they look. They are passed on as seed-farmer passes
     /// them on.
-    pub fn warn_of_traps(&self, problems: &mut Problems) {
+    pub fn warn_of_traps(&self, problems: &mut Diagnostics) {
         match &self.node.kind {
             Kind::Scalar(value) => {
                 if let Some(written) = &self.node.written {
@@ -153,21 +153,21 @@ impl<'n> Part<'n> {
     }
 
     /// A value within this one that messages call by this one's name.
-    fn sibling<'m>(&self, node: &'m Node) -> Part<'m> {
-        let at = At {
+    fn sibling<'m>(&self, node: &'m Node) -> Spanned<'m> {
+        let at = Location {
             line: Some(node.line),
             ..self.at.clone()
         };
-        Part { at, node }
+        Spanned { at, node }
     }
 
     /// The fields of a mapping.
-    pub fn fields(&self, problems: &mut Problems) -> Option<Fields<'n>> {
+    pub fn fields(&self, problems: &mut Diagnostics) -> Option<YamlFields<'n>> {
         if !matches!(self.node.kind, Kind::Mapping(_)) {
             self.refuse("a mapping", problems);
             return None;
         }
-        Some(Fields {
+        Some(YamlFields {
             at: self.at.clone(),
             left: self.entries(problems),
             known: Vec::new(),
@@ -189,16 +189,16 @@ fn trap(written: &str, value: &Value) -> String {
 
 /// A mapping that is being read.
 #[derive(Debug)]
-pub(super) struct Fields<'n> {
+pub(super) struct YamlFields<'n> {
     /// Where the mapping stands.
-    pub at: At,
-    left: Vec<(&'n str, Part<'n>)>,
+    pub at: Location,
+    left: Vec<(&'n str, Spanned<'n>)>,
     known: Vec<&'static str>,
 }
 
-impl<'n> Fields<'n> {
+impl<'n> YamlFields<'n> {
     /// A field by its camelCase name; one that is empty counts as absent.
-    pub fn take(&mut self, name: &'static str, problems: &mut Problems) -> Option<Part<'n>> {
+    pub fn take(&mut self, name: &'static str, problems: &mut Diagnostics) -> Option<Spanned<'n>> {
         self.known.push(name);
         let other = snake_case(name);
         let first = self.remove(name);
@@ -214,13 +214,13 @@ impl<'n> Fields<'n> {
             .filter(|part| part.scalar() != Some(&Value::Null))
     }
 
-    fn remove(&mut self, name: &str) -> Option<Part<'n>> {
+    fn remove(&mut self, name: &str) -> Option<Spanned<'n>> {
         let place = self.left.iter().position(|(key, _)| *key == name)?;
         Some(self.left.swap_remove(place).1)
     }
 
     /// A field that has to be there.
-    pub fn required(&mut self, name: &'static str, problems: &mut Problems) -> Option<Part<'n>> {
+    pub fn required(&mut self, name: &'static str, problems: &mut Diagnostics) -> Option<Spanned<'n>> {
         let part = self.take(name, problems);
         if part.is_none() {
             problems.error(&self.at, format!("{name} is missing; the field is required"));
@@ -229,17 +229,17 @@ impl<'n> Fields<'n> {
     }
 
     /// A text that has to be there.
-    pub fn required_text(&mut self, name: &'static str, problems: &mut Problems) -> Option<String> {
+    pub fn required_text(&mut self, name: &'static str, problems: &mut Diagnostics) -> Option<String> {
         self.required(name, problems)?.text(problems)
     }
 
     /// A text.
-    pub fn text(&mut self, name: &'static str, problems: &mut Problems) -> Option<String> {
+    pub fn text(&mut self, name: &'static str, problems: &mut Diagnostics) -> Option<String> {
         self.take(name, problems)?.text(problems)
     }
 
     /// Fields that seed-farmer knows and Seedflow doesn't support yet.
-    pub fn unsupported(&mut self, names: &[&'static str], instead: &str, problems: &mut Problems) {
+    pub fn unsupported(&mut self, names: &[&'static str], instead: &str, problems: &mut Diagnostics) {
         for name in names {
             if let Some(part) = self.take(name, problems) {
                 problems.error(&part.at, format!("{name} is not supported yet; {instead}"));
@@ -250,7 +250,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Fields whose effect is lost.
-    pub fn without_effect(&mut self, names: &[&'static str], instead: &str, problems: &mut Problems) {
+    pub fn without_effect(&mut self, names: &[&'static str], instead: &str, problems: &mut Diagnostics) {
         for name in names {
             if let Some(part) = self.take(name, problems) {
                 problems.warning(&part.at, format!("{name} has no effect; {instead}"));
@@ -260,7 +260,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Fields that mean nothing here and miss nothing.
-    pub fn ignored(&mut self, names: &[&'static str], problems: &mut Problems) {
+    pub fn ignored(&mut self, names: &[&'static str], problems: &mut Diagnostics) {
         for name in names {
             self.take(name, problems);
             self.known.pop();
@@ -268,7 +268,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Refuses what nobody took, and tells whether there was nothing of that kind.
-    pub fn finish(mut self, problems: &mut Problems) -> bool {
+    pub fn finish(mut self, problems: &mut Diagnostics) -> bool {
         self.left.sort_by_key(|(_, part)| part.at.line);
         for (_, part) in &self.left {
             problems.found(
@@ -293,7 +293,7 @@ fn snake_case(camel: &str) -> String {
 }
 
 /// A mapping from text to text, such as `runtimeOverrides`.
-pub(super) fn texts(part: &Part<'_>, problems: &mut Problems) -> Map<String, Value> {
+pub(super) fn texts(part: &Spanned<'_>, problems: &mut Diagnostics) -> Map<String, Value> {
     part.entries(problems)
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), Value::String(value.text(problems)?))))
@@ -301,7 +301,7 @@ pub(super) fn texts(part: &Part<'_>, problems: &mut Problems) -> Map<String, Val
 }
 
 /// A name, by its text and where that is written.
-pub(super) fn name(at: &At, text: &str, problems: &mut Problems) -> Option<Name> {
+pub(super) fn name(at: &Location, text: &str, problems: &mut Diagnostics) -> Option<Name> {
     Name::parse(&at.field, text)
         .map_err(|error| problems.refused(at, &error))
         .ok()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::ids::Place;
+use crate::ids::AwsEnvironment;
 use crate::module::maximum::Maxima;
 
 const SPEC: &str = "deploy: {phases: {build: {commands: [make]}}}\n";
@@ -41,13 +41,13 @@ fn repository(files: &[(&str, &str)]) -> Files {
 fn read_with(
     files: &[(&str, &str)],
     env: &[(&str, &str)],
-    place: Option<&Place>,
-) -> Result<Deployment, Vec<Problem>> {
+    place: Option<&AwsEnvironment>,
+) -> Result<Deployment, Vec<Diagnostic>> {
     let env = env
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let given = Given {
+    let given = LoadContext {
         manifest: DEFAULT_MANIFEST,
         env: &env,
         project: None,
@@ -57,20 +57,25 @@ fn read_with(
     check(&mut repository(files), &given)
 }
 
-fn read_files(files: &[(&str, &str)]) -> Result<Deployment, Vec<Problem>> {
+fn read_files(files: &[(&str, &str)]) -> Result<Deployment, Vec<Diagnostic>> {
     read_with(files, &[], None)
 }
 
-fn read_manifest(manifest: &str) -> Result<Deployment, Vec<Problem>> {
+fn read_manifest(manifest: &str) -> Result<Deployment, Vec<Diagnostic>> {
     read_files(&[("deployment.yaml", manifest)])
 }
 
-fn problems(result: Result<Deployment, Vec<Problem>>) -> Vec<String> {
-    result.unwrap_err().iter().map(Problem::to_string).collect()
+fn problems(result: Result<Deployment, Vec<Diagnostic>>) -> Vec<String> {
+    result.unwrap_err().iter().map(Diagnostic::to_string).collect()
 }
 
-fn warnings(result: Result<Deployment, Vec<Problem>>) -> Vec<String> {
-    result.unwrap().warnings.iter().map(Problem::to_string).collect()
+fn warnings(result: Result<Deployment, Vec<Diagnostic>>) -> Vec<String> {
+    result
+        .unwrap()
+        .warnings
+        .iter()
+        .map(Diagnostic::to_string)
+        .collect()
 }
 
 /// A manifest with one module, which has these lines more, and further lines of the deployment.
@@ -94,8 +99,8 @@ fn module_of(manifest: &str) -> Module {
         .remove(0)
 }
 
-fn place() -> Place {
-    Place {
+fn place() -> AwsEnvironment {
+    AwsEnvironment {
         partition: "aws".into(),
         region: "eu-west-1".into(),
         account: "111111111111".into(),
@@ -762,7 +767,7 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         let env = BTreeMap::new();
         super::read(
             &mut files,
-            &Given {
+            &LoadContext {
                 manifest: DEFAULT_MANIFEST,
                 env: &env,
                 project: given.as_ref(),

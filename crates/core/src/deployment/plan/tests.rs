@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::ids::Slot;
+use crate::ids::ParameterKind;
 use crate::module::input::Limits;
 
 /// The manifest of a test: groups of modules, each with whose `Value` it consumes (or a value itself, without a slash), and
@@ -24,7 +24,7 @@ fn deployment() -> DeploymentId {
     }
 }
 
-fn module(group: &str, module: &str, consumes: &[&str], digest: &str, redeploy: bool) -> Module {
+fn module(group: &str, module: &str, consumes: &[&str], digest: &str, redeploy: bool) -> PlannableModule {
     let id = ModuleId::parse("p", "d", group, module).unwrap();
     let parameters: serde_json::Map<String, Value> = consumes
         .iter()
@@ -41,7 +41,7 @@ fn module(group: &str, module: &str, consumes: &[&str], digest: &str, redeploy: 
         .collect();
     let limits = Limits::of_aws("w", "s");
     let manifest = json!({"parameters": parameters, "redeploy_with_dependencies": redeploy});
-    Module {
+    PlannableModule {
         options: Options::from_manifest(&manifest, &id, &limits).unwrap(),
         input: json!(id),
         id,
@@ -50,10 +50,10 @@ fn module(group: &str, module: &str, consumes: &[&str], digest: &str, redeploy: 
     }
 }
 
-fn groups(manifest: &Manifest<'_>, redeploy: bool) -> Vec<Group> {
+fn groups(manifest: &Manifest<'_>, redeploy: bool) -> Vec<PlannableGroup> {
     manifest
         .iter()
-        .map(|(group, modules)| Group {
+        .map(|(group, modules)| PlannableGroup {
             name: name(group),
             concurrency: None,
             modules: modules
@@ -79,9 +79,9 @@ fn deployed(manifest: &Manifest<'_>, value: &str, redeploy: bool) -> BTreeMap<St
         let fingerprint = Fingerprint::new(&module.digest, &module.deployspec, &options, &Versions::new());
         let status = json!({"state": "SUCCEEDED", "updated_at": "2026-01-01T00:00:00Z", "group": id.group, "module": id.module, "execution": "e"});
         for (slot, value) in [
-            (Slot::Md5, json!(fingerprint)),
-            (Slot::Metadata, metadata),
-            (Slot::Status, status),
+            (ParameterKind::Md5, json!(fingerprint)),
+            (ParameterKind::Metadata, metadata),
+            (ParameterKind::Status, status),
         ] {
             stored.insert(id.parameter(slot), value.to_string());
         }
@@ -93,7 +93,7 @@ fn deployed(manifest: &Manifest<'_>, value: &str, redeploy: bool) -> BTreeMap<St
 fn set<'a>(
     stored: &mut BTreeMap<String, String>,
     module: &str,
-    slot: Slot,
+    slot: ParameterKind,
     key: &str,
     value: impl Into<Option<&'a str>>,
 ) {
@@ -120,7 +120,7 @@ fn request(only: &[&str], force: &[&str]) -> (Selection, Forced) {
     let limits = Limits::of_aws("w", "s");
     let input =
         json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
-    let request = crate::deployment::input::Request::parse(&input, &limits).unwrap();
+    let request = crate::deployment::input::DeploymentInput::parse(&input, &limits).unwrap();
     match request.action {
         crate::deployment::input::Action::Deploy { force, .. } => (request.only, force),
         crate::deployment::input::Action::Destroy { .. } => panic!("no deployment"),
@@ -143,7 +143,7 @@ fn plan(manifest: &Manifest<'_>, stored: &BTreeMap<String, String>, asked: &Aske
         &planning,
         &groups(manifest, asked.redeploy),
         &force,
-        Origin::default(),
+        CommitInfo::default(),
     )
 }
 
@@ -167,11 +167,11 @@ fn shown(plan: &Plan) -> Vec<String> {
         .iter()
         .map(|planned| {
             let sign = match planned.action {
-                Action::Deploy => "+",
-                Action::Unchanged if planned.unless.is_empty() => "=",
-                Action::Unchanged => "?",
-                Action::Destroy => "-",
-                Action::Blocked => "!",
+                PlannedAction::Deploy => "+",
+                PlannedAction::Unchanged if planned.unless.is_empty() => "=",
+                PlannedAction::Unchanged => "?",
+                PlannedAction::Destroy => "-",
+                PlannedAction::Blocked => "!",
             };
             format!("{sign}{}", planned.module)
         })
@@ -238,7 +238,7 @@ fn those_who_consume_a_changed_module_have_their_turn_and_nobody_else() {
 #[test]
 fn a_value_that_changed_in_an_earlier_run_is_seen() {
     let mut stored = deployed(THREE, "v", false);
-    set(&mut stored, "net/vpc", Slot::Metadata, "Value", "w");
+    set(&mut stored, "net/vpc", ParameterKind::Metadata, "Value", "w");
     let (planned, _) = plan(THREE, &stored, &ALL);
     assert_eq!(
         shown(&planned),
@@ -246,7 +246,13 @@ fn a_value_that_changed_in_an_earlier_run_is_seen() {
     );
     assert_eq!(planned.modules[2].reasons, ["parameter p0 changed"]);
     let mut stored = deployed(THREE, "v", true);
-    set(&mut stored, "net/vpc", Slot::Metadata, "CodeBuildBuildId", "s:2");
+    set(
+        &mut stored,
+        "net/vpc",
+        ParameterKind::Metadata,
+        "CodeBuildBuildId",
+        "s:2",
+    );
     let (planned, _) = plan(
         THREE,
         &stored,
@@ -261,7 +267,13 @@ fn a_value_that_changed_in_an_earlier_run_is_seen() {
 #[test]
 fn what_failed_is_tried_again_and_what_succeeded_is_not() {
     let mut stored = deployed(THREE, "v", false);
-    set(&mut stored, "data/store", Slot::Status, "state", "FAILED");
+    set(
+        &mut stored,
+        "data/store",
+        ParameterKind::Status,
+        "state",
+        "FAILED",
+    );
     let (planned, _) = plan(THREE, &stored, &ALL);
     assert_eq!(
         shown(&planned),
@@ -377,7 +389,7 @@ fn only_what_is_about_to_be_published_is_waited_for() {
     ];
     let mut without = deployed(THREE, "v", false);
     // It is deployed and unchanged, but publishes nothing by that name.
-    set(&mut without, "net/vpc", Slot::Metadata, "Value", None);
+    set(&mut without, "net/vpc", ParameterKind::Metadata, "Value", None);
     let (planned, _) = plan(takes_both, &without, &ALL);
     assert_eq!(
         shown(&planned),
@@ -390,7 +402,7 @@ fn only_what_is_about_to_be_published_is_waited_for() {
     );
     // Of a module that has its turn before, it may come.
     let mut without = deployed(THREE, "v", false);
-    set(&mut without, "net/dns", Slot::Metadata, "Value", None);
+    set(&mut without, "net/dns", ParameterKind::Metadata, "Value", None);
     let (planned, _) = plan(takes_both, &without, &ALL);
     assert_eq!(shown(&planned)[2], "+data/store");
     assert_eq!(
@@ -412,7 +424,7 @@ fn destroying_everything_leaves_nothing() {
 fn the_status_of_another_module_at_the_same_path_blocks() {
     let stored = deployed(&[("a-b", &[("c", &[], "1")])], "v", false);
     let (planned, _) = plan(&[("a", &[("b-c", &[], "1")])], &stored, &ALL);
-    assert_eq!(planned.modules[0].action, Action::Blocked);
+    assert_eq!(planned.modules[0].action, PlannedAction::Blocked);
     assert!(planned.modules[0].reasons[0].contains("rename one of them"));
 }
 
@@ -446,7 +458,12 @@ fn a_wave_is_as_wide_as_its_group_says_and_no_wider_than_the_maximum() {
         };
         let mut groups = groups(&[("a", &[("b", &[], "1")])], false);
         groups[0].concurrency = of_group;
-        let (_, waves) = deploying(&planning, &groups, &Forced::Some(Vec::new()), Origin::default());
+        let (_, waves) = deploying(
+            &planning,
+            &groups,
+            &Forced::Some(Vec::new()),
+            CommitInfo::default(),
+        );
         waves[0].concurrency
     };
     assert_eq!(

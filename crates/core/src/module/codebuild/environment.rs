@@ -9,7 +9,7 @@ use sha1::{Digest, Sha1};
 
 use crate::formats::python_json::dumps;
 use crate::formats::upper_snake_case::upper_snake_case;
-use crate::ids::Place;
+use crate::ids::AwsEnvironment;
 use crate::module::input::Action;
 use crate::module::parameters::VariableType;
 use crate::module::plan::Plan;
@@ -60,7 +60,7 @@ pub fn prefix(plan: &Plan) -> String {
 /// All variables of a build, with the permissions boundary of the template if it has one; those that come from CodeBuild itself (AWS_DEFAULT_REGION, AWS_REGION,
 /// CODEBUILD_*) excepted.
 #[must_use]
-pub fn variables(plan: &Plan, place: &Place, permissions_boundary: Option<&str>) -> Vec<Variable> {
+pub fn variables(plan: &Plan, place: &AwsEnvironment, permissions_boundary: Option<&str>) -> Vec<Variable> {
     let prefix = prefix(plan);
     let named = |name: &str, value: String| Variable::plain(format!("{prefix}_{name}"), value);
     let mut variables = vec![
@@ -90,7 +90,7 @@ pub fn variables(plan: &Plan, place: &Place, permissions_boundary: Option<&str>)
 }
 
 /// The first eight digits of SHA-1("{account}-{region}"): modules make names unique by it.
-fn account_hash(place: &Place) -> String {
+fn account_hash(place: &AwsEnvironment) -> String {
     let digest = Sha1::digest(format!("{}-{}", place.account, place.region));
     hex::encode(digest)[..8].to_owned()
 }
@@ -108,8 +108,8 @@ mod tests {
     use crate::module::codebuild::request::tests::plan;
     use serde_json::json;
 
-    fn place() -> Place {
-        Place {
+    fn place() -> AwsEnvironment {
+        AwsEnvironment {
             partition: "aws".into(),
             region: "us-east-1".into(),
             account: "111111111111".into(),

@@ -2,7 +2,7 @@
 
 use md5::{Digest, Md5};
 
-use crate::ids::{ExecutionArn, Place, Run};
+use crate::ids::{AwsEnvironment, BuildFolder, ExecutionArn};
 use crate::module::codebuild::environment::Variable;
 use crate::module::codebuild::{buildspec, environment};
 use crate::module::deployspec::Phases;
@@ -49,7 +49,7 @@ pub struct BuildRequest {
     /// `idempotencyToken`: valid for five minutes, up to 64 characters).
     pub idempotency_token: String,
     /// The folder of the build in the work bucket: its source, its buildspec if that is long, and what it hands back.
-    pub run: Run,
+    pub run: BuildFolder,
     /// `{bucket}/{key}` of the copy of the bundle that the build reads.
     pub source_location: String,
     /// The buildspec's text, or the ARN of the object that holds it.
@@ -92,8 +92,8 @@ impl BuildRequest {
 pub fn compose(
     plan: &Plan,
     execution: &ExecutionArn,
-    run: &Run,
-    place: &Place,
+    run: &BuildFolder,
+    place: &AwsEnvironment,
     module_role: Option<String>,
     defaults: &Defaults,
 ) -> BuildRequest {
@@ -155,7 +155,7 @@ pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ids::ModuleId;
-    use crate::module::commit_info::Origin;
+    use crate::module::commit_info::CommitInfo;
     use crate::module::deployspec::Deployspec;
     use crate::module::fingerprint::{Fingerprint, Versions};
     use crate::module::input::{Limits, Options, Source};
@@ -181,7 +181,7 @@ pub(crate) mod tests {
                 path: String::new(),
             },
             source_bytes: None,
-            origin: Origin::default(),
+            origin: CommitInfo::default(),
             options,
             deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),
             module_stack: None,
@@ -212,11 +212,11 @@ pub(crate) mod tests {
             permissions_boundary: None,
             service_role: "arn:aws:iam::111111111111:role/builds".into(),
         };
-        let place = Place::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+        let place = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
         compose(
             plan,
             &ExecutionArn::new("arn:e"),
-            &Run::from_random([1; 16]),
+            &BuildFolder::from_random([1; 16]),
             &place,
             module_role,
             &defaults,

@@ -26,14 +26,14 @@ const HASH: usize = 9;
 
 /// What the role and the stack of a module are called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Names {
+pub struct RoleAndStackName {
     /// The role.
     pub role: String,
     /// The stack.
     pub stack: String,
 }
 
-impl Names {
+impl RoleAndStackName {
     /// The names that follow from a module's. `prefix` is what those of all modules begin with: IAM's statements
     /// know them by it. The hash tells modules apart whose names would be the same when joined or cut.
     ///
@@ -71,7 +71,7 @@ fn name(prefix: &str, module: &ModuleId, limit: usize) -> Result<String> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleStack {
     /// What role and stack are called.
-    pub names: Names,
+    pub names: RoleAndStackName,
     /// The template's text.
     pub template: String,
     /// The values of its parameters.
@@ -83,7 +83,12 @@ impl ModuleStack {
     ///
     /// # Errors
     /// `InvalidModuleStack` where it can't be read, or where a parameter has neither a default nor a value.
-    pub fn parse(bytes: &[u8], names: Names, module: &ModuleId, parameters: &Parameters) -> Result<Self> {
+    pub fn parse(
+        bytes: &[u8],
+        names: RoleAndStackName,
+        module: &ModuleId,
+        parameters: &Parameters,
+    ) -> Result<Self> {
         let text = std::str::from_utf8(bytes).map_err(|_| template::error("the file is no UTF-8 text"))?;
         let values = template::values(module, parameters, &names.role);
         Ok(Self {
@@ -106,7 +111,7 @@ mod tests {
     #[test]
     fn names_fit_and_no_two_modules_share_them() {
         let prefix = "seedflow-module-";
-        let short = Names::new(prefix, &module("p", "d", "m")).unwrap();
+        let short = RoleAndStackName::new(prefix, &module("p", "d", "m")).unwrap();
         assert!(short.role.starts_with("seedflow-module-p-d-g-m-"), "{short:?}");
         let long = "x".repeat(60);
         let modules = [
@@ -120,9 +125,9 @@ mod tests {
             // IAM takes names that differ by case only for one.
             module("p", "d", "M"),
         ];
-        let names: Vec<Names> = modules
+        let names: Vec<RoleAndStackName> = modules
             .iter()
-            .map(|module| Names::new(prefix, module).unwrap())
+            .map(|module| RoleAndStackName::new(prefix, module).unwrap())
             .collect();
         for names in &names {
             assert!(names.role.len() <= 64 && names.stack.len() <= 128, "{names:?}");
@@ -135,8 +140,8 @@ mod tests {
     #[test]
     fn a_name_of_the_own_stack_that_leaves_no_room_is_told() {
         let prefix = |length: usize| format!("{}-module-", "s".repeat(length));
-        assert!(Names::new(&prefix(46), &module("p", "d", "m")).is_ok());
-        let error = Names::new(&prefix(47), &module("p", "d", "m")).unwrap_err();
+        assert!(RoleAndStackName::new(&prefix(46), &module("p", "d", "m")).is_ok());
+        let error = RoleAndStackName::new(&prefix(47), &module("p", "d", "m")).unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidModuleStack);
         assert!(error.message.contains("at most 46 characters"), "{error}");
     }

@@ -138,9 +138,9 @@ fn now() -> Timestamp {
     "2026-11-23T12:00:00.123456789Z".parse().unwrap()
 }
 
-fn about() -> Subject {
+fn about() -> LogContext {
     let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-    Subject::module(&ExecutionArn::new("arn:e"), &module).with_build(BuildId::parse("p:1").ok().as_ref())
+    LogContext::module(&ExecutionArn::new("arn:e"), &module).with_build(BuildId::parse("p:1").ok().as_ref())
 }
 
 /// Started at 100 s, its turn at 110, a build from 112 to 145, recorded at 150; and one without a build.
@@ -178,7 +178,7 @@ fn a_document_is_what_cloudwatch_reads() {
 fn every_metric_makes_a_document_of_the_published_schema() {
     for metric in Metric::ALL {
         let document = Measurement::one(*metric)
-            .document("s", &Subject::default(), now())
+            .document("s", &LogContext::default(), now())
             .unwrap();
         valid(&document).unwrap();
     }

@@ -31,15 +31,15 @@ impl Stands {
 #[derive(Debug, Clone)]
 struct Function {
     of: usize,
-    want: Want,
+    want: LockRequest,
     step: Step,
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Read,
-    Write(Decision, u64),
-    Answer(Decision),
+    Write(LockDecision, u64),
+    Answer(LockDecision),
 }
 
 #[derive(Debug, Default)]
@@ -57,8 +57,8 @@ fn arn(index: usize) -> ExecutionArn {
     ExecutionArn::new(format!("e{index}"))
 }
 
-fn contender(index: usize) -> Contender {
-    Contender {
+fn contender(index: usize) -> Claimant {
+    Claimant {
         execution: arn(index),
         started_at: Timestamp::from_second(i64::try_from(index).unwrap()).unwrap(),
         part_of: None,
@@ -71,18 +71,18 @@ fn index(execution: &ExecutionArn) -> usize {
 }
 
 impl World {
-    fn fresh(&mut self) -> Fresh {
+    fn fresh(&mut self) -> NewLease {
         // Deleting a lock and making a new one takes longer than functions' clocks differ, and than the few
         // milliseconds by which hand-overs may have taken the number ahead of the clock.
         self.clock += if self.object.is_some() { 0 } else { 30 };
         let skew = [1, 0, -2, 5][usize::try_from(self.version % 4).unwrap()];
-        Fresh {
+        NewLease {
             now: Timestamp::from_millisecond(1_000 + self.clock + skew).unwrap(),
-            run: Run::from_random([u8::try_from(self.version % 251).unwrap(); 16]),
+            run: BuildFolder::from_random([u8::try_from(self.version % 251).unwrap(); 16]),
         }
     }
 
-    fn spawn(&mut self, of: usize, want: Want) {
+    fn spawn(&mut self, of: usize, want: LockRequest) {
         self.functions.push(Function {
             of,
             want,
@@ -93,7 +93,7 @@ impl World {
     fn start(&mut self) {
         let of = self.executions.len();
         self.executions.push(Stands::Claiming);
-        self.spawn(of, Want::Claim(contender(of)));
+        self.spawn(of, LockRequest::Claim(contender(of)));
     }
 
     fn wait(&mut self, of: usize) {
@@ -107,7 +107,7 @@ impl World {
         let contender = contender(of);
         self.spawn(
             of,
-            Want::Wait(Waiter {
+            LockRequest::Wait(Waiter {
                 contender,
                 registration,
             }),
@@ -121,9 +121,9 @@ impl World {
             return;
         }
         if aborted {
-            self.spawn(of, Want::Stop(arn(of)));
+            self.spawn(of, LockRequest::Stop(arn(of)));
         } else {
-            self.spawn(of, Want::Release(arn(of)));
+            self.spawn(of, LockRequest::Release(arn(of)));
         }
     }
 
@@ -154,11 +154,11 @@ impl World {
         }
     }
 
-    fn write(&mut self, decision: Decision, read: u64) -> Step {
+    fn write(&mut self, decision: LockDecision, read: u64) -> Step {
         match &decision.write {
             Some(_) if self.version != read => return Step::Read,
-            Some(Write::Put(lock)) => self.object = Some(*lock.clone()),
-            Some(Write::Delete) => self.object = None,
+            Some(LockWrite::Put(lock)) => self.object = Some(*lock.clone()),
+            Some(LockWrite::Delete) => self.object = None,
             None => return Step::Answer(decision),
         }
         self.version += 1;
@@ -167,21 +167,21 @@ impl World {
 
     /// Step Functions takes an answer for a task that waits. Where nobody waits by the token and its execution has
     /// ended, whoever answered releases in its name.
-    fn answer(&mut self, token: &Token, turn: &Turn) {
+    fn answer(&mut self, token: &Token, turn: &LockOutcome) {
         let waits = Stands::Waiting(token.clone());
         if let Some(of) = self.executions.iter().position(|stands| *stands == waits) {
             self.told(of, turn.clone());
-        } else if let Turn::Acquired(lock) = turn {
+        } else if let LockOutcome::Acquired(lock) = turn {
             let holder = lock.holder.execution.clone();
             if self.executions[index(&holder)].has_ended() {
-                self.spawn(index(&holder), Want::Release(holder));
+                self.spawn(index(&holder), LockRequest::Release(holder));
             }
         }
     }
 
-    fn told(&mut self, of: usize, turn: Turn) {
+    fn told(&mut self, of: usize, turn: LockOutcome) {
         match turn {
-            Turn::Acquired(lock) => {
+            LockOutcome::Acquired(lock) => {
                 // Told twice: by the hand-over and by its own claim after a time-out.
                 if self.fences.last() != Some(&lock.fence) {
                     let last = self.fences.last().copied().unwrap_or_default();
@@ -190,33 +190,35 @@ impl World {
                 }
                 self.executions[of] = Stands::Deploying(lock.fence);
             }
-            Turn::Superseded(by) => {
+            LockOutcome::Superseded(by) => {
                 assert!(index(&by) > of, "{of} gives way to the older {by:?}");
                 self.end(of, Stands::Superseded(by), true);
             }
-            Turn::Held(lock) => {
+            LockOutcome::Held(lock) => {
                 // acquire-lock looks whether the holder lives, and makes good for a lost event; now and then the holder ended
                 // so long ago that none of its functions runs any more, and it takes the lock over.
                 let holder = index(&lock.holder.execution);
                 if self.executions[holder].has_ended() {
                     if self.executions[of] == Stands::Claiming && self.is_long_over(holder) {
-                        self.spawn(of, Want::TakeOver(contender(of), arn(holder)));
+                        self.spawn(of, LockRequest::TakeOver(contender(of), arn(holder)));
                         return;
                     }
-                    self.spawn(holder, Want::Release(arn(holder)));
+                    self.spawn(holder, LockRequest::Release(arn(holder)));
                 }
                 self.wait(of);
             }
         }
     }
 
-    fn finish(&mut self, of: usize, want: &Want, turn: Option<Turn>) {
+    fn finish(&mut self, of: usize, want: &LockRequest, turn: Option<LockOutcome>) {
         match (want, turn) {
-            (Want::Claim(_) | Want::TakeOver(..), Some(turn)) if self.executions[of] == Stands::Claiming => {
+            (LockRequest::Claim(_) | LockRequest::TakeOver(..), Some(turn))
+                if self.executions[of] == Stands::Claiming =>
+            {
                 self.told(of, turn);
             }
             // Its functions are gone by now: see `zombies`.
-            (Want::Stop(_), _) => self.spawn(of, Want::Release(arn(of))),
+            (LockRequest::Stop(_), _) => self.spawn(of, LockRequest::Release(arn(of))),
             _ => {}
         }
     }
@@ -225,15 +227,17 @@ impl World {
     fn crash(&mut self, at: usize) {
         let Function { of, want, .. } = self.functions.remove(at);
         match want {
-            Want::Stop(_) | Want::Release(_) | Want::Keep(..) => self.spawn(of, want),
-            Want::TakeOver(me, _) if self.executions[of] == Stands::Claiming => {
-                self.spawn(of, Want::Claim(me))
+            LockRequest::Stop(_) | LockRequest::Release(_) | LockRequest::Keep(..) => self.spawn(of, want),
+            LockRequest::TakeOver(me, _) if self.executions[of] == Stands::Claiming => {
+                self.spawn(of, LockRequest::Claim(me))
             }
-            Want::Claim(_) if self.executions[of] == Stands::Claiming => self.spawn(of, want),
-            Want::Wait(me) if self.executions[of] == Stands::Waiting(me.registration.token.clone()) => {
+            LockRequest::Claim(_) if self.executions[of] == Stands::Claiming => self.spawn(of, want),
+            LockRequest::Wait(me)
+                if self.executions[of] == Stands::Waiting(me.registration.token.clone()) =>
+            {
                 self.wait(of);
             }
-            Want::Claim(_) | Want::Wait(_) | Want::TakeOver(..) => {}
+            LockRequest::Claim(_) | LockRequest::Wait(_) | LockRequest::TakeOver(..) => {}
         }
     }
 
@@ -258,15 +262,20 @@ impl World {
     /// releases, as the history tells it.
     fn zombies(&self, of: usize) -> bool {
         let claims = |f: &Function| {
-            f.of == of && matches!(f.want, Want::Claim(_) | Want::Wait(_) | Want::TakeOver(..))
+            f.of == of
+                && matches!(
+                    f.want,
+                    LockRequest::Claim(_) | LockRequest::Wait(_) | LockRequest::TakeOver(..)
+                )
         };
         self.functions.iter().any(claims)
     }
 
     /// A function that may take its next step now.
     fn ready(&self) -> Vec<usize> {
-        let waits_for_zombies =
-            |f: &Function| matches!((&f.want, &f.step), (Want::Release(_), Step::Read)) && self.zombies(f.of);
+        let waits_for_zombies = |f: &Function| {
+            matches!((&f.want, &f.step), (LockRequest::Release(_), Step::Read)) && self.zombies(f.of)
+        };
         (0..self.functions.len())
             .filter(|i| !waits_for_zombies(&self.functions[*i]))
             .collect()
@@ -291,7 +300,7 @@ impl World {
 
     fn time_out(&mut self, of: usize) {
         self.executions[of] = Stands::Claiming;
-        self.spawn(of, Want::Claim(contender(of)));
+        self.spawn(of, LockRequest::Claim(contender(of)));
     }
 
     fn find(&self, is: impl Fn(&Stands) -> bool) -> Option<usize> {
@@ -378,9 +387,9 @@ proptest! {
 }
 
 fn lock_of(of: usize) -> Lock {
-    let fresh = Fresh {
+    let fresh = NewLease {
         now: Timestamp::from_millisecond(5).unwrap(),
-        run: Run::from_random([7; 16]),
+        run: BuildFolder::from_random([7; 16]),
     };
     Lock::new(contender(of), 0, &fresh)
 }
@@ -432,17 +441,17 @@ fn a_lock_is_overdue_only_after_the_time_that_its_release_was_given() {
 
 #[test]
 fn a_lock_is_kept_for_its_holder_only_and_no_longer_than_it_holds_it() {
-    let fresh = Fresh {
+    let fresh = NewLease {
         now: Timestamp::from_millisecond(5).unwrap(),
-        run: Run::from_random([8; 16]),
+        run: BuildFolder::from_random([8; 16]),
     };
     let until = Timestamp::from_second(9).unwrap();
-    let keep = |of: usize| decide(&Want::Keep(arn(of), until), Some(&lock_of(1)), &fresh);
+    let keep = |of: usize| decide(&LockRequest::Keep(arn(of), until), Some(&lock_of(1)), &fresh);
     let kept = Lock {
         kept_until: Some(until),
         ..lock_of(1)
     };
-    assert_eq!(keep(1).write, Some(Write::Put(Box::new(kept.clone()))));
+    assert_eq!(keep(1).write, Some(LockWrite::Put(Box::new(kept.clone()))));
     assert_eq!((keep(2).write, keep(2).turn), (None, None));
     let waiter = Waiter {
         contender: contender(2),
@@ -456,8 +465,8 @@ fn a_lock_is_kept_for_its_holder_only_and_no_longer_than_it_holds_it() {
         waiter: Some(waiter),
         ..kept
     };
-    let released = decide(&Want::Release(arn(1)), Some(&awaited), &fresh);
-    let Some(Write::Put(next)) = released.write else {
+    let released = decide(&LockRequest::Release(arn(1)), Some(&awaited), &fresh);
+    let Some(LockWrite::Put(next)) = released.write else {
         panic!("it is handed on")
     };
     assert_eq!((next.holder, next.kept_until), (contender(2), None));
@@ -465,9 +474,9 @@ fn a_lock_is_kept_for_its_holder_only_and_no_longer_than_it_holds_it() {
 
 #[test]
 fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
-    let fresh = Fresh {
+    let fresh = NewLease {
         now: Timestamp::from_millisecond(5).unwrap(),
-        run: Run::from_random([8; 16]),
+        run: BuildFolder::from_random([8; 16]),
     };
     let waits = |of: usize| Waiter {
         contender: contender(of),
@@ -478,9 +487,9 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
         },
     };
     let found = |waiter: Option<Waiter>| Lock { waiter, ..lock_of(1) };
-    let decided = |found: &Lock| decide(&Want::TakeOver(contender(3), arn(1)), Some(found), &fresh);
-    let acquired = |decision: &Decision| match (&decision.write, &decision.turn) {
-        (Some(Write::Put(lock)), Some(Turn::Acquired(told))) => {
+    let decided = |found: &Lock| decide(&LockRequest::TakeOver(contender(3), arn(1)), Some(found), &fresh);
+    let acquired = |decision: &LockDecision| match (&decision.write, &decision.turn) {
+        (Some(LockWrite::Put(lock)), Some(LockOutcome::Acquired(told))) => {
             **lock == *told && lock.holder == contender(3)
         }
         _ => false,
@@ -491,12 +500,21 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
     assert!(acquired(&decided(&found(Some(waits(3))))));
     let older = decided(&found(Some(waits(2))));
     assert!(acquired(&older));
-    assert_eq!(older.answers, [(Token::new("t2"), Turn::Superseded(arn(3)))]);
+    assert_eq!(
+        older.answers,
+        [(Token::new("t2"), LockOutcome::Superseded(arn(3)))]
+    );
     let newer = decided(&found(Some(waits(4))));
-    assert_eq!((newer.write, newer.turn), (None, Some(Turn::Superseded(arn(4)))));
+    assert_eq!(
+        (newer.write, newer.turn),
+        (None, Some(LockOutcome::Superseded(arn(4))))
+    );
     // Another holds it by now.
     let other = decided(&lock_of(2));
-    assert_eq!((other.write, other.turn), (None, Some(Turn::Held(lock_of(2)))));
+    assert_eq!(
+        (other.write, other.turn),
+        (None, Some(LockOutcome::Held(lock_of(2))))
+    );
 }
 
 #[test]
@@ -528,22 +546,26 @@ fn who_lost_the_lock_may_not_write_and_is_told_who_has_it() {
 
 #[test]
 fn who_does_less_replaces_nobody_and_is_known_by_its_own_start() {
-    let part = Contender {
+    let part = Claimant {
         replaces_nobody: true,
         ..contender(9)
     };
-    let fresh = Fresh {
+    let fresh = NewLease {
         now: Timestamp::from_millisecond(5).unwrap(),
-        run: Run::from_random([7; 16]),
+        run: BuildFolder::from_random([7; 16]),
     };
-    let held = |holder: &Contender| Lock::new(holder.clone(), 0, &fresh);
-    let claimed = |me: &Contender, lock: &Lock| decide(&Want::Claim(me.clone()), Some(lock), &fresh).turn;
+    let held = |holder: &Claimant| Lock::new(holder.clone(), 0, &fresh);
+    let claimed =
+        |me: &Claimant, lock: &Lock| decide(&LockRequest::Claim(me.clone()), Some(lock), &fresh).turn;
     // However much later it was started, an execution that does everything isn't replaced by it.
     let whole = contender(1);
-    assert!(matches!(claimed(&whole, &held(&part)), Some(Turn::Held(_))));
+    assert!(matches!(
+        claimed(&whole, &held(&part)),
+        Some(LockOutcome::Held(_))
+    ));
     assert_eq!(
         claimed(&part, &held(&whole)),
-        Some(Turn::Superseded(whole.execution.clone()))
+        Some(LockOutcome::Superseded(whole.execution.clone()))
     );
     let module = ModuleId::parse("p", "d", "g", "m").unwrap();
     assert_eq!(held(&part).held(&module).started_at, Some(part.started_at));
