@@ -8,5 +8,6 @@ mod expressions;
 mod observability;
 mod policies;
 mod state_machines;
+mod task_errors;
 mod template;
 mod template_git;

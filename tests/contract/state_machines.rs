@@ -151,7 +151,8 @@ fn function(state: &Value) -> &str {
 /// The errors that `plan-deployment` answers with instead of throwing them, so that the deployment's status can say them.
 const ANSWERED: [ErrorName; 1] = [Blocked];
 
-fn throws(state: &Value) -> BTreeSet<&'static str> {
+/// The errors that a task's function names.
+pub fn throws(state: &Value) -> BTreeSet<&'static str> {
     let function = function(state);
     // Only who deploys a part of a deployment is refused to wait.
     let whole = &state["Arguments"]["Payload"]["whole"];

@@ -10,10 +10,12 @@ mod project;
 mod python;
 pub mod schema;
 mod state_machine;
+mod task_errors;
 mod template;
 mod work_tree;
 
 pub use project::{file, root};
 pub use state_machine::{StateMachine, errors, list};
+pub use task_errors::{TaskEnd, TaskRun, run_task};
 pub use template::Template;
 pub use work_tree::{Pushed, WorkTree};
