@@ -1,5 +1,5 @@
-//! How many AWS calls a deployment makes, with the cleaning up and the pages after it. A program of its own, so that nobody
-//! else's calls are counted.
+//! How many AWS calls a deployment makes, with the cleaning up and the pages after it. The stack is this test's own, so
+//! that nobody else's calls are counted.
 
 use seedflow_e2e::{Caller, Module, Names, Shared, StackOptions, TestStack, eventually, run};
 use serde_json::json;

@@ -1,14 +1,13 @@
 //! A module of the AWS CDK, as most public modules are: the CDK itself runs in the build and deploys its stack.
-//!
-//! A program of its own, since `npm ci` needs the npm registry and takes longer than everything else in a build.
+//! `npm ci` needs the npm registry and takes longer than everything else in a build.
 
 use std::path::Path;
 use std::time::Duration;
 
-use seedflow_e2e::{Names, Shared, StackOptions, run};
+use seedflow_e2e::{Names, run};
 use serde_json::Value;
 
-static STACK: Shared = Shared::new(StackOptions::default);
+use crate::deployment::STACK;
 
 /// Long enough for a slow registry; nothing waits for it otherwise.
 const PATIENCE: Duration = Duration::from_secs(900);

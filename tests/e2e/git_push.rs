@@ -4,10 +4,10 @@ use seedflow_local::git::{Remote, Wanted};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use seedflow_e2e::{Action, Names, Rule, Shared, StackOptions, TestStack, WorkTree, eventually, run};
+use seedflow_e2e::{Action, Names, Rule, TestStack, WorkTree, eventually, run};
 use serde_json::{Value, json};
 
-static STACK: Shared = Shared::new(StackOptions::default);
+use crate::deployment::STACK;
 
 /// A repository whose pushes to `main` are handed over as this project.
 async fn remote(stack: &TestStack, project: &str) -> Remote {

@@ -1,6 +1,6 @@
 //! What the workflow waits out: an event that never comes, an account that runs as many builds as it may.
 //!
-//! A program of its own, because its stack waits seconds where AWS waits minutes.
+//! The stack is this suite's own, because it waits seconds where AWS waits minutes.
 
 use std::time::Duration;
 

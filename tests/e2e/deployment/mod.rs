@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use seedflow_e2e::{Finished, Group, Names, Shared, StackOptions, TestStack};
 use serde_json::Value;
 
-static STACK: Shared = Shared::new(StackOptions::default);
+/// Shared with other suites that need no settings of their own.
+pub static STACK: Shared = Shared::new(StackOptions::default);
 
 /// Three groups of two modules, of which some take values from earlier ones.
 const THREE: &[Group<'_>] = &[

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::TestStack;
+use crate::stack::POLL;
 
 /// A queue that receives events from when it was made.
 pub struct EventQueue<'a> {
@@ -103,7 +104,7 @@ impl<'a> EventQueue<'a> {
                 std::time::Instant::now() < deadline,
                 "{what}: {count} did not come: {received:#?}"
             );
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::{Module, Repository};
 /// its deadline tells little.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How often a test looks. Many tests wait at the same time, and each look costs the emulator what a call costs it.
+pub(crate) const POLL: Duration = Duration::from_millis(150);
+
 /// A running stack with what tests need of it.
 pub struct TestStack {
     stack: Stack,
@@ -192,8 +195,26 @@ impl TestStack {
 
     /// The same for one that is known to take longer than a test usually waits.
     pub async fn finished_within(&self, execution: &str, limit: Duration) -> Finished {
-        let finished = deployment::follow(&self.api, execution, Some(limit), |_| {}).await;
+        self.ended_within(execution, limit).await;
+        let finished = deployment::follow(&self.api, execution, Some(Duration::ZERO), |_| {}).await;
         finished.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Waits until an execution no longer runs. Its history is read only once, when it is complete: reading it again and again,
+    /// as somebody who watches does, keeps the emulator busier than the executions of all tests.
+    async fn ended_within(&self, execution: &str, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let call = json!({"executionArn": execution});
+        loop {
+            let described = self
+                .call("states", "AWSStepFunctions.DescribeExecution", call.clone())
+                .await;
+            // One that still runs at the deadline is described by who reads its history.
+            if described["status"] != "RUNNING" || Instant::now() > deadline {
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// Runs an execution to its end.
@@ -471,7 +492,7 @@ impl Drop for RuleGuard<'_> {
     }
 }
 
-/// Looks until there is what is looked for; panics after two minutes.
+/// Looks until there is what is looked for; panics after five minutes.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -483,6 +504,6 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
             "{what} did not come within {} s",
             PATIENCE.as_secs()
         );
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(POLL).await;
     }
 }
