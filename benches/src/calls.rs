@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::report::{Limit, Section};
 
-/// The most calls of a changed and of an unchanged module: those of `tests/tests/calls.rs` and the client's two.
+/// The most calls of a changed and of an unchanged module: those of `tests/e2e/call_budget.rs` and the client's two.
 const LIMITS: [(Kind, u64); 3] = [(Kind::First, 33), (Kind::Changed, 32), (Kind::Unchanged, 12)];
 /// What the client calls; anything else that clients call is this program looking on.
 pub const CLIENT: [&str; 2] = ["s3:PutObject", "states:StartExecution"];

@@ -76,7 +76,7 @@ pub async fn build_functions(profile: Profile, task: &Task) -> Result<BTreeMap<S
     match profile {
         // The tests' package brings no binary, but its features: cargo compiles a dependency once per set
         // of features, and this set is the one of `cargo test --workspace`.
-        Profile::Dev => command.args(["--bins", "-p", "seedflow-tests"]),
+        Profile::Dev => command.args(["--bins", "-p", "seedflow-e2e"]),
         // No other package: what a dependency can do for tests would be in the functions.
         Profile::Release => command.arg("--release"),
     };

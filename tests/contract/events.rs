@@ -1,0 +1,53 @@
+//! The schemas of the events in `docs/events` against their examples. What is put on EventBridge is held against them by
+//! `e2e/module/events.rs`.
+
+use seedflow_contract::{file, schema};
+use serde_json::{Value, json};
+
+fn faults(name: &str, details: &[Value]) -> Vec<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(schema::faults(name, details))
+}
+
+#[test]
+fn the_schemas_take_the_examples_and_refuse_what_is_wrong() {
+    let examples = [
+        ("module-state-change", "module-failed"),
+        ("deployment-state-change", "deployment-recovered"),
+    ];
+    for (name, example) in examples {
+        let path = format!("docs/events/examples/{example}.json");
+        let event: Value = serde_json::from_str(&file(&path)).unwrap();
+        let detail = &event["detail"];
+        assert!(faults(name, std::slice::from_ref(detail)).is_empty());
+        let broken = |change: fn(&mut Value)| {
+            let mut detail = detail.clone();
+            change(&mut detail);
+            detail
+        };
+        let broken = [
+            broken(|detail| detail["state"] = json!("DONE")),
+            broken(|detail| detail["secret"] = json!("x")),
+            broken(|detail| detail["version"] = json!("2")),
+            broken(|detail| detail["state"] = json!("ABORTED")),
+            broken(|detail| drop(detail.as_object_mut().unwrap().remove("execution"))),
+            broken(|detail| detail["message"] = json!("two\nlines")),
+        ];
+        let found_faults = faults(name, &broken);
+        // An abort has an error and a cause, which the example of a failure has.
+        let found = |index: usize| {
+            found_faults
+                .iter()
+                .any(|fault| fault.starts_with(&format!("{index}: ")))
+        };
+        let expected = [true, true, true, name.starts_with("deployment"), true, true];
+        assert_eq!(
+            (0..6).map(found).collect::<Vec<_>>(),
+            expected,
+            "{found_faults:#?}"
+        );
+    }
+}

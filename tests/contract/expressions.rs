@@ -1,0 +1,281 @@
+//! Every expression of the definitions, evaluated along every path.
+//!
+//! Step Functions fails a state whose expression has no result, or one of the wrong type, as `States.QueryEvaluationError`
+//! (Step Functions Developer Guide, "Transforming data with JSONata"). In a Choice, Wait or Fail state and in what a `Catch`
+//! rule evaluates, nothing catches that. So the emulator's evaluation walks the machines here: with inputs of every shape
+//! that a person or an event may send, with the least that each function answers, and with errors with and without a cause.
+
+use seedflow_contract::{StateMachine, asl};
+use seedflow_core::build::outcome::{BuildStatus, Outcome};
+use seedflow_core::ids::BuildId;
+use seedflow_core::plan::Checked;
+use serde_json::{Value, json};
+
+/// Seconds since the start of an execution.
+const NOW: u32 = 0;
+const AN_HOUR: u32 = 3600;
+const THREE_DAYS: u32 = 3 * 24 * 3600;
+
+/// How an execution ended, by the state in which it did.
+fn ends<'a>(walked: &'a Value, state: &str) -> Vec<&'a Value> {
+    let ends = walked["ends"].as_array().unwrap();
+    ends.iter().filter(|end| end["state"] == state).collect()
+}
+
+fn walk(machine: &Value, inputs: &Value, age: u32, tasks: &Value) -> Value {
+    let asked = json!({"machine": machine, "inputs": inputs, "age": age, "tasks": tasks});
+    let walked = asl::walk(&asked);
+    assert_eq!(walked["faults"], json!([]));
+    // An input that is not an event can't be handed to end-execution; its first task catches that like any other error.
+    let caught = walked["caught"].as_array().unwrap().iter();
+    let unexpected: Vec<_> = caught
+        .filter(|line| !line.as_str().unwrap().starts_with("EndExecution: "))
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
+    walked
+}
+
+/// What people, events and other executions may send, and what they should not.
+fn inputs() -> Value {
+    json!([{}, [], [1], "text", "", 7, null, true, {"execution": "e"}, {"executionArn": "e"}, {"executionArn": null},
+        {"plan_only": true}, {"plan_only": "yes"}, {"project": "p", "plan_only": false}])
+}
+
+/// What a function answers, in the envelope of `lambda:invoke`.
+fn answers(payloads: &[Value]) -> Value {
+    payloads
+        .iter()
+        .map(|payload| json!({"Payload": payload}))
+        .collect()
+}
+
+/// Errors as Step Functions hands them to a `Catch` rule.
+fn errors() -> Value {
+    json!([
+        // Of a function (AWS Lambda Developer Guide, "Lambda function errors"); in pieces where it is longer than a cause may be.
+        {"Error": "Refused", "Cause": "{\"errorType\":\"Refused\",\"errorMessage\":\"the \\\"why\\\"\\nof it\"}"},
+        {"Error": "Refused", "Cause": "{\"errorType\": \"Refused\", \"errorMessage\": \"the beginn"},
+        // Of Lambda itself, and of Step Functions, which may give no cause.
+        {"Error": "Lambda.Unknown", "Cause": "The cause could not be determined because Lambda did not return an error type."},
+        {"Error": "States.Timeout"},
+        {"Error": "Throttled", "Cause": ""},
+    ])
+}
+
+fn task(results: Value) -> Value {
+    json!({"results": results, "errors": errors()})
+}
+
+fn turns() -> [Value; 3] {
+    [
+        json!({"state": "ACQUIRED", "lock": {"fence": 1}}),
+        json!({"state": "WAITING"}),
+        json!({"state": "SUPERSEDED", "superseded_by": "e"}),
+    ]
+}
+
+fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -> Value {
+    json!(Checked {
+        changed,
+        forget,
+        reasons: Vec::new(),
+        build_project: "p".to_owned(),
+        module_stack,
+        remove_role,
+        plan: None,
+    })
+}
+
+fn of_deploy_module() -> Value {
+    let checked = [
+        checked(false, false, false, false),
+        checked(false, true, false, true),
+        checked(true, false, false, false),
+        checked(true, false, false, true),
+        checked(true, false, true, false),
+        checked(true, false, true, true),
+    ];
+    let build = |status| json!(Outcome::ended(BuildId::parse("p:u").unwrap(), status));
+    let waits =
+        json!({"wait_seconds": 5, "progress": {"since": "2026-01-01T00:00:00Z", "asked": null, "unseen": 0}});
+    let failed = json!({"state": "FAILED", "error": "Refused", "cause": "why", "recorded": true});
+    json!({
+        "AcquireLock": task(answers(&turns())),
+        "WaitForLock": task(json!(turns())),
+        "CheckMd5": task(answers(&checked)),
+        "TouchTimestamp": task(answers(&[json!({"state": "UNCHANGED"})])),
+        "ForgetModule": task(answers(&[json!({"state": "DESTROYED"})])),
+        "MarkInProgress": task(answers(&[json!({"state": "IN_PROGRESS"})])),
+        "PrepareRole": task(answers(&[waits.clone(), json!({"role_arn": "r"})])),
+        "StartBuild": task(answers(&[json!({"build_id": "p:u", "build_url": "u"})])),
+        "AwaitBuild": task(json!([build(BuildStatus::Succeeded), build(BuildStatus::Stopped)])),
+        "RemoveRole": task(answers(&[waits, json!({"removed": null}), json!({"removed": "r"})])),
+        "RecordSuccess": task(answers(&[json!({"state": "SUCCEEDED"})])),
+        "RecordFailure": task(answers(&[failed])),
+    })
+}
+
+#[test]
+fn of_deploy_module_each_has_a_result() {
+    // No state reads into its input.
+    let inputs = json!([{}, [], "text", null]);
+    let walked = walk(
+        &StateMachine::read("deploy-module").definition,
+        &inputs,
+        NOW,
+        &of_deploy_module(),
+    );
+    for state in ["Superseded", "Unchanged", "Forgotten", "Deployed", "Failed"] {
+        assert!(!ends(&walked, state).is_empty(), "{state} was not reached");
+    }
+    let unrecorded: Vec<&str> = ends(&walked, "Failed")
+        .iter()
+        .filter(|end| end["error"] == "StatusNotRecorded")
+        .map(|end| end["cause"].as_str().unwrap())
+        .collect();
+    let message = "The deployment failed (Refused: the \"why\"\nof it) and the status FAILED could not be written to Parameter Store (Refused: the \"why\"\nof it).";
+    assert!(
+        unrecorded.iter().any(|cause| cause.starts_with(message)),
+        "{unrecorded:?}"
+    );
+}
+
+fn of_deploy() -> Value {
+    let planned = |waves: Value| json!({"deployment": {}, "waves": waves, "plan_key": "k", "counts": null});
+    let refused = json!({"deployment": {}, "waves": [], "plan_key": "k", "counts": null, "refused": {"error": "Blocked", "cause": "why"}});
+    let item = |name: &str| json!({"name": name, "input": {"project": "p"}});
+    let waves = [
+        json!([]),
+        json!([{"concurrency": 1, "items": [item("a")]}]),
+        json!([{"concurrency": 2, "items": [item("a"), item("b")]}, {"concurrency": 1, "items": [item("c")]}]),
+    ];
+    let planned: Vec<Value> = waves.into_iter().map(planned).chain([refused]).collect();
+    let named = |plan_only: bool| json!({"deployment": {}, "whole": true, "plan_only": plan_only});
+    json!({
+        "ReadName": task(answers(&[named(false), named(true)])),
+        "AcquireLock": task(answers(&turns())),
+        "WaitForLock": task(json!(turns())),
+        "Plan": task(answers(&planned)),
+        "RecordRefusal": task(answers(&[json!({"state": "FAILED", "error": "Blocked", "cause": "why"})])),
+        "MarkInProgress": task(answers(&[json!({"state": "IN_PROGRESS"})])),
+        "DeployWave": {"results": [
+            [{"name": "a", "state": "SUCCEEDED"}],
+            [{"name": "a", "state": "SUCCEEDED"}, {"name": "b", "state": "FAILED"}],
+        ]},
+        "DeployModule": task(json!([{"Output": {"state": "UNCHANGED"}}])),
+        "RecordEnd": task(answers(&[
+            json!({"state": "SUCCEEDED", "error": null, "cause": null}),
+            json!({"state": "FAILED", "error": "DeploymentFailed", "cause": "why"}),
+        ])),
+    })
+}
+
+#[test]
+fn of_deploy_each_has_a_result_and_a_failure_is_the_message_of_its_error() {
+    let walked = walk(
+        &StateMachine::read("deploy").definition,
+        &inputs(),
+        NOW,
+        &of_deploy(),
+    );
+    for state in [
+        "Superseded",
+        "Planned",
+        "DeployModule",
+        "ModuleFailed",
+        "Deployed",
+        "Failed",
+    ] {
+        assert!(!ends(&walked, state).is_empty(), "{state} was not reached");
+    }
+    let causes: Vec<&str> = ends(&walked, "Failed")
+        .iter()
+        .map(|end| end["cause"].as_str().unwrap())
+        .collect();
+    assert!(causes.contains(&"the \"why\"\nof it"), "{causes:?}");
+}
+
+fn of_end_execution() -> Value {
+    let refused = json!({"error": "AccessDenied", "cause": "why"});
+    json!({
+        "EndExecution": task(answers(&[
+            json!({"done": "released"}),
+            json!({"wait_seconds": 3}),
+            json!({"done": "released", "refused": refused, "report": true}),
+            json!({"wait_seconds": 3, "refused": refused}),
+        ])),
+        "ReportRefused": task(json!([{"MessageId": "m"}])),
+        "KeepEvent": {"results": [{"MessageId": "m"}]},
+    })
+}
+
+#[test]
+fn of_end_execution_each_has_a_result_whatever_it_was_started_with() {
+    let walked = walk(
+        &StateMachine::read("end-execution").definition,
+        &inputs(),
+        NOW,
+        &of_end_execution(),
+    );
+    assert!(!ends(&walked, "Settled").is_empty());
+    let causes: Vec<&str> = ends(&walked, "NotSettled")
+        .iter()
+        .map(|end| end["cause"].as_str().unwrap())
+        .collect();
+    assert!(causes.contains(&"the \"why\"\nof it"), "{causes:?}");
+    assert!(
+        ends(&walked, "NotSettled")
+            .iter()
+            .all(|end| end["error"] != "NotSettledInTime")
+    );
+}
+
+#[test]
+fn an_end_that_can_not_be_settled_in_time_is_kept_for_a_person() {
+    let gives_up = |wait_seconds: u32, age| {
+        let mut tasks = of_end_execution();
+        tasks["EndExecution"] = task(answers(&[json!({"wait_seconds": wait_seconds})]));
+        let walked = walk(
+            &StateMachine::read("end-execution").definition,
+            &json!([{"execution": "e"}]),
+            age,
+            &tasks,
+        );
+        let late = |end: &&Value| end["error"] == "NotSettledInTime";
+        ends(&walked, "NotSettled").iter().any(late)
+    };
+    // Looks that are seconds apart fill the history sooner.
+    assert!(gives_up(3, AN_HOUR) && gives_up(3, THREE_DAYS));
+    assert!(!gives_up(120, AN_HOUR) && gives_up(120, THREE_DAYS));
+    assert!(!gives_up(3, NOW));
+}
+
+#[test]
+fn the_walk_finds_what_has_no_result_and_what_has_one_of_the_wrong_type() {
+    for (state, field, expression, fault) in [
+        (
+            "KeepEvent",
+            "Arguments",
+            "{% $ended.executionArn %}",
+            "did not return a result",
+        ),
+        (
+            "Settle",
+            "Seconds",
+            "{% 'soon' %}",
+            "Expected 'number', but was 'string'",
+        ),
+        (
+            "NotSettled",
+            "Cause",
+            "{% $states.input %}",
+            "Expected 'string', but was 'object'",
+        ),
+    ] {
+        let mut machine = StateMachine::read("end-execution").definition;
+        machine["States"][state][field] = expression.into();
+        let asked = json!({"machine": machine, "inputs": inputs(), "age": NOW, "tasks": of_end_execution()});
+        let faults = asl::walk(&asked)["faults"].to_string();
+        assert!(faults.contains(state) && faults.contains(fault), "{faults}");
+    }
+}

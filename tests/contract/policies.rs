@@ -1,0 +1,318 @@
+//! What every role of the template may do, against the list in `policies.json`: whatever widens a role shows in review
+//! as a line more of it.
+//!
+//! The list has a line for each action on each resource. Where it is no longer that of the template, this test writes
+//! what it should be to `target/policies.json` and says so; a person reads the difference and copies the file.
+//! SAM makes policies of its own from some properties of functions and state machines; the template has none of these
+//! (docs/decisions/0001), so it is the whole list, and `privileges` finds no other role on a deployed stack.
+use std::collections::{BTreeMap, BTreeSet};
+
+use seedflow_contract::{Template, root};
+use serde_json::{Value, json};
+
+/// Lines by what they say: allow, deny, trust.
+type Lines = BTreeMap<String, BTreeSet<String>>;
+
+fn template() -> Value {
+    with_names(&Template::read("template.yaml").json())
+}
+
+/// The template with a text for each `!Sub` that puts the n-th name of a list into an ARN: "…/${ReferencedParameters[0]}".
+fn with_names(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => match items.as_slice() {
+            [Value::String(text), Value::Object(names)] if names.contains_key("Name") => {
+                // !Select [n, !Split [",", !Sub "${the list},,,,,,,"]]
+                let selected = &names["Name"];
+                let split = selected[1][1].as_str().expect("a text");
+                let list = split.trim_start_matches("${").split('}').next().unwrap();
+                text.replace("${Name}", &format!("${{{list}[{}]}}", selected[0]))
+                    .into()
+            }
+            items => items.iter().map(with_names).collect(),
+        },
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), with_names(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    }
+}
+
+/// What there is of something that may be one or several, with the condition that an `!If` sets for it.
+fn each(value: &Value) -> Vec<(Option<&str>, &Value)> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::Array(items) => match items.as_slice() {
+            [Value::String(condition), then, Value::String(nothing)] if nothing == "AWS::NoValue" => {
+                vec![(Some(condition), then)]
+            }
+            items => items.iter().flat_map(each).collect(),
+        },
+        one => vec![(None, one)],
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    let text = |(condition, text): (Option<&str>, &Value)| {
+        let text = text.as_str().expect("a text");
+        condition.map_or_else(
+            || text.to_owned(),
+            |condition| format!("{text} where {condition}"),
+        )
+    };
+    each(value).into_iter().map(text).collect()
+}
+
+/// The actions of a statement; all but some count as one.
+fn actions(statement: &Value) -> Vec<String> {
+    match &statement["NotAction"] {
+        Value::Null => texts(&statement["Action"]),
+        all_but => vec![format!("all but {}", texts(all_but).join(" "))],
+    }
+}
+
+/// A line for each action on each resource.
+fn lines(statement: &Value, conditional: Option<&str>) -> Vec<String> {
+    let mut further = conditional.map_or_else(String::new, |condition| format!(" where {condition}"));
+    for part in ["Principal", "Condition"] {
+        if !statement[part].is_null() {
+            further += &format!(" {} {}", part.to_lowercase(), statement[part]);
+        }
+    }
+    let resources = match &statement["Resource"] {
+        Value::Null => vec!["itself".to_owned()],
+        resources => texts(resources),
+    };
+    let on = |action: &String| -> Vec<String> {
+        let line = |resource: &String| format!("{action} on {resource}{further}");
+        resources.iter().map(line).collect()
+    };
+    actions(statement).iter().flat_map(on).collect()
+}
+
+fn add(found: &mut Lines, document: &Value, conditional: Option<&str>, allow: &str) {
+    for (own, statement) in each(&document["Statement"]) {
+        let effect = match statement["Effect"].as_str().unwrap() {
+            "Allow" => allow,
+            _ => "deny",
+        };
+        let lines = lines(statement, conditional.or(own));
+        found.entry(effect.to_owned()).or_default().extend(lines);
+    }
+}
+
+fn of_role(role: &Value) -> Lines {
+    let mut found = Lines::new();
+    let properties = &role["Properties"];
+    add(&mut found, &properties["AssumeRolePolicyDocument"], None, "trust");
+    for (condition, policy) in each(&properties["Policies"]) {
+        add(&mut found, &policy["PolicyDocument"], condition, "allow");
+    }
+    let mut managed = BTreeSet::new();
+    arns(&properties["ManagedPolicyArns"], &mut managed);
+    if !managed.is_empty() {
+        found.insert("managed policies".to_owned(), managed);
+    }
+    found
+}
+
+/// What a list of ARNs is made of, however it is joined; the comma isn't.
+fn arns(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if text != "," => {
+            found.insert(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| arns(item, found)),
+        _ => {}
+    }
+}
+
+/// What a resource says of rights, whoever has them; `None` where it says nothing.
+fn of_resource(resource: &Value) -> Option<Lines> {
+    let properties = &resource["Properties"];
+    match resource["Type"].as_str()? {
+        "AWS::IAM::Role" => Some(of_role(resource)),
+        "AWS::IAM::ManagedPolicy" => {
+            let mut found = Lines::new();
+            add(&mut found, &properties["PolicyDocument"], None, "allow");
+            Some(found)
+        }
+        "AWS::S3::BucketPolicy" | "AWS::SQS::QueuePolicy" | "AWS::SNS::TopicPolicy" => {
+            let mut found = Lines::new();
+            add(&mut found, &properties["PolicyDocument"], None, "allow");
+            Some(found)
+        }
+        "AWS::KMS::Key" => {
+            let mut found = Lines::new();
+            add(&mut found, &properties["KeyPolicy"], None, "allow");
+            Some(found)
+        }
+        // Says what CloudWatch makes of log lines; nobody has a right by it.
+        "AWS::Logs::AccountPolicy" => None,
+        "AWS::Lambda::Permission" => {
+            let text = |name: &str| properties[name].as_str().unwrap();
+            let line = format!(
+                "{} on {} principal {} source {}",
+                text("Action"),
+                text("FunctionName"),
+                text("Principal"),
+                text("SourceArn")
+            );
+            Some([("allow".to_owned(), [line].into())].into())
+        }
+        kind if kind.starts_with("AWS::IAM::") || kind.ends_with("Policy") => {
+            panic!("{kind}: this test doesn't know what such a resource allows")
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn roles_may_do_what_was_reviewed_and_nothing_else() {
+    let template = template();
+    let resources = template["Resources"].as_object().unwrap();
+    let found: BTreeMap<&String, Lines> = resources
+        .iter()
+        .filter_map(|(name, resource)| Some((name, of_resource(resource)?)))
+        .collect();
+    let mut found = serde_json::to_string_pretty(&json!(found)).unwrap();
+    found.push('\n');
+    let reviewed = std::fs::read_to_string(root().join("tests/contract/policies.json")).unwrap_or_default();
+    if found != reviewed {
+        std::fs::write(root().join("target/policies.json"), found).unwrap();
+        panic!(
+            "the roles of template.yaml are no longer those of tests/contract/policies.json; read what changed \
+             (git diff --no-index tests/contract/policies.json target/policies.json), then \
+             cp target/policies.json tests/contract/policies.json"
+        );
+    }
+}
+
+/// What SAM makes roles, statements and permissions from.
+#[test]
+fn sam_adds_nothing_to_what_is_written_out() {
+    let template = template();
+    let own = [
+        "Policies",
+        "Events",
+        "AutoPublishAlias",
+        "DeploymentPreference",
+        "FunctionUrlConfig",
+    ];
+    let given = &template["Globals"]["Function"];
+    assert!(own.iter().all(|name| given[name].is_null()), "{given}");
+    for (name, resource) in template["Resources"].as_object().unwrap() {
+        let kind = resource["Type"].as_str().unwrap();
+        if kind.starts_with("AWS::Serverless::") {
+            let properties = &resource["Properties"];
+            let role = properties["Role"].as_str().expect("a role of its own");
+            assert!(role.ends_with("Role.Arn"), "{name}: {role}");
+            for property in own {
+                assert!(properties[property].is_null(), "{name}: {property}");
+            }
+        }
+    }
+}
+
+/// A policy with the longest names that an account may have in the place of `${…}` and of what tags leave of references.
+fn with_longest_names(policy: &Value) -> String {
+    let bucket = "b".repeat(63);
+    let stack = "s".repeat(STACK_NAME);
+    let project = "p".repeat(100);
+    let region = "ap-southeast-2";
+    let arn = |service: &str, rest: &str| format!("arn:aws-us-gov:{service}:{region}:123456789012:{rest}");
+    let id = "0".repeat(36);
+    let named = [
+        ("AWS::Partition", "aws-us-gov".to_owned()),
+        ("AWS::Region", region.to_owned()),
+        ("AWS::AccountId", "123456789012".to_owned()),
+        ("AWS::StackName", stack.clone()),
+        ("CodeBuildProjectName", project.clone()),
+        ("WorkBucket.Arn", format!("arn:aws-us-gov:s3:::{bucket}")),
+        ("BundleBucket.Arn", format!("arn:aws-us-gov:s3:::{bucket}")),
+        (
+            "BuildLogGroup.Arn",
+            arn("logs", &format!("log-group:/aws/codebuild/{project}:*")),
+        ),
+        ("FailedEventsQueue.Arn", arn("sqs", &"q".repeat(80))),
+        ("PublishReportQueue.Arn", arn("sqs", &"q".repeat(80))),
+        ("PublishReportMapping", id.clone()),
+        ("NotificationKey.Arn", arn("kms", &format!("key/{id}"))),
+        // CloudFormation's name: that of the stack, of the resource, and twelve characters.
+        (
+            "NotificationTopic",
+            arn("sns", &format!("{stack}-NotificationTopic-{}", "x".repeat(12))),
+        ),
+    ];
+    let mut text = policy.to_string();
+    for (name, value) in named {
+        text = text.replace(&format!("${{{name}}}"), &value);
+        text = text.replace(&format!("\"{name}\""), &format!("\"{value}\""));
+    }
+    for name in ["ReferencedParameters", "ReferencedSecrets"] {
+        for place in 0..8 {
+            text = text.replace(&format!("${{{name}[{place}]}}"), &"n".repeat(200));
+        }
+    }
+    text
+}
+
+/// The longest name of a stack: that of `record-deployment` has the stack's in it, and Lambda allows 64 characters.
+const STACK_NAME: usize = 64 - "-record-deployment".len();
+
+/// IAM's limits, white space not counted (IAM user guide, "IAM and AWS STS quotas"): 10,240 characters for all inline
+/// policies of a role, 6,144 for a managed policy.
+#[test]
+fn the_policies_of_a_role_are_not_too_long() {
+    let template = template();
+    for (name, resource) in template["Resources"].as_object().unwrap() {
+        let properties = &resource["Properties"];
+        if resource["Type"] == "AWS::IAM::Role" {
+            let length = properties["Policies"].to_string().len();
+            assert!(length < 8_000, "{name}: {length}");
+        }
+        if resource["Type"] == "AWS::IAM::ManagedPolicy" {
+            let policy = with_longest_names(&properties["PolicyDocument"]);
+            let mut unknown = policy
+                .split("${")
+                .skip(1)
+                .filter_map(|rest| rest.split('}').next());
+            assert_eq!(unknown.next(), None, "{name}: how long is it?");
+            assert!(policy.len() <= 6_144, "{name}: {}", policy.len());
+        }
+    }
+}
+
+/// 20,480 characters, the names in it as IAM and S3 know them (S3 user guide, "Bucket policies for Amazon S3").
+#[test]
+fn the_policy_of_a_bucket_is_not_too_long() {
+    let template = template();
+    for (name, resource) in template["Resources"].as_object().unwrap() {
+        if resource["Type"] == "AWS::S3::BucketPolicy" {
+            let policy = with_longest_names(&resource["Properties"]["PolicyDocument"]);
+            // A role's ARN instead of "NameRole.Arn", and as many administrators as fit.
+            let roles = policy.matches("Role.Arn").count() * 100;
+            assert!(policy.len() + roles < 10_000, "{name}: {}", policy.len() + roles);
+        }
+    }
+}
+
+/// IAM attaches ten managed policies to a role; the template promises administrators what is left.
+#[test]
+fn a_role_of_a_module_has_no_more_policies_than_iam_attaches() {
+    let template = template();
+    let ours = template["Resources"]["ModuleStackFunction"]["Properties"]["Environment"]["Variables"]["MODULE_POLICY_ARNS"][1]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|arn| arn.is_string())
+        .count();
+    assert_eq!(ours, 4);
+    let description = &template["Parameters"]["ModuleRoleManagedPolicyArns"]["Description"];
+    assert!(
+        description.as_str().unwrap().contains("up to six"),
+        "{description}"
+    );
+}

@@ -1,0 +1,47 @@
+//! Definitions of state machines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::file;
+
+/// A definition.
+pub struct StateMachine {
+    /// The definition as it is.
+    pub definition: Value,
+    /// Where it starts.
+    pub start: String,
+    /// Its states without those of a Map.
+    pub states: BTreeMap<String, Value>,
+}
+
+impl StateMachine {
+    /// The names of all.
+    pub const ALL: [&str; 3] = ["deploy-module", "deploy", "end-execution"];
+
+    /// The one with this name in `statemachine/`.
+    pub fn read(name: &str) -> Self {
+        let definition: Value = serde_json::from_str(&file(&format!("statemachine/{name}.asl.json")))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let states = definition["States"].as_object().expect("states").clone();
+        Self {
+            start: definition["StartAt"].as_str().expect("a start").to_owned(),
+            states: states.into_iter().collect(),
+            definition,
+        }
+    }
+}
+
+/// A list of a state or a rule; empty where it has none.
+pub fn list<'a>(state: &'a Value, field: &str) -> &'a [Value] {
+    state[field].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The names of errors that a rule of `Retry` or `Catch` is for.
+pub fn errors(rule: &Value) -> BTreeSet<&str> {
+    list(rule, "ErrorEquals")
+        .iter()
+        .map(|name| name.as_str().expect("the name of an error"))
+        .collect()
+}

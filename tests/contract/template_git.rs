@@ -1,0 +1,338 @@
+//! `template-git.yaml`: which pushes start a build, what that build may do, and that its commands hand a commit over.
+//!
+//! The emulator knows no connections and no CodeCommit, so nothing deploys this template here: the linters check its
+//! types, and this test what it promises. The build's commands are run with git as it is and a stand-in for `aws`;
+//! `git_push.rs` runs them against the local stack.
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use seedflow_contract::{Template, WorkTree, file};
+use seedflow_core::origin::Origin;
+use seedflow_local::git::hand_over;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn text() -> String {
+    file(hand_over::TEMPLATE)
+}
+
+fn resources() -> Value {
+    Template::read(hand_over::TEMPLATE).resources()
+}
+
+// --- The template ---
+
+#[test]
+fn a_webhook_lets_pushes_to_the_branch_through_and_nothing_else() {
+    let triggers = &resources()["HandOverProject"]["Properties"]["Triggers"];
+    let expected = json!({
+        "Webhook": true,
+        "BuildType": "BUILD",
+        "FilterGroups": [[
+            {"Type": "EVENT", "Pattern": "PUSH"},
+            {"Type": "HEAD_REF", "Pattern": ["^refs/heads/${branch}$", {"branch": ["[.]", [".", "Branch"]]}]},
+        ]],
+    });
+    assert_eq!(*triggers, json!(["HasWebhook", expected, "AWS::NoValue"]));
+}
+
+#[test]
+fn codecommit_s_event_of_a_push_to_the_branch_starts_the_build() {
+    let resources = resources();
+    let rule = &resources["PushRule"];
+    assert_eq!(rule["Condition"], "IsCodeCommit");
+    let pattern = &rule["Properties"]["EventPattern"];
+    assert_eq!(pattern["account"], json!(["AWS::AccountId"]));
+    assert_eq!(pattern["replay-name"], json!([{"exists": false}]));
+    // Builds are denied what begins so (KeepFromOurRules in template.yaml).
+    assert_eq!(rule["Properties"]["Name"], "git-hand-over-${Project}");
+    assert_eq!(pattern["source"], json!(["aws.codecommit"]));
+    assert_eq!(
+        pattern["detail-type"],
+        json!(["CodeCommit Repository State Change"])
+    );
+    let repository = pattern["resources"][0].as_str().unwrap();
+    assert!(repository.ends_with(":${RepositoryName}"), "{repository}");
+    let detail = json!({
+        "event": ["referenceCreated", "referenceUpdated"],
+        "referenceType": ["branch"],
+        "referenceName": ["Branch"],
+    });
+    assert_eq!(pattern["detail"], detail);
+    let target = &rule["Properties"]["Targets"][0];
+    assert_eq!(target["Arn"], "HandOverProject.Arn");
+    let allowed = &resources["PushRuleRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"];
+    let start = json!([{"Sid": "StartTheBuild", "Effect": "Allow", "Action": "codebuild:StartBuild", "Resource": "HandOverProject.Arn"}]);
+    assert_eq!(*allowed, start);
+}
+
+#[test]
+fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
+    let resources = resources();
+    let policies = &resources["HandOverRole"]["Properties"]["Policies"];
+    assert_eq!(policies.as_array().unwrap().len(), 1);
+    let statements = policies[0]["PolicyDocument"]["Statement"].as_array().unwrap();
+    let [object, log, codecommit, connection, used] = statements.as_slice() else {
+        panic!("five statements")
+    };
+    let key = "arn:${AWS::Partition}:s3:::${WorkBucketName}/sources/${Project}/repository.zip";
+    assert_eq!(
+        (&object["Resource"], &object["Action"]),
+        (&json!(key), &json!(["s3:GetObject", "s3:PutObject"]))
+    );
+    assert_eq!(log["Resource"], "HandOverLogGroup.Arn");
+    let only_if = |condition: &str, statement: &Value| {
+        let [case, statement, otherwise] = statement.as_array().unwrap().as_slice() else {
+            panic!("an !If")
+        };
+        assert_eq!((case, otherwise), (&json!(condition), &json!("AWS::NoValue")));
+        statement.clone()
+    };
+    let codecommit = only_if("IsCodeCommit", codecommit);
+    assert_eq!(codecommit["Action"], "codecommit:GitPull");
+    assert!(
+        codecommit["Resource"]
+            .as_str()
+            .unwrap()
+            .ends_with(":${RepositoryName}")
+    );
+    let prefixes = ["codeconnections", "codestar-connections"];
+    let connection = only_if("HasWebhook", connection);
+    assert_eq!(connection["Resource"], "ConnectionArn");
+    let read =
+        prefixes.map(|p| ["GetConnection", "GetConnectionToken"].map(|action| format!("{p}:{action}")));
+    assert_eq!(connection["Action"], json!(read.as_flattened()));
+    // Connections reach more than one repository, and writing as well.
+    let used = only_if("HasWebhook", used);
+    assert_eq!(used["Resource"], "ConnectionArn");
+    assert_eq!(
+        used["Action"],
+        json!(prefixes.map(|p| format!("{p}:UseConnection")))
+    );
+    let limits: serde_json::Map<String, Value> = prefixes
+        .iter()
+        .flat_map(|p| {
+            [
+                (format!("{p}:FullRepositoryId"), json!("FullRepositoryId")),
+                (format!("{p}:ProviderPermissionsRequired"), json!("read_only")),
+            ]
+        })
+        .collect();
+    assert_eq!(used["Condition"], json!({"StringEqualsIfExists": limits}));
+    assert!(resources["HandOverRole"]["Properties"]["ManagedPolicyArns"].is_null());
+}
+
+#[test]
+fn the_repository_has_no_word_in_its_own_hand_over() {
+    let resources = resources();
+    let project = &resources["HandOverProject"]["Properties"];
+    assert!(
+        project["Source"]["BuildSpec"]
+            .as_str()
+            .unwrap()
+            .starts_with("version: 0.2")
+    );
+    let variables = project["Environment"]["EnvironmentVariables"].as_array().unwrap();
+    let names: Vec<_> = variables.iter().map(|v| v["Name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["PROJECT", "BRANCH", "WORK_BUCKET"]);
+    assert_eq!(project["Environment"]["PrivilegedMode"], Value::Null);
+    // Inputs of modules may name projects that start with that of the builds, `seedflow`.
+    assert_eq!(project["Name"], "git-hand-over-${Project}");
+}
+
+// --- Its commands ---
+
+/// Where the stand-in for `aws` keeps the one object.
+struct Store {
+    folder: TempDir,
+}
+
+const AWS: &str = r#"#!/usr/bin/env bash
+case "$1 $2" in
+  "s3api head-object") cat "$STORE/handed-over-at" ;;
+  "s3 cp")
+    [ ! -e "$STORE/refuses" ] || { echo "upload failed: AccessDenied" >&2; exit 1; }
+    cp "$3" "$STORE/object" && printf %s "$4" >"$STORE/url" && printf %s "${@: -1}" >"$STORE/metadata" ;;
+  *) exit 2 ;;
+esac
+"#;
+
+impl Store {
+    fn new() -> Self {
+        let store = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let aws = store.folder.path().join("aws");
+        std::fs::write(&aws, AWS).unwrap();
+        std::fs::set_permissions(&aws, std::fs::Permissions::from_mode(0o755)).unwrap();
+        store
+    }
+
+    fn set(&self, name: &str, content: &str) {
+        std::fs::write(self.folder.path().join(name), content).unwrap();
+    }
+
+    fn get(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.folder.path().join(name)).ok()
+    }
+
+    fn metadata(&self) -> Value {
+        serde_json::from_slice(&self.get("metadata").expect("something was handed over")).unwrap()
+    }
+
+    /// Runs the build of a checkout; whether it succeeded, and what it said.
+    fn build(&self, repository: &WorkTree, branch: &str, started: &str) -> (bool, String) {
+        let commands = hand_over::commands(&text()).unwrap();
+        let path = format!(
+            "{}:{}",
+            self.folder.path().display(),
+            std::env::var("PATH").unwrap()
+        );
+        let mut bash = Command::new("bash");
+        bash.arg("-c")
+            .arg(hand_over::in_order(&commands, "exit 1"))
+            .current_dir(repository.folder());
+        bash.envs([("PROJECT", "p"), ("BRANCH", branch), ("WORK_BUCKET", "bucket")]);
+        bash.env("CODEBUILD_START_TIME", started)
+            .env("PATH", path)
+            .env("STORE", self.folder.path())
+            .env("TMPDIR", self.folder.path());
+        let output = bash.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    }
+}
+
+#[test]
+fn a_commit_is_handed_over_as_a_zip_with_its_author_and_branch() {
+    let repository = WorkTree::new();
+    repository.write("deployment.yaml", "name: dev\n");
+    repository.write("modules/a/deployspec.yaml", "deploy: {}\n");
+    let author = "Jürgen \"J.\" O'Brien, 山田 <j@example.com>";
+    let commit = repository.commit_as(author, "Begin");
+    repository.write("not-committed", "");
+    let store = Store::new();
+    let branch = "feature/ü\"x";
+    let (succeeded, said) = store.build(&repository, branch, "1700000000000");
+    assert!(succeeded, "{said}");
+    assert!(
+        said.contains(&format!(
+            "handed over commit {commit} of {branch} to s3://bucket/sources/p/repository.zip"
+        )),
+        "{said}"
+    );
+    assert_eq!(store.get("url").unwrap(), b"s3://bucket/sources/p/repository.zip");
+    let zip = std::io::Cursor::new(store.get("object").unwrap());
+    let mut zip = zip::ZipArchive::new(zip).unwrap();
+    let names: Vec<_> = (0..zip.len())
+        .map(|i| zip.by_index(i).unwrap().name().unwrap().into_owned())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "deployment.yaml",
+            "modules/",
+            "modules/a/",
+            "modules/a/deployspec.yaml"
+        ]
+    );
+    let metadata = store.metadata();
+    assert_eq!(metadata["handed-over-at"], "1700000000000");
+    let origin = Origin::from_metadata(|name| metadata[name].as_str());
+    assert_eq!(
+        (origin.commit(), origin.author(), origin.branch()),
+        (Some(commit.as_str()), Some(author), Some(branch))
+    );
+}
+
+#[test]
+fn a_long_author_is_cut_and_everything_said_fits_into_s3_s_two_kilobytes() {
+    let repository = WorkTree::new();
+    let author = format!("x{} <j@example.com>", "é".repeat(2000));
+    repository.commit_as(&author, "Begin");
+    let store = Store::new();
+    let branch = "b".repeat(200);
+    let (succeeded, said) = store.build(&repository, &branch, "1");
+    assert!(succeeded, "{said}");
+    let metadata = store.metadata();
+    let length: usize = metadata
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| name.len() + value.as_str().unwrap().len())
+        .sum();
+    assert!(length < 2048, "{length}");
+    let author = metadata["author"].as_str().unwrap();
+    assert!(author.is_ascii());
+    let origin = Origin::from_metadata(|name| metadata[name].as_str());
+    assert!(
+        origin.author().unwrap().starts_with("xéé"),
+        "{:?}",
+        origin.author()
+    );
+}
+
+#[test]
+fn the_older_of_two_builds_does_not_have_the_last_word() {
+    let repository = WorkTree::new();
+    repository.commit("Begin");
+    let store = Store::new();
+    for (held, started, handed_over) in [
+        ("2000", "1999", false),
+        ("2000", "2000", true),
+        ("2000", "2001", true),
+        // Uploaded by hand, without that.
+        ("None", "1", true),
+    ] {
+        store.set("handed-over-at", held);
+        let _ = std::fs::remove_file(store.folder.path().join("object"));
+        let (succeeded, said) = store.build(&repository, "main", started);
+        assert!(succeeded, "{said}");
+        assert_eq!(store.get("object").is_some(), handed_over, "{held} {started}");
+        assert_eq!(said.contains("a newer push was quicker"), !handed_over, "{said}");
+    }
+}
+
+#[test]
+fn a_time_in_the_future_does_not_hold_off_later_pushes() {
+    let repository = WorkTree::new();
+    repository.commit("Begin");
+    let store = Store::new();
+    let date = store.folder.path().join("date");
+    std::fs::write(&date, "#!/bin/sh\necho 1700000000\n").unwrap();
+    std::fs::set_permissions(&date, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for (held, handed_over) in [
+        // Another push's build that started after this one, by a clock that is a little ahead.
+        ("1700000200000", false),
+        ("1700000300001", true),
+        ("4102444800000", true),
+        ("99999999999999999999999", true),
+    ] {
+        store.set("handed-over-at", held);
+        let _ = std::fs::remove_file(store.folder.path().join("object"));
+        let (succeeded, said) = store.build(&repository, "main", "1699999990000");
+        assert!(succeeded, "{said}");
+        assert_eq!(store.get("object").is_some(), handed_over, "{held}: {said}");
+        assert_eq!(said.contains("in the future"), handed_over, "{said}");
+    }
+    assert_eq!(store.metadata()["handed-over-at"], "1699999990000");
+}
+
+#[test]
+fn a_refused_upload_or_no_checkout_fails_the_build() {
+    let repository = WorkTree::new();
+    let store = Store::new();
+    let (succeeded, said) = store.build(&repository, "main", "1");
+    assert!(!succeeded, "there is no commit: {said}");
+    repository.commit("Begin");
+    store.set("refuses", "");
+    let (succeeded, said) = store.build(&repository, "main", "1");
+    assert!(!succeeded);
+    assert!(
+        said.contains("AccessDenied") && !said.contains("handed over commit"),
+        "{said}"
+    );
+}

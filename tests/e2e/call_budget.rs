@@ -1,0 +1,50 @@
+//! How many AWS calls a deployment makes, with the cleaning up and the pages after it. The stack is this test's own, so
+//! that nobody else's calls are counted.
+
+use seedflow_e2e::{Caller, Module, Names, Shared, StackOptions, TestStack, eventually, run};
+use serde_json::json;
+
+static STACK: Shared = Shared::new(StackOptions::default);
+
+/// The calls that the functions made since the last count.
+fn calls(stack: &TestStack) -> (u64, String) {
+    let calls = stack.proxy().calls();
+    let each: Vec<String> = calls
+        .of(Caller::Functions)
+        .map(|(call, count)| format!("{call} {count}"))
+        .collect();
+    (calls.total(Caller::Functions), each.join(", "))
+}
+
+/// Waits until the project's index knows the execution, which is the last that is done for it.
+async fn published(stack: &TestStack, names: &Names, execution: &str) {
+    let index = format!("index/{}.html", names.project);
+    eventually("the index", || async {
+        let page = String::from_utf8(stack.object(&index).await?).ok()?;
+        page.contains(execution).then_some(())
+    })
+    .await;
+}
+
+#[test]
+fn a_changed_module_costs_at_most_34_calls_and_an_unchanged_one_at_most_11() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("counted");
+        let module = Module::running("build", &["sleep 1"]).file("data", "one");
+        for (expected, limit, module) in [
+            ("SUCCEEDED", 34, module.clone()),
+            ("UNCHANGED", 11, module.clone()),
+            ("SUCCEEDED", 33, module.file("data", "two")),
+        ] {
+            let input = stack.input(&names, &module, json!({})).await;
+            stack.proxy().reset_calls();
+            let finished = stack.execute(&input).await;
+            assert_eq!(finished.state(), expected, "{}", finished.cause);
+            stack.released(&names).await;
+            published(stack, &names, &finished.execution).await;
+            let (count, which) = calls(stack);
+            assert!(count > 0 && count <= limit, "{expected}: {count} calls, {which}");
+        }
+    });
+}

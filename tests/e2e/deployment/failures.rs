@@ -1,0 +1,137 @@
+//! A module that fails lets the others of its group finish, later groups don't start, and the next run goes on from there.
+
+use seedflow_e2e::{EventQueue, Module, Repository, run, schema};
+use serde_json::{Value, json};
+
+use super::{STACK, THREE, assert_state, deployed_by, had_a_turn, pages, results};
+
+#[test]
+fn a_run_goes_on_where_the_last_one_failed() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "goes-on";
+        let mut received = EventQueue::of_project(stack, project).await;
+        let repository = Repository::deploying(THREE);
+        let failing = Module::running("build", &["echo no space left; exit 3"]);
+        let broken = repository.clone().module("modules/data-store", &failing);
+        let failed = stack.deploy_repository(project, &broken, json!({})).await;
+        assert_eq!(
+            (failed.status.as_str(), failed.error.as_str()),
+            ("FAILED", "DeploymentFailed")
+        );
+        for part in [
+            "data/store failed: ",
+            "2 of later groups never started",
+            "start it again",
+        ] {
+            assert!(failed.cause.contains(part), "{}", failed.cause);
+        }
+        let ended = results(stack, &failed).await;
+        assert_eq!(ended["data/store"], "FAILED");
+        assert_eq!(ended["data/queue"], "SUCCEEDED");
+        assert_eq!(
+            [&ended["apps/web"], &ended["apps/worker"]],
+            ["NOT_STARTED", "NOT_STARTED"]
+        );
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["failed"]),
+            (&json!("FAILED"), &json!(["data/store"]))
+        );
+        stack.deployment_released(project).await;
+        pages::show(stack, project, &failed).await;
+
+        let before = deployed_by(stack, project).await;
+        let mended = stack.deploy_repository(project, &repository, json!({})).await;
+        assert_state(&mended, "SUCCEEDED");
+        assert_eq!(
+            had_a_turn(&before, &deployed_by(stack, project).await),
+            ["data/store", "apps/web", "apps/worker"]
+        );
+        // Four of its own, and two of each of the seven turns.
+        let events = received.count("events", 18).await;
+        deployments_are_told(&events, [&failed.execution, &mended.execution]).await;
+    });
+}
+
+/// A failed deployment and the one that mended it, with the modules as parts of them.
+async fn deployments_are_told(events: &[Value], [failed, mended]: [&String; 2]) {
+    let (modules, mut deployments): (Vec<Value>, Vec<Value>) = events
+        .iter()
+        .map(|event| event["detail"].clone())
+        .partition(|detail| detail["module"].is_string());
+    deployments.sort_by_key(|detail| detail["at"].as_str().map(str::to_owned));
+    let told: Vec<Value> = deployments
+        .iter()
+        .map(|detail| json!([detail["state"], detail["recovered"], detail["execution"]]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!(["IN_PROGRESS", false, failed]),
+            json!(["FAILED", false, failed]),
+            json!(["IN_PROGRESS", false, mended]),
+            json!(["SUCCEEDED", true, mended]),
+        ]
+    );
+    assert_eq!(deployments[1]["failed"], json!(["data/store"]));
+    let message = deployments[1]["message"].as_str().unwrap();
+    assert!(
+        message.contains("1 FAILED") && message.contains("data/store failed: "),
+        "{message}"
+    );
+    for detail in &modules {
+        let part_of = detail["part_of"].as_str().unwrap();
+        assert!(part_of == failed || part_of == mended, "{detail}");
+    }
+    for (name, details) in [
+        ("deployment-state-change", &deployments),
+        ("module-state-change", &modules),
+    ] {
+        let faults = schema::faults(name, details).await;
+        assert!(faults.is_empty(), "{faults:#?}\n{details:#?}");
+    }
+}
+
+#[test]
+fn a_manifest_that_is_not_valid_is_told_with_file_line_and_field_and_changes_nothing() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "not-valid";
+        let manifest = "name: dev\ngroups:\n  - name: network\n    modules:\n      - name: vpc\n        path: modules/nowhere\n        \"{{colour}}\": blue\n";
+        let repository = Repository::deploying(THREE).file("deployment.yaml", manifest);
+        let failed = stack.deploy_repository(project, &repository, json!({})).await;
+        assert_eq!(failed.error, "InvalidManifest", "{}", failed.cause);
+        for part in [
+            "deployment.yaml:6: ",
+            "modules/nowhere",
+            "deployment.yaml:7: ",
+            // What Parameter Store would refuse is reported as what it is.
+            "{{colour}}",
+        ] {
+            assert!(failed.cause.contains(part), "{}", failed.cause);
+        }
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["error"]),
+            (&json!("FAILED"), &json!("InvalidManifest"))
+        );
+        let reason = status["reason"].as_str().unwrap();
+        assert!(reason.contains("{{colour}}"), "{reason}");
+        assert!(
+            deployed_by(stack, project)
+                .await
+                .values()
+                .all(serde_json::Value::is_null)
+        );
+
+        let bad = stack
+            .deploy_repository(project, &repository, json!({"only": "network"}))
+            .await;
+        assert_eq!(bad.error, "InvalidInput");
+        let nothing = stack
+            .start_deployment(&json!({"project": project, "source": {"key": "uploads/nothing.zip"}}))
+            .await;
+        assert_eq!(stack.finished(&nothing).await.error, "SourceNotFound");
+    });
+}

@@ -1,0 +1,107 @@
+//! Every call of the functions around a whole deployment is throttled, or takes its function with it: the deployment comes
+//! about all the same, the module is built once, and the lock is free in the end. Failing and unanswered calls go through the
+//! same code as those of a module, which the faults of modules are about.
+
+use seedflow_e2e::{Action, Caller, Group, Repository, Rule, When, run};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{STACK, names};
+
+/// One group of one module.
+const ONE: &[Group<'_>] = &[("network", &[("vpc", &[])])];
+
+/// How many deployments run at once.
+const AT_ONCE: usize = 8;
+
+/// A call by service and operation, and what its request contains: `{p}` is the project.
+type Call = (&'static str, &'static str, &'static str, &'static str);
+const CALLS: [Call; 8] = [
+    ("take-lock", "s3", "PutObject", "locks/{p}/dev.json"),
+    ("read-repository", "s3", "GetObject", "uploads/{p}/"),
+    ("read-state", "ssm", "GetParametersByPath", "/sf/{p}/dev"),
+    ("store-bundle", "s3", "PutObject", "uploads/{p}/dev/network/vpc/"),
+    ("look-at-lock", "s3", "GetObject", "locks/{p}/dev.json"),
+    ("write-status", "ssm", "PutParameter", "/sf/{p}/dev/status"),
+    ("read-status", "ssm", "GetParameters", "/sf/{p}/dev/status"),
+    ("free-lock", "s3", "DeleteObject", "locks/{p}/dev.json"),
+];
+
+/// What happens to a call: the name, how often, and what.
+fn faults(service: &str) -> [(&'static str, u32, Action); 3] {
+    [
+        ("throttled", 5, Action::throttled(service)),
+        ("killed-before", 1, Action::Kill(When::Before)),
+        ("killed-after", 1, Action::Kill(When::After)),
+    ]
+}
+
+/// Deploys a project of its own under a fault; says what was wrong.
+async fn deploy_under(
+    (name, service, operation, contains): Call,
+    fault: (&str, u32, Action),
+) -> Option<String> {
+    let stack = STACK.get().await;
+    let (how, times, action) = fault;
+    let project = format!("{how}-{name}");
+    let rule = Rule::new(service, operation, action)
+        .contains(&contains.replace("{p}", &project))
+        .caller(Caller::Functions)
+        .times(times);
+    let rule = stack.rule(rule);
+    let finished = stack
+        .deploy_repository(&project, &Repository::deploying(ONE), json!({}))
+        .await;
+    stack.deployment_released(&project).await;
+    let status = stack.deployment_status(&project, "dev").await;
+    let module = stack.parameter(&names(&project, "network/vpc"), "status").await;
+    let builds = builds(&project).await;
+    let right = finished.state() == "SUCCEEDED"
+        && status["state"] == "SUCCEEDED"
+        && status["modules"] == json!({"SUCCEEDED": 1})
+        && module["state"] == "SUCCEEDED"
+        && builds == 1
+        && rule.applied() == times;
+    (!right).then(|| {
+        format!(
+            "{project}: {} {} {}; {status}; {module}; {builds} builds, the fault {} of {times} times",
+            finished.state(),
+            finished.error,
+            finished.cause,
+            rule.applied()
+        )
+    })
+}
+
+/// How many builds there were of a project's modules.
+async fn builds(project: &str) -> usize {
+    let stack = STACK.get().await;
+    let builds = stack.builds_of(&stack.about().project_name).await;
+    let ours = |build: &&serde_json::Value| {
+        let variables = build["environment"]["environmentVariables"].as_array();
+        variables.is_some_and(|variables| {
+            variables
+                .iter()
+                .any(|v| v["name"] == "SEEDFARMER_PROJECT_NAME" && v["value"] == project)
+        })
+    };
+    builds.iter().filter(ours).count()
+}
+
+#[test]
+fn a_deployment_comes_about_whatever_happens_to_its_calls() {
+    run(async {
+        let mut wrong = Vec::new();
+        let mut running = JoinSet::new();
+        for call in CALLS {
+            for fault in faults(call.1) {
+                if running.len() >= AT_ONCE {
+                    wrong.extend(running.join_next().await.and_then(Result::unwrap));
+                }
+                running.spawn(deploy_under(call, fault));
+            }
+        }
+        wrong.extend(running.join_all().await.into_iter().flatten());
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
+}

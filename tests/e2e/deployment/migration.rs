@@ -1,0 +1,150 @@
+//! What the real seed-farmer has deployed is taken over, and not deployed again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use seedflow_e2e::{Group, Migrated, Repository, SeedFarmer, Shared, StackOptions, TestStack, migrate, run};
+use seedflow_local::codebuild::Pretended;
+use serde_json::{Value, json};
+
+use super::{assert_state, names, results};
+
+static PRETENDED: Shared = Shared::new(StackOptions::default);
+
+const PROJECT: &str = "comes-over";
+const GROUPS: &[Group<'_>] = &[
+    ("network", &[("vpc", &[]), ("dns", &[])]),
+    ("apps", &[("web", &["network/vpc"])]),
+];
+const MODULES: [&str; 3] = ["network/vpc", "network/dns", "apps/web"];
+
+/// All that is stored of the modules, with the version of each parameter.
+async fn stored(stack: &TestStack) -> BTreeMap<String, u64> {
+    let mut stored = BTreeMap::new();
+    for module in MODULES {
+        let versions = stack.versions(&names(PROJECT, module)).await.into_iter();
+        stored.extend(versions.map(|(slot, version)| (format!("{module} {slot}"), version)));
+    }
+    stored
+}
+
+fn assert_said(migrated: &Migrated, code: i32, parts: &[&str]) {
+    let Migrated { code: ended, said } = migrated;
+    assert_eq!(*ended, Some(code), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+}
+
+fn all(state: &str) -> BTreeMap<String, String> {
+    MODULES.map(|module| (module.to_owned(), state.to_owned())).into()
+}
+
+#[test]
+fn what_seed_farmer_has_deployed_is_taken_over() {
+    run(async {
+        let stack = PRETENDED.get().await;
+        // Builds only last here: seed-farmer's install it from a package index each.
+        stack.codebuild().pretend(Some(Pretended {
+            lasts: Duration::ZERO,
+            fails: false,
+        }));
+        let repository = Repository::deploying(GROUPS).of_seed_farmer(PROJECT);
+        let seed_farmer = SeedFarmer::new(stack, PROJECT, &repository).await;
+        seed_farmer.deploy(stack, &MODULES).await;
+
+        // A module that was changed since is known before anything is written.
+        let changed = repository.clone().publishing("network", "dns", "other");
+        changed.write(&seed_farmer.folder);
+        let shown = migrate(stack, &seed_farmer.folder, &[]).await;
+        let changed = "its files changed\n";
+        assert_said(&shown, 0, &[changed, "2 unchanged, 1 changed", "dry run"]);
+
+        // So is one whose publisher was deployed since with other values, which seed-farmer itself doesn't notice.
+        repository.write(&seed_farmer.folder);
+        for (value, told) in [
+            (
+                "two",
+                "network/vpc has been deployed since, and published other values",
+            ),
+            ("one", "3 unchanged"),
+        ] {
+            seed_farmer.publish(stack, "network/vpc", value).await;
+            let shown = migrate(stack, &seed_farmer.folder, &[]).await;
+            assert_said(&shown, 0, &[told]);
+        }
+
+        // Nothing was written; what would be is listed.
+        let shown = migrate(stack, &seed_farmer.folder, &[]).await;
+        let (bundles, work) = (&stack.about().bundle_bucket, &stack.about().work_bucket);
+        assert_said(
+            &shown,
+            0,
+            &[
+                "3 unchanged: 18 to write",
+                &format!("s3://{bundles}/dev/apps/web/bundle.zip"),
+                &format!("s3://{work}/deployed/{PROJECT}/dev/apps/web.json"),
+                &format!("/sf/{PROJECT}/dev/apps-web/outputs"),
+                &format!("/sf/{PROJECT}/dev/network-vpc/metadata  Value, SeedFarmerDeployed"),
+                &format!("/sf/{PROJECT}/dev/apps-web/md5"),
+                &format!("/sf/{PROJECT}/dev/apps-web/status  SUCCEEDED"),
+            ],
+        );
+        assert_eq!(stored(stack).await, BTreeMap::new());
+        assert_eq!(stack.keys("deployed/").await, [""; 0]);
+
+        // A module that is just being deployed is left, and those that need nothing of it are not.
+        let lock = format!("locks/{PROJECT}/dev/network/dns.json");
+        let holder = json!({"execution": "arn:of:another", "started_at": "2026-01-01T00:00:00Z"});
+        let held = json!({"holder": holder, "fence": 1, "run": "ab".repeat(16)});
+        stack.put(&lock, held.to_string().into_bytes()).await;
+        let written = migrate(stack, &seed_farmer.folder, &["--apply"]).await;
+        assert_said(
+            &written,
+            1,
+            &[
+                "network/dns: it is being deployed by arn:of:another",
+                "12 written",
+            ],
+        );
+        stack.delete(&lock).await;
+        let written = migrate(stack, &seed_farmer.folder, &["--apply"]).await;
+        assert_said(&written, 0, &["1 unchanged, 2 already there: 6 written"]);
+        let once = stored(stack).await;
+        assert_eq!((once.len(), once.values().max()), (12, Some(&1)));
+        let again = migrate(stack, &seed_farmer.folder, &["--apply"]).await;
+        assert_said(&again, 0, &["3 already there: nothing to write"]);
+        assert_eq!(stored(stack).await, once);
+
+        // Nothing is built.
+        let finished = stack.deploy_repository(PROJECT, &repository, json!({})).await;
+        assert_state(&finished, "UNCHANGED");
+        assert_eq!(finished.output["modules"], json!({"UNCHANGED": 3}));
+        stack.deployment_released(PROJECT).await;
+
+        // Of a changed module only that one.
+        let next = repository.publishing("apps", "web", "two");
+        let finished = stack.deploy_repository(PROJECT, &next, json!({})).await;
+        assert_state(&finished, "SUCCEEDED");
+        let expected: BTreeMap<_, _> = all("UNCHANGED")
+            .into_iter()
+            .chain([("apps/web".to_owned(), "SUCCEEDED".to_owned())])
+            .collect();
+        assert_eq!(results(stack, &finished).await, expected);
+        stack.deployment_released(PROJECT).await;
+        let own = migrate(stack, &seed_farmer.folder, &["--apply"]).await;
+        assert_said(
+            &own,
+            0,
+            &["Seedflow's own deployment ended as SUCCEEDED", "nothing to write"],
+        );
+
+        // What was taken over is destroyed by its record.
+        let input = json!({"project": PROJECT, "deployment": "dev", "action": "destroy"});
+        let destroyed = stack.finished(&stack.start_deployment(&input).await).await;
+        assert_state(&destroyed, "DESTROYED");
+        assert_eq!(results(stack, &destroyed).await, all("DESTROYED"));
+        assert_eq!(stored(stack).await, BTreeMap::new());
+        assert_eq!(stack.deployment_status(PROJECT, "dev").await, Value::Null);
+    });
+}

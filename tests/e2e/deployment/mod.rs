@@ -1,0 +1,89 @@
+//! Whole repositories end to end: planned, deployed group by group, followed by their dependents, destroyed.
+
+mod failures;
+mod faults;
+mod lock_queue;
+mod logs;
+mod migration;
+mod order;
+mod pages;
+mod plans;
+mod removals;
+mod values;
+
+use std::collections::BTreeMap;
+
+use seedflow_e2e::{Finished, Group, Names, Shared, StackOptions, TestStack};
+use serde_json::Value;
+
+/// Shared with other suites that need no settings of their own.
+pub static STACK: Shared = Shared::new(StackOptions::default);
+
+/// Three groups of two modules, of which some take values from earlier ones.
+const THREE: &[Group<'_>] = &[
+    ("network", &[("vpc", &[]), ("dns", &[])]),
+    ("data", &[("store", &["network/vpc"]), ("queue", &[])]),
+    (
+        "apps",
+        &[
+            ("web", &["data/store", "network/dns"]),
+            ("worker", &["data/queue"]),
+        ],
+    ),
+];
+
+const ALL: [&str; 6] = [
+    "network/vpc",
+    "network/dns",
+    "data/store",
+    "data/queue",
+    "apps/web",
+    "apps/worker",
+];
+
+fn names(project: &str, module: &str) -> Names {
+    let (group, module) = module.split_once('/').expect("group/module");
+    Names::new(project, "dev", group, module)
+}
+
+fn assert_state(finished: &Finished, state: &str) {
+    assert_eq!(finished.state(), state, "{}: {}", finished.error, finished.cause);
+}
+
+/// Which execution wrote the status of each module last; null where there is none.
+async fn deployed_by(stack: &TestStack, project: &str) -> BTreeMap<String, Value> {
+    let mut executions = BTreeMap::new();
+    for module in ALL {
+        let status = stack.parameter(&names(project, module), "status").await;
+        executions.insert(module.to_owned(), status["execution"].clone());
+    }
+    executions
+}
+
+/// The modules that had a turn between two looks.
+fn had_a_turn(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
+    ALL.iter()
+        .filter(|module| before[**module] != after[**module])
+        .map(|module| (*module).to_owned())
+        .collect()
+}
+
+/// The state that each module of the last run ended in, by the report of the deployment.
+async fn results(stack: &TestStack, finished: &Finished) -> BTreeMap<String, String> {
+    let execution = finished.execution.rsplit(':').next().expect("a name");
+    let reports = stack.keys("reports/").await;
+    let key = reports
+        .iter()
+        .find(|key| key.ends_with(&format!("/{execution}.json")))
+        .expect("the report of a deployment");
+    let report: Value = serde_json::from_slice(&stack.object(key).await.expect("a report")).expect("JSON");
+    let results = report["results"].as_array().expect("results");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    results
+        .iter()
+        .map(|result| {
+            let module = format!("{}/{}", text(&result["group"]), text(&result["module"]));
+            (module, text(&result["state"]))
+        })
+        .collect()
+}

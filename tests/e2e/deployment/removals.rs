@@ -1,0 +1,123 @@
+//! What leaves the manifest is destroyed, consumers first, and not while something that stays consumes it.
+
+use seedflow_e2e::{Repository, run};
+use serde_json::{Value, json};
+
+use super::{ALL, STACK, THREE, assert_state, deployed_by, names, results};
+
+#[test]
+fn a_module_that_leaves_the_manifest_is_destroyed() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "leaves";
+        let repository = Repository::deploying(THREE);
+        assert_state(
+            &stack.deploy_repository(project, &repository, json!({})).await,
+            "SUCCEEDED",
+        );
+        stack.deployment_released(project).await;
+        let less = repository.with_groups(&[
+            ("network", &[("vpc", &[]), ("dns", &[])]),
+            ("data", &[("queue", &[])]),
+        ]);
+        let finished = stack.deploy_repository(project, &less, json!({})).await;
+        assert_state(&finished, "SUCCEEDED");
+        let ended = results(stack, &finished).await;
+        assert_eq!(
+            [&ended["apps/web"], &ended["apps/worker"], &ended["data/store"]],
+            ["DESTROYED", "DESTROYED", "DESTROYED"]
+        );
+        let left: Vec<String> = deployed_by(stack, project)
+            .await
+            .into_iter()
+            .filter(|(_, by)| !by.is_null())
+            .map(|(module, _)| module)
+            .collect();
+        assert_eq!(left, ["data/queue", "network/dns", "network/vpc"]);
+        stack.deployment_released(project).await;
+
+        let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
+        let execution = stack.start_deployment(&all).await;
+        let destroyed = stack.finished(&execution).await;
+        assert_state(&destroyed, "DESTROYED");
+        for module in ALL {
+            assert!(
+                stack.parameters(&names(project, module)).await.is_empty(),
+                "{module}"
+            );
+        }
+        assert_eq!(stack.deployment_status(project, "dev").await, Value::Null);
+    });
+}
+
+#[test]
+fn what_a_module_that_stays_consumes_is_not_destroyed() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "stays";
+        let repository = Repository::deploying(THREE);
+        assert_state(
+            &stack.deploy_repository(project, &repository, json!({})).await,
+            "SUCCEEDED",
+        );
+        stack.deployment_released(project).await;
+        let before = deployed_by(stack, project).await;
+        let vpc =
+            json!({"project": project, "deployment": "dev", "action": "destroy", "only": ["network/vpc"]});
+        let refused = stack.finished(&stack.start_deployment(&vpc).await).await;
+        assert_eq!(refused.error, "Blocked");
+        assert!(
+            refused
+                .cause
+                .contains("network/vpc: it can't be destroyed while data/store consumes its values"),
+            "{}",
+            refused.cause
+        );
+        stack.deployment_released(project).await;
+        // Nor by a manifest that still refers to it.
+        let without = repository
+            .clone()
+            .with_groups(&[("network", &[("dns", &[])]), THREE[1], THREE[2]]);
+        let refused = stack.deploy_repository(project, &without, json!({})).await;
+        assert_eq!(refused.error, "InvalidManifest");
+        assert!(
+            refused.cause.contains("the group network has no module vpc"),
+            "{}",
+            refused.cause
+        );
+        assert_eq!(deployed_by(stack, project).await, before);
+    });
+}
+
+#[test]
+fn a_failed_destruction_can_be_tried_again() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "tries-again";
+        let stubborn = Repository::deploying(THREE).file("modules/apps-web/fails-to-be-destroyed", "");
+        assert_state(
+            &stack.deploy_repository(project, &stubborn, json!({})).await,
+            "SUCCEEDED",
+        );
+        stack.deployment_released(project).await;
+        let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
+        let failed = stack.finished(&stack.start_deployment(&all).await).await;
+        assert_eq!(failed.error, "DeploymentFailed", "{}", failed.cause);
+        let ended = results(stack, &failed).await;
+        assert_eq!(ended["apps/web"], "FAILED");
+        assert_eq!(
+            [&ended["apps/worker"], &ended["data/store"]],
+            ["DESTROYED", "NOT_STARTED"]
+        );
+        let metadata = stack.parameter(&names(project, "apps/web"), "metadata").await;
+        assert_eq!(metadata["Value"], "one");
+        stack.deployment_released(project).await;
+        // Deployed without what was in its way, it goes.
+        let mended = Repository::deploying(THREE);
+        let web = json!({"only": ["apps/web"]});
+        assert_state(&stack.deploy_repository(project, &mended, web).await, "SUCCEEDED");
+        stack.deployment_released(project).await;
+        let destroyed = stack.finished(&stack.start_deployment(&all).await).await;
+        assert_state(&destroyed, "DESTROYED");
+    });
+}

@@ -1,0 +1,296 @@
+//! `git push` to a local stack: what is handed over, and what is said to whoever pushes.
+use seedflow_core::origin::Origin;
+use seedflow_local::git::{Remote, Wanted};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use seedflow_e2e::{Action, Names, Rule, TestStack, WorkTree, eventually, run};
+use serde_json::{Value, json};
+
+use crate::deployment::STACK;
+
+/// A repository whose pushes to `main` are handed over as this project.
+async fn remote(stack: &TestStack, project: &str) -> Remote {
+    let wanted = Wanted {
+        folder: Some(stack.folder().join(project)),
+        project: project.to_owned(),
+        branch: "main".to_owned(),
+    };
+    Remote::make(stack, &wanted)
+        .await
+        .expect("a repository to push to")
+}
+
+#[test]
+fn a_push_is_handed_over_with_its_files_and_where_they_come_from() {
+    run(async {
+        let stack = STACK.get().await;
+        let remote = remote(stack, "pushed").await;
+        let repository = WorkTree::new();
+        repository.write("deployment.yaml", "name: dev\n");
+        let commit = repository.commit_as("Jürgen \"J\" Müller <j@example.com>", "Begin");
+        let pushed = repository.push(&remote, "main");
+        assert!(pushed.accepted, "{pushed:?}");
+        let told = format!("remote: handed over commit {commit} of main to s3://");
+        assert!(
+            pushed.said.contains(&told) && pushed.said.contains("/sources/pushed/repository.zip"),
+            "{}",
+            pushed.said
+        );
+
+        let key = "sources/pushed/repository.zip";
+        let zip = stack.object(key).await.expect("what was handed over");
+        let mut zip = zip::ZipArchive::new(std::io::Cursor::new(zip)).unwrap();
+        let file = zip.by_name("deployment.yaml").unwrap();
+        assert_eq!(std::io::read_to_string(file).unwrap(), "name: dev\n");
+        let bucket = &stack.about().work_bucket;
+        let metadata = stack.client().object_metadata(bucket, key).await.unwrap();
+        let origin = Origin::from_metadata(|name| metadata.get(name).map(String::as_str));
+        assert_eq!(
+            (origin.commit(), origin.author(), origin.branch()),
+            (
+                Some(commit.as_str()),
+                Some("Jürgen \"J\" Müller <j@example.com>"),
+                Some("main")
+            )
+        );
+    });
+}
+
+#[test]
+fn pushes_to_other_branches_hand_nothing_over() {
+    run(async {
+        let stack = STACK.get().await;
+        let remote = remote(stack, "branches").await;
+        let repository = WorkTree::new();
+        repository.commit("Begin");
+        for branch in ["feature", "main2", "x/main"] {
+            let pushed = repository.push(&remote, branch);
+            assert!(pushed.accepted, "{pushed:?}");
+            assert!(
+                pushed
+                    .said
+                    .contains("nothing handed over: that is for pushes to main"),
+                "{}",
+                pushed.said
+            );
+        }
+        assert_eq!(stack.keys("sources/branches/").await, [""; 0]);
+    });
+}
+
+#[test]
+fn a_refused_upload_is_said_to_whoever_pushes_and_the_next_push_makes_it_good() {
+    run(async {
+        let stack = STACK.get().await;
+        let remote = remote(stack, "refused").await;
+        let repository = WorkTree::new();
+        let first = repository.commit("Begin");
+        let refuse = Action::Refuse {
+            status: 403,
+            code: "AccessDenied".to_owned(),
+            message: "Access Denied".to_owned(),
+        };
+        let rule = stack.rule(Rule::new("s3", "PutObject", refuse).contains("sources/refused/"));
+        let pushed = repository.push(&remote, "main");
+        drop(rule);
+        // A hook that runs after a push can't refuse it.
+        assert!(pushed.accepted, "{pushed:?}");
+        for told in [
+            "AccessDenied",
+            &format!("remote: error: commit {first} is in the repository, but it was NOT handed over"),
+            "remote: to try again:",
+        ] {
+            assert!(pushed.said.contains(told), "{told}: {}", pushed.said);
+        }
+        assert!(!pushed.said.contains("handed over commit"), "{}", pushed.said);
+        assert_eq!(stack.keys("sources/refused/").await, [""; 0]);
+        let second = repository.commit("Try again");
+        let pushed = repository.push(&remote, "main");
+        assert!(
+            pushed.said.contains(&format!("handed over commit {second}")),
+            "{}",
+            pushed.said
+        );
+    });
+}
+
+#[test]
+fn the_shell_that_pushes_has_no_say_in_where_it_goes() {
+    run(async {
+        let stack = STACK.get().await;
+        let remote = remote(stack, "elsewhere").await;
+        let repository = WorkTree::new().with_environment(&[
+            ("AWS_PROFILE", "production"),
+            ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
+            ("AWS_SESSION_TOKEN", "somebody's"),
+            ("PROJECT", "another"),
+        ]);
+        repository.commit("Begin");
+        let pushed = repository.push(&remote, "main");
+        assert!(pushed.said.contains("handed over commit"), "{}", pushed.said);
+        assert_eq!(
+            stack.keys("sources/elsewhere/").await,
+            ["sources/elsewhere/repository.zip"]
+        );
+    });
+}
+
+#[test]
+fn a_repository_that_outlived_its_stack_is_taken_again_with_what_is_in_it() {
+    run(async {
+        let stack = STACK.get().await;
+        let repository = WorkTree::new();
+        repository.commit("Begin");
+        let before = remote(stack, "again").await;
+        repository.push(&before, "main");
+        let hook = before.url().join("hooks/post-receive");
+        let lived = std::fs::read_to_string(&hook).unwrap();
+        // As a stack that is gone left it: its endpoint doesn't answer any more.
+        std::fs::write(
+            &hook,
+            lived.replace(&stack.about().endpoint, "http://127.0.0.1:9"),
+        )
+        .unwrap();
+        repository.commit("Into the void");
+        let pushed = repository.push(&before, "main");
+        assert!(pushed.said.contains("NOT handed over"), "{}", pushed.said);
+
+        let after = remote(stack, "again").await;
+        assert_eq!(after.url(), before.url());
+        let commit = repository.commit("Go on");
+        let pushed = repository.push(&after, "main");
+        assert!(
+            pushed.said.contains(&format!("handed over commit {commit}")),
+            "{}",
+            pushed.said
+        );
+    });
+}
+
+/// The modules of the example.
+const MODULES: [&str; 6] = [
+    "network/vpc",
+    "network/dns",
+    "data/store",
+    "data/queue",
+    "apps/web",
+    "apps/worker",
+];
+
+fn names(module: &str) -> Names {
+    let (group, module) = module.split_once('/').expect("group/module");
+    Names::new("shop", "dev", group, module)
+}
+
+/// Waits until the deployment of a commit has ended and nobody holds its lock, and returns its status.
+async fn deployed(stack: &TestStack, commit: &str) -> Value {
+    let status = eventually("the end of a deployment", || async {
+        let status = stack.deployment_status("shop", "dev").await;
+        (status["commit"] == commit && status["state"] != "IN_PROGRESS").then_some(status)
+    })
+    .await;
+    stack.deployment_released("shop").await;
+    status
+}
+
+/// The build that deployed each module that there is.
+async fn builds(stack: &TestStack) -> BTreeMap<&'static str, Value> {
+    let mut builds = BTreeMap::new();
+    for module in MODULES {
+        let status = stack.parameter(&names(module), "status").await;
+        if !status.is_null() {
+            builds.insert(module, status["build_id"].clone());
+        }
+    }
+    builds
+}
+
+/// The modules that were built between two looks.
+fn built(before: &BTreeMap<&'static str, Value>, after: &BTreeMap<&'static str, Value>) -> Vec<&'static str> {
+    let changed = |module: &&&str| before.get(**module) != after.get(**module);
+    MODULES.iter().filter(changed).copied().collect()
+}
+
+/// When the build of a module began and ended, in seconds.
+async fn interval(stack: &TestStack, build: &Value) -> (f64, f64) {
+    let build = stack.build(build.as_str().expect("a build")).await;
+    let at = |field: &str| build[field].as_f64().expect("a time");
+    (at("startTime"), at("endTime"))
+}
+
+#[test]
+fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_what_goes() {
+    run(async {
+        let stack = STACK.get().await;
+        let remote = remote(stack, "shop").await;
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/deployment");
+        let repository = WorkTree::of_folder(&example);
+        let commit = repository.git(&["rev-parse", "HEAD"]).trim().to_owned();
+        repository.push(&remote, "main");
+        let status = deployed(stack, &commit).await;
+        assert_eq!(status["state"], "SUCCEEDED", "{status}");
+        assert_eq!(status["modules"], json!({"SUCCEEDED": 6}));
+        let first = builds(stack).await;
+        // The event of the execution's end carries its output, and so who committed what.
+        let mut origins = Vec::new();
+        for execution in stack.executions_of(&stack.about().deploy_state_machine_arn).await {
+            origins.push(stack.finished(&execution).await.output["origin"].clone());
+        }
+        let ours = json!({"commit": commit, "author": "Jane Doe <jane@example.com>", "branch": "main"});
+        assert!(origins.contains(&ours), "{origins:?}");
+        for group in MODULES.chunks(2).zip(MODULES[2..].chunks(2)) {
+            for earlier in group.0 {
+                for later in group.1 {
+                    let (ended, began) = (
+                        interval(stack, &first[earlier]).await.1,
+                        interval(stack, &first[later]).await.0,
+                    );
+                    assert!(ended <= began, "{later} began before {earlier} had ended");
+                }
+            }
+        }
+        let metadata = stack.parameter(&names("apps/web"), "metadata").await;
+        assert_eq!(metadata["CommitHash"], json!(commit));
+        assert_eq!(metadata["Url"], "https://shop.example.com");
+
+        // The tables of the example's README: a comment touches its module, a value also those who consume it.
+        repository.write("modules/network/vpc/notes.txt", "nothing that anybody consumes");
+        let commit = repository.commit("Take notes");
+        repository.push(&remote, "main");
+        assert_eq!(deployed(stack, &commit).await["state"], "SUCCEEDED");
+        let second = builds(stack).await;
+        assert_eq!(built(&first, &second), ["network/vpc"]);
+
+        repository.replace("manifests/network.yaml", "10.0.0.0/16", "10.1.0.0/16");
+        let commit = repository.commit("Move the network");
+        repository.push(&remote, "main");
+        assert_eq!(deployed(stack, &commit).await["state"], "SUCCEEDED");
+        let third = builds(stack).await;
+        assert_eq!(
+            built(&second, &third),
+            ["network/vpc", "data/store", "apps/worker"]
+        );
+
+        // What lies outside of modules counts as well: the environment of the manifests, and data files.
+        repository.replace(".env", "shop.example.com", "shop.example.org");
+        repository.replace("shared/retries.json", "3", "4");
+        let commit = repository.commit("Move the shop, and try harder");
+        repository.push(&remote, "main");
+        assert_eq!(deployed(stack, &commit).await["state"], "SUCCEEDED");
+        let fourth = builds(stack).await;
+        assert_eq!(built(&third, &fourth), ["network/dns", "data/queue", "apps/web"]);
+
+        // The worker goes, and with it all that is stored of it.
+        let apps = std::fs::read_to_string(repository.folder().join("manifests/apps.yaml")).unwrap();
+        let (web, _) = apps.split_once("---").expect("two modules");
+        repository.write("manifests/apps.yaml", web);
+        let commit = repository.commit("Do without workers");
+        repository.push(&remote, "main");
+        let status = deployed(stack, &commit).await;
+        assert_eq!(status["modules"], json!({"UNCHANGED": 5, "DESTROYED": 1}));
+        assert!(stack.parameters(&names("apps/worker")).await.is_empty());
+        let fifth = builds(stack).await;
+        assert_eq!(built(&fourth, &fifth), ["apps/worker"]);
+    });
+}

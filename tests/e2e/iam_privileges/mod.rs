@@ -1,0 +1,104 @@
+//! What each role of the template may do, tried with the role's own credentials.
+//!
+//! Every role tries every call of the `table`: what the table grants it has to be answered, and everything else
+//! has to be refused with AccessDenied. The roles and the functions are read from the deployed stack, so a new
+//! one fails this test until the table knows it. The builds of this stack have no managed policy, so BuildRole is
+//! tried with its own statements; `module/build_role.rs` tries its denies on a stack where all is allowed.
+//!
+//! What the emulator can't enforce, and `contract/template.rs` holds by reading the policies:
+//! - iam:PassRole: the emulator never asks for it.
+//! - What a state machine and the targets of a rule do: the emulator calls for them as itself. Their roles are
+//!   tried here all the same, by calls of their own.
+//! - s3:GetObjectVersion: the emulator asks for s3:GetObject, also for a version.
+//! - xray: the functions send no traces here, and the actions know no resources.
+
+mod builds;
+mod call;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seedflow_e2e::{Shared, StackOptions, TestStack, run};
+use seedflow_local::emulator_api::EmulatorApi;
+
+use table::{Fixtures, Row};
+
+/// What modules may refer to; the first names of both lists are also the begin of others.
+static STACK: Shared = Shared::new(|| StackOptions {
+    build_policy: None,
+    parameters: [
+        (
+            "ReferencedParameters",
+            "seedflow-examples/named,seedflow-examples/x",
+        ),
+        (
+            "ReferencedSecrets",
+            "seedflow-examples/named,seedflow-examples/second",
+        ),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into(),
+    ..StackOptions::default()
+});
+
+/// A client with the keys of each role, by the role's name in the template.
+async fn roles(stack: &TestStack) -> BTreeMap<String, EmulatorApi> {
+    let mut clients = BTreeMap::new();
+    for (logical, name) in stack.resources("AWS::IAM::Role").await {
+        // The account itself stands for the services that the roles trust.
+        let arn = format!("arn:aws:iam::{}:role/{name}", stack.about().account);
+        let keys = stack.client().assume_role(&arn, "privileges").await;
+        let keys = keys.unwrap_or_else(|error| panic!("{logical}: {error}"));
+        clients.insert(logical, stack.client().with_credentials(keys));
+    }
+    clients
+}
+
+/// Tries a call as a role; says what was wrong, if anything.
+async fn try_call(row: &Row, role: &str, api: &EmulatorApi) -> Option<String> {
+    let granted = row.granted.contains(&role);
+    let outcome = row.call.attempt(api).await;
+    let (allowed, what) = match &outcome {
+        Ok(()) => (true, "was allowed".to_owned()),
+        Err(error) if call::is_refusal(error) => (false, format!("was refused: {error}")),
+        // Granted, and then the service had something to say.
+        Err(error) if granted && row.answer == Some(error.code.as_str()) => (true, String::new()),
+        Err(error) => {
+            return Some(format!(
+                "{role}, {}: neither allowed nor refused: {error}",
+                row.name
+            ));
+        }
+    };
+    (allowed != granted).then(|| format!("{role}, {}: {what}", row.name))
+}
+
+#[test]
+fn every_role_may_do_what_the_table_grants_and_nothing_else() {
+    run(async {
+        let stack = STACK.get().await;
+        let roles = roles(stack).await;
+        let functions = stack.resources("AWS::Lambda::Function").await;
+        let fixtures = Fixtures::lay(stack).await;
+        let rows = table::rows(&fixtures, &functions);
+
+        let known: BTreeSet<&str> = rows.iter().flat_map(|row| row.granted.iter().copied()).collect();
+        let deployed: BTreeSet<&str> = roles.keys().map(String::as_str).collect();
+        assert_eq!(
+            known, deployed,
+            "every role has a right in the table, and no other has"
+        );
+        for function in functions.keys() {
+            let role = function.replace("Function", "Role");
+            assert!(roles.contains_key(&role), "{function} has no role of its own");
+        }
+
+        let mut wrong = Vec::new();
+        for row in &rows {
+            for (role, api) in &roles {
+                wrong.extend(try_call(row, role, api).await);
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
+}

@@ -1,0 +1,824 @@
+//! Who may do what.
+//!
+//! A row is a call with the roles that it's granted to. The rows go through everything that Seedflow has in an
+//! account: parameters, both buckets, projects and builds, executions, functions, the queue, logs, stacks.
+
+use std::collections::BTreeMap;
+
+use seedflow_e2e::{Module, TestStack, eventually};
+use serde_json::{Value, json};
+
+use super::call::Call;
+
+/// A call, and who may make it.
+pub struct Row {
+    /// What it is, for people.
+    pub name: String,
+    /// The call.
+    pub call: Call,
+    /// The roles that it's granted to; all others have to be refused.
+    pub granted: Granted,
+    /// An error of the service itself that a granted call may end in.
+    pub answer: Option<&'static str>,
+}
+
+const ACQUIRE_LOCK: &str = "AcquireLockRole";
+const CHECK_MD5: &str = "CheckMd5Role";
+const START_BUILD: &str = "StartBuildRole";
+const MODULE_STACK: &str = "ModuleStackRole";
+const MODULE_STACK_SERVICE: &str = "ModuleStackServiceRole";
+const CHECK_STATUS: &str = "CheckStatusRole";
+const UPDATE_METADATA: &str = "UpdateMetadataRole";
+const BUILD_EVENT: &str = "BuildEventRole";
+const END_EXECUTION: &str = "EndExecutionRole";
+const PLAN_DEPLOYMENT: &str = "PlanDeploymentRole";
+const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
+const PUBLISH_REPORT: &str = "PublishReportRole";
+const DEPLOY: &str = "DeployRole";
+const REPOSITORY: &str = "RepositoryRole";
+const DEPLOY_MODULE: &str = "DeployModuleRole";
+const END_MACHINE: &str = "EndExecutionMachineRole";
+const UPLOAD: &str = "UploadRole";
+const EXECUTION_ENDED: &str = "ExecutionEndedRole";
+const BUILD: &str = "BuildRole";
+
+/// Roles that a call is granted to.
+type Granted = &'static [&'static str];
+const NOBODY: Granted = &[];
+
+/// A service of the JSON protocol: the name that requests are signed for, and what its targets begin with.
+type Service = (&'static str, &'static str);
+const SSM: Service = ("ssm", "AmazonSSM");
+const CODEBUILD: Service = ("codebuild", "CodeBuild_20161006");
+const STATES: Service = ("states", "AWSStepFunctions");
+const LOGS: Service = ("logs", "Logs_20140328");
+const EVENTS: Service = ("events", "AWSEvents");
+const SQS: Service = ("sqs", "AmazonSQS");
+const SECRETS: Service = ("secretsmanager", "secretsmanager");
+
+/// Two parameters of the workflow, of which only the status is changed by whoever cleans up; one that an administrator named in ReferencedParameters (check-md5 reads its
+/// version, a build its value), and one that is nobody's business.
+const STATE: &str = "/sf/privileges/dev/core-module/md5";
+const STATUS: &str = "/sf/privileges/dev/core-module/status";
+const REFERENCED: &str = "/seedflow-examples/x";
+/// One that AWS publishes; the emulator has none, so it is answered as invalid.
+const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
+const OTHER: &str = "/other/x";
+
+/// A folder of the work bucket with who may read, write and delete in it.
+type Folder = (&'static str, Granted, Granted, Granted);
+#[rustfmt::skip]
+const FOLDERS: [Folder; 12] = [
+    ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
+    ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
+    ("values", &[CHECK_MD5, PLAN_DEPLOYMENT], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
+    ("values/privileges/dev/_status", &[CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT]),
+    ("deployed", &[CHECK_MD5, UPDATE_METADATA], &[UPDATE_METADATA], &[UPDATE_METADATA]),
+    ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, END_EXECUTION]),
+    ("locks", &[ACQUIRE_LOCK, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
+    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT], NOBODY),
+    ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
+    ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
+    ("reports", &[PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
+    ("elsewhere", NOBODY, NOBODY, NOBODY),
+];
+
+/// What the calls are about.
+pub struct Fixtures {
+    account: String,
+    work_bucket: String,
+    bundle_bucket: String,
+    project: String,
+    state_machine: String,
+    queue: String,
+    /// The queue of what pages are made of.
+    reports: String,
+    /// An execution that waits, with its build and its task token.
+    execution: String,
+    build: String,
+    token: String,
+    /// A build that nobody waits for.
+    spare: String,
+}
+
+impl Fixtures {
+    /// Makes everything that a granted call needs to be answered.
+    pub async fn lay(stack: &TestStack) -> Self {
+        let about = stack.about();
+        for (folder, ..) in FOLDERS {
+            stack.put(&object(folder), b"{}".to_vec()).await;
+        }
+        for name in [STATE, STATUS, REFERENCED, OTHER] {
+            stack.put_parameter(name, "{}").await;
+        }
+        // Not the module of the objects: its lock is none.
+        let names = stack.names("privileges-waiting");
+        let waiting = Module::running("build", &["sleep 600"]);
+        let execution = stack.start(&stack.input(&names, &waiting, json!({})).await).await;
+        let build = stack.build_of(&execution).await;
+        let callback = format!("callbacks/{build}");
+        let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
+        let registered: Value = serde_json::from_slice(&registered).expect("a registration in JSON");
+        let project = json!({"projectName": about.project_name});
+        let spare = stack
+            .call("codebuild", "CodeBuild_20161006.StartBuild", project)
+            .await;
+        Self {
+            account: about.account.clone(),
+            work_bucket: about.work_bucket.clone(),
+            bundle_bucket: about.bundle_bucket.clone(),
+            project: about.project_name.clone(),
+            state_machine: about.state_machine_arn.clone(),
+            queue: stack.output("FailedEventsQueueUrl").expect("a queue").to_owned(),
+            reports: stack.resources("AWS::SQS::Queue").await["PublishReportQueue"].clone(),
+            execution,
+            build,
+            token: registered["token"].as_str().expect("a token").to_owned(),
+            spare: spare["build"]["id"].as_str().expect("a build").to_owned(),
+        }
+    }
+}
+
+fn object(folder: &str) -> String {
+    format!("{folder}/privileges/dev/core/module.json")
+}
+
+fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
+    Row {
+        name: name.into(),
+        call,
+        granted,
+        answer: None,
+    }
+}
+
+/// An operation of the JSON protocol on something.
+fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: Value) -> Row {
+    let (service, prefix) = service;
+    let target = format!("{prefix}.{operation}");
+    let call = Call::Json {
+        service,
+        target,
+        input,
+    };
+    row(format!("{service}:{operation} {what}"), granted, call)
+}
+
+/// An operation of the Query protocol.
+fn form(
+    service: &'static str,
+    action: &str,
+    version: &str,
+    granted: Granted,
+    more: &[(&'static str, &str)],
+) -> Row {
+    let fields = [("Action", action), ("Version", version)];
+    let fields = fields.iter().chain(more);
+    let fields = fields.map(|(name, value)| (*name, (*value).to_owned())).collect();
+    row(
+        format!("{service}:{action}"),
+        granted,
+        Call::Form { service, fields },
+    )
+}
+
+/// All rows; what ends the waiting execution comes last.
+pub fn rows(fixtures: &Fixtures, functions: &BTreeMap<String, String>) -> Vec<Row> {
+    let mut rows = parameters();
+    rows.extend(work_bucket(&fixtures.work_bucket));
+    rows.extend(bundle_bucket(&fixtures.bundle_bucket));
+    rows.extend(logs(functions));
+    rows.extend(invocations(functions));
+    rows.extend(account(fixtures));
+    rows.extend(roles_of_modules(fixtures));
+    rows.extend(projects(fixtures));
+    rows.extend(executions(fixtures));
+    rows
+}
+
+fn parameters() -> Vec<Row> {
+    let (state, status, referenced, other) = (STATE, STATUS, REFERENCED, OTHER);
+    let put = |name: &str| json!({"Name": name, "Value": "{}", "Type": "String", "Overwrite": true});
+    let get = |what: &str, granted, names: &[&str]| {
+        ask(SSM, "GetParameters", what, granted, json!({"Names": names}))
+    };
+    let mut rows = vec![
+        get(state, &[CHECK_MD5, UPDATE_METADATA], &[state]),
+        get(
+            status,
+            &[CHECK_MD5, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION],
+            &[status],
+        ),
+        get(
+            "its status and more",
+            &[CHECK_MD5, UPDATE_METADATA],
+            &[status, state],
+        ),
+        get(referenced, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[referenced]),
+        get(PUBLIC, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[PUBLIC]),
+        get("AWS's others", NOBODY, &["/aws/reference/x"]),
+        get(other, NOBODY, &[other]),
+        // One name that is granted doesn't help another.
+        get("one's own and another's", NOBODY, &[state, referenced, other]),
+        ask(SSM, "PutParameter", state, &[UPDATE_METADATA], put(state)),
+        ask(
+            SSM,
+            "PutParameter",
+            status,
+            &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION],
+            put(status),
+        ),
+        ask(SSM, "PutParameter", referenced, NOBODY, put(referenced)),
+        ask(SSM, "PutParameter", other, NOBODY, put(other)),
+        ask(SSM, "DescribeParameters", "", NOBODY, json!({})),
+    ];
+    for name in [state, status, other] {
+        for operation in ["GetParameter", "GetParameterHistory", "DeleteParameter"] {
+            rows.push(ask(SSM, operation, name, NOBODY, json!({"Name": name})));
+        }
+        // What is stored of a module goes when it is destroyed, the status of a deployment with its last module.
+        let granted: Granted = match name {
+            STATE => &[UPDATE_METADATA],
+            STATUS => &[UPDATE_METADATA, RECORD_DEPLOYMENT],
+            _ => NOBODY,
+        };
+        rows.push(ask(
+            SSM,
+            "DeleteParameters",
+            name,
+            granted,
+            json!({"Names": [name]}),
+        ));
+    }
+    // A deployment's own path; the planner may ask for any below /sf, but not for more.
+    for (path, granted) in [
+        ("/", NOBODY),
+        ("/sf", NOBODY),
+        ("/sf/privileges/dev", &[PLAN_DEPLOYMENT][..]),
+        ("/other", NOBODY),
+    ] {
+        let below = json!({"Path": path, "Recursive": true});
+        rows.push(ask(SSM, "GetParametersByPath", path, granted, below));
+    }
+    rows
+}
+
+fn work_bucket(bucket: &str) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (folder, read, write, delete) in FOLDERS {
+        let at = || (bucket.to_owned(), object(folder));
+        rows.push(row(format!("read {folder}"), read, Call::read(at())));
+        rows.push(row(format!("write {folder}"), write, Call::write(at())));
+        rows.push(row(format!("delete {folder}"), delete, Call::delete(at())));
+    }
+    // A report is written by whoever records an end, its page besides by whoever makes pages, which may not change reports.
+    let page = (
+        bucket.to_owned(),
+        "reports/privileges/dev/core/module.html".to_owned(),
+    );
+    let write: Granted = &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION, PUBLISH_REPORT];
+    rows.push(row("write a page", write, Call::write(page)));
+    // A build doesn't learn whether another one's folder exists.
+    let missing = (bucket.to_owned(), "builds/privileges/missing".to_owned());
+    rows.push(Row {
+        answer: Some("NoSuchKey"),
+        ..row(
+            "read what is missing in builds",
+            &[UPDATE_METADATA],
+            Call::read(missing),
+        )
+    });
+    let copied = (bucket.to_owned(), object("builds"));
+    rows.push(Row {
+        answer: Some("NoSuchUpload"),
+        ..row("give up a copy in parts", &[UPDATE_METADATA], Call::abort(copied))
+    });
+    // Those who read objects that may be missing: without it S3 says "access denied" instead.
+    let list: Granted = &[
+        ACQUIRE_LOCK,
+        CHECK_MD5,
+        MODULE_STACK,
+        START_BUILD,
+        CHECK_STATUS,
+        UPDATE_METADATA,
+        BUILD_EVENT,
+        END_EXECUTION,
+        PLAN_DEPLOYMENT,
+        RECORD_DEPLOYMENT,
+        PUBLISH_REPORT,
+    ];
+    rows.push(row("list the work bucket", list, Call::list(bucket)));
+    rows
+}
+
+fn bundle_bucket(bucket: &str) -> Vec<Row> {
+    let at = || (bucket.to_owned(), "dev/core/privileges/bundle.zip".to_owned());
+    vec![
+        row("write a bundle", &[UPDATE_METADATA], Call::write(at())),
+        row("read a bundle", &[UPDATE_METADATA], Call::read(at())),
+        Row {
+            answer: Some("NoSuchUpload"),
+            ..row("give up a copy in parts", &[UPDATE_METADATA], Call::abort(at()))
+        },
+        row("delete a bundle", &[UPDATE_METADATA], Call::delete(at())),
+        // Anyone who may not list the bucket doesn't learn that it's gone.
+        Row {
+            answer: Some("NoSuchKey"),
+            ..row("read a bundle that is gone", &[UPDATE_METADATA], Call::read(at()))
+        },
+        row("list the bundle bucket", &[UPDATE_METADATA], Call::list(bucket)),
+    ]
+}
+
+/// Each function writes to its own log group, a build to that of builds.
+fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
+    let write = |group: &str, granted| {
+        let stream = json!({"logGroupName": group, "logStreamName": "privileges"});
+        ask(LOGS, "CreateLogStream", group, granted, stream)
+    };
+    let own = |function: &str| -> Granted {
+        match function {
+            "AcquireLockFunction" => &[ACQUIRE_LOCK],
+            "CheckMd5Function" => &[CHECK_MD5],
+            "ModuleStackFunction" => &[MODULE_STACK],
+            "StartBuildFunction" => &[START_BUILD],
+            "CheckStatusFunction" => &[CHECK_STATUS],
+            "UpdateMetadataFunction" => &[UPDATE_METADATA],
+            "BuildEventFunction" => &[BUILD_EVENT],
+            "EndExecutionFunction" => &[END_EXECUTION],
+            "PlanDeploymentFunction" => &[PLAN_DEPLOYMENT],
+            "RecordDeploymentFunction" => &[RECORD_DEPLOYMENT],
+            "PublishReportFunction" => &[PUBLISH_REPORT],
+            unknown => panic!("say in the table what {unknown} may do"),
+        }
+    };
+    let builds = "/aws/codebuild/seedflow";
+    let read = |group: &str, granted| {
+        let stream = json!({"logGroupName": group, "logStreamName": "privileges"});
+        Row {
+            answer: Some("ResourceNotFoundException"),
+            ..ask(LOGS, "GetLogEvents", group, granted, stream)
+        }
+    };
+    let mut rows = vec![
+        read(builds, &[PUBLISH_REPORT]),
+        read("/aws/lambda/other", NOBODY),
+        write(builds, &[BUILD]),
+        ask(
+            LOGS,
+            "FilterLogEvents",
+            builds,
+            NOBODY,
+            json!({"logGroupName": builds}),
+        ),
+        // The state machines', for the delivery of their logs.
+        ask(
+            LOGS,
+            "DescribeLogGroups",
+            "",
+            &[DEPLOY_MODULE, DEPLOY, END_MACHINE],
+            json!({}),
+        ),
+    ];
+    let of_functions = functions
+        .iter()
+        .map(|(logical, name)| write(&format!("/aws/lambda/{name}"), own(logical)));
+    rows.extend(of_functions);
+    rows
+}
+
+/// Each state machine invokes its own functions; what an event starts isn't among them.
+fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
+    let invoke = |(logical, name): (&String, &String)| {
+        let granted: Granted = match logical.as_str() {
+            "BuildEventFunction" | "PublishReportFunction" => NOBODY,
+            "EndExecutionFunction" => &[END_MACHINE],
+            "AcquireLockFunction" => &[DEPLOY_MODULE, DEPLOY],
+            "PlanDeploymentFunction" | "RecordDeploymentFunction" => &[DEPLOY],
+            _ => &[DEPLOY_MODULE],
+        };
+        let function = name.clone();
+        Row {
+            // What a function says to an event that is nothing.
+            answer: Some("InvalidInput"),
+            ..row(format!("invoke {name}"), granted, Call::Invoke { function })
+        }
+    };
+    functions.iter().map(invoke).collect()
+}
+
+fn projects(fixtures: &Fixtures) -> Vec<Row> {
+    let (ours, build, spare) = (fixtures.project.as_str(), &fixtures.build, &fixtures.spare);
+    let sibling = format!("{ours}-privileges");
+    let role = format!("arn:aws:iam::{}:role/x", fixtures.account);
+    let create = |name: &str| json!({"name": name, "serviceRole": role});
+    let read = |what: &str, granted, ids: &[&str]| {
+        ask(CODEBUILD, "BatchGetBuilds", what, granted, json!({"ids": ids}))
+    };
+    let mut rows = vec![
+        ask(
+            CODEBUILD,
+            "StartBuild",
+            ours,
+            &[START_BUILD],
+            json!({"projectName": ours}),
+        ),
+        ask(
+            CODEBUILD,
+            "CreateProject",
+            &sibling,
+            &[START_BUILD],
+            create(&sibling),
+        ),
+        read(
+            "ours",
+            &[CHECK_STATUS, START_BUILD, BUILD_EVENT, END_EXECUTION],
+            &[build],
+        ),
+        read("ours and another's", NOBODY, &[build, "other:1"]),
+        ask(
+            CODEBUILD,
+            "StopBuild",
+            "ours",
+            &[END_EXECUTION],
+            json!({"id": spare}),
+        ),
+        ask(
+            CODEBUILD,
+            "ListBuildsForProject",
+            ours,
+            &[START_BUILD, END_EXECUTION],
+            json!({"projectName": ours}),
+        ),
+        ask(
+            CODEBUILD,
+            "StopBuild",
+            "another's",
+            NOBODY,
+            json!({"id": "other:1"}),
+        ),
+        ask(
+            CODEBUILD,
+            "BatchGetProjects",
+            "that an input names",
+            &[START_BUILD],
+            json!({"names": [sibling]}),
+        ),
+        ask(
+            CODEBUILD,
+            "BatchGetProjects",
+            "another's",
+            NOBODY,
+            json!({"names": ["other"]}),
+        ),
+        ask(CODEBUILD, "ListBuilds", "", NOBODY, json!({})),
+        ask(CODEBUILD, "UpdateProject", ours, NOBODY, json!({"name": ours})),
+        ask(CODEBUILD, "DeleteProject", ours, NOBODY, json!({"name": ours})),
+    ];
+    // The second only begins like ours.
+    for other in ["other", "seedflows"] {
+        let project = json!({"projectName": other});
+        rows.push(ask(CODEBUILD, "StartBuild", other, NOBODY, project.clone()));
+        rows.push(ask(CODEBUILD, "ListBuildsForProject", other, NOBODY, project));
+        rows.push(ask(CODEBUILD, "CreateProject", other, NOBODY, create(other)));
+    }
+    rows
+}
+
+fn executions(fixtures: &Fixtures) -> Vec<Row> {
+    let execution = json!({"executionArn": fixtures.execution});
+    let token = |more: Value| {
+        let mut input = more;
+        input["taskToken"] = fixtures.token.as_str().into();
+        input
+    };
+    let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
+    let [ours, deploy, end, others] = ["deploy-module", "deploy", "end-execution", "other"]
+        .map(|name| fixtures.state_machine.replace("deploy-module", name));
+    // One of another state machine.
+    let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
+    let other_stop = other.clone();
+    let succeed = |what: &str, token: &str| Row {
+        // What the second to answer is told.
+        answer: Some("TaskDoesNotExist"),
+        ..ask(
+            STATES,
+            "SendTaskSuccess",
+            what,
+            &[ACQUIRE_LOCK, CHECK_STATUS, BUILD_EVENT, END_EXECUTION],
+            json!({"taskToken": token, "output": "{}"}),
+        )
+    };
+    vec![
+        ask(
+            STATES,
+            "StartExecution",
+            "of the workflow",
+            &[UPLOAD, DEPLOY],
+            start(&ours),
+        ),
+        ask(
+            STATES,
+            "StartExecution",
+            "of whole deployments",
+            &[REPOSITORY],
+            start(&deploy),
+        ),
+        ask(
+            STATES,
+            "StartExecution",
+            "of what cleans up",
+            &[ACQUIRE_LOCK, END_EXECUTION, EXECUTION_ENDED],
+            json!({"stateMachineArn": end, "input": json!({"execution": fixtures.execution}).to_string()}),
+        ),
+        ask(STATES, "StartExecution", "of another's", NOBODY, start(&others)),
+        ask(
+            STATES,
+            "DescribeExecution",
+            "",
+            &[ACQUIRE_LOCK, END_EXECUTION, DEPLOY],
+            execution.clone(),
+        ),
+        ask(
+            STATES,
+            "DescribeExecution",
+            "of another machine",
+            NOBODY,
+            other.clone(),
+        ),
+        // It has the task token in it.
+        ask(
+            STATES,
+            "GetExecutionHistory",
+            "",
+            &[END_EXECUTION],
+            execution.clone(),
+        ),
+        ask(STATES, "GetExecutionHistory", "of another machine", NOBODY, other),
+        ask(
+            STATES,
+            "ListExecutions",
+            "",
+            &[END_EXECUTION],
+            json!({"stateMachineArn": ours}),
+        ),
+        ask(
+            STATES,
+            "ListExecutions",
+            "of another machine",
+            NOBODY,
+            json!({"stateMachineArn": end}),
+        ),
+        // One that has never been: stopping ours would end what the last rows are about.
+        Row {
+            answer: Some("ExecutionDoesNotExist"),
+            ..ask(
+                STATES,
+                "StopExecution",
+                "",
+                &[END_EXECUTION, DEPLOY],
+                json!({"executionArn": format!("{}-never", fixtures.execution)}),
+            )
+        },
+        ask(STATES, "StopExecution", "of another machine", NOBODY, other_stop),
+        ask(STATES, "SendTaskHeartbeat", "", NOBODY, token(json!({}))),
+        ask(
+            STATES,
+            "SendTaskFailure",
+            "",
+            NOBODY,
+            token(json!({"error": "E"})),
+        ),
+        // Last: it ends the execution.
+        succeed("its task", &fixtures.token),
+        succeed("a task that never was", "never"),
+    ]
+}
+
+/// The rest of what Seedflow has in an account, and what would give a role more.
+fn account(fixtures: &Fixtures) -> Vec<Row> {
+    let queue = json!({"QueueUrl": fixtures.queue});
+    let message = json!({"QueueUrl": fixtures.queue, "MessageBody": "{}"});
+    let event = json!({"Entries": [{"Source": "seedflow.codebuild", "DetailType": "x", "Detail": "{}"}]});
+    let entry = |source: &str, detail_type: &str| json!({"Source": source, "DetailType": detail_type, "Detail": "{}"});
+    let told = |detail_type: &str| json!({"Entries": [entry("seedflow", detail_type)]});
+    let (module, deployment) = ("Seedflow Module State Change", "Seedflow Deployment State Change");
+    let role = format!("arn:aws:iam::{}:role/seedflow", fixtures.account);
+    let policy = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+    let more_rights = [
+        ("RoleName", "seedflow"),
+        ("PolicyName", "more"),
+        ("PolicyDocument", policy),
+    ];
+    let another_role = [("RoleArn", role.as_str()), ("RoleSessionName", "privileges")];
+    vec![
+        ask(SQS, "SendMessage", "", &[BUILD_EVENT, END_MACHINE], message),
+        ask(SQS, "ReceiveMessage", "", NOBODY, queue.clone()),
+        ask(SQS, "PurgeQueue", "", NOBODY, queue),
+        ask(
+            SQS,
+            "SendMessage",
+            "of reports",
+            NOBODY,
+            json!({"QueueUrl": fixtures.reports, "MessageBody": "{}"}),
+        ),
+        ask(
+            SQS,
+            "ReceiveMessage",
+            "of reports",
+            &[PUBLISH_REPORT],
+            json!({"QueueUrl": fixtures.reports}),
+        ),
+        // Whoever may could tell the end of a build that hasn't ended.
+        ask(EVENTS, "PutEvents", "", NOBODY, event),
+        // In our own name only what each has to tell.
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of a module",
+            &[UPDATE_METADATA, END_EXECUTION],
+            told("Seedflow Module State Change"),
+        ),
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of a deployment",
+            &[RECORD_DEPLOYMENT, END_EXECUTION],
+            told("Seedflow Deployment State Change"),
+        ),
+        ask(EVENTS, "PutEvents", "of another type", NOBODY, told("x")),
+        // Each event of a request counts.
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of a module and of a deployment",
+            &[END_EXECUTION],
+            json!({"Entries": [entry("seedflow", module), entry("seedflow", deployment)]}),
+        ),
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of a module and of another's",
+            NOBODY,
+            json!({"Entries": [entry("seedflow", module), entry("other", module)]}),
+        ),
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of nothing",
+            NOBODY,
+            json!({"Entries": [{"Detail": "{}"}]}),
+        ),
+        ask(EVENTS, "ListRules", "", NOBODY, json!({})),
+        // A changed pattern would bring other events to the same target.
+        ask(
+            EVENTS,
+            "PutRule",
+            "ours",
+            NOBODY,
+            json!({"Name": "seedflow-build-ended", "EventPattern": "{}"}),
+        ),
+        ask(
+            EVENTS,
+            "PutPermission",
+            "",
+            NOBODY,
+            json!({"StatementId": "x", "Principal": "*", "Action": "events:PutEvents"}),
+        ),
+        ask(
+            LOGS,
+            "PutAccountPolicy",
+            "",
+            NOBODY,
+            json!({"policyName": "x", "policyType": "DATA_PROTECTION_POLICY", "policyDocument": "{}"}),
+        ),
+        form(
+            "monitoring",
+            "SetAlarmState",
+            "2010-08-01",
+            NOBODY,
+            &[("AlarmName", "x"), ("StateValue", "OK"), ("StateReason", "x")],
+        ),
+        // The one rule by which Step Functions hears of executions that it waits for.
+        Row {
+            answer: Some("ResourceNotFoundException"),
+            ..ask(
+                EVENTS,
+                "DescribeRule",
+                "of Step Functions",
+                &[DEPLOY],
+                json!({"Name": "StepFunctionsGetEventsForStepFunctionsExecutionRule"}),
+            )
+        },
+        ask(
+            EVENTS,
+            "DescribeRule",
+            "another",
+            NOBODY,
+            json!({"Name": "other"}),
+        ),
+        ask(
+            SECRETS,
+            "GetSecretValue",
+            "",
+            NOBODY,
+            json!({"SecretId": "other"}),
+        ),
+        form(
+            "cloudformation",
+            "DescribeStacks",
+            "2010-05-15",
+            // The stack of a module has a hyphen in its name.
+            NOBODY,
+            &[("StackName", "seedflow")],
+        ),
+        form(
+            "cloudformation",
+            "DeleteStack",
+            "2010-05-15",
+            NOBODY,
+            &[("StackName", "other")],
+        ),
+        form("iam", "PutRolePolicy", "2010-05-08", NOBODY, &more_rights),
+        form("sts", "AssumeRole", "2011-06-15", NOBODY, &another_role),
+    ]
+}
+
+/// What makes and removes the roles and stacks of modules; none of it exists, so a granted call is told that.
+fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let account = &fixtures.account;
+    let of_modules = format!("arn:aws:iam::{account}:policy/seedflow-module-x");
+    let everything = "arn:aws:iam::aws:policy/AdministratorAccess";
+    let document = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let role = |name: &'static str, action: &str, granted: Granted, more: &[(&'static str, &str)]| {
+        let fields: Vec<(&str, &str)> = [("RoleName", name)]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
+        Row {
+            name: format!("iam:{action} {name} {more:?}"),
+            answer: Some("NoSuchEntity"),
+            ..form("iam", action, "2010-05-08", granted, &fields)
+        }
+    };
+    let module = "seedflow-module-privileges";
+    for (action, more) in [
+        ("GetRole", &[][..]),
+        ("ListAttachedRolePolicies", &[]),
+        ("ListRolePolicies", &[]),
+        ("DeleteRole", &[]),
+        (
+            "PutRolePermissionsBoundary",
+            &[("PermissionsBoundary", everything)],
+        ),
+    ] {
+        rows.push(role(module, action, &[MODULE_STACK], more));
+        // Begins like the stack's own, and like another stack's.
+        rows.push(role("seedflow-UpdateMetadataRole", action, NOBODY, more));
+        rows.push(role("other-module-x", action, NOBODY, more));
+    }
+    let policy = [("PolicyName", "p"), ("PolicyDocument", document)];
+    rows.push(role(module, "PutRolePolicy", &[MODULE_STACK_SERVICE], &policy));
+    rows.push(role("other-module-x", "PutRolePolicy", NOBODY, &policy));
+    rows.push(role(module, "UpdateAssumeRolePolicy", NOBODY, &policy[1..]));
+    // Neither gives a module's role a policy that comes neither from the template nor from a module's stack.
+    rows.push(role(
+        module,
+        "AttachRolePolicy",
+        &[MODULE_STACK_SERVICE],
+        &[("PolicyArn", &of_modules)],
+    ));
+    rows.push(role(
+        module,
+        "AttachRolePolicy",
+        NOBODY,
+        &[("PolicyArn", everything)],
+    ));
+    let stack = |name: &'static str, action: &str, granted: Granted, more: &[(&'static str, &str)]| {
+        let fields: Vec<(&str, &str)> = [("StackName", name)]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
+        Row {
+            name: format!("cloudformation:{action} {name} {more:?}"),
+            answer: Some("ValidationError"),
+            ..form("cloudformation", action, "2010-05-15", granted, &fields)
+        }
+    };
+    let stack_of_module = "seedflow-module-privileges";
+    let template = [("TemplateBody", "{\"Resources\": {}}")];
+    for (action, granted) in [
+        ("DescribeStackEvents", &[MODULE_STACK][..]),
+        ("DescribeStacks", &[MODULE_STACK, UPDATE_METADATA]),
+        ("DeleteStack", &[MODULE_STACK]),
+    ] {
+        rows.push(stack(stack_of_module, action, granted, &[]));
+    }
+    // Only with the service role, whose ARN the refusal of any other shows.
+    for action in ["CreateStack", "UpdateStack"] {
+        rows.push(stack(stack_of_module, action, NOBODY, &template));
+        rows.push(stack("other", action, NOBODY, &template));
+    }
+    rows
+}

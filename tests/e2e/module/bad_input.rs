@@ -1,0 +1,421 @@
+//! Bad input: one clear message each, and nothing written but, where the four names are valid, that message
+//! as the status.
+
+use std::io::{Cursor, Write};
+
+use seedflow_e2e::{Finished, Module, Names, TestStack, run};
+use serde_json::{Value, json};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use super::STACK;
+
+/// What is wrong, and what the message has to say.
+struct Case {
+    name: &'static str,
+    error: &'static str,
+    says: &'static str,
+    bad: Bad,
+}
+
+enum Bad {
+    /// A field of an otherwise good input.
+    Field(&'static str, Value),
+    /// The bytes of the bundle.
+    Bundle(Vec<u8>),
+    /// The text of the deployspec.
+    Deployspec(&'static str),
+}
+
+fn case(name: &'static str, error: &'static str, says: &'static str, bad: Bad) -> Case {
+    Case {
+        name,
+        error,
+        says,
+        bad,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    use Bad::{Bundle, Deployspec, Field};
+    let good = || Module::running("build", &["true"]);
+    let mut truncated = good().file("data", [7; 5000]).zip();
+    truncated.truncate(truncated.len() / 2);
+    let mut damaged = zip_of(
+        &[("deployspec.yaml", b"deploy: {phases: {}}"), ("data", &[7; 5000])],
+        CompressionMethod::Stored,
+    );
+    damaged[3000] ^= 1;
+    vec![
+        // Names and types.
+        case(
+            "name-with-slash",
+            "InvalidInput",
+            "group: found \"a/b\"; allowed is 1 to 64 letters",
+            Field("/group", json!("a/b")),
+        ),
+        case(
+            "name-climbing",
+            "InvalidInput",
+            "module: found \"..\"",
+            Field("/module", json!("..")),
+        ),
+        case(
+            "name-is-a-number",
+            "InvalidInput",
+            "deployment: found 7; allowed is a text",
+            Field("/deployment", json!(7)),
+        ),
+        case(
+            "name-missing",
+            "InvalidInput",
+            "module: found nothing; allowed is a text; the field is required",
+            Field("/module", Value::Null),
+        ),
+        case(
+            "name-too-long",
+            "InvalidInput",
+            "module: found \"mmm",
+            Field("/module", json!("m".repeat(65))),
+        ),
+        case(
+            "project-starts-with-digit",
+            "InvalidInput",
+            "project: found \"1p\"; allowed is a name that starts with a letter",
+            Field("/project", json!("1p")),
+        ),
+        case(
+            "project-in-upper-case",
+            "InvalidInput",
+            "project: found \"PROJB\"; allowed is a name in lower case; write projb",
+            Field("/project", json!("PROJB")),
+        ),
+        // Fields.
+        case(
+            "unknown-field",
+            "InvalidInput",
+            "forced: found an unknown field; allowed is one of action, project",
+            Field("/forced", json!(true)),
+        ),
+        case(
+            "unknown-nested-field",
+            "InvalidInput",
+            "build.cpu: found an unknown field; allowed is one of project_name",
+            Field("/build", json!({"cpu": 4})),
+        ),
+        case(
+            "flag-is-a-text",
+            "InvalidInput",
+            "force_update: found \"yes\"; allowed is true or false",
+            Field("/force_update", json!("yes")),
+        ),
+        case(
+            "source-missing",
+            "InvalidInput",
+            "source: found nothing",
+            Field("/source", Value::Null),
+        ),
+        case(
+            "source-is-a-text",
+            "InvalidInput",
+            "source: found \"s3://b/k\"; allowed is a JSON object",
+            Field("/source", json!("s3://b/k")),
+        ),
+        case(
+            "source-in-another-bucket",
+            "InvalidInput",
+            "source.bucket: found \"another-bucket\"",
+            Field("/source/bucket", json!("another-bucket")),
+        ),
+        case(
+            "source-in-another-place",
+            "InvalidInput",
+            "source.key: found \"callbacks/x\"; allowed is a key under sources/ or uploads/",
+            Field("/source/key", json!("callbacks/x")),
+        ),
+        case(
+            "path-climbs",
+            "InvalidInput",
+            "source.path: found \"../../etc\"",
+            Field("/source/path", json!("../../etc")),
+        ),
+        case(
+            "timeout-too-short",
+            "InvalidInput",
+            "build.timeout_minutes: found 1; allowed is a whole number from 5 to 2160",
+            Field("/build", json!({"timeout_minutes": 1})),
+        ),
+        case(
+            "timeout-above-the-maximum",
+            "InvalidInput",
+            "build.timeout_minutes: expected at most 480 (template parameter MaxBuildTimeoutMinutes), found 481",
+            Field("/build", json!({"timeout_minutes": 481})),
+        ),
+        case(
+            "compute-type-above-the-maximum",
+            "InvalidInput",
+            "build.compute_type: expected at most BUILD_GENERAL1_XLARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_2XLARGE",
+            Field("/build", json!({"compute_type": "BUILD_GENERAL1_2XLARGE"})),
+        ),
+        case(
+            "compute-type-unknown",
+            "InvalidInput",
+            "build.compute_type: found \"HUGE\"; allowed is BUILD_GENERAL1_SMALL",
+            Field("/build", json!({"compute_type": "HUGE"})),
+        ),
+        case(
+            "foreign-codebuild-project",
+            "InvalidInput",
+            "build.project_name: found \"other\"",
+            Field("/build", json!({"project_name": "other"})),
+        ),
+        case(
+            "stack-name-invalid",
+            "InvalidInput",
+            "stack_name: found \"9 lives\"",
+            Field("/stack_name", json!("9 lives")),
+        ),
+        case(
+            "stack-of-another-project",
+            "InvalidInput",
+            "stack_name: found \"payroll-prod-db\"; allowed is a name that starts with bad-stack-of-another-project- (template parameter StackNamePrefix)",
+            Field("/stack_name", json!("payroll-prod-db")),
+        ),
+        // Parameters.
+        case(
+            "parameters-are-a-list",
+            "InvalidInput",
+            "parameters: found a list",
+            Field("/parameters", json!([1])),
+        ),
+        case(
+            "parameter-is-null",
+            "InvalidInput",
+            "parameters.a: found null",
+            Field("/parameters", json!({"a": null})),
+        ),
+        case(
+            "parameters-collide",
+            "InvalidInput",
+            "parameters.vpcId: found a name that meets \"vpc-id\" in the variable VPC_ID",
+            Field("/parameters", json!({"vpc-id": 1, "vpcId": 2})),
+        ),
+        case(
+            "parameter-has-two-references",
+            "InvalidInput",
+            "parameters.a: found several references",
+            Field(
+                "/parameters",
+                json!({"a": {"parameter_store": "x", "secrets_manager": "y"}}),
+            ),
+        ),
+        case(
+            "parameter-too-long",
+            "InvalidInput",
+            "parameters.a: found 16385 bytes; allowed is at most 16384 bytes",
+            Field("/parameters", json!({"a": "x".repeat(16385)})),
+        ),
+        // The object.
+        case(
+            "object-missing",
+            "SourceNotFound",
+            "uploads/not/there.zip: NoSuchKey; upload the bundle",
+            Field("/source/key", json!("uploads/not/there.zip")),
+        ),
+        case("object-empty", "InvalidBundle", "zip", Bundle(Vec::new())),
+        case(
+            "no-zip",
+            "InvalidBundle",
+            "whole, undamaged zip file",
+            Bundle(b"#!/bin/sh\necho no zip\n".to_vec()),
+        ),
+        case(
+            "zip-truncated",
+            "InvalidBundle",
+            "whole, undamaged zip file",
+            Bundle(truncated),
+        ),
+        case("zip-damaged", "InvalidBundle", "data: ", Bundle(damaged)),
+        case(
+            "zip-empty",
+            "InvalidBundle",
+            "the archive holds no files",
+            Bundle(zip_of(&[], CompressionMethod::Stored)),
+        ),
+        case(
+            "zip-climbs",
+            "InvalidBundle",
+            "../../evil: the entry's path climbs out of the bundle",
+            Bundle(good().file("../../evil", "x").zip()),
+        ),
+        case(
+            "zip-absolute",
+            "InvalidBundle",
+            "/etc/passwd: the entry's path is absolute",
+            Bundle(zip_of(&[("/etc/passwd", b"x")], CompressionMethod::Stored)),
+        ),
+        case(
+            "zip-bomb",
+            "InvalidBundle",
+            "more than 200 times its size (a zip bomb)",
+            Bundle(good().file("zeros", vec![0; 120 << 20]).zip()),
+        ),
+        case(
+            "path-is-no-folder",
+            "InvalidBundle",
+            "source.path \"nowhere\" is not a folder of the archive",
+            Field("/source/path", json!("nowhere")),
+        ),
+        // The deployspec.
+        case(
+            "no-deployspec",
+            "InvalidDeployspec",
+            "deployspec.yaml: not in the root of the archive",
+            Bundle(Module::empty().file("a", "b").zip()),
+        ),
+        case(
+            "deployspec-in-a-folder",
+            "InvalidDeployspec",
+            "there is one in modules/x: name that folder in source.path",
+            Bundle(Module::empty().file("modules/x/deployspec.yaml", "a").zip()),
+        ),
+        case(
+            "deployspec-empty",
+            "InvalidDeployspec",
+            "deployspec.yaml line 1: the file: found nothing",
+            Deployspec(""),
+        ),
+        case(
+            "deployspec-without-deploy",
+            "InvalidDeployspec",
+            "deploy is missing",
+            Deployspec("destroy:\n  phases: {}\n"),
+        ),
+        case(
+            "deployspec-syntax",
+            "InvalidDeployspec",
+            "deployspec.yaml line 3: ",
+            Deployspec("deploy:\n  phases:\n   build: [}\n"),
+        ),
+        case(
+            "deployspec-command-is-a-mapping",
+            "InvalidDeployspec",
+            "deployspec.yaml line 5: deploy.phases.build.commands[0]: found a mapping",
+            Deployspec("deploy:\n  phases:\n    build:\n      commands:\n      - echo one: two\n"),
+        ),
+        case(
+            "deployspec-build-type",
+            "InvalidDeployspec",
+            "line 2: build_type: found \"TINY\"",
+            Deployspec("deploy: {phases: {}}\nbuild_type: TINY\n"),
+        ),
+        case(
+            "deployspec-build-type-above-the-maximum",
+            "InvalidDeployspec",
+            "line 2: build_type: expected at most BUILD_GENERAL1_XLARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_2XLARGE",
+            Deployspec("deploy: {phases: {}}\nbuild_type: BUILD_GENERAL1_2XLARGE\n"),
+        ),
+    ]
+}
+
+fn zip_of(files: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, content) in files {
+        zip.start_file(*path, SimpleFileOptions::default().compression_method(method))
+            .expect("an entry");
+        zip.write_all(content).expect("its content");
+    }
+    zip.finish().expect("a zip").into_inner()
+}
+
+async fn input_of(stack: &TestStack, names: &Names, bad: &Bad) -> Value {
+    let mut input = stack
+        .input(names, &Module::running("build", &["true"]), json!({}))
+        .await;
+    match bad {
+        Bad::Bundle(bytes) => input["source"] = stack.upload_bytes(names, bytes.clone()).await,
+        Bad::Deployspec(text) => input["source"] = stack.upload(names, &Module::with_deployspec(text)).await,
+        Bad::Field(path, value) => {
+            let (parent, field) = path.rsplit_once('/').expect("a path");
+            input.pointer_mut(parent).expect("the field's object")[field] = value.clone();
+        }
+    }
+    input
+}
+
+#[test]
+fn each_bad_input_has_its_message_and_changes_nothing() {
+    run(async {
+        let stack = STACK.get().await;
+        let cases = cases();
+        assert!(cases.len() >= 25);
+        let mut running = Vec::new();
+        for case in cases {
+            let names = Names::new(&format!("bad-{}", case.name), "dev", "core", "module");
+            let execution = stack.start(&input_of(stack, &names, &case.bad).await).await;
+            running.push((case, names, execution));
+        }
+        let mut wrong = Vec::new();
+        for (case, names, execution) in running {
+            let finished = stack.finished(&execution).await;
+            if let Err(why) = check(stack, &case, &names, &finished).await {
+                wrong.push(format!("{}: {why}", case.name));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
+}
+
+async fn check(stack: &TestStack, case: &Case, names: &Names, finished: &Finished) -> Result<(), String> {
+    if finished.error != case.error || !finished.cause.contains(case.says) {
+        return Err(format!(
+            "{}: {} (expected {}: {})",
+            finished.error, finished.cause, case.error, case.says
+        ));
+    }
+    let stored = stack.parameters(names).await;
+    let names_are_bad = matches!(
+        &case.bad,
+        Bad::Field("/project" | "/deployment" | "/group" | "/module", _)
+    );
+    let expected: Vec<&str> = if names_are_bad { vec![] } else { vec!["status"] };
+    if stored.keys().collect::<Vec<_>>() != expected {
+        return Err(format!("stored is {:?}", stored.keys()));
+    }
+    if !names_are_bad {
+        let status = stack.parameter(names, "status").await;
+        if status["state"] != "FAILED"
+            || status["error"] != case.error
+            || !status["reason"].as_str().is_some_and(|r| r.contains(case.says))
+        {
+            return Err(format!("the status is {status}"));
+        }
+    }
+    finished
+        .build
+        .is_null()
+        .then_some(())
+        .ok_or_else(|| "a build was started".to_owned())
+}
+
+#[test]
+fn a_bad_input_leaves_the_last_success_as_it_was() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("bad-after-good");
+        let module = Module::running("build", &["seedfarmer metadata add -k Good -v yes"]);
+        stack.deploy(&names, &module).await;
+        let before = stack.parameters(&names).await;
+        let bad = stack.deploy_with(&names, &module, json!({"bundle": "no"})).await;
+        assert_eq!(bad.error, "InvalidInput");
+        let after = stack.parameters(&names).await;
+        for name in ["md5", "metadata", "outputs"] {
+            assert_eq!(before[name], after[name], "{name}");
+        }
+        assert_eq!(stack.parameter(&names, "status").await["state"], "FAILED");
+        assert_eq!(
+            stack.deploy(&names, &module).await.reasons,
+            ["last deployment FAILED"]
+        );
+    });
+}

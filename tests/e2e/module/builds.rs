@@ -1,0 +1,187 @@
+//! Builds that fail, are stopped or take too long, and what they leave untouched.
+
+use seedflow_e2e::{Module, run};
+use serde_json::json;
+
+use super::{STACK, assert_state};
+
+#[test]
+fn a_build_that_fails_in_any_phase_leaves_the_last_success_as_it_was() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("failing");
+        let good = Module::running("build", &["seedfarmer metadata add -k Good -v yes"]);
+        assert_state(&stack.deploy(&names, &good).await, "SUCCEEDED");
+        let before = stack.parameters(&names).await;
+        for phase in ["install", "pre_build", "build", "post_build"] {
+            let bad = Module::running(phase, &["echo about to fail", "bash -c 'exit 7'"]);
+            let finished = stack.deploy(&names, &bad).await;
+            assert_eq!(
+                (finished.status.as_str(), finished.error.as_str()),
+                ("FAILED", "BuildFailed"),
+                "{phase}"
+            );
+            let in_phase = format!(
+                "build failed in {}: COMMAND_EXECUTION_ERROR",
+                phase.to_uppercase()
+            );
+            assert!(finished.cause.starts_with(&in_phase), "{}", finished.cause);
+            assert!(finished.cause.contains("exit status 7"), "{}", finished.cause);
+
+            let status = stack.parameter(&names, "status").await;
+            assert_eq!(
+                (&status["state"], &status["phase"]),
+                (&json!("FAILED"), &json!(phase.to_uppercase()))
+            );
+            assert_eq!(status["reason"].as_str(), Some(finished.cause.as_str()));
+            assert_eq!(status["build_id"].as_str(), finished.build_id());
+            assert!(
+                status["log_url"]
+                    .as_str()
+                    .is_some_and(|url| url.contains("cloudwatch")),
+                "{status}"
+            );
+            let after = stack.parameters(&names).await;
+            for name in ["md5", "metadata", "outputs"] {
+                assert_eq!(before[name], after[name], "{phase}: {name}");
+            }
+        }
+        let recovered = stack.deploy(&names, &good).await;
+        assert_state(&recovered, "SUCCEEDED");
+        assert_eq!(recovered.reasons, ["last deployment FAILED"]);
+    });
+}
+
+#[test]
+fn a_build_that_takes_too_long_is_recorded_as_timed_out() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("slow");
+        // Five minutes, of which each takes a second here.
+        let more = json!({"build": {"timeout_minutes": 5}});
+        let finished = stack
+            .deploy_with(&names, &Module::running("build", &["sleep 600"]), more)
+            .await;
+        assert_eq!(finished.error, "BuildTimedOut");
+        assert!(
+            finished.cause.starts_with("build timed out in BUILD"),
+            "{}",
+            finished.cause
+        );
+        assert_eq!(stack.parameter(&names, "status").await["state"], "FAILED");
+    });
+}
+
+#[test]
+fn a_build_that_is_stopped_by_hand_is_recorded_as_stopped() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("stopped");
+        let input = stack
+            .input(&names, &Module::running("build", &["sleep 600"]), json!({}))
+            .await;
+        let execution = stack.start(&input).await;
+        let build = stack.build_of(&execution).await;
+        stack.stop_build(&build).await;
+        let finished = stack.finished(&execution).await;
+        assert_eq!(finished.error, "BuildStopped");
+        assert!(finished.cause.starts_with("build stopped"), "{}", finished.cause);
+        let status = stack.parameter(&names, "status").await;
+        assert_eq!(
+            (&status["state"], &status["error"]),
+            (&json!("FAILED"), &json!("BuildStopped"))
+        );
+    });
+}
+
+#[test]
+fn a_module_in_a_folder_of_the_zip_runs_there_and_keeps_variables_through_all_phases() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("folder");
+        let spec = json!({"deploy": {"phases": {
+            "install": {"commands": ["test -f here.txt", "export KEPT=\"it's kept\"", "cd /"]},
+            "build": {"commands": ["test -f here.txt", "[[ \"$KEPT\" == \"it's kept\" ]]"]},
+            "post_build": {"commands": ["export SEEDFARMER_MODULE_METADATA='{\"By\": \"hand\"}'"]},
+        }}});
+        let module = Module::empty()
+            .file("modules/one/deployspec.yaml", spec.to_string())
+            .file("modules/one/here.txt", "")
+            .file("modules/two/deployspec.yaml", "not ours: [");
+        let mut input = stack.input(&names, &module, json!({})).await;
+        input["source"]["path"] = json!("modules/one");
+        assert_state(&stack.execute(&input).await, "SUCCEEDED");
+        assert_eq!(stack.parameter(&names, "metadata").await["By"], "hand");
+        // What happens in another folder of the same zip is no change of this module.
+        let mut again = stack
+            .input(&names, &module.file("modules/two/more.txt", "x"), json!({}))
+            .await;
+        again["source"]["path"] = json!("modules/one");
+        assert_state(&stack.execute(&again).await, "UNCHANGED");
+    });
+}
+
+#[test]
+fn a_deployspec_too_long_for_a_request_reaches_the_build() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("long-deployspec");
+        let comment = format!("true # {}", "x".repeat(30_000));
+        let module = Module::running(
+            "build",
+            &[&comment, "seedfarmer metadata add -k After -v reached"],
+        );
+        let more = json!({"parameters": {"long": "y".repeat(16_000)}});
+        let finished = stack.deploy_with(&names, &module, more).await;
+        assert_state(&finished, "SUCCEEDED");
+        assert_eq!(stack.parameter(&names, "metadata").await["After"], "reached");
+    });
+}
+
+#[test]
+fn a_missing_codebuild_project_is_made_by_whoever_is_first() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = format!("{}-made-by-two", stack.about().project_name);
+        let more = json!({"build": {"project_name": project}});
+        let module = Module::running("build", &["true"]);
+        let (one, other) = (stack.names("project-race-one"), stack.names("project-race-other"));
+        let (first, second) = tokio::join!(
+            stack.deploy_with(&one, &module, more.clone()),
+            stack.deploy_with(&other, &module, more)
+        );
+        for finished in [first, second] {
+            assert_state(&finished, "SUCCEEDED");
+            assert!(
+                finished
+                    .build_id()
+                    .is_some_and(|id| id.starts_with(&format!("{project}:")))
+            );
+        }
+    });
+}
+
+#[test]
+fn thirty_modules_at_once() {
+    run(async {
+        let stack = STACK.get().await;
+        let module = Module::running(
+            "build",
+            &["seedfarmer metadata add -k Name -v \"$SEEDFARMER_MODULE_NAME\""],
+        );
+        let all: Vec<_> = (0..30)
+            .map(|i| seedflow_e2e::Names::new("thirty", "dev", "core", &format!("module-{i}")))
+            .collect();
+        let mut executions = Vec::new();
+        for names in &all {
+            executions.push(stack.start(&stack.input(names, &module, json!({})).await).await);
+        }
+        for (names, execution) in all.iter().zip(&executions) {
+            assert_state(&stack.finished(execution).await, "SUCCEEDED");
+            assert_eq!(
+                stack.parameter(names, "metadata").await["Name"],
+                json!(format!("core-{}", names.module))
+            );
+        }
+    });
+}

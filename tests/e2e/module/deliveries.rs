@@ -1,0 +1,248 @@
+//! How the end of a build and the start of an execution arrive: once, twice, early.
+
+use std::time::Duration;
+
+use seedflow_e2e::{Action, Caller, Module, Rule, TestStack, eventually, run};
+use serde_json::{Value, json};
+
+use super::{STACK, assert_state};
+
+/// A CodeBuild project of a test's own: its name stands in the build's id, and so in every call and event
+/// about the build, by which a rule of the proxy is narrowed to this test.
+fn own_project(stack: &TestStack, name: &str) -> (String, Value) {
+    let project = format!("{}-{name}", stack.about().project_name);
+    let more = json!({"build": {"project_name": project}});
+    (project, more)
+}
+
+#[test]
+fn an_event_that_arrives_twice_answers_once() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("twice");
+        let (project, more) = own_project(stack, "twice");
+        let twice = stack.rule(Rule::new("events", "PutEvents", Action::Duplicate).contains(&project));
+        let finished = stack
+            .deploy_with(&names, &Module::running("build", &["sleep 2"]), more)
+            .await;
+        assert_state(&finished, "SUCCEEDED");
+        assert!(twice.applied() > 0);
+        // Once more, long after: nobody waits, and nothing is left to answer.
+        stack
+            .send_build_end(finished.build_id().expect("a build"), "FAILED")
+            .await;
+        assert_eq!(stack.parameter(&names, "status").await["state"], "SUCCEEDED");
+        stack.released(&names).await;
+        assert_eq!(
+            stack.keys(&format!("callbacks/{project}")).await,
+            Vec::<String>::new()
+        );
+    });
+}
+
+#[test]
+fn an_event_that_arrives_before_the_token_costs_no_timeout() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("early");
+        let (project, more) = own_project(stack, "early");
+        // The registration is held back until the build has long ended and its event found nothing.
+        let late =
+            Rule::new("s3", "PutObject", Action::Delay(Duration::from_secs(6))).caller(Caller::Functions);
+        let late = stack.rule(late.contains(&format!("callbacks/{project}")));
+        let finished = stack
+            .deploy_with(&names, &Module::running("build", &["true"]), more)
+            .await;
+        assert_state(&finished, "SUCCEEDED");
+        assert_eq!(late.applied(), 1);
+        let rounds = finished
+            .states
+            .iter()
+            .filter(|(state, _)| state == "AwaitBuild")
+            .count();
+        assert_eq!(rounds, 1, "AwaitBuild was entered once");
+        stack.released(&names).await;
+        assert_eq!(
+            stack.keys(&format!("callbacks/{project}")).await,
+            Vec::<String>::new()
+        );
+    });
+}
+
+/// The newest execution whose input names this key.
+async fn execution_of(stack: &TestStack, key: &str) -> String {
+    for execution in stack.executions().await {
+        let call = json!({"executionArn": execution});
+        let described = stack
+            .call("states", "AWSStepFunctions.DescribeExecution", call)
+            .await;
+        if described["input"]
+            .as_str()
+            .is_some_and(|input| input.contains(key))
+        {
+            return execution;
+        }
+    }
+    panic!("no execution of {key}")
+}
+
+#[test]
+fn an_upload_starts_an_execution_with_the_names_of_its_key() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = seedflow_e2e::Names::new("uploaded", "prod", "net", "vpc");
+        let module = Module::running(
+            "build",
+            &["seedfarmer metadata add -k Cidr -v \"$SEEDFARMER_PARAMETER_VPC_CIDR\""],
+        )
+        .file(
+            "manifest.yaml",
+            "parameters:\n  vpc-cidr: 10.0.0.0/16\nbundle: no\n",
+        );
+        stack.put("sources/uploaded/prod/net/vpc.zip", module.zip()).await;
+        let status = eventually("the status of an uploaded module", || async {
+            let status = stack.parameter(&names, "status").await;
+            (status["state"] == "SUCCEEDED" || status["state"] == "FAILED").then_some(status)
+        })
+        .await;
+        assert_eq!(status["state"], "SUCCEEDED", "{status}");
+        assert_eq!(stack.parameter(&names, "metadata").await["Cidr"], "10.0.0.0/16");
+        assert_eq!(
+            stack
+                .object_of(&stack.about().bundle_bucket, "prod/net/vpc/bundle.zip")
+                .await,
+            None
+        );
+    });
+}
+
+/// The execution of an older upload comes to its turn after a newer upload was deployed, as one does that a late or
+/// repeated event starts.
+#[test]
+fn an_old_upload_is_not_deployed_over_a_newer_one() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = seedflow_e2e::Names::new("uploaded", "prod", "net", "late");
+        let key = format!("sources/{names}.zip");
+        let tagged = |tag: &str| {
+            let command = format!("seedfarmer metadata add -k Tag -v {tag}");
+            Module::running("build", &[&command]).zip()
+        };
+        let late = Rule::new("s3", "PutObject", Action::Delay(Duration::from_secs(12)))
+            .caller(Caller::Functions)
+            .contains(&format!("locks/{names}.json"))
+            .times(1);
+        let late = stack.rule(late);
+        stack.put(&key, tagged("old")).await;
+        eventually("the execution of the old upload", || async {
+            (late.applied() == 1).then_some(())
+        })
+        .await;
+        let old = execution_of(stack, &key).await;
+        stack.put(&key, tagged("new")).await;
+        eventually("the new upload's deployment", || async {
+            let status = stack.parameter(&names, "status").await;
+            (status["state"] == "SUCCEEDED").then_some(())
+        })
+        .await;
+        let ended = stack.finished(&old).await;
+        assert!(["UNCHANGED", "SUPERSEDED"].contains(&ended.state()), "{ended:?}");
+        assert_eq!(stack.parameter(&names, "metadata").await["Tag"], "new");
+    });
+}
+
+#[test]
+fn a_manifest_with_a_mistake_is_named_in_the_status() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = seedflow_e2e::Names::new("uploaded", "prod", "net", "broken");
+        let module = Module::running("build", &["true"])
+            .file("manifest.yaml", "parameters:\n  a: 1\nbuild:\n  image: [\n");
+        stack
+            .put("sources/uploaded/prod/net/broken.zip", module.zip())
+            .await;
+        let status = eventually("the status of an uploaded module", || async {
+            Some(stack.parameter(&names, "status").await).filter(|status| status["state"] == "FAILED")
+        })
+        .await;
+        assert!(
+            status["reason"]
+                .as_str()
+                .is_some_and(|r| r.starts_with("manifest.yaml line ")),
+            "{status}"
+        );
+    });
+}
+
+#[test]
+fn a_start_of_the_build_whose_answer_is_lost_starts_one_build() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("lost-answer");
+        let (project, more) = own_project(stack, "lost-answer");
+        let lost = stack.rule(
+            Rule::new("codebuild", "StartBuild", Action::LoseAnswer)
+                .contains(&project)
+                .times(1),
+        );
+        // The project exists before, so that the rule meets the StartBuild that starts.
+        let warm = stack.names("lost-answer-before");
+        stack
+            .deploy_with(&warm, &Module::running("build", &["true"]), more.clone())
+            .await;
+        let before = builds(stack, &project).await;
+        drop(lost);
+        let lost = stack.rule(
+            Rule::new("codebuild", "StartBuild", Action::LoseAnswer)
+                .contains(&project)
+                .times(1),
+        );
+        assert_state(
+            &stack
+                .deploy_with(&names, &Module::running("build", &["true"]), more)
+                .await,
+            "SUCCEEDED",
+        );
+        assert_eq!(lost.applied(), 1);
+        assert_eq!(builds(stack, &project).await, before + 1);
+    });
+}
+
+async fn builds(stack: &seedflow_e2e::TestStack, project: &str) -> usize {
+    let call = json!({"projectName": project});
+    let answer = stack
+        .call("codebuild", "CodeBuild_20161006.ListBuildsForProject", call)
+        .await;
+    answer["ids"].as_array().map_or(0, Vec::len)
+}
+
+#[test]
+fn throttling_is_waited_out() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("throttled");
+        let (project, more) = own_project(stack, "throttled");
+        let refuse = |code: &str| Action::Refuse {
+            status: 400,
+            code: code.to_owned(),
+            message: "Rate exceeded".to_owned(),
+        };
+        let ssm = stack.rule(
+            Rule::new("ssm", "PutParameter", refuse("ThrottlingException"))
+                .contains("/sf/throttled/")
+                .times(4),
+        );
+        let builds = stack.rule(
+            Rule::new("codebuild", "StartBuild", refuse("ThrottlingException"))
+                .contains(&project)
+                .times(4),
+        );
+        assert_state(
+            &stack
+                .deploy_with(&names, &Module::running("build", &["true"]), more)
+                .await,
+            "SUCCEEDED",
+        );
+        assert_eq!((ssm.applied(), builds.applied()), (4, 4));
+    });
+}

@@ -1,0 +1,145 @@
+//! What is told of a module, and what is not.
+
+use seedflow_e2e::{Action, Caller, EventQueue, Module, Names, Rule, TestStack, eventually, run, schema};
+use serde_json::{Value, json};
+
+use super::destroy::{destruction, module};
+use super::{STACK, assert_state};
+
+const TYPE: &str = "Seedflow Module State Change";
+
+/// The details of the events of modules, by when their states were written.
+async fn told(received: &mut EventQueue<'_>, count: usize) -> Vec<Value> {
+    let events = received.count("events", count).await;
+    let mut details: Vec<Value> = events
+        .iter()
+        .filter(|event| event["detail-type"] == TYPE)
+        .map(|event| event["detail"].clone())
+        .collect();
+    details.sort_by_key(|detail| detail["at"].as_str().map(str::to_owned));
+    details
+}
+
+/// What the topic published about the project `told`, in its order.
+async fn mailed(mails: &mut EventQueue<'_>, count: usize) -> Vec<String> {
+    let ours = |mail: &Value| {
+        let message = mail["Message"].as_str();
+        message.is_some_and(|message| message.contains("in project told "))
+    };
+    let mails = mails.count_of("mails", count, ours).await;
+    let messages = mails.iter().filter_map(|mail| mail["Message"].as_str());
+    // EventBridge sends a text with its quotation marks.
+    messages
+        .map(|message| message.trim_matches('"').to_owned())
+        .collect()
+}
+
+/// Starts a deployment, stops it while it builds, and waits until that is cleaned up.
+async fn abort(stack: &TestStack, names: &Names) {
+    let slow = Module::running("build", &["sleep 600"]);
+    let execution = stack.start(&stack.input(names, &slow, json!({})).await).await;
+    stack.build_of(&execution).await;
+    let stop = json!({"executionArn": execution, "error": "Stopped", "cause": "not today"});
+    stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
+    stack.released(names).await;
+}
+
+#[test]
+fn each_change_of_a_modules_state_is_told_by_the_schema() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("told");
+        let mut events = EventQueue::of_project(stack, "told").await;
+        let topic = stack.output("NotificationTopicArn").expect("a topic");
+        let mut mails = EventQueue::of_topic(stack, topic).await;
+
+        let good = module("echo good", &["echo gone"]);
+        let secret = json!({"parameters": {"word": "a-word-nobody-tells"}});
+        assert_state(
+            &stack.deploy_with(&names, &good, secret.clone()).await,
+            "SUCCEEDED",
+        );
+        assert_state(&stack.deploy_with(&names, &good, secret).await, "UNCHANGED");
+        let bad = Module::running("build", &["echo \"no space left\"; exit 3"]);
+        assert_eq!(stack.deploy(&names, &bad).await.error, "BuildFailed");
+        assert_state(&stack.deploy(&names, &good).await, "SUCCEEDED");
+        abort(stack, &names).await;
+        assert_state(&stack.execute(&destruction(&names)).await, "DESTROYED");
+
+        let details = told(&mut events, 11).await;
+        let states: Vec<(&str, bool)> = details
+            .iter()
+            .map(|detail| (detail["state"].as_str().unwrap(), detail["recovered"] == true))
+            .collect();
+        assert_eq!(
+            states,
+            [
+                ("IN_PROGRESS", false),
+                ("SUCCEEDED", false),
+                ("UNCHANGED", false),
+                ("IN_PROGRESS", false),
+                ("FAILED", false),
+                ("IN_PROGRESS", false),
+                ("SUCCEEDED", true),
+                ("IN_PROGRESS", false),
+                ("ABORTED", false),
+                ("IN_PROGRESS", false),
+                ("DESTROYED", true),
+            ]
+        );
+        let faults = schema::faults("module-state-change", &details).await;
+        assert!(faults.is_empty(), "{faults:#?}\n{details:#?}");
+        assert!(!json!(details).to_string().contains("a-word-nobody-tells"));
+
+        let failed = &details[4];
+        assert_eq!(
+            (&failed["error"], &failed["phase"], &failed["previous_state"]),
+            (&json!("BuildFailed"), &json!("BUILD"), &json!("UNCHANGED"))
+        );
+        assert!(failed["build_seconds"].is_number() && failed["duration_seconds"].is_number());
+        // The report that it names is there.
+        let key = failed["report"]["key"].as_str().unwrap();
+        let report: Value = serde_json::from_slice(&stack.object(key).await.unwrap()).unwrap();
+        assert_eq!(report["execution"], failed["execution"]);
+        let messages = [4, 6, 8, 10].map(|at| details[at]["message"].as_str().unwrap());
+        assert_eq!(mailed(&mut mails, 4).await, messages);
+    });
+}
+
+#[test]
+fn an_event_that_is_not_taken_fails_nothing_and_stands_in_the_log() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("untold");
+        let mut received = EventQueue::of_project(stack, "untold").await;
+        let refused = Rule::new("events", "PutEvents", Action::FailEntries)
+            .caller(Caller::Functions)
+            .contains("in project untold was deployed");
+        let refused = stack.rule(refused);
+        let module = Module::running("build", &["echo good"]);
+        let finished = stack.deploy(&names, &module).await;
+        assert_state(&finished, "SUCCEEDED");
+        // Offered more than once.
+        assert_eq!(refused.applied(), 3);
+
+        let line = eventually("the line of an event that was not sent", || async {
+            let lines = stack.lines("update-metadata").await;
+            lines
+                .into_iter()
+                .find(|line| line["level"] == "ERROR" && line.to_string().contains(&finished.execution))
+        })
+        .await;
+        assert_eq!(line["message"], "event not sent", "{line}");
+        // Whole, and as it can be sent again.
+        drop(refused);
+        let entries: Value = serde_json::from_str(line["entries"].as_str().unwrap()).unwrap();
+        let again = json!({"Entries": [{
+            "Source": entries[0]["Source"], "DetailType": entries[0]["DetailType"], "Detail": entries[0]["Detail"],
+        }]});
+        stack.call("events", "AWSEvents.PutEvents", again).await;
+        let details = told(&mut received, 2).await;
+        assert_eq!(details[1]["state"], "SUCCEEDED", "{details:#?}");
+        let faults = schema::faults("module-state-change", &details).await;
+        assert!(faults.is_empty(), "{faults:#?}");
+    });
+}

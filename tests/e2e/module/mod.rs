@@ -1,0 +1,43 @@
+//! The workflow end to end: the real template, functions and builds on a local stack.
+
+mod bad_input;
+mod borrowed;
+mod build_role;
+mod builds;
+mod bystander;
+mod copies;
+mod dead_letters;
+mod decisions;
+mod deliveries;
+mod destroy;
+mod events;
+mod functions;
+mod hostile_build;
+mod limits;
+mod locks;
+mod modulestack;
+mod records;
+mod secrets;
+mod zip_bombs;
+
+use seedflow_e2e::{Finished, Shared, StackOptions};
+
+/// One stack for all; a minute of a build's timeout takes a second. Someone wants mails, and no builds on the largest
+/// machines.
+static STACK: Shared = Shared::new(|| {
+    let mut options = StackOptions {
+        minute: std::time::Duration::from_secs(1),
+        ..StackOptions::default()
+    };
+    let email = ("NotificationEmail".to_owned(), "someone@example.com".to_owned());
+    let largest = (
+        "MaxBuildComputeType".to_owned(),
+        "BUILD_GENERAL1_XLARGE".to_owned(),
+    );
+    options.parameters.extend([email, largest]);
+    options
+});
+
+fn assert_state(finished: &Finished, state: &str) {
+    assert_eq!(finished.state(), state, "{}: {}", finished.error, finished.cause);
+}

@@ -1,0 +1,235 @@
+//! Modules that bring a `modulestack.yaml`: their builds have a role of their own, which may do what the stack allows.
+
+use seedflow_e2e::{Module, Names, TestStack, run};
+use serde_json::{Value, json};
+
+use super::{STACK, assert_state};
+
+/// A stack as public modules have it, that allows its module's role to write parameters below a path.
+const TEMPLATE: &str = r#"AWSTemplateFormatVersion: 2010-09-09
+Description: What the module may do
+Parameters:
+  DeploymentName: {Type: String}
+  RoleName:
+    Type: String
+    Description: The name of the IAM Role
+  AllowedPath: {Type: String}
+  Unused: {Type: String, Default: nothing}
+Resources:
+  Policy:
+    Type: AWS::IAM::Policy
+    Properties:
+      PolicyName: modulespecific-policy
+      PolicyDocument:
+        Version: 2012-10-17
+        Statement:
+          - Effect: Allow
+            Action: [ssm:PutParameter, ssm:GetParameter]
+            Resource: !Sub "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AllowedPath}/${DeploymentName}/*"
+      Roles: [!Ref RoleName]
+"#;
+
+fn module(deploy: &[&str], destroy: &[&str]) -> Module {
+    let phases = |commands: &[&str]| json!({"phases": {"build": {"commands": commands}}});
+    Module::with_deployspec(&json!({"deploy": phases(deploy), "destroy": phases(destroy)}).to_string())
+        .file("modulestack.yaml", TEMPLATE)
+}
+
+fn destruction(names: &Names) -> Value {
+    json!({
+        "action": "destroy",
+        "project": names.project, "deployment": names.deployment, "group": names.group, "module": names.module,
+    })
+}
+
+/// The role that the module's metadata name.
+async fn role(stack: &TestStack, names: &Names) -> String {
+    let metadata = stack.parameter(names, "metadata").await;
+    metadata["ModuleDeploymentRoleName"].as_str().unwrap().to_owned()
+}
+
+/// Whether there are the role and the stack of that name: both begin alike, and these names aren't cut.
+async fn are_there(stack: &TestStack, name: &str) -> (bool, bool) {
+    let role = [
+        ("Action", "GetRole"),
+        ("Version", "2010-05-08"),
+        ("RoleName", name),
+    ];
+    let of_stack = [
+        ("Action", "DescribeStacks"),
+        ("Version", "2010-05-15"),
+        ("StackName", name),
+    ];
+    let client = stack.client();
+    (
+        client.form("iam", &role).await.is_ok(),
+        client.form("cloudformation", &of_stack).await.is_ok(),
+    )
+}
+
+fn parameters() -> Value {
+    json!({"parameters": {"allowed-path": "modulestack"}})
+}
+
+#[test]
+fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = Names::new("modulestack", "own", "g", "m");
+        let put =
+            |name: &str| format!("aws ssm put-parameter --type String --value x --overwrite --name {name}");
+        let refused = |name: &str| format!("{} >out 2>&1 && exit 1; grep AccessDenied out", put(name));
+        let (allowed, other) = (put("/modulestack/own/x"), refused("/elsewhere"));
+        // On this stack the template's role may do everything; the module's own only what its stack says.
+        let own = refused("/modulestack/other/x");
+        let state = refused("/sf/modulestack/own/g-m/md5");
+        let module = module(
+            &[
+                &allowed,
+                &other,
+                &own,
+                &state,
+                "aws sts get-caller-identity --query Arn --output text >arn && seedfarmer metadata add -k Arn -v $(cat arn)",
+            ],
+            &["aws ssm get-parameter --name /modulestack/own/x", &other],
+        );
+        let finished = stack.deploy_with(&names, &module, parameters()).await;
+        assert_state(&finished, "SUCCEEDED");
+        let role = role(stack, &names).await;
+        assert!(role.starts_with("seedflow-module-modulestack-own-g-m-"), "{role}");
+        let arn = stack.parameter(&names, "metadata").await["Arn"].clone();
+        assert!(
+            arn.as_str().unwrap().contains(&format!(":assumed-role/{role}/")),
+            "{arn}"
+        );
+        assert_eq!(are_there(stack, &role).await, (true, true));
+
+        // The role is there, and the stack has nothing to update.
+        let again = stack
+            .deploy_with(&names, &module.clone().file("data", "x"), parameters())
+            .await;
+        assert_state(&again, "SUCCEEDED");
+
+        let destroyed = stack.execute(&destruction(&names)).await;
+        assert_state(&destroyed, "DESTROYED");
+        assert_eq!(are_there(stack, &role).await, (false, false));
+    });
+}
+
+#[test]
+fn a_changed_stack_is_updated_and_one_that_is_gone_takes_its_role_along() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = Names::new("modulestack", "changed", "g", "m");
+        let put = "aws ssm put-parameter --type String --value x --overwrite --name /modulestack-2/changed/x";
+        let before = module(&["true"], &["true"]);
+        assert_state(
+            &stack.deploy_with(&names, &before, parameters()).await,
+            "SUCCEEDED",
+        );
+        let role = role(stack, &names).await;
+        let more = json!({"parameters": {"allowed-path": "modulestack-2"}});
+        let changed = module(&[put], &["true"]);
+        assert_state(
+            &stack.deploy_with(&names, &changed, more.clone()).await,
+            "SUCCEEDED",
+        );
+
+        let without = changed.without("modulestack.yaml");
+        assert_state(&stack.deploy_with(&names, &without, more).await, "SUCCEEDED");
+        assert_eq!(are_there(stack, &role).await, (false, false));
+        let metadata = stack.parameter(&names, "metadata").await;
+        assert!(metadata["ModuleDeploymentRoleName"].is_null(), "{metadata}");
+    });
+}
+
+#[test]
+fn a_stack_that_fails_is_told_with_its_reason_and_made_anew_by_the_next() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = Names::new("modulestack", "failed", "g", "m");
+        let good = module(&["true"], &["true"]);
+        let bad = good.clone().file(
+            "modulestack.yaml",
+            TEMPLATE.replace("!Ref RoleName", "no-such-role"),
+        );
+        let failed = stack.deploy_with(&names, &bad, parameters()).await;
+        assert_eq!(failed.error, "ModuleStackFailed", "{}", failed.cause);
+        assert!(
+            failed.cause.contains("Policy (AWS::IAM::Policy)") && failed.cause.contains("no-such-role"),
+            "{}",
+            failed.cause
+        );
+        assert!(failed.build.is_null());
+
+        let unknown = stack.deploy(&names, &good).await;
+        assert_eq!(unknown.error, "InvalidModuleStack", "{}", unknown.cause);
+        assert!(
+            unknown
+                .cause
+                .contains("Parameters.AllowedPath: found no value and no default"),
+            "{}",
+            unknown.cause
+        );
+
+        assert_state(&stack.deploy_with(&names, &good, parameters()).await, "SUCCEEDED");
+        // What a deployment that never succeeded has made goes, too.
+        let role = role(stack, &names).await;
+        assert_eq!(are_there(stack, &role).await, (true, true));
+        let never = Names::new("modulestack", "never", "g", "m");
+        let failing = module(&["exit 1"], &["true"]);
+        let failed = stack.deploy_with(&never, &failing, parameters()).await;
+        assert_eq!(failed.error, "BuildFailed");
+        let service_role = failed.build["serviceRole"].as_str().unwrap().to_owned();
+        let role = service_role.rsplit('/').next().unwrap();
+        assert_eq!(are_there(stack, role).await, (true, true));
+        assert_state(&stack.execute(&destruction(&never)).await, "DESTROYED");
+        assert_eq!(are_there(stack, role).await, (false, false));
+    });
+}
+
+#[test]
+fn a_role_that_cloudformation_does_not_find_yet_is_waited_for() {
+    run(async {
+        let stack = STACK.get().await;
+        // The local stack finds a role with this in its name at the third look (emulator.py).
+        let names = Names::new("modulestack", "found-late", "g", "m");
+        let deployed = stack
+            .deploy_with(&names, &module(&["true"], &["true"]), parameters())
+            .await;
+        assert_state(&deployed, "SUCCEEDED");
+        assert_eq!(are_there(stack, &role(stack, &names).await).await, (true, true));
+        let history = stack.history(&deployed.execution).await;
+        let tried = history.iter().filter_map(|event| {
+            let output = event["taskSucceededEventDetails"]["output"].as_str()?;
+            let output: Value = serde_json::from_str(output).unwrap();
+            output["Payload"]["progress"]["unseen"].as_u64()
+        });
+        assert_eq!(tried.max(), Some(2));
+    });
+}
+
+#[test]
+fn what_a_failed_attempt_made_goes_with_the_next_version_without_it_and_with_the_module() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = Names::new("modulestack", "dropped", "g", "m");
+        let failing = module(&["exit 1"], &["true"]);
+        let without = module(&["true"], &["true"]).without("modulestack.yaml");
+        assert_state(&stack.deploy(&names, &without).await, "SUCCEEDED");
+        let attempt = async || {
+            let failed = stack.deploy_with(&names, &failing, parameters()).await;
+            assert_eq!(failed.error, "BuildFailed", "{}", failed.cause);
+            let role = failed.build["serviceRole"].as_str().unwrap().rsplit('/').next();
+            let role = role.unwrap().to_owned();
+            assert_eq!(are_there(stack, &role).await, (true, true));
+            role
+        };
+        let role = attempt().await;
+        assert_state(&stack.deploy(&names, &without).await, "SUCCEEDED");
+        assert_eq!(are_there(stack, &role).await, (false, false));
+        assert_eq!(attempt().await, role);
+        assert_state(&stack.execute(&destruction(&names)).await, "DESTROYED");
+        assert_eq!(are_there(stack, &role).await, (false, false));
+    });
+}

@@ -1,0 +1,155 @@
+//! Bombs, executed: the deployment fails with the name of what is wrong, and the function lives on.
+
+use seedflow_e2e::{Finished, Module, Names, TestStack, run, zip_bombs};
+use serde_json::{Value, json};
+
+use super::{STACK, assert_state};
+
+/// A bundle, the error that its execution ends with, and what the message says.
+struct Bomb {
+    name: &'static str,
+    bundle: Vec<u8>,
+    error: &'static str,
+    says: &'static str,
+}
+
+fn bombs() -> [Bomb; 5] {
+    let deployspec = |text: &str| Module::with_deployspec(text).zip();
+    [
+        Bomb {
+            name: "ten-gigabytes",
+            bundle: zip_bombs::ten_gigabytes(),
+            error: "InvalidBundle",
+            says: "more than 200 times its size (a zip bomb)",
+        },
+        Bomb {
+            name: "many-entries",
+            bundle: zip_bombs::files(200_000),
+            error: "InvalidBundle",
+            says: "200001 entries; at most 100000 are allowed",
+        },
+        Bomb {
+            name: "laughs",
+            bundle: deployspec(&zip_bombs::laughs("deploy")),
+            error: "InvalidDeployspec",
+            says: "more than 100,000 values",
+        },
+        Bomb {
+            name: "repeated-text",
+            bundle: deployspec(&zip_bombs::repeated_text("deploy")),
+            error: "InvalidDeployspec",
+            says: "more than 1 MiB of text",
+        },
+        Bomb {
+            name: "deep",
+            bundle: deployspec(&format!("deploy: {}", "[".repeat(60_000))),
+            error: "InvalidDeployspec",
+            says: "deployspec.yaml line 1: ",
+        },
+    ]
+}
+
+#[test]
+fn a_bomb_fails_its_deployment_and_no_other() {
+    run(async {
+        let stack = STACK.get().await;
+        for bomb in bombs() {
+            let names = Names::new(&format!("bomb-{}", bomb.name), "dev", "core", "module");
+            let mut input = stack
+                .input(&names, &Module::running("build", &["true"]), json!({}))
+                .await;
+            input["source"] = stack.upload_bytes(&names, bomb.bundle).await;
+            let finished = stack.execute(&input).await;
+            assert_refused(stack, &names, &finished, bomb.error, bomb.says).await;
+            let good = stack.deploy(&names, &Module::running("build", &["true"])).await;
+            assert_state(&good, "SUCCEEDED");
+        }
+    });
+}
+
+#[test]
+fn a_manifest_that_explodes_or_is_no_text_fails_its_upload() {
+    run(async {
+        let stack = STACK.get().await;
+        for (name, manifest, says) in [
+            (
+                "laughs",
+                zip_bombs::laughs("parameters").into_bytes(),
+                "manifest.yaml line 5: more than 100,000 values",
+            ),
+            (
+                "no-text",
+                b"parameters: {a: \xff\xfe}".to_vec(),
+                "manifest.yaml is no UTF-8 text",
+            ),
+        ] {
+            let names = Names::new(&format!("manifest-{name}"), "dev", "core", "module");
+            let module = Module::running("build", &["true"]).file("manifest.yaml", manifest);
+            // Without the four names it is an upload, whose names are in its key and whose options in its bundle.
+            let key = format!("sources/manifest-{name}/dev/core/module.zip");
+            stack.put(&key, module.zip()).await;
+            let finished = stack
+                .finished(&stack.start(&json!({"source": {"key": key}})).await)
+                .await;
+            assert_refused(stack, &names, &finished, "InvalidInput", says).await;
+        }
+    });
+}
+
+#[test]
+fn an_input_that_nests_too_deep_is_refused_and_its_failure_recorded() {
+    run(async {
+        let stack = STACK.get().await;
+        // More than 128 levels are more than the functions' JSON reader follows.
+        for depth in [65, 120, 140] {
+            let names = Names::new(&format!("deep-{depth}"), "dev", "core", "module");
+            let deep = (0..depth).fold(json!(1), |inner, _| json!([inner]));
+            let more = json!({"parameters": {"deep": deep}});
+            let finished = stack
+                .deploy_with(&names, &Module::running("build", &["true"]), more)
+                .await;
+            let says = "parameters.deep: found lists and objects nested more than 64 deep";
+            assert_refused(stack, &names, &finished, "InvalidInput", says).await;
+        }
+    });
+}
+
+#[test]
+fn metadata_that_nests_too_deep_is_refused_and_stands_in_nobodys_way() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("deep-metadata");
+        let handing_back = |depth: usize| {
+            let deep = format!("{{\"Deep\": {}1{}}}", "[".repeat(depth), "]".repeat(depth));
+            let command = format!("echo '{deep}' > \"$SEEDFLOW_MODULE_ROOT/SEEDFARMER_MODULE_METADATA\"");
+            Module::running("build", &[&command])
+        };
+        let refused = stack.deploy(&names, &handing_back(65)).await;
+        assert_eq!(refused.error, "Refused", "{}", refused.cause);
+        assert!(
+            refused.cause.contains("nests more than 64 deep"),
+            "{}",
+            refused.cause
+        );
+        assert_state(&stack.deploy(&names, &handing_back(64)).await, "SUCCEEDED");
+        // The plan of the next deployment carries it.
+        assert_state(&stack.deploy(&names, &handing_back(1)).await, "SUCCEEDED");
+    });
+}
+
+async fn assert_refused(stack: &TestStack, names: &Names, finished: &Finished, error: &str, says: &str) {
+    assert_eq!(finished.error, error, "{}", finished.cause);
+    assert!(
+        finished.cause.contains(says),
+        "{}: {}",
+        names.project,
+        finished.cause
+    );
+    assert_eq!(finished.build, Value::Null);
+    let status = stack.parameter(names, "status").await;
+    assert_eq!(
+        (&status["state"], &status["error"]),
+        (&json!("FAILED"), &json!(error))
+    );
+    assert_eq!(status["reason"].as_str(), Some(finished.cause.as_str()));
+}

@@ -1,0 +1,50 @@
+//! The harness of the end-to-end tests: local stacks, and what tests do with them.
+//!
+//! A suite says once which stack it wants; the first test that asks starts it:
+//!
+//! ```no_run
+//! use seedflow_e2e::{Module, Shared, StackOptions, run};
+//!
+//! static STACK: Shared = Shared::new(StackOptions::default);
+//!
+//! #[test]
+//! fn a_module_is_deployed() {
+//!     run(async {
+//!         let stack = STACK.get().await;
+//!         let names = stack.names("a-module-is-deployed");
+//!         let module = Module::running("build", &["echo hello"]);
+//!         assert!(stack.deploy(&names, &module).await.succeeded());
+//!     });
+//! }
+//! ```
+//!
+//! All tests of a program run on one runtime, since the stack's proxy and its builds live on it. At
+//! the end of the program the stack goes by itself: its processes are kept by a pipe that the kernel
+//! closes (see `seedflow_local::keeper`), so a static that is never dropped leaves nothing behind.
+//!
+//! The harness panics with a message where something fails that no test is about.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod event_queue;
+mod migrate;
+mod module;
+mod repository;
+mod seed_farmer;
+mod shared;
+mod stack;
+/// The zips of the core's own tests: small to store and large to read.
+#[path = "../../../crates/core/tests/zip_bombs/raw_zip.rs"]
+pub mod zip_bombs;
+
+pub use event_queue::EventQueue;
+pub use migrate::{Migrated, migrate};
+pub use module::Module;
+pub use repository::{Group, Repository};
+pub use seed_farmer::SeedFarmer;
+pub use seedflow_contract::{Pushed, WorkTree, schema};
+pub use seedflow_local::deployment::{Finished, Names, Parameter};
+pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, When};
+pub use seedflow_local::stack::StackOptions;
+pub use shared::{Shared, run};
+pub use stack::{RuleGuard, TestStack, eventually};

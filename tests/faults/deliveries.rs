@@ -1,0 +1,26 @@
+//! The build's event: dropped, doubled, late, early, and meeting no registration.
+
+use std::time::Duration;
+
+use seedflow_e2e::Action;
+
+use crate::AWAIT;
+use crate::calls::{BUILD_EVENT, REGISTER};
+use crate::fault_case::{Build, Fault, FaultCase, run_cases};
+
+#[test]
+fn however_the_event_comes_it_is_one_answer() {
+    let event = |name: &str, action| {
+        FaultCase::new(format!("event-{name}"), vec![Fault::always(BUILD_EVENT, action)])
+    };
+    let late = AWAIT + Duration::from_secs(4);
+    // The token is registered after the build has ended and its event has found nothing.
+    let early = Fault::once(REGISTER, Action::Delay(Duration::from_secs(4)));
+    run_cases([
+        event("dropped", Action::Discard).build(Build::Late),
+        event("doubled", Action::Duplicate).build(Build::Late),
+        event("delayed-past-the-timeout", Action::Delay(late)).build(Build::Late),
+        FaultCase::new("event-first", vec![early]),
+        FaultCase::new("registration-gone", vec![]).forgotten(),
+    ]);
+}

@@ -1,0 +1,351 @@
+//! Every call of `end-execution`, refused every time: the lock is released all the same, the next execution deploys, and what
+//! could not be done is in the queue of failed events.
+//!
+//! Where the refused call is the lock's own, nobody can release it: the next execution takes it over. Here that is half a
+//! minute after the holder's end ([`FUNCTION`](crate::FUNCTION)), on AWS half an hour.
+
+use std::path::PathBuf;
+
+use seedflow_e2e::{Action, Caller, Finished, Module, Names, Repository, Rule, TestStack, eventually, run};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::STACK;
+
+/// IAM's refusal, as each service words it (the services' pages of common errors; Amazon S3, "Error responses").
+fn denied(service: &str) -> Action {
+    let (status, code) = match service {
+        "s3" => (403, "AccessDenied"),
+        _ => (400, "AccessDeniedException"),
+    };
+    Action::Refuse {
+        status,
+        code: code.to_owned(),
+        message: "a policy that somebody changed".to_owned(),
+    }
+}
+
+/// How the execution ends whose end is disturbed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// It succeeds.
+    Well,
+    /// It is stopped while its build runs.
+    Stopped,
+    /// It fails: the answer to StartBuild is lost, and nobody finds the build.
+    Orphaned,
+    /// It succeeds while another waits.
+    Awaited,
+}
+
+/// How the lock gets on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lock {
+    /// It is released.
+    Released,
+    /// It stays until the next execution takes it over.
+    TakenOver,
+    /// Nobody can read it until that is allowed again.
+    Unreadable,
+}
+
+/// A refused call: its name here, service and operation; what it contains (`{row}`, `{project}` of CodeBuild, `{execution}`);
+/// how many of its kind come before it.
+type Call = (&'static str, &'static str, &'static str, &'static str, u32);
+
+struct EndCase {
+    call: Call,
+    ends: Ends,
+    lock: Lock,
+    /// Whether the status could not be written.
+    unwritten: bool,
+}
+
+const LOCK: &str = "/locks/faults/dev/{row}/m.json";
+const STATUS: &str = "/dev/{row}-m/status\"";
+
+#[rustfmt::skip]
+fn cases() -> Vec<EndCase> {
+    use Ends::*;
+    let row = |call, ends| EndCase { call, ends, lock: Lock::Released, unwritten: false };
+    let unwritten = |row: EndCase| EndCase { unwritten: true, ..row };
+    let lock = |lock, row: EndCase| EndCase { lock, ..row };
+    vec![
+        row(("end-describe", "states", "DescribeExecution", "{execution}", 0), Stopped),
+        row(("end-describe-success", "states", "DescribeExecution", "{execution}", 0), Well),
+        row(("end-history", "states", "GetExecutionHistory", "{execution}", 0), Stopped),
+        // The first is that of check-status.
+        row(("end-read-build", "codebuild", "BatchGetBuilds", "{project}", 1), Stopped),
+        row(("end-stop-build", "codebuild", "StopBuild", "{project}", 0), Stopped),
+        row(("end-find-build", "codebuild", "ListBuildsForProject", "{project}", 0), Orphaned),
+        // The first is that of check-md5.
+        unwritten(row(("end-read-status", "ssm", "GetParameters", STATUS, 1), Stopped)),
+        row(("end-report", "s3", "PutObject", "/reports/faults/dev/{row}/m/", 0), Stopped),
+        // The first is that of the start.
+        unwritten(row(("end-write-status", "ssm", "PutParameter", STATUS, 1), Stopped)),
+        row(("end-unregister", "s3", "DeleteObject", "/callbacks/{project}", 0), Stopped),
+        row(("end-unregister-success", "s3", "DeleteObject", "/callbacks/{project}", 0), Well),
+        // The first takes the lock, the second marks it as stopped.
+        row(("end-mark-lock", "s3", "PutObject", LOCK, 1), Stopped),
+        // The first is the look before the start is written.
+        lock(Lock::Unreadable, row(("end-find-lock", "s3", "GetObject", LOCK, 1), Stopped)),
+        lock(Lock::TakenOver, row(("end-free-lock", "s3", "DeleteObject", LOCK, 0), Stopped)),
+        lock(Lock::TakenOver, row(("end-free-lock-success", "s3", "DeleteObject", LOCK, 0), Well)),
+        row(("end-wake", "states", "SendTaskSuccess", "\\\"group\\\":\\\"{row}\\\"", 0), Awaited),
+        lock(Lock::TakenOver, row(("end-hand-over", "s3", "PutObject", "\"handed_over\":{\"by\":\"{execution}", 0), Awaited)),
+    ]
+}
+
+/// What is in the queue of failed events, by all rows.
+static DEAD_LETTERS: Mutex<Vec<Value>> = Mutex::const_new(Vec::new());
+
+/// The message about an execution whose end could not be settled.
+async fn dead_letter(stack: &TestStack, execution: &str) -> Value {
+    let queue = stack.output("FailedEventsQueueUrl").expect("a queue").to_owned();
+    eventually(&format!("a message about {execution}"), || async {
+        let mut received = DEAD_LETTERS.lock().await;
+        let call = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10});
+        let answer = stack.call("sqs", "AmazonSQS.ReceiveMessage", call).await;
+        for message in answer["Messages"].as_array().into_iter().flatten() {
+            let delete = json!({"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]});
+            stack.call("sqs", "AmazonSQS.DeleteMessage", delete).await;
+            let body = message["Body"].as_str().expect("a body");
+            received.push(serde_json::from_str(body).expect("JSON"));
+        }
+        let ours =
+            |message: &&Value| message["execution"] == execution && message["failed"] == "end-execution";
+        received.iter().find(ours).cloned()
+    })
+    .await
+}
+
+/// A build that ends when its file is there.
+struct Gate(PathBuf);
+
+impl Gate {
+    fn new(stack: &TestStack, row: &str) -> Self {
+        let gates = stack.folder().join("gates");
+        std::fs::create_dir_all(&gates).expect("a folder");
+        Self(gates.join(row))
+    }
+
+    fn module(&self) -> Module {
+        // The token is registered before, and check-status needs a moment to read the build after that.
+        let wait = format!("until [ -e '{}' ]; do sleep 0.1; done; sleep 1", self.0.display());
+        Module::running("build", &[&wait])
+    }
+
+    fn open(&self) {
+        std::fs::write(&self.0, "").expect("a file");
+    }
+}
+
+async fn stop(stack: &TestStack, execution: &str) {
+    let call = json!({"executionArn": execution, "error": "Stopped", "cause": "no {{more}}"});
+    stack.call("states", "AWSStepFunctions.StopExecution", call).await;
+}
+
+fn deployed(row: &str, finished: &Finished) {
+    assert_eq!(
+        finished.state(),
+        "SUCCEEDED",
+        "{row}: {} {}",
+        finished.error,
+        finished.cause
+    );
+}
+
+impl EndCase {
+    fn rule(&self, project: &str, execution: &str) -> Rule {
+        let (row, service, operation, contains, skip) = self.call;
+        let text = contains
+            .replace("{row}", row)
+            .replace("{project}", project)
+            .replace("{execution}", execution);
+        Rule::new(service, operation, denied(service))
+            .contains(&text)
+            .skip(skip)
+            .caller(Caller::Functions)
+    }
+
+    async fn run(self) {
+        let stack = STACK.get().await;
+        let (row, _, operation, contains, _) = self.call;
+        let names = Names::new("faults", "dev", row, "m");
+        let project = format!("{}-{row}_", stack.about().project_name);
+        let more = json!({"build": {"project_name": project}});
+        let gate = Gate::new(stack, row);
+        let input = stack.input(&names, &gate.module(), more.clone()).await;
+        let early = (!contains.contains("{execution}")).then(|| stack.rule(self.rule(&project, "")));
+        let lost = (self.ends == Ends::Orphaned).then(|| {
+            let lost = Rule::new("codebuild", "StartBuild", Action::LoseAnswer);
+            stack.rule(lost.contains(&project).skip(1).times(3))
+        });
+        let execution = stack.start(&input).await;
+        let rule = early.unwrap_or_else(|| stack.rule(self.rule(&project, &execution)));
+        let next = self.end(stack, &names, &project, &gate, &execution).await;
+
+        let message = dead_letter(stack, &execution).await;
+        let cause = message["cause"].as_str().unwrap_or_default();
+        assert!(
+            message["error"] == "AccessDenied" && cause.contains(operation),
+            "{row}: {message}"
+        );
+        let state = if self.unwritten {
+            json!("ABORTED")
+        } else {
+            Value::Null
+        };
+        assert_eq!(message["unwritten"]["state"], state, "{row}: {message}");
+        gate.open();
+        drop(lost);
+
+        if self.lock == Lock::Released && next.is_none() {
+            stack.released(&names).await;
+        }
+        assert!(rule.applied() > 0, "{row}");
+        // Who takes the lock over, and who waits, gets on while it is refused; the others make such calls themselves.
+        let still = (self.lock == Lock::TakenOver || next.is_some()).then_some(rule);
+        let finished = match next {
+            Some(next) => stack.finished(&next).await,
+            None => {
+                let module = Module::running("build", &["true"]);
+                stack.deploy_with(&names, &module, more).await
+            }
+        };
+        deployed(row, &finished);
+        drop(still);
+        for build in stack.builds_of(&project).await {
+            eventually(&format!("{row}: the end of all builds"), || async {
+                let id = build["id"].as_str().expect("an id");
+                (stack.build(id).await["buildComplete"] == true).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Brings the execution to its end; the execution that waits for it, if one does.
+    async fn end(
+        &self,
+        stack: &TestStack,
+        names: &Names,
+        project: &str,
+        gate: &Gate,
+        execution: &str,
+    ) -> Option<String> {
+        if self.ends == Ends::Orphaned {
+            let failed = stack.finished(execution).await;
+            assert_eq!(failed.error, "AccessDenied", "{}", failed.cause);
+            return None;
+        }
+        let callbacks = format!("callbacks/{project}");
+        eventually("the registration of a token", || async {
+            stack.keys(&callbacks).await.into_iter().next()
+        })
+        .await;
+        let mut next = None;
+        match self.ends {
+            Ends::Stopped => stop(stack, execution).await,
+            Ends::Well | Ends::Orphaned => gate.open(),
+            Ends::Awaited => {
+                let module = Module::running("build", &["true"]);
+                let input = stack
+                    .input(names, &module, json!({"build": {"project_name": project}}))
+                    .await;
+                let waits = stack.start(&input).await;
+                eventually("the registration of who waits", || async {
+                    let lock = stack.object(&format!("locks/{names}.json")).await?;
+                    let lock: Value = serde_json::from_slice(&lock).ok()?;
+                    (lock["waiter"]["execution"] == waits.as_str()).then_some(())
+                })
+                .await;
+                gate.open();
+                next = Some(waits);
+            }
+        }
+        stack.finished(execution).await;
+        next
+    }
+}
+
+#[test]
+fn whatever_is_refused_at_the_end_of_a_module_the_next_execution_deploys() {
+    run(async {
+        let mut running = JoinSet::new();
+        for row in cases() {
+            running.spawn(row.run());
+        }
+        running.join_all().await;
+    });
+}
+
+/// A call about the end of a whole deployment: its name here, service and operation, what it contains (`{row}` is the project,
+/// `{name}` the execution's name), whether the status is unwritten. StopExecution of a module isn't here: as on AWS, the
+/// executions that a stopped one waits for are stopped with it, so `end-execution` finds none to stop.
+type OfDeployment = (&'static str, &'static str, &'static str, &'static str, bool);
+#[rustfmt::skip]
+const OF_DEPLOYMENTS: [OfDeployment; 4] = [
+    ("end-read-name", "s3", "GetObject", "/plans/{name}/name.json", false),
+    ("end-read-plan", "s3", "GetObject", "/plans/{name}/deployment.json", false),
+    ("end-read-deployment", "ssm", "GetParameters", "/sf/{row}/dev/status\"", true),
+    ("end-write-deployment", "ssm", "PutParameter", "/sf/{row}/dev/status\"", true),
+];
+
+async fn end_of_deployment((row, service, operation, contains, unwritten): OfDeployment) {
+    let stack = STACK.get().await;
+    let gate = Gate::new(stack, row);
+    let repository =
+        Repository::deploying(&[("network", &[("vpc", &[])])]).module("modules/network-vpc", &gate.module());
+    let input = stack.repository_input(row, &repository, json!({})).await;
+    let execution = stack.start_deployment(&input).await;
+    let vpc = Names::new(row, "dev", "network", "vpc");
+    eventually("a build", || async {
+        let status = stack.parameter(&vpc, "status").await;
+        stack.build_of(status["execution"].as_str()?).await;
+        Some(())
+    })
+    .await;
+    let name = execution.rsplit(':').next().expect("a name");
+    let text = contains.replace("{row}", row).replace("{name}", name);
+    let rule = Rule::new(service, operation, denied(service))
+        .contains(&text)
+        .caller(Caller::Functions);
+    let rule = stack.rule(rule);
+    stop(stack, &execution).await;
+
+    let message = dead_letter(stack, &execution).await;
+    let cause = message["cause"].as_str().unwrap_or_default();
+    assert!(
+        message["error"] == "AccessDenied" && cause.contains(operation),
+        "{row}: {message}"
+    );
+    let state = if unwritten { json!("ABORTED") } else { Value::Null };
+    assert_eq!(message["unwritten"]["state"], state, "{row}: {message}");
+    stack.deployment_released(row).await;
+    assert!(rule.applied() > 0, "{row}");
+    drop(rule);
+    gate.open();
+    deployed(row, &stack.deploy_repository(row, &repository, json!({})).await);
+    stack.deployment_released(row).await;
+}
+
+#[test]
+fn whatever_is_refused_at_the_end_of_a_deployment_the_next_one_deploys() {
+    run(async {
+        let mut running = JoinSet::new();
+        for call in OF_DEPLOYMENTS {
+            running.spawn(end_of_deployment(call));
+        }
+        running.join_all().await;
+        // Alone, because nothing in it names one deployment.
+        let list = (
+            "end-list-modules",
+            "states",
+            "ListExecutions",
+            "deploy-module",
+            false,
+        );
+        end_of_deployment(list).await;
+    });
+}

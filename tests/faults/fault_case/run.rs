@@ -1,0 +1,455 @@
+//! Running cases and holding what they end in against what they say.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use seedflow_core::ids::ModuleId;
+use seedflow_e2e::{Action, Caller, Finished, Module, Names, Rule, RuleGuard, TestStack, eventually, run};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
+
+use super::{About, Amount, Build, Call, End, Fault, FaultCase};
+use crate::{MINUTE, STACK};
+
+/// The stack of a module's own role.
+const MODULE_STACK: &str = r#"
+Parameters:
+  RoleName: {Type: String}
+Resources:
+  Policy:
+    Type: AWS::IAM::Policy
+    Properties:
+      PolicyName: module
+      PolicyDocument: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "sns:ListTopics", Resource: "*"}]}
+      Roles: [!Ref RoleName]
+"#;
+
+/// Deployments at the same time. Most of them wait most of the time.
+static AT_ONCE: Semaphore = Semaphore::const_new(16);
+
+/// What a late build hands back.
+const HAND_BACK: &str = "seedfarmer metadata add -k Case -v here";
+
+/// Runs all cases, side by side, and panics with the names of those that ended otherwise than they say.
+pub fn run_cases(cases: impl IntoIterator<Item = FaultCase>) {
+    run(async {
+        let stack = STACK.get().await;
+        let mut running = JoinSet::new();
+        let mut names = BTreeMap::new();
+        for case in cases {
+            let name = case.name.clone();
+            let task = running.spawn(async move {
+                let _permit = AT_ONCE.acquire().await.unwrap();
+                case.run(stack).await;
+            });
+            names.insert(task.id(), name);
+        }
+        let mut failed = Vec::new();
+        while let Some(ended) = running.join_next().await {
+            if let Err(error) = ended {
+                let name = &names[&error.id()];
+                failed.push(format!("{name}: {}", why(error)));
+            }
+        }
+        assert!(
+            failed.is_empty(),
+            "{} of {} cases failed:\n{}",
+            failed.len(),
+            names.len(),
+            failed.join("\n")
+        );
+    });
+}
+
+/// What a case's panic said; the case runs on a thread whose output belongs to no test.
+fn why(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else {
+        return "was cancelled".to_owned();
+    };
+    match panic.downcast::<String>() {
+        Ok(said) => *said,
+        Err(_) => "panicked".to_owned(),
+    }
+}
+
+/// What a case works on.
+struct Target {
+    names: Names,
+    /// The CodeBuild project. It ends with a character that no case's name has, so none is the beginning of
+    /// another.
+    project: String,
+    /// The file for which a late build waits.
+    gate: PathBuf,
+}
+
+impl Target {
+    fn new(stack: &TestStack, case: &str) -> Self {
+        let gates = stack.folder().join("gates");
+        std::fs::create_dir_all(&gates).unwrap();
+        Self {
+            // The bundle's key names neither project nor case but for the group.
+            names: Names::new("faults", "dev", case, "m"),
+            project: format!("{}-{case}_", stack.about().project_name),
+            gate: gates.join(case),
+        }
+    }
+
+    /// What role and stack of the module are called.
+    fn own_names(&self) -> seedflow_core::module::role::RoleAndStackName {
+        let Names {
+            project,
+            deployment,
+            group,
+            module,
+        } = &self.names;
+        let module = ModuleId::parse(project, deployment, group, module).unwrap();
+        seedflow_core::module::role::RoleAndStackName::new("seedflow-module-", &module).unwrap()
+    }
+
+    /// What destroys the module.
+    fn destruction(&self) -> Value {
+        let Names {
+            project,
+            deployment,
+            group,
+            module,
+        } = &self.names;
+        json!({
+            "action": "destroy",
+            "project": project, "deployment": deployment, "group": group, "module": module,
+        })
+    }
+
+    fn destructible(&self) -> Module {
+        let phases = json!({"phases": {"build": {"commands": ["true"]}}});
+        Module::with_deployspec(&json!({"deploy": phases, "destroy": phases}).to_string())
+    }
+
+    fn module(&self, build: Build) -> Module {
+        // The function needs a moment between registering the token, which opens the gate, and reading the
+        // build, which must still run then.
+        let late = format!(
+            "until [ -e '{}' ]; do sleep 0.1; done; sleep 1",
+            self.gate.display()
+        );
+        match build {
+            Build::Quick => Module::running("build", &["true"]),
+            Build::Late => Module::running("build", &[&late, HAND_BACK]),
+            Build::Failing => Module::running("build", &["exit 3"]),
+        }
+    }
+
+    fn rule(&self, fault: &Fault, text: &str) -> Rule {
+        let Call {
+            service,
+            operation,
+            skip,
+            ..
+        } = fault.call;
+        let rule = Rule::new(service, operation, fault.action.clone())
+            .contains(text)
+            .skip(skip);
+        // Of the events those of CodeBuild, unless the call is about what a function tells; of all else only the functions'
+        // calls count.
+        let rule = match fault.call.about {
+            About::Project if service == "events" => rule.caller(Caller::Codebuild),
+            _ => rule.caller(Caller::Functions),
+        };
+        match fault.amount {
+            Amount::Times(times) => rule.times(times),
+            Amount::Minute => rule.lasting(MINUTE),
+            Amount::Always => rule,
+        }
+    }
+
+    /// What a call about this module contains; `None` as long as nobody can know it.
+    fn text(&self, about: About, known: &Known) -> Option<String> {
+        let case = &self.names.group;
+        Some(match about {
+            About::Source => format!("/uploads/faults/dev/{case}/m/"),
+            About::Lock => format!("/{}", self.lock()),
+            About::Execution => known.execution.clone()?,
+            About::Bundle => format!("/dev/{case}/m/bundle.zip"),
+            About::Kept => format!("/deployed/faults/dev/{case}/m.zip"),
+            About::Record => format!("/deployed/faults/dev/{case}/m.json"),
+            About::Callback => format!("/callbacks/{}", self.project),
+            About::Report => format!("/reports/faults/dev/{case}/m/"),
+            About::HandedBack => format!("/{}/metadata.json", known.folder.clone()?),
+            About::Parameters => format!("/dev/{case}-m/"),
+            About::Parameter(name) => format!("/dev/{case}-m/{name}\""),
+            About::Project => self.project.clone(),
+            About::Told(state) => format!("dev/{case}/m in project faults {state}"),
+            About::Stack => format!("StackName=faults-dev-{case}-m"),
+            About::Role => format!("RoleName={}", self.own_names().role),
+            About::RoleStack => format!("StackName={}", self.own_names().stack),
+            About::Values => format!("values%2Ffaults%2Fdev%2F{case}%2F"),
+        })
+    }
+
+    fn lock(&self) -> String {
+        format!("locks/faults/dev/{}/m.json", self.names.group)
+    }
+}
+
+/// What becomes known of a deployment while it runs.
+#[derive(Default)]
+struct Known {
+    /// The execution's ARN.
+    execution: Option<String>,
+    /// The build's folder in the work bucket.
+    folder: Option<String>,
+}
+
+/// The rules of a case's faults, from when they can be told.
+struct Rules<'a> {
+    stack: &'a TestStack,
+    target: &'a Target,
+    waiting: Vec<&'a Fault>,
+    set: Vec<(&'a Fault, RuleGuard<'a>)>,
+}
+
+impl<'a> Rules<'a> {
+    fn new(stack: &'a TestStack, target: &'a Target, faults: &'a [Fault]) -> Self {
+        Self {
+            stack,
+            target,
+            waiting: faults.iter().collect(),
+            set: Vec::new(),
+        }
+    }
+
+    /// Sets what can be told by now.
+    fn set(&mut self, known: &Known) {
+        for fault in std::mem::take(&mut self.waiting) {
+            match self.target.text(fault.call.about, known) {
+                Some(text) => {
+                    let rule = self.stack.rule(self.target.rule(fault, &text));
+                    self.set.push((fault, rule));
+                }
+                None => self.waiting.push(fault),
+            }
+        }
+    }
+}
+
+/// The folder of a build in the work bucket, by where its source lies.
+fn folder(build: &Value) -> String {
+    let source = build["source"]["location"]
+        .as_str()
+        .expect("the source's location");
+    let (_, key) = source.split_once('/').expect("a bucket and a key");
+    key.strip_suffix("/source.zip")
+        .expect("the source's name")
+        .to_owned()
+}
+
+impl FaultCase {
+    async fn run(&self, stack: &TestStack) {
+        let target = Target::new(stack, &self.name);
+        let mut rules = Rules::new(stack, &target, &self.faults);
+        let mut known = Known::default();
+        let input = self.input(stack, &target).await;
+        rules.set(&known);
+        let execution = stack.start(&input).await;
+        known.execution = Some(execution.clone());
+        rules.set(&known);
+        if self.build == Build::Late {
+            let id = stack.build_of(&execution).await;
+            known.folder = Some(folder(&stack.build(&id).await));
+            rules.set(&known);
+            self.end_build(stack, &target).await;
+        }
+        let finished = stack.finished(&execution).await;
+        self.check_strikes(rules).await;
+        if self.redelivered {
+            stack
+                .send_build_end(finished.build_id().expect("a build"), "SUCCEEDED")
+                .await;
+        }
+        self.check(stack, &target, &finished).await;
+        if self.then {
+            std::fs::write(&target.gate, "").unwrap();
+            self.check_next(stack, &input).await;
+        }
+    }
+
+    /// The input of the execution that is disturbed; where that destroys the module, it is deployed before.
+    async fn input(&self, stack: &TestStack, target: &Target) -> Value {
+        let more = json!({"build": {"project_name": target.project}});
+        let module = if self.destroys {
+            target.destructible()
+        } else {
+            target.module(self.build)
+        };
+        let module = if self.role {
+            module.file("modulestack.yaml", MODULE_STACK)
+        } else {
+            module
+        };
+        let input = stack.input(&target.names, &module, more).await;
+        if !self.destroys {
+            return input;
+        }
+        let deployed = stack.execute(&input).await;
+        assert_eq!(deployed.state(), "SUCCEEDED", "{}: {}", self.name, deployed.cause);
+        stack.released(&target.names).await;
+        target.destruction()
+    }
+
+    /// Lets a late build end once the token is registered.
+    async fn end_build(&self, stack: &TestStack, target: &Target) {
+        let prefix = format!("callbacks/{}", target.project);
+        let registered = eventually("the registration of a token", || async {
+            stack.keys(&prefix).await.into_iter().next()
+        })
+        .await;
+        if self.forgotten {
+            stack.delete(&registered).await;
+        }
+        std::fs::write(&target.gate, "").unwrap();
+    }
+
+    /// Every fault has struck, as often as it should; what follows is not disturbed any more. The last calls
+    /// come after the execution's end.
+    async fn check_strikes(&self, rules: Rules<'_>) {
+        let name = &self.name;
+        assert_eq!(rules.set.len(), self.faults.len(), "{name}");
+        for (fault, rule) in &rules.set {
+            let wanted = match (fault.amount, &fault.action) {
+                // A write whose answer is lost is done: the SDK repeats it, and then it is found done. And what
+                // a redelivery repeats, it repeats undisturbed.
+                (Amount::Times(times), action) if *action != Action::LoseAnswer && !self.redelivered => times,
+                _ => 1,
+            };
+            eventually(&format!("{name}: strike {wanted} of a fault"), || async {
+                (rule.applied() >= wanted).then_some(())
+            })
+            .await;
+        }
+    }
+
+    async fn check(&self, stack: &TestStack, target: &Target, finished: &Finished) {
+        let name = &self.name;
+        let told = format!(
+            "{name}: {} {}: {}",
+            finished.status, finished.error, finished.cause
+        );
+        // Without the lock nothing is written any more.
+        self.check_left(stack, target).await;
+        if self.destroys {
+            self.check_gone(stack, target, finished).await;
+            return;
+        }
+        let status = stack.parameter(&target.names, "status").await;
+        let (error, state) = match self.end {
+            End::Succeeded => ("", "SUCCEEDED"),
+            End::Failed(error) => (error, "FAILED"),
+            End::NotRecorded => ("StatusNotRecorded", "FAILED"),
+        };
+        assert_eq!(finished.error, error, "{told}");
+        assert_eq!(status["state"], state, "{told} {status}");
+        assert_eq!(status["execution"], json!(finished.execution), "{name}");
+        let builds = stack.builds_of(&target.project).await;
+        assert_eq!(builds.len(), self.builds, "{name}: builds");
+        let run_on = builds.iter().any(|build| build["buildComplete"] != true);
+        assert!(!run_on, "{name}: a build runs on");
+        if self.end == End::Succeeded {
+            self.check_agreement(stack, target, &builds[0]).await;
+        }
+        let written = stack.versions(&target.names).await;
+        assert!(
+            written.len() == self.written.len()
+                && self
+                    .written
+                    .iter()
+                    .all(|(slot, times)| written.get(*slot).is_some_and(|w| times.contains(w))),
+            "{name}: found {written:?}, expected {:?}",
+            self.written
+        );
+        if self.crash {
+            // Under which name is the emulator's, and not the same on a busy machine.
+            let history = stack.history(&finished.execution).await;
+            let failed = history.iter().any(|event| event["type"] == "TaskFailed");
+            assert!(failed, "{name}: no task failed");
+        }
+    }
+
+    /// The four parameters are those of the one build that ran.
+    async fn check_agreement(&self, stack: &TestStack, target: &Target, build: &Value) {
+        let name = &self.name;
+        let parameter = async |slot| stack.parameter(&target.names, slot).await;
+        let (status, metadata) = (parameter("status").await, parameter("metadata").await);
+        assert_eq!(build["buildStatus"], "SUCCEEDED", "{name}");
+        assert_eq!(status["build_id"], build["id"], "{name}");
+        assert_eq!(metadata["CodeBuildBuildId"], build["id"], "{name}");
+        if self.build == Build::Late {
+            assert_eq!(metadata["Case"], "here", "{name}");
+        }
+        assert_eq!(parameter("outputs").await, json!({}), "{name}");
+        let variables = build["environment"]["environmentVariables"].as_array().unwrap();
+        let built = variables
+            .iter()
+            .find(|variable| variable["name"] == "SEEDFARMER_MODULE_MD5")
+            .unwrap();
+        assert_eq!(parameter("md5").await["bundle"], built["value"], "{name}");
+    }
+
+    /// Nothing is stored of the module, and nothing is left that was made for it.
+    async fn check_gone(&self, stack: &TestStack, target: &Target, finished: &Finished) {
+        let name = &self.name;
+        assert_eq!(
+            finished.state(),
+            "DESTROYED",
+            "{name}: {} {}",
+            finished.error,
+            finished.cause
+        );
+        assert_eq!(stack.versions(&target.names).await, BTreeMap::new(), "{name}");
+        let kept = format!("deployed/faults/dev/{}/m.", target.names.group);
+        assert_eq!(stack.keys(&kept).await, [""; 0], "{name}");
+        let builds = stack.builds_of(&target.project).await;
+        assert_eq!(builds.len(), self.builds, "{name}: builds");
+        let role = target.own_names().role;
+        let role = [
+            ("Action", "GetRole"),
+            ("Version", "2010-05-08"),
+            ("RoleName", &role),
+        ];
+        assert!(stack.client().form("iam", &role).await.is_err(), "{name}");
+    }
+
+    /// Nobody is registered for the build, and nobody holds the lock.
+    async fn check_left(&self, stack: &TestStack, target: &Target) {
+        let name = &self.name;
+        eventually(&format!("{name}: the end of the lock"), || async {
+            stack.object(&target.lock()).await.is_none().then_some(())
+        })
+        .await;
+        let prefix = format!("callbacks/{}", target.project);
+        // The answer to the task comes before the registration goes.
+        eventually(&format!("{name}: the end of the registration"), || async {
+            stack.keys(&prefix).await.is_empty().then_some(())
+        })
+        .await;
+    }
+
+    async fn check_next(&self, stack: &TestStack, input: &Value) {
+        let next = stack.execute(input).await;
+        let expected = match (self.end, self.build) {
+            // Nothing is deployed.
+            _ if self.destroys => "UNCHANGED",
+            (End::Succeeded, _) => "UNCHANGED",
+            (_, Build::Failing) => "FAILED",
+            _ => "SUCCEEDED",
+        };
+        assert_eq!(
+            next.state(),
+            expected,
+            "{}, then: {} {}",
+            self.name,
+            next.error,
+            next.cause
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Fifty deployments start and end at once in an account whose Parameter Store takes 40 reads and 3 writes a
+//! second: what AWS gives an account by default.
+//!
+//! A stack of its own, since the rates are the whole account's. The emulator's scale of 0.25 makes what the
+//! state machine waits no longer than AWS's full jitter does in the mean (0.5, 1, 2, 4, 8 and then 15 seconds,
+//! against 1, 2, 4, 8, 15 and then 15), while the rates are real: so the tries that suffice here suffice there.
+
+use std::time::Duration;
+
+use seedflow_e2e::{Module, Names, Rates, Shared, StackOptions, TestStack, Traffic, eventually, run};
+use serde_json::{Value, json};
+
+const MODULES: u64 = 50;
+
+/// Two hundred writes take 67 seconds at least; a module may come late through all its tries.
+const LIMIT: Duration = Duration::from_secs(400);
+
+static STACK: Shared = Shared::new(|| StackOptions {
+    parameter_store: Some(Rates::AWS_DEFAULT),
+    emulator_env: vec![("SFN_WAIT_SCALE".to_owned(), "0.25".to_owned())],
+    ..StackOptions::default()
+});
+
+fn names(number: u64) -> Names {
+    Names::new("throttling", "dev", &format!("group-{number}"), "m")
+}
+
+/// Starts all deployments; their builds wait for the gate.
+async fn start_all(stack: &TestStack, gate: &std::path::Path) -> Vec<String> {
+    let wait = format!("until [ -e '{}' ]; do sleep 1; done", gate.display());
+    let module = Module::running("build", &[&wait]);
+    let mut executions = Vec::new();
+    for number in 0..MODULES {
+        let input = stack.input(&names(number), &module, json!({})).await;
+        executions.push(stack.start(&input).await);
+    }
+    executions
+}
+
+/// Waits until every deployment has its build, and every build's end will come as an event.
+async fn all_wait(stack: &TestStack) {
+    eventually("fifty registered tokens", || async {
+        let registered = stack.keys("callbacks/").await.len() as u64;
+        (registered == MODULES).then_some(())
+    })
+    .await;
+}
+
+fn failed_tries(history: &[Value]) -> usize {
+    let failed = |event: &&Value| event["taskFailedEventDetails"]["error"] == "Throttled";
+    history.iter().filter(failed).count()
+}
+
+/// How often the most unlucky deployment was throttled.
+async fn most_tries(stack: &TestStack, executions: &[String]) -> usize {
+    let mut most = 0;
+    for execution in executions {
+        most = most.max(failed_tries(&stack.history(execution).await));
+    }
+    most
+}
+
+fn report(what: &str, seconds: f64, Traffic { reads, writes }: Traffic, tries: usize) {
+    eprintln!(
+        "{what}: {seconds:.0} s; reads: {} granted, {} refused, at most {} a second; writes: {} granted, {} refused, \
+         at most {} a second; the most failed tries of one deployment: {tries}",
+        reads.granted, reads.refused, reads.peak, writes.granted, writes.refused, writes.peak
+    );
+}
+
+#[test]
+fn fifty_modules_end_at_once_and_every_parameter_is_written_once() {
+    run(async {
+        let stack = STACK.get().await;
+        let gate = stack.folder().join("gate");
+        let begun = std::time::Instant::now();
+        let executions = start_all(stack, &gate).await;
+        all_wait(stack).await;
+        let started = stack.proxy().parameter_store_traffic();
+        let tries = most_tries(stack, &executions).await;
+        report("fifty starts", begun.elapsed().as_secs_f64(), started, tries);
+        assert_eq!(started.writes.granted, MODULES);
+
+        stack.proxy().limit_parameter_store(Some(Rates::AWS_DEFAULT));
+        let begun = std::time::Instant::now();
+        std::fs::write(&gate, "").unwrap();
+        for execution in &executions {
+            let finished = stack.finished_within(execution, LIMIT).await;
+            assert_eq!(
+                finished.state(),
+                "SUCCEEDED",
+                "{}: {}",
+                finished.error,
+                finished.cause
+            );
+        }
+        let ended = stack.proxy().parameter_store_traffic();
+        let all_tries = most_tries(stack, &executions).await;
+        report("fifty ends", begun.elapsed().as_secs_f64(), ended, all_tries);
+
+        let once = [("md5", 1), ("metadata", 1), ("outputs", 1), ("status", 2)]
+            .map(|(name, version)| (name.to_owned(), version));
+        for number in 0..MODULES {
+            assert_eq!(
+                stack.versions(&names(number)).await,
+                once.clone().into(),
+                "{number}"
+            );
+        }
+        assert_eq!(ended.writes.granted, 4 * MODULES, "no write was made twice");
+        assert!(ended.writes.peak <= 3 && ended.reads.peak <= 40, "{ended:?}");
+        assert!(ended.writes.refused > 0, "the rates were never reached");
+    });
+}
