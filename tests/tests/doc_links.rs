@@ -1,7 +1,7 @@
 //! What the documents of the repository refer to exists: files, headings, tests, functions and types, packages.
 //!
 //! A document refers to something in two ways, and both are checked:
-//! - by a link, `[text](path#heading)`, whose path is relative to the document;
+//! - by a link, `[text](path#heading)` or `src="path"`, whose path is relative to the document;
 //! - by a code span, `path#item`, whose path starts at the repository's root. `#item` alone is another item of the file
 //!   named before. A path with `*` or `{…}` is checked up to there.
 //!
@@ -10,6 +10,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+
+use seedflow_core::error::ErrorName;
 
 /// A path that begins with one of these is a path of the repository; the folders of users' modules have other names.
 const FOLDERS: [&str; 10] = [
@@ -118,9 +120,15 @@ fn references(text: &str) -> Vec<Reference<'_>> {
     let mut found = Vec::new();
     let mut at = 0;
     let line = |at: usize| text[..at].matches('\n').count() + 1;
-    while let Some(next) = text[at..].find(['`', ']']) {
+    while let Some(next) = text[at..].find(['`', ']', 's']) {
         let start = at + next;
         let rest = &text[start..];
+        if let Some(after) = rest.strip_prefix("src=\"") {
+            let end = after.find('"').unwrap_or(after.len());
+            found.push(Reference::Link(line(start), &after[..end]));
+            at = start + 5 + end;
+            continue;
+        }
         if let Some(after) = rest.strip_prefix("](") {
             let end = after.find(')').unwrap_or(after.len());
             found.push(Reference::Link(line(start), &after[..end]));
@@ -388,6 +396,71 @@ fn check(root: &Path, document: &Path, source: &str, cargo: &Cargo) -> Vec<Strin
     checker.faults
 }
 
+/// The first cells of the tables of a section.
+fn first_cells<'a>(page: &'a str, heading: &str) -> Vec<&'a str> {
+    let section = page
+        .split_once(&format!("\n## {heading}\n"))
+        .expect("the section")
+        .1;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let cells = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    cells.collect()
+}
+
+/// The literal parts of a cell, between backticks.
+fn quoted(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_error_name_has_a_row_in_the_page_of_errors() {
+    let page = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let rows = first_cells(&page, "Error names");
+    let missing: Vec<_> = ErrorName::ALL
+        .iter()
+        .filter(|name| !rows.contains(&format!("`{name}`").as_str()))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/errors.md: expected a row for each of {missing:?}, found none"
+    );
+}
+
+/// All Rust files below a folder, one after the other.
+fn code_below(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let texts = entries.map(|path| match path.extension() {
+        _ if path.is_dir() => code_below(&path),
+        Some(end) if end == "rs" => std::fs::read_to_string(path).unwrap(),
+        _ => String::new(),
+    });
+    texts.collect()
+}
+
+#[test]
+fn every_message_in_the_page_of_errors_is_one_of_ours() {
+    let root = root();
+    let page = std::fs::read_to_string(root.join("docs/errors.md")).unwrap();
+    let code: String = ["crates/local/src", "crates/migrate/src"]
+        .map(|folder| code_below(&root.join(folder)))
+        .concat();
+    let rows = first_cells(&page, "Command lines");
+    assert!(rows.len() > 10, "{rows:?}");
+    let gone: Vec<_> = rows
+        .into_iter()
+        .flat_map(quoted)
+        .filter(|message| !code.contains(message))
+        .collect();
+    assert!(
+        gone.is_empty(),
+        "docs/errors.md: expected these messages in the code, found none: {gone:?}"
+    );
+}
+
 #[test]
 fn what_documents_refer_to_exists() {
     let root = root();
@@ -422,6 +495,7 @@ fn a_broken_reference_is_found() {
         "[x](README.md#no-such-heading)".to_owned(),
         "[x](#no-such-heading)".to_owned(),
         "![x](docs/images/no-such-picture.svg)".to_owned(),
+        "<img src=\"docs/images/no-such-picture.svg\">".to_owned(),
         "`crates/no_such_file.rs`".to_owned(),
         "`crates/no-such-folder/*.rs`".to_owned(),
         "`no_such_file.rs`".to_owned(),
