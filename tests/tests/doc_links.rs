@@ -38,12 +38,13 @@ fn root() -> PathBuf {
     root.expect("a folder with Cargo.lock").to_owned()
 }
 
-/// All Markdown files below a folder, except what is generated or hidden.
+/// All Markdown files below a folder, except what is generated, hidden, or a part of some code.
 fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() && !name.starts_with('.') && name != "target" && name != "node_modules" {
+        let skipped = ["target", "node_modules", "src"];
+        if path.is_dir() && !name.starts_with('.') && !skipped.contains(&name.as_str()) {
             documents(&path, found);
         } else if name.ends_with(".md") {
             found.push(path);
