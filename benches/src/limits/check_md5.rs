@@ -11,11 +11,11 @@ use seedflow_local::stack::Stack;
 use seedflow_local::ui::Ui;
 use serde_json::{Map, json};
 
-use crate::cargo::Binary;
-use crate::function::{Function, Program};
+use super::function::{Function, Program};
+use super::release_build::Binary;
+use super::{bundle, memory};
 use crate::report::{Limit, Section};
 use crate::stats::{Spread, megabytes};
-use crate::{bundle, memory};
 
 const ROUNDS: usize = 5;
 
@@ -57,10 +57,10 @@ async fn upload(stack: &Stack, path: &Path) -> Result<serde_json::Value> {
     };
     let source = deployment::upload(&stack.api(), stack.connection(), &names, &bundle).await?;
     let input = names.input(&source, &Map::new(), false);
-    Ok(json!({"execution": crate::functions::execution(stack), "input": input}))
+    Ok(json!({"execution": super::functions::execution(stack), "input": input}))
 }
 
-/// How long the emulator takes to deliver the bundle to somebody who does nothing with it.
+/// How long the emulator takes to deliver the bundle to a client that discards it.
 async fn plain(stack: &Stack, event: &serde_json::Value) -> Result<Spread> {
     let source = &event["input"]["source"];
     let key = source["key"].as_str().context("the source has no key")?;

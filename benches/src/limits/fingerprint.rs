@@ -1,7 +1,7 @@
-//! The fingerprint of the large bundle, from a local file, beside `unzip -p bundle.zip | md5sum`.
+//! The fingerprint of the large bundle, from a local file, compared with `unzip -p bundle.zip | md5sum`.
 //!
-//! Both are whole processes, timed from their start to their end, and take turns, so that what else the
-//! machine does meets both. A first round of each isn't counted: it brings the bundle into the page cache.
+//! Both are whole processes, timed from their start to their end, and take turns, so that other load on
+//! the machine affects both. A first round of each isn't counted: it brings the bundle into the page cache.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,15 +11,15 @@ use anyhow::{Context, Result, bail};
 use seedflow_local::ui::Ui;
 use serde_json::Value;
 
+use super::{bundle, memory};
 use crate::report::{Limit, Section};
 use crate::stats::{Spread, grouped, megabytes};
-use crate::{bundle, memory};
 
 const ROUNDS: usize = 9;
 
 /// Measures `program` on `bundle`.
 pub async fn measure(program: &Path, bundle: &Path, ui: &Ui) -> Result<Section> {
-    let task = ui.task("Fingerprint beside unzip | md5sum");
+    let task = ui.task("Fingerprint and unzip | md5sum");
     let (program, path) = (program.to_owned(), bundle.to_owned());
     let rounds = tokio::task::spawn_blocking(move || rounds(&program, &path)).await??;
     let section = section(&rounds, bundle.metadata()?.len());
@@ -65,14 +65,14 @@ fn fingerprint(program: &Path, bundle: &Path) -> Result<(Duration, Value)> {
     if !output.status.success() {
         bail!("the fingerprint of the bundle failed ({})", output.status);
     }
-    let result = serde_json::from_slice(&output.stdout).context("the fingerprint said no JSON")?;
+    let result = serde_json::from_slice(&output.stdout).context("the fingerprint's output is not JSON")?;
     Ok((took, result))
 }
 
-/// That the whole bundle was read, not a part of it.
+/// Checks that the whole bundle was read, not a part of it.
 fn check(result: &Value) -> Result<()> {
     if result["files"] != bundle::FILES || result["bytes"] != bundle::BYTES {
-        bail!("not the bundle that was made: {result}; remove target/bench and try again");
+        bail!("expected the bundle that was made, found {result}; remove target/bench and try again");
     }
     Ok(())
 }
@@ -124,10 +124,10 @@ fn section(rounds: &Rounds, packed: u64) -> Section {
         limits: vec![
             Limit::at_most("fingerprint, peak memory", *peak, memory::LIMIT, megabytes),
             Limit {
-                what: "fingerprint, wall time beside `unzip -p bundle.zip \\| md5sum`".to_owned(),
+                what: "fingerprint, wall time, compared with `unzip -p bundle.zip \\| md5sum`".to_owned(),
                 found: format!("{:.2} s", ours.median.as_secs_f64()),
                 limit: format!("{:.2} s", theirs.median.as_secs_f64()),
-                held: ours.median <= theirs.median,
+                met: ours.median <= theirs.median,
             },
         ],
     }

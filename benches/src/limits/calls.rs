@@ -1,7 +1,7 @@
 //! The AWS calls of whole deployments, counted by the local stack's proxy.
 //!
-//! What counts is what the workflow itself calls: the functions, and the client that uploads the bundle and starts
-//! the execution. What the build's own commands call and what CodeBuild does for a build is told beside it.
+//! Counted are the calls of the workflow itself: of the functions, and of the client that uploads the bundle and starts
+//! the execution. The calls of the build's own commands and of CodeBuild for a build are shown separately.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::report::{Limit, Section};
 
 /// The most calls of a changed and of an unchanged module: those of `tests/tests/calls.rs` and the client's two.
 const LIMITS: [(Kind, u64); 3] = [(Kind::First, 33), (Kind::Changed, 32), (Kind::Unchanged, 12)];
-/// What the client calls; anything else that clients call is this program looking on.
+/// What the client calls; other calls of clients are made by this program.
 pub const CLIENT: [&str; 2] = ["s3:PutObject", "states:StartExecution"];
 /// A late event may still start a function after the execution has ended, and one that is started by a queue waits up to
 /// five seconds for further messages.
@@ -54,7 +54,7 @@ pub struct Deployed {
     pub section: Section,
     /// The input of the last deployment.
     pub input: Value,
-    /// How that ended.
+    /// How it ended.
     pub finished: Finished,
 }
 
@@ -126,7 +126,7 @@ impl Example {
     }
 }
 
-/// What was called when nobody calls any more.
+/// The calls, once nothing is called any more.
 pub async fn settled(stack: &Stack) -> Calls {
     loop {
         let before = stack.proxy().calls().total(Caller::Functions);
@@ -174,10 +174,8 @@ fn section(counts: &[(Kind, Counted)]) -> Section {
         title: "AWS calls of a deployment",
         about: "`examples/cfn-bucket`, which deploys a CloudFormation stack, counted by the local stack's proxy: what the \
                 functions call, and the two calls of a client that uploads a bundle and starts the execution (an upload to \
-                `sources/` starts it by itself and saves one). Calls inside the build stand below the sum; the module's own \
-                `aws` commands make them. The peer is seed-farmer 8.0.9, measured separately on the same emulator: 31 calls \
-                of its client for a changed module whose build ends at once, 37 with a build of 11 s, because it polls, and 16 for \
-                an unchanged one; it makes more inside the build."
+                `sources/` starts it by itself and saves one). The calls below the sum are made inside the build, by the module's \
+                own `aws` commands. The other part of this page compares them with seed-farmer's."
             .to_owned(),
         columns: vec!["call", "first", "unchanged", "changed"],
         rows: rows(counts),
@@ -194,12 +192,7 @@ fn rows(counts: &[(Kind, Counted)]) -> Vec<Vec<String>> {
         std::iter::once(name.to_owned()).chain(cells).collect()
     };
     rows.push(sums("**sum**", Counted::total));
-    rows.push(
-        ["seed-farmer 8.0.9", "31 to 37", "16", "31 to 37"]
-            .map(str::to_owned)
-            .into(),
-    );
-    rows.push(sums("inside the build, beside these", |counted| counted.build));
+    rows.push(sums("inside the build, in addition", |counted| counted.build));
     rows
 }
 

@@ -1,5 +1,5 @@
-//! Deployments by Seedflow, as a client without git starts them: pack, upload, start. It needs nobody to wait for it; this
-//! program looks for the end, at times when nothing is measured by it.
+//! Deployments by Seedflow, as a client without git starts them: pack, upload, start. No client
+//! has to wait; this program looks for the end in a way that takes no time from what is measured.
 //!
 //! One module is an execution of the module workflow with the module's bundle, several are one of the deployment workflow
 //! with the packed repository.
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
+use seedflow_fixtures::{Repository, cidr, group_name, module_folder, module_name, start_deployment};
 use seedflow_local::deployment::{self, Names};
 use seedflow_local::emulator_api::EmulatorApi;
 use seedflow_local::pack;
@@ -22,18 +23,17 @@ use super::case::{Case, Work};
 use super::run::{Build, Run, between, builds_since, median, timestamp};
 use super::steps;
 use super::usage::{Meter, Usage};
-use crate::calls;
-use crate::repository::{self, Repository};
+use crate::limits::calls;
 
-/// How often the end is looked for when it can't be far.
+/// How often the end is looked for when it is near.
 const SOON: Duration = Duration::from_millis(25);
-/// And before: so seldom that it takes no time from what is measured.
+/// And before: rarely, so that it takes no time from what is measured.
 const SELDOM: Duration = Duration::from_secs(1);
 /// How long a deployment may take, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A repository of Seedflow's own copy.
-pub struct Seedflow {
+/// Seedflow with a copy of the repository.
+pub struct SeedflowSide {
     names: Names,
     modules: usize,
     folder: PathBuf,
@@ -41,34 +41,28 @@ pub struct Seedflow {
     version: u32,
 }
 
-impl Seedflow {
-    /// Writes the repository.
-    pub fn new(stack: &Stack, project: &str, deployment: &str, modules: usize) -> Result<Self> {
-        let repository = Repository::new(project, deployment, modules, modules);
-        let folder = stack.folder().join(format!("seedflow-{deployment}"));
-        repository.write(&folder)?;
-        Ok(Self {
-            names: Names::new(
-                project,
-                deployment,
-                &repository::group_name(0),
-                &repository::module_name(0),
-            ),
+impl SeedflowSide {
+    pub fn new(stack: &Stack, project: &str, deployment: &str, modules: usize) -> Self {
+        let side = Self {
+            names: Names::new(project, deployment, &group_name(0), &module_name(0)),
             modules,
-            folder,
-            repository,
+            folder: stack.folder().join(format!("seedflow-{deployment}")),
+            repository: Repository::numbered(project, deployment, modules, modules),
             version: 0,
-        })
+        };
+        side.repository.write(&side.folder);
+        side
     }
 
     /// Changes every module.
-    pub fn change(&mut self) -> Result<()> {
+    pub fn change(&mut self) {
         self.version += 1;
-        self.repository.change(self.version);
-        self.repository.write(&self.folder)
+        let repository = std::mem::take(&mut self.repository);
+        self.repository = repository.changed(0..self.modules, self.version);
+        self.repository.write(&self.folder);
     }
 
-    /// Deploys what lies in the folder. The time is from the packing to the execution's end.
+    /// Deploys the repository. The time is from the packing to the execution's end.
     pub async fn deploy(&self, stack: &Stack, case: &Case) -> Result<Run> {
         let api = stack.api();
         let known = stack.codebuild().builds().len();
@@ -98,7 +92,7 @@ impl Seedflow {
             stored: stored(&builds, &written)?,
             builds,
             calls: counts(&counted),
-            // Who starts a deployment doesn't wait for it.
+            // The client that starts a deployment doesn't wait for it.
             client: Usage::default(),
             served,
             steps,
@@ -117,15 +111,15 @@ impl Seedflow {
         if self.modules == 1 {
             self.start_module(stack, api).await
         } else {
-            repository::start(stack, &self.names.project, &self.folder).await
+            start_deployment(stack, &self.names.project, &self.folder).await
         }
     }
 
     async fn start_module(&self, stack: &Stack, api: &EmulatorApi) -> Result<String> {
-        let module = self.folder.join(repository::folder(0));
+        let module = self.folder.join(module_folder(0));
         let bundle = pack::folder(&module, &stack.folder().join("seedflow-module.zip"))?;
         let source = deployment::upload(api, stack.connection(), &self.names, &bundle).await?;
-        let parameters = [("vpc-cidr".to_owned(), Value::from(repository::cidr(0)))];
+        let parameters = [("vpc-cidr".to_owned(), Value::from(cidr(0)))];
         let input = self
             .names
             .input(&source, &parameters.into_iter().collect(), false);
@@ -163,7 +157,7 @@ impl Watch<'_> {
         bail!("Seedflow's deployment still runs after {} s", PATIENCE.as_secs())
     }
 
-    /// Waits a while, or until something is written; says whether it is time to look.
+    /// Waits a while, or until something is written; returns whether it is time to look.
     async fn pause(&mut self, writes: &mut Receiver<Write>) -> Result<bool> {
         let near = self.written.iter().any(|write| self.is_last(write));
         let time = if near { SOON } else { SELDOM };
@@ -196,7 +190,7 @@ fn expect(case: &Case, ended: &Value) -> Result<()> {
     };
     ensure!(
         ended["status"] == expected,
-        "Seedflow's deployment ended as {}, and not {expected}: {}",
+        "expected Seedflow's deployment to end as {expected}, found {}: {}",
         ended["status"],
         ended["cause"]
     );
@@ -217,7 +211,7 @@ fn state(write: &Write) -> Option<String> {
     Some(value["state"].as_str()?.to_owned())
 }
 
-/// From each build's end to the status that names it and says how it went; the median.
+/// From each build's end to the final status that names it; the median.
 fn stored(builds: &[Build], written: &[Write]) -> Result<Option<Duration>> {
     let of = |build: &Build| {
         let status = written.iter().find(|write| {
@@ -225,7 +219,7 @@ fn stored(builds: &[Build], written: &[Write]) -> Result<Option<Duration>> {
             let ended = value["state"] == "SUCCEEDED" || value["state"] == "FAILED";
             write.name.ends_with("/status") && ended && value["build_id"] == build.id.as_str()
         });
-        let status = status.with_context(|| format!("no status says how build {} went", build.id))?;
+        let status = status.with_context(|| format!("build {} has no final status", build.id))?;
         Ok(between(build.end, status.at))
     };
     let all: Vec<Duration> = builds.iter().map(of).collect::<Result<_>>()?;
@@ -238,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_build_is_stored_with_the_status_that_names_it_and_not_before() {
+    fn a_build_is_stored_with_the_final_status_that_names_it() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let build = Build {
             id: "p:1".to_owned(),

@@ -16,9 +16,10 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 
-use crate::cargo::Binary;
-use crate::runtime_api::{Call, RuntimeApi};
-use crate::{bench_dir, memory};
+use super::memory;
+use super::release_build::Binary;
+use super::runtime_api::{Call, RuntimeApi};
+use crate::bench_dir;
 
 /// How long an answer may take, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -48,8 +49,8 @@ impl Program {
         asked.take_stdout()?.read_to_end(&mut answer).await?;
         asked.wait().await?;
         let settings: BTreeMap<String, String> = serde_json::from_slice(&answer)
-            .with_context(|| format!("the stack tells no environment of {}", binary.name))?;
-        // The stack's last: the functions' own settings name no endpoint, and no other may win.
+            .with_context(|| format!("the environment of {} is not JSON", binary.name))?;
+        // The stack's variables are last: the functions' own settings name no endpoint, and no other endpoint may be used.
         let mut variables: Vec<_> = settings.into_iter().collect();
         variables.extend(environment::client(&stack.proxy().endpoint(Caller::Functions)));
         Ok(Self {
@@ -60,7 +61,7 @@ impl Program {
     }
 }
 
-/// A running function. It is killed when this is dropped; should this program die before, it ends by
+/// A running function. It is killed when this is dropped. If this program dies before, the function ends by
 /// itself, because its Runtime API is gone.
 pub struct Function {
     name: &'static str,
@@ -69,7 +70,7 @@ pub struct Function {
     process: Child,
 }
 
-/// An answer and when it came.
+/// An answer and its time.
 pub struct Answered {
     /// What the function answered.
     pub answer: Value,
@@ -109,11 +110,11 @@ impl Function {
         })
     }
 
-    /// Waits until it asks for its first event, and tells how long after its start that is.
+    /// Waits until it asks for its first event, and returns how long after its start that is.
     pub async fn ready(&mut self) -> Result<Duration> {
         match self.next_call().await? {
             Call::Next(at) => Ok(at - self.started),
-            other => bail!("{}: its first call asked for no event: {other:?}", self.name),
+            other => bail!("{}: expected a request for an event, found {other:?}", self.name),
         }
     }
 
@@ -129,7 +130,7 @@ impl Function {
         // Only a function that has asked for its next event is warm.
         match self.next_call().await? {
             Call::Next(_) => {}
-            other => bail!("{}: expected it to ask for an event: {other:?}", self.name),
+            other => bail!("{}: expected a request for an event, found {other:?}", self.name),
         }
         let begun = Instant::now();
         self.api.send(event.to_string())?;
@@ -148,7 +149,7 @@ impl Function {
                 took: at - begun,
             }),
             Call::Error(body) => bail!("{} reported {}", self.name, String::from_utf8_lossy(&body)),
-            Call::Next(_) => bail!("{} asked for an event and answered none", self.name),
+            Call::Next(_) => bail!("{}: expected an answer, found a request for an event", self.name),
         }
     }
 
@@ -164,7 +165,7 @@ impl Function {
 }
 
 fn json(name: &str, body: &Bytes) -> Result<Value> {
-    serde_json::from_slice(body).with_context(|| format!("{name} answered no JSON"))
+    serde_json::from_slice(body).with_context(|| format!("the answer of {name} is not JSON"))
 }
 
 fn log(name: &str) -> Result<PathBuf> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use seedflow_core::request::Limits;
+use seedflow_fixtures::Repository;
 use seedflow_local::deployment;
 use seedflow_local::emulator_api::EmulatorApi;
 use seedflow_local::proxy::Caller;
@@ -16,11 +17,10 @@ use seedflow_local::ui::Ui;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::cargo::Binary;
-use crate::function::{Function, Program};
-use crate::memory;
+use crate::limits::function::{Function, Program};
+use crate::limits::memory;
+use crate::limits::release_build::Binary;
 use crate::report::{Limit, Section};
-use crate::repository::Repository;
 use crate::stats::{Spread, grouped, megabytes};
 
 const SIZES: [usize; 3] = [10, 100, 500];
@@ -29,7 +29,7 @@ const DEPLOYMENT: &str = "dev";
 const ROUNDS: usize = 5;
 /// How many parameters are written at once.
 const WRITERS: usize = 8;
-/// The most calls by which a hundred further modules make planning dearer: their 400 parameters come in tens.
+/// The most calls that a hundred further modules add: their 400 parameters are read in tens.
 const CALLS_PER_HUNDRED: u64 = 41;
 
 /// Measures deployments of several sizes.
@@ -54,7 +54,7 @@ async fn of_sizes(stack: &Stack, binary: &Binary, ui: &Ui) -> Result<Section> {
     Ok(section(&all))
 }
 
-/// A deployment whose state is stored, and whose repository lies where the event says.
+/// A deployment whose state is stored, and whose repository is stored at the key in the event.
 struct Deployed {
     modules: usize,
     project: String,
@@ -68,7 +68,7 @@ impl Deployed {
     async fn plant(stack: &Stack, modules: usize) -> Result<Self> {
         let (api, connection) = (stack.api(), stack.connection());
         let project = format!("planned-{modules}");
-        let zip = Repository::new(&project, DEPLOYMENT, modules, GROUP).zip()?;
+        let zip = Repository::numbered(&project, DEPLOYMENT, modules, GROUP).zip();
         let limits = Limits::of_aws(&connection.work_bucket, &connection.project_name);
         let state = stored::state(&zip, &limits)?;
         let (size, parameters) = (zip.len() as u64, state.len());
@@ -80,7 +80,7 @@ impl Deployed {
         let input = json!({"project": project, "source": {"key": key}});
         Ok(Self {
             modules,
-            event: json!({"execution": crate::functions::execution(stack), "input": input}),
+            event: json!({"execution": crate::limits::functions::execution(stack), "input": input}),
             project,
             zip: size,
             parameters,
@@ -116,7 +116,7 @@ struct Figures {
     zip: u64,
     parameters: usize,
     took: Spread,
-    /// How long somebody takes who reads the same state and does nothing with it.
+    /// How long it takes to read the same state and do nothing with it.
     reading: Spread,
     peak: u64,
     calls: BTreeMap<String, u64>,
@@ -138,7 +138,7 @@ async fn figures(stack: &Stack, program: &Program, deployed: &Deployed) -> Resul
         let counts = &answered.answer["counts"];
         ensure!(
             counts["unchanged"] == deployed.modules && counts["deploy"] == 0,
-            "the plan should leave all modules alone: {counts} {}",
+            "expected a plan that leaves all modules unchanged, found {counts} {}",
             answered.answer["refused"]
         );
         took.push(answered.took);
@@ -164,7 +164,7 @@ async fn read(stack: &Stack, deployed: &Deployed) -> Result<Duration> {
     let found = deployment::parameters(&stack.api(), &deployed.path()).await?;
     ensure!(
         found.len() == deployed.parameters,
-        "{} parameters are stored, and {} were found",
+        "expected {} parameters, found {}",
         deployed.parameters,
         found.len()
     );
@@ -197,8 +197,8 @@ fn section(all: &[Figures]) -> Section {
              and the state of its modules, four parameters each, from the emulator through the stack's proxy. Groups of {GROUP} \
              modules of four small files; each module takes a value from one of the group before. From the process's start to its \
              answer, median of {ROUNDS} (shortest to longest). Parameter Store answers ten parameters a call, one call after the \
-             other; reading the state alone is a program that makes the same calls and does nothing else, in turn with the function. \
-             For every page the emulator goes through all that it stores, so each of its answers takes longer the more modules there are."
+             other; reading the state alone is a program that makes the same calls and does nothing else, alternating with the function. \
+             The emulator searches all that it stores for every page, so each of its answers takes longer with more modules."
         ),
         columns: vec!["", "10 modules", "100 modules", "500 modules"],
         rows,

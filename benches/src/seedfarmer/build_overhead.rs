@@ -1,8 +1,8 @@
-//! What each tool adds to a build, in real builds: the buildspec that a deployment made is run once more by the stand-in,
-//! with every command, in a workspace where nothing is installed or cached.
+//! What each tool adds to a build, in real builds: the CodeBuild emulator runs the buildspec of a deployment once more, with
+//! every command, in a workspace where nothing is installed or cached.
 //!
-//! The first command notes time and sizes, and so does the last. What the stand-in's Python needs in place of an image's is
-//! made before that.
+//! The first command notes time and sizes, and so does the last. What replaces the Python of CodeBuild's image is made before
+//! that.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use seedflow_local::stack::Stack;
 use seedflow_local::{deployment, tools};
 use serde_json::{Value, json};
 
-use super::case::By;
+use super::case::Tool;
 
 /// How much of the log a failed build shows.
 const LAST_LINES: usize = 30;
@@ -24,22 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const LOG: [&str; 3] = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"];
 
 /// What a tool's commands took in a build.
-pub struct Inside {
+pub struct BuildOverhead {
     /// How long, in each round.
     pub took: Vec<Duration>,
-    /// The bytes of what they wrote below the build's home and beside its source.
+    /// The bytes of what they wrote below the build's home and next to its source.
     pub bytes: u64,
     /// The Python packages that they installed.
     pub packages: u64,
     /// The AWS calls by their names.
     pub calls: BTreeMap<String, u64>,
-}
-
-impl Inside {
-    /// All AWS calls.
-    pub fn total(&self) -> u64 {
-        self.calls.values().sum()
-    }
 }
 
 /// Keeps the bundles that seed-farmer's client removes when a build has ended, until the rule is removed.
@@ -49,13 +42,13 @@ pub fn keep_bundles(stack: &Stack) -> RuleId {
     stack.proxy().add_rule(rule)
 }
 
-/// Runs a build's buildspec again, so many times.
-pub async fn measure(stack: &Stack, by: By, build: &str, rounds: usize) -> Result<Inside> {
+/// Runs a build's buildspec again, in each round.
+pub async fn measure(stack: &Stack, tool: Tool, build: &str, rounds: usize) -> Result<BuildOverhead> {
     let notes = stack
         .folder()
-        .join(format!("inside-{}.txt", build.replace(':', "-")));
+        .join(format!("build-overhead-{}.txt", build.replace(':', "-")));
     let found = stack.codebuild().build(build).context("a build is gone")?;
-    let input = again(stack, by, &found, &notes)?;
+    let input = again(stack, tool, &found, &notes)?;
     let mut took = Vec::new();
     let mut last = None;
     for _ in 0..rounds {
@@ -69,7 +62,7 @@ pub async fn measure(stack: &Stack, by: By, build: &str, rounds: usize) -> Resul
     }
     let (notes, counted) = last.context("no round")?;
     let calls = counted.of(Caller::Builds).filter(|(name, _)| !LOG.contains(name));
-    Ok(Inside {
+    Ok(BuildOverhead {
         took,
         bytes: notes.bytes,
         packages: notes.packages,
@@ -78,15 +71,15 @@ pub async fn measure(stack: &Stack, by: By, build: &str, rounds: usize) -> Resul
 }
 
 /// The StartBuild that makes the same build once more, with notes.
-fn again(stack: &Stack, by: By, build: &Value, notes: &Path) -> Result<Value> {
+fn again(stack: &Stack, tool: Tool, build: &Value, notes: &Path) -> Result<Value> {
     let source = &build["source"];
     let spec = source["buildspec"].as_str().context("it has no buildspec")?;
     let spec = yaml::parse(spec)
         .map_err(|error| anyhow::anyhow!("a buildspec: {error}"))?
         .to_json();
-    let spec = match by {
-        By::Seedflow => spec,
-        By::Peer | By::Hurried => on_this_machine(&spec)?,
+    let spec = match tool {
+        Tool::Seedflow => spec,
+        Tool::SeedFarmer | Tool::SeedFarmerWithoutWait => on_this_machine(&spec)?,
     };
     let mut input = json!({
         "projectName": build["projectName"], "sourceTypeOverride": "S3", "sourceLocationOverride": source["location"],
@@ -97,16 +90,16 @@ fn again(stack: &Stack, by: By, build: &Value, notes: &Path) -> Result<Value> {
     if build["sourceVersion"].is_string() {
         input["sourceVersion"] = build["sourceVersion"].clone();
     }
-    if by == By::Seedflow {
+    if tool == Tool::Seedflow {
         input["artifactsOverride"] = json!({
-            "type": "S3", "location": stack.connection().work_bucket, "path": "builds/inside", "name": "/",
+            "type": "S3", "location": stack.connection().work_bucket, "path": "builds/build-overhead", "name": "/",
             "namespaceType": "NONE", "packaging": "NONE",
         });
     }
     Ok(input)
 }
 
-/// seed-farmer's buildspec names places of AWS's image that a machine doesn't have, or that a benchmark may not write to.
+/// seed-farmer's buildspec names paths of AWS's image that a machine doesn't have, or that a benchmark may not write to.
 fn on_this_machine(spec: &Value) -> Result<Value> {
     let python = tools::python()?.to_string_lossy();
     let text = spec
@@ -117,7 +110,7 @@ fn on_this_machine(spec: &Value) -> Result<Value> {
     serde_json::from_str(&text).context("seed-farmer's buildspec can't be changed")
 }
 
-/// A text in which every `--python` names the same one.
+/// A text in which every `--python` names the same interpreter.
 fn with_python(text: &str, python: &str) -> String {
     const OPTION: &str = "--python ";
     let mut parts = text.split(OPTION);
@@ -129,7 +122,7 @@ fn with_python(text: &str, python: &str) -> String {
     changed
 }
 
-/// A buildspec whose first and last commands note what there is.
+/// A buildspec whose first and last commands note time and sizes.
 fn noted(mut spec: Value, notes: &Path) -> Value {
     let sizes = "$(du -sk \"$HOME\" \"$CODEBUILD_SRC_DIR\" | awk '{ all += $1 } END { print all }') \
                  $(find \"$HOME\" -path \"$HOME/.cache\" -prune -o -name '*.dist-info' -print | wc -l)";

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-/// The limit of whatever reads a bundle.
+/// The limit of everything that reads a bundle.
 pub const LIMIT: u64 = 64_000_000;
 
 /// The most memory that the running process `id` ever held, in bytes.
@@ -10,7 +10,7 @@ pub fn peak(id: u32) -> Result<u64> {
     let path = format!("/proc/{id}/status");
     let status = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {path}; peak memory is measured on Linux only"))?;
-    of_status(&status).with_context(|| format!("{path} tells no peak memory (VmHWM)"))
+    of_status(&status).with_context(|| format!("{path} has no peak memory (VmHWM)"))
 }
 
 fn of_status(status: &str) -> Option<u64> {

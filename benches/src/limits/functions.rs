@@ -1,8 +1,8 @@
 //! The release binaries: size, cold start, warm answer, memory.
 //!
 //! Each is given the event of a module that was just deployed, as the state machine would send it once more:
-//! every handler may run again, and does its real work against the emulator. Of those that no module's workflow calls
-//! only the size is told.
+//! every handler may run again, and does its real work against the emulator. Of those that no module's workflow
+//! calls, only the size is measured.
 
 use anyhow::{Context, Result};
 use seedflow_local::deployment;
@@ -11,9 +11,9 @@ use seedflow_local::stack::Stack;
 use seedflow_local::ui::Ui;
 use serde_json::{Value, json};
 
-use crate::calls::Deployed;
-use crate::cargo::Binary;
-use crate::function::{Function, Program};
+use super::calls::Deployed;
+use super::function::{Function, Program};
+use super::release_build::Binary;
 use crate::report::{Limit, Section};
 use crate::stats::{Spread, grouped, megabytes};
 
@@ -22,13 +22,13 @@ const SIZE: u64 = 8_000_000;
 const COLD: usize = 15;
 const WARM: usize = 31;
 
-/// An event of a build's end as AWS documents it; nobody here waits for that build.
-const BUILD_EVENT: &str = include_str!("../../tests/events/build-state-change.json");
+/// An event of a build's end as AWS documents it; nothing here waits for that build.
+const BUILD_EVENT: &str = include_str!("../../../tests/events/build-state-change.json");
 
 /// When the execution says that it was started.
 const STARTED_AT: &str = "2026-01-01T00:00:00Z";
 
-/// Gives an execution its module's lock back, so that its functions may write once more.
+/// Restores an execution's lock of its module, so that its functions may write once more.
 async fn hold_again(stack: &Stack, execution: &str, lock: &Value) -> Result<()> {
     let held = json!({
         "holder": {"execution": execution, "started_at": STARTED_AT}, "fence": lock["fence"], "run": lock["run"],
@@ -49,7 +49,7 @@ async fn hold_again(stack: &Stack, execution: &str, lock: &Value) -> Result<()> 
     put.context("cannot plant a lock")
 }
 
-/// An execution of the stack's state machine, for functions that are told of one.
+/// An execution of the stack's state machine, for functions whose event names one.
 pub fn execution(stack: &Stack) -> String {
     let arn = &stack.connection().state_machine_arn;
     format!("{}:bench", arn.replace(":stateMachine:", ":execution:"))
@@ -156,7 +156,7 @@ impl Events {
         })
     }
 
-    /// The event of a function; none where no module's workflow calls it.
+    /// The event of a function; none if no module's workflow calls it.
     fn for_function(&self, name: &str) -> Result<Option<Value>> {
         let Self {
             execution,
@@ -169,11 +169,11 @@ impl Events {
             "acquire-lock" => {
                 json!({"execution": execution, "started_at": STARTED_AT, "input": input, "waiting": null})
             }
-            // Of an execution that holds nothing: what a second event of its end finds.
+            // Of an execution that holds nothing, as after a second event of its end.
             "end-execution" => json!({"execution": execution}),
             "check-md5" => json!({"execution": execution, "input": input}),
             "start-build" => json!({"execution": execution, "lock": lock, "plan": plan, "attempt": 0}),
-            // What is looked at for a module that has no role of its own.
+            // For a module that has no role of its own.
             "module-stack" => {
                 json!({"action": "remove", "execution": execution, "lock": lock, "progress": null})
             }
@@ -185,7 +185,7 @@ impl Events {
                 let build = json!({"build_id": build_id, "status": "SUCCEEDED"});
                 json!({"action": "succeed", "execution": execution, "lock": lock, "plan": plan, "build": build})
             }
-            "build-event" => serde_json::from_str(BUILD_EVENT).context("the sample event is no JSON")?,
+            "build-event" => serde_json::from_str(BUILD_EVENT).context("the sample event is not JSON")?,
             _ => return Ok(None),
         };
         Ok(Some(event))
@@ -213,7 +213,7 @@ fn section(all: &[Figures]) -> Section {
              module that was just deployed. Ready: from the process's start to its asking for an event. Cold: from the process's \
              start to its first answer, median of {COLD} processes. Warm: from the event to the answer, median of {WARM}. \
              Cold and warm include the AWS calls, which the emulator and the stack's proxy answer. Peak: the most that any of \
-             these processes held. Of functions that no module's workflow calls only the size is told."
+             these processes held. Of functions that no module's workflow calls, only the size is measured."
         ),
         columns: vec![
             "function",

@@ -2,7 +2,7 @@
 //!
 //! Half of the files are text of made-up words, which deflate packs about as well as source code; half are
 //! random bytes, as compiled or packed files are, which it can't pack. Sizes differ: a half, one and one and a half
-//! times the mean. It lies under `target/bench/` and is made once.
+//! times the mean. It is stored in `target/bench/` and made once.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -14,15 +14,15 @@ use zip::{CompressionMethod, ZipWriter};
 
 /// How many files the bundle holds.
 pub const FILES: usize = 1000;
-/// How many bytes its files are together.
+/// How many bytes its files have together.
 pub const BYTES: usize = 500_000_000;
 
 /// The first of the files; a bundle without it is no module.
 const DEPLOYSPEC: &[u8] = b"deploy:\n  phases:\n    build:\n      commands:\n        - echo deployed\n";
-/// A new content needs a new name: an old bundle would be taken for it.
+/// New content needs a new name, or an old bundle would be used.
 const NAME: &str = "bundle-1.zip";
 
-/// The bundle in `folder`, made where it isn't there yet.
+/// The bundle in `folder`, which is made if it is missing.
 pub fn made_in(folder: &Path) -> Result<PathBuf> {
     let path = folder.join(NAME);
     if path.exists() {
@@ -99,6 +99,11 @@ fn random(numbers: &mut Numbers, size: usize) -> Vec<u8> {
     }
     content.truncate(size);
     content
+}
+
+/// Bytes that no packing makes shorter, always the same.
+pub fn incompressible(size: usize) -> Vec<u8> {
+    random(&mut Numbers(1), size)
 }
 
 /// Numbers that look random and are the same every time (SplitMix64).

@@ -1,7 +1,7 @@
 //! Processor time and memory of processes, as the kernel counts them.
 //!
-//! A process is looked at again and again while it runs: what it used up only grows, so the last look before its end has
-//! all but the end's.
+//! A process is inspected again and again while it runs: its use only grows, so the last inspection before its end misses
+//! only the end.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::Result;
 use seedflow_local::stack::Stack;
 
-use crate::memory;
+use crate::limits::memory;
 
-/// The kernel tells times to programs in hundredths of a second, whatever it counts in itself (proc_pid_stat(5)).
+/// The kernel reports times in hundredths of a second, regardless of its own resolution (proc_pid_stat(5)).
 const TICK: Duration = Duration::from_millis(10);
 
 /// What a program took.
@@ -39,12 +39,12 @@ impl Tree {
         }
     }
 
-    /// Looks at all that live.
+    /// Inspects all that are running.
     pub fn look(&mut self) {
         let (mut peak, mut cpu) = (0, Duration::ZERO);
         let mut left = vec![self.root];
         while let Some(id) = left.pop() {
-            // One that has just ended holds nothing, and its time is its parent's.
+            // A process that has just ended holds nothing, and its time is counted as its parent's.
             peak += memory::peak(id).unwrap_or_default();
             cpu += Stat::read(id)
                 .map(|stat| stat.own + stat.ended_children)
@@ -55,7 +55,7 @@ impl Tree {
         self.used.cpu = self.used.cpu.max(cpu);
     }
 
-    /// What was seen.
+    /// What was found.
     pub fn used(&self) -> Usage {
         self.used
     }
@@ -77,14 +77,14 @@ fn children(id: u32) -> Vec<u32> {
         .collect()
 }
 
-/// What `/proc/{id}/stat` says.
+/// The content of `/proc/{id}/stat`.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     /// Its own processor time.
     own: Duration,
     /// That of its children that have ended.
     ended_children: Duration,
-    /// When it was started: with its number it names a process for ever.
+    /// When it was started: with its number, it identifies a process for ever.
     started: u64,
 }
 
@@ -146,7 +146,7 @@ impl Meter {
         Ok(meter)
     }
 
-    /// Looks at all that live: a function may be gone at the next look.
+    /// Inspects all that are running: a function may be gone the next time.
     pub fn look(&mut self) {
         let names = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let ids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -173,7 +173,7 @@ impl Meter {
         }
     }
 
-    /// What was taken up to now.
+    /// What was used up to now.
     pub fn served(&mut self) -> Served {
         self.look();
         let of = |part| {

@@ -1,8 +1,8 @@
 //! Release builds, as they run on AWS but for this machine.
 //!
-//! One cargo builds all that is wanted, so that two cores have work. Packages built together share the features
-//! of their dependencies; what one function doesn't use goes again when it is linked as a whole (fat LTO):
-//! `check-md5` built alone differs by less than a thousandth.
+//! One cargo builds all packages, so that two cores are busy. Packages built together share the features of their
+//! dependencies; what one function doesn't use is removed again when it is linked (LTO): `check-md5` built alone differs
+//! by less than a thousandth.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub struct Binary {
     /// The function's name.
     pub name: &'static str,
-    /// Where its binary lies.
+    /// The path of its binary.
     pub path: PathBuf,
 }
 

@@ -18,15 +18,15 @@ pub struct Run {
     pub wall: Duration,
     /// Its builds.
     pub builds: Vec<Build>,
-    /// From a build's end to what the store says of it then; the median of the builds, none where the end isn't stored.
+    /// From a build's end to its stored result; the median of the builds, none if the end isn't stored.
     pub stored: Option<Duration>,
     /// The AWS calls by their names.
     pub calls: BTreeMap<String, u64>,
     /// What the user's machine had to do until the end.
     pub client: Usage,
-    /// What AWS's had to.
+    /// What AWS had to do.
     pub served: Served,
-    /// What Seedflow's workflow did when, in its order.
+    /// How long each step of Seedflow's workflow took, in their order.
     pub steps: Vec<(String, Duration)>,
 }
 
@@ -43,13 +43,13 @@ impl Run {
     }
 }
 
-/// The middle one, of an even number the upper of the two.
+/// The median; of an even number, the upper of the two in the middle.
 pub fn median(mut all: Vec<Duration>) -> Option<Duration> {
     all.sort_unstable();
     all.get(all.len() / 2).copied()
 }
 
-/// A build as CodeBuild tells it.
+/// A build as CodeBuild reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
     /// Its id.
@@ -80,19 +80,19 @@ impl Build {
     }
 }
 
-/// The builds that were started since there were so many.
+/// The builds that were started after the first `known`.
 pub fn builds_since(stack: &Stack, known: usize) -> Result<Vec<Build>> {
     let ids = stack.codebuild().builds();
     ids.iter().skip(known).map(|id| Build::of(stack, id)).collect()
 }
 
-/// A time as AWS's JSON has it: seconds since 1970.
+/// A time as in AWS's JSON: seconds since 1970.
 pub fn timestamp(json: &serde_json::Value) -> Option<Timestamp> {
     let seconds = SignedDuration::try_from_secs_f64(json.as_f64()?).ok()?;
     Timestamp::from_duration(seconds).ok()
 }
 
-/// How long after the one the other is; zero if it is before.
+/// The time from one to the other; zero if the other is earlier.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     to.duration_since(from).try_into().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Where the time of a deployment goes that no build takes: the steps of one execution of the module workflow.
+//! How long a deployment takes besides its build: the steps of one execution of the module workflow.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const ENDING: &str = "the execution's own end";
 /// The state that the build is in.
 const AWAITING: &str = "AwaitBuild";
 
-/// How long each state took, and what came before and after them; of the one that waits for the build only what is left
+/// How long each state took, and what happened before and after them; of the state that waits for the build, only the time
 /// after the build's end.
 pub fn of(history: &[Value], builds: &[Build], begun: Timestamp, end: Timestamp) -> Vec<(String, Duration)> {
     let mut steps: Vec<(String, Duration)> = Vec::new();
