@@ -8,7 +8,6 @@ mod case;
 mod run;
 mod seed_farmer;
 mod seedflow;
-mod steps;
 mod tables;
 mod targets;
 mod usage;

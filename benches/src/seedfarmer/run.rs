@@ -26,8 +26,6 @@ pub struct Run {
     pub client: Usage,
     /// What AWS had to do.
     pub served: Served,
-    /// How long each step of Seedflow's workflow took, in their order.
-    pub steps: Vec<(String, Duration)>,
 }
 
 impl Run {
@@ -131,7 +129,6 @@ mod tests {
             calls: BTreeMap::new(),
             client: Usage::default(),
             served: Served::default(),
-            steps: Vec::new(),
         };
         assert_eq!(run.overhead(), Duration::from_secs(7));
         assert_eq!(

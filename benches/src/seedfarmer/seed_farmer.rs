@@ -94,7 +94,6 @@ impl SeedFarmerSide {
             calls: calls.map(|(name, count)| (name.to_owned(), count)).collect(),
             client,
             served,
-            steps: Vec::new(),
         })
     }
 

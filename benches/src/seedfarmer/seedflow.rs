@@ -21,7 +21,6 @@ use tokio::sync::broadcast::Receiver;
 
 use super::case::{Case, Work};
 use super::run::{Build, Run, between, builds_since, median, timestamp};
-use super::steps;
 use super::usage::{Meter, Usage};
 use crate::limits::calls;
 
@@ -83,10 +82,6 @@ impl SeedflowSide {
         let end = timestamp(&ended["stopDate"]).context("the ended execution has no end")?;
         let counted = calls::settled(stack).await;
         let builds = builds_since(stack, known)?;
-        let steps = match self.modules {
-            1 => steps::of(&deployment::history(&api, &execution).await?, &builds, begun, end),
-            _ => Vec::new(),
-        };
         Ok(Run {
             wall: between(begun, end),
             stored: stored(&builds, &written)?,
@@ -95,7 +90,6 @@ impl SeedflowSide {
             // The client that starts a deployment doesn't wait for it.
             client: Usage::default(),
             served,
-            steps,
         })
     }
 

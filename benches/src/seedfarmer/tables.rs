@@ -20,17 +20,10 @@ const COUNTED: [&str; 6] = [
     "50-changed",
     "50-unchanged",
 ];
-/// The case whose steps are shown.
-const STEPPED: &str = "changed-3";
 
 /// All sections for which there are figures.
 pub fn part(figures: &Figures) -> Part {
-    let all = [
-        times(figures),
-        calls(figures),
-        build_overhead(figures),
-        steps(figures),
-    ];
+    let all = [times(figures), calls(figures), build_overhead(figures)];
     Part {
         title: "Compared with seed-farmer",
         about: "Targets: ratios of the medians below, of the same run. A missed target fails nothing; it is something to work on.",
@@ -234,26 +227,6 @@ fn build_overhead(figures: &Figures) -> Section {
             .to_owned(),
         columns: vec!["", "time in a build", "written", "packages installed", "AWS calls"],
         rows: figures.build_overhead.iter().map(row).collect(),
-        limits: Vec::new(),
-    }
-}
-
-fn steps(figures: &Figures) -> Section {
-    let series = figures.of(STEPPED, Tool::Seedflow);
-    let runs = series.map(|series| series.runs.as_slice()).unwrap_or_default();
-    let names = runs.first().into_iter().flat_map(|run| &run.steps);
-    let row = |(name, _): &(String, Duration)| {
-        let steps = runs.iter().flat_map(|run| &run.steps);
-        let times = steps.filter(|(known, _)| known == name).map(|(_, time)| *time);
-        vec![name.clone(), Spread::of(times.collect()).millis()]
-    };
-    Section {
-        title: "Seedflow's steps",
-        about: "One changed module with a build of 3 s, by its execution's history: a state includes the emulator's own time for it, \
-                the function's start if it isn't warm, and its AWS calls."
-            .to_owned(),
-        columns: vec!["step", "time"],
-        rows: names.map(row).collect(),
         limits: Vec::new(),
     }
 }
