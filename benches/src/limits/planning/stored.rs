@@ -77,3 +77,22 @@ fn metadata(id: &ModuleId) -> Map<String, Value> {
         .map(|(key, value)| (key.to_owned(), Value::String(value)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use seedflow_fixtures::Repository;
+
+    use super::*;
+
+    #[test]
+    fn a_numbered_repository_can_be_deployed() {
+        let zip = Repository::numbered("p", "dev", 6, 2).zip();
+        let stored = state(&zip, &Limits::of_aws("bucket", "project")).unwrap();
+        assert_eq!(stored.len(), 24);
+        assert!(
+            stored["/sf/p/dev/group-02/module-005/metadata"].contains("value-of-"),
+            "{stored:?}"
+        );
+    }
+}
