@@ -88,7 +88,8 @@ async fn count(stack: &Stack, fixed: &FixedCosts, ui: &Ui) -> Result<Counts> {
     let module = Module::running("build", &["echo deployed"]).file("data", incompressible(BUNDLE as usize));
     let folder = stack.folder().join("module-of-costs");
     let deploy_module = async |module: &Module, state| {
-        Repository::default().module("", module).write(&folder);
+        let files = Repository::default().module("module-of-costs", module);
+        files.write(stack.folder());
         let finished = deploy_module(stack, &folder).await?;
         expect(&finished, finished.state() == state)
     };
