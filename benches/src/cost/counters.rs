@@ -36,37 +36,25 @@ const REQUESTS_OF_A_MESSAGE: f64 = 3.0;
 pub struct Execution {
     /// The state machine's name, without the stack's.
     pub machine: String,
-    /// States that were entered.
-    pub states: u64,
-    /// Attempts after the first.
-    pub retries: u64,
+    /// What is billed: each state, each retry, and the start, to be on the safe side.
+    pub transitions: u64,
     /// Events of its history.
     pub events: u64,
 }
 
 impl Execution {
-    /// From its history. The emulator reports nothing from inside a Map: see `with_children`.
-    pub fn of(machine: &str, history: &[Value]) -> Self {
+    /// From its history, and the number of executions that it started out of a Map: the emulator reports nothing from inside
+    /// one, so each of them counts as one state with five events.
+    pub fn of(machine: &str, history: &[Value], children: u64) -> Self {
         let kinds = || history.iter().filter_map(|event| event["type"].as_str());
         let count = |kind: &str| kinds().filter(|found| *found == kind).count() as u64;
+        let states = kinds().filter(|kind| kind.ends_with("StateEntered")).count() as u64;
+        let retries = count("TaskScheduled").saturating_sub(count("TaskStateEntered"));
         Self {
             machine: machine.to_owned(),
-            states: kinds().filter(|kind| kind.ends_with("StateEntered")).count() as u64,
-            retries: count("TaskScheduled").saturating_sub(count("TaskStateEntered")),
-            events: history.len() as u64,
+            transitions: 1 + states + retries + children,
+            events: history.len() as u64 + 5 * children,
         }
-    }
-
-    /// With a state (and its five events) for each execution that it started out of a Map.
-    pub fn with_children(mut self, children: u64) -> Self {
-        self.states += children;
-        self.events += 5 * children;
-        self
-    }
-
-    /// What is billed: each state, each retry, and the start, to be on the safe side.
-    pub fn transitions(&self) -> u64 {
-        1 + self.states + self.retries
     }
 }
 
@@ -122,7 +110,7 @@ impl Usage {
     }
 
     pub fn transitions(&self) -> u64 {
-        self.executions.iter().map(Execution::transitions).sum()
+        self.executions.iter().map(|one| one.transitions).sum()
     }
 
     /// The bytes that CloudWatch Logs takes in, except for the builds' own logs. Step Functions logs end-execution only if
@@ -223,13 +211,10 @@ mod tests {
         let history = "ExecutionStarted TaskStateEntered TaskScheduled TaskFailed TaskScheduled TaskSucceeded \
                        TaskStateExited SucceedStateEntered SucceedStateExited ExecutionSucceeded";
         let history: Vec<Value> = history.split(' ').map(|kind| json!({"type": kind})).collect();
-        let execution = Execution::of("deploy", &history);
-        assert_eq!(
-            (execution.states, execution.retries, execution.events),
-            (2, 1, 10)
-        );
-        assert_eq!(execution.transitions(), 4);
-        assert_eq!(execution.with_children(3).transitions(), 7);
+        let execution = Execution::of("deploy", &history, 0);
+        assert_eq!((execution.transitions, execution.events), (4, 10));
+        let execution = Execution::of("deploy", &history, 3);
+        assert_eq!((execution.transitions, execution.events), (7, 25));
     }
 
     #[test]
@@ -254,8 +239,7 @@ mod tests {
             ],
             executions: vec![Execution {
                 machine: "deploy-module".to_owned(),
-                states: 5,
-                retries: 0,
+                transitions: 6,
                 events: 10,
             }],
             queue_consumers: ["pages".to_owned()].into(),

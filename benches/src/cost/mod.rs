@@ -193,11 +193,9 @@ impl Counter<'_> {
             .filter(|(machine, _)| machine == "deploy-module");
         let children = of_modules.count() as u64;
         for (machine, arn) in &executions {
-            let execution = Execution::of(machine, &deployment::history(&self.stack.api(), arn).await?);
-            usage.executions.push(match machine.as_str() {
-                "deploy" => execution.with_children(children),
-                _ => execution,
-            });
+            let history = deployment::history(&self.stack.api(), arn).await?;
+            let started = if machine == "deploy" { children } else { 0 };
+            usage.executions.push(Execution::of(machine, &history, started));
         }
         self.read_logs(&mut usage).await?;
         let builds = usage

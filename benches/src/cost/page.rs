@@ -477,7 +477,7 @@ mod tests {
             calls: vec![(Caller::Functions, "s3:PutObject".to_owned(), writes)],
             executions: vec![Execution {
                 machine: "end-execution".to_owned(),
-                states: transitions - 1,
+                transitions,
                 ..Execution::default()
             }],
             invocations: BTreeMap::from([("f".to_owned(), vec![1024; invocations])]),
