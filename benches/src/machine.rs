@@ -1,4 +1,4 @@
-//! Where and with what was measured: figures mean little without it.
+//! The machine and the versions of a run: figures mean little without them.
 
 use std::fmt;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use seedflow_local::workspace;
 use tokio::process::Command;
 
-/// What a report says about its run.
+/// The facts that a report states about its run.
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
     facts: Vec<(&'static str, String)>,
@@ -15,8 +15,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks around, before anything is measured.
-    pub async fn look() -> Result<Self> {
+    /// Reads them, before anything is measured.
+    pub async fn inspect() -> Result<Self> {
         let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
         let facts = vec![
             ("Date", today),
@@ -25,7 +25,7 @@ impl Machine {
             ("Rust", first_line("rustc", &["--version"]).await),
             ("Release profile", profile()?),
             ("Emulator", emulator()?),
-            ("Beside", tools().await),
+            ("Tools", tools().await),
         ];
         Ok(Self {
             facts,
@@ -45,7 +45,7 @@ impl fmt::Display for Machine {
         for (name, value) in &self.facts {
             writeln!(f, "- {name}: {value}")?;
         }
-        // Other work on the machine moves absolute times; what takes turns with something else keeps its ratio.
+        // Other work on the machine changes absolute times; measurements that take turns keep their ratio.
         writeln!(
             f,
             "- Load (one minute): {} before, {} after",
@@ -79,12 +79,12 @@ fn load() -> String {
 
 async fn commit() -> String {
     let id = first_line("git", &["rev-parse", "--short", "HEAD"]).await;
-    // A report of an earlier run is no change of what is measured.
+    // A report of an earlier run does not change what is measured.
     let changes = first_line("git", &["status", "--porcelain", "--", ".", ":!docs"]).await;
     if changes.is_empty() {
         id
     } else {
-        format!("{id} and changes that aren't committed")
+        format!("{id} with uncommitted changes")
     }
 }
 
@@ -126,7 +126,7 @@ async fn tools() -> String {
     format!("{version}, {md5sum}")
 }
 
-/// The first line that a program says; nothing where there is no such program.
+/// The first line of a program's output; nothing if there is no such program.
 async fn first_line(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_profile_is_told_with_its_exceptions() {
+    fn the_profile_has_its_exceptions() {
         let manifest = "[profile.dev]\ndebug = false\n[profile.release]\nopt-level = \"z\"\nstrip = true\n\
                         [profile.release.package.md-5]\nopt-level = 3\n\n[other]\n";
         assert_eq!(

@@ -1,25 +1,14 @@
-//! `seedflow-benches`: measures what the project promises in figures, and fails where a promise is missed.
+//! `seedflow-benches`: measures the figures that the project promises, and fails if a limit is missed.
 //!
-//! The fingerprint beside `unzip | md5sum`, the release binaries over a Runtime API of this program's own, the AWS
-//! calls of deployments on a local stack, and planning: a run of them writes `docs/benchmarks.md`. By itself, since it
-//! takes half an hour: Seedflow beside seed-farmer. What deployments cost on AWS has a page of its own, `docs/cost.md`.
-//! `benches/README.md` says what each figure is.
+//! `limits` measures what we promise, `seedfarmer` compares the same deployments by Seedflow and by seed-farmer, and both
+//! write `docs/benchmarks.md`. `cost` computes what deployments cost on AWS and writes `docs/cost.md`. `benches/README.md`
+//! explains each figure.
 
-mod bundle;
-mod calls;
-mod cargo;
-mod check_md5;
-mod compare;
 mod cost;
-mod fingerprint;
-mod function;
-mod functions;
+mod limits;
 mod machine;
-mod memory;
-mod planning;
 mod report;
-mod repository;
-mod runtime_api;
+mod seedfarmer;
 mod stats;
 
 use std::path::PathBuf;
@@ -27,30 +16,30 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use seedflow_local::stack::{Stack, StackOptions};
 use seedflow_local::ui::{Tone, Ui};
 use seedflow_local::workspace;
 
-use cargo::Binary;
+use limits::Measurement;
 use machine::Machine;
-use report::{Report, Section};
+use report::Part;
 
-/// Measures Seedflow and holds the figures against their limits. Without a subcommand: everything but the
-/// comparison, and the result is written to docs/benchmarks.md.
+/// Measures Seedflow and compares the figures with their limits. Without a subcommand: the limits and the comparison with
+/// seed-farmer, in one run, and the result is written to docs/benchmarks.md.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
-    part: Option<Part>,
-    /// Put the part's sections into docs/benchmarks.md, in place of those that are there (of `cost`: write docs/cost.md).
+    command: Option<Command>,
+    /// Write the result: of `limits` and `compare` into docs/benchmarks.md, of `cost` to docs/cost.md.
     #[arg(long, global = true)]
     write: bool,
 }
 
-/// One part of the figures, which is printed, and written with `--write` only.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-enum Part {
-    /// A bundle of 1,000 files and 500 MB: time and memory, beside `unzip -p | md5sum`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// All figures that have limits.
+    Limits,
+    /// A bundle of 1,000 files and 500 MB: time and memory, compared with `unzip -p | md5sum`.
     Fingerprint,
     /// The release binaries: size, cold start, warm answer, memory; check-md5 on the large bundle.
     Functions,
@@ -58,21 +47,16 @@ enum Part {
     Calls,
     /// Planning a deployment of up to 500 modules.
     Planning,
-    /// Deployments beside seed-farmer's. Goals that are missed are reported and are no failure.
-    Compare(compare::Wanted),
-    /// What deployments cost on AWS, from what they are counted to use. Has a page of its own, and no limits.
+    /// The same deployments by Seedflow and by seed-farmer. Missed targets are reported and are no failure.
+    Compare(seedfarmer::Wanted),
+    /// What deployments cost on AWS, computed from what they use. It has a page of its own, and no limits.
     Cost,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let ui = Ui::for_stdout();
-    let cli = Cli::parse();
-    let done = match cli.part {
-        Some(Part::Cost) => cost(cli.write, &ui).await.map(|()| ExitCode::SUCCESS),
-        _ => run(&cli, &ui).await.map(|report| verdict(&report, &ui)),
-    };
-    match done {
+    match run(&Cli::parse(), &ui).await {
         Ok(code) => code,
         Err(error) => {
             ui.complain(&format!("{} {error:#}", ui.paint(Tone::Bad, "error:")));
@@ -81,114 +65,69 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(Cli { part, write }: &Cli, ui: &Ui) -> Result<Report> {
-    let machine = Machine::look().await?;
-    let sections = match part {
-        Some(Part::Compare(wanted)) => compare::measure(wanted, ui).await?,
-        part => measure(part.as_ref(), ui).await?,
+async fn run(cli: &Cli, ui: &Ui) -> Result<ExitCode> {
+    let machine = Machine::inspect().await?;
+    let one = |measurement| limits::measure(Some(measurement), ui);
+    let (limits, comparison) = match &cli.command {
+        Some(Command::Cost) => return cost(&machine, cli.write, ui).await,
+        Some(Command::Fingerprint) => (Some(one(Measurement::Fingerprint).await?), None),
+        Some(Command::Functions) => (Some(one(Measurement::Functions).await?), None),
+        Some(Command::Calls) => (Some(one(Measurement::Calls).await?), None),
+        Some(Command::Planning) => (Some(one(Measurement::Planning).await?), None),
+        Some(Command::Limits) => (Some(limits::measure(None, ui).await?), None),
+        Some(Command::Compare(wanted)) => (None, Some(seedfarmer::measure(wanted, ui).await?)),
+        None => {
+            let limits = limits::measure(None, ui).await?;
+            let comparison = seedfarmer::measure(&seedfarmer::Wanted::default(), ui).await?;
+            (Some(limits), Some(comparison))
+        }
     };
-    let report = Report::new(machine, sections);
-    ui.say(report.text());
-    if *write || part.is_none() {
-        write_down(part.as_ref(), &report, ui)?;
+    let parts: Vec<&Part> = limits.iter().chain(&comparison).collect();
+    parts.iter().for_each(|part| ui.say(part.text()));
+    let whole = match &cli.command {
+        Some(Command::Compare(wanted)) => wanted.is_all(),
+        command => matches!(command, None | Some(Command::Limits)),
+    };
+    if whole && (cli.write || cli.command.is_none()) {
+        write(&parts, &machine)?;
+        ui.say("Written to docs/benchmarks.md.");
+    } else if cli.write {
+        ui.say("Not written to docs/benchmarks.md: this isn't a whole part of it.");
     }
-    Ok(report)
+    Ok(limits.map_or(ExitCode::SUCCESS, |limits| verdict(&limits, ui)))
 }
 
-async fn cost(write: bool, ui: &Ui) -> Result<()> {
-    let document = cost::measure(&Machine::look().await?, ui).await?;
+async fn cost(machine: &Machine, write: bool, ui: &Ui) -> Result<ExitCode> {
+    let document = cost::measure(machine, ui).await?;
     ui.say(&document);
     if write {
         let path = workspace::root()?.join("docs/cost.md");
         std::fs::write(path, document).context("cannot write docs/cost.md")?;
         ui.say("Written to docs/cost.md.");
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
-fn write_down(part: Option<&Part>, report: &Report, ui: &Ui) -> Result<()> {
-    if let Some(Part::Compare(wanted)) = part
-        && !wanted.is_all()
-    {
-        ui.say("Not written to docs/benchmarks.md: these aren't all cases.");
-        return Ok(());
-    }
+fn write(parts: &[&Part], machine: &Machine) -> Result<()> {
     let path = workspace::root()?.join("docs/benchmarks.md");
-    let before = std::fs::read_to_string(&path).context("cannot read docs/benchmarks.md")?;
-    let document = match part {
-        None => report.document(&before, &compare::TITLES),
-        Some(_) => report.put_into(&before),
-    };
-    std::fs::write(&path, document).context("cannot write docs/benchmarks.md")?;
-    ui.say("Written to docs/benchmarks.md.");
-    Ok(())
+    let page = std::fs::read_to_string(&path).context("cannot read docs/benchmarks.md")?;
+    let page = parts
+        .iter()
+        .fold(page, |page, part| part.replace_in(&page, machine));
+    std::fs::write(&path, page).context("cannot write docs/benchmarks.md")
 }
 
-async fn measure(part: Option<&Part>, ui: &Ui) -> Result<Vec<Section>> {
-    let wanted = |one| part.is_none_or(|part| *part == one);
-    let mut sections = Vec::new();
-    // Everything is compiled before anything is timed.
-    let functions = if wanted(Part::Functions) {
-        cargo::build_functions(ui).await?
-    } else {
-        Vec::new()
-    };
-    let planner = if wanted(Part::Planning) {
-        Some(cargo::build_function("plan-deployment", ui).await?)
-    } else {
-        None
-    };
-    if wanted(Part::Fingerprint) {
-        let built = cargo::build(&["seedflow-fingerprint"], ui).await?;
-        sections.push(fingerprint::measure(&built[0], &large_bundle(ui).await?, ui).await?);
-    }
-    if wanted(Part::Functions) || wanted(Part::Calls) {
-        sections.append(&mut of_modules(&wanted, &functions, ui).await?);
-    }
-    if let Some(planner) = planner {
-        sections.push(planning::measure(&planner, ui).await?);
-    }
-    Ok(sections)
-}
-
-/// The parts that need a deployed module.
-async fn of_modules(wanted: &impl Fn(Part) -> bool, functions: &[Binary], ui: &Ui) -> Result<Vec<Section>> {
-    let mut sections = Vec::new();
-    let stack = Stack::start(&StackOptions::default(), ui).await?;
-    let deployed = calls::measure(&stack, ui).await?;
-    if wanted(Part::Functions) {
-        sections.push(check_md5::measure(&stack, functions, &large_bundle(ui).await?, ui).await?);
-        sections.push(functions::measure(&stack, functions, &deployed, ui).await?);
-    }
-    if wanted(Part::Calls) {
-        sections.push(deployed.section);
-    }
-    stack.stop().await;
-    Ok(sections)
-}
-
-async fn large_bundle(ui: &Ui) -> Result<PathBuf> {
-    let task = ui.task("Bundle of 1,000 files and 500 MB");
-    let folder = bench_dir()?;
-    let path = tokio::task::spawn_blocking(move || bundle::made_in(&folder)).await??;
-    task.done("ready");
-    Ok(path)
-}
-
-/// Where everything lies that a run leaves for the next one.
+/// The folder of everything that a run leaves for the next one.
 fn bench_dir() -> Result<PathBuf> {
     let folder = workspace::root()?.join("target/bench");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder)
 }
 
-fn verdict(report: &Report, ui: &Ui) -> ExitCode {
-    let missed = report.missed();
-    if !report.has_limits() {
-        return ExitCode::SUCCESS;
-    }
+fn verdict(limits: &Part, ui: &Ui) -> ExitCode {
+    let missed = limits.missed();
     if missed.is_empty() {
-        ui.say(ui.paint(Tone::Good, "All limits are kept."));
+        ui.say(ui.paint(Tone::Good, "All limits are met."));
         return ExitCode::SUCCESS;
     }
     for limit in missed {

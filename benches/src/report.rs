@@ -1,39 +1,36 @@
-//! What was found, held against what was promised: for the terminal and for `docs/benchmarks.md`.
+//! What was found, compared with what was promised: for the terminal and for `docs/benchmarks.md`.
+//!
+//! The page has two parts, and each part is one run of one commit: a run replaces the whole part.
 
 use std::fmt;
 
 use crate::machine::Machine;
 use crate::stats::grouped;
 
-/// The command that repeats everything.
-const COMMAND: &str = "cargo run -p seedflow-benches";
+const HEAD: &str = "# Benchmarks\n\nWritten by `cargo run -p seedflow-benches`, which measures all of it again;\n\
+                    [benches/README.md](../benches/README.md) explains each figure. Each part was measured in one run, on the\n\
+                    commit that it names.\n";
 
-/// One part's figures.
-#[derive(Debug, Clone)]
+/// The figures of one measurement.
+#[derive(Debug, Clone, Default)]
 pub struct Section {
-    /// Its heading.
     pub title: &'static str,
     /// What was measured and how.
     pub about: String,
-    /// The columns of its table.
     pub columns: Vec<&'static str>,
-    /// The table.
     pub rows: Vec<Vec<String>>,
     /// What has to hold.
     pub limits: Vec<Limit>,
 }
 
-/// A promise and whether it is kept.
+/// A limit or a target, and whether it is met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
-    /// What it is about.
     pub what: String,
-    /// What was found.
     pub found: String,
-    /// What was promised.
+    /// The largest allowed value.
     pub limit: String,
-    /// Whether that holds.
-    pub held: bool,
+    pub met: bool,
 }
 
 impl Limit {
@@ -43,7 +40,7 @@ impl Limit {
             what: what.into(),
             found: written(found),
             limit: written(limit),
-            held: found <= limit,
+            met: found <= limit,
         }
     }
 
@@ -55,158 +52,94 @@ impl Limit {
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}; at most {} is promised",
-            self.what, self.found, self.limit
-        )
+        let Self {
+            what, found, limit, ..
+        } = self;
+        write!(f, "{what}: expected at most {limit}, found {found}")
     }
 }
 
-/// All figures of a run.
-pub struct Report {
-    machine: Machine,
-    sections: Vec<Section>,
+/// A part of the page.
+pub struct Part {
+    /// Its heading.
+    pub title: &'static str,
+    /// What is said about its limits.
+    pub about: &'static str,
+    pub sections: Vec<Section>,
 }
 
-impl Report {
-    /// Of these sections.
-    pub fn new(machine: Machine, sections: Vec<Section>) -> Self {
-        Self { machine, sections }
-    }
-
-    /// The promises that aren't kept.
+impl Part {
+    /// The limits that aren't met.
     pub fn missed(&self) -> Vec<&Limit> {
-        self.limits().filter(|limit| !limit.held).collect()
-    }
-
-    /// Whether anything was promised.
-    pub fn has_limits(&self) -> bool {
-        self.limits().next().is_some()
+        self.limits().filter(|limit| !limit.met).collect()
     }
 
     fn limits(&self) -> impl Iterator<Item = &Limit> {
         self.sections.iter().flat_map(|section| &section.limits)
     }
 
+    fn limit_table(&self) -> String {
+        let row = |limit: &Limit| {
+            let met = if limit.met { "yes" } else { "**no**" };
+            let Limit {
+                what, found, limit, ..
+            } = limit.clone();
+            vec![what, found, limit, met.to_owned()]
+        };
+        let rows: Vec<_> = self.limits().map(row).collect();
+        table(&["", "found", "at most", "met"], &rows)
+    }
+
     /// For the terminal: the tables.
     pub fn text(&self) -> String {
-        let mut text = if self.has_limits() {
+        let limits = if self.limits().next().is_some() {
             self.limit_table()
         } else {
             String::new()
         };
-        for section in &self.sections {
-            text += &format!(
-                "\n{}\n\n{}",
-                section.title,
-                table(&section.columns, &section.rows)
-            );
-        }
-        text
+        self.sections.iter().fold(limits, |text, section| {
+            let Section {
+                title, columns, rows, ..
+            } = section;
+            format!("{text}\n{title}\n\n{}", table(columns, rows))
+        })
     }
 
-    /// For `docs/benchmarks.md`, with those sections of the document before that other runs measure.
-    pub fn document(&self, before: &str, of_others: &[&str]) -> String {
-        let mut text = format!(
-            "# Benchmarks\n\nWritten by `{COMMAND}`, which measures all of it again;\n\
-             [benches/README.md](../benches/README.md) says what each figure is.\n\n{}\n## Limits\n\n{}",
-            self.machine,
+    fn document(&self, machine: &Machine) -> String {
+        let text = format!(
+            "## {}\n\n{machine}\n{}\n\n{}",
+            self.title,
+            wrapped(self.about),
             self.limit_table()
         );
-        for section in &self.sections {
-            text += &format!("\n## {}\n\n{}", section.title, section.body());
+        self.sections.iter().fold(text, |text, section| {
+            let Section {
+                title, columns, rows, ..
+            } = section;
+            let about = wrapped(&section.about);
+            format!("{text}\n### {title}\n\n{about}\n\n{}", table(columns, rows))
+        })
+    }
+
+    /// The page with this part in place of the one with the same title, or at its end.
+    pub fn replace_in(&self, page: &str, machine: &Machine) -> String {
+        let mut parts: Vec<(&str, String)> = Vec::new();
+        for part in page.split("\n## ").skip(1) {
+            let title = part.lines().next().unwrap_or_default();
+            parts.push((title, format!("## {}\n", part.trim_end())));
         }
-        for section in before
-            .split("\n## ")
-            .skip(1)
-            .filter(|section| is_of(section, of_others))
-        {
-            text += &format!("\n## {}\n", section.trim_end());
+        let written = self.document(machine);
+        match parts.iter_mut().find(|(title, _)| *title == self.title) {
+            Some((_, part)) => *part = written,
+            None => parts.push((self.title, written)),
         }
-        text
-    }
-
-    /// A document of an earlier run with these sections in place of its own. The first says when, where and with what they
-    /// were measured, and each holds its own limits: what the head of the document says is true of the other sections only.
-    pub fn put_into(&self, document: &str) -> String {
-        let titles: Vec<&str> = self.sections.iter().map(|section| section.title).collect();
-        let first = titles.first().copied().unwrap_or_default();
-        let mut text = without_rows(&without_sections(document, &titles), |name| {
-            self.limits().any(|limit| limit.what == name)
-        });
-        for section in &self.sections {
-            let measured = if section.title == first {
-                format!("{}", self.machine)
-            } else {
-                format!("In the same run as \"{first}\".\n")
-            };
-            text += &format!("\n## {}\n\n{measured}\n{}", section.title, section.body());
-            if !section.limits.is_empty() {
-                text += &format!("\n{}", limit_table(section.limits.iter()));
-            }
-        }
-        text
-    }
-
-    fn limit_table(&self) -> String {
-        limit_table(self.limits())
+        let parts: Vec<String> = parts.into_iter().map(|(_, part)| part).collect();
+        format!("{HEAD}\n{}", parts.join("\n"))
     }
 }
 
-impl Section {
-    fn body(&self) -> String {
-        format!("{}\n\n{}", wrapped(&self.about), table(&self.columns, &self.rows))
-    }
-}
-
-fn limit_table<'a>(limits: impl Iterator<Item = &'a Limit>) -> String {
-    let row = |limit: &Limit| {
-        let held = if limit.held { "yes" } else { "**no**" };
-        vec![
-            limit.what.clone(),
-            limit.found.clone(),
-            limit.limit.clone(),
-            held.to_owned(),
-        ]
-    };
-    let rows: Vec<_> = limits.map(row).collect();
-    table(&["", "found", "at most", "kept"], &rows)
-}
-
-/// A document without the sections of these titles.
-fn without_sections(document: &str, titles: &[&str]) -> String {
-    let mut sections = document.split("\n## ");
-    let mut kept = sections.next().unwrap_or_default().to_owned();
-    for section in sections.filter(|section| !is_of(section, titles)) {
-        // What stands before the next heading ends with an empty line.
-        kept = format!("{}\n\n## {}", kept.trim_end(), section);
-    }
-    format!("{}\n", kept.trim_end())
-}
-
-/// Whether a section, without the marks of its heading, has one of these titles.
-fn is_of(section: &str, titles: &[&str]) -> bool {
-    titles.contains(&section.lines().next().unwrap_or_default())
-}
-
-/// A document without the rows of tables that begin with a name that is dropped.
-fn without_rows(document: &str, dropped: impl Fn(&str) -> bool) -> String {
-    let name = |line: &str| {
-        line.strip_prefix("| ")?
-            .split(" |")
-            .next()
-            .map(|cell| cell.trim().to_owned())
-    };
-    document
-        .lines()
-        .filter(|line| !name(line).is_some_and(|name| dropped(&name)))
-        .map(|line| format!("{line}\n"))
-        .collect()
-}
-
-/// A paragraph in lines of at most 110 characters, where its words allow it.
-pub fn wrapped(text: &str) -> String {
+/// A paragraph in lines of at most 110 characters, if its words allow it.
+fn wrapped(text: &str) -> String {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         match lines.last_mut() {
@@ -221,13 +154,17 @@ pub fn wrapped(text: &str) -> String {
     lines.join("\n")
 }
 
-/// A Markdown table; columns are as wide as their widest cell, so that it also reads well as plain text.
+/// A Markdown table. Columns are as wide as their widest cell, so that it also reads well as plain text.
 pub fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
     let widths: Vec<usize> = (0..head.len())
         .map(|at| {
             let cells = std::iter::once(&head).chain(rows).filter_map(|row| row.get(at));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+            cells
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or_default()
+                .max(3)
         })
         .collect();
     let line = |cells: &[String]| {
@@ -237,7 +174,7 @@ pub fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
             .map(|(&width, cell)| format!(" {cell:<width$} "));
         format!("|{}|\n", padded.collect::<Vec<_>>().join("|"))
     };
-    let rule: Vec<String> = widths.iter().map(|&width| "-".repeat(width.max(3))).collect();
+    let rule: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();
     let mut text = line(&head) + &line(&rule);
     text.extend(rows.iter().map(|row| line(row)));
     text
@@ -245,66 +182,47 @@ pub fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::expect_used)]
     use super::*;
 
+    fn part(title: &'static str, found: u64) -> Part {
+        Part {
+            title,
+            about: "About the limits.",
+            sections: vec![Section {
+                title: "Section",
+                about: "about".to_owned(),
+                columns: vec!["", "found"],
+                rows: vec![vec!["a".to_owned(), found.to_string()]],
+                limits: vec![Limit::count("limit", found, 8_000_000)],
+            }],
+        }
+    }
+
     #[test]
-    fn a_missed_limit_is_seen() {
-        let limits = vec![
-            Limit::count("kept", 20, 20),
-            Limit::count("missed", 8_000_001, 8_000_000),
-        ];
-        let section = Section {
-            title: "t",
-            about: String::new(),
-            columns: Vec::new(),
-            rows: Vec::new(),
-            limits,
-        };
-        let report = Report::new(Machine::default(), vec![section]);
-        let missed = report.missed();
-        assert_eq!(missed.len(), 1);
-        assert_eq!(
-            missed[0].to_string(),
-            "missed: 8,000,001; at most 8,000,000 is promised"
-        );
+    fn a_missed_limit_is_reported() {
+        let part = part("One", 8_000_001);
+        let missed: Vec<String> = part.missed().iter().map(ToString::to_string).collect();
+        assert_eq!(missed, ["limit: expected at most 8,000,000, found 8,000,001"]);
+        let page = part.replace_in("", &Machine::default());
         assert!(
-            report
-                .document("", &[])
-                .contains("| missed | 8,000,001 | 8,000,000 | **no** |")
+            page.contains("| limit | 8,000,001 | 8,000,000 | **no** |"),
+            "{page}"
         );
     }
 
     #[test]
-    fn a_section_measured_by_itself_replaces_the_one_of_the_whole_run() {
-        let section = |title, limit: &str, found| Section {
-            title,
-            about: "about".to_owned(),
-            columns: vec!["", "found"],
-            rows: vec![vec!["a".to_owned(), found]],
-            limits: vec![Limit::count(limit, 1, 2)],
-        };
-        let whole = vec![
-            section("One", "limit one", "1".to_owned()),
-            section("Two", "limit two", "2".to_owned()),
-        ];
-        let document = Report::new(Machine::default(), whole).document("", &[]);
-        let alone = Report::new(
-            Machine::default(),
-            vec![section("One", "limit one", "7".to_owned())],
-        );
-        let once = alone.put_into(&document);
-        let (before, after) = once.split_once("## One\n\n- Load").expect("its own facts");
+    fn a_run_replaces_its_own_part_as_a_whole() {
+        let machine = Machine::default();
+        let page = part("One", 1).replace_in("", &machine);
+        let page = part("Two", 2).replace_in(&page, &machine);
+        let again = part("One", 7).replace_in(&page, &machine);
+        let (one, two) = again.split_once("\n## Two\n").unwrap_or_default();
+        assert!(one.contains("## One\n") && one.contains("| a   | 7 "), "{again}");
         assert!(
-            before.contains("## Two") && before.contains("limit two"),
-            "{once}"
+            !again.contains("| a   | 1 ") && two.contains("| a   | 2 "),
+            "{again}"
         );
-        assert!(
-            !before.contains("limit one") && after.contains("| limit one | 1 "),
-            "{once}"
-        );
-        assert!(after.contains("| a | 7 ") && !once.contains("| a | 1 "), "{once}");
-        assert_eq!(alone.put_into(&once).lines().count(), once.lines().count());
+        assert_eq!(again.lines().count(), page.lines().count());
     }
 
     #[test]

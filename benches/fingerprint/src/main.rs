@@ -1,4 +1,4 @@
-//! Fingerprints one local bundle and tells its digest and the memory that it took.
+//! Fingerprints one local bundle and prints its digest and the memory that it took.
 //!
 //! A process of its own, and no more than the core and a file, so that its peak memory and its wall time
 //! are the fingerprint's. It is built in the release profile, as the functions are.
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn peak_bytes() -> Result<u64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let text = line.ok_or("this kernel tells no peak memory (VmHWM)")?;
+    let text = line.ok_or("this kernel reports no peak memory (VmHWM)")?;
     let kib: u64 = text.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib * 1024)
 }

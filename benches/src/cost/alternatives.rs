@@ -1,7 +1,7 @@
-//! What the same work would be billed for if it were done otherwise. Plain arithmetic on assumptions, all of which
-//! are here by name; the page lists them.
+//! What the same work would be billed for if it were done differently. Plain arithmetic on assumptions, all of which are
+//! constants here; the page lists them.
 
-use super::counted::{ASSUMED_SECONDS, Invocation};
+use super::counters::{ASSUMED_SECONDS, invocations};
 use super::prices::{Item, Quantities};
 
 /// What seed-farmer adds to each of its builds, in seconds: measured with its caches cold, on the commands that
@@ -9,9 +9,9 @@ use super::prices::{Item, Quantities};
 pub const TOOLING: f64 = 11.2;
 /// What CodeBuild itself takes of a build, in seconds, from its queue to its upload of artifacts. An assumption.
 pub const PROVISIONING: f64 = 20.0;
-/// What seed-farmer's client takes beside the build, in seconds, measured with a build of 3 s.
+/// What seed-farmer's client takes besides the build, in seconds, measured with a build of 3 s.
 pub const CLIENT: f64 = 16.1;
-/// What it takes where nothing changed, in seconds, measured.
+/// What it takes if nothing changed, in seconds, measured.
 pub const CLIENT_UNCHANGED: f64 = 13.2;
 /// What a job in CI takes before the client runs, in seconds: a checkout (10, an assumption) and the installation of
 /// seed-farmer with pip (17.4, measured).
@@ -20,49 +20,33 @@ pub const JOB: f64 = 27.4;
 const LONGEST_FUNCTION: f64 = 900.0;
 /// How long AwaitBuild waits for an event before it looks by itself, in seconds.
 const LOST_EVENT: f64 = 600.0;
-/// What a poll takes in a function that is warm, in seconds. An assumption, in favour of polling.
+/// What a poll takes in a warm function, in seconds. An assumption, in favour of polling.
 const POLL: f64 = 0.1;
 const MEMORY: u64 = 256;
 
-/// The minutes that are billed for a build: each begun one.
+/// The minutes that are billed for a build: each started one.
 pub fn build_minutes(seconds: f64) -> f64 {
     (seconds / 60.0).ceil().max(1.0)
 }
 
-/// The minutes that are billed on average for some seconds more in a build of any length: they cross into a further
-/// minute in so many of sixty builds.
-pub fn further_minutes(seconds: f64) -> f64 {
+/// The minutes that are billed on average if builds of any length take some seconds more.
+pub fn extra_minutes(seconds: f64) -> f64 {
     seconds / 60.0
 }
 
-/// A build whose commands take so long.
+/// A build whose commands take this long.
 pub fn build(commands: f64) -> Quantities {
     Quantities::of(Item::BuildMinute, build_minutes(commands + PROVISIONING))
 }
 
 /// What the check inside the container adds to a build of a changed module.
 pub fn container_changed() -> Quantities {
-    Quantities::of(Item::BuildMinute, further_minutes(TOOLING))
+    Quantities::of(Item::BuildMinute, extra_minutes(TOOLING))
 }
 
-/// What the check inside the container costs for an unchanged module: a container.
-pub fn container_unchanged() -> Quantities {
-    Quantities::of(Item::BuildMinute, build_minutes(PROVISIONING + TOOLING))
-}
-
-/// The same on arm1.small.
-pub fn container_unchanged_on_arm() -> Quantities {
-    Quantities::of(Item::ArmBuildMinute, build_minutes(PROVISIONING + TOOLING))
-}
-
-/// The same if CodeBuild billed seconds.
-pub fn container_unchanged_by_seconds() -> Quantities {
-    Quantities::of(Item::BuildMinute, (PROVISIONING + TOOLING) / 60.0)
-}
-
-/// The build of `template-git.yaml`, which clones and hands over what was pushed.
-pub fn push() -> Quantities {
-    Quantities::of(Item::BuildMinute, 1.0)
+/// What the check inside the container costs for an unchanged module: a container, billed as this item.
+pub fn container_unchanged(item: Item) -> Quantities {
+    Quantities::of(item, build_minutes(PROVISIONING + TOOLING))
 }
 
 /// How a build's end is waited for.
@@ -76,32 +60,24 @@ pub enum Waiting {
     PollingWithoutFunction(f64),
     /// Step Functions' integration `codebuild:startBuild.sync`, which is a state.
     Integration,
-    /// A function of 128 MB that sleeps and looks, and is called again where the build takes longer than it may run.
+    /// A function of 128 MB that sleeps and looks, and is called again if the build takes longer than a function may run.
     Sleeping,
 }
 
-/// What waiting for a build of so many seconds is billed for.
+/// What waiting for a build of this many seconds is billed for.
 pub fn waiting(way: Waiting, build: f64) -> Quantities {
-    let function = |seconds: f64| {
-        Invocation {
-            memory_mb: MEMORY,
-            seconds,
-        }
-        .quantities()
-    };
     match way {
         Waiting::Event => {
             let rounds = 1.0 + (build / LOST_EVENT).floor();
             // check-status once a round, build-event once; the token is stored once a round, and read for the answer.
-            function(ASSUMED_SECONDS)
-                .times(rounds + 1.0)
+            invocations(rounds + 1.0, MEMORY, ASSUMED_SECONDS)
                 .and(Item::Transition, rounds)
                 .and(Item::S3Write, rounds)
                 .and(Item::S3Read, 1.0)
         }
         Waiting::Polling(interval) => {
             let polls = (build / interval).ceil();
-            function(POLL).times(polls).and(Item::Transition, 3.0 * polls)
+            invocations(polls, MEMORY, POLL).and(Item::Transition, 3.0 * polls)
         }
         Waiting::PollingWithoutFunction(interval) => {
             Quantities::of(Item::Transition, 3.0 * (build / interval).ceil())
@@ -109,22 +85,20 @@ pub fn waiting(way: Waiting, build: f64) -> Quantities {
         Waiting::Integration => Quantities::of(Item::Transition, 1.0),
         Waiting::Sleeping => {
             let calls = (build / LONGEST_FUNCTION).ceil().max(1.0);
-            Quantities::of(Item::Transition, calls)
-                .and(Item::Invocation, calls)
-                .and(Item::GbSecond, build * 0.125)
+            invocations(calls, 128, build / calls).and(Item::Transition, calls)
         }
     }
 }
 
-/// A job in CI that deploys with seed-farmer's client and waits for builds that take so many seconds, or for none. Begun
+/// A job in CI that deploys with seed-farmer's client and waits for builds that take this many seconds, or for none. Started
 /// minutes are billed.
 pub fn job(builds: Option<f64>) -> Quantities {
     let client = builds.map_or(CLIENT_UNCHANGED, |seconds| CLIENT + seconds);
     Quantities::of(Item::RunnerMinute, ((JOB + client) / 60.0).ceil())
 }
 
-/// From which share of unchanged modules on one way is cheaper than another, of which the prices of a changed and of an
-/// unchanged module are given; `None` where it never is.
+/// From which share of unchanged modules one way is cheaper than another, given the prices of a changed and of an unchanged
+/// module of each; `None` if it never is.
 pub fn break_even(one: (f64, f64), other: (f64, f64)) -> Option<f64> {
     let (more_if_changed, less_if_unchanged) = (one.0 - other.0, other.1 - one.1);
     if more_if_changed <= 0.0 && less_if_unchanged >= 0.0 {
@@ -138,38 +112,35 @@ mod tests {
     use super::*;
 
     fn same(found: f64, expected: f64) {
-        assert!((found - expected).abs() < 1e-9, "{found} and not {expected}");
+        assert!(
+            (found - expected).abs() < 1e-9,
+            "expected {expected}, found {found}"
+        );
     }
 
     #[test]
-    fn a_begun_minute_of_a_build_is_billed() {
+    fn a_started_minute_of_a_build_is_billed() {
         let billed = [0.0, 1.0, 60.0, 60.1, 300.0].map(build_minutes);
         assert_eq!(billed, [1.0, 1.0, 1.0, 2.0, 5.0]);
         // 20 s of CodeBuild's own make a second minute of a build of one.
         same(build(60.0).dollars(), 0.010);
-        same(container_unchanged().times(1000.0).dollars(), 5.0);
-        same(container_unchanged_on_arm().times(1000.0).dollars(), 3.4);
-    }
-
-    #[test]
-    fn seconds_more_cost_their_share_of_a_minute_on_average() {
+        same(container_unchanged(Item::BuildMinute).dollars(), 0.005);
+        same(container_unchanged(Item::ArmBuildMinute).dollars(), 0.0034);
         // Counted instead of reasoned: builds of 1 to 600 s, each with 12 s more.
-        let more: f64 = (1..=600)
-            .map(|second| build_minutes(f64::from(second + 12)) - build_minutes(f64::from(second)))
+        let lengths = (1..=600).map(f64::from);
+        let more: f64 = lengths
+            .map(|length| build_minutes(length + 12.0) - build_minutes(length))
             .sum();
-        same(more / 600.0, further_minutes(12.0));
+        same(more / 600.0, extra_minutes(12.0));
     }
 
     #[test]
-    fn polls_are_paid_by_their_number() {
+    fn polls_are_billed_by_their_number() {
         // 60 polls: 180 transitions (0.0045), 60 invocations (0.000012), 60 times a tenth of a second of a quarter GB.
         let polled = waiting(Waiting::Polling(5.0), 300.0);
-        same(polled.get(Item::Transition), 180.0);
         same(polled.dollars(), 0.0045 + 0.000_012 + 1.5 * 0.000_013_333_4);
-        same(
-            waiting(Waiting::PollingWithoutFunction(30.0), 61.0).get(Item::Transition),
-            9.0,
-        );
+        let polled = waiting(Waiting::PollingWithoutFunction(30.0), 61.0);
+        same(polled.get(Item::Transition), 9.0);
     }
 
     #[test]
@@ -195,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_break_even_is_where_both_cost_the_same() {
+    fn both_cost_the_same_at_the_break_even() {
         // 3 and 1 against 1 and 2: half of the modules unchanged cost 2 and 1.5; at two thirds, 5/3 each.
         let share = break_even((3.0, 1.0), (1.0, 2.0));
         same(share.unwrap_or(f64::NAN), 2.0 / 3.0);

@@ -1,0 +1,99 @@
+//! What Parameter Store holds of a deployment whose modules were all deployed as a repository has them.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+use anyhow::{Result, anyhow};
+use seedflow_core::deployment::manifest;
+use seedflow_core::deployment::manifest::{DEFAULT_MANIFEST, LoadContext, Module};
+use seedflow_core::deployment::repository_zip::{Content, ModuleDigest as Files, Repository};
+use seedflow_core::ids::{ModuleId, ParameterKind};
+use seedflow_core::module::fingerprint::{Fingerprint, Versions};
+use seedflow_core::module::input::{Limits, Options};
+use serde_json::{Map, Value, json};
+
+/// The parameters by their names.
+pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
+    let mut repository = Repository::open(Cursor::new(zip), zip.len() as u64)?;
+    let given = LoadContext {
+        manifest: DEFAULT_MANIFEST,
+        env: &BTreeMap::new(),
+        project: None,
+        place: None,
+        maxima: &limits.maxima,
+    };
+    let described = manifest::read(&mut repository, &given)
+        .map_err(|problems| anyhow!("the repository can't be deployed: {problems:?}"))?;
+    let modules: Vec<&Module> = described.groups.iter().flat_map(|group| &group.modules).collect();
+    let contents: Vec<Content> = modules
+        .iter()
+        .map(|module| Content {
+            folder: module.path.clone(),
+            data_files: module.data_files.clone(),
+        })
+        .collect();
+    let mut stored = BTreeMap::new();
+    for (module, files) in modules.iter().zip(repository.read(&contents)?) {
+        for (slot, value) in deployed(module, &files, limits)? {
+            stored.insert(module.id.parameter(slot), value.to_string());
+        }
+    }
+    Ok(stored)
+}
+
+/// The four values that a success leaves.
+fn deployed(module: &Module, files: &Files, limits: &Limits) -> Result<[(ParameterKind, Value); 4]> {
+    let id = &module.id;
+    let manifest = json!({"parameters": module.parameters, "build": module.build});
+    let options = Options::from_manifest(&manifest, id, limits)?;
+    let siblings = options.parameters.siblings().into_iter();
+    let known = siblings
+        .map(|sibling| {
+            let published = metadata(&sibling.id(id));
+            (sibling, published)
+        })
+        .collect();
+    let options = options.resolve(id, &known)?;
+    let fingerprint = Fingerprint::new(&files.digest, &files.deployspec, &options, &Versions::new());
+    let status = json!({
+        "state": "SUCCEEDED", "updated_at": "2026-01-01T00:00:00Z", "group": id.group, "module": id.module,
+        "execution": format!("arn:aws:states:us-east-1:111122223333:execution:seedflow-deploy-module:{id}"),
+    });
+    Ok([
+        (ParameterKind::Md5, json!(fingerprint)),
+        (ParameterKind::Metadata, Value::Object(metadata(id))),
+        (ParameterKind::Outputs, json!({"Name": id.dashed()})),
+        (ParameterKind::Status, status),
+    ])
+}
+
+fn metadata(id: &ModuleId) -> Map<String, Value> {
+    let published = [
+        ("Value", format!("value-of-{}", id.dashed())),
+        ("CodeBuildBuildId", format!("seedflow:{}", id.dashed())),
+        ("SeedflowDeployed", "0.1.0".to_owned()),
+    ];
+    published
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), Value::String(value)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use seedflow_fixtures::Repository;
+
+    use super::*;
+
+    #[test]
+    fn a_numbered_repository_can_be_deployed() {
+        let zip = Repository::numbered("p", "dev", 6, 2).zip();
+        let stored = state(&zip, &Limits::of_aws("bucket", "project")).unwrap();
+        assert_eq!(stored.len(), 24);
+        assert!(
+            stored["/sf/p/dev/group-02/module-005/metadata"].contains("value-of-"),
+            "{stored:?}"
+        );
+    }
+}

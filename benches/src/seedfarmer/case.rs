@@ -1,0 +1,122 @@
+//! What is deployed, and with which tool.
+
+use std::time::Duration;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tool {
+    Seedflow,
+    SeedFarmer,
+    /// seed-farmer without its fixed wait.
+    SeedFarmerWithoutWait,
+}
+
+impl Tool {
+    /// In the order in which they take turns.
+    pub const ALL: [Self; 3] = [Self::Seedflow, Self::SeedFarmer, Self::SeedFarmerWithoutWait];
+
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seedflow => "Seedflow",
+            Self::SeedFarmer => "seed-farmer",
+            Self::SeedFarmerWithoutWait => "seed-farmer without its fixed wait",
+        }
+    }
+}
+
+/// What a deployment finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Every module has changed.
+    Changed,
+    /// Nothing has changed.
+    Unchanged,
+    /// Every module has changed, and its build fails.
+    Failed,
+}
+
+/// One kind of deployment, which all tools run in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Case {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// How many modules are deployed.
+    pub modules: usize,
+    pub work: Work,
+    /// How long a build lasts, in seconds.
+    pub build: u64,
+}
+
+/// All of them, in the order of a round.
+pub const CASES: [Case; 10] = [
+    case("failed", 1, Work::Failed, 3),
+    case("changed-0", 1, Work::Changed, 0),
+    case("changed-3", 1, Work::Changed, 3),
+    case("changed-10", 1, Work::Changed, 10),
+    case("changed-60", 1, Work::Changed, 60),
+    case("unchanged", 1, Work::Unchanged, 0),
+    case("10-changed", 10, Work::Changed, 3),
+    case("10-unchanged", 10, Work::Unchanged, 0),
+    case("50-changed", 50, Work::Changed, 3),
+    case("50-unchanged", 50, Work::Unchanged, 0),
+];
+
+pub const fn case(name: &'static str, modules: usize, work: Work, build: u64) -> Case {
+    Case {
+        name,
+        modules,
+        work,
+        build,
+    }
+}
+
+impl Case {
+    /// What it is, in words.
+    pub fn title(&self) -> String {
+        let modules = match self.modules {
+            1 => "one module".to_owned(),
+            many => format!("{many} modules"),
+        };
+        match self.work {
+            Work::Changed => format!("{modules} changed, build of {} s", self.build),
+            Work::Failed => format!("{modules} changed, build of {} s fails", self.build),
+            Work::Unchanged => format!("{modules} unchanged"),
+        }
+    }
+
+    /// How long its builds last.
+    pub fn lasts(&self) -> Duration {
+        Duration::from_secs(self.build)
+    }
+
+    /// How many builds a deployment starts.
+    pub fn builds(&self) -> usize {
+        match self.work {
+            Work::Unchanged => 0,
+            Work::Changed | Work::Failed => self.modules,
+        }
+    }
+
+    /// Whether a tool runs it in this round, counted from 0. Builds of a minute have one round fewer than the others, and
+    /// only one without the fixed wait, which differs by a constant.
+    pub fn takes_part(&self, tool: Tool, round: usize, rounds: usize) -> bool {
+        self.build < 60 || round == 0 || (tool != Tool::SeedFarmerWithoutWait && round + 1 < rounds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_of_a_minute_have_fewer_rounds_but_always_one() {
+        let long = case("", 1, Work::Changed, 60);
+        let rounds = |tool, rounds| {
+            (0..rounds)
+                .filter(|&round| long.takes_part(tool, round, rounds))
+                .count()
+        };
+        assert_eq!(Tool::ALL.map(|tool| rounds(tool, 3)), [2, 2, 1]);
+        assert_eq!(Tool::ALL.map(|tool| rounds(tool, 1)), [1; 3]);
+    }
+}

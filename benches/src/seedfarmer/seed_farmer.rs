@@ -1,0 +1,178 @@
+//! The same deployments by seed-farmer, whose process is watched.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use seedflow_fixtures::{FixedWait, Repository, SeedFarmer, group_name, module_name};
+use seedflow_local::proxy::{Caller, Write};
+use seedflow_local::stack::Stack;
+use seedflow_local::tail;
+use seedflow_local::ui::Task;
+
+use super::case::{Case, Work};
+use super::run::{Build, Run, between, builds_since, median, written};
+use super::usage::{Meter, Tree, Usage};
+use crate::bench_dir;
+
+/// How often the process is inspected.
+const INTERVAL: Duration = Duration::from_millis(20);
+/// The emulator and the functions are inspected once in this many intervals.
+const METERED: u32 = 25;
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// seed-farmer with a copy of the repository.
+pub struct SeedFarmerSide {
+    seed_farmer: SeedFarmer,
+    repository: Repository,
+    modules: Range<usize>,
+    version: u32,
+}
+
+impl SeedFarmerSide {
+    pub async fn new(
+        stack: &Stack,
+        project: &str,
+        deployment: &str,
+        modules: usize,
+        task: &Task,
+    ) -> Result<Self> {
+        let repository = Repository::numbered(project, deployment, modules, modules);
+        Ok(Self {
+            seed_farmer: SeedFarmer::set_up(stack, project, deployment, &repository, task).await?,
+            repository,
+            modules: 0..modules,
+            version: 0,
+        })
+    }
+
+    pub async fn bootstrap(&self, stack: &Stack) -> Result<()> {
+        self.seed_farmer.bootstrap(stack).await
+    }
+
+    /// Changes every module.
+    pub fn change(&mut self) {
+        self.version += 1;
+        let repository = std::mem::take(&mut self.repository);
+        self.repository = repository.changed(self.modules.clone(), self.version);
+        self.repository.write(self.seed_farmer.folder());
+    }
+
+    pub async fn deploy(&self, stack: &Stack, case: &Case, wait: FixedWait) -> Result<Run> {
+        let log = bench_dir()?.join("seed-farmer.log");
+        let known = stack.codebuild().builds().len();
+        stack.proxy().reset_calls();
+        let mut writes = stack.proxy().watch_writes();
+        let mut meter = Meter::start(stack)?;
+        let begun = Instant::now();
+        let (status, client) = self.apply(stack, wait, &mut meter, &log).await?;
+        let wall = begun.elapsed();
+        let served = meter.served();
+        let counted = stack.proxy().calls();
+        let fails = case.work == Work::Failed;
+        ensure!(
+            status.success() != fails,
+            "seed-farmer ended with {status}:\n{}",
+            tail::of_file(&log)
+        );
+        let builds = builds_since(stack, known)?;
+        if !fails && !builds.is_empty() {
+            for module in self.modules.clone() {
+                let module = format!("{}/{}", group_name(0), module_name(module));
+                self.seed_farmer.record_md5(stack, &module).await?;
+                self.seed_farmer.publish(stack, &module, "one").await?;
+            }
+        }
+        let calls = counted.of(Caller::Clients);
+        Ok(Run {
+            wall,
+            stored: stored(&builds, &written(&mut writes)?),
+            builds,
+            calls: calls.map(|(name, count)| (name.to_owned(), count)).collect(),
+            client,
+            served,
+        })
+    }
+
+    /// Runs the command line to its end and returns what it took.
+    async fn apply(
+        &self,
+        stack: &Stack,
+        wait: FixedWait,
+        meter: &mut Meter,
+        log: &PathBuf,
+    ) -> Result<(ExitStatus, Usage)> {
+        let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut command = self
+            .seed_farmer
+            .command(stack, wait, &["apply", "deployment.yaml"])?;
+        command.stdout(output.try_clone()?).stderr(output);
+        let mut process = command.spawn().context("cannot start seed-farmer")?;
+        let mut tree = Tree::of(process.id().context("seed-farmer has ended")?);
+        let deadline = Instant::now() + PATIENCE;
+        for look in 0.. {
+            if Instant::now() > deadline {
+                break;
+            }
+            match tokio::time::timeout(INTERVAL, process.wait()).await {
+                Ok(status) => return Ok((status?, tree.used())),
+                Err(_) => tree.look(),
+            }
+            if look % METERED == 0 {
+                meter.look();
+            }
+        }
+        bail!("{}", still_running(log))
+    }
+}
+
+fn still_running(log: &Path) -> String {
+    let seconds = PATIENCE.as_secs();
+    format!(
+        "seed-farmer still runs after {seconds} s:\n{}",
+        tail::of_file(log)
+    )
+}
+
+/// From each build's end to the last parameter that the client writes, after all builds: the manifest of what is deployed.
+/// It writes nothing about single modules after their builds, so this is the first that its store has of their end.
+fn stored(builds: &[Build], written: &[Write]) -> Option<Duration> {
+    let mut of_client = written
+        .iter()
+        .rev()
+        .filter(|write| write.caller == Caller::Clients);
+    let last = of_client.next()?;
+    let is_after = builds.iter().all(|build| build.end < last.at);
+    let all = builds.iter().map(|build| between(build.end, last.at));
+    is_after.then(|| median(all.collect())).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_write_before_a_builds_end_is_not_its_status() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let builds = [3, 9].map(|end| Build {
+            id: String::new(),
+            start: at(1),
+            end: at(end),
+        });
+        let write = |second| Write {
+            caller: Caller::Clients,
+            name: "/p/dev/manifest/deployed".to_owned(),
+            value: "{}".to_owned(),
+            at: at(second),
+        };
+        assert_eq!(stored(&builds, &[write(2), write(8)]), None);
+        let after = stored(&builds, &[write(2), write(11)]);
+        assert_eq!(after, Some(Duration::from_secs(8)));
+    }
+}

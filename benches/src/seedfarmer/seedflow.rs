@@ -1,0 +1,265 @@
+//! Deployments by Seedflow, as a client without git starts them: pack, upload, start. No client
+//! has to wait; this program looks for the end in a way that takes no time from what is measured.
+//!
+//! One module is an execution of the module workflow with the module's bundle, several are one of the deployment workflow
+//! with the packed repository.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
+use seedflow_fixtures::{Repository, cidr, group_name, module_folder, module_name, start_deployment};
+use seedflow_local::deployment::{self, Names};
+use seedflow_local::emulator_api::EmulatorApi;
+use seedflow_local::pack;
+use seedflow_local::proxy::{Caller, Write};
+use seedflow_local::stack::Stack;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::Receiver;
+
+use super::case::{Case, Work};
+use super::run::{Build, Run, between, builds_since, median, timestamp};
+use super::usage::{Meter, Usage};
+use crate::limits::calls;
+
+/// How often the end is looked for when it is near.
+const SOON: Duration = Duration::from_millis(25);
+/// And before: rarely, so that it takes no time from what is measured.
+const SELDOM: Duration = Duration::from_secs(1);
+/// How long a deployment may take, on the busiest machine.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Seedflow with a copy of the repository.
+pub struct SeedflowSide {
+    names: Names,
+    modules: usize,
+    folder: PathBuf,
+    repository: Repository,
+    version: u32,
+}
+
+impl SeedflowSide {
+    pub fn new(stack: &Stack, project: &str, deployment: &str, modules: usize) -> Self {
+        let side = Self {
+            names: Names::new(project, deployment, &group_name(0), &module_name(0)),
+            modules,
+            folder: stack.folder().join(format!("seedflow-{deployment}")),
+            repository: Repository::numbered(project, deployment, modules, modules),
+            version: 0,
+        };
+        side.repository.write(&side.folder);
+        side
+    }
+
+    /// Changes every module.
+    pub fn change(&mut self) {
+        self.version += 1;
+        let repository = std::mem::take(&mut self.repository);
+        self.repository = repository.changed(0..self.modules, self.version);
+        self.repository.write(&self.folder);
+    }
+
+    /// Deploys the repository. The time is from the packing to the execution's end.
+    pub async fn deploy(&self, stack: &Stack, case: &Case) -> Result<Run> {
+        let api = stack.api();
+        let known = stack.codebuild().builds().len();
+        stack.proxy().reset_calls();
+        let mut writes = stack.proxy().watch_writes();
+        let mut meter = Meter::start(stack)?;
+        let begun = Timestamp::now();
+        let execution = self.start(stack, &api).await?;
+        let mut watch = Watch {
+            last: self.last_parameter(),
+            written: Vec::new(),
+            meter: &mut meter,
+        };
+        let ended = watch.end(&api, &execution, &mut writes).await?;
+        let written = watch.written;
+        let served = meter.served();
+        expect(case, &ended)?;
+        let end = timestamp(&ended["stopDate"]).context("the ended execution has no end")?;
+        let counted = calls::settled(stack).await;
+        let builds = builds_since(stack, known)?;
+        Ok(Run {
+            wall: between(begun, end),
+            stored: stored(&builds, &written)?,
+            builds,
+            calls: counts(&counted),
+            // The client that starts a deployment doesn't wait for it.
+            client: Usage::default(),
+            served,
+        })
+    }
+
+    /// The parameter that is written last.
+    fn last_parameter(&self) -> String {
+        match self.modules {
+            1 => format!("{}/status", self.names.parameter_path()),
+            _ => format!("/sf/{}/{}/status", self.names.project, self.names.deployment),
+        }
+    }
+
+    async fn start(&self, stack: &Stack, api: &EmulatorApi) -> Result<String> {
+        if self.modules == 1 {
+            self.start_module(stack, api).await
+        } else {
+            start_deployment(stack, &self.names.project, &self.folder).await
+        }
+    }
+
+    async fn start_module(&self, stack: &Stack, api: &EmulatorApi) -> Result<String> {
+        let module = self.folder.join(module_folder(0));
+        let bundle = pack::folder(&module, &stack.folder().join("seedflow-module.zip"))?;
+        let source = deployment::upload(api, stack.connection(), &self.names, &bundle).await?;
+        let parameters = [("vpc-cidr".to_owned(), Value::from(cidr(0)))];
+        let input = self
+            .names
+            .input(&source, &parameters.into_iter().collect(), false);
+        deployment::start(api, stack.connection(), &input).await
+    }
+}
+
+/// Waits for an execution's end.
+struct Watch<'a> {
+    last: String,
+    written: Vec<Write>,
+    meter: &'a mut Meter,
+}
+
+impl Watch<'_> {
+    async fn end(
+        &mut self,
+        api: &EmulatorApi,
+        execution: &str,
+        writes: &mut Receiver<Write>,
+    ) -> Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let ended = self.pause(writes).await?;
+            self.meter.look();
+            if !ended {
+                continue;
+            }
+            let described = describe(api, execution).await?;
+            if described["status"] != "RUNNING" {
+                self.written.append(&mut super::run::written(writes)?);
+                return Ok(described);
+            }
+        }
+        bail!("Seedflow's deployment still runs after {} s", PATIENCE.as_secs())
+    }
+
+    /// Waits a while, or until something is written; returns whether it is time to look.
+    async fn pause(&mut self, writes: &mut Receiver<Write>) -> Result<bool> {
+        let near = self.written.iter().any(|write| self.is_last(write));
+        let time = if near { SOON } else { SELDOM };
+        match tokio::time::timeout(time, writes.recv()).await {
+            Err(_) => Ok(true),
+            Ok(write) => {
+                self.written.push(write.context("cannot follow what is written")?);
+                Ok(false)
+            }
+        }
+    }
+
+    fn is_last(&self, write: &Write) -> bool {
+        write.name == self.last && state(write).is_some_and(|state| state != "IN_PROGRESS")
+    }
+}
+
+async fn describe(api: &EmulatorApi, execution: &str) -> Result<Value> {
+    let call = json!({"executionArn": execution});
+    let described = api
+        .json("states", "AWSStepFunctions.DescribeExecution", &call)
+        .await;
+    described.context("cannot read the execution")
+}
+
+fn expect(case: &Case, ended: &Value) -> Result<()> {
+    let expected = match case.work {
+        Work::Changed | Work::Unchanged => "SUCCEEDED",
+        Work::Failed => "FAILED",
+    };
+    ensure!(
+        ended["status"] == expected,
+        "expected Seedflow's deployment to end as {expected}, found {}: {}",
+        ended["status"],
+        ended["cause"]
+    );
+    Ok(())
+}
+
+fn counts(counted: &seedflow_local::proxy::Calls) -> BTreeMap<String, u64> {
+    let of_client = calls::CLIENT.map(|name| (name, 1));
+    let mut counts = BTreeMap::new();
+    for (name, count) in counted.of(Caller::Functions).chain(of_client) {
+        *counts.entry(name.to_owned()).or_default() += count;
+    }
+    counts
+}
+
+fn state(write: &Write) -> Option<String> {
+    let value: Value = serde_json::from_str(&write.value).ok()?;
+    Some(value["state"].as_str()?.to_owned())
+}
+
+/// From each build's end to the final status that names it; the median.
+fn stored(builds: &[Build], written: &[Write]) -> Result<Option<Duration>> {
+    let of = |build: &Build| {
+        let status = written.iter().find(|write| {
+            let value: Value = serde_json::from_str(&write.value).unwrap_or_default();
+            let ended = value["state"] == "SUCCEEDED" || value["state"] == "FAILED";
+            write.name.ends_with("/status") && ended && value["build_id"] == build.id.as_str()
+        });
+        let status = status.with_context(|| format!("build {} has no final status", build.id))?;
+        Ok(between(build.end, status.at))
+    };
+    let all: Vec<Duration> = builds.iter().map(of).collect::<Result<_>>()?;
+    Ok(median(all))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_build_is_stored_with_the_final_status_that_names_it() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let build = Build {
+            id: "p:1".to_owned(),
+            start: at(0),
+            end: at(10),
+        };
+        let write = |name: &str, value: Value, second| Write {
+            caller: Caller::Functions,
+            name: name.to_owned(),
+            value: value.to_string(),
+            at: at(second),
+        };
+        let written = [
+            write(
+                "/sf/a/status",
+                json!({"state": "IN_PROGRESS", "build_id": "p:1"}),
+                1,
+            ),
+            write(
+                "/sf/b/status",
+                json!({"state": "SUCCEEDED", "build_id": "p:2"}),
+                11,
+            ),
+            write("/sf/a/md5", json!({"hash": "x"}), 12),
+            write(
+                "/sf/a/status",
+                json!({"state": "SUCCEEDED", "build_id": "p:1"}),
+                13,
+            ),
+        ];
+        let builds = [build];
+        assert_eq!(stored(&builds, &written).unwrap(), Some(Duration::from_secs(3)));
+        assert!(stored(&builds, &written[..3]).is_err());
+        assert_eq!(stored(&[], &written).unwrap(), None);
+    }
+}
