@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-use crate::tools;
+use crate::process::python::python;
 
 const KEEPER: &str = include_str!("keeper.py");
 
@@ -33,7 +33,7 @@ pub struct Estate {
 /// A command line that runs `program` under a keeper. Arguments, environment, working directory and
 /// output are added to it as to any other; its input is the keeper's.
 pub fn command(program: impl AsRef<OsStr>, estate: Option<&Estate>) -> Result<Command> {
-    let mut command = Command::new(tools::python()?);
+    let mut command = Command::new(python()?);
     // A group of its own, so that Ctrl-C in a terminal reaches this process only.
     command
         .args(["-I", "-S", "-c", KEEPER])

@@ -13,6 +13,8 @@ pub mod git;
 pub mod keeper;
 pub mod pack;
 pub mod pages;
+pub mod process;
+pub mod progress;
 pub mod proxy;
 pub mod repository;
 pub mod soak;

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Settings, progress};
+use super::parameters::Settings;
 use crate::deployment::{self, Finished, Names};
 use crate::stack::Connection;
 use crate::ui::Ui;
-use crate::{pack, pages};
+use crate::{pack, pages, progress};
 
 /// Deploys a folder and tells about it, with the summary at the end.
 pub async fn deploy_folder(

@@ -3,7 +3,6 @@
 mod check;
 mod deploy;
 mod parameters;
-pub(crate) mod progress;
 mod soak;
 mod status;
 mod up;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Config;
+use super::config::Config;
 use super::files::Workspace;
 use super::model::Build;
 use super::programs;

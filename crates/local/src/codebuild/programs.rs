@@ -9,7 +9,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Config;
+use super::config::Config;
 use super::files::Workspace;
 
 /// Where `npm install -g` puts things.

@@ -10,15 +10,17 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::buildspec::{Buildspec, OnFailure, PhaseSpec};
+use super::config::Pretended;
 use super::events::Events;
 use super::files::{self, Workspace};
 use super::log::Log;
 use super::model::{Build, Failure, PhaseKind, Status};
 use super::plan::VariableKind;
 use super::processes::kill_tree;
+use super::registry::{Endpoints, Registry};
 use super::shell::{Shell, ShellConfig};
 use super::slots::Ticket;
-use super::{CodeBuild, Endpoints, Pretended, environment, programs, role, variables};
+use super::{environment, programs, role, variables};
 use crate::emulator_api::EmulatorApi;
 
 /// The phases with commands, in their order.
@@ -33,19 +35,19 @@ const LONGEST_COMMAND: usize = 2_000;
 
 /// Runs a build to its end.
 pub async fn run(
-    codebuild: Arc<CodeBuild>,
+    registry: Arc<Registry>,
     build: Build,
     pretended: Option<Pretended>,
     mut ticket: Ticket,
     stop: watch::Receiver<bool>,
 ) {
-    let Ok(endpoints) = codebuild.endpoints() else {
+    let Ok(endpoints) = registry.endpoints() else {
         return;
     };
-    let source = codebuild.config.event_source.clone();
+    let source = registry.config.event_source.clone();
     let events = Events::open(endpoints.service.clone(), source, build.arn.clone());
     let mut runner = Runner {
-        codebuild: &codebuild,
+        registry: &registry,
         endpoints,
         build,
         pretended,
@@ -60,9 +62,9 @@ pub async fn run(
 }
 
 struct Runner<'a> {
-    codebuild: &'a CodeBuild,
+    registry: &'a Registry,
     endpoints: &'a Endpoints,
-    /// The record as it was submitted: its names and its plan. The living record is the stand-in's.
+    /// The record as it was submitted: its names and its plan. The living record is the registry's.
     build: Build,
     pretended: Option<Pretended>,
     events: Events,
@@ -80,7 +82,7 @@ impl Runner<'_> {
                 self.phase_event(&submitted);
             }
         }
-        let patience = self.codebuild.config.minute * self.build.plan.queued_timeout_minutes;
+        let patience = self.registry.config.minute * self.build.plan.queued_timeout_minutes;
         let place = tokio::select! {
             biased;
             () = stopped(&mut stop) => Err(Status::Stopped),
@@ -108,7 +110,7 @@ impl Runner<'_> {
             self.record(|build| build.log_is_there = true);
         }
         self.finish(Status::Succeeded, None).await;
-        let time = self.codebuild.config.minute * self.build.plan.timeout_minutes;
+        let time = self.registry.config.minute * self.build.plan.timeout_minutes;
         let outcome = tokio::select! {
             biased;
             () = stopped(&mut stop) => Err(Status::Stopped),
@@ -131,7 +133,7 @@ impl Runner<'_> {
         let role = self.build.plan.service_role.as_str().unwrap_or_default();
         let keys = role::assume(&self.endpoints.service, role, self.build.uuid()).await;
         let keys = keys.map_err(|failure| (Status::Failed, failure))?;
-        let config = &self.codebuild.config;
+        let config = &self.registry.config;
         let workspace = Workspace::new(&config.work_dir)
             .and_then(|workspace| programs::install(&workspace, config).map(|()| workspace))
             .map_err(|error| {
@@ -239,7 +241,7 @@ impl Runner<'_> {
                 .mask(values.get(&variable.name).map_or("", String::as_str));
             self.secrets.push(variable.name.clone());
         }
-        let environment = environment::complete(values, &self.build, workspace, &self.codebuild.config, api);
+        let environment = environment::complete(values, &self.build, workspace, &self.registry.config, api);
         self.log
             .note(format!("Moving to directory {}", directory.display()))
             .await;
@@ -381,7 +383,7 @@ impl Runner<'_> {
     async fn finalize(&mut self, workspace: Workspace) {
         self.begin(PhaseKind::Finalizing);
         let _ = tokio::task::spawn_blocking(move || workspace.remove()).await;
-        if !self.codebuild.lock().closing {
+        if !self.registry.lock().closing {
             self.log.close().await;
         }
         self.finish(Status::Succeeded, None).await;
@@ -394,7 +396,7 @@ impl Runner<'_> {
             build.status = status;
             build.end = Some(now);
         });
-        if self.codebuild.lock().closing {
+        if self.registry.lock().closing {
             return;
         }
         if let Some(details) = self.read(|build| (build.state_change(), build.phases.last().cloned())) {
@@ -454,11 +456,11 @@ impl Runner<'_> {
     }
 
     fn record<T>(&self, change: impl FnOnce(&mut Build) -> T) -> Option<T> {
-        self.codebuild.update(&self.build.id, change)
+        self.registry.update(&self.build.id, change)
     }
 
     fn read<T>(&self, view: impl FnOnce(&Build) -> T) -> Option<T> {
-        self.codebuild
+        self.registry
             .lock()
             .entries
             .get(&self.build.id)

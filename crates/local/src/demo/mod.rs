@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::cli::progress;
 use crate::deployment::{self, Finished};
 use crate::pages;
+use crate::progress;
 use crate::stack::{Stack, StackOptions};
 use crate::ui::{Tone, Ui, seconds};
 use crate::workspace;

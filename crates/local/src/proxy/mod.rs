@@ -8,6 +8,7 @@
 //! Counts, rules and rates can be read and set over HTTP under `/_seedflow/` on every port.
 
 mod answer;
+mod body;
 mod calls;
 mod classify;
 mod control;
@@ -24,8 +25,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderName;
 use hyper::http::request::Parts;
@@ -40,20 +40,15 @@ use tokio::task::JoinSet;
 
 use crate::codebuild::CodeBuild;
 use crate::emulator_api::ApiError;
+use body::{Body, BoxError};
 pub use calls::{Caller, Calls};
 use classify::Call;
-use rates::Limiter;
+use control::Controls;
 pub use rates::{Count, Rates, Traffic};
-use rules::RuleSet;
 pub use rules::{Action, Rule, RuleId, When};
 use ssm::SsmLimits;
 pub use writes::Write;
 use writes::Writes;
-
-/// What bodies may fail with.
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// A body of either direction.
-type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The ports to listen on; 0 takes a free one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -101,10 +96,8 @@ struct State {
     upstream: SocketAddr,
     codebuild: Arc<CodeBuild>,
     client: Client<HttpConnector, Body>,
-    calls: watch::Sender<Calls>,
-    rules: RuleSet,
+    controls: Controls,
     ssm: SsmLimits,
-    rates: Limiter,
     writes: Writes,
     functions: Option<PathBuf>,
 }
@@ -148,14 +141,12 @@ impl Proxy {
             upstream,
             codebuild: Arc::clone(&codebuild),
             client,
-            calls: watch::channel(Calls::default()).0,
-            rules: RuleSet::default(),
+            controls: Controls::default(),
             ssm: SsmLimits::default(),
-            rates: Limiter::default(),
             writes: Writes::default(),
             functions: options.functions,
         });
-        state.rates.set(options.parameter_store);
+        state.controls.rates.set(options.parameter_store);
         let mut listeners = JoinSet::new();
         let mut ports = options.ports;
         for caller in Caller::ALL {
@@ -192,13 +183,13 @@ impl Proxy {
     /// What was called so far.
     #[must_use]
     pub fn calls(&self) -> Calls {
-        self.state.calls.borrow().clone()
+        self.state.controls.calls.borrow().clone()
     }
 
     /// The same, to wait on.
     #[must_use]
     pub fn watch_calls(&self) -> watch::Receiver<Calls> {
-        self.state.calls.subscribe()
+        self.state.controls.calls.subscribe()
     }
 
     /// Every parameter that is written from now on.
@@ -209,40 +200,40 @@ impl Proxy {
 
     /// Counts from zero again.
     pub fn reset_calls(&self) {
-        self.state.calls.send_replace(Calls::default());
+        self.state.controls.calls.send_replace(Calls::default());
     }
 
     /// Adds a rule; the first rule that matches a request is the one that counts.
     pub fn add_rule(&self, rule: Rule) -> RuleId {
-        self.state.rules.add(rule)
+        self.state.controls.rules.add(rule)
     }
 
     /// How often a rule was applied.
     #[must_use]
     pub fn rule_applied(&self, id: RuleId) -> u32 {
-        self.state.rules.applied(id)
+        self.state.controls.rules.applied(id)
     }
 
     /// Removes a rule, if it is there.
     pub fn remove_rule(&self, id: RuleId) -> bool {
-        self.state.rules.remove(id)
+        self.state.controls.rules.remove(id)
     }
 
     /// Removes all rules.
     pub fn clear_rules(&self) {
-        self.state.rules.clear();
+        self.state.controls.rules.clear();
     }
 
     /// Limits Parameter Store's calls of everybody but clients to these rates, or lifts the limit, and counts
     /// from zero.
     pub fn limit_parameter_store(&self, rates: Option<Rates>) {
-        self.state.rates.set(rates);
+        self.state.controls.rates.set(rates);
     }
 
     /// What came of Parameter Store's calls since the rates were set.
     #[must_use]
     pub fn parameter_store_traffic(&self) -> Traffic {
-        self.state.rates.traffic()
+        self.state.controls.rates.traffic()
     }
 }
 
@@ -293,7 +284,7 @@ impl Payload {
     fn into_body(self) -> Body {
         match self {
             Self::Stream(body) => body.map_err(Into::into).boxed_unsync(),
-            Self::Whole(bytes) => answer::full(bytes),
+            Self::Whole(bytes) => body::full(bytes),
         }
     }
 }
@@ -304,18 +295,24 @@ async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, BoxError> {
     if request.uri().path().starts_with(control::PREFIX) {
-        return Ok(control::serve(&state, request).await?);
+        return Ok(control::serve(&state.controls, request).await?);
     }
     let (head, body) = request.into_parts();
     let mut payload = Payload::Stream(body);
-    if classify::needs_body(&head) || state.rules.need_body() {
+    if classify::needs_body(&head) || state.controls.rules.need_body() {
         payload = payload.hold().await?;
     }
     let call = classify::classify(&head, payload.bytes());
     let Origin { caller, .. } = origin;
-    state.calls.send_modify(|calls| calls.count(caller, &call.name()));
+    state
+        .controls
+        .calls
+        .send_modify(|calls| calls.count(caller, &call.name()));
     let now = Instant::now();
-    let action = state.rules.decide(caller, &call, &head, payload.bytes(), now);
+    let action = state
+        .controls
+        .rules
+        .decide(caller, &call, &head, payload.bytes(), now);
     let request = Named { origin, head, call };
     match action {
         None => state.answer(&request, payload).await,
@@ -429,7 +426,10 @@ impl State {
     /// Forwards what is within AWS's limits, and remembers which parameters it made advanced.
     async fn answer_ssm(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let Named { origin, call, .. } = request;
-        let admitted = self.rates.admit(origin.caller, &call.operation, Instant::now());
+        let admitted = self
+            .controls
+            .rates
+            .admit(origin.caller, &call.operation, Instant::now());
         let checked = admitted.and_then(|()| self.ssm.check(&call.operation, payload.bytes()));
         let effect = match checked {
             Err(error) => return Ok(request.error(&error)),

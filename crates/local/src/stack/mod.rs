@@ -26,9 +26,9 @@ use environment::Folders;
 
 use crate::codebuild::{self, CodeBuild};
 use crate::emulator_api::{Credentials, EmulatorApi};
+use crate::process::cargo_build::{self, Profile};
 use crate::proxy::{self, Caller, Ports, Proxy, Rates};
 use crate::ui::Ui;
-use crate::workspace::Profile;
 use crate::{tools, workspace};
 
 /// The source of the stand-in's events: nobody but AWS may send as `aws.codebuild`, and the
@@ -203,7 +203,7 @@ impl Parts {
         };
         let functions = async {
             let task = ui.task("Functions");
-            let built = workspace::build_functions(profile, &task).await?;
+            let built = cargo_build::build_functions(profile, &task).await?;
             task.detail("packaging");
             let cache = workspace::local_dir()?.join("packages");
             let packages = tokio::task::spawn_blocking(move || package::functions(&built, &cache)).await??;

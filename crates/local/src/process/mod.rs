@@ -1,0 +1,4 @@
+//! Programs that the local stack runs.
+
+pub mod cargo_build;
+pub mod python;
