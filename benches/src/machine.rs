@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use seedflow_local::workspace;
+use seedflow_local::process::workspace;
 use tokio::process::Command;
 
 /// What a report says about its run.

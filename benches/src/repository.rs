@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use seedflow_local::pack;
+use seedflow_local::checkout::bundle;
 use seedflow_local::stack::Stack;
 use seedflow_local::stack::environment::{ACCOUNT, REGION};
 use serde_json::json;
@@ -54,7 +54,7 @@ impl Repository {
     /// Its zip.
     pub fn zip(&self) -> Result<Vec<u8>> {
         let files = self.files.iter();
-        pack::files(files.map(|(path, content)| (path.as_str(), content.as_bytes())))
+        bundle::files(files.map(|(path, content)| (path.as_str(), content.as_bytes())))
     }
 
     /// Writes it into a folder, over what is there of it.
@@ -96,7 +96,7 @@ pub fn module_name(number: usize) -> String {
 /// starts the execution, whose ARN it returns.
 pub async fn start(stack: &Stack, project: &str, folder: &Path) -> Result<String> {
     let api = stack.api();
-    let bundle = pack::folder(
+    let bundle = bundle::folder(
         folder,
         &stack.folder().join(format!("repository-of-{project}.zip")),
     )?;

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use seedflow_local::soak::{self, Report, Size};
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 use seedflow_tests::run;
 
 /// One soak; its seed is told before it begins, in case that it never ends.

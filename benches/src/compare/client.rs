@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use seedflow_local::pack;
+use seedflow_local::checkout::bundle;
 use seedflow_local::stack::Stack;
 use tokio::process::Command;
 
@@ -29,7 +29,7 @@ impl Client {
         let folder = stack.folder().join("client");
         Repository::new(project, "by-upload", 1, 1).write(&folder)?;
         let zip = stack.folder().join("client.zip");
-        pack::folder(&folder.join(repository::folder(0)), &zip)?;
+        bundle::folder(&folder.join(repository::folder(0)), &zip)?;
         let bucket = &stack.connection().work_bucket;
         let names = [
             project,

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
-use seedflow_local::codebuild::Pretended;
+use seedflow_local::codebuild::SimulatedBuild;
+use seedflow_local::process::cargo_build::Profile;
+use seedflow_local::process::python_tools;
 use seedflow_local::stack::{Stack, StackOptions};
-use seedflow_local::tools;
-use seedflow_local::ui::{Ui, seconds};
-use seedflow_local::workspace::Profile;
+use seedflow_terminal::{Ui, seconds};
 
 use crate::report::Section;
 use case::{By, CASES, Case, Work};
@@ -151,7 +151,7 @@ async fn on(stack: &Stack, wanted: &Wanted, ui: &Ui) -> Result<Figures> {
 }
 
 fn pretend(stack: &Stack, lasts: Duration, fails: bool) {
-    stack.codebuild().pretend(Some(Pretended { lasts, fails }));
+    stack.codebuild().simulate(Some(SimulatedBuild { lasts, fails }));
 }
 
 /// Who deploys a repository of some size.
@@ -170,7 +170,7 @@ impl<'a> Parties<'a> {
     /// Repositories, seed-farmer's roles, and first deployments, which aren't counted: they make what later ones find.
     async fn set_up(stack: &'a Stack, wanted: &Wanted, ui: &Ui) -> Result<Self> {
         let task = ui.task("Repositories and first deployments");
-        let python = tools::venv("peer", &task).await?.join("python");
+        let python = python_tools::venv("peer", &task).await?.join("python");
         let mut pairs = BTreeMap::new();
         for case in CASES
             .iter()
@@ -295,7 +295,7 @@ impl<'a> Parties<'a> {
             stack.proxy().remove_rule(rule);
             let run = run?;
             let build = run.builds.first().context("there was no build")?;
-            stack.codebuild().pretend(None);
+            stack.codebuild().simulate(None);
             let inside = inside::measure(stack, by, &build.id, figures.rounds).await;
             let inside = inside.with_context(|| format!("inside a build of {}", by.name()))?;
             figures.inside.insert(by, inside);

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use seedflow_core::yaml;
-use seedflow_local::proxy::{Caller, Write};
+use seedflow_local::process::output_tail;
+use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
 use seedflow_local::stack::environment::ACCOUNT;
-use seedflow_local::tail;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -79,7 +79,7 @@ impl Peer {
         ensure!(
             ended.status.success(),
             "seed-farmer's bootstrap failed:\n{}",
-            tail::of_file(&log()?)
+            output_tail::of_file(&log()?)
         );
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Peer {
     pub async fn deploy(&self, stack: &Stack, case: &Case, hurried: bool) -> Result<Run> {
         let known = stack.codebuild().builds().len();
         stack.proxy().reset_calls();
-        let mut writes = stack.proxy().watch_writes();
+        let mut writes = stack.proxy().watch_parameter_writes();
         let apply: &[&str] = if hurried {
             &["--hurried", "apply", "deployment.yaml"]
         } else {
@@ -112,7 +112,7 @@ impl Peer {
             ended.status.success() != fails,
             "seed-farmer ended with {}:\n{}",
             ended.status,
-            tail::of_file(&log()?)
+            output_tail::of_file(&log()?)
         );
         let builds = builds_since(stack, known)?;
         if !fails {
@@ -203,13 +203,13 @@ async fn watched(process: &mut Child, meter: &mut Meter, log: &Path) -> Result<(
     bail!(
         "seed-farmer still runs after {} s:\n{}",
         PATIENCE.as_secs(),
-        tail::of_file(log)
+        output_tail::of_file(log)
     )
 }
 
 /// From each build's end to the last parameter that the client writes, after all builds: the manifest of what is deployed.
 /// Of the modules it writes nothing after their builds, so this is the first that its store says of their end.
-fn stored(builds: &[Build], written: &[Write]) -> Option<Duration> {
+fn stored(builds: &[Build], written: &[ParameterWrite]) -> Option<Duration> {
     let last = written
         .iter()
         .rev()
@@ -286,7 +286,7 @@ mod tests {
             start: at(1),
             end: at(end),
         });
-        let write = |second| Write {
+        let write = |second| ParameterWrite {
             caller: Caller::Clients,
             name: "/p/dev/manifest/deployed".to_owned(),
             value: "{}".to_owned(),

@@ -11,7 +11,7 @@ mod run;
 mod template;
 
 use anyhow::Result;
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 
 use crate::machine::Machine;
 use page::Facts;

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use seedflow_local::codebuild::Pretended;
-use seedflow_local::deployment::{self, Names};
+use seedflow_local::checkout::bundle;
+use seedflow_local::client::deployment::{self, Names};
+use seedflow_local::codebuild::SimulatedBuild;
+use seedflow_local::process::workspace;
 use seedflow_local::proxy::Caller;
 use seedflow_local::stack::{Stack, StackOptions};
-use seedflow_local::ui::Ui;
-use seedflow_local::{pack, workspace};
+use seedflow_terminal::Ui;
 use serde_json::{Map, Value, json};
 
 use super::counted::{BUNDLE, Counted, Execution};
@@ -50,7 +51,7 @@ pub async fn count(ui: &Ui) -> Result<(Counts, Fixed)> {
     let template = workspace::root()?.join("template.yaml");
     let fixed = Fixed::of(&std::fs::read_to_string(template).context("cannot read template.yaml")?);
     let stack = Stack::start(&StackOptions::default(), ui).await?;
-    stack.codebuild().pretend(Some(Pretended {
+    stack.codebuild().simulate(Some(SimulatedBuild {
         lasts: BUILD,
         fails: false,
     }));
@@ -280,7 +281,7 @@ impl Module {
     }
 
     async fn deploy(&self, stack: &Stack, expected: &str) -> Result<()> {
-        let bundle = pack::folder(&self.folder, &stack.folder().join("module-of-costs.zip"))?;
+        let bundle = bundle::folder(&self.folder, &stack.folder().join("module-of-costs.zip"))?;
         let (api, connection) = (stack.api(), stack.connection());
         let source = deployment::upload(&api, connection, &self.names, &bundle).await?;
         let input = self.names.input(&source, &Map::new(), false);

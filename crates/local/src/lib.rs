@@ -4,22 +4,14 @@
 //! The library is what the command `seedflow-local` and the end-to-end tests share. Nothing in it
 //! talks to anything but loopback; only [`tools`] downloads, once, what the stack is made of.
 
+pub mod aws_api;
+pub mod checkout;
 pub mod cli;
+pub mod client;
 pub mod codebuild;
 pub mod demo;
-pub mod deployment;
-pub mod emulator_api;
 pub mod git;
-pub mod keeper;
-pub mod pack;
-pub mod pages;
 pub mod process;
-pub mod progress;
 pub mod proxy;
-pub mod repository;
 pub mod soak;
 pub mod stack;
-pub mod tail;
-pub mod tools;
-pub mod ui;
-pub mod workspace;

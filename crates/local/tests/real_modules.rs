@@ -10,7 +10,7 @@ use seedflow_core::build::buildspec;
 use seedflow_core::deployspec::Deployspec;
 use seedflow_core::manifest::{self, Given, Problem};
 use seedflow_core::maximum::Maxima;
-use seedflow_local::repository::Folder;
+use seedflow_local::checkout::repository::Folder;
 use serde_json::Value;
 
 /// The folder, if there is one; the message shows in a run with `--nocapture`.

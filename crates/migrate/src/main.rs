@@ -7,7 +7,6 @@
 mod account;
 mod checkout;
 mod cli;
-mod console;
 mod run;
 mod seedfarmer;
 mod show;
@@ -16,6 +15,7 @@ mod takeover;
 use std::process::ExitCode;
 
 use clap::Parser;
+use seedflow_terminal::Ui;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            console::Console::new().complain(format!("error: {error:#}"));
+            Ui::for_stdout().complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

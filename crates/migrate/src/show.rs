@@ -3,10 +3,10 @@
 use seedflow_core::deployment::DeploymentId;
 use seedflow_core::ids::{ModuleId, Place, Slot};
 use seedflow_core::status::State;
+use seedflow_terminal::{Tone, Ui};
 use serde_json::Value;
 
 use crate::account::Account;
-use crate::console::{Console, Tone};
 use crate::takeover::TakeOver;
 
 /// What became of a module.
@@ -43,7 +43,7 @@ impl Ended {
 
 /// The show, with what it has counted.
 pub struct Show {
-    console: Console,
+    ui: Ui,
     ended: Vec<Ended>,
     writes: usize,
 }
@@ -53,7 +53,7 @@ impl Show {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            console: Console::new(),
+            ui: Ui::for_stdout(),
             ended: Vec::new(),
             writes: 0,
         }
@@ -61,14 +61,14 @@ impl Show {
 
     /// What it is about.
     pub fn heading(&self, deployment: &DeploymentId, place: &Place, apply: bool) {
-        let name = self.console.paint(Tone::Bold, &deployment.to_string());
+        let name = self.ui.paint(Tone::Bold, &deployment.to_string());
         let mode = if apply {
             ""
         } else {
             " (dry run: nothing is written)"
         };
         let Place { account, region, .. } = place;
-        self.console
+        self.ui
             .say(format!("{name} in account {account}, region {region}{mode}"));
     }
 
@@ -101,51 +101,48 @@ impl Show {
                 about(write.slot, write.laid.parameter.as_str()),
             ));
         }
-        self.console
-            .say(format!("\n{}", self.console.paint(Tone::Bold, &name(id))));
+        self.ui.say(format!("\n{}", self.ui.paint(Tone::Bold, &name(id))));
         for change in &taken.changes {
-            self.console.say(format!("  {change}"));
+            self.ui.say(format!("  {change}"));
         }
         if data_files && taken.changes.is_empty() {
-            self.console.say("  has dataFiles, whose contents seed-farmer doesn't compare: if they changed since, deploy it with force_update");
+            self.ui.say("  has dataFiles, whose contents seed-farmer doesn't compare: if they changed since, deploy it with force_update");
         }
         for (what, about) in &lines {
-            self.console
-                .say(format!("  {what}  {}", self.console.paint(Tone::Quiet, about)));
+            self.ui
+                .say(format!("  {what}  {}", self.ui.paint(Tone::Quiet, about)));
         }
         self.writes += lines.len();
     }
 
     /// How it ended.
     pub fn ended(&mut self, id: &ModuleId, ended: &Ended) {
-        let console = self.console;
-        let heading = || console.say(format!("\n{}", console.paint(Tone::Bold, &name(id))));
+        let ui = &self.ui;
+        let heading = || ui.say(format!("\n{}", ui.paint(Tone::Bold, &name(id))));
         match ended {
-            Ended::Taken => console.say(console.paint(
+            Ended::Taken => ui.say(ui.paint(
                 Tone::Good,
                 "  unchanged since seed-farmer deployed it: taken over",
             )),
-            Ended::Changed => {
-                console.say("  changed: taken over without md5, so the next deployment deploys it")
-            }
-            Ended::Done { changed: true } => console.say("  already there; the next deployment deploys it"),
-            Ended::Done { changed: false } => console.say(console.paint(Tone::Good, "  already there")),
+            Ended::Changed => ui.say("  changed: taken over without md5, so the next deployment deploys it"),
+            Ended::Done { changed: true } => ui.say("  already there; the next deployment deploys it"),
+            Ended::Done { changed: false } => ui.say(ui.paint(Tone::Good, "  already there")),
             Ended::Own(state) => {
                 heading();
-                console.say(format!(
+                ui.say(format!(
                     "  already there: Seedflow's own deployment ended as {}; left as it is",
                     state.as_str()
                 ));
             }
             Ended::NotThere => {
                 heading();
-                console.say("  not deployed by seed-farmer; the next deployment deploys it");
+                ui.say("  not deployed by seed-farmer; the next deployment deploys it");
             }
             Ended::Refused(why) => {
                 heading();
-                console.complain(format!(
+                ui.complain(&format!(
                     "{}: {}: {why}",
-                    console.paint(Tone::Bad, "not taken over"),
+                    ui.paint(Tone::Bad, "not taken over"),
                     name(id)
                 ));
             }
@@ -156,8 +153,8 @@ impl Show {
     /// A module that is deployed and stands in no manifest.
     pub fn left_behind(&mut self, name: &str) {
         let why = "seed-farmer has deployed it, and the manifest doesn't have it; have seed-farmer destroy it, by `seedfarmer apply` with this manifest, or put it back";
-        let refused = self.console.paint(Tone::Bad, "not taken over");
-        self.console.complain(format!("{refused}: {name}: {why}"));
+        let refused = self.ui.paint(Tone::Bad, "not taken over");
+        self.ui.complain(&format!("{refused}: {name}: {why}"));
         self.ended.push(Ended::Refused(why.to_owned()));
     }
 
@@ -193,7 +190,7 @@ impl Show {
             (true, writes) => format!("{writes} written"),
             (false, writes) => format!("{writes} to write; run it again with --apply to write them"),
         };
-        self.console.say(format!("\n{}: {writes}", told.join(", ")));
+        self.ui.say(format!("\n{}: {writes}", told.join(", ")));
     }
 }
 

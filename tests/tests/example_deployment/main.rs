@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use seedflow_local::{tools, ui::Ui};
+use seedflow_local::process::python_tools;
+use seedflow_terminal::Ui;
 use seedflow_tests::run;
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ fn example() -> PathBuf {
 /// What seed-farmer's models make of the example.
 fn understood() -> Value {
     let peer = run(async {
-        tools::venv("peer", &Ui::silent().task("seed-farmer"))
+        python_tools::venv("peer", &Ui::silent().task("seed-farmer"))
             .await
             .unwrap()
     });

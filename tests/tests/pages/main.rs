@@ -16,7 +16,9 @@ use browser::{DESKTOP, PHONE, Scheme};
 
 /// The pages, written down; the folder that they and the screenshots lie in.
 fn written() -> PathBuf {
-    let folder = seedflow_local::workspace::root().unwrap().join("target/pages");
+    let folder = seedflow_local::process::workspace::root()
+        .unwrap()
+        .join("target/pages");
     for (name, page) in samples::all() {
         let path = folder.join(format!("{name}.html"));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -96,7 +98,7 @@ fn whatever_reports_say_pages_stay_readable_and_inert() {
 
 /// Asks about pages that are made for it.
 fn found_in(folder: &str, pages: &[(&str, String)]) -> Value {
-    let folder = seedflow_local::workspace::root()
+    let folder = seedflow_local::process::workspace::root()
         .unwrap()
         .join("target/pages")
         .join(folder);

@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use case::{Case, case};
 use run::{Peer, Program, Stage, Step, Stored};
-use seedflow_local::{tools, ui::Ui};
+use seedflow_local::process::python_tools;
+use seedflow_terminal::Ui;
 use serde_json::json;
 
 /// How many cases run at once.
@@ -29,7 +30,7 @@ fn peer() -> PathBuf {
         .build()
         .unwrap();
     runtime
-        .block_on(tools::venv("peer", &Ui::silent().task("seed-farmer")))
+        .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
         .unwrap()
 }
 

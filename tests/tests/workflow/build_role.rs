@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use seedflow_local::emulator_api::{ApiError, EmulatorApi};
+use seedflow_local::aws_api::{ApiError, AwsApi};
 use seedflow_tests::{Module, TestStack, eventually, run};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ const OURS: [&str; 8] = [
 
 /// What a build tries, and by which statements it is refused; every one of them has to be met at least once.
 struct Attempts {
-    api: EmulatorApi,
+    api: AwsApi,
     met: BTreeSet<&'static str>,
 }
 

@@ -1,6 +1,6 @@
 //! What is told of a module, and what is not.
 
-use seedflow_local::workspace;
+use seedflow_local::process::workspace;
 use seedflow_tests::{Action, Caller, Heard, Module, Names, Rule, TestStack, eventually, run, schema};
 use serde_json::{Value, json};
 

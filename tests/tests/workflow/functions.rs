@@ -1,6 +1,6 @@
 //! The functions one by one, over the real Runtime API: saved events, and every handler run again.
 
-use seedflow_local::emulator_api::ApiError;
+use seedflow_local::aws_api::ApiError;
 use seedflow_tests::{Action, Finished, Module, Rule, TestStack, eventually, run};
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seedflow_local::deployment;
+use seedflow_local::client::deployment;
 use seedflow_tests::{Module, Names, TestStack, eventually, run};
 use serde_json::{Value, json};
 

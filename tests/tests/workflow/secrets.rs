@@ -1,7 +1,7 @@
 //! Secrets that a module is given by reference, and task tokens: after a success and after a failure they are looked for
 //! in everything that the stack has kept. Each kind of place is also searched for something that has to be there.
 
-use seedflow_local::deployment;
+use seedflow_local::client::deployment;
 use seedflow_tests::{Finished, Module, TestStack, eventually, run};
 use serde_json::{Value, json};
 

@@ -10,9 +10,9 @@ use clap::Args;
 use seedflow_core::manifest::{self, DEFAULT_MANIFEST, Deployment, Given, Group, Module, Problem};
 
 use super::parameters::parse_text;
-use crate::repository::Folder;
-use crate::ui::{Tone, Ui};
+use crate::checkout::repository::Folder;
 use seedflow_core::maximum::Maxima;
+use seedflow_terminal::{Tone, Ui};
 
 #[derive(Debug, Args)]
 pub struct Check {

@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::parameters::Settings;
-use crate::deployment::{self, Finished, Names};
+use crate::checkout::bundle;
+use crate::client::deployment::{self, Finished, Names};
+use crate::client::{pages, progress};
 use crate::stack::Connection;
-use crate::ui::Ui;
-use crate::{pack, pages, progress};
+use seedflow_terminal::Ui;
 
 /// Deploys a folder and tells about it, with the summary at the end.
 pub async fn deploy_folder(
@@ -26,7 +27,7 @@ pub async fn deploy_folder(
     }
     let api = stack.api();
     let draft = tempfile::NamedTempFile::new().context("cannot write the bundle")?;
-    let bundle = pack::folder(folder, draft.path())?;
+    let bundle = bundle::folder(folder, draft.path())?;
     ui.say(format!(
         "Packed {}: {} files, {}, md5 {}",
         folder.display(),

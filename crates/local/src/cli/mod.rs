@@ -14,11 +14,11 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::client::deployment::Names;
 use crate::demo;
-use crate::deployment::Names;
 use crate::git::Wanted;
 use crate::stack::Connection;
-use crate::ui::Ui;
+use seedflow_terminal::Ui;
 
 use deploy::deploy_folder;
 use parameters::{Settings, parse_parameter, parse_project, parse_text};

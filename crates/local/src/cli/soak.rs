@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::soak::{self, Report, Size};
-use crate::ui::{Tone, Ui};
+use seedflow_terminal::{Tone, Ui};
 
 /// How much is soaked.
 #[derive(Debug, Args)]

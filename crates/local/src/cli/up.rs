@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::git::{Remote, Wanted};
 use crate::stack::{Connection, Stack, StackOptions};
-use crate::ui::Ui;
+use seedflow_terminal::Ui;
 
 /// Runs a stack until a signal ends it.
 pub async fn run(

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::emulator_api::Credentials;
+use crate::aws_api::Credentials;
 
 /// What the stand-in needs to know.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub struct Config {
 /// What a build is that only lasts, for who measures what is around builds: it runs no command, and hands back `{}` for
 /// every file that its artifacts name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pretended {
+pub struct SimulatedBuild {
     /// How long its BUILD phase lasts.
     pub lasts: Duration,
     /// Whether that phase fails then.

@@ -6,9 +6,9 @@ use std::path::Path;
 use super::config::Config;
 use super::files::Workspace;
 use super::model::Build;
-use super::programs;
+use super::path_wrappers;
 use super::time::epoch;
-use crate::emulator_api::{Credentials, EmulatorApi};
+use crate::aws_api::{AwsApi, Credentials};
 
 /// Completes a build's own variables by what CodeBuild and a container would bring.
 pub fn complete(
@@ -16,7 +16,7 @@ pub fn complete(
     build: &Build,
     workspace: &Workspace,
     config: &Config,
-    api: &EmulatorApi,
+    api: &AwsApi,
 ) -> BTreeMap<String, String> {
     let mut defaults = defaults(workspace, config, &api.credentials().region);
     // Keys are one thing: a build that brings its own has nothing of its role's.
@@ -37,8 +37,8 @@ pub fn complete(
 /// What a build may set itself.
 fn defaults(workspace: &Workspace, config: &Config, region: &str) -> Vec<(&'static str, String)> {
     vec![
-        ("PATH", programs::path(workspace, config)),
-        ("npm_config_prefix", text(&programs::npm_prefix(workspace))),
+        ("PATH", path_wrappers::path(workspace, config)),
+        ("npm_config_prefix", text(&path_wrappers::npm_prefix(workspace))),
         ("HOME", text(&workspace.home())),
         ("TMPDIR", text(&workspace.temp())),
         ("LANG", "C.UTF-8".to_owned()),

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::buildspec::ArtifactSpec;
 use super::model::{Artifact, Failure};
 use super::plan::{Artifacts, Source};
-use crate::emulator_api::EmulatorApi;
+use crate::aws_api::AwsApi;
 
 /// The folders of one build, removed with the value.
 pub struct Workspace {
@@ -85,7 +85,7 @@ fn client_error(message: impl Into<String>) -> Failure {
 }
 
 /// Downloads and unpacks the source.
-pub async fn download(source: &Source, workspace: &Workspace, api: &EmulatorApi) -> Result<(), Failure> {
+pub async fn download(source: &Source, workspace: &Workspace, api: &AwsApi) -> Result<(), Failure> {
     match source.kind.as_str() {
         "NO_SOURCE" => return Ok(()),
         "S3" => {}
@@ -131,7 +131,7 @@ pub async fn upload(
     target: &Artifacts,
     source: &Path,
     uuid: &str,
-    api: &EmulatorApi,
+    api: &AwsApi,
 ) -> Result<Artifact, Failure> {
     let base = source.join(spec.base_directory.as_deref().unwrap_or_default());
     if !base.is_dir() {
@@ -171,7 +171,7 @@ pub async fn upload(
     })
 }
 
-async fn put(api: &EmulatorApi, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), Failure> {
+async fn put(api: &AwsApi, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), Failure> {
     api.put_object(bucket, key, content).await.map_err(|error| {
         client_error(format!(
             "Error uploading artifacts to arn:aws:s3:::{bucket}/{key}: {error}"
@@ -193,7 +193,7 @@ fn prefix(target: &Artifacts, uuid: &str) -> String {
 
 /// The artifact's files: the name that each gets, and where it is.
 /// Makes the files that artifacts name, each an empty JSON object, as if a build had.
-pub fn pretend(spec: &ArtifactSpec, source: &Path) -> std::io::Result<()> {
+pub fn simulate(spec: &ArtifactSpec, source: &Path) -> std::io::Result<()> {
     let base = source.join(spec.base_directory.as_deref().unwrap_or_default());
     std::fs::create_dir_all(&base)?;
     let mut files = spec.files.iter();

@@ -18,14 +18,14 @@ mod events;
 mod files;
 mod log;
 mod model;
+mod path_wrappers;
 mod plan;
 mod processes;
-mod programs;
+mod queue;
 mod registry;
 mod role;
 mod run;
 mod shell;
-mod slots;
 mod time;
 mod variables;
 
@@ -36,19 +36,19 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-pub use config::{Config, Pretended};
+pub use config::{Config, SimulatedBuild};
 
-use crate::emulator_api::ApiError;
+use crate::aws_api::ApiError;
 use model::{Artifact, Build, PhaseKind, Status};
 use plan::Plan;
+use queue::{Queue, Ticket};
 use registry::{Builds, Entry, Registry, Token};
-use slots::{Slots, Ticket};
 
 /// The stand-in: its builds and what they need. The proxy connects it to the emulator.
 pub struct CodeBuild {
     registry: Arc<Registry>,
-    slots: Slots,
-    pretended: Mutex<Option<Pretended>>,
+    queue: Queue,
+    simulated: Mutex<Option<SimulatedBuild>>,
 }
 
 /// BatchGetBuilds and the lists answer this many at once.
@@ -60,11 +60,11 @@ impl CodeBuild {
     /// A stand-in without builds.
     #[must_use]
     pub fn new(config: Config) -> Arc<Self> {
-        let slots = Slots::new(config.concurrent_builds, config.queued_builds);
+        let queue = Queue::new(config.concurrent_builds, config.queued_builds);
         Arc::new(Self {
             registry: Arc::new(Registry::new(config)),
-            slots,
-            pretended: Mutex::default(),
+            queue,
+            simulated: Mutex::default(),
         })
     }
 
@@ -124,14 +124,14 @@ impl CodeBuild {
         self.registry.lock().order.clone()
     }
 
-    /// Has the builds that start from now on only pretend, or run again.
-    pub fn pretend(&self, pretended: Option<Pretended>) {
-        *self.pretended.lock().unwrap_or_else(PoisonError::into_inner) = pretended;
+    /// Has the builds that start from now on only simulate, or run again.
+    pub fn simulate(&self, simulated: Option<SimulatedBuild>) {
+        *self.simulated.lock().unwrap_or_else(PoisonError::into_inner) = simulated;
     }
 
     /// Changes how many builds run at once and how many may wait.
     pub fn set_limits(&self, concurrent_builds: usize, queued_builds: usize) {
-        self.slots.set_limits(concurrent_builds, queued_builds);
+        self.queue.set_limits(concurrent_builds, queued_builds);
     }
 
     /// Ends every build with all its processes, without logs or events, and takes no more.
@@ -180,7 +180,7 @@ impl CodeBuild {
             let build = builds.entries.get(&id).map(|entry| entry.build.api_json());
             return Ok(json!({"build": build}));
         }
-        let ticket = self.slots.enter()?;
+        let ticket = self.queue.enter()?;
         let build = self.new_build(&mut builds, plan);
         let answer = json!({"build": build.api_json()});
         if let Some(token) = token {
@@ -234,11 +234,11 @@ impl CodeBuild {
                 stop,
             },
         );
-        let pretended = *self.pretended.lock().unwrap_or_else(PoisonError::into_inner);
+        let simulated = *self.simulated.lock().unwrap_or_else(PoisonError::into_inner);
         tokio::spawn(run::run(
             Arc::clone(&self.registry),
             build,
-            pretended,
+            simulated,
             ticket,
             stopped,
         ));

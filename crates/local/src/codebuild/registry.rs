@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::config::Config;
 use super::model::Build;
-use crate::emulator_api::{ApiError, EmulatorApi};
+use crate::aws_api::{ApiError, AwsApi};
 
 /// What the service and its builds share.
 pub struct Registry {
@@ -26,7 +26,7 @@ pub struct Endpoints {
     /// artifacts, variables, logs.
     pub builds_url: String,
     /// For the service's calls: projects, roles and events.
-    pub service: EmulatorApi,
+    pub service: AwsApi,
 }
 
 /// All builds, by their ids and in the order in which they were started.
@@ -69,7 +69,7 @@ impl Registry {
     pub fn connect(&self, builds_url: &str, service_url: &str) {
         self.endpoints.get_or_init(|| Endpoints {
             builds_url: builds_url.to_owned(),
-            service: EmulatorApi::new(service_url, self.config.credentials.clone()),
+            service: AwsApi::new(service_url, self.config.credentials.clone()),
         });
     }
 

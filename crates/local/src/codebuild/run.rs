@@ -10,18 +10,18 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::buildspec::{Buildspec, OnFailure, PhaseSpec};
-use super::config::Pretended;
+use super::config::SimulatedBuild;
 use super::events::Events;
 use super::files::{self, Workspace};
 use super::log::Log;
 use super::model::{Build, Failure, PhaseKind, Status};
 use super::plan::VariableKind;
 use super::processes::kill_tree;
+use super::queue::Ticket;
 use super::registry::{Endpoints, Registry};
 use super::shell::{Shell, ShellConfig};
-use super::slots::Ticket;
-use super::{environment, programs, role, variables};
-use crate::emulator_api::EmulatorApi;
+use super::{environment, path_wrappers, role, variables};
+use crate::aws_api::AwsApi;
 
 /// The phases with commands, in their order.
 const COMMAND_PHASES: [PhaseKind; 4] = [
@@ -37,7 +37,7 @@ const LONGEST_COMMAND: usize = 2_000;
 pub async fn run(
     registry: Arc<Registry>,
     build: Build,
-    pretended: Option<Pretended>,
+    simulated: Option<SimulatedBuild>,
     mut ticket: Ticket,
     stop: watch::Receiver<bool>,
 ) {
@@ -50,7 +50,7 @@ pub async fn run(
         registry: &registry,
         endpoints,
         build,
-        pretended,
+        simulated,
         events,
         log: Log::disabled(),
         shell: None,
@@ -66,7 +66,7 @@ struct Runner<'a> {
     endpoints: &'a Endpoints,
     /// The record as it was submitted: its names and its plan. The living record is the registry's.
     build: Build,
-    pretended: Option<Pretended>,
+    simulated: Option<SimulatedBuild>,
     events: Events,
     log: Log,
     shell: Option<Shell>,
@@ -129,25 +129,25 @@ impl Runner<'_> {
     }
 
     /// A workspace, and a client with the build's role.
-    async fn provision(&self) -> Result<(Workspace, EmulatorApi), (Status, Failure)> {
+    async fn provision(&self) -> Result<(Workspace, AwsApi), (Status, Failure)> {
         let role = self.build.plan.service_role.as_str().unwrap_or_default();
         let keys = role::assume(&self.endpoints.service, role, self.build.uuid()).await;
         let keys = keys.map_err(|failure| (Status::Failed, failure))?;
         let config = &self.registry.config;
         let workspace = Workspace::new(&config.work_dir)
-            .and_then(|workspace| programs::install(&workspace, config).map(|()| workspace))
+            .and_then(|workspace| path_wrappers::install(&workspace, config).map(|()| workspace))
             .map_err(|error| {
                 let failure = Failure::new("INTERNAL_ERROR", format!("no workspace: {error}"));
                 (Status::Fault, failure)
             })?;
-        Ok((workspace, EmulatorApi::new(&self.endpoints.builds_url, keys)))
+        Ok((workspace, AwsApi::new(&self.endpoints.builds_url, keys)))
     }
 
     /// The phases in the container; every failure is recorded where it happens.
-    async fn phases(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Status {
-        if let Some(pretended) = self.pretended {
-            let pretended = self.pretend(pretended, workspace, api).await;
-            return pretended.map_or(Status::Failed, |()| Status::Succeeded);
+    async fn phases(&mut self, workspace: &Workspace, api: &AwsApi) -> Status {
+        if let Some(simulated) = self.simulated {
+            let simulated = self.simulate(simulated, workspace, api).await;
+            return simulated.map_or(Status::Failed, |()| Status::Succeeded);
         }
         let spec = match self.download_source(workspace, api).await {
             Ok(spec) => spec,
@@ -178,11 +178,11 @@ impl Runner<'_> {
     }
 
     /// The same phases for a build that only lasts: no source, no variables, no commands, empty artifacts.
-    async fn pretend(
+    async fn simulate(
         &mut self,
-        pretended: Pretended,
+        simulated: SimulatedBuild,
         workspace: &Workspace,
-        api: &EmulatorApi,
+        api: &AwsApi,
     ) -> Result<(), ()> {
         self.begin(PhaseKind::DownloadSource);
         let spec = self.buildspec(&workspace.source(), api).await;
@@ -193,9 +193,9 @@ impl Runner<'_> {
             self.begin(kind);
             let mut outcome = Ok(());
             if kind == PhaseKind::Build {
-                tokio::time::sleep(pretended.lasts).await;
-                if pretended.fails {
-                    let message = "Error while executing command: pretended. Reason: exit status 1";
+                tokio::time::sleep(simulated.lasts).await;
+                if simulated.fails {
+                    let message = "Error while executing command: simulated. Reason: exit status 1";
                     outcome = Err(Failure::new("COMMAND_EXECUTION_ERROR", message));
                 }
             }
@@ -203,13 +203,13 @@ impl Runner<'_> {
         }
         let spec = spec.map_err(drop)?;
         if let Some(artifacts) = &spec.artifacts {
-            let made = files::pretend(artifacts, &workspace.source());
+            let made = files::simulate(artifacts, &workspace.source());
             made.map_err(|error| eprintln!("codebuild: no artifacts to hand back: {error}"))?;
         }
         self.upload_artifacts(&spec, workspace, api).await
     }
 
-    async fn download_source(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Result<Buildspec, ()> {
+    async fn download_source(&mut self, workspace: &Workspace, api: &AwsApi) -> Result<Buildspec, ()> {
         self.begin(PhaseKind::DownloadSource);
         self.log.note("Waiting for agent ping").await;
         self.log.note("Waiting for DOWNLOAD_SOURCE").await;
@@ -223,7 +223,7 @@ impl Runner<'_> {
     }
 
     /// Source, buildspec, variables, and a shell that has them.
-    async fn prepare(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Result<Buildspec, Failure> {
+    async fn prepare(&mut self, workspace: &Workspace, api: &AwsApi) -> Result<Buildspec, Failure> {
         files::download(&self.build.plan.source, workspace, api).await?;
         let directory = workspace.source();
         self.log
@@ -258,7 +258,7 @@ impl Runner<'_> {
     }
 
     /// The buildspec's text: given, an object of S3 by its ARN, or a file of the source.
-    async fn buildspec(&self, directory: &Path, api: &EmulatorApi) -> Result<String, Failure> {
+    async fn buildspec(&self, directory: &Path, api: &AwsApi) -> Result<String, Failure> {
         let given = self
             .build
             .plan
@@ -348,7 +348,7 @@ impl Runner<'_> {
         &mut self,
         spec: &Buildspec,
         workspace: &Workspace,
-        api: &EmulatorApi,
+        api: &AwsApi,
     ) -> Result<(), ()> {
         self.begin(PhaseKind::UploadArtifacts);
         let target = &self.build.plan.artifacts;
@@ -468,7 +468,7 @@ impl Runner<'_> {
     }
 }
 
-async fn stored_buildspec(arn: &str, api: &EmulatorApi) -> Result<String, Failure> {
+async fn stored_buildspec(arn: &str, api: &AwsApi) -> Result<String, Failure> {
     let failure = |why: String| Failure::new("YAML_FILE_ERROR", format!("{arn}: {why}"));
     let object = arn.split(":::").nth(1).and_then(|object| object.split_once('/'));
     let (bucket, key) = object.ok_or_else(|| failure("not the ARN of an object".to_owned()))?;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::deployment::{self, Finished, Names, Parameter};
+use crate::client::deployment::{self, Finished, Names, Parameter};
 use crate::stack::Stack;
-use crate::ui::{Tone, Ui};
+use seedflow_terminal::{Tone, Ui};
 
 /// The demo's expectations, told as they are met or missed.
 pub struct Checks<'a> {

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::deployment::{self, Finished};
-use crate::pages;
-use crate::progress;
+use crate::client::deployment::{self, Finished};
+use crate::client::pages;
+use crate::client::progress;
+use crate::process::workspace;
 use crate::stack::{Stack, StackOptions};
-use crate::ui::{Tone, Ui, seconds};
-use crate::workspace;
+use seedflow_terminal::{Tone, Ui, seconds};
 
 use check::{Checks, Holds};
 use example::Example;

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
 use super::hand_over::{self, MARK, TEMPLATE};
+use crate::process::workspace;
 use crate::stack::Stack;
-use crate::workspace;
 
 /// Which repository is wanted.
 #[derive(Debug, Clone)]

@@ -11,10 +11,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
-use crate::keeper::{self, Kept};
-use crate::tail;
-use crate::ui::Task;
-use crate::workspace::{FUNCTIONS, root};
+use crate::process::child_guard::{self, ChildGuard};
+use crate::process::output_tail;
+use crate::process::workspace::{FUNCTIONS, root};
+use seedflow_terminal::Task;
 
 /// How the functions are compiled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Profile {
 /// Builds the functions and returns each one's executable by its name.
 pub async fn build_functions(profile: Profile, task: &Task) -> Result<BTreeMap<String, PathBuf>> {
     let root = root()?;
-    let mut command = keeper::command(std::env::var_os("CARGO").unwrap_or("cargo".into()), None)?;
+    let mut command = child_guard::command(std::env::var_os("CARGO").unwrap_or("cargo".into()), None)?;
     command
         .arg("build")
         .arg("--message-format=json-render-diagnostics")
@@ -46,9 +46,12 @@ pub async fn build_functions(profile: Profile, task: &Task) -> Result<BTreeMap<S
     }
     without_cargo_variables(&mut command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut cargo = Kept::spawn(command)?;
+    let mut cargo = ChildGuard::spawn(command)?;
     let (stdout, stderr) = (cargo.take_stdout()?, cargo.take_stderr()?);
-    let (messages, log) = tokio::join!(read_all(stdout), tail::follow(stderr, |line| task.detail(line)));
+    let (messages, log) = tokio::join!(
+        read_all(stdout),
+        output_tail::follow(stderr, |line| task.detail(line))
+    );
     let status = cargo.wait().await?;
     if !status.success() {
         bail!("cargo could not build the functions ({status}):\n{log}");

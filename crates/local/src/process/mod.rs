@@ -1,4 +1,8 @@
-//! Programs that the local stack runs.
+//! Programs that the local stack runs: how they start and end, and where they come from.
 
 pub mod cargo_build;
+pub mod child_guard;
+pub mod output_tail;
 pub mod python;
+pub mod python_tools;
+pub mod workspace;

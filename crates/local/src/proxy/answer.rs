@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::body::{Body, full};
 use super::classify::{Call, Protocol};
-use crate::emulator_api::ApiError;
+use crate::aws_api::ApiError;
 
 const JSON: &str = "application/x-amz-json-1.1";
 const XML: &str = "application/xml";

@@ -8,16 +8,16 @@
 //! Counts, rules and rates can be read and set over HTTP under `/_seedflow/` on every port.
 
 mod answer;
+mod aws_errors;
 mod body;
 mod calls;
 mod classify;
 mod control;
-mod presets;
+mod kill_caller;
+mod parameter_writes;
 mod rates;
 mod rules;
 mod ssm;
-mod victim;
-mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -38,17 +38,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
+use crate::aws_api::ApiError;
 use crate::codebuild::CodeBuild;
-use crate::emulator_api::ApiError;
 use body::{Body, BoxError};
 pub use calls::{Caller, Calls};
 use classify::Call;
 use control::Controls;
+pub use parameter_writes::ParameterWrite;
+use parameter_writes::ParameterWrites;
 pub use rates::{Count, Rates, Traffic};
 pub use rules::{Action, Rule, RuleId, When};
 use ssm::SsmLimits;
-pub use writes::Write;
-use writes::Writes;
 
 /// The ports to listen on; 0 takes a free one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -98,7 +98,7 @@ struct State {
     client: Client<HttpConnector, Body>,
     controls: Controls,
     ssm: SsmLimits,
-    writes: Writes,
+    writes: ParameterWrites,
     functions: Option<PathBuf>,
 }
 
@@ -143,7 +143,7 @@ impl Proxy {
             client,
             controls: Controls::default(),
             ssm: SsmLimits::default(),
-            writes: Writes::default(),
+            writes: ParameterWrites::default(),
             functions: options.functions,
         });
         state.controls.rates.set(options.parameter_store);
@@ -194,7 +194,7 @@ impl Proxy {
 
     /// Every parameter that is written from now on.
     #[must_use]
-    pub fn watch_writes(&self) -> broadcast::Receiver<Write> {
+    pub fn watch_parameter_writes(&self) -> broadcast::Receiver<ParameterWrite> {
         self.state.writes.subscribe()
     }
 
@@ -389,7 +389,9 @@ impl State {
         let functions = self.functions.as_deref();
         let killed = functions
             .ok_or_else(|| "nobody was killed: the proxy doesn't know where functions lie".to_owned())
-            .and_then(|functions| victim::kill_caller(request.origin.peer, request.origin.here, functions));
+            .and_then(|functions| {
+                kill_caller::kill_caller(request.origin.peer, request.origin.here, functions)
+            });
         match killed {
             Ok(()) => Err(Dropped.into()),
             Err(error) => Ok(request.error(&ApiError::client("NobodyKilled", error))),
@@ -442,7 +444,7 @@ impl State {
         let response = self.forward(request, payload).await?;
         if response.status().is_success() {
             self.ssm.apply(effect);
-            if let Some(write) = Write::of(origin.caller, &call.operation, &body) {
+            if let Some(write) = ParameterWrite::of(origin.caller, &call.operation, &body) {
                 self.writes.tell(write);
             }
         }

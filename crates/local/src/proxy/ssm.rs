@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use crate::emulator_api::ApiError;
+use crate::aws_api::ApiError;
 
 /// The limits, and which parameters are advanced.
 #[derive(Default)]

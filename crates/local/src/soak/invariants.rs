@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::seen::{Execution, Module};
+use super::observation::{Execution, Module};
 
 /// What has to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +254,7 @@ pub fn recorded(module: &Module) -> Option<&Execution> {
 mod tests {
     use serde_json::json;
 
-    use super::super::seen::{Build, Stored};
+    use super::super::observation::{Build, Stored};
     use super::*;
 
     fn execution(number: u32, status: &str, state: &str) -> Execution {

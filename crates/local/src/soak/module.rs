@@ -5,8 +5,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::plan::{Build, Content};
-use crate::deployment::Names;
-use crate::pack;
+use crate::checkout::bundle;
+use crate::client::deployment::Names;
 
 /// What a build deploys its stack with.
 const STACK: &str = include_str!("stack.py");
@@ -34,7 +34,7 @@ pub fn bundle(content: &Content) -> Result<Vec<u8>> {
     let deployspec = json!({"deploy": {"phases": {"build": {"commands": commands(content.build)}}}});
     // JSON is YAML, so nothing in a command needs care.
     let (deployspec, text) = (deployspec.to_string(), content.text.to_string());
-    pack::files([
+    bundle::files([
         ("deployspec.yaml", deployspec.as_bytes()),
         ("stack.py", STACK.as_bytes()),
         ("text.txt", text.as_bytes()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::faults::Kind;
 use super::invariants::{Broken, Invariant};
 use super::plan::Size;
-use crate::ui::seconds;
+use seedflow_terminal::seconds;
 
 /// What came of a soak.
 #[derive(Debug, Clone)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::emulator_api::{Credentials, EmulatorApi};
-use crate::workspace;
+use crate::aws_api::{AwsApi, Credentials};
+use crate::process::workspace;
 
 /// What a client needs to know of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,14 +97,14 @@ impl Connection {
     }
 
     /// A client of the stack.
-    pub fn api(&self) -> EmulatorApi {
+    pub fn api(&self) -> AwsApi {
         let credentials = Credentials {
             access_key_id: self.access_key_id.clone(),
             secret_access_key: self.secret_access_key.clone(),
             session_token: None,
             region: self.region.clone(),
         };
-        EmulatorApi::new(self.endpoint.clone(), credentials)
+        AwsApi::new(self.endpoint.clone(), credentials)
     }
 }
 

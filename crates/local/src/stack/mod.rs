@@ -3,7 +3,7 @@
 //!
 //! Every stack has a folder of its own under `target/local/stacks/` and ports of its own, so several
 //! run side by side. Its processes and its folder are gone when the [`Stack`] is dropped or when this
-//! process ends, however it ends (see [`crate::keeper`]).
+//! process ends, however it ends (see [`crate::process::child_guard`]).
 
 mod connection;
 mod emulator;
@@ -24,12 +24,12 @@ pub use connection::Connection;
 use emulator::Emulator;
 use environment::Folders;
 
+use crate::aws_api::{AwsApi, Credentials};
 use crate::codebuild::{self, CodeBuild};
-use crate::emulator_api::{Credentials, EmulatorApi};
 use crate::process::cargo_build::{self, Profile};
+use crate::process::{python_tools, workspace};
 use crate::proxy::{self, Caller, Ports, Proxy, Rates};
-use crate::ui::Ui;
-use crate::{tools, workspace};
+use seedflow_terminal::Ui;
 
 /// The source of the stand-in's events: nobody but AWS may send as `aws.codebuild`, and the
 /// emulator holds to that.
@@ -138,7 +138,7 @@ impl Stack {
     }
 
     /// A client of it.
-    pub fn api(&self) -> EmulatorApi {
+    pub fn api(&self) -> AwsApi {
         self.connection.api()
     }
 
@@ -187,7 +187,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // With the emulator go its functions and the builds: the keeper finds them by their HOME.
+        // With the emulator go its functions and the builds: the child guard finds them by their HOME.
         self.emulator.end();
     }
 }
@@ -197,7 +197,7 @@ impl Parts {
     async fn prepare(profile: Profile, ui: &Ui) -> Result<Self> {
         let tools = async {
             let task = ui.task("Python tools");
-            let bin = tools::venv("local-stack", &task).await?;
+            let bin = python_tools::venv("local-stack", &task).await?;
             task.done("ready");
             anyhow::Ok(bin)
         };
@@ -241,7 +241,7 @@ impl Running {
         let proxy = Proxy::start(address, Arc::clone(&codebuild), proxied).await?;
         let functions = proxy.endpoint(Caller::Functions);
         drop(port);
-        // From here on the emulator's keeper sees to it that they go.
+        // From here on the emulator's child guard sees to it that they go.
         folders.create()?;
         let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &options.emulator_env)?;
         emulator.ready(address).await?;
@@ -273,7 +273,7 @@ impl Running {
             &folders.template(),
         )?;
         let endpoint = self.proxy.endpoint(Caller::Clients);
-        let api = EmulatorApi::new(&endpoint, credentials());
+        let api = AwsApi::new(&endpoint, credentials());
         // An empty key: the path is the bucket's own, and a PUT of that makes it.
         api.put_object(sam::PACKAGE_BUCKET, "", Vec::new())
             .await
@@ -286,7 +286,7 @@ impl Running {
 }
 
 /// The parameters that the template is deployed with.
-async fn parameters(options: &StackOptions, api: &EmulatorApi) -> Result<BTreeMap<String, String>> {
+async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<String, String>> {
     let mut parameters = options.parameters.clone();
     let mut set = |name: &str, value: &str| parameters.insert(name.to_owned(), value.to_owned());
     set("EventSource", EVENT_SOURCE);
@@ -328,7 +328,7 @@ fn new_folder() -> Result<PathBuf> {
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let folder = workspace::local_dir()?.join(format!("stacks/{}-{number}", std::process::id()));
     if folder.exists() {
-        // Left by a process of the same number that ended before its keeper had started.
+        // Left by a process of the same number that ended before its child guard had started.
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     Ok(folder)

@@ -200,7 +200,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::workspace;
+    use crate::process::workspace;
 
     fn packages() -> BTreeMap<String, PathBuf> {
         workspace::FUNCTIONS

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::deployment::{self, Finished, Happening, Names, Parameter};
-use crate::emulator_api::EmulatorApi;
-use crate::ui::{Task, Tone, Ui, seconds};
+use crate::aws_api::AwsApi;
+use crate::client::deployment::{self, Finished, Happening, Names, Parameter};
+use seedflow_terminal::{Task, Tone, Ui, seconds};
 
 /// How many lines of a failed build's log are shown.
 const LOG_LINES: usize = 15;
 
 /// Follows an execution, telling what happens, and returns how it ended.
-pub async fn follow(api: &EmulatorApi, execution: &str, task: &Task, ui: &Ui) -> Result<Finished> {
+pub async fn follow(api: &AwsApi, execution: &str, task: &Task, ui: &Ui) -> Result<Finished> {
     deployment::follow(api, execution, None, |happening| tell(happening, task, ui)).await
 }
 
@@ -54,7 +54,7 @@ pub fn end(task: Task, finished: &Finished) {
 }
 
 /// Says why a deployment failed, with the build's last words.
-pub async fn tell_failure(api: &EmulatorApi, finished: &Finished, ui: &Ui) {
+pub async fn tell_failure(api: &AwsApi, finished: &Finished, ui: &Ui) {
     if finished.succeeded() {
         return;
     }
@@ -78,7 +78,7 @@ pub async fn tell_failure(api: &EmulatorApi, finished: &Finished, ui: &Ui) {
 }
 
 /// The summary: durations, then what Parameter Store holds.
-pub async fn summary(api: &EmulatorApi, names: &Names, finished: &Finished, ui: &Ui) -> Result<()> {
+pub async fn summary(api: &AwsApi, names: &Names, finished: &Finished, ui: &Ui) -> Result<()> {
     ui.heading("Durations");
     let width = finished
         .states

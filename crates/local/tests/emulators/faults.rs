@@ -9,16 +9,16 @@ use hyper::{Request, StatusCode};
 use seedflow_local::proxy::{Action, Caller, Rates, Rule, When};
 use serde_json::json;
 
+use crate::stack::{Stack, stack};
 use crate::traffic::{control, json_call, send};
-use crate::world::{World, world};
 
 const PUT: &str = "AmazonSSM.PutParameter";
 
 /// A shell that puts an object through the proxy and then waits for the answer: as a function, with its
 /// program in the folder of functions, or as somebody else.
-fn shell(world: &World, is_function: bool) -> Child {
+fn shell(stack: &Stack, is_function: bool) -> Child {
     let shell = if is_function {
-        let folder = world.folder.path().join("functions/one");
+        let folder = stack.folder.path().join("functions/one");
         std::fs::create_dir_all(&folder).unwrap();
         let program = folder.join("bootstrap");
         // By a process of its own: a program that this one has open for writing can't be run.
@@ -32,7 +32,7 @@ fn shell(world: &World, is_function: bool) -> Child {
     } else {
         "/bin/bash".into()
     };
-    let endpoint = world.proxy.endpoint(Caller::Functions);
+    let endpoint = stack.proxy.endpoint(Caller::Functions);
     let port = endpoint.rsplit(':').next().unwrap();
     let request = "PUT /bucket/key HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: 4\\r\\n\\r\\ndata";
     let script = format!(
@@ -58,38 +58,38 @@ async fn end(shell: Child) -> (Option<i32>, String) {
 async fn a_function_is_killed_before_or_after_its_call_is_forwarded() {
     const SIGKILL: i32 = 9;
     for (when, forwarded) in [(When::Before, 0), (When::After, 1)] {
-        let world = world().await;
+        let stack = stack().await;
         let rule = Rule::new("s3", "PutObject", Action::Kill(when)).contains("bucket/key");
         // The first write passes: which write it is that kills is the rule's choice.
-        let id = world.proxy.add_rule(rule.skip(1));
+        let id = stack.proxy.add_rule(rule.skip(1));
         assert_eq!(
-            end(shell(&world, true)).await,
+            end(shell(&stack, true)).await,
             (None, "HTTP/1.1 200 OK".to_owned())
         );
         assert_eq!(
-            end(shell(&world, true)).await,
+            end(shell(&stack, true)).await,
             (Some(SIGKILL), String::new()),
             "{when:?}"
         );
-        assert_eq!(world.proxy.rule_applied(id), 1);
-        let stored = world.emulator.stored.borrow().objects["bucket/key"].len();
+        assert_eq!(stack.proxy.rule_applied(id), 1);
+        let stored = stack.emulator.stored.borrow().objects["bucket/key"].len();
         assert_eq!(stored, 1 + forwarded, "{when:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_no_function_is_not_killed() {
-    let world = world().await;
-    std::fs::create_dir(world.folder.path().join("functions")).unwrap();
-    world
+    let stack = stack().await;
+    std::fs::create_dir(stack.folder.path().join("functions")).unwrap();
+    stack
         .proxy
         .add_rule(Rule::new("s3", "PutObject", Action::Kill(When::Before)));
     assert_eq!(
-        end(shell(&world, false)).await,
+        end(shell(&stack, false)).await,
         (None, "HTTP/1.1 400 Bad Request".to_owned())
     );
     // Nor is this test itself.
-    let put = Request::put(format!("{}/bucket/key", world.proxy.endpoint(Caller::Clients)));
+    let put = Request::put(format!("{}/bucket/key", stack.proxy.endpoint(Caller::Clients)));
     let (status, body) = send(put.body(Full::default()).unwrap()).await.unwrap();
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let body = String::from_utf8_lossy(&body);
@@ -101,10 +101,10 @@ async fn who_is_no_function_is_not_killed() {
 
 #[tokio::test]
 async fn parameter_store_is_held_to_an_accounts_rates() {
-    let world = world().await;
+    let stack = stack().await;
     let put = async |caller| {
         let input = json!({"Name": "/p", "Value": "x", "Type": "String", "Overwrite": true});
-        json_call(&world.proxy.endpoint(caller), PUT, &input)
+        json_call(&stack.proxy.endpoint(caller), PUT, &input)
             .await
             .unwrap()
     };
@@ -112,7 +112,7 @@ async fn parameter_store_is_held_to_an_accounts_rates() {
         reads_per_second: 40,
         writes_per_second: 1,
     };
-    world.proxy.limit_parameter_store(Some(rates));
+    stack.proxy.limit_parameter_store(Some(rates));
     assert_eq!(put(Caller::Functions).await.0, StatusCode::OK);
     let (status, error) = put(Caller::Builds).await;
     assert_eq!(
@@ -123,12 +123,12 @@ async fn parameter_store_is_held_to_an_accounts_rates() {
         )
     );
     assert_eq!(put(Caller::Clients).await.0, StatusCode::OK);
-    let writes = world.proxy.parameter_store_traffic().writes;
+    let writes = stack.proxy.parameter_store_traffic().writes;
     assert_eq!((writes.granted, writes.refused, writes.peak), (1, 1, 1));
 
     let page = format!(
         "{}/_seedflow/parameter-store",
-        world.proxy.endpoint(Caller::Clients)
+        stack.proxy.endpoint(Caller::Clients)
     );
     let (_, shown) = control("GET", page.clone(), &json!(null)).await;
     assert_eq!(
@@ -150,12 +150,12 @@ async fn parameter_store_is_held_to_an_accounts_rates() {
 
 #[tokio::test]
 async fn refusals_are_worded_as_each_service_words_them() {
-    let world = world().await;
-    let url = world.proxy.endpoint(Caller::Functions);
+    let stack = stack().await;
+    let url = stack.proxy.endpoint(Caller::Functions);
     let json_answer = async |action: Action, service: &str, operation: &str, target: &str| {
-        world.proxy.add_rule(Rule::new(service, operation, action));
+        stack.proxy.add_rule(Rule::new(service, operation, action));
         let (status, error) = json_call(&url, target, &json!({})).await.unwrap();
-        world.proxy.clear_rules();
+        stack.proxy.clear_rules();
         (status.as_u16(), error["__type"].as_str().unwrap().to_owned())
     };
     for (service, operation, target, throttled, unavailable) in [
@@ -192,9 +192,9 @@ async fn refusals_are_worded_as_each_service_words_them() {
         }
     }
     let xml_answer = async |service: &str, operation: &str, action: Action, request| {
-        world.proxy.add_rule(Rule::new(service, operation, action));
+        stack.proxy.add_rule(Rule::new(service, operation, action));
         let (status, body) = send(request).await.unwrap();
-        world.proxy.clear_rules();
+        stack.proxy.clear_rules();
         (status.as_u16(), String::from_utf8_lossy(&body).into_owned())
     };
     let get = || {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::stack::SoakStack;
 
 /// How long executions, builds and what cleans up after them may take once the faults are off.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -15,7 +15,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// How all came to rest.
 #[derive(Debug, Default)]
-pub struct Rest {
+pub struct Quiescence {
     /// How many failed events were run again.
     pub run_again: usize,
     /// What was left all the same: keys of callbacks and locks, and messages that nobody can run again.
@@ -23,14 +23,14 @@ pub struct Rest {
 }
 
 /// Waits until nothing runs and nothing is left, or until it is plain that something stays.
-pub async fn come_to_rest(world: &World, modules: usize) -> Result<Rest> {
+pub async fn wait_for_quiescence(soak: &SoakStack, modules: usize) -> Result<Quiescence> {
     let begun = Instant::now();
-    let mut rest = Rest::default();
+    let mut rest = Quiescence::default();
     let mut quiet_since = None;
     loop {
-        rest.left = run_failed_events_again(world, &mut rest.run_again).await?;
-        let busy = busy(world, modules).await?;
-        rest.left.extend(left_lying(world).await?);
+        rest.left = run_failed_events_again(soak, &mut rest.run_again).await?;
+        let busy = busy(soak, modules).await?;
+        rest.left.extend(left_lying(soak).await?);
         match (busy, quiet_since) {
             (None, _) if rest.left.is_empty() => return Ok(rest),
             (None, None) => quiet_since = Some(Instant::now()),
@@ -49,16 +49,16 @@ pub async fn come_to_rest(world: &World, modules: usize) -> Result<Rest> {
 }
 
 /// What still runs.
-async fn busy(world: &World, modules: usize) -> Result<Option<String>> {
-    let machine = &world.stack().connection().state_machine_arn;
+async fn busy(soak: &SoakStack, modules: usize) -> Result<Option<String>> {
+    let machine = &soak.stack().connection().state_machine_arn;
     for machine in [machine.clone(), end_execution(machine)] {
-        let running = world.running(&machine).await?;
+        let running = soak.running(&machine).await?;
         if running > 0 {
             return Ok(Some(format!("{running} executions of {machine}")));
         }
     }
     for module in 0..modules {
-        let builds = world.builds(module).await?;
+        let builds = soak.builds(module).await?;
         if let Some(build) = builds.iter().find(|build| build.end.is_none()) {
             return Ok(Some(format!("the build {}", build.id)));
         }
@@ -77,11 +77,11 @@ fn build_event(deploy_module: &str) -> String {
     name.replace("-deploy-module", "-build-event")
 }
 
-async fn left_lying(world: &World) -> Result<Vec<String>> {
-    let bucket = &world.stack().connection().work_bucket;
+async fn left_lying(soak: &SoakStack) -> Result<Vec<String>> {
+    let bucket = &soak.stack().connection().work_bucket;
     let mut left = Vec::new();
     for prefix in ["callbacks/", "locks/"] {
-        let keys = world.api().list_objects(bucket, prefix).await;
+        let keys = soak.api().list_objects(bucket, prefix).await;
         left.extend(keys.with_context(|| format!("cannot list {prefix}"))?);
     }
     Ok(left)
@@ -89,37 +89,37 @@ async fn left_lying(world: &World) -> Result<Vec<String>> {
 
 /// Does with each message of the queue what docs/operations.md says, and deletes it. Returns those that can't be run
 /// again.
-async fn run_failed_events_again(world: &World, count: &mut usize) -> Result<Vec<String>> {
-    let queue = world
+async fn run_failed_events_again(soak: &SoakStack, count: &mut usize) -> Result<Vec<String>> {
+    let queue = soak
         .stack()
         .output("FailedEventsQueueUrl")
         .context("the stack has no queue")?;
     let mut refused = Vec::new();
     let call = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10});
-    let received = world.api().json("sqs", "AmazonSQS.ReceiveMessage", &call).await;
+    let received = soak.api().json("sqs", "AmazonSQS.ReceiveMessage", &call).await;
     let received = received.context("cannot read the queue of failed events")?;
     for message in received["Messages"].as_array().into_iter().flatten() {
         let body = message["Body"].as_str().unwrap_or_default();
         let event: Value = serde_json::from_str(body).unwrap_or_default();
-        if run_again(world, &event).await? {
+        if run_again(soak, &event).await? {
             *count += 1;
         } else {
             refused.push(format!("the message {body}"));
         }
         let call = json!({"QueueUrl": queue, "ReceiptHandle": message["ReceiptHandle"]});
-        let deleted = world.api().json("sqs", "AmazonSQS.DeleteMessage", &call).await;
+        let deleted = soak.api().json("sqs", "AmazonSQS.DeleteMessage", &call).await;
         deleted.context("cannot delete a failed event")?;
     }
     Ok(refused)
 }
 
 /// Whether it is known what to do with it.
-async fn run_again(world: &World, event: &Value) -> Result<bool> {
-    let machine = &world.stack().connection().state_machine_arn;
+async fn run_again(soak: &SoakStack, event: &Value) -> Result<bool> {
+    let machine = &soak.stack().connection().state_machine_arn;
     if event["failed"] == "end-execution" {
         let input = json!({"execution": event["execution"]}).to_string();
         let call = json!({"stateMachineArn": end_execution(machine), "input": input});
-        let started = world
+        let started = soak
             .api()
             .json("states", "AWSStepFunctions.StartExecution", &call)
             .await;
@@ -127,7 +127,7 @@ async fn run_again(world: &World, event: &Value) -> Result<bool> {
         return Ok(true);
     }
     if event["requestPayload"].is_object() {
-        let answered = world
+        let answered = soak
             .api()
             .invoke(&build_event(machine), &event["requestPayload"])
             .await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use seedflow_core::console::LogUrl;
 use serde_json::json;
 
-use crate::world::{phases, spec, world, world_with};
+use crate::stack::{phases, spec, stack, stack_with};
 
 fn waiting_for(file: &std::path::Path) -> serde_json::Value {
     let command = format!("until [ -e {} ]; do sleep 0.01; done", file.display());
@@ -14,18 +14,18 @@ fn waiting_for(file: &std::path::Path) -> serde_json::Value {
 
 #[tokio::test]
 async fn builds_wait_for_a_place_and_then_are_refused() {
-    let world = world_with(|config| (config.concurrent_builds, config.queued_builds) = (1, 1)).await;
-    let go = world.file("go");
-    let first = world.start(waiting_for(&go)).await.unwrap();
-    world
+    let stack = stack_with(|config| (config.concurrent_builds, config.queued_builds) = (1, 1)).await;
+    let go = stack.file("go");
+    let first = stack.start(waiting_for(&go)).await.unwrap();
+    stack
         .until(&first, |build| build["currentPhase"] == "BUILD")
         .await;
-    let second = world.start(waiting_for(&go)).await.unwrap();
-    let queued = world
+    let second = stack.start(waiting_for(&go)).await.unwrap();
+    let queued = stack
         .until(&second, |build| build["currentPhase"] == "QUEUED")
         .await;
     assert_eq!(phases(&queued), ["SUBMITTED SUCCEEDED", "QUEUED -"]);
-    let error = world.start(waiting_for(&go)).await.unwrap_err();
+    let error = stack.start(waiting_for(&go)).await.unwrap_err();
     assert_eq!(error.code, "AccountLimitExceededException");
     assert_eq!(
         error.message,
@@ -33,30 +33,30 @@ async fn builds_wait_for_a_place_and_then_are_refused() {
     );
     std::fs::write(&go, "").unwrap();
     for id in [first, second] {
-        assert_eq!(world.ended(&id).await["buildStatus"], "SUCCEEDED");
+        assert_eq!(stack.ended(&id).await["buildStatus"], "SUCCEEDED");
     }
     assert!(
-        world.start(waiting_for(&go)).await.is_ok(),
+        stack.start(waiting_for(&go)).await.is_ok(),
         "the places are free again"
     );
 }
 
 #[tokio::test]
 async fn a_queued_build_can_time_out_and_be_stopped() {
-    let world = world_with(|config| {
+    let stack = stack_with(|config| {
         config.concurrent_builds = 0;
         config.minute = Duration::from_millis(10);
     })
     .await;
-    let build = world.run(json!({"queuedTimeoutInMinutesOverride": 5})).await;
+    let build = stack.run(json!({"queuedTimeoutInMinutesOverride": 5})).await;
     assert_eq!(build["buildStatus"], "TIMED_OUT");
     assert_eq!(
         phases(&build),
         ["SUBMITTED SUCCEEDED", "QUEUED TIMED_OUT", "COMPLETED -"]
     );
-    let id = world.start(json!({})).await.unwrap();
-    world.call("StopBuild", json!({"id": id})).await.unwrap();
-    let stopped = world.ended(&id).await;
+    let id = stack.start(json!({})).await.unwrap();
+    stack.call("StopBuild", json!({"id": id})).await.unwrap();
+    let stopped = stack.ended(&id).await;
     assert_eq!(
         phases(&stopped),
         ["SUBMITTED SUCCEEDED", "QUEUED STOPPED", "COMPLETED -"]
@@ -68,45 +68,45 @@ async fn a_queued_build_can_time_out_and_be_stopped() {
         (stopped["logs"].get("groupName"), LogUrl::parse(link)),
         (None, None)
     );
-    world.codebuild.set_limits(1, 0);
-    assert_eq!(world.run(json!({})).await["buildStatus"], "SUCCEEDED");
+    stack.codebuild.set_limits(1, 0);
+    assert_eq!(stack.run(json!({})).await["buildStatus"], "SUCCEEDED");
 }
 
 #[tokio::test]
 async fn a_token_starts_one_build_and_serves_nothing_else() {
-    let world = world().await;
+    let stack = stack().await;
     let (first, second) = tokio::join!(
-        world.start(json!({"idempotencyToken": "t"})),
-        world.start(json!({"idempotencyToken": "t"}))
+        stack.start(json!({"idempotencyToken": "t"})),
+        stack.start(json!({"idempotencyToken": "t"}))
     );
     let id = first.unwrap();
     assert_eq!(second.unwrap(), id);
-    world.ended(&id).await;
+    stack.ended(&id).await;
     assert_eq!(
-        world.start(json!({"idempotencyToken": "t"})).await.unwrap(),
+        stack.start(json!({"idempotencyToken": "t"})).await.unwrap(),
         id,
         "also when it has ended"
     );
-    let error = world
+    let error = stack
         .start(json!({"idempotencyToken": "t", "sourceVersion": "2"}))
         .await
         .unwrap_err();
     assert_eq!(error.code, "InvalidInputException");
-    assert_ne!(world.start(json!({"idempotencyToken": "u"})).await.unwrap(), id);
-    let listed = world
+    assert_ne!(stack.start(json!({"idempotencyToken": "u"})).await.unwrap(), id);
+    let listed = stack
         .call("ListBuildsForProject", json!({"projectName": "p"}))
         .await
         .unwrap();
     assert_eq!(listed["ids"].as_array().unwrap().len(), 2);
     let sorted = json!({"projectName": "p", "sortOrder": "DESCENDING"});
-    let error = world.call("ListBuildsForProject", sorted).await.unwrap_err();
+    let error = stack.call("ListBuildsForProject", sorted).await.unwrap_err();
     assert_eq!(error.code, "InvalidInputException");
 }
 
 #[tokio::test]
 async fn builds_are_refused_as_aws_refuses_them() {
-    let world = world().await;
-    let error = world.start(json!({"projectName": "none"})).await.unwrap_err();
+    let stack = stack().await;
+    let error = stack.start(json!({"projectName": "none"})).await.unwrap_err();
     assert_eq!(error.code, "ResourceNotFoundException");
     assert_eq!(
         error.message,
@@ -123,7 +123,7 @@ async fn builds_are_refused_as_aws_refuses_them() {
         json!({"computeTypeOverride": "SMALL"}),
     ] {
         assert_eq!(
-            world.start(overrides.clone()).await.unwrap_err().code,
+            stack.start(overrides.clone()).await.unwrap_err().code,
             "InvalidInputException",
             "{overrides}"
         );
@@ -132,20 +132,20 @@ async fn builds_are_refused_as_aws_refuses_them() {
 
 #[tokio::test]
 async fn thirty_builds_run_at_once() {
-    let world = world_with(|config| config.concurrent_builds = 30).await;
+    let stack = stack_with(|config| config.concurrent_builds = 30).await;
     let mut ids = Vec::new();
     for _ in 0..30 {
         ids.push(
-            world
+            stack
                 .start(json!({"buildspecOverride": spec(json!({"build": {"commands": ["echo done"]}}))}))
                 .await
                 .unwrap(),
         );
     }
     for (id, number) in ids.iter().zip(1..) {
-        let build = world.ended(id).await;
+        let build = stack.ended(id).await;
         assert_eq!(build["buildStatus"], "SUCCEEDED");
         assert_eq!(build["buildNumber"], number);
-        assert_eq!(world.output(&build), ["done"]);
+        assert_eq!(stack.output(&build), ["done"]);
     }
 }

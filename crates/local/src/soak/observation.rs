@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::deployment::{self, Names};
-use crate::emulator_api::EmulatorApi;
+use crate::aws_api::AwsApi;
+use crate::client::deployment::{self, Names};
 
 /// An execution as it ended.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,7 +37,7 @@ pub struct Execution {
 
 impl Execution {
     /// Reads an execution from Step Functions.
-    pub async fn read(api: &EmulatorApi, arn: &str, module: usize, tag: &str) -> Result<Self> {
+    pub async fn read(api: &AwsApi, arn: &str, module: usize, tag: &str) -> Result<Self> {
         let call = json!({"executionArn": arn});
         let described = api
             .json("states", "AWSStepFunctions.DescribeExecution", &call)
@@ -108,7 +108,7 @@ pub struct Build {
 }
 
 /// The ids of all builds of a CodeBuild project, the oldest first.
-async fn build_ids(api: &EmulatorApi, project: &str) -> Result<Vec<String>> {
+async fn build_ids(api: &AwsApi, project: &str) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     let mut call = json!({"projectName": project});
     loop {
@@ -129,7 +129,7 @@ async fn build_ids(api: &EmulatorApi, project: &str) -> Result<Vec<String>> {
 }
 
 /// All builds of a CodeBuild project, the oldest first.
-pub async fn builds(api: &EmulatorApi, project: &str) -> Result<Vec<Build>> {
+pub async fn builds(api: &AwsApi, project: &str) -> Result<Vec<Build>> {
     let mut builds = Vec::new();
     for ids in build_ids(api, project).await?.chunks(100) {
         let target = "CodeBuild_20161006.BatchGetBuilds";
@@ -166,7 +166,7 @@ pub struct Stored {
 
 impl Stored {
     /// Reads what is stored of a module.
-    pub async fn read(api: &EmulatorApi, names: &Names) -> Result<Self> {
+    pub async fn read(api: &AwsApi, names: &Names) -> Result<Self> {
         let path = names.parameter_path();
         let mut stored = Self::default();
         for parameter in deployment::parameters(api, &path).await? {

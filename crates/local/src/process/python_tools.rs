@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::keeper::{self, Kept};
+use crate::process::child_guard::{self, ChildGuard};
 use crate::process::python::python;
-use crate::ui::Task;
-use crate::{tail, workspace};
+use crate::process::{output_tail, workspace};
+use seedflow_terminal::Task;
 
 const MARKER: &str = ".seedflow-installed";
 
@@ -81,13 +81,13 @@ async fn install(list: &Path, folder: &Path, task: &Task) -> Result<()> {
         std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     task.detail("making a virtual environment");
-    let mut venv = keeper::command(python()?, None)?;
+    let mut venv = child_guard::command(python()?, None)?;
     venv.args(["-m", "venv"]).arg(folder);
     run(venv, task).await.context(
         "cannot make a Python virtual environment; \
          if venv or pip is missing, install it (Debian, Ubuntu: `apt install python3-venv`)",
     )?;
-    let mut pip = keeper::command(folder.join("bin/python"), None)?;
+    let mut pip = child_guard::command(folder.join("bin/python"), None)?;
     pip.args([
         "-m",
         "pip",
@@ -111,13 +111,13 @@ async fn install(list: &Path, folder: &Path, task: &Task) -> Result<()> {
 
 async fn run(mut command: tokio::process::Command, task: &Task) -> Result<()> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut kept = Kept::spawn(command)?;
-    let (stdout, stderr) = (kept.take_stdout()?, kept.take_stderr()?);
+    let mut child = ChildGuard::spawn(command)?;
+    let (stdout, stderr) = (child.take_stdout()?, child.take_stderr()?);
     let (said, complained) = tokio::join!(
-        tail::follow(stdout, |line| task.detail(line)),
-        tail::follow(stderr, |_| {})
+        output_tail::follow(stdout, |line| task.detail(line)),
+        output_tail::follow(stderr, |_| {})
     );
-    let status = kept.wait().await?;
+    let status = child.wait().await?;
     if !status.success() {
         bail!("{status}\n{said}\n{complained}");
     }

@@ -6,7 +6,7 @@ by parenthood (as their subreaper, this process inherits those whose own parent 
 process that left its group or session is found too) and by their HOME, which finds what the parent
 started beside this process. Everything here is disposable: no grace, SIGKILL.
 
-usage: keeper.py HOMES FOLDER COMMAND...
+usage: child_guard.py HOMES FOLDER COMMAND...
 Both may be empty. Processes whose HOME lies below HOMES are killed too; FOLDER is removed last.
 """
 

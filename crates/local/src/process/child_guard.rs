@@ -1,7 +1,7 @@
 //! Child processes that never outlive this one.
 //!
-//! Every process that the local stack starts runs under a keeper, a small Python program
-//! (`keeper.py`; the stack needs Python anyway). The keeper kills the command and all that
+//! Every process that the local stack starts runs under a child guard, a small Python program
+//! (`child_guard.py`; the stack needs Python anyway). The guard kills the command and all that
 //! descends from it as soon as its standard input ends, and the kernel ends that however this
 //! process ends: by return, panic, Ctrl-C, SIGTERM or SIGKILL. So there is no cleanup that could
 //! be forgotten, and statics that are never dropped do no harm.
@@ -16,33 +16,33 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use crate::process::python::python;
 
-const KEEPER: &str = include_str!("keeper.py");
+const GUARD: &str = include_str!("child_guard.py");
 
-/// How long a keeper may take to kill everything and to remove its folder.
+/// How long the guard may take to kill everything and to remove its folder.
 const END: Duration = Duration::from_secs(15);
 
-/// What a keeper cleans up beside its command's own descendants.
+/// What the guard cleans up beside its command's own descendants.
 #[derive(Debug, Clone)]
-pub struct Estate {
+pub struct CleanupScope {
     /// Processes whose `HOME` lies below this folder are killed too.
     pub homes: PathBuf,
     /// A folder that is removed at the end; `None` leaves everything where it is.
     pub folder: Option<PathBuf>,
 }
 
-/// A command line that runs `program` under a keeper. Arguments, environment, working directory and
-/// output are added to it as to any other; its input is the keeper's.
-pub fn command(program: impl AsRef<OsStr>, estate: Option<&Estate>) -> Result<Command> {
+/// A command line that runs `program` under a child guard. Arguments, environment, working directory and
+/// output are added to it as to any other; its input is the guard's.
+pub fn command(program: impl AsRef<OsStr>, scope: Option<&CleanupScope>) -> Result<Command> {
     let mut command = Command::new(python()?);
     // A group of its own, so that Ctrl-C in a terminal reaches this process only.
     command
-        .args(["-I", "-S", "-c", KEEPER])
+        .args(["-I", "-S", "-c", GUARD])
         .stdin(Stdio::piped())
         .process_group(0);
-    command.arg(estate.map_or(Path::new(""), |estate| &estate.homes));
+    command.arg(scope.map_or(Path::new(""), |scope| &scope.homes));
     command.arg(
-        estate
-            .and_then(|estate| estate.folder.as_deref())
+        scope
+            .and_then(|scope| scope.folder.as_deref())
             .unwrap_or(Path::new("")),
     );
     command.arg(program);
@@ -51,16 +51,16 @@ pub fn command(program: impl AsRef<OsStr>, estate: Option<&Estate>) -> Result<Co
 
 /// A running command; it ends with this value at the latest.
 #[derive(Debug)]
-pub struct Kept {
+pub struct ChildGuard {
     child: Child,
 }
 
-impl Kept {
+impl ChildGuard {
     /// Starts a command line made by [`command`].
     pub fn spawn(mut command: Command) -> Result<Self> {
         let child = command
             .spawn()
-            .context("cannot start a process under the keeper")?;
+            .context("cannot start a process under the child guard")?;
         Ok(Self { child })
     }
 
@@ -89,7 +89,7 @@ impl Kept {
 
     /// Waits until the command has ended by itself and everything it started is gone.
     pub async fn wait(&mut self) -> Result<ExitStatus> {
-        // Tokio's `wait` closes the input first, which is the keeper's sign to kill.
+        // Tokio's `wait` closes the input first, which is the guard's sign to kill.
         let stdin = self.child.stdin.take();
         let status = self.child.wait().await.context("cannot wait for a process");
         drop(stdin);
@@ -106,7 +106,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         self.end();
     }
@@ -124,31 +124,31 @@ mod tests {
     }
 
     /// A shell that starts a process in a session of its own, whose parent then ends.
-    fn stray(estate: Option<&Estate>) -> Kept {
+    fn stray(scope: Option<&CleanupScope>) -> ChildGuard {
         let script = "(setsid sleep 300 & echo $!); sleep 300";
-        let mut command = command("bash", estate).unwrap();
+        let mut command = command("bash", scope).unwrap();
         command.args(["-c", script]).stdout(Stdio::piped());
-        Kept::spawn(command).unwrap()
+        ChildGuard::spawn(command).unwrap()
     }
 
-    async fn first_pid(kept: &mut Kept) -> i32 {
-        let mut lines = BufReader::new(kept.take_stdout().unwrap()).lines();
+    async fn first_pid(child: &mut ChildGuard) -> i32 {
+        let mut lines = BufReader::new(child.take_stdout().unwrap()).lines();
         lines.next_line().await.unwrap().unwrap().parse().unwrap()
     }
 
     #[tokio::test]
     async fn ending_kills_what_left_the_group_and_lost_its_parent() {
-        let mut kept = stray(None);
-        let pid = first_pid(&mut kept).await;
+        let mut child = stray(None);
+        let pid = first_pid(&mut child).await;
         assert!(runs(pid));
-        kept.end();
+        child.end();
         assert!(!runs(pid));
     }
 
     #[tokio::test]
     async fn ending_kills_by_home_and_removes_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let estate = Estate {
+        let scope = CleanupScope {
             homes: folder.path().to_owned(),
             folder: Some(folder.path().join("gone")),
         };
@@ -159,9 +159,9 @@ mod tests {
             .env("HOME", home)
             .spawn()
             .unwrap();
-        let mut kept = stray(Some(&estate));
-        first_pid(&mut kept).await;
-        kept.end();
+        let mut child = stray(Some(&scope));
+        first_pid(&mut child).await;
+        child.end();
         assert!(!other.wait().unwrap().success());
         assert!(!folder.path().join("gone").exists());
     }
@@ -171,7 +171,7 @@ mod tests {
         let mut command = command("bash", None).unwrap();
         command.args(["-c", "exit 7"]);
         assert_eq!(
-            Kept::spawn(command).unwrap().wait().await.unwrap().code(),
+            ChildGuard::spawn(command).unwrap().wait().await.unwrap().code(),
             Some(7)
         );
     }

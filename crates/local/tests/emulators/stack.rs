@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seedflow_local::aws_api::{ApiError, Credentials};
 use seedflow_local::codebuild::{CodeBuild, Config};
-use seedflow_local::emulator_api::{ApiError, Credentials};
 use seedflow_local::proxy::{self, Proxy};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,19 +19,19 @@ pub const REGION: &str = "us-east-1";
 /// How long a test waits for anything; a busy machine takes long to set up a build's Python.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub struct World {
+pub struct Stack {
     pub emulator: Emulator,
     pub codebuild: Arc<CodeBuild>,
     pub proxy: Proxy,
     pub folder: TempDir,
 }
 
-/// A world with one project, `p`.
-pub async fn world() -> World {
-    world_with(|_| {}).await
+/// A stack with one project, `p`.
+pub async fn stack() -> Stack {
+    stack_with(|_| {}).await
 }
 
-pub async fn world_with(configure: impl FnOnce(&mut Config)) -> World {
+pub async fn stack_with(configure: impl FnOnce(&mut Config)) -> Stack {
     let emulator = Emulator::start().await;
     let folder = tempfile::tempdir().unwrap();
     let credentials = Credentials {
@@ -65,7 +65,7 @@ pub async fn world_with(configure: impl FnOnce(&mut Config)) -> World {
         });
         stored.projects.insert("p".to_owned(), project);
     });
-    World {
+    Stack {
         emulator,
         codebuild,
         proxy,
@@ -73,7 +73,7 @@ pub async fn world_with(configure: impl FnOnce(&mut Config)) -> World {
     }
 }
 
-impl World {
+impl Stack {
     /// Starts a build with these overrides and answers its id.
     pub async fn start(&self, overrides: Value) -> Result<String, ApiError> {
         let mut input = json!({"projectName": "p"});

@@ -8,12 +8,12 @@ use seedflow_core::build::environment::Variable;
 use seedflow_core::deployspec::Phases;
 use serde_json::{Value, json};
 
-use crate::world::{failure, phases, spec, world, world_with};
+use crate::stack::{failure, phases, spec, stack, stack_with};
 
 #[tokio::test]
 async fn variables_and_the_directory_are_kept_from_entry_to_entry_and_phase_to_phase() {
-    let world = world().await;
-    let build = world
+    let stack = stack().await;
+    let build = stack
         .run_phases(json!({
             "install": {"commands": ["mkdir sub && cd sub", "export A=\"ex'por\nted\"; B='pl  ain$x '"]},
             "build": {"commands": [
@@ -29,7 +29,7 @@ async fn variables_and_the_directory_are_kept_from_entry_to_entry_and_phase_to_p
             ]},
         }))
         .await;
-    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", world.log(&build));
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", stack.log(&build));
     let expected = [
         "sub",
         "ex'por",
@@ -47,13 +47,13 @@ async fn variables_and_the_directory_are_kept_from_entry_to_entry_and_phase_to_p
         "cd",
         "4",
     ];
-    assert_eq!(world.output(&build), expected);
-    assert_eq!(world.workspaces(), 0, "the workspace is removed");
+    assert_eq!(stack.output(&build), expected);
+    assert_eq!(stack.workspaces(), 0, "the workspace is removed");
 }
 
 #[tokio::test]
 async fn functions_arrays_aliases_options_and_traps_end_with_their_entry() {
-    let world = world().await;
+    let stack = stack().await;
     for (first, second) in [
         ("greet() { echo hi; }", "greet"),
         ("list=(a b)", "[ \"${list[1]}\" = b ]"),
@@ -66,11 +66,11 @@ async fn functions_arrays_aliases_options_and_traps_end_with_their_entry() {
         ("set -u", "[ -o nounset ]"),
         ("trap 'echo trapped' USR1", "trap -p | grep trapped"),
     ] {
-        let together = world
+        let together = stack
             .run_phases(json!({"build": {"commands": [format!("{first}\n{second}")]}}))
             .await;
         assert_eq!(together["buildStatus"], "SUCCEEDED", "{first}");
-        let apart = world
+        let apart = stack
             .run_phases(json!({"build": {"commands": [first, second]}}))
             .await;
         let failed = format!("Error while executing command: {second}. Reason: exit status ");
@@ -80,7 +80,7 @@ async fn functions_arrays_aliases_options_and_traps_end_with_their_entry() {
 
 #[tokio::test]
 async fn sh_runs_the_commands_unless_the_buildspec_asks_for_bash() {
-    let world = world().await;
+    let stack = stack().await;
     let run = async |shell: Value| {
         let commands = [
             "[ -z \"$BASH_VERSION\" ] && echo sh || echo bash",
@@ -89,8 +89,8 @@ async fn sh_runs_the_commands_unless_the_buildspec_asks_for_bash() {
         ];
         let spec =
             json!({"version": 0.2, "env": {"shell": shell}, "phases": {"build": {"commands": commands}}});
-        let build = world.run(json!({"buildspecOverride": spec.to_string()})).await;
-        (world.output(&build), build)
+        let build = stack.run(json!({"buildspecOverride": spec.to_string()})).await;
+        (stack.output(&build), build)
     };
     assert_eq!(run(json!("bash")).await.0, ["bash", "it's /"]);
     for shell in [Value::Null, json!("/bin/sh")] {
@@ -102,8 +102,8 @@ async fn sh_runs_the_commands_unless_the_buildspec_asks_for_bash() {
 
 #[tokio::test]
 async fn the_status_of_the_whole_entry_decides() {
-    let world = world().await;
-    let build = world
+    let stack = stack().await;
+    let build = stack
         .run_phases(json!({"build": {"commands": ["false; true", "false | true", "! true || true"]}}))
         .await;
     assert_eq!(build["buildStatus"], "SUCCEEDED");
@@ -114,54 +114,54 @@ async fn the_status_of_the_whole_entry_decides() {
         ("exit 3", 3),
         ("kill -9 $$", 137),
     ] {
-        let build = world
+        let build = stack
             .run_phases(json!({"build": {"commands": [command, "echo never"]}}))
             .await;
         let message = format!(
             "COMMAND_EXECUTION_ERROR: Error while executing command: {command}. Reason: exit status {status}"
         );
         assert_eq!(failure(&build), message);
-        assert!(!world.output(&build).contains(&"never".to_owned()));
+        assert!(!stack.output(&build).contains(&"never".to_owned()));
     }
 }
 
 #[tokio::test]
 async fn an_entry_that_ends_its_shell_keeps_nothing_of_what_it_set() {
-    let world = world().await;
+    let stack = stack().await;
     let commands = [
         "export KEPT='it'\\''s\nkept'; mkdir d e; cd d",
         "export LOST=lost; cd ../e; exit 0",
         "echo \"$KEPT${LOST-}\"; pwd | sed s,.*/,,",
     ];
-    let build = world.run_phases(json!({"build": {"commands": commands}})).await;
+    let build = stack.run_phases(json!({"build": {"commands": commands}})).await;
     assert_eq!(build["buildStatus"], "SUCCEEDED");
-    assert_eq!(world.output(&build), ["it's", "kept", "d"]);
+    assert_eq!(stack.output(&build), ["it's", "kept", "d"]);
     let commands = ["set -e; false; echo never", "echo never"];
-    let build = world
+    let build = stack
         .run_phases(json!({"build": {"commands": commands}, "post_build": {"commands": ["echo post $CODEBUILD_BUILD_SUCCEEDING"]}}))
         .await;
-    assert_eq!(world.output(&build), ["post 0"]);
+    assert_eq!(stack.output(&build), ["post 0"]);
 }
 
 #[tokio::test]
 async fn an_entry_s_redirections_hide_neither_its_status_nor_later_output() {
-    let world = world().await;
+    let stack = stack().await;
     let commands = [
         "exec >/dev/null 2>&1; echo hidden; set -C; false || X=kept",
         "echo $X; false",
     ];
-    let build = world.run_phases(json!({"build": {"commands": commands}})).await;
+    let build = stack.run_phases(json!({"build": {"commands": commands}})).await;
     assert!(
         failure(&build).ends_with("command: echo $X; false. Reason: exit status 1"),
         "{build:#}"
     );
-    assert_eq!(world.output(&build), ["kept"]);
+    assert_eq!(stack.output(&build), ["kept"]);
 }
 
 /// Which phases run after one has failed, by what it says `on-failure`.
 #[tokio::test]
 async fn a_failure_of_each_phase_is_followed_as_codebuild_follows_it() {
-    let world = world().await;
+    let stack = stack().await;
     let names = ["install", "pre_build", "build", "post_build"];
     let all = "INSTALL PRE_BUILD BUILD POST_BUILD UPLOAD_ARTIFACTS";
     for (failing, on_failure, expected) in [
@@ -187,7 +187,7 @@ async fn a_failure_of_each_phase_is_followed_as_codebuild_follows_it() {
         if let Some(on_failure) = on_failure {
             spec[failing]["on-failure"] = on_failure.into();
         }
-        let build = world.run_phases(spec).await;
+        let build = stack.run_phases(spec).await;
         assert_eq!(build["buildStatus"], "FAILED");
         let ran: Vec<String> = phases(&build)[4..]
             .iter()
@@ -208,20 +208,20 @@ async fn a_failure_of_each_phase_is_followed_as_codebuild_follows_it() {
 
 #[tokio::test]
 async fn finally_runs_after_a_failure_too() {
-    let world = world().await;
+    let stack = stack().await;
     let phase = json!({"commands": ["false"], "finally": ["echo finally", "echo again"]});
-    let build = world.run_phases(json!({"install": phase})).await;
-    assert_eq!(world.output(&build), ["finally", "again"]);
+    let build = stack.run_phases(json!({"install": phase})).await;
+    assert_eq!(stack.output(&build), ["finally", "again"]);
     assert!(failure(&build).contains("command: false"));
 }
 
 #[tokio::test]
 async fn the_log_reads_like_codebuilds() {
-    let world = world().await;
-    let build = world
+    let stack = stack().await;
+    let build = stack
         .run_phases(json!({"build": {"commands": ["echo out", "(exit 4)"]}}))
         .await;
-    let notes: Vec<String> = world
+    let notes: Vec<String> = stack
         .log(&build)
         .iter()
         .map(|line| {
@@ -249,9 +249,9 @@ async fn the_log_reads_like_codebuilds() {
 
 #[tokio::test]
 async fn a_build_has_an_environment_of_its_own() {
-    let world = world().await;
+    let stack = stack().await;
     let stored = ("/stored".to_owned(), "stored-value".to_owned());
-    world.emulator.change(|store| store.parameters.extend([stored]));
+    stack.emulator.change(|store| store.parameters.extend([stored]));
     let overrides = json!({
         "buildspecOverride": json!({
             "version": 0.2,
@@ -276,8 +276,8 @@ async fn a_build_has_an_environment_of_its_own() {
         ],
         "imageOverride": "other-image",
     });
-    let build = world.run(overrides).await;
-    let endpoint = world.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
+    let build = stack.run(overrides).await;
+    let endpoint = stack.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
     let regions = format!("us-east-1 us-east-1 ASIAROLE token {endpoint}");
     let expected = [
         "project spec start",
@@ -287,7 +287,7 @@ async fn a_build_has_an_environment_of_its_own() {
         &regions,
         "clean",
     ];
-    assert_eq!(world.output(&build), expected);
+    assert_eq!(stack.output(&build), expected);
     assert_eq!(
         build["exportedEnvironmentVariables"],
         json!([{"name": "RESULT", "value": "of the build"}])
@@ -301,44 +301,44 @@ async fn the_aws_command_is_told_the_endpoint() {
     let aws = tools.path().join("aws");
     std::fs::write(&aws, "#!/bin/sh\necho \"$@\"\n").unwrap();
     std::fs::set_permissions(&aws, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let world = world_with(|config| config.tools_dir = Some(tools.path().to_owned())).await;
-    let build = world
+    let stack = stack_with(|config| config.tools_dir = Some(tools.path().to_owned())).await;
+    let build = stack
         .run_phases(json!({"build": {"commands": ["aws sqs list-queues 'a b'"]}}))
         .await;
-    let endpoint = world.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
+    let endpoint = stack.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
     assert_eq!(
-        world.output(&build),
+        stack.output(&build),
         [format!("--endpoint-url {endpoint} sqs list-queues a b")]
     );
 }
 
 #[tokio::test]
 async fn what_a_build_installs_stays_in_its_workspace() {
-    let world = world().await;
+    let stack = stack().await;
     let commands = [
         "python3 -c 'import sys; sys.exit(sys.prefix.startswith(\"'$HOME'\"))' && echo the machine\\'s python",
         "pip --version | grep -q \"$HOME\" && echo own pip",
         "python -c 'import sys; print(sys.prefix)' | grep -qx \"$HOME/.python\" && echo own python",
         "echo $npm_config_prefix | grep -q ^$HOME && echo own prefix",
     ];
-    let build = world.run_phases(json!({"build": {"commands": commands}})).await;
+    let build = stack.run_phases(json!({"build": {"commands": commands}})).await;
     let expected = ["the machine's python", "own pip", "own python", "own prefix"];
-    assert_eq!(world.output(&build), expected, "{:#?}", world.log(&build));
+    assert_eq!(stack.output(&build), expected, "{:#?}", stack.log(&build));
 }
 
 #[tokio::test]
 async fn what_a_build_leaves_running_ends_with_it() {
-    let world = world().await;
-    let pid = world.file("pid");
+    let stack = stack().await;
+    let pid = stack.file("pid");
     let command = format!("sleep 1000 & echo $! > {}", pid.display());
-    let build = world.run_phases(json!({"build": {"commands": [command]}})).await;
+    let build = stack.run_phases(json!({"build": {"commands": [command]}})).await;
     assert_eq!(build["buildStatus"], "SUCCEEDED");
     assert!(crate::interrupted::is_gone(&pid), "sleep still runs");
 }
 
 #[tokio::test]
 async fn a_bad_buildspec_fails_the_download_phase() {
-    let world = world().await;
+    let stack = stack().await;
     for (text, message) in [
         (
             "version: 0.2\nphases: {bild: {}}",
@@ -353,14 +353,14 @@ async fn a_bad_buildspec_fails_the_download_phase() {
             "found subkeys instead",
         ),
     ] {
-        let build = world.run(json!({"buildspecOverride": text})).await;
+        let build = stack.run(json!({"buildspecOverride": text})).await;
         assert!(failure(&build).contains(message), "{}", failure(&build));
         assert_eq!(
             phases(&build)[3..],
             ["DOWNLOAD_SOURCE FAILED", "FINALIZING SUCCEEDED", "COMPLETED -"]
         );
     }
-    let unused: Value = world
+    let unused: Value = stack
         .call("BatchGetBuilds", json!({"ids": ["p:none"]}))
         .await
         .unwrap();
@@ -370,7 +370,7 @@ async fn a_bad_buildspec_fails_the_download_phase() {
 /// The buildspec of the product in the stand-in: CodeBuild prints commands, and so does it.
 #[tokio::test]
 async fn a_long_parameter_reaches_the_module_and_not_the_log() {
-    let world = world().await;
+    let stack = stack().await;
     let value = format!("it's `id` $HOME \"q\"\n  {}é ", "confidential".repeat(200));
     let variables = [Variable::plain("LONG", value.clone())];
     let phases = Phases {
@@ -380,9 +380,9 @@ async fn a_long_parameter_reaches_the_module_and_not_the_log() {
     };
     let text = compose(&phases, "", &variables, "an-image", &BTreeMap::new());
     let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
-    let build = world.run(overrides).await;
-    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", world.log(&build));
-    let log = world.log(&build).join("\n");
+    let build = stack.run(overrides).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", stack.log(&build));
+    let log = stack.log(&build).join("\n");
     let md5 = hex::encode(Md5::digest(value.as_bytes()));
     assert!(log.contains(&format!("{md5}  -")), "{log}");
     assert!(log.contains(&format!("\n{}\n", value.chars().count())), "{log}");

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use seedflow_local::codebuild::Pretended;
+use seedflow_local::codebuild::SimulatedBuild;
 use serde_json::{Value, json};
 
-use crate::world::{World, failure, phases, spec, world, zip};
+use crate::stack::{Stack, failure, phases, spec, stack, zip};
 
 #[tokio::test]
 async fn a_build_goes_through_all_phases_and_tells_it() {
-    let world = world().await;
-    let build = world.run(json!({"sourceVersion": "v"})).await;
+    let stack = stack().await;
+    let build = stack.run(json!({"sourceVersion": "v"})).await;
     let names = [
         "SUBMITTED",
         "QUEUED",
@@ -37,7 +37,7 @@ async fn a_build_goes_through_all_phases_and_tells_it() {
     assert_eq!(build["logs"]["streamName"], id[2..]);
     assert!(build["endTime"].as_f64() >= build["startTime"].as_f64());
 
-    let events = events_of(&world, &build).await;
+    let events = events_of(&stack, &build).await;
     let told: Vec<String> = events.iter().map(tell).collect();
     let mut expected = vec!["state IN_PROGRESS".to_owned()];
     expected.extend(names.iter().map(|name| format!("phase {name} SUCCEEDED")));
@@ -64,10 +64,10 @@ fn tell(event: &Value) -> String {
 }
 
 /// A build's events, complete.
-async fn events_of(world: &World, build: &Value) -> Vec<Value> {
+async fn events_of(stack: &Stack, build: &Value) -> Vec<Value> {
     let is_of = |event: &&Value| event["Resources"][0] == build["arn"];
     let is_last = |event: &Value| event["Detail"]["completed-phase"] == "COMPLETED";
-    let stored = world
+    let stored = stack
         .emulator
         .until(|stored| stored.events.iter().filter(is_of).any(is_last))
         .await;
@@ -81,12 +81,12 @@ fn keys(json: &Value) -> BTreeSet<&str> {
 /// The fields and their forms as in the samples of CodeBuild's user guide.
 #[tokio::test]
 async fn events_have_the_shape_of_aws_samples() {
-    let world = world().await;
+    let stack = stack().await;
     let source = zip(&[("a", "", 0o644)]);
-    world
+    stack
         .emulator
         .change(|stored| drop(stored.objects.insert("b/s.zip".into(), vec![source.into()])));
-    let build = world
+    let build = stack
         .run(json!({
             "sourceTypeOverride": "S3", "sourceLocationOverride": "b/s.zip", "sourceVersion": "1",
             "artifactsOverride": {"type": "S3", "location": "b", "name": "out.zip", "packaging": "ZIP"},
@@ -95,7 +95,7 @@ async fn events_have_the_shape_of_aws_samples() {
             }).to_string(),
         }))
         .await;
-    let events = events_of(&world, &build).await;
+    let events = events_of(&stack, &build).await;
     let state = events.iter().find(|event| tell(event) == "state FAILED").unwrap();
     assert_eq!(state["Source"], "seedflow.codebuild");
     let detail = &state["Detail"];
@@ -204,10 +204,10 @@ async fn events_have_the_shape_of_aws_samples() {
 
 #[tokio::test]
 async fn an_event_that_was_not_taken_is_sent_again() {
-    let world = world().await;
-    world.emulator.change(|stored| stored.failing_events = 2);
-    let build = world.run(json!({})).await;
-    let told: Vec<String> = events_of(&world, &build).await.iter().map(tell).collect();
+    let stack = stack().await;
+    stack.emulator.change(|stored| stored.failing_events = 2);
+    let build = stack.run(json!({})).await;
+    let told: Vec<String> = events_of(&stack, &build).await.iter().map(tell).collect();
     assert!(
         told.contains(&"state IN_PROGRESS".to_owned()) && told.len() == 13,
         "{told:?}"
@@ -223,13 +223,13 @@ fn from_source(key: &str, version: &str, commands: &[&str]) -> Value {
 
 #[tokio::test]
 async fn the_source_is_the_version_asked_for_with_its_modes() {
-    let world = world().await;
+    let stack = stack().await;
     let first = zip(&[
         ("run.sh", "#!/bin/sh\necho first\n", 0o755),
         ("dir/data", "x", 0o640),
     ]);
     let second = zip(&[("run.sh", "#!/bin/sh\necho second\n", 0o755)]);
-    world.emulator.change(|stored| {
+    stack.emulator.change(|stored| {
         stored
             .objects
             .insert("bucket/sources/a.zip".into(), vec![first.into(), second.into()]);
@@ -239,22 +239,22 @@ async fn the_source_is_the_version_asked_for_with_its_modes() {
         "stat -c %a dir/data",
         "echo $CODEBUILD_SOURCE_REPO_URL $CODEBUILD_SOURCE_VERSION ${CODEBUILD_RESOLVED_SOURCE_VERSION-unset}",
     ];
-    let build = world.run(from_source("sources/a.zip", "1", &commands)).await;
+    let build = stack.run(from_source("sources/a.zip", "1", &commands)).await;
     assert_eq!(
-        world.output(&build),
+        stack.output(&build),
         ["first", "640", "s3://bucket/sources/a.zip 1 unset"]
     );
     // "For Amazon S3, this does not apply" (API reference, `Build`).
     assert_eq!(build.get("resolvedSourceVersion"), None);
-    let build = world.run(from_source("sources/a.zip", "", &["./run.sh"])).await;
-    assert_eq!(world.output(&build), ["second"]);
+    let build = stack.run(from_source("sources/a.zip", "", &["./run.sh"])).await;
+    assert_eq!(stack.output(&build), ["second"]);
 }
 
 #[tokio::test]
 async fn a_source_that_is_missing_broken_or_climbs_fails_the_download() {
-    let world = world().await;
+    let stack = stack().await;
     let climbing = zip(&[("../../climbed", "x", 0o644)]);
-    world.emulator.change(|stored| {
+    stack.emulator.change(|stored| {
         stored.objects.insert("bucket/text".into(), vec!["no zip".into()]);
         stored
             .objects
@@ -268,11 +268,11 @@ async fn a_source_that_is_missing_broken_or_climbs_fails_the_download() {
         ("text", "CLIENT_ERROR: the source can't be unzipped"),
         ("climbing", "CLIENT_ERROR: the source can't be unzipped"),
     ] {
-        let build = world.run(from_source(key, "", &["true"])).await;
+        let build = stack.run(from_source(key, "", &["true"])).await;
         assert!(failure(&build).starts_with(message), "{key}: {}", failure(&build));
         assert_eq!(phases(&build)[3], "DOWNLOAD_SOURCE FAILED");
     }
-    assert!(!world.file("climbed").exists() && !world.file("work/climbed").exists());
+    assert!(!stack.file("climbed").exists() && !stack.file("work/climbed").exists());
 }
 
 fn with_variables(variables: &[(&str, &str, &str)], commands: &[&str]) -> Value {
@@ -288,8 +288,8 @@ fn with_variables(variables: &[(&str, &str, &str)], commands: &[&str]) -> Value 
 
 #[tokio::test]
 async fn secrets_reach_the_build_and_not_the_log() {
-    let world = world().await;
-    world.emulator.change(|stored| {
+    let stack = stack().await;
+    stack.emulator.change(|stored| {
         stored
             .parameters
             .insert("/db/password".into(), "hunter2-of-store".into());
@@ -306,24 +306,24 @@ async fn secrets_reach_the_build_and_not_the_log() {
         ("PORT", "SECRETS_MANAGER", "api:port::"),
         ("CERT", "SECRETS_MANAGER", "cert"),
     ];
-    let file = world.file("seen");
+    let file = stack.file("seen");
     let seen = format!("echo \"$PASSWORD $KEY $PORT\" > {}", file.display());
-    let build = world
+    let build = stack
         .run(with_variables(
             &variables,
             &["echo \"<$PASSWORD> <$KEY>\"; echo \"$CERT\"", &seen],
         ))
         .await;
-    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", world.log(&build));
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", stack.log(&build));
     assert_eq!(
         std::fs::read_to_string(file).unwrap(),
         "hunter2-of-store s3cr3t-key 5432\n"
     );
-    assert_eq!(world.output(&build), ["<***> <***>", "***", "***", "***"]);
+    assert_eq!(stack.output(&build), ["<***> <***>", "***", "***", "***"]);
     let everything = format!(
         "{:?}{build}{:?}",
-        world.log(&build),
-        events_of(&world, &build).await
+        stack.log(&build),
+        events_of(&stack, &build).await
     );
     assert!(!everything.contains("hunter2") && !everything.contains("s3cr3t"));
     let shown = &build["environment"]["environmentVariables"][1];
@@ -335,8 +335,8 @@ async fn secrets_reach_the_build_and_not_the_log() {
 
 #[tokio::test]
 async fn a_missing_secret_fails_the_download() {
-    let world = world().await;
-    world
+    let stack = stack().await;
+    stack
         .emulator
         .change(|stored| drop(stored.secrets.insert("api".into(), "{}".into())));
     for (kind, value, message) in [
@@ -356,7 +356,7 @@ async fn a_missing_secret_fails_the_download() {
             "Secrets Manager Error: the secret api has no key key",
         ),
     ] {
-        let build = world.run(with_variables(&[("V", kind, value)], &["true"])).await;
+        let build = stack.run(with_variables(&[("V", kind, value)], &["true"])).await;
         assert!(failure(&build).starts_with(message), "{}", failure(&build));
         assert_eq!(phases(&build)[3], "DOWNLOAD_SOURCE FAILED");
     }
@@ -375,15 +375,15 @@ fn with_artifacts(artifacts: Value, target: Value) -> Value {
 #[tokio::test]
 async fn a_pretended_build_lasts_and_hands_back_its_artifacts_but_runs_nothing() {
     let lasting = Duration::from_millis(300);
-    let world = world().await;
-    world.codebuild.pretend(Some(Pretended {
+    let stack = stack().await;
+    stack.codebuild.simulate(Some(SimulatedBuild {
         lasts: lasting,
         fails: false,
     }));
     let target = json!({"type": "S3", "location": "bucket", "name": "/", "packaging": "NONE"});
-    let trace = world.folder.path().join("trace");
+    let trace = stack.folder.path().join("trace");
     let command = format!("touch {}", trace.display());
-    let build = world
+    let build = stack
         .run(json!({
             "artifactsOverride": target,
             "buildspecOverride": json!({
@@ -393,7 +393,7 @@ async fn a_pretended_build_lasts_and_hands_back_its_artifacts_but_runs_nothing()
         }))
         .await;
     assert_eq!(build["buildStatus"], "SUCCEEDED");
-    assert_eq!(world.emulator.object("bucket/metadata.json").unwrap(), "{}");
+    assert_eq!(stack.emulator.object("bucket/metadata.json").unwrap(), "{}");
     assert!(!trace.exists());
     let of = |field: &str| build[field].as_f64().unwrap();
     assert!(of("endTime") - of("startTime") >= lasting.as_secs_f64());
@@ -405,48 +405,48 @@ async fn a_pretended_build_lasts_and_hands_back_its_artifacts_but_runs_nothing()
 
 #[tokio::test]
 async fn a_pretended_failure_is_one_of_the_build_phase_and_the_next_build_is_real() {
-    let world = world().await;
-    world.codebuild.pretend(Some(Pretended {
+    let stack = stack().await;
+    stack.codebuild.simulate(Some(SimulatedBuild {
         lasts: Duration::ZERO,
         fails: true,
     }));
     let phases = json!({"build": {"commands": ["echo real"]}});
-    let build = world.run_phases(phases.clone()).await;
+    let build = stack.run_phases(phases.clone()).await;
     assert_eq!(build["buildStatus"], "FAILED");
     assert!(
         failure(&build).starts_with("COMMAND_EXECUTION_ERROR"),
         "{build:#}"
     );
-    world.codebuild.pretend(None);
-    let build = world.run_phases(phases).await;
-    assert_eq!(world.output(&build), ["real"]);
-    assert_eq!(world.codebuild.builds().len(), 2);
+    stack.codebuild.simulate(None);
+    let build = stack.run_phases(phases).await;
+    assert_eq!(stack.output(&build), ["real"]);
+    assert_eq!(stack.codebuild.builds().len(), 2);
 }
 
 #[tokio::test]
 async fn artifacts_land_where_codebuild_puts_them() {
-    let world = world().await;
+    let stack = stack().await;
     let target = json!({
         "type": "S3", "location": "bucket", "path": "builds", "namespaceType": "BUILD_ID", "name": "/",
         "packaging": "NONE",
     });
     let files = json!({"base-directory": "out", "files": ["metadata.json"]});
-    let build = world.run(with_artifacts(files, target.clone())).await;
+    let build = stack.run(with_artifacts(files, target.clone())).await;
     let uuid = &build["id"].as_str().unwrap()[2..];
     let prefix = format!("bucket/builds/{uuid}");
     assert_eq!(
-        world.emulator.object(&format!("{prefix}/metadata.json")).unwrap(),
+        stack.emulator.object(&format!("{prefix}/metadata.json")).unwrap(),
         "{}\n"
     );
     assert_eq!(build["artifacts"]["location"], format!("arn:aws:s3:::{prefix}"));
-    assert_eq!(world.emulator.stored.borrow().objects.len(), 1);
+    assert_eq!(stack.emulator.stored.borrow().objects.len(), 1);
 
     let all = json!({"base-directory": "out", "files": "**/*", "exclude-paths": ["*.json"]});
     let mut zipped = target.clone();
     (zipped["packaging"], zipped["name"], zipped["namespaceType"]) =
         (json!("ZIP"), json!("out.zip"), json!("NONE"));
-    let build = world.run(with_artifacts(all, zipped)).await;
-    let content = world.emulator.object("bucket/builds/out.zip").unwrap();
+    let build = stack.run(with_artifacts(all, zipped)).await;
+    let content = stack.emulator.object("bucket/builds/out.zip").unwrap();
     let archive = zip::ZipArchive::new(std::io::Cursor::new(content)).unwrap();
     let names: Vec<_> = archive.file_names().map(Result::unwrap).collect();
     assert_eq!(names, ["deep/x.txt"]);
@@ -462,7 +462,7 @@ async fn artifacts_land_where_codebuild_puts_them() {
             "CLIENT_ERROR: no matching base directory path found for no",
         ),
     ] {
-        let build = world.run(with_artifacts(artifacts, target.clone())).await;
+        let build = stack.run(with_artifacts(artifacts, target.clone())).await;
         assert_eq!(failure(&build), message);
         assert_eq!(
             (&build["buildStatus"], phases(&build)[8].as_str()),
@@ -473,11 +473,11 @@ async fn artifacts_land_where_codebuild_puts_them() {
 
 #[tokio::test]
 async fn a_role_that_does_not_trust_codebuild_fails_the_build() {
-    let world = world().await;
-    world
+    let stack = stack().await;
+    stack
         .emulator
         .change(|stored| stored.trusted_service = Some("lambda.amazonaws.com".to_owned()));
-    let build = world.run(json!({})).await;
+    let build = stack.run(json!({})).await;
     assert_eq!(build["buildStatus"], "FAILED");
     assert_eq!(
         failure(&build),

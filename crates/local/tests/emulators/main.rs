@@ -9,5 +9,5 @@ mod faults;
 mod interrupted;
 mod limits;
 mod proxied;
+mod stack;
 mod traffic;
-mod world;

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::faults::{Fault, Kind};
 use super::module;
+use super::observation::{self, Execution, Module, Stored};
 use super::plan::{Content, Step};
-use super::seen::{self, Execution, Module, Stored};
-use crate::emulator_api::{ApiError, EmulatorApi};
+use crate::aws_api::{ApiError, AwsApi};
 use crate::proxy::RuleId;
 use crate::stack::{Stack, StackOptions};
-use crate::ui::Ui;
+use seedflow_terminal::Ui;
 
 /// How often an execution is looked at.
 const POLL: Duration = Duration::from_millis(500);
@@ -28,9 +28,9 @@ const AWAIT_TIMEOUT: Duration = Duration::from_secs(8);
 const WAIT_SCALE: &str = "0.05";
 
 /// A running stack with what is armed on it.
-pub struct World {
+pub struct SoakStack {
     stack: Stack,
-    api: EmulatorApi,
+    api: AwsApi,
     armed: Mutex<Vec<(Kind, RuleId)>>,
 }
 
@@ -47,7 +47,7 @@ pub struct Done {
     pub build_stopped: bool,
 }
 
-impl World {
+impl SoakStack {
     /// Starts a stack whose waits are short.
     pub async fn start(ui: &Ui) -> Result<Self> {
         let options = StackOptions {
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// A client of the stack, whom no fault meets.
-    pub fn api(&self) -> &EmulatorApi {
+    pub fn api(&self) -> &AwsApi {
         &self.api
     }
 
@@ -208,9 +208,9 @@ impl World {
     // --- What is seen ---
 
     /// All builds of a module.
-    pub async fn builds(&self, module: usize) -> Result<Vec<seen::Build>> {
+    pub async fn builds(&self, module: usize) -> Result<Vec<observation::Build>> {
         let project = module::build_project(&self.stack.connection().project_name, module);
-        seen::builds(&self.api, &project).await
+        observation::builds(&self.api, &project).await
     }
 
     /// Everything of a module, whose executions these were.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::world::{World, failure, phases, spec, world, world_with};
+use crate::stack::{Stack, failure, phases, spec, stack, stack_with};
 
 /// Whether the process whose id is in the file is dead (a dead one may still wait to be collected).
 pub fn is_gone(pid_file: &Path) -> bool {
@@ -20,8 +20,8 @@ pub fn is_gone(pid_file: &Path) -> bool {
 
 /// Phases whose build leaves three processes that hold on: a child, one in a session of its own, and one
 /// that has lost its parent. The third one's id is written last.
-fn stubborn(world: &World) -> Value {
-    let file = |name: &str| world.file(name).display().to_string();
+fn stubborn(stack: &Stack) -> Value {
+    let file = |name: &str| stack.file(name).display().to_string();
     let commands = [
         format!("sleep 1000 & echo $! > {}", file("child")),
         format!(
@@ -42,19 +42,19 @@ fn stubborn(world: &World) -> Value {
     json!({"build": {"commands": commands}, "post_build": {"commands": ["echo never"]}})
 }
 
-fn assert_all_gone(world: &World) {
+fn assert_all_gone(stack: &Stack) {
     for name in ["child", "session", "orphan"] {
-        assert!(is_gone(&world.file(name)), "{name} still runs");
+        assert!(is_gone(&stack.file(name)), "{name} still runs");
     }
-    assert_eq!(world.workspaces(), 0);
+    assert_eq!(stack.workspaces(), 0);
 }
 
-async fn started(world: &World) -> String {
-    let id = world
-        .start(json!({"buildspecOverride": spec(stubborn(world))}))
+async fn started(stack: &Stack) -> String {
+    let id = stack
+        .start(json!({"buildspecOverride": spec(stubborn(stack))}))
         .await
         .unwrap();
-    world
+    stack
         .emulator
         .until(|stored| stored.logs.values().flatten().any(|line| line == "ready"))
         .await;
@@ -63,21 +63,21 @@ async fn started(world: &World) -> String {
 
 #[tokio::test]
 async fn a_stopped_build_leaves_no_process() {
-    let world = world().await;
-    let id = started(&world).await;
-    let answer = world.call("StopBuild", json!({"id": id})).await.unwrap();
+    let stack = stack().await;
+    let id = started(&stack).await;
+    let answer = stack.call("StopBuild", json!({"id": id})).await.unwrap();
     assert_eq!(answer["build"]["buildStatus"], "STOPPED");
     assert_eq!(
         phases(&answer["build"])[6..],
         ["BUILD STOPPED", "FINALIZING SUCCEEDED", "COMPLETED -"]
     );
-    assert_all_gone(&world);
-    let again = world.call("StopBuild", json!({"id": id})).await.unwrap();
+    assert_all_gone(&stack);
+    let again = stack.call("StopBuild", json!({"id": id})).await.unwrap();
     assert_eq!(
         again["build"]["buildStatus"], "STOPPED",
         "a build that has ended stays as it is"
     );
-    let error = world
+    let error = stack
         .call("StopBuild", json!({"id": "p:none"}))
         .await
         .unwrap_err();
@@ -86,9 +86,9 @@ async fn a_stopped_build_leaves_no_process() {
 
 #[tokio::test]
 async fn a_build_that_takes_too_long_is_timed_out_with_all_its_processes() {
-    let world = world_with(|config| config.minute = Duration::from_millis(600)).await;
-    let overrides = json!({"buildspecOverride": spec(stubborn(&world)), "timeoutInMinutesOverride": 5});
-    let build = world.run(overrides).await;
+    let stack = stack_with(|config| config.minute = Duration::from_millis(600)).await;
+    let overrides = json!({"buildspecOverride": spec(stubborn(&stack)), "timeoutInMinutesOverride": 5});
+    let build = stack.run(overrides).await;
     assert_eq!(build["buildStatus"], "TIMED_OUT");
     assert_eq!(
         phases(&build)[6..],
@@ -96,15 +96,15 @@ async fn a_build_that_takes_too_long_is_timed_out_with_all_its_processes() {
     );
     assert_eq!(failure(&build), "BUILD_TIMED_OUT: Build has timed out. ");
     assert_eq!(build["timeoutInMinutes"], 5);
-    assert_all_gone(&world);
+    assert_all_gone(&stack);
 }
 
 #[tokio::test]
 async fn the_end_of_the_stack_ends_all_builds() {
-    let world = world().await;
-    let id = started(&world).await;
-    world.codebuild.shutdown().await;
-    assert_eq!(world.codebuild.build(&id).unwrap()["buildStatus"], "STOPPED");
-    assert_all_gone(&world);
-    assert!(world.start(json!({})).await.is_err(), "nothing starts any more");
+    let stack = stack().await;
+    let id = started(&stack).await;
+    stack.codebuild.shutdown().await;
+    assert_eq!(stack.codebuild.build(&id).unwrap()["buildStatus"], "STOPPED");
+    assert_all_gone(&stack);
+    assert!(stack.start(json!({})).await.is_err(), "nothing starts any more");
 }

@@ -118,13 +118,13 @@ const SESSION_SECONDS: &str = "43200";
 
 /// A client of one endpoint of the emulator (or of the proxy before it).
 #[derive(Debug, Clone)]
-pub struct EmulatorApi {
+pub struct AwsApi {
     endpoint: String,
     credentials: Credentials,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-impl EmulatorApi {
+impl AwsApi {
     /// A client of `endpoint`, for example `http://127.0.0.1:4566`.
     #[must_use]
     pub fn new(endpoint: impl Into<String>, credentials: Credentials) -> Self {
@@ -512,7 +512,7 @@ mod tests {
             session_token: None,
             region: "eu-west-1".to_owned(),
         };
-        let api = EmulatorApi::new("http://127.0.0.1:1", credentials);
+        let api = AwsApi::new("http://127.0.0.1:1", credentials);
         let url = api
             .presigned("work", "reports/p/a b.html", Duration::from_secs(60))
             .unwrap_or_default();

@@ -11,8 +11,8 @@ use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::page::index::Index;
 use seedflow_core::page::{index_key, page_key};
 
-use crate::deployment::{Finished, Names};
-use crate::emulator_api::EmulatorApi;
+use crate::aws_api::AwsApi;
+use crate::client::deployment::{Finished, Names};
 use crate::stack::Connection;
 
 /// How long a link works.
@@ -23,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The link to the page of an execution, as soon as there is one; `None` where none comes.
 pub async fn link(
-    api: &EmulatorApi,
+    api: &AwsApi,
     stack: &Connection,
     names: &Names,
     finished: &Finished,
@@ -59,7 +59,7 @@ fn key_of(names: &Names, finished: &Finished) -> Option<String> {
 
 /// The links to a project's index and to the last page of each of its modules and deployments; none where there is no
 /// index yet.
-pub async fn links(api: &EmulatorApi, stack: &Connection, project: &str) -> Result<Vec<(String, String)>> {
+pub async fn links(api: &AwsApi, stack: &Connection, project: &str) -> Result<Vec<(String, String)>> {
     let project = ModuleId::project(project)?;
     let key = index_key(&project);
     if api.object_metadata(&stack.work_bucket, &key).await.is_err() {
@@ -81,7 +81,7 @@ pub async fn links(api: &EmulatorApi, stack: &Connection, project: &str) -> Resu
 }
 
 /// Waits until a project's index tells of an execution; whether it does.
-pub async fn indexed(api: &EmulatorApi, stack: &Connection, project: &str, execution: &str) -> Result<bool> {
+pub async fn indexed(api: &AwsApi, stack: &Connection, project: &str, execution: &str) -> Result<bool> {
     let key = index_key(&ModuleId::project(project)?);
     let looking = async {
         loop {
@@ -99,7 +99,7 @@ pub async fn indexed(api: &EmulatorApi, stack: &Connection, project: &str, execu
 }
 
 /// Copies all pages into a folder and returns those of the indexes.
-pub async fn copy(api: &EmulatorApi, stack: &Connection, folder: &Path) -> Result<Vec<PathBuf>> {
+pub async fn copy(api: &AwsApi, stack: &Connection, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut indexes = Vec::new();
     for prefix in ["index/", "reports/"] {
         for key in api.list_objects(&stack.work_bucket, prefix).await? {

@@ -8,8 +8,8 @@ use seedflow_local::proxy::{Action, Caller, Rule};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::stack::{Stack, stack};
 use crate::traffic::{control, json_call, send};
-use crate::world::{World, world};
 
 const PUT: &str = "AWSEvents.PutEvents";
 
@@ -17,25 +17,25 @@ fn event(text: &str) -> serde_json::Value {
     json!({"Entries": [{"Source": "s", "DetailType": "t", "Detail": json!({"text": text}).to_string()}]})
 }
 
-fn clients(world: &World) -> String {
-    world.proxy.endpoint(Caller::Clients)
+fn clients(stack: &Stack) -> String {
+    stack.proxy.endpoint(Caller::Clients)
 }
 
 #[tokio::test]
 async fn calls_are_counted_by_caller_service_and_operation() {
-    let world = world().await;
-    let functions = world.proxy.endpoint(Caller::Functions);
+    let stack = stack().await;
+    let functions = stack.proxy.endpoint(Caller::Functions);
     json_call(&functions, PUT, &event("a")).await.unwrap();
     json_call(&functions, PUT, &event("b")).await.unwrap();
     json_call(
-        &clients(&world),
+        &clients(&stack),
         "CodeBuild_20161006.BatchGetBuilds",
         &json!({"ids": ["p:x"]}),
     )
     .await
     .unwrap();
-    world.run(json!({})).await;
-    let calls = world.proxy.calls();
+    stack.run(json!({})).await;
+    let calls = stack.proxy.calls();
     assert_eq!(calls.get(Caller::Functions, "events:PutEvents"), 2);
     assert_eq!(calls.total(Caller::Functions), 2);
     assert_eq!(calls.get(Caller::Clients, "codebuild:BatchGetBuilds"), 1);
@@ -50,15 +50,15 @@ async fn calls_are_counted_by_caller_service_and_operation() {
         control("GET", page, &json!(null)).await.1["functions"],
         json!(null)
     );
-    assert_eq!(world.proxy.calls().total(Caller::Functions), 0);
+    assert_eq!(stack.proxy.calls().total(Caller::Functions), 0);
 }
 
 #[tokio::test]
 async fn codebuild_is_answered_by_the_stand_in_and_its_projects_by_the_emulator() {
-    let world = world().await;
+    let stack = stack().await;
     let call = async |operation: &str, input| {
         json_call(
-            &clients(&world),
+            &clients(&stack),
             &format!("CodeBuild_20161006.{operation}"),
             &input,
         )
@@ -68,7 +68,7 @@ async fn codebuild_is_answered_by_the_stand_in_and_its_projects_by_the_emulator(
     let (status, answer) = call("StartBuild", json!({"projectName": "p"})).await;
     assert_eq!(status, StatusCode::OK);
     let id = answer["build"]["id"].as_str().unwrap();
-    world.ended(id).await;
+    stack.ended(id).await;
     let (_, answer) = call("BatchGetBuilds", json!({"ids": [id, "p:none"]})).await;
     assert_eq!(
         (&answer["builds"][0]["buildStatus"], &answer["buildsNotFound"]),
@@ -84,7 +84,7 @@ async fn codebuild_is_answered_by_the_stand_in_and_its_projects_by_the_emulator(
         "p"
     );
     call("CreateProject", json!({"name": "q"})).await;
-    let stored = world.emulator.stored.borrow();
+    let stored = stack.emulator.stored.borrow();
     assert!(
         stored
             .requests
@@ -100,32 +100,32 @@ async fn codebuild_is_answered_by_the_stand_in_and_its_projects_by_the_emulator(
 
 #[tokio::test]
 async fn whom_the_emulator_refuses_the_stand_in_does_not_serve() {
-    let world = world().await;
+    let stack = stack().await;
     let target = "CodeBuild_20161006.StartBuild";
     let start = json!({"projectName": "p"});
-    world
+    stack
         .emulator
         .change(|stored| stored.forbidden.extend([target.to_owned()]));
-    let (status, error) = json_call(&clients(&world), target, &start).await.unwrap();
+    let (status, error) = json_call(&clients(&stack), target, &start).await.unwrap();
     assert_eq!(
         (status, &error["__type"]),
         (StatusCode::BAD_REQUEST, &json!("AccessDeniedException"))
     );
-    let builds = world.call("ListBuilds", json!({})).await.unwrap();
+    let builds = stack.call("ListBuilds", json!({})).await.unwrap();
     assert_eq!(builds["ids"], json!([]));
 }
 
 #[tokio::test]
 async fn rules_refuse_drop_lose_discard_and_double() {
-    let world = world().await;
-    let url = clients(&world);
-    let forwarded = || world.emulator.stored.borrow().events.len();
+    let stack = stack().await;
+    let url = clients(&stack);
+    let forwarded = || stack.emulator.stored.borrow().events.len();
     let refuse = Action::Refuse {
         status: 400,
         code: "ThrottlingException".into(),
         message: "Rate exceeded".into(),
     };
-    let id = world.proxy.add_rule(Rule {
+    let id = stack.proxy.add_rule(Rule {
         skip: 1,
         ..Rule::new("events", "PutEvents", refuse).times(1)
     });
@@ -145,8 +145,8 @@ async fn rules_refuse_drop_lose_discard_and_double() {
         json_call(&url, PUT, &event("passes")).await.unwrap().0,
         StatusCode::OK
     );
-    assert_eq!((world.proxy.rule_applied(id), forwarded()), (1, 2));
-    assert!(world.proxy.remove_rule(id) && !world.proxy.remove_rule(id));
+    assert_eq!((stack.proxy.rule_applied(id), forwarded()), (1, 2));
+    assert!(stack.proxy.remove_rule(id) && !stack.proxy.remove_rule(id));
 
     for (action, answered, reaches) in [
         (Action::Drop, false, 0),
@@ -156,7 +156,7 @@ async fn rules_refuse_drop_lose_discard_and_double() {
         (Action::Duplicate, true, 2),
     ] {
         let before = forwarded();
-        world
+        stack
             .proxy
             .add_rule(Rule::new("events", "PutEvents", action.clone()).contains("chosen"));
         let answer = json_call(&url, PUT, &event("chosen")).await;
@@ -171,20 +171,20 @@ async fn rules_refuse_drop_lose_discard_and_double() {
             json_call(&url, PUT, &event("other")).await.unwrap().0,
             StatusCode::OK
         );
-        world.proxy.clear_rules();
+        stack.proxy.clear_rules();
     }
 }
 
 #[tokio::test]
 async fn a_delay_holds_one_callers_requests() {
-    let world = world().await;
+    let stack = stack().await;
     let delay = Duration::from_millis(150);
     let rule = Rule::new("events", "PutEvents", Action::Delay(delay)).caller(Caller::Functions);
-    let id = world.proxy.add_rule(rule);
-    json_call(&clients(&world), PUT, &event("a")).await.unwrap();
-    assert_eq!(world.proxy.rule_applied(id), 0);
+    let id = stack.proxy.add_rule(rule);
+    json_call(&clients(&stack), PUT, &event("a")).await.unwrap();
+    assert_eq!(stack.proxy.rule_applied(id), 0);
     let start = Instant::now();
-    json_call(&world.proxy.endpoint(Caller::Functions), PUT, &event("a"))
+    json_call(&stack.proxy.endpoint(Caller::Functions), PUT, &event("a"))
         .await
         .unwrap();
     assert!(start.elapsed() >= delay);
@@ -192,8 +192,8 @@ async fn a_delay_holds_one_callers_requests() {
 
 #[tokio::test]
 async fn rules_are_set_over_http_and_errors_follow_the_protocol() {
-    let world = world().await;
-    let url = clients(&world);
+    let stack = stack().await;
+    let url = clients(&stack);
     let page = format!("{url}/_seedflow/rules");
     let rule = json!({"service": "s3", "action": {"refuse": {"status": 503, "code": "SlowDown", "message": "<slow>"}}});
     let (status, answer) = control("POST", page.clone(), &rule).await;
@@ -244,9 +244,9 @@ async fn rules_are_set_over_http_and_errors_follow_the_protocol() {
 
 #[tokio::test]
 async fn parameters_have_aws_limits() {
-    let world = world().await;
+    let stack = stack().await;
     let put = async |input| {
-        json_call(&clients(&world), "AmazonSSM.PutParameter", &input)
+        json_call(&clients(&stack), "AmazonSSM.PutParameter", &input)
             .await
             .unwrap()
     };
@@ -259,7 +259,7 @@ async fn parameters_have_aws_limits() {
         json!({"Name": "/p", "Type": "String", "Value": "x".repeat(5000), "Tier": "Intelligent-Tiering"});
     assert_eq!(put(smart).await.0, StatusCode::OK);
     assert_eq!(
-        world.emulator.stored.borrow().last_put["Tier"],
+        stack.emulator.stored.borrow().last_put["Tier"],
         "Intelligent-Tiering",
         "a request is signed, and passed on as it came"
     );
@@ -269,7 +269,7 @@ async fn parameters_have_aws_limits() {
         "{error}"
     );
     let names = json!({"Names": vec!["/a"; 11]});
-    let (status, _) = json_call(&clients(&world), "AmazonSSM.GetParameters", &names)
+    let (status, _) = json_call(&clients(&stack), "AmazonSSM.GetParameters", &names)
         .await
         .unwrap();
     assert_eq!(status, StatusCode::BAD_REQUEST);
@@ -277,14 +277,14 @@ async fn parameters_have_aws_limits() {
 
 #[tokio::test]
 async fn large_and_chunked_bodies_and_those_that_wait_for_a_go_are_passed_on() {
-    let world = world().await;
-    let url = clients(&world);
+    let stack = stack().await;
+    let url = clients(&stack);
     let large = vec![b'x'; 20 << 20];
     let put = Request::put(format!("{url}/bucket/large"))
         .body(Full::from(large.clone()))
         .unwrap();
     assert_eq!(send(put).await.unwrap().0, StatusCode::OK);
-    assert_eq!(world.emulator.object("bucket/large").unwrap().len(), large.len());
+    assert_eq!(stack.emulator.object("bucket/large").unwrap().len(), large.len());
     let get = Request::get(format!("{url}/bucket/large"))
         .body(Full::default())
         .unwrap();
@@ -302,32 +302,32 @@ async fn large_and_chunked_bodies_and_those_that_wait_for_a_go_are_passed_on() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.unwrap();
     assert_eq!(rest.matches("HTTP/1.1 200 OK").count(), 2, "{rest}");
-    assert_eq!(world.emulator.object("bucket/waited").unwrap(), "data");
-    assert_eq!(world.emulator.object("bucket/chunked").unwrap(), "abcde");
+    assert_eq!(stack.emulator.object("bucket/waited").unwrap(), "data");
+    assert_eq!(stack.emulator.object("bucket/chunked").unwrap(), "abcde");
 }
 
 #[tokio::test]
 async fn an_emulator_that_is_gone_is_told_as_such() {
-    let mut world = world().await;
-    world.emulator.stop().await;
-    let (status, error) = json_call(&clients(&world), PUT, &event("a")).await.unwrap();
+    let mut stack = stack().await;
+    stack.emulator.stop().await;
+    let (status, error) = json_call(&clients(&stack), PUT, &event("a")).await.unwrap();
     assert_eq!(
         (status, &error["__type"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("ServiceUnavailable"))
     );
     assert_eq!(
-        world.start(json!({})).await.unwrap_err().code,
+        stack.start(json!({})).await.unwrap_err().code,
         "ServiceUnavailable"
     );
 }
 
 #[tokio::test]
 async fn who_listens_hears_of_every_parameter_that_was_written() {
-    let world = world().await;
-    let mut writes = world.proxy.watch_writes();
+    let stack = stack().await;
+    let mut writes = stack.proxy.watch_parameter_writes();
     for value in ["x".repeat(4097), "kept".to_owned()] {
         let put = json!({"Name": "/p", "Type": "String", "Value": value});
-        json_call(&clients(&world), "AmazonSSM.PutParameter", &put)
+        json_call(&clients(&stack), "AmazonSSM.PutParameter", &put)
             .await
             .unwrap();
     }

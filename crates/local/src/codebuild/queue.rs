@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::emulator_api::ApiError;
+use crate::aws_api::ApiError;
 
 /// The places of an account's builds.
 #[derive(Clone)]
-pub struct Slots(Arc<watch::Sender<Places>>);
+pub struct Queue(Arc<watch::Sender<Places>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Places {
@@ -20,11 +20,11 @@ struct Places {
 
 /// One build's place, given back when it is dropped.
 pub struct Ticket {
-    slots: Slots,
+    queue: Queue,
     runs: bool,
 }
 
-impl Slots {
+impl Queue {
     /// Places for builds that run and builds that wait.
     pub fn new(concurrent: usize, queue: usize) -> Self {
         let places = Places {
@@ -59,7 +59,7 @@ impl Slots {
         });
         if entered {
             return Ok(Ticket {
-                slots: self.clone(),
+                queue: self.clone(),
                 runs,
             });
         }
@@ -71,9 +71,9 @@ impl Slots {
 impl Ticket {
     /// Waits until the build may run.
     pub async fn may_run(&mut self) {
-        let mut places = self.slots.0.subscribe();
+        let mut places = self.queue.0.subscribe();
         while !self.runs {
-            self.runs = self.slots.0.send_if_modified(|places| {
+            self.runs = self.queue.0.send_if_modified(|places| {
                 let free = places.running < places.concurrent;
                 if free {
                     places.running += 1;
@@ -92,7 +92,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let runs = self.runs;
-        self.slots.0.send_modify(|places| {
+        self.queue.0.send_modify(|places| {
             if runs {
                 places.running -= 1;
             } else {

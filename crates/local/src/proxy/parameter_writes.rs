@@ -11,7 +11,7 @@ const HELD: usize = 4096;
 
 /// A parameter that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Write {
+pub struct ParameterWrite {
     /// Who wrote it.
     pub caller: Caller,
     /// Its name.
@@ -22,7 +22,7 @@ pub struct Write {
     pub at: Timestamp,
 }
 
-impl Write {
+impl ParameterWrite {
     /// What a request has written that was answered just now; `None` if it is no PutParameter.
     pub(super) fn of(caller: Caller, operation: &str, body: &[u8]) -> Option<Self> {
         if operation != "PutParameter" {
@@ -40,16 +40,16 @@ impl Write {
 }
 
 /// Tells writes to those who listen; nothing is kept for others.
-pub(super) struct Writes(broadcast::Sender<Write>);
+pub(super) struct ParameterWrites(broadcast::Sender<ParameterWrite>);
 
-impl Default for Writes {
+impl Default for ParameterWrites {
     fn default() -> Self {
         Self(broadcast::channel(HELD).0)
     }
 }
 
-impl Writes {
-    pub fn subscribe(&self) -> broadcast::Receiver<Write> {
+impl ParameterWrites {
+    pub fn subscribe(&self) -> broadcast::Receiver<ParameterWrite> {
         self.0.subscribe()
     }
 
@@ -57,7 +57,7 @@ impl Writes {
         self.0.receiver_count() > 0
     }
 
-    pub fn tell(&self, write: Write) {
+    pub fn tell(&self, write: ParameterWrite) {
         // Who has just stopped listening misses nothing.
         let _ = self.0.send(write);
     }

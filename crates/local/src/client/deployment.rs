@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use seedflow_core::stored::Reference;
 use serde_json::{Map, Value, json};
 
-use crate::emulator_api::EmulatorApi;
-use crate::pack::Bundle;
+use crate::aws_api::AwsApi;
+use crate::checkout::bundle::Bundle;
 use crate::stack::Connection;
 
 const POLL: Duration = Duration::from_millis(400);
@@ -78,7 +78,7 @@ impl std::fmt::Display for Names {
 
 /// Uploads a bundle under `uploads/`, where no event starts anything, and returns it as the `source`
 /// of an input. Its MD5 is in its key: what is there already stays what it is.
-pub async fn upload(api: &EmulatorApi, stack: &Connection, names: &Names, bundle: &Bundle) -> Result<Value> {
+pub async fn upload(api: &AwsApi, stack: &Connection, names: &Names, bundle: &Bundle) -> Result<Value> {
     let Names {
         project,
         deployment,
@@ -100,7 +100,7 @@ pub async fn upload(api: &EmulatorApi, stack: &Connection, names: &Names, bundle
 }
 
 /// Starts an execution and returns its ARN.
-pub async fn start(api: &EmulatorApi, stack: &Connection, input: &Value) -> Result<String> {
+pub async fn start(api: &AwsApi, stack: &Connection, input: &Value) -> Result<String> {
     let call = json!({"stateMachineArn": stack.state_machine_arn, "input": input.to_string()});
     let answer = api.json("states", "AWSStepFunctions.StartExecution", &call).await;
     let answer = answer.context("cannot start an execution")?;
@@ -164,7 +164,7 @@ impl Finished {
 
 /// Follows an execution until it ends, or until `limit`.
 pub async fn follow(
-    api: &EmulatorApi,
+    api: &AwsApi,
     execution: &str,
     limit: Option<Duration>,
     mut seen: impl FnMut(&Happening),
@@ -192,7 +192,7 @@ pub async fn follow(
     }
 }
 
-async fn describe(api: &EmulatorApi, execution: &str) -> Result<Value> {
+async fn describe(api: &AwsApi, execution: &str) -> Result<Value> {
     let call = json!({"executionArn": execution});
     let answer = api
         .json("states", "AWSStepFunctions.DescribeExecution", &call)
@@ -214,7 +214,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn look(&mut self, api: &EmulatorApi, execution: &str) -> Result<Vec<Happening>> {
+    async fn look(&mut self, api: &AwsApi, execution: &str) -> Result<Vec<Happening>> {
         let mut happenings = Vec::new();
         for event in history(api, execution).await? {
             let id = event["id"].as_u64().unwrap_or_default();
@@ -291,7 +291,7 @@ impl Follower {
 }
 
 /// Every event of an execution's history, in order.
-pub async fn history(api: &EmulatorApi, execution: &str) -> Result<Vec<Value>> {
+pub async fn history(api: &AwsApi, execution: &str) -> Result<Vec<Value>> {
     let mut events = Vec::new();
     let mut token = Value::Null;
     loop {
@@ -325,7 +325,7 @@ fn build_id(output: &Value) -> Option<String> {
 }
 
 /// A build as BatchGetBuilds tells it; null where there is none of that id.
-pub async fn build(api: &EmulatorApi, id: &str) -> Result<Value> {
+pub async fn build(api: &AwsApi, id: &str) -> Result<Value> {
     let answer = api
         .json(
             "codebuild",
@@ -338,7 +338,7 @@ pub async fn build(api: &EmulatorApi, id: &str) -> Result<Value> {
 }
 
 /// The last lines of a build's log.
-pub async fn log_lines(api: &EmulatorApi, build: &Value, count: usize) -> Result<Vec<String>> {
+pub async fn log_lines(api: &AwsApi, build: &Value, count: usize) -> Result<Vec<String>> {
     // A build that never got a machine has no log.
     let (Some(group), Some(stream)) = (
         build["logs"]["groupName"].as_str(),
@@ -373,7 +373,7 @@ pub struct Parameter {
 }
 
 /// Every parameter below a path, in order of their names.
-pub async fn parameters(api: &EmulatorApi, path: &str) -> Result<Vec<Parameter>> {
+pub async fn parameters(api: &AwsApi, path: &str) -> Result<Vec<Parameter>> {
     let mut found = Vec::new();
     let mut token = Value::Null;
     loop {
@@ -407,7 +407,7 @@ pub async fn parameters(api: &EmulatorApi, path: &str) -> Result<Vec<Parameter>>
 }
 
 /// A parameter's value, read from S3 where the parameter holds a reference to it.
-pub async fn value(api: &EmulatorApi, work_bucket: &str, parameter: &Parameter) -> Result<String> {
+pub async fn value(api: &AwsApi, work_bucket: &str, parameter: &Parameter) -> Result<String> {
     let Some(reference) = Reference::of(&parameter.value) else {
         return Ok(parameter.value.clone());
     };
