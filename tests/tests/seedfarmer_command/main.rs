@@ -138,9 +138,6 @@ fn the_driver_ends_as_the_console_script() {
 /// seed-farmer leaves jq's answer as `tmp-metadata` in the working directory; ours leaves nothing.
 #[test]
 fn convert_leaves_no_file_behind() {
-    if !cases::has_jq() {
-        return;
-    }
     let left = |command: &mut dyn run::Seedfarmer| {
         let exports = json!({"a": {"b": "{\"c\": 1}"}}).to_string();
         let case = case("")

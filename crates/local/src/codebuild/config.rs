@@ -1,11 +1,11 @@
-//! How the stand-in is set up.
+//! How the CodeBuild emulator is set up.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::aws_api::Credentials;
 
-/// What the stand-in needs to know.
+/// The configuration of the CodeBuild emulator.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The account in the builds' ARNs.
@@ -14,10 +14,10 @@ pub struct Config {
     pub credentials: Credentials,
     /// Where builds have their workspaces.
     pub work_dir: PathBuf,
-    /// A folder that comes first on the builds' `PATH` (where `aws` is); the host's `PATH` follows, which
-    /// stands for what an image would bring.
-    pub tools_dir: Option<PathBuf>,
-    /// The `source` of the events; EventBridge lets nobody but AWS use `aws.codebuild`.
+    /// The folders that come first on the builds' `PATH` (where `aws` is, and Node if the machine has none). The host's
+    /// `PATH` follows, in place of what an image would bring.
+    pub tools: Vec<PathBuf>,
+    /// The `source` of the events; EventBridge allows only AWS to use `aws.codebuild`.
     pub event_source: String,
     /// How long a minute of a build's timeouts is. Tests make it short.
     pub minute: Duration,
@@ -28,8 +28,8 @@ pub struct Config {
     pub queued_builds: usize,
 }
 
-/// What a build is that only lasts, for who measures what is around builds: it runs no command, and hands back `{}` for
-/// every file that its artifacts name.
+/// A simulated build, for measurements of what is around builds: it runs no command, and its artifacts are `{}` for every
+/// file that they name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SimulatedBuild {
     /// How long its BUILD phase lasts.
@@ -46,7 +46,7 @@ impl Config {
             account: account.into(),
             credentials,
             work_dir: work_dir.into(),
-            tools_dir: None,
+            tools: Vec::new(),
             event_source: "seedflow.codebuild".to_owned(),
             minute: Duration::from_secs(60),
             concurrent_builds: 20,

@@ -39,7 +39,7 @@ pub fn path(workspace: &Workspace, config: &Config) -> String {
 fn host_path(config: &Config) -> Vec<PathBuf> {
     let host = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     config
-        .tools_dir
+        .tools
         .iter()
         .cloned()
         .chain(std::env::split_paths(&host))

@@ -7,7 +7,7 @@ process that left its group or session is found too) and by their HOME, which fi
 started beside this process. Everything here is disposable: no grace, SIGKILL.
 
 usage: child_guard.py HOMES FOLDER COMMAND...
-Both may be empty. Processes whose HOME lies below HOMES are killed too; FOLDER is removed last.
+Both may be empty. Processes whose HOME is below HOMES are killed too; FOLDER is removed last.
 """
 
 import ctypes

@@ -3,7 +3,7 @@
 //! Every process that the local stack starts runs under a child guard, a small Python program
 //! (`child_guard.py`; the stack needs Python anyway). The guard kills the command and all that
 //! descends from it as soon as its standard input ends, and the kernel ends that however this
-//! process ends: by return, panic, Ctrl-C, SIGTERM or SIGKILL. So there is no cleanup that could
+//! process ends: by return, panic, Ctrl-C, SIGTERM or SIGKILL. So no cleanup can
 //! be forgotten, and statics that are never dropped do no harm.
 
 use std::ffi::OsStr;
@@ -24,7 +24,7 @@ const END: Duration = Duration::from_secs(15);
 /// What the guard cleans up beside its command's own descendants.
 #[derive(Debug, Clone)]
 pub struct CleanupScope {
-    /// Processes whose `HOME` lies below this folder are killed too.
+    /// Processes whose `HOME` is below this folder are killed too.
     pub homes: PathBuf,
     /// A folder that is removed at the end; `None` leaves everything where it is.
     pub folder: Option<PathBuf>,
@@ -84,7 +84,7 @@ impl ChildGuard {
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child
             .try_wait()
-            .context("cannot tell whether a process still runs")
+            .context("cannot find out whether a process still runs")
     }
 
     /// Waits until the command has ended by itself and everything it started is gone.

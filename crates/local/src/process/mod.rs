@@ -2,7 +2,9 @@
 
 pub mod cargo_build;
 pub mod child_guard;
+mod installation;
 pub mod output_tail;
+pub mod programs;
 pub mod python;
 pub mod python_tools;
 pub mod workspace;

@@ -1,4 +1,4 @@
-//! The last lines of what a process says: shown while it runs, quoted when it fails.
+//! The last lines of a process's output: shown while it runs, quoted when it fails.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 /// How many lines an error message quotes.
 const KEPT: usize = 40;
 
-/// Hands every line to `seen` as it comes and returns the last ones.
+/// Passes every line to `seen` when it is read, and returns the last ones.
 pub async fn follow(from: impl AsyncRead + Unpin, mut seen: impl FnMut(&str)) -> String {
     let mut lines = BufReader::new(from).split(b'\n');
     let mut last = VecDeque::new();

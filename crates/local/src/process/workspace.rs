@@ -1,4 +1,4 @@
-//! Where the workspace lies, and the functions in it.
+//! The root of the checkout, and the functions in it.
 //!
 //! The local stack always runs from a checkout: it needs the template, the state machine and the functions' sources.
 
@@ -24,7 +24,7 @@ pub const FUNCTIONS: [&str; 11] = [
 /// The root of the checkout that this program was built from.
 pub fn root() -> Result<PathBuf> {
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let here = std::env::current_dir().context("cannot tell the current directory")?;
+    let here = std::env::current_dir().context("cannot read the current directory")?;
     let candidates = std::iter::once(built_from.as_path()).chain(here.ancestors());
     for candidate in candidates {
         if candidate.join("statemachine").is_dir() && candidate.join("functions").is_dir() {

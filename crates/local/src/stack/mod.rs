@@ -1,4 +1,4 @@
-//! The local stack: the emulator, the proxy and the CodeBuild stand-in, with the real template
+//! The local stack: the emulator, the proxy and the CodeBuild emulator, with the real template
 //! deployed by the real `sam deploy` and the real functions.
 //!
 //! Every stack has a folder of its own under `target/local/stacks/` and ports of its own, so several
@@ -27,12 +27,12 @@ use environment::Folders;
 use crate::aws_api::{AwsApi, Credentials};
 use crate::codebuild::{self, CodeBuild};
 use crate::process::cargo_build::{self, Profile};
-use crate::process::{python_tools, workspace};
+use crate::process::{programs, python_tools, workspace};
 use crate::proxy::{self, Caller, Ports, Proxy, Rates};
 use seedflow_terminal::Ui;
 
-/// The source of the stand-in's events: nobody but AWS may send as `aws.codebuild`, and the
-/// emulator holds to that.
+/// The source of the CodeBuild emulator's events: only AWS may send as `aws.codebuild`, and the
+/// emulator enforces that.
 pub const EVENT_SOURCE: &str = "seedflow.codebuild";
 
 /// What can differ between stacks.
@@ -42,7 +42,7 @@ pub struct StackOptions {
     pub port: Option<u16>,
     /// The state machine's timeout for a build's event, in place of its ten minutes.
     pub await_timeout: Option<Duration>,
-    /// How long the stand-in takes a minute for, in the timeouts of builds.
+    /// How long a minute is in the timeouts of builds.
     pub minute: Duration,
     /// How many builds run at once; further ones queue.
     pub concurrent_builds: usize,
@@ -105,6 +105,8 @@ pub struct Stack {
 /// What a stack is made from: the tools and the built functions.
 struct Parts {
     bin: PathBuf,
+    /// Where Node is, if the machine has none: builds of CDK modules need it.
+    node: Option<PathBuf>,
     packages: BTreeMap<String, PathBuf>,
 }
 
@@ -152,7 +154,7 @@ impl Stack {
         &self.bin
     }
 
-    /// The CodeBuild stand-in.
+    /// The CodeBuild emulator.
     pub fn codebuild(&self) -> &CodeBuild {
         &self.codebuild
     }
@@ -174,7 +176,7 @@ impl Stack {
         self.codebuild.shutdown().await;
     }
 
-    /// Waits until the emulator ends by itself, and tells so as an error.
+    /// Waits until the emulator ends by itself, and returns that as an error.
     pub async fn ended(&mut self) -> Result<()> {
         self.emulator.ended().await
     }
@@ -196,10 +198,11 @@ impl Parts {
     /// Installs the tools and builds the functions, both only where needed, side by side.
     async fn prepare(profile: Profile, ui: &Ui) -> Result<Self> {
         let tools = async {
-            let task = ui.task("Python tools");
+            let task = ui.task("Tools");
             let bin = python_tools::venv("local-stack", &task).await?;
+            let node = programs::node(&task).await?;
             task.done("ready");
-            anyhow::Ok(bin)
+            anyhow::Ok((bin, node))
         };
         let functions = async {
             let task = ui.task("Functions");
@@ -210,8 +213,8 @@ impl Parts {
             task.done("built");
             anyhow::Ok(packages)
         };
-        let (bin, packages) = tokio::try_join!(tools, functions)?;
-        Ok(Self { bin, packages })
+        let ((bin, node), packages) = tokio::try_join!(tools, functions)?;
+        Ok(Self { bin, node, packages })
     }
 }
 
@@ -237,7 +240,7 @@ impl Running {
             functions: Some(folders.tmp()),
             parameter_store: options.parameter_store,
         };
-        let codebuild = stand_in(options, parts, folders);
+        let codebuild = codebuild_emulator(options, parts, folders);
         let proxy = Proxy::start(address, Arc::clone(&codebuild), proxied).await?;
         let functions = proxy.endpoint(Caller::Functions);
         drop(port);
@@ -303,9 +306,11 @@ async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<Str
     Ok(parameters)
 }
 
-fn stand_in(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
+fn codebuild_emulator(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
     let mut config = codebuild::Config::new(environment::ACCOUNT, credentials(), folders.builds());
-    config.tools_dir = Some(parts.bin.clone());
+    config.tools = std::iter::once(parts.bin.clone())
+        .chain(parts.node.clone())
+        .collect();
     config.event_source = EVENT_SOURCE.to_owned();
     config.minute = options.minute;
     config.concurrent_builds = options.concurrent_builds;
@@ -321,8 +326,8 @@ fn credentials() -> Credentials {
     }
 }
 
-/// A folder that no other stack has: the process's number tells processes apart, a counter the
-/// stacks of one process.
+/// A folder that no other stack has: the name has the process's number, and a counter for
+/// the stacks of one process.
 fn new_folder() -> Result<PathBuf> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -340,7 +345,9 @@ fn architecture() -> Result<&'static str> {
         "x86_64" => Ok("x86_64"),
         "aarch64" => Ok("arm64"),
         other => {
-            bail!("the template knows no functions for {other}; the local stack runs on x86_64 and aarch64")
+            bail!(
+                "expected a machine of x86_64 or aarch64, found {other}: the template has no functions for it"
+            )
         }
     }
 }

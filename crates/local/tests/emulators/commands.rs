@@ -296,12 +296,12 @@ async fn a_build_has_an_environment_of_its_own() {
 
 /// The AWS CLI heeds `AWS_ENDPOINT_URL` for most services only.
 #[tokio::test]
-async fn the_aws_command_is_told_the_endpoint() {
+async fn the_aws_command_gets_the_endpoint() {
     let tools = tempfile::tempdir().unwrap();
     let aws = tools.path().join("aws");
     std::fs::write(&aws, "#!/bin/sh\necho \"$@\"\n").unwrap();
     std::fs::set_permissions(&aws, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let stack = stack_with(|config| config.tools_dir = Some(tools.path().to_owned())).await;
+    let stack = stack_with(|config| config.tools = vec![tools.path().to_owned()]).await;
     let build = stack
         .run_phases(json!({"build": {"commands": ["aws sqs list-queues 'a b'"]}}))
         .await;
@@ -367,7 +367,7 @@ async fn a_bad_buildspec_fails_the_download_phase() {
     assert_eq!(unused, json!({"builds": [], "buildsNotFound": ["p:none"]}));
 }
 
-/// The buildspec of the product in the stand-in: CodeBuild prints commands, and so does it.
+/// The buildspec of the product in the CodeBuild emulator: CodeBuild prints commands, and so does it.
 #[tokio::test]
 async fn a_long_parameter_reaches_the_module_and_not_the_log() {
     let stack = stack().await;
