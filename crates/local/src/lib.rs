@@ -1,8 +1,8 @@
-//! Seedflow on one machine: an AWS emulator, a CodeBuild stand-in that really builds, a proxy that
+//! Seedflow on one machine: an AWS emulator, a CodeBuild emulator that really builds, a proxy that
 //! counts calls, applies AWS's limits and injects faults, and the command that runs it all.
 //!
-//! The library is what the command `seedflow-local` and the end-to-end tests share. Nothing in it
-//! talks to anything but loopback; only [`tools`] downloads, once, what the stack is made of.
+//! The command `seedflow-local` and the end-to-end tests share this library. It
+//! talks to loopback only; [`process`] alone downloads, once, what the stack is made of.
 
 pub mod aws_api;
 pub mod checkout;

@@ -1,5 +1,5 @@
-//! Public modules as they are: a checkout of awslabs/idf-modules, whose folder stands in `SEEDFLOW_IDF_MODULES`.
-//! Nothing of it lies in this repository, so without the variable there is nothing to test.
+//! Public modules as they are: a checkout of awslabs/idf-modules, whose folder is in `SEEDFLOW_IDF_MODULES`.
+//! It is not part of this repository, so without the variable there is nothing to test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -98,7 +98,7 @@ fn every_sample_manifest_can_be_deployed_but_for_what_is_fetched_from_elsewhere(
 }
 
 /// What may be wrong with a sample: it fetches modules from elsewhere, or it has a mistake that seed-farmer doesn't
-/// notice (one of them says twice where a module lies).
+/// notice (one of them has a module's path twice).
 const KNOWN: [&str; 2] = ["is not supported yet", "the key \"path\" stands on line"];
 
 /// How many modules a manifest deploys, with a value for each variable that the manifests use.

@@ -61,7 +61,7 @@ impl Show {
 
     /// What it is about.
     pub fn heading(&self, deployment: &DeploymentId, place: &Place, apply: bool) {
-        let name = self.ui.paint(Tone::Bold, &deployment.to_string());
+        let name = self.ui.paint(Tone::Bold, deployment.to_string());
         let mode = if apply {
             ""
         } else {
@@ -101,7 +101,7 @@ impl Show {
                 about(write.slot, write.laid.parameter.as_str()),
             ));
         }
-        self.ui.say(format!("\n{}", self.ui.paint(Tone::Bold, &name(id))));
+        self.ui.say(format!("\n{}", self.ui.paint(Tone::Bold, name(id))));
         for change in &taken.changes {
             self.ui.say(format!("  {change}"));
         }
@@ -118,7 +118,7 @@ impl Show {
     /// How it ended.
     pub fn ended(&mut self, id: &ModuleId, ended: &Ended) {
         let ui = &self.ui;
-        let heading = || ui.say(format!("\n{}", ui.paint(Tone::Bold, &name(id))));
+        let heading = || ui.say(format!("\n{}", ui.paint(Tone::Bold, name(id))));
         match ended {
             Ended::Taken => ui.say(ui.paint(
                 Tone::Good,
@@ -150,7 +150,7 @@ impl Show {
         self.ended.push(ended.clone());
     }
 
-    /// A module that is deployed and stands in no manifest.
+    /// A module that is deployed and in no manifest.
     pub fn left_behind(&mut self, name: &str) {
         let why = "seed-farmer has deployed it, and the manifest doesn't have it; have seed-farmer destroy it, by `seedfarmer apply` with this manifest, or put it back";
         let refused = self.ui.paint(Tone::Bad, "not taken over");
@@ -180,7 +180,7 @@ impl Show {
                 "not taken over",
             ),
         ];
-        let told: Vec<String> = counts
+        let shown: Vec<String> = counts
             .iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
@@ -190,7 +190,7 @@ impl Show {
             (true, writes) => format!("{writes} written"),
             (false, writes) => format!("{writes} to write; run it again with --apply to write them"),
         };
-        self.ui.say(format!("\n{}: {writes}", told.join(", ")));
+        self.ui.say(format!("\n{}: {writes}", shown.join(", ")));
     }
 }
 

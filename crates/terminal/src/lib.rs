@@ -1,8 +1,8 @@
-//! What the command says: the only place that writes to the terminal.
+//! The commands' output: the only code that writes to the terminal.
 //!
 //! On a terminal a running task is one live line; piped, every change is a plain line of its own.
-//! Colours only on a terminal, and never with `NO_COLOR`. A closed pipe is no error: the work goes
-//! on, its exit code counts.
+//! Colours only on a terminal, and never with `NO_COLOR`. A closed pipe is not an error: the work goes
+//! on, and its exit code counts.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// The command's voice. Cheap to clone.
+/// A command's output. Cheap to clone.
 #[derive(Clone)]
 pub struct Ui {
     shared: Arc<Shared>,
@@ -33,11 +33,11 @@ enum Mode {
 pub enum Tone {
     /// A heading.
     Bold,
-    /// Something that went as it should.
+    /// A success.
     Good,
-    /// Something that failed.
+    /// A failure.
     Bad,
-    /// Something that matters less than its neighbours.
+    /// Less important than the text around it.
     Quiet,
 }
 
@@ -53,7 +53,7 @@ impl Tone {
 }
 
 impl Ui {
-    /// Speaks as fits standard output.
+    /// Output that fits standard output: live on a terminal, plain lines elsewhere.
     pub fn for_stdout() -> Self {
         let terminal =
             std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
@@ -71,7 +71,7 @@ impl Ui {
         }
     }
 
-    /// Says nothing; for tests, whose output is their own.
+    /// No output; for tests, which have their own.
     pub fn silent() -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -81,7 +81,7 @@ impl Ui {
         }
     }
 
-    /// Says one or more lines.
+    /// Writes one or more lines.
     pub fn say(&self, text: impl AsRef<str>) {
         match &self.shared.mode {
             // Above the live lines, which stay at the bottom.
@@ -91,7 +91,7 @@ impl Ui {
         }
     }
 
-    /// Says what went wrong, on standard error.
+    /// Writes what went wrong to standard error.
     pub fn complain(&self, text: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
@@ -106,17 +106,17 @@ impl Ui {
         }
     }
 
-    /// Says a heading, with an empty line before it.
+    /// Writes a heading, with an empty line before it.
     pub fn heading(&self, text: &str) {
         self.say(format!("\n{}", self.paint(Tone::Bold, text)));
     }
 
-    /// Shows that something has begun; it is over with [`Task::done`], or failed when dropped.
+    /// Shows that a task has begun; it ends with [`Task::done`], and has failed when it is dropped.
     pub fn task(&self, label: impl Into<String>) -> Task {
         self.task_among(label, "")
     }
 
-    /// The same where several run at once: each of its steps begins with `name`, to tell them apart.
+    /// The same where several run at once: each of its steps begins with `name`.
     pub fn task_among(&self, label: impl Into<String>, name: impl Into<String>) -> Task {
         let (label, name) = (label.into(), name.into());
         let bar = match &self.shared.mode {
@@ -152,7 +152,7 @@ fn print(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// Something that takes a while.
+/// A task in progress.
 pub struct Task {
     ui: Ui,
     label: String,
@@ -180,13 +180,13 @@ impl Task {
         self.ui.say(format!("  {name}{}", text.as_ref()));
     }
 
-    /// It went well.
+    /// It succeeded.
     pub fn done(self, result: &str) {
         let mark = self.ui.paint(Tone::Good, "ok");
         self.finish(&mark, result);
     }
 
-    /// It failed; the reason is told elsewhere.
+    /// It failed; the caller shows the reason.
     pub fn failed(self, result: &str) {
         let mark = self.ui.paint(Tone::Bad, "failed");
         self.finish(&mark, result);
@@ -223,7 +223,7 @@ impl Drop for Task {
     }
 }
 
-/// A duration as people say it: `0.4 s`, `12.0 s`, `2 min 05 s`.
+/// A duration for people: `0.4 s`, `12.0 s`, `2 min 05 s`.
 pub fn seconds(duration: Duration) -> String {
     let whole = duration.as_secs();
     if whole >= 60 {
@@ -238,13 +238,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_well() {
+    fn durations_are_readable() {
         assert_eq!(seconds(Duration::from_millis(412)), "0.4 s");
         assert_eq!(seconds(Duration::from_secs(125)), "2 min 05 s");
     }
 
     #[test]
-    fn a_silent_voice_paints_nothing() {
+    fn silent_output_has_no_colours() {
         assert_eq!(Ui::silent().paint(Tone::Bad, "x"), "x");
     }
 }

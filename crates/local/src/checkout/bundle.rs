@@ -35,7 +35,7 @@ pub struct Bundle {
     pub files: usize,
     /// Its size in bytes.
     pub size: u64,
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
 }
 
@@ -43,7 +43,7 @@ pub struct Bundle {
 pub fn folder(folder: &Path, target: &Path) -> Result<Bundle> {
     let root = folder
         .canonicalize()
-        .with_context(|| format!("there is no folder {}", folder.display()))?;
+        .with_context(|| format!("no such folder: {}", folder.display()))?;
     if !root.is_dir() {
         bail!("{} is a file; give the module's folder", folder.display());
     }
@@ -92,7 +92,7 @@ fn begin<W: Write + Seek>(zip: &mut ZipWriter<W>, name: &str, executable: bool) 
         .with_context(|| format!("cannot pack {name}"))
 }
 
-/// Every file of the module: its name in the bundle and where it lies.
+/// Every file of the module: its name in the bundle and its path.
 fn listing(root: &Path) -> Result<Vec<(String, PathBuf)>> {
     let walk = WalkBuilder::new(root)
         .standard_filters(false)

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::manifest::{MAX_FILE, Repository};
 
-/// A folder, with whatever lies in it right now.
+/// A folder, with its current files.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
@@ -19,7 +19,7 @@ impl Folder {
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let root = folder
             .canonicalize()
-            .with_context(|| format!("there is no folder {}", folder.display()))?;
+            .with_context(|| format!("no such folder: {}", folder.display()))?;
         if !root.is_dir() {
             bail!("{} is a file; give the repository's folder", folder.display());
         }
@@ -57,7 +57,7 @@ fn read(path: &Path) -> std::io::Result<Option<String>> {
         Err(error) => return Err(error),
     };
     let mut text = String::new();
-    // One byte more than is allowed tells a file that is too long.
+    // One byte more than is allowed shows that a file is too long.
     file.take(MAX_FILE as u64 + 1).read_to_string(&mut text)?;
     if text.len() > MAX_FILE {
         return Err(ErrorKind::FileTooLarge.into());
@@ -67,7 +67,7 @@ fn read(path: &Path) -> std::io::Result<Option<String>> {
 
 fn explain(error: &std::io::Error) -> String {
     match error.kind() {
-        ErrorKind::InvalidData => "the file is no UTF-8 text".to_owned(),
+        ErrorKind::InvalidData => "the file is not valid UTF-8".to_owned(),
         ErrorKind::FileTooLarge => format!("the file is longer than {MAX_FILE} bytes"),
         _ => format!("the file can't be read: {error}"),
     }

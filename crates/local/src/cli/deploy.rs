@@ -11,7 +11,7 @@ use crate::client::{pages, progress};
 use crate::stack::Connection;
 use seedflow_terminal::Ui;
 
-/// Deploys a folder and tells about it, with the summary at the end.
+/// Deploys a folder and shows its progress, with a summary at the end.
 pub async fn deploy_folder(
     stack: &Connection,
     names: &Names,
@@ -42,7 +42,7 @@ pub async fn deploy_folder(
     task.step(format!("execution {execution}"));
     let finished = progress::follow(&api, &execution, &task, ui).await?;
     progress::end(task, &finished);
-    progress::tell_failure(&api, &finished, ui).await;
+    progress::show_failure(&api, &finished, ui).await;
     progress::summary(&api, names, &finished, ui).await?;
     if let Some(link) = pages::link(&api, stack, names, &finished).await? {
         ui.heading("Report");

@@ -154,7 +154,7 @@ const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
 
 impl Cli {
-    /// Does what was asked. 0 only if all went as told; 1 if it did not; 130 after Ctrl-C.
+    /// Runs the command. Returns 0 on success, 1 on failure, 130 after Ctrl-C.
     pub async fn run(self) -> ExitCode {
         let ui = Ui::for_stdout();
         let follows = matches!(self.command, Command::Deploy(_));

@@ -1,7 +1,7 @@
 //! One deployment as a client sees it: upload a bundle, start an execution, follow it to its end.
 //!
-//! Following reads what Step Functions and CodeBuild tell anybody: the execution's history, the
-//! build's phases, the build's log. It polls twice a second, for the eyes of a person; the workflow
+//! Following reads what Step Functions and CodeBuild return to every client: the execution's history, the
+//! build's phases, the build's log. It polls twice a second, for a person; the workflow
 //! itself waits for events and polls nothing.
 
 use std::collections::{BTreeMap, HashSet};
@@ -137,7 +137,7 @@ pub struct Finished {
     pub cause: String,
     /// Why the module was built, or why it wasn't.
     pub reasons: Vec<String>,
-    /// The build as BatchGetBuilds tells it; null where none was started.
+    /// The build as BatchGetBuilds returns it; null where none was started.
     pub build: Value,
     /// Each state and how long it took, in order.
     pub states: Vec<(String, Duration)>,
@@ -242,7 +242,7 @@ impl Follower {
             let took = Duration::try_from_secs_f64(took).unwrap_or_default();
             self.states.push((name.clone(), took));
             happenings.push(Happening::Exited(name, took));
-            // The first state tells them; later ones only pass them on.
+            // The first state returns them; later ones only pass them on.
             if self.reasons.is_empty()
                 && let Some(reasons) = reasons(&event["stateExitedEventDetails"]["output"])
             {
@@ -324,7 +324,7 @@ fn build_id(output: &Value) -> Option<String> {
     text(&output["Payload"]["build_id"])
 }
 
-/// A build as BatchGetBuilds tells it; null where there is none of that id.
+/// A build as BatchGetBuilds returns it; null where there is none of that id.
 pub async fn build(api: &AwsApi, id: &str) -> Result<Value> {
     let answer = api
         .json(
@@ -353,7 +353,7 @@ pub async fn log_lines(api: &AwsApi, build: &Value, count: usize) -> Result<Vec<
         .await
         .context("cannot read the build's log")?;
     let events = answer["events"].as_array().into_iter().flatten();
-    // An event may hold several lines: CodeBuild tells a command of several lines in one.
+    // An event may hold several lines: CodeBuild logs a command of several lines in one.
     let lines = events
         .filter_map(|event| event["message"].as_str())
         .flat_map(str::lines);

@@ -80,7 +80,7 @@ pub async fn links(api: &AwsApi, stack: &Connection, project: &str) -> Result<Ve
     pages.into_iter().map(link).collect()
 }
 
-/// Waits until a project's index tells of an execution; whether it does.
+/// Waits until a project's index lists an execution; whether it does.
 pub async fn indexed(api: &AwsApi, stack: &Connection, project: &str, execution: &str) -> Result<bool> {
     let key = index_key(&ModuleId::project(project)?);
     let looking = async {

@@ -1,4 +1,4 @@
-//! A deployment on the terminal: its states and build phases as they come, and its summary.
+//! A deployment on the terminal: its states and build phases as they happen, and its summary.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use seedflow_terminal::{Task, Tone, Ui, seconds};
 /// How many lines of a failed build's log are shown.
 const LOG_LINES: usize = 15;
 
-/// Follows an execution, telling what happens, and returns how it ended.
+/// Follows an execution, shows what happens, and returns how it ended.
 pub async fn follow(api: &AwsApi, execution: &str, task: &Task, ui: &Ui) -> Result<Finished> {
-    deployment::follow(api, execution, None, |happening| tell(happening, task, ui)).await
+    deployment::follow(api, execution, None, |happening| show(happening, task, ui)).await
 }
 
-fn tell(happening: &Happening, task: &Task, ui: &Ui) {
+fn show(happening: &Happening, task: &Task, ui: &Ui) {
     let took = |duration: &Duration| ui.paint(Tone::Quiet, format!("({})", seconds(*duration)));
     match happening {
         Happening::Entered(state) => task.detail(state),
@@ -53,8 +53,8 @@ pub fn end(task: Task, finished: &Finished) {
     }
 }
 
-/// Says why a deployment failed, with the build's last words.
-pub async fn tell_failure(api: &AwsApi, finished: &Finished, ui: &Ui) {
+/// Shows why a deployment failed, with the last lines of the build's log.
+pub async fn show_failure(api: &AwsApi, finished: &Finished, ui: &Ui) {
     if finished.succeeded() {
         return;
     }
@@ -97,12 +97,12 @@ pub async fn summary(api: &AwsApi, names: &Names, finished: &Finished, ui: &Ui) 
     }
     parameters
         .iter()
-        .for_each(|parameter| tell_parameter(parameter, ui));
+        .for_each(|parameter| show_parameter(parameter, ui));
     Ok(())
 }
 
 /// One parameter: its name, version and value.
-pub fn tell_parameter(parameter: &Parameter, ui: &Ui) {
+pub fn show_parameter(parameter: &Parameter, ui: &Ui) {
     let version = ui.paint(Tone::Quiet, format!("(version {})", parameter.version));
     ui.say(format!("  {} {version}", parameter.name));
     ui.say(format!("    {}", parameter.value));

@@ -1,4 +1,4 @@
-//! The environment of a build's bash: nothing of this process's but its `PATH` and the certificates that it trusts.
+//! The environment of a build's bash: from this process only the `PATH` and the certificates that it trusts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn defaults(workspace: &Workspace, config: &Config, region: &str) -> Vec<(&'stat
     ]
 }
 
-/// Files of certificates that this process was told to trust, by the variables of npm, pip and OpenSSL: where the machine
+/// Files of certificates that this process trusts, by the variables of npm, pip and OpenSSL: where the machine
 /// reaches package registries by a mirror with a certificate of its own, builds do as well.
 fn certificates() -> impl Iterator<Item = (&'static str, String)> {
     ["NODE_EXTRA_CA_CERTS", "PIP_CERT", "SSL_CERT_FILE"]

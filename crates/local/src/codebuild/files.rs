@@ -55,9 +55,9 @@ impl Workspace {
         self.root.path().join("bin")
     }
 
-    /// Where the stand-in keeps its own files.
+    /// Where the CodeBuild emulator keeps its own files.
     pub fn scratch(&self) -> PathBuf {
-        self.root.path().join("stand-in")
+        self.root.path().join("emulator")
     }
 
     /// Removes the folders, also those that the build made read-only (module caches are).
@@ -91,7 +91,7 @@ pub async fn download(source: &Source, workspace: &Workspace, api: &AwsApi) -> R
         "S3" => {}
         other => {
             return Err(client_error(format!(
-                "source type {other}: the local stand-in knows S3 only"
+                "source type {other}: the local CodeBuild emulator supports S3 only"
             )));
         }
     }
@@ -102,7 +102,7 @@ pub async fn download(source: &Source, workspace: &Workspace, api: &AwsApi) -> R
     let (bucket, key) = location
         .split_once('/')
         .filter(|(_, key)| !key.is_empty() && !key.ends_with('/'))
-        .ok_or_else(|| client_error(format!("the source {location} is no bucket/key of a zip file")))?;
+        .ok_or_else(|| client_error(format!("the source {location} is not a bucket/key of a zip file")))?;
     let file = workspace.scratch().join("source.zip");
     let version = source.version.as_deref().filter(|version| !version.is_empty());
     api.get_object(bucket, key, version, &file)
@@ -125,7 +125,7 @@ fn unpack(file: &Path, target: &Path) -> Result<(), Failure> {
     archive.extract(target).map_err(|e| error(&e))
 }
 
-/// Uploads what the buildspec names, and tells where it is.
+/// Uploads what the buildspec names, and returns where it is.
 pub async fn upload(
     spec: &ArtifactSpec,
     target: &Artifacts,
@@ -179,7 +179,7 @@ async fn put(api: &AwsApi, bucket: &str, key: &str, content: Vec<u8>) -> Result<
     })
 }
 
-/// `path/build-id/name`; a name of `/` is no name.
+/// `path/build-id/name`; a name of `/` counts as none.
 fn prefix(target: &Artifacts, uuid: &str) -> String {
     let namespace = if target.namespace == "BUILD_ID" { uuid } else { "" };
     let parts = [target.path.as_str(), namespace, target.name.as_str()];

@@ -1,4 +1,4 @@
-//! A stand-in for CodeBuild that really runs builds, on this machine.
+//! A CodeBuild emulator that really runs builds, on this machine.
 //!
 //! The emulator stores projects but runs nothing, so the proxy sends the operations on builds here. A build
 //! is a record (`model`), a plan of what was asked (`plan`) and a task (`run`) that leads it through the
@@ -44,7 +44,7 @@ use plan::Plan;
 use queue::{Queue, Ticket};
 use registry::{Builds, Entry, Registry, Token};
 
-/// The stand-in: its builds and what they need. The proxy connects it to the emulator.
+/// The CodeBuild emulator: its builds and what they need. The proxy connects it to the emulator.
 pub struct CodeBuild {
     registry: Arc<Registry>,
     queue: Queue,
@@ -57,7 +57,7 @@ const PAGE: usize = 100;
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 impl CodeBuild {
-    /// A stand-in without builds.
+    /// A CodeBuild emulator without builds.
     #[must_use]
     pub fn new(config: Config) -> Arc<Self> {
         let queue = Queue::new(config.concurrent_builds, config.queued_builds);
@@ -68,12 +68,12 @@ impl CodeBuild {
         })
     }
 
-    /// Tells where the proxy's ports for builds and for the service itself are. The first call counts.
+    /// Sets the proxy's ports for builds and for the service itself. The first call counts.
     pub fn connect(&self, builds_url: &str, service_url: &str) {
         self.registry.connect(builds_url, service_url);
     }
 
-    /// Whether the stand-in answers this operation; projects stay with the emulator.
+    /// Whether the CodeBuild emulator answers this operation; projects stay with the emulator.
     #[must_use]
     pub fn serves(operation: &str) -> bool {
         matches!(
@@ -124,7 +124,7 @@ impl CodeBuild {
         self.registry.lock().order.clone()
     }
 
-    /// Has the builds that start from now on only simulate, or run again.
+    /// Simulates the builds that start from now on; `None` runs them again.
     pub fn simulate(&self, simulated: Option<SimulatedBuild>) {
         *self.simulated.lock().unwrap_or_else(PoisonError::into_inner) = simulated;
     }

@@ -13,16 +13,16 @@ use crate::aws_api::{ApiError, AwsApi};
 
 /// What the service and its builds share.
 pub struct Registry {
-    /// How the stand-in is set up.
+    /// How the CodeBuild emulator is set up.
     pub config: Config,
     endpoints: OnceLock<Endpoints>,
     builds: Mutex<Builds>,
     changes: watch::Sender<u64>,
 }
 
-/// The proxy's two ports that the stand-in uses.
+/// The proxy's two ports that the CodeBuild emulator uses.
 pub struct Endpoints {
-    /// What builds have in `AWS_ENDPOINT_URL`, and where the stand-in calls with a build's role: source,
+    /// What builds have in `AWS_ENDPOINT_URL`, and where the CodeBuild emulator calls with a build's role: source,
     /// artifacts, variables, logs.
     pub builds_url: String,
     /// For the service's calls: projects, roles and events.
@@ -65,7 +65,7 @@ impl Registry {
         }
     }
 
-    /// Tells where the proxy's ports for builds and for the service itself are. The first call counts.
+    /// Sets the proxy's ports for builds and for the service itself. The first call counts.
     pub fn connect(&self, builds_url: &str, service_url: &str) {
         self.endpoints.get_or_init(|| Endpoints {
             builds_url: builds_url.to_owned(),
@@ -80,7 +80,12 @@ impl Registry {
 
     /// The proxy's ports, once it has connected.
     pub fn endpoints(&self) -> Result<&Endpoints, ApiError> {
-        let missing = || ApiError::server("ServiceUnavailableException", "the stand-in has no proxy yet");
+        let missing = || {
+            ApiError::server(
+                "ServiceUnavailableException",
+                "the CodeBuild emulator has no proxy yet",
+            )
+        };
         self.endpoints.get().ok_or_else(missing)
     }
 
@@ -89,7 +94,7 @@ impl Registry {
         self.builds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes a build's record and tells those who wait.
+    /// Changes a build's record and notifies its waiters.
     pub fn update<T>(&self, id: &str, change: impl FnOnce(&mut Build) -> T) -> Option<T> {
         let result = self
             .lock()

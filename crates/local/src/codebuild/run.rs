@@ -177,7 +177,7 @@ impl Runner<'_> {
         }
     }
 
-    /// The same phases for a build that only lasts: no source, no variables, no commands, empty artifacts.
+    /// The same phases for a simulated build: no source, no variables, no commands, empty artifacts.
     async fn simulate(
         &mut self,
         simulated: SimulatedBuild,
@@ -487,7 +487,7 @@ fn goes_on(kind: PhaseKind, spec: Option<&PhaseSpec>) -> bool {
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // The sender lives as long as the stand-in; if it goes, nobody can stop the build any more.
+    // The sender lives as long as the CodeBuild emulator; without it nothing can stop the build any more.
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }

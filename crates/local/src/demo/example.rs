@@ -32,7 +32,7 @@ impl Example {
         let text =
             std::fs::read(folder.join("input.json")).with_context(|| format!("{name} has no input.json"))?;
         let input: Value =
-            serde_json::from_slice(&text).with_context(|| format!("{name}/input.json is no JSON"))?;
+            serde_json::from_slice(&text).with_context(|| format!("{name}/input.json is not JSON"))?;
         let text = |field: &str| {
             input[field]
                 .as_str()
@@ -120,7 +120,7 @@ impl Example {
         Ok(())
     }
 
-    /// Where the bundle of the last success lies in the bundle bucket.
+    /// The key of the last success's bundle in the bundle bucket.
     pub fn bundle_key(&self) -> String {
         let Names {
             deployment,

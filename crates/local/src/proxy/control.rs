@@ -1,4 +1,4 @@
-//! Counts, rules and rates over HTTP, for whoever isn't Rust: `/_seedflow/calls`, `/_seedflow/rules` and
+//! Counts, rules and rates over HTTP, for clients in other languages: `/_seedflow/calls`, `/_seedflow/rules` and
 //! `/_seedflow/parameter-store`.
 //!
 //! GET reads each; DELETE resets the counts, removes the rules (`/_seedflow/rules/3` removes one) or lifts the
@@ -66,7 +66,7 @@ pub async fn serve(controls: &Controls, request: Request<Incoming>) -> Result<Re
         (&Method::DELETE, path) => remove_rule(controls, path),
         _ => Err((
             StatusCode::NOT_FOUND,
-            "there are calls, rules and parameter-store here".to_owned(),
+            "expected calls, rules or parameter-store".to_owned(),
         )),
     };
     let (status, json) = match answer {
@@ -94,6 +94,6 @@ fn remove_rule(controls: &Controls, path: &str) -> Result<Value, (StatusCode, St
         .map(RuleId);
     match id {
         Some(id) if controls.rules.remove(id) => Ok(json!({})),
-        _ => Err((StatusCode::NOT_FOUND, "there is no such rule".to_owned())),
+        _ => Err((StatusCode::NOT_FOUND, "no such rule".to_owned())),
     }
 }

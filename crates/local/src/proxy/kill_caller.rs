@@ -1,8 +1,8 @@
 //! Finding and killing the function that made a call.
 //!
-//! A function killed in the middle of its work is a fault that no answer of AWS can stand for. The process
-//! is found by the connection that the call came on: `/proc/net/tcp` tells the socket of its far end, and
-//! `/proc/*/fd` who has that open. Only a process whose program lies in the functions' folder is killed, so
+//! A function killed in the middle of its work is a fault that no answer of AWS can simulate. The process
+//! is found by the connection that the call came on: `/proc/net/tcp` has the socket of its far end, and
+//! `/proc/*/fd` which process has that open. Only a process whose program is in the functions' folder is killed, so
 //! a rule that matches somebody else's call ends neither the emulator, nor a build, nor the test itself.
 //!
 //! What the state machine sees of it: here the task fails with `Runtime.ExitError`, and with
@@ -26,12 +26,12 @@ use nix::unistd::Pid;
 /// Kills the functions that hold the far end (`peer`) of a connection to `here`, which is one.
 ///
 /// # Errors
-/// Where nobody was killed: the caller isn't a function, or is gone already.
+/// Where no process was killed: the caller isn't a function, or is gone already.
 pub fn kill_caller(peer: SocketAddr, here: SocketAddr, functions: &Path) -> Result<(), String> {
-    let nobody = |why: &str| format!("nobody was killed: {why}");
+    let nobody = |why: &str| format!("no process was killed: {why}");
     let inode = inode_of(peer, here).ok_or_else(|| nobody("the connection's socket is gone"))?;
     let socket = format!("socket:[{inode}]");
-    // The kernel tells programs by their real paths.
+    // The kernel has programs by their real paths.
     let functions = functions
         .canonicalize()
         .map_err(|error| nobody(&format!("{}: {error}", functions.display())))?;

@@ -1,8 +1,8 @@
 //! The proxy in front of the emulator.
 //!
-//! Each caller (the functions, builds, the CodeBuild stand-in, clients) has a port of its own, so that a
-//! call's caller is known. A request is named (`classify`), counted, held against the rules (`rules`), and
-//! then answered: operations on builds by the stand-in if the emulator lets the caller, what breaks AWS's limits
+//! Each caller (the functions, builds, the CodeBuild emulator, clients) has a port of its own, so that a
+//! call's caller is known. A request is classified (`classify`), counted, matched with the rules (`rules`), and
+//! then answered: operations on builds by the CodeBuild emulator if the emulator lets the caller, what breaks AWS's limits
 //! on parameters by an error (`ssm`, `rates`), everything else by the emulator. Requests are signed, so they are
 //! passed on as they came. Bodies are streamed; only requests whose body has to be looked at are held in memory.
 //! Counts, rules and rates can be read and set over HTTP under `/_seedflow/` on every port.
@@ -57,7 +57,7 @@ pub struct Ports {
     pub functions: u16,
     /// For builds.
     pub builds: u16,
-    /// For the CodeBuild stand-in's own calls.
+    /// For the CodeBuild emulator's own calls.
     pub codebuild: u16,
     /// For sam, the command line and tests.
     pub clients: u16,
@@ -79,7 +79,7 @@ impl Ports {
 pub struct Options {
     /// The ports to listen on.
     pub ports: Ports,
-    /// Where the programs of functions lie, which rules may kill; nobody is killed without it.
+    /// The folder of the functions' programs, which rules may kill; without it nothing is killed.
     pub functions: Option<PathBuf>,
     /// The rates of Parameter Store; none where not set.
     pub parameter_store: Option<Rates>,
@@ -125,7 +125,7 @@ impl std::fmt::Display for Dropped {
 impl std::error::Error for Dropped {}
 
 impl Proxy {
-    /// Starts the proxy before the emulator at `upstream`, and connects the stand-in to it.
+    /// Starts the proxy before the emulator at `upstream`, and connects the CodeBuild emulator to it.
     pub async fn start(
         upstream: SocketAddr,
         codebuild: Arc<CodeBuild>,
@@ -224,7 +224,7 @@ impl Proxy {
         self.state.controls.rules.clear();
     }
 
-    /// Limits Parameter Store's calls of everybody but clients to these rates, or lifts the limit, and counts
+    /// Limits Parameter Store's calls of all callers but clients to these rates, or lifts the limit, and counts
     /// from zero.
     pub fn limit_parameter_store(&self, rates: Option<Rates>) {
         self.state.controls.rates.set(rates);
@@ -260,7 +260,7 @@ async fn listen(state: Arc<State>, caller: Caller, listener: TcpListener) {
     }
 }
 
-/// A request's body: passed on as it comes, or held because somebody has to look at it.
+/// A request's body: passed on as it comes, or held in memory because a rule or a limit looks at it.
 enum Payload {
     Stream(Incoming),
     Whole(Bytes),
@@ -378,7 +378,7 @@ impl State {
         }
     }
 
-    /// Has a request answered to the end, for nobody.
+    /// Answers a request to the end and drops the answer.
     async fn finish(&self, request: &Named, payload: Payload) -> Result<(), BoxError> {
         let answer = self.answer(request, payload).await?;
         answer.into_body().collect().await?;
@@ -388,7 +388,7 @@ impl State {
     fn kill(&self, request: &Named) -> Result<Response<Body>, BoxError> {
         let functions = self.functions.as_deref();
         let killed = functions
-            .ok_or_else(|| "nobody was killed: the proxy doesn't know where functions lie".to_owned())
+            .ok_or_else(|| "no process was killed: the proxy has no folder of functions".to_owned())
             .and_then(|functions| {
                 kill_caller::kill_caller(request.origin.peer, request.origin.here, functions)
             });
@@ -409,7 +409,7 @@ impl State {
         self.forward(request, payload).await
     }
 
-    /// Asks the emulator whether the caller may, since it knows the roles, and then the stand-in.
+    /// Asks the emulator whether the caller may, since it knows the roles, and then the CodeBuild emulator.
     async fn answer_build(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let Payload::Whole(body) = payload.hold().await? else {
             return Err(Dropped.into());
@@ -438,14 +438,14 @@ impl State {
             Ok(effect) => effect,
         };
         let body = match &payload {
-            Payload::Whole(body) if self.writes.anybody_listens() => body.clone(),
+            Payload::Whole(body) if self.writes.has_subscribers() => body.clone(),
             _ => Bytes::new(),
         };
         let response = self.forward(request, payload).await?;
         if response.status().is_success() {
             self.ssm.apply(effect);
             if let Some(write) = ParameterWrite::of(origin.caller, &call.operation, &body) {
-                self.writes.tell(write);
+                self.writes.publish(write);
             }
         }
         Ok(response)

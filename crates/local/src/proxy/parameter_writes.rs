@@ -1,4 +1,4 @@
-//! The parameters that were written, as they are written: for who measures when something was stored.
+//! The parameters that are written, for measurements of when something was stored.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub struct ParameterWrite {
 }
 
 impl ParameterWrite {
-    /// What a request has written that was answered just now; `None` if it is no PutParameter.
+    /// The write of a request that has just been answered; `None` unless it is a PutParameter.
     pub(super) fn of(caller: Caller, operation: &str, body: &[u8]) -> Option<Self> {
         if operation != "PutParameter" {
             return None;
@@ -39,7 +39,7 @@ impl ParameterWrite {
     }
 }
 
-/// Tells writes to those who listen; nothing is kept for others.
+/// Publishes writes to the current subscribers; nothing is kept for later ones.
 pub(super) struct ParameterWrites(broadcast::Sender<ParameterWrite>);
 
 impl Default for ParameterWrites {
@@ -53,12 +53,12 @@ impl ParameterWrites {
         self.0.subscribe()
     }
 
-    pub fn anybody_listens(&self) -> bool {
+    pub fn has_subscribers(&self) -> bool {
         self.0.receiver_count() > 0
     }
 
-    pub fn tell(&self, write: ParameterWrite) {
-        // Who has just stopped listening misses nothing.
+    pub fn publish(&self, write: ParameterWrite) {
+        // An error means that the last subscriber has gone.
         let _ = self.0.send(write);
     }
 }

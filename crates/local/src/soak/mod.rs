@@ -3,8 +3,8 @@
 //! A soak decides everything beforehand by a seed (`plan`): which module is deployed when, with changed or unchanged
 //! content, by a build that ends well or not; which calls of functions are throttled, refused, cut off or answered to
 //! nobody, when functions die and which events get lost (`faults`); which executions and builds are stopped by hand. It
-//! does that on a stack of its own (`soak`), then switches the faults off, waits until all has come to rest
-//! (`quiescence`), looks at every execution, build and parameter (`observation`), and holds them against what is promised
+//! does that on a stack of its own (`stack`), then switches the faults off, waits until nothing runs any more
+//! (`quiescence`), looks at every execution, build and parameter (`observation`), and checks them against what is promised
 //! (`invariants`). The result is a table (`report`).
 //!
 //! The same seed makes the same decisions. What they meet depends on how fast the machine is, so a run with the same seed
@@ -45,7 +45,7 @@ use stack::{Done, SoakStack};
 const AT_ONCE: usize = 10;
 /// How many modules there are for each of them: with fewer, most would only replace each other.
 const MODULES_FOR_EACH: usize = 2;
-/// How often the count of ended executions is told.
+/// How often the count of ended executions is shown.
 const TELL_EVERY: usize = 25;
 
 /// Runs a soak; after `limit` no further execution is started.
@@ -88,7 +88,7 @@ impl Soak<'_> {
             invariant: Invariant::NothingLeft,
             found,
         }));
-        self.tell(&broken);
+        self.show(&broken);
         Ok(Report {
             size: Size {
                 executions: done.len(),
@@ -135,20 +135,20 @@ impl Soak<'_> {
             });
             while let Some(ended) = running.try_join_next() {
                 done.push(ended??);
-                tell_count(&task, done.len());
+                show_count(&task, done.len());
             }
         }
         while let Some(ended) = running.join_next().await {
             done.push(ended??);
-            tell_count(&task, done.len());
+            show_count(&task, done.len());
         }
         task.done(&format!("{} executions ended", done.len()));
         Ok(done)
     }
 
-    /// Waits until all is at rest and reads everything.
+    /// Waits until nothing runs any more and reads everything.
     async fn look(&self, done: &[Done]) -> Result<(quiescence::Quiescence, Vec<Module>)> {
-        let task = self.ui.task("Faults off, coming to rest");
+        let task = self.ui.task("Faults off, waiting until nothing runs");
         let rest = quiescence::wait_for_quiescence(&self.soak, self.size.modules).await?;
         task.done("");
         let mut modules = Vec::new();
@@ -192,7 +192,7 @@ impl Soak<'_> {
         Ok(broken)
     }
 
-    fn tell(&self, broken: &[Broken]) {
+    fn show(&self, broken: &[Broken]) {
         for Broken { invariant, found } in broken {
             let mark = self.ui.paint(Tone::Bad, "broken");
             self.ui.say(format!("  {mark} {}: {found}", invariant.text()));
@@ -200,7 +200,7 @@ impl Soak<'_> {
     }
 }
 
-fn tell_count(task: &seedflow_terminal::Task, count: usize) {
+fn show_count(task: &seedflow_terminal::Task, count: usize) {
     task.detail(&format!("{count} ended"));
     if count.is_multiple_of(TELL_EVERY) {
         task.step(format!("{count} executions ended"));

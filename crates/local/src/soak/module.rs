@@ -11,7 +11,7 @@ use crate::client::deployment::Names;
 /// What a build deploys its stack with.
 const STACK: &str = include_str!("stack.py");
 
-/// The name of a module. It stands in every call about it, and in no other.
+/// The name of a module. Every call about the module contains it, and no other call does.
 #[must_use]
 pub fn name(module: usize) -> String {
     format!("m{module:03}")
@@ -50,7 +50,7 @@ fn commands(build: Build) -> Vec<String> {
     match build {
         Build::Quick => {}
         Build::Slow(seconds) => commands.push(format!("sleep {seconds}")),
-        Build::Failing => commands.push("echo 'failing, as told'; exit 3".to_owned()),
+        Build::Failing => commands.push("echo 'failing, as configured'; exit 3".to_owned()),
     }
     commands
 }

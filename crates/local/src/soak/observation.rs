@@ -1,4 +1,4 @@
-//! What is seen of a soak when all has come to rest: executions, builds, and what is stored.
+//! What is observed of a soak once nothing runs any more: executions, builds, and what is stored.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub struct Execution {
     pub tag: String,
     /// When it was started, in seconds from the epoch.
     pub started: f64,
-    /// Its status as DescribeExecution tells it.
+    /// Its status as DescribeExecution returns it.
     pub status: String,
     /// What its output says of the module: SUCCEEDED, UNCHANGED or SUPERSEDED; empty where it has none.
     pub state: String,
@@ -171,7 +171,7 @@ impl Stored {
         let mut stored = Self::default();
         for parameter in deployment::parameters(api, &path).await? {
             let value: Value = serde_json::from_str(&parameter.value)
-                .with_context(|| format!("{} is no JSON", parameter.name))?;
+                .with_context(|| format!("{} is not JSON", parameter.name))?;
             match &parameter.name[path.len() + 1..] {
                 "md5" => stored.md5 = value,
                 "metadata" => stored.metadata = value,
@@ -189,7 +189,7 @@ impl Stored {
         self.status["state"].as_str().unwrap_or("none")
     }
 
-    /// Whether the module stands as it was last deployed.
+    /// Whether the module is recorded as it was last deployed.
     #[must_use]
     pub fn is_good(&self) -> bool {
         matches!(self.state(), "SUCCEEDED" | "UNCHANGED")

@@ -1,4 +1,4 @@
-//! Waiting until all has come to rest, and running again what was put into the queue of failed events.
+//! Waits until nothing runs any more, and runs again what is in the queue of failed events.
 
 use std::time::{Duration, Instant};
 
@@ -9,20 +9,20 @@ use super::stack::SoakStack;
 
 /// How long executions, builds and what cleans up after them may take once the faults are off.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// How long something may lie about after nothing runs any more.
-const LEFT_LYING: Duration = Duration::from_secs(30);
+/// How long something may be left after nothing runs any more.
+const LEFT_BEHIND: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(500);
 
-/// How all came to rest.
+/// What was left once nothing ran any more.
 #[derive(Debug, Default)]
 pub struct Quiescence {
     /// How many failed events were run again.
     pub run_again: usize,
-    /// What was left all the same: keys of callbacks and locks, and messages that nobody can run again.
+    /// What was left all the same: keys of callbacks and locks, and messages that can't be run again.
     pub left: Vec<String>,
 }
 
-/// Waits until nothing runs and nothing is left, or until it is plain that something stays.
+/// Waits until nothing runs and nothing is left, or until what is left stays.
 pub async fn wait_for_quiescence(soak: &SoakStack, modules: usize) -> Result<Quiescence> {
     let begun = Instant::now();
     let mut rest = Quiescence::default();
@@ -30,15 +30,15 @@ pub async fn wait_for_quiescence(soak: &SoakStack, modules: usize) -> Result<Qui
     loop {
         rest.left = run_failed_events_again(soak, &mut rest.run_again).await?;
         let busy = busy(soak, modules).await?;
-        rest.left.extend(left_lying(soak).await?);
+        rest.left.extend(left_behind(soak).await?);
         match (busy, quiet_since) {
             (None, _) if rest.left.is_empty() => return Ok(rest),
             (None, None) => quiet_since = Some(Instant::now()),
-            (None, Some(since)) if since.elapsed() > LEFT_LYING => return Ok(rest),
+            (None, Some(since)) if since.elapsed() > LEFT_BEHIND => return Ok(rest),
             (None, Some(_)) => {}
             (Some(what), _) if begun.elapsed() > PATIENCE => {
                 bail!(
-                    "after {} s without faults there still runs: {what}",
+                    "still running {} s after the last fault: {what}",
                     PATIENCE.as_secs()
                 )
             }
@@ -77,7 +77,7 @@ fn build_event(deploy_module: &str) -> String {
     name.replace("-deploy-module", "-build-event")
 }
 
-async fn left_lying(soak: &SoakStack) -> Result<Vec<String>> {
+async fn left_behind(soak: &SoakStack) -> Result<Vec<String>> {
     let bucket = &soak.stack().connection().work_bucket;
     let mut left = Vec::new();
     for prefix in ["callbacks/", "locks/"] {
@@ -113,7 +113,7 @@ async fn run_failed_events_again(soak: &SoakStack, count: &mut usize) -> Result<
     Ok(refused)
 }
 
-/// Whether it is known what to do with it.
+/// Whether the event could be run again.
 async fn run_again(soak: &SoakStack, event: &Value) -> Result<bool> {
     let machine = &soak.stack().connection().state_machine_arn;
     if event["failed"] == "end-execution" {

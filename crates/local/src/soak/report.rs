@@ -91,14 +91,14 @@ impl Report {
 }
 
 fn counts<K: AsRef<str>>(counts: &BTreeMap<K, usize>) -> String {
-    let told: Vec<String> = counts
+    let shown: Vec<String> = counts
         .iter()
         .map(|(name, count)| format!("{count} {}", name.as_ref()))
         .collect();
-    if told.is_empty() {
+    if shown.is_empty() {
         "none".to_owned()
     } else {
-        told.join(", ")
+        shown.join(", ")
     }
 }
 

@@ -19,7 +19,7 @@ use seedflow_terminal::Ui;
 /// How often an execution is looked at.
 const POLL: Duration = Duration::from_millis(500);
 
-/// Long enough for a function on a busy machine, and short enough to wait for: whoever cleans up after an execution
+/// Long enough for a function on a busy machine, and short enough to wait for: the cleanup after an execution
 /// waits until no function can be running in its name any more.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longer than most builds, and short enough for a lost event.
@@ -69,7 +69,7 @@ impl SoakStack {
         self.stack.stop().await;
     }
 
-    /// A client of the stack, whom no fault meets.
+    /// A client of the stack; faults don't apply to it.
     pub fn api(&self) -> &AwsApi {
         &self.api
     }
@@ -89,7 +89,7 @@ impl SoakStack {
         }
     }
 
-    /// Switches all faults off and tells how often they struck.
+    /// Switches all faults off and returns how often each was applied.
     pub fn disarm(&self) -> BTreeMap<Kind, u32> {
         let mut struck = BTreeMap::new();
         for (kind, id) in self
@@ -135,7 +135,7 @@ impl SoakStack {
         })
     }
 
-    /// Starts an execution. Its name tells the module, so that calls about it are known.
+    /// Starts an execution. Its name contains the module's, so calls about it are recognised.
     pub async fn deploy(&self, number: usize, content: &Content, name: &str) -> Result<String> {
         let connection = self.stack.connection();
         let module = module::name(number);
@@ -205,7 +205,7 @@ impl SoakStack {
         Ok(stopped["build"]["buildStatus"] == "STOPPED")
     }
 
-    // --- What is seen ---
+    // --- Observation ---
 
     /// All builds of a module.
     pub async fn builds(&self, module: usize) -> Result<Vec<observation::Build>> {

@@ -35,7 +35,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The file that `up` writes where it isn't told another one.
+    /// The file that `up` writes by default.
     pub fn default_file() -> Result<PathBuf> {
         Ok(workspace::local_dir()?.join("stack.json"))
     }
@@ -59,7 +59,7 @@ impl Connection {
         Ok(found)
     }
 
-    /// What the file says; `None` where there is no file.
+    /// The content of the file; `None` where there is no file.
     pub fn read(file: &Path) -> Result<Option<Self>> {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,

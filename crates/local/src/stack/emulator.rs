@@ -137,7 +137,7 @@ impl FreePort {
     /// Lets the system choose one.
     pub fn find() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("loopback has no free port")?;
-        let address = listener.local_addr().context("cannot tell which port is free")?;
+        let address = listener.local_addr().context("cannot find a free port")?;
         Ok(Self {
             _listener: listener,
             address,

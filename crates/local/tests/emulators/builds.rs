@@ -38,17 +38,17 @@ async fn a_build_goes_through_all_phases_and_tells_it() {
     assert!(build["endTime"].as_f64() >= build["startTime"].as_f64());
 
     let events = events_of(&stack, &build).await;
-    let told: Vec<String> = events.iter().map(tell).collect();
+    let described: Vec<String> = events.iter().map(describe).collect();
     let mut expected = vec!["state IN_PROGRESS".to_owned()];
     expected.extend(names.iter().map(|name| format!("phase {name} SUCCEEDED")));
     expected.extend([
         "state SUCCEEDED".to_owned(),
         "phase COMPLETED SUCCEEDED".to_owned(),
     ]);
-    assert_eq!(told, expected);
+    assert_eq!(described, expected);
 }
 
-fn tell(event: &Value) -> String {
+fn describe(event: &Value) -> String {
     let detail = |field: &str| event["Detail"][field].as_str().unwrap();
     match event["DetailType"].as_str().unwrap() {
         "CodeBuild Build State Change" => format!("state {}", detail("build-status")),
@@ -96,7 +96,10 @@ async fn events_have_the_shape_of_aws_samples() {
         }))
         .await;
     let events = events_of(&stack, &build).await;
-    let state = events.iter().find(|event| tell(event) == "state FAILED").unwrap();
+    let state = events
+        .iter()
+        .find(|event| describe(event) == "state FAILED")
+        .unwrap();
     assert_eq!(state["Source"], "seedflow.codebuild");
     let detail = &state["Detail"];
     let expected = [
@@ -184,7 +187,7 @@ async fn events_have_the_shape_of_aws_samples() {
     );
     let phase = &events
         .iter()
-        .find(|event| tell(event) == "phase BUILD FAILED")
+        .find(|event| describe(event) == "phase BUILD FAILED")
         .unwrap()["Detail"];
     let expected = [
         "completed-phase",
@@ -207,10 +210,10 @@ async fn an_event_that_was_not_taken_is_sent_again() {
     let stack = stack().await;
     stack.emulator.change(|stored| stored.failing_events = 2);
     let build = stack.run(json!({})).await;
-    let told: Vec<String> = events_of(&stack, &build).await.iter().map(tell).collect();
+    let described: Vec<String> = events_of(&stack, &build).await.iter().map(describe).collect();
     assert!(
-        told.contains(&"state IN_PROGRESS".to_owned()) && told.len() == 13,
-        "{told:?}"
+        described.contains(&"state IN_PROGRESS".to_owned()) && described.len() == 13,
+        "{described:?}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! The CodeBuild stand-in and the proxy together, before a small emulator that keeps everything in memory.
+//! The CodeBuild emulator and the proxy together, before a small emulator that keeps everything in memory.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

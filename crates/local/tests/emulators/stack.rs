@@ -1,4 +1,4 @@
-//! A stand-in, a proxy and an emulator, and what tests do with them.
+//! A CodeBuild emulator, a proxy and an emulator, and what tests do with them.
 
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
