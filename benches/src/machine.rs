@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use seedflow_local::workspace;
+use seedflow_local::process::workspace;
 use tokio::process::Command;
 
 /// The facts that a report states about its run.

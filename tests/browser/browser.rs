@@ -1,8 +1,12 @@
 //! Headless Chromium, as a program that is run: it writes what a page became, or a picture of it.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
+use seedflow_local::process::programs;
+use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 /// The screen of a phone, and that of a desktop.
@@ -61,24 +65,32 @@ pub fn picture(folder: &Path, name: &str, size: (u32, u32), scheme: Scheme) {
     assert!(file.is_file(), "Chromium took no picture {}", file.display());
 }
 
-fn program() -> String {
-    let asked = std::env::var("SEEDFLOW_CHROMIUM").ok();
-    let known = ["chromium", "chromium-browser", "google-chrome"].map(str::to_owned);
-    let answers = |program: &String| {
-        Command::new(program)
-            .arg("--version")
-            .output()
-            .is_ok_and(|o| o.status.success())
-    };
-    asked.into_iter().chain(known).find(answers).expect(
-        "the pages are tested in a browser and there is none: install Chromium (Debian: apt-get install chromium), or name one in SEEDFLOW_CHROMIUM",
-    )
+/// The machine's browser, or one that is installed for the tests; an error where none can be had.
+fn program() -> Result<&'static Path, &'static String> {
+    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let browser = tokio::runtime::Runtime::new()
+            .unwrap()
+            .block_on(programs::browser(&Ui::silent().task("browser")));
+        browser.map_err(|error| format!("{error:#}"))
+    });
+    found.as_deref()
+}
+
+/// Whether there is a browser. Without one this reports what is not checked, past the harness, which hides the output of
+/// tests that pass; in CI it fails.
+pub fn is_there(unchecked: &str) -> bool {
+    let Err(error) = program() else { return true };
+    assert!(std::env::var_os("CI").is_none(), "{error}");
+    let mut past_the_harness = std::io::stderr();
+    writeln!(past_the_harness, "NOT CHECKED: {unchecked}: {error}").unwrap();
+    false
 }
 
 fn chromium(arguments: &[&str], page: &Path, (width, height): (u32, u32), scheme: Scheme) -> String {
     let profile = tempfile::tempdir().unwrap();
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "100"]).arg(program());
+    command.args(["--kill-after=5", "100"]).arg(program().unwrap());
     command
         .args([
             "--headless",

@@ -28,7 +28,7 @@ fn a_cdk_module_deploys_its_stack_and_its_outputs_are_recorded() {
         );
         let target = tempfile::tempdir().unwrap();
         let zip = target.path().join("bundle.zip");
-        seedflow_local::pack::folder(folder, &zip).unwrap();
+        seedflow_local::checkout::bundle::folder(folder, &zip).unwrap();
         input["source"] = stack.upload_bytes(&names, std::fs::read(&zip).unwrap()).await;
 
         let execution = stack.start(&input).await;

@@ -1,6 +1,6 @@
 //! Functions that are killed before, between and after their writes, and functions that time out.
 //!
-//! What the state machine sees of either is said in `crates/local/src/proxy/victim.rs`. Where the emulator
+//! What the state machine sees of either is said in `crates/local/src/proxy/kill_caller.rs`. Where the emulator
 //! swallows an error, in the task that waits for a token, the wait's timeout stands in for the retry.
 
 use std::time::Duration;

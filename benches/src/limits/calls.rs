@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use seedflow_local::deployment::{self, Finished, Names};
+use seedflow_local::checkout::bundle;
+use seedflow_local::client::deployment::{self, Finished, Names};
+use seedflow_local::process::workspace;
 use seedflow_local::proxy::{Caller, Calls};
 use seedflow_local::stack::Stack;
-use seedflow_local::ui::Ui;
-use seedflow_local::{pack, workspace};
+use seedflow_terminal::Ui;
 use serde_json::{Map, Value};
 
 use crate::report::{Limit, Section};
@@ -106,7 +107,7 @@ impl Example {
         kind: Kind,
         counts: &mut Vec<(Kind, Counted)>,
     ) -> Result<(Value, Finished)> {
-        let bundle = pack::folder(&self.folder, &stack.folder().join("bench.zip"))?;
+        let bundle = bundle::folder(&self.folder, &stack.folder().join("bench.zip"))?;
         stack.proxy().reset_calls();
         let (api, connection) = (stack.api(), stack.connection());
         let source = deployment::upload(&api, connection, &self.names, &bundle).await?;

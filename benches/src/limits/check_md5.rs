@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use seedflow_local::deployment::{self, Names};
-use seedflow_local::pack::Bundle;
+use seedflow_local::checkout::bundle::Bundle;
+use seedflow_local::client::deployment::{self, Names};
 use seedflow_local::stack::Stack;
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 use serde_json::{Map, json};
 
 use super::function::{Function, Program};

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 use serde_json::Value;
 
 use super::{bundle, memory};

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use hyper::body::Bytes;
-use seedflow_local::keeper::{self, Kept};
+use seedflow_local::process::child_guard::{self, ChildGuard};
+use seedflow_local::process::output_tail;
 use seedflow_local::proxy::Caller;
 use seedflow_local::stack::{Connection, Stack, environment};
-use seedflow_local::tail;
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
@@ -36,7 +36,7 @@ pub struct Program {
 impl Program {
     /// Asks the stack what the template has set for the function.
     pub async fn of(binary: &Binary, stack: &Stack) -> Result<Self> {
-        let mut command = keeper::command("aws", None)?;
+        let mut command = child_guard::command("aws", None)?;
         command
             .args(["lambda", "get-function-configuration", "--output", "json"])
             .args(["--query", "Environment.Variables", "--function-name"])
@@ -44,7 +44,7 @@ impl Program {
             .env_clear()
             .envs(stack.client_environment()?)
             .stdout(Stdio::piped());
-        let mut asked = Kept::spawn(command)?;
+        let mut asked = ChildGuard::spawn(command)?;
         let mut answer = Vec::new();
         asked.take_stdout()?.read_to_end(&mut answer).await?;
         asked.wait().await?;
@@ -157,7 +157,7 @@ impl Function {
         tokio::select! {
             call = self.api.next_call() => call,
             status = self.process.wait() => {
-                bail!("{} ended ({}):\n{}", self.name, status?, tail::of_file(&log(self.name)?))
+                bail!("{} ended ({}):\n{}", self.name, status?, output_tail::of_file(&log(self.name)?))
             }
             () = tokio::time::sleep(PATIENCE) => bail!("{} did nothing for {} s", self.name, PATIENCE.as_secs()),
         }

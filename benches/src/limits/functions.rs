@@ -5,10 +5,10 @@
 //! calls, only the size is measured.
 
 use anyhow::{Context, Result};
-use seedflow_local::deployment;
+use seedflow_local::client::deployment;
 use seedflow_local::proxy::Caller;
 use seedflow_local::stack::Stack;
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 use super::calls::Deployed;

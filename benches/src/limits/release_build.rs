@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
-use seedflow_local::keeper::{self, Kept};
-use seedflow_local::ui::Ui;
-use seedflow_local::{tail, workspace};
+use seedflow_local::process::cargo_build;
+use seedflow_local::process::child_guard::{self, ChildGuard};
+use seedflow_local::process::{output_tail, workspace};
+use seedflow_terminal::Ui;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -39,17 +40,20 @@ pub async fn build_function(name: &'static str, ui: &Ui) -> Result<Binary> {
 /// Builds packages in the release profile and returns their executables in the same order.
 pub async fn build(packages: &[&str], ui: &Ui) -> Result<Vec<PathBuf>> {
     let task = ui.task(format!("Release build of {}", packages.join(", ")));
-    let mut command = keeper::command(std::env::var_os("CARGO").unwrap_or("cargo".into()), None)?;
+    let mut command = child_guard::command(std::env::var_os("CARGO").unwrap_or("cargo".into()), None)?;
     command
         .args(["build", "--release", "--message-format=json-render-diagnostics"])
         .args(packages.iter().flat_map(|package| ["-p", package]))
         .current_dir(workspace::root()?)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    workspace::without_cargo_variables(&mut command);
-    let mut cargo = Kept::spawn(command)?;
+    cargo_build::without_cargo_variables(&mut command);
+    let mut cargo = ChildGuard::spawn(command)?;
     let (stdout, stderr) = (cargo.take_stdout()?, cargo.take_stderr()?);
-    let (messages, log) = tokio::join!(whole(stdout), tail::follow(stderr, |line| task.detail(line)));
+    let (messages, log) = tokio::join!(
+        whole(stdout),
+        output_tail::follow(stderr, |line| task.detail(line))
+    );
     let status = cargo.wait().await?;
     if !status.success() {
         bail!("cargo could not make a release build ({status}):\n{log}");

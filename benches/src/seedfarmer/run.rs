@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
-use seedflow_local::proxy::Write;
+use seedflow_local::proxy::ParameterWrite;
 use seedflow_local::stack::Stack;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
@@ -96,7 +96,7 @@ pub fn between(from: Timestamp, to: Timestamp) -> Duration {
 }
 
 /// Everything that was written so far.
-pub fn written(writes: &mut Receiver<Write>) -> Result<Vec<Write>> {
+pub fn written(writes: &mut Receiver<ParameterWrite>) -> Result<Vec<ParameterWrite>> {
     let mut all = Vec::new();
     loop {
         match writes.try_recv() {

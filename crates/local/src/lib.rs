@@ -1,23 +1,17 @@
-//! Seedflow on one machine: an AWS emulator, a CodeBuild stand-in that really builds, a proxy that
+//! Seedflow on one machine: an AWS emulator, a CodeBuild emulator that really builds, a proxy that
 //! counts calls, applies AWS's limits and injects faults, and the command that runs it all.
 //!
-//! The library is what the command `seedflow-local` and the end-to-end tests share. Nothing in it
-//! talks to anything but loopback; only [`tools`] downloads, once, what the stack is made of.
+//! The command `seedflow-local` and the end-to-end tests share this library. It
+//! talks to loopback only; [`process`] alone downloads, once, what the stack is made of.
 
+pub mod aws_api;
+pub mod checkout;
 pub mod cli;
+pub mod client;
 pub mod codebuild;
 pub mod demo;
-pub mod deployment;
-pub mod emulator_api;
 pub mod git;
-pub mod keeper;
-pub mod pack;
-pub mod pages;
+pub mod process;
 pub mod proxy;
-pub mod repository;
 pub mod soak;
 pub mod stack;
-pub mod tail;
-pub mod tools;
-pub mod ui;
-pub mod workspace;

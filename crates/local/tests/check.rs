@@ -87,6 +87,6 @@ fn a_command_line_that_makes_no_sense_is_another_exit_code() {
         );
     }
     let none = check(&folder.path().join("none"), &[]);
-    assert!(text(&none.stderr).contains("there is no folder"));
+    assert!(text(&none.stderr).contains("no such folder"));
     assert_eq!(none.status.code(), Some(1));
 }

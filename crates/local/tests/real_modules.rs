@@ -1,17 +1,16 @@
-//! Public modules as they are: a checkout of awslabs/idf-modules, whose folder stands in `SEEDFLOW_IDF_MODULES`.
-//! Nothing of it lies in this repository, so without the variable there is nothing to test.
+//! Public modules as they are: a checkout of awslabs/idf-modules, whose folder is in `SEEDFLOW_IDF_MODULES`.
+//! It is not part of this repository, so without the variable there is nothing to test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::manifest::{Diagnostic, LoadContext};
-use seedflow_core::module::codebuild::buildspec;
-use seedflow_core::module::deployspec::Deployspec;
-use seedflow_core::module::maximum::Maxima;
-use seedflow_local::repository::Folder;
+use seedflow_core::build::buildspec;
+use seedflow_core::deployspec::Deployspec;
+use seedflow_core::manifest::{self, Given, Problem};
+use seedflow_core::maximum::Maxima;
+use seedflow_local::checkout::repository::Folder;
 use serde_json::Value;
 
 /// The folder, if there is one; the message shows in a run with `--nocapture`.
@@ -99,13 +98,13 @@ fn every_sample_manifest_can_be_deployed_but_for_what_is_fetched_from_elsewhere(
 }
 
 /// What may be wrong with a sample: it fetches modules from elsewhere, or it has a mistake that seed-farmer doesn't
-/// notice (one of them says twice where a module lies).
+/// notice (one of them has a module's path twice).
 const KNOWN: [&str; 2] = ["is not supported yet", "the key \"path\" stands on line"];
 
 /// How many modules a manifest deploys, with a value for each variable that the manifests use.
-fn modules_of(folder: &Path, manifest: &str) -> Result<usize, Vec<Diagnostic>> {
+fn modules_of(folder: &Path, manifest: &str) -> Result<usize, Vec<Problem>> {
     let env = variables(&folder.join("manifests"));
-    let given = LoadContext {
+    let given = Given {
         manifest,
         env: &env,
         project: None,

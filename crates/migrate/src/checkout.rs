@@ -101,7 +101,7 @@ fn add(zip: &mut ZipWriter<BufWriter<File>>, path: &str, real: &PathBuf) -> Resu
         zip.start_file(path, options)?;
         io::copy(&mut File::open(real)?, zip)?;
     }
-    // A folder in git's list is a submodule, of which a push hands over nothing.
+    // A folder in git's list is a submodule, and a push transfers none of its files.
     Ok(())
 }
 

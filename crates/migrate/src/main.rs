@@ -1,13 +1,12 @@
 //! `seedflow-migrate`: takes over what seed-farmer has deployed, without deploying it again.
 //!
 //! seed-farmer's parameters say what is deployed, and by its own MD5s whether a repository is still the one that was
-//! deployed. For each module of which that is so, what a deployment by Seedflow would have left is written, with the
+//! deployed. For each such module it writes what a deployment by Seedflow would have left, with the
 //! fingerprint that Seedflow's planner computes from the same repository. docs/migration.md has the way there and back.
 
 mod account;
 mod checkout;
 mod cli;
-mod console;
 mod run;
 mod seedfarmer;
 mod show;
@@ -16,6 +15,7 @@ mod takeover;
 use std::process::ExitCode;
 
 use clap::Parser;
+use seedflow_terminal::Ui;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -24,7 +24,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            console::Console::new().complain(format!("error: {error:#}"));
+            Ui::for_stdout().complain(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -60,7 +60,7 @@ struct Run<'a> {
 /// Runs the command. `false` where something could not be taken over.
 pub async fn run(cli: &Cli) -> Result<bool> {
     let folder = cli.folder.canonicalize();
-    let folder = folder.with_context(|| format!("there is no folder {}", cli.folder.display()))?;
+    let folder = folder.with_context(|| format!("no such folder: {}", cli.folder.display()))?;
     let account = Account::of_stack(&cli.stack_name).await?;
     let read = read(cli, &folder, &account.place)?;
     refuse_busy(&account, &read.deployment).await?;

@@ -1,12 +1,12 @@
 //! What a run shows: each module with what becomes of it and why, and each write under it.
 
-use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{AwsEnvironment, ModuleId, ParameterKind};
-use seedflow_core::module::status::State;
+use seedflow_core::deployment::DeploymentId;
+use seedflow_core::ids::{ModuleId, Place, Slot};
+use seedflow_core::status::State;
+use seedflow_terminal::{Tone, Ui};
 use serde_json::Value;
 
 use crate::account::Account;
-use crate::console::{Console, Tone};
 use crate::takeover::TakeOver;
 
 /// What became of a module.
@@ -43,7 +43,7 @@ impl Ended {
 
 /// The show, with what it has counted.
 pub struct Show {
-    console: Console,
+    ui: Ui,
     ended: Vec<Ended>,
     writes: usize,
 }
@@ -53,22 +53,22 @@ impl Show {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            console: Console::new(),
+            ui: Ui::for_stdout(),
             ended: Vec::new(),
             writes: 0,
         }
     }
 
     /// What it is about.
-    pub fn heading(&self, deployment: &DeploymentId, place: &AwsEnvironment, apply: bool) {
-        let name = self.console.paint(Tone::Bold, &deployment.to_string());
+    pub fn heading(&self, deployment: &DeploymentId, place: &Place, apply: bool) {
+        let name = self.ui.paint(Tone::Bold, deployment.to_string());
         let mode = if apply {
             ""
         } else {
             " (dry run: nothing is written)"
         };
-        let AwsEnvironment { account, region, .. } = place;
-        self.console
+        let Place { account, region, .. } = place;
+        self.ui
             .say(format!("{name} in account {account}, region {region}{mode}"));
     }
 
@@ -79,7 +79,7 @@ impl Show {
         let record = format!("s3://{}/{}", account.work_bucket(), id.record_key());
         if taken.forget {
             lines.push((
-                format!("remove {}", id.parameter(ParameterKind::Md5)),
+                format!("remove {}", id.parameter(Slot::Md5)),
                 "seed-farmer has deployed something else since".to_owned(),
             ));
             lines.push((format!("remove {record}"), "the same".to_owned()));
@@ -101,51 +101,48 @@ impl Show {
                 about(write.slot, write.laid.parameter.as_str()),
             ));
         }
-        self.console
-            .say(format!("\n{}", self.console.paint(Tone::Bold, &name(id))));
+        self.ui.say(format!("\n{}", self.ui.paint(Tone::Bold, name(id))));
         for change in &taken.changes {
-            self.console.say(format!("  {change}"));
+            self.ui.say(format!("  {change}"));
         }
         if data_files && taken.changes.is_empty() {
-            self.console.say("  has dataFiles, whose contents seed-farmer doesn't compare: if they changed since, deploy it with force_update");
+            self.ui.say("  has dataFiles, whose contents seed-farmer doesn't compare: if they changed since, deploy it with force_update");
         }
         for (what, about) in &lines {
-            self.console
-                .say(format!("  {what}  {}", self.console.paint(Tone::Quiet, about)));
+            self.ui
+                .say(format!("  {what}  {}", self.ui.paint(Tone::Quiet, about)));
         }
         self.writes += lines.len();
     }
 
     /// How it ended.
     pub fn ended(&mut self, id: &ModuleId, ended: &Ended) {
-        let console = self.console;
-        let heading = || console.say(format!("\n{}", console.paint(Tone::Bold, &name(id))));
+        let ui = &self.ui;
+        let heading = || ui.say(format!("\n{}", ui.paint(Tone::Bold, name(id))));
         match ended {
-            Ended::Taken => console.say(console.paint(
+            Ended::Taken => ui.say(ui.paint(
                 Tone::Good,
                 "  unchanged since seed-farmer deployed it: taken over",
             )),
-            Ended::Changed => {
-                console.say("  changed: taken over without md5, so the next deployment deploys it")
-            }
-            Ended::Done { changed: true } => console.say("  already there; the next deployment deploys it"),
-            Ended::Done { changed: false } => console.say(console.paint(Tone::Good, "  already there")),
+            Ended::Changed => ui.say("  changed: taken over without md5, so the next deployment deploys it"),
+            Ended::Done { changed: true } => ui.say("  already there; the next deployment deploys it"),
+            Ended::Done { changed: false } => ui.say(ui.paint(Tone::Good, "  already there")),
             Ended::Own(state) => {
                 heading();
-                console.say(format!(
+                ui.say(format!(
                     "  already there: Seedflow's own deployment ended as {}; left as it is",
                     state.as_str()
                 ));
             }
             Ended::NotThere => {
                 heading();
-                console.say("  not deployed by seed-farmer; the next deployment deploys it");
+                ui.say("  not deployed by seed-farmer; the next deployment deploys it");
             }
             Ended::Refused(why) => {
                 heading();
-                console.complain(format!(
+                ui.complain(&format!(
                     "{}: {}: {why}",
-                    console.paint(Tone::Bad, "not taken over"),
+                    ui.paint(Tone::Bad, "not taken over"),
                     name(id)
                 ));
             }
@@ -153,11 +150,11 @@ impl Show {
         self.ended.push(ended.clone());
     }
 
-    /// A module that is deployed and stands in no manifest.
+    /// A module that is deployed and in no manifest.
     pub fn left_behind(&mut self, name: &str) {
         let why = "seed-farmer has deployed it, and the manifest doesn't have it; have seed-farmer destroy it, by `seedfarmer apply` with this manifest, or put it back";
-        let refused = self.console.paint(Tone::Bad, "not taken over");
-        self.console.complain(format!("{refused}: {name}: {why}"));
+        let refused = self.ui.paint(Tone::Bad, "not taken over");
+        self.ui.complain(&format!("{refused}: {name}: {why}"));
         self.ended.push(Ended::Refused(why.to_owned()));
     }
 
@@ -183,7 +180,7 @@ impl Show {
                 "not taken over",
             ),
         ];
-        let told: Vec<String> = counts
+        let shown: Vec<String> = counts
             .iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
@@ -193,7 +190,7 @@ impl Show {
             (true, writes) => format!("{writes} written"),
             (false, writes) => format!("{writes} to write; run it again with --apply to write them"),
         };
-        self.console.say(format!("\n{}: {writes}", told.join(", ")));
+        self.ui.say(format!("\n{}: {writes}", shown.join(", ")));
     }
 }
 
@@ -202,7 +199,7 @@ fn name(id: &ModuleId) -> String {
 }
 
 /// A value in few words. Of metadata and outputs the names: values may be what not everybody should read.
-fn about(slot: ParameterKind, text: &str) -> String {
+fn about(slot: Slot, text: &str) -> String {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
     let names = || {
         let names: Vec<&str> = value
@@ -217,13 +214,13 @@ fn about(slot: ParameterKind, text: &str) -> String {
         }
     };
     match slot {
-        ParameterKind::Md5 => format!("hash {}", value["hash"].as_str().unwrap_or_default()),
-        ParameterKind::Status => format!(
+        Slot::Md5 => format!("hash {}", value["hash"].as_str().unwrap_or_default()),
+        Slot::Status => format!(
             "{}, deployed at {}",
             value["state"].as_str().unwrap_or_default(),
             value["deployed_at"].as_str().unwrap_or_default()
         ),
-        ParameterKind::Metadata | ParameterKind::Outputs => names(),
+        Slot::Metadata | Slot::Outputs => names(),
     }
 }
 
@@ -234,13 +231,10 @@ mod tests {
     #[test]
     fn values_of_metadata_are_not_shown() {
         assert_eq!(
-            about(ParameterKind::Metadata, r#"{"Password": "secret", "Arn": "a"}"#),
+            about(Slot::Metadata, r#"{"Password": "secret", "Arn": "a"}"#),
             "Password, Arn"
         );
-        assert_eq!(about(ParameterKind::Outputs, "{}"), "none");
-        assert_eq!(
-            about(ParameterKind::Md5, r#"{"hash": "abc", "bundle": "x"}"#),
-            "hash abc"
-        );
+        assert_eq!(about(Slot::Outputs, "{}"), "none");
+        assert_eq!(about(Slot::Md5, r#"{"hash": "abc", "bundle": "x"}"#), "hash abc");
     }
 }

@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 use crate::seedfarmer::{self, manifest as manifests};
 
-/// What stands in the place of an execution in all that was taken over.
+/// The name in place of an execution's in everything that was taken over.
 pub const MARK: &str = "seedflow-migrate";
 
 /// What the repository has of a module.

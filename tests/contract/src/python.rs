@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use seedflow_local::tools;
-use seedflow_local::ui::Ui;
+use seedflow_local::process::python_tools;
+use seedflow_terminal::Ui;
 use serde_json::Value;
 
 /// Runs a script that reads JSON from its standard input; what it printed. Panics if it fails.
 pub(crate) async fn run(script: &str, asked: &Value) -> String {
-    let bin = tools::venv("local-stack", &Ui::silent().task("python")).await;
+    let bin = python_tools::venv("local-stack", &Ui::silent().task("python")).await;
     let mut python = Command::new(bin.unwrap().join("python"))
         .args(["-I", "-c", script])
         .stdin(Stdio::piped())

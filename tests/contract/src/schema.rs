@@ -1,7 +1,7 @@
 //! Values against a JSON Schema, by the reference implementation in Python: `tools/local-stack.txt` brings it with
 //! `aws-sam-cli`.
 
-use seedflow_local::workspace;
+use seedflow_local::process::workspace;
 use serde_json::{Value, json};
 
 use crate::python;

@@ -1,6 +1,6 @@
 //! Calls of AWS as values, so that every role can try each.
 
-use seedflow_local::emulator_api::{ApiError, EmulatorApi};
+use seedflow_local::aws_api::{ApiError, AwsApi};
 use serde_json::Value;
 
 /// A call.
@@ -74,7 +74,7 @@ impl Call {
     }
 
     /// Makes the call.
-    pub async fn attempt(&self, api: &EmulatorApi) -> Result<(), ApiError> {
+    pub async fn attempt(&self, api: &AwsApi) -> Result<(), ApiError> {
         match self {
             Self::Read { bucket, key } => api.read_object(bucket, key).await.map(drop),
             Self::Write { bucket, key } => api.put_object(bucket, key, b"{}".to_vec()).await,

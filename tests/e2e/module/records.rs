@@ -245,7 +245,7 @@ fn every_example_deploys() {
                     .expect("JSON");
             let target = tempfile::tempdir().expect("a folder");
             let zip = target.path().join("bundle.zip");
-            seedflow_local::pack::folder(&folder, &zip).expect("packing");
+            seedflow_local::checkout::bundle::folder(&folder, &zip).expect("packing");
             let names = Names::new(
                 text(&input, "project"),
                 text(&input, "deployment"),

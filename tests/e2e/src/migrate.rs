@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use seedflow_local::workspace::{self, FUNCTIONS};
+use seedflow_local::process::cargo_build;
+use seedflow_local::process::workspace::{self, FUNCTIONS};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -54,7 +55,7 @@ async fn built() -> PathBuf {
     for function in FUNCTIONS {
         cargo.args(["-p", function]);
     }
-    workspace::without_cargo_variables(&mut cargo);
+    cargo_build::without_cargo_variables(&mut cargo);
     let built = cargo.stdin(Stdio::null()).output().await.expect("starting cargo");
     let said = String::from_utf8_lossy(&built.stderr);
     assert!(

@@ -110,7 +110,7 @@ impl Repository {
             .files
             .iter()
             .map(|(name, content)| (name.as_str(), content.as_slice()));
-        seedflow_local::pack::files(files).expect("packing files of memory")
+        seedflow_local::checkout::bundle::files(files).expect("packing files of memory")
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::LazyLock;
 
 use seedflow_local::stack::{Stack, StackOptions};
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::OnceCell;
 

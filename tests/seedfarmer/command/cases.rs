@@ -18,7 +18,7 @@ pub fn all() -> Vec<Case> {
         add_json(),
         merges(),
         convert(),
-        if has_jq() { convert_jq() } else { Vec::new() },
+        convert_jq(),
         reading(),
         differences(),
     ]
@@ -27,15 +27,6 @@ pub fn all() -> Vec<Case> {
     .collect();
     cases.extend(prefixed());
     cases
-}
-
-/// Both commands run the real `jq` for one option; a machine without it tests everything else.
-pub fn has_jq() -> bool {
-    let found = std::process::Command::new("jq").arg("--version").output().is_ok();
-    if !found {
-        eprintln!("jq is not installed: the cases of `convert -jq` are left out");
-    }
-    found
 }
 
 fn add() -> Vec<Case> {

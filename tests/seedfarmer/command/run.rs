@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 
+use seedflow_local::process::programs;
+use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 use super::case::Case;
@@ -105,6 +108,19 @@ impl Drop for SeedFarmer {
     }
 }
 
+/// The `PATH`, with a jq at its end where the machine has none.
+fn path() -> &'static str {
+    static PATH: OnceLock<String> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let path = std::env::var("PATH").unwrap();
+        let jq = tokio::runtime::Runtime::new()
+            .unwrap()
+            .block_on(programs::jq(&Ui::silent().task("jq")));
+        jq.unwrap()
+            .map_or(path.clone(), |jq| format!("{path}:{}", jq.display()))
+    })
+}
+
 /// An environment from which no AWS is reached: nothing listens on the discard port.
 fn sealed() -> BTreeMap<String, String> {
     let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
@@ -120,7 +136,7 @@ fn sealed() -> BTreeMap<String, String> {
     .map(text)
     .collect();
     // For env, python3 and jq.
-    env.insert("PATH".to_owned(), std::env::var("PATH").unwrap());
+    env.insert("PATH".to_owned(), path().to_owned());
     env
 }
 

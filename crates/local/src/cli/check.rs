@@ -7,15 +7,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::manifest::{
-    DEFAULT_MANIFEST, Deployment, Diagnostic, Group, LoadContext, Module,
-};
+use seedflow_core::manifest::{self, DEFAULT_MANIFEST, Deployment, Given, Group, Module, Problem};
 
 use super::parameters::parse_text;
-use crate::repository::Folder;
-use crate::ui::{Tone, Ui};
-use seedflow_core::module::maximum::Maxima;
+use crate::checkout::repository::Folder;
+use seedflow_core::maximum::Maxima;
+use seedflow_terminal::{Tone, Ui};
 
 #[derive(Debug, Args)]
 pub struct Check {
@@ -34,7 +31,7 @@ impl Check {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let mut folder = Folder::open(&self.folder)?;
         let env: BTreeMap<String, String> = self.env.into_iter().collect();
-        let given = LoadContext {
+        let given = Given {
             manifest: &self.manifest,
             env: &env,
             project: None,
@@ -55,7 +52,7 @@ impl Check {
     }
 }
 
-fn complain(problems: &[Diagnostic], ui: &Ui) {
+fn complain(problems: &[Problem], ui: &Ui) {
     for problem in problems {
         ui.say(problem.to_string());
     }

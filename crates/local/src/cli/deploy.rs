@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Settings, progress};
-use crate::deployment::{self, Finished, Names};
+use super::parameters::Settings;
+use crate::checkout::bundle;
+use crate::client::deployment::{self, Finished, Names};
+use crate::client::{pages, progress};
 use crate::stack::Connection;
-use crate::ui::Ui;
-use crate::{pack, pages};
+use seedflow_terminal::Ui;
 
-/// Deploys a folder and tells about it, with the summary at the end.
+/// Deploys a folder and shows its progress, with a summary at the end.
 pub async fn deploy_folder(
     stack: &Connection,
     names: &Names,
@@ -26,7 +27,7 @@ pub async fn deploy_folder(
     }
     let api = stack.api();
     let draft = tempfile::NamedTempFile::new().context("cannot write the bundle")?;
-    let bundle = pack::folder(folder, draft.path())?;
+    let bundle = bundle::folder(folder, draft.path())?;
     ui.say(format!(
         "Packed {}: {} files, {}, md5 {}",
         folder.display(),
@@ -41,7 +42,7 @@ pub async fn deploy_folder(
     task.step(format!("execution {execution}"));
     let finished = progress::follow(&api, &execution, &task, ui).await?;
     progress::end(task, &finished);
-    progress::tell_failure(&api, &finished, ui).await;
+    progress::show_failure(&api, &finished, ui).await;
     progress::summary(&api, names, &finished, ui).await?;
     if let Some(link) = pages::link(&api, stack, names, &finished).await? {
         ui.heading("Report");

@@ -3,7 +3,6 @@
 mod check;
 mod deploy;
 mod parameters;
-pub(crate) mod progress;
 mod soak;
 mod status;
 mod up;
@@ -15,11 +14,11 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::client::deployment::Names;
 use crate::demo;
-use crate::deployment::Names;
 use crate::git::Wanted;
 use crate::stack::Connection;
-use crate::ui::Ui;
+use seedflow_terminal::Ui;
 
 use deploy::deploy_folder;
 use parameters::{Settings, parse_parameter, parse_project, parse_text};
@@ -155,7 +154,7 @@ const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
 
 impl Cli {
-    /// Does what was asked. 0 only if all went as told; 1 if it did not; 130 after Ctrl-C.
+    /// Runs the command. Returns 0 on success, 1 on failure, 130 after Ctrl-C.
     pub async fn run(self) -> ExitCode {
         let ui = Ui::for_stdout();
         let follows = matches!(self.command, Command::Deploy(_));

@@ -13,7 +13,7 @@ pub struct Settings {
 }
 
 /// Reads `name=value`; the value is JSON where it reads as a JSON object, list, number, boolean or
-/// quoted string, and a string as it stands everywhere else.
+/// quoted string, and the text itself everywhere else.
 pub fn parse_parameter(text: &str) -> Result<(String, Value), String> {
     let (name, value) = named(text)?;
     let plain = || Value::String(value.to_owned());
@@ -39,10 +39,10 @@ pub fn parse_project(text: &str) -> Result<String, String> {
 
 fn named(text: &str) -> Result<(&str, &str), String> {
     let Some((name, value)) = text.split_once('=') else {
-        return Err("it has no `=`; write name=value".to_owned());
+        return Err("expected name=value, found no `=`".to_owned());
     };
     if name.is_empty() {
-        return Err("it has no name before the `=`".to_owned());
+        return Err("expected name=value, found no name before the `=`".to_owned());
     }
     Ok((name, value))
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::soak::{self, Report, Size};
-use crate::ui::{Tone, Ui};
+use seedflow_terminal::{Tone, Ui};
 
 /// How much is soaked.
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 impl Soak {
-    /// Soaks and tells the result; failure if an invariant is broken.
+    /// Runs the soak and shows its result; failure if an invariant is broken.
     pub async fn run(self, ui: &Ui) -> Result<ExitCode> {
         let size = Size {
             executions: self.executions,

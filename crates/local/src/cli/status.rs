@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::deployment::{self, Parameter};
-use crate::emulator_api::EmulatorApi;
-use crate::pages;
+use crate::aws_api::AwsApi;
+use crate::client::deployment::{self, Parameter};
+use crate::client::pages;
 use crate::stack::Connection;
-use crate::ui::{Tone, Ui};
+use seedflow_terminal::{Tone, Ui};
 
 /// Prints the modules of a project, or of all projects.
 pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
@@ -44,12 +44,7 @@ pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
 }
 
 /// The links to the pages that there are of the projects.
-async fn tell_pages(
-    api: &EmulatorApi,
-    stack: &Connection,
-    projects: &BTreeSet<String>,
-    ui: &Ui,
-) -> Result<()> {
+async fn tell_pages(api: &AwsApi, stack: &Connection, projects: &BTreeSet<String>, ui: &Ui) -> Result<()> {
     for project in projects {
         let links = pages::links(api, stack, project).await?;
         if !links.is_empty() {

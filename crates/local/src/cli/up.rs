@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::git::{Remote, Wanted};
 use crate::stack::{Connection, Stack, StackOptions};
-use crate::ui::Ui;
+use seedflow_terminal::Ui;
 
 /// Runs a stack until a signal ends it.
 pub async fn run(
@@ -28,7 +28,7 @@ pub async fn run(
     options.parameters.extend(parameters);
     let mut stack = Stack::start(&options, ui).await?;
     let written = Written::write(stack.connection(), file)?;
-    tell(stack.connection(), file, ui);
+    show(stack.connection(), file, ui);
     if let Some(wanted) = &git {
         tell_remote(&Remote::make(&stack, wanted).await?, wanted, ui);
     }
@@ -51,7 +51,7 @@ async fn refuse_second(file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn tell(stack: &Connection, file: &Path, ui: &Ui) {
+fn show(stack: &Connection, file: &Path, ui: &Ui) {
     ui.heading("The stack is running; Ctrl-C ends it");
     ui.say(format!("  endpoint       {}", stack.endpoint));
     ui.say(format!("  state machine  {}", stack.state_machine_arn));

@@ -217,7 +217,7 @@ fn on_failure(value: &Value) -> Result<OnFailure, Failure> {
         Some("ABORT") => Ok(OnFailure::Abort),
         Some("CONTINUE") => Ok(OnFailure::Continue),
         Some(other) => Err(error(format!(
-            "on-failure {other}: the local stand-in knows ABORT and CONTINUE"
+            "on-failure {other}: the local CodeBuild emulator supports ABORT and CONTINUE"
         ))),
     }
 }

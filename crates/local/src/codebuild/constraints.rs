@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::emulator_api::ApiError;
+use crate::aws_api::ApiError;
 
 const SOURCE_TYPES: &[&str] = &[
     "CODECOMMIT",

@@ -1,14 +1,14 @@
-//! The environment of a build's bash: nothing of this process's but its `PATH` and the certificates that it trusts.
+//! The environment of a build's bash: from this process only the `PATH` and the certificates that it trusts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Config;
+use super::config::Config;
 use super::files::Workspace;
 use super::model::Build;
-use super::programs;
+use super::path_wrappers;
 use super::time::epoch;
-use crate::emulator_api::{Credentials, EmulatorApi};
+use crate::aws_api::{AwsApi, Credentials};
 
 /// Completes a build's own variables by what CodeBuild and a container would bring.
 pub fn complete(
@@ -16,7 +16,7 @@ pub fn complete(
     build: &Build,
     workspace: &Workspace,
     config: &Config,
-    api: &EmulatorApi,
+    api: &AwsApi,
 ) -> BTreeMap<String, String> {
     let mut defaults = defaults(workspace, config, &api.credentials().region);
     // Keys are one thing: a build that brings its own has nothing of its role's.
@@ -37,8 +37,8 @@ pub fn complete(
 /// What a build may set itself.
 fn defaults(workspace: &Workspace, config: &Config, region: &str) -> Vec<(&'static str, String)> {
     vec![
-        ("PATH", programs::path(workspace, config)),
-        ("npm_config_prefix", text(&programs::npm_prefix(workspace))),
+        ("PATH", path_wrappers::path(workspace, config)),
+        ("npm_config_prefix", text(&path_wrappers::npm_prefix(workspace))),
         ("HOME", text(&workspace.home())),
         ("TMPDIR", text(&workspace.temp())),
         ("LANG", "C.UTF-8".to_owned()),
@@ -48,7 +48,7 @@ fn defaults(workspace: &Workspace, config: &Config, region: &str) -> Vec<(&'stat
     ]
 }
 
-/// Files of certificates that this process was told to trust, by the variables of npm, pip and OpenSSL: where the machine
+/// Files of certificates that this process trusts, by the variables of npm, pip and OpenSSL: where the machine
 /// reaches package registries by a mirror with a certificate of its own, builds do as well.
 fn certificates() -> impl Iterator<Item = (&'static str, String)> {
     ["NODE_EXTRA_CA_CERTS", "PIP_CERT", "SSL_CERT_FILE"]

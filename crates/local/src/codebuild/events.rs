@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::emulator_api::{ApiError, EmulatorApi};
+use crate::aws_api::{ApiError, AwsApi};
 
 /// The writing end of a build's events.
 pub struct Events {
@@ -31,7 +31,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Events {
     /// Starts the sender of the build with this ARN.
-    pub fn open(api: EmulatorApi, source: String, build_arn: String) -> Self {
+    pub fn open(api: AwsApi, source: String, build_arn: String) -> Self {
         let (queue, receiver) = mpsc::unbounded_channel();
         let sender = tokio::spawn(async move {
             Sender {
@@ -87,7 +87,7 @@ impl Drop for Events {
 }
 
 struct Sender {
-    api: EmulatorApi,
+    api: AwsApi,
     source: String,
     build_arn: String,
 }

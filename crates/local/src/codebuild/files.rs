@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::buildspec::ArtifactSpec;
 use super::model::{Artifact, Failure};
 use super::plan::{Artifacts, Source};
-use crate::emulator_api::EmulatorApi;
+use crate::aws_api::AwsApi;
 
 /// The folders of one build, removed with the value.
 pub struct Workspace {
@@ -55,9 +55,9 @@ impl Workspace {
         self.root.path().join("bin")
     }
 
-    /// Where the stand-in keeps its own files.
+    /// Where the CodeBuild emulator keeps its own files.
     pub fn scratch(&self) -> PathBuf {
-        self.root.path().join("stand-in")
+        self.root.path().join("emulator")
     }
 
     /// Removes the folders, also those that the build made read-only (module caches are).
@@ -85,13 +85,13 @@ fn client_error(message: impl Into<String>) -> Failure {
 }
 
 /// Downloads and unpacks the source.
-pub async fn download(source: &Source, workspace: &Workspace, api: &EmulatorApi) -> Result<(), Failure> {
+pub async fn download(source: &Source, workspace: &Workspace, api: &AwsApi) -> Result<(), Failure> {
     match source.kind.as_str() {
         "NO_SOURCE" => return Ok(()),
         "S3" => {}
         other => {
             return Err(client_error(format!(
-                "source type {other}: the local stand-in knows S3 only"
+                "source type {other}: the local CodeBuild emulator supports S3 only"
             )));
         }
     }
@@ -102,7 +102,7 @@ pub async fn download(source: &Source, workspace: &Workspace, api: &EmulatorApi)
     let (bucket, key) = location
         .split_once('/')
         .filter(|(_, key)| !key.is_empty() && !key.ends_with('/'))
-        .ok_or_else(|| client_error(format!("the source {location} is no bucket/key of a zip file")))?;
+        .ok_or_else(|| client_error(format!("the source {location} is not a bucket/key of a zip file")))?;
     let file = workspace.scratch().join("source.zip");
     let version = source.version.as_deref().filter(|version| !version.is_empty());
     api.get_object(bucket, key, version, &file)
@@ -125,13 +125,13 @@ fn unpack(file: &Path, target: &Path) -> Result<(), Failure> {
     archive.extract(target).map_err(|e| error(&e))
 }
 
-/// Uploads what the buildspec names, and tells where it is.
+/// Uploads what the buildspec names, and returns where it is.
 pub async fn upload(
     spec: &ArtifactSpec,
     target: &Artifacts,
     source: &Path,
     uuid: &str,
-    api: &EmulatorApi,
+    api: &AwsApi,
 ) -> Result<Artifact, Failure> {
     let base = source.join(spec.base_directory.as_deref().unwrap_or_default());
     if !base.is_dir() {
@@ -171,7 +171,7 @@ pub async fn upload(
     })
 }
 
-async fn put(api: &EmulatorApi, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), Failure> {
+async fn put(api: &AwsApi, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), Failure> {
     api.put_object(bucket, key, content).await.map_err(|error| {
         client_error(format!(
             "Error uploading artifacts to arn:aws:s3:::{bucket}/{key}: {error}"
@@ -179,7 +179,7 @@ async fn put(api: &EmulatorApi, bucket: &str, key: &str, content: Vec<u8>) -> Re
     })
 }
 
-/// `path/build-id/name`; a name of `/` is no name.
+/// `path/build-id/name`; a name of `/` counts as none.
 fn prefix(target: &Artifacts, uuid: &str) -> String {
     let namespace = if target.namespace == "BUILD_ID" { uuid } else { "" };
     let parts = [target.path.as_str(), namespace, target.name.as_str()];
@@ -193,7 +193,7 @@ fn prefix(target: &Artifacts, uuid: &str) -> String {
 
 /// The artifact's files: the name that each gets, and where it is.
 /// Makes the files that artifacts name, each an empty JSON object, as if a build had.
-pub fn pretend(spec: &ArtifactSpec, source: &Path) -> std::io::Result<()> {
+pub fn simulate(spec: &ArtifactSpec, source: &Path) -> std::io::Result<()> {
     let base = source.join(spec.base_directory.as_deref().unwrap_or_default());
     std::fs::create_dir_all(&base)?;
     let mut files = spec.files.iter();

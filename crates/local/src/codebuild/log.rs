@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::time::log_date;
-use crate::emulator_api::{ApiError, EmulatorApi};
+use crate::aws_api::{ApiError, AwsApi};
 
 /// The writing end of a build's log.
 pub struct Log {
@@ -41,7 +41,7 @@ const SHORTEST_MASK: usize = 3;
 
 impl Log {
     /// Opens a log stream; the group is made where it is missing.
-    pub fn open(api: EmulatorApi, group: String, stream: String) -> Self {
+    pub fn open(api: AwsApi, group: String, stream: String) -> Self {
         let (lines, receiver) = mpsc::channel(QUEUE);
         let writer = tokio::spawn(async move { Writer { api, group, stream }.run(receiver).await });
         Self {
@@ -111,7 +111,7 @@ impl Drop for Log {
 }
 
 struct Writer {
-    api: EmulatorApi,
+    api: AwsApi,
     group: String,
     stream: String,
 }

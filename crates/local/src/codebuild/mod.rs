@@ -1,4 +1,4 @@
-//! A stand-in for CodeBuild that really runs builds, on this machine.
+//! A CodeBuild emulator that really runs builds, on this machine.
 //!
 //! The emulator stores projects but runs nothing, so the proxy sends the operations on builds here. A build
 //! is a record (`model`), a plan of what was asked (`plan`) and a task (`run`) that leads it through the
@@ -10,6 +10,7 @@
 //! Not emulated: images and compute types; sources other than S3; batches, reports and caches.
 
 mod buildspec;
+mod config;
 mod constraints;
 pub(crate) mod entry;
 mod environment;
@@ -17,151 +18,62 @@ mod events;
 mod files;
 mod log;
 mod model;
+mod path_wrappers;
 mod plan;
 mod processes;
-mod programs;
+mod queue;
+mod registry;
 mod role;
 mod run;
 mod shell;
-mod slots;
 mod time;
 mod variables;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::emulator_api::{ApiError, Credentials, EmulatorApi};
+pub use config::{Config, SimulatedBuild};
+
+use crate::aws_api::ApiError;
 use model::{Artifact, Build, PhaseKind, Status};
 use plan::Plan;
-use slots::{Slots, Ticket};
+use queue::{Queue, Ticket};
+use registry::{Builds, Entry, Registry, Token};
 
-/// What the stand-in needs to know.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The account in the builds' ARNs.
-    pub account: String,
-    /// The account's own keys, for what CodeBuild itself does, and the region; builds use their role's.
-    pub credentials: Credentials,
-    /// Where builds have their workspaces.
-    pub work_dir: PathBuf,
-    /// A folder that comes first on the builds' `PATH` (where `aws` is); the host's `PATH` follows, which
-    /// stands for what an image would bring.
-    pub tools_dir: Option<PathBuf>,
-    /// The `source` of the events; EventBridge lets nobody but AWS use `aws.codebuild`.
-    pub event_source: String,
-    /// How long a minute of a build's timeouts is. Tests make it short.
-    pub minute: Duration,
-    /// How many builds run at once.
-    pub concurrent_builds: usize,
-    /// How many more may wait; beyond, StartBuild answers AccountLimitExceededException. AWS lets five
-    /// times the concurrent builds wait.
-    pub queued_builds: usize,
-}
-
-/// What a build is that only lasts, for who measures what is around builds: it runs no command, and hands back `{}` for
-/// every file that its artifacts name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pretended {
-    /// How long its BUILD phase lasts.
-    pub lasts: Duration,
-    /// Whether that phase fails then.
-    pub fails: bool,
-}
-
-impl Config {
-    /// The usual configuration for workspaces under `work_dir`.
-    #[must_use]
-    pub fn new(account: impl Into<String>, credentials: Credentials, work_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            account: account.into(),
-            credentials,
-            work_dir: work_dir.into(),
-            tools_dir: None,
-            event_source: "seedflow.codebuild".to_owned(),
-            minute: Duration::from_secs(60),
-            concurrent_builds: 20,
-            queued_builds: 100,
-        }
-    }
-}
-
-/// The stand-in: its builds and what they need. The proxy connects it to the emulator.
+/// The CodeBuild emulator: its builds and what they need. The proxy connects it to the emulator.
 pub struct CodeBuild {
-    config: Config,
-    endpoints: OnceLock<Endpoints>,
-    builds: Mutex<Builds>,
-    slots: Slots,
-    changes: watch::Sender<u64>,
-    pretended: Mutex<Option<Pretended>>,
+    registry: Arc<Registry>,
+    queue: Queue,
+    simulated: Mutex<Option<SimulatedBuild>>,
 }
 
-/// The proxy's two ports that the stand-in uses.
-struct Endpoints {
-    /// What builds have in `AWS_ENDPOINT_URL`, and where the stand-in calls with a build's role: source,
-    /// artifacts, variables, logs.
-    builds_url: String,
-    /// For the service's calls: projects, roles and events.
-    service: EmulatorApi,
-}
-
-#[derive(Default)]
-struct Builds {
-    entries: HashMap<String, Entry>,
-    order: Vec<String>,
-    tokens: HashMap<String, Token>,
-    numbers: HashMap<String, u64>,
-    closing: bool,
-}
-
-struct Entry {
-    build: Build,
-    stop: watch::Sender<bool>,
-}
-
-/// What an idempotency token was used for.
-struct Token {
-    input: Value,
-    build_id: String,
-    since: Instant,
-}
-
-/// How long CodeBuild remembers an idempotency token.
-const TOKEN_LIFE: Duration = Duration::from_secs(5 * 60);
 /// BatchGetBuilds and the lists answer this many at once.
 const PAGE: usize = 100;
 /// How long a stop may take until its caller is answered without its end.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 impl CodeBuild {
-    /// A stand-in without builds.
+    /// A CodeBuild emulator without builds.
     #[must_use]
     pub fn new(config: Config) -> Arc<Self> {
-        let slots = Slots::new(config.concurrent_builds, config.queued_builds);
+        let queue = Queue::new(config.concurrent_builds, config.queued_builds);
         Arc::new(Self {
-            config,
-            endpoints: OnceLock::new(),
-            builds: Mutex::default(),
-            slots,
-            changes: watch::channel(0).0,
-            pretended: Mutex::default(),
+            registry: Arc::new(Registry::new(config)),
+            queue,
+            simulated: Mutex::default(),
         })
     }
 
-    /// Tells where the proxy's ports for builds and for the service itself are. The first call counts.
+    /// Sets the proxy's ports for builds and for the service itself. The first call counts.
     pub fn connect(&self, builds_url: &str, service_url: &str) {
-        self.endpoints.get_or_init(|| Endpoints {
-            builds_url: builds_url.to_owned(),
-            service: EmulatorApi::new(service_url, self.config.credentials.clone()),
-        });
+        self.registry.connect(builds_url, service_url);
     }
 
-    /// Whether the stand-in answers this operation; projects stay with the emulator.
+    /// Whether the CodeBuild emulator answers this operation; projects stay with the emulator.
     #[must_use]
     pub fn serves(operation: &str) -> bool {
         matches!(
@@ -193,42 +105,52 @@ impl CodeBuild {
     /// A number that grows with every change of any build, to wait on.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        self.registry.changes()
     }
 
     /// A build as BatchGetBuilds answers it.
     #[must_use]
     pub fn build(&self, id: &str) -> Option<Value> {
-        self.lock().entries.get(id).map(|entry| entry.build.api_json())
+        self.registry
+            .lock()
+            .entries
+            .get(id)
+            .map(|entry| entry.build.api_json())
     }
 
     /// The ids of all builds, as they were started.
     #[must_use]
     pub fn builds(&self) -> Vec<String> {
-        self.lock().order.clone()
+        self.registry.lock().order.clone()
     }
 
-    /// Has the builds that start from now on only pretend, or run again.
-    pub fn pretend(&self, pretended: Option<Pretended>) {
-        *self.pretended.lock().unwrap_or_else(PoisonError::into_inner) = pretended;
+    /// Simulates the builds that start from now on; `None` runs them again.
+    pub fn simulate(&self, simulated: Option<SimulatedBuild>) {
+        *self.simulated.lock().unwrap_or_else(PoisonError::into_inner) = simulated;
     }
 
     /// Changes how many builds run at once and how many may wait.
     pub fn set_limits(&self, concurrent_builds: usize, queued_builds: usize) {
-        self.slots.set_limits(concurrent_builds, queued_builds);
+        self.queue.set_limits(concurrent_builds, queued_builds);
     }
 
     /// Ends every build with all its processes, without logs or events, and takes no more.
     pub async fn shutdown(&self) {
         let mut changes = self.changes();
         {
-            let mut builds = self.lock();
+            let mut builds = self.registry.lock();
             builds.closing = true;
             for entry in builds.entries.values() {
                 entry.stop.send_replace(true);
             }
         }
-        let all_ended = changes.wait_for(|_| self.lock().entries.values().all(|e| e.build.end.is_some()));
+        let all_ended = changes.wait_for(|_| {
+            self.registry
+                .lock()
+                .entries
+                .values()
+                .all(|e| e.build.end.is_some())
+        });
         let _ = tokio::time::timeout(STOP_PATIENCE, all_ended).await;
     }
 
@@ -243,11 +165,11 @@ impl CodeBuild {
         let plan = Plan::new(
             &project,
             &input,
-            &self.config.credentials.region,
-            &self.config.account,
+            &self.registry.config.credentials.region,
+            &self.registry.config.account,
         )?;
         // From here on nothing waits: of two calls with one token the second finds the first one's build.
-        let mut builds = self.lock();
+        let mut builds = self.registry.lock();
         if builds.closing {
             return Err(ApiError::server(
                 "ServiceUnavailableException",
@@ -258,7 +180,7 @@ impl CodeBuild {
             let build = builds.entries.get(&id).map(|entry| entry.build.api_json());
             return Ok(json!({"build": build}));
         }
-        let ticket = self.slots.enter()?;
+        let ticket = self.queue.enter()?;
         let build = self.new_build(&mut builds, plan);
         let answer = json!({"build": build.api_json()});
         if let Some(token) = token {
@@ -281,7 +203,7 @@ impl CodeBuild {
         let id = format!("{}:{}", plan.project, uuid::Uuid::new_v4());
         let Config {
             account, credentials, ..
-        } = &self.config;
+        } = &self.registry.config;
         let now = Timestamp::now();
         let mut build = Build {
             arn: format!("arn:aws:codebuild:{}:{account}:build/{id}", credentials.region),
@@ -312,14 +234,20 @@ impl CodeBuild {
                 stop,
             },
         );
-        let pretended = *self.pretended.lock().unwrap_or_else(PoisonError::into_inner);
-        tokio::spawn(run::run(Arc::clone(self), build, pretended, ticket, stopped));
+        let simulated = *self.simulated.lock().unwrap_or_else(PoisonError::into_inner);
+        tokio::spawn(run::run(
+            Arc::clone(&self.registry),
+            build,
+            simulated,
+            ticket,
+            stopped,
+        ));
     }
 
     /// Reads a project from the emulator.
     async fn project(&self, name: &str) -> Result<Value, ApiError> {
         let target = "CodeBuild_20161006.BatchGetProjects";
-        let service = &self.endpoints()?.service;
+        let service = &self.registry.endpoints()?.service;
         let answer = service
             .json("codebuild", target, &json!({"names": [name]}))
             .await?;
@@ -327,7 +255,7 @@ impl CodeBuild {
         if project.is_null() {
             let Config {
                 account, credentials, ..
-            } = &self.config;
+            } = &self.registry.config;
             let arn = format!(
                 "arn:aws:codebuild:{}:{account}:project/{name}",
                 credentials.region
@@ -353,7 +281,7 @@ impl CodeBuild {
                 ),
             ));
         }
-        let builds = self.lock();
+        let builds = self.registry.lock();
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for id in ids {
             match builds.entries.get(bare_id(id)) {
@@ -368,13 +296,14 @@ impl CodeBuild {
     async fn stop_build(&self, input: &Value) -> Result<Value, ApiError> {
         let id = bare_id(required(input, "id")?);
         let mut changes = self.changes();
-        if let Some(entry) = self.lock().entries.get(id) {
+        if let Some(entry) = self.registry.lock().entries.get(id) {
             entry.stop.send_replace(true);
         } else {
             return Err(not_found(format!("Build {id} does not exist")));
         }
         let ended = || {
-            self.lock()
+            self.registry
+                .lock()
                 .entries
                 .get(id)
                 .is_none_or(|entry| entry.build.end.is_some())
@@ -384,7 +313,7 @@ impl CodeBuild {
     }
 
     fn list_builds(&self, input: &Value, project: Option<&str>) -> Result<Value, ApiError> {
-        let builds = self.lock();
+        let builds = self.registry.lock();
         let of_project = |id: &&String| project.is_none_or(|p| id.split(':').next() == Some(p));
         let mut ids: Vec<&String> = builds.order.iter().filter(of_project).collect();
         // The newest first, which is the default of both operations.
@@ -399,41 +328,6 @@ impl CodeBuild {
             answer["nextToken"] = (from + PAGE).to_string().into();
         }
         Ok(answer)
-    }
-
-    fn endpoints(&self) -> Result<&Endpoints, ApiError> {
-        let missing = || ApiError::server("ServiceUnavailableException", "the stand-in has no proxy yet");
-        self.endpoints.get().ok_or_else(missing)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Builds> {
-        self.builds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes a build's record and tells those who wait.
-    fn update<T>(&self, id: &str, change: impl FnOnce(&mut Build) -> T) -> Option<T> {
-        let result = self
-            .lock()
-            .entries
-            .get_mut(id)
-            .map(|entry| change(&mut entry.build));
-        self.changes.send_modify(|count| *count += 1);
-        result
-    }
-}
-
-impl Builds {
-    /// The build that a token has started, if it has. The token may not be used for anything else.
-    fn already_started(&mut self, token: Option<&str>, input: &Value) -> Result<Option<String>, ApiError> {
-        self.tokens.retain(|_, used| used.since.elapsed() < TOKEN_LIFE);
-        match token.and_then(|token| self.tokens.get_key_value(token)) {
-            Some((_, used)) if used.input == *input => Ok(Some(used.build_id.clone())),
-            Some((token, _)) => Err(ApiError::client(
-                "InvalidInputException",
-                format!("Request parameter mismatch for idempotency token {token}"),
-            )),
-            None => Ok(None),
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A build's record: what the API answers and what the events tell are two views of it.
+//! A build's record: the API's answers and the events are two views of it.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub enum Status {
     Succeeded,
     /// The build's own commands, source or artifacts failed.
     Failed,
-    /// The stand-in itself failed.
+    /// The CodeBuild emulator itself failed.
     Fault,
     /// Took longer than its timeout.
     TimedOut,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::emulator_api::ApiError;
+use crate::aws_api::ApiError;
 
 /// How long the value of a variable in a request may be.
 const MAX_VARIABLE: usize = 4096;

@@ -6,14 +6,14 @@
 use serde_json::Value;
 
 use super::model::Failure;
-use crate::emulator_api::{Credentials, EmulatorApi};
+use crate::aws_api::{AwsApi, Credentials};
 
 /// Who has to be trusted by the role.
 const SERVICE: &str = "codebuild.amazonaws.com";
 
 /// Assumes a build's role; `service` calls as the account itself.
-pub async fn assume(service: &EmulatorApi, role_arn: &str, uuid: &str) -> Result<Credentials, Failure> {
-    // The emulator lets the account itself stand for every service, so which one is trusted is read here.
+pub async fn assume(service: &AwsApi, role_arn: &str, uuid: &str) -> Result<Credentials, Failure> {
+    // The emulator accepts the account itself in place of every service, so the trusted service is checked here.
     let trust = service.trust_policy(name(role_arn)).await;
     if !trusts_codebuild(&trust.map_err(|error| refused(role_arn, &error.to_string()))?) {
         return Err(refused(

@@ -10,16 +10,18 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::buildspec::{Buildspec, OnFailure, PhaseSpec};
+use super::config::SimulatedBuild;
 use super::events::Events;
 use super::files::{self, Workspace};
 use super::log::Log;
 use super::model::{Build, Failure, PhaseKind, Status};
 use super::plan::VariableKind;
 use super::processes::kill_tree;
+use super::queue::Ticket;
+use super::registry::{Endpoints, Registry};
 use super::shell::{Shell, ShellConfig};
-use super::slots::Ticket;
-use super::{CodeBuild, Endpoints, Pretended, environment, programs, role, variables};
-use crate::emulator_api::EmulatorApi;
+use super::{environment, path_wrappers, role, variables};
+use crate::aws_api::AwsApi;
 
 /// The phases with commands, in their order.
 const COMMAND_PHASES: [PhaseKind; 4] = [
@@ -33,22 +35,22 @@ const LONGEST_COMMAND: usize = 2_000;
 
 /// Runs a build to its end.
 pub async fn run(
-    codebuild: Arc<CodeBuild>,
+    registry: Arc<Registry>,
     build: Build,
-    pretended: Option<Pretended>,
+    simulated: Option<SimulatedBuild>,
     mut ticket: Ticket,
     stop: watch::Receiver<bool>,
 ) {
-    let Ok(endpoints) = codebuild.endpoints() else {
+    let Ok(endpoints) = registry.endpoints() else {
         return;
     };
-    let source = codebuild.config.event_source.clone();
+    let source = registry.config.event_source.clone();
     let events = Events::open(endpoints.service.clone(), source, build.arn.clone());
     let mut runner = Runner {
-        codebuild: &codebuild,
+        registry: &registry,
         endpoints,
         build,
-        pretended,
+        simulated,
         events,
         log: Log::disabled(),
         shell: None,
@@ -60,11 +62,11 @@ pub async fn run(
 }
 
 struct Runner<'a> {
-    codebuild: &'a CodeBuild,
+    registry: &'a Registry,
     endpoints: &'a Endpoints,
-    /// The record as it was submitted: its names and its plan. The living record is the stand-in's.
+    /// The record as it was submitted: its names and its plan. The living record is the registry's.
     build: Build,
-    pretended: Option<Pretended>,
+    simulated: Option<SimulatedBuild>,
     events: Events,
     log: Log,
     shell: Option<Shell>,
@@ -80,7 +82,7 @@ impl Runner<'_> {
                 self.phase_event(&submitted);
             }
         }
-        let patience = self.codebuild.config.minute * self.build.plan.queued_timeout_minutes;
+        let patience = self.registry.config.minute * self.build.plan.queued_timeout_minutes;
         let place = tokio::select! {
             biased;
             () = stopped(&mut stop) => Err(Status::Stopped),
@@ -108,7 +110,7 @@ impl Runner<'_> {
             self.record(|build| build.log_is_there = true);
         }
         self.finish(Status::Succeeded, None).await;
-        let time = self.codebuild.config.minute * self.build.plan.timeout_minutes;
+        let time = self.registry.config.minute * self.build.plan.timeout_minutes;
         let outcome = tokio::select! {
             biased;
             () = stopped(&mut stop) => Err(Status::Stopped),
@@ -127,25 +129,25 @@ impl Runner<'_> {
     }
 
     /// A workspace, and a client with the build's role.
-    async fn provision(&self) -> Result<(Workspace, EmulatorApi), (Status, Failure)> {
+    async fn provision(&self) -> Result<(Workspace, AwsApi), (Status, Failure)> {
         let role = self.build.plan.service_role.as_str().unwrap_or_default();
         let keys = role::assume(&self.endpoints.service, role, self.build.uuid()).await;
         let keys = keys.map_err(|failure| (Status::Failed, failure))?;
-        let config = &self.codebuild.config;
+        let config = &self.registry.config;
         let workspace = Workspace::new(&config.work_dir)
-            .and_then(|workspace| programs::install(&workspace, config).map(|()| workspace))
+            .and_then(|workspace| path_wrappers::install(&workspace, config).map(|()| workspace))
             .map_err(|error| {
                 let failure = Failure::new("INTERNAL_ERROR", format!("no workspace: {error}"));
                 (Status::Fault, failure)
             })?;
-        Ok((workspace, EmulatorApi::new(&self.endpoints.builds_url, keys)))
+        Ok((workspace, AwsApi::new(&self.endpoints.builds_url, keys)))
     }
 
     /// The phases in the container; every failure is recorded where it happens.
-    async fn phases(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Status {
-        if let Some(pretended) = self.pretended {
-            let pretended = self.pretend(pretended, workspace, api).await;
-            return pretended.map_or(Status::Failed, |()| Status::Succeeded);
+    async fn phases(&mut self, workspace: &Workspace, api: &AwsApi) -> Status {
+        if let Some(simulated) = self.simulated {
+            let simulated = self.simulate(simulated, workspace, api).await;
+            return simulated.map_or(Status::Failed, |()| Status::Succeeded);
         }
         let spec = match self.download_source(workspace, api).await {
             Ok(spec) => spec,
@@ -175,12 +177,12 @@ impl Runner<'_> {
         }
     }
 
-    /// The same phases for a build that only lasts: no source, no variables, no commands, empty artifacts.
-    async fn pretend(
+    /// The same phases for a simulated build: no source, no variables, no commands, empty artifacts.
+    async fn simulate(
         &mut self,
-        pretended: Pretended,
+        simulated: SimulatedBuild,
         workspace: &Workspace,
-        api: &EmulatorApi,
+        api: &AwsApi,
     ) -> Result<(), ()> {
         self.begin(PhaseKind::DownloadSource);
         let spec = self.buildspec(&workspace.source(), api).await;
@@ -191,9 +193,9 @@ impl Runner<'_> {
             self.begin(kind);
             let mut outcome = Ok(());
             if kind == PhaseKind::Build {
-                tokio::time::sleep(pretended.lasts).await;
-                if pretended.fails {
-                    let message = "Error while executing command: pretended. Reason: exit status 1";
+                tokio::time::sleep(simulated.lasts).await;
+                if simulated.fails {
+                    let message = "Error while executing command: simulated. Reason: exit status 1";
                     outcome = Err(Failure::new("COMMAND_EXECUTION_ERROR", message));
                 }
             }
@@ -201,13 +203,13 @@ impl Runner<'_> {
         }
         let spec = spec.map_err(drop)?;
         if let Some(artifacts) = &spec.artifacts {
-            let made = files::pretend(artifacts, &workspace.source());
+            let made = files::simulate(artifacts, &workspace.source());
             made.map_err(|error| eprintln!("codebuild: no artifacts to hand back: {error}"))?;
         }
         self.upload_artifacts(&spec, workspace, api).await
     }
 
-    async fn download_source(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Result<Buildspec, ()> {
+    async fn download_source(&mut self, workspace: &Workspace, api: &AwsApi) -> Result<Buildspec, ()> {
         self.begin(PhaseKind::DownloadSource);
         self.log.note("Waiting for agent ping").await;
         self.log.note("Waiting for DOWNLOAD_SOURCE").await;
@@ -221,7 +223,7 @@ impl Runner<'_> {
     }
 
     /// Source, buildspec, variables, and a shell that has them.
-    async fn prepare(&mut self, workspace: &Workspace, api: &EmulatorApi) -> Result<Buildspec, Failure> {
+    async fn prepare(&mut self, workspace: &Workspace, api: &AwsApi) -> Result<Buildspec, Failure> {
         files::download(&self.build.plan.source, workspace, api).await?;
         let directory = workspace.source();
         self.log
@@ -239,7 +241,7 @@ impl Runner<'_> {
                 .mask(values.get(&variable.name).map_or("", String::as_str));
             self.secrets.push(variable.name.clone());
         }
-        let environment = environment::complete(values, &self.build, workspace, &self.codebuild.config, api);
+        let environment = environment::complete(values, &self.build, workspace, &self.registry.config, api);
         self.log
             .note(format!("Moving to directory {}", directory.display()))
             .await;
@@ -256,7 +258,7 @@ impl Runner<'_> {
     }
 
     /// The buildspec's text: given, an object of S3 by its ARN, or a file of the source.
-    async fn buildspec(&self, directory: &Path, api: &EmulatorApi) -> Result<String, Failure> {
+    async fn buildspec(&self, directory: &Path, api: &AwsApi) -> Result<String, Failure> {
         let given = self
             .build
             .plan
@@ -346,7 +348,7 @@ impl Runner<'_> {
         &mut self,
         spec: &Buildspec,
         workspace: &Workspace,
-        api: &EmulatorApi,
+        api: &AwsApi,
     ) -> Result<(), ()> {
         self.begin(PhaseKind::UploadArtifacts);
         let target = &self.build.plan.artifacts;
@@ -381,7 +383,7 @@ impl Runner<'_> {
     async fn finalize(&mut self, workspace: Workspace) {
         self.begin(PhaseKind::Finalizing);
         let _ = tokio::task::spawn_blocking(move || workspace.remove()).await;
-        if !self.codebuild.lock().closing {
+        if !self.registry.lock().closing {
             self.log.close().await;
         }
         self.finish(Status::Succeeded, None).await;
@@ -394,7 +396,7 @@ impl Runner<'_> {
             build.status = status;
             build.end = Some(now);
         });
-        if self.codebuild.lock().closing {
+        if self.registry.lock().closing {
             return;
         }
         if let Some(details) = self.read(|build| (build.state_change(), build.phases.last().cloned())) {
@@ -454,11 +456,11 @@ impl Runner<'_> {
     }
 
     fn record<T>(&self, change: impl FnOnce(&mut Build) -> T) -> Option<T> {
-        self.codebuild.update(&self.build.id, change)
+        self.registry.update(&self.build.id, change)
     }
 
     fn read<T>(&self, view: impl FnOnce(&Build) -> T) -> Option<T> {
-        self.codebuild
+        self.registry
             .lock()
             .entries
             .get(&self.build.id)
@@ -466,7 +468,7 @@ impl Runner<'_> {
     }
 }
 
-async fn stored_buildspec(arn: &str, api: &EmulatorApi) -> Result<String, Failure> {
+async fn stored_buildspec(arn: &str, api: &AwsApi) -> Result<String, Failure> {
     let failure = |why: String| Failure::new("YAML_FILE_ERROR", format!("{arn}: {why}"));
     let object = arn.split(":::").nth(1).and_then(|object| object.split_once('/'));
     let (bucket, key) = object.ok_or_else(|| failure("not the ARN of an object".to_owned()))?;
@@ -485,7 +487,7 @@ fn goes_on(kind: PhaseKind, spec: Option<&PhaseSpec>) -> bool {
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // The sender lives as long as the stand-in; if it goes, nobody can stop the build any more.
+    // The sender lives as long as the CodeBuild emulator; without it nothing can stop the build any more.
     if stop.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }

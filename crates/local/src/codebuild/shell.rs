@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use super::buildspec::ShellKind;
 use super::entry;
 use super::log::Log;
-use super::programs::quote;
+use super::path_wrappers::quote;
 
 /// How the shells are started: which, with what environment, and where.
 #[derive(Debug, Clone)]

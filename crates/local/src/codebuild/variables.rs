@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::model::Failure;
 use super::plan::{Variable, VariableKind};
-use crate::emulator_api::EmulatorApi;
+use crate::aws_api::AwsApi;
 
 /// GetParameters takes ten names.
 const MOST_NAMES: usize = 10;
 
 /// The values of all variables. A later variable of the same name wins.
-pub async fn resolve(variables: &[Variable], api: &EmulatorApi) -> Result<BTreeMap<String, String>, Failure> {
+pub async fn resolve(variables: &[Variable], api: &AwsApi) -> Result<BTreeMap<String, String>, Failure> {
     let parameters = parameters(variables, api).await?;
     let mut values = BTreeMap::new();
     for variable in variables {
@@ -28,7 +28,7 @@ pub async fn resolve(variables: &[Variable], api: &EmulatorApi) -> Result<BTreeM
     Ok(values)
 }
 
-async fn parameters(variables: &[Variable], api: &EmulatorApi) -> Result<Vec<Value>, Failure> {
+async fn parameters(variables: &[Variable], api: &AwsApi) -> Result<Vec<Value>, Failure> {
     let error = |message: String| Failure::new("Decrypted Variables Error", message);
     let mut names: Vec<&str> = variables
         .iter()
@@ -69,7 +69,7 @@ fn parameter(parameters: &[Value], wanted: &str) -> Result<String, Failure> {
         })
 }
 
-async fn secret(reference: &str, api: &EmulatorApi) -> Result<String, Failure> {
+async fn secret(reference: &str, api: &AwsApi) -> Result<String, Failure> {
     let error = |message: String| Failure::new("Secrets Manager Error", message);
     let SecretReference {
         id,

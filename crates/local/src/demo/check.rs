@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::deployment::{self, Finished, Names, Parameter};
+use crate::client::deployment::{self, Finished, Names, Parameter};
 use crate::stack::Stack;
-use crate::ui::{Tone, Ui};
+use seedflow_terminal::{Tone, Ui};
 
-/// The demo's expectations, told as they are met or missed.
+/// The demo's checks, each shown when it passes or fails.
 pub struct Checks<'a> {
     ui: &'a Ui,
     met: usize,
@@ -30,10 +30,12 @@ impl<'a> Checks<'a> {
         if so {
             self.met += 1;
             self.ui
-                .say(format!("  {} {what}", self.ui.paint(Tone::Good, "as told:")));
+                .say(format!("  {} {what}", self.ui.paint(Tone::Good, "as expected:")));
         } else {
-            self.ui
-                .say(format!("  {} {what}", self.ui.paint(Tone::Bad, "NOT as told:")));
+            self.ui.say(format!(
+                "  {} {what}",
+                self.ui.paint(Tone::Bad, "NOT as expected:")
+            ));
             self.missed.push(what.to_owned());
         }
     }
@@ -63,13 +65,13 @@ impl<'a> Checks<'a> {
     /// An error if anything was missed.
     pub fn verdict(self) -> Result<()> {
         if self.missed.is_empty() {
-            self.ui.say(self.ui.paint(
-                Tone::Good,
-                format!("All {} checks of the demo are as told.", self.met),
-            ));
+            self.ui.say(
+                self.ui
+                    .paint(Tone::Good, format!("All {} checks of the demo passed.", self.met)),
+            );
             return Ok(());
         }
-        bail!("not as told: {}", self.missed.join("; "))
+        bail!("checks that failed: {}", self.missed.join("; "))
     }
 }
 

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::deployment::{self, Names};
-use crate::keeper::{self, Kept};
+use crate::checkout::bundle;
+use crate::client::deployment::{self, Names};
+use crate::process::child_guard::{self, ChildGuard};
+use crate::process::{output_tail, workspace};
 use crate::stack::Stack;
-use crate::{pack, tail, workspace};
 
 /// How long an upload may take to start an execution.
 const STARTED: Duration = Duration::from_secs(30);
@@ -31,7 +32,7 @@ impl Example {
         let text =
             std::fs::read(folder.join("input.json")).with_context(|| format!("{name} has no input.json"))?;
         let input: Value =
-            serde_json::from_slice(&text).with_context(|| format!("{name}/input.json is no JSON"))?;
+            serde_json::from_slice(&text).with_context(|| format!("{name}/input.json is not JSON"))?;
         let text = |field: &str| {
             input[field]
                 .as_str()
@@ -103,15 +104,15 @@ impl Example {
 
     /// Runs the example's own script that makes what its parameters refer to.
     pub async fn prepare(&self, stack: &Stack) -> Result<()> {
-        let mut command = keeper::command("bash", None)?;
+        let mut command = child_guard::command("bash", None)?;
         command
             .arg("prepare.sh")
             .current_dir(&self.folder)
             .env_clear()
             .envs(stack.client_environment()?);
         command.stderr(Stdio::piped());
-        let mut script = Kept::spawn(command)?;
-        let said = tail::follow(script.take_stderr()?, |_| {}).await;
+        let mut script = ChildGuard::spawn(command)?;
+        let said = output_tail::follow(script.take_stderr()?, |_| {}).await;
         let status = script.wait().await?;
         if !status.success() {
             bail!("{}/prepare.sh failed ({status}): {said}", self.names.module);
@@ -119,7 +120,7 @@ impl Example {
         Ok(())
     }
 
-    /// Where the bundle of the last success lies in the bundle bucket.
+    /// The key of the last success's bundle in the bundle bucket.
     pub fn bundle_key(&self) -> String {
         let Names {
             deployment,
@@ -130,8 +131,8 @@ impl Example {
         format!("{deployment}/{group}/{module}/bundle.zip")
     }
 
-    fn pack(&self) -> Result<pack::Bundle> {
-        pack::folder(&self.folder, &self.folder.with_extension("zip"))
+    fn pack(&self) -> Result<bundle::Bundle> {
+        bundle::folder(&self.folder, &self.folder.with_extension("zip"))
     }
 }
 

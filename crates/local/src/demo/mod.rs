@@ -1,7 +1,7 @@
-//! `demo`: the whole workflow as a story that checks itself.
+//! `demo`: the whole workflow step by step, with its own checks.
 //!
-//! It deploys `examples/` on a stack of its own and holds every step against what was to happen. A
-//! step that went otherwise is told and the story goes on; in the end the demo fails.
+//! It deploys `examples/` on a stack of its own and checks the result of every step. After a
+//! failed check the demo goes on, and fails in the end.
 
 mod check;
 mod example;
@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::cli::progress;
-use crate::deployment::{self, Finished};
-use crate::pages;
+use crate::client::deployment::{self, Finished};
+use crate::client::pages;
+use crate::client::progress;
+use crate::process::workspace;
 use crate::stack::{Stack, StackOptions};
-use crate::ui::{Tone, Ui, seconds};
-use crate::workspace;
+use seedflow_terminal::{Tone, Ui, seconds};
 
 use check::{Checks, Holds};
 use example::Example;
 
-/// Tells the story; an error if any of it went otherwise.
+/// Runs the demo; an error if a check failed.
 pub async fn run(port: Option<u16>, ui: &Ui) -> Result<()> {
     let begun = Instant::now();
     ui.heading("Setting up");
@@ -39,7 +39,7 @@ pub async fn run(port: Option<u16>, ui: &Ui) -> Result<()> {
         checks: Checks::new(ui),
         steps: Vec::new(),
     };
-    demo.tell().await?;
+    demo.deploy_all().await?;
     demo.summary(begun).await?;
     let Demo { stack, checks, .. } = demo;
     stack.stop().await;
@@ -76,7 +76,7 @@ impl Examples {
 }
 
 impl Demo<'_> {
-    async fn tell(&mut self) -> Result<()> {
+    async fn deploy_all(&mut self) -> Result<()> {
         let examples = Examples::load(&self.stack)?;
         self.first(&examples).await?;
         self.again(&examples.bucket).await?;
@@ -86,7 +86,7 @@ impl Demo<'_> {
         self.recovery(&examples.fragile).await
     }
 
-    /// The first deployment of every example, at once: they don't know of each other.
+    /// The first deployment of every example, at once: they are independent.
     async fn first(&mut self, examples: &Examples) -> Result<()> {
         self.ui
             .heading("First deployments: all of examples/ at once, one of them by its upload");
@@ -224,7 +224,7 @@ impl Demo<'_> {
 
     async fn failing(&mut self, fragile: &Example) -> Result<()> {
         self.ui
-            .heading("A build that fails: examples/fails-on-demand, told to fail in its build phase");
+            .heading("A build that fails: examples/fails-on-demand, set to fail in its build phase");
         let before = Holds::read(&self.stack, &fragile.names).await?;
         let fail = json!({"parameters": {"fail-in": "build", "sleep-seconds": 0}});
         let (finished, after) = self.deploy("a build that fails", fragile, fail).await?;
@@ -232,21 +232,18 @@ impl Demo<'_> {
         self.checks.reason(&finished, "parameter fail-in changed");
         self.checks
             .that("the error names the phase", finished.cause.contains("BUILD"));
-        // A log that can't be read doesn't tell why either.
+        // A log that can't be read fails the check.
         let log = deployment::log_lines(&self.stack.api(), &finished.build, 50)
             .await
             .unwrap_or_default();
         self.checks.that(
-            "the log tells why",
+            "the log has the reason",
             log.iter().any(|line| line.contains("giving up in phase build")),
         );
-        self.checks.that(
-            "the status says FAILED",
-            after.json("status")["state"] == "FAILED",
-        );
-        let kept = after.same(&before, &["md5", "metadata", "outputs"]);
         self.checks
-            .that("md5, metadata and outputs are those of before", kept);
+            .that("the status is FAILED", after.json("status")["state"] == "FAILED");
+        let kept = after.same(&before, &["md5", "metadata", "outputs"]);
+        self.checks.that("md5, metadata and outputs are unchanged", kept);
         Ok(())
     }
 
@@ -257,15 +254,15 @@ impl Demo<'_> {
         self.checks.reason(&finished, "last deployment FAILED");
         let (api, about) = (self.stack.api(), self.stack.connection());
         let shown = pages::indexed(&api, about, &fragile.names.project, &finished.execution).await?;
-        self.checks.that("the project's page tells of it", shown);
+        self.checks.that("the project's page lists it", shown);
         self.checks.that(
-            "the status says SUCCEEDED",
+            "the status is SUCCEEDED",
             after.json("status")["state"] == "SUCCEEDED",
         );
         Ok(())
     }
 
-    /// Deploys an example to its end, tells about it, and reads what is recorded then.
+    /// Deploys an example to its end, shows its progress, and reads what is recorded then.
     async fn deploy(&mut self, step: &str, example: &Example, more: Value) -> Result<(Finished, Holds)> {
         let finished = self.follow(example, &more).await?;
         self.steps
@@ -282,7 +279,7 @@ impl Demo<'_> {
         let execution = deployment::start(&api, self.stack.connection(), &input).await?;
         let finished = progress::follow(&api, &execution, &task, self.ui).await?;
         progress::end(task, &finished);
-        progress::tell_failure(&api, &finished, self.ui).await;
+        progress::show_failure(&api, &finished, self.ui).await;
         Ok(finished)
     }
 
@@ -319,13 +316,13 @@ impl Demo<'_> {
         for (step, state, took) in &self.steps {
             ui.say(format!("  {step:width$}  {state:9}  {:>8}", seconds(*took)));
         }
-        ui.heading("What Parameter Store holds");
+        ui.heading("Parameter Store");
         let parameters = deployment::parameters(&self.stack.api(), "/sf").await?;
         parameters
             .iter()
-            .for_each(|parameter| progress::tell_parameter(parameter, ui));
+            .for_each(|parameter| progress::show_parameter(parameter, ui));
         if parameters.is_empty() {
-            bail!("Parameter Store holds nothing after all these deployments");
+            bail!("expected parameters in Parameter Store after these deployments, found none");
         }
         self.pages().await?;
         ui.say(format!(
@@ -335,11 +332,11 @@ impl Demo<'_> {
         Ok(())
     }
 
-    /// Leaves the pages in a folder, because the stack goes.
+    /// Copies the pages to a folder, because the stack ends with the demo.
     async fn pages(&self) -> Result<()> {
         let folder = workspace::local_dir()?.join("pages");
         let indexes = pages::copy(&self.stack.api(), self.stack.connection(), &folder).await?;
-        self.ui.heading("What a browser shows");
+        self.ui.heading("Pages for a browser");
         for index in indexes {
             self.ui.say(format!("  file://{}", index.display()));
         }

@@ -9,7 +9,7 @@ use crate::codebuild::entry;
 /// The template, which the commands are taken from.
 pub const TEMPLATE: &str = "template-git.yaml";
 
-/// What tells our hooks from others'.
+/// The mark of our hooks.
 pub const MARK: &str = "# Made by `seedflow-local up --git`";
 
 /// The commands of the template's build, in order.
@@ -49,7 +49,7 @@ pub fn in_order(commands: &[String], otherwise: &str) -> String {
 }
 
 /// A `post-receive` hook (githooks(5)): it runs the commands after a push to the branch. The environment is the whole one
-/// that they get: git runs hooks in that of whoever pushes, with profiles and endpoints of real accounts.
+/// that they get: git runs hooks in the pusher's environment, with profiles and endpoints of real accounts.
 #[must_use]
 pub fn hook(commands: &[String], branch: &str, environment: &[(String, String)]) -> String {
     let variables: Vec<String> = environment

@@ -7,13 +7,13 @@ use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
 use super::hand_over::{self, MARK, TEMPLATE};
+use crate::process::workspace;
 use crate::stack::Stack;
-use crate::workspace;
 
 /// Which repository is wanted.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Its folder: a new or empty one, or one that was made for this before. Without one it lies in the stack's own
+    /// Its folder: a new or empty one, or one that was made for this before. Without one it is in the stack's own
     /// folder, and goes with the stack.
     pub folder: Option<PathBuf>,
     /// The project that what is pushed belongs to.
@@ -28,7 +28,7 @@ impl Wanted {
         git(&["--version"]).await?;
         git(&["check-ref-format", "--branch", &self.branch])
             .await
-            .with_context(|| format!("--branch {} is no name of a branch", self.branch))?;
+            .with_context(|| format!("--branch {} is not a branch name", self.branch))?;
         match &self.folder {
             Some(folder) => check_folder(folder),
             None => Ok(()),

@@ -2,22 +2,15 @@
 
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::body::{Body, full};
 use super::classify::{Call, Protocol};
-use super::{Body, BodyExt, Bytes, Full, Response};
-use crate::emulator_api::ApiError;
+use crate::aws_api::ApiError;
 
 const JSON: &str = "application/x-amz-json-1.1";
 const XML: &str = "application/xml";
-
-/// A body that is all there.
-pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed_unsync()
-}
 
 /// A good answer in JSON.
 pub fn json(body: &Value) -> Response<Body> {

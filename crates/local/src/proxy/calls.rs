@@ -12,7 +12,7 @@ pub enum Caller {
     Functions,
     /// What runs in builds, and what CodeBuild does with a build's own role.
     Builds,
-    /// The CodeBuild stand-in for itself: projects and events.
+    /// The CodeBuild emulator for itself: projects and events.
     Codebuild,
     /// sam, the command line, tests.
     Clients,

@@ -1,48 +1,72 @@
-//! Counts, rules and rates over HTTP, for whoever isn't Rust: `/_seedflow/calls`, `/_seedflow/rules` and
+//! Counts, rules and rates over HTTP, for clients in other languages: `/_seedflow/calls`, `/_seedflow/rules` and
 //! `/_seedflow/parameter-store`.
 //!
 //! GET reads each; DELETE resets the counts, removes the rules (`/_seedflow/rules/3` removes one) or lifts the
 //! rates; POST adds a rule and answers its id; PUT sets the rates.
 
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::answer::response;
-use super::rules::{Rule, RuleId};
-use super::{Body, BodyExt, Calls, Response, State};
+use super::body::Body;
+use super::calls::Calls;
+use super::rates::Limiter;
+use super::rules::{Rule, RuleId, RuleSet};
 
 /// What the paths begin with.
 pub const PREFIX: &str = "/_seedflow/";
 
+/// What can be read and set while the proxy runs.
+pub struct Controls {
+    /// The counts.
+    pub calls: watch::Sender<Calls>,
+    /// The rules.
+    pub rules: RuleSet,
+    /// The rates of Parameter Store.
+    pub rates: Limiter,
+}
+
+impl Default for Controls {
+    fn default() -> Self {
+        Self {
+            calls: watch::channel(Calls::default()).0,
+            rules: RuleSet::default(),
+            rates: Limiter::default(),
+        }
+    }
+}
+
 /// Answers one request.
-pub async fn serve(state: &State, request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
+pub async fn serve(controls: &Controls, request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().trim_start_matches(PREFIX).trim_end_matches('/');
     let answer = match (&head.method, path) {
-        (&Method::GET, "calls") => Ok(json!(*state.calls.borrow())),
+        (&Method::GET, "calls") => Ok(json!(*controls.calls.borrow())),
         (&Method::DELETE, "calls") => {
-            state.calls.send_replace(Calls::default());
+            controls.calls.send_replace(Calls::default());
             Ok(json!({}))
         }
-        (&Method::GET, "rules") => Ok(json!(state.rules.list())),
-        (&Method::POST, "rules") => add_rule(state, &body.collect().await?.to_bytes()),
+        (&Method::GET, "rules") => Ok(json!(controls.rules.list())),
+        (&Method::POST, "rules") => add_rule(controls, &body.collect().await?.to_bytes()),
         (&Method::DELETE, "rules") => {
-            state.rules.clear();
+            controls.rules.clear();
             Ok(json!({}))
         }
         (&Method::GET, "parameter-store") => {
-            Ok(json!({"rates": state.rates.rates(), "traffic": state.rates.traffic()}))
+            Ok(json!({"rates": controls.rates.rates(), "traffic": controls.rates.traffic()}))
         }
-        (&Method::PUT, "parameter-store") => set_rates(state, &body.collect().await?.to_bytes()),
+        (&Method::PUT, "parameter-store") => set_rates(controls, &body.collect().await?.to_bytes()),
         (&Method::DELETE, "parameter-store") => {
-            state.rates.set(None);
+            controls.rates.set(None);
             Ok(json!({}))
         }
-        (&Method::DELETE, path) => remove_rule(state, path),
+        (&Method::DELETE, path) => remove_rule(controls, path),
         _ => Err((
             StatusCode::NOT_FOUND,
-            "there are calls, rules and parameter-store here".to_owned(),
+            "expected calls, rules or parameter-store".to_owned(),
         )),
     };
     let (status, json) = match answer {
@@ -52,24 +76,24 @@ pub async fn serve(state: &State, request: Request<Incoming>) -> Result<Response
     Ok(response(status, "application/json", json.to_string()))
 }
 
-fn add_rule(state: &State, body: &[u8]) -> Result<Value, (StatusCode, String)> {
+fn add_rule(controls: &Controls, body: &[u8]) -> Result<Value, (StatusCode, String)> {
     let rule: Rule = serde_json::from_slice(body).map_err(|e| (StatusCode::BAD_REQUEST, e.to_string()))?;
-    Ok(json!({"id": state.rules.add(rule)}))
+    Ok(json!({"id": controls.rules.add(rule)}))
 }
 
-fn set_rates(state: &State, body: &[u8]) -> Result<Value, (StatusCode, String)> {
+fn set_rates(controls: &Controls, body: &[u8]) -> Result<Value, (StatusCode, String)> {
     let rates = serde_json::from_slice(body).map_err(|e| (StatusCode::BAD_REQUEST, e.to_string()))?;
-    state.rates.set(Some(rates));
+    controls.rates.set(Some(rates));
     Ok(json!({}))
 }
 
-fn remove_rule(state: &State, path: &str) -> Result<Value, (StatusCode, String)> {
+fn remove_rule(controls: &Controls, path: &str) -> Result<Value, (StatusCode, String)> {
     let id = path
         .strip_prefix("rules/")
         .and_then(|id| id.parse().ok())
         .map(RuleId);
     match id {
-        Some(id) if state.rules.remove(id) => Ok(json!({})),
-        _ => Err((StatusCode::NOT_FOUND, "there is no such rule".to_owned())),
+        Some(id) if controls.rules.remove(id) => Ok(json!({})),
+        _ => Err((StatusCode::NOT_FOUND, "no such rule".to_owned())),
     }
 }

@@ -1,22 +1,23 @@
 //! The proxy in front of the emulator.
 //!
-//! Each caller (the functions, builds, the CodeBuild stand-in, clients) has a port of its own, so that a
-//! call's caller is known. A request is named (`classify`), counted, held against the rules (`rules`), and
-//! then answered: operations on builds by the stand-in if the emulator lets the caller, what breaks AWS's limits
+//! Each caller (the functions, builds, the CodeBuild emulator, clients) has a port of its own, so that a
+//! call's caller is known. A request is classified (`classify`), counted, matched with the rules (`rules`), and
+//! then answered: operations on builds by the CodeBuild emulator if the emulator lets the caller, what breaks AWS's limits
 //! on parameters by an error (`ssm`, `rates`), everything else by the emulator. Requests are signed, so they are
 //! passed on as they came. Bodies are streamed; only requests whose body has to be looked at are held in memory.
 //! Counts, rules and rates can be read and set over HTTP under `/_seedflow/` on every port.
 
 mod answer;
+mod aws_errors;
+mod body;
 mod calls;
 mod classify;
 mod control;
-mod presets;
+mod kill_caller;
+mod parameter_writes;
 mod rates;
 mod rules;
 mod ssm;
-mod victim;
-mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,8 +25,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderName;
 use hyper::http::request::Parts;
@@ -38,22 +38,17 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
+use crate::aws_api::ApiError;
 use crate::codebuild::CodeBuild;
-use crate::emulator_api::ApiError;
+use body::{Body, BoxError};
 pub use calls::{Caller, Calls};
 use classify::Call;
-use rates::Limiter;
+use control::Controls;
+pub use parameter_writes::ParameterWrite;
+use parameter_writes::ParameterWrites;
 pub use rates::{Count, Rates, Traffic};
-use rules::RuleSet;
 pub use rules::{Action, Rule, RuleId, When};
 use ssm::SsmLimits;
-pub use writes::Write;
-use writes::Writes;
-
-/// What bodies may fail with.
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// A body of either direction.
-type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The ports to listen on; 0 takes a free one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +57,7 @@ pub struct Ports {
     pub functions: u16,
     /// For builds.
     pub builds: u16,
-    /// For the CodeBuild stand-in's own calls.
+    /// For the CodeBuild emulator's own calls.
     pub codebuild: u16,
     /// For sam, the command line and tests.
     pub clients: u16,
@@ -84,7 +79,7 @@ impl Ports {
 pub struct Options {
     /// The ports to listen on.
     pub ports: Ports,
-    /// Where the programs of functions lie, which rules may kill; nobody is killed without it.
+    /// The folder of the functions' programs, which rules may kill; without it nothing is killed.
     pub functions: Option<PathBuf>,
     /// The rates of Parameter Store; none where not set.
     pub parameter_store: Option<Rates>,
@@ -101,11 +96,9 @@ struct State {
     upstream: SocketAddr,
     codebuild: Arc<CodeBuild>,
     client: Client<HttpConnector, Body>,
-    calls: watch::Sender<Calls>,
-    rules: RuleSet,
+    controls: Controls,
     ssm: SsmLimits,
-    rates: Limiter,
-    writes: Writes,
+    writes: ParameterWrites,
     functions: Option<PathBuf>,
 }
 
@@ -132,7 +125,7 @@ impl std::fmt::Display for Dropped {
 impl std::error::Error for Dropped {}
 
 impl Proxy {
-    /// Starts the proxy before the emulator at `upstream`, and connects the stand-in to it.
+    /// Starts the proxy before the emulator at `upstream`, and connects the CodeBuild emulator to it.
     pub async fn start(
         upstream: SocketAddr,
         codebuild: Arc<CodeBuild>,
@@ -148,14 +141,12 @@ impl Proxy {
             upstream,
             codebuild: Arc::clone(&codebuild),
             client,
-            calls: watch::channel(Calls::default()).0,
-            rules: RuleSet::default(),
+            controls: Controls::default(),
             ssm: SsmLimits::default(),
-            rates: Limiter::default(),
-            writes: Writes::default(),
+            writes: ParameterWrites::default(),
             functions: options.functions,
         });
-        state.rates.set(options.parameter_store);
+        state.controls.rates.set(options.parameter_store);
         let mut listeners = JoinSet::new();
         let mut ports = options.ports;
         for caller in Caller::ALL {
@@ -192,57 +183,57 @@ impl Proxy {
     /// What was called so far.
     #[must_use]
     pub fn calls(&self) -> Calls {
-        self.state.calls.borrow().clone()
+        self.state.controls.calls.borrow().clone()
     }
 
     /// The same, to wait on.
     #[must_use]
     pub fn watch_calls(&self) -> watch::Receiver<Calls> {
-        self.state.calls.subscribe()
+        self.state.controls.calls.subscribe()
     }
 
     /// Every parameter that is written from now on.
     #[must_use]
-    pub fn watch_writes(&self) -> broadcast::Receiver<Write> {
+    pub fn watch_parameter_writes(&self) -> broadcast::Receiver<ParameterWrite> {
         self.state.writes.subscribe()
     }
 
     /// Counts from zero again.
     pub fn reset_calls(&self) {
-        self.state.calls.send_replace(Calls::default());
+        self.state.controls.calls.send_replace(Calls::default());
     }
 
     /// Adds a rule; the first rule that matches a request is the one that counts.
     pub fn add_rule(&self, rule: Rule) -> RuleId {
-        self.state.rules.add(rule)
+        self.state.controls.rules.add(rule)
     }
 
     /// How often a rule was applied.
     #[must_use]
     pub fn rule_applied(&self, id: RuleId) -> u32 {
-        self.state.rules.applied(id)
+        self.state.controls.rules.applied(id)
     }
 
     /// Removes a rule, if it is there.
     pub fn remove_rule(&self, id: RuleId) -> bool {
-        self.state.rules.remove(id)
+        self.state.controls.rules.remove(id)
     }
 
     /// Removes all rules.
     pub fn clear_rules(&self) {
-        self.state.rules.clear();
+        self.state.controls.rules.clear();
     }
 
-    /// Limits Parameter Store's calls of everybody but clients to these rates, or lifts the limit, and counts
+    /// Limits Parameter Store's calls of all callers but clients to these rates, or lifts the limit, and counts
     /// from zero.
     pub fn limit_parameter_store(&self, rates: Option<Rates>) {
-        self.state.rates.set(rates);
+        self.state.controls.rates.set(rates);
     }
 
     /// What came of Parameter Store's calls since the rates were set.
     #[must_use]
     pub fn parameter_store_traffic(&self) -> Traffic {
-        self.state.rates.traffic()
+        self.state.controls.rates.traffic()
     }
 }
 
@@ -269,7 +260,7 @@ async fn listen(state: Arc<State>, caller: Caller, listener: TcpListener) {
     }
 }
 
-/// A request's body: passed on as it comes, or held because somebody has to look at it.
+/// A request's body: passed on as it comes, or held in memory because a rule or a limit looks at it.
 enum Payload {
     Stream(Incoming),
     Whole(Bytes),
@@ -293,7 +284,7 @@ impl Payload {
     fn into_body(self) -> Body {
         match self {
             Self::Stream(body) => body.map_err(Into::into).boxed_unsync(),
-            Self::Whole(bytes) => answer::full(bytes),
+            Self::Whole(bytes) => body::full(bytes),
         }
     }
 }
@@ -304,18 +295,24 @@ async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, BoxError> {
     if request.uri().path().starts_with(control::PREFIX) {
-        return Ok(control::serve(&state, request).await?);
+        return Ok(control::serve(&state.controls, request).await?);
     }
     let (head, body) = request.into_parts();
     let mut payload = Payload::Stream(body);
-    if classify::needs_body(&head) || state.rules.need_body() {
+    if classify::needs_body(&head) || state.controls.rules.need_body() {
         payload = payload.hold().await?;
     }
     let call = classify::classify(&head, payload.bytes());
     let Origin { caller, .. } = origin;
-    state.calls.send_modify(|calls| calls.count(caller, &call.name()));
+    state
+        .controls
+        .calls
+        .send_modify(|calls| calls.count(caller, &call.name()));
     let now = Instant::now();
-    let action = state.rules.decide(caller, &call, &head, payload.bytes(), now);
+    let action = state
+        .controls
+        .rules
+        .decide(caller, &call, &head, payload.bytes(), now);
     let request = Named { origin, head, call };
     match action {
         None => state.answer(&request, payload).await,
@@ -381,7 +378,7 @@ impl State {
         }
     }
 
-    /// Has a request answered to the end, for nobody.
+    /// Answers a request to the end and drops the answer.
     async fn finish(&self, request: &Named, payload: Payload) -> Result<(), BoxError> {
         let answer = self.answer(request, payload).await?;
         answer.into_body().collect().await?;
@@ -391,8 +388,10 @@ impl State {
     fn kill(&self, request: &Named) -> Result<Response<Body>, BoxError> {
         let functions = self.functions.as_deref();
         let killed = functions
-            .ok_or_else(|| "nobody was killed: the proxy doesn't know where functions lie".to_owned())
-            .and_then(|functions| victim::kill_caller(request.origin.peer, request.origin.here, functions));
+            .ok_or_else(|| "no process was killed: the proxy has no folder of functions".to_owned())
+            .and_then(|functions| {
+                kill_caller::kill_caller(request.origin.peer, request.origin.here, functions)
+            });
         match killed {
             Ok(()) => Err(Dropped.into()),
             Err(error) => Ok(request.error(&ApiError::client("NobodyKilled", error))),
@@ -410,7 +409,7 @@ impl State {
         self.forward(request, payload).await
     }
 
-    /// Asks the emulator whether the caller may, since it knows the roles, and then the stand-in.
+    /// Asks the emulator whether the caller may, since it knows the roles, and then the CodeBuild emulator.
     async fn answer_build(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let Payload::Whole(body) = payload.hold().await? else {
             return Err(Dropped.into());
@@ -429,21 +428,24 @@ impl State {
     /// Forwards what is within AWS's limits, and remembers which parameters it made advanced.
     async fn answer_ssm(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let Named { origin, call, .. } = request;
-        let admitted = self.rates.admit(origin.caller, &call.operation, Instant::now());
+        let admitted = self
+            .controls
+            .rates
+            .admit(origin.caller, &call.operation, Instant::now());
         let checked = admitted.and_then(|()| self.ssm.check(&call.operation, payload.bytes()));
         let effect = match checked {
             Err(error) => return Ok(request.error(&error)),
             Ok(effect) => effect,
         };
         let body = match &payload {
-            Payload::Whole(body) if self.writes.anybody_listens() => body.clone(),
+            Payload::Whole(body) if self.writes.has_subscribers() => body.clone(),
             _ => Bytes::new(),
         };
         let response = self.forward(request, payload).await?;
         if response.status().is_success() {
             self.ssm.apply(effect);
-            if let Some(write) = Write::of(origin.caller, &call.operation, &body) {
-                self.writes.tell(write);
+            if let Some(write) = ParameterWrite::of(origin.caller, &call.operation, &body) {
+                self.writes.publish(write);
             }
         }
         Ok(response)

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::calls::Caller;
-use crate::emulator_api::ApiError;
+use crate::aws_api::ApiError;
 
 /// The rates of an account and region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

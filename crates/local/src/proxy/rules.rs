@@ -151,7 +151,7 @@ pub enum Action {
     /// It is forwarded twice and answered with the first answer.
     Duplicate,
     /// The function that made it is killed and gets no answer; `before` or `after` the request is forwarded.
-    /// A caller that is no function is left alone and told so in an error.
+    /// A caller that is not a function gets an error instead.
     Kill(When),
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use crate::emulator_api::ApiError;
+use crate::aws_api::ApiError;
 
 /// The limits, and which parameters are advanced.
 #[derive(Default)]
@@ -39,7 +39,7 @@ const ARN_PREFIX: usize = "arn:aws:ssm:ap-northeast-1:123456789012:parameter/".l
 impl SsmLimits {
     /// Holds a request against the limits; the answer is what it changes if it succeeds.
     pub fn check(&self, operation: &str, body: &[u8]) -> Result<Effect, ApiError> {
-        // A body that is no JSON is the emulator's to refuse.
+        // The emulator refuses a body that is not JSON.
         let Ok(input) = serde_json::from_slice::<Value>(body) else {
             return Ok(Effect::None);
         };

@@ -70,7 +70,7 @@ impl Kind {
 /// A call of a function: service and operation.
 type Call = (&'static str, &'static str);
 
-/// The calls that functions make and that tell in path or body which module they are about.
+/// The functions' calls whose path or body names the module.
 const CALLS: [Call; 15] = [
     ("cloudformation", "DescribeStacks"),
     ("codebuild", "BatchGetBuilds"),
@@ -125,7 +125,7 @@ impl Fault {
         }
     }
 
-    /// The rule that brings it about; `module` stands in every call about the module and in no other.
+    /// The rule for it; every call about the module contains `module`, and no other call does.
     #[must_use]
     pub fn rule(&self, module: &str) -> Rule {
         let (service, operation) = self.call;

@@ -1,11 +1,11 @@
-//! What has to hold when all has come to rest, whatever went wrong before.
+//! The invariants: what holds once nothing runs any more, whatever went wrong before.
 //!
-//! Everything here is a pure look at what was seen ([`Module`]), so that it is tested to fail. The last two invariants
+//! All of this is a pure function of what was observed ([`Module`]), so tests can make it fail. The last two invariants
 //! are looked at where things are read and deployed.
 
 use serde_json::Value;
 
-use super::seen::{Execution, Module};
+use super::observation::{Execution, Module};
 
 /// What has to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Invariant {
     NoOverlap,
     /// No build runs on.
     NoOrphan,
-    /// The status is final and tells of the last execution that held the lock.
+    /// The status is final and describes the last execution that held the lock.
     Status,
     /// md5, metadata, outputs and status agree with each other and with the last build that was recorded.
     Agreement,
@@ -49,7 +49,7 @@ impl Invariant {
             Self::Superseded => "every SUPERSEDED names a newer execution of its module",
             Self::NoOverlap => "builds of one module never overlap",
             Self::NoOrphan => "no build runs on",
-            Self::Status => "each status is final and tells of the last execution that deployed",
+            Self::Status => "each status is final and describes the last execution that deployed",
             Self::Agreement => "md5, metadata, outputs and status agree with the last recorded build",
             Self::NothingLeft => "no callback, no lock and no failed event is left",
             Self::OnceMore => "once more without faults, each module ends as its stored state says",
@@ -92,7 +92,7 @@ fn one_end(module: &Module) -> Vec<String> {
         };
         !known || execution.ends.len() != 1
     };
-    let told = |execution: &Execution| {
+    let described = |execution: &Execution| {
         let Execution {
             arn,
             status,
@@ -102,7 +102,7 @@ fn one_end(module: &Module) -> Vec<String> {
         } = execution;
         format!("{arn} is {status} {state} after {ends:?}")
     };
-    module.executions.iter().filter(wrong).map(told).collect()
+    module.executions.iter().filter(wrong).map(described).collect()
 }
 
 fn superseded(module: &Module) -> Vec<String> {
@@ -254,7 +254,7 @@ pub fn recorded(module: &Module) -> Option<&Execution> {
 mod tests {
     use serde_json::json;
 
-    use super::super::seen::{Build, Stored};
+    use super::super::observation::{Build, Stored};
     use super::*;
 
     fn execution(number: u32, status: &str, state: &str) -> Execution {

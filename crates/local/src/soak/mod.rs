@@ -3,8 +3,8 @@
 //! A soak decides everything beforehand by a seed (`plan`): which module is deployed when, with changed or unchanged
 //! content, by a build that ends well or not; which calls of functions are throttled, refused, cut off or answered to
 //! nobody, when functions die and which events get lost (`faults`); which executions and builds are stopped by hand. It
-//! does that on a stack of its own (`world`), then switches the faults off, waits until all has come to rest
-//! (`rest`), looks at every execution, build and parameter (`seen`), and holds them against what is promised
+//! does that on a stack of its own (`stack`), then switches the faults off, waits until nothing runs any more
+//! (`quiescence`), looks at every execution, build and parameter (`observation`), and checks them against what is promised
 //! (`invariants`). The result is a table (`report`).
 //!
 //! The same seed makes the same decisions. What they meet depends on how fast the machine is, so a run with the same seed
@@ -18,11 +18,11 @@
 mod faults;
 mod invariants;
 mod module;
+mod observation;
 mod plan;
+mod quiescence;
 mod report;
-mod rest;
-mod seen;
-mod world;
+mod stack;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,24 +36,24 @@ pub use invariants::{Broken, Invariant};
 pub use plan::Size;
 pub use report::Report;
 
-use crate::ui::{Tone, Ui};
+use observation::Module;
 use plan::{Build, Content};
-use seen::Module;
-use world::{Done, World};
+use seedflow_terminal::{Tone, Ui};
+use stack::{Done, SoakStack};
 
 /// How many executions run at once at most. Two cores do no more in the same time.
 const AT_ONCE: usize = 10;
 /// How many modules there are for each of them: with fewer, most would only replace each other.
 const MODULES_FOR_EACH: usize = 2;
-/// How often the count of ended executions is told.
+/// How often the count of ended executions is shown.
 const TELL_EVERY: usize = 25;
 
 /// Runs a soak; after `limit` no further execution is started.
 pub async fn run(size: Size, limit: Option<Duration>, ui: &Ui) -> Result<Report> {
     ui.heading("Setting up");
-    let world = Arc::new(World::start(ui).await?);
+    let soak = Arc::new(SoakStack::start(ui).await?);
     let report = Soak {
-        world: Arc::clone(&world),
+        soak: Arc::clone(&soak),
         ui,
         size,
     }
@@ -61,14 +61,14 @@ pub async fn run(size: Size, limit: Option<Duration>, ui: &Ui) -> Result<Report>
     .await;
     let report = report.with_context(|| format!("the soak with --seed {} came to no end", size.seed));
     // Nobody else has it: all steps have ended.
-    if let Some(world) = Arc::into_inner(world) {
-        world.stop().await;
+    if let Some(soak) = Arc::into_inner(soak) {
+        soak.stop().await;
     }
     report
 }
 
 struct Soak<'a> {
-    world: Arc<World>,
+    soak: Arc<SoakStack>,
     ui: &'a Ui,
     size: Size,
 }
@@ -78,17 +78,17 @@ impl Soak<'_> {
         let begun = Instant::now();
         self.ui.heading(&format!("Soaking: seed {}", self.size.seed));
         let done = self.steps(limit).await?;
-        let struck = self.world.disarm();
+        let struck = self.soak.disarm();
         let (mut rest, modules) = self.look(&done).await?;
         let mut broken: Vec<Broken> = modules.iter().flat_map(invariants::check).collect();
         broken.extend(self.once_more(&modules, &done).await?);
-        let after = rest::come_to_rest(&self.world, self.size.modules).await?;
+        let after = quiescence::wait_for_quiescence(&self.soak, self.size.modules).await?;
         rest.left.extend(after.left);
         broken.extend(rest.left.into_iter().map(|found| Broken {
             invariant: Invariant::NothingLeft,
             found,
         }));
-        self.tell(&broken);
+        self.show(&broken);
         Ok(Report {
             size: Size {
                 executions: done.len(),
@@ -127,33 +127,33 @@ impl Soak<'_> {
             }
             tokio::time::sleep(step.pause).await;
             let place = Arc::clone(&places).acquire_owned().await?;
-            let world = Arc::clone(&self.world);
+            let soak = Arc::clone(&self.soak);
             running.spawn(async move {
-                let done = world.run(step).await;
+                let done = soak.run(step).await;
                 drop(place);
                 done
             });
             while let Some(ended) = running.try_join_next() {
                 done.push(ended??);
-                tell_count(&task, done.len());
+                show_count(&task, done.len());
             }
         }
         while let Some(ended) = running.join_next().await {
             done.push(ended??);
-            tell_count(&task, done.len());
+            show_count(&task, done.len());
         }
         task.done(&format!("{} executions ended", done.len()));
         Ok(done)
     }
 
-    /// Waits until all is at rest and reads everything.
-    async fn look(&self, done: &[Done]) -> Result<(rest::Rest, Vec<Module>)> {
-        let task = self.ui.task("Faults off, coming to rest");
-        let rest = rest::come_to_rest(&self.world, self.size.modules).await?;
+    /// Waits until nothing runs any more and reads everything.
+    async fn look(&self, done: &[Done]) -> Result<(quiescence::Quiescence, Vec<Module>)> {
+        let task = self.ui.task("Faults off, waiting until nothing runs");
+        let rest = quiescence::wait_for_quiescence(&self.soak, self.size.modules).await?;
         task.done("");
         let mut modules = Vec::new();
         for number in 0..self.size.modules {
-            modules.push(self.world.see(number, done).await?);
+            modules.push(self.soak.see(number, done).await?);
         }
         Ok((rest, modules))
     }
@@ -165,12 +165,12 @@ impl Soak<'_> {
         let mut started = Vec::new();
         for (number, module) in modules.iter().enumerate() {
             let content = recorded_content(module, done);
-            started.push(self.world.deploy(number, &content, "once-more").await?);
+            started.push(self.soak.deploy(number, &content, "once-more").await?);
         }
         for ((number, module), execution) in modules.iter().enumerate().zip(started) {
-            self.world.ended(&execution).await?;
-            let ended = seen::Execution::read(self.world.api(), &execution, number, "").await?;
-            let stored = self.world.stored(number).await?;
+            self.soak.ended(&execution).await?;
+            let ended = observation::Execution::read(self.soak.api(), &execution, number, "").await?;
+            let stored = self.soak.stored(number).await?;
             let expected = if module.stored.is_good() {
                 "UNCHANGED"
             } else {
@@ -192,7 +192,7 @@ impl Soak<'_> {
         Ok(broken)
     }
 
-    fn tell(&self, broken: &[Broken]) {
+    fn show(&self, broken: &[Broken]) {
         for Broken { invariant, found } in broken {
             let mark = self.ui.paint(Tone::Bad, "broken");
             self.ui.say(format!("  {mark} {}: {found}", invariant.text()));
@@ -200,7 +200,7 @@ impl Soak<'_> {
     }
 }
 
-fn tell_count(task: &crate::ui::Task, count: usize) {
+fn show_count(task: &seedflow_terminal::Task, count: usize) {
     task.detail(&format!("{count} ended"));
     if count.is_multiple_of(TELL_EVERY) {
         task.step(format!("{count} executions ended"));
@@ -221,7 +221,7 @@ fn recorded_content(module: &Module, done: &[Done]) -> Content {
     )
 }
 
-fn end(execution: &seen::Execution) -> String {
+fn end(execution: &observation::Execution) -> String {
     if execution.state.is_empty() {
         execution.status.clone()
     } else {

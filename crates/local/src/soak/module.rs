@@ -5,13 +5,13 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::plan::{Build, Content};
-use crate::deployment::Names;
-use crate::pack;
+use crate::checkout::bundle;
+use crate::client::deployment::Names;
 
 /// What a build deploys its stack with.
 const STACK: &str = include_str!("stack.py");
 
-/// The name of a module. It stands in every call about it, and in no other.
+/// The name of a module. Every call about the module contains it, and no other call does.
 #[must_use]
 pub fn name(module: usize) -> String {
     format!("m{module:03}")
@@ -34,7 +34,7 @@ pub fn bundle(content: &Content) -> Result<Vec<u8>> {
     let deployspec = json!({"deploy": {"phases": {"build": {"commands": commands(content.build)}}}});
     // JSON is YAML, so nothing in a command needs care.
     let (deployspec, text) = (deployspec.to_string(), content.text.to_string());
-    pack::files([
+    bundle::files([
         ("deployspec.yaml", deployspec.as_bytes()),
         ("stack.py", STACK.as_bytes()),
         ("text.txt", text.as_bytes()),
@@ -50,7 +50,7 @@ fn commands(build: Build) -> Vec<String> {
     match build {
         Build::Quick => {}
         Build::Slow(seconds) => commands.push(format!("sleep {seconds}")),
-        Build::Failing => commands.push("echo 'failing, as told'; exit 3".to_owned()),
+        Build::Failing => commands.push("echo 'failing, as configured'; exit 3".to_owned()),
     }
     commands
 }

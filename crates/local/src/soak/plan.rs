@@ -37,7 +37,7 @@ pub struct Step {
     pub build_stopped: Option<Duration>,
 }
 
-/// What a module is deployed with; the same content twice is no change.
+/// What a module is deployed with; the same content again is not a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// The parameter `tag`, which the build writes into the metadata.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::faults::Kind;
 use super::invariants::{Broken, Invariant};
 use super::plan::Size;
-use crate::ui::seconds;
+use seedflow_terminal::seconds;
 
 /// What came of a soak.
 #[derive(Debug, Clone)]
@@ -91,14 +91,14 @@ impl Report {
 }
 
 fn counts<K: AsRef<str>>(counts: &BTreeMap<K, usize>) -> String {
-    let told: Vec<String> = counts
+    let shown: Vec<String> = counts
         .iter()
         .map(|(name, count)| format!("{count} {}", name.as_ref()))
         .collect();
-    if told.is_empty() {
+    if shown.is_empty() {
         "none".to_owned()
     } else {
-        told.join(", ")
+        shown.join(", ")
     }
 }
 

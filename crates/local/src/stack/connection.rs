@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::emulator_api::{Credentials, EmulatorApi};
-use crate::workspace;
+use crate::aws_api::{AwsApi, Credentials};
+use crate::process::workspace;
 
 /// What a client needs to know of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The file that `up` writes where it isn't told another one.
+    /// The file that `up` writes by default.
     pub fn default_file() -> Result<PathBuf> {
         Ok(workspace::local_dir()?.join("stack.json"))
     }
@@ -59,7 +59,7 @@ impl Connection {
         Ok(found)
     }
 
-    /// What the file says; `None` where there is no file.
+    /// The content of the file; `None` where there is no file.
     pub fn read(file: &Path) -> Result<Option<Self>> {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
@@ -97,14 +97,14 @@ impl Connection {
     }
 
     /// A client of the stack.
-    pub fn api(&self) -> EmulatorApi {
+    pub fn api(&self) -> AwsApi {
         let credentials = Credentials {
             access_key_id: self.access_key_id.clone(),
             secret_access_key: self.secret_access_key.clone(),
             session_token: None,
             region: self.region.clone(),
         };
-        EmulatorApi::new(self.endpoint.clone(), credentials)
+        AwsApi::new(self.endpoint.clone(), credentials)
     }
 }
 

@@ -55,7 +55,7 @@ def parameter(name, region, account):
         # AWS's own, which have no account:
         # https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-public-parameters.html
         return f"arn:aws:ssm:{region}::parameter{name.split(':')[0]}"
-    # A version or a label after the name is no part of the resource.
+    # A version or a label after the name is not part of the resource.
     return f"arn:aws:ssm:{region}:{account}:parameter/{name.split(':')[0].lstrip('/')}"
 
 
@@ -104,7 +104,7 @@ def named_resources(operation, request, region, account):
         case "AmazonSSM.GetParameters" | "AmazonSSM.DeleteParameters":
             return each("Names", parameter)
         case "AmazonSSM.GetParametersByPath":
-            # The path itself and not what lies below: whoever may read a path reads all of it.
+            # The path itself and not what is below it: permission to read a path covers all of it.
             return [parameter(str(request.get("Path")), region, account)]
         case "CodeBuild_20161006.BatchGetProjects":
             return each("names", project)
@@ -160,7 +160,7 @@ def condition_values_of(service, query_params, request):
 
 def condition_values_of_events(operation, request):
     """Source and type of what is put on a bus: keys of several values, which an operator for a single value doesn't match
-    (IAM user guide, "Single-valued vs. multivalued context keys"). A field that no entry has is no key."""
+    (IAM user guide, "Single-valued vs. multivalued context keys"). A field that no entry has is not a key."""
     if operation != "AWSEvents.PutEvents":
         return {}
     values = {}
@@ -218,7 +218,7 @@ def enforce(original, access_key_id, iam_action, service, region, resource_arn="
     service_context = {**(service_context or {}), **condition_values.get()}
     condition_values.set({})
     if resource_arn == NO_TASK:
-        # It belongs to no state machine: who may answer for any of them is told that it doesn't exist.
+        # It belongs to no state machine: a caller that may answer for any of them gets "does not exist".
         machines = list(stepfunctions._state_machines) or ["*"]
         checks = [original(access_key_id, iam_action, service, region, arn, service_context) for arn in machines]
         return None if None in checks else checks[0]
@@ -453,7 +453,7 @@ def resolve_condition_key(original, key, ctx):
 
 
 # --- Services that assume roles -----------------------------------------------------------------------------
-# The emulator lets root stand for every service, but has no aws:SourceAccount, which AWS sets for services:
+# The emulator accepts root in place of every service, but has no aws:SourceAccount, which AWS sets for services:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html. For CloudFormation's service roles AWS documents no
 # such key, only for StackSets and extensions:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cross-service-confused-deputy-prevention.html
@@ -491,7 +491,7 @@ def require_entities(original, props):
 
 
 # --- Builds -------------------------------------------------------------------------------------------------
-# They run in the stack's stand-in. The proxy asks here first whether the caller may, and then asks the stand-in.
+# They run in the stack's CodeBuild emulator. The proxy asks here first whether the caller may, and then asks the CodeBuild emulator.
 
 OF_THE_STAND_IN = {"StartBuild", "BatchGetBuilds", "StopBuild", "ListBuilds", "ListBuildsForProject"}
 

@@ -14,8 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::environment::{self, Folders};
-use crate::keeper::{self, Estate, Kept};
-use crate::tail;
+use crate::process::child_guard::{self, ChildGuard, CleanupScope};
+use crate::process::output_tail;
 
 /// Runs ministack with the corrections.
 const PROGRAM: &str = include_str!("emulator.py");
@@ -26,7 +26,7 @@ const UP: Duration = Duration::from_secs(90);
 /// A running emulator. It is gone, with the functions that it runs, when this is dropped.
 #[derive(Debug)]
 pub struct Emulator {
-    process: Kept,
+    process: ChildGuard,
     log: std::path::PathBuf,
 }
 
@@ -44,11 +44,11 @@ impl Emulator {
         let folder = std::env::var_os("SEEDFLOW_KEEP")
             .is_none()
             .then(|| folders.root.clone());
-        let estate = Estate {
+        let scope = CleanupScope {
             homes: folders.root.clone(),
             folder,
         };
-        let mut command = keeper::command(bin.join("python"), Some(&estate))?;
+        let mut command = child_guard::command(bin.join("python"), Some(&scope))?;
         command
             .args(["-c", PROGRAM])
             .current_dir(&folders.root)
@@ -72,7 +72,7 @@ impl Emulator {
         let errors = output.try_clone().context("cannot share the emulator's log")?;
         command.stdout(Stdio::from(output)).stderr(Stdio::from(errors));
         Ok(Self {
-            process: Kept::spawn(command)?,
+            process: ChildGuard::spawn(command)?,
             log,
         })
     }
@@ -84,7 +84,7 @@ impl Emulator {
             if let Some(status) = self.process.ended()? {
                 bail!(
                     "the emulator ended at once ({status}); it said:\n{}",
-                    tail::of_file(&self.log)
+                    output_tail::of_file(&self.log)
                 );
             }
             if is_healthy(address).await.unwrap_or(false) {
@@ -95,14 +95,14 @@ impl Emulator {
         bail!(
             "the emulator did not answer within {} s; it said:\n{}",
             UP.as_secs(),
-            tail::of_file(&self.log)
+            output_tail::of_file(&self.log)
         )
     }
 
     /// Waits until it ends by itself, which it doesn't as long as all is well.
     pub async fn ended(&mut self) -> Result<()> {
         let status = self.process.wait().await?;
-        // The keeper may have removed the log with the stack's folder by now.
+        // The child guard may have removed the log with the stack's folder by now.
         bail!("the emulator ended by itself ({status}); SEEDFLOW_KEEP=1 keeps the logs of the next one")
     }
 
@@ -137,7 +137,7 @@ impl FreePort {
     /// Lets the system choose one.
     pub fn find() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("loopback has no free port")?;
-        let address = listener.local_addr().context("cannot tell which port is free")?;
+        let address = listener.local_addr().context("cannot find a free port")?;
         Ok(Self {
             _listener: listener,
             address,

@@ -2,8 +2,8 @@
 //!
 //! What leaks in from a developer's shell (`AWS_PROFILE`, an endpoint, credentials of a real account)
 //! could send a call to AWS. So every client gets keys that are valid nowhere and an endpoint on
-//! loopback, looks for no configuration outside the stack's folder, and, as a last line, believes in
-//! a web proxy that isn't there.
+//! loopback, looks for no configuration outside the stack's folder, and, as a last line of defence, uses
+//! a web proxy that doesn't exist.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,10 @@ pub const ACCOUNT: &str = "111122223333";
 /// The secret key: the emulator knows one for everybody.
 pub const SECRET: &str = "test";
 
-/// Nobody listens on the discard port.
+/// Nothing listens on the discard port.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
-/// The folders of one stack: everything it writes lies under one of its own, and so does the HOME of
+/// The folders of one stack: everything it writes is below one of its own, and so is the HOME of
 /// each of its processes, by which they are found at its end.
 #[derive(Debug, Clone)]
 pub struct Folders {

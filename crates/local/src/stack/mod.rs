@@ -1,9 +1,9 @@
-//! The local stack: the emulator, the proxy and the CodeBuild stand-in, with the real template
+//! The local stack: the emulator, the proxy and the CodeBuild emulator, with the real template
 //! deployed by the real `sam deploy` and the real functions.
 //!
 //! Every stack has a folder of its own under `target/local/stacks/` and ports of its own, so several
 //! run side by side. Its processes and its folder are gone when the [`Stack`] is dropped or when this
-//! process ends, however it ends (see [`crate::keeper`]).
+//! process ends, however it ends (see [`crate::process::child_guard`]).
 
 mod connection;
 mod emulator;
@@ -24,15 +24,15 @@ pub use connection::Connection;
 use emulator::Emulator;
 use environment::Folders;
 
+use crate::aws_api::{AwsApi, Credentials};
 use crate::codebuild::{self, CodeBuild};
-use crate::emulator_api::{Credentials, EmulatorApi};
+use crate::process::cargo_build::{self, Profile};
+use crate::process::{programs, python_tools, workspace};
 use crate::proxy::{self, Caller, Ports, Proxy, Rates};
-use crate::ui::Ui;
-use crate::workspace::Profile;
-use crate::{tools, workspace};
+use seedflow_terminal::Ui;
 
-/// The source of the stand-in's events: nobody but AWS may send as `aws.codebuild`, and the
-/// emulator holds to that.
+/// The source of the CodeBuild emulator's events: only AWS may send as `aws.codebuild`, and the
+/// emulator enforces that.
 pub const EVENT_SOURCE: &str = "seedflow.codebuild";
 
 /// What can differ between stacks.
@@ -42,7 +42,7 @@ pub struct StackOptions {
     pub port: Option<u16>,
     /// The state machine's timeout for a build's event, in place of its ten minutes.
     pub await_timeout: Option<Duration>,
-    /// How long the stand-in takes a minute for, in the timeouts of builds.
+    /// How long a minute is in the timeouts of builds.
     pub minute: Duration,
     /// How many builds run at once; further ones queue.
     pub concurrent_builds: usize,
@@ -105,6 +105,8 @@ pub struct Stack {
 /// What a stack is made from: the tools and the built functions.
 struct Parts {
     bin: PathBuf,
+    /// Where Node is, if the machine has none: builds of CDK modules need it.
+    node: Option<PathBuf>,
     packages: BTreeMap<String, PathBuf>,
 }
 
@@ -138,7 +140,7 @@ impl Stack {
     }
 
     /// A client of it.
-    pub fn api(&self) -> EmulatorApi {
+    pub fn api(&self) -> AwsApi {
         self.connection.api()
     }
 
@@ -152,7 +154,7 @@ impl Stack {
         &self.bin
     }
 
-    /// The CodeBuild stand-in.
+    /// The CodeBuild emulator.
     pub fn codebuild(&self) -> &CodeBuild {
         &self.codebuild
     }
@@ -174,7 +176,7 @@ impl Stack {
         self.codebuild.shutdown().await;
     }
 
-    /// Waits until the emulator ends by itself, and tells so as an error.
+    /// Waits until the emulator ends by itself, and returns that as an error.
     pub async fn ended(&mut self) -> Result<()> {
         self.emulator.ended().await
     }
@@ -187,7 +189,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // With the emulator go its functions and the builds: the keeper finds them by their HOME.
+        // With the emulator go its functions and the builds: the child guard finds them by their HOME.
         self.emulator.end();
     }
 }
@@ -196,22 +198,23 @@ impl Parts {
     /// Installs the tools and builds the functions, both only where needed, side by side.
     async fn prepare(profile: Profile, ui: &Ui) -> Result<Self> {
         let tools = async {
-            let task = ui.task("Python tools");
-            let bin = tools::venv("local-stack", &task).await?;
+            let task = ui.task("Tools");
+            let bin = python_tools::venv("local-stack", &task).await?;
+            let node = programs::node(&task).await?;
             task.done("ready");
-            anyhow::Ok(bin)
+            anyhow::Ok((bin, node))
         };
         let functions = async {
             let task = ui.task("Functions");
-            let built = workspace::build_functions(profile, &task).await?;
+            let built = cargo_build::build_functions(profile, &task).await?;
             task.detail("packaging");
             let cache = workspace::local_dir()?.join("packages");
             let packages = tokio::task::spawn_blocking(move || package::functions(&built, &cache)).await??;
             task.done("built");
             anyhow::Ok(packages)
         };
-        let (bin, packages) = tokio::try_join!(tools, functions)?;
-        Ok(Self { bin, packages })
+        let ((bin, node), packages) = tokio::try_join!(tools, functions)?;
+        Ok(Self { bin, node, packages })
     }
 }
 
@@ -237,11 +240,11 @@ impl Running {
             functions: Some(folders.tmp()),
             parameter_store: options.parameter_store,
         };
-        let codebuild = stand_in(options, parts, folders);
+        let codebuild = codebuild_emulator(options, parts, folders);
         let proxy = Proxy::start(address, Arc::clone(&codebuild), proxied).await?;
         let functions = proxy.endpoint(Caller::Functions);
         drop(port);
-        // From here on the emulator's keeper sees to it that they go.
+        // From here on the emulator's child guard sees to it that they go.
         folders.create()?;
         let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &options.emulator_env)?;
         emulator.ready(address).await?;
@@ -273,7 +276,7 @@ impl Running {
             &folders.template(),
         )?;
         let endpoint = self.proxy.endpoint(Caller::Clients);
-        let api = EmulatorApi::new(&endpoint, credentials());
+        let api = AwsApi::new(&endpoint, credentials());
         // An empty key: the path is the bucket's own, and a PUT of that makes it.
         api.put_object(sam::PACKAGE_BUCKET, "", Vec::new())
             .await
@@ -286,7 +289,7 @@ impl Running {
 }
 
 /// The parameters that the template is deployed with.
-async fn parameters(options: &StackOptions, api: &EmulatorApi) -> Result<BTreeMap<String, String>> {
+async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<String, String>> {
     let mut parameters = options.parameters.clone();
     let mut set = |name: &str, value: &str| parameters.insert(name.to_owned(), value.to_owned());
     set("EventSource", EVENT_SOURCE);
@@ -303,9 +306,11 @@ async fn parameters(options: &StackOptions, api: &EmulatorApi) -> Result<BTreeMa
     Ok(parameters)
 }
 
-fn stand_in(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
+fn codebuild_emulator(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
     let mut config = codebuild::Config::new(environment::ACCOUNT, credentials(), folders.builds());
-    config.tools_dir = Some(parts.bin.clone());
+    config.tools = std::iter::once(parts.bin.clone())
+        .chain(parts.node.clone())
+        .collect();
     config.event_source = EVENT_SOURCE.to_owned();
     config.minute = options.minute;
     config.concurrent_builds = options.concurrent_builds;
@@ -321,14 +326,14 @@ fn credentials() -> Credentials {
     }
 }
 
-/// A folder that no other stack has: the process's number tells processes apart, a counter the
-/// stacks of one process.
+/// A folder that no other stack has: the name has the process's number, and a counter for
+/// the stacks of one process.
 fn new_folder() -> Result<PathBuf> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let folder = workspace::local_dir()?.join(format!("stacks/{}-{number}", std::process::id()));
     if folder.exists() {
-        // Left by a process of the same number that ended before its keeper had started.
+        // Left by a process of the same number that ended before its child guard had started.
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     Ok(folder)
@@ -340,7 +345,9 @@ fn architecture() -> Result<&'static str> {
         "x86_64" => Ok("x86_64"),
         "aarch64" => Ok("arm64"),
         other => {
-            bail!("the template knows no functions for {other}; the local stack runs on x86_64 and aarch64")
+            bail!(
+                "expected a machine of x86_64 or aarch64, found {other}: the template has no functions for it"
+            )
         }
     }
 }

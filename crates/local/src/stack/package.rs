@@ -33,7 +33,7 @@ fn function(name: &str, binary: &Path, cache: &Path) -> Result<PathBuf> {
         .with_context(|| format!("cannot read {}", binary.display()))?;
     let changed = about.modified().context("this system keeps no time of change")?;
     let age = changed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    // Length and time of change tell builds apart, as they do for cargo.
+    // Builds differ by length and time of change, as for cargo.
     let target = cache.join(format!("{name}-{}-{}.zip", about.len(), age.as_nanos()));
     if target.exists() {
         return Ok(target);
@@ -200,7 +200,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::workspace;
+    use crate::process::workspace;
 
     fn packages() -> BTreeMap<String, PathBuf> {
         workspace::FUNCTIONS

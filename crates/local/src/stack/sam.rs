@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::environment::{self, Folders};
-use crate::keeper::{self, Kept};
-use crate::tail;
-use crate::ui::Task;
+use crate::process::child_guard::{self, ChildGuard};
+use crate::process::output_tail;
+use seedflow_terminal::Task;
 
 /// The name of the CloudFormation stack. Every local stack has an emulator, so an account, of its own.
 pub const STACK_NAME: &str = "seedflow";
@@ -28,7 +28,7 @@ pub async fn deploy(
     task: &Task,
 ) -> Result<BTreeMap<String, String>> {
     settings(folders)?;
-    let mut command = keeper::command(bin.join("sam"), None)?;
+    let mut command = child_guard::command(bin.join("sam"), None)?;
     command.args([
         "deploy",
         "--stack-name",
@@ -64,16 +64,16 @@ pub async fn deploy(
     // Its five seconds between looks are manners towards AWS's limits.
     command.env("SAM_CLI_POLL_DELAY", "0.2");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut sam = Kept::spawn(command)?;
+    let mut sam = ChildGuard::spawn(command)?;
     let (stdout, stderr) = (sam.take_stdout()?, sam.take_stderr()?);
     let mut outputs = None;
-    let events = tail::follow(stdout, |line| {
+    let events = output_tail::follow(stdout, |line| {
         if let Ok(event) = serde_json::from_str::<Value>(line) {
             show(&event, task);
             outputs = found_outputs(&event).or(outputs.take());
         }
     });
-    let (said, complained) = tokio::join!(events, tail::follow(stderr, |_| {}));
+    let (said, complained) = tokio::join!(events, output_tail::follow(stderr, |_| {}));
     let status = sam.wait().await?;
     if !status.success() {
         bail!("sam deploy failed ({status}):\n{complained}\n{said}");

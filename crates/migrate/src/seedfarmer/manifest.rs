@@ -60,7 +60,7 @@ pub fn is_deployed(stored: &Stored) -> bool {
         let Some(fields) = model.as_object_mut() else {
             return false;
         };
-        // As they stand when the MD5 is taken.
+        // As they are when the MD5 is taken.
         fields.insert("deploy_spec".to_owned(), deployspec.clone());
         for unset in ["manifest_md5", "deployspec_md5"] {
             fields.insert(unset.to_owned(), Value::Null);

@@ -1,6 +1,6 @@
 //! What seed-farmer 8 stores of a deployment, and how it knows whether a module has changed since.
 //!
-//! All of it lies in Parameter Store below `/{project}/{deployment}/{group}/{module}/`, as JSON: `manifest` and
+//! All of it is in Parameter Store below `/{project}/{deployment}/{group}/{module}/`, as JSON: `manifest` and
 //! `deployspec`, as they were deployed; `md5/bundle`, `md5/deployspec` and `md5/manifest`, each `{"hash": …}`; `metadata`,
 //! what the module published. `md5/bundle` is removed before a build and written by its end, so without it the last
 //! deployment did not succeed.
@@ -56,7 +56,7 @@ impl Stored {
     }
 
     fn set(&mut self, slot: &str, found: &Found) {
-        // What is no JSON was not written by seed-farmer, and counts as missing.
+        // A value that is not JSON was not written by seed-farmer, and counts as missing.
         let value: Option<Value> = serde_json::from_str(&found.text).ok();
         let hash = || Some(value.as_ref()?.get("hash")?.as_str()?.to_owned());
         match slot {

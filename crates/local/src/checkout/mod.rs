@@ -1,0 +1,4 @@
+//! Folders of this machine as bundles and as repositories.
+
+pub mod bundle;
+pub mod repository;

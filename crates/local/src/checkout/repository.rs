@@ -1,0 +1,123 @@
+//! A folder on this machine as the repository of a deployment.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use seedflow_core::deployment::manifest::{MAX_FILE, Repository};
+use seedflow_core::error::{Error, ErrorName, Result};
+
+/// A folder, with its current files.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let root = folder
+            .canonicalize()
+            .with_context(|| format!("no such folder: {}", folder.display()))?;
+        if !root.is_dir() {
+            bail!("{} is a file; give the repository's folder", folder.display());
+        }
+        Ok(Self { root })
+    }
+
+    /// Where a path leads; `None` where there is nothing, or where a link leads out of the folder.
+    fn inside(&self, path: &str) -> Option<PathBuf> {
+        let real = self.root.join(path).canonicalize().ok()?;
+        real.starts_with(&self.root).then_some(real)
+    }
+}
+
+impl Repository for Folder {
+    fn text(&mut self, path: &str) -> Result<Option<String>> {
+        let Some(real) = self.inside(path) else {
+            return Ok(None);
+        };
+        read(&real).map_err(|error| Error::new(ErrorName::InvalidInput, explain(&error)))
+    }
+
+    fn has_file(&self, path: &str) -> bool {
+        self.inside(path).is_some_and(|real| real.is_file())
+    }
+
+    fn has_folder(&self, path: &str) -> bool {
+        self.inside(path).is_some_and(|real| real.is_dir())
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<Option<String>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    // One byte more than is allowed shows that a file is too long.
+    file.take(MAX_FILE as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > MAX_FILE {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(Some(text))
+}
+
+fn explain(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::InvalidData => "the file is not valid UTF-8".to_owned(),
+        ErrorKind::FileTooLarge => format!("the file is longer than {MAX_FILE} bytes"),
+        _ => format!("the file can't be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn a_folder_shows_what_lies_in_it_and_nothing_else() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("secret"), "s").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+        std::fs::create_dir(folder.path().join("modules")).unwrap();
+        write("modules/a", b"text");
+        write("bytes", b"\xff");
+        write("long", &vec![b'x'; MAX_FILE + 1]);
+        write("full", &vec![b'x'; MAX_FILE]);
+        std::os::unix::fs::symlink(outside.path(), folder.path().join("out")).unwrap();
+
+        let mut repository = Folder::open(folder.path()).unwrap();
+        assert_eq!(repository.text("modules/a"), Ok(Some("text".to_owned())));
+        assert_eq!(repository.text("modules/b"), Ok(None));
+        assert_eq!(repository.text("out/secret"), Ok(None));
+        assert!(repository.text("bytes").unwrap_err().message.contains("no UTF-8"));
+        assert!(
+            repository
+                .text("long")
+                .unwrap_err()
+                .message
+                .contains("longer than")
+        );
+        assert!(
+            repository
+                .text("modules")
+                .unwrap_err()
+                .message
+                .contains("can't be read")
+        );
+        assert!(repository.text("full").unwrap().is_some());
+        assert!(repository.has_file("modules/a") && !repository.has_file("modules"));
+        assert!(
+            repository.has_folder("modules")
+                && !repository.has_folder("out")
+                && !repository.has_file("out/secret")
+        );
+        assert!(Folder::open(&folder.path().join("bytes")).is_err());
+        assert!(Folder::open(&folder.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,391 @@
+//! What commands see of each other, and what their failures do.
+
+use std::collections::BTreeMap;
+
+use md5::{Digest, Md5};
+use seedflow_core::module::codebuild::buildspec::compose;
+use seedflow_core::module::codebuild::environment::Variable;
+use seedflow_core::module::deployspec::Phases;
+use serde_json::{Value, json};
+
+use crate::stack::{failure, phases, spec, stack, stack_with};
+
+#[tokio::test]
+async fn variables_and_the_directory_are_kept_from_entry_to_entry_and_phase_to_phase() {
+    let stack = stack().await;
+    let build = stack
+        .run_phases(json!({
+            "install": {"commands": ["mkdir sub && cd sub", "export A=\"ex'por\nted\"; B='pl  ain$x '"]},
+            "build": {"commands": [
+                "pwd | sed s,.*/,,",
+                "echo \"$A\"; echo \"$B|\"",
+                // A plain variable is in the environment of programs, too.
+                "printenv B | tr -d ' '",
+                "cat <<X\nline one\n  line $B\nX",
+                "printf 'no line end'",
+                "printf 'to stderr\\n' >&2; (echo in a subshell)",
+                "read line || echo no input",
+                "echo $CODEBUILD_LAST_EXIT; head -1 \"$0\" | cut -d ' ' -f 1; grep -n LAST_EXIT.*head \"$0\" | cut -d : -f 1",
+            ]},
+        }))
+        .await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", stack.log(&build));
+    let expected = [
+        "sub",
+        "ex'por",
+        "ted",
+        "pl  ain$x |",
+        "plain$x",
+        "line one",
+        "  line pl  ain$x",
+        "no line end",
+        "to stderr",
+        "in a subshell",
+        "no input",
+        // The command begins in line 4 of its script, as shells count in CodeBuild's logs.
+        "0",
+        "cd",
+        "4",
+    ];
+    assert_eq!(stack.output(&build), expected);
+    assert_eq!(stack.workspaces(), 0, "the workspace is removed");
+}
+
+#[tokio::test]
+async fn functions_arrays_aliases_options_and_traps_end_with_their_entry() {
+    let stack = stack().await;
+    for (first, second) in [
+        ("greet() { echo hi; }", "greet"),
+        ("list=(a b)", "[ \"${list[1]}\" = b ]"),
+        ("declare -A map=([k]=v)", "[ \"${map[k]}\" = v ]"),
+        (
+            "shopt -s expand_aliases; alias hi=true",
+            "shopt -s expand_aliases\nhi",
+        ),
+        ("set -o pipefail", "[ -o pipefail ]"),
+        ("set -u", "[ -o nounset ]"),
+        ("trap 'echo trapped' USR1", "trap -p | grep trapped"),
+    ] {
+        let together = stack
+            .run_phases(json!({"build": {"commands": [format!("{first}\n{second}")]}}))
+            .await;
+        assert_eq!(together["buildStatus"], "SUCCEEDED", "{first}");
+        let apart = stack
+            .run_phases(json!({"build": {"commands": [first, second]}}))
+            .await;
+        let failed = format!("Error while executing command: {second}. Reason: exit status ");
+        assert!(failure(&apart).contains(&failed), "{first}: {apart:#}");
+    }
+}
+
+#[tokio::test]
+async fn sh_runs_the_commands_unless_the_buildspec_asks_for_bash() {
+    let stack = stack().await;
+    let run = async |shell: Value| {
+        let commands = [
+            "[ -z \"$BASH_VERSION\" ] && echo sh || echo bash",
+            "X='it'\\''s'; cd /",
+            "echo $X $PWD",
+        ];
+        let spec =
+            json!({"version": 0.2, "env": {"shell": shell}, "phases": {"build": {"commands": commands}}});
+        let build = stack.run(json!({"buildspecOverride": spec.to_string()})).await;
+        (stack.output(&build), build)
+    };
+    assert_eq!(run(json!("bash")).await.0, ["bash", "it's /"]);
+    for shell in [Value::Null, json!("/bin/sh")] {
+        assert_eq!(run(shell).await.0[1..], ["it's /"]);
+    }
+    let (_, refused) = run(json!("zsh")).await;
+    assert!(failure(&refused).contains("env/shell: found zsh"), "{refused:#}");
+}
+
+#[tokio::test]
+async fn the_status_of_the_whole_entry_decides() {
+    let stack = stack().await;
+    let build = stack
+        .run_phases(json!({"build": {"commands": ["false; true", "false | true", "! true || true"]}}))
+        .await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED");
+    for (command, status) in [
+        ("true; (exit 7)", 7),
+        ("no-such-program", 127),
+        ("if then", 2),
+        ("exit 3", 3),
+        ("kill -9 $$", 137),
+    ] {
+        let build = stack
+            .run_phases(json!({"build": {"commands": [command, "echo never"]}}))
+            .await;
+        let message = format!(
+            "COMMAND_EXECUTION_ERROR: Error while executing command: {command}. Reason: exit status {status}"
+        );
+        assert_eq!(failure(&build), message);
+        assert!(!stack.output(&build).contains(&"never".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_ends_its_shell_keeps_nothing_of_what_it_set() {
+    let stack = stack().await;
+    let commands = [
+        "export KEPT='it'\\''s\nkept'; mkdir d e; cd d",
+        "export LOST=lost; cd ../e; exit 0",
+        "echo \"$KEPT${LOST-}\"; pwd | sed s,.*/,,",
+    ];
+    let build = stack.run_phases(json!({"build": {"commands": commands}})).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED");
+    assert_eq!(stack.output(&build), ["it's", "kept", "d"]);
+    let commands = ["set -e; false; echo never", "echo never"];
+    let build = stack
+        .run_phases(json!({"build": {"commands": commands}, "post_build": {"commands": ["echo post $CODEBUILD_BUILD_SUCCEEDING"]}}))
+        .await;
+    assert_eq!(stack.output(&build), ["post 0"]);
+}
+
+#[tokio::test]
+async fn an_entry_s_redirections_hide_neither_its_status_nor_later_output() {
+    let stack = stack().await;
+    let commands = [
+        "exec >/dev/null 2>&1; echo hidden; set -C; false || X=kept",
+        "echo $X; false",
+    ];
+    let build = stack.run_phases(json!({"build": {"commands": commands}})).await;
+    assert!(
+        failure(&build).ends_with("command: echo $X; false. Reason: exit status 1"),
+        "{build:#}"
+    );
+    assert_eq!(stack.output(&build), ["kept"]);
+}
+
+/// Which phases run after one has failed, by what it says `on-failure`.
+#[tokio::test]
+async fn a_failure_of_each_phase_is_followed_as_codebuild_follows_it() {
+    let stack = stack().await;
+    let names = ["install", "pre_build", "build", "post_build"];
+    let all = "INSTALL PRE_BUILD BUILD POST_BUILD UPLOAD_ARTIFACTS";
+    for (failing, on_failure, expected) in [
+        ("install", None, "INSTALL"),
+        ("pre_build", None, "INSTALL PRE_BUILD"),
+        ("build", None, all),
+        ("post_build", None, all),
+        ("install", Some("ABORT"), "INSTALL"),
+        ("build", Some("ABORT"), "INSTALL PRE_BUILD BUILD UPLOAD_ARTIFACTS"),
+        ("post_build", Some("ABORT"), all),
+        ("install", Some("CONTINUE"), all),
+        ("pre_build", Some("CONTINUE"), all),
+    ] {
+        let mut spec = json!({});
+        for name in names {
+            let command = if name == failing {
+                "echo failing; (exit 9)"
+            } else {
+                "true"
+            };
+            spec[name] = json!({"commands": [command, "echo after"]});
+        }
+        if let Some(on_failure) = on_failure {
+            spec[failing]["on-failure"] = on_failure.into();
+        }
+        let build = stack.run_phases(spec).await;
+        assert_eq!(build["buildStatus"], "FAILED");
+        let ran: Vec<String> = phases(&build)[4..]
+            .iter()
+            .map(|p| p.split(' ').next().unwrap().to_owned())
+            .collect();
+        assert_eq!(
+            ran.join(" "),
+            format!("{expected} FINALIZING COMPLETED"),
+            "{failing} {on_failure:?}"
+        );
+        let failed: Vec<String> = phases(&build)
+            .into_iter()
+            .filter(|phase| phase.ends_with("FAILED"))
+            .collect();
+        assert_eq!(failed, [format!("{} FAILED", failing.to_uppercase())]);
+    }
+}
+
+#[tokio::test]
+async fn finally_runs_after_a_failure_too() {
+    let stack = stack().await;
+    let phase = json!({"commands": ["false"], "finally": ["echo finally", "echo again"]});
+    let build = stack.run_phases(json!({"install": phase})).await;
+    assert_eq!(stack.output(&build), ["finally", "again"]);
+    assert!(failure(&build).contains("command: false"));
+}
+
+#[tokio::test]
+async fn the_log_reads_like_codebuilds() {
+    let stack = stack().await;
+    let build = stack
+        .run_phases(json!({"build": {"commands": ["echo out", "(exit 4)"]}}))
+        .await;
+    let notes: Vec<String> = stack
+        .log(&build)
+        .iter()
+        .map(|line| {
+            line.strip_prefix("[Container] ")
+                .map_or(line.clone(), |note| note[27..].to_owned())
+        })
+        .collect();
+    let build_phase: Vec<&str> = notes
+        .iter()
+        .map(String::as_str)
+        .skip_while(|line| *line != "Entering phase BUILD")
+        .take_while(|line| *line != "Entering phase POST_BUILD")
+        .collect();
+    let expected = [
+        "Entering phase BUILD",
+        "Running command echo out",
+        "out",
+        "Running command (exit 4)",
+        "Command did not exit successfully (exit 4) exit status 4",
+        "Phase complete: BUILD State: FAILED",
+        "Phase context status code: COMMAND_EXECUTION_ERROR Message: Error while executing command: (exit 4). Reason: exit status 4",
+    ];
+    assert_eq!(build_phase, expected);
+}
+
+#[tokio::test]
+async fn a_build_has_an_environment_of_its_own() {
+    let stack = stack().await;
+    let stored = ("/stored".to_owned(), "stored-value".to_owned());
+    stack.emulator.change(|store| store.parameters.extend([stored]));
+    let overrides = json!({
+        "buildspecOverride": json!({
+            "version": 0.2,
+            "env": {
+                "variables": {"OF_PROJECT": "spec", "OF_SPEC": "spec", "CHOSEN": "spec"},
+                "parameter-store": {"STORED": "/stored"},
+                "exported-variables": ["RESULT", "UNSET", "AWS_REGION", "STORED"],
+            },
+            "phases": {"build": {"commands": [
+                "echo $OF_PROJECT $OF_SPEC $CHOSEN",
+                "case $HOME in \"$CODEBUILD_SRC_DIR\"*) ;; */home) echo home;; esac",
+                "[ \"$PWD\" = \"$CODEBUILD_SRC_DIR\" ] && echo here",
+                "echo $CODEBUILD_BUILD_NUMBER $CODEBUILD_BUILD_SUCCEEDING $CODEBUILD_BUILD_IMAGE",
+                "echo $AWS_REGION $AWS_DEFAULT_REGION $AWS_ACCESS_KEY_ID $AWS_SESSION_TOKEN $AWS_ENDPOINT_URL",
+                "echo ${CARGO_MANIFEST_DIR:-clean}; [ $STORED = stored-value ]",
+                "export RESULT='of the build'",
+            ]}},
+        }).to_string(),
+        "environmentVariablesOverride": [
+            {"name": "CHOSEN", "value": "start", "type": "PLAINTEXT"},
+            {"name": "AWS_ENDPOINT_URL", "value": "https://example.com", "type": "PLAINTEXT"},
+        ],
+        "imageOverride": "other-image",
+    });
+    let build = stack.run(overrides).await;
+    let endpoint = stack.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
+    let regions = format!("us-east-1 us-east-1 ASIAROLE token {endpoint}");
+    let expected = [
+        "project spec start",
+        "home",
+        "here",
+        "1 1 other-image",
+        &regions,
+        "clean",
+    ];
+    assert_eq!(stack.output(&build), expected);
+    assert_eq!(
+        build["exportedEnvironmentVariables"],
+        json!([{"name": "RESULT", "value": "of the build"}])
+    );
+}
+
+/// The AWS CLI heeds `AWS_ENDPOINT_URL` for most services only.
+#[tokio::test]
+async fn the_aws_command_gets_the_endpoint() {
+    let tools = tempfile::tempdir().unwrap();
+    let aws = tools.path().join("aws");
+    std::fs::write(&aws, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    std::fs::set_permissions(&aws, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let stack = stack_with(|config| config.tools = vec![tools.path().to_owned()]).await;
+    let build = stack
+        .run_phases(json!({"build": {"commands": ["aws sqs list-queues 'a b'"]}}))
+        .await;
+    let endpoint = stack.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
+    assert_eq!(
+        stack.output(&build),
+        [format!("--endpoint-url {endpoint} sqs list-queues a b")]
+    );
+}
+
+#[tokio::test]
+async fn what_a_build_installs_stays_in_its_workspace() {
+    let stack = stack().await;
+    let commands = [
+        "python3 -c 'import sys; sys.exit(sys.prefix.startswith(\"'$HOME'\"))' && echo the machine\\'s python",
+        "pip --version | grep -q \"$HOME\" && echo own pip",
+        "python -c 'import sys; print(sys.prefix)' | grep -qx \"$HOME/.python\" && echo own python",
+        "echo $npm_config_prefix | grep -q ^$HOME && echo own prefix",
+    ];
+    let build = stack.run_phases(json!({"build": {"commands": commands}})).await;
+    let expected = ["the machine's python", "own pip", "own python", "own prefix"];
+    assert_eq!(stack.output(&build), expected, "{:#?}", stack.log(&build));
+}
+
+#[tokio::test]
+async fn what_a_build_leaves_running_ends_with_it() {
+    let stack = stack().await;
+    let pid = stack.file("pid");
+    let command = format!("sleep 1000 & echo $! > {}", pid.display());
+    let build = stack.run_phases(json!({"build": {"commands": [command]}})).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED");
+    assert!(crate::interrupted::is_gone(&pid), "sleep still runs");
+}
+
+#[tokio::test]
+async fn a_bad_buildspec_fails_the_download_phase() {
+    let stack = stack().await;
+    for (text, message) in [
+        (
+            "version: 0.2\nphases: {bild: {}}",
+            "YAML_FILE_ERROR: Unknown phase: bild",
+        ),
+        (
+            "missing.yml",
+            "YAML_FILE_ERROR: YAML file does not exist: missing.yml",
+        ),
+        (
+            &spec(json!({"build": {"commands": [{"a": 1}]}})),
+            "found subkeys instead",
+        ),
+    ] {
+        let build = stack.run(json!({"buildspecOverride": text})).await;
+        assert!(failure(&build).contains(message), "{}", failure(&build));
+        assert_eq!(
+            phases(&build)[3..],
+            ["DOWNLOAD_SOURCE FAILED", "FINALIZING SUCCEEDED", "COMPLETED -"]
+        );
+    }
+    let unused: Value = stack
+        .call("BatchGetBuilds", json!({"ids": ["p:none"]}))
+        .await
+        .unwrap();
+    assert_eq!(unused, json!({"builds": [], "buildsNotFound": ["p:none"]}));
+}
+
+/// The buildspec of the product in the CodeBuild emulator: CodeBuild prints commands, and so does it.
+#[tokio::test]
+async fn a_long_parameter_reaches_the_module_and_not_the_log() {
+    let stack = stack().await;
+    let value = format!("it's `id` $HOME \"q\"\n  {}é ", "confidential".repeat(200));
+    let variables = [Variable::plain("LONG", value.clone())];
+    let phases = Phases {
+        install: vec!["printf %s \"$LONG\" | md5sum".to_owned()],
+        build: vec!["python3 -c 'import os; print(len(os.environ[\"LONG\"]))'".to_owned()],
+        ..Phases::default()
+    };
+    let text = compose(&phases, "", &variables, "an-image", &BTreeMap::new());
+    let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
+    let build = stack.run(overrides).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", stack.log(&build));
+    let log = stack.log(&build).join("\n");
+    let md5 = hex::encode(Md5::digest(value.as_bytes()));
+    assert!(log.contains(&format!("{md5}  -")), "{log}");
+    assert!(log.contains(&format!("\n{}\n", value.chars().count())), "{log}");
+    assert!(log.contains("Running command printf %s \"$LONG\""));
+    assert!(!log.contains("confidential"), "{log}");
+}
