@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use seedflow_local::ui::{Tone, Ui};
-use seedflow_local::workspace;
+use seedflow_local::process::workspace;
+use seedflow_terminal::{Tone, Ui};
 
 use limits::Measurement;
 use machine::Machine;

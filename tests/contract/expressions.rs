@@ -6,9 +6,9 @@
 //! that a person or an event may send, with the least that each function answers, and with errors with and without a cause.
 
 use seedflow_contract::{StateMachine, asl};
-use seedflow_core::build::outcome::{BuildStatus, Outcome};
 use seedflow_core::ids::BuildId;
-use seedflow_core::plan::Checked;
+use seedflow_core::module::plan::CheckResult;
+use seedflow_core::workflow::build_outcome::{BuildOutcome, BuildStatus};
 use serde_json::{Value, json};
 
 /// Seconds since the start of an execution.
@@ -75,7 +75,7 @@ fn turns() -> [Value; 3] {
 }
 
 fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -> Value {
-    json!(Checked {
+    json!(CheckResult {
         changed,
         forget,
         reasons: Vec::new(),
@@ -95,7 +95,7 @@ fn of_deploy_module() -> Value {
         checked(true, false, true, false),
         checked(true, false, true, true),
     ];
-    let build = |status| json!(Outcome::ended(BuildId::parse("p:u").unwrap(), status));
+    let build = |status| json!(BuildOutcome::ended(BuildId::parse("p:u").unwrap(), status));
     let waits =
         json!({"wait_seconds": 5, "progress": {"since": "2026-01-01T00:00:00Z", "asked": null, "unseen": 0}});
     let failed = json!({"state": "FAILED", "error": "Refused", "cause": "why", "recorded": true});

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod aws_facts;
+mod doc_links;
 mod events;
 mod expressions;
 mod observability;

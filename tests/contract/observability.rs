@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 use seedflow_contract::{Template, file};
-use seedflow_core::metric::{DIMENSION, Metric, NAMESPACE};
+use seedflow_core::telemetry::metric::{DIMENSION, Metric, NAMESPACE};
 use serde_json::Value;
 
 fn template() -> Template {

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedflow_contract::{StateMachine, errors, file, list};
-use seedflow_core::error::ErrorName::{self, *};
+use seedflow_core::error::ErrorName;
+use seedflow_core::error::ErrorName::*;
 use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, no state does,

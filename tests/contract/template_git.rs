@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use seedflow_contract::{Template, WorkTree, file};
-use seedflow_core::origin::Origin;
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_local::git::hand_over;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -241,7 +241,7 @@ fn a_commit_is_handed_over_as_a_zip_with_its_author_and_branch() {
     );
     let metadata = store.metadata();
     assert_eq!(metadata["handed-over-at"], "1700000000000");
-    let origin = Origin::from_metadata(|name| metadata[name].as_str());
+    let origin = CommitInfo::from_metadata(|name| metadata[name].as_str());
     assert_eq!(
         (origin.commit(), origin.author(), origin.branch()),
         (Some(commit.as_str()), Some(author), Some(branch))
@@ -267,7 +267,7 @@ fn a_long_author_is_cut_and_everything_said_fits_into_s3_s_two_kilobytes() {
     assert!(length < 2048, "{length}");
     let author = metadata["author"].as_str().unwrap();
     assert!(author.is_ascii());
-    let origin = Origin::from_metadata(|name| metadata[name].as_str());
+    let origin = CommitInfo::from_metadata(|name| metadata[name].as_str());
     assert!(
         origin.author().unwrap().starts_with("xéé"),
         "{:?}",

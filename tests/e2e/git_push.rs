@@ -1,5 +1,5 @@
 //! `git push` to a local stack: what is handed over, and what is said to whoever pushes.
-use seedflow_core::origin::Origin;
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_local::git::{Remote, Wanted};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,7 +45,7 @@ fn a_push_is_handed_over_with_its_files_and_where_they_come_from() {
         assert_eq!(std::io::read_to_string(file).unwrap(), "name: dev\n");
         let bucket = &stack.about().work_bucket;
         let metadata = stack.client().object_metadata(bucket, key).await.unwrap();
-        let origin = Origin::from_metadata(|name| metadata.get(name).map(String::as_str));
+        let origin = CommitInfo::from_metadata(|name| metadata.get(name).map(String::as_str));
         assert_eq!(
             (origin.commit(), origin.author(), origin.branch()),
             (

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use seedflow_core::metric::Metric;
+use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Action, Caller, Module, Rule, Shared, StackOptions, eventually, run};
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 
 use seedflow_e2e::run;
 use seedflow_local::soak::{self, Report, Size};
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 
 /// One soak; its seed is told before it begins, in case that it never ends.
 fn soaked(seed: u64) -> Report {

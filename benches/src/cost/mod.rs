@@ -20,12 +20,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use seedflow_fixtures::{Module, Repository, start_deployment};
-use seedflow_local::codebuild::Pretended;
-use seedflow_local::deployment::{self, Finished, Names};
+use seedflow_local::checkout::bundle;
+use seedflow_local::client::deployment::{self, Finished, Names};
+use seedflow_local::codebuild::SimulatedBuild;
+use seedflow_local::process::workspace;
 use seedflow_local::proxy::Caller;
 use seedflow_local::stack::{Stack, StackOptions};
-use seedflow_local::ui::Ui;
-use seedflow_local::{pack, workspace};
+use seedflow_terminal::Ui;
 use serde_json::{Map, Value, json};
 
 use crate::limits::bundle::incompressible;
@@ -68,7 +69,7 @@ pub async fn measure(machine: &Machine, ui: &Ui) -> Result<String> {
     let template = workspace::root()?.join("template.yaml");
     let fixed = FixedCosts::of(&std::fs::read_to_string(template).context("cannot read template.yaml")?);
     let stack = Stack::start(&StackOptions::default(), ui).await?;
-    stack.codebuild().pretend(Some(Pretended {
+    stack.codebuild().simulate(Some(SimulatedBuild {
         lasts: BUILD,
         fails: false,
     }));
@@ -131,7 +132,7 @@ async fn count(stack: &Stack, fixed: &FixedCosts, ui: &Ui) -> Result<Counts> {
 
 async fn deploy_module(stack: &Stack, folder: &Path) -> Result<Finished> {
     let names = Names::new(PROJECT, "alone", "group", "module");
-    let bundle = pack::folder(folder, &stack.folder().join("module-of-costs.zip"))?;
+    let bundle = bundle::folder(folder, &stack.folder().join("module-of-costs.zip"))?;
     let (api, connection) = (stack.api(), stack.connection());
     let source = deployment::upload(&api, connection, &names, &bundle).await?;
     let input = names.input(&source, &Map::new(), false);

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use seedflow_local::stack::{Stack, StackOptions};
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 
 use crate::bench_dir;
 use crate::report::{Part, Section};

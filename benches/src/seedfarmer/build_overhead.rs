@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use seedflow_core::formats::yaml;
+use seedflow_local::client::deployment;
+use seedflow_local::process::python;
 use seedflow_local::proxy::{Action, Caller, Rule, RuleId};
 use seedflow_local::stack::Stack;
-use seedflow_local::{deployment, tools};
 use serde_json::{Value, json};
 
 use super::case::Tool;
@@ -101,7 +102,7 @@ fn again(stack: &Stack, tool: Tool, build: &Value, notes: &Path) -> Result<Value
 
 /// seed-farmer's buildspec names paths of AWS's image that a machine doesn't have, or that a benchmark may not write to.
 fn on_this_machine(spec: &Value) -> Result<Value> {
-    let python = tools::python()?.to_string_lossy();
+    let python = python::python()?.to_string_lossy();
     let text = spec
         .to_string()
         .replace("/var/scripts", "$HOME/scripts")

@@ -18,10 +18,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
 use seedflow_fixtures::FixedWait;
-use seedflow_local::codebuild::Pretended;
+use seedflow_local::codebuild::SimulatedBuild;
+use seedflow_local::process::cargo_build::Profile;
 use seedflow_local::stack::{Stack, StackOptions};
-use seedflow_local::ui::{Task, Ui, seconds};
-use seedflow_local::workspace::Profile;
+use seedflow_terminal::{Task, Ui, seconds};
 
 use crate::report::Part;
 use build_overhead::BuildOverhead;
@@ -232,7 +232,7 @@ impl<'a> Sides<'a> {
 
     async fn deploy(&mut self, case: &Case, tool: Tool) -> Result<Run> {
         let stack = self.stack;
-        stack.codebuild().pretend(Some(Pretended {
+        stack.codebuild().simulate(Some(SimulatedBuild {
             lasts: case.lasts(),
             fails: case.work == Work::Failed,
         }));
@@ -260,7 +260,7 @@ impl<'a> Sides<'a> {
             stack.proxy().remove_rule(rule);
             let run = run?;
             let build = run.builds.first().context("there was no build")?;
-            stack.codebuild().pretend(None);
+            stack.codebuild().simulate(None);
             let overhead = build_overhead::measure(stack, tool, &build.id, rounds).await;
             let overhead = overhead.with_context(|| format!("inside a build of {}", tool.name()))?;
             found.insert(tool, overhead);

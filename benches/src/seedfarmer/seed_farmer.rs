@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use seedflow_fixtures::{FixedWait, Repository, SeedFarmer, group_name, module_name};
-use seedflow_local::proxy::{Caller, Write};
+use seedflow_local::process::output_tail;
+use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
-use seedflow_local::tail;
-use seedflow_local::ui::Task;
+use seedflow_terminal::Task;
 
 use super::case::{Case, Work};
 use super::run::{Build, Run, between, builds_since, median, written};
@@ -65,7 +65,7 @@ impl SeedFarmerSide {
         let log = bench_dir()?.join("seed-farmer.log");
         let known = stack.codebuild().builds().len();
         stack.proxy().reset_calls();
-        let mut writes = stack.proxy().watch_writes();
+        let mut writes = stack.proxy().watch_parameter_writes();
         let mut meter = Meter::start(stack)?;
         let begun = Instant::now();
         let (status, client) = self.apply(stack, wait, &mut meter, &log).await?;
@@ -76,7 +76,7 @@ impl SeedFarmerSide {
         ensure!(
             status.success() != fails,
             "seed-farmer ended with {status}:\n{}",
-            tail::of_file(&log)
+            output_tail::of_file(&log)
         );
         let builds = builds_since(stack, known)?;
         if !fails && !builds.is_empty() {
@@ -133,13 +133,13 @@ fn still_running(log: &Path) -> String {
     let seconds = PATIENCE.as_secs();
     format!(
         "seed-farmer still runs after {seconds} s:\n{}",
-        tail::of_file(log)
+        output_tail::of_file(log)
     )
 }
 
 /// From each build's end to the last parameter that the client writes, after all builds: the manifest of what is deployed.
 /// It writes nothing about single modules after their builds, so this is the first that its store has of their end.
-fn stored(builds: &[Build], written: &[Write]) -> Option<Duration> {
+fn stored(builds: &[Build], written: &[ParameterWrite]) -> Option<Duration> {
     let mut of_client = written
         .iter()
         .rev()
@@ -165,7 +165,7 @@ mod tests {
             start: at(1),
             end: at(end),
         });
-        let write = |second| Write {
+        let write = |second| ParameterWrite {
             caller: Caller::Clients,
             name: "/p/dev/manifest/deployed".to_owned(),
             value: "{}".to_owned(),

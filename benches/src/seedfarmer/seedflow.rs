@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use seedflow_fixtures::{Repository, cidr, group_name, module_folder, module_name, start_deployment};
-use seedflow_local::deployment::{self, Names};
-use seedflow_local::emulator_api::EmulatorApi;
-use seedflow_local::pack;
-use seedflow_local::proxy::{Caller, Write};
+use seedflow_local::aws_api::AwsApi;
+use seedflow_local::checkout::bundle;
+use seedflow_local::client::deployment::{self, Names};
+use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
@@ -66,7 +66,7 @@ impl SeedflowSide {
         let api = stack.api();
         let known = stack.codebuild().builds().len();
         stack.proxy().reset_calls();
-        let mut writes = stack.proxy().watch_writes();
+        let mut writes = stack.proxy().watch_parameter_writes();
         let mut meter = Meter::start(stack)?;
         let begun = Timestamp::now();
         let execution = self.start(stack, &api).await?;
@@ -101,7 +101,7 @@ impl SeedflowSide {
         }
     }
 
-    async fn start(&self, stack: &Stack, api: &EmulatorApi) -> Result<String> {
+    async fn start(&self, stack: &Stack, api: &AwsApi) -> Result<String> {
         if self.modules == 1 {
             self.start_module(stack, api).await
         } else {
@@ -109,9 +109,9 @@ impl SeedflowSide {
         }
     }
 
-    async fn start_module(&self, stack: &Stack, api: &EmulatorApi) -> Result<String> {
+    async fn start_module(&self, stack: &Stack, api: &AwsApi) -> Result<String> {
         let module = self.folder.join(module_folder(0));
-        let bundle = pack::folder(&module, &stack.folder().join("seedflow-module.zip"))?;
+        let bundle = bundle::folder(&module, &stack.folder().join("seedflow-module.zip"))?;
         let source = deployment::upload(api, stack.connection(), &self.names, &bundle).await?;
         let parameters = [("vpc-cidr".to_owned(), Value::from(cidr(0)))];
         let input = self
@@ -124,16 +124,16 @@ impl SeedflowSide {
 /// Waits for an execution's end.
 struct Watch<'a> {
     last: String,
-    written: Vec<Write>,
+    written: Vec<ParameterWrite>,
     meter: &'a mut Meter,
 }
 
 impl Watch<'_> {
     async fn end(
         &mut self,
-        api: &EmulatorApi,
+        api: &AwsApi,
         execution: &str,
-        writes: &mut Receiver<Write>,
+        writes: &mut Receiver<ParameterWrite>,
     ) -> Result<Value> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -152,7 +152,7 @@ impl Watch<'_> {
     }
 
     /// Waits a while, or until something is written; returns whether it is time to look.
-    async fn pause(&mut self, writes: &mut Receiver<Write>) -> Result<bool> {
+    async fn pause(&mut self, writes: &mut Receiver<ParameterWrite>) -> Result<bool> {
         let near = self.written.iter().any(|write| self.is_last(write));
         let time = if near { SOON } else { SELDOM };
         match tokio::time::timeout(time, writes.recv()).await {
@@ -164,12 +164,12 @@ impl Watch<'_> {
         }
     }
 
-    fn is_last(&self, write: &Write) -> bool {
+    fn is_last(&self, write: &ParameterWrite) -> bool {
         write.name == self.last && state(write).is_some_and(|state| state != "IN_PROGRESS")
     }
 }
 
-async fn describe(api: &EmulatorApi, execution: &str) -> Result<Value> {
+async fn describe(api: &AwsApi, execution: &str) -> Result<Value> {
     let call = json!({"executionArn": execution});
     let described = api
         .json("states", "AWSStepFunctions.DescribeExecution", &call)
@@ -200,13 +200,13 @@ fn counts(counted: &seedflow_local::proxy::Calls) -> BTreeMap<String, u64> {
     counts
 }
 
-fn state(write: &Write) -> Option<String> {
+fn state(write: &ParameterWrite) -> Option<String> {
     let value: Value = serde_json::from_str(&write.value).ok()?;
     Some(value["state"].as_str()?.to_owned())
 }
 
 /// From each build's end to the final status that names it; the median.
-fn stored(builds: &[Build], written: &[Write]) -> Result<Option<Duration>> {
+fn stored(builds: &[Build], written: &[ParameterWrite]) -> Result<Option<Duration>> {
     let of = |build: &Build| {
         let status = written.iter().find(|write| {
             let value: Value = serde_json::from_str(&write.value).unwrap_or_default();
@@ -233,7 +233,7 @@ mod tests {
             start: at(0),
             end: at(10),
         };
-        let write = |name: &str, value: Value, second| Write {
+        let write = |name: &str, value: Value, second| ParameterWrite {
             caller: Caller::Functions,
             name: name.to_owned(),
             value: value.to_string(),

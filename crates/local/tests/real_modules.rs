@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use seedflow_core::build::buildspec;
-use seedflow_core::deployspec::Deployspec;
-use seedflow_core::manifest::{self, Given, Problem};
-use seedflow_core::maximum::Maxima;
+use seedflow_core::deployment::manifest;
+use seedflow_core::deployment::manifest::{Diagnostic, LoadContext};
+use seedflow_core::module::codebuild::buildspec;
+use seedflow_core::module::deployspec::Deployspec;
+use seedflow_core::module::maximum::Maxima;
 use seedflow_local::checkout::repository::Folder;
 use serde_json::Value;
 
@@ -102,9 +103,9 @@ fn every_sample_manifest_can_be_deployed_but_for_what_is_fetched_from_elsewhere(
 const KNOWN: [&str; 2] = ["is not supported yet", "the key \"path\" stands on line"];
 
 /// How many modules a manifest deploys, with a value for each variable that the manifests use.
-fn modules_of(folder: &Path, manifest: &str) -> Result<usize, Vec<Problem>> {
+fn modules_of(folder: &Path, manifest: &str) -> Result<usize, Vec<Diagnostic>> {
     let env = variables(&folder.join("manifests"));
-    let given = Given {
+    let given = LoadContext {
         manifest,
         env: &env,
         project: None,

@@ -1,8 +1,8 @@
 //! What a run shows: each module with what becomes of it and why, and each write under it.
 
-use seedflow_core::deployment::DeploymentId;
-use seedflow_core::ids::{ModuleId, Place, Slot};
-use seedflow_core::status::State;
+use seedflow_core::ids::DeploymentId;
+use seedflow_core::ids::{AwsEnvironment, ModuleId, ParameterKind};
+use seedflow_core::module::status::State;
 use seedflow_terminal::{Tone, Ui};
 use serde_json::Value;
 
@@ -60,14 +60,14 @@ impl Show {
     }
 
     /// What it is about.
-    pub fn heading(&self, deployment: &DeploymentId, place: &Place, apply: bool) {
+    pub fn heading(&self, deployment: &DeploymentId, place: &AwsEnvironment, apply: bool) {
         let name = self.ui.paint(Tone::Bold, deployment.to_string());
         let mode = if apply {
             ""
         } else {
             " (dry run: nothing is written)"
         };
-        let Place { account, region, .. } = place;
+        let AwsEnvironment { account, region, .. } = place;
         self.ui
             .say(format!("{name} in account {account}, region {region}{mode}"));
     }
@@ -79,7 +79,7 @@ impl Show {
         let record = format!("s3://{}/{}", account.work_bucket(), id.record_key());
         if taken.forget {
             lines.push((
-                format!("remove {}", id.parameter(Slot::Md5)),
+                format!("remove {}", id.parameter(ParameterKind::Md5)),
                 "seed-farmer has deployed something else since".to_owned(),
             ));
             lines.push((format!("remove {record}"), "the same".to_owned()));
@@ -199,7 +199,7 @@ fn name(id: &ModuleId) -> String {
 }
 
 /// A value in few words. Of metadata and outputs the names: values may be what not everybody should read.
-fn about(slot: Slot, text: &str) -> String {
+fn about(slot: ParameterKind, text: &str) -> String {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
     let names = || {
         let names: Vec<&str> = value
@@ -214,13 +214,13 @@ fn about(slot: Slot, text: &str) -> String {
         }
     };
     match slot {
-        Slot::Md5 => format!("hash {}", value["hash"].as_str().unwrap_or_default()),
-        Slot::Status => format!(
+        ParameterKind::Md5 => format!("hash {}", value["hash"].as_str().unwrap_or_default()),
+        ParameterKind::Status => format!(
             "{}, deployed at {}",
             value["state"].as_str().unwrap_or_default(),
             value["deployed_at"].as_str().unwrap_or_default()
         ),
-        Slot::Metadata | Slot::Outputs => names(),
+        ParameterKind::Metadata | ParameterKind::Outputs => names(),
     }
 }
 
@@ -231,10 +231,13 @@ mod tests {
     #[test]
     fn values_of_metadata_are_not_shown() {
         assert_eq!(
-            about(Slot::Metadata, r#"{"Password": "secret", "Arn": "a"}"#),
+            about(ParameterKind::Metadata, r#"{"Password": "secret", "Arn": "a"}"#),
             "Password, Arn"
         );
-        assert_eq!(about(Slot::Outputs, "{}"), "none");
-        assert_eq!(about(Slot::Md5, r#"{"hash": "abc", "bundle": "x"}"#), "hash abc");
+        assert_eq!(about(ParameterKind::Outputs, "{}"), "none");
+        assert_eq!(
+            about(ParameterKind::Md5, r#"{"hash": "abc", "bundle": "x"}"#),
+            "hash abc"
+        );
     }
 }

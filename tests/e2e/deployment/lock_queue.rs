@@ -1,6 +1,6 @@
 //! One execution of a deployment at a time; of a burst of pushes the newest is next, and a stopped one stops its modules.
 
-use seedflow_core::metric::Metric;
+use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Finished, Group, Module, Repository, eventually, run};
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seedflow_e2e::{Group, Migrated, Repository, SeedFarmer, Shared, StackOptions, TestStack, migrate, run};
-use seedflow_local::codebuild::Pretended;
+use seedflow_local::codebuild::SimulatedBuild;
 use serde_json::{Value, json};
 
 use super::{assert_state, names, results};
@@ -45,7 +45,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
     run(async {
         let stack = PRETENDED.get().await;
         // Builds only last here: seed-farmer's install it from a package index each.
-        stack.codebuild().pretend(Some(Pretended {
+        stack.codebuild().simulate(Some(SimulatedBuild {
             lasts: Duration::ZERO,
             fails: false,
         }));

@@ -1,6 +1,6 @@
 //! What people look at after a deployment: the pages that are made of its reports.
 
-use seedflow_core::page::index::Index;
+use seedflow_core::pages::index::Index;
 use seedflow_e2e::{Finished, TestStack, eventually};
 
 use super::{deployed_by, names};

@@ -19,7 +19,7 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedflow_e2e::{Shared, StackOptions, TestStack, run};
-use seedflow_local::emulator_api::EmulatorApi;
+use seedflow_local::aws_api::AwsApi;
 
 use table::{Fixtures, Row};
 
@@ -42,7 +42,7 @@ static STACK: Shared = Shared::new(|| StackOptions {
 });
 
 /// A client with the keys of each role, by the role's name in the template.
-async fn roles(stack: &TestStack) -> BTreeMap<String, EmulatorApi> {
+async fn roles(stack: &TestStack) -> BTreeMap<String, AwsApi> {
     let mut clients = BTreeMap::new();
     for (logical, name) in stack.resources("AWS::IAM::Role").await {
         // The account itself stands for the services that the roles trust.
@@ -55,7 +55,7 @@ async fn roles(stack: &TestStack) -> BTreeMap<String, EmulatorApi> {
 }
 
 /// Tries a call as a role; says what was wrong, if anything.
-async fn try_call(row: &Row, role: &str, api: &EmulatorApi) -> Option<String> {
+async fn try_call(row: &Row, role: &str, api: &AwsApi) -> Option<String> {
     let granted = row.granted.contains(&role);
     let outcome = row.call.attempt(api).await;
     let (allowed, what) = match &outcome {

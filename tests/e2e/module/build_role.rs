@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use seedflow_contract::Template;
 use seedflow_e2e::{Module, TestStack, eventually, run};
-use seedflow_local::emulator_api::{ApiError, EmulatorApi};
+use seedflow_local::aws_api::{ApiError, AwsApi};
 use serde_json::{Value, json};
 
 use super::STACK;
@@ -24,7 +24,7 @@ const OURS: [&str; 8] = [
 
 /// What a build tries, and by which statements it is refused; every one of them has to be met at least once.
 struct Attempts {
-    api: EmulatorApi,
+    api: AwsApi,
     met: BTreeSet<&'static str>,
 }
 

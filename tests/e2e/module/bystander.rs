@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use seedflow_e2e::{TestStack, eventually, run};
-use seedflow_local::emulator_api::{ApiError, EmulatorApi};
+use seedflow_local::aws_api::{ApiError, AwsApi};
 use serde_json::json;
 
 use super::STACK;
 
 /// A client as a role that may do everything in the account.
-async fn bystander(stack: &TestStack, path: &str, name: &str) -> EmulatorApi {
+async fn bystander(stack: &TestStack, path: &str, name: &str) -> AwsApi {
     let account = &stack.about().account;
     let trust = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Action": "sts:AssumeRole",
@@ -62,7 +62,7 @@ const FOLDERS: [&str; 10] = [
 ];
 
 /// The folders of the work bucket that a client may neither read, write nor delete in; it may do all in the others.
-async fn closed(api: &EmulatorApi, bucket: &str) -> BTreeSet<&'static str> {
+async fn closed(api: &AwsApi, bucket: &str) -> BTreeSet<&'static str> {
     let mut closed = BTreeSet::new();
     for folder in FOLDERS {
         // Not below sources/{project}/{deployment}/{group}: that would start an execution.
@@ -107,7 +107,7 @@ fn what_seedflow_believes_is_kept_from_roles_that_are_not_ours_and_open_to_admin
 }
 
 /// Makes an access point of a bucket, and answers the alias by which requests name it in the place of a bucket.
-async fn access_point(client: &EmulatorApi, name: &str, bucket: &str) -> String {
+async fn access_point(client: &AwsApi, name: &str, bucket: &str) -> String {
     let template = json!({
         "Resources": {"Point": {"Type": "AWS::S3::AccessPoint", "Properties": {"Bucket": bucket, "Name": name}}},
         "Outputs": {"Alias": {"Value": {"Fn::GetAtt": ["Point", "Alias"]}}},

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seedflow_core::metric::Metric;
+use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Action, Caller, Finished, Module, Rule, run};
 use serde_json::json;
 

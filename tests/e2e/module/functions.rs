@@ -1,7 +1,7 @@
 //! The functions one by one, over the real Runtime API: saved events, and every handler run again.
 
 use seedflow_e2e::{Action, Finished, Module, Rule, TestStack, eventually, run};
-use seedflow_local::emulator_api::ApiError;
+use seedflow_local::aws_api::ApiError;
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};

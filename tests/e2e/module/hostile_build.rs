@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seedflow_e2e::{Module, Names, TestStack, eventually, run};
-use seedflow_local::deployment;
+use seedflow_local::client::deployment;
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};

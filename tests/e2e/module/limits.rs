@@ -1,6 +1,6 @@
 //! At the limits and one over: what is too long for Parameter Store, for StartBuild and for what a build may hand back.
 
-use seedflow_core::metric::Metric;
+use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Module, Names, TestStack, eventually, run};
 use serde_json::{Map, Value, json};
 

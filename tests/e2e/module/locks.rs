@@ -1,6 +1,6 @@
 //! One deployment of a module at a time, and what an execution leaves that was stopped.
 
-use seedflow_core::metric::Metric;
+use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Action, Finished, Module, Names, Rule, TestStack, eventually, run};
 use serde_json::{Value, json};
 

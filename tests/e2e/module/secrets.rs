@@ -2,7 +2,7 @@
 //! in everything that the stack has kept. Each kind of place is also searched for something that has to be there.
 
 use seedflow_e2e::{Finished, Module, TestStack, eventually, run};
-use seedflow_local::deployment;
+use seedflow_local::client::deployment;
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};

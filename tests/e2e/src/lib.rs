@@ -20,7 +20,7 @@
 //!
 //! All tests of a program run on one runtime, since the stack's proxy and its builds live on it. At
 //! the end of the program the stack goes by itself: its processes are kept by a pipe that the kernel
-//! closes (see `seedflow_local::keeper`), so a static that is never dropped leaves nothing behind.
+//! closes (see `seedflow_local::process::child_guard`), so a static that is never dropped leaves nothing behind.
 //!
 //! The harness panics with a message where something fails that no test is about.
 
@@ -43,7 +43,7 @@ pub use module::Module;
 pub use repository::{Group, Repository};
 pub use seed_farmer::SeedFarmer;
 pub use seedflow_contract::{Pushed, WorkTree, schema};
-pub use seedflow_local::deployment::{Finished, Names, Parameter};
+pub use seedflow_local::client::deployment::{Finished, Names, Parameter};
 pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, When};
 pub use seedflow_local::stack::StackOptions;
 pub use shared::{Shared, run};

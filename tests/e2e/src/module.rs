@@ -61,6 +61,6 @@ impl Module {
 
     /// The bundle.
     pub fn zip(&self) -> Vec<u8> {
-        seedflow_local::pack::files(self.files()).expect("packing files of memory")
+        seedflow_local::checkout::bundle::files(self.files()).expect("packing files of memory")
     }
 }

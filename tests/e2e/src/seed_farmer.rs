@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use seedflow_local::process::python_tools;
 use seedflow_local::stack::environment::ACCOUNT;
-use seedflow_local::tools;
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -37,7 +37,7 @@ impl SeedFarmer {
     pub async fn new(stack: &TestStack, project: &str, repository: &Repository) -> Self {
         let folder = stack.folder().join(project);
         repository.write(&folder);
-        let bin = tools::venv("peer", &Ui::silent().task("seed-farmer")).await;
+        let bin = python_tools::venv("peer", &Ui::silent().task("seed-farmer")).await;
         let seed_farmer = Self {
             python: bin.expect("installing seed-farmer").join("python"),
             project: project.to_owned(),

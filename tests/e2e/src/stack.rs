@@ -6,8 +6,8 @@ use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use seedflow_core::telemetry::metric::Metric;
-use seedflow_local::deployment::{self, Finished, Names, Parameter};
-use seedflow_local::emulator_api::EmulatorApi;
+use seedflow_local::aws_api::AwsApi;
+use seedflow_local::client::deployment::{self, Finished, Names, Parameter};
 use seedflow_local::proxy::{Caller, Proxy, Rule, RuleId};
 use seedflow_local::stack::{Connection, EVENT_SOURCE, Stack};
 use serde_json::{Map, Value, json};
@@ -24,7 +24,7 @@ pub(crate) const POLL: Duration = Duration::from_millis(150);
 /// A running stack with what tests need of it.
 pub struct TestStack {
     stack: Stack,
-    api: EmulatorApi,
+    api: AwsApi,
 }
 
 impl Deref for TestStack {
@@ -43,7 +43,7 @@ impl TestStack {
     }
 
     /// A client of every service, as `Caller::Clients`.
-    pub fn client(&self) -> &EmulatorApi {
+    pub fn client(&self) -> &AwsApi {
         &self.api
     }
 

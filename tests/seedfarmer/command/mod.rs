@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use case::{Case, case};
 use run::{Program, SeedFarmer, Stage, Step, Stored};
-use seedflow_local::{tools, ui::Ui};
+use seedflow_local::process::python_tools;
+use seedflow_terminal::Ui;
 use serde_json::json;
 
 /// How many cases run at once.
@@ -27,7 +28,7 @@ fn environment() -> PathBuf {
         .build()
         .unwrap();
     runtime
-        .block_on(tools::venv("peer", &Ui::silent().task("seed-farmer")))
+        .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
         .unwrap()
 }
 
@@ -135,9 +136,6 @@ fn the_driver_ends_as_the_console_script() {
 /// seed-farmer leaves jq's answer as `tmp-metadata` in the working directory; ours leaves nothing.
 #[test]
 fn convert_leaves_no_file_behind() {
-    if !cases::has_jq() {
-        return;
-    }
     let left = |command: &mut dyn run::Seedfarmer| {
         let exports = json!({"a": {"b": "{\"c\": 1}"}}).to_string();
         let case = case("")

@@ -95,7 +95,7 @@ fn call(random: &mut Random, case: Case) -> Case {
         3 => &["add", "-j", object],
         4 => &["add", "-j", object, "-v", value, "-k", key],
         5 => &["convert"],
-        6 if super::cases::has_jq() => &["convert", "-jq", random.of(&PLACES)],
+        6 => &["convert", "-jq", random.of(&PLACES)],
         _ => &["paramvalue", "-s", "MODULE_METADATA"],
     };
     case.calls(args)

@@ -3,7 +3,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use seedflow_local::{tools, ui::Ui};
+use seedflow_local::process::python_tools;
+use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 fn example() -> PathBuf {
@@ -17,7 +18,7 @@ fn understood() -> Value {
         .build()
         .unwrap();
     let bin = runtime
-        .block_on(tools::venv("peer", &Ui::silent().task("seed-farmer")))
+        .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
         .unwrap();
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("example_deployment/models.py");
     let output = Command::new(bin.join("python"))

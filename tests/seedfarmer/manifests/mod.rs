@@ -16,8 +16,9 @@ use seedflow_core::deployment::manifest::{
 };
 use seedflow_core::formats::python_json::dumps;
 use seedflow_core::module::maximum::Maxima;
-use seedflow_local::repository::Folder;
-use seedflow_local::{tools, ui::Ui};
+use seedflow_local::checkout::repository::Folder;
+use seedflow_local::process::python_tools;
+use seedflow_terminal::Ui;
 use serde_json::{Map, Value, json};
 
 /// The real seed-farmer, waiting for repositories.
@@ -34,7 +35,7 @@ impl SeedFarmer {
             .build()
             .unwrap();
         let bin = runtime
-            .block_on(tools::venv("peer", &Ui::silent().task("seed-farmer")))
+            .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
             .unwrap();
         let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/driver.py");
         let mut process = Command::new(bin.join("python"))

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use seedflow_core::request::Limits;
+use seedflow_core::module::input::Limits;
 use seedflow_fixtures::Repository;
-use seedflow_local::deployment;
-use seedflow_local::emulator_api::EmulatorApi;
+use seedflow_local::aws_api::AwsApi;
+use seedflow_local::client::deployment;
 use seedflow_local::proxy::Caller;
 use seedflow_local::stack::{Stack, StackOptions};
-use seedflow_local::ui::Ui;
+use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -92,7 +92,7 @@ impl Deployed {
     }
 }
 
-async fn write(api: &EmulatorApi, parameters: BTreeMap<String, String>) -> Result<()> {
+async fn write(api: &AwsApi, parameters: BTreeMap<String, String>) -> Result<()> {
     let mut writers = JoinSet::new();
     for (name, value) in parameters {
         if writers.len() >= WRITERS {

@@ -12,13 +12,14 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use peak_alloc::PeakAlloc;
-use seedflow_core::bundle::{self, Bundle};
-use seedflow_core::deployspec::Deployspec;
 use seedflow_core::error::{Error, ErrorName};
+use seedflow_core::formats::yaml;
 use seedflow_core::ids::ModuleId;
-use seedflow_core::maximum::Maxima;
-use seedflow_core::request::{Limits, Options};
-use seedflow_core::yaml;
+use seedflow_core::module::bundle;
+use seedflow_core::module::bundle::Bundle;
+use seedflow_core::module::deployspec::Deployspec;
+use seedflow_core::module::input::{Limits, Options};
+use seedflow_core::module::maximum::Maxima;
 
 use raw_zip::{self as bombs, RawZip};
 

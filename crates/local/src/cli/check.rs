@@ -7,11 +7,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use seedflow_core::manifest::{self, DEFAULT_MANIFEST, Deployment, Given, Group, Module, Problem};
+use seedflow_core::deployment::manifest;
+use seedflow_core::deployment::manifest::{
+    DEFAULT_MANIFEST, Deployment, Diagnostic, Group, LoadContext, Module,
+};
 
 use super::parameters::parse_text;
 use crate::checkout::repository::Folder;
-use seedflow_core::maximum::Maxima;
+use seedflow_core::module::maximum::Maxima;
 use seedflow_terminal::{Tone, Ui};
 
 #[derive(Debug, Args)]
@@ -31,7 +34,7 @@ impl Check {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let mut folder = Folder::open(&self.folder)?;
         let env: BTreeMap<String, String> = self.env.into_iter().collect();
-        let given = Given {
+        let given = LoadContext {
             manifest: &self.manifest,
             env: &env,
             project: None,
@@ -52,7 +55,7 @@ impl Check {
     }
 }
 
-fn complain(problems: &[Problem], ui: &Ui) {
+fn complain(problems: &[Diagnostic], ui: &Ui) {
     for problem in problems {
         ui.say(problem.to_string());
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use seedflow_core::stored::Reference;
+use seedflow_core::module::stored_parameters::SpillReference;
 use serde_json::{Map, Value, json};
 
 use crate::aws_api::AwsApi;
@@ -408,7 +408,7 @@ pub async fn parameters(api: &AwsApi, path: &str) -> Result<Vec<Parameter>> {
 
 /// A parameter's value, read from S3 where the parameter holds a reference to it.
 pub async fn value(api: &AwsApi, work_bucket: &str, parameter: &Parameter) -> Result<String> {
-    let Some(reference) = Reference::of(&parameter.value) else {
+    let Some(reference) = SpillReference::of(&parameter.value) else {
         return Ok(parameter.value.clone());
     };
     let (name, key) = (&parameter.name, &reference.key);
