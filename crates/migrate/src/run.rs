@@ -1,5 +1,5 @@
 //! A run of the command: reads both sides and the repository, and goes through the modules in the order of the manifest,
-//! so that the values that a module consumes are known when its turn comes.
+//! so that the values that a module consumes are known before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -35,11 +35,11 @@ use crate::takeover::{self, Here, Parts, TakeOver};
 /// What modules publish.
 type Published = BTreeMap<Sibling, Map<String, Value>>;
 
-/// A module as it is planned, and as its manifest says.
+/// A module as it is planned, and by its manifest.
 type Modules = Vec<(plan::Module, manifest::Module)>;
 
-/// All that a run knows before its first module.
-struct Run<'a> {
+/// What a run has read before its first module.
+struct Migration<'a> {
     cli: &'a Cli,
     /// The repository's folder.
     folder: PathBuf,
@@ -61,17 +61,17 @@ pub async fn run(cli: &Cli) -> Result<bool> {
     let account = Account::of_stack(&cli.stack_name).await?;
     let read = read(cli, &folder, &account.place)?;
     refuse_busy(&account, &read.deployment).await?;
-    let (mut run, modules) = Run::begin(cli, folder, account, read).await?;
+    let (mut migration, modules) = Migration::begin(cli, folder, account, read).await?;
     for (module, manifest) in &modules {
-        let ended = run.module(module, manifest).await;
+        let ended = migration.module(module, manifest).await;
         let ended = ended.unwrap_or_else(|error| Ended::Refused(format!("{error:#}")));
-        run.show.ended(&module.id, &ended);
+        migration.show.ended(&module.id, &ended);
     }
-    for name in run.left_behind(&modules) {
-        run.show.left_behind(&name);
+    for name in migration.left_behind(&modules) {
+        migration.show.left_behind(&name);
     }
-    run.show.sum(cli.apply);
-    Ok(!run.show.has_refused())
+    migration.show.sum(cli.apply);
+    Ok(!migration.show.has_refused())
 }
 
 fn read(cli: &Cli, folder: &Path, place: &Place) -> Result<repository::Read<File>> {
@@ -105,7 +105,7 @@ fn references(groups: &[plan::Group]) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-impl<'a> Run<'a> {
+impl<'a> Migration<'a> {
     /// Reads what both sides store.
     async fn begin(
         cli: &'a Cli,
@@ -124,7 +124,7 @@ impl<'a> Run<'a> {
             .collect();
         let theirs = account.below(&seedfarmer::Deployment::path(&deployment)).await?;
         let (archive, contents) = read.into_archive();
-        let run = Self {
+        let migration = Self {
             cli,
             folder,
             theirs: seedfarmer::Deployment::of(&deployment, &theirs),
@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
             published: Published::new(),
         };
         let modules = groups.into_iter().flat_map(|group| group.modules);
-        Ok((run, modules.zip(manifests).collect()))
+        Ok((migration, modules.zip(manifests).collect()))
     }
 
     /// Takes one module over, or shows what that would write.
@@ -288,7 +288,7 @@ impl<'a> Run<'a> {
         Ok(Some(stack))
     }
 
-    /// Writes what was decided: the record before all that relies on it, the status last.
+    /// Writes what was decided: the record before everything that relies on it, the status last.
     async fn apply(&mut self, taken: TakeOver) -> Result<()> {
         if taken.forget {
             self.account.forget(&taken.id).await?;

@@ -1,4 +1,4 @@
-//! The command line of `seedflow-local`: what can be asked, and what the answer's exit code is.
+//! The command line of `seedflow-local`: its commands and exit codes.
 
 mod check;
 mod deploy;
@@ -263,7 +263,7 @@ mod tests {
         assert!(missing.contains("--project"), "{missing}");
         assert!(wanted("seedflow-local up --project p").is_err());
         let bad = wanted("seedflow-local up --git --project 1st").unwrap_err();
-        assert!(bad.contains("starting with a letter"), "{bad}");
+        assert!(bad.contains("starts with a letter"), "{bad}");
     }
 
     #[test]
