@@ -1,6 +1,6 @@
-"""Reads every JSON, YAML and TOML file of the repository, so that a slip shows up here and not in a
-deployment, and looks that every version in a `.in` file of this folder is in the `.txt` that is made of it.
-Files that are broken on purpose lie in a folder called `broken`. Names given as arguments are read instead of
+"""Reads every JSON, YAML and TOML file of the repository, so that a mistake is found here and not in a
+deployment, and checks that every version in a `.in` file of this folder is in the `.txt` that is made of it.
+Files that are broken on purpose are in a folder called `broken`. Names given as arguments are read instead of
 the repository's files."""
 
 import json
@@ -14,7 +14,7 @@ import yaml
 
 
 class Loader(yaml.SafeLoader):
-    """Takes tags like !Sub as they are: what they mean is the business of cfn-lint."""
+    """Accepts tags like !Sub without their meaning, which cfn-lint checks."""
 
 
 Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
@@ -45,7 +45,7 @@ def tracked():
 
 
 def problem(path):
-    """What is wrong with the file, or None."""
+    """The error in the file, or None."""
     try:
         READERS[path.suffix](path.read_text(encoding="utf-8"), path)
     except (ValueError, yaml.YAMLError) as error:

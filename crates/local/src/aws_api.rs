@@ -1,8 +1,8 @@
 //! The few calls that the local stack itself makes to the emulator, without an SDK.
 //!
 //! AWS's JSON protocol is a POST with an `X-Amz-Target`, its Query protocol one of a form; S3 is a GET or PUT
-//! of a path. Requests are signed as AWS wants them: the emulator takes the account's own key for root and
-//! looks no further, but checks the signature of everybody else. Everything goes to one endpoint on loopback.
+//! of a path. Requests are signed as for AWS: the emulator takes the account's own key for root without
+//! a check, but checks the signature of every other caller. Everything goes to one endpoint on loopback.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -113,7 +113,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// How long the keys of a role last: twelve hours, AWS's most, since nobody renews them here as CodeBuild does.
+/// How long the keys of a role last: twelve hours, AWS's maximum, since they aren't renewed here as CodeBuild does.
 const SESSION_SECONDS: &str = "43200";
 
 /// A client of one endpoint of the emulator (or of the proxy before it).
@@ -157,7 +157,7 @@ impl AwsApi {
         }
     }
 
-    /// Calls an operation of a service that speaks AWS's JSON protocol; `service` is its signing name
+    /// Calls an operation of a service of AWS's JSON protocol; `service` is its signing name
     /// and `target` the whole `X-Amz-Target`.
     pub async fn json(&self, service: &str, target: &str, input: &Value) -> Result<Value, ApiError> {
         let request = self
@@ -174,7 +174,7 @@ impl AwsApi {
             .map_err(|e| ApiError::server("UnreadableAnswer", format!("{target} answered no JSON: {e}")))
     }
 
-    /// Calls an operation of a service that speaks AWS's Query protocol; the answer is its XML. The fields
+    /// Calls an operation of a service of AWS's Query protocol; the answer is its XML. The fields
     /// begin with `Action` and `Version`.
     pub async fn form(&self, service: &str, fields: &[(&str, &str)]) -> Result<String, ApiError> {
         let pair = |(name, value): &(&str, &str)| format!("{}={}", encode(name, false), encode(value, false));

@@ -1,4 +1,4 @@
-//! `seedflow-local`: Seedflow on one machine. Everything is in the library; this is its entrance.
+//! `seedflow-local`: Seedflow on one machine. Everything is in the library; this is the entry point.
 
 use std::process::ExitCode;
 

@@ -144,7 +144,7 @@ impl Account {
         Ok(self.records.write(module, write).await?)
     }
 
-    /// Removes what says that a module is deployed as Seedflow knows it.
+    /// Removes what marks a module as deployed by Seedflow.
     pub async fn forget(&self, module: &ModuleId) -> Result<()> {
         self.records
             .parameters

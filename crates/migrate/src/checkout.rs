@@ -1,7 +1,7 @@
 //! A folder as the repository that a deployment of it would get.
 //!
-//! Of a git checkout these are the files that git tracks, as a push hands them over; of any other folder all but what its
-//! `.gitignore` files name. The contents are those that lie there, because those are what was deployed from there.
+//! Of a git checkout these are the files that git tracks, as in a push; of any other folder all files except those that its
+//! `.gitignore` files name. The contents are the current ones, because those were deployed from there.
 
 use std::fs::File;
 use std::io::{self, BufWriter};

@@ -1,8 +1,8 @@
 //! `seedflow-migrate`: takes over what seed-farmer has deployed, without deploying it again.
 //!
-//! seed-farmer's parameters say what is deployed, and by its own MD5s whether a repository is still the one that was
-//! deployed. For each such module it writes what a deployment by Seedflow would have left, with the
-//! fingerprint that Seedflow's planner computes from the same repository. docs/migration.md has the way there and back.
+//! seed-farmer's parameters have what is deployed, and its MD5s show whether a repository is still the one that was
+//! deployed. For each such module it writes what a deployment by Seedflow would have left, with the fingerprint that
+//! Seedflow's planner computes from the same repository. docs/migration.md describes the migration and the way back.
 
 mod account;
 mod checkout;

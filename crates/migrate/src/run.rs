@@ -1,5 +1,5 @@
 //! A run of the command: reads both sides and the repository, and goes through the modules in the order of the manifest,
-//! so that the values that a module consumes are known when its turn comes.
+//! so that the values that a module consumes are known before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -38,11 +38,11 @@ use crate::takeover::{self, Here, Parts, TakeOver};
 /// What modules publish.
 type Published = BTreeMap<ModuleRef, Map<String, Value>>;
 
-/// A module as it is planned, and as its manifest says.
+/// A module as it is planned, and by its manifest.
 type Modules = Vec<(plan::PlannableModule, manifest::Module)>;
 
-/// All that a run knows before its first module.
-struct Run<'a> {
+/// What a run has read before its first module.
+struct Migration<'a> {
     cli: &'a Cli,
     /// The repository's folder.
     folder: PathBuf,
@@ -64,17 +64,17 @@ pub async fn run(cli: &Cli) -> Result<bool> {
     let account = Account::of_stack(&cli.stack_name).await?;
     let read = read(cli, &folder, &account.place)?;
     refuse_busy(&account, &read.deployment).await?;
-    let (mut run, modules) = Run::begin(cli, folder, account, read).await?;
+    let (mut migration, modules) = Migration::begin(cli, folder, account, read).await?;
     for (module, manifest) in &modules {
-        let ended = run.module(module, manifest).await;
+        let ended = migration.module(module, manifest).await;
         let ended = ended.unwrap_or_else(|error| Ended::Refused(format!("{error:#}")));
-        run.show.ended(&module.id, &ended);
+        migration.show.ended(&module.id, &ended);
     }
-    for name in run.left_behind(&modules) {
-        run.show.left_behind(&name);
+    for name in migration.left_behind(&modules) {
+        migration.show.left_behind(&name);
     }
-    run.show.sum(cli.apply);
-    Ok(!run.show.has_refused())
+    migration.show.sum(cli.apply);
+    Ok(!migration.show.has_refused())
 }
 
 fn read(cli: &Cli, folder: &Path, place: &AwsEnvironment) -> Result<repository::LoadedRepository<File>> {
@@ -108,7 +108,7 @@ fn references(groups: &[plan::PlannableGroup]) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-impl<'a> Run<'a> {
+impl<'a> Migration<'a> {
     /// Reads what both sides store.
     async fn begin(
         cli: &'a Cli,
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
             .collect();
         let theirs = account.below(&seedfarmer::Deployment::path(&deployment)).await?;
         let (archive, contents) = read.into_archive();
-        let run = Self {
+        let migration = Self {
             cli,
             folder,
             theirs: seedfarmer::Deployment::of(&deployment, &theirs),
@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
             published: Published::new(),
         };
         let modules = groups.into_iter().flat_map(|group| group.modules);
-        Ok((run, modules.zip(manifests).collect()))
+        Ok((migration, modules.zip(manifests).collect()))
     }
 
     /// Takes one module over, or shows what that would write.
@@ -292,11 +292,11 @@ impl<'a> Run<'a> {
             return Ok(None);
         };
         let names = RoleAndStackName::new(&self.account.module_prefix, &module.id)?;
-        let stack = ModuleStack::parse(template.as_bytes(), names, &module.id, &options.parameters)?;
+        let stack = ModuleStack::parse(template.as_bytes(), names, &module.id, options)?;
         Ok(Some(stack))
     }
 
-    /// Writes what was decided: the record before all that relies on it, the status last.
+    /// Writes what was decided: the record before everything that relies on it, the status last.
     async fn apply(&mut self, taken: TakeOver) -> Result<()> {
         if taken.forget {
             self.account.forget(&taken.id).await?;

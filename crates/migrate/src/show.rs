@@ -1,4 +1,4 @@
-//! What a run shows: each module with what becomes of it and why, and each write under it.
+//! The output of a run: each module with its result and the reason, and each write under it.
 
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId, ParameterKind};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::account::Account;
 use crate::takeover::TakeOver;
 
-/// What became of a module.
+/// A module's result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ended {
     /// It is taken over, and unchanged for the next deployment.
@@ -41,7 +41,7 @@ impl Ended {
     }
 }
 
-/// The show, with what it has counted.
+/// The output, with its counts.
 pub struct Show {
     ui: Ui,
     ended: Vec<Ended>,
@@ -49,7 +49,7 @@ pub struct Show {
 }
 
 impl Show {
-    /// Nothing was shown yet.
+    /// Empty output.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -152,7 +152,7 @@ impl Show {
 
     /// A module that is deployed and in no manifest.
     pub fn left_behind(&mut self, name: &str) {
-        let why = "seed-farmer has deployed it, and the manifest doesn't have it; have seed-farmer destroy it, by `seedfarmer apply` with this manifest, or put it back";
+        let why = "seed-farmer has deployed it, and the manifest doesn't have it; destroy it by `seedfarmer apply` with this manifest, or put it back";
         let refused = self.ui.paint(Tone::Bad, "not taken over");
         self.ui.complain(&format!("{refused}: {name}: {why}"));
         self.ended.push(Ended::Refused(why.to_owned()));
@@ -164,7 +164,7 @@ impl Show {
         self.ended.iter().any(|ended| matches!(ended, Ended::Refused(_)))
     }
 
-    /// The sum of it all.
+    /// The summary.
     pub fn sum(&self, apply: bool) {
         let count = |wanted: fn(&Ended) -> bool| self.ended.iter().filter(|ended| wanted(ended)).count();
         let counts = [
@@ -198,7 +198,7 @@ fn name(id: &ModuleId) -> String {
     format!("{}/{}", id.group, id.module)
 }
 
-/// A value in few words. Of metadata and outputs the names: values may be what not everybody should read.
+/// A value in few words. Of metadata and outputs only the names: the values may be confidential.
 fn about(slot: ParameterKind, text: &str) -> String {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
     let names = || {

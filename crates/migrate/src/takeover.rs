@@ -1,8 +1,8 @@
-//! What is to be done about a module, decided from what both sides store and what the repository says.
+//! The decision about a module, from what both sides store and what the repository contains.
 //!
 //! A module that has not changed since seed-farmer deployed it gets everything that a deployment by Seedflow would have
-//! left: bundle, record, outputs, metadata, `md5` and status, in that order, so that the next deployment finds it
-//! unchanged. One that has changed gets what its dependents need and no `md5`, so that the next deployment deploys it.
+//! written: bundle, record, outputs, metadata, `md5` and status, in that order, so that the next deployment finds it
+//! unchanged. One that has changed gets what its consumers need but no `md5`, so that the next deployment deploys it.
 //! What Seedflow wrote itself is never touched.
 
 use jiff::Timestamp;
@@ -33,7 +33,7 @@ pub const MARK: &str = "seedflow-migrate";
 pub struct Here<'a> {
     /// As Seedflow plans it.
     pub module: &'a PlannableModule,
-    /// As its manifest says.
+    /// By its manifest.
     pub manifest: &'a manifest::Module,
     /// The MD5 that seed-farmer has of its files.
     pub bundle: String,
@@ -47,7 +47,7 @@ pub fn is_seedflows_own(status: &Status) -> bool {
     status.execution.as_str() != MARK
 }
 
-/// What has changed since seed-farmer deployed a module; nothing where it would say "up to date".
+/// What has changed since seed-farmer deployed a module; nothing where it would report "up to date".
 #[must_use]
 pub fn changes(stored: &seedfarmer::Stored, here: &Here<'_>) -> Vec<String> {
     let Some(bundle) = &stored.bundle else {

@@ -1,9 +1,8 @@
-//! A module's folder becomes a bundle: the zip that an execution deploys.
+//! Packs a module's folder into a bundle: the zip that an execution deploys.
 //!
-//! What goes in follows what seed-farmer uploads, so that a module sees the same files here and
-//! there: no hidden files (but `.python-version`), none of the folders that tools leave behind.
-//! Beyond that, what git ignores stays out. Entries are in path order with a fixed timestamp and
-//! plain modes, so the same files always make the same bytes.
+//! It has the files that seed-farmer uploads, so that a module sees the same files with both: no hidden files except
+//! `.python-version`, and none of the folders that tools write. In addition, it leaves out what git ignores. Entries
+//! are in path order with a fixed timestamp and plain modes, so the same files always make the same bytes.
 
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -254,7 +253,7 @@ mod tests {
             folder(&dir.path().join("no"), &zip)
                 .unwrap_err()
                 .to_string()
-                .contains("no folder")
+                .contains("no such folder")
         );
     }
 }

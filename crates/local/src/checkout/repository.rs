@@ -95,7 +95,13 @@ mod tests {
         assert_eq!(repository.text("modules/a"), Ok(Some("text".to_owned())));
         assert_eq!(repository.text("modules/b"), Ok(None));
         assert_eq!(repository.text("out/secret"), Ok(None));
-        assert!(repository.text("bytes").unwrap_err().message.contains("no UTF-8"));
+        assert!(
+            repository
+                .text("bytes")
+                .unwrap_err()
+                .message
+                .contains("not valid UTF-8")
+        );
         assert!(
             repository
                 .text("long")

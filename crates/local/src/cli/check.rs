@@ -1,5 +1,5 @@
 //! `check`: what a deployment manifest would deploy, in which order, or everything that is wrong with it. Offline:
-//! nothing but the repository's files is looked at.
+//! it reads only the repository's files.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `deploy`: a folder becomes a bundle, the bundle an execution, and the execution is followed.
+//! `deploy`: packs a folder into a bundle, starts an execution with it, and follows the execution.
 
 use std::path::Path;
 

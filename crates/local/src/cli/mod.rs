@@ -1,4 +1,4 @@
-//! The command line of `seedflow-local`: what can be asked, and what the answer's exit code is.
+//! The command line of `seedflow-local`: its commands and exit codes.
 
 mod check;
 mod deploy;

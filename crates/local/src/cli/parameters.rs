@@ -1,4 +1,4 @@
-//! A module's parameters as they are given on the command line.
+//! A module's parameters on the command line.
 
 use seedflow_core::ids::ModuleId;
 use serde_json::{Map, Value};

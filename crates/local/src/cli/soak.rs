@@ -59,7 +59,7 @@ impl Soak {
 
 fn verdict(report: &Report, ui: &Ui) -> ExitCode {
     if report.holds() {
-        ui.say(ui.paint(Tone::Good, "Everything holds."));
+        ui.say(ui.paint(Tone::Good, "All invariants hold."));
         return ExitCode::SUCCESS;
     }
     let times = report.broken.len();

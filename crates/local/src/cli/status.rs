@@ -1,4 +1,4 @@
-//! `status`: what Parameter Store holds, module by module.
+//! `status`: the parameters of each module in Parameter Store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -76,7 +76,7 @@ fn parsed(status: &Parameter) -> Value {
     serde_json::from_str(&status.value).unwrap_or_default()
 }
 
-/// Of which commit, as people say it: ` (0a4d55a8d778 of main by Jane Doe)`; nothing where it isn't known.
+/// Of which commit, for people: ` (0a4d55a8d778 of main by Jane Doe)`; nothing where it isn't known.
 fn origin(status: &Value) -> String {
     let said = |field: &str, before: &str| {
         let value = status[field].as_str()?;

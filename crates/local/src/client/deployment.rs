@@ -1,4 +1,4 @@
-//! One deployment as a client sees it: upload a bundle, start an execution, follow it to its end.
+//! A deployment from the client's side: upload a bundle, start an execution, follow it to its end.
 //!
 //! Following reads what Step Functions and CodeBuild return to every client: the execution's history, the
 //! build's phases, the build's log. It polls twice a second, for a person; the workflow
@@ -151,7 +151,7 @@ impl Finished {
         self.status == "SUCCEEDED"
     }
 
-    /// What the workflow says of the module: SUCCEEDED, UNCHANGED, SUPERSEDED or FAILED.
+    /// The module's state: SUCCEEDED, UNCHANGED, SUPERSEDED or FAILED.
     pub fn state(&self) -> &str {
         self.output["state"].as_str().unwrap_or(&self.status)
     }
@@ -416,7 +416,7 @@ pub async fn value(api: &AwsApi, work_bucket: &str, parameter: &Parameter) -> Re
     let bytes = read.with_context(|| format!("cannot read {key}, where the value of {name} is"))?;
     ensure!(
         reference.holds(&bytes),
-        "{key} is not what {name} refers to: somebody has changed it"
+        "{key} is not what {name} refers to: it was changed"
     );
     Ok(String::from_utf8(bytes)?)
 }

@@ -1,4 +1,4 @@
-//! The pages of reports, as somebody at this machine opens them.
+//! The pages of reports: links for a browser of this machine.
 //!
 //! A presigned link shows one page of a running stack; links from it to other pages lead nowhere, because each page needs
 //! a signature of its own. A copy of all pages in a folder has them all, and outlives the stack.

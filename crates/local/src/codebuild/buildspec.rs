@@ -1,7 +1,7 @@
 //! The buildspec, version 0.2, as far as a local build needs it: `env`, the four phases, `artifacts`.
 //!
 //! What CodeBuild refuses is refused with its code `YAML_FILE_ERROR`; `cache`, `reports`, `proxy`,
-//! `run-as` and `runtime-versions` are read over, because a local build has nothing to do for them.
+//! `run-as` and `runtime-versions` are ignored, because a local build has nothing to do for them.
 
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ pub struct PhaseSpec {
 /// What happens after a phase has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
-    /// Nothing is said: BUILD goes on to POST_BUILD, the others end the build.
+    /// Not set: after BUILD follows POST_BUILD, the other phases end the build.
     Default,
     /// The build ends.
     Abort,

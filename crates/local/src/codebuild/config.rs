@@ -1,4 +1,4 @@
-//! How the CodeBuild emulator is set up.
+//! The configuration of the CodeBuild emulator, and of simulated builds.
 
 use std::path::PathBuf;
 use std::time::Duration;

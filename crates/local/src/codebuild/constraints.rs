@@ -1,7 +1,7 @@
-//! What CodeBuild demands of the fields of StartBuild, and what it answers where they don't comply.
+//! CodeBuild's constraints on the fields of StartBuild, and its errors.
 //!
-//! The values and lengths are those of the service's model, `codebuild/2016-10-06/service-2.json` of botocore, which its API
-//! reference is made of. Only the fields that Seedflow sends are looked at.
+//! The values and lengths are those of the service's model, `codebuild/2016-10-06/service-2.json` of botocore, from
+//! which its API reference is made. Only the fields that Seedflow sends are checked.
 
 use serde_json::Value;
 

@@ -26,7 +26,7 @@ pub fn complete(
     for (name, value) in defaults.into_iter().chain(certificates()) {
         variables.entry(name.to_owned()).or_insert(value);
     }
-    // Nothing of a build may leave the machine, whatever its variables say.
+    // No call of a build may leave the machine, whatever its variables are.
     variables.insert("AWS_ENDPOINT_URL".to_owned(), api.endpoint().to_owned());
     variables.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
     variables

@@ -1,7 +1,7 @@
 //! A build's events, in their order, to EventBridge.
 //!
 //! One sender per build takes the details from a queue. PutEvents answers 200 even when it took nothing, so
-//! its failed entries are looked at, and such events are sent again a few times before they are given up.
+//! its failed entries are read, and such events are sent again a few times.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A build's files: its workspace, the source that comes in, the artifacts that go out.
+//! A build's files: its workspace, its source and its artifacts.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};

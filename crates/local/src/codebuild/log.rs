@@ -1,7 +1,7 @@
 //! A build's log in CloudWatch Logs.
 //!
-//! Lines go through a bounded queue to one writer per build, which gathers what comes within a moment and
-//! sends it in batches within the limits of PutLogEvents. Values of secrets are masked before a line enters
+//! Lines go through a bounded queue to one writer per build, which sends them
+//! in batches within the limits of PutLogEvents. Values of secrets are masked before a line enters
 //! the queue. A log that can't be written doesn't fail the build, as on AWS; standard error names the cause.
 
 use std::time::Duration;

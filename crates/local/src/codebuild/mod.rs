@@ -1,11 +1,11 @@
 //! A CodeBuild emulator that really runs builds, on this machine.
 //!
-//! The emulator stores projects but runs nothing, so the proxy sends the operations on builds here. A build
-//! is a record (`model`), a plan of what was asked (`plan`) and a task (`run`) that leads it through the
+//! The AWS emulator stores projects but runs nothing, so the proxy sends the operations on builds here. A build
+//! is a record (`model`), a plan of the request (`plan`) and a task (`run`) for the
 //! phases: a shell for each command (`shell`) in a workspace of its own (`files`), its output in CloudWatch Logs
 //! (`log`), its progress as events (`events`). It has the rights of the project's service role (`role`). All its
-//! calls go through the proxy, so they are counted and can be disturbed. What a build starts is killed with it
-//! (`processes`).
+//! calls go through the proxy, so they are counted and rules apply to them. The processes of a build are killed with it
+//! (`processes`). All builds are in one `registry`; `queue` limits how many run.
 //!
 //! Not emulated: images and compute types; sources other than S3; batches, reports and caches.
 

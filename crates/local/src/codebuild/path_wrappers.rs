@@ -1,10 +1,10 @@
 //! The programs that a build finds first: wrappers that keep what it does inside its workspace.
 //!
 //! A container brings an image's programs and is thrown away with what was installed into it. A local build
-//! uses this machine's programs instead, so installing has to be led into the workspace: pip into a virtual
-//! environment that is made when it is first needed, `npm install -g` to a prefix. And version 1 of the AWS
-//! CLI sends the calls of SQS to AWS whatever `AWS_ENDPOINT_URL` says, unless its command line has the
-//! endpoint.
+//! uses this machine's programs instead, so what it installs goes into the workspace: pip into a virtual
+//! environment that is made when it is first needed, `npm install -g` to a prefix. Version 1 of the AWS
+//! CLI sends the calls of SQS to AWS in spite of `AWS_ENDPOINT_URL`, so its wrapper adds the endpoint to the command
+//! line.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

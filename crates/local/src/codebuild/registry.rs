@@ -1,4 +1,4 @@
-//! The builds that there are, and what every one of them needs: the configuration and the way to the emulator.
+//! All builds, and what each of them needs: the configuration and the endpoints of the proxy.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -1,7 +1,7 @@
 //! The role of a build.
 //!
-//! CodeBuild assumes the project's service role and does everything of a build with it: what the commands
-//! call, and what it reads and writes for the build itself. So a missing right fails a build here as there.
+//! CodeBuild assumes the project's service role and does everything of a build with it: the commands' calls, and its own
+//! reads and writes for the build. So a missing right fails a build here as on AWS.
 
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub async fn assume(service: &AwsApi, role_arn: &str, uuid: &str) -> Result<Cred
     assumed.map_err(|error| refused(role_arn, &error.to_string()))
 }
 
-/// AWS finds it out when the project is made, and says the same:
+/// AWS checks it when the project is made, with the same message:
 /// https://docs.aws.amazon.com/codebuild/latest/userguide/troubleshooting.html
 fn refused(role_arn: &str, why: &str) -> Failure {
     let message = format!("CodeBuild is not authorized to perform: sts:AssumeRole on {role_arn}: {why}");

@@ -1,6 +1,6 @@
 //! One build from its place in the queue to its end.
 //!
-//! `phases` runs the phases one after the other and knows nothing of interruptions: `execute` drops it when
+//! `phases` runs the phases one after the other without regard to interruptions: `execute` drops it when
 //! the build is stopped or its time is up, kills what it started, and ends the phase that was running.
 
 use std::path::Path;
@@ -369,7 +369,7 @@ impl Runner<'_> {
         self.end(PhaseKind::UploadArtifacts, outcome).await
     }
 
-    /// Kills what the build has started and still runs: its container would be gone now.
+    /// Kills the build's processes that still run: on AWS the container ends here.
     async fn kill(&mut self) {
         // Whatever it started, its shell did.
         let Some(shell) = self.shell.take() else {

@@ -1,7 +1,7 @@
 //! The shells that run the commands of a build, one for each entry (`entry`).
 //!
 //! A bash of our own starts them, so that all are in one process group, and answers each exit status behind a mark that no
-//! command knows. The mark comes through the pipe of the commands' output, after all that an entry has written.
+//! command knows. The mark comes through the pipe of the commands' output, after everything that an entry has written.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -146,7 +146,7 @@ impl Shell {
     async fn ended(&mut self) -> std::io::Result<i32> {
         match self.bash.take() {
             Some(mut bash) => Ok(exit_status(bash.child.wait().await?)),
-            None => Err(std::io::Error::other("bash is gone")),
+            None => Err(std::io::Error::other("bash has ended")),
         }
     }
 }

@@ -11,7 +11,7 @@ pub fn epoch(time: Timestamp) -> f64 {
     time.as_millisecond() as f64 / 1000.0
 }
 
-/// `Sep 1, 2017 4:12:29 PM`, as the events say it.
+/// `Sep 1, 2017 4:12:29 PM`, as in the events.
 pub fn event_date(time: Timestamp) -> String {
     time.strftime("%b %-d, %Y %-I:%M:%S %p").to_string()
 }

@@ -1,4 +1,4 @@
-//! What was to happen, held against what did.
+//! The demo's checks: expected against actual results.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The bare repository that is pushed to.
+//! The bare repository that receives pushes.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Makes the repository, or takes the one that is there; its hook is made anew for this stack.
+    /// Makes the repository, or takes the one that is there; its hook is written again for this stack.
     pub async fn make(stack: &Stack, wanted: &Wanted) -> Result<Self> {
         wanted.check().await?;
         let folder = wanted.folder.clone();
@@ -95,7 +95,7 @@ fn write_hook(file: &Path, text: &str) -> Result<()> {
     write().with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// A folder may be new, empty, or a repository of ours: nobody's hook is replaced, and no work tree becomes a bare one.
+/// A folder may be new, empty, or a repository of ours: no other hook is replaced, and no work tree becomes a bare one.
 fn check_folder(folder: &Path) -> Result<()> {
     let hook = std::fs::read_to_string(folder.join("hooks/post-receive"));
     if hook.is_ok_and(|hook| hook.contains(MARK)) {
@@ -103,7 +103,7 @@ fn check_folder(folder: &Path) -> Result<()> {
     }
     match std::fs::read_dir(folder).map(Iterator::count) {
         Ok(1..) => bail!(
-            "--git {}: the folder is not empty, and no repository that `up --git` made; name a new or an empty one",
+            "--git {}: the folder is not empty, and `up --git` did not make it; name a new or an empty one",
             folder.display()
         ),
         Ok(0) => Ok(()),
@@ -129,9 +129,7 @@ async fn run(program: &str, folder: Option<&Path>, arguments: &[&str]) -> Result
     let output = command.output().await;
     let output = match output {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!(
-                "--git needs git, and there is none on the PATH: install it (Debian, Ubuntu: `apt install git`)"
-            )
+            bail!("--git needs git, not found on the PATH: install it (Debian, Ubuntu: `apt install git`)")
         }
         other => other.context("cannot run git")?,
     };
@@ -163,7 +161,7 @@ mod tests {
         };
         assert!(wanted("main").check().await.is_ok());
         let error = wanted("a b").check().await.unwrap_err();
-        assert!(error.to_string().contains("no name of a branch"), "{error}");
+        assert!(error.to_string().contains("not a branch name"), "{error}");
         std::fs::create_dir(folder.path().join("hooks")).unwrap();
         let hook = folder.path().join("hooks/post-receive");
         std::fs::write(&hook, "#!/bin/sh\n").unwrap();

@@ -1,7 +1,7 @@
 //! The functions' executables, built by cargo.
 //!
-//! The functions are built in the dev profile, which is the one that tests use, so that both share their artifacts, or for
-//! benchmarks in the release profile, as on AWS; whether there is anything to build is cargo's to decide.
+//! They are built in the dev profile, which tests use too, so that both share their artifacts; benchmarks use the release
+//! profile, as on AWS. Cargo decides whether there is anything to build.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! What is installed once for all processes, into a folder below `target/tools/`.
 //!
-//! A marker file in the folder holds what it was made from; it is written last, so an installation that was cut short is
-//! made anew, and a changed one is made again. A file lock keeps several processes (test binaries) from installing at once.
+//! A marker file in the folder holds what it was made from; it is written last, so an interrupted installation is
+//! repeated, and so is one whose list changed. A file lock keeps several processes (test binaries) from installing at once.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Node, jq and a browser: this machine's own, or else from package registries.
 //!
 //! What is missing is installed below `target/tools/`, once, in a version that `tools/` pins with its hash: Node and the
-//! library of jq from PyPI, Chromium from npm. Nothing else on the machine changes, and nobody is asked. Packages of the
+//! library of jq from PyPI, Chromium from npm. Nothing else on the machine changes, and no question is asked. Packages of the
 //! operating system come last: they need root, and change the machine.
 
 use std::os::unix::fs::PermissionsExt;

@@ -34,7 +34,7 @@ pub fn root() -> Result<PathBuf> {
         }
     }
     bail!(
-        "no Seedflow checkout found: the folder that this program was built from ({}) is gone; run it inside a checkout",
+        "no Seedflow checkout found: the folder that this program was built from ({}) doesn't exist any more; run it inside a checkout",
         built_from.display()
     )
 }

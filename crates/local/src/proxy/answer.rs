@@ -1,4 +1,4 @@
-//! Answers that don't come from the emulator, written as the request's protocol has them.
+//! Answers that don't come from the emulator, in the request's protocol.
 
 use hyper::header::CONTENT_TYPE;
 use hyper::http::request::Parts;
@@ -51,7 +51,7 @@ pub fn error(head: &Parts, call: &Call, error: &ApiError) -> Response<Body> {
     response
 }
 
-/// The answer to a request that was thrown away: what the service would say had it taken everything.
+/// The answer to a discarded request: the service's success.
 pub fn discarded(call: &Call, body: &[u8]) -> Response<Body> {
     if call.operation == "PutEvents" {
         let ids: Vec<Value> = (0..entries(body))
@@ -69,7 +69,7 @@ pub fn discarded(call: &Call, body: &[u8]) -> Response<Body> {
     }
 }
 
-/// What EventBridge answers when it takes none of the events (API reference, PutEvents).
+/// EventBridge's answer when it accepts none of the events (API reference, PutEvents).
 pub fn failed_entries(body: &[u8]) -> Response<Body> {
     let count = entries(body);
     let failed = json!({"ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded"});

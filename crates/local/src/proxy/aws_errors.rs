@@ -1,9 +1,9 @@
-//! AWS's usual refusals as each service words them, so that a test can say "throttled" and mean it.
+//! AWS's usual errors in each service's words, so that a test asks for "throttled" by name.
 
 use super::rules::Action;
 
 impl Action {
-    /// "Too fast", as a service answers it.
+    /// The error of a caller that is too fast.
     #[must_use]
     pub fn throttled(service: &str) -> Self {
         match service {

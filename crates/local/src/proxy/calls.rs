@@ -1,4 +1,4 @@
-//! Who called what how often.
+//! Counts of calls, by caller and operation.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! Which service and operation a request is for.
 //!
-//! AWS has four ways to say it: a header (`X-Amz-Target`, the JSON protocol), a form field (`Action`, the
+//! AWS has four protocols: a header (`X-Amz-Target`, the JSON protocol), a form field (`Action`, the
 //! Query protocol), a path (`/service/…/operation/…`, the RPC protocols), and REST, where method, path and
 //! query mean something else for each service. The service's name is the one that requests are signed for.
 
@@ -15,7 +15,7 @@ pub struct Call {
     pub service: String,
     /// The operation: `PutParameter`; a REST call that isn't known is its method.
     pub operation: String,
-    /// How the request says it, which is how an error has to be written.
+    /// The request's protocol, in which an error has to be written.
     pub protocol: Protocol,
 }
 

@@ -1,12 +1,12 @@
 //! Finding and killing the function that made a call.
 //!
 //! A function killed in the middle of its work is a fault that no answer of AWS can simulate. The process
-//! is found by the connection that the call came on: `/proc/net/tcp` has the socket of its far end, and
+//! is found by the call's connection: `/proc/net/tcp` has the socket of its far end, and
 //! `/proc/*/fd` which process has that open. Only a process whose program is in the functions' folder is killed, so
-//! a rule that matches somebody else's call ends neither the emulator, nor a build, nor the test itself.
+//! a rule that matches another caller ends neither the emulator, nor a build, nor the test itself.
 //!
 //! What the state machine sees of it: here the task fails with `Runtime.ExitError`, and with
-//! `Sandbox.Timedout` where a function doesn't end within its `Timeout`, which the emulator holds to. These
+//! `Sandbox.Timedout` where a function doesn't end within its `Timeout`, which the emulator enforces. These
 //! are the types that Lambda's runtimes report. Step Functions documents `Lambda.Unknown` for what a function
 //! doesn't report itself, out of memory and time-outs included, and `Sandbox.Timedout` for newer runtimes
 //! (<https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html> and
@@ -26,27 +26,27 @@ use nix::unistd::Pid;
 /// Kills the functions that hold the far end (`peer`) of a connection to `here`, which is one.
 ///
 /// # Errors
-/// Where no process was killed: the caller isn't a function, or is gone already.
+/// Where no process was killed: the caller isn't a function, or has ended already.
 pub fn kill_caller(peer: SocketAddr, here: SocketAddr, functions: &Path) -> Result<(), String> {
-    let nobody = |why: &str| format!("no process was killed: {why}");
-    let inode = inode_of(peer, here).ok_or_else(|| nobody("the connection's socket is gone"))?;
+    let none = |why: &str| format!("no process was killed: {why}");
+    let inode = inode_of(peer, here).ok_or_else(|| none("the connection's socket is gone"))?;
     let socket = format!("socket:[{inode}]");
     // The kernel has programs by their real paths.
     let functions = functions
         .canonicalize()
-        .map_err(|error| nobody(&format!("{}: {error}", functions.display())))?;
+        .map_err(|error| none(&format!("{}: {error}", functions.display())))?;
     let mut killed = false;
     for pid in pids() {
         if is_function(pid, &functions) && holds(pid, &socket) {
             let sent = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            sent.map_err(|error| nobody(&format!("process {pid}: {error}")))?;
+            sent.map_err(|error| none(&format!("process {pid}: {error}")))?;
             killed = true;
         }
     }
     if killed {
         Ok(())
     } else {
-        Err(nobody("the call was not made by a function of this stack"))
+        Err(none("the call was not made by a function of this stack"))
     }
 }
 

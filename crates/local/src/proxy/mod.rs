@@ -1,11 +1,11 @@
-//! The proxy in front of the emulator.
+//! The proxy in front of the AWS emulator.
 //!
-//! Each caller (the functions, builds, the CodeBuild emulator, clients) has a port of its own, so that a
-//! call's caller is known. A request is classified (`classify`), counted, matched with the rules (`rules`), and
-//! then answered: operations on builds by the CodeBuild emulator if the emulator lets the caller, what breaks AWS's limits
-//! on parameters by an error (`ssm`, `rates`), everything else by the emulator. Requests are signed, so they are
-//! passed on as they came. Bodies are streamed; only requests whose body has to be looked at are held in memory.
-//! Counts, rules and rates can be read and set over HTTP under `/_seedflow/` on every port.
+//! Each caller (the functions, builds, the CodeBuild emulator, clients) has a port of its own, so that a call's caller
+//! is known. A request is classified (`classify`), counted, matched with the rules (`rules`), and then answered:
+//! operations on builds by the CodeBuild emulator if the AWS emulator allows the caller, violations of AWS's limits on
+//! parameters by an error (`ssm`, `rates`), everything else by the AWS emulator. Requests are signed, so they are
+//! forwarded unchanged. Bodies are streamed; only requests whose body has to be read are held in memory. Counts, rules
+//! and rates can be read and set over HTTP under `/_seedflow/` on every port.
 
 mod answer;
 mod aws_errors;
@@ -230,7 +230,7 @@ impl Proxy {
         self.state.controls.rates.set(rates);
     }
 
-    /// What came of Parameter Store's calls since the rates were set.
+    /// The counts of Parameter Store's calls since the rates were set.
     #[must_use]
     pub fn parameter_store_traffic(&self) -> Traffic {
         self.state.controls.rates.traffic()
@@ -242,7 +242,7 @@ async fn listen(state: Arc<State>, caller: Caller, listener: TcpListener) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // Running out of descriptors is over as soon as a connection ends.
+                // The process may be out of descriptors until a connection ends.
                 let Ok((stream, peer)) = accepted else { tokio::task::yield_now().await; continue };
                 let Ok(here) = stream.local_addr() else { continue };
                 // Head and body of an answer are two writes: without this the second waits for the caller's
@@ -252,7 +252,7 @@ async fn listen(state: Arc<State>, caller: Caller, listener: TcpListener) {
                 let service = service_fn(move |request| serve(Arc::clone(&state), Origin { caller, peer, here }, request));
                 let connection = hyper::server::conn::http1::Builder::new();
                 let connection = connection.serve_connection(TokioIo::new(stream), service);
-                // An error is the client's going away, or a rule's will.
+                // An error means that the client has disconnected, or that a rule dropped the connection.
                 connections.spawn(async move { drop(connection.await) });
             }
             Some(_) = connections.join_next() => {}
@@ -320,7 +320,7 @@ async fn serve(
     }
 }
 
-/// A request but for its body.
+/// A request without its body.
 struct Named {
     origin: Origin,
     head: Parts,
@@ -334,7 +334,7 @@ impl Named {
 }
 
 impl State {
-    /// Does to a request what a rule says.
+    /// Applies a rule's action to a request.
     async fn disturb(
         &self,
         action: Action,

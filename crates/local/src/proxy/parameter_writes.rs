@@ -58,7 +58,7 @@ impl ParameterWrites {
     }
 
     pub fn publish(&self, write: ParameterWrite) {
-        // An error means that the last subscriber has gone.
+        // An error means that there is no subscriber any more.
         let _ = self.0.send(write);
     }
 }

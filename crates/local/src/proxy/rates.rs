@@ -1,9 +1,9 @@
 //! How many calls of Parameter Store an account may make in a second, which the emulator doesn't limit.
 //!
 //! By default an account and region share 40 reads a second (GetParameter, GetParameters,
-//! GetParametersByPath) and 3 writes (PutParameter), and what is above is answered with ThrottlingException
+//! GetParametersByPath) and 3 writes (PutParameter), and further calls get ThrottlingException
 //! (<https://docs.aws.amazon.com/general/latest/gr/ssm.html>, "Parameter Store": the throughput quotas). AWS
-//! doesn't say how it counts. Here a call is granted if fewer than the rate were granted within the second
+//! doesn't document how it counts. Here a call is granted if fewer than the rate were granted within the second
 //! before it: nothing is saved up for a burst, which is the strictest reading.
 
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ impl Rates {
     };
 }
 
-/// What came of the calls of one kind since the rates were set.
+/// The counts of one kind of calls since the rates were set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// How many were granted.
@@ -44,7 +44,7 @@ pub struct Count {
     pub peak: u32,
 }
 
-/// What came of all calls since the rates were set.
+/// The counts of all calls since the rates were set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
     /// The reads.
@@ -85,7 +85,7 @@ impl Limiter {
         self.lock().rates
     }
 
-    /// What came of the calls so far.
+    /// The counts so far.
     pub fn traffic(&self) -> Traffic {
         let state = self.lock();
         Traffic {

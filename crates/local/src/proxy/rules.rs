@@ -1,4 +1,4 @@
-//! Faults on demand: rules that say which requests are refused, delayed, lost or doubled.
+//! Faults on demand: rules for which requests are refused, delayed, lost or doubled.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -146,7 +146,7 @@ pub enum Action {
     LoseAnswer,
     /// It is answered with success and not forwarded.
     Discard,
-    /// It is not forwarded, and the answer is a success that says that none of its events was taken (PutEvents).
+    /// It is not forwarded, and the answer is a success in which all of its events failed (PutEvents).
     FailEntries,
     /// It is forwarded twice and answered with the first answer.
     Duplicate,
@@ -283,7 +283,7 @@ impl RuleSet {
             .any(|active| active.rule.contains.is_some())
     }
 
-    /// What the first rule that matches and isn't over says about a request.
+    /// The action of the first rule that matches a request and hasn't ended.
     pub fn decide(
         &self,
         caller: Caller,

@@ -1,6 +1,6 @@
 //! Parameter Store's limits, which the emulator doesn't apply.
 //!
-//! Values by tier, values with `{{…}}`, names, ten names a call, no way back from the advanced tier.
+//! Sizes by tier, values with `{{…}}`, names, ten names a call, no change from the advanced tier to the standard one.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -22,11 +22,11 @@ pub enum Effect {
     None,
     /// A parameter is advanced now.
     Advanced(String),
-    /// Parameters are gone.
+    /// Parameters are deleted.
     Deleted(Vec<String>),
 }
 
-/// AWS says characters and means four and eight kilobytes; bytes are the stricter reading.
+/// AWS's limits are in characters (four and eight kilobytes); bytes are the stricter reading.
 const STANDARD_SIZE: usize = 4096;
 const ADVANCED_SIZE: usize = 8192;
 const MOST_NAMES: usize = 10;

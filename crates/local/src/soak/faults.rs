@@ -1,7 +1,7 @@
-//! What goes wrong in a soak: rules of the proxy, each for the calls of one module.
+//! The faults of a soak: rules of the proxy, each for the calls of one module.
 //!
-//! A fault stays armed until it has struck as often as it may, also after its execution's end: so the next
-//! execution of the module is met by it, and what cleans up after the last one.
+//! A fault stays armed until it was applied as often as its rule allows, also after its execution's end. So it also
+//! affects the module's next execution, and the cleanup after the last one.
 
 use std::time::Duration;
 

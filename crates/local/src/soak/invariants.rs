@@ -1,7 +1,7 @@
 //! The invariants: what holds once nothing runs any more, whatever went wrong before.
 //!
 //! All of this is a pure function of what was observed ([`Module`]), so tests can make it fail. The last two invariants
-//! are looked at where things are read and deployed.
+//! are checked where the soak reads and deploys.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ pub enum Invariant {
     Agreement,
     /// No callback, lock or failed event is left.
     NothingLeft,
-    /// Deployed once more without faults, each module ends as what is stored of it says.
+    /// Deployed once more without faults, each module ends as its stored state predicts.
     OnceMore,
 }
 
@@ -41,7 +41,7 @@ impl Invariant {
         Self::OnceMore,
     ];
 
-    /// As the report says it.
+    /// The text in the report.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl Invariant {
             Self::Status => "each status is final and describes the last execution that deployed",
             Self::Agreement => "md5, metadata, outputs and status agree with the last recorded build",
             Self::NothingLeft => "no callback, no lock and no failed event is left",
-            Self::OnceMore => "once more without faults, each module ends as its stored state says",
+            Self::OnceMore => "once more without faults, each module ends as its stored state predicts",
         }
     }
 }

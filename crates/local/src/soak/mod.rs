@@ -1,19 +1,19 @@
-//! `soak`: many executions of few modules under random faults, and then what has to hold.
+//! `soak`: many executions of few modules under random faults, then a check of the invariants.
 //!
-//! A soak decides everything beforehand by a seed (`plan`): which module is deployed when, with changed or unchanged
-//! content, by a build that ends well or not; which calls of functions are throttled, refused, cut off or answered to
-//! nobody, when functions die and which events get lost (`faults`); which executions and builds are stopped by hand. It
-//! does that on a stack of its own (`stack`), then switches the faults off, waits until nothing runs any more
-//! (`quiescence`), looks at every execution, build and parameter (`observation`), and checks them against what is promised
-//! (`invariants`). The result is a table (`report`).
+//! A seed decides everything beforehand (`plan`): which module is deployed when, with changed or unchanged content, and
+//! whether its build succeeds. It also decides which calls of functions are throttled, refused, cut off or left without an
+//! answer, when functions die, which events get lost (`faults`), and which executions and builds are stopped. The soak
+//! runs this on a stack of its own (`stack`), switches the faults off and waits until nothing runs any more
+//! (`quiescence`). Then it reads every execution, build and parameter (`observation`) and checks them (`invariants`).
+//! The result is a table (`report`).
 //!
-//! The same seed makes the same decisions. What they meet depends on how fast the machine is, so a run with the same seed
-//! is a repetition of the schedule and no replay.
+//! The same seed makes the same decisions. Their timing depends on the machine, so a run with the same seed repeats the
+//! schedule and is not an exact replay.
 //!
-//! The emulator differs from AWS where that would break an invariant for the wrong reason; `stack/emulator.py` has it
-//! do as AWS does: what Lambda runs for an event is tried again and handed to the queue of failed events in the end, and
-//! a stopped execution calls nothing any more and stays ABORTED. What remains only takes longer: an error of a
-//! function that was called with a task token is swallowed until the timeout, which is short here.
+//! The emulator differs from AWS where that would break an invariant for the wrong reason; `stack/emulator.py` corrects
+//! that: Lambda retries an event and then puts it into the queue of failed events, and a stopped execution makes no more
+//! calls and stays ABORTED. One difference remains, and only takes longer: an error of a function that was called with a
+//! task token is lost until the timeout, which is short here.
 
 mod faults;
 mod invariants;

@@ -1,5 +1,5 @@
-//! The modules of a soak: each has a stack of its own, and builds that leave their tag wherever a
-//! deployment leaves something.
+//! The modules of a soak: each has a stack of its own, and builds that write their tag wherever a
+//! deployment writes something.
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -19,11 +19,11 @@ pub struct Execution {
     pub started: f64,
     /// Its status as DescribeExecution returns it.
     pub status: String,
-    /// What its output says of the module: SUCCEEDED, UNCHANGED or SUPERSEDED; empty where it has none.
+    /// The module's state in its output: SUCCEEDED, UNCHANGED or SUPERSEDED; empty where it has none.
     pub state: String,
     /// The execution that replaced it.
     pub superseded_by: Option<String>,
-    /// The events of its history that say how it ended.
+    /// The events of its history that show how it ended.
     pub ends: Vec<String>,
     /// The fencing number under which it held its module's lock.
     pub fence: Option<u64>,

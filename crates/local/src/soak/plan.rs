@@ -1,5 +1,5 @@
-//! What a soak does, decided beforehand: one generator with one seed decides every step, so that the same
-//! seed makes the same schedule. When things happen within an execution is up to the machine.
+//! The schedule of a soak. One generator with one seed decides every step, so the same seed makes the same
+//! schedule. The timing within an execution depends on the machine.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub struct Step {
 pub struct Content {
     /// The parameter `tag`, which the build writes into the metadata.
     pub tag: String,
-    /// What a file of the bundle says.
+    /// The text of a file of the bundle.
     pub text: usize,
     /// How its build goes.
     pub build: Build,

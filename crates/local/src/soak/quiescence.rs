@@ -87,7 +87,7 @@ async fn left_behind(soak: &SoakStack) -> Result<Vec<String>> {
     Ok(left)
 }
 
-/// Does with each message of the queue what docs/operations.md says, and deletes it. Returns those that can't be run
+/// Handles each message of the queue as docs/operations.md describes, and deletes it. Returns those that can't be run
 /// again.
 async fn run_failed_events_again(soak: &SoakStack, count: &mut usize) -> Result<Vec<String>> {
     let queue = soak

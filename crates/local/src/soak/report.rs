@@ -9,7 +9,7 @@ use super::invariants::{Broken, Invariant};
 use super::plan::Size;
 use seedflow_terminal::seconds;
 
-/// What came of a soak.
+/// The result of a soak.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// How large it was; `executions` is how many were started.

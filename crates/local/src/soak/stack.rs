@@ -1,4 +1,4 @@
-//! The stack that a soak runs on, and one step on it: an execution with what happens to it.
+//! The stack that a soak runs on, and one step on it: an execution with its faults.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -40,7 +40,7 @@ impl Connection {
         Ok(workspace::local_dir()?.join("stack.json"))
     }
 
-    /// Reads the file and makes sure that somebody listens at the endpoint.
+    /// Reads the file and checks that something listens at the endpoint.
     pub async fn of_running_stack(file: &Path) -> Result<Self> {
         let advice = "start one with `cargo run -p seedflow-local -- up`, in another terminal";
         let Some(found) = Self::read(file)? else {
@@ -51,7 +51,7 @@ impl Connection {
         };
         if !found.answers().await {
             bail!(
-                "the local stack of {} is gone (nobody answers at {}): {advice}",
+                "the local stack of {} has ended (no answer at {}): {advice}",
                 file.display(),
                 found.endpoint
             );
@@ -86,7 +86,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether somebody listens at the endpoint.
+    /// Whether something listens at the endpoint.
     pub async fn answers(&self) -> bool {
         let address = self.endpoint.trim_start_matches("http://");
         let connect = tokio::net::TcpStream::connect(address);
@@ -143,6 +143,6 @@ mod tests {
         gone.write(&file).unwrap();
         assert_eq!(Connection::read(&file).unwrap(), Some(gone));
         let gone = Connection::of_running_stack(&file).await.unwrap_err().to_string();
-        assert!(gone.contains("is gone") && gone.contains("up`"), "{gone}");
+        assert!(gone.contains("has ended") && gone.contains("up`"), "{gone}");
     }
 }

@@ -1,7 +1,7 @@
 //! The AWS emulator, ministack, as a process of the stack's own.
 //!
-//! It enforces IAM: a function has the rights of its role and no others. Where its answers about rights differ
-//! from AWS's, `emulator.py` corrects them, so that the template's roles are the ones that AWS would see.
+//! It enforces IAM: a function has the rights of its role and no others. Where its decisions differ
+//! from AWS's, `emulator.py` corrects them, so that the template's roles are tested as on AWS.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -23,7 +23,7 @@ const PROGRAM: &str = include_str!("emulator.py");
 /// How long the emulator may take to come up. It takes two seconds; on a busy machine more.
 const UP: Duration = Duration::from_secs(90);
 
-/// A running emulator. It is gone, with the functions that it runs, when this is dropped.
+/// A running emulator. Dropping this ends it and the functions that it runs.
 #[derive(Debug)]
 pub struct Emulator {
     process: ChildGuard,
@@ -83,7 +83,7 @@ impl Emulator {
         while Instant::now() < deadline {
             if let Some(status) = self.process.ended()? {
                 bail!(
-                    "the emulator ended at once ({status}); it said:\n{}",
+                    "the emulator ended at once ({status}); its output:\n{}",
                     output_tail::of_file(&self.log)
                 );
             }
@@ -93,7 +93,7 @@ impl Emulator {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         bail!(
-            "the emulator did not answer within {} s; it said:\n{}",
+            "the emulator did not answer within {} s; its output:\n{}",
             UP.as_secs(),
             output_tail::of_file(&self.log)
         )
@@ -126,8 +126,8 @@ async fn is_healthy(address: SocketAddr) -> std::io::Result<bool> {
     tokio::time::timeout(Duration::from_secs(2), ask).await?
 }
 
-/// A port of loopback that nobody listens on; held as long as this lives. Between its end and the
-/// start of who was to have it another process may take it: who starts then says so and ends.
+/// A free port of loopback; held as long as this lives. Between its end and the start of its
+/// user another process may take it: the user then fails with that message.
 pub struct FreePort {
     _listener: TcpListener,
     address: SocketAddr,

@@ -1,7 +1,7 @@
-//! The environments that the stack's processes get: made from nothing, never inherited.
+//! The environments of the stack's processes: none is inherited.
 //!
-//! What leaks in from a developer's shell (`AWS_PROFILE`, an endpoint, credentials of a real account)
-//! could send a call to AWS. So every client gets keys that are valid nowhere and an endpoint on
+//! A variable of a developer's shell (`AWS_PROFILE`, an endpoint, credentials of a real account)
+//! could send a call to AWS. So every client gets keys that are not valid on AWS and an endpoint on
 //! loopback, looks for no configuration outside the stack's folder, and, as a last line of defence, uses
 //! a web proxy that doesn't exist.
 
@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 pub const REGION: &str = "us-east-1";
 /// The account of the local stack: the emulator takes the account from a 12-digit access key.
 pub const ACCOUNT: &str = "111122223333";
-/// The secret key: the emulator knows one for everybody.
+/// The secret key: the emulator has one for all callers.
 pub const SECRET: &str = "test";
 
 /// Nothing listens on the discard port.
@@ -89,7 +89,7 @@ pub fn base(folders: &Folders, bin: &Path) -> Result<Vec<(String, String)>> {
     ]))
 }
 
-/// What makes an AWS client talk to `endpoint` and to nobody else.
+/// The variables that make an AWS client use `endpoint` only.
 pub fn client(endpoint: &str) -> Vec<(String, String)> {
     named([
         ("AWS_ENDPOINT_URL", endpoint),

@@ -2,7 +2,7 @@
 //! deployed by the real `sam deploy` and the real functions.
 //!
 //! Every stack has a folder of its own under `target/local/stacks/` and ports of its own, so several
-//! run side by side. Its processes and its folder are gone when the [`Stack`] is dropped or when this
+//! run side by side. Its processes and its folder are removed when the [`Stack`] is dropped or when this
 //! process ends, however it ends (see [`crate::process::child_guard`]).
 
 mod connection;
@@ -54,7 +54,7 @@ pub struct StackOptions {
     pub parameter_store: Option<Rates>,
     /// Further settings of the emulator, such as `SFN_WAIT_SCALE`.
     pub emulator_env: Vec<(String, String)>,
-    /// The policy that says what builds may do, for the template's `BuildManagedPolicyArns`; none gives them
+    /// The policy of builds, for the template's `BuildManagedPolicyArns`; none gives them
     /// the build role's own statements only.
     pub build_policy: Option<Value>,
     /// Further parameters of the template by their names.
@@ -244,7 +244,7 @@ impl Running {
         let proxy = Proxy::start(address, Arc::clone(&codebuild), proxied).await?;
         let functions = proxy.endpoint(Caller::Functions);
         drop(port);
-        // From here on the emulator's child guard sees to it that they go.
+        // From here on the emulator's child guard removes them.
         folders.create()?;
         let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &options.emulator_env)?;
         emulator.ready(address).await?;

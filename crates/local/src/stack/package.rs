@@ -1,4 +1,4 @@
-//! What `sam build` would write, from the binaries that cargo has built already.
+//! The template and packages that `sam build` would write, from the binaries that cargo has already built.
 //!
 //! `sam build` compiles release binaries for minutes. The stack needs the same template with the
 //! same functions from the dev profile, so this writes a copy of `template.yaml` whose `CodeUri` and
@@ -161,7 +161,7 @@ fn with_timeout(definition: &str, wanted: Option<Duration>) -> String {
     definition.replace(TIMEOUT, &format!("\"TimeoutSeconds\": {seconds}"))
 }
 
-/// What says in the template how long a function may run: its timeout, and the settings that count on the longest.
+/// The template's limits on how long a function may run: its timeout, and the settings that depend on the longest.
 const FUNCTION_TIMEOUTS: [&str; 3] = ["Timeout: ", "LONGEST_WRITE_SECONDS: ", "TAKE_OVER_SECONDS: "];
 
 /// No function of the template may run longer than `longest`: a test that waits for a function's timeout

@@ -36,7 +36,7 @@ pub struct Stored {
     pub failing_events: u32,
     /// The service that every role trusts, in place of CodeBuild.
     pub trusted_service: Option<String>,
-    /// Targets that nobody may call.
+    /// Targets that no caller may call.
     pub forbidden: HashSet<String>,
     /// The body of the last PutParameter.
     pub last_put: Value,

@@ -1,8 +1,8 @@
 //! The MD5 that seed-farmer has of a module's files (its `checksum.py`).
 //!
-//! It is taken over the MD5s of the contents, sorted: names, paths and modes don't count. Hidden folders, what the
+//! It is the MD5 of the contents' MD5s, sorted: names, paths and modes don't count. Hidden folders, what the
 //! `.gitignore` files from the module's folder up to the repository's root name, and a few files by their names are left
-//! out. Data files are meant to count and never do: their path is joined to itself, and no such file is there.
+//! out. Data files should count and never do: their path is joined to itself, and no such file exists.
 
 use std::fs::File;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub fn md5_hex(bytes: &[u8]) -> String {
     hex::encode(Md5::digest(bytes))
 }
 
-/// The rules of each folder from the module's up to the root; what one of them names is left out, whatever others say.
+/// The rules of each folder from the module's up to the root; what one of them names is left out, whatever the others contain.
 fn rules(repository: &Path, folder: &str) -> Result<Vec<Gitignore>> {
     let module = repository.join(folder);
     let folders = module

@@ -1,9 +1,9 @@
-//! The manifest of a module as seed-farmer stored it: is it what was deployed, and does the repository say the same?
+//! The manifest of a module as seed-farmer stored it: is it what was deployed, and does the repository have the same?
 //!
 //! seed-farmer takes an MD5 over its own model of the manifest, with the deployspec in it, and stores model, deployspec
-//! and MD5 apart. So the stored model is known to be the deployed one if the MD5 is that of the two put together, whatever
-//! fields the model of that version had. What it says is then compared with the repository in Seedflow's terms: where the
-//! same files come from, or how an account is called, makes no other deployment.
+//! and MD5 apart. So the stored model is known to be the deployed one if the MD5 is that of the two put together,
+//! whatever fields the model of that version had. Its content is then compared with the repository in Seedflow's terms:
+//! another source of the same files or another name of the account is not a difference.
 
 use std::collections::BTreeMap;
 
@@ -71,7 +71,7 @@ pub fn is_deployed(stored: &Stored) -> bool {
     of_these_files && (is_its(manifest) || is_its(&with_nulls(manifest)))
 }
 
-/// What the repository says otherwise than the stored manifest; `versions` are those of the parameters in Parameter Store
+/// The differences between the repository and the stored manifest; `versions` are those of the parameters in Parameter Store
 /// that modules refer to.
 #[must_use]
 pub fn differences(stored: &Value, module: &Module, versions: &Versions) -> Vec<String> {
@@ -209,7 +209,7 @@ mod tests {
     use seedflow_core::module::fingerprint::Version;
     use seedflow_core::module::maximum::Maxima;
 
-    /// What seed-farmer 8.0.9 stores of a module that uses all that a manifest offers, and the MD5 that it takes.
+    /// What seed-farmer 8.0.9 stores of a module that uses everything that a manifest offers, and the MD5 that it takes.
     fn real() -> Value {
         serde_json::from_str(include_str!("stored.json")).unwrap()
     }

@@ -1,8 +1,8 @@
-//! What seed-farmer 8 stores of a deployment, and how it knows whether a module has changed since.
+//! What seed-farmer 8 stores of a deployment, and how it detects that a module has changed since.
 //!
 //! All of it is in Parameter Store below `/{project}/{deployment}/{group}/{module}/`, as JSON: `manifest` and
 //! `deployspec`, as they were deployed; `md5/bundle`, `md5/deployspec` and `md5/manifest`, each `{"hash": …}`; `metadata`,
-//! what the module published. `md5/bundle` is removed before a build and written by its end, so without it the last
+//! what the module published. `md5/bundle` is removed before a build and written when it has succeeded, so without it the last
 //! deployment did not succeed.
 
 pub mod checksum;
@@ -76,7 +76,7 @@ impl Stored {
 pub struct Deployment(BTreeMap<String, Stored>);
 
 impl Deployment {
-    /// The path above all that is stored of a deployment.
+    /// The path above everything that is stored of a deployment.
     #[must_use]
     pub fn path(deployment: &DeploymentId) -> String {
         format!("/{}/{}", deployment.project, deployment.deployment)

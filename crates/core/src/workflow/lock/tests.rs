@@ -38,7 +38,7 @@ struct Function {
 #[derive(Debug, Clone)]
 enum Step {
     Read,
-    Write(LockDecision, u64),
+    LockWrite(LockDecision, u64),
     Answer(LockDecision),
 }
 
