@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::report::{Limit, Section};
 
-/// The most calls of a changed and of an unchanged module: those of `tests/tests/calls.rs` and the client's two.
+/// The most calls of a changed and of an unchanged module: those of `tests/e2e/call_budget.rs` and the client's two.
 const LIMITS: [(Kind, u64); 3] = [(Kind::First, 36), (Kind::Changed, 35), (Kind::Unchanged, 13)];
 /// What the client calls; other calls of clients are made by this program.
 pub const CLIENT: [&str; 2] = ["s3:PutObject", "states:StartExecution"];

@@ -292,7 +292,7 @@ impl<'a> Migration<'a> {
             return Ok(None);
         };
         let names = RoleAndStackName::new(&self.account.module_prefix, &module.id)?;
-        let stack = ModuleStack::parse(template.as_bytes(), names, &module.id, options)?;
+        let stack = ModuleStack::parse(template.as_bytes(), names, &module.id, &options.parameters)?;
         Ok(Some(stack))
     }
 

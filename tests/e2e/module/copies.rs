@@ -1,4 +1,4 @@
-//! A bundle that is too large to be copied with one call (`crates/aws/src/copy.rs`).
+//! A bundle that is too large to be copied with one call (`crates/aws/src/services/copy.rs`).
 
 use seedflow_e2e::{Caller, Names, TestStack, run};
 use serde_json::json;

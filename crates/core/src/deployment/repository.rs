@@ -41,7 +41,7 @@ pub struct LoadedRepository<R> {
 /// What came of reading one.
 pub enum Found<R> {
     /// It can be deployed.
-    LoadedRepository(Box<LoadedRepository<R>>),
+    Read(Box<LoadedRepository<R>>),
     /// Its manifest names the deployment, but can't be deployed.
     Refused {
         /// The deployment.

@@ -283,7 +283,7 @@ pub enum LockOutcome {
     /// It holds the lock.
     Acquired(Lock),
     /// Another holds it.
-    Lease(Lock),
+    Held(Lock),
     /// A newer execution holds it or waits.
     Superseded(ExecutionArn),
 }

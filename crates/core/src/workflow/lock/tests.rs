@@ -38,7 +38,7 @@ struct Function {
 #[derive(Debug, Clone)]
 enum Step {
     Read,
-    LockWrite(LockDecision, u64),
+    Write(LockDecision, u64),
     Answer(LockDecision),
 }
 
