@@ -208,14 +208,14 @@ fn containers(ours: (f64, f64), container: f64) -> String {
 fn break_even_with_containers(ours: (f64, f64), container: f64) -> String {
     let theirs = (container_changed().dollars(), container);
     match break_even(ours, theirs) {
-        Some(0.0) => "It costs more\nwhatever share of the modules is unchanged.".to_owned(),
+        Some(0.0) => "It costs more whatever share of the modules is unchanged.".to_owned(),
         Some(share) => format!(
-            "Seedflow is\ncheaper from {} of unchanged modules on; below that the check inside the container is, which adds\n\
+            "Seedflow is cheaper from {} of unchanged modules on; below that the check inside the container is, which adds \
              {} to the builds of 1,000 changed modules and has no workflow to pay for.",
             percent(share),
             dollars(theirs.0 * THOUSAND)
         ),
-        None => "It is cheaper\nnevertheless.".to_owned(),
+        None => "It is cheaper nevertheless.".to_owned(),
     }
 }
 
@@ -511,7 +511,7 @@ mod tests {
         );
         // 0.505 and 0.255 are below 0.933 and 5.
         assert!(
-            page.contains("It costs more\nwhatever share of the modules is unchanged."),
+            page.contains("It costs more whatever share of the modules is unchanged."),
             "{page}"
         );
         assert!(page.contains("| alarms") && page.contains("| $0.300"), "{page}");
