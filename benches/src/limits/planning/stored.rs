@@ -92,7 +92,7 @@ mod tests {
         let stored = state(&zip, &Limits::of_aws("bucket", "project")).unwrap();
         assert_eq!(stored.len(), 24);
         assert!(
-            stored["/sf/p/dev/group-02/module-005/metadata"].contains("value-of-"),
+            stored["/sf/p/dev/group-02-module-005/metadata"].contains("value-of-"),
             "{stored:?}"
         );
     }
