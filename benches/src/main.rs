@@ -4,6 +4,7 @@
 //! write `docs/benchmarks.md`. `cost` computes what deployments cost on AWS and writes `docs/cost.md`. `benches/README.md`
 //! explains each figure.
 
+mod bench_dir;
 mod cost;
 mod limits;
 mod machine;
@@ -11,7 +12,6 @@ mod report;
 mod seedfarmer;
 mod stats;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -115,13 +115,6 @@ fn write(parts: &[&Part], machine: &Machine) -> Result<()> {
         .iter()
         .fold(page, |page, part| part.replace_in(&page, machine));
     std::fs::write(&path, page).context("cannot write docs/benchmarks.md")
-}
-
-/// The folder of everything that a run leaves for the next one.
-fn bench_dir() -> Result<PathBuf> {
-    let folder = workspace::root()?.join("target/bench");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    Ok(folder)
 }
 
 fn verdict(limits: &Part, ui: &Ui) -> ExitCode {

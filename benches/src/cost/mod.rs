@@ -9,6 +9,7 @@
 
 mod alternatives;
 mod counters;
+mod counts;
 mod fixed_costs;
 mod page;
 mod prices;
@@ -32,6 +33,7 @@ use serde_json::{Map, Value, json};
 use crate::limits::bundle::incompressible;
 use crate::machine::Machine;
 use counters::{BUNDLE, Execution, Usage};
+use counts::{CHANGED, Counts, MODULES};
 use fixed_costs::FixedCosts;
 
 const BUILD: Duration = Duration::from_secs(3);
@@ -39,30 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Longer than a queue gathers messages for a function.
 const QUIET: Duration = Duration::from_secs(10);
 const PROJECT: &str = "cost";
-/// The modules of the repository, in one group: simulated builds publish no values for another one.
-const MODULES: usize = 40;
-/// How many of them change.
-const CHANGED: usize = 2;
 /// The prefix of the names of functions and state machines.
 const STACK: &str = "seedflow-";
-
-/// What was counted.
-struct Counts {
-    /// A module by itself that changed.
-    changed: Usage,
-    /// The same, unchanged.
-    unchanged: Usage,
-    /// A repository in which nothing changed.
-    nothing: Usage,
-    /// The same with a few changed modules.
-    some: Usage,
-}
-
-impl Counts {
-    fn all(&self) -> [&Usage; 4] {
-        [&self.changed, &self.unchanged, &self.nothing, &self.some]
-    }
-}
 
 /// Deploys, counts, and returns the whole page.
 pub async fn measure(machine: &Machine, ui: &Ui) -> Result<String> {

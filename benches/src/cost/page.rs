@@ -10,9 +10,9 @@ use super::alternatives::{
     container_changed, container_unchanged, extra_minutes, job, waiting,
 };
 use super::counters::{ASSUMED_SECONDS, BUNDLE, BUNDLE_MONTHS, HISTORY_LOG, LOG_MONTHS, PLATFORM_LOG, Usage};
+use super::counts::{CHANGED, Counts, MODULES};
 use super::fixed_costs::FixedCosts;
 use super::prices::{Item, PRICES, Quantities};
-use super::{CHANGED, Counts, MODULES};
 use crate::machine::Machine;
 use crate::report::table;
 use crate::stats::grouped;

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use super::memory;
 use super::release_build::Binary;
 use super::runtime_api::{Call, RuntimeApi};
-use crate::bench_dir;
+use crate::bench_dir::bench_dir;
 
 /// How long an answer may take, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(300);

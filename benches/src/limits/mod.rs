@@ -17,7 +17,7 @@ use anyhow::Result;
 use seedflow_local::stack::{Stack, StackOptions};
 use seedflow_terminal::Ui;
 
-use crate::bench_dir;
+use crate::bench_dir::bench_dir;
 use crate::report::{Part, Section};
 use release_build::Binary;
 

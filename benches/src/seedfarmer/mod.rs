@@ -5,6 +5,7 @@
 
 mod build_overhead;
 mod case;
+mod figures;
 mod run;
 mod seed_farmer;
 mod seedflow;
@@ -13,7 +14,6 @@ mod targets;
 mod usage;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
@@ -26,6 +26,7 @@ use seedflow_terminal::{Task, Ui, seconds};
 use crate::report::Part;
 use build_overhead::BuildOverhead;
 use case::{CASES, Case, Tool, Work, case};
+use figures::{Figures, Series};
 use run::Run;
 use seed_farmer::SeedFarmerSide;
 use seedflow::SeedflowSide;
@@ -67,45 +68,6 @@ impl Wanted {
 
     fn has(&self, name: &str) -> bool {
         self.is_all() || self.only.iter().any(|only| only == name)
-    }
-}
-
-/// All that was measured.
-#[derive(Default)]
-struct Figures {
-    series: Vec<Series>,
-    build_overhead: BTreeMap<Tool, BuildOverhead>,
-}
-
-/// The deployments of the same case with the same tool.
-struct Series {
-    case: Case,
-    tool: Tool,
-    runs: Vec<Run>,
-}
-
-impl Figures {
-    fn of(&self, case: &str, tool: Tool) -> Option<&Series> {
-        let mut found = self.series.iter();
-        found.find(|series| series.case.name == case && series.tool == tool && !series.runs.is_empty())
-    }
-}
-
-impl Series {
-    fn median(&self, of: impl Fn(&Run) -> Option<Duration>) -> Option<Duration> {
-        run::median(self.runs.iter().filter_map(of).collect())
-    }
-
-    /// The calls of the run with the median of them.
-    fn calls(&self) -> BTreeMap<String, u64> {
-        let mut runs: Vec<&Run> = self.runs.iter().collect();
-        runs.sort_by_key(|run| run.total());
-        let median = runs.get(runs.len() / 2);
-        median.map(|run| run.calls.clone()).unwrap_or_default()
-    }
-
-    fn total(&self) -> u64 {
-        self.calls().values().sum()
     }
 }
 

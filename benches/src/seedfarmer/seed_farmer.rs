@@ -16,7 +16,7 @@ use seedflow_terminal::Task;
 use super::case::{Case, Work};
 use super::run::{Build, Run, between, builds_since, median, written};
 use super::usage::{Meter, Tree, Usage};
-use crate::bench_dir;
+use crate::bench_dir::bench_dir;
 
 /// How often the process is inspected.
 const INTERVAL: Duration = Duration::from_millis(20);

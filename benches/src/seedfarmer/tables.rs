@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::build_overhead::BuildOverhead;
 use super::case::Tool;
+use super::figures::{Figures, Series};
 use super::run::{Run, median};
+use super::targets;
 use super::usage::Usage;
-use super::{Figures, Series, targets};
 use crate::report::{Part, Section};
 use crate::stats::{Spread, megabytes};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::case::{CASES, Case, Tool, Work};
-use super::{Figures, Series};
+use super::figures::{Figures, Series};
 use crate::report::Limit;
 use crate::stats::megabytes;
 

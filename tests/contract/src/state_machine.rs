@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::file;
+use crate::project::file;
 
 /// A definition.
 pub struct StateMachine {

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
-use crate::list;
+use crate::state_machine::list;
 
 /// Errors that no wildcard matches.
 const TERMINAL: [&str; 2] = ["States.DataLimitExceeded", "States.Runtime"];

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::file;
+use crate::project::file;
 
 /// A template as JSON. Tags like `!Sub` are dropped: `!GetAtt A.Arn` reads as "A.Arn", `!If` as a list.
 pub struct Template(Value);

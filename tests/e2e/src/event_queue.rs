@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::TestStack;
 use crate::stack::POLL;
+use crate::stack::TestStack;
 
 /// A queue that receives events from when it was made.
 pub struct EventQueue<'a> {

@@ -8,7 +8,7 @@ use seedflow_local::process::workspace::{self, FUNCTIONS};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use crate::TestStack;
+use crate::stack::TestStack;
 
 /// How a run ended.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use seedflow_local::stack::environment::{ACCOUNT, REGION};
 use serde_json::{Value, json};
 
-use crate::Module;
+use crate::module::Module;
 
 /// A repository's files by their paths.
 #[derive(Debug, Clone, Default)]

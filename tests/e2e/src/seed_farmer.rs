@@ -11,7 +11,8 @@ use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::{Repository, TestStack};
+use crate::repository::Repository;
+use crate::stack::TestStack;
 
 /// Its command line without the one wait that is always twelve seconds: it compares what two sorts of lists answer.
 const PROGRAM: &str = "

@@ -8,7 +8,7 @@ use seedflow_terminal::Ui;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::OnceCell;
 
-use crate::TestStack;
+use crate::stack::TestStack;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     Builder::new_multi_thread()

@@ -12,7 +12,8 @@ use seedflow_local::proxy::{Caller, Proxy, Rule, RuleId};
 use seedflow_local::stack::{Connection, EVENT_SOURCE, Stack};
 use serde_json::{Map, Value, json};
 
-use crate::{Module, Repository};
+use crate::module::Module;
+use crate::repository::Repository;
 
 /// How long a test waits for anything. Generous: a machine may be busy, and a test that fails by
 /// its deadline tells little.
