@@ -163,7 +163,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
     let forget = record.is_none() && (stored.md5.is_some() || recorded.is_some());
     let status = status(&id, &changes, deployed_at, now);
     Ok(TakeOver {
-        writes: success::taken_over(&id, stored, outputs, metadata, fingerprint.as_ref(), &status),
+        writes: success::parameters(&id, stored, outputs, metadata, fingerprint.as_ref(), &status),
         record: record
             .filter(|record| !is_recorded(record, recorded))
             .map(Box::new),

@@ -9,13 +9,15 @@ use jiff::Timestamp;
 use seedflow_aws::stores::{fence, module_store};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
+use seedflow_core::module::destroy;
+use seedflow_core::module::destroy::Step;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::{State, Status};
 use seedflow_core::module::timeline::Timeline;
 use seedflow_core::workflow::lock::Lease;
 use serde_json::{Value, json};
 
-use crate::{Handler, SucceededBuild};
+use crate::handler::{Handler, SucceededBuild};
 
 /// What a success leaves in Parameter Store but the status.
 const KNOWN: [ParameterKind; 3] = [
@@ -23,6 +25,14 @@ const KNOWN: [ParameterKind; 3] = [
     ParameterKind::Metadata,
     ParameterKind::Md5,
 ];
+
+/// What is reported and published of a destruction.
+struct Recorded<'a> {
+    lock: &'a Lease,
+    status: &'a Status,
+    timeline: &'a Timeline,
+    report: &'a Report<'a>,
+}
 
 impl Handler {
     /// The module's destroy phases have run.
@@ -35,7 +45,7 @@ impl Handler {
         } = done;
         let module = &plan.module;
         let stored = self
-            .records
+            .store
             .parameters
             .stored(module, &[ParameterKind::Status])
             .await?;
@@ -44,12 +54,16 @@ impl Handler {
         let reasons = reasons.unwrap_or_default();
         let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now);
         // The last look before the first removal.
-        fence::check(&self.records.work, lock, execution).await?;
-        self.drop_bundles(module).await?;
-        self.records.work.delete(&module.record_key()).await?;
+        fence::check(&self.store.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, Some(build));
         let report = Report::of_destruction(plan, &status, &timeline, build);
-        self.remove_rest(lock, &status, &timeline, &report).await?;
+        let recorded = Recorded {
+            lock,
+            status: &status,
+            timeline: &timeline,
+            report: &report,
+        };
+        self.remove(&destroy::AFTER_THE_BUILD, &recorded).await?;
         // A repeated call finds no status any more.
         if before.is_some() {
             self.measure(module, &status, &timeline);
@@ -68,11 +82,7 @@ impl Handler {
         now: Timestamp,
     ) -> Result<Value> {
         let module = &lock.of;
-        let stored = self
-            .records
-            .parameters
-            .stored(module, &ParameterKind::ALL)
-            .await?;
+        let stored = self.store.parameters.stored(module, &ParameterKind::ALL).await?;
         let before = stored.status_of(module)?;
         let answer = |state: State, reason: &str| json!({"state": state, "module": module, "execution": execution, "reasons": [reason]});
         if ParameterKind::ALL.iter().all(|slot| stored.text(*slot).is_none()) {
@@ -81,10 +91,16 @@ impl Handler {
         let reason = "nothing was deployed any more, or ever with success; what was stored of it is removed";
         let reasons = [reason.to_owned()];
         let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now);
-        fence::check(&self.records.work, lock, execution).await?;
+        fence::check(&self.store.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, None);
         let report = Report::of_failure(module, &status, Some(&timeline), None);
-        self.remove_rest(lock, &status, &timeline, &report).await?;
+        let recorded = Recorded {
+            lock,
+            status: &status,
+            timeline: &timeline,
+            report: &report,
+        };
+        self.remove(&destroy::WITHOUT_A_BUILD, &recorded).await?;
         self.measure(module, &status, &timeline);
         tracing::info!("forgot");
         Ok(answer(status.state, reason))
@@ -93,7 +109,7 @@ impl Handler {
     /// Removes the bundle and its published copy. The latter stays if another project's module of the same three names
     /// has put its own there since: that key has no project in it.
     async fn drop_bundles(&self, module: &ModuleId) -> Result<()> {
-        let work = &self.records.work;
+        let work = &self.store.work;
         // The record goes after them, so without one they are gone.
         let Some(record) = module_store::read(work, module).await? else {
             return Ok(());
@@ -108,23 +124,25 @@ impl Handler {
         Ok(())
     }
 
-    async fn remove_rest(
-        &self,
-        lock: &Lease,
-        status: &Status,
-        timeline: &Timeline,
-        report: &Report<'_>,
-    ) -> Result<()> {
-        let module = &lock.of;
-        self.records.parameters.delete(module, &KNOWN).await?;
-        self.records.delete_values(module).await?;
-        // The report before the status: who sees that nothing is stored any more finds it.
-        self.records.write_report(report).await?;
-        // So is the event, because a call that finds no status sends none.
-        self.tell(lock, status, timeline).await;
-        self.records
-            .parameters
-            .delete(module, &[ParameterKind::Status])
-            .await
+    async fn remove(&self, steps: &[Step], recorded: &Recorded<'_>) -> Result<()> {
+        let module = &recorded.lock.of;
+        for step in steps {
+            match step {
+                Step::DropBundles => self.drop_bundles(module).await?,
+                Step::DropRecord => self.store.work.delete(&module.record_key()).await?,
+                Step::DropParameters => self.store.parameters.delete(module, &KNOWN).await?,
+                Step::DropValues => self.store.delete_values(module).await?,
+                Step::Report => self.store.write_report(recorded.report).await?,
+                Step::Publish => {
+                    self.publish(recorded.lock, recorded.status, recorded.timeline)
+                        .await
+                }
+                Step::DropStatus => {
+                    let status = [ParameterKind::Status];
+                    self.store.parameters.delete(module, &status).await?;
+                }
+            }
+        }
+        Ok(())
     }
 }

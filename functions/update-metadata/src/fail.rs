@@ -18,7 +18,7 @@ use seedflow_core::workflow::lock::Lease;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::Handler;
+use crate::handler::Handler;
 
 /// A failure as the state machine hands it over.
 #[derive(Deserialize)]
@@ -70,7 +70,7 @@ impl Handler {
     ) -> Result<bool> {
         let module = &lock.of;
         let stored = self
-            .records
+            .store
             .parameters
             .stored(module, &[ParameterKind::Status])
             .await?;
@@ -79,20 +79,20 @@ impl Handler {
             before => before?,
         };
         let status = Status::fail(before.as_ref(), module, execution, failure, now);
-        match fence::check(&self.records.work, lock, execution).await {
+        match fence::check(&self.store.work, lock, execution).await {
             Err(error) if error.name == ErrorName::LockLost => return Ok(false),
             held => held?,
         }
         let build = failure.outcome.as_ref();
         let timeline = Timeline::new(lock, &status, build);
-        self.records
+        self.store
             .write_report(&Report::of_failure(module, &status, Some(&timeline), build))
             .await?;
-        self.records.write_status(module, &stored, &status).await?;
+        self.store.write_status(module, &stored, &status).await?;
         if !status.repeats(before.as_ref()) {
             self.measure(module, &status, &timeline);
         }
-        self.tell(lock, &status, &timeline).await;
+        self.publish(lock, &status, &timeline).await;
         Ok(true)
     }
 }

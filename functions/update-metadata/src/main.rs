@@ -6,12 +6,14 @@
 
 mod destroy;
 mod fail;
+mod handler;
 mod succeed;
 
 use jiff::Timestamp;
+use seedflow_aws::runtime::config;
+use seedflow_aws::runtime::handler as lambda;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::metrics::Metrics;
-use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
@@ -19,28 +21,19 @@ use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::Result;
-use seedflow_core::events::ModuleStateChange;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::module::input::Action;
-use seedflow_core::module::plan::{Plan, PlanHandle};
+use seedflow_core::module::plan::PlanHandle;
 use seedflow_core::module::status::{State, Status};
 use seedflow_core::module::stored_parameters::ModuleParameters;
 use seedflow_core::module::success;
 use seedflow_core::module::timeline::Timeline;
-use seedflow_core::telemetry::log_context::LogContext;
-use seedflow_core::telemetry::metric::Measurement;
 use seedflow_core::workflow::build_outcome::BuildOutcome;
 use seedflow_core::workflow::lock::Lease;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A plan whose build has succeeded.
-struct SucceededBuild<'a> {
-    execution: &'a ExecutionArn,
-    lock: &'a Lease,
-    plan: &'a Plan,
-    build: &'a BuildOutcome,
-}
+use crate::handler::{Handler, SucceededBuild};
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
@@ -77,20 +70,12 @@ struct CheckedModule {
 /// [`Status::touch`] or [`Status::start`].
 type NextStatus = fn(Option<&Status>, &ModuleId, &ExecutionArn, &[String], Timestamp) -> Status;
 
-struct Handler {
-    records: ModuleStore,
-    bundles: Bucket,
-    cloudformation: CloudFormation,
-    events: Events,
-    metrics: Metrics,
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load().await;
     let metrics = Metrics::of_stack()?;
     let function = Handler {
-        records: ModuleStore {
+        store: ModuleStore {
             parameters: ParameterStore::new(&aws),
             work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         },
@@ -99,7 +84,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };
-    handler::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
+    lambda::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
 }
 
 impl Handler {
@@ -113,7 +98,7 @@ impl Handler {
                 plan,
                 build,
             } => {
-                let plan = plans::load(&self.records.work, plan).await?;
+                let plan = plans::load(&self.store.work, plan).await?;
                 let done = SucceededBuild {
                     execution: &execution,
                     lock: &lock,
@@ -134,13 +119,6 @@ impl Handler {
         }
     }
 
-    /// Measures an execution whose end was just written; nothing where it goes on.
-    fn measure(&self, module: &ModuleId, status: &Status, timeline: &Timeline) {
-        let about = LogContext::module(&status.execution, module).with_build(status.build_id.as_ref());
-        self.metrics
-            .write(&Measurement::end_of_module(status.state, timeline), &about);
-    }
-
     /// Writes the status that follows from what was decided.
     async fn decided(&self, next: NextStatus, decided: CheckedModule, now: Timestamp) -> Result<Value> {
         let CheckedModule {
@@ -149,38 +127,30 @@ impl Handler {
             reasons,
             plan,
         } = decided;
-        let plan = plans::load(&self.records.work, plan).await?;
+        let plan = plans::load(&self.store.work, plan).await?;
         let before = plan.previous_status.as_ref();
         let mut status = next(before, &plan.module, &execution, &reasons, now);
-        fence::check(&self.records.work, &lock, &execution).await?;
+        fence::check(&self.store.work, &lock, &execution).await?;
         if status.state == State::InProgress {
             status.origin = plan.origin.clone();
             // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its own.
-            let work = &self.records.work;
+            let work = &self.store.work;
             let key = lock.run.source_key();
             work.copy_from(&plan.source, plan.source_bytes, &key).await?;
         }
         if status.state == State::Unchanged && plan.renews {
             // Before the status, as after a success: which modules may be destroyed is decided by it.
             let write = success::fingerprint_write(&plan.module, &plan.fingerprint);
-            self.records.write(&plan.module, write).await?;
+            self.store.write(&plan.module, write).await?;
         }
-        self.records
+        self.store
             .write_status(&plan.module, &ModuleParameters::default(), &status)
             .await?;
         let timeline = Timeline::new(&lock, &status, None);
         self.measure(&plan.module, &status, &timeline);
-        self.tell(&lock, &status, &timeline).await;
+        self.publish(&lock, &status, &timeline).await;
         Ok(
             json!({"state": status.state, "module": plan.module, "execution": execution, "reasons": status.reasons, "updated_at": status.updated_at}),
         )
-    }
-
-    /// Tells of a status that was written. After that, so that who hears of it finds it: a function that dies in between is
-    /// called again, and tells then. That nobody could be told is no error of the deployment.
-    async fn tell(&self, lock: &Lease, status: &Status, timeline: &Timeline) {
-        let bucket = self.records.work.name();
-        let event = ModuleStateChange::of(&lock.of, status, timeline, lock.part_of.as_ref(), bucket);
-        self.events.send(&event).await;
     }
 }

@@ -12,6 +12,7 @@ use seedflow_core::module::plan::Plan;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::Status;
 use seedflow_core::module::success;
+use seedflow_core::module::success::Step;
 use seedflow_core::module::timeline::Timeline;
 use seedflow_core::module::workflow_metadata::WorkflowMetadata;
 use seedflow_core::telemetry::log_context::LogContext;
@@ -19,7 +20,7 @@ use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::lock::Lease;
 use serde_json::{Map, Value, json};
 
-use crate::{Handler, SucceededBuild};
+use crate::handler::{Handler, SucceededBuild};
 
 /// The most that a module may hand back. What doesn't fit into Parameter Store goes to S3; the next build gets
 /// it as a variable, and on its way there it travels in the plan, whose room is limited.
@@ -50,42 +51,33 @@ impl Handler {
             role: plan.module_stack.as_ref().map(|stack| stack.names.role.as_str()),
             version: env!("CARGO_PKG_VERSION"),
         };
-        let metadata = known.added_to(self.handed_back(lock).await?);
+        let metadata = known.added_to(self.read_build_metadata(lock).await?);
         let outputs = self.cloudformation.outputs(&plan.options.stack_name).await?;
-        let stored = self
-            .records
-            .parameters
-            .stored(module, &ParameterKind::ALL)
-            .await?;
+        let stored = self.store.parameters.stored(module, &ParameterKind::ALL).await?;
         let before = stored.status_of(module)?;
         // The last look before the first write.
-        fence::check(&self.records.work, lock, execution).await?;
-        let kept = self.keep_bundle(plan).await?;
-        // Before all else: whatever happens from here on, the record is of what runs. That it says more than md5 and
-        // status, if they aren't written any more, does no harm: the module is deployed again then.
-        self.records
-            .write_record(&DeployedModule::new(plan, execution, kept, now))
-            .await?;
+        fence::check(&self.store.work, lock, execution).await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now);
         let timeline = Timeline::new(lock, &status, Some(build));
-        let mut spilled = 0;
         let deployed = stored.fingerprint();
-        for write in success::success(module, &stored, &outputs, &metadata, &plan.fingerprint, &status) {
-            spilled += u32::from(write.laid.spilled.is_some());
-            if write.slot == ParameterKind::Status {
-                // The report before the status: who sees SUCCEEDED finds it.
-                self.records
-                    .write_report(&Report::of_success(
-                        plan,
-                        deployed.as_ref(),
-                        &status,
-                        &timeline,
-                        build,
-                        &outputs,
-                    ))
-                    .await?;
+        let (mut kept, mut spilled) = (None, 0);
+        for step in success::steps(plan, &stored, &outputs, &metadata, &status) {
+            match step {
+                Step::KeepBundle => kept = Some(self.keep_bundle(plan).await?),
+                Step::Record => {
+                    let record = DeployedModule::new(plan, execution, kept.take(), now);
+                    self.store.write_record(&record).await?;
+                }
+                Step::Report => {
+                    let report =
+                        Report::of_success(plan, deployed.as_ref(), &status, &timeline, build, &outputs);
+                    self.store.write_report(&report).await?;
+                }
+                Step::Parameter(write) => {
+                    spilled += u32::from(write.laid.spilled.is_some());
+                    self.store.write(module, write).await?;
+                }
             }
-            self.records.write(module, write).await?;
         }
         let spilled = Measurement::default().and_count(Some(Metric::SpilledValues), spilled);
         self.metrics
@@ -93,7 +85,7 @@ impl Handler {
         if !status.repeats(before.as_ref()) {
             self.measure(module, &status, &timeline);
         }
-        self.tell(lock, &status, &timeline).await;
+        self.publish(lock, &status, &timeline).await;
         tracing::info!("recorded a success");
         let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
         Ok(json!({
@@ -103,12 +95,9 @@ impl Handler {
         }))
     }
 
-    /// Keeps the bundle where that is wanted: a copy beside the record, which is the module's alone, and the published
+    /// Keeps the bundle: a copy beside the record, which is the module's alone, and the published
     /// one. Both at once, because a copy of gigabytes takes most of the time that the function has.
-    async fn keep_bundle(&self, plan: &Plan) -> Result<Option<Kept>> {
-        if !plan.options.bundle {
-            return Ok(None);
-        }
+    async fn keep_bundle(&self, plan: &Plan) -> Result<Kept> {
         let copy = async |bucket: &Bucket, key: String| -> Result<Source> {
             Ok(Source {
                 version_id: bucket.copy_from(&plan.source, plan.source_bytes, &key).await?,
@@ -118,14 +107,14 @@ impl Handler {
             })
         };
         let (bundle, published) = tokio::try_join!(
-            copy(&self.records.work, plan.module.kept_bundle_key()),
+            copy(&self.store.work, plan.module.kept_bundle_key()),
             copy(&self.bundles, plan.module.bundle_key()),
         )?;
-        Ok(Some(Kept { bundle, published }))
+        Ok(Kept { bundle, published })
     }
 
     /// The metadata that the build left as its artifact.
-    async fn handed_back(&self, lock: &Lease) -> Result<Map<String, Value>> {
+    async fn read_build_metadata(&self, lock: &Lease) -> Result<Map<String, Value>> {
         let key = lock.run.metadata_key();
         let missing = || {
             Error::new(
@@ -134,7 +123,7 @@ impl Handler {
             )
         };
         let (bytes, _) = self
-            .records
+            .store
             .work
             .get(&key, MAX_METADATA)
             .await?

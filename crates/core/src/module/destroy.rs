@@ -16,6 +16,46 @@ use crate::module::stored_parameters::ModuleParameters;
 /// missing then was removed because the module was.
 pub const REASON: &str = "destroy";
 
+/// One step of recording that a module is destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Remove the bundles that the record names.
+    DropBundles,
+    /// Remove the record: from here on the module isn't deployed, and the next destruction removes the rest without a build.
+    DropRecord,
+    /// Remove what a success leaves in Parameter Store, except the status.
+    DropParameters,
+    /// Remove the values that were too long for Parameter Store.
+    DropValues,
+    /// Write the report. Before the status goes: whoever sees that nothing is stored any more finds it.
+    Report,
+    /// Publish the event. Before the status goes too, because a call that finds no status publishes none.
+    Publish,
+    /// Remove the status.
+    DropStatus,
+}
+
+/// The steps after the destroy phases have run, in order. Wherever they are broken off, the same execution's next try or the next
+/// execution does what is left, and none calls the module unchanged, because its last execution didn't succeed.
+pub const AFTER_THE_BUILD: [Step; 7] = [
+    Step::DropBundles,
+    Step::DropRecord,
+    Step::DropParameters,
+    Step::DropValues,
+    Step::Report,
+    Step::Publish,
+    Step::DropStatus,
+];
+
+/// The steps where nothing was deployed, in order.
+pub const WITHOUT_A_BUILD: [Step; 5] = [
+    Step::DropParameters,
+    Step::DropValues,
+    Step::Report,
+    Step::Publish,
+    Step::DropStatus,
+];
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Destruction {
@@ -170,5 +210,31 @@ mod tests {
         let status = Status::start(None, &other, &ExecutionArn::new("e"), &[], NOW);
         let error = decided(None, &stored(&status, false)).unwrap_err();
         assert_eq!(error.name, ErrorName::StateConflict);
+    }
+
+    /// Whatever step a destruction is broken off after, what is left is found again: as a build while there is a record, as
+    /// something to forget after that, and never as a module that is still deployed without one.
+    #[test]
+    fn a_destruction_that_is_broken_off_is_completed_by_the_next() {
+        for done in 0..=AFTER_THE_BUILD.len() {
+            let mut found = Some(record());
+            let mut left = stored(&destroying(), true);
+            for step in &AFTER_THE_BUILD[..done] {
+                match step {
+                    Step::DropRecord => found = None,
+                    Step::DropParameters => left.md5 = None,
+                    Step::DropStatus => left.status = None,
+                    Step::DropBundles | Step::DropValues | Step::Report | Step::Publish => {}
+                }
+            }
+            let has_record = found.is_some();
+            let decided = decide(&module(), found, &left).unwrap();
+            let builds = matches!(decided, Destruction::Build(_));
+            assert_eq!(builds, has_record, "after {done} steps");
+            assert!(
+                has_record || WITHOUT_A_BUILD == AFTER_THE_BUILD[2..],
+                "the rest is removed without a build"
+            );
+        }
     }
 }

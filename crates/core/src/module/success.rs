@@ -1,13 +1,15 @@
-//! What a success writes to Parameter Store, in which order.
+//! What a success writes, in which order.
 //!
-//! Outputs, metadata, md5, and the status last (docs/architecture.md): a crash in between leaves an
-//! old md5 or a status that isn't SUCCEEDED, so the next execution deploys again and never says "unchanged"
-//! of something half recorded. What is there already is not written, so a repeated call costs reads only.
+//! The bundle's copies and the record first: whatever happens from there on, the record is of what runs. Then outputs, metadata and
+//! md5, the report, and the status last (docs/architecture.md). A crash in between leaves an old md5 or a status that isn't
+//! SUCCEEDED, so the next execution deploys again and never says "unchanged" of something half recorded. A parameter that has
+//! its value already is not written, so a repeated call of a recorded success writes no parameter and no report.
 
 use serde_json::{Map, Value};
 
 use crate::ids::{ModuleId, ParameterKind};
 use crate::module::fingerprint::Fingerprint;
+use crate::module::plan::Plan;
 use crate::module::status::Status;
 use crate::module::stored_parameters::{EncodedParameter, ModuleParameters};
 
@@ -20,22 +22,51 @@ pub struct ParameterWrite {
     pub laid: EncodedParameter,
 }
 
-/// What a success writes, in order.
+/// One step of recording a success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Copy the bundle beside the record and to where it is published, both at once. The record names these copies.
+    KeepBundle,
+    /// Write the record of what is deployed.
+    Record,
+    /// Write a parameter.
+    Parameter(ParameterWrite),
+    /// Write the report of the execution. Before the status: whoever sees SUCCEEDED finds it.
+    Report,
+}
+
+/// The steps of recording a success of a plan, in order.
 #[must_use]
-pub fn success(
-    module: &ModuleId,
+pub fn steps(
+    plan: &Plan,
     stored: &ModuleParameters,
     outputs: &Map<String, Value>,
     metadata: &Map<String, Value>,
-    fingerprint: &Fingerprint,
     status: &Status,
-) -> Vec<ParameterWrite> {
-    taken_over(module, stored, outputs, metadata, Some(fingerprint), status)
+) -> Vec<Step> {
+    let writes = parameters(
+        &plan.module,
+        stored,
+        outputs,
+        metadata,
+        Some(&plan.fingerprint),
+        status,
+    );
+    let keep = plan.options.bundle.then_some(Step::KeepBundle);
+    let mut steps: Vec<Step> = keep.into_iter().chain([Step::Record]).collect();
+    for write in writes {
+        if write.slot == ParameterKind::Status {
+            steps.push(Step::Report);
+        }
+        steps.push(Step::Parameter(write));
+    }
+    steps
 }
 
-/// The same for a module that something else has deployed. Without a fingerprint the next execution deploys it.
+/// The parameters that a success writes, in order. A module that something else has deployed may have no fingerprint; the next
+/// execution deploys it then.
 #[must_use]
-pub fn taken_over(
+pub fn parameters(
     module: &ModuleId,
     stored: &ModuleParameters,
     outputs: &Map<String, Value>,
@@ -94,119 +125,171 @@ mod tests {
     use super::*;
     use crate::ids::{BuildId, ExecutionArn};
     use crate::module::change_detection::decide;
+    use crate::module::codebuild::request::tests::plan;
     use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};
     use jiff::Timestamp;
     use serde_json::json;
 
-    fn fingerprint(hash: &str) -> Fingerprint {
-        Fingerprint {
-            hash: hash.into(),
-            bundle: hash.into(),
-            deployspec: "d".into(),
-            configuration: "c".into(),
-            parts: Default::default(),
-            modified: Default::default(),
-            consumes: Vec::new(),
+    /// All that is stored of a module. Each value is the name of the deployment that wrote it.
+    #[derive(Debug, Clone, Default)]
+    struct World {
+        bundle: String,
+        record: String,
+        reports: Vec<String>,
+        parameters: ModuleParameters,
+    }
+
+    impl World {
+        /// The steps that record a deployment: `hash` stands for its bundle, its outputs and its metadata.
+        fn steps(&self, execution: &str, hash: &str) -> Vec<Step> {
+            let plan = deployed(hash);
+            let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+            let before = self.status(&plan);
+            let execution = ExecutionArn::new(execution);
+            let now = Timestamp::UNIX_EPOCH;
+            let status = Status::succeed(before.as_ref(), &plan.module, &execution, &build, now);
+            let (outputs, metadata) = (json!({"Out": hash}), json!({"key": hash}));
+            let map = |value: &Value| value.as_object().unwrap().clone();
+            steps(&plan, &self.parameters, &map(&outputs), &map(&metadata), &status)
+        }
+
+        fn apply(&mut self, steps: &[Step], execution: &str, hash: &str) {
+            for step in steps {
+                match step {
+                    Step::KeepBundle => self.bundle = hash.to_owned(),
+                    Step::Record => self.record = hash.to_owned(),
+                    Step::Report => self.reports.push(execution.to_owned()),
+                    Step::Parameter(write) => {
+                        let text = write.laid.parameter.as_str().to_owned();
+                        self.parameters.set(write.slot, text);
+                    }
+                }
+            }
+        }
+
+        fn status(&self, plan: &Plan) -> Option<Status> {
+            self.parameters.status_of(&plan.module).unwrap()
+        }
+
+        fn changed(&self, hash: &str) -> bool {
+            let plan = deployed(hash);
+            let (fingerprint, status) = (self.parameters.fingerprint(), self.status(&plan));
+            decide(&plan.fingerprint, fingerprint.as_ref(), status.as_ref(), false).changed
         }
     }
 
-    fn writes(stored: &ModuleParameters, execution: &str, hash: &str) -> Vec<ParameterWrite> {
-        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
-        let before = stored.status_of(&module).unwrap();
-        let status = Status::succeed(
-            before.as_ref(),
-            &module,
-            &ExecutionArn::new(execution),
-            &build,
+    fn deployed(hash: &str) -> Plan {
+        let mut plan = plan(json!({}), true);
+        plan.fingerprint.hash = hash.to_owned();
+        plan
+    }
+
+    fn slots(steps: &[Step]) -> Vec<String> {
+        let name = |step: &Step| match step {
+            Step::Parameter(write) => write.slot.to_string(),
+            other => format!("{other:?}"),
+        };
+        steps.iter().map(name).collect()
+    }
+
+    #[test]
+    fn the_record_is_first_the_status_last_and_md5_after_what_it_vouches_for() {
+        let steps = World::default().steps("e", "1");
+        let expected = [
+            "KeepBundle",
+            "Record",
+            "outputs",
+            "metadata",
+            "md5",
+            "Report",
+            "status",
+        ];
+        assert_eq!(slots(&steps), expected);
+        let mut without = deployed("1");
+        without.options.bundle = false;
+        let status = Status::start(
+            None,
+            &without.module,
+            &ExecutionArn::new("e"),
+            &[],
             Timestamp::UNIX_EPOCH,
         );
-        let outputs = json!({"Out": hash});
-        let metadata = json!({"key": hash});
-        success(
-            &module,
-            stored,
-            outputs.as_object().unwrap(),
-            metadata.as_object().unwrap(),
-            &fingerprint(hash),
-            &status,
-        )
-    }
-
-    fn apply(stored: &mut ModuleParameters, writes: &[ParameterWrite]) {
-        for write in writes {
-            stored.set(write.slot, write.laid.parameter.as_str().to_owned());
-        }
+        let none = Map::new();
+        let steps = super::steps(&without, &ModuleParameters::default(), &none, &none, &status);
+        assert_eq!(
+            steps[0],
+            Step::Record,
+            "nothing is kept of a bundle that isn't wanted"
+        );
     }
 
     #[test]
     fn a_value_with_double_braces_is_written_once() {
-        let mut stored = ModuleParameters::default();
-        let first = writes(&stored, "e", "{{x}}");
-        assert!(
-            first
-                .iter()
-                .all(|write| !write.laid.parameter.as_str().contains("{{"))
-        );
-        apply(&mut stored, &first);
-        assert_eq!(writes(&stored, "e", "{{x}}"), []);
-    }
-
-    #[test]
-    fn the_status_is_last_and_md5_after_what_it_vouches_for() {
-        let slots: Vec<ParameterKind> = writes(&ModuleParameters::default(), "e", "1")
-            .iter()
-            .map(|w| w.slot)
-            .collect();
-        assert_eq!(
-            slots,
-            [
-                ParameterKind::Outputs,
-                ParameterKind::Metadata,
-                ParameterKind::Md5,
-                ParameterKind::Status
-            ]
-        );
+        let mut world = World::default();
+        let first = world.steps("e", "{{x}}");
+        for step in &first {
+            if let Step::Parameter(write) = step {
+                assert!(!write.laid.parameter.as_str().contains("{{"));
+            }
+        }
+        world.apply(&first, "e", "{{x}}");
+        assert_eq!(slots(&world.steps("e", "{{x}}")), ["KeepBundle", "Record"]);
     }
 
     #[test]
     fn a_crash_after_any_write_leads_to_a_redeploy_and_a_repetition_writes_the_rest() {
-        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        let mut before = ModuleParameters::default();
-        let first = writes(&before, "old", "1");
-        apply(&mut before, &first);
+        let mut before = World::default();
+        let first = before.steps("old", "1");
+        before.apply(&first, "old", "1");
+        let module = deployed("1").module;
         let in_progress = Status::start(
-            before.status_of(&module).unwrap().as_ref(),
+            before.status(&deployed("1")).as_ref(),
             &module,
             &ExecutionArn::new("new"),
             &[],
             Timestamp::UNIX_EPOCH,
         );
-        before.status = Some(serde_json::to_string(&in_progress).unwrap());
-        let all = writes(&before, "new", "2");
+        before.parameters.status = Some(serde_json::to_string(&in_progress).unwrap());
+        let all = before.steps("new", "2");
         for done in 0..all.len() {
             let mut crashed = before.clone();
-            apply(&mut crashed, &all[..done]);
-            let again = decide(
-                &fingerprint("2"),
-                crashed.fingerprint().as_ref(),
-                crashed.status_of(&module).unwrap().as_ref(),
-                false,
+            crashed.apply(&all[..done], "new", "2");
+            assert!(
+                crashed.changed("2") && crashed.changed("1"),
+                "after {done} writes"
             );
-            assert!(again.changed, "after {done} writes");
-            assert_eq!(writes(&crashed, "new", "2"), all[done..], "after {done} writes");
+            let rest = crashed.steps("new", "2");
+            crashed.apply(&rest, "new", "2");
+            assert!(!crashed.changed("2"), "after {done} writes");
+            let stored = (crashed.bundle.as_str(), crashed.record.as_str());
+            assert_eq!(stored, ("2", "2"), "after {done} writes");
+            assert!(crashed.reports.contains(&"new".to_owned()), "after {done} writes");
         }
-        let mut finished = before.clone();
-        apply(&mut finished, &all);
-        assert!(
-            !decide(
-                &fingerprint("2"),
-                finished.fingerprint().as_ref(),
-                finished.status_of(&module).unwrap().as_ref(),
-                false
-            )
-            .changed
-        );
-        assert_eq!(writes(&finished, "new", "2"), []);
+    }
+
+    #[test]
+    fn whatever_is_recorded_the_record_is_of_what_runs_and_a_success_has_its_report() {
+        let mut world = World::default();
+        let first = world.steps("old", "1");
+        world.apply(&first, "old", "1");
+        for (done, _) in world.steps("new", "2").iter().enumerate() {
+            let mut crashed = world.clone();
+            let all = crashed.steps("new", "2");
+            crashed.apply(&all[..=done], "new", "2");
+            let plan = deployed("2");
+            let md5 = crashed
+                .parameters
+                .fingerprint()
+                .map(|fingerprint| fingerprint.hash);
+            assert!(
+                md5.as_deref() != Some("2") || crashed.record == "2",
+                "after {} writes",
+                done + 1
+            );
+            let succeeded = crashed
+                .status(&plan)
+                .is_some_and(|status| status.execution.as_str() == "new");
+            assert!(!succeeded || crashed.reports.contains(&"new".to_owned()));
+        }
     }
 }
