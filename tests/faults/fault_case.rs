@@ -20,7 +20,7 @@ pub struct Call {
 }
 
 /// What names a case's module in a call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
     /// The uploaded bundle's key, also where it is copied from.
     Source,
@@ -163,6 +163,29 @@ impl FaultCase {
             builds: 2,
             written: BTreeMap::new(),
             ..self
+        }
+    }
+
+    /// Whether both deploy a module alike, so that they can be one case.
+    pub fn same_module(&self, other: &Self) -> bool {
+        let module = |case: &Self| (case.build, case.role, case.destroys, case.has_endless_fault());
+        module(self) == module(other)
+    }
+
+    fn has_endless_fault(&self) -> bool {
+        self.faults.iter().any(|fault| fault.amount == Amount::Always)
+    }
+
+    /// Makes one case of both: what the other disturbs is disturbed here too, and its parameters are written as often.
+    pub fn take_over(&mut self, other: Self) {
+        let faults = other.faults.into_iter();
+        self.faults
+            .extend(faults.filter(|fault| fault.amount != Amount::Always));
+        for (parameter, times) in other.written {
+            let here = self.written.entry(parameter).or_insert_with(|| times.clone());
+            if times.start() > here.start() {
+                *here = times;
+            }
         }
     }
 
