@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use seedflow_core::error::{Error, Result};
@@ -15,33 +17,45 @@ use seedflow_core::module::maximum::{ComputeType, Maxima};
 /// parts or with a timeout of its own.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The configuration that all clients of a function share, made once per cold start.
+/// The configuration that all clients of a function share, made once per cold start. Lambda puts credentials and region
+/// into the environment, so the SDK's chain of other sources isn't linked.
 pub async fn load() -> SdkConfig {
-    // ring instead of the SDK's default aws-lc: a megabyte less in every binary, and no C toolchain but zig's
-    // for cross-compiling.
-    let http = Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .build_https();
+    let mut builder = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(optional_setting("AWS_REGION").map(Region::new))
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .http_client(http_client())
+        .retry_config(retries(3))
+        .timeout_config(timeouts());
+    builder.set_endpoint_url(optional_setting("AWS_ENDPOINT_URL"));
+    builder.build()
+}
+
+/// The same for a command that a person runs: credentials from wherever the SDK finds them, and more retries.
+pub async fn load_for_people() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        // Three tries in about a second cover a dropped connection; what takes longer is the state machine's
-        // to retry, where it costs no billed milliseconds and leaves a trace in the history.
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(3))
-                .read_timeout(READ_TIMEOUT)
-                .build(),
-        )
+        .http_client(http_client())
+        .retry_config(retries(12))
+        .timeout_config(timeouts())
         .load()
         .await
 }
 
-/// The same for a command that a person runs, which has no state machine to try again for it: what is throttled is asked
-/// again for some minutes.
-pub async fn load_for_people() -> SdkConfig {
-    let patient = RetryConfig::standard().with_max_attempts(12);
-    load().await.into_builder().retry_config(patient).build()
+fn http_client() -> aws_smithy_runtime_api::client::http::SharedHttpClient {
+    Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
+}
+
+fn retries(attempts: u32) -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(attempts)
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .read_timeout(READ_TIMEOUT)
+        .build()
 }
 
 /// A setting that the template puts into a function's environment.
