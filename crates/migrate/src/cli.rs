@@ -7,11 +7,11 @@ use seedflow_core::deployment::manifest::DEFAULT_MANIFEST;
 use seedflow_core::ids::{ModuleId, Name};
 
 /// Takes over what seed-farmer has deployed, so that Seedflow's next deployment finds it unchanged. Nothing is deployed,
-/// and nothing of seed-farmer's is written or removed. Without --apply it only shows what it would write.
+/// and nothing of seed-farmer is written or removed. Without --apply it only shows what it would write.
 ///
 /// Credentials and region come from the environment or from a profile; for those of IAM Identity Center:
 /// eval "$(aws configure export-credentials --format env)".
-/// It ends with 0 if all is there, with 1 if something could not be taken over, with 2 if it was called wrongly.
+/// The exit code is 0 if everything is taken over, 1 if something could not be, and 2 for wrong arguments.
 #[derive(Debug, Parser)]
 #[command(name = "seedflow-migrate", version)]
 pub struct Cli {
@@ -21,13 +21,13 @@ pub struct Cli {
     /// The deployment manifest, by its path in the folder.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_MANIFEST)]
     pub manifest: String,
-    /// The project; by default the one that seedfarmer.yaml names.
+    /// The project; by default the one in seedfarmer.yaml.
     #[arg(long, value_name = "P", value_parser = project)]
     pub project: Option<Name>,
-    /// A variable of the manifests, as often as needed; it comes before one in the repository's .env.
+    /// A variable of the manifests, as often as needed; it overrides the repository's .env.
     #[arg(long = "env", value_name = "K=V", value_parser = variable)]
     pub env: Vec<(String, String)>,
-    /// The CloudFormation stack that Seedflow is installed as.
+    /// Seedflow's CloudFormation stack.
     #[arg(long, value_name = "NAME", default_value = "seedflow")]
     pub stack_name: String,
     /// Writes what it shows.
@@ -42,7 +42,7 @@ fn project(text: &str) -> Result<Name, String> {
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("allowed is NAME=VALUE".to_owned()),
+        _ => Err("expected NAME=VALUE".to_owned()),
     }
 }
 

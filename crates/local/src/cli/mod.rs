@@ -24,7 +24,7 @@ use deploy::deploy_folder;
 use parameters::{Settings, parse_parameter, parse_project, parse_text};
 
 /// Runs Seedflow on this machine: the real template and functions on an AWS emulator, with builds
-/// that really run. Needs Rust and Python 3.11 or newer, no AWS account; nothing is sent off the machine.
+/// that really run. Needs Rust and Python 3.11 or newer, no AWS account; sends nothing to other machines.
 #[derive(Debug, Parser)]
 #[command(name = "seedflow-local", version, max_term_width = 100)]
 pub struct Cli {
@@ -34,32 +34,32 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows the whole workflow: sets everything up, deploys examples/, checks what happened, and
-    /// removes everything again.
+    /// Shows the whole workflow: starts a stack, deploys examples/, checks the results, and removes
+    /// everything again.
     Demo(Demo),
     /// Runs a local stack in the foreground until Ctrl-C, for `deploy`, `status` and any AWS client.
     Up(Up),
     /// Deploys a folder on the running stack and follows it to its end.
     Deploy(Deploy),
     /// Reads a repository's deployment manifest without deploying anything, and shows the groups and modules in
-    /// their order, or everything that is wrong.
+    /// their order, or all errors.
     Check(check::Check),
-    /// Shows what Parameter Store of the running stack holds.
+    /// Shows the parameters in Parameter Store of the running stack.
     Status(Status),
-    /// Deploys a few modules hundreds of times under random faults, and checks that nothing got lost.
+    /// Deploys a few modules hundreds of times under random faults, and checks that nothing is lost.
     Soak(soak::Soak),
 }
 
 #[derive(Debug, Args)]
 struct Demo {
-    /// The port that the stack listens on, on loopback; a free one where none is given.
+    /// The stack's port on loopback; a free one by default.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
 }
 
 #[derive(Debug, Args)]
 struct Up {
-    /// The port that the stack listens on, on loopback; a free one where none is given.
+    /// The stack's port on loopback; a free one by default.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
     /// A parameter of the template, as often as needed, for example ReferencedParameters='shared/*'.
@@ -74,14 +74,14 @@ struct Up {
 /// A repository to push to.
 #[derive(Debug, Args)]
 struct Git {
-    /// Makes a git repository whose pushes are handed over to the stack, in FOLDER; without one it goes with
+    /// Makes a git repository whose pushes are deployed on the stack, in FOLDER; without one it is removed with
     /// the stack.
     #[arg(long, value_name = "FOLDER", num_args = 0..=1, requires = "project")]
     git: Option<Option<PathBuf>>,
     /// The project of what is pushed.
     #[arg(long, value_name = "P", requires = "git", value_parser = parse_project)]
     project: Option<String>,
-    /// The branch whose pushes are handed over.
+    /// The branch whose pushes are deployed.
     #[arg(long, value_name = "B", requires = "git", default_value = "main")]
     branch: String,
 }
@@ -159,7 +159,7 @@ impl Cli {
         let ui = Ui::for_stdout();
         let follows = matches!(self.command, Command::Deploy(_));
         let signals = signals();
-        // Whatever was begun ends here, by drop, before the program does.
+        // Everything that was started ends here, by drop, before the program does.
         let outcome = tokio::select! {
             outcome = self.command.run(&ui) => outcome,
             stopped = signals => {

@@ -27,9 +27,12 @@ pub struct Installation {
 impl Installation {
     /// The folder of this name below `target/tools/`.
     pub fn new(name: &str, marker: &str, proof: &'static str) -> Result<Self> {
+        let folder = workspace::root()?.join("target/tools").join(name);
+        // Programs in it have its path in their first lines: a copy of the checkout needs its own.
+        let marker = format!("{}\n{marker}", folder.display());
         Ok(Self {
-            folder: workspace::root()?.join("target/tools").join(name),
-            marker: marker.to_owned(),
+            folder,
+            marker,
             proof,
         })
     }

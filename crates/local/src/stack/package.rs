@@ -178,7 +178,7 @@ fn with_function_timeout(template: &str, longest: Duration) -> Result<String> {
         let digits = seconds.trim_matches('"');
         let number: u64 = digits
             .parse()
-            .with_context(|| format!("template.yaml: {field}found {seconds}; allowed is a number"))?;
+            .with_context(|| format!("template.yaml: {field}expected a number, found {seconds}"))?;
         let shorter = seconds.replace(digits, &number.min(longest).to_string());
         Ok(format!("{indent}{field}{shorter}"))
     };
