@@ -54,7 +54,7 @@ struct Handler {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
-    let aws = config::load().await;
+    let aws = config::load();
     let limits = config::limits()?;
     let function = Handler {
         work: Bucket::new(&aws, limits.work_bucket.clone()),

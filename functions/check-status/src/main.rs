@@ -42,7 +42,7 @@ struct Handler {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
-    let aws = config::load().await;
+    let aws = config::load();
     let work = Bucket::new(&aws, config::setting("WORK_BUCKET")?);
     let function = Handler {
         callbacks: Callbacks::new(work, StepFunctions::new(&aws)),

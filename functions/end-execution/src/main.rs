@@ -120,7 +120,7 @@ struct Handler {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
-    let aws = config::load().await;
+    let aws = config::load();
     let limits = config::names()?;
     let work = Bucket::new(&aws, limits.work_bucket.clone());
     let step_functions =

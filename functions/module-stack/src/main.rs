@@ -70,7 +70,7 @@ struct Handler {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
-    let aws = config::load().await;
+    let aws = config::load();
     let function = Handler {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         cloudformation: CloudFormation::new(&aws),

@@ -28,7 +28,7 @@ struct Handler {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
-    let aws = config::load().await;
+    let aws = config::load();
     let function = Handler {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         build_log: LogGroup::new(&aws, config::setting("BUILD_LOG_GROUP")?),

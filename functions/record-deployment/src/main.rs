@@ -65,7 +65,7 @@ struct Handler {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
-    let aws = config::load().await;
+    let aws = config::load();
     let metrics = Metrics::of_stack()?;
     let function = Handler {
         records: ModuleStore {

@@ -72,7 +72,7 @@ type NextStatus = fn(Option<&Status>, &ModuleId, &ExecutionArn, &[String], Times
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
-    let aws = config::load().await;
+    let aws = config::load();
     let metrics = Metrics::of_stack()?;
     let function = Handler {
         store: ModuleStore {
