@@ -148,8 +148,8 @@ fn the_bundle_is_kept_only_where_it_is_wanted() {
         let stack = STACK.get().await;
         let bucket = &stack.about().bundle_bucket;
         let module = Module::running("build", &["true"]);
-        let kept = Names::new("bundles", "kept", "g", "m");
-        let dropped = Names::new("bundles", "dropped", "g", "m");
+        let kept = Names::new("bundles", "bundle-kept", "g", "m");
+        let dropped = Names::new("bundles", "bundle-dropped", "g", "m");
         stack.deploy(&kept, &module).await;
         assert_state(
             &stack
@@ -158,10 +158,13 @@ fn the_bundle_is_kept_only_where_it_is_wanted() {
             "SUCCEEDED",
         );
         assert_eq!(
-            stack.object_of(bucket, "kept/g/m/bundle.zip").await,
+            stack.object_of(bucket, "bundle-kept/g/m/bundle.zip").await,
             Some(module.zip())
         );
-        assert_eq!(stack.object_of(bucket, "dropped/g/m/bundle.zip").await, None);
+        assert_eq!(
+            stack.object_of(bucket, "bundle-dropped/g/m/bundle.zip").await,
+            None
+        );
     });
 }
 

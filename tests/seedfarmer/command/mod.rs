@@ -228,7 +228,8 @@ fn collect_refuses_what_is_no_object() {
 
 #[test]
 fn the_command_stays_small() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/core/src/build/seedfarmer.py");
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/core/src/module/codebuild/seedfarmer.py");
     let size = std::fs::metadata(script).unwrap().len();
     assert!(size < 8 * 1024, "every buildspec carries these {size} bytes");
 }

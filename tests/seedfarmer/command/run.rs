@@ -142,7 +142,8 @@ fn sealed() -> BTreeMap<String, String> {
 
 /// Our command under the name that builds give it.
 pub fn install_ours(name: &str, folder: &Path) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/core/src/build/seedfarmer.py");
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/core/src/module/codebuild/seedfarmer.py");
     let program = folder.join(name);
     // A link and no copy: a program that another thread's fork still holds open for writing can't be started.
     std::os::unix::fs::symlink(script.canonicalize().unwrap(), &program).unwrap();
