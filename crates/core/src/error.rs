@@ -142,8 +142,18 @@ impl Error {
     pub fn field(path: &str, found: impl fmt::Display, allowed: impl fmt::Display) -> Self {
         Self::new(
             ErrorName::InvalidInput,
-            format!("{path}: found {found}; allowed is {allowed}"),
+            format!("{path}: {}", expected(found, allowed)),
         )
+    }
+}
+
+/// `expected X, found Y`. What `allowed` says after a semicolon is advice, and comes last.
+#[must_use]
+pub fn expected(found: impl fmt::Display, allowed: impl fmt::Display) -> String {
+    let allowed = allowed.to_string();
+    match allowed.split_once("; ") {
+        Some((allowed, advice)) => format!("expected {allowed}, found {found}; {advice}"),
+        None => format!("expected {allowed}, found {found}"),
     }
 }
 

@@ -396,7 +396,7 @@ mod tests {
         let refused = ModuleId::project("PROJB").unwrap_err();
         assert_eq!(
             refused.message,
-            "project: found \"PROJB\"; allowed is a name in lower case; write projb, under which seed-farmer stores the project too"
+            "project: expected a name in lower case, found \"PROJB\"; write projb, under which seed-farmer stores the project too"
         );
         let upload = ModuleId::from_upload_key("sources/PROJB/d/g/m.zip").unwrap_err();
         assert!(

@@ -209,7 +209,7 @@ impl Handler {
     fn manifest_options(&self, bundle: &Bundle, module: &ModuleId) -> Result<Options> {
         let invalid = |what: String| Error::new(ErrorName::InvalidInput, format!("manifest.yaml {what}"));
         let text = std::str::from_utf8(bundle.manifest.as_deref().unwrap_or_default());
-        let text = text.map_err(|_| invalid("is no UTF-8 text".to_owned()))?;
+        let text = text.map_err(|_| invalid("is not valid UTF-8".to_owned()))?;
         let manifest = yaml::parse(text).map_err(|e| invalid(e.to_string()))?;
         Options::from_manifest(&manifest.to_json(), module, &self.limits)
             .map_err(|e| Error::new(e.name, format!("manifest.yaml: {}", e.message)))

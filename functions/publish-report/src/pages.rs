@@ -76,7 +76,7 @@ impl Handler {
         let report = serde_json::from_slice(&bytes);
         report
             .map(Some)
-            .map_err(|e| Error::new(ErrorName::Refused, format!("{key} is no report: {e}")))
+            .map_err(|e| Error::new(ErrorName::Refused, format!("{key} is not a report: {e}")))
     }
 
     /// The last words of a build that failed. That they can't be read is said on the page: it has the rest nevertheless.

@@ -131,7 +131,7 @@ impl Handler {
         let refused =
             |what: String| Error::new(ErrorName::Refused, format!("{key}: the build's metadata {what}"));
         let metadata: Map<String, Value> =
-            serde_json::from_slice(&bytes).map_err(|e| refused(format!("is no JSON object: {e}")))?;
+            serde_json::from_slice(&bytes).map_err(|e| refused(format!("is not a JSON object: {e}")))?;
         if metadata.values().any(is_too_deep) {
             return Err(refused(format!("nests more than {MAX_DEPTH} deep")));
         }

@@ -51,7 +51,7 @@ fn cases() -> Vec<Case> {
         case(
             "name-with-slash",
             "InvalidInput",
-            "group: found \"a/b\"; allowed is 1 to 64 letters",
+            "group: expected 1 to 64 letters, found \"a/b\"",
             Field("/group", json!("a/b")),
         ),
         case(
@@ -63,13 +63,13 @@ fn cases() -> Vec<Case> {
         case(
             "name-is-a-number",
             "InvalidInput",
-            "deployment: found 7; allowed is a text",
+            "deployment: expected a text, found 7",
             Field("/deployment", json!(7)),
         ),
         case(
             "name-missing",
             "InvalidInput",
-            "module: found nothing; allowed is a text; the field is required",
+            "module: expected a text, found nothing; the field is required",
             Field("/module", Value::Null),
         ),
         case(
@@ -81,32 +81,32 @@ fn cases() -> Vec<Case> {
         case(
             "project-starts-with-digit",
             "InvalidInput",
-            "project: found \"1p\"; allowed is a name that starts with a letter",
+            "project: expected a name that starts with a letter, found \"1p\"",
             Field("/project", json!("1p")),
         ),
         case(
             "project-in-upper-case",
             "InvalidInput",
-            "project: found \"PROJB\"; allowed is a name in lower case; write projb",
+            "project: expected a name in lower case, found \"PROJB\"; write projb",
             Field("/project", json!("PROJB")),
         ),
         // Fields.
         case(
             "unknown-field",
             "InvalidInput",
-            "forced: found an unknown field; allowed is one of action, project",
+            "forced: expected one of action, project, found an unknown field",
             Field("/forced", json!(true)),
         ),
         case(
             "unknown-nested-field",
             "InvalidInput",
-            "build.cpu: found an unknown field; allowed is one of project_name",
+            "build.cpu: expected one of project_name, found an unknown field",
             Field("/build", json!({"cpu": 4})),
         ),
         case(
             "flag-is-a-text",
             "InvalidInput",
-            "force_update: found \"yes\"; allowed is true or false",
+            "force_update: expected true or false, found \"yes\"",
             Field("/force_update", json!("yes")),
         ),
         case(
@@ -118,7 +118,7 @@ fn cases() -> Vec<Case> {
         case(
             "source-is-a-text",
             "InvalidInput",
-            "source: found \"s3://b/k\"; allowed is a JSON object",
+            "source: expected a JSON object, found \"s3://b/k\"",
             Field("/source", json!("s3://b/k")),
         ),
         case(
@@ -130,7 +130,7 @@ fn cases() -> Vec<Case> {
         case(
             "source-in-another-place",
             "InvalidInput",
-            "source.key: found \"callbacks/x\"; allowed is a key under sources/ or uploads/",
+            "source.key: expected a key under sources/ or uploads/, found \"callbacks/x\"",
             Field("/source/key", json!("callbacks/x")),
         ),
         case(
@@ -142,7 +142,7 @@ fn cases() -> Vec<Case> {
         case(
             "timeout-too-short",
             "InvalidInput",
-            "build.timeout_minutes: found 1; allowed is a whole number from 5 to 2160",
+            "build.timeout_minutes: expected a whole number from 5 to 2160, found 1",
             Field("/build", json!({"timeout_minutes": 1})),
         ),
         case(
@@ -160,7 +160,7 @@ fn cases() -> Vec<Case> {
         case(
             "compute-type-unknown",
             "InvalidInput",
-            "build.compute_type: found \"HUGE\"; allowed is BUILD_GENERAL1_SMALL",
+            "build.compute_type: expected BUILD_GENERAL1_SMALL, found \"HUGE\"",
             Field("/build", json!({"compute_type": "HUGE"})),
         ),
         case(
@@ -178,7 +178,7 @@ fn cases() -> Vec<Case> {
         case(
             "stack-of-another-project",
             "InvalidInput",
-            "stack_name: found \"payroll-prod-db\"; allowed is a name that starts with bad-stack-of-another-project- (template parameter StackNamePrefix)",
+            "stack_name: expected a name that starts with bad-stack-of-another-project- (template parameter StackNamePrefix), found \"payroll-prod-db\"",
             Field("/stack_name", json!("payroll-prod-db")),
         ),
         // Parameters.
@@ -212,7 +212,7 @@ fn cases() -> Vec<Case> {
         case(
             "parameter-too-long",
             "InvalidInput",
-            "parameters.a: found 16385 bytes; allowed is at most 16384 bytes",
+            "parameters.a: expected at most 16384 bytes, found 16385 bytes",
             Field("/parameters", json!({"a": "x".repeat(16385)})),
         ),
         // The object.

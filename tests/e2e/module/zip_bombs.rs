@@ -80,7 +80,7 @@ fn a_manifest_that_explodes_or_is_no_text_fails_its_upload() {
             (
                 "no-text",
                 b"parameters: {a: \xff\xfe}".to_vec(),
-                "manifest.yaml is no UTF-8 text",
+                "manifest.yaml is not valid UTF-8",
             ),
         ] {
             let names = Names::new(&format!("manifest-{name}"), "dev", "core", "module");

@@ -88,7 +88,7 @@ fn unreadable(key: &str) -> Error {
     Error::new(
         ErrorName::Refused,
         format!(
-            "{key}: the object is no registration of a task; delete it, and the execution registers anew"
+            "{key}: the object is not a registration of a task; delete it, and the execution registers anew"
         ),
     )
 }

@@ -27,7 +27,9 @@ pub async fn read(bucket: &Bucket, key: &str) -> Result<Option<(Lock, ETag)>> {
         // What stood there isn't told: it may be half a token.
         Err(_) => Err(Error::new(
             ErrorName::Refused,
-            format!("{key}: the object is no lock; see that no execution of the module runs, then delete it"),
+            format!(
+                "{key}: the object is not a lock; see that no execution of the module runs, then delete it"
+            ),
         )),
     };
     found.map(parse).transpose()

@@ -130,7 +130,7 @@ pub async fn read(work: &Bucket, module: &ModuleId) -> Result<Option<DeployedMod
         serde_json::from_slice(&bytes).map_err(|e| {
             Error::new(
                 ErrorName::Refused,
-                format!("{key}: the object is no record of a deployment: {e}; deploy the module once more with \"force_update\": true, which writes it anew"),
+                format!("{key}: the object is not a record of a deployment: {e}; deploy the module once more with \"force_update\": true, which writes it anew"),
             )
         })
     };

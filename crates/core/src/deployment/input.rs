@@ -372,7 +372,7 @@ mod tests {
         let error = of(json!(["g", "h/x"]), json!(false)).unwrap_err();
         assert_eq!(
             error.message,
-            "only: found \"h/x\", of which there is nothing; allowed is a group or a module of g/a, h/m"
+            "only: expected a group or a module of g/a, h/m, found \"h/x\", of which there is nothing"
         );
         assert!(
             of(json!([]), json!(["x"]))
@@ -409,7 +409,7 @@ mod tests {
             ),
             (
                 json!({"source": {"key": "sources/My/repository.zip"}}),
-                "project: found \"My\"; allowed is a name in lower case; write my",
+                "project: expected a name in lower case, found \"My\"; write my",
             ),
             (
                 json!({"project": "1p", "source": source}),
@@ -421,7 +421,7 @@ mod tests {
             ),
             (
                 json!({"project": "p", "source": source, "only": "g"}),
-                "only: found \"g\"; allowed is a list",
+                "only: expected a list, found \"g\"",
             ),
             (
                 json!({"project": "p", "source": source, "only": ["g/m/x"]}),

@@ -48,7 +48,7 @@ impl Deployspec {
     /// # Errors
     /// `InvalidDeployspec` with the line, also where `build_type` is above the maximum.
     pub fn parse(bytes: &[u8], maxima: &Maxima) -> Result<Self> {
-        let text = std::str::from_utf8(bytes).map_err(|_| error(None, "the file is no UTF-8 text"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| error(None, "the file is not valid UTF-8"))?;
         let root = yaml::parse(text).map_err(|e| error(Some(e.line), &e.message))?;
         let deploy = match (&root.kind, root.get("deploy")) {
             (Kind::Mapping(_), Some(deploy)) => deploy,
@@ -193,7 +193,7 @@ fn generic_variables(root: &Node) -> Result<bool> {
 fn found(node: &Node, path: &str, allowed: &str) -> Error {
     error(
         Some(node.line),
-        &format!("{path}: found {}; allowed is {allowed}", node.describe()),
+        &format!("{path}: expected {allowed}, found {}", node.describe()),
     )
 }
 
@@ -264,7 +264,7 @@ mod tests {
             ("destroy: {}", "deploy is missing"),
             (
                 "deploy:\n",
-                "line 1: deploy: found nothing; allowed is a mapping with the key phases",
+                "line 1: deploy: expected a mapping with the key phases, found nothing",
             ),
             (
                 "deploy:\n  phases:\n    install:\n",
@@ -272,7 +272,7 @@ mod tests {
             ),
             (
                 "deploy:\n  phases:\n    install:\n      commands:\n",
-                "deploy.phases.install.commands: found nothing; allowed is a list",
+                "deploy.phases.install.commands: expected a list, found nothing",
             ),
             (
                 "deploy:\n  phases:\n    build:\n      commands:\n      - echo foo: bar\n",
@@ -284,7 +284,7 @@ mod tests {
             ),
             (
                 "deploy: {phases: {}}\nbuild_type: HUGE\n",
-                "line 2: build_type: found \"HUGE\"; allowed is BUILD_GENERAL1_SMALL",
+                "line 2: build_type: expected BUILD_GENERAL1_SMALL, found \"HUGE\"",
             ),
             ("deploy:\n  phases: [\n", "deployspec.yaml line"),
             ("a: b: c\n", "deployspec.yaml line 1:"),

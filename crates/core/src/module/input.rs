@@ -711,31 +711,31 @@ mod tests {
         let cases: [(Change, &str); 32] = [
             (
                 |v| v["action"] = json!("remove"),
-                "action: found \"remove\"; allowed is deploy, destroy",
+                "action: expected deploy, destroy, found \"remove\"",
             ),
             (
                 |v| v["force_update"] = json!("yes"),
-                "force_update: found \"yes\"; allowed is true or false",
+                "force_update: expected true or false, found \"yes\"",
             ),
             (
                 |v| v["forceupdate"] = json!(true),
-                "forceupdate: found an unknown field; allowed is one of action, project, deployment",
+                "forceupdate: expected one of action, project, deployment, found an unknown field",
             ),
             (
                 |v| v["project"] = json!("P"),
-                "project: found \"P\"; allowed is a name in lower case; write p, under which",
+                "project: expected a name in lower case, found \"P\"; write p, under which",
             ),
             (|v| v["group"] = json!("a/b"), "group: found \"a/b\""),
-            (|v| v["group"] = json!(7), "group: found 7; allowed is a text"),
+            (|v| v["group"] = json!(7), "group: expected a text, found 7"),
             (|v| v["group"] = json!(null), "group: found nothing"),
             (|v| v["source"] = json!(null), "source: found nothing"),
             (
                 |v| v["source"] = json!("s3://x"),
-                "source: found \"s3://x\"; allowed is a JSON object",
+                "source: expected a JSON object, found \"s3://x\"",
             ),
             (
                 |v| v["source"]["bucket"] = json!("other"),
-                "source.bucket: found \"other\"; allowed is work",
+                "source.bucket: expected work, found \"other\"",
             ),
             (
                 |v| v["source"]["key"] = json!("callbacks/x"),
@@ -755,11 +755,11 @@ mod tests {
             (|v| v["parameters"] = json!([]), "parameters: found a list"),
             (
                 |v| v["build"] = json!({"compute_type": "HUGE"}),
-                "build.compute_type: found \"HUGE\"; allowed is BUILD_GENERAL1_SMALL",
+                "build.compute_type: expected BUILD_GENERAL1_SMALL, found \"HUGE\"",
             ),
             (
                 |v| v["build"] = json!({"timeout_minutes": 4}),
-                "build.timeout_minutes: found 4; allowed is a whole number from 5 to 2160",
+                "build.timeout_minutes: expected a whole number from 5 to 2160, found 4",
             ),
             (
                 |v| v["build"] = json!({"timeout_minutes": 5.5}),
@@ -775,7 +775,7 @@ mod tests {
             ),
             (
                 |v| v["build"] = json!({"project_name": "other"}),
-                "build.project_name: found \"other\"; allowed is seedflow",
+                "build.project_name: expected seedflow, found \"other\"",
             ),
             (|v| v["build"] = json!({"image": "a b"}), "build.image"),
             (|v| v["build"] = json!({"privileged": "no"}), "build.privileged"),
@@ -785,7 +785,7 @@ mod tests {
             ),
             (
                 |v| v["build"] = json!({"runtimes": {"python": 3.1}}),
-                "build.runtimes.python: found 3.1; allowed is a name such as python with a text",
+                "build.runtimes.python: expected a name such as python with a text, found 3.1",
             ),
             (
                 |v| v["build"] = json!({"runtimes": ["python"]}),
@@ -794,11 +794,11 @@ mod tests {
             (|v| v["stack_name"] = json!("1x"), "stack_name: found \"1x\""),
             (
                 |v| v["stack_name"] = json!("another-stack"),
-                "stack_name: found \"another-stack\"; allowed is a name that starts with p- (template parameter StackNamePrefix), or nothing, which is p-d-g-m",
+                "stack_name: expected a name that starts with p- (template parameter StackNamePrefix), or nothing, which is p-d-g-m, found \"another-stack\"",
             ),
             (
                 |v| v["stack_name"] = json!("P-stack"),
-                "stack_name: found \"P-stack\"; allowed is a name that starts with p-",
+                "stack_name: expected a name that starts with p-, found \"P-stack\"",
             ),
             (|v| v["bundle"] = json!(1), "bundle: found 1"),
         ];
@@ -892,7 +892,7 @@ mod tests {
         for (change, part) in [
             (
                 (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
-                "source: found an object; allowed is nothing beside \"action\": \"destroy\"",
+                "source: expected nothing beside \"action\": \"destroy\", found an object",
             ),
             (|v| v["bundle"] = json!(false), "bundle: found false"),
             (|v| v["module"] = json!(null), "module: found nothing"),

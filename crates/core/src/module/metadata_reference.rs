@@ -182,7 +182,7 @@ mod tests {
         for (reference, part) in [
             (
                 json!({"group": "network", "module": "vpc", "key": "Vpc"}),
-                "parameters.x: found no \"Vpc\" in the metadata of network/vpc; allowed is one of VpcId, Zones",
+                "parameters.x: expected one of VpcId, Zones, found no \"Vpc\" in the metadata of network/vpc",
             ),
             (
                 json!({"group": "network", "module": "dns", "key": "Zone"}),

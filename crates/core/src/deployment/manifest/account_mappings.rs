@@ -110,7 +110,7 @@ impl Mappings {
             if !aliases.insert(account.alias.clone()) {
                 problems.error(
                     &item.at,
-                    format!("the alias \"{}\" stands there twice", excerpt(&account.alias, 80)),
+                    format!("duplicate alias \"{}\"", excerpt(&account.alias, 80)),
                 );
             }
             only_default(account.default, &mut default, &item.at, problems);
@@ -343,7 +343,7 @@ impl Region {
             if !names.insert(region.name.clone()) {
                 problems.error(
                     &item.at,
-                    format!("the region \"{}\" stands there twice", excerpt(&region.name, 80)),
+                    format!("duplicate region \"{}\"", excerpt(&region.name, 80)),
                 );
             }
             only_default(region.default, &mut default, &item.at, problems);
@@ -396,7 +396,7 @@ fn only_default(is: bool, first: &mut Option<Location>, at: &Location, problems:
     match first {
         Some(first) => problems.error(
             at,
-            format!("{} is the default already; allowed is one", first.field),
+            format!("{} is the default already; only one can be", first.field),
         ),
         None => *first = Some(at.clone()),
     }

@@ -46,7 +46,7 @@ fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
             let shown = format!("{}/{}", group.name, module.name);
             if let Some(other) = paths.insert(format!("{}-{}", group.name, module.name), shown.clone()) {
                 let message = if other == shown {
-                    format!("the module {shown} stands there twice; rename one of them")
+                    format!("duplicate module {shown}; rename one of them")
                 } else {
                     format!(
                         "the modules {other} and {shown} would share the path {}-{}; rename one of them",

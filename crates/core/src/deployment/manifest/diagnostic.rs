@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Error, expected};
 use crate::formats::yaml::YamlError;
 
 /// How many problems are told; who has more of them has one mistake that repeats itself.
@@ -27,7 +27,7 @@ pub struct Diagnostic {
 }
 
 impl fmt::Display for Diagnostic {
-    /// `deployment.yaml:12: groups[0].path: found …; allowed is …`
+    /// `deployment.yaml:12: groups[0].path: expected …, found …`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file)?;
         if let Some(line) = self.line {
@@ -72,7 +72,7 @@ impl Location {
 pub(super) struct Diagnostics {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
-    untold: usize,
+    omitted: usize,
     /// The lines whose values are not known, because a variable in them isn't set.
     unknown: HashSet<(Arc<str>, usize)>,
 }
@@ -91,13 +91,13 @@ impl Diagnostics {
         } else if self.errors.len() < MOST {
             self.errors.push(problem);
         } else {
-            self.untold += 1;
+            self.omitted += 1;
         }
     }
 
     /// What was found and what is allowed.
     pub fn found(&mut self, at: &Location, found: impl fmt::Display, allowed: impl fmt::Display) {
-        self.error(at, format!("found {found}; allowed is {allowed}"));
+        self.error(at, expected(found, allowed));
     }
 
     /// A variable isn't set; what else is wrong with its line follows from that.
@@ -136,7 +136,7 @@ impl Diagnostics {
 
     /// Whether there is no use in looking for more.
     pub fn is_full(&self) -> bool {
-        self.untold > 0
+        self.omitted > 0
     }
 
     /// The warnings, or the problems if there are any.
@@ -144,8 +144,8 @@ impl Diagnostics {
         let Some(last) = self.errors.last() else {
             return Ok(self.warnings);
         };
-        if self.untold > 0 {
-            let more = Location::file(&last.file).problem(format!("and {} more problems", self.untold));
+        if self.omitted > 0 {
+            let more = Location::file(&last.file).problem(format!("and {} more problems", self.omitted));
             self.errors.push(more);
         }
         Err(self.errors)

@@ -162,7 +162,7 @@ fn manifest(
     if paths::normal(path).as_deref() != Some(path) {
         problems.error(
             &at,
-            "no path of a file in the repository; allowed is one such as deployment.yaml",
+            "expected the path of a file in the repository, such as deployment.yaml",
         );
         return None;
     }
@@ -196,17 +196,11 @@ fn deployment_name(fields: &mut YamlFields<'_>, env: &Env, problems: &mut Diagno
         (Some(named), None) => named.name(problems),
         (None, Some(generator)) => generated_name(&generator, env, problems),
         (None, None) => {
-            problems.error(
-                &fields.at,
-                "found neither name nor nameGenerator; allowed is one of them",
-            );
+            problems.error(&fields.at, "expected name or nameGenerator, found neither");
             None
         }
         (Some(_), Some(generator)) => {
-            problems.error(
-                &generator.at,
-                "found both name and nameGenerator; allowed is one of them",
-            );
+            problems.error(&generator.at, "expected name or nameGenerator, found both");
             None
         }
     }
@@ -274,7 +268,7 @@ impl<'a> Groups<'a> {
                 problems.error(
                     &item.at,
                     format!(
-                        "the group \"{}\" stands there twice; put their modules into one",
+                        "duplicate group \"{}\"; put the modules of both into one",
                         group.name
                     ),
                 );
@@ -316,7 +310,7 @@ impl<'a> Groups<'a> {
                 Vec::new()
             }
             (Some(path), Some(_)) => {
-                problems.error(&path.at, "found both path and modules; allowed is one of them");
+                problems.error(&path.at, "expected path or modules, found both");
                 Vec::new()
             }
         };

@@ -20,7 +20,7 @@ pub trait Repository {
     /// The text of a file; `None` where there is none.
     ///
     /// # Errors
-    /// The file can't be read, is no UTF-8 text, or is longer than [`MAX_FILE`].
+    /// The file can't be read, is not valid UTF-8, or is longer than [`MAX_FILE`].
     fn text(&mut self, path: &str) -> Result<Option<String>>;
 
     /// Whether there is such a file.

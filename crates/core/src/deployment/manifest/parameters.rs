@@ -110,15 +110,12 @@ impl ParameterReader {
             (None, None) => {
                 problems.error(
                     &fields.at,
-                    "found neither value nor valueFrom; allowed is one of them, with a value",
+                    "expected one of them, with a value, found neither value nor valueFrom",
                 );
                 None
             }
             (Some(_), Some(source)) => {
-                problems.error(
-                    &source.at,
-                    "found both value and valueFrom; allowed is one of them",
-                );
+                problems.error(&source.at, "expected value or valueFrom, found both");
                 None
             }
         }
@@ -194,7 +191,7 @@ impl ParameterReader {
         };
         if let Some(other) = self.variables.insert(upper_snake_case(&name), name.clone()) {
             let message = if other == name {
-                "the parameter stands there twice".to_owned()
+                "duplicate parameter".to_owned()
             } else {
                 format!(
                     "the name becomes the same variable as \"{}\"; rename one of them",

@@ -206,7 +206,7 @@ impl<'n> YamlFields<'n> {
         if let (Some(_), Some(second)) = (&first, &second) {
             problems.error(
                 &second.at,
-                format!("{name} stands there as well; allowed is one of them"),
+                format!("both {name} and {other} are set; keep one of them"),
             );
         }
         first

@@ -184,12 +184,12 @@ fn all_problems_are_told_at_once_with_file_line_and_field() {
             ("manifests/h.yaml", h)
         ])),
         [
-            "deployment.yaml:1: found neither name nor nameGenerator; allowed is one of them",
-            "deployment.yaml:1: nme: found an unknown field; allowed is one of name, nameGenerator, targetAccountMappings, forceDependencyRedeploy, groups",
-            "deployment.yaml:3: groups[0].name: found \"g_1\"; allowed is 1 to 64 letters, digits and hyphens, starting with a letter or digit, not ending with a hyphen",
-            "deployment.yaml:4: groups[0].path: found \"manifests/none.yaml\"; allowed is a file in the repository, which has none of that name",
-            "manifests/h.yaml:2: modules[0].path: found \"modules/none\"; allowed is a folder in the repository, which has none of that name",
-            "manifests/h.yaml:8: modules[1].parameters.x.valueFrom: found nothing; allowed is one of moduleMetadata, envVariable, parameterStore, secretsManager, parameterValue",
+            "deployment.yaml:1: expected name or nameGenerator, found neither",
+            "deployment.yaml:1: nme: expected one of name, nameGenerator, targetAccountMappings, forceDependencyRedeploy, groups, found an unknown field",
+            "deployment.yaml:3: groups[0].name: expected 1 to 64 letters, digits and hyphens, starting with a letter or digit, not ending with a hyphen, found \"g_1\"",
+            "deployment.yaml:4: groups[0].path: expected a file in the repository, which has none of that name, found \"manifests/none.yaml\"",
+            "manifests/h.yaml:2: modules[0].path: expected a folder in the repository, which has none of that name, found \"modules/none\"",
+            "manifests/h.yaml:8: modules[1].parameters.x.valueFrom: expected one of moduleMetadata, envVariable, parameterStore, secretsManager, parameterValue, found nothing",
         ]
     );
 }
@@ -199,17 +199,17 @@ fn each_mistake_in_a_module_is_named() {
     for (lines, expected) in [
         (
             "path2: x",
-            "deployment.yaml:7: groups[0].modules[0].path2: found an unknown field; allowed is one of name, path, targetAccount, targetRegion, parameters, dataFiles, codebuildImage, runtimeOverrides",
+            "deployment.yaml:7: groups[0].modules[0].path2: expected one of name, path, targetAccount, targetRegion, parameters, dataFiles, codebuildImage, runtimeOverrides, found an unknown field",
         ),
-        ("parameters: x", "parameters: found \"x\"; allowed is a list"),
+        ("parameters: x", "parameters: expected a list, found \"x\""),
         (
             "parameters: [x]",
-            "parameters[0]: found \"x\"; allowed is a mapping",
+            "parameters[0]: expected a mapping, found \"x\"",
         ),
         ("parameters: [{value: 1}]", "parameters[0]: name is missing"),
         (
             "parameters: [{name: 3.10, value: 1}]",
-            "parameters[0].name: found 3.1, as YAML reads 3.10; allowed is a text; put it into quotes",
+            "parameters[0].name: expected a text, found 3.1, as YAML reads 3.10; put it into quotes",
         ),
         (
             "parameters: [{name: x}]",
@@ -229,7 +229,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "parameters: [{name: x, valueFrom: {s3: y}}]",
-            "parameters.x.valueFrom.s3: found an unknown field; allowed is one of moduleMetadata",
+            "parameters.x.valueFrom.s3: expected one of moduleMetadata, found an unknown field",
         ),
         (
             "parameters: [{name: x, valueFrom: {envVariable: X}}]",
@@ -249,7 +249,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "parameters: [{name: x, value: 1}, {name: x, value: 2}]",
-            "parameters.x: the parameter stands there twice",
+            "parameters.x: duplicate parameter",
         ),
         (
             "parameters: [{name: vpc-id, value: 1}, {name: vpcId, value: 2}]",
@@ -265,7 +265,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "parameters: [{name: x, value: 1, disableEnvVarResolution: maybe}]",
-            "disableEnvVarResolution: found \"maybe\"; allowed is true or false",
+            "disableEnvVarResolution: expected true or false, found \"maybe\"",
         ),
         (
             "parameters: [{name: x, value: 1, value_from: {}}]",
@@ -273,7 +273,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "codebuild_image: i\ncodebuildImage: j",
-            "codebuild_image: codebuildImage stands there as well; allowed is one of them",
+            "both codebuildImage and codebuild_image are set; keep one of them",
         ),
         (
             "codebuildImage: a b",
@@ -281,16 +281,16 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "runtimeOverrides: {python: 3.10}",
-            "runtimeOverrides.python: found 3.1, as YAML reads 3.10; allowed is a text; put it into quotes",
+            "runtimeOverrides.python: expected a text, found 3.1, as YAML reads 3.10; put it into quotes",
         ),
         ("npmMirror: x", "npmMirror: npmMirror is not supported yet"),
         (
             "dataFiles: [{filePath: ../x}]",
-            "dataFiles[0].filePath: found \"../x\"; allowed is a path within the repository",
+            "dataFiles[0].filePath: expected a path within the repository, found \"../x\"",
         ),
         (
             "dataFiles: [{filePath: x}]",
-            "dataFiles[0].filePath: found \"x\"; allowed is a file in the repository",
+            "dataFiles[0].filePath: expected a file in the repository, found \"x\"",
         ),
         (
             "dataFiles: [{filePath: 'git::https://x//y'}]",
@@ -321,10 +321,10 @@ fn a_modules_folder_lies_in_the_repository_and_has_a_deployspec() {
         ("archive::https://x", "archive:: is not supported yet"),
         (
             "/modules/a",
-            "found \"/modules/a\"; allowed is a path within the repository",
+            "expected a path within the repository, found \"/modules/a\"",
         ),
-        ("modules/../..", "allowed is a path within the repository"),
-        ("modules/none", "allowed is a folder in the repository"),
+        ("modules/../..", "expected a path within the repository"),
+        ("modules/none", "expected a folder in the repository"),
     ] {
         let problems = problems(read_manifest(&with_path(path)));
         assert!(
@@ -480,8 +480,8 @@ fn what_would_meet_is_refused() {
     assert_eq!(
         problems,
         [
-            "deployment.yaml:11: groups[2]: the group \"a\" stands there twice; put their modules into one",
-            "deployment.yaml:7: groups[0].modules[2]: the module a/x stands there twice; rename one of them",
+            "deployment.yaml:11: groups[2]: duplicate group \"a\"; put the modules of both into one",
+            "deployment.yaml:7: groups[0].modules[2]: duplicate module a/x; rename one of them",
             "deployment.yaml:10: groups[1].modules[0]: the modules a/b-c and a-b/c would share the path a-b-c; rename one of them",
         ]
     );
@@ -490,7 +490,7 @@ fn what_would_meet_is_refused() {
         format!("name: {long}\ngroups:\n- name: {long}\n  modules:\n  - {{name: {long}, path: modules/a}}\n");
     assert!(
         problems_of(&manifest)[0]
-            .contains("187 characters; allowed is project, deployment, group and module of 128 together")
+            .contains("expected project, deployment, group and module of 128 together, found a module")
     );
 }
 
@@ -514,15 +514,15 @@ fn groups_are_read_strictly() {
         ("{name: g, path: broken.yaml}", "broken.yaml:1: "),
         (
             "{name: g, path: nothing.yaml}",
-            "nothing.yaml:4: modules[1]: found nothing; allowed is a mapping",
+            "nothing.yaml:4: modules[1]: expected a mapping, found nothing",
         ),
         (
             "{name: g, path: 'git::x'}",
-            "groups[0].path: found \"git::x\"; allowed is a path within the repository",
+            "groups[0].path: expected a path within the repository, found \"git::x\"",
         ),
         (
             "{name: g, concurrency: -1, modules: [{name: m, path: modules/a}]}",
-            "groups[0].concurrency: found -1; allowed is a whole number from 0 to 1000",
+            "groups[0].concurrency: expected a whole number from 0 to 1000, found -1",
         ),
         (
             "{name: g, concurrency: 41, modules: [{name: m, path: modules/a}]}",
@@ -530,9 +530,9 @@ fn groups_are_read_strictly() {
         ),
         (
             "{name: 7, modules: [{name: m, path: modules/a}]}",
-            "groups[0].name: found 7; allowed is a text; put it into quotes",
+            "groups[0].name: expected a text, found 7; put it into quotes",
         ),
-        ("g", "groups[0]: found \"g\"; allowed is a mapping"),
+        ("g", "groups[0]: expected a mapping, found \"g\""),
     ] {
         let manifest = format!("name: d\ngroups:\n- {group}\n");
         let files = [
@@ -579,11 +579,11 @@ fn modules_go_to_one_account_and_region() {
     for (lines, expected) in [
         (
             "targetAccount: third",
-            "targetAccount: found \"third\"; allowed is an alias in targetAccountMappings: first, second",
+            "targetAccount: expected an alias in targetAccountMappings: first, second, found \"third\"",
         ),
         (
             "targetRegion: us-west-2",
-            "targetRegion: found \"us-west-2\"; allowed is a region in regionMappings of \"first\": eu-west-1, us-east-1",
+            "targetRegion: expected a region in regionMappings of \"first\": eu-west-1, us-east-1, found \"us-west-2\"",
         ),
         (
             "targetAccount: second",
@@ -600,7 +600,7 @@ fn modules_go_to_one_account_and_region() {
     assert!(problems[0].contains("the module goes to account 111111111111, region eu-west-1, others go to account 222222222222, region eu-west-1; several accounts or regions are not supported yet"), "{problems:#?}");
     assert!(
         problems[1].contains(
-            "accountId: found \"222222222222\"; allowed is 111111111111, the account that Seedflow runs in"
+            "accountId: expected 111111111111, the account that Seedflow runs in, found \"222222222222\""
         ),
         "{problems:#?}"
     );
@@ -614,7 +614,7 @@ fn another_region_than_seedflows_own_is_refused_where_it_stands() {
     assert_eq!(
         problems(read_with(&files, &env, Some(&place()))),
         [
-            "deployment.yaml:14: targetAccountMappings[0].regionMappings[1].region: found \"us-east-1\"; allowed is eu-west-1, the region that Seedflow runs in; another one is not supported yet"
+            "deployment.yaml:14: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, the region that Seedflow runs in, found \"us-east-1\"; another one is not supported yet"
         ]
     );
     // Offline nobody knows where that is.
@@ -646,11 +646,11 @@ fn mappings_are_read_strictly() {
     for (lines, expected) in [
         (
             "accountId: 012345670123",
-            "targetAccountMappings[0].accountId: found 1402433619, as YAML reads 012345670123; allowed is the 12 digits of an account; put them into quotes",
+            "targetAccountMappings[0].accountId: expected the 12 digits of an account, found 1402433619, as YAML reads 012345670123; put them into quotes",
         ),
         (
             "accountId: 12",
-            "accountId: found \"12\"; allowed is the 12 digits of an account",
+            "accountId: expected the 12 digits of an account, found \"12\"",
         ),
         (
             "accountId: {valueFrom: {moduleMetadata: {group: g, name: m}}}",
@@ -670,15 +670,15 @@ fn mappings_are_read_strictly() {
         ),
         (
             "regionMappings: [{region: eu-west-1, default: true}, {region: eu-west-1}]",
-            "the region \"eu-west-1\" stands there twice",
+            "duplicate region \"eu-west-1\"",
         ),
         (
             "parametersGlobal: {a: 1}",
-            "parametersGlobal.a: found 1; allowed is a text; put it into quotes",
+            "parametersGlobal.a: expected a text, found 1; put it into quotes",
         ),
         (
             "default2: true",
-            "default2: found an unknown field; allowed is one of alias, accountId, default, parametersGlobal, codebuildImage, runtimeOverrides, regionMappings",
+            "default2: expected one of alias, accountId, default, parametersGlobal, codebuildImage, runtimeOverrides, regionMappings, found an unknown field",
         ),
     ] {
         let problems = problems_of(&mapping(lines));
@@ -807,12 +807,12 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         (
             Some("project: Shop\n"),
             Some("shop"),
-            "seedfarmer.yaml:1: project: found \"Shop\"; allowed is a name in lower case; write shop",
+            "seedfarmer.yaml:1: project: expected a name in lower case, found \"Shop\"; write shop",
         ),
         (
             Some("project: shop\n"),
             Some("other"),
-            "seedfarmer.yaml:1: project: found \"shop\"; allowed is other, the project that the input names",
+            "seedfarmer.yaml:1: project: expected other, the project that the input names, found \"shop\"",
         ),
         (
             Some("description: x\n"),
@@ -822,12 +822,12 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         (
             Some("project: 1x\n"),
             None,
-            "seedfarmer.yaml:1: project: found \"1x\"; allowed is a name that starts with a letter",
+            "seedfarmer.yaml:1: project: expected a name that starts with a letter, found \"1x\"",
         ),
         (
             Some("- x"),
             None,
-            "seedfarmer.yaml:1: found a list; allowed is a mapping",
+            "seedfarmer.yaml:1: expected a mapping, found a list",
         ),
         (Some("a: b: c"), None, "seedfarmer.yaml:1: "),
     ] {
@@ -870,7 +870,7 @@ fn a_manifest_that_is_too_much_is_refused() {
         .collect();
     assert!(
         problems_of(&format!("name: d\ngroups:\n{groups}"))[0]
-            .contains("found 101 groups; allowed is at most 100")
+            .contains("expected at most 100, found 101 groups")
     );
     // Many mistakes are one that repeats itself.
     let wrong: String = (0..300).map(|i| format!("x{i}: 1\n")).collect();

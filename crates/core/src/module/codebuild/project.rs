@@ -60,7 +60,7 @@ mod tests {
             .unwrap_err();
         assert!(
             refused.message.starts_with(
-                "build.project_name: found \"seedflow-admin\", which would give the build its own VPC, environment variables; allowed is a project that has none of these"
+                "build.project_name: expected a project that has none of these, found \"seedflow-admin\", which would give the build its own VPC, environment variables"
             ),
             "{refused}"
         );

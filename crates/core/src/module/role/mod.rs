@@ -89,7 +89,7 @@ impl ModuleStack {
         module: &ModuleId,
         parameters: &Parameters,
     ) -> Result<Self> {
-        let text = std::str::from_utf8(bytes).map_err(|_| template::error("the file is no UTF-8 text"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| template::error("the file is not valid UTF-8"))?;
         let values = template::values(module, parameters, &names.role);
         Ok(Self {
             parameters: template::parameters(text, &values)?,

@@ -61,7 +61,7 @@ pub(super) fn parameters(text: &str, values: &Values) -> Result<Vec<(String, Str
     let root = yaml::parse(text).map_err(|e| error(&e.to_string()))?;
     let Kind::Mapping(_) = &root.kind else {
         return Err(error(&format!(
-            "line {}: found {}; allowed is a CloudFormation template",
+            "line {}: expected a CloudFormation template, found {}",
             root.line,
             root.describe()
         )));
@@ -71,7 +71,7 @@ pub(super) fn parameters(text: &str, values: &Values) -> Result<Vec<(String, Str
     };
     let Kind::Mapping(declared) = &declared.kind else {
         return Err(error(&format!(
-            "line {}: Parameters: found {}; allowed is a mapping of parameters",
+            "line {}: Parameters: expected a mapping of parameters, found {}",
             declared.line,
             declared.describe()
         )));
@@ -194,7 +194,7 @@ mod tests {
             ("a: b: c", "modulestack.yaml line 1:"),
             (
                 "\nParameters: [a]",
-                "line 2: Parameters: found a list; allowed is a mapping",
+                "line 2: Parameters: expected a mapping, found a list",
             ),
         ] {
             let error = given(json!({}), template).unwrap_err();
