@@ -99,11 +99,14 @@ impl Call {
     }
 }
 
+/// What a case expects of a call that is disturbed.
+type Expect = dyn Fn(FaultCase, &Action, Amount) -> FaultCase;
+
 /// A call of a step, and how a case that disturbs it ends otherwise than in plain success.
 struct Disturbed {
     name: &'static str,
     call: Call,
-    expect: Box<dyn Fn(FaultCase, &Action, Amount) -> FaultCase>,
+    expect: Box<Expect>,
     /// Whether what calls is a task whose `Retry` alone repeats it.
     retried: bool,
 }

@@ -165,3 +165,16 @@ pub fn excerpt(text: &str, limit: usize) -> String {
     }
     text.chars().take(limit).chain(['…']).collect()
 }
+
+/// Whether a message has all parts of `pattern`, which `…` divides, in their order: tests leave out what they are not about.
+#[cfg(test)]
+pub(crate) fn says(message: &str, pattern: &str) -> bool {
+    let mut rest = message;
+    pattern.split('…').all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}

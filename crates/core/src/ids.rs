@@ -390,6 +390,7 @@ impl AwsEnvironment {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::says;
 
     #[test]
     fn a_project_in_upper_case_is_refused_with_the_name_to_write() {
@@ -400,9 +401,10 @@ mod tests {
         );
         let upload = ModuleId::from_upload_key("sources/PROJB/d/g/m.zip").unwrap_err();
         assert!(
-            upload
-                .message
-                .starts_with("source.key \"sources/PROJB/d/g/m.zip\": project: found \"PROJB\""),
+            says(
+                &upload.message,
+                "source.key \"sources/PROJB/d/g/m.zip\": project: expected …found \"PROJB\""
+            ),
             "{upload}"
         );
         let stored = r#"{"project": "Projb", "deployment": "d", "group": "g", "module": "m"}"#;
@@ -413,7 +415,7 @@ mod tests {
     fn a_bad_name_is_refused_with_the_field_and_the_rule() {
         for bad in ["", "a/b", "-a", "a-", "a b", "ä", "a_b", &"a".repeat(65)] {
             let error = ModuleId::parse("p", "d", bad, "m").unwrap_err();
-            assert!(error.message.starts_with("group: found "), "{error}");
+            assert!(says(&error.message, "group: expected …found "), "{error}");
             assert!(error.message.contains("letters, digits and hyphens"), "{error}");
         }
         assert!(ModuleId::parse("1p", "d", "g", "m").is_err());

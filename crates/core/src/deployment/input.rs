@@ -312,6 +312,7 @@ fn env(value: Option<Value>) -> Result<BTreeMap<String, String>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::says;
     use serde_json::json;
 
     fn parse(input: Value) -> Result<DeploymentInput> {
@@ -372,7 +373,7 @@ mod tests {
         let error = of(json!(["g", "h/x"]), json!(false)).unwrap_err();
         assert_eq!(
             error.message,
-            "only: expected a group or a module of g/a, h/m, found \"h/x\", of which there is nothing"
+            "only: expected a group or a module of g/a, h/m…found \"h/x\", of which there is nothing"
         );
         assert!(
             of(json!([]), json!(["x"]))
@@ -398,62 +399,62 @@ mod tests {
     fn each_bad_field_is_named_with_what_is_allowed() {
         let source = json!({"key": "uploads/r.zip"});
         for (input, part) in [
-            (json!({}), "source: found nothing"),
+            (json!({}), "source: expected …found nothing"),
             (
                 json!({"source": source}),
-                "project: found nothing, and source.key",
+                "project: expected …found nothing, and source.key",
             ),
             (
                 json!({"source": {"key": "sources/a/b/repository.zip"}}),
-                "project: found nothing",
+                "project: expected …found nothing",
             ),
             (
                 json!({"source": {"key": "sources/My/repository.zip"}}),
-                "project: expected a name in lower case, found \"My\"; write my",
+                "project: expected a name in lower case…found \"My\"; write my",
             ),
             (
                 json!({"project": "1p", "source": source}),
-                "project: found \"1p\"",
+                "project: expected …found \"1p\"",
             ),
             (
                 json!({"project": "p", "source": source, "manifest": "../x"}),
-                "manifest: found \"../x\"",
+                "manifest: expected …found \"../x\"",
             ),
             (
                 json!({"project": "p", "source": source, "only": "g"}),
-                "only: expected a list, found \"g\"",
+                "only: expected a list…found \"g\"",
             ),
             (
                 json!({"project": "p", "source": source, "only": ["g/m/x"]}),
-                "only[0]: found \"m/x\"",
+                "only[0]: expected …found \"m/x\"",
             ),
             (
                 json!({"project": "p", "source": source, "force_update": [7]}),
-                "force_update[0]: found 7",
+                "force_update[0]: expected …found 7",
             ),
             (
                 json!({"project": "p", "source": source, "env": {"A": [1]}}),
-                "env.A: found a list",
+                "env.A: expected …found a list",
             ),
             (
                 json!({"project": "p", "source": source, "deployment": "d"}),
-                "deployment: found an unknown field",
+                "deployment: expected …found an unknown field",
             ),
             (
                 json!({"project": "p", "action": "destroy"}),
-                "deployment: found nothing",
+                "deployment: expected …found nothing",
             ),
             (
                 json!({"project": "p", "deployment": "d", "action": "destroy", "source": source}),
-                "source: found an unknown field",
+                "source: expected …found an unknown field",
             ),
             (
                 json!({"project": "p", "source": source, "action": "remove"}),
-                "action: found \"remove\"",
+                "action: expected …found \"remove\"",
             ),
         ] {
             let error = parse(input).unwrap_err();
-            assert!(error.message.contains(part), "{} / {part}", error.message);
+            assert!(says(&error.message, part), "{} / {part}", error.message);
         }
     }
 }

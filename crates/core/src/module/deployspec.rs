@@ -209,6 +209,7 @@ fn error(line: Option<usize>, message: &str) -> Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::says;
 
     #[test]
     fn a_module_as_public_ones_are() {
@@ -243,8 +244,8 @@ mod tests {
         }
         let text = "deploy: {phases: {}}\ndestroy: {phases: {build: {commands: make}}}\n";
         let error = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap_err();
-        let part = "line 2: destroy.phases.build.commands: found \"make\"";
-        assert!(error.message.contains(part), "{error}");
+        let part = "line 2: destroy.phases.build.commands: expected …found \"make\"";
+        assert!(says(&error.message, part), "{error}");
     }
 
     #[test]
@@ -260,38 +261,38 @@ mod tests {
     #[test]
     fn every_complaint_names_line_field_and_what_is_allowed() {
         for (text, part) in [
-            ("", "deployspec.yaml line 1: the file: found nothing"),
+            ("", "deployspec.yaml line 1: the file: expected …found nothing"),
             ("destroy: {}", "deploy is missing"),
             (
                 "deploy:\n",
-                "line 1: deploy: expected a mapping with the key phases, found nothing",
+                "line 1: deploy: expected a mapping with the key phases…found nothing",
             ),
             (
                 "deploy:\n  phases:\n    install:\n",
-                "line 3: deploy.phases.install: found nothing",
+                "line 3: deploy.phases.install: expected …found nothing",
             ),
             (
                 "deploy:\n  phases:\n    install:\n      commands:\n",
-                "deploy.phases.install.commands: expected a list, found nothing",
+                "deploy.phases.install.commands: expected a list…found nothing",
             ),
             (
                 "deploy:\n  phases:\n    build:\n      commands:\n      - echo foo: bar\n",
-                "line 5: deploy.phases.build.commands[0]: found a mapping",
+                "line 5: deploy.phases.build.commands[0]: expected …found a mapping",
             ),
             (
                 "deploy:\n  phases:\n    build:\n      commands:\n      - a\n      - 12\n",
-                "line 6: deploy.phases.build.commands[1]: found 12",
+                "line 6: deploy.phases.build.commands[1]: expected …found 12",
             ),
             (
                 "deploy: {phases: {}}\nbuild_type: HUGE\n",
-                "line 2: build_type: expected BUILD_GENERAL1_SMALL, found \"HUGE\"",
+                "line 2: build_type: expected BUILD_GENERAL1_SMALL…found \"HUGE\"",
             ),
             ("deploy:\n  phases: [\n", "deployspec.yaml line"),
             ("a: b: c\n", "deployspec.yaml line 1:"),
         ] {
             let error = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap_err();
             assert_eq!(error.name, ErrorName::InvalidDeployspec);
-            assert!(error.message.contains(part), "{} / {part}", error.message);
+            assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         assert!(Deployspec::parse(b"\xff\xfe", &Maxima::OF_AWS).is_err());
     }
@@ -307,7 +308,7 @@ mod tests {
         assert_eq!(error.name, ErrorName::InvalidDeployspec);
         assert_eq!(
             error.message,
-            "deployspec.yaml line 2: build_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_2XLARGE"
+            "deployspec.yaml line 2: build_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType)…found BUILD_GENERAL1_2XLARGE"
         );
         let text = "deploy: {phases: {}}\nbuild_type: BUILD_GENERAL1_LARGE\n";
         assert!(Deployspec::parse(text.as_bytes(), &maxima).is_ok());

@@ -629,6 +629,7 @@ fn image(given: Option<String>) -> Result<Option<String>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::says;
 
     fn limits() -> Limits {
         Limits {
@@ -701,7 +702,7 @@ mod tests {
             json!(format!("{deployment}{}", "e".repeat(300))),
         ] {
             let error = parse(&input(|v| v["part_of"] = bad)).unwrap_err();
-            assert!(error.message.starts_with("part_of: found "), "{error}");
+            assert!(says(&error.message, "part_of: expected …found "), "{error}");
         }
     }
 
@@ -711,71 +712,77 @@ mod tests {
         let cases: [(Change, &str); 32] = [
             (
                 |v| v["action"] = json!("remove"),
-                "action: expected deploy, destroy, found \"remove\"",
+                "action: expected deploy, destroy…found \"remove\"",
             ),
             (
                 |v| v["force_update"] = json!("yes"),
-                "force_update: expected true or false, found \"yes\"",
+                "force_update: expected true or false…found \"yes\"",
             ),
             (
                 |v| v["forceupdate"] = json!(true),
-                "forceupdate: expected one of action, project, deployment, found an unknown field",
+                "forceupdate: expected one of action, project, deployment…found an unknown field",
             ),
             (
                 |v| v["project"] = json!("P"),
-                "project: expected a name in lower case, found \"P\"; write p, under which",
+                "project: expected a name in lower case…found \"P\"; write p, under which",
             ),
-            (|v| v["group"] = json!("a/b"), "group: found \"a/b\""),
-            (|v| v["group"] = json!(7), "group: expected a text, found 7"),
-            (|v| v["group"] = json!(null), "group: found nothing"),
-            (|v| v["source"] = json!(null), "source: found nothing"),
+            (|v| v["group"] = json!("a/b"), "group: expected …found \"a/b\""),
+            (|v| v["group"] = json!(7), "group: expected a text…found 7"),
+            (|v| v["group"] = json!(null), "group: expected …found nothing"),
+            (|v| v["source"] = json!(null), "source: expected …found nothing"),
             (
                 |v| v["source"] = json!("s3://x"),
-                "source: expected a JSON object, found \"s3://x\"",
+                "source: expected a JSON object…found \"s3://x\"",
             ),
             (
                 |v| v["source"]["bucket"] = json!("other"),
-                "source.bucket: expected work, found \"other\"",
+                "source.bucket: expected work…found \"other\"",
             ),
             (
                 |v| v["source"]["key"] = json!("callbacks/x"),
-                "source.key: found \"callbacks/x\"",
+                "source.key: expected …found \"callbacks/x\"",
             ),
-            (|v| v["source"]["key"] = json!(""), "source.key: found \"\""),
+            (
+                |v| v["source"]["key"] = json!(""),
+                "source.key: expected …found \"\"",
+            ),
             (
                 |v| v["source"]["path"] = json!("../x"),
-                "source.path: found \"../x\"",
+                "source.path: expected …found \"../x\"",
             ),
             (|v| v["source"]["path"] = json!("/x"), "source.path"),
             (|v| v["source"]["path"] = json!("a$(id)"), "source.path"),
             (
                 |v| v["source"]["version"] = json!("1"),
-                "source.version: found an unknown field",
+                "source.version: expected …found an unknown field",
             ),
-            (|v| v["parameters"] = json!([]), "parameters: found a list"),
+            (
+                |v| v["parameters"] = json!([]),
+                "parameters: expected …found a list",
+            ),
             (
                 |v| v["build"] = json!({"compute_type": "HUGE"}),
-                "build.compute_type: expected BUILD_GENERAL1_SMALL, found \"HUGE\"",
+                "build.compute_type: expected BUILD_GENERAL1_SMALL…found \"HUGE\"",
             ),
             (
                 |v| v["build"] = json!({"timeout_minutes": 4}),
-                "build.timeout_minutes: expected a whole number from 5 to 2160, found 4",
+                "build.timeout_minutes: expected a whole number from 5 to 2160…found 4",
             ),
             (
                 |v| v["build"] = json!({"timeout_minutes": 5.5}),
-                "build.timeout_minutes: found 5.5",
+                "build.timeout_minutes: expected …found 5.5",
             ),
             (
                 |v| v["build"] = json!({"timeout_minutes": 481}),
-                "build.timeout_minutes: expected at most 480 (template parameter MaxBuildTimeoutMinutes), found 481",
+                "build.timeout_minutes: expected at most 480 (template parameter MaxBuildTimeoutMinutes)…found 481",
             ),
             (
                 |v| v["build"] = json!({"compute_type": "BUILD_GENERAL1_XLARGE"}),
-                "build.compute_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_XLARGE",
+                "build.compute_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType)…found BUILD_GENERAL1_XLARGE",
             ),
             (
                 |v| v["build"] = json!({"project_name": "other"}),
-                "build.project_name: expected seedflow, found \"other\"",
+                "build.project_name: expected seedflow…found \"other\"",
             ),
             (|v| v["build"] = json!({"image": "a b"}), "build.image"),
             (|v| v["build"] = json!({"privileged": "no"}), "build.privileged"),
@@ -785,32 +792,35 @@ mod tests {
             ),
             (
                 |v| v["build"] = json!({"runtimes": {"python": 3.1}}),
-                "build.runtimes.python: expected a name such as python with a text, found 3.1",
+                "build.runtimes.python: expected a name such as python with a text…found 3.1",
             ),
             (
                 |v| v["build"] = json!({"runtimes": ["python"]}),
-                "build.runtimes: found a list",
+                "build.runtimes: expected …found a list",
             ),
-            (|v| v["stack_name"] = json!("1x"), "stack_name: found \"1x\""),
+            (
+                |v| v["stack_name"] = json!("1x"),
+                "stack_name: expected …found \"1x\"",
+            ),
             (
                 |v| v["stack_name"] = json!("another-stack"),
-                "stack_name: expected a name that starts with p- (template parameter StackNamePrefix), or nothing, which is p-d-g-m, found \"another-stack\"",
+                "stack_name: expected a name that starts with p- (template parameter StackNamePrefix), or nothing, which is p-d-g-m…found \"another-stack\"",
             ),
             (
                 |v| v["stack_name"] = json!("P-stack"),
-                "stack_name: expected a name that starts with p-, found \"P-stack\"",
+                "stack_name: expected a name that starts with p-…found \"P-stack\"",
             ),
-            (|v| v["bundle"] = json!(1), "bundle: found 1"),
+            (|v| v["bundle"] = json!(1), "bundle: expected …found 1"),
         ];
         for (change, part) in cases {
             let error = parse(&input(change)).unwrap_err();
-            assert!(error.message.contains(part), "{} / {part}", error.message);
+            assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         assert!(
             parse(&json!([]))
                 .unwrap_err()
                 .message
-                .contains("input: found a list")
+                .contains("input: expected …found a list")
         );
         assert!(parse(&json!({"source": {"key": "uploads/x.zip"}})).is_err());
     }
@@ -847,7 +857,10 @@ mod tests {
     fn an_upload_in_upper_case_is_nobodys() {
         let upload = json!({"source": {"key": "sources/PROJB/d/g/m.zip"}});
         let error = DeployInput::module(&upload, &limits()).unwrap_err();
-        assert!(error.message.contains("project: found \"PROJB\""), "{error}");
+        assert!(
+            says(&error.message, "project: expected …found \"PROJB\""),
+            "{error}"
+        );
     }
 
     #[test]
@@ -875,7 +888,7 @@ mod tests {
             "p/d/g/m"
         );
         let unnamed = DeployInput::module(&input(|v| v["module"] = json!("a/b")), &limits()).unwrap_err();
-        assert!(unnamed.message.starts_with("module: found"), "{unnamed}");
+        assert!(says(&unnamed.message, "module: expected …found"), "{unnamed}");
         assert!(DeployInput::module(&json!("x"), &limits()).is_err());
     }
 
@@ -892,14 +905,17 @@ mod tests {
         for (change, part) in [
             (
                 (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
-                "source: expected nothing beside \"action\": \"destroy\", found an object",
+                "source: expected nothing beside \"action\": \"destroy\"…found an object",
             ),
-            (|v| v["bundle"] = json!(false), "bundle: found false"),
-            (|v| v["module"] = json!(null), "module: found nothing"),
-            (|v| v["other"] = json!(1), "other: found an unknown field"),
+            (|v| v["bundle"] = json!(false), "bundle: expected …found false"),
+            (|v| v["module"] = json!(null), "module: expected …found nothing"),
+            (
+                |v| v["other"] = json!(1),
+                "other: expected …found an unknown field",
+            ),
         ] {
             let error = order(change).unwrap_err();
-            assert!(error.message.contains(part), "{} / {part}", error.message);
+            assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         let explicit = ModuleInput::parse(&input(|v| v["action"] = json!("deploy")), &limits());
         assert!(matches!(explicit, Ok(ModuleInput::Deploy(_))));

@@ -149,6 +149,7 @@ impl FromIterator<(ModuleRef, Map<String, Value>)> for UpstreamMetadata {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::says;
     use serde_json::json;
 
     fn known() -> UpstreamMetadata {
@@ -182,27 +183,27 @@ mod tests {
         for (reference, part) in [
             (
                 json!({"group": "network", "module": "vpc", "key": "Vpc"}),
-                "parameters.x: expected one of VpcId, Zones, found no \"Vpc\" in the metadata of network/vpc",
+                "parameters.x: expected one of VpcId, Zones…found no \"Vpc\" in the metadata of network/vpc",
             ),
             (
                 json!({"group": "network", "module": "dns", "key": "Zone"}),
-                "parameters.x: found no metadata of network/dns",
+                "parameters.x: expected …found no metadata of network/dns",
             ),
             (
                 json!({"group": "network"}),
-                "parameters.x.module_metadata.module: found nothing",
+                "parameters.x.module_metadata.module: expected …found nothing",
             ),
             (
                 json!({"group": "a/b", "module": "m"}),
-                "parameters.x.module_metadata.group: found \"a/b\"",
+                "parameters.x.module_metadata.group: expected …found \"a/b\"",
             ),
             (
                 json!({"group": "g", "module": "m", "name": "x"}),
-                "parameters.x.module_metadata.name: found an unknown field",
+                "parameters.x.module_metadata.name: expected …found an unknown field",
             ),
         ] {
             let error = value(reference).unwrap_err();
-            assert!(error.message.contains(part), "{} / {part}", error.message);
+            assert!(says(&error.message, part), "{} / {part}", error.message);
         }
     }
 }

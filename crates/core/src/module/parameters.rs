@@ -308,6 +308,7 @@ impl Parameters {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::says;
 
     fn parse(value: Value) -> Result<Parameters> {
         Parameters::parse("parameters", &value)
@@ -346,7 +347,7 @@ mod tests {
     #[test]
     fn bad_parameters_are_refused_by_name() {
         for (value, part) in [
-            (json!({"a": null}), "parameters.a: found null"),
+            (json!({"a": null}), "parameters.a: expected …found null"),
             (
                 json!({"vpc-id": "a", "vpcId": "b"}),
                 "meets \"vpc-id\" in the variable VPC_ID",
@@ -359,21 +360,21 @@ mod tests {
             ),
             (
                 json!({"a": {"parameter_store": "x", "other": 1}}),
-                "parameters.a.other: found an unknown field",
+                "parameters.a.other: expected …found an unknown field",
             ),
             (
                 json!({"a": {"parameter_store": "has space"}}),
                 "a parameter's name",
             ),
             (json!({"a": "x".repeat(MAX_VALUE + 1)}), "16385 bytes"),
-            (json!(["a"]), "parameters: found a list"),
+            (json!(["a"]), "parameters: expected …found a list"),
             (
                 json!({"a": (0..65).fold(json!(1), |inner, _| json!([inner]))}),
-                "parameters.a: found lists and objects nested more than 64 deep",
+                "parameters.a: expected …found lists and objects nested more than 64 deep",
             ),
         ] {
             let error = parse(value).unwrap_err();
-            assert!(error.message.contains(part), "{} / {part}", error.message);
+            assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         assert!(parse(json!({"a": "x".repeat(MAX_VALUE)})).is_ok());
     }

@@ -295,6 +295,7 @@ pub fn is_blank_context(text: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::says;
     use serde_json::json;
 
     const LOG: &str = "https://console.aws.amazon.com/cloudwatch/home?region=us-west-2#logEvent:group=/aws/codebuild/p;stream=u";
@@ -402,19 +403,19 @@ mod tests {
     #[test]
     fn an_event_without_id_or_status_is_refused_by_field() {
         for (event, part) in [
-            (json!({}), "detail.build-id: found nothing"),
+            (json!({}), "detail.build-id: expected …found nothing"),
             (
                 json!({"detail": {"build-id": "x:y"}}),
-                "detail.build-status: found nothing",
+                "detail.build-status: expected …found nothing",
             ),
-            (event("ENDED"), "detail.build-status: found \"ENDED\""),
+            (event("ENDED"), "detail.build-status: expected …found \"ENDED\""),
             (
                 json!({"detail": {"build-id": 7, "build-status": "FAILED"}}),
-                "detail.build-id: found 7",
+                "detail.build-id: expected …found 7",
             ),
         ] {
             let error = BuildOutcome::from_event(&event).unwrap_err();
-            assert!(error.message.contains(part), "{error}");
+            assert!(says(&error.message, part), "{error}");
         }
     }
 }

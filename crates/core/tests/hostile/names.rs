@@ -67,7 +67,7 @@ proptest! {
             }
             Err(error) => {
                 assert_refusal(&error, &[ErrorName::InvalidInput])?;
-                prop_assert!(error.message.starts_with("group: found "));
+                prop_assert!(error.message.starts_with("group: expected "));
             }
         }
     }

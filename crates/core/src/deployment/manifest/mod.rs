@@ -305,7 +305,7 @@ impl<'a> Groups<'a> {
             (None, None) => {
                 problems.error(
                     &part.at,
-                    "found neither path nor modules; a group needs one of them, with at least one module",
+                    "expected path or modules, with at least one module, found neither",
                 );
                 Vec::new()
             }

@@ -110,7 +110,7 @@ impl ParameterReader {
             (None, None) => {
                 problems.error(
                     &fields.at,
-                    "expected one of them, with a value, found neither value nor valueFrom",
+                    "expected value or valueFrom, with a value, found neither",
                 );
                 None
             }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::error::says;
 use crate::ids::ParameterKind;
 use crate::module::input::Limits;
 
@@ -397,7 +398,10 @@ fn only_what_is_about_to_be_published_is_waited_for() {
     );
     let message = planned.refuse_blocked().unwrap_err().message;
     assert!(
-        message.contains("data/store: parameters.p0: found no \"Value\" in the metadata of net/vpc"),
+        says(
+            &message,
+            "data/store: parameters.p0: expected …found no \"Value\" in the metadata of net/vpc"
+        ),
         "{message}"
     );
     // Of a module that has its turn before, it may come.

@@ -43,6 +43,7 @@ impl Project {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::says;
 
     #[test]
     fn what_a_project_brings_is_only_for_modules_where_its_role_is_theirs() {
@@ -59,8 +60,9 @@ mod tests {
             .check(builds)
             .unwrap_err();
         assert!(
-            refused.message.starts_with(
-                "build.project_name: expected a project that has none of these, found \"seedflow-admin\", which would give the build its own VPC, environment variables"
+            says(
+                &refused.message,
+                "build.project_name: expected a project that has none of these…found \"seedflow-admin\", which would give the build its own VPC, environment variables"
             ),
             "{refused}"
         );

@@ -108,6 +108,7 @@ pub(super) fn error(what: &str) -> Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::error::says;
     use serde_json::json;
 
     fn given(parameters_of_module: Value, template: &str) -> Result<Vec<(String, String)>> {
@@ -175,10 +176,10 @@ mod tests {
         let error = given(json!({}), &template).unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidModuleStack);
         assert!(
-            error
-                .message
-                .contains("modulestack.yaml line 6: Parameters.BucketName: found no value and no default")
-                && error.message.contains("BUCKET_NAME"),
+            says(
+                &error.message,
+                "modulestack.yaml line 6: Parameters.BucketName: expected …found no value and no default"
+            ) && error.message.contains("BUCKET_NAME"),
             "{error}"
         );
         let with_default = format!("{template}    Default: ''\n");
@@ -190,15 +191,15 @@ mod tests {
     #[test]
     fn what_is_no_template_is_refused_with_its_line() {
         for (template, part) in [
-            ("", "line 1: found nothing"),
+            ("", "line 1: expected …found nothing"),
             ("a: b: c", "modulestack.yaml line 1:"),
             (
                 "\nParameters: [a]",
-                "line 2: Parameters: expected a mapping, found a list",
+                "line 2: Parameters: expected a mapping…found a list",
             ),
         ] {
             let error = given(json!({}), template).unwrap_err();
-            assert!(error.message.contains(part), "{error}");
+            assert!(says(&error.message, part), "{error}");
         }
     }
 }
