@@ -139,10 +139,10 @@ mod tests {
     #[test]
     fn a_failure_reads_the_same_however_it_came() {
         let caught: FailureInput = serde_json::from_value(json!({
-            "error": "InvalidInput", "cause": "{\"errorType\":\"InvalidInput\",\"errorMessage\":\"group: found 7\"}"
+            "error": "InvalidInput", "cause": "{\"errorType\":\"InvalidInput\",\"errorMessage\":\"group: expected a text, found 7\"}"
         }))
         .unwrap();
-        assert_eq!((failure(caught).reason), "group: found 7");
+        assert_eq!((failure(caught).reason), "group: expected a text, found 7");
         let timeout: FailureInput =
             serde_json::from_value(json!({"error": "States.Timeout", "cause": "", "build_id": "p:u"}))
                 .unwrap();

@@ -84,9 +84,7 @@ fn a_project_that_brings_more_than_its_role_is_refused() {
         let module = Module::running("build", &["true"]);
         let refused = stack.deploy_with(&names, &module, more).await;
         assert_eq!(refused.error, "InvalidInput", "{}", refused.cause);
-        let says = format!(
-            "build.project_name: found \"{project}\", which would give the build its own environment variables"
-        );
+        let says = format!("found \"{project}\", which has environment variables of its own");
         assert!(refused.cause.contains(&says), "{}", refused.cause);
         assert!(refused.build.is_null());
     });

@@ -60,7 +60,9 @@ fn events_as_aws_sends_them() {
         let phase = event(include_str!("../../events/build-phase-change.json"));
         let error = invoke(stack, "build-event", &phase).await.expect_err("an error");
         assert!(
-            error.message.starts_with("detail.build-status: found nothing"),
+            error
+                .message
+                .starts_with("detail.build-status: expected a text, found nothing"),
             "{error}"
         );
     });

@@ -373,7 +373,7 @@ mod tests {
         let error = of(json!(["g", "h/x"]), json!(false)).unwrap_err();
         assert_eq!(
             error.message,
-            "only: expected a group or a module of g/a, h/m…found \"h/x\", of which there is nothing"
+            "only: expected a group or a module of g/a, h/m, found \"h/x\", of which there is nothing"
         );
         assert!(
             of(json!([]), json!(["x"]))
@@ -410,7 +410,7 @@ mod tests {
             ),
             (
                 json!({"source": {"key": "sources/My/repository.zip"}}),
-                "project: expected a name in lower case…found \"My\"; write my",
+                "project: expected a name in lower case, found \"My\"; write my",
             ),
             (
                 json!({"project": "1p", "source": source}),

@@ -265,7 +265,7 @@ mod tests {
             ("destroy: {}", "deploy is missing"),
             (
                 "deploy:\n",
-                "line 1: deploy: expected a mapping with the key phases…found nothing",
+                "line 1: deploy: expected a mapping with the key phases, found nothing",
             ),
             (
                 "deploy:\n  phases:\n    install:\n",
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(error.name, ErrorName::InvalidDeployspec);
         assert_eq!(
             error.message,
-            "deployspec.yaml line 2: build_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType)…found BUILD_GENERAL1_2XLARGE"
+            "deployspec.yaml line 2: build_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_2XLARGE"
         );
         let text = "deploy: {phases: {}}\nbuild_type: BUILD_GENERAL1_LARGE\n";
         assert!(Deployspec::parse(text.as_bytes(), &maxima).is_ok());

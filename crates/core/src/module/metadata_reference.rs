@@ -183,7 +183,7 @@ mod tests {
         for (reference, part) in [
             (
                 json!({"group": "network", "module": "vpc", "key": "Vpc"}),
-                "parameters.x: expected one of VpcId, Zones…found no \"Vpc\" in the metadata of network/vpc",
+                "parameters.x: expected one of VpcId, Zones, found no \"Vpc\" in the metadata of network/vpc",
             ),
             (
                 json!({"group": "network", "module": "dns", "key": "Zone"}),

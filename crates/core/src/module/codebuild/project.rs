@@ -31,9 +31,9 @@ impl Project {
         let (name, brings) = (excerpt(&self.name, 150), self.brings.join(", "));
         Err(Error::field(
             "build.project_name",
-            format!("\"{name}\", which would give the build its own {brings}"),
+            format!("\"{name}\", which has {brings} of its own"),
             format!(
-                "a project that has none of these, or one that an administrator made for modules: with the service role {build_role}"
+                "a project without settings that a build would inherit; or give it the service role {build_role}, as an administrator does for modules"
             ),
         ))
     }
@@ -62,10 +62,10 @@ mod tests {
         assert!(
             says(
                 &refused.message,
-                "build.project_name: expected a project that has none of these…found \"seedflow-admin\", which would give the build its own VPC, environment variables"
+                "build.project_name: expected a project without settings that a build would inherit, found \"seedflow-admin\", which has VPC, environment variables of its own"
             ),
             "{refused}"
         );
-        assert!(refused.message.ends_with(builds), "{refused}");
+        assert!(refused.message.contains(builds), "{refused}");
     }
 }

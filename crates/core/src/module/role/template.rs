@@ -178,7 +178,7 @@ mod tests {
         assert!(
             says(
                 &error.message,
-                "modulestack.yaml line 6: Parameters.BucketName: expected …found no value and no default"
+                "modulestack.yaml line 6: Parameters.BucketName: found no value and no default"
             ) && error.message.contains("BUCKET_NAME"),
             "{error}"
         );
