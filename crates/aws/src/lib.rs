@@ -1,13 +1,13 @@
-//! The AWS side of Seedflow: one function per AWS call, and the only place where clients are made.
+//! The AWS calls of Seedflow, and the only place that creates clients.
 //!
-//! - [`runtime`]: what surrounds a handler: settings, clients, log lines, metrics, the names of failures.
+//! - [`runtime`]: what surrounds a handler: settings, clients, log lines, metrics, names of errors.
 //! - [`services`]: one file per AWS service, one function per call.
 //! - [`stores`]: what Seedflow keeps in these services: locks, callbacks, plans, modules.
 //!
-//! Everything here takes and gives the core's types. An answer of AWS becomes a value, or an
-//! [`Error`](seedflow_core::error::Error) with the name that the state machine decides by
-//! ([`runtime::failure`]). Retries, timeouts and the HTTP client are set once, in [`runtime::config`]. Each SDK is behind a
-//! feature, so that a function links only what its manifest names.
+//! Everything here takes and returns the core's types. An answer of AWS becomes a value, or an
+//! [`Error`](seedflow_core::error::Error) with a name by which the state machine decides ([`runtime::failure`]). Retries,
+//! timeouts and the HTTP client are configured once, in [`runtime::config`]. Each SDK is behind a feature, so that a
+//! function links only those that its manifest names.
 
 pub mod runtime;
 pub mod services;

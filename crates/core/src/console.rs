@@ -1,11 +1,12 @@
-//! AWS's console: where it is in each partition, and which URLs lead there.
+//! AWS's console: its domain in each partition, and which URLs lead to it.
 //!
-//! URLs arrive in events and reports, which others may have written. One that leads elsewhere is neither mailed nor linked.
+//! URLs arrive in events and reports, which others may have written. A URL that leads elsewhere is neither mailed nor
+//! linked.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// The consoles by partition (AWS General Reference, "AWS Management Console endpoints"; for GovCloud and China their own user
-/// guides; for the European Sovereign Cloud its endpoints page). Each region has its own host below them.
+/// The consoles by partition (AWS General Reference, "AWS Management Console endpoints"; for GovCloud and China their own
+/// user guides; for the European Sovereign Cloud its endpoints page). Each region has its own host below these domains.
 const CONSOLES: [(&str, &str); 4] = [
     ("aws", "console.aws.amazon.com"),
     ("aws-cn", "console.amazonaws.cn"),
@@ -13,17 +14,17 @@ const CONSOLES: [(&str, &str); 4] = [
     ("aws-eusc", "console.amazonaws-eusc.eu"),
 ];
 
-/// The domain of a partition's console; that of `aws` where the partition is not known.
+/// The domain of a partition's console; that of `aws` for an unknown partition.
 pub(crate) fn domain(partition: &str) -> &'static str {
     let found = CONSOLES.iter().find(|(known, _)| *known == partition);
     found.map_or(CONSOLES[0].1, |(_, domain)| domain)
 }
 
-/// What follows the host of a URL, if the URL leads to AWS's console by https.
+/// The part of a URL after its host, if the URL leads to AWS's console by https.
 fn path(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("https://")?;
     let (host, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // No user, no port, no characters that a browser would take for something else.
+    // No user, no port, and no characters that a browser reads differently.
     let plain = host
         .bytes()
         .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b));
@@ -44,18 +45,18 @@ pub fn to_console(url: &str) -> Option<&str> {
     path(url).map(|_| url)
 }
 
-/// How long the address of a log may be. Names of log groups and streams have at most 512 characters, and the console encodes
-/// some of them.
+/// Maximum length of a log's URL. Names of log groups and streams have at most 512 characters, and the console encodes some
+/// of them.
 const MAX_LOG_URL: usize = 2048;
 
-/// The address of a build's log in the console of CloudWatch.
+/// The URL of a build's log in the CloudWatch console.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct LogUrl(String);
 
 impl LogUrl {
-    /// The URL, if it leads to a log in CloudWatch's console.
+    /// The URL, if it leads to a log in the CloudWatch console.
     ///
-    /// For a build that never got a log, CodeBuild's own link ends in `group=null;stream=null`, which leads nowhere.
+    /// For a build without a log, CodeBuild's own link ends in `group=null;stream=null`, which leads nowhere.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
         let path = path(url)?.split(['?', '#']).next()?;
@@ -69,7 +70,7 @@ impl LogUrl {
         &self.0
     }
 
-    /// For fields that were stored or sent: whatever is not such a URL is not known.
+    /// Deserializes a field that was stored or sent; anything that is not such a URL becomes `None`.
     pub fn lenient<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
         let found = serde_json::Value::deserialize(from)?;
         Ok(found.as_str().and_then(Self::parse))

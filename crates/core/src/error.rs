@@ -1,57 +1,58 @@
-//! The errors that the outside sees.
+//! The errors that functions return.
 //!
-//! Step Functions decides by an error's name (`ErrorEquals`), people by its message. So an [`Error`] is
-//! exactly these two: a name from the closed list [`ErrorName`], which the state machine's `Retry` and
-//! `Catch` know, and a message that says which field or object, what was found, what is allowed and what
-//! to do. A secret or a task token never becomes part of a message.
+//! Step Functions decides by an error's name (`ErrorEquals`); people read its message. So an [`Error`] is exactly these
+//! two. The name is from the closed list [`ErrorName`], which the state machine's `Retry` and `Catch` use. The message says
+//! which field or object is wrong, what was expected, what was found and what to do. A secret or a task token never becomes
+//! part of a message.
 
 use std::fmt;
 
-/// The names under which functions fail; the state machine catches each of them.
+/// The names of errors; the state machine catches each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorName {
     /// A field of the execution's input (or of the bundle's `manifest.yaml`) is not valid.
     InvalidInput,
-    /// The object that the input names is not there, or may not be read.
+    /// The object that the input names does not exist, or may not be read.
     SourceNotFound,
-    /// The bundle is no zip, is damaged, or holds what may not be unpacked.
+    /// The bundle is not a zip, is damaged, or contains something that may not be unpacked.
     InvalidBundle,
-    /// `deployspec.yaml` is missing or can't be read as one.
+    /// `deployspec.yaml` is missing or not valid.
     InvalidDeployspec,
-    /// `modulestack.yaml` can't be used.
+    /// `modulestack.yaml` is not valid.
     InvalidModuleStack,
     /// CloudFormation could not deploy or delete the module's stack.
     ModuleStackFailed,
-    /// CloudFormation did not finish with the module's stack in the time that it has.
+    /// CloudFormation did not finish with the module's stack within its time limit.
     ModuleStackTimedOut,
     /// CodeBuild can't assume the module's role yet; the state machine waits and repeats.
     RoleNotReady,
-    /// What Parameter Store holds at the module's path belongs to another module.
+    /// The parameters at the module's path belong to another module.
     StateConflict,
-    /// The execution doesn't hold the module's lock any more, so it may not write.
+    /// The execution no longer holds the module's lock, so it may not write.
     LockLost,
     /// The manifest of a deployment, or what it refers to, is not valid.
     InvalidManifest,
-    /// A part of a deployment is to be deployed or destroyed while another execution deploys it.
+    /// A part of a deployment is to be deployed or destroyed while another execution deploys the deployment.
     DeploymentBusy,
-    /// Modules can't have their turn: what they consume isn't there, or what consumes them stays.
+    /// Modules can't be deployed or destroyed: a module that they consume does not exist, or a module that consumes them
+    /// stays.
     Blocked,
     /// IAM refused a call.
     AccessDenied,
-    /// AWS refused a call for a reason that a repetition doesn't change.
+    /// AWS refused a call for a reason that retries don't change.
     Refused,
     /// CodeBuild doesn't know the build.
     BuildNotFound,
-    /// AWS throttled the call; the state machine repeats it.
+    /// AWS throttled the call; the state machine retries it.
     Throttled,
-    /// AWS answered 5xx or not at all; the state machine repeats the call.
+    /// AWS answered 5xx or not at all; the state machine retries the call.
     ServiceUnavailable,
-    /// The account already runs as many builds as it may; the state machine waits and repeats.
+    /// The account is at its limit of concurrent builds; the state machine waits and retries.
     AccountLimitExceeded,
 }
 
 impl ErrorName {
-    /// Every name, for the test that holds them against the state machine.
+    /// Every name, for the test that compares them with the state machine.
     pub const ALL: [Self; 19] = [
         Self::InvalidInput,
         Self::SourceNotFound,
@@ -74,7 +75,7 @@ impl ErrorName {
         Self::AccountLimitExceeded,
     ];
 
-    /// Whether the same call may succeed later without anybody doing anything about it.
+    /// Whether a retry of the same call may succeed without any other change.
     #[must_use]
     pub const fn passes(self) -> bool {
         matches!(
@@ -116,13 +117,13 @@ impl fmt::Display for ErrorName {
     }
 }
 
-/// A failure with a name for the state machine and a message for people.
+/// An error with a name for the state machine and a message for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
-    /// What the state machine decides by.
+    /// The name, for the state machine.
     pub name: ErrorName,
-    /// What people read.
+    /// The message, for people.
     pub message: String,
 }
 
@@ -130,7 +131,7 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of that name.
+    /// An error with this name and message.
     pub fn new(name: ErrorName, message: impl Into<String>) -> Self {
         Self {
             name,
@@ -138,7 +139,7 @@ impl Error {
         }
     }
 
-    /// A bad field: its path, what was found, what is allowed.
+    /// The error of an invalid field: its path, what was found, what is allowed.
     pub fn field(path: &str, found: impl fmt::Display, allowed: impl fmt::Display) -> Self {
         Self::new(
             ErrorName::InvalidInput,
@@ -147,7 +148,7 @@ impl Error {
     }
 }
 
-/// `expected X, found Y`. What `allowed` says after a semicolon is advice, and comes last.
+/// `expected X, found Y`. The part of `allowed` after a semicolon is advice and goes to the end.
 #[must_use]
 pub fn expected(found: impl fmt::Display, allowed: impl fmt::Display) -> String {
     let allowed = allowed.to_string();
@@ -157,7 +158,7 @@ pub fn expected(found: impl fmt::Display, allowed: impl fmt::Display) -> String 
     }
 }
 
-/// At most `limit` characters of a text, for messages that quote what came from outside.
+/// At most `limit` characters of a text, for messages that quote text from outside.
 #[must_use]
 pub fn excerpt(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
@@ -166,7 +167,7 @@ pub fn excerpt(text: &str, limit: usize) -> String {
     text.chars().take(limit).chain(['…']).collect()
 }
 
-/// Whether a message has all parts of `pattern`, which `…` divides, in their order: tests leave out what they are not about.
+/// Whether a message contains the parts of `pattern`, separated by `…`, in order. Tests omit the parts that they do not check.
 #[cfg(test)]
 pub(crate) fn says(message: &str, pattern: &str) -> bool {
     let mut rest = message;

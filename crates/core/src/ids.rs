@@ -1,8 +1,8 @@
-//! Names and ids, parsed once: a value of one of these types is valid, so the rest of the code never asks.
+//! Names and ids, parsed once: a value of one of these types is valid, so the rest of the code never checks it.
 //!
-//! Project, deployment, group and module are seed-farmer's words; together they name one deployed thing
-//! ([`ModuleId`]), from which every place that belongs to it follows: its parameters (seed.md), its bundle
-//! and reports in S3, its stack.
+//! Project, deployment, group and module are seed-farmer's terms. Together they identify one deployed module
+//! ([`ModuleId`]). Every path and key of the module follows from them: its parameters (seed.md), its bundle and reports in
+//! S3, and its stack.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, excerpt};
 
-/// What a name may look like, as messages put it.
+/// The rule for names, as messages quote it.
 const NAME_RULE: &str =
     "1 to 64 letters, digits and hyphens, starting with a letter or digit, not ending with a hyphen";
 
-/// Whether a text may be one of the four names: they become parts of parameter names, S3 keys and stack
-/// names, so only what all three allow is allowed.
+/// Whether a text is valid as one of the four names. Names become parts of parameter names, S3 keys and stack names, so
+/// only characters that all three allow are allowed.
 fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -23,13 +23,13 @@ fn is_name(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// One of the four names of a module.
+/// A project, a deployment, a group or a module.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Name(String);
 
 impl Name {
-    /// Parses a name; `field` is what a message calls it.
+    /// Parses a name; `field` is the name of the field in messages.
     pub fn parse(field: &str, text: &str) -> Result<Self> {
         if is_name(text) {
             return Ok(Self(text.to_owned()));
@@ -61,10 +61,10 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// The four names that together are one deployed module.
+/// Project, deployment, group and module: the identity of one deployed module.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ModuleId {
-    /// The project (its name starts with a letter, because it starts the stack's name).
+    /// The project. Its name starts with a letter, because the stack's name starts with it.
     #[serde(deserialize_with = "project")]
     pub project: Name,
     /// The deployment, such as `prod`.
@@ -76,7 +76,7 @@ pub struct ModuleId {
 }
 
 impl ModuleId {
-    /// Parses the four names.
+    /// Parses project, deployment, group and module.
     pub fn parse(project: &str, deployment: &str, group: &str, module: &str) -> Result<Self> {
         Ok(Self {
             project: Self::project(project)?,
@@ -88,11 +88,11 @@ impl ModuleId {
 
     /// Parses a project's name.
     ///
-    /// Upper case is refused, and not lower-cased as in seed-farmer: a policy that denies `sources/shop/` doesn't
-    /// match `sources/SHOP/`, so both would be one project to us and two to IAM.
+    /// Upper case is refused, not lower-cased as in seed-farmer: a policy that denies `sources/shop/` doesn't match
+    /// `sources/SHOP/`, so both would be one project to Seedflow and two to IAM.
     ///
     /// # Errors
-    /// `InvalidInput` with the name to write, where only upper case is wrong.
+    /// `InvalidInput` with the name to write, if only upper case is wrong.
     pub fn project(text: &str) -> Result<Name> {
         let name = Name::parse("project", text)?;
         let lower = text.to_ascii_lowercase();
@@ -106,7 +106,7 @@ impl ModuleId {
         Err(Error::field("project", format!("\"{name}\""), allowed))
     }
 
-    /// `{group}-{module}`: what seed-farmer calls the module's name inside a build.
+    /// `{group}-{module}`: the module's name inside a build, as seed-farmer defines it.
     #[must_use]
     pub fn module_name(&self) -> String {
         format!("{}-{}", self.group, self.module)
@@ -145,7 +145,7 @@ pub struct DeploymentId {
 }
 
 impl DeploymentId {
-    /// A module of it.
+    /// A module of this deployment.
     #[must_use]
     pub fn module(&self, group: Name, module: Name) -> ModuleId {
         ModuleId {
@@ -169,11 +169,11 @@ impl fmt::Display for DeploymentId {
 pub enum ParameterKind {
     /// The fingerprint of the last success.
     Md5,
-    /// What the module published about itself.
+    /// The metadata that the module published.
     Metadata,
     /// The outputs of its CloudFormation stack.
     Outputs,
-    /// How its last execution went.
+    /// The state of the last execution.
     Status,
 }
 
@@ -193,7 +193,7 @@ impl fmt::Display for ParameterKind {
     }
 }
 
-/// How long a build id may be: a project's name of 150 characters, a UUID, and room; it is part of S3 keys.
+/// Maximum length of a build id: a project's name of 150 characters, a UUID, and a margin. The id is part of S3 keys.
 const MAX_BUILD_ID: usize = 255;
 
 /// A CodeBuild build id, `{project}:{uuid}`.
@@ -202,7 +202,7 @@ const MAX_BUILD_ID: usize = 255;
 pub struct BuildId(String);
 
 impl BuildId {
-    /// Parses an id, or the ARN that CodeBuild's events carry (`…:build/{project}:{uuid}`).
+    /// Parses an id, or the ARN in CodeBuild's events (`…:build/{project}:{uuid}`).
     pub fn parse(text: &str) -> Result<Self> {
         let id = text.rsplit_once(":build/").map_or(text, |(_, id)| id);
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_:".contains(&b);
@@ -249,16 +249,16 @@ impl<'de> Deserialize<'de> for BuildId {
     }
 }
 
-/// The unguessable name of one deployment: a random UUID (122 random bits) in hex.
+/// The name of one build's folder in the work bucket: a random UUID (122 random bits) in hex, so it can't be guessed.
 ///
-/// It names the folder of the build in the work bucket. All builds have one role, which may read and write
-/// below `builds/` but not list, so a build reaches its own folder and no other. That is why it shows itself in no log.
+/// All builds have one role. It may read and write below `builds/` but not list, so a build reaches its own folder and no
+/// other. For the same reason the name appears in no log (decision 22).
 #[derive(Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct BuildFolder(String);
 
 impl BuildFolder {
-    /// Names a deployment by random bits.
+    /// Makes a name from random bits.
     #[must_use]
     pub fn from_random(bits: [u8; 16]) -> Self {
         Self(hex::encode(bits))
@@ -280,7 +280,7 @@ impl BuildFolder {
         ))
     }
 
-    /// The name as text: only keys and what a build reads may show it.
+    /// The name as text. Only keys and the input of a build may contain it.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -299,13 +299,13 @@ impl<'de> Deserialize<'de> for BuildFolder {
     }
 }
 
-/// The ARN of an execution of the state machine.
+/// The ARN of an execution of a state machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ExecutionArn(String);
 
 impl ExecutionArn {
-    /// Takes an ARN as Step Functions' context object gives it.
+    /// Takes an ARN from Step Functions' context object.
     pub fn new(arn: impl Into<String>) -> Self {
         Self(arn.into())
     }
@@ -316,13 +316,13 @@ impl ExecutionArn {
         &self.0
     }
 
-    /// The execution's own name, the ARN's last part.
+    /// The execution's name: the last part of the ARN.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.rsplit(':').next().unwrap_or(&self.0)
     }
 
-    /// Whether it is one of a state machine, by that one's ARN.
+    /// Whether the execution is one of the state machine with this ARN.
     #[must_use]
     pub fn is_of(&self, state_machine: &str) -> bool {
         let machine = state_machine.rsplit(':').next().unwrap_or_default();
@@ -330,20 +330,20 @@ impl ExecutionArn {
     }
 }
 
-/// Where a function runs, read off its own ARN
+/// Partition, region and account in which a function runs, parsed from its ARN
 /// (`arn:{partition}:lambda:{region}:{account}:function:{name}`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsEnvironment {
     /// `aws`, `aws-cn` or `aws-us-gov`.
     pub partition: String,
-    /// Such as `eu-central-1`.
+    /// The region, such as `eu-central-1`.
     pub region: String,
     /// The 12 digits of the account.
     pub account: String,
 }
 
 impl AwsEnvironment {
-    /// Reads the place off an ARN.
+    /// Parses an ARN.
     pub fn from_arn(arn: &str) -> Result<Self> {
         match arn.split(':').collect::<Vec<_>>().as_slice() {
             ["arn", partition, _, region, account, ..] if !account.is_empty() => Ok(Self {
@@ -359,7 +359,7 @@ impl AwsEnvironment {
         }
     }
 
-    /// Where CodeBuild's console shows a build.
+    /// The URL of a build in the CodeBuild console.
     #[must_use]
     pub fn build_url(&self, build: &BuildId) -> String {
         let (console, region, account) = (self.console(), &self.region, &self.account);
@@ -368,7 +368,7 @@ impl AwsEnvironment {
         format!("{console}/codesuite/codebuild/{account}/projects/{project}/build/{id}/?region={region}")
     }
 
-    /// Where Step Functions' console shows an execution.
+    /// The URL of an execution in the Step Functions console.
     #[must_use]
     pub fn execution_url(&self, execution: &ExecutionArn) -> String {
         let (console, region) = (self.console(), &self.region);
@@ -378,7 +378,7 @@ impl AwsEnvironment {
         )
     }
 
-    /// Where AWS's console is.
+    /// The base URL of AWS's console in this region.
     #[must_use]
     pub fn console(&self) -> String {
         let domain = crate::console::domain(&self.partition);

@@ -1,9 +1,19 @@
-//! Where everything is stored: every S3 key and every parameter path is built here, and nowhere else.
+//! The storage layout: every S3 key and every parameter path is built here, and nowhere else.
 //!
-//! Work bucket, by its first folder: `sources/` uploads by hand or by git; `uploads/` bundles by their digest; `plans/` what is too
-//! long for a payload of the state machine; `locks/`; `callbacks/` task tokens by build; `builds/` what one build reads and hands
-//! back; `deployed/` what is deployed; `values/` what is too long for a parameter; `reports/`; `index/`. docs/storage.md has the
-//! same as a table, with who writes and who reads.
+//! Prefixes of the work bucket:
+//!
+//! - `sources/`: uploads by hand or by git
+//! - `uploads/`: bundles by their digest
+//! - `plans/`: plans and names of whole deployments; plans and inputs that are too long for a payload of the state machine
+//! - `locks/`: locks
+//! - `callbacks/`: task tokens by build
+//! - `builds/`: input and output of one build
+//! - `deployed/`: record and bundle of each deployed module
+//! - `values/`: values and statuses that are too long for a parameter
+//! - `reports/`: reports of executions, and their pages
+//! - `index/`: the index of each project
+//!
+//! docs/storage.md has the same as a table, with the readers and writers of each prefix.
 
 use crate::error::{Error, Result, excerpt};
 use crate::ids::{BuildFolder, BuildId, DeploymentId, ExecutionArn, ModuleId, Name, ParameterKind};
@@ -11,19 +21,19 @@ use crate::ids::{BuildFolder, BuildId, DeploymentId, ExecutionArn, ModuleId, Nam
 /// S3's limit for a key, in bytes (S3 user guide, "Naming Amazon S3 objects").
 const MAX_KEY: usize = 1024;
 
-/// Whether a key is one under which clients upload bundles and repositories.
+/// Whether clients upload bundles and repositories under this key.
 #[must_use]
 pub fn is_upload(key: &str) -> bool {
     (key.starts_with("sources/") || key.starts_with("uploads/")) && key.len() <= MAX_KEY
 }
 
-/// Whether a key is one under which the planner of a deployment stores inputs.
+/// Whether the planner of a deployment stores inputs under this key.
 #[must_use]
 pub fn is_stored_input(key: &str) -> bool {
     key.starts_with("plans/") && key.len() <= MAX_KEY
 }
 
-/// Whether a key is one of a value that is too long for a parameter.
+/// Whether the key is that of a value that is too long for a parameter.
 #[must_use]
 pub fn is_spilled_value(key: &str) -> bool {
     key.starts_with("values/")
@@ -36,33 +46,33 @@ pub fn project_of_repository(key: &str) -> Option<&str> {
     (!project.contains('/')).then_some(project)
 }
 
-/// The key of a project's index. Not below `reports/`, where everything expires.
+/// The key of a project's index. It is not below `reports/`, where all objects expire.
 #[must_use]
 pub fn index_key(project: &Name) -> String {
     format!("index/{project}.html")
 }
 
-/// The key of the page of a report; `None` where that isn't the key of a report.
+/// The key of a report's page; `None` if the given key is not that of a report.
 #[must_use]
 pub fn page_key(report: &str) -> Option<String> {
     let path = report.strip_suffix(".json")?;
     path.starts_with("reports/").then(|| format!("{path}.html"))
 }
 
-/// The key of the report of an execution, by what it deployed: the three names of a module below its project, or a deployment's.
+/// The key of an execution's report. `of` is `{project}/{deployment}/{group}/{module}` or `{project}/{deployment}`.
 fn report_key(of: &str, execution: &ExecutionArn) -> String {
     format!("reports/{of}/{}.json", execution.name())
 }
 
-/// The key of the page of an execution, by the project and what it deployed within it.
+/// The key of an execution's page, by the project and the name of the module or deployment within it.
 #[must_use]
 pub fn page_of(project: &Name, name: &str, execution: &ExecutionArn) -> Option<String> {
     page_key(&report_key(&format!("{project}/{name}"), execution))
 }
 
 impl ModuleId {
-    /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`; `None` for
-    /// any other key.
+    /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`; `None` for any
+    /// other key.
     ///
     /// # Errors
     /// `InvalidInput` with the first name that isn't valid.
@@ -94,33 +104,33 @@ impl ModuleId {
         )
     }
 
-    /// The key in the bundle bucket under which the bundle of the last success is published (seed.md). It has no
-    /// project in it, so another project's module of the same names writes the same object.
+    /// The key in the bundle bucket at which the bundle of the last success is published (seed.md). The key has no project,
+    /// so another project's module with the same three names writes the same object.
     #[must_use]
     pub fn bundle_key(&self) -> String {
         format!("{}/{}/{}/bundle.zip", self.deployment, self.group, self.module)
     }
 
-    /// The key in the work bucket of the record of what is deployed.
+    /// The key in the work bucket of the record of what is deployed (decision 24).
     #[must_use]
     pub fn record_key(&self) -> String {
         format!("deployed/{self}.json")
     }
 
-    /// The key in the work bucket of the bundle of what is deployed. Unlike the published one it belongs to this
-    /// module alone, and the module is destroyed by it.
+    /// The key in the work bucket of the bundle of what is deployed. Unlike the published one it belongs to this module
+    /// alone; the module's destruction uses it.
     #[must_use]
     pub fn kept_bundle_key(&self) -> String {
         format!("deployed/{self}.zip")
     }
 
-    /// Below it lie the module's values that are too long for Parameter Store, in the work bucket.
+    /// The prefix in the work bucket of the module's values that are too long for Parameter Store.
     #[must_use]
     pub fn values_folder(&self) -> String {
         format!("values/{self}/")
     }
 
-    /// The key of the report of an execution in the work bucket.
+    /// The key in the work bucket of an execution's report.
     #[must_use]
     pub fn report_key(&self, execution: &ExecutionArn) -> String {
         report_key(&self.to_string(), execution)
@@ -132,7 +142,7 @@ impl ModuleId {
         format!("{}{slot}/{sha256}.json", self.values_folder())
     }
 
-    /// The key of the bundle that a deployment's planner makes of a repository: as a client's upload, under its digest.
+    /// The key of a bundle that a deployment's planner packs from a repository: like a client's upload, under its digest.
     #[must_use]
     pub fn upload_key(&self, digest: &str) -> String {
         format!("uploads/{self}/{digest}.zip")
@@ -152,15 +162,15 @@ impl DeploymentId {
         format!("/sf/{}/{}", self.project, self.deployment)
     }
 
-    /// The parameter that says how the deployment stands. A module's path always has a hyphen in this place and
-    /// something below it, so the two don't meet.
+    /// The parameter with the deployment's status. A module's path always has a hyphen at this level and further levels
+    /// below it, so the two never collide.
     #[must_use]
     pub fn status_parameter(&self) -> String {
         format!("{}/status", self.path())
     }
 
-    /// The statuses that are too long for Parameter Store are below it, in the work bucket. No group's name begins with an
-    /// underscore, so no module's values are.
+    /// The prefix in the work bucket of the deployment's statuses that are too long for Parameter Store. No group's name
+    /// begins with an underscore, so it is never a prefix of a module's values.
     #[must_use]
     pub fn status_values_folder(&self) -> String {
         format!("values/{self}/_status/")
@@ -172,13 +182,13 @@ impl DeploymentId {
         format!("{}{sha256}.json", self.status_values_folder())
     }
 
-    /// The key of the report of an execution in the work bucket.
+    /// The key in the work bucket of an execution's report.
     #[must_use]
     pub fn report_key(&self, execution: &ExecutionArn) -> String {
         report_key(&self.to_string(), execution)
     }
 
-    /// The key of the deployment's lock. It has two levels less than a module's, so the two never meet.
+    /// The key of the deployment's lock. It has two levels less than a module's, so the two never collide.
     #[must_use]
     pub fn lock_key(&self) -> String {
         format!("locks/{self}.json")
@@ -200,7 +210,7 @@ impl BuildFolder {
         format!("builds/{}", self.as_str())
     }
 
-    /// The key of the bundle as the build reads it.
+    /// The key of the bundle that the build reads.
     #[must_use]
     pub fn source_key(&self) -> String {
         format!("{}/source.zip", self.folder())
@@ -212,7 +222,7 @@ impl BuildFolder {
         format!("{}/buildspec.yml", self.folder())
     }
 
-    /// The key of the metadata that the build hands back.
+    /// The key of the metadata that the build writes.
     #[must_use]
     pub fn metadata_key(&self) -> String {
         format!("{}/metadata.json", self.folder())
@@ -238,13 +248,13 @@ impl ExecutionArn {
         format!("plans/{}/name.json", self.name())
     }
 
-    /// The key of the input of one of the executions of a whole deployment, by that one's name.
+    /// The key of the input of one execution of a module that a whole deployment starts, by the name of that execution.
     #[must_use]
     pub fn item_key(&self, name: &str) -> String {
         format!("plans/{}/inputs/{name}.json", self.name())
     }
 
-    /// The key of an input that leaves no room beside it in a payload.
+    /// The key of an input that is too long to share a payload with anything else.
     #[must_use]
     pub fn input_key(&self) -> String {
         format!("plans/{}/input.json", self.name())

@@ -1,10 +1,12 @@
-//! `acquire-lock`: takes the lock of a module or of a deployment for an execution, or has it wait its turn.
+//! `acquire-lock`: acquires the lock of a module or a deployment for an execution, or lets the execution wait for it.
 //!
-//! Called twice at most: plainly, which in most deployments is all, and, where another execution holds the lock, once
-//! more with a task token, under which it then waits. Which of several executions waits is decided by the core's lock
-//! protocol. Here is also seen whether the holder still lives: one that has ended and holds its lock nevertheless (its
-//! event was lost) is cleaned up after by the `end-execution` state machine, which then wakes who waits. Where that could not
-//! release the lock for half an hour, it is taken over here.
+//! It is called at most twice. The first call has no task token, and in most deployments it acquires the lock. If another
+//! execution holds the lock, the second call has a task token, and the execution waits with it. The core's lock protocol
+//! decides which of several executions waits (decision 21).
+//!
+//! The function also checks whether the holder still runs. For a holder that has ended but still has its lock (its event
+//! was lost) it starts the `end-execution` state machine, which cleans up and then wakes the waiting execution. If
+//! `end-execution` could not release the lock for half an hour, this function takes it over (decision 33).
 
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::runtime::handler::Invocation;
@@ -28,34 +30,34 @@ use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 struct Event {
-    /// What the execution deploys.
+    /// The module or deployment to lock.
     #[serde(flatten)]
     deploys: Deploys,
     execution: ExecutionArn,
     started_at: Timestamp,
-    /// How to wake the execution; null where it doesn't wait yet.
+    /// How to wake the execution; null in the first call.
     waiting: Option<Registration>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Deploys {
-    /// A deployment, whose name the planner has read.
+    /// A deployment; the planner has read its name.
     Deployment {
         deployment: DeploymentId,
-        /// Whether it deploys everything; else it does less than an execution that waits, and may not replace it.
+        /// Whether everything is deployed. An execution that deploys less may not replace one that waits.
         whole: bool,
     },
     /// The module that the input names.
     Module {
-        /// Null where it is too long to be sent.
+        /// Null if it is too long to be sent.
         input: Value,
     },
 }
 
 struct Handler {
     limits: Limits,
-    /// How long after its holder's end a lock is left to who releases it.
+    /// Time that `end-execution` has to release the lock of an ended holder, before a claimant takes it over.
     take_over: SignedDuration,
     work: Bucket,
     step_functions: StepFunctions,
@@ -96,7 +98,7 @@ impl Handler {
                 let input =
                     plans::first_input(&self.work, &self.step_functions, input, &contender.execution).await?;
                 let contender = Claimant {
-                    // One that isn't valid is refused by who reads the whole input, and recorded then.
+                    // An invalid value is refused, and recorded, by the function that parses the whole input.
                     part_of: input::part_of(&input).ok().flatten(),
                     ..contender
                 };
@@ -145,20 +147,20 @@ impl Handler {
             LockOutcome::Superseded(_) => "superseded",
         };
         tracing::info!(told, "claimed");
-        // Who waits is told by its token, and is counted there.
+        // An execution that waits is answered by its token, and counted when that answer is sent.
         if let (LockOutcome::Superseded(_), false) = (&turn, waits) {
             self.metrics.write(&Measurement::one(S::SUPERSEDED), &about);
         }
         Ok(turn)
     }
 
-    /// A claim always has a turn.
+    /// The outcome of a claim; a claim always has one.
     async fn turn<S: Lockable + Observed>(&self, of: &S, want: &LockRequest) -> Result<LockOutcome> {
         self.locks.settle(of, want).await?.ok_or_else(no_turn)
     }
 
-    /// The lock that another holds and whose next holder may be who asks. Who was superseded isn't next, but for one that
-    /// replaces nobody: every holder counts as newer than that.
+    /// The lock of another execution, if the claimant may be its next holder. A superseded claimant is not next, except one
+    /// that replaces nobody: every holder counts as newer than such a claimant.
     async fn held<S: Lockable + Observed>(
         &self,
         of: &S,
@@ -175,8 +177,8 @@ impl Handler {
         }
     }
 
-    /// Sees to a lock whose holder has ended. The first claimant that finds it gives `end-execution`, which was started just now,
-    /// the time to stop a build and to release it; one that claims after that takes it over (decision 33).
+    /// Handles a lock whose holder has ended. The first claimant that finds it starts `end-execution`, which then has time
+    /// to stop a build and to release the lock. A claimant after that time takes the lock over (decision 33).
     async fn look_after<S: Lockable + Observed>(
         &self,
         of: &S,
@@ -204,7 +206,7 @@ impl Handler {
     }
 }
 
-/// Ends an execution that found the lock taken and may not wait: the next whole deployment would replace it.
+/// Fails an execution that found the lock held and may not wait: the next whole deployment would replace it.
 fn refuse_to_wait(deployment: &DeploymentId, turn: &LockOutcome) -> Result<()> {
     let holder = match turn {
         LockOutcome::Acquired(_) => return Ok(()),

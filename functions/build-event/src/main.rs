@@ -1,10 +1,10 @@
-//! `build-event`: hands the end of a build to the execution that waits for it.
+//! `build-event`: answers the execution that waits for a build that has ended.
 //!
-//! Started by EventBridge, which delivers at least once and in any order. A build that nobody waits for (no
-//! registration under its id) is dropped: either `check-status` has answered already, or it will, because it
-//! reads the build after it has registered. How the build ended says CodeBuild and not the event. Where CodeBuild says
-//! that it runs, nobody is answered: the function fails, Lambda calls it again after one and after two minutes, and
-//! what is still not true then goes to the queue of failed events.
+//! EventBridge starts it, at least once and in any order. The event of a build without a registration is dropped: either
+//! `check-status` has answered already, or it will, because it reads the build after it has registered. The outcome is read
+//! from CodeBuild, not from the event. If CodeBuild says that the build still runs, no execution is answered: the function
+//! fails, and Lambda calls it again after one and after two minutes. An event that is still not true then goes to the queue
+//! of failed events.
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use seedflow_aws::runtime::handler::Invocation;

@@ -1,9 +1,10 @@
-//! `check-md5`: has the module changed since its last success? And what is there to destroy?
+//! `check-md5`: has the module changed since its last success? If it is to be destroyed: what is there to destroy?
 //!
-//! Parses the execution's input, streams the bundle from S3, computes the fingerprint, reads what Parameter
-//! Store holds, and answers the decision with its reasons and the plan for the states that follow. Where the module is
-//! to be destroyed, the plan is made of its record instead. It writes
-//! nothing but a plan that is too long to be answered, always to the same place, so it may run any number of times.
+//! It parses the execution's input, streams the bundle from S3, computes the fingerprint and reads the stored parameters.
+//! It returns the decision with its reasons and the plan for the later states. For a destruction it makes the plan from the
+//! module's record.
+//!
+//! It writes only a plan that is too long to be returned, always at the same key, so it is idempotent.
 
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
@@ -33,11 +34,11 @@ use serde_json::Value;
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
-    /// Null where it is too long to be sent.
+    /// Null if it is too long to be sent.
     input: Value,
 }
 
-/// What Parameter Store holds that matters to a module.
+/// The parameters that matter to a module.
 struct StoredState {
     stored: ModuleParameters,
     versions: Versions,
@@ -46,7 +47,7 @@ struct StoredState {
 
 struct Handler {
     limits: Limits,
-    /// What the names of all modules' roles and stacks begin with.
+    /// Prefix of the names of all modules' roles and stacks.
     module_prefix: String,
     work: Bucket,
     parameters: ParameterStore,
@@ -141,7 +142,7 @@ impl Handler {
                     reasons: vec!["nothing is deployed".to_owned()],
                     build_project: self.limits.codebuild_project.clone(),
                     module_stack: false,
-                    // That a deployment which never succeeded may have made.
+                    // A deployment that never succeeded may have created it.
                     remove_role: true,
                     plan: None,
                 })
@@ -167,7 +168,7 @@ impl Handler {
         })
     }
 
-    /// The stack of the module's own role, where its bundle brings one.
+    /// The stack of the module's own role, if the bundle contains one.
     fn module_stack(
         &self,
         bundle: &Bundle,
@@ -181,7 +182,8 @@ impl Handler {
         ModuleStack::parse(template, names, module, &options.parameters).map(Some)
     }
 
-    /// Whether the module's own role goes with this build. Where a name leaves no room for a module's, none was ever made.
+    /// Whether this build is followed by the removal of the module's own role. If the module's name is too long for a
+    /// role's name, the role never existed.
     fn removes_role(&self, plan: &Plan) -> bool {
         RoleAndStackName::new(&self.module_prefix, &plan.module).is_ok_and(|own| plan.removes_role(&own))
     }
@@ -194,7 +196,7 @@ impl Handler {
     async fn read_bundle(&self, source: &Source) -> Result<(Bundle, Opened)> {
         let (reader, opened) = ObjectReader::open(&self.work, source).await?;
         let (root, size) = (source.path.clone(), opened.size);
-        // The zip library reads blocking; on a thread of its own it leaves this one to move the bytes.
+        // The zip library blocks; on a thread of its own it leaves this one to move the bytes.
         let read = tokio::task::spawn_blocking(move || bundle::read(reader, &root, size)).await;
         let bundle = read.map_err(|e| {
             Error::new(
@@ -205,7 +207,7 @@ impl Handler {
         Ok((bundle, opened))
     }
 
-    /// The options of an upload: those of the bundle's `manifest.yaml`, or the defaults where it has none.
+    /// The options of an uploaded bundle: those of its `manifest.yaml`, or the defaults if it has none.
     fn manifest_options(&self, bundle: &Bundle, module: &ModuleId) -> Result<Options> {
         let invalid = |what: String| Error::new(ErrorName::InvalidInput, format!("manifest.yaml {what}"));
         let text = std::str::from_utf8(bundle.manifest.as_deref().unwrap_or_default());
@@ -215,8 +217,8 @@ impl Handler {
             .map_err(|e| Error::new(e.name, format!("manifest.yaml: {}", e.message)))
     }
 
-    /// What is stored of the module and of those that it consumes, and the versions of the parameters that it refers
-    /// to, in one call of up to ten names.
+    /// The parameters of the module and of its upstream modules, and the versions of the parameters that it references, in
+    /// calls of up to ten names.
     async fn read_parameters(&self, module: &ModuleId, options: &Options) -> Result<StoredState> {
         let slots = [ParameterKind::Md5, ParameterKind::Metadata, ParameterKind::Status];
         let siblings = options.parameters.siblings();
@@ -253,14 +255,14 @@ impl Handler {
         })
     }
 
-    /// All that is stored of the module.
+    /// All parameters of the module.
     async fn read_stored(&self, module: &ModuleId) -> Result<ModuleParameters> {
         let stored = self.parameters.stored(module, &ParameterKind::ALL).await?;
         self.whole(stored, &[ParameterKind::Metadata, ParameterKind::Status])
             .await
     }
 
-    /// The same with the values that lie in S3.
+    /// The same, with the values that are stored in S3.
     async fn whole(&self, mut stored: ModuleParameters, slots: &[ParameterKind]) -> Result<ModuleParameters> {
         for &slot in slots {
             if let Some(text) = stored.text(slot).map(str::to_owned) {
@@ -271,7 +273,7 @@ impl Handler {
     }
 }
 
-/// The parameter in which a sibling of `module` publishes.
+/// The metadata parameter of an upstream module of `module`.
 fn published(sibling: &ModuleRef, module: &ModuleId) -> String {
     sibling.id(module).parameter(ParameterKind::Metadata)
 }

@@ -1,8 +1,9 @@
-//! `check-status`: registers the waiting execution's task token under the build's id, then reads the build once.
+//! `check-status`: registers the task token of the waiting execution under the build's id, then reads the build once.
 //!
-//! If the build has ended already, it answers the token at once; else CodeBuild's event will, through
-//! `build-event`. The core's callback protocol says why every order ends in exactly one answer. Each call measures how
-//! long the execution has been running; one after a time-out that finds the build ended has caught a lost event.
+//! If the build has ended already, the function answers the token at once; otherwise `build-event` answers it when
+//! CodeBuild's event arrives. The core's callback protocol explains why every order leads to exactly one answer (decision
+//! 9). Each call measures how long the execution has been running. A call after a timeout that finds the build ended has
+//! detected a lost event.
 
 use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
@@ -26,10 +27,10 @@ struct Event {
     build_id: BuildId,
     entered_at: String,
     attempt: u32,
-    /// This and the two below are missing where the execution was started before an upgrade that brought them.
+    /// This and the two fields below are missing if the execution was started before the upgrade that added them.
     execution: Option<ExecutionArn>,
     started_at: Option<Timestamp>,
-    /// How often the state was entered again because nobody had answered.
+    /// Number of timeouts of the state, each without an answer.
     #[serde(default)]
     timeouts: u32,
 }

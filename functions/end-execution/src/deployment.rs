@@ -1,8 +1,8 @@
 //! The end of an execution that deployed a whole deployment.
 //!
-//! Step Functions stops the executions that a stopped one waits for, as far as it can (Step Functions Developer Guide, "Run a
-//! Job (.sync)"); the local emulator doesn't. So whatever still runs of the plan is stopped here, and each of those is
-//! cleaned up after by its own event.
+//! When an execution is stopped, Step Functions tries to stop the executions that it waits for (Step Functions Developer
+//! Guide, "Run a Job (.sync)"); the local emulator doesn't. So the plan's executions that still run are stopped here. Each
+//! of them has its own event, which starts its cleanup.
 
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::services::sfn::Described;
@@ -21,12 +21,12 @@ use serde_json::json;
 use crate::refused::Refused;
 use crate::{Handler, Holds, Next, STOPPING, state_of, wait, wait_for};
 
-/// ListExecutions is eventually consistent (Step Functions API reference, ListExecutions): an execution that a stopped
-/// deployment started just before may be listed only after so long.
+/// ListExecutions is eventually consistent (Step Functions API reference, ListExecutions): an execution that a deployment
+/// started just before it was stopped may take this long to be listed.
 const LISTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
-/// Whether an execution of a module may run that isn't listed yet. A deployment that ended by itself has waited for all, but for
-/// the errors of Step Functions that no state can catch.
+/// Whether an execution of a module may run that isn't listed yet. A deployment that ended by itself has waited for all of
+/// them, except after errors of Step Functions that no state can catch.
 fn may_be_unlisted(
     end: Option<State>,
     error: Option<&str>,
@@ -46,11 +46,12 @@ impl Handler {
         refused: &mut Refused,
         now: Timestamp,
     ) -> Result<Next> {
-        // An execution that Step Functions has forgotten left nothing but its lock, if that.
+        // An execution that Step Functions no longer knows left at most its lock.
         if let Some(described) = described.filter(|described| state_of(described).is_some()) {
             let wait = match self.stop_writing(deployment, execution, refused).await? {
                 Holds::It(_) => self.stop_deployment(execution, &described, refused, now).await?,
-                // Whether it holds the lock can't be read: then it can't be released either, and is taken over.
+                // It can't be read whether the execution holds the lock. So the lock can't be released either; a claimant
+                // takes it over.
                 Holds::Unknown => None,
                 Holds::Not => self.still_claiming(execution, &described, refused, now).await?,
             };
@@ -61,7 +62,7 @@ impl Handler {
         self.release(deployment, execution, refused).await
     }
 
-    /// Makes an end that came from outside true, and says how long to wait until it is.
+    /// Stops the deployment's executions and records its end. Returns how long to wait before the lock may be released.
     async fn stop_deployment(
         &self,
         execution: &ExecutionArn,
@@ -88,8 +89,8 @@ impl Handler {
         ))
     }
 
-    /// Stops the executions of modules that still run; whether there were any. Who can't be stopped isn't waited for: it holds
-    /// its module's own lock until it ends.
+    /// Stops the running executions of modules; `true` if there were any. An execution that can't be stopped isn't waited
+    /// for: it holds its module's own lock until it ends.
     async fn stop_modules(&self, plan: &Plan, refused: &mut Refused) -> Result<bool> {
         let running = self.step_functions.running(&self.deploy_module).await;
         let running = refused.note(running)?.unwrap_or_default();
@@ -108,7 +109,7 @@ impl Handler {
         Ok(found)
     }
 
-    /// Writes how the deployment ended, if it hasn't said so itself.
+    /// Writes the final status of the deployment, unless the execution has written it.
     async fn record_end(
         &self,
         plan: &Plan,
@@ -123,7 +124,7 @@ impl Handler {
         let failure = crate::module::failure(described, None);
         let before = self.records.deployment_status(&plan.deployment).await;
         let Some(before) = refused.note(before)? else {
-            // Whether the execution has said so itself isn't known, so it isn't written.
+            // It is unknown whether the execution has written its status, so this one is not written.
             let status = Status::new(state, execution, now).failed(&failure.error, &failure.reason);
             refused.unwritten(json!(status));
             return Ok(());

@@ -1,16 +1,17 @@
-//! `end-execution`: what has to be true when an execution has ended, however it ended.
+//! `end-execution`: makes everything consistent after an execution has ended, however it ended.
 //!
-//! Of a module's: its build doesn't run on, the module's status says how it ended, nobody is registered for its build, and
-//! the module's lock goes to who waits. Of a whole deployment's: the executions of its modules don't run on, its status says
-//! how it ended, and the deployment's lock goes to who waits. An execution that ended by itself has done all but the
-//! last; one that was stopped, timed out or failed without a word has not.
+//! For an execution of a module: its build no longer runs, the module's status has the final state, no token is registered
+//! for the build, and the module's lock is granted to the waiting execution. For a whole deployment: the executions of its
+//! modules no longer run, its status has the final state, and its lock is granted to the waiting execution. An execution
+//! that ended by itself has done everything except the last step; one that was stopped, timed out or failed silently has not.
 //!
-//! Called by a state machine of its own until it has nothing more to wait for: for Step Functions to show the end, for a
-//! stopped build to end, and for a function that still ran when the execution was stopped. Each call looks at
-//! everything anew, so it may run any number of times, and for an execution that left nothing it does nothing.
+//! A state machine of its own calls this until there is nothing more to wait for: for Step Functions to show the end, for a
+//! stopped build to end, and for a function that still ran when the execution was stopped. Each call reads everything anew,
+//! so it is idempotent, and for an execution that left nothing it does nothing.
 //!
-//! The event is not believed, only what Step Functions says of the execution ([`seedflow_core::workflow::ending`]). And whatever AWS
-//! refuses for good, the lock is released: what could not be done is reported ([`refused`]).
+//! The event is not trusted; only the state of the execution in Step Functions counts
+//! ([`seedflow_core::workflow::ending`]). The lock is released even if AWS refuses a step permanently; such a step is
+//! reported ([`refused`], decision 33).
 
 mod deployment;
 mod module;
@@ -44,41 +45,42 @@ use serde_json::Value;
 
 use crate::refused::{Refused, Report};
 
-/// How long to wait before looking again at what was told to stop.
+/// Pause before reading again what was stopped.
 const STOPPING: SignedDuration = SignedDuration::from_secs(3);
 
-/// How long to wait before looking again at a build that can't be stopped.
+/// Pause before reading again a build that can't be stopped.
 const UNSTOPPABLE: SignedDuration = SignedDuration::from_mins(2);
 
-/// What this is called with: the detail of a "Step Functions Execution Status Change" event, or, where that was lost, the
-/// execution and what it locks.
+/// The input: the detail of a "Step Functions Execution Status Change" event, or, if that was lost, the execution and what
+/// it locks.
 #[derive(Deserialize)]
 struct Event {
     #[serde(alias = "executionArn")]
     execution: ExecutionArn,
-    /// Whose lock it is about: known to who starts it by hand of another execution; an event has only the execution.
+    /// The module or deployment that is locked. It is set if another execution or a person started this; an event has only
+    /// the execution.
     #[serde(default)]
     of: Option<Locked>,
-    /// When the state machine that calls this was started; it is called again as long as it waits.
+    /// When the state machine that calls this was started. It calls again while there is something to wait for.
     #[serde(default)]
     began_at: Option<Timestamp>,
-    /// What an earlier call has reported that it could not do; empty where it was nothing.
+    /// The errors that an earlier call has reported; empty if there were none.
     #[serde(default)]
     reported: String,
-    /// Whether it has sent the event of the end, and could not write the status.
+    /// Whether an earlier call has sent the event of the end, but could not write the status.
     #[serde(default)]
     announced: bool,
 }
 
-/// What the state machine gets.
+/// The answer to the state machine.
 #[derive(Debug, PartialEq, Serialize)]
 struct Answer {
     #[serde(flatten)]
     next: Next,
-    /// What AWS refused for good.
+    /// The calls that AWS refused permanently.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Report>,
-    /// There where it is to be reported.
+    /// Set if `refused` is to be reported.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     report: bool,
 }
@@ -94,21 +96,21 @@ impl Answer {
     }
 }
 
-/// What the state machine does next.
+/// The next step of the state machine.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 enum Next {
-    /// Call again after a while.
+    /// Call again after this time.
     Wait { wait_seconds: i64 },
-    /// Nothing.
+    /// End.
     Done { done: &'static str },
 }
 
 struct Handler {
     limits: Limits,
-    /// The state machine of modules, whose executions a deployment's has started.
+    /// The state machine of modules; a deployment starts executions of it.
     deploy_module: String,
-    /// How long a function that writes may run at most.
+    /// Maximum duration of a function that writes.
     longest_write: SignedDuration,
     step_functions: StepFunctions,
     locks: Locks,
@@ -207,8 +209,8 @@ impl Handler {
         }
     }
 
-    /// What an execution locks: a module, which its input names, or a deployment, whose name was stored before its lock was
-    /// taken.
+    /// The lock of an execution: that of a module, which its input names, or that of a deployment, whose name was stored
+    /// before its lock was taken.
     async fn locked(
         &self,
         execution: &ExecutionArn,
@@ -220,7 +222,7 @@ impl Handler {
         }
         let named = match refused.note(plans::find_name(&self.records.work, execution).await)? {
             Some(named) => named,
-            // The state that reads the name has answered with it, too.
+            // The output of the state that reads the name also has it.
             None => {
                 let history = refused.note(self.step_functions.history(execution).await)?;
                 history.and_then(|history| execution_history::deployment(&history))
@@ -229,7 +231,7 @@ impl Handler {
         Ok(named.map(Locked::Deployment))
     }
 
-    /// Sees that nothing more is written in the name of an execution, and whether it holds the lock.
+    /// Blocks further writes of the execution. Returns whether it holds the lock.
     async fn stop_writing<S: Lockable + Observed>(
         &self,
         of: &S,
@@ -243,7 +245,7 @@ impl Handler {
                 _ => Holds::Not,
             });
         }
-        // It can't be marked, which makes no difference once the functions of the execution are over.
+        // The lock can't be marked, which makes no difference once the functions of the execution have ended.
         Ok(match refused.note(self.locks.find(of).await)? {
             Some(Some(lock)) if lock.holder.execution == *execution => Holds::It(Box::new(lock)),
             Some(_) => Holds::Not,
@@ -251,7 +253,7 @@ impl Handler {
         })
     }
 
-    /// Hands the lock on. Where that is refused, the next claimant takes it over.
+    /// Releases the lock, which grants it to the waiting execution. If AWS refuses that, the next claimant takes it over.
     async fn release<S: Lockable + Observed>(
         &self,
         of: &S,
@@ -270,7 +272,7 @@ impl Handler {
         Ok(Next::Done { done })
     }
 
-    /// What the execution may have left; where its history can't be read, everything that it may have.
+    /// What the execution may have left; if its history can't be read, everything that is possible.
     async fn trace(
         &self,
         execution: &ExecutionArn,
@@ -295,7 +297,8 @@ impl Handler {
         ))
     }
 
-    /// How long an execution that was stopped without a lock may yet take one, because acquire-lock was running for it.
+    /// How long an execution that was stopped without a lock may still acquire one, because acquire-lock was running for
+    /// it.
     async fn still_claiming(
         &self,
         execution: &ExecutionArn,
@@ -319,15 +322,15 @@ impl Handler {
 
 /// Whether an execution holds a lock.
 enum Holds {
-    /// It does.
+    /// The execution holds it.
     It(Box<Lock>),
-    /// Another does, or nobody.
+    /// Another execution holds it, or none.
     Not,
     /// The lock can't be read.
     Unknown,
 }
 
-/// The answer that has the function called again.
+/// The answer by which the state machine calls again.
 fn wait_for(wait: SignedDuration) -> Next {
     tracing::info!(seconds = wait.as_secs(), "waiting");
     Next::Wait {
@@ -335,7 +338,7 @@ fn wait_for(wait: SignedDuration) -> Next {
     }
 }
 
-/// The state that an execution leaves which ended so; `None` where it ended well.
+/// The final state of an execution that ended like this; `None` for one that succeeded.
 fn state_of(described: &Described) -> Option<State> {
     match described.status.as_str() {
         "ABORTED" | "TIMED_OUT" => Some(State::Aborted),
@@ -344,8 +347,8 @@ fn state_of(described: &Described) -> Option<State> {
     }
 }
 
-/// How long the lock has to be kept still: until a build has ended (`build`: when to look at it again), and until a function
-/// that was called for the execution can't be running any more, since what it has begun to write nobody can take back.
+/// How long the lock has to be kept: until a build has ended (`build` is the pause before reading it again), and until a
+/// function that was called for the execution can no longer be running, since a write in progress can't be cancelled.
 fn wait(
     build: Option<SignedDuration>,
     working: bool,
@@ -411,7 +414,7 @@ mod tests {
         assert_eq!(seconds(false, true, 1030), Some(90));
         assert_eq!(seconds(true, true, 1118), Some(3));
         assert_eq!(seconds(false, true, 1120), None);
-        // A clock behind Step Functions' only makes it longer.
+        // A clock that is behind Step Functions' clock only makes the wait longer.
         assert_eq!(seconds(false, true, 990), Some(130));
         assert_eq!(wait(None, true, None, longest, at(5).unwrap()), Some(longest));
     }

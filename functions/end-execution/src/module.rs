@@ -18,18 +18,18 @@ use serde_json::json;
 use crate::refused::Refused;
 use crate::{Handler, Holds, Next, STOPPING, UNSTOPPABLE, state_of, wait, wait_for};
 
-/// How long a lock is kept from being taken over because of a build that can't be stopped: CodeBuild ends it after 36 hours and
-/// 8 in its queue at most.
+/// How long a build that can't be stopped keeps its lock from being taken over: CodeBuild ends it after at most 36 hours,
+/// and 8 hours in its queue.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(44);
 
-/// How a build stands that its execution left.
+/// The build that an execution left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Left {
-    /// It has ended, there is none, or nobody can say.
+    /// It has ended, it does not exist, or its state is unknown.
     Nothing,
     /// It ends in a moment.
     Stopping,
-    /// It runs, and can't be stopped.
+    /// It runs and can't be stopped.
     Running,
 }
 
@@ -45,7 +45,7 @@ impl Handler {
         if let Some(build) = described.as_ref().and_then(deployed_by) {
             self.unregister(&build, refused).await?;
         }
-        // An execution that Step Functions has forgotten left nothing but its lock, if that.
+        // An execution that Step Functions no longer knows left at most its lock.
         if let Some(described) = described.filter(|described| state_of(described).is_some()) {
             let lock = match self.stop_writing(module, execution, refused).await? {
                 Holds::It(lock) => Some(Some(lock)),
@@ -66,14 +66,14 @@ impl Handler {
         self.release(module, execution, refused).await
     }
 
-    /// Nobody is to be answered for a build any more.
+    /// Removes the registration of a build: no token is to be answered for it any more.
     async fn unregister(&self, build: &BuildId, refused: &mut Refused) -> Result<()> {
         let deleted = self.records.work.delete(&build.callback_key()).await;
         refused.note(deleted).map(drop)
     }
 
-    /// Makes an end that came from outside true, and says how long to wait until it is. Without the lock, which can't be read
-    /// then, only the build is stopped: all else belongs to who holds it.
+    /// Stops the build and records the end. Returns how long to wait before the lock may be released. Without the lock,
+    /// which may be unreadable, only the build is stopped: everything else belongs to the lock's holder.
     async fn clean_up(
         &self,
         execution: &ExecutionArn,
@@ -126,7 +126,7 @@ impl Handler {
         Ok(wait)
     }
 
-    /// The build that the execution started, if it did.
+    /// The build that the execution started, if any.
     async fn build(&self, trace: &Trace, lock: Option<&Lock>) -> Result<Option<BuildId>> {
         match (&trace.build_id, &trace.searched, lock) {
             (Some(build), ..) => Ok(Some(build.clone())),
@@ -135,8 +135,8 @@ impl Handler {
         }
     }
 
-    /// Stops a build that runs. Where it can't be read, its answer to being stopped says how it stands. Where it can neither be
-    /// read nor stopped, nobody can say, and it can't hold the lock.
+    /// Stops a running build. If the build can't be read, StopBuild's answer has its state. If it can be neither read nor
+    /// stopped, its state is unknown, and it can't hold the lock.
     async fn stop(&self, build: &BuildId, refused: &mut Refused) -> Result<Left> {
         let read = match self.codebuild.read(build).await {
             Err(error) if error.name == ErrorName::BuildNotFound => return Ok(Left::Nothing),
@@ -157,7 +157,7 @@ impl Handler {
         Ok(Left::Stopping)
     }
 
-    /// Writes how the execution ended, if it hasn't said so itself.
+    /// Writes the final status, unless the execution has written it.
     async fn record(
         &self,
         execution: &ExecutionArn,
@@ -178,13 +178,13 @@ impl Handler {
             .stored(module, &[ParameterKind::Status])
             .await;
         let Some(stored) = refused.note(stored)? else {
-            // Whether the execution has said so itself isn't known, so it isn't written.
+            // It is unknown whether the execution has written its status, so this one is not written.
             let status = Status::end(state, None, module, execution, &failure, now);
             refused.unwritten(json!(status));
             return Ok(());
         };
         let before = match stored.status_of(module) {
-            // The path belongs to another module, which it stays.
+            // The path belongs to another module, and stays its own.
             Err(error) if error.name == ErrorName::StateConflict => return Ok(()),
             before => before?,
         };
@@ -194,8 +194,8 @@ impl Handler {
         let timeline = Timeline::new(lock, &status, None);
         let report = Report::of_failure(module, &status, Some(&timeline), None);
         refused.note(self.records.write_report(&report).await)?;
-        // Told before it is written, not after: whoever finds it written leaves it alone, so after a crash in between
-        // nobody would be told.
+        // The event is sent before the status is written, not after: a repeated call that finds the status skips both, so
+        // after a crash in between the event would never be sent.
         let (part_of, bucket) = (lock.part_of.as_ref(), self.records.work.name());
         let event = ModuleStateChange::of(module, &status, &timeline, part_of, bucket);
         if !refused.is_announced() {

@@ -1,43 +1,44 @@
-//! What AWS refused for good while an execution was cleaned up after.
+//! Collects what AWS refused permanently during the cleanup after an execution.
 //!
-//! None of it may hold the lock: it is noted, the rest is done, and the state machine puts the notes into the queue of failed
-//! events. What passes by itself (throttling, 5xx) stays an error, which the state machine repeats.
+//! None of it may keep the lock held (decision 33): the error is noted, the rest is done, and the state machine puts the
+//! notes into the queue of failed events. Temporary errors (throttling, 5xx) stay errors, and the state machine retries
+//! them.
 
 use seedflow_core::error::{Error, Result, excerpt};
 use seedflow_core::ids::ExecutionArn;
 use serde::Serialize;
 use serde_json::Value;
 
-/// How long the errors may be in all: a message of SQS has room for more, and nobody reads more.
+/// Maximum length of all errors together. A message of SQS has room for more, but more would not be read.
 const MAX_CAUSE: usize = 4000;
 
-/// The notes of one call of the function.
+/// The notes of one call.
 #[derive(Debug, Default)]
 pub(crate) struct Refused {
     errors: Vec<Error>,
     unwritten: Option<Value>,
-    /// What an earlier call for the same execution has reported; empty where it was nothing.
+    /// The errors that an earlier call for the same execution has reported; empty if there were none.
     reported: String,
-    /// Whether an earlier call has sent the event of the end, and could not write the status.
+    /// Whether an earlier call has sent the event of the end, but could not write the status.
     announced: bool,
 }
 
-/// As the state machine puts it into the queue.
+/// The message for the queue of failed events.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Report {
-    /// The execution that was cleaned up after.
+    /// The execution that has ended.
     execution: ExecutionArn,
     /// The name of the first error.
     error: String,
-    /// All of them.
+    /// The messages of all errors.
     cause: String,
-    /// The status that could not be written, if there is one.
+    /// The status that could not be written, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     unwritten: Option<Value>,
 }
 
 impl Refused {
-    /// Begins with what an earlier call has reported, and whether it has sent the event of the end.
+    /// Starts with the errors that an earlier call has reported, and whether it has sent the event of the end.
     pub fn after(reported: String, announced: bool) -> Self {
         Self {
             reported,
@@ -46,15 +47,15 @@ impl Refused {
         }
     }
 
-    /// Whether an earlier call has sent the event of the end, and could not write the status that would say so.
+    /// Whether an earlier call has sent the event of the end, but could not write the status.
     pub fn is_announced(&self) -> bool {
         self.announced
     }
 
-    /// What a call answered; `None` where AWS refused it for good, which is noted.
+    /// The value of a call; `None` if AWS refused it permanently, which is noted.
     ///
     /// # Errors
-    /// Those that pass by themselves.
+    /// Temporary errors.
     pub fn note<T>(&mut self, answer: Result<T>) -> Result<Option<T>> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
@@ -72,7 +73,7 @@ impl Refused {
         self.unwritten = Some(status);
     }
 
-    /// What there is to report, and whether it differs from what was reported before.
+    /// The report, and whether it differs from the previous one; `None` if nothing was refused.
     pub fn report(self, execution: ExecutionArn) -> Option<(Report, bool)> {
         let error = self.errors.first()?.name.to_string();
         let messages: Vec<String> = self.errors.into_iter().map(|error| error.message).collect();

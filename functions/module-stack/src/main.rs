@@ -1,8 +1,8 @@
-//! `module-stack`: the role of a module and the stack that says what the role may do.
+//! `module-stack`: the role of a module, and the stack with the role's policies (decision 25).
 //!
-//! Called by the state machine before the build of a module that brings a `modulestack.yaml` (`prepare`), and after a
-//! build that leaves it without one (`remove`), again and again until nothing has to be waited for. Each call looks at everything
-//! anew and makes one step, so it may run any number of times; the waiting is the state machine's.
+//! The state machine calls it before the build of a module with a `modulestack.yaml` (`prepare`), and after a build that
+//! leaves the module without one (`remove`). It calls again until there is nothing more to wait for. Each call reads
+//! everything anew and takes one step, so it is idempotent; the state machine does the waiting.
 
 mod role;
 
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::role::RoleSettings;
 
-/// How long to wait before looking again at a stack that CloudFormation works on: a policy takes some 15 seconds.
+/// Pause before reading again a stack that CloudFormation works on: a policy takes some 15 seconds.
 const WORKING: u32 = 5;
 
 #[derive(Deserialize)]
@@ -45,13 +45,13 @@ enum Event {
     },
 }
 
-/// What the state machine does next.
+/// The next step of the state machine.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Next {
-    /// Call again after a while.
+    /// Call again after this time.
     Wait { wait_seconds: u32, progress: Progress },
-    /// Build with this role.
+    /// Start the build with this role.
     Ready { role_arn: String },
     /// Role and stack are gone.
     Removed { removed: Option<String> },
@@ -62,7 +62,7 @@ struct Handler {
     cloudformation: CloudFormation,
     iam: Iam,
     role: RoleSettings,
-    /// What the names of all modules' roles and stacks begin with.
+    /// Prefix of the names of all modules' roles and stacks.
     prefix: String,
     /// The role with which CloudFormation deploys modules' stacks.
     service_role: String,
@@ -105,7 +105,7 @@ impl Handler {
                 lock,
                 progress,
             } => {
-                // Where a name leaves no room for a module's, no role was ever made.
+                // If the module's name is too long for a role's name, the role never existed.
                 let Ok(names) = RoleAndStackName::new(&self.prefix, &lock.of) else {
                     return Ok(Next::Removed { removed: None });
                 };
@@ -118,7 +118,7 @@ impl Handler {
         }
     }
 
-    /// Makes the next step towards a stack that is up to date.
+    /// Takes the next step towards a stack that is up to date.
     async fn prepare(
         &self,
         stack: &ModuleStack,
@@ -156,7 +156,7 @@ impl Handler {
         Ok(Next::wait(progress.asked(Asked::Deployed)))
     }
 
-    /// Makes the next step towards no stack and no role: the stack first, which attaches its policies to the role.
+    /// Takes the next step towards no stack and no role. The stack is first, because its policies are attached to the role.
     async fn remove(&self, names: &RoleAndStackName, progress: Progress, now: Timestamp) -> Result<Next> {
         let status = self.cloudformation.status(&names.stack).await?;
         match step::delete(status.as_deref(), &progress, now) {
@@ -182,10 +182,10 @@ impl Handler {
     }
 }
 
-/// What is said where CloudFormation has no event of a failure.
+/// The reason if CloudFormation has no event of a failure.
 const NO_RESOURCE: &str = "CloudFormation names no resource that failed";
 
-/// Why CloudFormation failed, by the resource with which it began.
+/// Why CloudFormation failed, by the first resource that failed.
 fn failure(stack: &str, status: Option<String>, reason: Option<String>) -> Error {
     let status = status.unwrap_or_default();
     Error::new(

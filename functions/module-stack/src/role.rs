@@ -1,6 +1,7 @@
-//! The role of a module: trusted by CodeBuild, with the policies of every build, within the boundary of the template.
+//! The role of a module: trusted by CodeBuild, with the policies of every build, within the boundary of the template
+//! (decision 25).
 //!
-//! What the role may do beyond what every build may comes from the module's stack, which adds policies to it.
+//! All further permissions of the role are policies that the module's stack attaches.
 
 use seedflow_aws::runtime::config;
 use seedflow_aws::services::iam::Iam;
@@ -8,13 +9,13 @@ use seedflow_core::error::Result;
 use seedflow_core::ids::AwsEnvironment;
 use serde_json::json;
 
-/// What all modules' roles have.
+/// The settings of all modules' roles.
 pub(crate) struct RoleSettings {
-    /// The ARNs of their policies: those of every build, and those that an administrator wants.
+    /// The ARNs of their policies: those of every build, and those that an administrator adds.
     policies: Vec<String>,
     /// The ARN of their permissions boundary.
     boundary: Option<String>,
-    /// What the names of policies begin with that modules' own stacks make.
+    /// Prefix of the names of policies that modules' own stacks create.
     policies_of_stacks: String,
 }
 
@@ -29,7 +30,7 @@ impl RoleSettings {
         })
     }
 
-    /// What has to be attached, and what to be detached, because an administrator doesn't want it any more.
+    /// The policies to attach, and those to detach because an administrator has removed them.
     fn differences(&self, attached: &[String]) -> (Vec<String>, Vec<String>) {
         let missing = self.policies.iter().filter(|arn| !attached.contains(arn));
         let surplus = attached
@@ -39,7 +40,7 @@ impl RoleSettings {
     }
 }
 
-/// Makes the role what it should be; its ARN.
+/// Creates or updates the role, and returns its ARN.
 pub(crate) async fn prepare(
     iam: &Iam,
     settings: &RoleSettings,
@@ -64,7 +65,7 @@ pub(crate) async fn prepare(
     Ok(role.arn)
 }
 
-/// Removes the role with all that is attached to it; one that is gone is as good.
+/// Removes the role with everything attached to it. A missing role is not an error.
 pub(crate) async fn remove(iam: &Iam, name: &str) -> Result<()> {
     if iam.role(name).await?.is_none() {
         return Ok(());
@@ -78,7 +79,7 @@ pub(crate) async fn remove(iam: &Iam, name: &str) -> Result<()> {
     iam.delete_role(name).await
 }
 
-/// CodeBuild of this account and nobody else.
+/// The trust policy: only CodeBuild of this account.
 fn trust(place: &AwsEnvironment) -> String {
     json!({
         "Version": "2012-10-17",

@@ -1,7 +1,7 @@
-//! The bundles of the modules that have a turn, packed from the repository's zip and uploaded.
+//! The bundles of the modules that are deployed, packed from the repository's zip and uploaded.
 //!
-//! A bundle lies under its digest, so a repeated upload writes the same files. Packing copies the packed bytes of the
-//! repository's entries; only one bundle at a time is on the disk that isn't being uploaded.
+//! A bundle's key contains its digest, so a repeated upload writes the same objects. Packing copies the compressed bytes of
+//! the repository's entries. Besides the bundles being uploaded only one is on disk.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +17,10 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::repository::{Read, blocking};
 
-/// How many uploads run at once.
+/// Number of concurrent uploads.
 const UPLOADS: usize = 8;
 
-/// Stores the bundles that a plan is carried out with.
+/// Stores the bundles that a plan needs.
 pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()> {
     let wanted: BTreeSet<ModuleId> = plan
         .modules

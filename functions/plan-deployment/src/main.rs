@@ -1,10 +1,12 @@
-//! `plan-deployment`: what has to be done to bring a deployment to what its repository says, or to destroy it.
+//! `plan-deployment`: plans how to bring a deployment to the state of its repository, or how to destroy it.
 //!
-//! Called twice. First it reads the deployment's name, whose lock the execution then takes; it stores that name, and an
-//! input that is too long for a payload, for the functions that come after. Then it plans: it reads the manifests and the modules' files in one pass over the repository's zip, reads what is stored of the deployment
-//! by its path in Parameter Store, and has the core decide. It changes nothing of the deployment: it stores the plan, and
-//! for every module that has a turn the bundle that is deployed, each always in the same place, so it may run any number of
-//! times.
+//! It is called twice. The first call reads the deployment's name, whose lock the execution then takes. It stores that name
+//! for later functions, and also an input that is too long for a payload. The second call plans: it reads the manifests and
+//! the modules' files in one pass over the repository's zip, reads the parameters of the deployment by their path, and lets
+//! the core decide.
+//!
+//! It changes nothing of the deployment. It stores the plan and the bundle of each module that is deployed, each always at
+//! the same key, so it is idempotent.
 
 mod bundles;
 mod repository;
@@ -32,13 +34,13 @@ use serde_json::{Value, json};
 
 use crate::repository::{Asked, Read};
 
-/// How long the list of modules may be that is answered with a plan; a longer one lies where the plan does.
+/// Maximum length of the list of modules in the answer; a longer one is stored with the plan.
 const MAX_LISTED: usize = 150 * 1024;
 
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
-    /// Null where it is too long to be sent.
+    /// Null if it is too long to be sent.
     input: Value,
     #[serde(flatten)]
     action: Step,
@@ -51,33 +53,33 @@ enum Step {
     Name,
     /// Plans this deployment.
     Plan {
-        /// Its name as it was read before: the execution has its lock.
+        /// The name that was read before; the execution holds its lock.
         deployment: DeploymentId,
     },
 }
 
-/// What the state machine hears of the name.
+/// The answer of the first call.
 #[derive(Serialize)]
 struct Named {
     deployment: DeploymentId,
     /// Whether everything is deployed: such an execution may wait for others.
     whole: bool,
-    /// Whether nothing is to be changed: such an execution needs no lock.
+    /// Whether nothing is changed: such an execution needs no lock.
     plan_only: bool,
 }
 
-/// What the state machine hears of the plan.
+/// The answer of the second call.
 #[derive(Serialize)]
 struct Planned {
     /// The deployment.
     deployment: DeploymentId,
-    /// What is to be started, wave by wave.
+    /// The executions to start, wave by wave.
     waves: Vec<Wave>,
-    /// Where the whole plan lies.
+    /// The key of the whole plan.
     plan_key: String,
-    /// How many modules have which action.
+    /// The number of modules by action.
     counts: Value,
-    /// The modules with their actions and reasons, where there is room for them.
+    /// The modules with their actions and reasons, if the list is not too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     modules: Option<Value>,
     /// Why nothing is started.
@@ -85,7 +87,7 @@ struct Planned {
     refused: Option<Refused>,
 }
 
-/// A deployment that is known by its name and can't be planned.
+/// A deployment with a known name that can't be planned.
 #[derive(Serialize)]
 struct Refused {
     error: &'static str,
@@ -233,7 +235,7 @@ impl Handler {
         Ok((plan, waves))
     }
 
-    /// What is stored of a deployment.
+    /// The stored state of a deployment.
     async fn state(&self, deployment: &DeploymentId) -> Result<State> {
         let mut whole = Vec::new();
         for (name, text) in self.parameters.below(&deployment.path()).await? {
@@ -244,7 +246,7 @@ impl Handler {
         Ok(State::of(deployment, whole))
     }
 
-    /// The versions of the parameters that any module refers to.
+    /// The versions of all parameters that modules reference.
     async fn versions(&self, groups: &[plan::PlannableGroup]) -> Result<Versions> {
         let modules = groups.iter().flat_map(|group| &group.modules);
         let mut names: Vec<String> = modules
@@ -258,8 +260,8 @@ impl Handler {
         Ok(names.iter().map(|name| (name.clone(), version(name))).collect())
     }
 
-    /// Stores the plan and says what is to be started; what can't be planned is said with the name of its deployment, so
-    /// that its status can say so too.
+    /// Stores the plan and returns what to start. An error is returned with the deployment's name, so that the deployment's
+    /// status can have it too.
     async fn answer(
         &self,
         deployment: DeploymentId,
@@ -306,8 +308,8 @@ impl Handler {
     }
 }
 
-/// Whether an error says something about the deployment, which its status should say too, and not about the moment or about
-/// an input, which may name a deployment that never was.
+/// Whether an error concerns the deployment, so that its status should have it. Temporary errors do not, nor do errors of
+/// an input, which may name a deployment that never existed.
 fn is_decided(error: &Error) -> bool {
     !matches!(
         error.name,
@@ -322,7 +324,7 @@ fn refused(error: Error) -> Refused {
     }
 }
 
-/// Refuses a repository that was replaced since the name was read, by one of another deployment.
+/// The error if the repository was replaced, after the name was read, by one of another deployment.
 fn renamed(found: &DeploymentId, locked: &DeploymentId) -> Error {
     Error::new(
         ErrorName::InvalidManifest,
@@ -332,7 +334,7 @@ fn renamed(found: &DeploymentId, locked: &DeploymentId) -> Error {
     )
 }
 
-/// The modules that somebody can mean.
+/// The modules that an input can name.
 fn known(groups: &[plan::PlannableGroup], state: &State) -> Vec<ModuleRef> {
     let modules = groups.iter().flat_map(|group| &group.modules);
     let mut known: Vec<ModuleRef> = modules.map(|module| ModuleRef::from(&module.id)).collect();
@@ -340,7 +342,7 @@ fn known(groups: &[plan::PlannableGroup], state: &State) -> Vec<ModuleRef> {
     known
 }
 
-/// What is stored has text keys only, which always serialise.
+/// Keys are strings only, so this can't fail.
 fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The zip of a repository in S3, read where reading may block.
+//! The zip of a repository in S3, read on a thread that may block.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use seedflow_core::module::maximum::Maxima;
 /// A repository that is read from S3.
 pub(crate) type Read = repository::LoadedRepository<ObjectReader>;
 
-/// What a request says about its repository.
+/// The part of a request that is about its repository.
 pub(crate) struct Asked<'a> {
     pub(crate) request: &'a DeploymentInput,
     pub(crate) source: &'a Source,
@@ -33,7 +33,7 @@ pub(crate) async fn read(bucket: &Bucket, asked: &Asked<'_>) -> Result<Found<Obj
     open(bucket, asked, repository::read).await
 }
 
-/// Reads which deployment the manifest of a source describes.
+/// Reads the name of the deployment in a source's manifest.
 pub(crate) async fn name(bucket: &Bucket, asked: &Asked<'_>) -> Result<DeploymentId> {
     open(bucket, asked, |mut archive, _, given| {
         repository::name(&mut archive, given)
@@ -41,7 +41,7 @@ pub(crate) async fn name(bucket: &Bucket, asked: &Asked<'_>) -> Result<Deploymen
     .await
 }
 
-/// Opens the folder of the source's zip that is the repository, and reads it.
+/// Opens the repository's folder in the source's zip, and reads it.
 async fn open<T: Send + 'static>(
     bucket: &Bucket,
     asked: &Asked<'_>,
@@ -51,7 +51,7 @@ async fn open<T: Send + 'static>(
     let (project, manifest) = (asked.request.project.clone(), asked.request.manifest.clone());
     let (root, env, place) = (asked.source.path.clone(), asked.env.clone(), asked.place.clone());
     let maxima = asked.maxima;
-    // The zip library reads blocking; on a thread of its own it leaves this one to move the bytes.
+    // The zip library blocks; on a thread of its own it leaves this one to move the bytes.
     blocking(move || {
         let given = LoadContext {
             manifest: &manifest,
@@ -66,7 +66,7 @@ async fn open<T: Send + 'static>(
     .await
 }
 
-/// Runs what reads the archive where it may block.
+/// Runs code that reads the archive on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

@@ -1,4 +1,5 @@
-//! The index of a project: read, updated by what has ended, and written on the condition that nobody wrote meanwhile.
+//! Updates the index of a project: reads it, adds executions that have ended, and writes it unless it was written in
+//! between.
 
 use seedflow_aws::services::s3::{Conditional, Expect};
 use seedflow_core::error::{Error, ErrorName, Result};
@@ -10,9 +11,9 @@ use seedflow_core::storage_layout::index_key;
 
 use crate::Handler;
 
-/// The longest index that is read: some four thousand modules. The function's memory holds it several times.
+/// Maximum size of an index: some four thousand modules. The function's memory holds it several times.
 const MAX_INDEX: u64 = 16 * 1024 * 1024;
-/// How often it is tried. Two run at once at most, so whoever loses against the other wins next.
+/// Maximum number of tries. At most two calls run concurrently, so the one that loses wins next.
 const TRIES: usize = 5;
 
 impl Handler {
@@ -51,7 +52,8 @@ impl Handler {
             return Ok((Index::default(), Expect::Nothing));
         };
         let index = Index::read(&String::from_utf8_lossy(&bytes)).unwrap_or_else(|| {
-            // Somebody edited it. The version before is kept for a while, and every module comes back with its next end.
+            // The page was edited by hand. Its previous version is kept for a while, and every module reappears at its next
+            // end.
             tracing::warn!(key, "the page holds no index that can be read; it begins anew");
             Index::default()
         });

@@ -1,9 +1,9 @@
-//! `publish-report`: makes pages of reports, and keeps the index of a project.
+//! `publish-report`: renders reports as pages, and maintains the index of each project (decision 30).
 //!
-//! Our own events about ends come by a queue, several at a time, at least once and in any order. First each event's page:
-//! it follows from the report alone, so it may be written again. Then, once for all events of a project, the index, by a
-//! conditional write: of two that write at once, the second reads again. What failed goes back to the queue; nothing
-//! waits for pages, so a deployment is neither slower nor worse for it.
+//! Our own events about ends arrive by a queue, several at a time, at least once and in any order. First the function
+//! writes the page of each event: it depends on the report only, so it may be written again. Then it updates the index,
+//! once for all events of a project, by a conditional write: of two concurrent writes the second one reads the index again.
+//! Failed messages go back to the queue. No deployment waits for pages, so pages can neither delay it nor make it fail.
 
 mod index;
 mod pages;
@@ -59,7 +59,7 @@ impl Handler {
     }
 }
 
-/// An event in a message, as EventBridge puts it there.
+/// Parses the event in a message that EventBridge put into the queue.
 fn parse(body: &str) -> Result<Option<Ended>> {
     let event = serde_json::from_str(body).map_err(|e| {
         let found = format!("no JSON ({e})");

@@ -11,15 +11,15 @@ use serde::de::DeserializeOwned;
 
 use crate::{Handler, parse};
 
-/// The longest report that is made a page of; outputs are the largest part and have 4 KB each at most.
+/// Maximum size of a report that is rendered. Outputs are its largest part, at most 4 KB each.
 const MAX_REPORT: u64 = 8 * 1024 * 1024;
-/// How many lines of a failed build's log are shown.
+/// Number of lines shown of a failed build's log.
 const LOG_LINES: usize = 30;
-/// How many messages hold them: one may be a blank line.
+/// Number of messages that are read for them: some are blank lines.
 const LOG_MESSAGES: usize = 60;
 
 impl Handler {
-    /// Reads an event and writes the page of its report. A report that isn't there any more leaves the end without a page.
+    /// Parses an event and writes the page of its report. If the report no longer exists, the execution has no page.
     pub(crate) async fn page_of(&self, body: &str, place: &AwsEnvironment) -> Result<Option<Ended>> {
         let Some(mut ended) = parse(body)? else {
             return Ok(None);
@@ -79,7 +79,7 @@ impl Handler {
             .map_err(|e| Error::new(ErrorName::Refused, format!("{key} is not a report: {e}")))
     }
 
-    /// The last words of a build that failed. That they can't be read is said on the page: it has the rest nevertheless.
+    /// The last lines of a failed build's log. If they can't be read, the page says so and shows everything else.
     async fn log(&self, report: &report_view::Module) -> Log {
         let build = report.build.as_ref().filter(|build| build.status != "SUCCEEDED");
         let Some((build, stream)) = build.and_then(|build| Some((build, build.log_stream.as_deref()?)))

@@ -1,5 +1,5 @@
-//! The batch of messages as Lambda hands it over, and the answer that tells which of them have to come again (Lambda
-//! Developer Guide, "Handling errors for an SQS event source", partial batch responses).
+//! The batch of messages from Lambda, and the answer that lists those to deliver again (Lambda Developer Guide, "Handling
+//! errors for an SQS event source", partial batch responses).
 
 use seedflow_core::error::Error;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub(crate) struct Message {
     pub(crate) body: String,
 }
 
-/// The messages that failed.
+/// The messages to deliver again.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Answer {
     #[serde(rename = "batchItemFailures")]
@@ -33,7 +33,7 @@ struct Failure {
 }
 
 impl Answer {
-    /// One more message that has to come again.
+    /// Adds a message that failed.
     pub(crate) fn add(&mut self, id: String, error: &Error) {
         tracing::warn!(message = id, error = error.name.as_str(), cause = %error.message, "not published");
         self.failures.push(Failure { id });

@@ -1,8 +1,8 @@
-//! `record-deployment`: the status of a whole deployment, in three actions of the state machine.
+//! `record-deployment`: writes the status of a whole deployment, in three actions of the state machine.
 //!
-//! `start` before the first module has its turn, `end` with what came of all of them, and `refuse` where nothing was
-//! started. Each looks first whether its execution still holds the lock of the deployment. Each may run again. What was
-//! written is told as an event.
+//! `start` before the first module is deployed, `end` with the results of all modules, and `refuse` if nothing was started.
+//! Each first checks that its execution still holds the deployment's lock, and each is idempotent. A status that was
+//! written is also published as an event (decision 29).
 
 use std::collections::BTreeMap;
 
@@ -30,9 +30,9 @@ use seedflow_core::workflow::lock::Lease;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Of how many failed modules the cause is looked up.
+/// Maximum number of failed modules with their cause.
 const MAX_CAUSES: usize = 10;
-/// How long each cause may be.
+/// Maximum length of each cause.
 const MAX_CAUSE: usize = 200;
 
 #[derive(Deserialize)]
@@ -125,7 +125,8 @@ impl Handler {
         let outcome = DeploymentOutcome::of(&plan, results);
         let before = self.records.deployment_status(&plan.deployment).await?;
         if plan.leaves_nothing && plan.modules.is_empty() && before.is_none() {
-            // Nothing was there and nothing is: no status is written, and nothing is reported of what may never have been.
+            // Nothing existed before and nothing exists now: no status is written. Nothing is reported either, since the
+            // deployment may never have existed.
             return Ok(json!({"state": State::Unchanged, "deployment": plan.deployment, "modules": {}}));
         }
         let causes = self.causes(&plan, &outcome).await?;
@@ -136,7 +137,7 @@ impl Handler {
             |module| causes.get(module).cloned(),
             now,
         );
-        // The report before the status: who sees how it ended finds it.
+        // The report before the status: a reader who sees the final state finds the report.
         let report = self.report(&plan, &outcome, &status).await?;
         let is_gone = plan.leaves_nothing && outcome.is_good();
         let status = if is_gone {
@@ -152,7 +153,7 @@ impl Handler {
         };
         self.tell(&plan.deployment, &status, Some(&report)).await;
         if is_gone {
-            // After the event: a repeated call that finds no status sends none.
+            // After the event: a repeated call that finds no status sends no event.
             self.records.delete_deployment_status(&plan.deployment).await?;
         }
         if !is_told(before.as_ref(), execution) {
@@ -196,7 +197,7 @@ impl Handler {
         Ok(json!({"state": status.state, "error": error, "cause": cause}))
     }
 
-    /// Tells of a status that was written. That nobody could be told is no error of the deployment.
+    /// Publishes the event of a status that was written. A failed PutEvents does not fail the deployment.
     async fn tell(&self, deployment: &DeploymentId, status: &Status, report: Option<&str>) {
         let report = report.map(|key| ReportAt {
             bucket: self.records.work.name().to_owned(),
@@ -206,7 +207,7 @@ impl Handler {
         self.events.send(&event).await;
     }
 
-    /// Why modules failed, as their own statuses say it.
+    /// Why modules failed, from their own statuses.
     async fn causes(&self, plan: &Plan, outcome: &DeploymentOutcome) -> Result<BTreeMap<ModuleRef, String>> {
         let failed: Vec<(ModuleId, &str, &ModuleRef)> = outcome
             .ended(End::Failed)
@@ -253,7 +254,7 @@ fn text(value: &impl Serialize) -> Result<String> {
     })
 }
 
-/// Whether an execution had written its end before: a repeated call then counts nothing.
+/// Whether the execution has written its final status before: a repeated call then counts nothing.
 fn is_told(before: Option<&Status>, execution: &ExecutionArn) -> bool {
     before.is_some_and(|before| before.execution == *execution && before.state != State::InProgress)
 }

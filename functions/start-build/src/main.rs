@@ -1,10 +1,11 @@
-//! `start-build`: starts the build of a changed module, once however often it is asked.
+//! `start-build`: starts the build of a changed module, exactly one however often it is called.
 //!
-//! Composes buildspec and environment from the plan and starts the build; where the CodeBuild project is missing,
-//! makes it. Whichever project an input names, the build has the role of the builds or the module's own. A buildspec
-//! that is too long for the request goes into the build's folder, and its ARN into the request. CodeBuild knows a repeated
-//! request by its idempotency token for five minutes; a retry therefore looks first for the build that an earlier try may
-//! have started, so that retries may go on for longer.
+//! It builds the buildspec and the environment from the plan, creates the CodeBuild project if it is missing, and starts
+//! the build. The build has the role of all builds or the module's own role, whichever project the input names. A buildspec
+//! that is too long for the request is stored in the build's folder, and the request has its ARN.
+//!
+//! CodeBuild recognises a repeated request by its idempotency token for five minutes. So a retry first looks for the build
+//! that an earlier try may have started, and retries may go on for longer.
 
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
@@ -25,9 +26,9 @@ struct Event {
     execution: ExecutionArn,
     lock: Lease,
     plan: PlanHandle,
-    /// The ARN of the module's own role; null where it has none.
+    /// The ARN of the module's own role; null if it has none.
     service_role: Option<String>,
-    /// How often the state was tried before.
+    /// Number of earlier tries of the state.
     attempt: u32,
 }
 

@@ -1,9 +1,11 @@
-//! Recording that a module was destroyed: everything that is stored of it goes, the status last.
+//! Records that a module was destroyed: removes everything that is stored of it, the status last.
 //!
-//! First the bundles and the record: from then on the module isn't deployed, and the next destruction
-//! removes the rest without a build. Wherever this is broken off, the same execution's next try or the next execution
-//! does what is left, and none calls the module unchanged, because its last execution didn't succeed. It is reported before
-//! the status goes: of a module without one nothing is left to do and nothing is reported, because it may never have been.
+//! The bundles and the record are removed first: from then on the module counts as not deployed, and the next destruction
+//! removes the rest without a build. After a crash at any step, the next try of this execution or the next execution does
+//! the rest. None of them takes the module for unchanged, because its last execution didn't succeed.
+//!
+//! The report is written before the status is removed. For a module without a status nothing is left to do, and nothing is
+//! reported, because the module may never have existed.
 
 use jiff::Timestamp;
 use seedflow_aws::stores::{fence, module_store};
@@ -19,14 +21,14 @@ use serde_json::{Value, json};
 
 use crate::handler::{Handler, SucceededBuild};
 
-/// What a success leaves in Parameter Store but the status.
+/// The parameters of a success, except the status.
 const KNOWN: [ParameterKind; 3] = [
     ParameterKind::Outputs,
     ParameterKind::Metadata,
     ParameterKind::Md5,
 ];
 
-/// What is reported and published of a destruction.
+/// A destruction, for its report and its event.
 struct Recorded<'a> {
     lock: &'a Lease,
     status: &'a Status,
@@ -35,7 +37,7 @@ struct Recorded<'a> {
 }
 
 impl Handler {
-    /// The module's destroy phases have run.
+    /// Records a destruction after the module's destroy phases have run.
     pub(crate) async fn destroyed(&self, done: SucceededBuild<'_>, now: Timestamp) -> Result<Value> {
         let SucceededBuild {
             execution,
@@ -53,7 +55,7 @@ impl Handler {
         let reasons = before.as_ref().map(|status| status.reasons.clone());
         let reasons = reasons.unwrap_or_default();
         let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now);
-        // The last look before the first removal.
+        // The last check before the first removal.
         fence::check(&self.store.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, Some(build));
         let report = Report::of_destruction(plan, &status, &timeline, build);
@@ -64,7 +66,7 @@ impl Handler {
             report: &report,
         };
         self.remove(&destroy::AFTER_THE_BUILD, &recorded).await?;
-        // A repeated call finds no status any more.
+        // A repeated call finds no status.
         if before.is_some() {
             self.measure(module, &status, &timeline);
         }
@@ -74,7 +76,7 @@ impl Handler {
         }))
     }
 
-    /// Nothing is deployed of the module; what is stored of it nevertheless goes.
+    /// Removes what is stored of a module that is not deployed.
     pub(crate) async fn forget(
         &self,
         execution: &ExecutionArn,
@@ -106,11 +108,11 @@ impl Handler {
         Ok(answer(status.state, reason))
     }
 
-    /// Removes the bundle and its published copy. The latter stays if another project's module of the same three names
-    /// has put its own there since: that key has no project in it.
+    /// Removes the bundle and its published copy. The copy stays if another project's module with the same three names has
+    /// replaced it since: its key has no project.
     async fn drop_bundles(&self, module: &ModuleId) -> Result<()> {
         let work = &self.store.work;
-        // The record goes after them, so without one they are gone.
+        // The record is removed after the bundles, so without a record they are gone.
         let Some(record) = module_store::read(work, module).await? else {
             return Ok(());
         };

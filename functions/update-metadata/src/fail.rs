@@ -1,8 +1,8 @@
-//! Recording a failure: the status says FAILED and why; md5, metadata and outputs stay those of the last success.
+//! Records a failure: the status is FAILED with the reason; md5, metadata and outputs stay those of the last success.
 //!
-//! Comes here with an error that the state machine caught, or with the end of a build that didn't succeed. The module
-//! is that of the lock: an execution that never got one, because its names are wrong or the lock could not be
-//! had, has nothing to write, and ends with the error itself.
+//! The input is an error that the state machine caught, or the outcome of a build that didn't succeed. The module is that
+//! of the lock. An execution that never got the lock, because its names are invalid or the lock was not available, has
+//! nothing to write. It ends with the error itself.
 
 use jiff::Timestamp;
 use seedflow_aws::stores::fence;
@@ -20,13 +20,13 @@ use serde_json::{Value, json};
 
 use crate::handler::Handler;
 
-/// A failure as the state machine hands it over.
+/// A failure, as the state machine passes it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(crate) enum FailureInput {
-    /// The build's end.
+    /// The outcome of the build.
     Build { build: Box<BuildOutcome> },
-    /// A caught error: its name, and its cause as Step Functions has it.
+    /// A caught error: its name and its cause, in the format of Step Functions.
     Caught {
         error: String,
         cause: String,
@@ -59,8 +59,8 @@ impl Handler {
         Ok(json!({"state": "FAILED", "error": failure.error, "cause": failure.reason, "recorded": recorded}))
     }
 
-    /// Whether the status could be written: not where the path belongs to another module, nor where another execution
-    /// has the lock.
+    /// Records the failure. `false` if the status may not be written, because the path belongs to another module or another
+    /// execution holds the lock.
     async fn record(
         &self,
         execution: &ExecutionArn,
@@ -118,7 +118,7 @@ fn failure(handed: FailureInput) -> Failure {
     }
 }
 
-/// The message within a Lambda function's cause (`{"errorType", "errorMessage", …}`), or the cause itself.
+/// The message in the cause of a Lambda function's error (`{"errorType", "errorMessage", …}`), or the cause itself.
 fn readable(error: &str, cause: &str) -> String {
     let parsed: Option<Value> = serde_json::from_str(cause).ok();
     let message = parsed

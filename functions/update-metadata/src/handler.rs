@@ -1,4 +1,4 @@
-//! What all actions have in common: the clients, and what follows a status that was written.
+//! What all actions share: the clients, and the steps after a status was written.
 
 use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::services::cloudformation::CloudFormation;
@@ -33,15 +33,16 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    /// Measures an execution whose end was just written; nothing where it goes on.
+    /// Measures an execution whose final state was just written; nothing if the state isn't final.
     pub(crate) fn measure(&self, module: &ModuleId, status: &Status, timeline: &Timeline) {
         let about = LogContext::module(&status.execution, module).with_build(status.build_id.as_ref());
         self.metrics
             .write(&Measurement::end_of_module(status.state, timeline), &about);
     }
 
-    /// Publishes the event of a status that was written. After that, so that whoever receives it finds the status: a function that
-    /// dies in between is called again, and publishes then. A failed PutEvents does not fail the deployment.
+    /// Publishes the event of a status that was written. It is sent after the write, so that its receiver finds the status.
+    /// A function that crashes in between is called again, and publishes then. A failed PutEvents does not fail the
+    /// deployment.
     pub(crate) async fn publish(&self, lock: &Lease, status: &Status, timeline: &Timeline) {
         let bucket = self.store.work.name();
         let event = ModuleStateChange::of(&lock.of, status, timeline, lock.part_of.as_ref(), bucket);

@@ -1,8 +1,8 @@
-//! `update-metadata`: everything that is written about a module, in five actions of the state machine.
+//! `update-metadata`: writes everything about a module, in five actions of the state machine.
 //!
-//! `touch` (nothing changed), `start`, `succeed`, `forget` (nothing is deployed) and `fail`. Each looks first whether its execution still holds the
-//! module's lock. Each may run again: a success writes what isn't there yet, and a status that says the same is left
-//! alone. Whatever was written is then told as an event.
+//! The actions are `touch` (nothing changed), `start`, `succeed`, `forget` (nothing is deployed) and `fail`. Each first
+//! checks that its execution still holds the module's lock. Each is idempotent: a success writes only what is missing, and
+//! a status that is already stored is not written again. After a write the status is published as an event (decision 29).
 
 mod destroy;
 mod fail;
@@ -52,13 +52,13 @@ enum Event {
     },
     Fail {
         execution: ExecutionArn,
-        /// Null where the execution never held its module's lock.
+        /// Null if the execution never held its module's lock.
         lock: Option<Lease>,
         failure: fail::FailureInput,
     },
 }
 
-/// What `check-md5` decided.
+/// The decision of `check-md5`.
 #[derive(Deserialize)]
 struct CheckedModule {
     execution: ExecutionArn,
@@ -119,7 +119,7 @@ impl Handler {
         }
     }
 
-    /// Writes the status that follows from what was decided.
+    /// Writes the status that follows from the decision.
     async fn decided(&self, next: NextStatus, decided: CheckedModule, now: Timestamp) -> Result<Value> {
         let CheckedModule {
             execution,
@@ -133,13 +133,14 @@ impl Handler {
         fence::check(&self.store.work, &lock, &execution).await?;
         if status.state == State::InProgress {
             status.origin = plan.origin.clone();
-            // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its own.
+            // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its
+            // own.
             let work = &self.store.work;
             let key = lock.run.source_key();
             work.copy_from(&plan.source, plan.source_bytes, &key).await?;
         }
         if status.state == State::Unchanged && plan.renews {
-            // Before the status, as after a success: which modules may be destroyed is decided by it.
+            // Before the status, as after a success: the fingerprint decides which modules may be destroyed.
             let write = success::fingerprint_write(&plan.module, &plan.fingerprint);
             self.store.write(&plan.module, write).await?;
         }

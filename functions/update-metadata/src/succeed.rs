@@ -1,4 +1,4 @@
-//! Recording a success: bundle, record, outputs, metadata, md5, report, and the status last. Then it is told.
+//! Records a success: bundle, record, outputs, metadata, md5, report, and the status last. Then the event is published.
 
 use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
@@ -22,12 +22,12 @@ use serde_json::{Map, Value, json};
 
 use crate::handler::{Handler, SucceededBuild};
 
-/// The most that a module may hand back. What doesn't fit into Parameter Store goes to S3; the next build gets
-/// it as a variable, and on its way there it travels in the plan, whose room is limited.
+/// Maximum length of a module's metadata. A value that is too long for Parameter Store is stored in S3. The next build gets
+/// it as a variable, and until then it travels in the plan, which has limited room.
 const MAX_METADATA: u64 = 32 * 1024;
 
-/// The longest outputs that the execution's own output repeats: a stack may have 200 of 4 KB each, which is more than a
-/// state can hand on.
+/// Maximum length of outputs that the execution's own output repeats: a stack may have 200 outputs of 4 KB each, more than
+/// a state's payload can hold.
 const MAX_REPEATED: usize = 32 * 1024;
 
 impl Handler {
@@ -55,7 +55,7 @@ impl Handler {
         let outputs = self.cloudformation.outputs(&plan.options.stack_name).await?;
         let stored = self.store.parameters.stored(module, &ParameterKind::ALL).await?;
         let before = stored.status_of(module)?;
-        // The last look before the first write.
+        // The last check before the first write.
         fence::check(&self.store.work, lock, execution).await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now);
         let timeline = Timeline::new(lock, &status, Some(build));
@@ -95,8 +95,8 @@ impl Handler {
         }))
     }
 
-    /// Keeps the bundle: a copy beside the record, which is the module's alone, and the published
-    /// one. Both at once, because a copy of gigabytes takes most of the time that the function has.
+    /// Keeps the bundle: a copy next to the record, which belongs to the module alone, and the published copy (decision
+    /// 28). Both run concurrently, because a copy of gigabytes takes most of the function's time.
     async fn keep_bundle(&self, plan: &Plan) -> Result<Kept> {
         let copy = async |bucket: &Bucket, key: String| -> Result<Source> {
             Ok(Source {
@@ -113,7 +113,7 @@ impl Handler {
         Ok(Kept { bundle, published })
     }
 
-    /// The metadata that the build left as its artifact.
+    /// The metadata that the build wrote as its artifact (decision 18).
     async fn read_build_metadata(&self, lock: &Lease) -> Result<Map<String, Value>> {
         let key = lock.run.metadata_key();
         let missing = || {

@@ -1,4 +1,4 @@
-//! How every client is made: credentials and region from the environment, one HTTP client, retries, timeouts.
+//! The configuration of all clients: credentials and region, HTTP client, retries, timeouts; and the settings of functions.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use seedflow_core::error::{Error, Result};
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::maximum::{ComputeType, Maxima};
 
-/// How long a client waits for the begin of an answer; what takes longer (a large copy, an upload) has to be asked for in
-/// parts or with a timeout of its own.
+/// Maximum time that a client waits for the start of an answer. A call that takes longer (a large copy, an upload) has to
+/// be split, or needs a timeout of its own.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The configuration that all clients of a function share, made once per cold start. Lambda puts credentials and region
+/// The configuration that all clients of a function share, loaded once per cold start. Lambda puts credentials and region
 /// into the environment (Lambda developer guide, "Defined runtime environment variables"), so the SDK's chain of other
-/// sources isn't linked: half a megabyte of each binary (decision 40).
+/// sources isn't linked: it is half a megabyte of each binary (decision 40).
 #[must_use]
 pub fn load() -> SdkConfig {
     let mut builder = SdkConfig::builder()
@@ -30,16 +30,16 @@ pub fn load() -> SdkConfig {
             EnvironmentVariableCredentialsProvider::new(),
         ))
         .http_client(http_client())
-        // Three tries in about a second cover a dropped connection; what takes longer is the state machine's
-        // to retry, where it costs no billed milliseconds and leaves a trace in the history.
+        // Three tries in about a second cover a dropped connection. Anything longer is retried by the state machine, where
+        // it costs no billed milliseconds and is visible in the history.
         .retry_config(retries(3))
         .timeout_config(timeouts());
     builder.set_endpoint_url(optional_setting("AWS_ENDPOINT_URL"));
     builder.build()
 }
 
-/// The same for a command that a person runs: credentials from wherever the SDK finds them. No state machine tries again for
-/// it, so what is throttled is asked again for some minutes.
+/// The configuration of a command that a person runs: credentials from any source of the SDK. No state machine retries the
+/// command, so throttled calls are retried for some minutes.
 pub async fn load_for_people() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
@@ -49,8 +49,8 @@ pub async fn load_for_people() -> SdkConfig {
         .await
 }
 
-/// With ring instead of the SDK's default aws-lc: a megabyte less in every binary, and no C toolchain but zig's for
-/// cross-compiling.
+/// An HTTP client with ring instead of the SDK's default aws-lc: each binary is a megabyte smaller, and cross-compiling
+/// needs no C toolchain but zig's (decision 15).
 fn http_client() -> SharedHttpClient {
     Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -68,7 +68,7 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// A setting that the template puts into a function's environment.
+/// A required setting from the function's environment, where the template puts it.
 pub fn setting(name: &str) -> Result<String> {
     optional_setting(name).ok_or_else(|| {
         Error::field(
@@ -85,8 +85,7 @@ pub fn optional_setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The limits for a function that only needs to know which module or deployment an input is about: the maxima don't
-/// matter to it.
+/// The limits for a function that only reads which module or deployment an input names, for which the maxima don't matter.
 pub fn names() -> Result<Limits> {
     Ok(Limits::of_aws(
         setting("WORK_BUCKET")?,
@@ -94,7 +93,7 @@ pub fn names() -> Result<Limits> {
     ))
 }
 
-/// What the template's settings allow an input.
+/// The limits of an input, from the template's settings.
 pub fn limits() -> Result<Limits> {
     let compute_type = compute_type_setting("MAX_BUILD_COMPUTE_TYPE")?;
     let concurrency = number_setting("MAX_CONCURRENT_MODULES")?;
@@ -109,7 +108,7 @@ pub fn limits() -> Result<Limits> {
     })
 }
 
-/// A compute type that the template puts into a function's environment.
+/// A compute type from the function's environment.
 pub fn compute_type_setting(name: &str) -> Result<ComputeType> {
     let text = setting(name)?;
     ComputeType::parse(&text).ok_or_else(|| {
@@ -121,7 +120,7 @@ pub fn compute_type_setting(name: &str) -> Result<ComputeType> {
     })
 }
 
-/// A whole number that the template puts into a function's environment.
+/// An integer from the function's environment.
 pub fn number_setting(name: &str) -> Result<u64> {
     let text = setting(name)?;
     text.parse().map_err(|_| {

@@ -1,12 +1,12 @@
-//! From an SDK's error to an error with a name.
+//! Maps an SDK's error to an error with a name.
 //!
-//! The code that AWS answered decides, then the HTTP status, then whether there was an answer at all. The
-//! message keeps AWS's code and words, so that nobody has to guess.
+//! AWS's error code decides, then the HTTP status, then whether there was an answer at all. The message contains AWS's code
+//! and message.
 
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use seedflow_core::error::{Error, ErrorName, excerpt};
 
-/// The part of an SDK's error that [`failure`] needs, whatever the operation.
+/// The parts of an SDK's error that [`failure`] needs, for any operation.
 pub trait SdkFailure {
     /// The error code of AWS's answer.
     fn error_code(&self) -> Option<&str>;
@@ -14,7 +14,7 @@ pub trait SdkFailure {
     fn error_message(&self) -> Option<&str>;
     /// The HTTP status of the answer, if there was one.
     fn http_status(&self) -> Option<u16>;
-    /// What went wrong where there was no answer.
+    /// The cause, if there was no answer.
     fn cause(&self) -> String;
 }
 
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// AWS's codes for "too fast" (SDKs and Tools reference guide, "Retry behavior", throttling errors).
+/// AWS's error codes for throttling (SDKs and Tools reference guide, "Retry behavior", throttling errors).
 const THROTTLED: [&str; 14] = [
     "Throttling",
     "ThrottlingException",
@@ -59,12 +59,12 @@ const THROTTLED: [&str; 14] = [
     "LimitExceededException",
     "SlowDown",
     "PriorRequestNotComplete",
-    // IAM's answer to two changes of one role at the same moment: "wait a few minutes and submit your request again" (API
+    // IAM's answer to two concurrent changes of one role: "wait a few minutes and submit your request again" (API
     // reference, CreateRole and DeleteRole).
     "ConcurrentModification",
 ];
 
-/// The error of a call such as `"SSM PutParameter /sf/…"`.
+/// The error of a call; `call` is for example `"SSM PutParameter /sf/…"`.
 #[must_use]
 pub fn failure(call: &str, error: &impl SdkFailure) -> Error {
     let Some(status) = error.http_status() else {
@@ -89,7 +89,7 @@ fn name_of(code: &str, status: u16) -> ErrorName {
         "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "Forbidden" => {
             ErrorName::AccessDenied
         }
-        // S3 gave up on a connection that was silent for too long; HTTP 400 (S3 API reference, "Error responses").
+        // S3 closed a connection that was idle for too long; HTTP 400 (S3 API reference, "Error responses").
         "RequestTimeout" | "RequestTimeoutException" => ErrorName::ServiceUnavailable,
         _ if status >= 500 => ErrorName::ServiceUnavailable,
         _ if status == 403 => ErrorName::AccessDenied,

@@ -1,4 +1,4 @@
-//! What all functions share around their handler: logging, errors by name, one line per invocation.
+//! The runtime that all functions share: logging, named errors, one log line per failed invocation.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,7 +27,7 @@ impl From<Reported> for Diagnostic {
     }
 }
 
-/// An invocation: its event, and where the function runs.
+/// An invocation: its event, and the environment in which the function runs.
 #[derive(Debug)]
 pub struct Invocation<E> {
     /// The event.
@@ -36,10 +36,10 @@ pub struct Invocation<E> {
     pub place: AwsEnvironment,
 }
 
-/// Runs a function until Lambda ends it.
+/// Serves invocations until Lambda ends the process.
 ///
 /// # Errors
-/// Only when the Runtime API itself can't be reached, which ends the process.
+/// Only if the Runtime API can't be reached, which ends the process.
 pub async fn run<E, A, H, F>(handler: H) -> std::result::Result<(), lambda_runtime::Error>
 where
     E: DeserializeOwned,
@@ -60,7 +60,7 @@ where
         async move {
             let answer = answer(handler, event).await;
             if let Err(error) = &answer {
-                // The state machine retries or records it; here it is only told. Messages hold no secrets.
+                // The state machine retries or records the error; here it is only logged. Messages contain no secrets.
                 tracing::warn!(error = error.name.as_str(), cause = %error.message, "failed");
             }
             answer.map_err(Reported)
@@ -77,7 +77,7 @@ where
     F: Future<Output = Result<A>>,
 {
     let place = AwsEnvironment::from_arn(&event.context.invoked_function_arn)?;
-    // The error says where in the event it is, never what stood there: events carry task tokens.
+    // The error has the position in the event but never the value: events contain task tokens.
     let event = serde_json::from_value(event.payload.0).map_err(|e| {
         Error::new(
             ErrorName::InvalidInput,
@@ -95,7 +95,7 @@ where
 
 fn redacted(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    // serde quotes unexpected values behind "invalid …:"; field names stand in backticks and are harmless.
+    // serde quotes unexpected values after "invalid …:"; field names are in backticks and harmless.
     if text.starts_with("invalid") {
         "a field has the wrong type or value".to_owned()
     } else {

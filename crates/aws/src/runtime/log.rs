@@ -1,11 +1,11 @@
-//! Log lines: one flat JSON object each, with what is known of whom the invocation is about.
+//! Log lines: one flat JSON object each, with the context of the invocation.
 //!
-//! Every invocation runs in a span that holds the fields of its [`LogContext`], its request id and its trace id, and
-//! the formatter puts them on every line that is written meanwhile, whoever writes it. So a function logs only what is
-//! new; what it learns on its way (the module of an upload, the build that it started) it adds by [`learned`].
+//! Each invocation runs in a span with the fields of its [`LogContext`], its request id and its trace id. The formatter
+//! adds them to every line that is written during the invocation, by any crate. So a function logs only what is new, and
+//! adds context that it reads later (the module of an upload, the build that it started) by [`add_log_context`].
 //!
-//! `timestamp` and `level` are the names that Lambda filters by; without a timestamp it takes every line for INFO (AWS Lambda
-//! Developer Guide, "Log-level filtering").
+//! Lambda filters by the names `timestamp` and `level`; a line without a timestamp counts as INFO (AWS Lambda Developer
+//! Guide, "Log-level filtering").
 
 use std::fmt;
 
@@ -18,13 +18,13 @@ use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The span of an invocation; the fields of others (the runtime's, the SDKs') stay off the lines.
+/// The span of an invocation. Fields of other spans (the runtime's, the SDKs') do not appear in the lines.
 const INVOCATION: &str = "invocation";
 
-/// Writes log lines from now on, from the level that Lambda's logging controls set.
+/// Starts to write log lines, from the level that Lambda's logging controls set.
 pub(crate) fn init() {
     let level = level(std::env::var("AWS_LAMBDA_LOG_LEVEL").ok().as_deref());
-    // Two calls in one process would be a mistake of ours, and the first one's lines are as good.
+    // A second call in one process would be a bug, but the first subscriber's lines are equally good.
     let _ = tracing::subscriber::set_global_default(subscriber(level, std::io::stdout));
 }
 
@@ -40,14 +40,14 @@ where
         .finish()
 }
 
-/// The level that is asked for, but never below INFO: the runtime and the SDKs write events and requests at
-/// TRACE, and those carry task tokens.
+/// The configured level, but never below INFO: the runtime and the SDKs log events and requests at TRACE, and those contain
+/// task tokens.
 fn level(asked: Option<&str>) -> LevelFilter {
     let level = asked.and_then(|level| level.parse().ok());
     level.unwrap_or(LevelFilter::INFO).min(LevelFilter::INFO)
 }
 
-/// The span of an invocation. At ERROR, so that no level that is asked for takes the fields off the lines that are left.
+/// The span of an invocation. Its level is ERROR, so that it is active, and its fields appear, at every configured level.
 pub(crate) fn invocation(subject: &LogContext, request_id: &str, trace_header: Option<&str>) -> Span {
     let LogContext {
         execution,
@@ -66,7 +66,7 @@ pub(crate) fn invocation(subject: &LogContext, request_id: &str, trace_header: O
     )
 }
 
-/// Adds what a function has learned about whom its invocation is for to all lines that follow.
+/// Adds these fields to every later log line of the invocation.
 pub fn add_log_context(subject: &LogContext) {
     let span = Span::current();
     let fields = [
@@ -82,7 +82,7 @@ pub fn add_log_context(subject: &LogContext) {
     }
 }
 
-/// The id within X-Ray's header, `Root=1-…;Parent=…;Sampled=1` (AWS X-Ray Developer Guide, "Tracing header").
+/// The trace id in X-Ray's header, `Root=1-…;Parent=…;Sampled=1` (AWS X-Ray Developer Guide, "Tracing header").
 fn trace_id(header: &str) -> Option<&str> {
     header
         .split(';')
@@ -129,7 +129,7 @@ where
     }
 }
 
-/// The fields of an event as JSON.
+/// Collects the fields of a log event as JSON.
 struct LineFields(Map<String, Value>);
 
 impl LineFields {
@@ -226,7 +226,7 @@ mod tests {
                     build: Some("p:1".to_owned()),
                     ..LogContext::default()
                 });
-                // Whoever writes from within has other spans of its own.
+                // A library that logs within the invocation has spans of its own.
                 tracing::info_span!("sdk", module = "s3").in_scope(|| tracing::warn!("retried"));
             });
         });

@@ -1,4 +1,4 @@
-//! Metrics: lines in the log that CloudWatch makes metrics of ([`seedflow_core::telemetry::metric`]).
+//! Writes metrics: log lines from which CloudWatch extracts metrics ([`seedflow_core::telemetry::metric`]).
 
 use std::io::Write;
 
@@ -9,22 +9,21 @@ use seedflow_core::telemetry::metric::Measurement;
 
 use crate::runtime::config;
 
-/// Writes what was measured to the function's log.
+/// Writes metrics to the function's log.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     stack: String,
 }
 
 impl Metrics {
-    /// Metrics of the stack that the function belongs to.
+    /// Metrics of the stack to which the function belongs.
     pub fn of_stack() -> Result<Self> {
         Ok(Self {
             stack: config::setting("STACK_NAME")?,
         })
     }
 
-    /// Writes a measurement; one of nothing writes nothing. What can't be written is told in the log, and nothing fails
-    /// for it.
+    /// Writes a measurement; an empty one writes nothing. An error is only logged: nothing fails because of a metric.
     pub fn write(&self, measured: &Measurement, about: &LogContext) {
         let Some(document) = measured.document(&self.stack, about, Timestamp::now()) else {
             return;

@@ -1,4 +1,4 @@
-//! What surrounds a handler. It knows no AWS service but what every function uses: Lambda, and its logs.
+//! What surrounds a handler. It uses no AWS service except those of every function: Lambda, and its logs.
 
 pub mod config;
 pub mod failure;

@@ -1,18 +1,19 @@
-//! What a function is invoked with, read however deep it nests.
+//! The payload of an invocation, parsed at any nesting.
 //!
-//! serde_json ends at 128 levels, before a handler could answer with an error of ours, and an execution's input goes
-//! through the function that records failures, too. So what lies deeper than [`MAX_DEPTH`] is left out here. That
-//! hides nothing: values may nest half as deep (`seedflow_core::formats::json_fields`), so what was cut lies in what is refused.
+//! serde_json stops at 128 levels, before a handler could answer with an error of its own. An execution's input also passes
+//! through the function that records failures. So values deeper than [`MAX_DEPTH`] are left out here. That hides nothing: a
+//! valid value nests at most 64 levels deep (`seedflow_core::formats::json_fields`), so a value that was cut is refused
+//! later.
 
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// How deep a payload is read: what values may have, and room for what is around them.
+/// Maximum nesting of a payload: that of valid values, and room for the levels around them.
 const MAX_DEPTH: usize = 100;
 
-/// An invocation's payload without what lies too deep.
+/// The payload of an invocation, without the values that are nested too deep.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Payload(pub(crate) Value);
 
@@ -22,7 +23,7 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
-/// Reads a value that may nest so much deeper.
+/// Deserializes a value with at most this many further levels.
 struct Level(usize);
 
 impl<'de> DeserializeSeed<'de> for Level {

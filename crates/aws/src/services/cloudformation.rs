@@ -1,4 +1,4 @@
-//! CloudFormation: the outputs of the stack that a module deploys, and the stack of its own role.
+//! CloudFormation: the outputs of the stack that a module deploys, and the stack of the module's own role.
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackEvent};
@@ -8,14 +8,14 @@ use serde_json::{Map, Value};
 
 use crate::runtime::failure::{SdkFailure, failure};
 
-/// CloudFormation of the account and region.
+/// CloudFormation in this account and region.
 #[derive(Debug, Clone)]
 pub struct CloudFormation {
     client: Client,
 }
 
 impl CloudFormation {
-    /// CloudFormation.
+    /// Creates the client.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig) -> Self {
         Self {
@@ -23,7 +23,7 @@ impl CloudFormation {
         }
     }
 
-    /// The outputs of a stack by name; none where there is no such stack, since a module need not have one.
+    /// The outputs of a stack by name; none if the stack does not exist, since a module need not have one.
     pub async fn outputs(&self, stack: &str) -> Result<Map<String, Value>> {
         let described = self.describe(stack).await?;
         let outputs = described.and_then(|stack| stack.outputs).unwrap_or_default();
@@ -41,7 +41,7 @@ impl CloudFormation {
         }
     }
 
-    /// How a stack stands; `None` where there is none.
+    /// The status of a stack; `None` if it does not exist.
     pub async fn status(&self, stack: &str) -> Result<Option<String>> {
         let described = self.describe(stack).await?;
         Ok(described
@@ -49,7 +49,7 @@ impl CloudFormation {
             .map(|status| status.as_str().to_owned()))
     }
 
-    /// Begins to create a stack. One that is there already is as good: the next look sees it.
+    /// Starts to create a stack. A stack that exists already is not an error: the next call reads its status.
     pub async fn create(&self, NewStack { stack, service_role }: NewStack<'_>) -> Result<()> {
         let name = &stack.names.stack;
         let request = self.client.create_stack().stack_name(name);
@@ -65,7 +65,7 @@ impl CloudFormation {
         }
     }
 
-    /// Begins to update a stack; `false` where there is nothing to update.
+    /// Starts to update a stack; `false` if there is nothing to update.
     pub async fn update(&self, NewStack { stack, service_role }: NewStack<'_>) -> Result<bool> {
         let name = &stack.names.stack;
         let request = self.client.update_stack().stack_name(name);
@@ -81,15 +81,15 @@ impl CloudFormation {
         }
     }
 
-    /// Begins to delete a stack, with the role that it was deployed with.
+    /// Starts to delete a stack, with the role that deployed it.
     pub async fn delete(&self, stack: &str) -> Result<()> {
         let sent = self.client.delete_stack().stack_name(stack).send().await;
         sent.map(drop)
             .map_err(|e| failure(&format!("CloudFormation DeleteStack {stack}"), &e))
     }
 
-    /// The resource with which the last operation on a stack began to fail, and why. It is among the newest events,
-    /// which come first: a module's stack has few resources.
+    /// The resource that failed first in the last operation on a stack, and why. It is among the newest events, which the
+    /// first page contains: a module's stack has few resources.
     pub async fn failed_resource(&self, stack: &str) -> Result<Option<String>> {
         let request = self.client.describe_stack_events().stack_name(stack);
         let answer = request.send().await;
@@ -99,7 +99,7 @@ impl CloudFormation {
     }
 }
 
-/// A module's stack to be deployed.
+/// A module's stack that is to be deployed.
 #[derive(Debug, Clone, Copy)]
 pub struct NewStack<'a> {
     /// Its template and parameters.
@@ -118,7 +118,7 @@ fn parameters(stack: &ModuleStack) -> Vec<Parameter> {
     stack.parameters.iter().map(parameter).collect()
 }
 
-/// The earliest failure since the stack was last asked for something, of events that come newest first.
+/// The first failure since the last operation on the stack began; the events are ordered newest first.
 fn first_failure(stack: &str, newest_first: &[StackEvent]) -> Option<String> {
     let begun = |event: &&StackEvent| {
         let status = event.resource_status().map_or("", |status| status.as_str());
@@ -140,7 +140,7 @@ fn first_failure(stack: &str, newest_first: &[StackEvent]) -> Option<String> {
     ))
 }
 
-/// What CloudFormation doesn't take is the template's fault as a rule: its code for that is ValidationError.
+/// An error of CloudFormation about a template. ValidationError is its code for a template that it refuses.
 fn about_template(operation: &str, stack: &str, error: &impl SdkFailure) -> Error {
     let failed = failure(&format!("CloudFormation {operation} {stack}"), error);
     match error.error_code() {
@@ -158,7 +158,7 @@ fn says(error: &impl SdkFailure, part: &str) -> bool {
         .is_some_and(|message| message.contains(part))
 }
 
-/// DescribeStacks answers a missing stack with the code ValidationError and a message of its own.
+/// Whether the stack is missing: DescribeStacks then answers with the code ValidationError and a specific message.
 fn is_missing(error: &impl SdkFailure) -> bool {
     error.error_code() == Some("ValidationError") && says(error, "does not exist")
 }

@@ -1,4 +1,4 @@
-//! CodeBuild: the project, the build, how it stands.
+//! CodeBuild: projects and builds.
 
 use aws_sdk_codebuild::Client;
 use aws_sdk_codebuild::types::{
@@ -19,17 +19,17 @@ use seedflow_core::workflow::build_outcome::{BuildOutcome, BuildStatus, Phase, i
 
 use crate::runtime::failure::{SdkFailure, failure};
 
-/// What a project that is made by a build carries as its own buildspec, for whoever starts it by hand.
+/// The buildspec of a project that is created here, for users who start it by hand.
 const BY_HAND: &str = "{\"version\": 0.2, \"phases\": {\"build\": {\"commands\": [\"echo 'Builds of this project are started by Seedflow, which brings source and buildspec.' && exit 1\"]}}}";
 
-/// CodeBuild of the account and region.
+/// CodeBuild in this account and region.
 #[derive(Debug, Clone)]
 pub struct CodeBuild {
     client: Client,
 }
 
 impl CodeBuild {
-    /// CodeBuild.
+    /// Creates the client.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig) -> Self {
         Self {
@@ -37,8 +37,8 @@ impl CodeBuild {
         }
     }
 
-    /// Starts a build, and makes its project before where there is none. `role` is the ARN of the role of all builds,
-    /// which a new project gets.
+    /// Starts a build, and creates its project first if it is missing. `role` is the ARN of the role of all builds, which a
+    /// new project gets.
     pub async fn start(&self, build: &BuildRequest, role: &str) -> Result<BuildId> {
         match self.start_build(build, role).await {
             Err(error) if error.project_is_missing => {
@@ -65,9 +65,9 @@ impl CodeBuild {
             .image_override(&build.image)
             .image_pull_credentials_type_override(pull_credentials(&build.image))
             .compute_type_override(ComputeType::from(build.compute_type.as_str()))
-            // A cache would hand what one module left in it to the next.
+            // A cache would pass files of one module to the next.
             .cache_override(no_cache()?)
-            // A retry of CodeBuild's own would be a build that nobody waits for.
+            // A retry by CodeBuild would be a build for which no execution waits.
             .auto_retry_limit_override(0)
             .environment_type_override(EnvironmentType::from(build.environment_type.as_str()))
             .privileged_mode_override(build.privileged)
@@ -84,7 +84,7 @@ impl CodeBuild {
         Ok(BuildId::parse(&id)?)
     }
 
-    /// A project; `None` where there is none.
+    /// A project; `None` if it does not exist.
     pub async fn project(&self, name: &str) -> Result<Option<Project>> {
         let read = self.client.batch_get_projects().names(name).send().await;
         let read = read.map_err(|e| failure(&format!("CodeBuild BatchGetProjects {name}"), &e))?;
@@ -96,7 +96,7 @@ impl CodeBuild {
             .map(described))
     }
 
-    /// Makes the project; that another made it at the same moment is as good.
+    /// Creates the project. If a concurrent call created it first, that is not an error.
     async fn create_project(&self, build: &BuildRequest, role: &str) -> Result<()> {
         let environment = ProjectEnvironment::builder()
             .r#type(EnvironmentType::from(build.environment_type.as_str()))
@@ -134,7 +134,7 @@ impl CodeBuild {
         }
     }
 
-    /// A build's end, or `None` while it runs.
+    /// The outcome of a build, or `None` while it runs.
     pub async fn read(&self, id: &BuildId) -> Result<Option<BuildOutcome>> {
         let call = format!("CodeBuild BatchGetBuilds {id}");
         let answer = self
@@ -157,24 +157,24 @@ impl CodeBuild {
 }
 
 impl CodeBuild {
-    /// Stops a build, and says whether it has ended by now. One that runs ends a moment later; one that has ended already
-    /// stays as it is (StopBuild answers with it).
+    /// Stops a build; `true` if it has ended by now. A running build ends a moment later. A build that has ended already
+    /// stays as it is, and StopBuild returns it.
     pub async fn stop(&self, id: &BuildId) -> Result<bool> {
         let stopped = self.client.stop_build().id(id.as_str()).send().await;
         let answer = stopped.map_err(|e| failure(&format!("CodeBuild StopBuild {id}"), &e))?;
         Ok(answer.build_value.is_some_and(|build| build.build_complete))
     }
 
-    /// The build of a deployment, looked for among the project's newest: its source lies in the deployment's folder.
-    /// One page of a hundred is enough, since it was asked for a few minutes ago.
+    /// The build of an execution, found among the project's newest builds by its source, which is in the execution's build
+    /// folder. One page of a hundred is enough, since the build was requested a few minutes ago.
     pub async fn find(&self, project: &str, run: &BuildFolder) -> Result<Option<BuildId>> {
         let call = format!("CodeBuild ListBuildsForProject {project}");
         let request = self.client.list_builds_for_project().project_name(project);
-        // No sort order: the newest come first without one, and with one CodeBuild refuses the call once the project has
+        // No sort order: without one the newest builds come first. With one CodeBuild refuses the call once the project has
         // more than 100 builds (API reference, ListBuildsForProject, `sortOrder`).
         let listed = match request.send().await {
             Ok(listed) => listed,
-            // start-build had not come to make it.
+            // start-build had not created the project yet.
             Err(error) if error.error_code() == Some("ResourceNotFoundException") => return Ok(None),
             Err(error) => return Err(failure(&call, &error)),
         };
@@ -200,9 +200,9 @@ impl CodeBuild {
     }
 }
 
-/// A build's end as its description tells it.
+/// The outcome of a build, from its description.
 fn ended(id: &BuildId, build: Build) -> Result<Option<BuildOutcome>> {
-    // A status that nobody here knows must not pass for a build that runs: it would be waited for without end.
+    // An unknown status must not count as a running build: the execution would wait for it without end.
     let word = build
         .build_status
         .as_ref()
@@ -234,9 +234,9 @@ fn ended(id: &BuildId, build: Build) -> Result<Option<BuildOutcome>> {
     ))
 }
 
-/// A role that was made a moment ago can't be assumed everywhere yet. CodeBuild says so with InvalidInputException and
-/// these words (CodeBuild user guide, "Troubleshooting AWS CodeBuild", "not authorized to perform: sts:AssumeRole"). The
-/// role of all builds was there long before: what is wrong with it stays wrong.
+/// The error of StartBuild. A new role can't be assumed everywhere at once. CodeBuild then answers with
+/// InvalidInputException and these words (CodeBuild user guide, "Troubleshooting AWS CodeBuild", "not authorized to
+/// perform: sts:AssumeRole"). The role of all builds is not new, so this answer about it is permanent.
 fn start_failure(build: &BuildRequest, role: &str, error: &impl SdkFailure) -> Error {
     let failed = failure(&format!("CodeBuild StartBuild {}", build.project), error);
     let not_yet = error.error_code() == Some("InvalidInputException")
@@ -277,9 +277,9 @@ fn variable(variable: &Variable) -> Result<EnvironmentVariable> {
         .map_err(unbuildable)
 }
 
-/// The build's folder of the work bucket. "/" as the name puts the files into the folder itself (API reference,
-/// `ProjectArtifacts`, `name`). The bucket encrypts them like everything else; CodeBuild would use a key of KMS, for which the
-/// build role and ours would need rights (`encryptionDisabled`).
+/// The build's folder in the work bucket. The name "/" puts the files into the folder itself (API reference,
+/// `ProjectArtifacts`, `name`). The bucket encrypts them like everything else; CodeBuild would use a key of KMS, for which
+/// the build role and ours would need permissions (`encryptionDisabled`).
 fn artifacts(bucket: &str, run: &BuildFolder) -> Result<ProjectArtifacts> {
     ProjectArtifacts::builder()
         .r#type(ArtifactsType::S3)
@@ -300,8 +300,8 @@ fn no_cache() -> Result<ProjectCache> {
         .map_err(unbuildable)
 }
 
-/// What of a project each of its builds has and StartBuild can't override (API reference, `StartBuild` beside
-/// `Project`). An override of a fleet or of secondary sources names others, and none takes them away.
+/// The properties of a project that all its builds get and that StartBuild can't remove (API reference, `StartBuild` beside
+/// `Project`). An override of a fleet or of secondary sources replaces them by others, but can't remove them.
 fn described(project: aws_sdk_codebuild::types::Project) -> Project {
     let has_some = |list: Option<usize>| list.unwrap_or_default() > 0;
     let environment = project.environment.as_ref();
@@ -356,7 +356,7 @@ fn logs(group: &str) -> Result<LogsConfig> {
     Ok(LogsConfig::builder().cloud_watch_logs(logs).build())
 }
 
-/// CodeBuild's own images are pulled with its credentials, all others need the build's role (API reference,
+/// CodeBuild pulls its own images with its own credentials; all other images need the build's role (API reference,
 /// `imagePullCredentialsType`).
 fn pull_credentials(image: &str) -> ImagePullCredentialsType {
     if image.starts_with("aws/codebuild/") {
@@ -366,7 +366,7 @@ fn pull_credentials(image: &str) -> ImagePullCredentialsType {
     }
 }
 
-/// The SDK's builders refuse missing fields; ours are all there.
+/// The error of an SDK's builder for a missing field; ours set all fields.
 fn unbuildable(error: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorName::Refused,
@@ -391,7 +391,7 @@ fn phase(phase: &BuildPhase) -> Option<Phase> {
     })
 }
 
-/// A time of the SDK's.
+/// Converts a time of the SDK.
 fn at(time: &aws_sdk_codebuild::primitives::DateTime) -> Option<Timestamp> {
     Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
 }

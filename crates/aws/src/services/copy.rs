@@ -1,10 +1,10 @@
-//! Copies from one object of S3 to another, up to the largest bundle.
+//! Copies S3 objects, up to the largest bundle.
 //!
-//! S3 answers a copy when it is done, and sends no header before; the client waits for headers only for
-//! [`config::READ_TIMEOUT`]. So no call copies more than [`PART`]: a larger object is copied in parts, [`AT_ONCE`] of them at
-//! a time (S3 user guide, "Copying an object using multipart upload"; a part may have 5 MiB to 5 GiB, and there may be 10,000
-//! of them: "Amazon S3 multipart upload limits"). S3 shows an object that is copied in parts when all are there. The parts of
-//! one that failed are removed here, or by the buckets' lifecycle rules where the function died.
+//! S3 answers a copy when it is complete, and sends no header before; the client waits for headers only for
+//! [`config::READ_TIMEOUT`]. So no call copies more than [`PART`]: a larger object is copied in parts, [`AT_ONCE`] of them
+//! at a time (S3 user guide, "Copying an object using multipart upload"; a part may have 5 MiB to 5 GiB, and an upload up
+//! to 10,000 parts: "Amazon S3 multipart upload limits"). The object is visible once all parts are copied. The parts of a
+//! failed copy are removed here, or by the buckets' lifecycle rules if the function crashed.
 
 use std::time::Duration;
 
@@ -18,28 +18,28 @@ use crate::runtime::config;
 use crate::runtime::failure::{SdkFailure, failure};
 use crate::services::s3::{Bucket, MAX_OBJECT};
 
-/// The most bytes that one call copies: at 3.2 MiB a second it is done in time. AWS expects 85 to 90 MB a second of one
+/// Maximum bytes that one call copies: at 3.2 MiB a second it finishes in time. AWS expects 85 to 90 MB a second for one
 /// request (S3 user guide, "Performance design patterns for Amazon S3").
 const PART: u64 = 64 << 20;
-/// How many parts are copied at once.
+/// Number of parts that are copied concurrently.
 const AT_ONCE: usize = 20;
-/// The calls around the parts, one after the other: HeadObject, GetObjectTagging, CreateMultipartUpload,
+/// The calls before and after the parts, one after the other: HeadObject, GetObjectTagging, CreateMultipartUpload,
 /// CompleteMultipartUpload.
 const CALLS_AROUND: u64 = 4;
 
-/// How long the copy of the largest bundle takes where every call is answered as late as the client waits, and none twice.
-/// The functions that copy may run longer than that.
+/// Duration of the largest copy if every call takes as long as the client waits, and none is retried. The functions that
+/// copy have a longer timeout.
 pub const LONGEST: Duration = {
     let rounds = MAX_OBJECT.div_ceil(PART).div_ceil(AT_ONCE as u64);
     Duration::from_secs(config::READ_TIMEOUT.as_secs() * (rounds + CALLS_AROUND))
 };
 
 impl Bucket {
-    /// Copies a source into this bucket, with its metadata and tags; the version of the copy. `bytes` is the source's size,
-    /// where it is known: a small object is copied with one call then.
+    /// Copies a source into this bucket, with its metadata and tags, and returns the version of the copy. `bytes` is the
+    /// source's size, if known: a small object then needs one call only.
     ///
     /// # Errors
-    /// `SourceNotFound` where there is no such object any more.
+    /// `SourceNotFound` if the object no longer exists.
     pub async fn copy_from(&self, source: &Source, bytes: Option<u64>, key: &str) -> Result<Option<String>> {
         let copying = Copying {
             to: self,
@@ -54,7 +54,7 @@ impl Bucket {
         if bytes <= PART {
             return copying.whole().await;
         }
-        // All parts of the same version, also where the source names none.
+        // All parts are of the same version, even if the source names none.
         let source = Source {
             version_id: source.version_id.clone().or_else(|| head.version_id.clone()),
             ..source.clone()
@@ -68,7 +68,7 @@ impl Bucket {
     }
 }
 
-/// A copy to be made.
+/// A copy in progress.
 struct Copying<'a> {
     to: &'a Bucket,
     source: &'a Source,
@@ -107,7 +107,7 @@ impl Copying<'_> {
         copied
     }
 
-    /// The source's tags as a query; `None` where it has none.
+    /// The source's tags as a query string; `None` if it has none.
     async fn tags(&self) -> Result<Option<String>> {
         let request = self.to.client.get_object_tagging();
         let request = request.bucket(&self.source.bucket).key(&self.source.key);
@@ -122,7 +122,7 @@ impl Copying<'_> {
         Ok((!tags.is_empty()).then(|| tags.iter().map(pair).collect::<Vec<_>>().join("&")))
     }
 
-    /// Begins the copy; its upload id.
+    /// Starts the multipart upload and returns its id.
     async fn begin(&self, head: &HeadObjectOutput, tags: Option<String>) -> Result<String> {
         let call = self.to.call("CreateMultipartUpload", self.key);
         let request = self.to.client.create_multipart_upload();
@@ -136,7 +136,7 @@ impl Copying<'_> {
             .ok_or_else(|| Error::new(ErrorName::ServiceUnavailable, format!("{call}: no upload id")))
     }
 
-    /// Copies all parts; the first that fails ends the others.
+    /// Copies all parts; the first failure cancels the others.
     async fn parts(&self, upload: &str, bytes: u64) -> Result<Vec<CompletedPart>> {
         let mut running = JoinSet::new();
         let mut parts = Vec::new();
@@ -165,7 +165,7 @@ impl Copying<'_> {
         Ok(parts)
     }
 
-    /// Makes the object of its parts; its version.
+    /// Completes the upload and returns the version of the object.
     async fn complete(&self, upload: &str, parts: Vec<CompletedPart>) -> Result<Option<String>> {
         let call = self.to.call("CompleteMultipartUpload", self.key);
         let request = self.to.client.complete_multipart_upload();
@@ -173,7 +173,7 @@ impl Copying<'_> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         match request.multipart_upload(parts).send().await {
             Ok(done) => Ok(done.version_id),
-            // Completed by a try whose answer was lost, or removed: anyone who copies again finds out.
+            // A try whose answer was lost has completed the upload, or it was removed: the next copy finds out.
             Err(error) if error.error_code() == Some("NoSuchUpload") => Err(Error::new(
                 ErrorName::ServiceUnavailable,
                 format!("{call}: the upload is gone; expected that it waits for its completion"),
@@ -182,7 +182,7 @@ impl Copying<'_> {
         }
     }
 
-    /// Removes the parts of a copy that failed. What is left after an error here, the lifecycle rule removes.
+    /// Removes the parts of a failed copy. After an error here, the lifecycle rule removes them.
     async fn give_up(&self, upload: &str) {
         let request = self.to.client.abort_multipart_upload();
         let request = request.bucket(&self.to.name).key(self.key).upload_id(upload);
@@ -219,7 +219,7 @@ fn finished(
     done.map(|done| done.map_err(panicked)?).transpose()
 }
 
-/// The ranges of the parts as UploadPartCopy takes them: first and last byte, both included.
+/// The byte ranges of the parts, as UploadPartCopy takes them: first and last byte, both inclusive.
 fn ranges(bytes: u64) -> impl Iterator<Item = String> {
     (0..bytes.div_ceil(PART)).map(move |part| {
         let first = part * PART;
@@ -227,7 +227,7 @@ fn ranges(bytes: u64) -> impl Iterator<Item = String> {
     })
 }
 
-/// A source as the header has it, which takes the key URL-encoded (CopyObject, x-amz-copy-source).
+/// A source as a header value, with the key URL-encoded (CopyObject, x-amz-copy-source).
 fn copy_source(source: &Source) -> String {
     let encoded: Vec<String> = source.key.split('/').map(url_encoded).collect();
     format!("{}/{}{}", source.bucket, encoded.join("/"), version_query(source))

@@ -1,9 +1,9 @@
-//! Own events, put on EventBridge's default bus.
+//! Publishes events on EventBridge's default bus.
 //!
-//! An event tells of a state that is written already, so nothing that is wrong with EventBridge may become a failure of a
-//! deployment: what isn't taken within some seconds stands whole in the log, from where it can be sent again
-//! (docs/events). A call that succeeds may still have refused the event (API reference, PutEvents, `FailedEntryCount`);
-//! such an answer is no error to the SDK, so it is asked again here.
+//! An event reports a state that is written already, so an error of EventBridge must not become a failure of the
+//! deployment. An event that isn't accepted within some seconds is logged in full and can be sent again from there
+//! (docs/events). A successful call may still have refused the event (API reference, PutEvents, `FailedEntryCount`); the
+//! SDK does not treat such an answer as an error, so the retry is here.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 use crate::runtime::failure::failure;
 use crate::runtime::metrics::Metrics;
 
-/// How long to wait before an event is offered again that was refused: two more times.
+/// Pauses before the two retries of a refused event.
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 
-/// How long all of it may take. A function that hung here would time out, and its deployment fail.
+/// Maximum duration of all tries. A function that hung here would time out, and its deployment would fail.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The default bus of the account and region.
+/// The default bus of this account and region.
 #[derive(Debug, Clone)]
 pub struct Events {
     client: Client,
@@ -33,7 +33,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// The bus.
+    /// Creates the client.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, metrics: Metrics) -> Self {
         Self {
@@ -42,9 +42,9 @@ impl Events {
         }
     }
 
-    /// Sends an event; whether it was taken. One that wasn't is in the log.
+    /// Publishes an event; `true` if it was accepted. An event that was not is logged.
     pub async fn send<E: Event>(&self, event: &E) -> bool {
-        // The types of events have text keys only, which always serialise.
+        // Keys are strings only, so this can't fail.
         let detail = serde_json::to_string(event).unwrap_or_default();
         let sent = tokio::time::timeout(LIMIT, self.offer(event, &detail)).await;
         let late = || {
@@ -76,7 +76,7 @@ impl Events {
         }
     }
 
-    /// Puts an event on the bus; the error where that refused it.
+    /// Puts an event on the bus; `Some` if the bus refused the entry.
     async fn put<E: Event>(&self, event: &E, detail: &str) -> Result<Option<Error>> {
         let entry = PutEventsRequestEntry::builder()
             .source(SOURCE)
@@ -96,7 +96,7 @@ impl Events {
     }
 }
 
-/// Why an event was refused by an answer that was none.
+/// The error of an entry that was refused in a successful answer.
 fn refusal(code: Option<&str>, message: Option<&str>) -> Error {
     Error::new(
         ErrorName::Refused,
@@ -108,7 +108,7 @@ fn refusal(code: Option<&str>, message: Option<&str>) -> Error {
     )
 }
 
-/// Leaves in the log what nobody was told, as `aws events put-events --entries` takes it.
+/// Logs an event that was not sent, in the format of `aws events put-events --entries`.
 fn tell_not_sent<E: Event>(event: &E, detail: &str, error: &Error) {
     let entries = entries(event, detail);
     tracing::error!(

@@ -5,7 +5,7 @@ use seedflow_core::error::{Error, ErrorName, Result};
 
 use crate::runtime::failure::{SdkFailure, failure};
 
-/// IAM of the account.
+/// IAM in this account.
 #[derive(Debug, Clone)]
 pub struct Iam {
     client: Client,
@@ -31,7 +31,7 @@ impl From<&aws_sdk_iam::types::Role> for Role {
 }
 
 impl Iam {
-    /// IAM.
+    /// Creates the client.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Iam {
         }
     }
 
-    /// A role; `None` where there is none.
+    /// A role; `None` if it does not exist.
     pub async fn role(&self, name: &str) -> Result<Option<Role>> {
         match self.client.get_role().role_name(name).send().await {
             Ok(answer) => Ok(answer.role().map(Role::from)),
@@ -48,8 +48,7 @@ impl Iam {
         }
     }
 
-    /// Makes a role. That another call made it at the same moment is told as throttling, so that it is tried again and
-    /// found.
+    /// Creates a role. If a concurrent call created it first, the error is throttling: the next try then finds the role.
     pub async fn create_role(&self, name: &str, trust: &str, boundary: Option<&str>) -> Result<Role> {
         let call = format!("IAM CreateRole {name}");
         let request = self.client.create_role().role_name(name);
@@ -93,7 +92,7 @@ impl Iam {
         Ok(arns)
     }
 
-    /// Attaches a managed policy to a role; one that is attached already is as good.
+    /// Attaches a managed policy to a role. One that is attached already is not an error.
     pub async fn attach(&self, role: &str, arn: &str) -> Result<()> {
         let request = self.client.attach_role_policy().role_name(role);
         let sent = request.policy_arn(arn).send().await;
@@ -101,7 +100,7 @@ impl Iam {
             .map_err(|e| of_role(&format!("IAM AttachRolePolicy {role} {arn}"), &e))
     }
 
-    /// Detaches a managed policy; one that isn't attached any more is as good.
+    /// Detaches a managed policy. One that isn't attached is not an error.
     pub async fn detach(&self, role: &str, arn: &str) -> Result<()> {
         let request = self.client.detach_role_policy().role_name(role);
         match request.policy_arn(arn).send().await {
@@ -123,7 +122,7 @@ impl Iam {
         Ok(names)
     }
 
-    /// Deletes an inline policy; one that is gone is as good.
+    /// Deletes an inline policy. A missing one is not an error.
     pub async fn delete_inline_policy(&self, role: &str, policy: &str) -> Result<()> {
         let request = self.client.delete_role_policy().role_name(role);
         match request.policy_name(policy).send().await {
@@ -133,7 +132,7 @@ impl Iam {
         }
     }
 
-    /// Deletes a role; one that is gone is as good.
+    /// Deletes a role. A missing one is not an error.
     pub async fn delete_role(&self, name: &str) -> Result<()> {
         match self.client.delete_role().role_name(name).send().await {
             Ok(_) => Ok(()),
@@ -143,8 +142,8 @@ impl Iam {
     }
 }
 
-/// A role that was made a moment ago may not be seen everywhere yet (IAM user guide, "Changes that I make are not always
-/// immediately visible"); the next try of the state machine sees it. A policy that is missing stays so.
+/// The error of a call about a role. A new role may not be visible everywhere yet (IAM user guide, "Changes that I make are
+/// not always immediately visible"); the state machine's next try sees it. A missing policy stays missing.
 fn of_role(call: &str, error: &impl SdkFailure) -> Error {
     let failed = failure(call, error);
     let role = error
@@ -156,8 +155,8 @@ fn of_role(call: &str, error: &impl SdkFailure) -> Error {
     failed
 }
 
-/// A role whose policies were removed a moment ago may still be refused with `DeleteConflict`, because IAM is eventually
-/// consistent (API reference, DeleteRole); the next try of the state machine deletes it.
+/// The error of DeleteRole. A role whose policies were just removed may still be refused with `DeleteConflict`, because IAM
+/// is eventually consistent (API reference, DeleteRole); the state machine's next try deletes it.
 fn delete_failure(call: &str, error: &impl SdkFailure) -> Error {
     let failed = failure(call, error);
     if error.error_code() == Some("DeleteConflict") {
@@ -166,7 +165,7 @@ fn delete_failure(call: &str, error: &impl SdkFailure) -> Error {
     failed
 }
 
-/// The code of everything that IAM doesn't find.
+/// Whether IAM answers that the entity does not exist.
 fn is_missing(error: &impl SdkFailure) -> bool {
     error.error_code() == Some("NoSuchEntity")
 }

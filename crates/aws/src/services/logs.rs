@@ -1,11 +1,11 @@
-//! What builds have logged.
+//! CloudWatch Logs: the logs of builds.
 
 use aws_sdk_cloudwatchlogs::Client;
 use seedflow_core::error::Result;
 
 use crate::runtime::failure::failure;
 
-/// How many pages are asked for at most.
+/// Maximum number of pages that are read.
 const PAGES: usize = 4;
 
 /// The logs of one log group.
@@ -31,15 +31,15 @@ impl LogGroup {
         &self.name
     }
 
-    /// The last messages of a stream, the newest last. A page may be empty although there is more to read (API reference,
-    /// GetLogEvents), so a few pages are asked for.
+    /// The last messages of a stream, the newest last. A page may be empty although there are more messages (API reference,
+    /// GetLogEvents), so several pages are read.
     pub async fn last(&self, stream: &str, most: usize) -> Result<Vec<String>> {
         let mut messages = Vec::new();
         let mut before = None;
         for _ in 0..PAGES {
             let (page, earlier) = self.page(stream, most - messages.len(), before.clone()).await?;
             messages.splice(0..0, page);
-            // The same token once more: there is nothing earlier.
+            // The same token again: there are no earlier messages.
             if messages.len() >= most || earlier.is_none() || earlier == before {
                 break;
             }
@@ -48,7 +48,7 @@ impl LogGroup {
         Ok(messages)
     }
 
-    /// The last messages before a token, or of the stream, and the token of the page before them.
+    /// The messages before a token, or the last ones of the stream, and the token of the previous page.
     async fn page(
         &self,
         stream: &str,

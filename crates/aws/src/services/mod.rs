@@ -1,4 +1,4 @@
-//! One file per AWS service, one function per call. Nothing here knows what Seedflow keeps where.
+//! One file per AWS service, one function per call. Nothing here depends on what Seedflow stores in the services.
 
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;

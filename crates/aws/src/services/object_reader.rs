@@ -1,11 +1,11 @@
-//! A zip in S3 as something that can be read and sought in, with flat memory and two requests.
+//! A zip in S3 as a seekable reader, with constant memory and two requests.
 //!
-//! The first request asks for the object's last megabyte: of a small bundle that is everything, of a large
-//! one it holds the archive's directory. The second streams the rest from front to back, in which order the
-//! entries are read. Only a seek backwards, which an unusual archive may need, costs another request.
+//! The first request reads the object's last megabyte: all of a small bundle, or the archive's directory of a large one.
+//! The second streams the rest from front to back, the order in which the entries are read. Only a backward seek, which an
+//! unusual archive may need, costs another request.
 //!
-//! Reading is blocking, for the zip library; it has to run on a thread of its own
-//! (`tokio::task::spawn_blocking`) while the runtime moves the bytes.
+//! Reads block, because the zip library's do. So they run on a thread of their own (`tokio::task::spawn_blocking`) while
+//! the runtime moves the bytes.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -19,9 +19,9 @@ use tokio::runtime::Handle;
 use crate::runtime::failure::{SdkFailure, failure};
 use crate::services::s3::{Bucket, MAX_OBJECT};
 
-/// What the first request asks for.
+/// Length of the first request.
 const TAIL: u64 = 1 << 20;
-/// How far a seek forward may go by reading on; farther, a new request is cheaper.
+/// Maximum forward seek by reading on; for a longer one a new request is cheaper.
 const SKIP: u64 = 1 << 20;
 
 /// An object that is being read.
@@ -37,14 +37,14 @@ pub struct ObjectReader {
     stream: Option<Stream>,
 }
 
-/// What the object's headers say.
+/// The object's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// The version that is read, where the bucket has versions.
+    /// The version that is read, if the bucket has versions.
     pub version_id: Option<String>,
     /// The object's size in bytes.
     pub size: u64,
-    /// Where it comes from, by the object's own metadata.
+    /// The commit of the object, from the object's own metadata.
     pub origin: CommitInfo,
 }
 
@@ -111,7 +111,7 @@ impl ObjectReader {
         length
     }
 
-    /// The stream at the current position: the one that runs if it is there or a little before, else a new one.
+    /// The stream at the current position: the running one if it is at that position or shortly before, else a new one.
     fn stream(&mut self) -> Result<&mut Stream> {
         let near = self
             .stream
@@ -156,8 +156,8 @@ impl ObjectReader {
             .block_on(request.send())
             .map_err(|e| failure(&call, &e))?;
         Ok(Stream {
-            // Without the header the answer is the whole object: the emulator forgets the range where a version
-            // is asked for. What comes before is read over.
+            // Without the header the answer is the whole object: the emulator ignores the range of a request for a version.
+            // The bytes before the position are skipped.
             position: object.content_range().map_or(0, |_| self.position),
             body: object.body,
             chunk: Vec::new(),
@@ -167,7 +167,7 @@ impl ObjectReader {
 }
 
 impl Stream {
-    /// Up to `length` of the next bytes; none at the end.
+    /// Up to `length` of the next bytes; empty at the end.
     fn take(&mut self, handle: &Handle, key: &str, length: usize) -> Result<&[u8]> {
         if self.used == self.chunk.len() {
             let next = handle
@@ -191,7 +191,7 @@ impl Read for ObjectReader {
             self.read_tail(buffer)
         } else {
             let (handle, key) = (self.handle.clone(), self.key.clone());
-            // The error travels through the zip library inside an I/O error and comes out as itself.
+            // The error passes through the zip library inside an I/O error, and is unwrapped from it again.
             let stream = self.stream().map_err(io::Error::other)?;
             let bytes = stream
                 .take(&handle, &key, buffer.len())
@@ -220,7 +220,7 @@ fn origin(object: &GetObjectOutput) -> CommitInfo {
     CommitInfo::from_metadata(|name| object.metadata()?.get(name).map(String::as_str))
 }
 
-/// The size behind the slash of `Content-Range: bytes 10-19/20`; without the header the answer is everything.
+/// The size after the slash of `Content-Range: bytes 10-19/20`; without the header the answer is the whole object.
 fn whole_size(object: &GetObjectOutput) -> u64 {
     let length = || u64::try_from(object.content_length().unwrap_or_default()).unwrap_or_default();
     object
@@ -236,7 +236,7 @@ fn open_failure(source: &Source, error: &impl SdkFailure) -> Error {
         .map_or(String::new(), |version| format!(" (version {version})"));
     let place = format!("source: s3://{}/{}{version}", source.bucket, source.key);
     match error.http_status() {
-        // 400 for a version id that can't be one, 403 for what may not be read, 405 for a delete marker.
+        // 400 for an invalid version id, 403 for an object that may not be read, 405 for a delete marker.
         Some(400 | 403 | 404 | 405) => Error::new(
             ErrorName::SourceNotFound,
             format!(
@@ -244,7 +244,7 @@ fn open_failure(source: &Source, error: &impl SdkFailure) -> Error {
                 error.error_code().unwrap_or("not found")
             ),
         ),
-        // No last megabyte: the object is empty.
+        // There is no last megabyte: the object is empty.
         Some(416) => Error::new(
             ErrorName::InvalidBundle,
             format!("bundle: {place} is empty; it has to be a zip file"),

@@ -1,4 +1,4 @@
-//! Objects of the two buckets.
+//! S3: the objects of the two buckets.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::runtime::failure::{SdkFailure, failure};
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
-/// The largest bundle as a zip, in bytes. PutObject takes no more (S3 user guide, "Uploading objects").
+/// Maximum size of a bundle's zip in bytes. PutObject accepts no more (S3 user guide, "Uploading objects").
 pub const MAX_OBJECT: u64 = 5 << 30;
-/// How long an upload of a file may take. The client's timeout for an answer counts from the begin of the request, so it has
-/// to cover the upload, too; that nothing moves any more the SDK notices by itself (stalled stream protection).
+/// Timeout of a file's upload. The client's timeout for an answer starts with the request, so it has to cover the upload,
+/// too. The SDK itself detects an upload that has stopped moving (stalled stream protection).
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The objects of one bucket.
@@ -30,21 +30,21 @@ pub struct Bucket {
     pub(crate) name: String,
 }
 
-/// What came of a conditional write or delete.
+/// The result of a conditional write or delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conditional {
-    /// Done; a write's new tag.
+    /// Done, with the new ETag of a write.
     Done(ETag),
-    /// The object isn't as the condition says.
+    /// The object does not match the condition.
     Conflict,
 }
 
-/// What a conditional write expects to find.
+/// The condition of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expect {
-    /// No object.
+    /// There is no object.
     Nothing,
-    /// The object with that tag.
+    /// The object has this ETag.
     Tag(ETag),
 }
 
@@ -68,7 +68,7 @@ impl Bucket {
         format!("S3 {operation} s3://{}/{key}", self.name)
     }
 
-    /// The bytes of an object of at most `limit` bytes, and its tag; `None` where there is none.
+    /// The content of an object of at most `limit` bytes, and its ETag; `None` if it does not exist.
     pub async fn get(&self, key: &str, limit: u64) -> Result<Option<(Vec<u8>, ETag)>> {
         let call = self.call("GetObject", key);
         let object = match self.client.get_object().bucket(&self.name).key(key).send().await {
@@ -93,12 +93,12 @@ impl Bucket {
         Ok(Some((bytes.to_vec(), tag)))
     }
 
-    /// Writes an object of JSON.
+    /// Writes a JSON object.
     pub async fn put(&self, key: &str, text: String) -> Result<()> {
         self.put_typed(key, text, JSON).await
     }
 
-    /// Writes a page.
+    /// Writes an HTML page.
     pub async fn put_page(&self, key: &str, page: String) -> Result<()> {
         self.put_typed(key, page, HTML).await
     }
@@ -115,8 +115,8 @@ impl Bucket {
             .map_err(|e| failure(&self.call("PutObject", key), &e))
     }
 
-    /// Uploads a file for the time of a deployment, with what is known of its origin. The tag is that of the template's
-    /// lifecycle rule, by which it goes again.
+    /// Uploads a file for the time of a deployment, with its commit. The template's lifecycle rule removes the object by
+    /// its tag.
     pub async fn put_planned(&self, key: &str, file: &Path, origin: &CommitInfo) -> Result<()> {
         let call = self.call("PutObject", key);
         let body = body(&call, file).await?;
@@ -134,7 +134,7 @@ impl Bucket {
         sent.map(drop).map_err(|e| failure(&call, &e))
     }
 
-    /// Uploads a file that stays; the version of the object.
+    /// Uploads a file that is kept, and returns the version of the object.
     pub async fn put_file(&self, key: &str, file: &Path) -> Result<Option<String>> {
         let call = self.call("PutObject", key);
         let request = self.client.put_object().bucket(&self.name).key(key);
@@ -144,12 +144,12 @@ impl Bucket {
             .map_err(|e| failure(&call, &e))
     }
 
-    /// Writes an object of JSON if what stands there is what is expected (S3 user guide, "Conditional writes").
+    /// Writes a JSON object if the stored one matches `expect` (S3 user guide, "Conditional writes").
     pub async fn put_if(&self, key: &str, text: String, expect: Expect) -> Result<Conditional> {
         self.put_typed_if(key, text, JSON, expect).await
     }
 
-    /// Writes a page on the same condition.
+    /// Writes a page under the same condition.
     pub async fn put_page_if(&self, key: &str, page: String, expect: Expect) -> Result<Conditional> {
         self.put_typed_if(key, page, HTML, expect).await
     }
@@ -180,7 +180,7 @@ impl Bucket {
         }
     }
 
-    /// Deletes an object if it is the one with that tag; one that is gone counts as deleted.
+    /// Deletes an object if it has this ETag; a missing one counts as deleted.
     pub async fn delete_if(&self, key: &str, tag: &ETag) -> Result<Conditional> {
         match self
             .client
@@ -198,7 +198,7 @@ impl Bucket {
         }
     }
 
-    /// Deletes an object, whatever stands there.
+    /// Deletes an object unconditionally.
     pub async fn delete(&self, key: &str) -> Result<()> {
         let deleted = self
             .client
@@ -212,7 +212,7 @@ impl Bucket {
             .map_err(|e| failure(&self.call("DeleteObject", key), &e))
     }
 
-    /// The version of an object that is there now; `None` where there is none.
+    /// The current version of an object; `None` if it does not exist.
     pub async fn version(&self, key: &str) -> Result<Option<String>> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
             Ok(head) => Ok(head.version_id().map(str::to_owned)),
@@ -239,13 +239,13 @@ impl Bucket {
     }
 }
 
-/// The settings of an upload.
+/// The client settings of an upload.
 fn patient() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::Config::builder()
         .timeout_config(TimeoutConfig::builder().read_timeout(UPLOAD_TIMEOUT).build())
 }
 
-/// A file as the body of a call.
+/// A file as the body of a request.
 async fn body(call: &str, file: &Path) -> Result<ByteStream> {
     ByteStream::from_path(file).await.map_err(|e| {
         Error::new(
@@ -262,9 +262,9 @@ fn is_missing(error: &SdkError<GetObjectError>) -> bool {
         || error.http_status() == Some(404)
 }
 
-/// 412 where the condition doesn't hold, 409 where another conditional write was just faster.
+/// 412 if the condition does not hold, 409 if a concurrent conditional write was faster.
 fn is_conflict(error: &impl SdkFailure) -> bool {
     matches!(error.http_status(), Some(409 | 412))
-        // If-Match on an object that is gone.
+        // If-Match on a missing object.
         || error.error_code() == Some("NoSuchKey")
 }

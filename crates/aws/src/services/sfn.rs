@@ -1,4 +1,4 @@
-//! Step Functions: answering a waiting task, and what became of an execution.
+//! Step Functions: answers waiting tasks, and reads, stops and starts executions.
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::primitives::DateTime;
@@ -14,42 +14,42 @@ use serde_json::{Value, json};
 
 use crate::runtime::failure::{SdkFailure, failure};
 
-/// Step Functions of the account and region.
+/// Step Functions in this account and region.
 #[derive(Debug, Clone)]
 pub struct StepFunctions {
     client: Client,
-    /// The ARN of the state machine that cleans up after an execution, for the functions that start it.
+    /// The ARN of the end-execution state machine, for the functions that start it.
     end_execution: Option<String>,
 }
 
-/// Whom an answer reached.
+/// Whether an answer reached a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reached {
-    /// The task that waited.
+    /// The task was waiting.
     Task,
-    /// Nobody: the task was answered or given up before.
+    /// No task: it was answered before, or waits no more.
     Nobody,
 }
 
 /// An execution as Step Functions describes it.
 #[derive(Debug, Clone)]
 pub struct Described {
-    /// Its status.
+    /// The status.
     pub status: ExecutionStatus,
-    /// Its input; null where it is no JSON.
+    /// The input; null if it is not JSON.
     pub input: Value,
-    /// Its output; null where it didn't succeed.
+    /// The output; null unless the execution succeeded.
     pub output: Value,
     /// When it ended.
     pub stopped_at: Option<Timestamp>,
-    /// The error it ended with, or that was given to StopExecution.
+    /// The error with which it ended, or that StopExecution was given.
     pub error: Option<String>,
-    /// The cause of that.
+    /// The cause of the error.
     pub cause: Option<String>,
 }
 
 impl Described {
-    /// How an execution stands that Step Functions describes so; `None` is one that it doesn't know.
+    /// The state of an execution for the lock protocol; `None` is an execution that Step Functions doesn't know.
     #[must_use]
     pub fn seen(described: Option<&Self>) -> Seen {
         match described {
@@ -59,7 +59,7 @@ impl Described {
         }
     }
 
-    /// An execution by its events, the newest first: of an ended one the last event says how it ended.
+    /// An execution from its events, the newest first: the last event of an ended execution has its end.
     fn of_events(newest_first: &[HistoryEvent]) -> Self {
         let started = newest_first
             .iter()
@@ -103,8 +103,8 @@ impl Described {
         described
     }
 
-    /// Whether it won't go on. A status that a newer version of the service brings is taken for running: nothing is
-    /// cleaned up on a guess.
+    /// Whether the execution has ended. An unknown status, which a newer version of the service may add, counts as running:
+    /// nothing is cleaned up on a guess.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         use ExecutionStatus::{Aborted, Failed, Succeeded, TimedOut};
@@ -112,15 +112,14 @@ impl Described {
     }
 }
 
-/// The answers for a task that was answered or given up before. AWS gives each of them, the local emulator
-/// only the last.
+/// The errors for a task that was answered or timed out before. AWS returns each of them, the local emulator only the last.
 const ANSWERED_BEFORE: [&str; 3] = ["TaskTimedOut", "InvalidToken", "TaskDoesNotExist"];
 
-/// The most that one call answers (API reference, GetExecutionHistory and ListExecutions).
+/// Maximum number of results of one call (API reference, GetExecutionHistory and ListExecutions).
 const RESULTS_A_PAGE: i32 = 1000;
 
 impl StepFunctions {
-    /// Step Functions, to answer tasks with.
+    /// A client that answers tasks.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig) -> Self {
         Self {
@@ -129,7 +128,7 @@ impl StepFunctions {
         }
     }
 
-    /// The same, for a function that may have an execution cleaned up after.
+    /// The same client with the end-execution state machine, for a function that may start it.
     #[must_use]
     pub fn with_end_execution(self, state_machine: String) -> Self {
         Self {
@@ -138,7 +137,7 @@ impl StepFunctions {
         }
     }
 
-    /// Answers a task. That it doesn't wait any more is no error.
+    /// Answers a task. A task that no longer waits is not an error.
     pub async fn answer(&self, token: &Token, answer: &impl Serialize) -> Result<Reached> {
         let output = serde_json::to_string(answer).map_err(|e| {
             Error::new(
@@ -167,9 +166,9 @@ impl StepFunctions {
         }
     }
 
-    /// An execution; `None` if Step Functions doesn't know it: it has forgotten it, 90 days after its end, or doesn't show
-    /// it yet. The answer is eventually consistent: an execution that has ended may be described as running for a moment
-    /// (API reference, DescribeExecution).
+    /// An execution. `None` if Step Functions doesn't know it: it removed it, 90 days after its end, or doesn't show it
+    /// yet. The answer is eventually consistent: an execution that has ended may be described as running for a moment (API
+    /// reference, DescribeExecution).
     pub async fn describe(&self, execution: &ExecutionArn) -> Result<Option<Described>> {
         let request = self.client.describe_execution().execution_arn(execution.as_str());
         let answer = match request.send().await {
@@ -190,18 +189,18 @@ impl StepFunctions {
         }))
     }
 
-    /// The same as [`Self::describe`] from the execution's history, for where that call is refused.
+    /// The same as [`Self::describe`], from the execution's history, if that call is refused.
     pub async fn describe_by_history(&self, execution: &ExecutionArn) -> Result<Described> {
         Ok(Described::of_events(&self.events(execution).await?))
     }
 
-    /// The events of an execution, the newest first. Their data holds task tokens: only what is needed of it is taken.
+    /// The events of an execution, the newest first. Their data contains task tokens, so only the needed fields are read.
     pub async fn history(&self, execution: &ExecutionArn) -> Result<Vec<Event>> {
         let events = self.events(execution).await?.into_iter();
         Ok(events.map(event).collect())
     }
 
-    /// All events, since the start of a build that was waited for a day is a thousand events back.
+    /// All events: the start of a build that was waited for a day is a thousand events back.
     async fn events(&self, execution: &ExecutionArn) -> Result<Vec<HistoryEvent>> {
         let mut pages = self
             .client
@@ -222,7 +221,7 @@ impl StepFunctions {
         Ok(events)
     }
 
-    /// The executions of a state machine that run.
+    /// The running executions of a state machine.
     pub async fn running(&self, state_machine: &str) -> Result<Vec<ExecutionArn>> {
         let mut pages = self
             .client
@@ -247,7 +246,7 @@ impl StepFunctions {
         let request = self.client.stop_execution().execution_arn(execution.as_str());
         match request.error(error).cause(cause).send().await {
             Ok(_) => Ok(()),
-            // One that ended a moment ago: the emulator refuses it so, AWS stops what has ended without a word.
+            // It has just ended: the emulator refuses the call like this, AWS silently accepts it.
             Err(error)
                 if ["ExecutionDoesNotExist", "ValidationException"]
                     .map(Some)
@@ -262,7 +261,7 @@ impl StepFunctions {
         }
     }
 
-    /// Starts the state machine that cleans up after an ended execution. It may run any number of times.
+    /// Starts the state machine that cleans up after an ended execution. It is idempotent.
     pub async fn start_end(&self, execution: &ExecutionArn, of: &impl Serialize) -> Result<()> {
         let request = self
             .client
@@ -276,12 +275,12 @@ impl StepFunctions {
     }
 }
 
-/// What is not JSON, or isn't there, is null.
+/// Parses JSON; null if it is missing or not JSON.
 fn json(text: Option<&str>) -> Value {
     serde_json::from_str(text.unwrap_or_default()).unwrap_or_default()
 }
 
-/// A time of the SDK's.
+/// Converts a time of the SDK.
 fn time(date: &DateTime) -> Option<Timestamp> {
     Timestamp::from_millisecond(date.to_millis().ok()?).ok()
 }
@@ -299,7 +298,7 @@ fn event(event: HistoryEvent) -> Event {
     }
 }
 
-/// Step Functions quotes a token that it doesn't like; it stays out of logs and reports.
+/// Step Functions quotes an invalid token in its message; this removes it, so that no log or report contains it.
 fn without_token(error: Error, token: &Token) -> Error {
     Error {
         message: error.message.replace(token.reveal(), "…"),

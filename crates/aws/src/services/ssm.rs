@@ -1,4 +1,4 @@
-//! Parameter Store: the only place that reads and writes parameters.
+//! Parameter Store: the only code that reads and writes parameters.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::runtime::failure::{SdkFailure, failure};
 /// GetParameters takes ten names.
 const NAMES_A_CALL: usize = 10;
 
-/// Parameter Store of the account and region.
+/// Parameter Store in this account and region.
 #[derive(Debug, Clone)]
 pub struct ParameterStore {
     client: Client,
@@ -24,7 +24,7 @@ pub struct ParameterStore {
 /// A parameter's text and version.
 pub type Parameter = (String, Version);
 
-/// A parameter that was found below a path.
+/// A parameter found below a path.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// Its whole name.
@@ -36,7 +36,7 @@ pub struct Found {
 }
 
 impl ParameterStore {
-    /// Parameter Store.
+    /// Creates the client.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl ParameterStore {
         }
     }
 
-    /// The parameters of those names that exist, in calls of ten. Secure strings come encrypted.
+    /// The existing parameters among these names, in calls of ten. Values of secure strings stay encrypted.
     pub async fn get(&self, names: &[String]) -> Result<BTreeMap<String, Parameter>> {
         let mut found = BTreeMap::new();
         for names in names.chunks(NAMES_A_CALL) {
@@ -72,13 +72,13 @@ impl ParameterStore {
         Ok(found)
     }
 
-    /// The texts of all parameters below a path, in calls of ten (GetParametersByPath, `MaxResults`).
+    /// The values of all parameters below a path, in calls of ten (GetParametersByPath, `MaxResults`).
     pub async fn below(&self, path: &str) -> Result<Vec<(String, String)>> {
         let found = self.below_dated(path).await?.into_iter();
         Ok(found.map(|found| (found.name, found.text)).collect())
     }
 
-    /// The same, with the time of each.
+    /// The same, with the modification time of each.
     pub async fn below_dated(&self, path: &str) -> Result<Vec<Found>> {
         let mut pages = self
             .client
@@ -104,7 +104,7 @@ impl ParameterStore {
         Ok(found)
     }
 
-    /// The text that a parameter had at a time, as far as its last hundred versions go back (GetParameterHistory).
+    /// The value that a parameter had at a time, if its last hundred versions go back that far (GetParameterHistory).
     pub async fn text_at(&self, name: &str, time: Timestamp) -> Result<Option<String>> {
         let mut pages = self
             .client
@@ -126,14 +126,14 @@ impl ParameterStore {
         Ok(found.map(|(_, text)| text))
     }
 
-    /// The raw texts of a module's parameters.
+    /// The raw values of a module's parameters.
     pub async fn stored(&self, module: &ModuleId, slots: &[ParameterKind]) -> Result<ModuleParameters> {
         let names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
         Ok(stored_in(&mut self.get(&names).await?, module))
     }
 
-    /// Writes a parameter. The tier is always Intelligent-Tiering: standard up to 4 KB, advanced above; a
-    /// plain standard write would be refused once a parameter has been advanced (PutParameter, `Tier`).
+    /// Writes a parameter. The tier is always Intelligent-Tiering: standard up to 4 KB, advanced above. A plain standard
+    /// write would be refused once a parameter has been advanced (PutParameter, `Tier`; decision 8).
     pub async fn put(&self, name: &str, text: &Text) -> Result<()> {
         let request = self
             .client
@@ -149,13 +149,13 @@ impl ParameterStore {
         sent.map(drop).map_err(|e| put_failure(name, &e))
     }
 
-    /// Removes parameters of a module; those that are gone already are as good.
+    /// Deletes parameters of a module. Missing ones are not an error.
     pub async fn delete(&self, module: &ModuleId, slots: &[ParameterKind]) -> Result<()> {
         self.delete_named(slots.iter().map(|slot| module.parameter(*slot)).collect())
             .await
     }
 
-    /// Removes parameters by their names, up to ten; those that are gone already are as good.
+    /// Deletes up to ten parameters by their names. Missing ones are not an error.
     pub async fn delete_named(&self, names: Vec<String>) -> Result<()> {
         let call = format!("SSM DeleteParameters {}", names.join(", "));
         let sent = self
@@ -168,10 +168,10 @@ impl ParameterStore {
     }
 }
 
-/// A parameter that was deleted less than 30 seconds ago may not be created again yet (API reference, DeleteParameters,
-/// `Names`). AWS doesn't document what it answers then. This code is all that PutParameter's list of errors has for a
-/// parameter that is there and isn't, and with `Overwrite` it can mean nothing else: it passes by itself, so the state
-/// machine repeats the call for longer than that.
+/// The error of PutParameter. A parameter that was deleted less than 30 seconds ago may not be created again yet (API
+/// reference, DeleteParameters, `Names`). AWS doesn't document the error of that case. This code is the only one among
+/// PutParameter's errors for a parameter that both exists and doesn't, and with `Overwrite` it can mean nothing else. The
+/// condition passes by itself, so the state machine retries the call for longer than that.
 fn put_failure(name: &str, error: &impl SdkFailure) -> Error {
     let failed = failure(&format!("SSM PutParameter {name}"), error);
     match error.error_code() {
@@ -180,7 +180,7 @@ fn put_failure(name: &str, error: &impl SdkFailure) -> Error {
     }
 }
 
-/// Says what to do where the function may not read what a module refers to.
+/// Adds to the error what to do if the function may not read a parameter that a module refers to.
 #[must_use]
 pub fn about_references(error: Error) -> Error {
     match error.name {
@@ -195,7 +195,7 @@ pub fn about_references(error: Error) -> Error {
     }
 }
 
-/// Takes a module's parameters out of an answer.
+/// The parameters of a module in an answer.
 #[must_use]
 pub fn stored_in(found: &mut BTreeMap<String, Parameter>, module: &ModuleId) -> ModuleParameters {
     let mut stored = ModuleParameters::default();

@@ -1,4 +1,4 @@
-//! The callback protocol of the core against S3 and Step Functions.
+//! Runs the core's callback protocol with S3 and Step Functions (decision 9).
 
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::BuildId;
@@ -11,7 +11,7 @@ use crate::services::sfn::StepFunctions;
 /// A registration is a token of at most 2 KB and two short fields.
 const MAX_REGISTRATION: u64 = 16 * 1024;
 
-/// Where registrations are kept and answers are sent.
+/// Stores registrations and sends answers.
 #[derive(Debug, Clone)]
 pub struct Callbacks {
     bucket: Bucket,
@@ -28,7 +28,7 @@ impl Callbacks {
         }
     }
 
-    /// Runs a party of the protocol to its end. `read` reads the build's status, for the party that asks.
+    /// Runs one party of the protocol to its end. `read` reads the build's status, for the party that asks for it.
     pub async fn run(
         &self,
         build: &BuildId,
@@ -83,7 +83,7 @@ impl Callbacks {
     }
 }
 
-/// Says where it is and not what stood there: it may be half a token.
+/// The error has the key but not the content, which may be half a token.
 fn unreadable(key: &str) -> Error {
     Error::new(
         ErrorName::Refused,

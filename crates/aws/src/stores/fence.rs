@@ -1,7 +1,7 @@
-//! The look at the lock before each commit.
+//! Checks the lock before each write.
 //!
-//! Parameter Store has no compare-and-set, so this look is all that keeps a function from writing whose execution has
-//! ended; docs/decisions says which window remains.
+//! Parameter Store has no compare-and-set, so only this check keeps a function from writing after its execution has ended;
+//! decision 21 describes the remaining window.
 
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
@@ -13,18 +13,18 @@ use crate::services::s3::Bucket;
 /// A lock holds two tokens of at most 2 KB each and a few names.
 const MAX_LOCK: u64 = 32 * 1024;
 
-/// Refuses a write in the name of an execution that doesn't hold its lock any more.
+/// Refuses a write for an execution that no longer holds its lock.
 pub async fn check<S: Lockable>(bucket: &Bucket, held: &Lease<S>, execution: &ExecutionArn) -> Result<()> {
     let found = read(bucket, &held.of.lock_key()).await?;
     Lock::check(found.as_ref().map(|(lock, _)| lock), held, execution)
 }
 
-/// A lock as it is stored.
+/// Reads the stored lock.
 pub async fn read(bucket: &Bucket, key: &str) -> Result<Option<(Lock, ETag)>> {
     let found = bucket.get(key, MAX_LOCK).await?;
     let parse = |(bytes, tag): (Vec<u8>, ETag)| match serde_json::from_slice(&bytes) {
         Ok(lock) => Ok((lock, tag)),
-        // What stood there isn't told: it may be half a token.
+        // The error leaves the content out: it may be half a token.
         Err(_) => Err(Error::new(
             ErrorName::Refused,
             format!(

@@ -1,4 +1,4 @@
-//! The lock protocol of the core against S3 and Step Functions.
+//! Runs the core's lock protocol with S3 and Step Functions (decision 21).
 
 use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
@@ -16,8 +16,8 @@ use crate::services::s3::{Bucket, Conditional, Expect};
 use crate::services::sfn::{Described, Reached, StepFunctions};
 use crate::stores::fence;
 
-/// How often a write may find that another was faster. Contenders of one module are few, and each conflict means
-/// that one of them got on.
+/// Maximum number of conflicting writes. A module has few claimants, and each conflict means that one of them made
+/// progress.
 const MAX_CONFLICTS: usize = 30;
 
 /// All locks, in the work bucket.
@@ -29,7 +29,7 @@ pub struct Locks {
 }
 
 impl Locks {
-    /// Locks of the work bucket.
+    /// The locks of the work bucket.
     #[must_use]
     pub fn new(bucket: Bucket, step_functions: StepFunctions, metrics: Metrics) -> Self {
         Self {
@@ -39,14 +39,14 @@ impl Locks {
         }
     }
 
-    /// Does what is wanted, and says how it stands then.
+    /// Carries out a request, and returns its outcome.
     pub async fn settle<S: Lockable + Observed>(
         &self,
         of: &S,
         want: &LockRequest,
     ) -> Result<Option<LockOutcome>> {
         let key = of.lock_key();
-        // A claim finds nothing as a rule, and a conditional write says so without a read.
+        // A claim usually finds no lock, and a conditional write finds that out without a read.
         let mut found = match want {
             LockRequest::Claim(_) => None,
             _ => fence::read(&self.bucket, &key).await?,
@@ -72,7 +72,7 @@ impl Locks {
             (None, _) | (Some(LockWrite::Delete), None) => return Ok(true),
             (Some(LockWrite::Delete), Some(tag)) => self.bucket.delete_if(key, &tag).await?,
             (Some(LockWrite::Put(lock)), tag) => {
-                // Only text keys, which always serialise.
+                // Keys are strings only, so this can't fail.
                 let text = serde_json::to_string(lock).unwrap_or_default();
                 let expect = tag.map_or(Expect::Nothing, Expect::Tag);
                 self.bucket.put_if(key, text, expect).await?
@@ -88,7 +88,7 @@ impl Locks {
                 (Reached::Nobody, LockOutcome::Acquired(lock)) => {
                     self.make_good(of, lock).await?;
                 }
-                // A token is taken once, so each is counted once.
+                // A token is answered once, so each superseded execution is counted once.
                 (Reached::Task, LockOutcome::Superseded(_)) => {
                     self.metrics
                         .write(&Measurement::one(S::SUPERSEDED), &of.subject(None));
@@ -99,8 +99,8 @@ impl Locks {
         Ok(())
     }
 
-    /// Has the holder of a lock cleaned up after if it has ended: its event may be lost, or was too early to find the lock. Says
-    /// whether it has.
+    /// Starts the end-execution state machine for the holder of a lock if it has ended, in case its event was lost or
+    /// arrived before it took the lock. Returns whether it has ended.
     pub async fn make_good<S: Lockable>(&self, of: &S, lock: &Lock) -> Result<bool> {
         let execution = &lock.holder.execution;
         let described = self.step_functions.describe(execution).await?;
@@ -111,7 +111,7 @@ impl Locks {
         Ok(has_ended)
     }
 
-    /// The lock as it is stored.
+    /// Reads the stored lock.
     pub async fn find<S: Lockable>(&self, of: &S) -> Result<Option<Lock>> {
         let found = fence::read(&self.bucket, &of.lock_key()).await?;
         Ok(found.map(|(lock, _)| lock))

@@ -1,4 +1,4 @@
-//! What Seedflow keeps in AWS's services, each in the order of writing that survives a crash.
+//! What Seedflow stores in AWS's services. Each store writes in an order that survives a crash.
 
 #[cfg(all(feature = "s3", feature = "sfn"))]
 pub mod callbacks;

@@ -1,5 +1,5 @@
-//! What is written about a module and about a deployment: parameters, with what is too long for them in S3, records and
-//! reports.
+//! The stored data of modules and deployments: parameters, with values that are too long for them in S3; records of
+//! deployed modules; reports.
 
 use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::error::{Error, ErrorName, Result};
@@ -16,7 +16,7 @@ use crate::services::s3::Bucket;
 use crate::services::ssm::ParameterStore;
 use crate::stores::spilled_values;
 
-/// Where the records of modules are kept.
+/// Stores the data of modules and deployments.
 #[derive(Debug, Clone)]
 pub struct ModuleStore {
     /// Parameter Store.
@@ -26,7 +26,7 @@ pub struct ModuleStore {
 }
 
 impl ModuleStore {
-    /// Writes one parameter: what goes to S3 first, so that a reference never points to nothing.
+    /// Writes one parameter. A value in S3 is written first, so that a reference never points to a missing object.
     pub async fn write(&self, module: &ModuleId, write: ParameterWrite) -> Result<()> {
         self.lay_down(&module.parameter(write.slot), write.laid).await
     }
@@ -38,7 +38,7 @@ impl ModuleStore {
         self.parameters.put(parameter, &laid.parameter).await
     }
 
-    /// The status of a deployment; `None` where there is none, or none that can be read.
+    /// The status of a deployment; `None` if it is missing or can't be parsed.
     pub async fn deployment_status(&self, deployment: &DeploymentId) -> Result<Option<DeploymentStatus>> {
         let name = deployment.status_parameter();
         let found = self.parameters.get(std::slice::from_ref(&name)).await?;
@@ -65,7 +65,7 @@ impl ModuleStore {
         self.lay_down(&deployment.status_parameter(), laid).await
     }
 
-    /// Removes the status of a deployment, and those of earlier runs that were too long for Parameter Store.
+    /// Deletes the status of a deployment, and earlier ones that were too long for Parameter Store.
     pub async fn delete_deployment_status(&self, deployment: &DeploymentId) -> Result<()> {
         let name = deployment.status_parameter();
         self.parameters.delete_named(vec![name]).await?;
@@ -75,7 +75,7 @@ impl ModuleStore {
         Ok(())
     }
 
-    /// Writes a status unless it says what is stored already.
+    /// Writes a status unless it equals the stored one.
     pub async fn write_status(
         &self,
         module: &ModuleId,
@@ -89,7 +89,7 @@ impl ModuleStore {
         Ok(())
     }
 
-    /// Writes the record of what is deployed.
+    /// Writes the record of what is deployed (decision 24).
     pub async fn write_record(&self, record: &DeployedModule) -> Result<()> {
         let text = serde_json::to_string(record).map_err(|e| {
             Error::new(
@@ -100,7 +100,7 @@ impl ModuleStore {
         self.work.put(&record.module.record_key(), text).await
     }
 
-    /// Removes the values of a module that were too long for Parameter Store, those of earlier deployments too.
+    /// Deletes the module's values that were too long for Parameter Store, including those of earlier deployments.
     pub async fn delete_values(&self, module: &ModuleId) -> Result<()> {
         for key in self.work.keys(&module.values_folder()).await? {
             self.work.delete(&key).await?;
@@ -122,7 +122,7 @@ impl ModuleStore {
     }
 }
 
-/// The record of a module; `None` where there is none.
+/// The record of a module; `None` if it has none.
 pub async fn read(work: &Bucket, module: &ModuleId) -> Result<Option<DeployedModule>> {
     let key = module.record_key();
     let found = work.get(&key, deployed_record::MAX_BYTES).await?;

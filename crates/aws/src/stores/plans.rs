@@ -1,4 +1,4 @@
-//! Plans and inputs that are too long for a state's payload, in the work bucket.
+//! Plans and inputs that are too long for a state's payload, stored in the work bucket (decision 7).
 
 use seedflow_core::deployment;
 use seedflow_core::error::{Error, ErrorName, Result};
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::services::s3::Bucket;
 
-/// A plan is an input of at most 256 KB, a deployspec and metadata of at most 64 KB each, and the same once more
-/// for what JSON has to escape; that of a whole deployment, a thousand modules with ten reasons each.
+/// A module's plan consists of an input of at most 256 KB, a deployspec and metadata of at most 64 KB each, and as much
+/// again for JSON escapes. A deployment's plan has a thousand modules with ten reasons each.
 const MAX_STORED: u64 = 4 * 1024 * 1024;
 
-/// Stores a plan if it is too long to travel itself.
+/// Stores a plan if it is too long for a payload.
 pub async fn store(bucket: &Bucket, plan: Plan, execution: &ExecutionArn) -> Result<PlanHandle> {
     let (travelling, stored) = PlanHandle::new(plan, execution);
     if let (PlanHandle::Stored { plan_key }, Some(text)) = (&travelling, stored) {
@@ -24,7 +24,7 @@ pub async fn store(bucket: &Bucket, plan: Plan, execution: &ExecutionArn) -> Res
     Ok(travelling)
 }
 
-/// The plan that arrived.
+/// The plan of a handle: inline or stored.
 pub async fn load(bucket: &Bucket, travelling: PlanHandle) -> Result<Plan> {
     match travelling {
         PlanHandle::Here(plan) => Ok(*plan),
@@ -32,8 +32,8 @@ pub async fn load(bucket: &Bucket, travelling: PlanHandle) -> Result<Plan> {
     }
 }
 
-/// The input of an execution for the function of its first state. One that was too long to be sent is asked for, and
-/// stored for the functions that come after ([`input`]).
+/// The input of an execution, for the function of its first state. An input that was too long to be sent is read from Step
+/// Functions, and stored for later functions ([`input`]).
 #[cfg(feature = "sfn")]
 pub async fn first_input(
     bucket: &Bucket,
@@ -54,8 +54,8 @@ pub async fn first_input(
     Ok(described.input)
 }
 
-/// The input of an execution: as the state machine sent it, or, where it was too long to be sent, as the function of the
-/// first state stored it ([`first_input`]), or as the planner did, whose inputs name the object.
+/// The input of an execution: as the state machine sent it. If it was too long for that, it is read from the object that
+/// the function of the first state stored ([`first_input`]). A planner's input names the object that the planner stored.
 pub async fn input(bucket: &Bucket, sent: Value, execution: &ExecutionArn) -> Result<Value> {
     let input = match sent {
         Value::Null => read(bucket, &execution.input_key()).await?,
@@ -67,14 +67,15 @@ pub async fn input(bucket: &Bucket, sent: Value, execution: &ExecutionArn) -> Re
     }
 }
 
-/// Stores the name of the deployment whose lock an execution is going to take: the function that releases it reads it there.
+/// Stores the name of the deployment whose lock an execution is about to take; the function that releases the lock reads
+/// it.
 pub async fn store_name(bucket: &Bucket, execution: &ExecutionArn, deployment: &DeploymentId) -> Result<()> {
-    // Text keys only, which always serialise.
+    // Keys are strings only, so this can't fail.
     let text = serde_json::to_string(deployment).unwrap_or_default();
     bucket.put(&execution.name_key(), text).await
 }
 
-/// The same name; `None` where the execution ended before it was read, and so without a lock.
+/// The stored name; `None` if the execution ended before it was read, and so without a lock.
 pub async fn find_name(bucket: &Bucket, execution: &ExecutionArn) -> Result<Option<DeploymentId>> {
     find(bucket, &execution.name_key()).await
 }
@@ -84,7 +85,7 @@ pub async fn deployment(bucket: &Bucket, execution: &ExecutionArn) -> Result<dep
     read(bucket, &execution.deployment_key()).await
 }
 
-/// The same; `None` where the execution ended before it had one.
+/// The same; `None` if the execution ended before there was a plan.
 pub async fn find_deployment(
     bucket: &Bucket,
     execution: &ExecutionArn,

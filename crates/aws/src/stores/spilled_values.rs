@@ -1,15 +1,15 @@
-//! Values of Parameter Store that were too long for it, read back from the work bucket.
+//! Resolves parameters whose value was too long for Parameter Store and is stored in the work bucket (decision 8).
 
 use seedflow_core::error::Result;
 use seedflow_core::module::stored_parameters::SpillReference;
 
 use crate::services::s3::Bucket;
 
-/// The longest value that is followed: what is stored has travelled through the states once, whose payloads end there.
+/// Maximum length of a resolved value: a stored value has passed through a state's payload, which is limited to this.
 const MAX_VALUE: u64 = 256 * 1024;
 
-/// A parameter's text, or the one that it refers to. What isn't what was stored counts as edited by hand, which is
-/// unreadable and no error.
+/// A parameter's value, or the value to which it refers. A stored value with a different hash counts as edited by hand: it
+/// is unreadable, which is not an error.
 pub async fn resolve(bucket: &Bucket, text: String) -> Result<String> {
     let Some(reference) = SpillReference::of(&text) else {
         return Ok(text);

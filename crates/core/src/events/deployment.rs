@@ -1,4 +1,4 @@
-//! What is told of a whole deployment.
+//! The event of a whole deployment.
 
 use std::collections::BTreeMap;
 
@@ -12,26 +12,26 @@ use crate::ids::{AwsEnvironment, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::module::status::State;
 
-/// How much of a cause the message repeats: it names the modules that failed.
+/// Maximum length of the cause in the message: the cause names the modules that failed.
 const MAX_CAUSE: usize = 1000;
 
 /// The detail of "Seedflow Deployment State Change".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeploymentStateChange {
-    /// Of these fields.
+    /// Version of these fields.
     pub version: String,
     /// Project and deployment.
     #[serde(flatten)]
     pub deployment: DeploymentId,
-    /// How it stands now.
+    /// The new state.
     pub state: State,
-    /// What the last execution left that ended before.
+    /// Final state of the previous execution.
     pub previous_state: Option<State>,
-    /// Whether this is the end of trouble: a failure or an abort came before.
+    /// Whether the deployment has recovered: the previous state was a failure or an abort.
     pub recovered: bool,
     /// The execution that wrote the state.
     pub execution: ExecutionArn,
-    /// Where the console shows it.
+    /// The execution in the console.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_url: Option<String>,
     /// When the state was written.
@@ -39,31 +39,31 @@ pub struct DeploymentStateChange {
     /// When the execution began to deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// From then to the state, where it is one of an end.
+    /// Time from the start to the state, if the state is final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
-    /// How many modules ended how, where it came so far.
+    /// Number of modules by final state, as far as the deployment got.
     pub modules: BTreeMap<String, usize>,
-    /// The modules that failed, up to twenty.
+    /// The modules that failed, at most twenty.
     pub failed: Vec<String>,
-    /// The name of the error of a failure.
+    /// Name of the error, after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Why it failed.
+    /// Reason of the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub origin: CommitInfo,
-    /// The execution's report, where it has one.
+    /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
-    /// All of it in one line for people.
+    /// Summary in one line for people.
     pub message: String,
 }
 
 impl DeploymentStateChange {
-    /// Tells of a status that was written, or that would have been if anything were left of the deployment.
+    /// The event of a status that was written, or that would have been written if anything were left of the deployment.
     #[must_use]
     pub fn of(deployment: &DeploymentId, status: &Status, report: Option<ReportAt>) -> Self {
         let place = AwsEnvironment::from_arn(status.execution.as_str());

@@ -1,4 +1,4 @@
-//! What all own events have in common.
+//! What all events of Seedflow have in common.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 use crate::error::excerpt;
 use crate::ids::ExecutionArn;
 
-/// The source of all own events.
+/// The source of all events of Seedflow.
 pub const SOURCE: &str = "seedflow";
 
 /// The version of both details.
 pub const VERSION: &str = "1";
 
-/// A detail with the type that rules know it by.
+/// The detail of an event, with the type that rules match.
 pub trait Event: Serialize {
     /// The event's `detail-type`.
     const DETAIL_TYPE: &'static str;
 
-    /// The execution that it tells of.
+    /// The execution that wrote the state.
     fn execution(&self) -> &ExecutionArn;
 
     /// When the state was written.
     fn at(&self) -> Timestamp;
 }
 
-/// Where the report of an execution lies.
+/// Where the report of an execution is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportAt {
     /// The work bucket.
     pub bucket: String,
-    /// The key of the JSON.
+    /// The key of the JSON file.
     pub key: String,
 }
 
-/// Seconds to the millisecond, as events and not people read them.
+/// Seconds with milliseconds, for programs that read events.
 pub(super) fn seconds(duration: SignedDuration) -> f64 {
     duration.as_millis() as f64 / 1000.0
 }
@@ -48,8 +48,8 @@ pub(super) fn readable(duration: SignedDuration) -> String {
     }
 }
 
-/// A text as one line of bounded length, in which nothing has to be escaped in JSON: EventBridge puts it between quotation
-/// marks when it makes a message of it (EventBridge user guide, "Input transformation").
+/// A text as one line of bounded length, without characters that JSON escapes. EventBridge puts the text between quotation
+/// marks when it builds a message from it (EventBridge user guide, "Input transformation").
 pub(super) fn line(text: &str, limit: usize) -> String {
     let plain: String = text
         .chars()

@@ -1,10 +1,11 @@
-//! Own events: every state that is written of a module or of a deployment is told on EventBridge's default bus.
+//! Events of Seedflow: each state of a module or a deployment that is written is also published on EventBridge's default
+//! bus (decision 29).
 //!
-//! An event follows from the status that was written and from what surrounds it, by the functions below, and says
-//! nothing that the status, the report or the input don't say: no secret is in any of them. Its fields are a contract
-//! with whoever listens (docs/events, with a JSON Schema for each type): they are added to and never change their
-//! meaning, or `version` grows. What people wrote is cut, so that an event stays far below EventBridge's 256 KB an entry
-//! (EventBridge user guide, "Calculating PutEvents event entry size").
+//! The functions below derive an event from the status that was written and its context. An event contains only what the
+//! status, the report or the input contain: none of them holds a secret. The fields are a contract with consumers
+//! (docs/events, with a JSON Schema for each type): fields may be added, but never change their meaning without a new
+//! `version`. Texts that people wrote are cut, so that an event stays far below EventBridge's 256 KB per entry (EventBridge
+//! user guide, "Calculating PutEvents event entry size").
 
 mod deployment;
 mod envelope;

@@ -1,4 +1,4 @@
-//! What is told of a module.
+//! The event of a module.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,32 +12,32 @@ use crate::module::destroy;
 use crate::module::status::{State, Status};
 use crate::module::timeline::Timeline;
 
-/// How many reasons an event has, and how long each may be.
+/// Maximum number of reasons in an event, and maximum length of each.
 const MAX_REASONS: usize = 20;
 const MAX_REASON: usize = 300;
-/// How much of a cause the message repeats.
+/// Maximum length of the cause in the message.
 const MAX_CAUSE: usize = 200;
 
 /// The detail of "Seedflow Module State Change".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleStateChange {
-    /// Of these fields.
+    /// Version of these fields.
     pub version: String,
-    /// The four names.
+    /// Project, deployment, group and module.
     #[serde(flatten)]
     pub module: ModuleId,
-    /// How it stands now.
+    /// The new state.
     pub state: State,
-    /// What the last execution left that ended before.
+    /// Final state of the previous execution.
     pub previous_state: Option<State>,
-    /// Whether this is the end of trouble: a failure or an abort came before.
+    /// Whether the module has recovered: the previous state was a failure or an abort.
     pub recovered: bool,
     /// The execution that wrote the state.
     pub execution: ExecutionArn,
-    /// Where the console shows it.
+    /// The execution in the console.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_url: Option<String>,
-    /// The execution of a whole deployment that started it, if one did: that one tells of its end too.
+    /// The execution of the whole deployment that started this one, if any. It publishes an event of its own end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<ExecutionArn>,
     /// When the state was written.
@@ -45,48 +45,48 @@ pub struct ModuleStateChange {
     /// When the execution was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// From then to the state, where it is one of an end.
+    /// Time from the start to the state, if the state is final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
-    /// The execution's build.
+    /// The build of the execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<BuildId>,
-    /// Where the console shows it.
+    /// The build in the console.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_url: Option<String>,
-    /// Where the console shows its log.
+    /// The build's log in the console.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "LogUrl::lenient"
     )]
     pub log_url: Option<LogUrl>,
-    /// How long it took, its preparations included.
+    /// Duration of the build, including its preparation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_seconds: Option<f64>,
-    /// Why it is deployed, or that nothing had changed.
+    /// Why the module is deployed, or that nothing changed.
     pub reasons: Vec<String>,
-    /// The name of the error of a failure.
+    /// Name of the error, after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The build's phase that failed.
+    /// The phase of the build that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// Why it failed.
+    /// Reason of the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub origin: CommitInfo,
-    /// The execution's report, where it has one.
+    /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
-    /// All of it in one line for people.
+    /// Summary in one line for people.
     pub message: String,
 }
 
 impl ModuleStateChange {
-    /// Tells of a status, by whose part its execution is, and where its report lies.
+    /// The event of a status. `part_of` is the whole deployment's execution; `work_bucket` holds the report.
     #[must_use]
     pub fn of(
         module: &ModuleId,
@@ -95,7 +95,7 @@ impl ModuleStateChange {
         part_of: Option<&ExecutionArn>,
         work_bucket: &str,
     ) -> Self {
-        // A status that was only touched still tells of the build of the last success.
+        // A status that was only touched still names the build of the last success.
         let own = status.state != State::Unchanged;
         let build_id = status.build_id.clone().filter(|_| own);
         let place = AwsEnvironment::from_arn(status.execution.as_str()).ok();
@@ -178,7 +178,7 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
     )
 }
 
-/// What went wrong, and where to look.
+/// What failed, and where to look.
 fn trouble(status: &Status) -> String {
     let error = status.error.as_deref().unwrap_or("no error is known");
     let phase = status.phase.as_ref().map(|phase| format!(" in {phase}"));

@@ -1,18 +1,18 @@
-//! A `.env` file, as python-dotenv reads it: `NAME=value`, `export NAME=value`, quoted values over several lines,
+//! A `.env` file, parsed as python-dotenv parses it: `NAME=value`, `export NAME=value`, quoted values over several lines,
 //! comments, and `${NAME}` or `${NAME:-default}` in a value.
 //!
-//! No value of it is ever part of a message.
+//! Values never appear in a message.
 
 use std::collections::BTreeMap;
 
-/// A line that can't be read.
+/// A line that can't be parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadLine(pub usize);
 
-/// How much text all values together may have: a short `${A}${A}` doubles what is there already.
+/// Maximum length of all values together: a short `${A}${A}` doubles the text of `A`.
 const MAX_TEXT: usize = 1 << 20;
 
-/// Reads a file. `given` are variables that values may refer to; they come before those of the file.
+/// Parses a file. Values may refer to the variables `given`, which take precedence over those of the file.
 pub(crate) fn read(
     text: &str,
     given: &BTreeMap<String, String>,
@@ -35,7 +35,7 @@ pub(crate) fn read(
     Ok(variables)
 }
 
-/// A name and its value, if there are any, and what follows their line.
+/// A name and its value, if the line has them, and the text after the line.
 fn binding(text: &str) -> Option<(Option<(&str, String)>, &str)> {
     if text.starts_with('#') {
         return Some((None, after_line(text)));
@@ -53,7 +53,7 @@ fn binding(text: &str) -> Option<(Option<(&str, String)>, &str)> {
     };
     let rest = rest.trim_start_matches([' ', '\t']);
     let Some(value) = rest.strip_prefix('=') else {
-        // A name alone sets nothing.
+        // A name without a value sets nothing.
         return ends(rest).map(|rest| (None, rest));
     };
     let (value, rest) = self::value(value.trim_start_matches([' ', '\t']))?;
@@ -76,7 +76,7 @@ fn value(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// Where the closing quote stands: one that has no backslash before it.
+/// The position of the closing quote: the first one without a backslash before it.
 fn closing(text: &str, quote: char) -> Option<usize> {
     let mut before = None;
     for (i, c) in text.char_indices() {
@@ -112,14 +112,14 @@ fn unescaped(text: &str, escapes: &str) -> String {
     result
 }
 
-/// A `#` with a space before it begins a comment; one within a value doesn't.
+/// Removes a comment. A `#` begins a comment only after a space; otherwise it is part of the value.
 fn without_comment(line: &str) -> &str {
     let begins = |(i, _): &(usize, &str)| line[..*i].ends_with(char::is_whitespace);
     let comment = line.match_indices('#').find(begins);
     comment.map_or(line, |(i, _)| &line[..i])
 }
 
-/// What follows the line, if there is nothing in it any more but a comment.
+/// The text after the line, if the rest of the line is empty or a comment.
 fn ends(text: &str) -> Option<&str> {
     let rest = text.trim_start_matches([' ', '\t']);
     (rest.is_empty() || rest.starts_with(['#', '\n'])).then(|| after_line(rest))
@@ -129,7 +129,7 @@ fn after_line(text: &str) -> &str {
     text.split_once('\n').map_or("", |(_, rest)| rest)
 }
 
-/// Puts variables into a value; one that isn't set is empty. `None` where that makes it longer than `most`.
+/// Substitutes variables in a value; an unset variable is empty. `None` if the result is longer than `most`.
 fn expand<'v>(value: &str, lookup: impl Fn(&str) -> Option<&'v String>, most: usize) -> Option<String> {
     let mut result = String::new();
     let mut rest = value;
@@ -140,7 +140,7 @@ fn expand<'v>(value: &str, lookup: impl Fn(&str) -> Option<&'v String>, most: us
         result.push_str(before);
         let (name, default) = inside.split_once(":-").unwrap_or((inside, ""));
         if name.contains(':') {
-            // No variable to python-dotenv.
+            // python-dotenv does not take this for a variable.
             result.push_str("${");
             result.push_str(inside);
             result.push('}');

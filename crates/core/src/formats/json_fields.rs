@@ -1,7 +1,7 @@
-//! Reading a JSON object field by field, so that every complaint names the field by its path.
+//! Reads a JSON object field by field, so that each error names the field by its path.
 //!
-//! Each field is taken out by its type; [`JsonFields::finish`] then refuses what nobody took, with the list of
-//! what there is. Nothing is ignored silently: a misspelt `forceupdate` is an error, not a default.
+//! Each field is taken by its type. [`JsonFields::finish`] then refuses the fields that were not taken, and lists those
+//! that exist. Nothing is ignored silently: a misspelt `forceupdate` is an error, not a default.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ pub struct JsonFields {
 }
 
 impl JsonFields {
-    /// Starts to read an object; `path` is what messages call it ("" at the top).
+    /// Starts to read an object. `path` is its name in messages ("" for the top level).
     pub fn of(path: &str, value: &Value) -> Result<Self> {
         match value {
             Value::Object(map) => Ok(Self {
@@ -42,13 +42,13 @@ impl JsonFields {
         }
     }
 
-    /// Any value; a null counts as absent.
+    /// Any value; null counts as absent.
     pub fn any(&mut self, key: &'static str) -> Option<Value> {
         self.known.push(key);
         self.left.shift_remove(key).filter(|value| !value.is_null())
     }
 
-    /// A text that isn't empty.
+    /// A non-empty string.
     pub fn text(&mut self, key: &'static str) -> Result<Option<String>> {
         match self.any(key) {
             None => Ok(None),
@@ -61,8 +61,8 @@ impl JsonFields {
         }
     }
 
-    /// A text, of which an empty one counts as absent: EventBridge's input transformer puts one in where the
-    /// event has no such field.
+    /// A string; an empty one counts as absent. EventBridge's input transformer inserts an empty string where the event has
+    /// no such field.
     pub fn text_or_empty(&mut self, key: &'static str) -> Result<Option<String>> {
         match self.any(key) {
             Some(Value::String(text)) if text.is_empty() => Ok(None),
@@ -72,14 +72,14 @@ impl JsonFields {
         }
     }
 
-    /// A text that has to be there.
+    /// A required string.
     pub fn required_text(&mut self, key: &'static str) -> Result<String> {
         let path = self.path(key);
         self.text(key)?
             .ok_or_else(|| Error::field(&path, "nothing", "a text; the field is required"))
     }
 
-    /// `true` or `false`.
+    /// A boolean.
     pub fn flag(&mut self, key: &'static str) -> Result<Option<bool>> {
         match self.any(key) {
             None => Ok(None),
@@ -88,7 +88,7 @@ impl JsonFields {
         }
     }
 
-    /// A whole number within bounds.
+    /// An integer within bounds.
     pub fn number(&mut self, key: &'static str, from: u64, to: u64) -> Result<Option<u64>> {
         match self.any(key) {
             None => Ok(None),
@@ -103,7 +103,7 @@ impl JsonFields {
         }
     }
 
-    /// A text out of a list.
+    /// One of a list of strings.
     pub fn choice(&mut self, key: &'static str, allowed: &[&str]) -> Result<Option<String>> {
         match self.any(key) {
             None => Ok(None),
@@ -116,7 +116,7 @@ impl JsonFields {
         }
     }
 
-    /// Refuses what nobody took.
+    /// Refuses fields that were not taken.
     pub fn finish(self) -> Result<()> {
         match self.left.keys().next() {
             None => Ok(()),
@@ -129,11 +129,11 @@ impl JsonFields {
     }
 }
 
-/// How deep a value of a parameter or of a module's metadata may nest. It travels within other JSON, whose readers
-/// end at 128 levels, and through recursive functions.
+/// Maximum nesting of a parameter's value or of a module's metadata. Such values travel within other JSON, and JSON parsers
+/// stop at 128 levels. They also pass through recursive functions.
 pub const MAX_DEPTH: usize = 64;
 
-/// Whether lists and objects nest more than [`MAX_DEPTH`] deep.
+/// Whether lists and objects nest deeper than [`MAX_DEPTH`].
 #[must_use]
 pub fn is_too_deep(value: &Value) -> bool {
     fn deeper(value: &Value, left: usize) -> bool {
@@ -146,7 +146,7 @@ pub fn is_too_deep(value: &Value) -> bool {
     deeper(value, MAX_DEPTH)
 }
 
-/// A value as a message names it: texts and numbers as they are, the rest by kind.
+/// A value as messages show it: strings and numbers in full, everything else by its kind.
 #[must_use]
 pub fn describe(value: &Value) -> String {
     match value {

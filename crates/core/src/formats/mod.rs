@@ -1,4 +1,4 @@
-//! Text formats that others define, and small readers of them. A leaf: nothing here knows what a module is.
+//! Text formats that others define, and small parsers and writers for them. A leaf: nothing here depends on modules.
 
 pub mod dotenv;
 pub mod json_fields;

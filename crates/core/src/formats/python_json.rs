@@ -1,7 +1,7 @@
-//! JSON as Python's `json.dumps` writes it: `", "` and `": "` between items, ASCII only, `1.0` stays `1.0`.
+//! JSON as Python's `json.dumps` writes it: `", "` and `": "` as separators, ASCII only, and `1.0` stays `1.0`.
 //!
-//! Modules read their parameters from environment variables that seed-farmer fills this way, and some
-//! compare or hash the text (seedfarmer-compat.md 2.5), so the text has to be the same.
+//! seed-farmer passes parameters to modules in environment variables in this format. Some modules compare or hash the text
+//! (seedfarmer-compat.md 2.5), so it has to be identical.
 
 use std::fmt::Write as _;
 

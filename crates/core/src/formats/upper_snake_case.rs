@@ -1,7 +1,7 @@
-//! From a parameter's name to a variable's name: the "upper snake case" of seed-farmer.
+//! The environment variable of a parameter: seed-farmer's "upper snake case" of its name.
 //!
-//! The algorithm is that of pyhumps, which seed-farmer uses, surprises included (`dbURLs` becomes
-//! `DB_UR_LS`), because modules were written against its results (seedfarmer-compat.md 2.4).
+//! The algorithm is that of pyhumps, which seed-farmer uses, including its surprises (`dbURLs` becomes `DB_UR_LS`): modules
+//! were written against its results (seedfarmer-compat.md 2.4).
 
 /// The variable name of a parameter, without prefix.
 #[must_use]
@@ -27,8 +27,8 @@ fn has_inner_separator(name: &str) -> bool {
     (0..chars.len()).any(|i| separator(chars[i]) && text_at(&chars[..i]) && text_at(&chars[i + 1..]))
 }
 
-/// `dbURL` → `dbUrl`, `APIKey` → `ApiKey`: a run of capitals and digits keeps one capital, and its last
-/// character where that begins the next word.
+/// `dbURL` → `dbUrl`, `APIKey` → `ApiKey`: a run of capitals and digits keeps its first capital. It also keeps its last
+/// character, if that begins the next word.
 fn shrink_acronyms(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
     let in_run = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit();
@@ -57,7 +57,7 @@ fn shrink_acronyms(name: &str) -> String {
     out
 }
 
-/// Python's `str.title` on capitals and digits: the first letter of each run of letters stays.
+/// Python's `str.title` for capitals and digits: the first letter of each run of letters stays upper case.
 fn title(run: &[char]) -> String {
     let mut previous_is_letter = false;
     run.iter()
@@ -69,7 +69,7 @@ fn title(run: &[char]) -> String {
         .collect()
 }
 
-/// An underscore before every capital that has more than separators before it.
+/// Inserts an underscore before each capital that follows something other than separators.
 fn separate_words(name: &str) -> String {
     let mut out = String::new();
     let mut seen_text = false;

@@ -1,13 +1,12 @@
-//! YAML as seed-farmer reads it.
+//! YAML as seed-farmer reads it (decision 17).
 //!
-//! seed-farmer uses PyYAML's `safe_load`, which is YAML 1.1: a plain `yes` is a boolean, `012` is ten,
-//! `12:30` is 750 (seedfarmer-compat.md 2.5). A YAML 1.2 parser would read the same file differently, so
-//! the grammar comes from `saphyr-parser` (its events keep a scalar's text and quoting) and the meaning of
-//! plain scalars from here. Every node knows its line, for messages.
+//! seed-farmer uses PyYAML's `safe_load`, which is YAML 1.1: a plain `yes` is a boolean, `012` is ten, `12:30` is 750
+//! (seedfarmer-compat.md 2.5). A YAML 1.2 parser would read the same file differently. So `saphyr-parser` parses the
+//! grammar (its events keep a scalar's text and quoting), and this file resolves plain scalars. Each node has its line, for
+//! messages.
 //!
-//! A short text can stand for a long document: an alias repeats what its anchor holds. So everything that is
-//! built is counted before it is built, copies included, and time and memory stay within a small multiple of
-//! the text.
+//! A short text can expand to a long document, because an alias repeats its anchor. So each node, copies included, is
+//! counted before it is built: time and memory stay within a small multiple of the text's length.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,48 +17,48 @@ use serde_json::{Map, Number, Value};
 use crate::error::excerpt;
 use crate::formats::python_json::dumps;
 
-/// A value with the line (from 1) on which it starts.
+/// A value with the line on which it starts, counted from 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// Where the value starts, counted from 1.
+    /// First line of the value, counted from 1.
     pub line: usize,
-    /// What it is.
+    /// The value.
     pub kind: Kind,
-    /// How a plain scalar is written, where YAML 1.1 takes it for something that its author may not have meant:
-    /// `3.10` is the number 3.1, `012` is ten, `no` is false. (A date is a text here; PyYAML makes an object of it.)
+    /// The source text of a plain scalar that YAML 1.1 may read differently from what the author meant: `3.10` is the
+    /// number 3.1, `012` is ten, `no` is false. (A date is a string here; PyYAML makes an object of it.)
     pub written: Option<String>,
 }
 
-/// What a node can be.
+/// The kinds of nodes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
-    /// null, a boolean, a number or a string.
+    /// Null, a boolean, a number or a string.
     Scalar(Value),
     /// A list.
     List(Vec<Node>),
-    /// A mapping in the order of the file, keys with their lines.
+    /// A mapping in the order of the file; each key has its line.
     Mapping(Vec<(String, usize, Node)>),
 }
 
-/// What is wrong with a text, and where.
+/// A syntax error and its line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct YamlError {
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong.
+    /// The error.
     pub message: String,
 }
 
-/// How deep lists and mappings may nest; more is no configuration but an attack on the stack.
+/// Maximum nesting of lists and mappings. No configuration is deeper, and deeper nesting could overflow the call stack.
 const MAX_DEPTH: usize = 64;
-/// How many nodes a document may have after its aliases are followed ("billion laughs").
+/// Maximum number of nodes of a document, after aliases are expanded ("billion laughs").
 const MAX_NODES: usize = 100_000;
-/// How many bytes of text its scalars may have together, after its aliases are followed: a few aliases of one
-/// long text are few nodes.
+/// Maximum length of all scalars of a document in bytes, after aliases are expanded: a few aliases of one long text are few
+/// nodes.
 const MAX_TEXT: usize = 1 << 20;
 
-/// Reads the one document of a text; an empty text is null.
+/// Parses the only document of a text; an empty text is null.
 pub fn parse(text: &str) -> Result<Node, YamlError> {
     let documents = Builder::new(text).documents(1)?;
     Ok(documents.into_iter().next().unwrap_or(Node {
@@ -69,8 +68,7 @@ pub fn parse(text: &str) -> Result<Node, YamlError> {
     }))
 }
 
-/// Reads all documents of a text, none of an empty one. What is allowed to one document is allowed to all of
-/// them together.
+/// Parses all documents of a text; an empty text has none. The limits of one document apply to all of them together.
 pub fn parse_all(text: &str) -> Result<Vec<Node>, YamlError> {
     Builder::new(text).documents(usize::MAX)
 }
@@ -85,7 +83,7 @@ impl Node {
         }
     }
 
-    /// The same as JSON, without lines.
+    /// The node as JSON, without lines.
     #[must_use]
     pub fn to_json(&self) -> Value {
         match &self.kind {
@@ -100,7 +98,7 @@ impl Node {
         }
     }
 
-    /// What the node is, as a message names it.
+    /// The kind of the node, as messages name it.
     #[must_use]
     pub fn describe(&self) -> String {
         match &self.kind {
@@ -117,7 +115,7 @@ impl Node {
         }
     }
 
-    /// How much the node is, with all that is in it.
+    /// The size of the node, with everything in it.
     fn extent(&self) -> Extent {
         match &self.kind {
             Kind::Scalar(value) => Extent::of_scalar(value),
@@ -129,7 +127,7 @@ impl Node {
     }
 }
 
-/// How much a node or a document is.
+/// The size of a node or a document.
 #[derive(Debug, Clone, Copy, Default)]
 struct Extent {
     nodes: usize,
@@ -146,7 +144,7 @@ impl Extent {
         }
     }
 
-    /// A list or mapping of these values, each with the length of its key.
+    /// The size of a list or mapping of these values, each with the length of its key.
     fn around<'n>(values: impl Iterator<Item = (usize, &'n Node)>) -> Self {
         let empty = Self {
             nodes: 1,
@@ -192,7 +190,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The documents of the text, of which there may be at most so many.
+    /// The documents of the text, at most `most`.
     fn documents(&mut self, most: usize) -> Result<Vec<Node>, YamlError> {
         let mut documents = Vec::new();
         loop {
@@ -206,7 +204,7 @@ impl<'a> Builder<'a> {
                     });
                 }
                 Event::DocumentStart(_) => {
-                    // An anchor holds within its document.
+                    // An anchor is valid within its document only.
                     self.anchors.clear();
                     let first = self.next()?;
                     documents.push(self.node(first, 0)?);
@@ -216,7 +214,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Counts what is about to be built at a depth.
+    /// Counts a node that is about to be built at this depth.
     fn count(&mut self, more: Extent, depth: usize, line: usize) -> Result<(), YamlError> {
         self.built.nodes += more.nodes;
         self.built.text += more.text;
@@ -256,7 +254,7 @@ impl<'a> Builder<'a> {
                 } else {
                     Value::String(text.to_string())
                 };
-                // Cut, so that aliases of it need no counting.
+                // Cut, so that copies of it by aliases need no counting.
                 written = (plain && is_trap(&text, &value)).then(|| excerpt(&text, 40));
                 self.count(Extent::of_scalar(&value), depth, line)?;
                 (anchor, Kind::Scalar(value))
@@ -309,7 +307,7 @@ impl<'a> Builder<'a> {
             let value_event = self.next()?;
             let value = self.node(value_event, depth + 1)?;
             match &key.kind {
-                // `<<: *defaults`: the merge key of YAML 1.1; what the mapping says itself wins.
+                // `<<: *defaults`: the merge key of YAML 1.1; the mapping's own entries win.
                 Kind::Scalar(Value::String(name)) if name == "<<" => entries.merge(value)?,
                 Kind::Scalar(scalar) => entries.set(key_text(scalar), key.line, value)?,
                 _ => {
@@ -327,7 +325,7 @@ fn key_text(scalar: &Value) -> String {
     scalar.as_str().map_or_else(|| scalar.to_string(), str::to_owned)
 }
 
-/// The entries of a mapping that is being read, and where each key stands among them.
+/// The entries of a mapping that is being parsed, with the position of each key.
 #[derive(Default)]
 struct Entries {
     list: Vec<(String, usize, Node)>,
@@ -335,8 +333,8 @@ struct Entries {
 }
 
 impl Entries {
-    /// What the mapping says itself. PyYAML lets the later of two equal keys win without a word; that hides a
-    /// mistake, so it is one here.
+    /// Adds an entry of the mapping itself. PyYAML silently lets the later of two equal keys win; that hides a mistake, so
+    /// it is an error here.
     fn set(&mut self, key: String, line: usize, value: Node) -> Result<(), YamlError> {
         match self.places.entry(key.clone()) {
             Entry::Vacant(place) => {
@@ -358,8 +356,7 @@ impl Entries {
         Ok(())
     }
 
-    /// What a merge key brings in. Merged entries have line 0, by which [`Self::set`] knows that they may be
-    /// overridden.
+    /// Adds the entries of a merge key. They have line 0, which [`Self::set`] recognises as entries that may be overridden.
     fn merge(&mut self, value: Node) -> Result<(), YamlError> {
         let line = value.line;
         match value.kind {
@@ -381,7 +378,7 @@ impl Entries {
     }
 }
 
-/// The meaning of a plain (unquoted, untagged) scalar in YAML 1.1 as PyYAML resolves it.
+/// Resolves a plain (unquoted, untagged) scalar as PyYAML does, by YAML 1.1.
 fn plain_scalar(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
@@ -393,7 +390,7 @@ fn plain_scalar(text: &str) -> Value {
     }
 }
 
-/// Whether a plain scalar may mean something else to YAML 1.1 than to who wrote it.
+/// Whether YAML 1.1 may read a plain scalar differently from what its author meant.
 fn is_trap(text: &str, value: &Value) -> bool {
     match value {
         Value::Bool(flag) => !text.eq_ignore_ascii_case(if *flag { "true" } else { "false" }),
@@ -403,7 +400,7 @@ fn is_trap(text: &str, value: &Value) -> bool {
     }
 }
 
-/// A timestamp of YAML 1.1: `2024-01-31`, or with a time behind it.
+/// A timestamp of YAML 1.1: `2024-01-31`, optionally followed by a time.
 fn is_date(text: &str) -> bool {
     let digits = |part: Option<&str>, length: usize| {
         part.is_some_and(|part| part.len() == length && part.bytes().all(|b| b.is_ascii_digit()))
@@ -418,7 +415,7 @@ fn is_date(text: &str) -> bool {
     is_date && parts.next().is_none() && (time.is_empty() || is_time)
 }
 
-/// A text without its sign, and whether that is a minus.
+/// A text without its sign, and whether the sign is a minus.
 fn unsigned(text: &str) -> (&str, bool) {
     match text.strip_prefix('-') {
         Some(rest) => (rest, true),
@@ -428,7 +425,7 @@ fn unsigned(text: &str) -> (&str, bool) {
 
 fn integer(text: &str) -> Option<Value> {
     let (digits, negative) = unsigned(text);
-    // Rust's parsers would take a second sign.
+    // Rust's parsers would accept a second sign.
     if !digits.starts_with(|c: char| c.is_ascii_digit()) || digits.contains(['+', '-']) {
         return None;
     }
@@ -446,11 +443,11 @@ fn integer(text: &str) -> Option<Value> {
     } else {
         return None;
     };
-    // Python's integers have no end; beyond 64 bits the digits stay a text.
+    // Python's integers are unbounded; beyond 64 bits the digits stay a string.
     Number::from_i128(if negative { -value } else { value }).map(Value::Number)
 }
 
-/// `12:30` is 750: base 60, every group after the first below 60.
+/// `12:30` is 750: base 60; each group after the first is below 60.
 fn sexagesimal(text: &str) -> Option<i64> {
     let mut groups = text.split(':');
     let first = groups.next()?;
@@ -468,8 +465,8 @@ fn below_sixty(group: &str) -> Option<i64> {
     group.parse().ok().filter(|number| digits && *number < 60)
 }
 
-/// A float has a dot, and its exponent a sign (`1e3` is a string in YAML 1.1). Without digits before the dot it has
-/// no sign (`-.5` is a string).
+/// A float has a dot, and its exponent has a sign (`1e3` is a string in YAML 1.1). A float without digits before the dot
+/// has no sign (`-.5` is a string).
 fn float(text: &str) -> Option<Value> {
     let (unsigned, negative) = unsigned(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -509,7 +506,7 @@ fn sexagesimal_float(whole: &str, fraction: &str) -> Option<f64> {
         .parse()
         .ok()?;
     let first: f64 = first.replace('_', "").parse().ok()?;
-    // Summed from the end, as PyYAML does, because floats tell the order of a sum.
+    // Summed from the last group, as PyYAML does: the result of a float sum depends on the order.
     let parts = std::iter::once(last)
         .chain(groups.iter().rev().skip(1).copied())
         .chain([first]);
@@ -615,7 +612,7 @@ mod tests {
         assert_eq!(documents("# nothing\n"), Ok(vec![]));
         assert_eq!(documents("a: 1\n---\n"), Ok(vec![json!({"a": 1}), json!(null)]));
         assert_eq!(parse_all("a: 1\n---\nb: 2\n").unwrap()[1].line, 3);
-        // An anchor ends with its document, and what is allowed is allowed to all together.
+        // An anchor ends with its document, and the limits apply to all documents together.
         assert!(documents("a: &x 1\n---\nb: *x\n").is_err());
         let long = format!("a: {}\n", "x".repeat(600_000));
         assert!(documents(&long).is_ok());
@@ -678,7 +675,7 @@ mod tests {
             "]".repeat(40)
         );
         assert!(parse(&deep).unwrap_err().message.contains("64 deep"));
-        // Each anchor keeps a copy of all that is in it.
+        // Each anchor keeps a copy of its whole node.
         let mut nested = "1,".repeat(20_000);
         for i in 0..50 {
             nested = format!("&a{i} [{nested}]");

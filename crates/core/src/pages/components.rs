@@ -1,13 +1,13 @@
-//! Pieces that several pages show.
+//! Components that several pages use.
 
 use maud::{Markup, html};
 
 use super::report_view::Status;
 
-/// How many characters of a commit's id are shown.
+/// Number of characters shown of a commit's id.
 const SHORT_COMMIT: usize = 12;
 
-/// A list of named facts.
+/// A list of names and values.
 pub(super) fn facts(facts: &[(&str, Markup)]) -> Markup {
     html! {
         dl.facts {
@@ -20,17 +20,17 @@ pub(super) fn facts(facts: &[(&str, Markup)]) -> Markup {
     }
 }
 
-/// A value from outside, in a direction of its own; nothing where it isn't known.
+/// A value from outside, isolated in its text direction; empty if unknown.
 pub(super) fn untrusted(value: Option<&str>) -> Markup {
     html! { @if let Some(value) = value.filter(|value| !value.is_empty()) { bdi { (value) } } }
 }
 
-/// A value from outside that is code.
+/// A value from outside, shown as code.
 pub(super) fn code(value: &str) -> Markup {
     html! { code { bdi { (value) } } }
 }
 
-/// A commit: its short id, with the whole one where one points at it.
+/// A commit: its short id, with the full id as a tooltip.
 pub(super) fn commit(id: Option<&str>) -> Markup {
     html! {
         @if let Some(id) = id {
@@ -39,12 +39,12 @@ pub(super) fn commit(id: Option<&str>) -> Markup {
     }
 }
 
-/// A cell that says of what it is where the table is shown as cards.
+/// A table cell with its column's label, which is shown when the table becomes cards on a narrow screen.
 pub(super) fn cell(label: &str, class: &str, content: &Markup) -> Markup {
     html! { td class=(class) data-label=(label) { div { (content) } } }
 }
 
-/// Why something was done.
+/// The reasons for a deployment.
 pub(super) fn reasons(reasons: &[String]) -> Markup {
     html! {
         @if !reasons.is_empty() {
@@ -53,8 +53,8 @@ pub(super) fn reasons(reasons: &[String]) -> Markup {
     }
 }
 
-/// A text that a module's own commands may have written. It is marked as theirs: else a module could speak to anyone who reads
-/// the page as if it were Seedflow.
+/// A text that a module's own commands may have written. It is marked as such: otherwise a module could address the reader
+/// of the page in Seedflow's name.
 pub(super) fn from_module(text: &Markup) -> Markup {
     html! {
         figure.module-text {
@@ -64,7 +64,7 @@ pub(super) fn from_module(text: &Markup) -> Markup {
     }
 }
 
-/// What went wrong, where something did. `by_build` says that the reason is CodeBuild's word on the module's commands.
+/// What failed, if anything did. `by_build`: CodeBuild reported the reason, so it may quote the module's commands.
 pub(super) fn failure(status: &Status, by_build: bool, log: Option<Markup>) -> Markup {
     let reason = status
         .reason

@@ -14,13 +14,13 @@ use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout::{index_key, page_key};
 
-/// What the reports of the deployment's modules say, by group and module.
+/// Reports of the deployment's modules, by group and module.
 pub type Reports = BTreeMap<(String, String), Module>;
 
-/// Of how many modules the reports are worth reading: those that failed come first.
+/// Maximum number of module reports to read; those of failed modules come first.
 pub const MAX_REPORTS: usize = 300;
 
-/// The modules whose executions wrote reports: the keys of those, what failed first.
+/// The modules whose executions wrote reports, with the keys of the reports; failed modules come first.
 #[must_use]
 pub fn reports_of(id: &DeploymentId, report: &Deployment) -> Vec<((String, String), String)> {
     let mut ended: Vec<&Ended> = report
@@ -48,7 +48,7 @@ fn report_key(id: &DeploymentId, ended: &Ended) -> Option<String> {
     Some(module.report_key(&ExecutionArn::new(execution)))
 }
 
-/// Renders the page of a report that lies under `key`.
+/// Renders the page of the report stored at `key`.
 #[must_use]
 pub fn render(
     shelf: &PageContext<'_>,
@@ -114,7 +114,7 @@ fn heading(shelf: &PageContext<'_>, id: &DeploymentId, key: &str, report: &Deplo
     }
 }
 
-/// How many modules ended how.
+/// The number of modules by final state.
 pub(super) fn counts(counts: &BTreeMap<String, usize>) -> Markup {
     html! {
         @for (state, count) in counts {
@@ -131,7 +131,7 @@ fn warnings(warnings: &[String]) -> Markup {
     }
 }
 
-/// Whether the reason of a failure quotes those of its modules, whose commands may have written them.
+/// Whether the reason of the failure quotes reasons of modules, which their commands may have written.
 fn quotes_modules(status: &Status) -> bool {
     status.error.as_deref() == Some(FAILED)
 }
@@ -144,7 +144,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// What failed, before everything else.
+    /// The failures, at the top of the page.
     fn attention(&self) -> Markup {
         let failed: Vec<&Ended> = self
             .report
@@ -162,7 +162,7 @@ impl Rows<'_> {
         }
     }
 
-    /// All modules, by the groups in their order.
+    /// All modules, by group, in the order of the groups.
     fn plan(&self) -> Markup {
         let mut groups: Vec<&str> = Vec::new();
         for ended in &self.report.results {
@@ -226,7 +226,7 @@ impl Rows<'_> {
         }
     }
 
-    /// What went wrong, or else why it had its turn.
+    /// Why the module failed, or else why it was deployed.
     fn why(&self, ended: &Ended, module: Option<&Module>) -> Markup {
         let failed = module.filter(|_| state::rank(&ended.state) == 0);
         if let Some((module, reason)) = failed.and_then(|m| Some((m, m.status.reason.as_deref()?))) {

@@ -1,7 +1,7 @@
-//! What the pages need of our own events about ends.
+//! What the pages need of our own events about the end of an execution.
 //!
-//! Such an event is data of EventBridge like any other: it may come twice, late, and from whoever may put events. So the
-//! names are parsed, and the key of a report is composed from them instead of being believed.
+//! Such an event is untrusted like any other on EventBridge: it may arrive twice, late, and from anyone with the permission
+//! for PutEvents. So names are parsed, and the key of a report is built from them instead of being taken from the event.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,12 +12,12 @@ use crate::formats::json_fields::describe;
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId, Name};
 
-/// The states in which an execution ends.
+/// The final states of an execution.
 const ENDED: [&str; 5] = ["SUCCEEDED", "UNCHANGED", "FAILED", "ABORTED", "DESTROYED"];
-/// How much of a text is kept.
+/// Maximum length of a text that is kept.
 const MAX_TEXT: usize = 200;
 
-/// What an event is about.
+/// The module or the deployment of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IndexKey {
     /// A module.
@@ -29,29 +29,29 @@ pub enum IndexKey {
 /// An execution that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// What it was about.
+    /// The module or the deployment.
     pub subject: IndexKey,
-    /// How it ended.
+    /// Its final state.
     pub state: String,
     /// The execution.
     pub execution: ExecutionArn,
-    /// When.
+    /// When it ended.
     pub at: Timestamp,
-    /// How long it took.
+    /// Its duration.
     pub milliseconds: Option<i64>,
-    /// Whether there is a report.
+    /// Whether it has a report.
     pub has_report: bool,
-    /// Why it was started, or what went wrong.
+    /// Why it was started, or what failed.
     pub why: Option<String>,
     /// The commit.
     pub commit: Option<String>,
-    /// Who wrote it.
+    /// The author of the commit.
     pub author: Option<String>,
-    /// On which branch.
+    /// The branch of the commit.
     pub branch: Option<String>,
 }
 
-/// The fields without which there is nothing to show.
+/// The required fields.
 #[derive(Deserialize)]
 struct Needed {
     project: String,
@@ -62,7 +62,7 @@ struct Needed {
 }
 
 impl Ended {
-    /// Reads an event of EventBridge; `None` where it is about something that goes on.
+    /// Parses an event of EventBridge; `None` if its state is not final.
     pub fn from_event(event: &Value) -> Result<Option<Self>> {
         let detail = event.get("detail").unwrap_or(&Value::Null);
         let needed: Needed = serde_json::from_value(detail.clone()).map_err(|_| {
@@ -106,7 +106,7 @@ impl Ended {
         }
     }
 
-    /// The key of the report, if there is one.
+    /// The key of the report, if it has one.
     #[must_use]
     pub fn report_key(&self) -> Option<String> {
         let key = match &self.subject {
@@ -117,8 +117,8 @@ impl Ended {
     }
 }
 
-/// Refuses what isn't the name of an execution (StartExecution, `name`: up to 80 characters, no slash): it becomes part
-/// of a key.
+/// Refuses a text that isn't a valid name of an execution (StartExecution, `name`: up to 80 characters, no slash): the name
+/// becomes part of a key.
 fn check_name(execution: &ExecutionArn) -> Result<()> {
     let name = execution.name();
     if (1..=80).contains(&name.chars().count())

@@ -1,8 +1,8 @@
-//! Times, durations and lines of logs as people read them.
+//! Formats times, durations and log lines for people.
 
 use jiff::Timestamp;
 
-/// How long a line of a log may be.
+/// Maximum length of a log line.
 const MAX_LINE: usize = 500;
 
 /// `2026-11-23 12:25:16 UTC`
@@ -11,7 +11,7 @@ pub fn time(at: Timestamp) -> String {
     format!("{}:{:02} UTC", moment(at), at.as_second().rem_euclid(60))
 }
 
-/// `2026-11-23 12:25`, where the column says that it is UTC.
+/// `2026-11-23 12:25`, for a column whose heading says UTC.
 #[must_use]
 pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M").to_string()
@@ -32,14 +32,14 @@ pub fn duration(milliseconds: i64) -> String {
     }
 }
 
-/// The milliseconds from one time to another, never less than none.
+/// Milliseconds between two times, at least 0.
 #[must_use]
 pub fn between(from: Timestamp, to: Timestamp) -> i64 {
     (to.as_millisecond() - from.as_millisecond()).max(0)
 }
 
-/// The lines of a log as they may stand on a page: without the sequences that colour a terminal, without other control
-/// characters, and not too long.
+/// The log lines as a page may show them: without colour sequences of a terminal, without other control characters, and
+/// cut.
 #[must_use]
 pub fn log_lines(messages: &[String], most: usize) -> Vec<String> {
     let lines = messages.iter().flat_map(|message| message.lines()).map(line);
@@ -51,7 +51,7 @@ pub fn log_lines(messages: &[String], most: usize) -> Vec<String> {
 }
 
 fn line(raw: &str) -> String {
-    // What overwrites a line, such as a progress bar, shows what it showed last.
+    // For a line that overwrites itself, such as a progress bar, the last text counts.
     let raw = raw.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default();
     let plain = without_sequences(raw);
     let shown: String = plain.trim_end().chars().take(MAX_LINE).collect();
@@ -61,7 +61,8 @@ fn line(raw: &str) -> String {
     shown
 }
 
-/// Without escape sequences (ECMA-48: `ESC [ … letter`, `ESC ] … BEL` and those of two characters) and other controls.
+/// The text without escape sequences (ECMA-48: `ESC [ … letter`, `ESC ] … BEL` and those of two characters) and without
+/// other control characters.
 fn without_sequences(raw: &str) -> String {
     let mut plain = String::with_capacity(raw.len());
     let mut rest = raw.chars();

@@ -1,9 +1,9 @@
-//! The index of a project: how every module and deployment stands, and how long their last executions took.
+//! The index of a project: the state of each module and deployment, and the durations of their last executions.
 //!
-//! An update is a pure function of the index and one end of an execution. Ends come twice and in any order, so an entry is
-//! a set of runs, one an execution, and everything else follows from the set: the newest run is how it stands, the rest is
-//! the trend. A destruction forgets what was before it; so a module that is gone leaves that one run, and one that comes
-//! back begins anew.
+//! An update is a pure function of the index and one ended execution. Events about ends arrive twice and in any order, so
+//! an entry is a set of executions, and everything else follows from the set: the newest execution is the current state,
+//! the others are the trend. A destruction removes all earlier executions. So a destroyed module keeps that one execution,
+//! and a module that is deployed again starts a new trend.
 
 use std::collections::BTreeMap;
 
@@ -14,57 +14,57 @@ use super::execution_event::{Ended, IndexKey};
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout;
 
-/// How many runs a trend has.
+/// Number of executions in a trend.
 pub const TREND: usize = 20;
-/// How many entries of what is gone are kept.
+/// Number of destroyed modules or deployments that are kept.
 pub const GONE: usize = 50;
-/// Where the index's data stands in its page. Nothing else in a page can read so: the templates escape quotes.
+/// The start of the index's data in its page. No other text in a page can contain this: the templates escape quotes.
 const BEGIN: &str = "<script type=\"application/json\" id=\"seedflow-index\">";
 const END: &str = "</script>";
 
-/// All that a project's page shows.
+/// The data of a project's page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
     /// The modules, by `{deployment}/{group}/{module}`.
     #[serde(default)]
     pub modules: BTreeMap<String, Entry>,
-    /// The deployments, by their names.
+    /// The deployments, by name.
     #[serde(default)]
     pub deployments: BTreeMap<String, Entry>,
 }
 
-/// A module or a deployment: its runs, the newest first, one an execution.
+/// A module or a deployment with its executions, the newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The newest, and of the others those that did something.
+    /// The newest execution, and those of the others that did something.
     pub runs: Vec<IndexedExecution>,
 }
 
 /// An execution that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct IndexedExecution {
-    /// When.
+    /// When it ended.
     pub at: Timestamp,
     /// The execution's ARN.
     pub execution: String,
-    /// How it ended.
+    /// Its final state.
     pub state: String,
-    /// How long it took.
+    /// Its duration.
     #[serde(rename = "ms", default, skip_serializing_if = "Option::is_none")]
     pub milliseconds: Option<i64>,
-    /// Whether there is a page of it.
+    /// Whether it has a page.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub page: bool,
-    /// Why it was started, or what went wrong.
+    /// Why it was started, or what failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// The commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// Who wrote it.
+    /// The author of the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// On which branch.
+    /// The branch of the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
 }
@@ -84,7 +84,7 @@ impl IndexedExecution {
         }
     }
 
-    /// Whether it did something.
+    /// Whether the execution did something.
     fn worked(&self) -> bool {
         self.state != "UNCHANGED"
     }
@@ -93,7 +93,7 @@ impl IndexedExecution {
         self.state == "DESTROYED"
     }
 
-    /// What the trend shows of it.
+    /// The execution as the trend shows it.
     fn short(self) -> Self {
         Self {
             why: None,
@@ -106,19 +106,19 @@ impl IndexedExecution {
 }
 
 impl Entry {
-    /// The run that says how it stands.
+    /// The execution that is the current state.
     #[must_use]
     pub fn newest(&self) -> Option<&IndexedExecution> {
         self.runs.first()
     }
 
-    /// The newest run that there is a page of.
+    /// The newest execution that has a page.
     #[must_use]
     pub fn newest_page(&self) -> Option<&IndexedExecution> {
         self.runs.iter().find(|run| run.page)
     }
 
-    /// The runs that did something, the oldest first.
+    /// The executions that did something, the oldest first.
     #[must_use]
     pub fn trend(&self) -> Vec<&IndexedExecution> {
         self.runs.iter().filter(|run| run.worked()).rev().collect()
@@ -136,7 +136,7 @@ impl Entry {
 
     fn add(&mut self, run: IndexedExecution) {
         self.runs.push(run);
-        // The newest first; of two words on one execution the later one holds.
+        // The newest first. Of two events about one execution the later one is kept.
         self.runs.sort_unstable_by(|one, other| other.cmp(one));
         let mut known = std::collections::BTreeSet::new();
         self.runs.retain(|run| known.insert(run.execution.clone()));
@@ -160,7 +160,7 @@ impl Entry {
 }
 
 impl Index {
-    /// The index with one more end of an execution.
+    /// The index after one more ended execution.
     #[must_use]
     pub fn with(mut self, ended: &Ended) -> Self {
         let run = IndexedExecution::of(ended);
@@ -181,7 +181,7 @@ impl Index {
         self
     }
 
-    /// The index that a page holds; `None` where it holds none that can be read.
+    /// The index in a page; `None` if the page has none that can be parsed.
     #[must_use]
     pub fn read(page: &str) -> Option<Self> {
         let (_, data) = page.split_once(BEGIN)?;
@@ -189,29 +189,29 @@ impl Index {
         serde_json::from_str(data).ok()
     }
 
-    /// The keys of the last pages of all that there is: first the deployments, then the modules.
+    /// The keys of the newest pages of everything that exists: first deployments, then modules.
     pub fn pages(&self, project: &Name) -> impl Iterator<Item = (&str, String)> {
         let entries = self.deployments.iter().chain(&self.modules);
         entries.filter_map(|(name, entry)| Some((name.as_str(), entry.page_key(project, name)?)))
     }
 
-    /// The element that holds the index's data.
+    /// The HTML element with the index's data.
     pub(super) fn data(&self) -> String {
-        // Text keys only, which always serialise.
+        // Keys are strings only, so this can't fail.
         let json = serde_json::to_string(self).unwrap_or_default();
         format!("{BEGIN}{}{END}", escape_for_script(&json))
     }
 }
 
-/// JSON in which no HTML parser can find the end of its element or the beginning of another (HTML standard, "Restrictions
-/// for contents of script elements"): as escapes these characters mean the same.
+/// JSON in which an HTML parser can find neither the end of its element nor the start of another (HTML standard,
+/// "Restrictions for contents of script elements"). The escapes mean the same characters.
 fn escape_for_script(json: &str) -> String {
     json.replace('<', "\\u003c")
         .replace('>', "\\u003e")
         .replace('&', "\\u0026")
 }
 
-/// Keeps the newest of what is gone.
+/// Keeps only the newest of the destroyed modules or deployments.
 fn forget(entries: &mut BTreeMap<String, Entry>) {
     let mut gone: Vec<(Timestamp, String)> = entries
         .iter()
@@ -228,7 +228,7 @@ fn forget(entries: &mut BTreeMap<String, Entry>) {
 /// Entries with their names.
 type Named<'a> = Vec<(&'a str, &'a Entry)>;
 
-/// The entries that are there, and those that are gone.
+/// The entries that exist, and those that were destroyed.
 pub(super) fn live_and_gone(entries: &BTreeMap<String, Entry>) -> (Named<'_>, Named<'_>) {
     entries
         .iter()
@@ -345,7 +345,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is doubled and in whichever order it comes, the index is the same, and its page gives it back.
+        /// Duplicates and order make no difference: the index is the same, and it can be parsed from its page.
         #[test]
         fn order_and_repetition_change_nothing(
             events in prop::collection::vec((0..3usize, 0..5usize), 1..80),

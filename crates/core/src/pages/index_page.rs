@@ -1,4 +1,4 @@
-//! How a project's index looks.
+//! The page of a project's index.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use super::{deployment_page, format};
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout::index_key;
 
-/// The sparkline's measures, in its own units.
+/// The dimensions of the sparkline, in its own units.
 const BAR: usize = 5;
 const GAP: usize = 1;
 const HEIGHT: usize = 24;
 
-/// The page of an index.
+/// Renders an index.
 #[must_use]
 pub fn render(index: &Index, shelf: &PageContext<'_>, project: &Name) -> String {
     let table = Table { shelf, project };
@@ -85,7 +85,7 @@ fn counted(modules: &[(&str, &Entry)]) -> BTreeMap<String, usize> {
     counts
 }
 
-/// The modules of each deployment, by `{group}/{module}`: first those that need somebody.
+/// The modules of each deployment, by `{group}/{module}`; those that need attention come first.
 fn by_deployment<'a>(modules: &[(&'a str, &'a Entry)]) -> BTreeMap<&'a str, Vec<Row<'a>>> {
     let mut deployments: BTreeMap<&str, Vec<Row<'_>>> = BTreeMap::new();
     for (whole, entry) in modules {
@@ -96,17 +96,17 @@ fn by_deployment<'a>(modules: &[(&'a str, &'a Entry)]) -> BTreeMap<&'a str, Vec<
             .push(Row { name, whole, entry });
     }
     for modules in deployments.values_mut() {
-        // Stable: within a rank the names stay in order.
+        // A stable sort: within a rank the names stay in order.
         modules.sort_by_key(|Row { entry, .. }| entry.newest().map(|run| state::rank(&run.state)));
     }
     deployments
 }
 
-/// A module or a deployment in a table.
+/// A table row: a module or a deployment.
 struct Row<'a> {
-    /// What is shown.
+    /// The name on the page.
     name: &'a str,
-    /// The name by which the index knows it.
+    /// The name in the index.
     whole: &'a str,
     entry: &'a Entry,
 }
@@ -162,7 +162,7 @@ impl Table<'_> {
         }
     }
 
-    /// The name, with the link to the page of the last run that has one.
+    /// The name, linked to the newest page of it.
     fn linked(&self, name: &str, page: Option<&str>) -> Markup {
         html! {
             @match page {
@@ -180,7 +180,7 @@ fn stands(run: &IndexedExecution) -> Markup {
     }
 }
 
-/// When it ended, and when a module that nothing was done to since was deployed.
+/// When the execution ended; for an unchanged module also when it was last deployed.
 fn when(run: &IndexedExecution, entry: &Entry) -> Markup {
     let deployed = entry.runs.iter().find(|run| run.state == "SUCCEEDED");
     let deployed = deployed.filter(|deployed| deployed.at != run.at);
@@ -190,7 +190,7 @@ fn when(run: &IndexedExecution, entry: &Entry) -> Markup {
     }
 }
 
-/// Whose commit it is.
+/// The commit and its author.
 fn by(run: &IndexedExecution) -> Markup {
     let known = run.commit.is_some() || run.author.is_some() || run.branch.is_some();
     html! {
@@ -204,7 +204,7 @@ fn by(run: &IndexedExecution) -> Markup {
     }
 }
 
-/// The durations as bars, the newest last; the text says the same.
+/// The durations as bars, the newest last; the text alternative has the same data.
 fn trend(runs: &[&IndexedExecution]) -> Markup {
     let known: Vec<(&IndexedExecution, i64)> = runs
         .iter()

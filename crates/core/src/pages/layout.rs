@@ -1,4 +1,4 @@
-//! What all pages share: the head with style and policy, the heading, the footer.
+//! What all pages share: the head with style and policy, the heading, and the footer.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -8,23 +8,23 @@ pub(super) const STYLE: &str = include_str!("style.css");
 
 /// A page.
 pub(super) struct Page<'a> {
-    /// What the browser's tab says.
+    /// The title in the browser's tab.
     pub title: &'a str,
-    /// The parts, from the heading on.
+    /// The sections, starting with the heading.
     pub body: Markup,
-    /// The links at the end.
+    /// The links at the bottom.
     pub footer: Markup,
 }
 
 impl Page<'_> {
-    /// The whole file.
+    /// The complete HTML file.
     pub(super) fn render(&self) -> String {
         html! {
             (DOCTYPE)
             html lang="en" {
                 head {
                     meta charset="utf-8";
-                    // Before anything that it is to hold for.
+                    // First in the head: the policy applies only to what follows it.
                     meta http-equiv="Content-Security-Policy" content=(POLICY);
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
@@ -42,7 +42,7 @@ impl Page<'_> {
     }
 }
 
-/// A link to AWS's console; nothing where the URL leads elsewhere.
+/// A link to AWS's console; empty if the URL leads elsewhere.
 pub(super) fn console_link(url: Option<&str>, text: &str) -> Markup {
     html! {
         @if let Some(url) = url.and_then(crate::console::to_console) {

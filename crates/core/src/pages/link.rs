@@ -1,11 +1,11 @@
-//! Where the links of a page lead: to AWS's console ([`crate::console`]), or to another file beside this one. Nothing else that
-//! a report says becomes a link.
+//! Links of a page lead to AWS's console ([`crate::console`]) or to another file next to the page. Nothing else in a report
+//! becomes a link.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::ids::AwsEnvironment;
 
-/// What stands for itself in a URL (RFC 3986, section 2.3).
+/// Characters that a URL does not encode (RFC 3986, section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -16,7 +16,7 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, UNRESERVED).to_string()
 }
 
-/// An object in the console of S3, where "Open" shows it.
+/// An object in the S3 console, where "Open" shows it.
 #[must_use]
 pub fn object(place: &AwsEnvironment, bucket: &str, key: &str) -> String {
     format!(
@@ -28,7 +28,7 @@ pub fn object(place: &AwsEnvironment, bucket: &str, key: &str) -> String {
     )
 }
 
-/// From one object of a bucket to another: it works in a copy of both, as `aws s3 sync` makes it.
+/// A relative link between two objects of a bucket. It also works in a copy of both, as `aws s3 sync` makes it.
 #[must_use]
 pub fn relative(from: &str, to: &str) -> String {
     let (from, to): (Vec<&str>, Vec<&str>) = (from.split('/').collect(), to.split('/').collect());

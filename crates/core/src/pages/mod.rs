@@ -1,11 +1,13 @@
-//! The pages that people look at: the report of a module's execution, that of a deployment, and the index of a project.
+//! The pages for people: the report of a module's execution, the report of a deployment's execution, and the index of a
+//! project (decision 30).
 //!
-//! Each is one HTML file that stands for itself: its style is inside, it loads nothing, runs nothing, and says so to the
-//! browser by its Content-Security-Policy. Everything that comes from outside is escaped by the templates, stands in an
-//! element of its own direction, and becomes a link only where it leads to AWS's console ([`crate::console`]).
+//! Each page is one self-contained HTML file: its style is inline, it loads nothing and runs nothing, and its
+//! Content-Security-Policy enforces that. Templates escape every value from outside and put it into an element that
+//! isolates its text direction. A value becomes a link only if it leads to AWS's console ([`crate::console`]).
 //!
-//! Reports are read leniently ([`read`]): one of an older version says less, and then its page does too. The index keeps
-//! its own data in the page, so page and data can't disagree, and the next update ([`index`]) reads it from there.
+//! Reports are parsed leniently ([`report_view`]): a report of an older version has fewer fields, and its page shows fewer.
+//! The index keeps its own data in its page, so page and data can't disagree. The next update ([`index`]) reads the data
+//! from there.
 
 mod components;
 pub mod deployment_page;
@@ -25,14 +27,14 @@ mod tests;
 
 use crate::ids::AwsEnvironment;
 
-/// The policy of every page: nothing is loaded or run, and the one style is known by its SHA-256.
+/// The policy of every page: it loads and runs nothing, and allows its one style by its SHA-256.
 pub const POLICY: &str = concat!(
     "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'sha256-",
     include_str!("style.sha256"),
     "'"
 );
 
-/// Where a report lies, for links to it and to what belongs to it.
+/// Where a report is stored, for links to it and to related files.
 #[derive(Debug, Clone)]
 pub struct PageContext<'a> {
     /// Region and partition.

@@ -15,18 +15,18 @@ use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::module::fingerprint::Fingerprint;
 use crate::storage_layout::{index_key, page_key};
 
-/// The last lines of a failed build's log, as far as they could be had.
+/// The last lines of a failed build's log, if they could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Log {
     /// Nothing failed, or there was no build.
     None,
-    /// Plain lines.
+    /// The lines as plain text.
     Lines(Vec<String>),
-    /// Why there are none.
+    /// Why the log could not be read.
     Unreadable(String),
 }
 
-/// Renders the page of a report that lies under `key`.
+/// Renders the page of the report stored at `key`.
 #[must_use]
 pub fn render(shelf: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module, log: &Log) -> String {
     let title = format!("{} · {id}", state::word(&report.status.state));
@@ -70,7 +70,7 @@ fn heading(shelf: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module) -
     }
 }
 
-/// When it was last deployed, where that isn't what the page is about.
+/// When the module was last deployed, unless this execution deployed it.
 fn last_good(report: &Module) -> Markup {
     let before = report
         .status
@@ -125,7 +125,7 @@ fn changes(report: &Module) -> Markup {
     }
 }
 
-/// The parts that differ: name, before, now.
+/// The parts of the fingerprint that differ: name, before, now.
 fn differences(before: &Fingerprint, now: &Fingerprint) -> Vec<(String, Option<String>, Option<String>)> {
     let wholes = [
         ("files of the bundle", &before.bundle, &now.bundle),
@@ -219,7 +219,7 @@ fn footer(shelf: &PageContext<'_>, key: &str) -> Markup {
     }
 }
 
-/// The links to the execution, its build and its log.
+/// Links to the execution, its build and its log.
 fn links(shelf: &PageContext<'_>, report: &Module) -> Markup {
     let execution = shelf
         .place

@@ -1,7 +1,7 @@
-//! Reports as they are read: whatever a field holds that it shouldn't, or that is missing, is not known.
+//! Reports as the pages read them: a field that is missing or invalid is unknown.
 //!
-//! Reports are kept for more than a year, so those of older versions are read too, and those of a newer one after a
-//! version was taken back.
+//! Reports are kept for more than a year. So reports of older versions are read, and, after a rollback, also those of a
+//! newer version.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::console::LogUrl;
 use crate::module::fingerprint::Fingerprint;
 
-/// A field that is what it should be, or else its default.
+/// The field's value if it is valid, or else its default.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(from)?).unwrap_or_default())
 }
@@ -30,7 +30,7 @@ macro_rules! read {
 }
 
 read!(
-    /// The four names, or three of them.
+    /// Project, deployment, group and module; a deployment has no module.
     Names {
         /// The project.
         project: String,
@@ -46,31 +46,31 @@ read!(
 read!(
     /// The status as it was stored.
     Status {
-        /// How it ended.
+        /// The final state.
         state: String,
-        /// When it began to deploy.
+        /// When the deployment began.
         started_at: Option<Timestamp>,
-        /// When it was last deployed with success.
+        /// When the last success was.
         deployed_at: Option<Timestamp>,
         /// The build.
         build_id: Option<String>,
-        /// Its log.
+        /// The log of the build.
         log_url: Option<LogUrl>,
         /// Why it was deployed.
         reasons: Vec<String>,
-        /// The error's name.
+        /// The name of the error.
         error: Option<String>,
-        /// The build's phase that failed.
+        /// The phase of the build that failed.
         phase: Option<String>,
-        /// Why it failed.
+        /// The reason of the failure.
         reason: Option<String>,
         /// The commit.
         commit: Option<String>,
-        /// Who wrote it.
+        /// The author of the commit.
         author: Option<String>,
-        /// On which branch.
+        /// The branch of the commit.
         branch: Option<String>,
-        /// How many modules ended how.
+        /// The number of modules by final state.
         modules: BTreeMap<String, usize>,
     }
 );
@@ -84,25 +84,25 @@ read!(
         status: Option<String>,
         /// When it began.
         started_at: Option<Timestamp>,
-        /// How long it took.
+        /// Its duration.
         seconds: Option<f64>,
-        /// CodeBuild's word on it.
+        /// CodeBuild's message about it.
         context: Option<String>,
     }
 );
 
 read!(
-    /// A build's end.
+    /// The outcome of a build.
     Build {
         /// The build.
         build_id: Option<String>,
-        /// How it ended.
+        /// Its final status.
         status: String,
         /// Its log.
         log_url: Option<LogUrl>,
-        /// The log's group.
+        /// The log group.
         log_group: Option<String>,
-        /// The log's stream.
+        /// The log stream.
         log_stream: Option<String>,
         /// Its phases.
         phases: Vec<Phase>,
@@ -110,25 +110,25 @@ read!(
 );
 
 read!(
-    /// When an execution came how far.
+    /// The times at which an execution reached each step.
     Timeline {
-        /// It was started.
+        /// The execution was started.
         execution_started_at: Option<Timestamp>,
-        /// It held its module's lock.
+        /// The execution acquired its module's lock.
         lock_acquired_at: Option<Timestamp>,
-        /// It began to deploy.
+        /// The deployment began.
         started_at: Option<Timestamp>,
-        /// Its build was started.
+        /// The build was started.
         build_started_at: Option<Timestamp>,
-        /// Its build ended.
+        /// The build ended.
         build_ended_at: Option<Timestamp>,
-        /// All of it was written down.
+        /// The result was recorded.
         recorded_at: Option<Timestamp>,
     }
 );
 
 read!(
-    /// Where a bundle came from.
+    /// The source of a bundle.
     Source {
         /// The bucket.
         bucket: String,
@@ -144,27 +144,27 @@ read!(
 read!(
     /// The report of a module's execution.
     Module {
-        /// What was to be deployed.
+        /// The module.
         module: Names,
-        /// By which execution.
+        /// The execution.
         execution: String,
         /// When the report was written.
         written_at: Option<Timestamp>,
         /// The status.
         status: Status,
-        /// The build's end.
+        /// The outcome of the build.
         build: Option<Build>,
-        /// Where the bundle came from.
+        /// The source of the bundle.
         source: Option<Source>,
-        /// What was deployed.
+        /// The fingerprint of this execution.
         fingerprint: Option<Fingerprint>,
-        /// What was deployed before that.
+        /// The fingerprint of the previous success.
         previous_fingerprint: Option<Fingerprint>,
         /// The names of the parameters.
         parameters: Vec<String>,
         /// The outputs of the module's stack.
         outputs: Option<Map<String, Value>>,
-        /// When it came how far.
+        /// The times of its steps.
         timeline: Option<Timeline>,
     }
 );
@@ -176,21 +176,21 @@ read!(
         group: String,
         /// Its name.
         module: String,
-        /// What was to be done with it.
+        /// The planned action.
         action: String,
-        /// Why.
+        /// The reasons.
         reasons: Vec<String>,
     }
 );
 
 read!(
-    /// What came of a module of a deployment.
+    /// The result of a module of a deployment.
     Ended {
         /// Its group.
         group: String,
         /// Its name.
         module: String,
-        /// How it ended.
+        /// Its final state.
         state: String,
         /// The name of its execution.
         execution: Option<String>,
@@ -200,39 +200,39 @@ read!(
 read!(
     /// The report of a deployment's execution.
     Deployment {
-        /// Which deployment.
+        /// The deployment.
         deployment: Names,
-        /// By which execution.
+        /// The execution.
         execution: String,
         /// When the report was written.
         written_at: Option<Timestamp>,
         /// The status.
         status: Status,
-        /// What was planned.
+        /// The plan.
         plan: Vec<Planned>,
-        /// What the planner warned of.
+        /// The planner's warnings.
         warnings: Vec<String>,
-        /// What came of it.
+        /// The results.
         results: Vec<Ended>,
-        /// When it came how far.
+        /// The times of its steps.
         timeline: Option<Timeline>,
     }
 );
 
 impl Module {
-    /// From when to when the execution ran, as far as the report says it.
+    /// Start and end of the execution, as far as the report has them.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         span(self.timeline.as_ref(), self.status.started_at, self.written_at)
     }
 
-    /// Whether a build took part, which may have a word in why it failed.
+    /// Whether there was a build, whose output the reason of a failure may quote.
     #[must_use]
     pub fn was_built(&self) -> bool {
         self.build.is_some() || self.status.phase.is_some() || self.status.build_id.is_some()
     }
 
-    /// How many milliseconds it took.
+    /// The duration in milliseconds.
     #[must_use]
     pub fn took(&self) -> Option<i64> {
         self.span()
@@ -241,7 +241,7 @@ impl Module {
 }
 
 impl Deployment {
-    /// From when to when the execution ran, as far as the report says it.
+    /// Start and end of the execution, as far as the report has them.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         span(self.timeline.as_ref(), self.status.started_at, self.written_at)

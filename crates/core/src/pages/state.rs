@@ -1,4 +1,4 @@
-//! The states as they are shown: by a word and a sign, and by colour besides.
+//! States as pages show them: a word and a sign, so that colour is never the only cue.
 
 use maud::{Markup, html};
 
@@ -39,17 +39,17 @@ pub(super) fn badge(state: &str) -> Markup {
     }
 }
 
-/// The state as a word.
+/// The word for a state.
 pub(super) fn word(state: &str) -> String {
     look(state).word
 }
 
-/// The class that colours it.
+/// The CSS class of a state.
 pub(super) fn class(state: &str) -> &'static str {
     look(state).class
 }
 
-/// The states for which somebody has to do something, before the others.
+/// Sort order of a state: states that need attention come first.
 pub(super) fn rank(state: &str) -> u8 {
     match class(state) {
         "bad" => 0,

@@ -6,7 +6,7 @@ use crate::ids::DeploymentId;
 use crate::ids::{ModuleId, Name};
 use crate::pages::module_page::Log;
 
-/// What must come out as text, wherever it goes in.
+/// A hostile text that every page must show as plain text.
 const HOSTILE: &str =
     "</script></style><img src=x onerror=alert(1)>\"'><script>alert(2)</script>\u{202e}&lt;";
 
@@ -21,7 +21,7 @@ fn place() -> AwsEnvironment {
     AwsEnvironment::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
 }
 
-/// Everything in a report that holds a text, hostile; the structure stays.
+/// A report with each string replaced by a hostile one; the structure stays.
 fn poisoned(report: Value) -> Value {
     match report {
         Value::String(text) if text.starts_with("20") || text.ends_with("ED") => Value::String(text),
@@ -95,7 +95,7 @@ fn nothing_of_a_report_becomes_html_or_a_link() {
     ));
 }
 
-/// Where the page says of a text that it is the module's.
+/// Whether the page marks a text as the module's.
 fn attributed(page: &str, text: &str) -> bool {
     page.match_indices(text).count() > 0
         && page.match_indices(text).all(|(at, _)| {
@@ -121,7 +121,7 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
     let built = page(with(json!({"status": "FAILED"})));
     assert!(attributed(&built, "Seedflow: your session"), "{built}");
     assert!(attributed(&built, "Seedflow: call this number"), "{built}");
-    // What Seedflow says itself is not the module's.
+    // Seedflow's own texts are not marked as the module's.
     let not_built = page(with(Value::Null));
     assert!(!attributed(&not_built, "Seedflow: your session"), "{not_built}");
 

@@ -1,4 +1,4 @@
-//! Where the time of an execution went: the steps of the workflow, and within the build its phases.
+//! The timeline of an execution: the steps of the workflow, and the phases of the build within them.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -11,7 +11,7 @@ use super::state;
 #[derive(Debug, Clone, PartialEq)]
 struct Step {
     name: String,
-    /// What becomes of it beside its colour.
+    /// The status of a build's phase, shown beside its colour.
     status: Option<String>,
     class: &'static str,
     phase: bool,
@@ -19,7 +19,7 @@ struct Step {
     to: Timestamp,
 }
 
-/// The table with its bars; nothing where no time is known.
+/// The table with its bars; empty if no time is known.
 pub(super) fn table(report: &Module) -> Markup {
     let steps = steps(report);
     let (Some(from), Some(to)) = (
@@ -45,7 +45,7 @@ fn row(step: &Step, begin: Timestamp, whole: i64) -> Markup {
     let took = format::between(step.from, step.to);
     let share = |milliseconds: i64| 100.0 * milliseconds as f64 / whole.max(1) as f64;
     let left = share(format::between(begin, step.from)).min(99.4);
-    // What is too short to be seen is drawn as a line.
+    // A span that is too short to be visible is drawn as a line.
     let width = share(took).max(0.6).min(100.0 - left);
     let said = format!(
         "{} after the start, for {}",
@@ -75,7 +75,7 @@ fn percent(share: f64) -> String {
     format!("{share:.2}%")
 }
 
-/// The steps in their order, as far as their times are known.
+/// The steps in order, as far as their times are known.
 fn steps(report: &Module) -> Vec<Step> {
     let none = Timeline::default();
     let times = report.timeline.as_ref().unwrap_or(&none);
@@ -103,7 +103,7 @@ fn steps(report: &Module) -> Vec<Step> {
         step("Checked what changed", times.lock_acquired_at, started, "step"),
     ];
     if build_from.is_none() {
-        // Without a build, or with one of an older report, which says how long it took and not when.
+        // There was no build, or the report is older and has the build's duration but not its times.
         steps.push(step("Deployed", started, recorded, "step"));
     }
     steps.push(step(
@@ -121,7 +121,7 @@ fn steps(report: &Module) -> Vec<Step> {
     steps
 }
 
-/// When the build ran, as the workflow saw it, or else as its phases say.
+/// When the build ran: by the workflow's times, or else by the times of its phases.
 fn build_span(build: &Build, times: &Timeline) -> (Option<Timestamp>, Option<Timestamp>) {
     let first = build.phases.iter().filter_map(|phase| phase.started_at).min();
     let last = build.phases.iter().filter_map(end).max();
@@ -137,7 +137,7 @@ fn after(from: Timestamp, seconds: f64) -> Option<Timestamp> {
     Timestamp::from_millisecond(from.as_millisecond().checked_add(milliseconds)?).ok()
 }
 
-/// The phases, each where it says, or where the one before ended.
+/// The phases. A phase without a start begins at the end of the previous one.
 fn phases(phases: &[Phase], begin: Option<Timestamp>) -> Vec<Step> {
     let mut next = begin;
     let mut steps = Vec::new();

@@ -1,9 +1,9 @@
-//! Whom an invocation or a measurement is about: the execution, the module or deployment, the build.
+//! Context fields of log lines and metrics: execution, module or deployment, build.
 //!
-//! Every log line and every metric carries these fields under the same names, so that one query follows a deployment
-//! through all functions (docs/observability.md). They are read off a function's raw event before anything in it
-//! is judged: field by field from the places where they can stand, and nothing else of the event. A task token
-//! or a parameter's value has no field here to get into.
+//! Each log line and each metric has these fields under the same names, so that one query follows a deployment through all
+//! functions (docs/observability.md). They are read from a function's raw event before the event is validated: field by
+//! field, from the known positions, and nothing else of the event. A task token or a parameter's value can't get in,
+//! because no field here takes one.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -12,10 +12,10 @@ use crate::error::excerpt;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::workflow::build_outcome::EXECUTION_VARIABLE;
 
-/// How long a field may be: what comes from an event that nobody has judged yet.
+/// Maximum length of a field: it is read from an event that is not validated yet.
 const MAX_FIELD: usize = 400;
 
-/// What is known of whom it is about.
+/// Context fields of log lines and metrics: execution, module or deployment, build.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LogContext {
     /// The ARN of the execution.
@@ -51,7 +51,7 @@ impl LogContext {
         }
     }
 
-    /// An execution of which nothing more is known.
+    /// An execution without a known module or deployment.
     #[must_use]
     pub fn execution(execution: &ExecutionArn) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl LogContext {
         }
     }
 
-    /// The same with a build.
+    /// Adds a build.
     #[must_use]
     pub fn with_build(self, build: Option<&BuildId>) -> Self {
         Self {
@@ -69,12 +69,12 @@ impl LogContext {
         }
     }
 
-    /// Reads what a function's event says.
+    /// Reads the context from a function's event.
     #[must_use]
     pub fn of_event(event: &Value) -> Self {
         let (module, deployment) = worked_on(event);
         Self {
-            // The second is that of Step Functions' own event.
+            // The second name is that of Step Functions' own event.
             execution: text(&event["execution"])
                 .or_else(|| text(&event["executionArn"]))
                 .or_else(|| execution_of_build(event)),
@@ -85,7 +85,7 @@ impl LogContext {
     }
 }
 
-/// The module or the deployment, by the lock, by the plan, by what end-execution is told, or by the input.
+/// The module or the deployment: by the lock, by the plan, by the input of end-execution, or by the execution's input.
 fn worked_on(event: &Value) -> (Option<String>, Option<String>) {
     let places = [
         &event["lock"]["of"],
@@ -110,7 +110,7 @@ fn worked_on(event: &Value) -> (Option<String>, Option<String>) {
     }
 }
 
-/// The build, by the state machine's words for it or by CodeBuild's event.
+/// The build: by the state machine's fields or by CodeBuild's event.
 fn build(event: &Value) -> Option<String> {
     let places = [
         &event["build_id"],
@@ -123,7 +123,7 @@ fn build(event: &Value) -> Option<String> {
     BuildId::parse(found).ok().map(|build| build.to_string())
 }
 
-/// The execution that a build of CodeBuild's event belongs to, which stands among the build's variables.
+/// The execution of a build in CodeBuild's event: it is one of the build's environment variables.
 fn execution_of_build(event: &Value) -> Option<String> {
     let variables = &event["detail"]["additional-information"]["environment"]["environment-variables"];
     let ours = |variable: &&Value| variable["name"] == EXECUTION_VARIABLE;

@@ -1,12 +1,12 @@
-//! What is measured, and how a measurement is written: CloudWatch's embedded metric format.
+//! Metrics, in CloudWatch's embedded metric format (decision 31).
 //!
-//! A function writes one JSON line to its log, and CloudWatch makes metrics of it (Amazon CloudWatch User Guide,
-//! "Specification: Embedded metric format"): no call, no right, no agent. The only dimension is the stack, because every
-//! other value of a dimension is a metric that costs money. What the measurement is about stands beside the numbers
-//! ([`LogContext`]), where Logs Insights finds it.
+//! A function writes one JSON line to its log, and CloudWatch extracts metrics from it (Amazon CloudWatch User Guide,
+//! "Specification: Embedded metric format"): no API call, no permission, no agent. The only dimension is the stack, because
+//! each further value of a dimension would be another metric to pay for. The context ([`LogContext`]) is beside the
+//! numbers, where Logs Insights finds it.
 //!
-//! A count is written by whoever wrote the status that it counts, once it is written: a repeated call that finds its
-//! status stored counts nothing. One that dies between the two leaves a count out.
+//! The function that wrote a status counts it, after the write. A repeated call finds its status stored and counts nothing.
+//! A function that crashes between the write and the count loses one count.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
@@ -22,14 +22,14 @@ pub const DIMENSION: &str = "Stack";
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident: $unit:literal,)*) => {
-        /// Everything that is measured.
+        /// All metrics.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Metric {
             $($(#[$doc])* $name,)*
         }
 
         impl Metric {
-            /// Every metric, for the tests that hold dashboard, alarms and documentation against them.
+            /// Every metric, for the tests that compare dashboard, alarms and documentation with them.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// Its name in CloudWatch.
@@ -40,7 +40,7 @@ macro_rules! metrics {
                 }
             }
 
-            /// Its unit, a word of CloudWatch's (API reference, `MetricDatum.Unit`).
+            /// Its unit, as CloudWatch names it (API reference, `MetricDatum.Unit`).
             #[must_use]
             pub const fn unit(self) -> &'static str {
                 match self {
@@ -54,7 +54,7 @@ macro_rules! metrics {
 metrics! {
     /// A module was deployed.
     ModulesSucceeded: "Count",
-    /// A module was skipped, because nothing had changed.
+    /// A module was skipped, because nothing changed.
     ModulesUnchanged: "Count",
     /// The deployment of a module failed.
     ModulesFailed: "Count",
@@ -64,9 +64,9 @@ metrics! {
     ModulesDestroyed: "Count",
     /// A newer execution deploys the module instead.
     ModulesSuperseded: "Count",
-    /// A whole deployment ended well.
+    /// A whole deployment succeeded.
     DeploymentsSucceeded: "Count",
-    /// A whole deployment found nothing to do.
+    /// A whole deployment had nothing to do.
     DeploymentsUnchanged: "Count",
     /// A whole deployment failed.
     DeploymentsFailed: "Count",
@@ -76,26 +76,26 @@ metrics! {
     DeploymentsDestroyed: "Count",
     /// A newer execution deploys the manifest instead.
     DeploymentsSuperseded: "Count",
-    /// From a whole deployment's start to its end.
+    /// Time from the start of a whole deployment to its end.
     DeploymentSeconds: "Seconds",
-    /// A build, from its start to its end as CodeBuild tells them.
+    /// Duration of a build, by CodeBuild's start and end times.
     BuildSeconds: "Seconds",
-    /// What an execution with a build took besides the build and the waiting for its lock.
+    /// Duration of an execution with a build, without the build and without the wait for its lock.
     OverheadSeconds: "Seconds",
-    /// How long an execution waited for its module's lock.
+    /// Time that an execution waited for its module's lock.
     WaitingSeconds: "Seconds",
-    /// How long an execution that waits for its build has been running.
+    /// Time that an execution with a running build has been in progress.
     InProgressSeconds: "Seconds",
-    /// The end of a build was found by the timeout, because its event had not come.
+    /// The timeout found the end of a build, because its event did not arrive.
     LostEvents: "Count",
-    /// A value was too long for Parameter Store and went to S3.
+    /// A value was too long for Parameter Store and was stored in S3.
     SpilledValues: "Count",
-    /// An event of Seedflow's own could not be sent.
+    /// An event of Seedflow could not be sent.
     EventsNotSent: "Count",
 }
 
 impl Metric {
-    /// The count of modules that ended so; none for a state that is no end.
+    /// The count of modules with this final state; `None` for a state that isn't final.
     #[must_use]
     pub const fn of_module(state: State) -> Option<Self> {
         match state {
@@ -108,7 +108,7 @@ impl Metric {
         }
     }
 
-    /// The count of deployments that ended so; none for a state that is no end.
+    /// The count of deployments with this final state; `None` for a state that isn't final.
     #[must_use]
     pub const fn of_deployment(state: State) -> Option<Self> {
         match state {
@@ -122,24 +122,24 @@ impl Metric {
     }
 }
 
-/// What was measured at once.
+/// Metrics that are written in one line.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measurement(Vec<(Metric, f64)>);
 
 impl Measurement {
-    /// One of something.
+    /// A count of one.
     #[must_use]
     pub fn one(metric: Metric) -> Self {
         Self::default().and_count(Some(metric), 1)
     }
 
-    /// The end of a module's execution in that state, and how long it took; nothing for a state that is no end.
+    /// The end of a module's execution with this state, and its durations; empty for a state that isn't final.
     #[must_use]
     pub fn end_of_module(state: State, times: &Timeline) -> Self {
         let Some(metric) = Metric::of_module(state) else {
             return Self::default();
         };
-        // Overhead is what a build costs besides itself: an execution without one has none.
+        // Overhead is the cost of a build beyond the build itself: an execution without a build has none.
         let build = times.build();
         Self::one(metric)
             .and_seconds(Metric::BuildSeconds, build)
@@ -147,7 +147,7 @@ impl Measurement {
             .and_seconds(Metric::WaitingSeconds, times.waiting())
     }
 
-    /// The end of a deployment's execution in that state, and how long it took; nothing for a state that is no end.
+    /// The end of a deployment's execution with this state, and its duration; empty for a state that isn't final.
     #[must_use]
     pub fn end_of_deployment(state: State, took: Option<SignedDuration>) -> Self {
         let Some(metric) = Metric::of_deployment(state) else {
@@ -156,7 +156,7 @@ impl Measurement {
         Self::one(metric).and_seconds(Metric::DeploymentSeconds, took)
     }
 
-    /// And so many of something, if it is anything and there are any.
+    /// Adds a count, unless it is 0 or there is no metric for it.
     #[must_use]
     pub fn and_count(mut self, metric: Option<Metric>, count: u32) -> Self {
         if let (Some(metric), 1..) = (metric, count) {
@@ -165,8 +165,7 @@ impl Measurement {
         self
     }
 
-    /// And how long something took, where that is known. Clocks of several services may disagree by a moment: a
-    /// negative duration is none.
+    /// Adds a duration, if it is known. The clocks of two services may differ slightly: a negative duration is left out.
     #[must_use]
     pub fn and_seconds(mut self, metric: Metric, took: Option<SignedDuration>) -> Self {
         if let Some(took) = took {
@@ -176,9 +175,9 @@ impl Measurement {
         self
     }
 
-    /// The log line; `None` where nothing was measured.
+    /// The log line; `None` if nothing was measured.
     ///
-    /// `level` and `timestamp` are Lambda's: a line without them counts as INFO (AWS Lambda Developer Guide, "Log-level
+    /// Lambda defines `level` and `timestamp`: a line without them counts as INFO (AWS Lambda Developer Guide, "Log-level
     /// filtering").
     #[must_use]
     pub fn document(&self, stack: &str, about: &LogContext, now: Timestamp) -> Option<Value> {

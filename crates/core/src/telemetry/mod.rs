@@ -1,4 +1,4 @@
-//! What logs and metrics say of all that happens.
+//! Metrics, and the context fields of log lines.
 
 pub mod log_context;
 pub mod metric;

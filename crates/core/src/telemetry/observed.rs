@@ -1,15 +1,16 @@
-//! What locks report of the thing that they lock: which metric counts its superseded executions, and how log lines name it.
+//! What logs and metrics need to know of a locked resource: the metric that counts its superseded executions, and its log
+//! context.
 
 use crate::ids::{DeploymentId, ExecutionArn, ModuleId};
 use crate::telemetry::log_context::LogContext;
 use crate::telemetry::metric::Metric;
 
-/// A thing that executions work on, as logs and metrics see it.
+/// A resource that executions work on, as logs and metrics see it.
 pub trait Observed {
-    /// Counts its executions that a newer one replaced.
+    /// Counts executions that a newer one replaced.
     const SUPERSEDED: Metric;
 
-    /// The context of its log lines, with the execution where that is known.
+    /// The context of its log lines, with the execution if it is known.
     fn subject(&self, execution: Option<&ExecutionArn>) -> LogContext;
 }
 

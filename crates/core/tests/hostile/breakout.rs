@@ -1,4 +1,4 @@
-//! Values and names stay data: in the buildspec's YAML, in the shell that runs it, and in what StartBuild is asked.
+//! Values and names stay data: in the YAML of the buildspec, in the shell that runs it, and in the StartBuild request.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{cases, dictionary, limits};
 
-/// What an author and whoever starts an execution can say, as far as it parses.
+/// Everything that an author and the user who starts an execution can provide, as far as it parses.
 #[derive(Debug, Clone)]
 struct Said {
     input: Value,
@@ -30,7 +30,7 @@ struct Said {
     previous: Option<Value>,
 }
 
-/// A hostile text that is long enough to be exported by the buildspec, with the hostile part anywhere in it.
+/// A hostile text that is long enough for the buildspec to export it, with the hostile part at any position.
 fn long_text() -> impl Strategy<Value = String> {
     (dictionary::text(false), dictionary::text(false), 1025usize..1100).prop_map(|(before, after, length)| {
         let padded = format!("{before}{}{after}", "x".repeat(length));
@@ -77,7 +77,7 @@ fn said() -> impl Strategy<Value = Said> {
         )
 }
 
-/// What StartBuild is asked for; `None` where the input is refused.
+/// The StartBuild request; `None` if the input is refused.
 fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
     let ModuleInput::Deploy(request) = ModuleInput::parse(&said.input, &limits()).ok()? else {
         return None;
@@ -126,14 +126,14 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
     Some((request, plan))
 }
 
-/// Every variable that a build of the plan has to see.
+/// Every variable that a build of the plan must have.
 fn expected(plan: &Plan) -> BTreeMap<String, String> {
     let place = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
     let variables = environment::variables(plan, &place, None);
     let said = variables
         .into_iter()
         .map(|variable| (variable.name, variable.value));
-    // By which the build's event names its execution.
+    // The build's event names its execution by this variable.
     let execution = (EXECUTION_VARIABLE.to_owned(), "arn:e".to_owned());
     said.chain([execution]).collect()
 }
@@ -143,7 +143,7 @@ fn commands<'a>(spec: &'a Value, phase: &str) -> Vec<&'a str> {
     commands.iter().map(|command| command.as_str().unwrap()).collect()
 }
 
-/// What YAML 1.1 and 1.2 take as it is within quotes: no control characters, no line breaks of either.
+/// Whether YAML 1.1 and 1.2 take the character literally within quotes: no control characters, no line breaks of either.
 fn is_plain(c: char) -> bool {
     matches!(c, ' '..='~' | '\u{a0}'..='\u{2027}' | '\u{202a}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}' | '\u{10000}'..)
 }
@@ -174,7 +174,7 @@ proptest! {
     #[test]
     fn what_is_asked_of_codebuild_is_what_was_said(said in said()) {
         let Some((request, plan)) = composed(&said) else { return Ok(()) };
-        // Nothing that was said names the folder.
+        // Nothing in the input can name the folder.
         prop_assert_eq!(&request.source_location, &format!("work/builds/{}/source.zip", "07".repeat(16)));
         let expected = expected(&plan);
         for variable in &request.variables {
@@ -195,7 +195,7 @@ fn long_variables(spec: &Value) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The environment of a command after the buildspec's first commands ran in bash, and what lies in its folder.
+/// The environment of a command after the buildspec's first commands ran in bash, with the files in its folder.
 fn environment_after(
     script: &str,
     variables: &BTreeMap<String, String>,

@@ -1,9 +1,9 @@
-//! Texts that mean something to somebody: to a shell, to YAML, to a path, to a terminal.
+//! Texts with a special meaning: to a shell, to YAML, in a path, or in a terminal.
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// What tries to end a quotation and begin something of its own.
+/// Texts that try to end a quotation and begin something else.
 pub const HOSTILE: [&str; 44] = [
     "'",
     "\"",
@@ -51,7 +51,7 @@ pub const HOSTILE: [&str; 44] = [
     "--- \n...\n%YAML 1.1\n---",
 ];
 
-/// Texts put together from the dictionary, from anything and from what is long; a zero byte only where asked for.
+/// Texts composed of the dictionary, of arbitrary and of long text; a zero byte only if `zero`.
 pub fn text(zero: bool) -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => select(&HOSTILE[..]).prop_map(str::to_owned),
@@ -65,7 +65,7 @@ pub fn text(zero: bool) -> impl Strategy<Value = String> {
     })
 }
 
-/// JSON of any shape with hostile texts in it.
+/// JSON of any shape with hostile strings in it.
 pub fn json() -> impl Strategy<Value = serde_json::Value> {
     use serde_json::Value;
     let leaf = prop_oneof![

@@ -1,4 +1,4 @@
-//! Deployspec, manifest and the execution's input: any text, any JSON, good documents that somebody changed.
+//! Deployspec, manifest and the execution's input: arbitrary text, arbitrary JSON, and valid documents that were changed.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -17,7 +17,7 @@ use crate::{assert_refusal, cases, dictionary, limits, module};
 const DEPLOYSPEC: &str = "publishGenericEnvVariables: true\ndeploy:\n  phases:\n    install:\n      commands:\n      - npm install -g aws-cdk\n    build:\n      commands:\n      - |\n        if [[ 1 ]]; then\n          echo \"a: b\"; fi\n      - &x echo 'x'\n      - *x\ndestroy: {phases: {build: {commands: []}}}\nbuild_type: BUILD_GENERAL1_LARGE\n";
 const MANIFEST: &str = "parameters:\n  vpc-cidr: 10.0.0.0/16\n  subnets: &s [a, b]\n  more: *s\n  secret: {secrets_manager: api-key}\n  nested: {a: {b: [1, 2.5, yes, ~]}}\nforce_update: false\nbundle: yes\nbuild: {compute_type: BUILD_GENERAL1_SMALL, timeout_minutes: 10}\nstack_name: a-stack\n";
 
-/// What YAML is made of.
+/// Pieces of YAML syntax.
 const PIECES: [&str; 30] = [
     "a",
     "b: ",
@@ -56,7 +56,7 @@ pub fn random_yaml() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
-/// A good document with pieces put in, taken out or doubled.
+/// A valid document with pieces inserted, removed or duplicated.
 pub fn changed(document: &'static str) -> impl Strategy<Value = String> {
     let change = (any::<Index>(), any::<Index>(), 0..3, select(&PIECES[..]));
     prop::collection::vec(change, 1..6).prop_map(|changes| {
@@ -121,7 +121,7 @@ proptest! {
                 let phases = spec.deploy;
                 let longest = [phases.install, phases.pre_build, phases.build, phases.post_build];
                 let length: usize = longest.iter().flatten().map(String::len).sum();
-                // Anchors repeat, so what is built may be longer than the text, but not without bound.
+                // Anchors repeat, so the result may be longer than the text, but within a bound.
                 prop_assert!(length <= 1 << 20);
             }
         }
@@ -147,8 +147,8 @@ proptest! {
 
     #[test]
     fn json_reads_the_same_through_yaml(value in dictionary::json()) {
-        // JSON is YAML but for its escapes of characters beyond 16 bits, control characters, and numbers that
-        // YAML 1.1 writes otherwise; texts without them must come back letter by letter.
+        // JSON is YAML except for its escapes of characters beyond 16 bits, control characters, and numbers that YAML 1.1
+        // writes differently. A text without them must parse to exactly the same characters.
         let plain = |text: &str| text.chars().all(|c| matches!(c, ' '..='~' | '\n'));
         fn only(value: &Value, plain: &impl Fn(&str) -> bool) -> bool {
             match value {
@@ -191,7 +191,7 @@ proptest! {
             Err(error) => assert_refusal(&error, &[ErrorName::InvalidInput])?,
             Ok(ModuleInput::Destroy(module)) => prop_assert!(false, "{module} would be destroyed"),
             Ok(ModuleInput::Deploy(request)) => {
-                // Where an input is good, its failure is recorded at the module that it deploys.
+                // If an input is valid, its failure is recorded in the status of the module that it deploys.
                 prop_assert_eq!(DeployInput::module(&input, &limits()), Ok(request.module));
                 prop_assert_eq!(&request.source.bucket, "work");
                 let path = request.source.path;

@@ -1,4 +1,5 @@
-//! Events of CodeBuild and what is stored: any JSON, and real events with fields missing, null or of another type.
+//! Events of CodeBuild and stored values: arbitrary JSON, and real events with fields that are missing, null or of another
+//! type.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -15,7 +16,8 @@ use crate::{assert_refusal, cases, dictionary, module};
 const ARN: &str =
     "arn:aws:codebuild:us-west-2:123456789012:build/seedflow:8745a7a9-c340-456a-9166-edf953571bEX";
 
-/// The event of the CodeBuild user guide ("Build notifications input format reference"), as far as it is read.
+/// The event of the CodeBuild user guide ("Build notifications input format reference"), reduced to the fields that are
+/// read.
 fn event() -> Value {
     json!({
         "source": "aws.codebuild", "detail-type": "CodeBuild Build State Change",
@@ -82,7 +84,7 @@ proptest! {
         prop_assert!(matches!(outcome.status, BuildStatus::Failed | BuildStatus::TimedOut));
         prop_assert!(outcome.reason.iter().all(|reason| reason.chars().count() <= 2001));
         prop_assert!(outcome.explain().starts_with("build "));
-        // It travels through the state machine.
+        // The outcome travels through the state machine.
         let text = serde_json::to_string(&outcome).unwrap();
         prop_assert_eq!(serde_json::from_str::<BuildOutcome>(&text).unwrap(), outcome);
     }
@@ -111,7 +113,7 @@ proptest! {
         let outcome = BuildOutcome::ended(id.clone(), BuildStatus::Failed).with_phases(phases);
         let failure = Failure { error: "BuildFailed".into(), reason: outcome.explain(), build_id: Some(id), outcome: Some(outcome) };
         let status = Status::fail(None, &module(), &ExecutionArn::new("arn:e"), &failure, Timestamp::UNIX_EPOCH);
-        // Nobody follows the status into S3.
+        // Readers of a status do not resolve references to S3, so it must fit into the parameter.
         prop_assert!(Text::of_json(&serde_json::to_string(&status).unwrap()).as_str().len() <= 8192);
     }
 

@@ -1,8 +1,8 @@
-//! Hostile and broken input: whatever comes in, the core neither panics nor runs away, and fails by name.
+//! Hostile and broken input: for any input the core neither panics nor runs without bound, and every failure has a name.
 //!
-//! Properties over random, mutated and chosen input (proptest). How many cases there are is small here and in CI
-//! and set by `PROPTEST_CASES` for a longer run (CONTRIBUTING.md). A case that failed is written as a test of its
-//! own; proptest's files of seeds are off, because a seed says nothing once a strategy changes.
+//! Property tests with random, mutated and chosen input (proptest). The number of cases is small by default and in CI;
+//! `PROPTEST_CASES` sets it for a longer run (CONTRIBUTING.md). A failing case becomes a test of its own. proptest's seed
+//! files are off, because a seed is meaningless once a strategy changes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -20,7 +20,7 @@ use seedflow_core::error::{Error, ErrorName};
 use seedflow_core::ids::ModuleId;
 use seedflow_core::module::input::Limits;
 
-/// So many cases, or as many as `PROPTEST_CASES` says.
+/// The number of cases: `PROPTEST_CASES`, or else `default`.
 fn cases(default: u32) -> Config {
     let asked = std::env::var("PROPTEST_CASES").ok();
     Config {
@@ -30,8 +30,8 @@ fn cases(default: u32) -> Config {
     }
 }
 
-/// What every refusal keeps to: one of the names that belong to this input, and a message that people can read
-/// and Step Functions can carry.
+/// Checks a refusal: its name is one of those allowed for this input, and its message is not empty and short enough for
+/// Step Functions.
 fn assert_refusal(error: &Error, names: &[ErrorName]) -> Result<(), TestCaseError> {
     prop_assert!(names.contains(&error.name), "{}: {}", error.name, error.message);
     prop_assert!(!error.message.is_empty());

@@ -36,7 +36,7 @@ impl Repository for Files {
     }
 }
 
-/// A file as it should be, or one that somebody changed, or anything.
+/// A valid file, a changed one, or an arbitrary one.
 fn file(good: &'static str) -> impl Strategy<Value = String> {
     prop_oneof![
         6 => Just(good.to_owned()),
@@ -67,7 +67,7 @@ fn files() -> impl Strategy<Value = Files> {
     })
 }
 
-/// What is read can be deployed: each module is an input that deploy-module takes, in an order that resolves.
+/// Checks that a deployment can be deployed: each module is a valid input of deploy-module, and the order resolves.
 fn assert_deployable(deployment: &Deployment) -> Result<(), TestCaseError> {
     let mut before: Vec<(Name, Name)> = Vec::new();
     for group in &deployment.groups {

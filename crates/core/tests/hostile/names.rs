@@ -1,4 +1,4 @@
-//! Names and ids: what parses stays within the places that are its own, in S3, in Parameter Store and in ARNs.
+//! Names and ids: every key, parameter path and ARN of a parsed name stays within the module's own prefix.
 
 use proptest::prelude::*;
 use seedflow_core::error::ErrorName;
@@ -7,7 +7,7 @@ use seedflow_core::ids::{AwsEnvironment, BuildFolder, BuildId, ExecutionArn, Mod
 
 use crate::{assert_refusal, cases, dictionary};
 
-/// Good names, hostile ones, and good ones with something hostile in them.
+/// Valid names, hostile ones, and valid ones with a hostile part.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => "[a-zA-Z][a-zA-Z0-9-]{0,20}[a-zA-Z0-9]",
@@ -17,7 +17,7 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The same for a project, whose good names have no upper case.
+/// The same for a project; its valid names have no upper case.
 fn project() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => "[a-z][a-z0-9-]{0,20}[a-z0-9]",
@@ -25,7 +25,7 @@ fn project() -> impl Strategy<Value = String> {
     ]
 }
 
-/// One level of a path that means itself to S3, Parameter Store, IAM, a shell and a URL.
+/// Whether S3, Parameter Store, IAM, a shell and a URL all take this level of a path literally.
 fn is_harmless(level: &str) -> bool {
     !level.is_empty()
         && level.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -39,7 +39,7 @@ fn assert_places(id: &ModuleId) -> Result<(), TestCaseError> {
     for slot in ParameterKind::ALL {
         let parameter = id.parameter(slot);
         prop_assert_eq!(&parameter, &format!("{parent}{slot}"));
-        // PutParameter, `Name`: up to 1,011 characters with the ARN before it, 15 levels.
+        // PutParameter, `Name`: up to 1,011 characters including the ARN before it, and 15 levels.
         prop_assert!(parameter.len() < 900 && parameter.matches('/').count() == 5);
         let spilled = id.spill_key(slot, "0123");
         let prefix = format!("values/{id}/{slot}/");
@@ -147,7 +147,7 @@ proptest! {
     fn the_name_of_a_variable_is_upper_case(text in name()) {
         let variable = upper_snake_case(&text);
         prop_assert!(!variable.contains(|c: char| c.is_ascii_lowercase()), "{variable}");
-        // What separates words stays or becomes an underscore, and nothing gets lost.
+        // Separators stay or become underscores, and no character is lost.
         let letters = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).count();
         if text.is_ascii() {
             prop_assert_eq!(letters(&text), letters(&variable));

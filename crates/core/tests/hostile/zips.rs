@@ -1,4 +1,4 @@
-//! The zip reader: anything instead of a zip, and zips that somebody or something changed.
+//! The zip reader: arbitrary bytes instead of a zip, and zips that were changed.
 
 use std::io::{Cursor, Write};
 
@@ -18,14 +18,14 @@ const REFUSALS: [ErrorName; 3] = [
     ErrorName::InvalidModuleStack,
 ];
 
-/// More than this nothing in these tests unpacks to, so whoever says more lies.
+/// Nothing in these tests unpacks to more than this, so a header with a larger size is false.
 const MOST: u64 = 1 << 20;
 
 fn read(zip: &[u8], root: &str) -> Result<Bundle, Error> {
     bundle::read(Cursor::new(zip), root, zip.len() as u64)
 }
 
-/// A file as it is packed.
+/// A file to be packed.
 #[derive(Debug, Clone)]
 struct File {
     path: String,
@@ -51,7 +51,7 @@ fn file(path: impl Strategy<Value = String>) -> impl Strategy<Value = File> {
     )
 }
 
-/// Files of different good paths, none of which is another's folder.
+/// Files with different valid paths; none of them is a folder of another.
 fn files() -> impl Strategy<Value = Vec<File>> {
     prop::collection::btree_map(
         "[a-z]{1,3}/[a-zé]{1,3}|[A-Z]{1,4}",
@@ -93,7 +93,7 @@ fn pack(files: &[File]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-/// What happens to the bytes of a zip.
+/// A change of a zip's bytes.
 #[derive(Debug, Clone)]
 enum Change {
     Flip(Index, u8),
@@ -101,7 +101,7 @@ enum Change {
     Remove(Index, Index),
     Insert(Index, Vec<u8>),
     Double(Index, Index),
-    /// A field of a header of that kind gets another value.
+    /// Sets a field of a header of this kind to another value.
     Header([u8; 2], Index, usize, Vec<u8>),
 }
 
@@ -171,7 +171,7 @@ fn apply(zip: &mut Vec<u8>, change: &Change) {
     }
 }
 
-/// Whatever the bytes: a named refusal, or a bundle that holds together.
+/// Checks the result for any bytes: a refusal with a name, or a consistent bundle.
 fn assert_sound(result: &Result<Bundle, Error>) -> Result<(), TestCaseError> {
     match result {
         Ok(bundle) => {
@@ -202,7 +202,7 @@ proptest! {
         }
         let first = read(&zip, "");
         assert_sound(&first)?;
-        // Two threads hash; who is faster must not count.
+        // Two threads hash; their order must not matter.
         prop_assert_eq!(first, read(&zip, ""));
     }
 

@@ -1,8 +1,8 @@
-//! Bombs: what is small to store and large to read is refused by name, in little memory, and before much of it
-//! was read.
+//! Bombs: input that is small to store and large to read is refused by name, with little memory, and before much of it is
+//! read.
 //!
-//! Memory is what the program allocates beyond what it held before, so the tests take turns. How long it takes
-//! is in docs/benchmarks.md; that none of this inflates or copies more than it may is counted here.
+//! Memory is what the program allocates beyond its previous usage, so the tests run one at a time. Durations are in
+//! docs/benchmarks.md; these tests count that nothing inflates or copies more than its limit.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -28,9 +28,9 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 const MIB: usize = 1 << 20;
 
-/// How much a document or a bundle may take.
+/// Maximum memory for a document or a bundle.
 const BOUND: usize = 64 * MIB;
-/// How much a directory may take that is too long: the zip library keeps all of it, up to the limit of its length.
+/// Maximum memory for a directory that is too long: the zip library keeps all of it, up to the limit of its length.
 const DIRECTORY_BOUND: usize = 320 * MIB;
 
 fn turn() -> MutexGuard<'static, ()> {
@@ -38,7 +38,7 @@ fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The most memory that was held at once, beyond what was held before.
+/// The peak of memory during `work`, beyond the usage before it.
 fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     MEMORY.reset_peak_usage();
     let before = MEMORY.current_usage();
@@ -46,7 +46,7 @@ fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, MEMORY.peak_usage().saturating_sub(before))
 }
 
-/// A source that counts what is read of it.
+/// A source that counts the bytes read from it.
 struct Counted<'a> {
     source: Cursor<&'a [u8]>,
     read: u64,
@@ -108,7 +108,7 @@ fn ten_gigabytes_are_refused_without_inflating_any() {
 #[test]
 fn an_entry_that_inflates_to_more_than_it_says_is_cut_off_there() {
     let _turn = turn();
-    // Ten gigabytes that claim to be a thousandth of it.
+    // Ten gigabytes with a declared size of a thousandth of that.
     let packed = bombs::deflated_zeros(10 << 10);
     let zip = RawZip::with_deployspec()
         .deflated("zeros", &packed, 10 << 20)
@@ -123,7 +123,7 @@ fn an_entry_that_inflates_to_more_than_it_says_is_cut_off_there() {
         refusal.message
     );
     assert!(refusal.peak < BOUND, "{} bytes", refusal.peak);
-    // A mebibyte lies in a kilobyte, and readers read some pages ahead.
+    // A mebibyte of zeros takes a kilobyte, and readers read some pages ahead.
     assert!(refusal.read < 256 * 1024, "{} bytes", refusal.read);
 }
 
@@ -184,7 +184,7 @@ fn entries_that_share_one_body_are_refused() {
     let refusal = refused(&overlapping.finish());
     assert!(refusal.message.contains("overlaps"), "{}", refusal.message);
     assert!(refusal.peak < BOUND, "{} bytes", refusal.peak);
-    // So small that together they aren't more than the archive: each would cost a request to S3.
+    // Entries so small that together they do not exceed the archive's size: each would cost a request to S3.
     let padded = RawZip::with_deployspec().stored("padding", &body);
     let small = (0..10_000).fold(padded, |zip, i| zip.again(&format!("f{i}"), 1, 1));
     assert!(refused(&small.finish()).message.contains("overlaps"));
@@ -200,7 +200,7 @@ fn a_zip_in_a_zip_is_a_file_like_any_other() {
     assert!(peak < BOUND, "{peak} bytes");
 }
 
-/// What the readers of a deployspec and of a manifest say to a text; neither may take much memory for it.
+/// The results of parsing a text as a deployspec and as a manifest; neither may use much memory.
 fn verdicts(text: &str) -> (Result<Deployspec, Error>, Result<Options, String>) {
     let module = ModuleId::parse("p", "d", "g", "m").unwrap();
     let limits = Limits::of_aws("w", "s");

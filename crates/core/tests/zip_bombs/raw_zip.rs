@@ -1,16 +1,16 @@
-//! Bundles and documents that are small to store and large to read, made without ever being large here.
+//! Bundles and documents that are small to store and large to read. They are generated without ever being large in memory.
 //!
-//! The zips are written byte by byte (APPNOTE.TXT, 4.3 and 4.5), because no library writes what lies about itself.
+//! The zips are written byte by byte (APPNOTE.TXT, 4.3 and 4.5), because no library writes false headers.
 
 use flate2::{Compression, FlushCompress};
 
 const STORED: u16 = 0;
 const DEFLATED: u16 = 8;
-/// What a field of 16 or 32 bits holds whose value stands in a zip64 record.
+/// The value of a field of 16 or 32 bits whose actual value is in a zip64 record.
 const ELSEWHERE_16: u16 = u16::MAX;
 const ELSEWHERE_32: u32 = u32::MAX;
 
-/// A zip that is written by hand, with headers that say what they are told to say.
+/// A zip that is written by hand; its headers have any values that a test wants.
 #[derive(Debug, Default)]
 pub struct RawZip {
     bytes: Vec<u8>,
@@ -19,12 +19,12 @@ pub struct RawZip {
 }
 
 impl RawZip {
-    /// A zip with a deployspec that is in order.
+    /// A zip with a valid deployspec.
     pub fn with_deployspec() -> Self {
         Self::default().stored("deployspec.yaml", b"deploy: {phases: {}}")
     }
 
-    /// The same with a file that isn't compressed.
+    /// Adds an uncompressed file.
     #[must_use]
     pub fn stored(self, path: &str, content: &[u8]) -> Self {
         let size = content.len() as u64;
@@ -33,13 +33,13 @@ impl RawZip {
         self.entry(path, STORED, crc.sum(), content, size)
     }
 
-    /// The same with a compressed file whose headers say that it unpacks to `size` bytes.
+    /// Adds a compressed file with `size` as its declared uncompressed size.
     #[must_use]
     pub fn deflated(self, path: &str, packed: &[u8], size: u64) -> Self {
         self.entry(path, DEFLATED, 0, packed, size)
     }
 
-    /// The same with one more entry in the directory that shares the header and the data of the first.
+    /// Adds an entry to the directory only; it shares the header and the data of the first file.
     #[must_use]
     pub fn again(mut self, path: &str, packed: u32, size: u32) -> Self {
         self.directory_entry(path, STORED, 0, u64::from(packed), u64::from(size), 0);
@@ -76,7 +76,7 @@ impl RawZip {
         self.finish_saying(entries)
     }
 
-    /// The same with a number of entries that the archive says it has.
+    /// The bytes of the archive, with `entries` as its declared number of entries.
     pub fn finish_saying(self, entries: u64) -> Vec<u8> {
         let (start, size) = (self.bytes.len() as u64, self.directory.len() as u64);
         let mut bytes = self.bytes;
@@ -109,7 +109,7 @@ fn short_32(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(ELSEWHERE_32)
 }
 
-/// What the header before the data and that of the directory have in common.
+/// The fields that the local header and the directory's header have in common.
 fn common_header(bytes: &mut Vec<u8>, path: &str, method: u16, crc: u32, packed: u64, size: u64) {
     put(bytes, &45u16.to_le_bytes());
     put(bytes, &0u16.to_le_bytes());
@@ -142,7 +142,7 @@ fn zip64(packed: u64, size: u64) -> Vec<u8> {
     field
 }
 
-/// So many mebibytes of zeros, deflated: the block of one, repeated.
+/// Zeros, deflated: the block of one mebibyte, repeated.
 pub fn deflated_zeros(mebibytes: usize) -> Vec<u8> {
     let mut encoder = flate2::Compress::new(Compression::best(), false);
     let mut block = Vec::with_capacity(1 << 16);
@@ -155,7 +155,7 @@ pub fn deflated_zeros(mebibytes: usize) -> Vec<u8> {
     packed
 }
 
-/// Ten gigabytes of zeros in a zip of ten megabytes that says so.
+/// Ten gigabytes of zeros in a zip of ten megabytes, with true headers.
 pub fn ten_gigabytes() -> Vec<u8> {
     let mebibytes = 9_600;
     RawZip::with_deployspec()
@@ -163,7 +163,7 @@ pub fn ten_gigabytes() -> Vec<u8> {
         .finish()
 }
 
-/// So many empty files.
+/// A zip of `count` empty files.
 pub fn files(count: usize) -> Vec<u8> {
     (0..count)
         .fold(RawZip::with_deployspec(), |zip, i| {

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-//! Against a stand-in for S3 that answers a copy when it is done, at 20 MiB a second. The emulator can't: it copies at
-//! once, and needs the gigabytes. Seconds are twentieths of a second here, for the client and for S3.
+//! Tests with an S3 emulator that answers a copy when it is complete, at 20 MiB a second. The local stack's emulator can't
+//! do this: it copies at once, and needs the gigabytes. Time runs twenty times as fast here, for the client and for S3.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -19,7 +19,7 @@ const SCALE: u32 = 20;
 const BYTES_A_SECOND: u64 = 20 << 20;
 const ETAG: &str = "<ETag>&quot;t&quot;</ETag>";
 
-/// The source, and what was asked for.
+/// The source object, and the requests received.
 struct S3 {
     bytes: u64,
     /// The part whose copy is refused.
@@ -27,7 +27,7 @@ struct S3 {
     requests: Mutex<Vec<String>>,
 }
 
-/// A request line with the headers that matter here.
+/// A request line with the relevant headers.
 struct Request {
     line: String,
     headers: Vec<(String, String)>,
@@ -135,13 +135,13 @@ fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nx-amz-version-id: copied\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-/// How many bytes a range has.
+/// Number of bytes in a range.
 fn length(range: &str) -> u64 {
     let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
     last.parse::<u64>().unwrap() - first.parse::<u64>().unwrap() + 1
 }
 
-/// Copies an object of so many bytes; the outcome, and what S3 was asked for.
+/// Copies an object of `bytes` bytes; returns the result and the requests.
 async fn copy(
     bytes: u64,
     known: Option<u64>,
@@ -193,7 +193,7 @@ async fn the_largest_bundle_is_copied_although_s3_sends_no_header_before_a_copy_
     assert!(requests[0].starts_with("head "), "{}", requests[0]);
     assert_eq!(requests[1..3], ["tags", "begin application/zip c a%20b=c"]);
     assert_eq!(requests.last().unwrap(), "complete");
-    // Every byte once, and all of the version that was looked at.
+    // Every byte once, all from the version that HeadObject returned.
     let parts: BTreeSet<&str> = requests[3..requests.len() - 1]
         .iter()
         .map(String::as_str)

@@ -291,7 +291,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "dataFiles: [{filePath: x}]",
-            "dataFiles[0].filePath: expected a file in the repository, found \"x\"",
+            "dataFiles[0].filePath: expected a file in the repository…found \"x\"",
         ),
         (
             "dataFiles: [{filePath: 'git::https://x//y'}]",

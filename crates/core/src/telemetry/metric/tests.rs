@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-//! The documents against the JSON schema that AWS publishes for them.
+//! Checks the metric lines against the JSON Schema that AWS publishes for them.
 
 use super::*;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
@@ -55,7 +55,7 @@ fn schema() -> Value {
     })
 }
 
-/// Holds a value against the words of JSON Schema that the schema above has; another word is an error.
+/// Validates a value against the keywords of JSON Schema that the schema above uses; any other keyword is an error.
 fn check(schema: &Value, value: &Value, path: &str) -> Result<(), String> {
     for (word, wanted) in schema.as_object().unwrap() {
         let length = || match value {
@@ -101,7 +101,7 @@ fn check(schema: &Value, value: &Value, path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What the specification demands beside its schema: targets are members of the root, of the right type.
+/// What the specification requires beyond its schema: targets are members of the root, of the right type.
 fn check_targets(document: &Value) -> Result<(), String> {
     for directive in document["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
         let metrics = directive["Metrics"].as_array().unwrap();
@@ -143,7 +143,8 @@ fn about() -> LogContext {
     LogContext::module(&ExecutionArn::new("arn:e"), &module).with_build(BuildId::parse("p:1").ok().as_ref())
 }
 
-/// Started at 100 s, its turn at 110, a build from 112 to 145, recorded at 150; and one without a build.
+/// An execution that started at 100 s, acquired its lock at 110, built from 112 to 145 and was recorded at 150; or the same
+/// without a build.
 fn times(build: bool) -> Timeline {
     let at = |second| Timestamp::from_second(second).ok();
     Timeline {
@@ -182,7 +183,7 @@ fn every_metric_makes_a_document_of_the_published_schema() {
             .unwrap();
         valid(&document).unwrap();
     }
-    // No field of a subject can be taken for a metric or the dimension.
+    // No field of a log context can be taken for a metric or for the dimension.
     let Ok(Value::Object(fields)) = serde_json::to_value(about()) else {
         panic!("an object")
     };
