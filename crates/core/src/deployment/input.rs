@@ -1,7 +1,7 @@
-//! The input of an execution that deploys a repository, parsed.
+//! Parses the input of an execution that deploys a repository.
 //!
-//! Two shapes come in, as for a module: the one that people and programs write, and the one that an upload to
-//! `sources/{project}/repository.zip` makes, which has only a source.
+//! The input has two forms, as for a module: the one that people and programs write, and the one that an upload to
+//! `sources/{project}/repository.zip` produces, which has only a source.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,46 +21,46 @@ use crate::storage_layout::project_of_repository;
 use crate::telemetry::log_context::LogContext;
 use crate::telemetry::observed::Observed;
 
-/// What an execution is to do.
+/// The parsed input of a deployment's execution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeploymentInput {
     /// The project.
     pub project: Name,
-    /// The path of the manifest in the repository.
+    /// The manifest's path in the repository.
     pub manifest: String,
-    /// What to do with it.
+    /// The action.
     pub action: Action,
-    /// Which of its modules.
+    /// The selected modules.
     pub only: Selection,
-    /// Plan and change nothing.
+    /// Only plan; change nothing.
     pub plan_only: bool,
 }
 
-/// What is to be done with a deployment.
+/// The action on a deployment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Bring it to what the repository says.
+    /// Deploy the contents of the repository.
     Deploy {
         /// The repository.
         source: Source,
-        /// What `${NAME}` and `envVariable` stand for.
+        /// The values of `${NAME}` and `envVariable`.
         env: BTreeMap<String, String>,
-        /// Which modules are deployed even if nothing changed.
+        /// The modules that are deployed even if nothing changed.
         force: Forced,
     },
     /// Destroy its modules.
     Destroy {
-        /// Its name: it needs no repository.
+        /// The deployment's name: no repository is needed.
         deployment: Name,
     },
 }
 
-/// Which modules are forced.
+/// The modules that are forced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Forced {
     /// All of them.
     All,
-    /// These; none where it is empty.
+    /// These modules; none if the list is empty.
     Some(Vec<Selector>),
 }
 
@@ -75,18 +75,18 @@ impl Forced {
     }
 }
 
-/// The modules that an execution is about.
+/// The modules that an execution covers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection(Vec<Selector>);
 
 impl Selection {
-    /// Whether a module belongs to it.
+    /// Whether the selection includes a module.
     #[must_use]
     pub fn covers(&self, module: &ModuleId) -> bool {
         self.is_everything() || self.0.iter().any(|selector| selector.covers(module))
     }
 
-    /// Whether nothing was left out.
+    /// Whether the selection includes every module.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.0.is_empty()
@@ -123,7 +123,7 @@ impl Selector {
         })
     }
 
-    /// Whether it means that module.
+    /// Whether the selector matches a module.
     #[must_use]
     pub fn covers(&self, module: &ModuleId) -> bool {
         self.means(&ModuleRef::from(module))
@@ -140,7 +140,7 @@ impl fmt::Display for Selector {
 }
 
 impl Locked {
-    /// How logs and metrics name it.
+    /// Its name in logs and metrics.
     #[must_use]
     pub fn subject(&self, execution: &ExecutionArn) -> LogContext {
         match self {
@@ -150,13 +150,13 @@ impl Locked {
     }
 }
 
-/// Whose lock an execution holds or waits for.
+/// The module or deployment whose lock an execution holds or waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Locked {
-    /// A module's.
+    /// A module.
     Module(ModuleId),
-    /// A whole deployment's.
+    /// A whole deployment.
     Deployment(DeploymentId),
 }
 
@@ -164,7 +164,7 @@ impl DeploymentInput {
     /// Parses an execution's input.
     ///
     /// # Errors
-    /// `InvalidInput` with the field, what was found and what is allowed.
+    /// `InvalidInput` with the field, the value found and the values allowed.
     pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
         let mut fields = JsonFields::of("", input)?;
         let project = fields.text("project")?;
@@ -187,10 +187,10 @@ impl DeploymentInput {
         })
     }
 
-    /// Refuses to select or to force what isn't there.
+    /// Refuses selected or forced names that do not exist.
     ///
     /// # Errors
-    /// `InvalidInput` with the selector and what there is.
+    /// `InvalidInput` with the selector and the existing names.
     pub fn refuse_unknown(&self, known: &[ModuleRef]) -> Result<()> {
         refuse_unknown("only", &self.only.0, known)?;
         match &self.action {
@@ -202,15 +202,15 @@ impl DeploymentInput {
         }
     }
 
-    /// Whether it brings the whole deployment to what a repository says. Such an execution may replace one that
-    /// waits; one that does less, or something else, would take what the other was to do away with it.
+    /// Whether the execution deploys everything in the repository. Such an execution may replace one that waits. One
+    /// that does less, or something else, would cancel the other's work.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.only.is_everything() && matches!(self.action, Action::Deploy { .. })
     }
 }
 
-/// Refuses a selector that means nothing: a slip of the pen, by which what was meant would be left out without a word.
+/// Refuses a selector that matches nothing: it is a typing mistake, and would silently leave out the intended module.
 fn refuse_unknown(field: &str, selectors: &[Selector], known: &[ModuleRef]) -> Result<()> {
     let unknown = |selector: &&Selector| !known.iter().any(|sibling| selector.means(sibling));
     match selectors.iter().find(unknown) {
@@ -297,7 +297,7 @@ fn env(value: Option<Value>) -> Result<BTreeMap<String, String>> {
     };
     let one = |(name, value): (&String, &Value)| match value {
         Value::String(text) => Ok((name.clone(), text.clone())),
-        // The texts of environment variables: an account id or a port is easily written without quotes.
+        // The values are environment variables, so text; an account id or a port is easily written without quotes.
         Value::Number(number) => Ok((name.clone(), number.to_string())),
         other => Err(Error::field(
             &format!("env.{}", excerpt(name, 80)),

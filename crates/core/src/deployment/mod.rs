@@ -1,9 +1,9 @@
 //! A whole deployment: the modules of a repository's manifest, in the order of its groups.
 //!
-//! An execution's input becomes a [`request::Request`]; the manifest, the files of the modules and what Parameter Store
-//! holds ([`state::State`]) become a [`plan::Plan`]: for each module what is to be done and why, and the waves in which the
-//! state machine does it, each module by an execution of the module workflow. What came of them is an
-//! [`outcome::DeploymentOutcome`], and the deployment's own [`status::Status`] says it to whoever looks.
+//! An execution's input becomes an [`input::DeploymentInput`]. The manifest, the modules' files and the stored state
+//! ([`state::State`]) become a [`plan::Plan`]: the action and its reasons for each module, and the waves. The state
+//! machine runs the waves, with one execution of the module workflow for each module. The results are an
+//! [`outcome::DeploymentOutcome`], and the deployment's own [`status::Status`] publishes them.
 
 pub mod input;
 pub mod manifest;

@@ -1,11 +1,11 @@
-//! In which order modules are destroyed: who consumes first, and of those the later groups first.
+//! The order in which modules are destroyed: consumers first, and among those the later groups first (decision 26).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::module::metadata_reference::ModuleRef;
 
-/// Sorts modules into waves. `consumes` names what each was deployed with; `groups` is the order in which the groups were
-/// deployed, where a group that isn't in it counts as later than all.
+/// Sorts modules into waves. `consumes` names the modules that each was deployed with. `groups` is the order in which
+/// the groups were deployed; a group that is not in it counts as later than all others.
 #[must_use]
 pub fn destroying(
     modules: &BTreeSet<ModuleRef>,
@@ -28,7 +28,7 @@ pub fn destroying(
         };
         let mut free: Vec<ModuleRef> = left.iter().filter(|module| !consumed(module)).cloned().collect();
         if free.is_empty() {
-            // A circle can't have been deployed; whatever stands there, all of it is to go.
+            // A circle cannot have been deployed. If one is stored nevertheless, all of it is destroyed.
             free = left.iter().cloned().collect();
         }
         let last = free.iter().map(place).max();
@@ -108,7 +108,7 @@ mod tests {
             let name = |i: usize| sibling(&format!("g{}/m{i}", i % 3));
             let modules: BTreeSet<ModuleRef> = (0..8).map(name).collect();
             let mut consumes: BTreeMap<ModuleRef, BTreeSet<ModuleRef>> = BTreeMap::new();
-            // From a lower to a higher number only: no circles.
+            // Only from a lower to a higher number: no circles.
             for (one, other) in edges.iter().filter(|(one, other)| one < other) {
                 consumes.entry(name(*one)).or_default().insert(name(*other));
             }

@@ -1,7 +1,7 @@
-//! What came of a plan: the results that the state machine collected, held against what was planned.
+//! The outcome of a plan: the results that the state machine collected, compared with the plan.
 //!
-//! The state machine knows an execution by its name and hands on how it ended. A module that had a turn and of which
-//! nothing was heard was never started, because something before it failed.
+//! The state machine passes on each execution's name and its end. A planned module execution without a result was never
+//! started, because something before it failed.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,15 @@ use crate::ids::ExecutionArn;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status::State;
 
-/// The error of a deployment whose modules failed; its reason quotes theirs.
+/// The error of a deployment with failed modules; its reason quotes their reasons.
 pub const FAILED: &str = "DeploymentFailed";
 
-/// How an execution of the module workflow ended, as the state machine hands it on.
+/// The end of an execution of the module workflow, as the state machine passes it on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// The execution's name.
     pub name: String,
-    /// How it says that it ended.
+    /// How it ended, as it reports itself.
     pub state: End,
 }
 
@@ -36,7 +36,7 @@ pub enum End {
     Unchanged,
     /// It was destroyed.
     Destroyed,
-    /// Another execution deploys it in the place of ours.
+    /// Another execution deploys it instead.
     Superseded,
     /// It failed.
     Failed,
@@ -45,7 +45,7 @@ pub enum End {
 }
 
 impl End {
-    /// As it is counted and shown.
+    /// Its name in counts and on pages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -58,34 +58,34 @@ impl End {
         }
     }
 
-    /// Whether what was planned came about.
+    /// Whether the plan was fulfilled.
     fn is_good(self) -> bool {
         matches!(self, Self::Succeeded | Self::Unchanged | Self::Destroyed)
     }
 }
 
-/// A module and what came of it.
+/// A module and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ModuleResult {
     /// The module.
     #[serde(flatten)]
     pub module: ModuleRef,
-    /// What came of it.
+    /// The result.
     pub state: End,
-    /// The execution's name, where it had a turn.
+    /// The execution's name, if the module has one in the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
 }
 
-/// What came of a whole plan.
+/// The outcome of a whole plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeploymentOutcome {
-    /// Each module, in the order of the plan.
+    /// The result of each module, in the order of the plan.
     pub results: Vec<ModuleResult>,
 }
 
 impl DeploymentOutcome {
-    /// Holds what ended against what was planned. Of two ends of one execution the last counts.
+    /// Compares the ends with the plan. If one execution has two ends, the last counts.
     #[must_use]
     pub fn of(plan: &Plan, ended: &[Ended]) -> Self {
         let ended: BTreeMap<&str, End> = ended.iter().map(|end| (end.name.as_str(), end.state)).collect();
@@ -103,18 +103,18 @@ impl DeploymentOutcome {
         }
     }
 
-    /// Whether all of it came about.
+    /// Whether the whole plan was fulfilled.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.results.iter().all(|result| result.state.is_good())
     }
 
-    /// The modules that ended so.
+    /// The modules with this end.
     pub fn ended(&self, state: End) -> impl Iterator<Item = &ModuleResult> {
         self.results.iter().filter(move |result| result.state == state)
     }
 
-    /// How many modules ended how.
+    /// The number of modules for each end.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
@@ -124,7 +124,7 @@ impl DeploymentOutcome {
         counts
     }
 
-    /// How the deployment stands.
+    /// The state of the deployment.
     #[must_use]
     pub fn state(&self) -> State {
         if !self.is_good() {
@@ -136,7 +136,7 @@ impl DeploymentOutcome {
         }
     }
 
-    /// What went wrong, for people; `causes` says of a module that failed why.
+    /// A summary of the failures, for people; `causes` gives the reason of each failed module.
     #[must_use]
     pub fn explain(&self, causes: impl Fn(&ModuleRef) -> Option<String>) -> String {
         let mut parts: Vec<String> = self

@@ -1,12 +1,13 @@
-//! What a deployment is going to do, decided before anything is done.
+//! Plans a deployment before anything is done.
 //!
-//! A module's fingerprint is computed here as the module workflow will compute it, from the values that its siblings have
-//! published so far. Where a sibling is deployed in the same run, its values may change before the module's turn comes: an
-//! otherwise unchanged module then gets its turn nevertheless, and finds out by itself ([`Planned::unless`]). So a plan says
-//! what is certain, and the module workflow decides the rest with the values of its moment.
+//! The planner computes a module's fingerprint as the module workflow does, from the values that the upstream modules
+//! have published so far. If an upstream module is deployed in the same execution, its values may change before this
+//! module is deployed. An otherwise unchanged module then gets an execution anyway and decides by itself
+//! ([`Planned::unless`], decision 26). So a plan contains only what is certain; the module workflow decides the rest
+//! with the current values.
 //!
-//! Waves run one after the other and end with the first in which something failed: the groups in the order of the manifest,
-//! then what is to be destroyed.
+//! Waves run one after the other and end with the first failure. First come the groups in the order of the manifest,
+//! then the modules to destroy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,33 +28,33 @@ use crate::module::input::{Options, StoredInput};
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status;
 
-/// How much of a plan's waves may travel through the states, whose payloads end at 256 KB; there they stand beside the
-/// results of the modules.
+/// The most of a plan's waves that may travel through the states. Payloads end at 256 KB, and the waves share one with
+/// the results of the modules.
 const MAX_TRAVELLING: usize = 150 * 1024;
-/// The most that all inputs may be when only their keys travel: a payload ends at 256 KB (Step Functions Developer Guide,
-/// "Service quotas"), and something stands around it.
+/// The maximum size of all inputs if only their keys travel. A payload ends at 256 KB (Step Functions Developer Guide,
+/// "Service quotas") and has more fields around them.
 const MAX_KEYS: usize = 250 * 1024;
-/// How long an input may be that travels itself: an execution that is waited for answers with its input and its output,
-/// which have to fit into a payload together.
+/// The longest input that travels itself. An awaited execution returns its input with its output, and both have to fit
+/// into one payload.
 const MAX_INPUT: usize = 32 * 1024;
 
-/// A group as the repository has it.
+/// A group of the repository.
 #[derive(Debug, Clone)]
 pub struct PlannableGroup {
     /// Its name.
     pub name: Name,
-    /// How many of its modules run at once; as many as can where it says nothing.
+    /// How many of its modules run at once; unlimited if `None`.
     pub concurrency: Option<u32>,
     /// Its modules.
     pub modules: Vec<PlannableModule>,
 }
 
-/// A module as the repository has it.
+/// A module of the repository.
 #[derive(Debug, Clone)]
 pub struct PlannableModule {
     /// The module.
     pub id: ModuleId,
-    /// Its options, with references to siblings in them.
+    /// Its options, with unresolved references to upstream modules.
     pub options: Options,
     /// The digest of its bundle.
     pub digest: String,
@@ -63,35 +64,35 @@ pub struct PlannableModule {
     pub input: Value,
 }
 
-/// What a run is to be planned from.
+/// The inputs of the planner.
 #[derive(Debug)]
 pub struct Planning<'a> {
     /// The deployment.
     pub deployment: &'a DeploymentId,
     /// The execution that deploys.
     pub execution: &'a ExecutionArn,
-    /// What is stored.
+    /// The stored state.
     pub state: &'a State,
     /// The versions of the parameters in Parameter Store that modules refer to.
     pub versions: &'a Versions,
-    /// Which modules the run is about.
+    /// The selected modules.
     pub only: &'a Selection,
-    /// How many modules run at once, at most.
+    /// The maximum number of modules that run at once.
     pub concurrency: u32,
 }
 
-/// What is done with a module.
+/// The planned action for a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PlannedAction {
-    /// It is built.
+    /// Build it.
     Deploy,
-    /// It isn't built, as far as is known now. It has a turn nevertheless where that may change ([`Planned::unless`]), and where
-    /// what is stored has to name other modules as those whose values it consumes.
+    /// Do not build it, as far as is known now. The module gets an execution anyway if that may change
+    /// ([`Planned::unless`]), or if its stored fingerprint has to name other upstream modules.
     Unchanged,
-    /// It is destroyed.
+    /// Destroy it.
     Destroy,
-    /// It can't have its turn.
+    /// It cannot be executed.
     Blocked,
 }
 
@@ -101,19 +102,20 @@ pub struct Planned {
     /// The module.
     #[serde(flatten)]
     pub module: ModuleRef,
-    /// What is done with it.
+    /// The planned action.
     pub action: PlannedAction,
-    /// Why.
+    /// The reasons.
     pub reasons: Vec<String>,
-    /// The modules, as `{group}/{module}`, whose values may change before its turn comes and make it one to deploy.
+    /// The modules, as `{group}/{module}`, whose values may change before this one's execution and make it one to
+    /// deploy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unless: Vec<String>,
-    /// The name of the execution that has its turn; none where nothing is to be done.
+    /// The name of its execution; `None` if there is nothing to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
 }
 
-/// A plan, in the order in which it is carried out.
+/// A plan, in the order of its execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The deployment.
@@ -122,24 +124,24 @@ pub struct Plan {
     /// The commit that is deployed.
     #[serde(flatten)]
     pub origin: CommitInfo,
-    /// What the last execution left that deployed it and had ended.
+    /// Final state of the previous deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_state: Option<status::State>,
-    /// The groups of the manifest in their order.
+    /// The groups of the manifest, in order.
     pub groups: Vec<String>,
-    /// All modules that the run is about.
+    /// All selected modules.
     pub modules: Vec<Planned>,
-    /// Whether nothing of the deployment is left when all of it has succeeded.
+    /// Whether the deployment is empty after a complete success.
     pub leaves_nothing: bool,
-    /// What somebody should know.
+    /// Warnings for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// Modules that have their turn at once.
+/// Modules that are executed at the same time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Wave {
-    /// How many at a time.
+    /// The maximum number at a time.
     pub concurrency: u32,
     /// The executions.
     pub items: Vec<Item>,
@@ -148,20 +150,21 @@ pub struct Wave {
 /// An execution of the module workflow.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
-    /// Its name: the same for every try of the same run, so that a repeated start finds the first.
+    /// Its name. It is the same for every attempt of the same deployment, so a repeated start finds the first
+    /// execution.
     pub name: String,
     /// Its input.
     pub input: Value,
 }
 
-/// An input that is stored instead of travelling: its key in the work bucket, and its text.
+/// An input that is stored instead of travelling: its key in the work bucket and its text.
 pub type StoredItem = (String, String);
 
-/// Lays out waves for the states of an execution: inputs for which there is no room are to be stored, and their keys
-/// travel in their places.
+/// Prepares waves for the states of an execution. Inputs that do not fit are returned for storage, and their keys
+/// travel instead.
 ///
 /// # Errors
-/// `Refused` where even that is too long.
+/// `Refused` if even the keys do not fit.
 pub fn laid_out(mut waves: Vec<Wave>, execution: &ExecutionArn) -> Result<(Vec<Wave>, Vec<StoredItem>)> {
     let long = length(&waves) > MAX_TRAVELLING;
     let mut stored = Vec::new();
@@ -190,12 +193,12 @@ pub fn laid_out(mut waves: Vec<Wave>, execution: &ExecutionArn) -> Result<(Vec<W
     Ok((waves, stored))
 }
 
-/// The length as JSON; what is planned has text keys only, which always serialise.
+/// The length as JSON. Planned values have only text keys, so they always serialise.
 fn length(value: &impl Serialize) -> usize {
     serde_json::to_string(value).map_or(0, |text| text.len())
 }
 
-/// Plans to bring a deployment to what a repository says.
+/// Plans the deployment of a repository.
 #[must_use]
 pub fn deploying(
     planning: &Planning<'_>,
@@ -237,7 +240,7 @@ pub fn deploying(
     run.finish(names, origin)
 }
 
-/// Plans to destroy what is deployed of a deployment.
+/// Plans the destruction of a deployment's modules.
 #[must_use]
 pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
     let mut run = Planner::new(planning);
@@ -252,10 +255,10 @@ pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
 }
 
 impl Plan {
-    /// Refuses a plan in which a module can't have its turn: nothing is begun that can't be brought to an end.
+    /// Refuses a plan with a blocked module: no work begins that cannot be completed.
     ///
     /// # Errors
-    /// `Blocked` with the modules and what is in their way.
+    /// `Blocked` with the modules and their obstacles.
     pub fn refuse_blocked(&self) -> Result<()> {
         let blocked: Vec<String> = self
             .modules
@@ -272,7 +275,7 @@ impl Plan {
         ))
     }
 
-    /// How many modules have which action.
+    /// The number of modules for each action.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<&'static str, usize> {
         let mut counts = BTreeMap::from([("deploy", 0), ("unchanged", 0), ("destroy", 0), ("blocked", 0)]);
@@ -289,11 +292,11 @@ impl Plan {
     }
 }
 
-/// What is decided about a module of the repository.
+/// The decision about a module of the repository.
 struct Decided {
     action: PlannedAction,
     reasons: Vec<String>,
-    /// It is unchanged, but consumes the values of other modules than what is stored says.
+    /// It is unchanged, but consumes values of other modules than its stored fingerprint names.
     renews: bool,
 }
 
@@ -307,14 +310,14 @@ impl Decided {
     }
 }
 
-/// A plan that is being made.
+/// A plan under construction.
 struct Planner<'a> {
     planning: &'a Planning<'a>,
     modules: Vec<Planned>,
     waves: Vec<Wave>,
-    /// The modules of earlier waves whose values may change, and what is done with them.
+    /// The modules of earlier waves whose values may change, with their actions.
     before: BTreeMap<ModuleRef, PlannedAction>,
-    /// The modules that have a turn: after it, what is stored names those whose values the manifest has them consume.
+    /// The modules with an execution: after it, their stored fingerprints name the upstream modules of the manifest.
     renewed: BTreeSet<ModuleRef>,
     warnings: Vec<String>,
 }
@@ -331,7 +334,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Decides about a module of the repository.
+    /// Decides on a module of the repository.
     fn module(&self, module: &PlannableModule, force: bool) -> Planned {
         let consumed = module.options.parameters.siblings();
         let pending: Vec<&ModuleRef> = consumed
@@ -381,7 +384,8 @@ impl<'a> Planner<'a> {
             .resolve(id, &siblings)?;
         let options = match module.options.clone().resolve(id, &siblings) {
             Ok(options) => options,
-            // What is missing now of those that have a turn before it may be there when its own comes.
+            // Values that are missing now may be published before this module's execution, if their modules are
+            // executed first.
             Err(_) => {
                 let waits = pending
                     .iter()
@@ -437,7 +441,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Adds a module that was decided about; later ones see that its values may change.
+    /// Adds a decided module, so that later modules see that its values may change.
     fn add(&mut self, planned: Planned, module: &ModuleId) {
         if planned.execution.is_some() {
             self.renewed.insert(ModuleRef::from(module));
@@ -448,7 +452,7 @@ impl<'a> Planner<'a> {
         self.modules.push(planned);
     }
 
-    /// Adds the modules that are deployed and not kept, consumers first.
+    /// Adds the deployed modules that are not kept, consumers first.
     fn destroy(&mut self, kept: &BTreeSet<ModuleRef>, why: &str, groups: &[String]) {
         let deployed: BTreeSet<ModuleRef> = self.planning.state.modules().into_iter().collect();
         let going: BTreeSet<ModuleRef> = deployed
@@ -487,7 +491,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What is done about a module that is to go.
+    /// Decides on a module that is to be destroyed.
     fn gone(
         &self,
         module: &ModuleRef,
@@ -496,7 +500,8 @@ impl<'a> Planner<'a> {
         going: &BTreeSet<ModuleRef>,
         consumes: &BTreeMap<ModuleRef, BTreeSet<ModuleRef>>,
     ) -> Planned {
-        // Who has a turn in this run doesn't consume it after that: a manifest can't refer to what isn't in it.
+        // A module that is executed in this plan does not consume it afterwards: a manifest can only refer to its own
+        // modules.
         let stays = |other: &&ModuleRef| !going.contains(*other) && !self.renewed.contains(*other);
         let dependents: Vec<String> = deployed
             .iter()
@@ -530,7 +535,7 @@ impl<'a> Planner<'a> {
             .module(module.group.clone(), module.module.clone())
     }
 
-    /// Whose values a module was deployed with.
+    /// The modules whose values a module was deployed with.
     fn consumed_by(&self, module: &ModuleRef, deployed: &BTreeSet<ModuleRef>) -> BTreeSet<ModuleRef> {
         let names = self
             .planning
@@ -575,11 +580,11 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// How much of a deployment's execution name stands in the names of its modules' executions: enough to find them all in
-/// the logs by it (docs/observability.md), and half a UUID.
+/// How much of the deployment's execution name the names of its modules' executions contain: half a UUID, enough to
+/// find them all in the logs (docs/observability.md).
 pub const SHARED_NAME: usize = 22;
 
-/// A readable name, with the deployment's execution, and a digest that makes it unique (Step Functions: up to 80
+/// A readable name: it contains the deployment's execution, and a digest that makes it unique (Step Functions: up to 80
 /// characters).
 fn execution_name(of: &ExecutionArn, module: &ModuleId) -> String {
     let digest = hex::encode(Sha256::digest(format!("{}/{module}", of.as_str())));

@@ -1,8 +1,7 @@
-//! The repository of a deployment, read from its zip: its manifests, the files of its modules, and the input that each
-//! module would be deployed with.
+//! A deployment's repository, read from its zip: the manifests, the files of the modules, and the input that each
+//! module's execution would have.
 //!
-//! Who plans a deployment reads it here, and so does who only wants to know what a deployment would find: both come to
-//! the same fingerprints.
+//! Planning a deployment and checking one both read the repository here, so both compute the same fingerprints.
 
 use std::collections::BTreeMap;
 use std::io::{Read as ReadBytes, Seek};
@@ -22,23 +21,23 @@ use crate::module::deployspec::Deployspec;
 use crate::module::input::{Limits, ModuleInput};
 use crate::module::maximum::Maxima;
 
-/// The longest list of problems: a message travels through the states and into the status.
+/// The longest list of diagnostics: a message travels through the states and into the status.
 const MAX_PROBLEMS: usize = 4000;
 
-/// A repository that was read.
+/// A repository after reading.
 pub struct LoadedRepository<R> {
     /// The deployment that its manifest describes.
     pub deployment: DeploymentId,
     /// The commit.
     pub origin: CommitInfo,
-    /// What somebody should know.
+    /// Warnings for people.
     pub warnings: Vec<String>,
     groups: Vec<manifest::Group>,
     files: BTreeMap<ModuleId, (Content, Files)>,
     archive: Repository<R>,
 }
 
-/// What came of reading one.
+/// The result of reading a repository.
 pub enum Found<R> {
     /// It can be deployed.
     Read(Box<LoadedRepository<R>>),
@@ -46,7 +45,7 @@ pub enum Found<R> {
     Refused {
         /// The deployment.
         deployment: DeploymentId,
-        /// What is wrong.
+        /// The error.
         error: Error,
     },
 }
@@ -62,10 +61,10 @@ impl<R> Found<R> {
     }
 }
 
-/// Reads which deployment the manifest of a repository describes, and nothing else.
+/// Reads only which deployment a repository's manifest describes.
 ///
 /// # Errors
-/// `InvalidManifest` with all that is wrong, where the manifest doesn't name one.
+/// `InvalidManifest` with all diagnostics, if the manifest does not name a deployment.
 pub fn name<R: ReadBytes + Seek>(
     archive: &mut Repository<R>,
     given: &LoadContext<'_>,
@@ -79,10 +78,10 @@ pub fn name<R: ReadBytes + Seek>(
     }
 }
 
-/// Reads a repository whose directory was read.
+/// Reads a repository after its zip's directory.
 ///
 /// # Errors
-/// Where the manifest doesn't even name the deployment that it is of.
+/// If the manifest does not even name its deployment.
 pub fn read<R: ReadBytes + Seek>(
     mut archive: Repository<R>,
     origin: CommitInfo,
@@ -153,16 +152,16 @@ fn read_files<R: ReadBytes + Seek>(
 }
 
 impl<R> LoadedRepository<R> {
-    /// The groups as the manifest has them.
+    /// The groups in the manifest.
     #[must_use]
     pub fn manifest(&self) -> &[manifest::Group] {
         &self.groups
     }
 
-    /// The groups as they are planned.
+    /// The groups in the form that the planner takes.
     ///
     /// # Errors
-    /// `InvalidManifest` for a module whose input the module workflow would refuse.
+    /// `InvalidManifest` for a module with an input that the module workflow would refuse.
     pub fn groups(&self, force: &Forced, limits: &Limits) -> Result<Vec<plan::PlannableGroup>> {
         let group = |group: &manifest::Group| {
             let modules = group
@@ -208,7 +207,7 @@ impl<R> LoadedRepository<R> {
         })
     }
 
-    /// The files of a module, with the key under which its bundle is uploaded, and the archive to pack it from.
+    /// A module's files, the key for its bundle, and the archive to pack it from.
     #[must_use]
     pub fn into_archive(self) -> (Repository<R>, BTreeMap<ModuleId, (Content, String)>) {
         let contents = self.files.into_iter();

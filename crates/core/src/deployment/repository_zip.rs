@@ -1,9 +1,9 @@
 //! A repository's zip: the manifests and all modules of a deployment in one archive.
 //!
-//! The directory is read and judged as that of a bundle is. Manifests are read by their paths; then the files of all
-//! modules are inflated and hashed in one pass from front to back, each file once however many modules share it, and every
-//! module's digest is put together from those of its files. It is the digest that the module workflow finds in the bundle
-//! that [`Repository::pack`] makes of the same files, so both come to the same fingerprint.
+//! The directory is read and checked like a bundle's. Manifests are read by their paths. Then the files of all modules
+//! are inflated and hashed in one pass from front to back, each file once however many modules share it. Every module's
+//! digest is computed from the digests of its files. The module workflow finds the same digest in the bundle that
+//! [`Repository::pack`] makes of the same files, so both compute the same fingerprint.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{Read, Seek, Write};
@@ -17,7 +17,7 @@ use crate::module::bundle::{
     Entry, Metered, Reading, broken, check_link, digest, hash, invalid, nothing_there, open,
 };
 
-/// A repository that was opened.
+/// An open repository.
 pub struct Repository<R> {
     archive: ZipArchive<Metered<R>>,
     directory: Directory,
@@ -25,36 +25,36 @@ pub struct Repository<R> {
 
 /// Its directory.
 struct Directory {
-    /// In the order in which they lie.
+    /// The entries in the order of their data.
     entries: Vec<Entry>,
-    /// Where each path stands in `entries`. What lies in a folder stands together, so a module's files are found without
-    /// a look at those of all others.
+    /// The index in `entries` of each path. The entries of a folder are adjacent, so a module's files are found without
+    /// a search through all others.
     places: BTreeMap<String, usize>,
 }
 
-/// The files of a module: its folder, and files of the repository that are laid beside them.
+/// The files of a module: its folder, and further files of the repository that are added to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Content {
     /// The module's folder, `""` for the whole repository.
     pub folder: String,
-    /// Paths of files that the module finds under the same path in its own root.
+    /// Paths of files that are added to the module's root under the same path.
     pub data_files: Vec<String>,
 }
 
-/// What is known of a module's files after they were read.
+/// The digest of a module's files, and the files that planning needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleDigest {
-    /// The digest of the bundle that is made of them.
+    /// The digest of their bundle.
     pub digest: String,
     /// The content of `deployspec.yaml`.
     pub deployspec: Vec<u8>,
 }
 
 impl<R: Read + Seek> Repository<R> {
-    /// Opens a zip and judges its directory.
+    /// Opens a zip and checks its directory.
     ///
     /// # Errors
-    /// `InvalidBundle` for what is no zip, or one that may not be unpacked.
+    /// `InvalidBundle` for a file that is not a zip, or for a zip that may not be unpacked.
     pub fn open(source: R, size: u64) -> Result<Self> {
         let (archive, entries) = open(source, size)?;
         Ok(Self {
@@ -63,10 +63,10 @@ impl<R: Read + Seek> Repository<R> {
         })
     }
 
-    /// The repository whose root is a folder of this one, `""` for its own root: what is elsewhere is left out.
+    /// The repository rooted at a folder of this one, `""` for its own root. Files elsewhere are left out.
     ///
     /// # Errors
-    /// `InvalidBundle` where there is no such folder.
+    /// `InvalidBundle` if there is no such folder.
     pub fn below(mut self, folder: &str) -> Result<Self> {
         if folder.is_empty() {
             return Ok(self);
@@ -106,7 +106,7 @@ impl<R: Read + Seek> Repository<R> {
         Ok(Some(text))
     }
 
-    /// Reads the files of modules, in their order.
+    /// Reads the files of modules, in the order of the modules.
     ///
     /// # Errors
     /// `InvalidBundle` or `InvalidDeployspec` with the file.
@@ -135,10 +135,10 @@ impl<R: Read + Seek> Repository<R> {
         shared.iter().map(|files| module(files, &reading)).collect()
     }
 
-    /// Writes the bundle of a module. Its files are copied as they are packed.
+    /// Writes the bundle of a module. Packed files are copied without unpacking.
     ///
     /// # Errors
-    /// `InvalidBundle` for a damaged file, and for what can't be written.
+    /// `InvalidBundle` for a damaged file, and for a file that cannot be written.
     pub fn pack(&mut self, module: &Content, to: impl Write + Seek) -> Result<()> {
         let files: Vec<(String, usize)> = self
             .directory
@@ -192,7 +192,7 @@ impl Directory {
         entry.filter(|entry| !entry.folder)
     }
 
-    /// What lies in a folder, `""` for the root, by the paths within it.
+    /// The contents of a folder, `""` for the root, by their paths within it.
     fn below(&self, folder: &str) -> impl Iterator<Item = (&str, &Entry)> {
         let prefix = match folder {
             "" => String::new(),
@@ -202,7 +202,7 @@ impl Directory {
         from.map_while(move |(path, i)| Some((path.strip_prefix(prefix.as_str())?, &self.entries[*i])))
     }
 
-    /// The entries of a module by their places in its bundle.
+    /// The entries of a module by their paths in its bundle.
     fn files(&self, module: &Content) -> Result<BTreeMap<&str, &Entry>> {
         let own = self.below(&module.folder);
         let mut files: BTreeMap<&str, &Entry> = own.filter(|(_, entry)| !entry.folder).collect();

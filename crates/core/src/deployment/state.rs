@@ -1,8 +1,8 @@
-//! What Parameter Store holds of a deployment, read by its path.
+//! The stored state of a deployment, read from Parameter Store by its path.
 //!
-//! One path holds the four parameters of every module, so what is deployed is known without asking for each module, and
-//! without a list that somebody would have to keep. A module's path joins group and module by a hyphen; which two names
-//! they are says the status.
+//! One path holds the four parameters of every module. So the deployed modules are known without a request for each
+//! module, and without a list to maintain. A module's path joins group and module by a hyphen; the status holds the two
+//! names.
 
 use std::collections::BTreeMap;
 
@@ -17,17 +17,17 @@ use crate::module::metadata_reference::{ModuleRef, UpstreamMetadata};
 use crate::module::status::Status;
 use crate::module::stored_parameters::ModuleParameters;
 
-/// What is stored of a deployment.
+/// The stored state of a deployment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
-    /// By `{group}-{module}`.
+    /// Parameters by `{group}-{module}`.
     stored: BTreeMap<String, ModuleParameters>,
-    /// The deployment's own status, if it is there and readable.
+    /// The deployment's own status, if it exists and is readable.
     pub status: Option<DeploymentStatus>,
 }
 
 impl State {
-    /// Sorts parameters by their modules; `parameters` are names with whole values.
+    /// Groups parameters by module; `parameters` are names with resolved values.
     #[must_use]
     pub fn of(deployment: &DeploymentId, parameters: impl IntoIterator<Item = (String, String)>) -> Self {
         let above = format!("{}/", deployment.path());
@@ -52,14 +52,14 @@ impl State {
         state
     }
 
-    /// Whether a parameter below the deployment's path is needed to plan. Nothing is decided by outputs, and those of one module
-    /// may be longer than all the rest.
+    /// Whether planning needs a parameter below the deployment's path. No decision needs outputs, and one module's
+    /// outputs may be longer than all the rest.
     #[must_use]
     pub fn plans_by(parameter: &str) -> bool {
         !parameter.ends_with(&format!("/{}", ParameterKind::Outputs))
     }
 
-    /// What is stored of a module.
+    /// The stored parameters of a module.
     #[must_use]
     pub fn stored(&self, module: &ModuleId) -> ModuleParameters {
         self.stored
@@ -71,7 +71,7 @@ impl State {
     /// A module's status.
     ///
     /// # Errors
-    /// `StateConflict` where it is another module's.
+    /// `StateConflict` if it belongs to another module.
     pub fn status_of(&self, module: &ModuleId) -> Result<Option<Status>> {
         self.stored(module).status_of(module)
     }
@@ -82,7 +82,7 @@ impl State {
         self.stored(module).fingerprint()
     }
 
-    /// What the modules published at their last successes.
+    /// The metadata that the modules published at their last successes.
     #[must_use]
     pub fn siblings(&self, asked: impl IntoIterator<Item = ModuleRef>, of: &ModuleId) -> UpstreamMetadata {
         asked
@@ -94,7 +94,7 @@ impl State {
             .collect()
     }
 
-    /// The modules of which something is stored, as far as their status names them.
+    /// The modules with stored parameters, if their status names them.
     #[must_use]
     pub fn modules(&self) -> Vec<ModuleRef> {
         self.stored
@@ -103,7 +103,7 @@ impl State {
             .collect()
     }
 
-    /// Paths whose status names no module, or another one: nobody knows whose they are.
+    /// Paths with a status that names no module, or a different one: their modules are unknown.
     #[must_use]
     pub fn without_owner(&self) -> Vec<&str> {
         self.stored
@@ -114,7 +114,7 @@ impl State {
     }
 }
 
-/// The module that a status says to be of.
+/// The module that a status names.
 fn owner(path: &str, stored: &ModuleParameters) -> Option<ModuleRef> {
     let status: Value = serde_json::from_str(stored.status.as_deref()?).ok()?;
     let name = |key: &str| Name::parse(key, status.get(key)?.as_str()?).ok();

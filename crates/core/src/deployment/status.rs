@@ -1,4 +1,4 @@
-//! The `status` parameter of a deployment: how its last execution went.
+//! The `status` parameter of a deployment: the result of its last execution.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use crate::ids::ExecutionArn;
 use crate::module::commit_info::CommitInfo;
 use crate::module::status::State;
 
-/// How many modules a status names.
+/// The maximum number of modules that a status names.
 const MAX_NAMED: usize = 20;
-/// How long a reason may be: the whole status should stay within Parameter Store's cheap 4 KB.
+/// The longest reason: the whole status should stay within Parameter Store's cheap 4 KB.
 const MAX_REASON: usize = 1000;
 
-/// What the parameter holds.
+/// The content of the parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// How it stands.
+    /// The deployment's state.
     pub state: State,
-    /// What the last execution left that ended before this one.
+    /// The final state of the previous execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_state: Option<State>,
     /// When this was written, UTC.
     pub updated_at: Timestamp,
-    /// The execution that wrote it.
+    /// The execution that wrote this.
     pub execution: ExecutionArn,
     /// When that execution began to deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,25 +33,25 @@ pub struct Status {
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub origin: CommitInfo,
-    /// The groups of the manifest in their order: what is destroyed later goes the other way.
+    /// The groups of the manifest, in order: a later destruction runs in reverse.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// How many modules ended how.
+    /// The number of modules for each end.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub modules: BTreeMap<String, usize>,
-    /// The modules that failed, up to twenty.
+    /// The failed modules, up to twenty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
     /// The name of the error of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Why it failed.
+    /// The reason of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl Status {
-    /// A status of an execution, with nothing said but its state.
+    /// A status of an execution, with nothing but its state.
     #[must_use]
     pub fn new(state: State, execution: &ExecutionArn, now: Timestamp) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Status {
         }
     }
 
-    /// The same with a failure.
+    /// The same status with a failure.
     #[must_use]
     pub fn failed(self, error: &str, reason: &str) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Status {
         }
     }
 
-    /// The same with the modules that failed.
+    /// The same status with the failed modules.
     #[must_use]
     pub fn naming(self, failed: &[String]) -> Self {
         Self {
@@ -88,13 +88,14 @@ impl Status {
         }
     }
 
-    /// What the last execution left that had ended, for the one that writes now.
+    /// The final state of the execution before the one that writes now.
     #[must_use]
     pub fn state_before(&self, execution: &ExecutionArn) -> Option<State> {
         State::before(self.state, self.previous_state, self.execution == *execution)
     }
 
-    /// The same after what the last execution left: that state, and the groups where this one doesn't know them.
+    /// The same status after a previous one: with its final state, and with its groups if this status does not know
+    /// them.
     #[must_use]
     pub fn after(self, before: Option<&Self>) -> Self {
         let groups = match before {

@@ -1,14 +1,13 @@
-//! A module's bundle: a zip, checked and hashed as it streams by.
+//! A module's bundle: a zip that is checked and hashed while it streams.
 //!
-//! The archive's directory is read first, no more of it than a directory may be long, and judged as a whole:
-//! paths, encryption, sizes, that no two entries share a path or a byte. Then the module's files are inflated
-//! one after the other in the order in which they lie, so that a source that can only seek expensively (S3) is
-//! read from front to back once. Nothing is kept but a digest per file and the three small files that the
-//! workflow reads itself, so memory depends on the number of files and not on their size. Inflating and hashing
-//! run in threads of their own, each waiting for the other through a channel of a few buffers.
+//! The archive's directory is read first, with a limit on its length, and checked as a whole: paths, encryption, sizes,
+//! and that no two entries share a path or a byte. Then the module's files are inflated one after the other in the
+//! order of their data. So a source with expensive seeks (S3) is read once from front to back. Only a digest per file
+//! and the three small files that the workflow reads are kept, so memory depends on the number of files and not on
+//! their size. Inflating and hashing run in separate threads, connected by a bounded channel of a few buffers.
 //!
-//! The digest covers every file's path and content in the order of the paths. Timestamps, compression, the
-//! order of the entries and empty folders don't count.
+//! The digest covers every file's path and content in the order of the paths. Timestamps, compression, the order of the
+//! entries and empty folders do not count.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -26,27 +25,27 @@ use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::module::deployspec;
 use crate::module::role;
 
-/// How many entries a bundle may have.
+/// The maximum number of entries in a bundle.
 const MAX_ENTRIES: usize = 100_000;
-/// How many bytes may be read to find and read the archive's directory, all of which the zip library keeps in
-/// memory in several times their length: 100,000 entries with the paths that files have.
+/// The maximum bytes that may be read to find and read the archive's directory. The zip library keeps them in memory at
+/// several times their length. It is enough for 100,000 entries with typical paths.
 const MAX_DIRECTORY: u64 = 24 << 20;
-/// The fixed part of what stands before an entry's data.
+/// The length of the fixed fields before an entry's data.
 const LOCAL_HEADER: u64 = 30;
-/// How much a bundle may unpack to. CodeBuild's smallest machine has 50 GB of disk for source, tools and work.
+/// The maximum unpacked size of a bundle. CodeBuild's smallest machine has 50 GB of disk for source, tools and work.
 const MAX_UNPACKED: u64 = 10 << 30;
-/// Below this size nothing is a bomb, whatever its ratio.
+/// Below this size an archive is not a bomb, whatever its ratio.
 const UNSUSPICIOUS: u64 = 100 << 20;
-/// How many times its packed size a larger bundle may unpack to; source code packs 3 to 10 times.
+/// The maximum ratio of unpacked to packed size of a larger bundle; source code packs 3 to 10 times.
 const MAX_RATIO: u64 = 200;
 /// The longest target of a symbolic link (PATH_MAX of Linux).
 const MAX_LINK: u64 = 4096;
-/// The size of the pieces between inflating and hashing.
+/// The size of the buffers between inflating and hashing.
 const PIECE: usize = 128 * 1024;
-/// How many threads hash: two keep up with one that inflates.
+/// The number of hashing threads: two keep up with one that inflates.
 const HASHERS: usize = 2;
 
-/// What is known of a bundle after it was read.
+/// The result of reading a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
     /// The MD5 over all paths and contents, in hex.
@@ -57,13 +56,13 @@ pub struct Bundle {
     pub manifest: Option<Vec<u8>>,
     /// The content of `modulestack.yaml`, if there is one.
     pub module_stack: Option<Vec<u8>>,
-    /// How many files the module has.
+    /// The number of files of the module.
     pub files: usize,
-    /// How many bytes they are.
+    /// Their total size in bytes.
     pub bytes: u64,
 }
 
-/// Reads the module that lies in the folder `root` of a zip (`""`: the zip's root).
+/// Reads the module in the folder `root` of a zip (`""`: the zip's root).
 pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<Bundle> {
     let (mut archive, entries) = open(source, archive_size)?;
     let prefix = if root.is_empty() {
@@ -97,17 +96,17 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
     })
 }
 
-/// Whether the workflow reads a file of a module itself.
+/// Whether the workflow reads a module's file itself.
 fn is_kept(path: &str) -> bool {
     matches!(path, "deployspec.yaml" | "manifest.yaml" | "modulestack.yaml")
 }
 
-/// An archive whose directory was judged, and its entries in the order in which they lie.
+/// An archive with a checked directory, and its entries in the order of their data.
 pub(crate) fn open<R: Read + Seek>(
     source: R,
     archive_size: u64,
 ) -> Result<(ZipArchive<Metered<R>>, Vec<Entry>)> {
-    // An archive begins where its object begins. To look for one behind other bytes, the library would scan
+    // An archive has to begin at the start of its object. To find one behind other bytes, the library would scan
     // gigabytes and remember what it finds.
     let config = Config {
         archive_offset: ArchiveOffset::Known(0),
@@ -123,8 +122,8 @@ pub(crate) fn open<R: Read + Seek>(
     Ok((archive, entries))
 }
 
-/// A source of which only so much may be read: the zip library reads what a directory says of itself before
-/// anybody can judge it.
+/// A source with a limit on the bytes that may be read: the zip library reads the directory's claims before they can be
+/// checked.
 pub(crate) struct Metered<R> {
     source: R,
     left: Arc<AtomicU64>,
@@ -134,7 +133,7 @@ impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.left.load(Ordering::Relaxed);
         if left < buffer.len() as u64 {
-            // Travels through the zip library inside an I/O error and comes out as itself.
+            // Passes through the zip library inside an I/O error and is unwrapped afterwards.
             return Err(io::Error::other(invalid(format!(
                 "the archive's directory is longer than {MAX_DIRECTORY} bytes; pack fewer files or shorter paths"
             ))));
@@ -163,7 +162,7 @@ pub(crate) struct Entry {
     pub(crate) size: u64,
 }
 
-/// The archive's entries in the order in which they lie.
+/// The archive's entries in the order of their data.
 fn entries<R: Read + Seek>(archive: &ZipArchive<R>, archive_size: u64) -> Result<Vec<Entry>> {
     if archive.len() > MAX_ENTRIES {
         return Err(invalid(format!(
@@ -174,8 +173,8 @@ fn entries<R: Read + Seek>(archive: &ZipArchive<R>, archive_size: u64) -> Result
     let mut entries = (0..archive.len())
         .map(|index| entry(archive, index))
         .collect::<Result<Vec<_>>>()?;
-    // Which of two equal paths stays depends on who unpacks: what is hashed here and what is built there
-    // could differ. The library keeps one of two equal names; two names can also be one path in two encodings.
+    // Which of two equal paths survives depends on the unpacking program, so the hashed and the built content could
+    // differ. The library keeps one of two equal names; two names can also be one path in two encodings.
     let paths: HashSet<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
     if archive.has_duplicate_names() || paths.len() < entries.len() {
         return Err(invalid(
@@ -214,7 +213,7 @@ fn entry<R: Read + Seek>(archive: &ZipArchive<R>, index: usize) -> Result<Entry>
     })
 }
 
-/// A path that unpacks outside the folder it is unpacked into, or that systems read differently.
+/// Refuses a path that leaves the target folder, or that systems read differently.
 fn check_path(path: &str) -> Result<()> {
     let shown = excerpt(path, 120);
     if path.starts_with('/') {
@@ -241,8 +240,8 @@ fn check_path(path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Entries that share their data unpack to much more than the archive holds, and make a reader go back again
-/// and again. They stand here in the order in which they lie.
+/// Refuses entries that share their data: they unpack to much more than the archive contains, and make a reader seek
+/// back repeatedly. The entries are in the order of their data.
 fn check_places(entries: &[Entry], archive_size: u64) -> Result<()> {
     let next = entries.iter().skip(1).map(|entry| entry.position);
     for (entry, next) in entries.iter().zip(next.chain([archive_size])) {
@@ -260,8 +259,8 @@ fn check_places(entries: &[Entry], archive_size: u64) -> Result<()> {
     Ok(())
 }
 
-/// A zip bomb says how large it gets, because an entry that unpacks to more than it says is refused by the zip
-/// library when it is read.
+/// Refuses zip bombs by their stated sizes. They are reliable, because the zip library refuses to read an entry that
+/// unpacks to more than it states.
 fn check_sizes(entries: &[Entry]) -> Result<()> {
     let sum = |size: fn(&Entry) -> u64| entries.iter().map(size).fold(0u64, u64::saturating_add);
     let (packed, unpacked) = (sum(|e| e.packed), sum(|e| e.size));
@@ -295,8 +294,8 @@ pub(crate) enum Kind {
     Link = b'l' as isize,
 }
 
-/// The digest of files in the order of their paths. One line a file: kind, MD5 of the content, path with its length
-/// before it, so that no two bundles share a text.
+/// The digest of files in the order of their paths. Each file is one line: kind, MD5 of the content, and the path after
+/// its length, so that no two bundles have the same text.
 pub(crate) fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a FileDigest)>) -> String {
     let mut all = Md5::new();
     for (path, (kind, digest)) in files {
@@ -308,7 +307,7 @@ pub(crate) fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a FileDigest)>)
     hex::encode(all.finalize())
 }
 
-/// What goes from the thread that inflates to one that hashes.
+/// A message from the inflating thread to a hashing one.
 enum Message {
     Piece(Vec<u8>),
     End(String, Kind),
@@ -394,8 +393,8 @@ fn inflate<R: Read + Seek>(
     Ok(())
 }
 
-/// A hasher only ends when its channel is closed, so the message always arrives; if the thread panicked, the
-/// join reports it.
+/// A hasher ends only when its channel is closed, so the message always arrives. If the thread panicked, the join
+/// reports it.
 fn send(hasher: &SyncSender<Message>, message: Message) {
     let _ = hasher.send(message);
 }
@@ -415,9 +414,9 @@ fn read_piece(file: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(piece)
 }
 
-/// The files that are kept in memory must be small; their stated size is held in reading.
+/// Files that are kept in memory must be small; reading enforces their stated size.
 fn check_kept_size(entry: &Entry, path: &str) -> Result<()> {
-    // A repository's files stand under their whole paths.
+    // A repository's files have their full paths here.
     let name = path.rsplit('/').next().unwrap_or_default();
     let (limit, name) = match name {
         _ if entry.link => (MAX_LINK, ErrorName::InvalidBundle),
@@ -438,7 +437,7 @@ fn check_kept_size(entry: &Entry, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// A link may point anywhere within the module's folder and nowhere else.
+/// A link may point anywhere within the module's folder, but not outside it.
 pub(crate) fn check_link(path: &str, target: &[u8]) -> Result<()> {
     let target = String::from_utf8_lossy(target);
     let mut depth: i64 = path.matches('/').count() as i64;
@@ -508,8 +507,8 @@ pub(crate) fn invalid(message: String) -> Error {
     Error::new(ErrorName::InvalidBundle, format!("bundle: {message}"))
 }
 
-/// An error of the zip library in our words. An I/O error that carries one of ours (the source failed, not
-/// the archive) comes out as that.
+/// Describes an error of the zip library. An I/O error that carries one of our own errors (the source failed, not the
+/// archive) is unwrapped to that error.
 pub(crate) fn broken(what: &str, error: &ZipError) -> Error {
     if let ZipError::Io(io) = error
         && let Some(ours) = io.get_ref().and_then(|inner| inner.downcast_ref::<Error>())

@@ -1,26 +1,27 @@
-//! Whether a module has to be deployed, and why.
+//! Decides whether a module has to be deployed, and why.
 //!
-//! Unchanged means: the same combined hash as the last success, the last status SUCCEEDED or UNCHANGED, and
-//! nobody forces it (docs/architecture.md). Everything else is a change with its reasons.
+//! A module is unchanged if its combined hash equals that of the last success, its last status is SUCCEEDED or
+//! UNCHANGED, and no update is forced (docs/architecture.md). Everything else is a change with its reasons.
 
 use crate::error::excerpt;
 use crate::module::fingerprint::Fingerprint;
 use crate::module::status::{State, Status};
 
-/// The answer.
+/// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// Whether the module has to be deployed.
     pub changed: bool,
-    /// Why, for people; in an unchanged module, since when.
+    /// The reasons, for people; for an unchanged module, the time of its last success.
     pub reasons: Vec<String>,
-    /// Whether the fingerprint of an unchanged module is stored anew, because it knows more than the stored one: whose values
-    /// the module consumes, which decides what may be destroyed, or when the parameters that it refers to were written, which
-    /// tells one that is created again. The values are the same, so nothing is deployed.
+    /// Whether to store the fingerprint of an unchanged module again, because it contains more than the stored one. It
+    /// may name the upstream modules, which decide what may be destroyed. Or it has the times at which the referenced
+    /// parameters were written, which identify a parameter that is created again. The values are the same, so nothing
+    /// is deployed.
     pub renews: bool,
 }
 
-/// Decides from the new fingerprint and what is stored.
+/// Decides from the new fingerprint and the stored state.
 #[must_use]
 pub fn decide(
     now: &Fingerprint,
@@ -34,7 +35,7 @@ pub fn decide(
     }
     match (stored, status) {
         (None, None) => reasons.push("first deployment".to_owned()),
-        // No fingerprint, but a status: nothing has succeeded yet, or the md5 was removed or damaged.
+        // A status without a fingerprint: no success yet, or the md5 was removed or damaged.
         (None, Some(status)) => reasons.push(match status.state {
             State::Succeeded | State::Unchanged => "stored md5 missing or unreadable".to_owned(),
             state => format!("first deployment, after one that ended {}", state.as_str()),
@@ -73,7 +74,7 @@ fn unchanged(now: &Fingerprint, stored: Option<&Fingerprint>, status: &Status) -
     }
 }
 
-/// Reasons as they fit into a state's payload and into the status: an input may have thousands of parameters.
+/// Cuts the reasons to fit into a state's payload and into the status: an input may have thousands of parameters.
 fn short(reasons: &[String]) -> Vec<String> {
     let mut short: Vec<String> = reasons
         .iter()

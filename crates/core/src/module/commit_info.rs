@@ -1,19 +1,19 @@
-//! Where a bundle comes from: the commit that it was made of, who wrote that, and on which branch it lies.
+//! The commit that a bundle was made of, its author and its branch.
 //!
-//! Whoever uploads a bundle may say so in the object's own metadata (`commit`, `author`, `branch`). It goes into the
-//! module's metadata, status and reports, for people: nothing is decided by it, so a value that is too long is cut and
-//! none is ever refused. S3 keeps ASCII only and gives everything else as encoded words of RFC 2047 (S3 user guide,
-//! "Working with object metadata"), which are decoded here.
+//! An uploader may add them to the object's own metadata (`commit`, `author`, `branch`). They are copied to the
+//! module's metadata, status and reports, for people. No decision depends on them, so a value that is too long is cut
+//! and no value is refused. S3 stores ASCII only and returns everything else as encoded words of RFC 2047 (S3 user
+//! guide, "Working with object metadata"), which are decoded in this module.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::excerpt;
 
-/// How many characters of each value are kept: a status holds all three and should stay within Parameter Store's
-/// cheap 4 KB.
+/// The maximum characters of each value: a status contains all three and should stay within Parameter Store's cheap 4
+/// KB.
 const MAX_LENGTH: usize = 128;
 
-/// What is known of where a bundle comes from.
+/// What is known about a bundle's commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,7 @@ pub struct CommitInfo {
 }
 
 impl CommitInfo {
-    /// Takes what an object's own metadata says, entry by entry.
+    /// Reads it from an object's own metadata, entry by entry.
     pub fn from_metadata<'a>(entry: impl Fn(&str) -> Option<&'a str>) -> Self {
         let read = |name| entry(name).and_then(readable);
         Self {
@@ -35,7 +35,7 @@ impl CommitInfo {
         }
     }
 
-    /// The entries of an object's own metadata that say it, in ASCII.
+    /// The entries for an object's own metadata, in ASCII.
     pub fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
         let entries = [
             ("commit", &self.commit),
@@ -53,7 +53,7 @@ impl CommitInfo {
         self.commit.as_deref()
     }
 
-    /// Who wrote the commit.
+    /// The commit's author.
     #[must_use]
     pub fn author(&self) -> Option<&str> {
         self.author.as_deref()
@@ -66,15 +66,15 @@ impl CommitInfo {
     }
 }
 
-/// One line of bounded length; `None` where nothing is left.
+/// Cuts a value to one line of bounded length; `None` if nothing is left.
 fn readable(value: &str) -> Option<String> {
     let printable: String = decoded(value).chars().filter(|c| !c.is_control()).collect();
     let line = printable.trim();
     (!line.is_empty()).then(|| excerpt(line, MAX_LENGTH))
 }
 
-/// The text with its encoded words (`=?UTF-8?B?w7w=?=`) decoded. Spaces between two of them belong to the encoding
-/// (RFC 2047, section 6.2); a word that can't be decoded stays as it is.
+/// Decodes the encoded words in a text (`=?UTF-8?B?w7w=?=`). Spaces between two of them belong to the encoding (RFC
+/// 2047, section 6.2). A word that cannot be decoded is kept unchanged.
 fn decoded(text: &str) -> String {
     let mut decoded = String::new();
     let mut after_word = false;
@@ -91,7 +91,7 @@ fn decoded(text: &str) -> String {
     decoded
 }
 
-/// A text as an object's metadata can hold it: as it is, or as one encoded word (RFC 2047, section 4.2).
+/// Encodes a text for an object's metadata: unchanged, or as one encoded word (RFC 2047, section 4.2).
 fn encoded(text: &str) -> String {
     if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return text.to_owned();
@@ -220,7 +220,7 @@ mod tests {
             author("=?utf-8?Q?J=C3=BCrgen_=3Cj@x=3E?=").unwrap(),
             "Jürgen <j@x>"
         );
-        // A long one comes in several words, and other text may stand around them.
+        // A long value has several words, and other text may be around them.
         assert_eq!(author("=?UTF-8?B?SsO8?= =?UTF-8?B?cmdlbg==?=").unwrap(), "Jürgen");
         assert_eq!(author("Dr. =?UTF-8?Q?J=C3=BCrgen?= X").unwrap(), "Dr. Jürgen X");
     }

@@ -1,9 +1,9 @@
-//! The record of a module: what is deployed of it, kept for as long as it is.
+//! The record of a deployed module, kept as long as the module is deployed (decision 24).
 //!
-//! Every success leaves one, in the work bucket and out of every build's reach. It pins what the build was made of
-//! (the kept bundle by its version, the deployspec, the options as they were used), so that the module can be destroyed
-//! by what deployed it, whatever has become of its source and of the values that its parameters came from. References
-//! to Parameter Store and Secrets Manager stay references.
+//! Every success leaves a [`DeployedModule`] in the work bucket, where builds cannot read or write it. It pins the
+//! inputs of the build (the kept bundle by its version, the deployspec, the options that were used). So the module can
+//! be destroyed with what deployed it, even if its source or the values of its parameters have changed since.
+//! References to Parameter Store and Secrets Manager stay references.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,42 +18,42 @@ use crate::module::plan::Plan;
 use crate::module::role::ModuleStack;
 use crate::module::stored_parameters::ModuleParameters;
 
-/// How long a record may be: it holds what a plan holds.
+/// The maximum size of a record: it contains as much as a plan.
 pub const MAX_BYTES: u64 = 1024 * 1024;
 
-/// What a success deployed.
+/// A deployed module: what its last success deployed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeployedModule {
     /// The module.
     pub module: ModuleId,
     /// The execution that deployed it.
     pub execution: ExecutionArn,
-    /// When its build had succeeded.
+    /// When its build succeeded.
     pub deployed_at: Timestamp,
-    /// The bundle as it was kept, with its version; none where the input said not to keep it. It is stored beside the record,
-    /// where only this module's success writes; records from before that name the published copy here.
+    /// The kept bundle, with its version; `None` if the input disabled it. It is stored beside the record, where only
+    /// this module's success writes (decision 24). Older records name the published copy here.
     pub bundle: Option<Source>,
-    /// The copy under seed.md's path, which another project's module of the same names may have replaced since.
+    /// The copy under seed.md's path; another project's module with the same names may have replaced it since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Source>,
-    /// The bundle's size as a zip; none in records of before it was kept.
+    /// The size of the bundle's zip; missing in older records.
     #[serde(default)]
     pub bundle_bytes: Option<u64>,
-    /// The commit that the bundle was made of, as far as it is known.
+    /// The commit of the bundle, if known.
     #[serde(default)]
     pub origin: CommitInfo,
-    /// Parameters and settings as they were used.
+    /// The parameters and settings that were used.
     pub options: Options,
     /// The module's commands.
     pub deployspec: Deployspec,
-    /// What is stored as `md5`.
+    /// The fingerprint that is stored as `md5`.
     pub fingerprint: Fingerprint,
-    /// The stack of the module's own role, where it has one.
+    /// The stack of the module's own role, if it has one.
     #[serde(default)]
     pub module_stack: Option<ModuleStack>,
 }
 
-/// Where a bundle was kept.
+/// The locations of a kept bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The module's own copy.
@@ -63,7 +63,7 @@ pub struct Kept {
 }
 
 impl DeployedModule {
-    /// The record of a plan whose build has succeeded; `kept` says where its bundle is.
+    /// The record of a plan after its successful build; `kept` has the locations of its bundle.
     #[must_use]
     pub fn new(plan: &Plan, execution: &ExecutionArn, kept: Option<Kept>, now: Timestamp) -> Self {
         let kept = kept.map(|kept| (kept.bundle, kept.published));
@@ -83,10 +83,10 @@ impl DeployedModule {
         }
     }
 
-    /// The plan that destroys what is recorded.
+    /// The plan that destroys the recorded module.
     ///
     /// # Errors
-    /// Where the bundle wasn't kept, or the deployspec has no phases to destroy with.
+    /// If the bundle was not kept, or the deployspec has no destroy phases.
     pub fn into_destruction(self, stored: &ModuleParameters) -> Result<Plan> {
         let source = self.bundle.ok_or_else(|| no_bundle(&self.module))?;
         if self.deployspec.destroy.is_none() {

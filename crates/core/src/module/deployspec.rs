@@ -1,8 +1,8 @@
 //! A module's `deployspec.yaml`: the commands of its phases.
 //!
-//! Read as seed-farmer reads it (seedfarmer-compat.md 2.1), so that existing modules run as they are: both
-//! spellings of a key, YAML 1.1, unknown keys ignored. Other than there a `build_type` that CodeBuild
-//! doesn't have is an error and doesn't become SMALL, and every complaint names its line.
+//! It is read as seed-farmer reads it (seedfarmer-compat.md 2.1), so that existing modules run unmodified: both
+//! spellings of a key, YAML 1.1 (decision 17), unknown keys ignored. Unlike in seed-farmer, a `build_type` that
+//! CodeBuild does not have is an error and does not become SMALL, and every error names its line.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::formats::yaml;
 use crate::formats::yaml::{Kind, Node};
 use crate::module::maximum::{ComputeType, Maxima};
 
-/// How long the file may be: the plan carries its commands through the states, whose payloads end at 256 KB.
+/// The maximum size of the file: the plan carries its commands through the states, whose payloads end at 256 KB.
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// The commands of a module, by phase.
@@ -24,21 +24,21 @@ pub struct Phases {
     pub pre_build: Vec<String>,
     /// Builds and deploys.
     pub build: Vec<String>,
-    /// Runs after a build that succeeded.
+    /// Runs after a successful build.
     pub post_build: Vec<String>,
 }
 
-/// What a deployspec says about a deployment.
+/// The contents of a deployspec.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployspec {
     /// The commands that deploy.
     pub deploy: Phases,
-    /// The commands that destroy; only a module that is to be destroyed needs them.
+    /// The commands that destroy; only a destruction needs them.
     #[serde(default)]
     pub destroy: Option<Phases>,
-    /// The compute type that the module asks for.
+    /// The compute type that the module requests.
     pub build_type: Option<ComputeType>,
-    /// Whether variables start with `SEEDFARMER_` or with the project's name.
+    /// Whether variables begin with `SEEDFARMER_` instead of the project's name.
     pub generic_variables: bool,
 }
 
@@ -46,7 +46,7 @@ impl Deployspec {
     /// Parses the file's bytes.
     ///
     /// # Errors
-    /// `InvalidDeployspec` with the line, also where `build_type` is above the maximum.
+    /// `InvalidDeployspec` with the line, also if `build_type` exceeds the maximum.
     pub fn parse(bytes: &[u8], maxima: &Maxima) -> Result<Self> {
         let text = std::str::from_utf8(bytes).map_err(|_| error(None, "the file is not valid UTF-8"))?;
         let root = yaml::parse(text).map_err(|e| error(Some(e.line), &e.message))?;
@@ -72,7 +72,7 @@ impl Deployspec {
     }
 }
 
-/// The phases of `destroy`; none where nothing is said of them.
+/// The phases of `destroy`; `None` if there are none.
 fn destroy_phases(root: &Node) -> Result<Option<Phases>> {
     let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
     let Some(destroy) = root.get("destroy").filter(is_said) else {
@@ -97,7 +97,7 @@ impl Phases {
             ));
         }
         let phase = |snake: &str, camel: &str| {
-            // Where both spellings stand, seed-farmer takes the camelCase one.
+            // If both spellings exist, seed-farmer uses the camelCase one.
             node.get(camel)
                 .or_else(|| node.get(snake))
                 .map_or(Ok(Vec::new()), |phase| {
@@ -157,7 +157,7 @@ fn build_type(root: &Node, maxima: &Maxima) -> Result<Option<ComputeType>> {
         .map_err(|above| error(Some(node.line), &format!("build_type: {above}")))
 }
 
-/// True where nothing is said; empty is false, as in seed-farmer.
+/// True by default; an empty value is false, as in seed-farmer.
 fn generic_variables(root: &Node) -> Result<bool> {
     let Some(node) = root
         .get("publishGenericEnvVariables")

@@ -1,9 +1,9 @@
-//! Whether there is anything to destroy of a module, and how.
+//! Decides whether a module has to be destroyed by a build, and in which steps (decision 24).
 //!
-//! What is deployed stands in its record, and the record goes as soon as a build has destroyed it, before all else that
-//! is stored. So a module without a record isn't deployed, and what may still be stored of it (of a removal that was
-//! broken off, or of deployments that never succeeded) is forgotten without a build. The exception is a module that
-//! has been deployed without leaving a record: it is never forgotten while it may still run.
+//! The record describes what is deployed. After a build has destroyed it, the record is removed before the parameters
+//! and values. So a module without a record is not deployed. Its remaining stored state (from a removal that was
+//! interrupted, or from deployments that never succeeded) is removed without a build. The exception is a module that
+//! was deployed without leaving a record: its state is never removed while the module may still be running.
 
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ModuleId, ParameterKind};
@@ -12,8 +12,8 @@ use crate::module::plan::Plan;
 use crate::module::status::Status;
 use crate::module::stored_parameters::ModuleParameters;
 
-/// Why a module is built to be destroyed. Where a status says so, its execution had found a record, and one that is
-/// missing then was removed because the module was.
+/// The reason of a destruction's build. If a status has it, its execution found a record. A record that is missing
+/// after that was removed with the module.
 pub const REASON: &str = "destroy";
 
 /// One step of recording that a module is destroyed.
@@ -21,22 +21,25 @@ pub const REASON: &str = "destroy";
 pub enum Step {
     /// Remove the bundles that the record names.
     DropBundles,
-    /// Remove the record: from here on the module isn't deployed, and the next destruction removes the rest without a build.
+    /// Remove the record. From here on the module is not deployed, and the next destruction removes the rest without a
+    /// build.
     DropRecord,
-    /// Remove what a success leaves in Parameter Store, except the status.
+    /// Remove the parameters of a success from Parameter Store, except the status.
     DropParameters,
-    /// Remove the values that were too long for Parameter Store.
+    /// Remove the values that are too long for Parameter Store.
     DropValues,
-    /// Write the report. Before the status goes: whoever sees that nothing is stored any more finds it.
+    /// Write the report. It comes before the removal of the status, so that it exists once nothing else is stored.
     Report,
-    /// Publish the event. Before the status goes too, because a call that finds no status publishes none.
+    /// Publish the event. It also comes before the removal of the status, because a call that finds no status publishes
+    /// none.
     Publish,
     /// Remove the status.
     DropStatus,
 }
 
-/// The steps after the destroy phases have run, in order. Wherever they are broken off, the same execution's next try or the next
-/// execution does what is left, and none calls the module unchanged, because its last execution didn't succeed.
+/// The steps after the destroy phases, in order. If they are interrupted, the next attempt of the same execution or the
+/// next execution does the rest. The module is never called unchanged in between, because its last execution did not
+/// succeed.
 pub const AFTER_THE_BUILD: [Step; 7] = [
     Step::DropBundles,
     Step::DropRecord,
@@ -47,7 +50,7 @@ pub const AFTER_THE_BUILD: [Step; 7] = [
     Step::DropStatus,
 ];
 
-/// The steps where nothing was deployed, in order.
+/// The steps if nothing was deployed, in order.
 pub const WITHOUT_A_BUILD: [Step; 5] = [
     Step::DropParameters,
     Step::DropValues,
@@ -56,19 +59,19 @@ pub const WITHOUT_A_BUILD: [Step; 5] = [
     Step::DropStatus,
 ];
 
-/// What is to be done.
+/// The decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Destruction {
     /// Run the destroy phases.
     Build(Box<Plan>),
-    /// Remove what is stored, if anything.
+    /// Remove the stored state, if any.
     Forget,
 }
 
-/// Decides from what is stored of a module.
+/// Decides from a module's stored state.
 ///
 /// # Errors
-/// Where the record or what is stored belongs to another module, can't be used, or should be there and isn't.
+/// If the record or the stored state belongs to another module, cannot be used, or is missing although it should exist.
 pub fn decide(
     module: &ModuleId,
     record: Option<DeployedModule>,
@@ -90,7 +93,7 @@ pub fn decide(
     }
 }
 
-/// Whether a module without a record isn't deployed: nothing of it has ever succeeded, or it was being removed.
+/// Whether a module without a record is not deployed: it has never succeeded, or its removal had begun.
 fn is_removed(stored: &ModuleParameters, status: Option<&Status>) -> bool {
     let succeeded = [
         ParameterKind::Md5,
@@ -183,7 +186,7 @@ mod tests {
         // No deployment has succeeded.
         let never = stored(&failed(None), false);
         assert_eq!(decided(None, &never), Ok(Destruction::Forget));
-        // The record was removed, and then something went wrong.
+        // The record was removed, and then a step failed.
         for status in [destroying(), failed(Some(&destroying()))] {
             for md5 in [true, false] {
                 let broken_off = stored(&status, md5);
@@ -199,7 +202,7 @@ mod tests {
             assert_eq!(error.name, ErrorName::SourceNotFound);
             assert!(error.message.contains("\"force_update\": true"), "{error}");
         }
-        // An attempt to destroy it that was refused doesn't change that.
+        // A refused attempt to destroy it does not change that.
         let refused = stored(&failed(Some(&succeeded())), true);
         assert!(decided(None, &refused).is_err());
     }
@@ -212,8 +215,8 @@ mod tests {
         assert_eq!(error.name, ErrorName::StateConflict);
     }
 
-    /// Whatever step a destruction is broken off after, what is left is found again: as a build while there is a record, as
-    /// something to forget after that, and never as a module that is still deployed without one.
+    /// Whatever the step after which a destruction is interrupted, the rest is found again: as a build while there is a
+    /// record, as stored state to remove after that, and never as a deployed module without a record.
     #[test]
     fn a_destruction_that_is_broken_off_is_completed_by_the_next() {
         for done in 0..=AFTER_THE_BUILD.len() {

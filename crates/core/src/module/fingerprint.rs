@@ -1,8 +1,8 @@
-//! The fingerprint: three MD5s and one over them, by which an unchanged module is known.
+//! The fingerprint that identifies an unchanged module: three MD5s, and one over them (decision 6).
 //!
-//! `bundle` covers the files, `deployspec` the commands' file, `configuration` what the execution's input
-//! says (parameters, build settings, stack name; references by name and version). To say *which* parameter
-//! changed, each part of the configuration has a short MD5 of its own, stored beside the three.
+//! `bundle` covers the files, `deployspec` the commands' file, and `configuration` the execution's input (parameters,
+//! build settings, stack name; references by name and version). To report *which* parameter changed, each part of the
+//! configuration has its own short MD5, stored beside the three.
 
 use std::collections::BTreeMap;
 
@@ -13,21 +13,21 @@ use serde_json::{Value, json};
 
 use crate::module::input::Options;
 
-/// The versions of the parameters in Parameter Store that a module refers to, by name; `None` where there is
-/// no such parameter.
+/// The versions of the parameters in Parameter Store that a module refers to, by name; `None` if a parameter does not
+/// exist.
 pub type Versions = BTreeMap<String, Option<Version>>;
 
-/// Which version of a parameter it is. The number alone doesn't say it: one that was deleted and is created again begins at
-/// 1 (Parameter, `Version` and `LastModifiedDate`, of the Systems Manager API reference).
+/// The version of a parameter. The number alone does not identify it: a parameter that was deleted and created again
+/// begins at 1 (Parameter, `Version` and `LastModifiedDate`, of the Systems Manager API reference).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
-    /// Counted from 1.
+    /// The version number, counted from 1.
     pub number: i64,
-    /// When this version was written; `None` where Parameter Store doesn't say it.
+    /// When this version was written; `None` if Parameter Store does not return it.
     pub modified: Option<Timestamp>,
 }
 
-/// What the `md5` parameter holds.
+/// The content of the `md5` parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// MD5 over the three below.
@@ -36,16 +36,18 @@ pub struct Fingerprint {
     pub bundle: String,
     /// MD5 of the bytes of `deployspec.yaml`.
     pub deployspec: String,
-    /// MD5 over the parts.
+    /// MD5 over the parts of the configuration.
     pub configuration: String,
     /// A short MD5 of each part of the configuration, by its name in the input.
     #[serde(default)]
     pub parts: BTreeMap<String, String>,
-    /// When the version of each parameter that is referred to was written, by the parameter's name. Beside the hash, and not in
-    /// it: a fingerprint that an older Seedflow stored has none, and is still that of an unchanged module.
+    /// When the version of each referenced parameter was written, by the parameter's name. It is stored beside the hash
+    /// and is not part of it. So a fingerprint from an older Seedflow, which has no times, still matches an unchanged
+    /// module.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub modified: BTreeMap<String, Timestamp>,
-    /// The modules, as `{group}/{module}`, whose values were deployed: while they are consumed, they can't be destroyed.
+    /// The modules, as `{group}/{module}`, whose values were deployed. They cannot be destroyed while they are
+    /// consumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumes: Vec<String>,
 }
@@ -61,7 +63,7 @@ impl Fingerprint {
             .collect();
         let configuration = md5_hex(canonical(&json!(parts)).as_bytes());
         let hash = md5_hex(format!("{bundle}\n{deployspec}\n{configuration}").as_bytes());
-        // The whole MD5s are in `configuration`; eight digits are enough to name what differs.
+        // `configuration` covers the full MD5s; eight digits are enough to name a difference.
         let parts = parts
             .into_iter()
             .map(|(name, md5)| (name, md5[..8].to_owned()))
@@ -77,11 +79,11 @@ impl Fingerprint {
         }
     }
 
-    /// What differs from an earlier fingerprint, for people.
+    /// The differences from an earlier fingerprint, for people.
     #[must_use]
     pub fn differences(&self, earlier: &Self) -> Vec<String> {
         let mut reasons = Vec::new();
-        // The deployspec is a file of the bundle too; where only it changed, that is what is said.
+        // The deployspec is also a file of the bundle. If only the deployspec changed, only that is reported.
         if self.deployspec != earlier.deployspec {
             reasons.push("deployspec changed".to_owned());
         } else if self.bundle != earlier.bundle {
@@ -94,10 +96,10 @@ impl Fingerprint {
         reasons
     }
 
-    /// The parameters that were deleted and created again until they had the version of before. Of one whose time isn't known
-    /// on both sides only the version counts.
+    /// Parameters that were deleted and created again until they had the previous version. If the time is not known on
+    /// both sides, only the version counts.
     fn written_again(&self, earlier: &Self) -> Vec<String> {
-        // Otherwise the parameter is among what differs.
+        // Otherwise the parameter is among the differences.
         if self.configuration != earlier.configuration {
             return Vec::new();
         }
@@ -130,7 +132,7 @@ impl Fingerprint {
     }
 }
 
-/// The configuration by its parts, each under the name that a reason gives it.
+/// The parts of the configuration, each under its name in a reason.
 fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
     let parameters = options.parameters.iter().map(|(name, value)| {
         let version = value.variable_type();
@@ -170,14 +172,14 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
     parameters.chain(deployments).chain(settings).collect()
 }
 
-/// When the versions of the parameters that `options` refer to were written, as far as that is known.
+/// When the versions of the parameters in `options` were written, if known.
 fn modified(options: &Options, versions: &Versions) -> BTreeMap<String, Timestamp> {
     let names = options.parameters.parameter_store_names().into_iter();
     let known = names.filter_map(|name| Some((name.to_owned(), (*versions.get(name)?)?.modified?)));
     known.collect()
 }
 
-/// JSON with sorted keys: the order in which an object's keys were written doesn't count.
+/// JSON with sorted keys: the order of an object's keys does not count.
 fn canonical(value: &Value) -> String {
     fn sorted(value: &Value) -> Value {
         match value {
@@ -299,10 +301,10 @@ mod tests {
             again.differences(&then),
             ["parameter /n was deleted and created again"]
         );
-        // Once is enough, and what is stored keeps the time.
+        // Reported once only: the stored fingerprint keeps the time.
         let stored: Fingerprint = serde_json::from_value(serde_json::to_value(&again).unwrap()).unwrap();
         assert_eq!(again.differences(&stored), [""; 0]);
-        // What an older version stored has no times, and is no reason to deploy everything.
+        // A fingerprint from an older version has no times, and does not redeploy everything.
         assert_eq!(again.differences(&at(None)), [""; 0]);
         assert_eq!(again.hash, at(None).hash);
     }

@@ -1,10 +1,10 @@
-//! An execution's input, parsed.
+//! Parses the input of a module's execution.
 //!
-//! Two shapes come in: the one that people and programs write (the four names, a source, options; docs/architecture.md,
-//! "Input of an execution"), and the one that an upload makes, which has only a source, with the names in
-//! its key and the options in the bundle's `manifest.yaml`. Both become one [`DeployInput`]. A value of this
-//! type is valid as far as its text goes; whether the source exists is seen when it is read. An input that asks for
-//! the module to be destroyed has its names and nothing else: what to run lies in the record of the last success.
+//! The input has two forms. People and programs write the four names, a source and options (docs/architecture.md,
+//! "Input of an execution"). An upload produces only a source; the names are in its key, and the options in the
+//! bundle's `manifest.yaml`. Both forms become one [`DeployInput`]. A value of this type is syntactically valid;
+//! whether the source exists is known only after reading it. An input that destroys a module contains only its names;
+//! the commands are in the record of the last success.
 
 use std::collections::BTreeMap;
 
@@ -19,21 +19,22 @@ use crate::module::metadata_reference::UpstreamMetadata;
 use crate::module::parameters::Parameters;
 use crate::storage_layout;
 
-/// What the template fixes and an input may not go beyond.
+/// The template's settings and the limits of an input.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The bucket that bundles come from; the functions may read no other.
+    /// The bucket of the bundles; the functions may not read any other.
     pub work_bucket: String,
-    /// The default CodeBuild project; others are called `{default}-…`, as the functions' rights say.
+    /// The default CodeBuild project. Others are named `{default}-…`, as the functions' permissions require.
     pub codebuild_project: String,
-    /// The most that a build may ask for.
+    /// The maxima for a build.
     pub maxima: Maxima,
-    /// What a given `stack_name` begins with (the template's `StackNamePrefix`); `{project}` is the module's project.
+    /// The required prefix of an input's `stack_name` (the template's `StackNamePrefix`); `{project}` is the module's
+    /// project.
     pub stack_name_prefix: String,
 }
 
 impl Limits {
-    /// The limits where the template's maximum parameters are unknown, or don't matter: those of AWS.
+    /// Limits with AWS's own maxima, for callers to which the template's are unknown or irrelevant.
     #[must_use]
     pub fn of_aws(work_bucket: impl Into<String>, codebuild_project: impl Into<String>) -> Self {
         Self {
@@ -45,78 +46,78 @@ impl Limits {
     }
 }
 
-/// Where a bundle lies.
+/// The location of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// The bucket.
     pub bucket: String,
     /// The key of the zip.
     pub key: String,
-    /// The version; where the input names none, the one that was read first.
+    /// The version. If the input names none, it is the version that was read first.
     pub version_id: Option<String>,
     /// The module's folder within the zip, `""` for the zip's root.
     pub path: String,
 }
 
-/// Settings of the build; what is `None` comes from the deployspec or the template.
+/// Settings of the build. `None` means the deployspec's or the template's value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildSettings {
     /// The CodeBuild project.
     pub project_name: Option<String>,
     /// The build image.
     pub image: Option<String>,
-    /// The size of the build's machine.
+    /// The compute type of the build's machine.
     pub compute_type: Option<ComputeType>,
-    /// Minutes after which CodeBuild ends the build.
+    /// Minutes until CodeBuild ends the build.
     pub timeout_minutes: Option<u64>,
     /// Such as `LINUX_CONTAINER`.
     pub environment_type: Option<String>,
     /// Whether the build may run Docker.
     pub privileged: Option<bool>,
-    /// Versions of runtimes by name, over those that the image gets.
+    /// Versions of runtimes by name; they override those of the image.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub runtimes: BTreeMap<String, String>,
 }
 
-/// The options of a request, which a `manifest.yaml` can give as well.
+/// The options of an input; a `manifest.yaml` can contain them as well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     /// The module's parameters.
     pub parameters: Parameters,
-    /// Deploy even if nothing changed.
+    /// Whether to deploy even if nothing changed.
     pub force_update: bool,
-    /// Keep a copy of the bundle of the last success.
+    /// Whether to keep a copy of the bundle of the last success.
     pub bundle: bool,
     /// Settings of the build.
     pub build: BuildSettings,
-    /// The CloudFormation stack whose outputs are recorded.
+    /// The CloudFormation stack with the outputs to record.
     pub stack_name: String,
-    /// Deploy again whenever a module whose values this one consumes was deployed again, whatever its values
-    /// (seed-farmer's `forceDependencyRedeploy`).
+    /// Whether to redeploy whenever an upstream module was redeployed, even if its values are the same (seed-farmer's
+    /// `forceDependencyRedeploy`).
     #[serde(default)]
     pub redeploy_with_dependencies: bool,
-    /// The modules whose values this one consumes, with the build that published them, once they are resolved.
+    /// The upstream modules, with the builds that published their values; filled when references are resolved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub consumed: BTreeMap<String, Option<String>>,
 }
 
-/// What an execution is to do with a module.
+/// The action of an execution on a module.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Run its deploy phases where it changed.
+    /// Run its deploy phases if it changed.
     #[default]
     Deploy,
-    /// Run its destroy phases and forget it.
+    /// Run its destroy phases and remove its stored state.
     Destroy,
 }
 
 /// An execution's input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModuleInput {
-    /// To deploy a module.
+    /// Deploy a module.
     Deploy(Box<DeployInput>),
-    /// To destroy this one.
+    /// Destroy a module.
     Destroy(ModuleId),
 }
 
@@ -131,7 +132,7 @@ impl ModuleInput {
         }
     }
 
-    /// The module that it is about.
+    /// The module that the input names.
     #[must_use]
     pub fn module(self) -> ModuleId {
         match self {
@@ -141,7 +142,7 @@ impl ModuleInput {
     }
 }
 
-/// The module that an input wants destroyed.
+/// The module of an input that destroys.
 fn destroyed(mut fields: JsonFields) -> Result<ModuleId> {
     let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
     let module = ModuleId::parse(&project, &deployment, &group, &module)?;
@@ -165,14 +166,14 @@ fn destroyed(mut fields: JsonFields) -> Result<ModuleId> {
     Ok(module)
 }
 
-/// A deployment that an execution is to make.
+/// An input that deploys a module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeployInput {
-    /// What is deployed.
+    /// The module.
     pub module: ModuleId,
-    /// From where.
+    /// The source of its bundle.
     pub source: Source,
-    /// How; `None` when an upload started the execution and the manifest in the bundle says how.
+    /// The options; `None` if an upload started the execution and the bundle's manifest has them.
     pub options: Option<Options>,
 }
 
@@ -204,11 +205,11 @@ impl DeployInput {
         }
     }
 
-    /// The module that an input names, however wrong the rest is: the failure of a bad input is recorded in that
+    /// The module that an input names, even if the rest is invalid: the failure of an invalid input is recorded in that
     /// module's status.
     ///
     /// # Errors
-    /// `InvalidInput` where the names themselves are wrong.
+    /// `InvalidInput` if the names themselves are invalid.
     pub fn module(input: &Value, limits: &Limits) -> Result<ModuleId> {
         match (module_named(input), ModuleInput::parse(input, limits)) {
             (Some(module), _) => Ok(module),
@@ -217,18 +218,18 @@ impl DeployInput {
     }
 }
 
-/// An input of which only the names travel, because the whole of a deployment wouldn't fit into a state: the rest lies
-/// in the work bucket, where the planner put it.
+/// A shortened input with only the names and a key: the whole input would not fit into a deployment's state. The
+/// planner stores the whole input in the work bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredInput {
-    /// What both have to name.
+    /// The module that both inputs have to name.
     module: ModuleId,
-    /// Where the whole input lies.
+    /// The key of the whole input.
     pub key: String,
 }
 
 impl StoredInput {
-    /// The input that is sent in the place of a long one.
+    /// The input that is sent instead of a long one.
     #[must_use]
     pub fn sent(module: &ModuleId, key: &str) -> Value {
         let mut sent = json!(module);
@@ -236,10 +237,10 @@ impl StoredInput {
         sent
     }
 
-    /// Reads such an input; `None` where it is a whole one.
+    /// Reads a shortened input; `None` if it is a whole one.
     ///
     /// # Errors
-    /// `InvalidInput` where it has more than the names and the key, or a key elsewhere.
+    /// `InvalidInput` if it has more than the names and the key, or a key outside the planner's folder.
     pub fn of(input: &Value) -> Result<Option<Self>> {
         if input.get("input_key").is_none() {
             return Ok(None);
@@ -258,10 +259,10 @@ impl StoredInput {
         Ok(Some(Self { module, key }))
     }
 
-    /// The whole input as it was found.
+    /// Checks the whole input that was loaded.
     ///
     /// # Errors
-    /// `InvalidInput` where it is another module's: the lock is that of the module that was sent.
+    /// `InvalidInput` if it names another module: the lock belongs to the module of the shortened input.
     pub fn check(&self, found: Value) -> Result<Value> {
         match module_named(&found) {
             Some(module) if module == self.module => Ok(found),
@@ -274,15 +275,15 @@ impl StoredInput {
     }
 }
 
-/// The field in which a whole deployment says that an execution is part of it.
+/// The field that names the deployment's execution which started this one.
 const PART_OF: &str = "part_of";
-/// The longest ARN of an execution: both names have up to 80 characters.
+/// The longest ARN of an execution: both names in it have up to 80 characters.
 const MAX_ARN: usize = 256;
 
-/// The execution of a whole deployment that started one with this input, if one did.
+/// The deployment's execution that started one with this input, if any.
 ///
 /// # Errors
-/// `InvalidInput` where it is no execution.
+/// `InvalidInput` if it is not the ARN of an execution.
 pub fn part_of(input: &Value) -> Result<Option<ExecutionArn>> {
     match input.get(PART_OF) {
         None | Some(Value::Null) => Ok(None),
@@ -315,7 +316,7 @@ fn module_named(input: &Value) -> Option<ModuleId> {
     ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?).ok()?
 }
 
-/// The four names as they are given.
+/// The four names, unparsed or parsed.
 type Names<T> = [T; 4];
 
 fn names(fields: &mut JsonFields) -> Result<Names<Option<String>>> {
@@ -325,7 +326,7 @@ fn names(fields: &mut JsonFields) -> Result<Names<Option<String>>> {
         fields.text("group")?,
         fields.text("module")?,
     ];
-    // Beside the names in every input that has them; read by `part_of`.
+    // Allowed in every input that has names; read by `part_of`.
     fields.any(PART_OF);
     Ok(names)
 }
@@ -342,7 +343,7 @@ fn required_names([project, deployment, group, module]: Names<Option<String>>) -
     ])
 }
 
-/// The four names, or none of them.
+/// The four names; `None` if all are absent.
 fn module_of(fields: &mut JsonFields) -> Result<Option<ModuleId>> {
     let names = names(fields)?;
     if names.iter().all(Option::is_none) {
@@ -379,7 +380,7 @@ impl Source {
                 .text("bucket")?
                 .unwrap_or_else(|| limits.work_bucket.clone()),
             key: fields.required_text("key")?,
-            // An object from before a bucket had versions has the version "null".
+            // In a bucket that had no versions yet, an object has the version "null".
             version_id: fields.text_or_empty("version_id")?,
             path: fields.text_or_empty("path")?.unwrap_or_default(),
         };
@@ -416,8 +417,8 @@ impl Source {
     }
 }
 
-/// A folder within a zip without `.` and trailing slashes; `None` where it climbs, is absolute or could mean
-/// something to a shell.
+/// A folder within a zip without `.` and trailing slashes; `None` if it leaves the zip, is absolute or contains
+/// characters that are special in a shell.
 pub(crate) fn normal_path(path: &str) -> Option<String> {
     let safe = |part: &&str| {
         part.bytes()
@@ -435,7 +436,7 @@ pub(crate) fn normal_path(path: &str) -> Option<String> {
 }
 
 impl Options {
-    /// Reads a bundle's `manifest.yaml`, given as JSON.
+    /// Reads a bundle's `manifest.yaml` after its conversion to JSON.
     pub fn from_manifest(manifest: &Value, module: &ModuleId, limits: &Limits) -> Result<Self> {
         let empty = json!({});
         let mut fields = JsonFields::of("", if manifest.is_null() { &empty } else { manifest })?;
@@ -444,10 +445,10 @@ impl Options {
         Ok(options)
     }
 
-    /// The options of `module` with the values that it consumes from its siblings.
+    /// Resolves references to upstream modules in the options of `module`.
     ///
     /// # Errors
-    /// `InvalidInput` where one of them isn't there.
+    /// `InvalidInput` if a value does not exist.
     pub fn resolve(self, module: &ModuleId, known: &UpstreamMetadata) -> Result<Self> {
         let consumed = self.parameters.siblings().into_iter();
         Ok(Self {
@@ -484,10 +485,11 @@ impl Options {
     }
 }
 
-/// How long a stack's name may be (CloudFormation, CreateStack, `StackName`).
+/// The longest name of a stack (CloudFormation, CreateStack, `StackName`).
 pub(crate) const MAX_STACK_NAME: usize = 128;
 
-/// The stack whose outputs are recorded. They are shown on the module's page, so not every stack may be named.
+/// The stack with the outputs to record. The outputs are shown on the module's page, so an input may not name every
+/// stack.
 fn stack_name(given: Option<String>, module: &ModuleId, limits: &Limits) -> Result<String> {
     let default = module.dashed();
     let prefix = limits
@@ -586,8 +588,8 @@ fn project_name(given: Option<String>, limits: &Limits) -> Result<Option<String>
     }
 }
 
-/// CodeBuild's `runtime-versions` (CodeBuild user guide, "Build specification reference"): it knows which names and
-/// versions there are, and refuses the others when the build starts.
+/// CodeBuild's `runtime-versions` (CodeBuild user guide, "Build specification reference"). CodeBuild knows the valid
+/// names and versions, and refuses others when the build starts.
 fn runtimes(value: &Value) -> Result<BTreeMap<String, String>> {
     const PATH: &str = "build.runtimes";
     let Value::Object(map) = value else {
@@ -843,7 +845,7 @@ mod tests {
         );
         assert_eq!(stack("p-other", "{project}-").unwrap(), "p-other");
         assert_eq!(stack("team-x-vpc", "team-x-").unwrap(), "team-x-vpc");
-        // The module's own stack has the project's name whatever the prefix is.
+        // The module's default stack name is valid with any prefix.
         assert_eq!(stack("p-d-g-m", "team-x-").unwrap(), "p-d-g-m");
         assert!(stack("p-other", "team-x-").is_err());
     }

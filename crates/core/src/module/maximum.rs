@@ -1,9 +1,9 @@
-//! The most that modules and manifests may ask for.
+//! The maxima for modules and manifests (decision 38).
 //!
-//! Who may only upload a bundle could otherwise keep the largest machine for 36 hours, or have a whole deployment take
-//! all builds that the account may run. The maxima are parameters of the template; a value above one is refused where
-//! it is parsed, with the parameter's name, and is not lowered silently. The template's own defaults are the
-//! administrator's, so they aren't measured by them.
+//! Without maxima, a person with only the right to upload a bundle could use the largest machine for 36 hours, or let
+//! one deployment take all builds of the account. The maxima are parameters of the template. A greater value is refused
+//! when it is parsed, with the parameter's name; it is not lowered silently. The template's own defaults are the
+//! administrator's choice, so the maxima do not apply to them.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorName};
 
-/// The size of a build's machine, smallest first: CodeBuild's compute types for containers (CodeBuild user guide,
-/// "Build environment compute modes and types").
+/// The compute type of a build's machine, smallest first: CodeBuild's compute types for containers (CodeBuild user
+/// guide, "Build environment compute modes and types").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ComputeType {
     /// 2 vCPUs, 4 GB.
@@ -33,7 +33,7 @@ pub enum ComputeType {
 }
 
 impl ComputeType {
-    /// All of them, smallest first.
+    /// All compute types, smallest first.
     pub const ALL: [Self; 5] = [
         Self::Small,
         Self::Medium,
@@ -54,7 +54,7 @@ impl ComputeType {
         }
     }
 
-    /// Reads CodeBuild's name; `None` for any other text.
+    /// Parses CodeBuild's name; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == text)
@@ -70,54 +70,54 @@ impl fmt::Display for ComputeType {
 /// The template's maximum parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maxima {
-    /// Minutes of a build (`MaxBuildTimeoutMinutes`).
+    /// Maximum minutes of a build (`MaxBuildTimeoutMinutes`).
     pub timeout_minutes: u64,
-    /// The machine of a build (`MaxBuildComputeType`).
+    /// Largest machine of a build (`MaxBuildComputeType`).
     pub compute_type: ComputeType,
-    /// Modules of a deployment that run at once (`MaxConcurrentModules`).
+    /// Maximum number of a deployment's modules that run at once (`MaxConcurrentModules`).
     pub concurrency: u32,
 }
 
 impl Maxima {
-    /// What AWS itself allows: StartBuild, `timeoutInMinutesOverride`; the largest machine; the iterations that an
-    /// inline Map runs at once (Step Functions Developer Guide, "Map state").
+    /// AWS's own maxima: `timeoutInMinutesOverride` of StartBuild; the largest machine; the iterations that an inline
+    /// Map runs at once (Step Functions Developer Guide, "Map state").
     pub const OF_AWS: Self = Self {
         timeout_minutes: 2160,
         compute_type: ComputeType::TwoXLarge,
         concurrency: 40,
     };
 
-    /// Minutes of a build that may be asked for.
+    /// Checks the requested minutes of a build.
     ///
     /// # Errors
-    /// Where they are more than `MaxBuildTimeoutMinutes`.
+    /// If they exceed `MaxBuildTimeoutMinutes`.
     pub fn timeout_minutes(&self, asked: u64) -> Result<u64, Above> {
         at_most(self.timeout_minutes, "MaxBuildTimeoutMinutes", asked)
     }
 
-    /// A machine that may be asked for.
+    /// Checks a requested machine.
     ///
     /// # Errors
-    /// Where it is larger than `MaxBuildComputeType`.
+    /// If it is larger than `MaxBuildComputeType`.
     pub fn compute_type(&self, asked: ComputeType) -> Result<ComputeType, Above> {
         at_most(self.compute_type, "MaxBuildComputeType", asked)
     }
 
-    /// How many modules of a group may be asked to run at once.
+    /// Checks the requested number of a group's modules that run at once.
     ///
     /// # Errors
-    /// Where it is more than `MaxConcurrentModules`.
+    /// If it exceeds `MaxConcurrentModules`.
     pub fn concurrency(&self, asked: u32) -> Result<u32, Above> {
         at_most(self.concurrency, "MaxConcurrentModules", asked)
     }
 }
 
-/// A value above a maximum: what was expected and found, for a message that names the field before it.
+/// A value above a maximum: the expected and the found value, for a message that begins with the field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Above(String);
 
 impl Above {
-    /// The error of an input's field.
+    /// The error for an input's field.
     #[must_use]
     pub fn in_field(self, field: &str) -> Error {
         Error::new(ErrorName::InvalidInput, format!("{field}: {self}"))

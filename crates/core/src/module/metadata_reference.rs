@@ -1,9 +1,10 @@
-//! What a module takes from other modules of its deployment.
+//! References to metadata of other modules in the same deployment.
 //!
-//! seed-farmer's `moduleMetadata`: the value of a parameter is what another module published at its last success. It is
-//! read when the module's turn comes, and the value itself becomes part of the configuration's fingerprint. So a
-//! module follows the values that it consumes: it is deployed again when one of them has changed, whoever
-//! changed it and however long ago, and it is left alone when a sibling was deployed and published the same.
+//! This is seed-farmer's `moduleMetadata`: a parameter's value is one that another module published at its last
+//! success. It is read when the consuming module is deployed, and the value itself is part of the configuration's
+//! fingerprint. So a module follows the values that it consumes (decision 26). It is redeployed when one of them has
+//! changed, no matter which deployment changed it or when. It stays unchanged when an upstream module was redeployed
+//! and published the same.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +27,7 @@ pub struct ModuleRef {
 }
 
 impl ModuleRef {
-    /// The module itself, in the project and deployment of `of`.
+    /// The module's full id, in the project and deployment of `of`.
     #[must_use]
     pub fn id(&self, of: &ModuleId) -> ModuleId {
         ModuleId {
@@ -52,13 +53,13 @@ impl fmt::Display for ModuleRef {
     }
 }
 
-/// A value that a sibling publishes, or everything that it does.
+/// A reference to one value of an upstream module, or to all of its metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetadataReference {
-    /// Who publishes it.
+    /// The upstream module.
     #[serde(flatten)]
     pub by: ModuleRef,
-    /// Under which key; all of its own metadata where there is none.
+    /// The key; `None` for all of the module's own metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -80,10 +81,10 @@ impl MetadataReference {
         Ok(Self { by, key })
     }
 
-    /// The value, out of what is known of the siblings.
+    /// The value, from the upstream metadata.
     ///
     /// # Errors
-    /// `InvalidInput` where the sibling isn't deployed or publishes no such key.
+    /// `InvalidInput` if the upstream module is not deployed or does not publish this key.
     pub fn value(&self, path: &str, known: &UpstreamMetadata) -> Result<Value> {
         let Some(metadata) = known.metadata(&self.by) else {
             return Err(Error::field(
@@ -106,7 +107,7 @@ impl MetadataReference {
     }
 }
 
-/// Metadata without what the workflow added.
+/// Metadata without the keys that the workflow added.
 fn own(metadata: &Map<String, Value>) -> Map<String, Value> {
     let own = metadata.iter().filter(|(key, _)| !is_added(key));
     own.map(|(key, value)| (key.clone(), value.clone())).collect()
@@ -121,18 +122,18 @@ fn keys(metadata: &Map<String, Value>) -> String {
     }
 }
 
-/// What the siblings of a module published, as far as it is known; a module without metadata isn't deployed.
+/// The metadata of upstream modules, as far as it is known; a module without metadata is not deployed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UpstreamMetadata(BTreeMap<ModuleRef, Map<String, Value>>);
 
 impl UpstreamMetadata {
-    /// What a sibling published.
+    /// The metadata of an upstream module.
     #[must_use]
     pub fn metadata(&self, sibling: &ModuleRef) -> Option<&Map<String, Value>> {
         self.0.get(sibling)
     }
 
-    /// Which build a sibling's metadata is from.
+    /// The build that published an upstream module's metadata.
     #[must_use]
     pub fn deployed_by(&self, sibling: &ModuleRef) -> Option<String> {
         Key::BuildId.of(self.0.get(sibling)?).map(str::to_owned)

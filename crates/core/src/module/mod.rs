@@ -1,4 +1,4 @@
-//! One module, in the order in which its deployment happens: input, bundle, parameters, change detection, build, success or
+//! One module, in the order of its deployment: input, bundle, parameters, change detection, build, success or
 //! destruction, report. It knows nothing of whole deployments.
 
 pub mod bundle;

@@ -1,9 +1,9 @@
-//! A module's parameters and the variables that they become.
+//! A module's parameters and their variables.
 //!
 //! A parameter is a value, a value that another module of the deployment published, or a reference that CodeBuild
-//! itself resolves when the build starts, so that no secret passes through the workflow. Its variable's name and the text of its value are seed-farmer's
-//! (seedfarmer-compat.md 2.3 to 2.5). Two parameters that meet in one variable are an error: seed-farmer
-//! lets the later one win without a word.
+//! itself resolves when the build starts. So secrets do not pass through the workflow. The variable's name and the text
+//! of its value are seed-farmer's (seedfarmer-compat.md 2.3 to 2.5). Two parameters with the same variable are an
+//! error; in seed-farmer the later one silently wins.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -15,8 +15,8 @@ use crate::formats::upper_snake_case::upper_snake_case;
 use crate::ids::ModuleId;
 use crate::module::metadata_reference::{MetadataReference, ModuleRef, UpstreamMetadata};
 
-/// How long a parameter's text may be. Longer ones would have to travel outside the environment: a variable
-/// is limited by Linux to 128 KiB, and input, plan and buildspec share Step Functions' 256 KB.
+/// The longest text of a parameter. A longer one would have to travel outside the environment: Linux limits a variable
+/// to 128 KiB, and input, plan and buildspec share Step Functions' 256 KB.
 pub const MAX_VALUE: usize = 16 * 1024;
 
 /// A parameter's value.
@@ -27,13 +27,13 @@ pub enum ParameterValue {
     Value(Value),
     /// The name of a parameter in Parameter Store.
     ParameterStore(String),
-    /// A secret of Secrets Manager as CodeBuild takes it: `id[:json key[:version stage[:version id]]]`.
+    /// A secret of Secrets Manager in CodeBuild's form: `id[:json key[:version stage[:version id]]]`.
     SecretsManager(String),
-    /// What another module of the deployment published; [`Parameters::resolve`] puts the value in its place.
+    /// A value that another module of the deployment published; [`Parameters::resolve`] replaces the reference with it.
     ModuleMetadata(MetadataReference),
 }
 
-/// The keys by which an object is known as a reference.
+/// The keys that mark an object as a reference.
 const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
 
 impl ParameterValue {
@@ -55,7 +55,7 @@ impl ParameterValue {
         parsed.check_text(path)
     }
 
-    /// A text has to fit into an environment variable.
+    /// Checks that the text fits into an environment variable.
     fn check_text(self, path: &str) -> Result<Self> {
         let text = self.text();
         let length = text.len();
@@ -104,7 +104,7 @@ impl ParameterValue {
         }
     }
 
-    /// The text of the variable: strings as they are, the rest as Python writes JSON, references by name.
+    /// The variable's text: strings unchanged, other values as Python's JSON, references by name.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -119,7 +119,7 @@ impl ParameterValue {
         }
     }
 
-    /// The value in the place of a reference to a sibling.
+    /// Replaces a reference to an upstream module with its value.
     fn resolve(&self, path: &str, known: &UpstreamMetadata) -> Result<Self> {
         let Self::ModuleMetadata(published) = self else {
             return Ok(self.clone());
@@ -129,7 +129,7 @@ impl ParameterValue {
         Self::Value(value).check_text(path)
     }
 
-    /// The type that CodeBuild gives the variable.
+    /// CodeBuild's type of the variable.
     #[must_use]
     pub fn variable_type(&self) -> VariableType {
         match self {
@@ -139,7 +139,7 @@ impl ParameterValue {
         }
     }
 
-    /// What the configuration's fingerprint sees: the value, or the reference with the version that it had.
+    /// The content for the configuration's fingerprint: the value, or the reference with its version.
     #[must_use]
     pub fn fingerprint_json(&self, version: Option<i64>) -> Value {
         match self {
@@ -174,7 +174,7 @@ fn is_parameter_name(name: &str) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum VariableType {
-    /// The value stands in the build's request.
+    /// The value is in the build's request.
     Plaintext,
     /// The value is a parameter's name.
     ParameterStore,
@@ -182,13 +182,13 @@ pub enum VariableType {
     SecretsManager,
 }
 
-/// The parameters of a module by name, in the order in which they were given.
+/// The parameters of a module by name, in the order of the input.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Parameters(Vec<(String, ParameterValue)>);
 
 impl Parameters {
-    /// Reads the `parameters` of an input or a manifest: an object from name to value.
+    /// Parses the `parameters` of an input or a manifest: an object from name to value.
     pub fn parse(path: &str, value: &Value) -> Result<Self> {
         let Value::Object(map) = value else {
             return Err(Error::field(
@@ -243,7 +243,7 @@ impl Parameters {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The modules that the parameters take values from, each once.
+    /// The upstream modules of the parameters, each once.
     #[must_use]
     pub fn siblings(&self) -> Vec<ModuleRef> {
         let mut siblings: Vec<ModuleRef> = self
@@ -259,18 +259,18 @@ impl Parameters {
         siblings
     }
 
-    /// The parameters that take nothing from these siblings.
+    /// The parameters that do not refer to these upstream modules.
     #[must_use]
     pub fn without(&self, siblings: &[&ModuleRef]) -> Self {
         let of_others = |(_, value): &&(String, ParameterValue)| !matches!(value, ParameterValue::ModuleMetadata(published) if siblings.contains(&&published.by));
         Self(self.0.iter().filter(of_others).cloned().collect())
     }
 
-    /// The parameters of `module` with the values of its siblings in the place of the references to them.
+    /// Replaces references to upstream modules in the parameters of `module` with their values.
     ///
     /// # Errors
-    /// `InvalidInput` where a sibling isn't deployed, publishes no such value, or one that is too long; and where a
-    /// module refers to itself.
+    /// `InvalidInput` if an upstream module is not deployed, does not publish the value, or publishes one that is too
+    /// long; or if a module refers to itself.
     pub fn resolve(&self, module: &ModuleId, known: &UpstreamMetadata) -> Result<Self> {
         let one = |(name, value): &(String, ParameterValue)| {
             let path = format!("parameters.{name}");

@@ -1,9 +1,9 @@
-//! What travels between the states of the state machine.
+//! The plan that travels between the states of the state machine (decision 7).
 //!
-//! `check-md5` makes a [`Plan`] of everything that later states need, pinned to what it read (the bundle's
-//! version, the deployspec, the state before), so that no later state reads and judges again. The plan is
-//! opaque to the state machine. One that is too long for a state's payload lies in the work bucket, and its key
-//! travels ([`PlanHandle`]).
+//! `check-md5` makes a [`Plan`] of everything that later states need, pinned to what it read (the bundle's version, the
+//! deployspec, the previous state). So later states do not read and decide again. The plan is opaque to the state
+//! machine. A plan that is too long for a state's payload is stored in the work bucket, and its key travels
+//! ([`PlanHandle`]).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,48 +17,49 @@ use crate::module::role::{ModuleStack, RoleAndStackName};
 use crate::module::status::{State, Status};
 use crate::module::workflow_metadata::Key;
 
-/// Step Functions ends payloads at 256 KB (Step Functions Developer Guide, "Service quotas"). The plan has to leave room
-/// for what is around it, and its text is escaped once more where a payload carries it.
+/// Step Functions limits payloads to 256 KB (Step Functions Developer Guide, "Service quotas"). The plan has to leave
+/// room for the fields around it, and a payload escapes the plan's text once more.
 pub const MAX_TRAVELLING: usize = 180 * 1024;
 
-/// How a changed module is to be deployed, or a deployed one destroyed.
+/// How to deploy a changed module, or to destroy a deployed one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Which of the two.
+    /// Whether to deploy or to destroy.
     #[serde(default)]
     pub action: Action,
     /// The module.
     pub module: ModuleId,
     /// The bundle, with its version.
     pub source: Source,
-    /// The bundle's size as a zip, where it was read for this plan.
+    /// The size of the bundle's zip, if it was read for this plan.
     #[serde(default)]
     pub source_bytes: Option<u64>,
-    /// Where the bundle comes from, as far as the object's metadata says.
+    /// The bundle's commit, from the object's metadata.
     #[serde(flatten)]
     pub origin: CommitInfo,
     /// Parameters and settings.
     pub options: Options,
     /// The module's commands.
     pub deployspec: Deployspec,
-    /// The stack of the module's own role, where it has one.
+    /// The stack of the module's own role, if it has one.
     #[serde(default)]
     pub module_stack: Option<ModuleStack>,
-    /// What is stored as `md5` after a deployment's success; of a module that is destroyed, what was.
+    /// The fingerprint that is stored as `md5` after a successful deployment; for a destruction, the stored one.
     pub fingerprint: Fingerprint,
-    /// Whether it knows more than the stored one: of an unchanged module it is stored anew then.
+    /// Whether it contains more than the stored fingerprint: for an unchanged module it is then stored again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub renews: bool,
-    /// The status before.
+    /// The previous status.
     pub previous_status: Option<Status>,
     /// The metadata of the last success, for the build's `…_MODULE_METADATA`.
     pub previous_metadata: Option<Value>,
 }
 
 impl Plan {
-    /// Whether role and stack of the module, which have these names, go after the build: because the module goes, or
-    /// because it brings none any more and may have had some. Its metadata say that a success had them; what a module
-    /// writes there of another's role counts for nothing. Of an attempt that did not succeed nothing says it, so it may.
+    /// Whether to remove the module's role and stack, which have these names, after the build. The reason is that the
+    /// module is destroyed, or that it has no template any more and may have had one. The metadata of a success show
+    /// whether it had them; a module's own metadata about another role are ignored. An unsuccessful attempt leaves no
+    /// such trace, so it may have had them.
     #[must_use]
     pub fn removes_role(&self, own: &RoleAndStackName) -> bool {
         if self.module_stack.is_some() {
@@ -73,13 +74,13 @@ impl Plan {
     }
 }
 
-/// A plan on its way between two states.
+/// A plan in a payload: inline, or stored with its key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PlanHandle {
     /// Its key in the work bucket.
     Stored {
-        /// Below `plans/`, where no build can read or write.
+        /// A key below `plans/`, which builds can neither read nor write.
         plan_key: String,
     },
     /// The plan itself.
@@ -87,10 +88,10 @@ pub enum PlanHandle {
 }
 
 impl PlanHandle {
-    /// Lays out a plan, and gives the text that has to be stored under the key where it is too long.
+    /// Prepares a plan for a payload. If it is too long, returns the text to store under its key as well.
     #[must_use]
     pub fn new(plan: Plan, execution: &ExecutionArn) -> (Self, Option<String>) {
-        // The types of a plan have text keys only, which always serialise.
+        // A plan's types have only text keys, so they always serialise.
         let text = serde_json::to_string(&plan).unwrap_or_default();
         if text.len() <= MAX_TRAVELLING {
             return (Self::Here(Box::new(plan)), None);
@@ -100,22 +101,23 @@ impl PlanHandle {
     }
 }
 
-/// The answer of `check-md5`.
+/// The result of `check-md5`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckResult {
-    /// Whether a build has to run.
+    /// Whether a build is needed.
     pub changed: bool,
-    /// Whether the module is to be forgotten without one: it is to be destroyed and isn't deployed.
+    /// Whether to remove the stored state without a build: the module is to be destroyed and is not deployed.
     pub forget: bool,
-    /// Why.
+    /// The reasons.
     pub reasons: Vec<String>,
-    /// The CodeBuild project of the build: `end-execution` looks there for a build that nobody waits for.
+    /// The CodeBuild project of the build: `end-execution` searches it for a build that no execution waits for.
     pub build_project: String,
-    /// Whether the build runs with a role of the module's own, which has to be there before.
+    /// Whether the build uses the module's own role, which has to exist first.
     pub module_stack: bool,
-    /// Whether role and stack of the module go after the build: it is destroyed, or has none of its own any more.
+    /// Whether to remove the module's role and stack after the build: it is destroyed, or has no role of its own any
+    /// more.
     pub remove_role: bool,
-    /// How; none where there is nothing to plan, because the module is to be forgotten.
+    /// The plan; `None` if only the stored state is removed.
     pub plan: Option<PlanHandle>,
 }
 
@@ -160,11 +162,11 @@ mod tests {
             State::InProgress,
         ] {
             let good = matches!(state, State::Succeeded | State::Unchanged);
-            // What was deployed had one, or not; then a version that had one may have failed.
+            // The deployed version may have had a role or not; a later version with a role may have failed.
             assert!(after(Some(state), Some(&own.role), Deploy, false), "{state:?}");
             assert_eq!(after(Some(state), None, Deploy, false), !good, "{state:?}");
             assert_eq!(after(Some(state), None, Destroy, false), !good, "{state:?}");
-            // What brings one keeps it until it is destroyed.
+            // A module with a template keeps its role until it is destroyed.
             assert!(!after(Some(state), Some(&own.role), Deploy, true), "{state:?}");
             assert!(after(Some(state), Some(&own.role), Destroy, true), "{state:?}");
         }

@@ -1,7 +1,7 @@
-//! The build report: one JSON file an execution, with what happened and where to look.
+//! The build report: one JSON file per execution, with its results and links.
 //!
-//! It says what the status can't hold for want of room: every phase with its duration, and the parameters by
-//! name (values only of plain ones are in the execution's input; secrets are nowhere).
+//! It contains what does not fit into the status: every phase with its duration, and the parameters' names. Values of
+//! plain parameters are only in the execution's input; secrets are nowhere.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,30 +17,30 @@ use crate::workflow::build_outcome::BuildOutcome;
 /// The report of one execution.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report<'a> {
-    /// What was to be deployed.
+    /// The module.
     pub module: &'a ModuleId,
-    /// By which execution.
+    /// The execution.
     pub execution: &'a ExecutionArn,
     /// When this was written.
     pub written_at: Timestamp,
-    /// The status as it was stored.
+    /// The status, as stored.
     pub status: &'a Status,
-    /// When it did what.
+    /// The times of the execution's steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<&'a Timeline>,
-    /// The build's end, if there was a build.
+    /// The build's outcome, if there was a build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<&'a BuildOutcome>,
-    /// Where the bundle came from, if it got that far.
+    /// The location of the bundle, if the execution got that far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<&'a crate::module::input::Source>,
-    /// Where the bundle's files came from, as far as known.
+    /// The commit of the bundle's files, if known.
     #[serde(flatten)]
     pub origin: &'a CommitInfo,
     /// The fingerprint that was deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<&'a crate::module::fingerprint::Fingerprint>,
-    /// The one that was deployed before, for what a success changed.
+    /// The fingerprint that was deployed before; it shows what a success changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_fingerprint: Option<&'a crate::module::fingerprint::Fingerprint>,
     /// The names of the parameters.
@@ -52,7 +52,7 @@ pub struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// A report of a success; `before` is the fingerprint of what was deployed until then.
+    /// A report of a success; `before` is the fingerprint that was deployed until then.
     #[must_use]
     pub fn of_success(
         plan: &'a Plan,
@@ -88,7 +88,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// A report of a failure, of which less may be known.
+    /// A report of a failure; less may be known.
     #[must_use]
     pub fn of_failure(
         module: &'a ModuleId,

@@ -1,8 +1,8 @@
-//! The `status` parameter: how the last execution of a module went.
+//! The `status` parameter: the result of a module's last execution.
 //!
-//! A status follows from the one before and from what happened, by the functions below; the clock comes in
-//! as an argument. It names group and module, because the parameter's path joins them by a hyphen: `a-b`/`c`
-//! and `a`/`b-c` would share a path, and [`Status::check_owner`] notices.
+//! The functions below compute a status from the previous one and from an event; the time is an argument. A status
+//! names group and module, because the parameter's path joins them by a hyphen. `a-b`/`c` and `a`/`b-c` would share a
+//! path, and [`Status::check_owner`] detects that.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,14 +13,14 @@ use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::workflow::build_outcome::BuildOutcome;
 
-/// How long a reason may be: the whole status should stay within Parameter Store's cheap 4 KB.
+/// The longest reason: the whole status should stay within Parameter Store's cheap 4 KB.
 const MAX_REASON: usize = 1000;
 
-/// How an execution stands or ended.
+/// The state of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {
-    /// A build was or is about to be started.
+    /// A build was started or is about to start.
     InProgress,
     /// The module was deployed.
     Succeeded,
@@ -30,7 +30,7 @@ pub enum State {
     Failed,
     /// The execution was stopped or timed out; md5, metadata and outputs are those of the last success.
     Aborted,
-    /// The module was destroyed; nothing is stored of it any more, so only outputs and reports say so.
+    /// The module was destroyed. Nothing of it is stored any more, so only outputs and reports have this state.
     Destroyed,
     /// A state that a newer version wrote.
     #[serde(other)]
@@ -38,7 +38,7 @@ pub enum State {
 }
 
 impl State {
-    /// As it stands in the parameter.
+    /// The text in the parameter.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -52,8 +52,8 @@ impl State {
         }
     }
 
-    /// What the last execution left that had ended, for the one that writes now: a status that this one wrote itself, or
-    /// that says of another one that it deploys, holds it as its own previous state.
+    /// The final state of the previous execution. If the stored status is ours or still IN_PROGRESS, that state is its
+    /// `previous_state`.
     #[must_use]
     pub fn before(state: Self, previous: Option<Self>, is_ours: bool) -> Option<Self> {
         if is_ours || state == Self::InProgress {
@@ -63,7 +63,7 @@ impl State {
         }
     }
 
-    /// Whether this state after that one is the end of trouble.
+    /// Whether this state recovers from the previous one.
     #[must_use]
     pub fn recovers(self, previous: Option<Self>) -> bool {
         matches!(self, Self::Succeeded | Self::Unchanged | Self::Destroyed)
@@ -71,56 +71,56 @@ impl State {
     }
 }
 
-/// What the `status` parameter holds.
+/// The content of the `status` parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// How it stands.
+    /// The execution's state.
     pub state: State,
-    /// What the last execution left that ended before this one: a success after a failure is a recovery.
+    /// The final state of the previous execution: a success after a failure is a recovery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_state: Option<State>,
     /// When this was written, UTC.
     pub updated_at: Timestamp,
-    /// The group that the parameter belongs to.
+    /// The parameter's group.
     pub group: String,
-    /// The module that the parameter belongs to.
+    /// The parameter's module.
     pub module: String,
     /// The execution that wrote it.
     pub execution: ExecutionArn,
     /// When that execution began to deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When the module was last deployed with success.
+    /// When the module was last deployed successfully.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed_at: Option<Timestamp>,
     /// The build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_id: Option<BuildId>,
-    /// Where the build's log is.
+    /// The URL of the build's log.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "LogUrl::lenient"
     )]
     pub log_url: Option<LogUrl>,
-    /// Where the bundle came from that was deployed last, or should have been.
+    /// The commit of the bundle that was last deployed, or should have been.
     #[serde(flatten)]
     pub origin: CommitInfo,
-    /// Why it was deployed, or that nothing had changed.
+    /// Why the module was deployed, or that nothing had changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
     /// The name of the error of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The build's phase that failed.
+    /// The phase of the build that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// Why it failed.
+    /// The reason of the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// A failure as the state machine hands it over: the error's name, the message, and the build if there was one.
+/// A failure as the state machine passes it on: the error's name, the message, and the build if there was one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     /// The error's name.
@@ -129,7 +129,7 @@ pub struct Failure {
     pub reason: String,
     /// The build that failed or was running.
     pub build_id: Option<BuildId>,
-    /// The failed build's end.
+    /// The outcome of the failed build.
     pub outcome: Option<BuildOutcome>,
 }
 
@@ -161,7 +161,7 @@ impl Status {
         }
     }
 
-    /// A deployment begins.
+    /// A deployment has begun.
     #[must_use]
     pub fn start(
         before: Option<&Self>,
@@ -178,7 +178,7 @@ impl Status {
         }
     }
 
-    /// Nothing had changed: only state, time and execution are new, the rest is still that of the last success.
+    /// Nothing had changed. Only state, time and execution are new; the rest is from the last success.
     #[must_use]
     pub fn touch(
         before: Option<&Self>,
@@ -219,7 +219,7 @@ impl Status {
         }
     }
 
-    /// The module was destroyed, or what was left of it forgotten: what the report says.
+    /// The module was destroyed, or its remaining state was removed. Only the report contains this status.
     #[must_use]
     pub fn destroy(
         before: Option<&Self>,
@@ -264,8 +264,8 @@ impl Status {
         }
     }
 
-    /// The execution was ended from outside, or ended without a word: what is written in its place. `None` where it
-    /// had written how it ended before that.
+    /// The execution was ended from outside, or ended without a status. This is the status to write for it; `None` if
+    /// it had already written its end.
     #[must_use]
     pub fn end(
         state: State,
@@ -282,7 +282,7 @@ impl Status {
         })
     }
 
-    /// Whether this is what the same execution wrote before, but for the time: a repeated call changes nothing.
+    /// Whether the same execution already wrote this, except for the time: a repeated call changes nothing.
     #[must_use]
     pub fn repeats(&self, stored: Option<&Self>) -> bool {
         stored.is_some_and(|stored| {
@@ -381,7 +381,8 @@ mod tests {
             Status::fail(Some(&started), &module(), &one, &failure(), at(2)).origin,
             of("c1")
         );
-        // Untouched where nothing was deployed; unknown, and not the last one's, where the next never got so far.
+        // Unchanged if nothing was deployed. Unknown if the next execution never got that far; the last one's commit
+        // does not count.
         assert_eq!(
             Status::touch(Some(&good), &module(), &two, &[], at(3)).origin,
             of("c1")
@@ -443,10 +444,10 @@ mod tests {
             (started.previous_state, good.previous_state),
             (Some(State::Failed), Some(State::Failed))
         );
-        // Written twice, it is still that.
+        // It is unchanged when written twice.
         let again = Status::succeed(Some(&good), &module(), &two, &build, at(4));
         assert_eq!(again.previous_state, Some(State::Failed));
-        // An execution that never said how it ended left nothing.
+        // An execution that never wrote its end has no final state.
         let next = Status::fail(Some(&started), &module(), &three, &failure(), at(5));
         assert_eq!(next.previous_state, Some(State::Failed));
         let end = Status::end(State::Aborted, Some(&started), &module(), &two, &failure(), at(5));

@@ -1,12 +1,12 @@
-//! What Parameter Store holds of a module, and how values are laid into it.
+//! A module's parameters in Parameter Store, and the encoding of their values.
 //!
-//! A parameter holds up to 4 KB (8 KB in the advanced tier, which Intelligent-Tiering picks). A longer value
-//! goes to S3, and the parameter holds a reference with the value's SHA-256; whoever reads follows it.
-//! A text that isn't what we write (edited by hand, cut off) is not an error but "unreadable": it can't say
-//! that nothing changed, so the module is deployed again.
+//! A parameter holds up to 4 KB (8 KB in the advanced tier, which Intelligent-Tiering picks, decision 8). A longer
+//! value goes to S3, and the parameter holds a reference with the value's SHA-256, which readers follow. A text that
+//! Seedflow did not write (edited by hand, cut off) is not an error but "unreadable": it cannot prove that nothing
+//! changed, so the module is redeployed.
 //!
-//! Parameter Store refuses every value with `{{…}}` in it, no matter where it comes from. Everything that is stored is JSON, and a
-//! [`Text`] is JSON without `{{`, so nothing else can be laid out or written.
+//! Parameter Store refuses every value that contains `{{…}}`, whatever its origin. All stored values are JSON, and a
+//! [`Text`] is JSON without `{{`, so only valid values can be encoded and written.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -19,54 +19,54 @@ use crate::module::fingerprint::Fingerprint;
 use crate::module::status::Status;
 use crate::storage_layout;
 
-/// The longest value that goes into a parameter itself (AWS Systems Manager: advanced parameters, 8 KB).
+/// The longest value inside a parameter (AWS Systems Manager: advanced parameters, 8 KB).
 pub const MAX_INLINE: usize = 8192;
 
-/// A JSON text that Parameter Store takes: without `{{`.
+/// A JSON text that Parameter Store accepts: without `{{`.
 ///
 /// "You can't include values wrapped in double brackets {{}} or {{ssm:parameter-name}} in a parameter value" (API
-/// reference, PutParameter, `Value`). In JSON two braces stand side by side inside of strings only, where the second can be
-/// written as an escape, so anyone who parses the text reads the same value.
+/// reference, PutParameter, `Value`). In JSON two braces are adjacent only inside strings, where the second can be
+/// written as an escape. So a parser of the text reads the same value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(String);
 
 impl Text {
-    /// The text for a value in JSON.
+    /// Encodes a JSON text.
     #[must_use]
     pub fn of_json(json: &str) -> Self {
         Self(json.replace("{{", "{\\u007b"))
     }
 
-    /// As it is stored.
+    /// The text, as stored.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A value in the shape in which it is stored.
+/// A value, encoded for storage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedParameter {
     /// The text of the parameter.
     pub parameter: Text,
-    /// For a long value: the S3 key in the work bucket and its text, to be written before the parameter.
+    /// For a long value: its S3 key in the work bucket and its text, to write before the parameter.
     pub spilled: Option<(String, String)>,
 }
 
 impl EncodedParameter {
-    /// Lays out a value, in JSON, for one of a module's parameters.
+    /// Encodes a JSON value for one of a module's parameters.
     #[must_use]
     pub fn new(module: &ModuleId, slot: ParameterKind, json: &str) -> Self {
         Self::under(json, |sha256| module.spill_key(slot, sha256))
     }
 
-    /// Lays out the status of a deployment, in JSON.
+    /// Encodes the status of a deployment.
     #[must_use]
     pub fn status_of_deployment(deployment: &DeploymentId, json: &str) -> Self {
         Self::under(json, |sha256| deployment.status_spill_key(sha256))
     }
 
-    /// `key` makes the key in the work bucket of the SHA-256 of a value that is too long.
+    /// Encodes a JSON value; `key` gives the work bucket's key for a long value from its SHA-256.
     fn under(json: &str, key: impl FnOnce(&str) -> String) -> Self {
         let text = Text::of_json(json);
         if text.as_str().len() <= MAX_INLINE {
@@ -96,26 +96,26 @@ pub struct SpillReference {
 }
 
 impl SpillReference {
-    /// The reference that a parameter's text is, if it is one.
+    /// Parses a parameter's text as a reference, if it is one.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         #[derive(Deserialize)]
         struct Wrapper {
             stored_in_s3: SpillReference,
         }
-        // Module metadata is free to look like anything; only a key in our place is a reference.
+        // Module metadata may look like anything; only a key in Seedflow's own folder is a reference.
         let reference = serde_json::from_str::<Wrapper>(text).ok()?.stored_in_s3;
         storage_layout::is_spilled_value(&reference.key).then_some(reference)
     }
 
-    /// Whether a text is the one that was stored.
+    /// Whether a text has the stored SHA-256.
     #[must_use]
     pub fn holds(&self, text: &[u8]) -> bool {
         hex::encode(Sha256::digest(text)) == self.sha256
     }
 }
 
-/// The raw texts of a module's parameters; `None` where there is none.
+/// The raw texts of a module's parameters; `None` if a parameter does not exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModuleParameters {
     /// `…/md5`
@@ -129,7 +129,7 @@ pub struct ModuleParameters {
 }
 
 impl ModuleParameters {
-    /// The text of a slot.
+    /// The text of a parameter.
     #[must_use]
     pub fn text(&self, slot: ParameterKind) -> Option<&str> {
         match slot {
@@ -140,7 +140,7 @@ impl ModuleParameters {
         }
     }
 
-    /// Puts in the text of a slot.
+    /// Sets the text of a parameter.
     pub fn set(&mut self, slot: ParameterKind, text: String) {
         match slot {
             ParameterKind::Md5 => self.md5 = Some(text),
@@ -150,13 +150,13 @@ impl ModuleParameters {
         }
     }
 
-    /// The fingerprint of the last success, if it is there and readable.
+    /// The fingerprint of the last success, if it exists and is readable.
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         serde_json::from_str(self.md5.as_deref()?).ok()
     }
 
-    /// The last status, if it is there and readable; an error if it is another module's.
+    /// The last status, if it exists and is readable; an error if it belongs to another module.
     pub fn status_of(&self, module: &ModuleId) -> Result<Option<Status>> {
         let status: Option<Status> = self
             .status
@@ -168,7 +168,7 @@ impl ModuleParameters {
         Ok(status)
     }
 
-    /// The metadata of the last success, if it is there and readable.
+    /// The metadata of the last success, if they exist and are readable.
     #[must_use]
     pub fn metadata_object(&self) -> Option<Map<String, Value>> {
         let metadata = serde_json::from_str(self.metadata.as_deref()?).ok()?;
@@ -229,7 +229,7 @@ mod tests {
             let stored = Text::of_json(&value.to_string());
             assert!(!stored.as_str().contains("{{"), "{}", stored.as_str());
             assert_eq!(serde_json::from_str::<Value>(stored.as_str()).unwrap(), value);
-            // What is laid out once more is what is stored: an unchanged value is not written again.
+            // Encoding is idempotent, so an unchanged value is not written again.
             assert_eq!(Text::of_json(stored.as_str()), stored);
             assert_eq!(Text::of_json(&value.to_string()), stored);
         }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn the_length_that_counts_is_that_of_the_stored_text() {
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        // 8192 bytes of JSON, and five more as they are stored.
+        // 8192 bytes of JSON, and five more in encoded form.
         let value = format!("\"{}{{{{\"", "x".repeat(MAX_INLINE - 4));
         assert_eq!(value.len(), MAX_INLINE);
         let laid = EncodedParameter::new(&module, ParameterKind::Metadata, &value);

@@ -1,9 +1,10 @@
-//! What a success writes, in which order.
+//! The steps that record a success, in order.
 //!
-//! The bundle's copies and the record first: whatever happens from there on, the record is of what runs. Then outputs, metadata and
-//! md5, the report, and the status last (docs/architecture.md). A crash in between leaves an old md5 or a status that isn't
-//! SUCCEEDED, so the next execution deploys again and never says "unchanged" of something half recorded. A parameter that has
-//! its value already is not written, so a repeated call of a recorded success writes no parameter and no report.
+//! The bundle's copies and the record come first: whatever happens afterwards, the record describes what is deployed
+//! (decision 24). Then follow outputs, metadata and md5, the report, and the status last (docs/architecture.md). A
+//! crash in between leaves an old md5 or a status that is not SUCCEEDED. So the next execution deploys again and never
+//! reports "unchanged" for an incomplete record. A parameter that already has its value is not written, so a repeated
+//! call for a recorded success writes no parameter and no report.
 
 use serde_json::{Map, Value};
 
@@ -16,26 +17,26 @@ use crate::module::stored_parameters::{EncodedParameter, ModuleParameters};
 /// One parameter to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterWrite {
-    /// Which one.
+    /// Which parameter.
     pub slot: ParameterKind,
-    /// Its text, and what goes to S3 before it.
+    /// Its encoded text, with the text that goes to S3 first.
     pub laid: EncodedParameter,
 }
 
 /// One step of recording a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Copy the bundle beside the record and to where it is published, both at once. The record names these copies.
+    /// Copy the bundle beside the record and to its published path, both at once. The record names these copies.
     KeepBundle,
-    /// Write the record of what is deployed.
+    /// Write the record of the deployed module.
     Record,
     /// Write a parameter.
     Parameter(ParameterWrite),
-    /// Write the report of the execution. Before the status: whoever sees SUCCEEDED finds it.
+    /// Write the report of the execution. It comes before the status, so that it exists once the status is SUCCEEDED.
     Report,
 }
 
-/// The steps of recording a success of a plan, in order.
+/// The steps that record the success of a plan, in order.
 #[must_use]
 pub fn steps(
     plan: &Plan,
@@ -63,8 +64,8 @@ pub fn steps(
     steps
 }
 
-/// The parameters that a success writes, in order. A module that something else has deployed may have no fingerprint; the next
-/// execution deploys it then.
+/// The parameters that a success writes, in order. A module that was deployed by other means may have no fingerprint;
+/// then the next execution deploys it.
 #[must_use]
 pub fn parameters(
     module: &ModuleId,
@@ -92,7 +93,7 @@ pub fn parameters(
     writes
 }
 
-/// The write of a fingerprint of a module that is unchanged, but consumes the values of other modules than before.
+/// The write of a fingerprint of an unchanged module that consumes values of other modules than before.
 #[must_use]
 pub fn fingerprint_write(module: &ModuleId, fingerprint: &Fingerprint) -> ParameterWrite {
     ParameterWrite {
@@ -101,7 +102,7 @@ pub fn fingerprint_write(module: &ModuleId, fingerprint: &Fingerprint) -> Parame
     }
 }
 
-/// The write of a status, unless the stored one says the same.
+/// The write of a status, unless the stored one is equal.
 #[must_use]
 pub fn status_write(module: &ModuleId, stored: &ModuleParameters, status: &Status) -> Option<ParameterWrite> {
     let before = stored
@@ -114,7 +115,7 @@ pub fn status_write(module: &ModuleId, stored: &ModuleParameters, status: &Statu
     })
 }
 
-/// A value as JSON. The types that are stored have text keys only, which always serialise.
+/// A value as JSON. Stored types have only text keys, so they always serialise.
 fn text(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
@@ -130,7 +131,7 @@ mod tests {
     use jiff::Timestamp;
     use serde_json::json;
 
-    /// All that is stored of a module. Each value is the name of the deployment that wrote it.
+    /// The stored state of a module. Each value is the name of the deployment that wrote it.
     #[derive(Debug, Clone, Default)]
     struct World {
         bundle: String,
@@ -140,7 +141,7 @@ mod tests {
     }
 
     impl World {
-        /// The steps that record a deployment: `hash` stands for its bundle, its outputs and its metadata.
+        /// The steps that record a deployment: `hash` represents its bundle, its outputs and its metadata.
         fn steps(&self, execution: &str, hash: &str) -> Vec<Step> {
             let plan = deployed(hash);
             let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);

@@ -1,8 +1,9 @@
-//! When an execution did what, and how long it took.
+//! The times of an execution's steps, and their durations.
 //!
-//! Put together where an execution's end is recorded, from what is known there anyway: the lock knows when the execution was
-//! started and when its turn came, the status when it began to deploy, CodeBuild when its build was. The clocks are those
-//! of three services, and CodeBuild's events tell whole seconds, so a duration that came out negative is none.
+//! A timeline is assembled when an execution's end is recorded, from facts that are available there. The lock has the
+//! start of the execution and the time its lock was granted, the status has the start of the deployment, and CodeBuild
+//! has the build's times. These are the clocks of three services, and CodeBuild's events have whole seconds, so a
+//! negative duration counts as unknown.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -17,13 +18,13 @@ pub struct Timeline {
     /// The execution was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_started_at: Option<Timestamp>,
-    /// It was its turn.
+    /// The lock was granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_acquired_at: Option<Timestamp>,
-    /// It was decided that something is to be done; `None` where nothing was.
+    /// A deployment was decided on; `None` if there was nothing to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// The build was asked for.
+    /// The build was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_started_at: Option<Timestamp>,
     /// The build had ended.
@@ -34,7 +35,7 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// The times of the execution that wrote `status`, as far as they are known.
+    /// The times of the execution that wrote `status`, if known.
     #[must_use]
     pub fn new<S>(lock: &Lease<S>, status: &Status, build: Option<&BuildOutcome>) -> Self {
         Self {
@@ -47,25 +48,25 @@ impl Timeline {
         }
     }
 
-    /// How long it waited for its turn.
+    /// The time until the lock was granted.
     #[must_use]
     pub fn waiting(&self) -> Option<SignedDuration> {
         between(self.execution_started_at?, self.lock_acquired_at?)
     }
 
-    /// How long the build took, with CodeBuild's own preparations.
+    /// The duration of the build, with CodeBuild's own preparations.
     #[must_use]
     pub fn build(&self) -> Option<SignedDuration> {
         between(self.build_started_at?, self.build_ended_at?)
     }
 
-    /// From the execution's start to its record.
+    /// The time from the execution's start to its record.
     #[must_use]
     pub fn total(&self) -> Option<SignedDuration> {
         between(self.execution_started_at?, self.recorded_at)
     }
 
-    /// What it took besides build and waiting.
+    /// The time besides build and waiting.
     #[must_use]
     pub fn overhead(&self) -> Option<SignedDuration> {
         let rest = self.total()? - self.waiting()? - self.build().unwrap_or_default();

@@ -1,7 +1,8 @@
-//! The keys that Seedflow adds to a module's metadata, under seed-farmer's names where it has one.
+//! The metadata keys that Seedflow adds, under seed-farmer's names if it has one.
 //!
-//! One list, by which they are written after a success and recognised when another module takes "all metadata": they change with
-//! every deployment, so a key that was written and not recognised would deploy every consumer again on every run.
+//! One list serves for writing the keys after a success and for recognising them when another module consumes all
+//! metadata. The keys change with every deployment, so a written key that is not recognised would redeploy every
+//! consumer in every execution.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +10,7 @@ use crate::ids::AwsEnvironment;
 use crate::module::commit_info::CommitInfo;
 use crate::workflow::build_outcome::BuildOutcome;
 
-/// The version of seed-farmer whose modules run unmodified; they can read it as SEEDFARMER_VERSION.
+/// The version of seed-farmer whose modules run unmodified; modules can read it as SEEDFARMER_VERSION.
 pub const SEEDFARMER_VERSION: &str = "8.0.9";
 
 /// A key that Seedflow adds.
@@ -17,7 +18,7 @@ pub const SEEDFARMER_VERSION: &str = "8.0.9";
 pub enum Key {
     /// The build that published the metadata.
     BuildId,
-    /// That build in AWS's console.
+    /// The URL of that build in the AWS console.
     BuildUrl,
     /// The log group of the build.
     LogGroup,
@@ -25,20 +26,20 @@ pub enum Key {
     LogStream,
     /// The commit that was deployed.
     CommitHash,
-    /// Its author.
+    /// The commit's author.
     CommitAuthor,
-    /// Its branch.
+    /// The commit's branch.
     CommitBranch,
-    /// The module's own role, where it has one.
+    /// The module's own role, if it has one.
     Role,
-    /// The version of seed-farmer that the build offers.
+    /// The version of seed-farmer that the build emulates.
     SeedFarmerVersion,
-    /// The version of Seedflow that deployed it.
+    /// The version of Seedflow that deployed the module.
     SeedflowVersion,
 }
 
 impl Key {
-    /// All of them.
+    /// All keys.
     pub const ALL: [Self; 10] = [
         Self::BuildId,
         Self::BuildUrl,
@@ -69,25 +70,25 @@ impl Key {
         }
     }
 
-    /// The key's value in metadata, if it is there and a text.
+    /// The key's value in metadata, if it exists and is a text.
     #[must_use]
     pub fn of(self, metadata: &Map<String, Value>) -> Option<&str> {
         metadata.get(self.as_str())?.as_str()
     }
 }
 
-/// Whether Seedflow adds a key.
+/// Whether Seedflow adds this key.
 #[must_use]
 pub fn is_added(key: &str) -> bool {
     Key::ALL.iter().any(|known| known.as_str() == key)
 }
 
-/// What the workflow knows of a success.
+/// The workflow's facts about a success.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkflowMetadata<'a> {
     /// The build.
     pub build: &'a BuildOutcome,
-    /// Where it ran.
+    /// The account and region of the build.
     pub environment: &'a AwsEnvironment,
     /// The commit that was deployed.
     pub commit: &'a CommitInfo,
@@ -98,7 +99,8 @@ pub struct WorkflowMetadata<'a> {
 }
 
 impl WorkflowMetadata<'_> {
-    /// The module's own metadata with the workflow's keys. They win over the module's: they say which build this was.
+    /// The module's own metadata and the workflow's keys. The workflow's keys override the module's, because they
+    /// identify the build.
     #[must_use]
     pub fn added_to(&self, mut metadata: Map<String, Value>) -> Map<String, Value> {
         for key in Key::ALL {

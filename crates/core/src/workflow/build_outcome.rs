@@ -1,7 +1,7 @@
-//! How a build ended, from either of its two witnesses: CodeBuild's answer to BatchGetBuilds, or its event.
+//! The outcome of a build, from either of two sources: CodeBuild's answer to BatchGetBuilds, or its event.
 //!
-//! Events are read leniently (docs/architecture.md): only the build's id and status are needed; any
-//! other field may be missing, null or of another type, and is then not known.
+//! Events are read leniently (docs/architecture.md). Only the build's id and status are required. Any other field that
+//! is missing, null or of another type counts as unknown.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -14,8 +14,8 @@ use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::describe;
 use crate::ids::BuildId;
 
-/// The variable of a build that holds the ARN of its execution: CodeBuild's events repeat it, so that the function which
-/// hears them can say whose build it was.
+/// The build variable that holds the ARN of its execution. CodeBuild's events repeat it, so the function that receives
+/// them can name the execution.
 pub const EXECUTION_VARIABLE: &str = "SEEDFLOW_EXECUTION";
 
 /// CodeBuild's build statuses (API reference, `Build.buildStatus`).
@@ -30,9 +30,9 @@ pub enum BuildStatus {
     Fault,
     /// The build took longer than its timeout.
     TimedOut,
-    /// Not ended.
+    /// It has not ended.
     InProgress,
-    /// Somebody stopped it.
+    /// It was stopped by a request.
     Stopped,
 }
 
@@ -47,13 +47,13 @@ impl BuildStatus {
         Self::Stopped,
     ];
 
-    /// Parses CodeBuild's word.
+    /// Parses CodeBuild's name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
-    /// CodeBuild's word.
+    /// CodeBuild's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl BuildStatus {
         }
     }
 
-    /// The error under which an execution ends whose build ended so; `None` for a success and a running build.
+    /// The error that a build with this status gives its execution; `None` for a success and a running build.
     #[must_use]
     pub const fn error_name(self) -> Option<&'static str> {
         match self {
@@ -92,19 +92,19 @@ pub struct Phase {
     pub started_at: Option<Timestamp>,
     /// How long it took.
     pub seconds: Option<i64>,
-    /// CodeBuild's word on it, `CODE: message`.
+    /// CodeBuild's context of the phase, `CODE: message`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<String>,
 }
 
-/// How a build ended.
+/// The outcome of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BuildOutcome {
     /// The build.
     pub build_id: BuildId,
-    /// How it ended.
+    /// Its status.
     pub status: BuildStatus,
-    /// When it was asked for.
+    /// When it was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -113,10 +113,10 @@ pub struct BuildOutcome {
     /// The phase that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_phase: Option<String>,
-    /// Why, in CodeBuild's words.
+    /// The reason, from CodeBuild.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Where the log is shown.
+    /// The URL of the log.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -129,18 +129,18 @@ pub struct BuildOutcome {
     /// The log stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_stream: Option<String>,
-    /// The phases that CodeBuild tells of.
+    /// The phases that CodeBuild reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phases: Vec<Phase>,
 }
 
-/// How long a reason may be that travels through the state machine.
+/// The longest reason that travels through the state machine.
 const MAX_REASON: usize = 2000;
-/// How long CodeBuild's words for a phase and its status may be, such as `DOWNLOAD_SOURCE`.
+/// The longest name that CodeBuild may give a phase or its status, such as `DOWNLOAD_SOURCE`.
 const MAX_WORD: usize = 80;
 
 impl Phase {
-    /// As long as it may travel through the state machine and into the status.
+    /// Cuts the outcome to what may travel through the state machine and into the status.
     fn short(self) -> Self {
         Self {
             name: excerpt(&self.name, MAX_WORD),
@@ -152,7 +152,7 @@ impl Phase {
 }
 
 impl BuildOutcome {
-    /// An end of which nothing more is known.
+    /// An outcome with nothing but a status.
     #[must_use]
     pub fn ended(build_id: BuildId, status: BuildStatus) -> Self {
         Self {
@@ -169,9 +169,9 @@ impl BuildOutcome {
         }
     }
 
-    /// Adds the phases, and from the first that didn't succeed the failing phase and the reason.
+    /// Adds the phases. The first phase that did not succeed gives the failing phase and the reason.
     ///
-    /// CodeBuild has been seen to call a build FAILED whose phase it calls TIMED_OUT; the phase knows better.
+    /// CodeBuild has been observed to report FAILED for a build with a TIMED_OUT phase; the phase is more precise.
     #[must_use]
     pub fn with_phases(mut self, phases: Vec<Phase>) -> Self {
         let phases: Vec<Phase> = phases.into_iter().map(Phase::short).collect();
@@ -189,7 +189,7 @@ impl BuildOutcome {
         self
     }
 
-    /// Reads a "CodeBuild Build State Change" event; `None` where it tells of a build that still runs.
+    /// Reads a "CodeBuild Build State Change" event; `None` if the build is still running.
     pub fn from_event(event: &Value) -> Result<Option<Self>> {
         let detail = event.get("detail").unwrap_or(&Value::Null);
         let text = |key: &str| {
@@ -232,7 +232,7 @@ impl BuildOutcome {
         Ok(Some(outcome.with_phases(phases.unwrap_or_default())))
     }
 
-    /// What people read of a failure: the phase and CodeBuild's reason.
+    /// The failure for people: the phase and CodeBuild's reason.
     #[must_use]
     pub fn explain(&self) -> String {
         let what = match self.status {
@@ -277,7 +277,7 @@ fn event_phase(phase: &Value) -> Option<Phase> {
     })
 }
 
-/// A time of an event, `Sep 1, 2017 4:12:29 PM` in UTC (CodeBuild user guide, "Build notifications input format
+/// A time in an event, `Sep 1, 2017 4:12:29 PM` in UTC (CodeBuild user guide, "Build notifications input format
 /// reference").
 fn event_time(within: &Value, field: &str) -> Option<Timestamp> {
     let text = within.get(field)?.as_str()?;
@@ -285,7 +285,7 @@ fn event_time(within: &Value, field: &str) -> Option<Timestamp> {
     Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
-/// A phase that went well has the context `": "`: a code and a message, both empty.
+/// A successful phase has the context `": "`: a code and a message, both empty.
 #[must_use]
 pub fn is_blank_context(text: &str) -> bool {
     text.trim_matches([':', ' ']).is_empty()

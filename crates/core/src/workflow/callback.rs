@@ -1,24 +1,24 @@
-//! How a build's end reaches the execution that waits for it: exactly once, in whatever order things come.
+//! Reports a build's end to the execution that waits for it: exactly once, whatever the order of events.
 //!
-//! An execution waits in AwaitBuild with a task token. Two parties can answer it: `check-status`, which
-//! registers the token under the build's id and *then* reads the build ([`Register`]), and `build-event`,
-//! which is started by CodeBuild's event, looks the token up and reads the build ([`Deliver`]). Token first, status second: an
-//! event that comes before the registration finds no token and is dropped, and the read that follows the
-//! registration sees the ended build. An event that comes after finds the token. Step Functions takes the
-//! first answer and refuses the second, which counts as done.
+//! An execution waits in AwaitBuild with a task token. Two parties can answer it. `check-status` registers the token
+//! under the build's id and *then* reads the build ([`Register`]). `build-event` is started by CodeBuild's event, looks
+//! up the token and reads the build ([`Deliver`]). The order is token first, status second. An event that arrives
+//! before the registration finds no token and is dropped; the read that follows the registration then sees the ended
+//! build. An event that arrives later finds the token. Step Functions takes the first answer and refuses the second,
+//! which counts as done.
 //!
-//! What is answered is always what CodeBuild says of the build, never what the event says: anyone who may change a rule of
-//! EventBridge can have it deliver an event that nobody but he has written. An event whose build still runs answers
-//! nothing. CodeBuild's own answer may be a moment behind its event, so such an event is to be delivered again.
+//! The answer is always CodeBuild's description of the build, never the content of the event (decision 9): anyone who
+//! may change an EventBridge rule can have it deliver a forged event. An event for a build that still runs answers
+//! nothing. CodeBuild's own answer may lag behind its event, so such an event is to be delivered again.
 //!
-//! A registration that `build-event` has answered stays until the execution has ended, when `end-execution` removes it: an
-//! event that comes again finds a token that was answered, which changes nothing. `check-status` removes what it answered
-//! itself, because a copy of it may run long after that; the delete is conditional, so a newer registration (AwaitBuild
-//! timed out and began again) stays, and its own read follows. An attempt that is older than the registration it finds
-//! gives way to it.
+//! A registration that `build-event` has answered stays until the execution has ended; then `end-execution` removes it.
+//! A repeated event finds a token that is already answered, which changes nothing. `check-status` removes its own
+//! answered registration itself, because a copy of the function may run long afterwards. The delete is conditional. A
+//! newer registration (AwaitBuild timed out and began again) therefore stays, and its own read follows. An attempt that
+//! is older than the registration it finds gives way to it.
 //!
-//! Both parties are written as state machines that take the reply to their last command and give the next:
-//! the test below runs them through every interleaving, the functions run them against AWS.
+//! Both parties are state machines that take the reply to their last command and give the next. The test below runs
+//! them through every interleaving; the functions run them against AWS.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::workflow::build_outcome::BuildOutcome;
 
-/// A task token of Step Functions. Whoever has it can answer for the build, so it shows itself nowhere.
+/// A task token of Step Functions. Its owner can answer for the build, so it is never printed.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
@@ -50,14 +50,14 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What is stored under a build's id while an execution waits.
+/// The registration that is stored under a build's id while an execution waits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Registration {
     /// The waiting task's token.
     pub token: Token,
-    /// When AwaitBuild was entered (ISO 8601, so that text order is time order), and its attempt within that.
+    /// When AwaitBuild was entered (ISO 8601, so that text order is time order).
     pub entered_at: String,
-    /// The count of retries of the state when the token was made.
+    /// The state's retry count when the token was created.
     pub attempt: u32,
 }
 
@@ -67,75 +67,75 @@ impl Registration {
     }
 }
 
-/// What a stored registration is known by; a changed one has another.
+/// The identity of a stored registration; it changes with every write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ETag(pub String);
 
-/// What a party wants done next.
+/// A party's next command.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Command {
-    /// Store the registration unless there is one.
+    /// Store the registration unless one exists.
     Create(Registration),
-    /// Store the registration in place of the one with that tag.
+    /// Store the registration in place of the one with this tag.
     Replace(Registration, ETag),
-    /// Look the registration up.
+    /// Look up the registration.
     Find,
     /// Read the build's status.
     ReadBuild,
-    /// Answer the token with the build's end.
+    /// Answer the token with the build's outcome.
     Answer(Token, Box<BuildOutcome>),
-    /// Delete the registration with that tag.
+    /// Delete the registration with this tag.
     Delete(ETag),
 }
 
-/// What came of a command.
+/// The reply to a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// Create, Replace: stored, and this is its tag.
+    /// To Create and Replace: stored, with this tag.
     Stored(ETag),
-    /// Create, Replace, Delete: what stands there isn't what the condition says.
+    /// To Create, Replace and Delete: the stored registration does not meet the condition.
     Conflict,
-    /// Find.
+    /// To Find.
     Found(Option<(Registration, ETag)>),
-    /// ReadBuild: the build's end, or `None` while it runs.
+    /// To ReadBuild: the build's outcome, or `None` while it runs.
     Build(Option<Box<BuildOutcome>>),
-    /// Answer: taken, or refused because the task was answered or given up before; both are the end of it.
+    /// To Answer: taken, or refused because the task was answered or given up before. Both end the task.
     Answered,
-    /// Delete: gone, by us or by another.
+    /// To Delete: removed, by us or by another party.
     Deleted,
 }
 
-/// What follows a reply.
+/// The step after a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// Do this.
+    /// Execute this command.
     Do(Command),
-    /// Finished, and how.
+    /// Finished, with this result.
     Done(End),
 }
 
-/// How a party finished.
+/// The result of a party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum End {
-    /// The build runs; its event will answer.
+    /// The build is running; its event will answer.
     Waiting,
-    /// The token was answered (by us, or before us).
+    /// The token is answered, by us or before us.
     Answered,
-    /// A newer registration has taken over.
+    /// A newer registration has replaced ours.
     Superseded,
-    /// There was no registration to answer.
+    /// No registration was found.
     Dropped,
-    /// The event says that the build has ended, and CodeBuild that it runs.
+    /// The event reports an end, but CodeBuild reports that the build is running.
     Unconfirmed,
 }
 
-/// One of the two parties: takes the reply to its last command and gives the next.
+/// One of the two parties: it takes the reply to its last command and gives the next.
 pub trait Party {
     /// The next step after a reply.
     fn next(&mut self, reply: Reply) -> Next;
 }
 
-/// The party of `check-status`: registers, then reads.
+/// The party of `check-status`: it registers, then reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Register {
     mine: Registration,
@@ -167,10 +167,10 @@ impl Party for Register {
     fn next(&mut self, reply: Reply) -> Next {
         match reply {
             Reply::Stored(tag) => self.registered(tag),
-            // Another registration stands there, or stood there a moment ago: look.
+            // Another registration exists, or existed a moment ago: look it up.
             Reply::Conflict if !self.answered => Next::Do(Command::Find),
             Reply::Found(None) => Next::Do(Command::Create(self.mine.clone())),
-            // Lambda ran us twice: the registration is ours already.
+            // Lambda ran us twice: the registration is already ours.
             Reply::Found(Some((found, tag))) if found.token == self.mine.token => self.registered(tag),
             Reply::Found(Some((found, _))) if found.is_newer_than(&self.mine) => Next::Done(End::Superseded),
             Reply::Found(Some((_, tag))) => Next::Do(Command::Replace(self.mine.clone(), tag)),
@@ -182,20 +182,20 @@ impl Party for Register {
                     .take()
                     .map_or(Next::Done(End::Answered), |tag| Next::Do(Command::Delete(tag)))
             }
-            // Whoever stands there now reads the ended build itself.
+            // The newer registration's own attempt reads the ended build.
             Reply::Deleted | Reply::Conflict => Next::Done(End::Answered),
         }
     }
 }
 
-/// The party of `build-event`: looks up, reads and answers.
+/// The party of `build-event`: it looks up, reads and answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Deliver {
     token: Option<Token>,
 }
 
 impl Deliver {
-    /// Begins when an event says that the build has ended.
+    /// Begins when an event reports the end of the build.
     #[must_use]
     pub fn start() -> (Self, Command) {
         (Self::default(), Command::Find)
@@ -205,7 +205,7 @@ impl Deliver {
 impl Party for Deliver {
     fn next(&mut self, reply: Reply) -> Next {
         match reply {
-            // Where AwaitBuild registers anew meanwhile, it reads the ended build itself.
+            // If AwaitBuild registers again meanwhile, that attempt reads the ended build itself.
             Reply::Found(Some((found, _))) => {
                 self.token = Some(found.token);
                 Next::Do(Command::ReadBuild)
@@ -225,10 +225,10 @@ impl Party for Deliver {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    //! Every interleaving of everything that can happen around one build, by depth-first search.
+    //! Every interleaving of all possible events around one build, by depth-first search.
     //!
-    //! The reference model is the world below: one S3 object with conditional writes, one build, and Step
-    //! Functions, which holds one live token and takes one answer for it.
+    //! The reference model is the world below: one S3 object with conditional writes, one build, and Step Functions,
+    //! which holds one live token and takes one answer for it.
 
     use std::collections::HashSet;
 
@@ -242,18 +242,18 @@ mod tests {
         Deliver(Deliver),
     }
 
-    /// What may still happen, besides the parties' own steps.
+    /// Events that may still happen, besides the parties' own steps.
     #[derive(Debug, Clone, PartialEq, Eq, Hash)]
     struct Chances {
-        /// Copies of the build's event that will be delivered when it has ended.
+        /// Copies of the build's event that are delivered after its end.
         events: u8,
-        /// Times that AwaitBuild may time out although it need not.
+        /// Optional time-outs of AwaitBuild.
         timeouts: u8,
-        /// Runs of a function that may die between two steps and are started again by AWS.
+        /// Function invocations that may crash between two steps; AWS starts them again.
         crashes: u8,
-        /// Events that say the build has ended while it runs.
+        /// Forged events that report an end while the build runs.
         forged: u8,
-        /// Reads that still find the build running although it has ended and its event is out.
+        /// Stale reads that still report a running build after its end and its event.
         stale: u8,
     }
 
@@ -275,7 +275,7 @@ mod tests {
     }
 
     impl World {
-        /// An execution that has just entered AwaitBuild, whose Lambda was started `runs` times.
+        /// An execution that has just entered AwaitBuild, with `runs` starts of its Lambda function.
         fn new(runs: usize, chances: Chances) -> Self {
             let mut world = Self {
                 ended: false,
@@ -353,7 +353,7 @@ mod tests {
             self.reply(index, party, reply)
         }
 
-        /// A read of an ended build that finds it running.
+        /// A stale read: the build has ended, but the read reports that it is running.
         fn read_stale(mut self, index: usize) -> Option<Self> {
             let (_, command) = self.parties.get(index)?;
             if *command != Command::ReadBuild || !self.ended || self.chances.stale == 0 {
@@ -371,7 +371,7 @@ mod tests {
             };
             match next {
                 Next::Do(command) => self.parties.insert(index, (party, command)),
-                // Lambda delivers an event again that failed; nobody does so with a forged one for ever.
+                // Lambda retries a failed event; a forged event is not repeated for ever.
                 Next::Done(End::Unconfirmed) if self.ended => self.deliver(),
                 Next::Done(_) => {}
             }
@@ -381,7 +381,7 @@ mod tests {
         fn crash(mut self, index: usize) -> Self {
             self.chances.crashes -= 1;
             match self.parties.remove(index).0 {
-                // Step Functions retries the state with a new token; if nobody waits any more, nobody is asked.
+                // Step Functions retries the state with a new token. If no task waits any more, there is no retry.
                 Actor::Register(_) => {
                     if self.live.is_some() {
                         self.register(true);
@@ -392,7 +392,7 @@ mod tests {
             self
         }
 
-        /// Everything that can happen next.
+        /// All possible next worlds.
         fn successors(&self) -> Vec<Self> {
             let mut next: Vec<Self> = (0..self.parties.len()).map(|i| self.clone().step(i)).collect();
             let with = |change: &dyn Fn(&mut Self)| {
@@ -425,11 +425,11 @@ mod tests {
             if self.chances.crashes > 0 {
                 next.extend((0..self.parties.len()).map(|i| self.clone().crash(i)));
             }
-            // When nothing else can happen any more and somebody waits, AwaitBuild times out and begins again.
+            // If nothing else can happen and a task still waits, AwaitBuild times out and begins again.
             let still = self.parties.is_empty() && self.ended && self.chances.events == 0;
             if still && self.live.is_some() {
                 next.push(with(&|w| {
-                    // Ten minutes after a build's end nobody reads that it runs.
+                    // Ten minutes after a build's end no read is stale any more.
                     w.chances.stale = 0;
                     w.forced_timeouts += 1;
                     w.register(true);
@@ -439,7 +439,7 @@ mod tests {
         }
     }
 
-    /// Visits every reachable world and checks each that has come to rest. Returns how many there are.
+    /// Visits every reachable world and checks each world at rest. Returns the number of worlds.
     fn explore(start: World, check: impl Fn(&World)) -> usize {
         let mut seen = HashSet::from([start.clone()]);
         let mut open = vec![start];
@@ -462,7 +462,7 @@ mod tests {
 
     fn ends_in_exactly_one_answer(world: &World) {
         assert_eq!(world.accepted, 1, "{world:?}");
-        // What is left is of a token that was answered; end-execution removes it.
+        // The object that is left belongs to an answered token; end-execution removes it.
         let left = world.object.as_ref();
         assert!(
             left.is_none_or(|(left, _)| world.live.as_ref() != Some(&left.token)),

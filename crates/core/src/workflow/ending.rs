@@ -1,34 +1,35 @@
-//! Whether an execution has ended, for anyone who cleans up after it.
+//! Confirms that an execution has ended before its clean-up.
 //!
-//! An event says so, or somebody who found its lock; neither is believed. The event may be forged by anyone who may change a
-//! rule of EventBridge, and what Step Functions answers is eventually consistent: an execution that has ended may be
-//! described as running for a moment, and one that was started a moment ago as unknown (API reference, DescribeExecution). So
-//! a description that doesn't confirm the end is read again for a while, and then nothing is done.
+//! The clean-up starts from an event or from a claimant that found the execution's lock; neither is trusted (decision
+//! 33). Anyone who may change an EventBridge rule can forge the event. Step Functions' answers are eventually
+//! consistent: for a moment an ended execution may be described as running, and a new one as unknown (API reference,
+//! DescribeExecution). If a description does not confirm the end, it is read again for some time; after that nothing is
+//! done.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ids::ExecutionArn;
 use crate::workflow::lock::{Lock, Seen, VISIBLE_AFTER};
 
-/// How long an end may take to become visible.
+/// The longest time until an end is visible.
 pub const CONFIRM_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// How long to wait before reading again.
+/// The pause before the next read.
 pub const READ_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// What is known of an end.
+/// The result of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
-    /// The execution has ended, or was forgotten.
+    /// The execution has ended, or Step Functions has deleted it.
     Ended,
-    /// Not confirmed yet: to be read again after so long.
+    /// Not confirmed yet: read again after this pause.
     NotYet(SignedDuration),
-    /// Not confirmed: nothing is to be done in its name.
+    /// Not confirmed: do nothing in its name.
     Unconfirmed,
 }
 
-/// What is known of an execution's end: by what Step Functions answers; by the lock that it may hold or wait for, `None` where
-/// nobody knows which that is; and by when the first look at it was, `None` where nobody will look again.
+/// Whether an execution's end is confirmed. The inputs are Step Functions' answer; the lock that the execution may hold
+/// or wait for, `None` if it is not known; and the time of the first look, `None` if there is no further look.
 #[must_use]
 pub fn known(
     seen: Seen,
@@ -91,7 +92,7 @@ mod tests {
         assert_eq!(at("holder", 3600 + 600), Known::Ended);
         assert_eq!(at("waiter", 7200 + 599), Known::Unconfirmed);
         assert_eq!(at("waiter", 7200 + 600), Known::Ended);
-        // The lock has nothing of its that could be taken.
+        // The lock holds nothing of this execution that could be released.
         assert_eq!(at("other", 0), Known::Ended);
         assert_eq!(
             known(

@@ -1,22 +1,21 @@
-//! What the history of an ended execution shows about what it may have left behind.
+//! Reads from an ended execution's history what it may have left behind.
 //!
-//! The clean-up after an execution has to know three things: the build that it started, if any; the
-//! CodeBuild project to look through where that isn't known; and whether a function that writes may still
-//! be running in its name.
+//! The clean-up after an execution needs three facts: the build that it started, if any; the CodeBuild project to
+//! search if the build is not known; and whether a function that writes may still be running in its name.
 
 use serde_json::Value;
 
 use crate::ids::BuildId;
 use crate::ids::DeploymentId;
 
-/// The part of an event of GetExecutionHistory that is needed here.
+/// The fields of a GetExecutionHistory event that are needed here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
     /// Such as `TaskScheduled`.
     pub kind: String,
-    /// The state, in events of entering one.
+    /// The state's name, in events of entering one.
     pub state: Option<String>,
-    /// What a task calls, in events of scheduling and starting one.
+    /// The resource that a task calls, in events of scheduling and starting one.
     pub resource: Option<String>,
     /// The output, in events of a task's success.
     pub output: Option<String>,
@@ -25,18 +24,18 @@ pub struct Event {
 /// What an execution may have left behind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// A function that writes was called and had not answered: it may still be running.
+    /// A function that writes was called and has not answered: it may still be running.
     pub working: bool,
     /// The build that it started.
     pub build_id: Option<BuildId>,
-    /// The CodeBuild project that a build may run in of which nothing is known; `None` where none was started.
+    /// The CodeBuild project to search for a build whose id is unknown; `None` if no build was started.
     pub searched: Option<String>,
 }
 
 /// The state that starts the build.
 const START_BUILD: &str = "StartBuild";
 
-/// Reads a history, the newest event first.
+/// Reads a history, newest event first.
 #[must_use]
 pub fn trace(newest_first: &[Event]) -> Trace {
     let outputs = newest_first
@@ -58,7 +57,7 @@ pub fn trace(newest_first: &[Event]) -> Trace {
     }
 }
 
-/// The deployment whose lock an execution takes, as the state that reads its name answered.
+/// The deployment whose lock an execution takes, from the output of the state that reads its name.
 #[must_use]
 pub fn deployment(newest_first: &[Event]) -> Option<DeploymentId> {
     let mut outputs = newest_first
@@ -67,9 +66,9 @@ pub fn deployment(newest_first: &[Event]) -> Option<DeploymentId> {
     outputs.find_map(|output| serde_json::from_value(output["Payload"]["deployment"].clone()).ok())
 }
 
-/// Whether the last task was called and nothing came of it. The functions behind `.waitForTaskToken` write nothing
-/// that outlives the execution, and their tasks always stand so until the token is answered; nor is an execution that is
-/// waited for (`.sync`) a function. That the state was aborted says nothing about its function.
+/// Whether the last task was called and has no result. Functions behind `.waitForTaskToken` do not count: they write
+/// nothing that outlives the execution, and their tasks have no result until the token is answered. An execution that
+/// is waited for (`.sync`) is not a function either. An aborted state does not show whether its function has ended.
 fn working(newest_first: &[Event]) -> bool {
     let last = newest_first
         .iter()
@@ -116,7 +115,7 @@ mod tests {
         }
     }
 
-    /// A history, the oldest first, up to a build that is waited for.
+    /// A history, oldest event first, up to a build that the execution waits for.
     fn waiting() -> Vec<Event> {
         vec![
             entered("CheckMd5"),

@@ -1,20 +1,20 @@
-//! One execution of a module at a time, and of a whole deployment.
+//! One execution at a time for each module and for each deployment (decisions 21 and 37).
 //!
-//! Every module has one lock, and so has every deployment: an object in S3 that is only ever changed on condition that it is still the one
-//! that was read. It says who holds it ([`Lock::holder`]), under which fencing number, and who waits. An
-//! execution that finds it held waits by its task token and is woken by the release; only the newest waits,
-//! because an older one would deploy what is out of date by the time that its turn comes: it ends as superseded
+//! Every module and every deployment has one lock: an object in S3 that changes only by conditional writes against the
+//! version that was read. The object names the holder ([`Lock::holder`]), its fencing number, and the execution that
+//! waits. An execution that finds the lock held waits by its task token, and the release wakes it. Only the newest
+//! execution waits. An older one would deploy outdated input by the time its lock is granted, so it ends as superseded
 //! and names the execution that replaced it.
 //!
-//! A lock is released when its execution has ended, however it ended, and as a rule by one party only, `end-execution`.
-//! Before that it is marked `stopped` if the execution was ended from outside, and from then on no function
-//! writes in its name: each asks [`Lock::check`] before it writes. Where `end-execution` could not release it for half an hour,
-//! because AWS refuses it every time, the next claimant takes it over ([`Lock::is_overdue`]). What Step Functions answers
-//! about a holder is eventually consistent; [`Lock::has_ended`] says what follows from it.
+//! A lock is released when its execution has ended, however it ended. As a rule only `end-execution` releases it. If
+//! the execution was ended from outside, the lock is first marked `stopped`. From then on no function writes in the
+//! execution's name, because each calls [`Lock::check`] before it writes. If `end-execution` cannot release the lock
+//! for half an hour, because AWS refuses every attempt, the next claimant takes it over ([`Lock::is_overdue`]). Step
+//! Functions' answers about a holder are eventually consistent; [`Lock::has_ended`] takes this into account.
 //!
-//! [`decide`] is the whole protocol: what was found, and what is wanted, give the one conditional write to make and
-//! the tokens to answer after it. A conflict means that something else was found: read and decide again. The test
-//! below runs random schedules of it, with crashes at every step, against a model that knows only what has to hold.
+//! [`decide`] is the whole protocol. It maps the stored lock and a request to the one conditional write to make and the
+//! tokens to answer after it. A conflict means that the stored lock has changed: read it and decide again. The test
+//! below runs random schedules with crashes at every step, against a model that knows only the invariants.
 
 use std::fmt;
 
@@ -25,23 +25,23 @@ use crate::error::{Error, ErrorName, Result};
 use crate::ids::{BuildFolder, DeploymentId, ExecutionArn, ModuleId};
 use crate::workflow::callback::{Registration, Token};
 
-/// How old a lock has to be before a holder that Step Functions doesn't know counts as ended and forgotten: an execution that
-/// was started a moment ago may not be visible yet (API reference, DescribeExecution: "This operation is eventually
-/// consistent").
+/// The minimum age of a lock before a holder that Step Functions does not know counts as ended and deleted. An
+/// execution that has just started may not be visible yet (API reference, DescribeExecution: "This operation is
+/// eventually consistent").
 pub const VISIBLE_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
-/// How Step Functions describes an execution.
+/// The state of an execution according to Step Functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// It runs.
+    /// It is running.
     Running,
-    /// It has ended, and when, where that is known.
+    /// It has ended. The time is `None` if it is not known.
     Ended(Option<Timestamp>),
-    /// Step Functions doesn't know it: it was forgotten, 90 days after its end, or isn't visible yet.
+    /// Step Functions does not know it: it was deleted 90 days after its end, or is not visible yet.
     Unknown,
 }
 
-/// What one execution at a time may work on.
+/// A resource that one execution at a time may work on.
 pub trait Lockable: Clone + fmt::Display + Serialize {
     /// The key of its lock in the work bucket.
     fn lock_key(&self) -> String;
@@ -59,24 +59,25 @@ impl Lockable for DeploymentId {
     }
 }
 
-/// An execution that wants to deploy, and since when: later ones replace earlier ones.
+/// An execution that wants to deploy, and its start time. Later executions replace earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimant {
     /// The execution.
     pub execution: ExecutionArn,
-    /// When it was started, as its context says.
+    /// Its start time, from its context.
     pub started_at: Timestamp,
     /// The execution of a whole deployment that started it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<ExecutionArn>,
-    /// It replaces nobody, whenever it was started: it does less than the others, which would be lost.
+    /// It replaces no other execution, whenever it was started. It does less than the others, and their work would be
+    /// lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replaces_nobody: bool,
 }
 
 impl Claimant {
-    /// Whether this one was started later, and so replaces the other; one that replaces nobody counts as older than all that
-    /// do. Of two started in the same millisecond the names decide, so that all parties agree.
+    /// Whether this execution started later and so replaces the other. One that replaces none counts as older than all
+    /// that do. If two started in the same millisecond, their names decide, so that all parties agree.
     fn is_newer_than(&self, other: &Self) -> bool {
         let rank = |one: &Self| {
             (
@@ -89,10 +90,10 @@ impl Claimant {
     }
 }
 
-/// An execution that waits for its turn.
+/// An execution that waits for the lock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiter {
-    /// Who waits.
+    /// The execution that waits.
     #[serde(flatten)]
     pub contender: Claimant,
     /// The token to wake it with.
@@ -100,45 +101,46 @@ pub struct Waiter {
     pub registration: Registration,
 }
 
-/// To whom a lock was handed by its last holder: kept, so that the one who handed it over can answer the token
-/// again when it died before the answer was sent.
+/// The hand-over of a lock by its last holder. It is kept so that the releasing function can answer the token again if
+/// it crashed before it sent the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandOver {
-    /// The execution that had ended.
+    /// The execution that ended.
     pub by: ExecutionArn,
     /// The token of the new holder.
     pub token: Token,
 }
 
-/// The lock of a module as it is stored.
+/// The lock of a module, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
-    /// Who deploys.
+    /// The execution that deploys.
     pub holder: Claimant,
-    /// Grows with every holder of the module, over deletions of the object too.
+    /// The fencing number. It grows with every holder, even if the object is deleted in between.
     pub fence: u64,
-    /// The unguessable name of this deployment.
+    /// The unguessable build folder of this deployment (decision 22).
     pub run: BuildFolder,
-    /// Since when the holder has it; unknown of a lock that an older version took.
+    /// When the holder acquired it. Unknown for a lock that an older version wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acquired_at: Option<Timestamp>,
-    /// The holder was ended from outside: nothing is written in its name any more.
+    /// The holder was ended from outside: nothing may be written in its name any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped: bool,
-    /// Until when nobody takes it over: the holder has ended, and a build of its that could not be stopped runs.
+    /// No takeover before this time: the holder has ended, but a build of its own that could not be stopped is still
+    /// running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_until: Option<Timestamp>,
-    /// Who is next.
+    /// The execution that is next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiter: Option<Waiter>,
-    /// How it came to this holder, if not by its own claim.
+    /// How the holder got the lock, if not by its own claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handed_over: Option<HandOver>,
 }
 
 impl Lock {
-    /// A lock for a new holder. The clock in milliseconds makes a fencing number that grows even where the last
-    /// object was deleted; where there is a last number, it grows whatever the clock says.
+    /// A lock for a new holder. The clock in milliseconds gives a fencing number that grows even if the last object was
+    /// deleted. If there is a last number, the new one is greater whatever the clock says.
     fn new(holder: Claimant, last_fence: u64, fresh: &NewLease) -> Self {
         let clock = u64::try_from(fresh.now.as_millisecond()).unwrap_or_default();
         Self {
@@ -157,7 +159,7 @@ impl Lock {
         self.acquired_at.unwrap_or(self.holder.started_at)
     }
 
-    /// Since when an execution holds it or waits for it, as far as that is known; `None` where it does neither.
+    /// When an execution acquired the lock or began to wait for it, if known. `None` if it does neither.
     #[must_use]
     pub fn names_since(&self, execution: &ExecutionArn) -> Option<Timestamp> {
         if self.holder.execution == *execution {
@@ -167,7 +169,7 @@ impl Lock {
         (waiter.contender.execution == *execution).then_some(waiter.contender.started_at)
     }
 
-    /// Whether the holder has ended, by what Step Functions answers about it.
+    /// Whether the holder has ended, according to Step Functions.
     #[must_use]
     pub fn has_ended(&self, seen: Seen, now: Timestamp) -> bool {
         match seen {
@@ -177,15 +179,15 @@ impl Lock {
         }
     }
 
-    /// Whether the time is over that `end-execution` got to release the lock of a holder that has ended: the next claimant takes
-    /// it over. The first claimant that finds such a holder gives that time, when it starts `end-execution`, and
-    /// `end-execution` itself gives more for a build that can't be stopped ([`LockRequest::Keep`]).
+    /// Whether `end-execution` has used up its time to release the lock of an ended holder. If so, the next claimant
+    /// takes it over. The time begins with the first claimant that finds such a holder and starts `end-execution`.
+    /// `end-execution` extends it for a build that cannot be stopped ([`LockRequest::Keep`]).
     #[must_use]
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.kept_until.is_some_and(|until| now >= until)
     }
 
-    /// What the holder is told.
+    /// The lease of the holder.
     #[must_use]
     pub fn held<S: Lockable>(&self, of: &S) -> Lease<S> {
         Lease {
@@ -198,10 +200,10 @@ impl Lock {
         }
     }
 
-    /// Refuses a writer that doesn't hold the lock any more; `found` is what is stored.
+    /// Refuses a writer that no longer holds the lock; `found` is the stored lock.
     ///
     /// # Errors
-    /// `LockLost`, which names who holds it now.
+    /// `LockLost`, with the execution that holds it now.
     pub fn check<S: Lockable>(found: Option<&Self>, held: &Lease<S>, execution: &ExecutionArn) -> Result<()> {
         let now = match found {
             Some(lock) if lock.holder.execution != *execution || lock.fence != held.fence => {
@@ -222,19 +224,19 @@ impl Lock {
     }
 }
 
-/// What travels with an execution that holds a lock.
+/// A held lock. It travels with the execution that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease<S = ModuleId> {
-    /// Whose lock it is.
+    /// The module or deployment that is locked.
     pub of: S,
     /// The fencing number to check before each write.
     pub fence: u64,
-    /// The unguessable name of this deployment.
+    /// The unguessable build folder of this deployment.
     pub run: BuildFolder,
     /// When the execution was started.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
-    /// When it got the lock.
+    /// When the lock was granted.
     #[serde(default)]
     pub acquired_at: Option<Timestamp>,
     /// The execution of a whole deployment that started it, if one did.
@@ -242,33 +244,33 @@ pub struct Lease<S = ModuleId> {
     pub part_of: Option<ExecutionArn>,
 }
 
-/// What is new in a decision: the clock, and a name for the deployment that may begin.
+/// Clock and random build folder for a lease that this decision may grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLease {
-    /// The clock.
+    /// The current time.
     pub now: Timestamp,
-    /// Random.
+    /// A random build folder.
     pub run: BuildFolder,
 }
 
-/// What somebody wants of a lock.
+/// A request to the lock protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockRequest {
-    /// To hold it.
+    /// Acquire it.
     Claim(Claimant),
-    /// To hold it, or else to be woken when it is free.
+    /// Acquire it, or wait and be woken when it is free.
     Wait(Waiter),
-    /// To hold it in the place of an execution that ended long ago.
+    /// Acquire it from an execution that ended long ago.
     TakeOver(Claimant, ExecutionArn),
-    /// That nothing is written in the name of this ended execution.
+    /// Refuse further writes in the name of this ended execution.
     Stop(ExecutionArn),
-    /// That nobody takes it over from this ended execution before then.
+    /// Refuse takeovers from this ended execution until the given time.
     Keep(ExecutionArn, Timestamp),
-    /// That this ended execution neither holds it nor waits.
+    /// Release it for this ended execution, and end its wait.
     Release(ExecutionArn),
 }
 
-/// The one write of a decision, on condition that what was found is still there.
+/// The one write of a decision, conditional on the stored lock being unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockWrite {
     /// Store this.
@@ -277,37 +279,37 @@ pub enum LockWrite {
     Delete,
 }
 
-/// What an execution is told of its claim.
+/// The result of an execution's claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockOutcome {
     /// It holds the lock.
     Acquired(Lock),
-    /// Another holds it.
+    /// Another execution holds it.
     Held(Lock),
     /// A newer execution holds it or waits.
     Superseded(ExecutionArn),
 }
 
-/// A turn as the state machine hears it, from the function's answer or by the token.
+/// Lock outcome, as returned to the state machine by the function's answer or by the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LockResponse<S = ModuleId> {
-    /// Go on.
+    /// Continue.
     Acquired {
-        /// To be shown with every write.
+        /// The lease to present with every write.
         lock: Lease<S>,
     },
     /// Wait by a token.
     Waiting,
-    /// End.
+    /// End the execution.
     Superseded {
-        /// The execution that deploys in its place.
+        /// The execution that deploys instead.
         superseded_by: ExecutionArn,
     },
 }
 
 impl LockOutcome {
-    /// As the state machine hears it.
+    /// The outcome in the form that the state machine reads.
     #[must_use]
     pub fn told<S: Lockable>(&self, of: &S) -> LockResponse<S> {
         match self {
@@ -320,14 +322,14 @@ impl LockOutcome {
     }
 }
 
-/// What follows from what was found.
+/// The consequences of a stored lock and a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockDecision {
-    /// First this; nothing else holds if its condition doesn't.
+    /// The write comes first. If its condition fails, the rest of the decision is void.
     pub write: Option<LockWrite>,
-    /// Then these tokens are answered.
+    /// The tokens to answer after the write.
     pub answers: Vec<(Token, LockOutcome)>,
-    /// How it stands then for who asked; `None` after a release, and for who was not the holder.
+    /// The outcome for the requester. `None` after a release, and for a requester that was not the holder.
     pub turn: Option<LockOutcome>,
 }
 
@@ -349,7 +351,7 @@ impl LockDecision {
     }
 }
 
-/// What to do about a lock that was found so.
+/// Decides what to do about the stored lock.
 #[must_use]
 pub fn decide(want: &LockRequest, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     match want {
@@ -380,8 +382,8 @@ fn claim(me: &Claimant, found: Option<&Lock>, fresh: &NewLease) -> LockDecision 
     }))
 }
 
-/// A claim that becomes a registration where the lock is held. What is decided at once is answered by the token
-/// as well: whoever waits by a token hears nothing else.
+/// A claim that becomes a registration if the lock is held. An immediate outcome is answered by the token as well,
+/// because an execution that waits by a token receives nothing else.
 fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     let claimed = claim(&me.contender, found, fresh);
     let Some(LockOutcome::Held(lock)) = &claimed.turn else {
@@ -398,7 +400,8 @@ fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     };
     let turn = Some(LockOutcome::Held(mine.clone()));
     match &lock.waiter {
-        // Ours already: by an earlier try with the same token, or by a later try that overtook this one.
+        // The lease is ours already: by an earlier attempt with the same token, or by a later attempt that overtook
+        // this one.
         Some(there)
             if there.contender.execution == me.contender.execution
                 && !me.registration.is_newer_than(&there.registration) =>
@@ -413,7 +416,7 @@ fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     }
 }
 
-/// A claim to which a holder counts for nothing, but a newer one that waits goes first: it takes over itself.
+/// A claim that ignores the holder. A newer execution that waits goes first: it takes over itself.
 fn take_over(me: &Claimant, from: &ExecutionArn, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     let Some(lock) = found.filter(|lock| lock.holder.execution == *from) else {
         return claim(me, found, fresh);
@@ -440,7 +443,7 @@ fn keep(ended: &ExecutionArn, until: Timestamp, found: Option<&Lock>) -> LockDec
     match found {
         Some(lock) if lock.holder.execution == *ended => {
             let kept = Lock {
-                // Never less than it has already.
+                // Never shortened.
                 kept_until: lock.kept_until.max(Some(until)),
                 ..lock.clone()
             };
@@ -501,7 +504,7 @@ fn release(ended: &ExecutionArn, found: Option<&Lock>, fresh: &NewLease) -> Lock
         };
         return LockDecision::put(without, Vec::new(), None);
     }
-    // We handed it over before, and may have died before the new holder heard of it.
+    // We handed the lock over before, and may have crashed before we answered the new holder's token.
     let answers = lock.handed_over.as_ref().filter(|over| over.by == *ended);
     let answers = answers.map(|over| (over.token.clone(), LockOutcome::Acquired(lock.clone())));
     LockDecision {

@@ -1,5 +1,5 @@
-//! What coordinates executions, builds and functions: one lock at a time, callbacks that meet their build's end, and whether
-//! an execution or a build has ended. It knows names and ids, and nothing of what a module consists of.
+//! Coordination of executions, builds and functions: one lock at a time, callbacks that report a build's end, and the
+//! check whether an execution or a build has ended. It knows names and ids, and nothing about the contents of a module.
 
 pub mod build_outcome;
 pub mod callback;

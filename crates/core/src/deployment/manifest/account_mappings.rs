@@ -1,7 +1,7 @@
-//! `targetAccountMappings`: the accounts and regions of a manifest, and what holds for the modules in them.
+//! `targetAccountMappings`: the accounts and regions of a manifest, and the settings for the modules in them.
 //!
-//! One account and one region are supported: those that Seedflow runs in. The mappings are read as seed-farmer reads
-//! them all the same, because modules take their image, their runtimes and their `parameterValue` from there.
+//! One account and one region are supported: Seedflow's own. The mappings are read as seed-farmer reads them, because
+//! they define modules' images, runtimes and `parameterValue`.
 
 use std::collections::HashSet;
 
@@ -17,10 +17,10 @@ use crate::ids::AwsEnvironment;
 const MIRRORS: [&str; 4] = ["npmMirror", "npmMirrorSecret", "pypiMirror", "pypiMirrorSecret"];
 const PREFIXES: [&str; 2] = ["rolePrefix", "policyPrefix"];
 
-/// What an account, a region or a module says about builds.
+/// The build settings of an account, a region or a module.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct BuildChoice {
-    /// The image.
+    /// The build image.
     pub image: Option<String>,
     /// Versions of runtimes by name.
     pub runtimes: Map<String, Value>,
@@ -37,7 +37,7 @@ impl BuildChoice {
         }
     }
 
-    /// The choice as settings of a build.
+    /// These settings as the `build` of an input.
     #[must_use]
     pub fn said(&self) -> Map<String, Value> {
         let mut said = Map::new();
@@ -50,7 +50,7 @@ impl BuildChoice {
         said
     }
 
-    /// This choice before another one: its image, and its versions over the other's.
+    /// Merges these settings over others: this image, and these versions over the other's.
     #[must_use]
     pub fn or(mut self, other: &Self) -> Self {
         let mut runtimes = other.runtimes.clone();
@@ -86,16 +86,16 @@ struct Region {
 #[derive(Debug, Default)]
 pub(super) struct Mappings {
     accounts: Vec<Account>,
-    /// The mappings that modules use, by their numbers.
+    /// The mappings that modules use, by their indexes.
     used: Vec<(usize, usize)>,
 }
 
-/// Where a module goes.
+/// The target of a module.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Target(Option<(usize, usize)>);
 
 impl Mappings {
-    /// Reads the list; without one everything goes where Seedflow runs.
+    /// Reads the list. Without one, every module goes to Seedflow's own account and region.
     pub fn read(list: Option<&Spanned<'_>>, env: &Env, problems: &mut Diagnostics) -> Self {
         let Some(list) = list else {
             return Self::default();
@@ -122,7 +122,7 @@ impl Mappings {
         }
     }
 
-    /// Where a module goes: what it says, or the defaults. `None` where that can't be told.
+    /// The target of a module: its own, or the default. `None` if it cannot be determined.
     pub fn target(
         &mut self,
         module: &Location,
@@ -182,7 +182,7 @@ impl Mappings {
         found
     }
 
-    /// A second pair of account and region.
+    /// Refuses a second pair of account and region.
     fn refuse_another(&self, module: &Location, (a, r): (usize, usize), problems: &mut Diagnostics) {
         let Some(&(first_a, first_r)) = self.used.first() else {
             return;
@@ -210,7 +210,7 @@ impl Mappings {
         }
     }
 
-    /// Refuses mappings in use that lead out of the place that Seedflow runs in.
+    /// Refuses used mappings to another account or region than Seedflow's.
     pub fn refuse_elsewhere(&self, place: &AwsEnvironment, problems: &mut Diagnostics) {
         let refuse = |at: &Location, found: &str, here: &str, what: &str, problems: &mut Diagnostics| {
             problems.found(
@@ -232,7 +232,7 @@ impl Mappings {
         }
     }
 
-    /// The account and region that the modules go to, where the manifest says so.
+    /// The account and region of the modules, if the manifest names them.
     pub fn place(&self) -> Option<(String, String)> {
         let &(a, r) = self.used.first()?;
         let account = &self.accounts[a];
@@ -250,7 +250,7 @@ impl Mappings {
             .filter(|value| !value.is_null())
     }
 
-    /// What the region and then the account say about builds.
+    /// The build settings of the region over those of the account.
     pub fn build(&self, target: Target) -> BuildChoice {
         target.0.map_or_else(BuildChoice::default, |(a, r)| {
             let account = &self.accounts[a];
@@ -388,7 +388,7 @@ fn flag(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> bool {
     part.and_then(|part| part.flag(problems)).unwrap_or(false)
 }
 
-/// seed-farmer takes the last of several defaults without a word.
+/// seed-farmer silently takes the last of several defaults.
 fn only_default(is: bool, first: &mut Option<Location>, at: &Location, problems: &mut Diagnostics) {
     if !is {
         return;
@@ -402,7 +402,7 @@ fn only_default(is: bool, first: &mut Option<Location>, at: &Location, problems:
     }
 }
 
-/// Mirrors of package registries, of an account, a region or a module.
+/// Refuses mirrors of package registries in an account, a region or a module.
 pub(super) fn refuse_mirrors(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) {
     fields.unsupported(
         &MIRRORS,
@@ -416,10 +416,10 @@ fn unsupported(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) {
     fields.without_effect(&PREFIXES, "the template names the roles", problems);
 }
 
-/// An account's number: as it stands, or from a variable.
+/// An account id: literal, or from a variable.
 fn account_id(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Option<String> {
     let id = match part.scalar() {
-        // An id that begins with 0 is octal to YAML 1.1: another account, without a word.
+        // YAML 1.1 reads an id that begins with 0 as octal: silently another account.
         Some(Value::Number(_)) if part.node.written.is_some() => {
             part.refuse("the 12 digits of an account; put them into quotes", problems);
             return None;
@@ -439,7 +439,7 @@ fn account_id(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Opti
     None
 }
 
-/// `valueFrom: {envVariable: NAME}`, the only reference that a deployment manifest itself may have.
+/// `valueFrom: {envVariable: NAME}`, the only reference that a deployment manifest may have itself.
 pub(super) fn variable(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Option<String> {
     let mut fields = part.fields(problems)?;
     let source = fields.required("valueFrom", problems);
@@ -451,7 +451,7 @@ pub(super) fn variable(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics
     env.get(&name.text(problems)?, &name.at, problems)
 }
 
-/// Values are texts here, as in seed-farmer.
+/// Values are texts, as in seed-farmer.
 fn global_parameters(part: &Spanned<'_>, problems: &mut Diagnostics) -> Map<String, Value> {
     warn_of_special_names(part, problems);
     texts(part, problems)
@@ -466,7 +466,7 @@ fn regional_parameters(part: &Spanned<'_>, problems: &mut Diagnostics) -> Map<St
         .collect()
 }
 
-/// Two parameters change what seed-farmer itself does.
+/// Warns of two parameters that change the behaviour of seed-farmer itself.
 fn warn_of_special_names(part: &Spanned<'_>, problems: &mut Diagnostics) {
     for (name, instead) in [
         (

@@ -1,5 +1,5 @@
-//! Whether every module finds what it consumes: groups are deployed one after the other, the modules of a group at
-//! once, so a module can take metadata from earlier groups only.
+//! Checks that every module finds the metadata it consumes. Groups are deployed one after the other and the modules of
+//! a group at once, so a module can only consume metadata of earlier groups.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -8,23 +8,23 @@ use super::modules::Draft;
 use super::parameters::Reference;
 use crate::ids::Name;
 
-/// A group as it stands in the manifest.
+/// A group of the manifest.
 #[derive(Debug)]
 pub(super) struct Group {
     pub name: Name,
     pub concurrency: Option<u32>,
     pub modules: Vec<Draft>,
-    /// Whether it could be read with all of its modules.
+    /// Whether the group and all its modules could be read.
     pub complete: bool,
 }
 
-/// How many modules of a circle a message names.
+/// The maximum number of modules of a circle in a message.
 const MAX_SHOWN: usize = 12;
 
-/// A module by the numbers of its group and of itself.
+/// A module by the indexes of its group and of itself.
 type Number = (usize, usize);
 
-/// Refuses modules that meet in one place, and references that can't be resolved in the order of the groups.
+/// Refuses modules with the same state path, and references that cannot be resolved in the order of the groups.
 /// `complete` says whether these are all groups of the manifest.
 pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Diagnostics) {
     refuse_doubles(groups, problems);
@@ -38,7 +38,7 @@ pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Diagnostics
     }
 }
 
-/// Two modules of one name, or of names that meet in `{group}-{module}`, by which the module's state is kept.
+/// Refuses modules with equal names, or with equal `{group}-{module}`, the path of a module's state.
 fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
     let mut paths: HashMap<String, String> = HashMap::new();
     for group in groups {
@@ -83,7 +83,7 @@ impl<'g> Graph<'g> {
         format!("{}/{}", group.name, group.modules[m].name)
     }
 
-    /// The modules of a circle, which begins and ends with the same one; of a long one its beginning.
+    /// The modules of a circle, which begins and ends with the same module; of a long circle only its beginning.
     fn show_circle(&self, from: Number, way: &[Number]) -> String {
         let mut names: Vec<String> = way
             .iter()
@@ -124,7 +124,7 @@ impl<'g> Graph<'g> {
 
     fn refuse_unknown(&self, reference: &Reference, problems: &mut Diagnostics) {
         let group = self.groups.iter().find(|group| group.name == reference.group);
-        // A module that couldn't be read was told already; it isn't missing.
+        // A module that could not be read has been reported already; it is not missing.
         let message = match group {
             Some(group) if !group.complete => return,
             None if !self.complete => return,
@@ -137,7 +137,7 @@ impl<'g> Graph<'g> {
         problems.error(&reference.at, message);
     }
 
-    /// The shortest way along references, with both ends.
+    /// The shortest path along references, with both ends.
     fn way(&self, from: Number, to: Number) -> Option<Vec<Number>> {
         let mut before: HashMap<Number, Number> = HashMap::new();
         let mut seen = HashSet::from([from]);

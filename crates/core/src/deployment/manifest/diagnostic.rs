@@ -1,7 +1,7 @@
-//! What is wrong with a manifest, and where; all of it at once.
+//! Diagnostics of a manifest: errors and warnings with their locations, all at once.
 //!
-//! Reading goes on after a problem, with whatever is left, so that one look at a manifest shows everything that has
-//! to be changed. What follows from something that was told already is not told again.
+//! Reading continues after an error with the rest of the manifest, so that one check shows everything that has to be
+//! changed. An error that only follows from a reported one is not reported.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,19 +10,19 @@ use std::sync::Arc;
 use crate::error::{Error, expected};
 use crate::formats::yaml::YamlError;
 
-/// How many problems are told; who has more of them has one mistake that repeats itself.
+/// The maximum number of diagnostics: more than that is usually one repeated mistake.
 const MOST: usize = 100;
 
-/// One thing that is wrong, or that may not be meant.
+/// An error or a warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file, by its path in the repository.
     pub file: String,
-    /// The line, counted from 1, where the problem has one.
+    /// The line, counted from 1, if known.
     pub line: Option<usize>,
-    /// The field by its path in the file, `""` where the whole file is meant.
+    /// The field's path in the file, `""` for the whole file.
     pub field: String,
-    /// What was found, what is allowed, what to do.
+    /// What was found, what is allowed, and what to do.
     pub message: String,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// A place in a file that something can be said about.
+/// A location in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Location {
     pub file: Arc<str>,
@@ -67,13 +67,13 @@ impl Location {
     }
 }
 
-/// The problems and warnings so far.
+/// The errors and warnings so far.
 #[derive(Debug, Default)]
 pub(super) struct Diagnostics {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
     omitted: usize,
-    /// The lines whose values are not known, because a variable in them isn't set.
+    /// Lines with unknown values, because a variable in them is not set.
     unknown: HashSet<(Arc<str>, usize)>,
 }
 
@@ -87,7 +87,7 @@ impl Diagnostics {
         }
         let problem = at.problem(message);
         if self.errors.contains(&problem) {
-            // A file of modules that two groups name.
+            // Repeated, because two groups name the same module file.
         } else if self.errors.len() < MOST {
             self.errors.push(problem);
         } else {
@@ -95,12 +95,12 @@ impl Diagnostics {
         }
     }
 
-    /// What was found and what is allowed.
+    /// Reports a value and the values that are allowed.
     pub fn found(&mut self, at: &Location, found: impl fmt::Display, allowed: impl fmt::Display) {
         self.error(at, expected(found, allowed));
     }
 
-    /// A variable isn't set; what else is wrong with its line follows from that.
+    /// Reports a variable that is not set; further errors of its line follow from that.
     pub fn unset(&mut self, at: &Location, message: impl Into<String>) {
         self.error(at, message);
         if let Some(line) = at.line {
@@ -108,7 +108,8 @@ impl Diagnostics {
         }
     }
 
-    /// An error of a type that parses itself; it begins with its field, which is known here.
+    /// Reports the error of a type that parses itself. The error begins with its field, which the location already
+    /// names.
     pub fn refused(&mut self, at: &Location, error: &Error) {
         let message = error
             .message
@@ -118,7 +119,7 @@ impl Diagnostics {
         self.error(at, message);
     }
 
-    /// A file that isn't YAML.
+    /// Reports a file that is not valid YAML.
     pub fn no_yaml(&mut self, file: &str, error: &YamlError) {
         let at = Location {
             line: Some(error.line),
@@ -134,12 +135,12 @@ impl Diagnostics {
         }
     }
 
-    /// Whether there is no use in looking for more.
+    /// Whether further diagnostics would be dropped.
     pub fn is_full(&self) -> bool {
         self.omitted > 0
     }
 
-    /// The warnings, or the problems if there are any.
+    /// The warnings, or the errors if there are any.
     pub fn finish(mut self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         let Some(last) = self.errors.last() else {
             return Ok(self.warnings);

@@ -1,7 +1,7 @@
-//! `${VAR}` in a manifest: the variables of the input's `env`, and those of the repository's `.env` beneath them.
+//! `${VAR}` in a manifest: variables of the input's `env`, then of the repository's `.env`.
 //!
-//! As in seed-farmer, a variable is put into any text value, never into a key, and not below a mapping with
-//! `disableEnvVarResolution`. What comes out stays a text, whatever it looks like.
+//! As in seed-farmer, a variable is replaced in any text value, but not in keys and not below a mapping with
+//! `disableEnvVarResolution`. The result stays a text, whatever it looks like.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::formats::dotenv;
 use crate::formats::dotenv::BadLine;
 use crate::formats::yaml::{Kind, Node};
 
-/// How much text variables may add to the files, together: a short `${VAR}` can stand for a long one many times.
+/// The most text that variables may add to all files together: a short `${VAR}` can repeat a long value many times.
 const MAX_ADDED: usize = 1 << 20;
 
 /// The variables of a deployment.
@@ -25,7 +25,7 @@ pub(super) struct Env {
 }
 
 impl Env {
-    /// The given variables, before those of the text of `.env`.
+    /// The variables of `given`, then those in the text of `.env`.
     pub fn new(given: &BTreeMap<String, String>, dotenv: Option<&str>, problems: &mut Diagnostics) -> Self {
         let mut variables = dotenv
             .map(|text| dotenv::read(text, given))
@@ -43,7 +43,7 @@ impl Env {
         Self { variables, added: 0 }
     }
 
-    /// A variable that a field names.
+    /// The variable that a field names.
     pub fn get(&self, name: &str, at: &Location, problems: &mut Diagnostics) -> Option<String> {
         let value = self.variables.get(name);
         if value.is_none() {
@@ -52,7 +52,7 @@ impl Env {
         value.cloned()
     }
 
-    /// Puts the variables into a document.
+    /// Replaces the variables in a document.
     pub fn fill(&mut self, file: &Arc<str>, node: &mut Node, problems: &mut Diagnostics) {
         let mut place = Cursor {
             file: file.clone(),
@@ -83,7 +83,7 @@ impl Env {
         }
     }
 
-    /// A text with its variables; it stays as it is where one isn't set.
+    /// Replaces the variables in a text; the text is unchanged if one is not set.
     fn text(&mut self, text: &str, at: &Location, problems: &mut Diagnostics) -> String {
         let mut result = String::new();
         let mut rest = text;
@@ -123,7 +123,7 @@ fn unset(name: &str) -> String {
     )
 }
 
-/// The text before the next `${VAR}`, its name, and the text after it. A name ends with its line.
+/// The text before the next `${VAR}`, its name, and the text after it. A name cannot span lines.
 fn next_variable(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     while let Some(start) = text[from..].find("${").map(|start| from + start) {
@@ -132,7 +132,7 @@ fn next_variable(text: &str) -> Option<(&str, &str, &str)> {
         if inside[end..].starts_with('}') {
             return Some((&text[..start], inside[..end].trim(), &inside[end + 1..]));
         }
-        // Nothing closes in the rest of this line.
+        // The rest of this line has no closing brace.
         from = start + 2 + end;
     }
     None
@@ -144,7 +144,7 @@ fn is_switched_off(entries: &[(String, usize, Node)]) -> bool {
     })
 }
 
-/// Where the walk through a document is.
+/// The position of the walk through a document.
 struct Cursor {
     file: Arc<str>,
     field: String,

@@ -1,12 +1,12 @@
-//! A deployment as seed-farmer's users write it: a deployment manifest, module manifests, and the modules' folders.
+//! A seed-farmer deployment: a deployment manifest, module manifests, and the modules' folders.
 //!
-//! [`read`] reads a repository and makes of it what Seedflow deploys: groups in order, and for each module exactly the
-//! `parameters` and the `build` of an execution's input. What seed-farmer would silently do otherwise, and what
-//! Seedflow doesn't support, is a [`Diagnostic`] with its file, line and field; all of them are told at once. The rules
-//! are those of seed-farmer 8; docs/manifests.md names what differs.
+//! [`read`] turns a repository into a deployment: groups in order, and for each module exactly the `parameters` and the
+//! `build` of an execution's input. Behaviour that is silent in seed-farmer, and features that Seedflow does not
+//! support, give a [`Diagnostic`] with file, line and field; all of them are reported at once. The rules are those of
+//! seed-farmer 8; docs/manifests.md lists the differences.
 //!
-//! Manifests come from outside: files, groups and modules are bounded in size and number, so that no manifest takes
-//! more than its share of time and memory.
+//! Manifests are untrusted input. Files, groups and modules are bounded in size and number, so that no manifest takes
+//! too much time or memory.
 
 mod account_mappings;
 mod dependency_check;
@@ -40,20 +40,20 @@ pub use model::{DEFAULT_MANIFEST, Deployment, Group, LoadContext, MAX_FILE, Modu
 use modules::{Deployspecs, Draft, Reader};
 use spanned::{Spanned, YamlFields};
 
-/// How many groups a deployment may have.
+/// The maximum number of groups in a deployment.
 const MAX_GROUPS: usize = 100;
-/// How many modules a deployment may have.
+/// The maximum number of modules in a deployment.
 const MAX_MODULES: usize = 1000;
-/// How long the files of modules may be together.
+/// The maximum total size of the modules' files.
 const MAX_TEXT: usize = 8 << 20;
-/// How long the parameters of all modules may be together, as JSON: aliases make much of little text.
+/// The maximum total size of all modules' parameters, as JSON: YAML aliases can expand a small text.
 const MAX_PARAMETERS: usize = 16 << 20;
 
-/// Reads a deployment. Of the modules' deployspecs it only makes sure that they are there: who has the repository as a
-/// zip reads them with the modules' other files, in one pass.
+/// Reads a deployment. It checks only that the modules' deployspecs exist. A caller that has the repository as a zip
+/// reads them together with the modules' other files, in one pass.
 ///
 /// # Errors
-/// Everything that is wrong, in the order in which it was found.
+/// All errors, in the order in which they were found.
 pub fn read(repository: &mut dyn Repository, given: &LoadContext<'_>) -> Result<Deployment, Vec<Diagnostic>> {
     whole(repository, given, Deployspecs::AreThere)
 }
@@ -61,7 +61,7 @@ pub fn read(repository: &mut dyn Repository, given: &LoadContext<'_>) -> Result<
 /// Reads a deployment and the deployspecs of its modules.
 ///
 /// # Errors
-/// Everything that is wrong, in the order in which it was found.
+/// All errors, in the order in which they were found.
 pub fn check(
     repository: &mut dyn Repository,
     given: &LoadContext<'_>,
@@ -77,7 +77,7 @@ fn whole(
     let mut problems = Diagnostics::default();
     let deployment = deployment(repository, given, deployspecs, &mut problems);
     let warnings = problems.finish()?;
-    // Without a problem there is a deployment.
+    // Without an error there is a deployment.
     deployment
         .map(|deployment| Deployment {
             warnings,
@@ -86,7 +86,7 @@ fn whole(
         .ok_or_else(Vec::new)
 }
 
-/// Project and name of the deployment, where they can be read whatever else is wrong: a status can say then that it is.
+/// The project and name of the deployment, if readable. A status can then report the manifest's other errors.
 pub fn names(repository: &mut dyn Repository, given: &LoadContext<'_>) -> Option<(Name, Name)> {
     let mut problems = Diagnostics::default();
     let project = project::read(repository, given.project, &mut problems)?;
@@ -151,7 +151,7 @@ fn deployment(
     })
 }
 
-/// The deployment manifest with its variables put in.
+/// The deployment manifest with its variables replaced.
 fn manifest(
     repository: &mut dyn Repository,
     path: &str,
@@ -186,7 +186,7 @@ fn manifest(
     }
 }
 
-/// `name`, or what `nameGenerator` puts together.
+/// `name`, or the name that `nameGenerator` builds.
 fn deployment_name(fields: &mut YamlFields<'_>, env: &Env, problems: &mut Diagnostics) -> Option<Name> {
     let (named, generator) = (
         fields.take("name", problems),
@@ -224,11 +224,11 @@ fn generated_name(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> 
 /// Reads the groups of a manifest.
 struct Groups<'a> {
     reader: Reader<'a>,
-    /// How many modules there are so far.
+    /// The number of modules so far.
     modules: usize,
-    /// How long the files of modules are so far.
+    /// The total size of the modules' files so far.
     text: usize,
-    /// How long the parameters of modules are so far.
+    /// The total size of the modules' parameters so far.
     parameters: usize,
 }
 
@@ -242,7 +242,7 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// The groups that could be read, and whether these are all.
+    /// The groups that could be read, and whether these are all groups.
     fn read(mut self, list: &Spanned<'_>, problems: &mut Diagnostics) -> (Vec<DraftGroup>, bool) {
         let items = list.items(problems);
         if items.is_empty() {
@@ -286,7 +286,7 @@ impl<'a> Groups<'a> {
         let concurrency = fields.take("concurrency", problems);
         fields.finish(problems);
         let name = named.and_then(|named| named.name(problems));
-        // As in seed-farmer, 0 is no limit.
+        // As in seed-farmer, 0 means no limit.
         let concurrency = concurrency
             .and_then(|part| Some((part.number(0, MAX_MODULES as u32, problems)?, part)))
             .filter(|(number, _)| *number > 0)
@@ -324,7 +324,7 @@ impl<'a> Groups<'a> {
         })
     }
 
-    /// The modules in the documents of a file.
+    /// The modules in a file's documents.
     fn file(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Vec<Option<Draft>> {
         self.documents(part, problems)
             .map(|(file, documents)| {
@@ -412,7 +412,7 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// What all modules of a deployment have in common.
+/// The names that all modules of a deployment share.
 struct Names {
     project: Name,
     deployment: Name,

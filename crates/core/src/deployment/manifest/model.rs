@@ -1,4 +1,4 @@
-//! What a deployment is once its manifests are read, and what reading needs from outside.
+//! The model of a deployment after its manifests are read, and the inputs of reading.
 
 use std::collections::BTreeMap;
 
@@ -9,39 +9,39 @@ use crate::error::{Error, Result};
 use crate::ids::{AwsEnvironment, DeploymentId, ModuleId, Name};
 use crate::module::maximum::Maxima;
 
-/// The manifest of a deployment, where nothing else is said.
+/// The default path of the deployment manifest.
 pub const DEFAULT_MANIFEST: &str = "deployment.yaml";
 
-/// How long a file that is read as text may be.
+/// The maximum size of a file that is read as text.
 pub const MAX_FILE: usize = 1 << 20;
-/// The files of a deployment: a zip or a folder. Paths are relative to its root, with `/` between their parts, without
-/// `.` and `..`.
+/// The files of a deployment, from a zip or a folder. Paths are relative to its root, with `/` between the names,
+/// without `.` and `..`.
 pub trait Repository {
-    /// The text of a file; `None` where there is none.
+    /// The text of a file; `None` if there is no such file.
     ///
     /// # Errors
-    /// The file can't be read, is not valid UTF-8, or is longer than [`MAX_FILE`].
+    /// The file cannot be read, is not valid UTF-8, or is longer than [`MAX_FILE`].
     fn text(&mut self, path: &str) -> Result<Option<String>>;
 
-    /// Whether there is such a file.
+    /// Whether a file exists.
     fn has_file(&self, path: &str) -> bool;
 
-    /// Whether there is such a folder.
+    /// Whether a folder exists.
     fn has_folder(&self, path: &str) -> bool;
 }
 
-/// What is known beside the repository.
+/// What reading needs besides the repository.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadContext<'a> {
     /// The deployment manifest's path in the repository.
     pub manifest: &'a str,
-    /// Variables, which come before those of the repository's `.env`.
+    /// Variables; they take precedence over the repository's `.env`.
     pub env: &'a BTreeMap<String, String>,
-    /// The project, where the input names it; `seedfarmer.yaml` may not name another.
+    /// The project, if the input names it; `seedfarmer.yaml` may not name another.
     pub project: Option<&'a Name>,
-    /// Where Seedflow runs, if that is known: the manifest's account and region have to be these.
+    /// Seedflow's account and region, if known: the manifest has to name the same.
     pub place: Option<&'a AwsEnvironment>,
-    /// The most that a module or a group may ask for.
+    /// The maxima for modules and groups.
     pub maxima: &'a Maxima,
 }
 
@@ -52,16 +52,16 @@ pub struct Deployment {
     pub project: Name,
     /// The deployment.
     pub name: Name,
-    /// The groups in the order in which they are deployed.
+    /// The groups, in the order of deployment.
     pub groups: Vec<Group>,
-    /// The account and the region that the manifest names, if it does.
+    /// The account and region that the manifest names, if any.
     pub target: Option<(String, String)>,
-    /// What is not wrong, but may not be meant.
+    /// Warnings: correct, but possibly unintended.
     pub warnings: Vec<Diagnostic>,
 }
 
 impl Deployment {
-    /// Its two names.
+    /// Its project and name.
     #[must_use]
     pub fn id(&self) -> DeploymentId {
         DeploymentId {
@@ -71,12 +71,12 @@ impl Deployment {
     }
 }
 
-/// Modules that are deployed at once.
+/// Modules that are deployed at the same time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// Its name.
     pub name: Name,
-    /// How many modules may be deployed at the same time; all of them where nothing is said.
+    /// The maximum number of modules at a time; unlimited if `None`.
     pub concurrency: Option<u32>,
     /// Its modules, in the order of the manifest.
     pub modules: Vec<Module>,
@@ -89,21 +89,21 @@ pub struct Module {
     pub id: ModuleId,
     /// Its folder in the repository, `""` for the root.
     pub path: String,
-    /// Files of the repository that belong into its bundle as well, by their paths.
+    /// Paths of repository files that are added to its bundle.
     pub data_files: Vec<String>,
     /// The `parameters` of the input of its execution.
     pub parameters: Map<String, Value>,
     /// The `build` of the input of its execution.
     pub build: Map<String, Value>,
-    /// What of `build` the module itself says, and not its account or region.
+    /// The settings of `build` that the module itself sets, without those of its account and region.
     pub own_build: Map<String, Value>,
-    /// Whether it is deployed whenever a module that it consumes is (`forceDependencyRedeploy`).
+    /// Whether it is redeployed whenever an upstream module is (`forceDependencyRedeploy`).
     pub redeploy_with_dependencies: bool,
-    /// The modules, by group and name, whose metadata its parameters take; each once.
+    /// The upstream modules, by group and name, whose metadata its parameters use; each once.
     pub consumes: Vec<(Name, Name)>,
-    /// The file that it stands in.
+    /// The file that defines it.
     pub file: String,
-    /// Its line in there.
+    /// Its line in that file.
     pub line: usize,
 }
 

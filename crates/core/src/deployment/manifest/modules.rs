@@ -1,4 +1,4 @@
-//! One module of a manifest: an item of a group's `modules`, or a document of the file that the group names.
+//! One module of a manifest: an item of a group's `modules`, or a document of the group's file.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,7 @@ use crate::module::deployspec::Deployspec;
 use crate::module::input::{BuildSettings, Limits, normal_path};
 use crate::module::maximum::Maxima;
 
-/// A module as it stands in the manifest, before its references are looked at.
+/// A module of the manifest, before its references are checked.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub at: Location,
@@ -27,17 +27,17 @@ pub(super) struct Draft {
     pub data_files: Vec<String>,
     pub parameters: Map<String, Value>,
     pub references: Vec<Reference>,
-    /// What of it the module itself says.
+    /// The settings that the module itself sets.
     pub own_build: Map<String, Value>,
     pub build: Map<String, Value>,
 }
 
-/// What is asked of the modules' deployspecs.
+/// How the modules' deployspecs are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deployspecs {
-    /// There has to be one.
+    /// They have to exist.
     AreThere,
-    /// It has to be one that can be deployed.
+    /// They have to be valid.
     AreValid,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Reader<'a> {
     pub mappings: &'a mut Mappings,
     pub deployspecs: Deployspecs,
     pub maxima: &'a Maxima,
-    /// The folders that were looked into already; several modules may share one.
+    /// The folders that were checked already; several modules may share one.
     pub seen: HashSet<String>,
 }
 
@@ -111,7 +111,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The module's folder, which has to have a deployspec.
+    /// The module's folder; it has to contain a deployspec.
     fn folder(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<String> {
         let given = part.text(problems)?;
         let path = self.within(part, &given, problems)?;
@@ -215,7 +215,7 @@ impl Reader<'_> {
     }
 }
 
-/// What seed-farmer writes into a manifest itself, when it stores one.
+/// Fields that seed-farmer adds to a manifest when it stores one.
 const INTERNAL: [&str; 5] = [
     "bundleMd5",
     "manifestMd5",
@@ -240,7 +240,7 @@ fn settings(
         build.insert("environment_type".into(), "ARM_CONTAINER".into());
     }
     build.append(&mut choice.said());
-    // The same rules as for the input of an execution. No manifest names a bucket or a CodeBuild project.
+    // The rules of an execution's input apply. A manifest cannot name a bucket or a CodeBuild project.
     let limits = Limits {
         maxima: *maxima,
         ..Limits::of_aws("", "")
@@ -251,7 +251,7 @@ fn settings(
     build
 }
 
-/// `deployspec.yaml line 3: message` as its line and its message; the file is named by its whole path here.
+/// Splits `deployspec.yaml line 3: message` into line and message; the diagnostic names the file by its full path.
 fn without_place(message: &str) -> (Option<usize>, &str) {
     let Some(rest) = message.strip_prefix("deployspec.yaml") else {
         return (None, message);

@@ -1,4 +1,4 @@
-//! A module's `parameters`, as they become those of an execution that deploys it.
+//! Converts a manifest module's `parameters` into those of its execution.
 
 use std::collections::HashMap;
 
@@ -15,9 +15,9 @@ use crate::formats::yaml::Kind;
 use crate::ids::Name;
 use crate::module::parameters::Parameters;
 
-/// The keys by which an execution's input knows a reference.
+/// The keys of references in an execution's input.
 const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
-/// How long a parameter's name may be; it becomes a variable's.
+/// The longest name of a parameter; it becomes a variable's name.
 const MAX_NAME: usize = 255;
 const SOURCES: [&str; 5] = [
     "moduleMetadata",
@@ -27,7 +27,7 @@ const SOURCES: [&str; 5] = [
     "parameterValue",
 ];
 
-/// Another module whose metadata a parameter takes.
+/// A reference to another module's metadata.
 #[derive(Debug, Clone)]
 pub(super) struct Reference {
     pub at: Location,
@@ -35,7 +35,7 @@ pub(super) struct Reference {
     pub module: Name,
 }
 
-/// What parameters are read against.
+/// The context in which parameters are read.
 pub(super) struct ParameterContext<'a> {
     pub env: &'a Env,
     pub mappings: &'a Mappings,
@@ -47,7 +47,7 @@ pub(super) struct ParameterContext<'a> {
 pub(super) struct ParameterReader {
     pub parameters: Map<String, Value>,
     pub references: Vec<Reference>,
-    /// Names by the variable that they become.
+    /// Parameter names by their variable names.
     variables: HashMap<String, String>,
 }
 
@@ -67,7 +67,7 @@ impl ParameterReader {
         around: &ParameterContext<'_>,
         problems: &mut Diagnostics,
     ) {
-        // Messages call a parameter by its name, not by its number.
+        // Messages name a parameter by its name, not by its index.
         if let Some(Kind::Scalar(Value::String(name))) = part.node.get("name").map(|name| &name.kind) {
             part.at.field = format!("{list}.{}", excerpt(name, 80));
         }
@@ -134,7 +134,7 @@ impl ParameterReader {
             .collect();
         let known = fields.finish(problems);
         let (Some((name, source)), true) = (sources.pop(), sources.is_empty()) else {
-            // Where a name is unknown, that was told.
+            // An unknown name has been reported already.
             if known {
                 let found = if sources.is_empty() {
                     "nothing"
@@ -201,7 +201,7 @@ impl ParameterReader {
             problems.error(&at, message);
             return;
         }
-        // The same rules as for the input of an execution, because that is what they become.
+        // The rules of an execution's input apply, because the parameters become part of one.
         if let Err(error) = Parameters::parse(list, &json!({&*name: &value})) {
             problems.refused(&at, &error);
             return;
@@ -224,7 +224,7 @@ fn parameter_name(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Op
     Some(name)
 }
 
-/// A value of the mappings: a text as it is, anything else as the text of its JSON, as seed-farmer does.
+/// A value of the mappings: a text unchanged, anything else as its JSON text, as in seed-farmer.
 fn parameter_value(
     name: &str,
     part: &Spanned<'_>,
@@ -247,7 +247,7 @@ fn parameter_value(
     }
 }
 
-/// An input's parameter can't be an object that looks like a reference.
+/// Refuses an object that looks like a reference: an execution's input could not tell them apart.
 fn refuse_lookalike(part: &Spanned<'_>, value: &Value, problems: &mut Diagnostics) -> Option<()> {
     match REFERENCES.iter().find(|key| value.get(key).is_some()) {
         Some(key) => {

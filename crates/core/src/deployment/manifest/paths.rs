@@ -1,6 +1,6 @@
-//! Paths within a repository: with `/` between the parts, without a leading one, and never out of it.
+//! Paths within a repository: with `/` between the names, without a leading one, and never outside it.
 
-/// A path without `.` and empty parts; `None` where it is absolute, climbs, or is none that a zip could hold.
+/// A path without `.` and empty names; `None` if it is absolute, leaves the repository, or cannot be in a zip.
 pub(super) fn normal(path: &str) -> Option<String> {
     let strange = |c: char| c.is_control() || c == '\\';
     if path.starts_with('/') || path.len() > 1024 || path.contains(strange) {
@@ -13,7 +13,7 @@ pub(super) fn normal(path: &str) -> Option<String> {
     (!parts.contains(&"..")).then(|| parts.join("/"))
 }
 
-/// What a path asks for that lies elsewhere: `git::` or `archive::`, which seed-farmer fetches.
+/// The prefix of a path to a source elsewhere: `git::` or `archive::`, which seed-farmer fetches.
 pub(super) fn elsewhere(path: &str) -> Option<&'static str> {
     ["git::", "archive::", "s3://", "https://", "http://"]
         .into_iter()

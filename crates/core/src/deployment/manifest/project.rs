@@ -11,7 +11,7 @@ use crate::ids::{ModuleId, Name};
 
 const FILE: &str = "seedfarmer.yaml";
 
-/// The project that the repository and the input name; they may not differ.
+/// The project, from the repository and the input; the two may not differ.
 pub(super) fn read(
     repository: &mut dyn Repository,
     given: Option<&Name>,

@@ -1,7 +1,8 @@
-//! Reading a part of a manifest: a YAML value that knows where it stands.
+//! Reads a manifest: YAML values with their locations.
 //!
-//! As with JSON input ([`crate::formats::json_fields`]), each field is taken out by its type, and what nobody took is refused:
-//! a misspelt field is an error, not a default. seed-farmer takes every field in camelCase and in snake_case.
+//! As with JSON input ([`crate::formats::json_fields`]), each field is taken by its type, and fields that are not taken
+//! are refused: a misspelt field is an error, not a default. seed-farmer accepts every field in camelCase and in
+//! snake_case.
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::formats::python_json::dumps;
 use crate::formats::yaml::{Kind, Node};
 use crate::ids::Name;
 
-/// A value of a file and its place.
+/// A value of a file and its location.
 #[derive(Debug, Clone)]
 pub(super) struct Spanned<'n> {
     pub at: Location,
@@ -21,7 +22,7 @@ pub(super) struct Spanned<'n> {
 }
 
 impl<'n> Spanned<'n> {
-    /// A whole document; `field` is what messages call it.
+    /// A whole document; `field` is its name in messages.
     pub fn document(file: &Arc<str>, field: impl Into<String>, node: &'n Node) -> Self {
         let at = Location {
             file: file.clone(),
@@ -31,14 +32,14 @@ impl<'n> Spanned<'n> {
         Self { at, node }
     }
 
-    /// A value within this one.
+    /// A nested value.
     fn within(&self, name: &str, line: usize, node: &'n Node) -> Self {
         let field = match self.at.field.as_str() {
             "" => name.to_owned(),
             parent if name.starts_with('[') => format!("{parent}{name}"),
             parent => format!("{parent}.{name}"),
         };
-        // What a merge key brought in has no line of its own.
+        // Values from a merge key have no line of their own.
         let line = Some(if line == 0 { node.line } else { line });
         let at = Location {
             file: self.at.file.clone(),
@@ -48,7 +49,7 @@ impl<'n> Spanned<'n> {
         Self { at, node }
     }
 
-    /// The value, where it is no list and no mapping.
+    /// The value, if it is a scalar.
     pub fn scalar(&self) -> Option<&'n Value> {
         match &self.node.kind {
             Kind::Scalar(value) => Some(value),
@@ -60,7 +61,7 @@ impl<'n> Spanned<'n> {
         problems.found(&self.at, self.node.describe(), allowed);
     }
 
-    /// A text that isn't empty.
+    /// A non-empty text.
     pub fn text(&self, problems: &mut Diagnostics) -> Option<String> {
         match self.scalar() {
             Some(Value::String(text)) if !text.is_empty() => return Some(text.clone()),
@@ -72,12 +73,12 @@ impl<'n> Spanned<'n> {
         None
     }
 
-    /// A text that is a name.
+    /// A text that is a valid name.
     pub fn name(&self, problems: &mut Diagnostics) -> Option<Name> {
         name(&self.at, &self.text(problems)?, problems)
     }
 
-    /// `true` or `false`, also as one of the texts that seed-farmer takes for them.
+    /// `true` or `false`, or one of the texts that seed-farmer accepts for them.
     pub fn flag(&self, problems: &mut Diagnostics) -> Option<bool> {
         let flag = match self.scalar() {
             Some(Value::Bool(flag)) => Some(*flag),
@@ -94,7 +95,7 @@ impl<'n> Spanned<'n> {
         flag
     }
 
-    /// A whole number within bounds, also as a text, which it is where a variable was put in.
+    /// An integer within bounds. It may be a text: a replaced variable always is one.
     pub fn number(&self, from: u32, to: u32, problems: &mut Diagnostics) -> Option<u32> {
         let number = match self.scalar() {
             Some(Value::Number(number)) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
@@ -130,8 +131,8 @@ impl<'n> Spanned<'n> {
         entries.iter().map(entry).collect()
     }
 
-    /// Warns of values in it that YAML 1.1 reads otherwise than they look. They are passed on as seed-farmer passes
-    /// them on.
+    /// Warns of values that YAML 1.1 reads differently from their look. They are passed on as seed-farmer passes them
+    /// on.
     pub fn warn_of_traps(&self, problems: &mut Diagnostics) {
         match &self.node.kind {
             Kind::Scalar(value) => {
@@ -152,7 +153,7 @@ impl<'n> Spanned<'n> {
         }
     }
 
-    /// A value within this one that messages call by this one's name.
+    /// Another value that messages call by this one's name.
     fn sibling<'m>(&self, node: &'m Node) -> Spanned<'m> {
         let at = Location {
             line: Some(node.line),
@@ -190,14 +191,14 @@ fn trap(written: &str, value: &Value) -> String {
 /// A mapping that is being read.
 #[derive(Debug)]
 pub(super) struct YamlFields<'n> {
-    /// Where the mapping stands.
+    /// The location of the mapping.
     pub at: Location,
     left: Vec<(&'n str, Spanned<'n>)>,
     known: Vec<&'static str>,
 }
 
 impl<'n> YamlFields<'n> {
-    /// A field by its camelCase name; one that is empty counts as absent.
+    /// Takes a field by its camelCase name; an empty field counts as absent.
     pub fn take(&mut self, name: &'static str, problems: &mut Diagnostics) -> Option<Spanned<'n>> {
         self.known.push(name);
         let other = snake_case(name);
@@ -219,7 +220,7 @@ impl<'n> YamlFields<'n> {
         Some(self.left.swap_remove(place).1)
     }
 
-    /// A field that has to be there.
+    /// Takes a required field.
     pub fn required(&mut self, name: &'static str, problems: &mut Diagnostics) -> Option<Spanned<'n>> {
         let part = self.take(name, problems);
         if part.is_none() {
@@ -228,28 +229,28 @@ impl<'n> YamlFields<'n> {
         part
     }
 
-    /// A text that has to be there.
+    /// Takes a required text.
     pub fn required_text(&mut self, name: &'static str, problems: &mut Diagnostics) -> Option<String> {
         self.required(name, problems)?.text(problems)
     }
 
-    /// A text.
+    /// Takes a text.
     pub fn text(&mut self, name: &'static str, problems: &mut Diagnostics) -> Option<String> {
         self.take(name, problems)?.text(problems)
     }
 
-    /// Fields that seed-farmer knows and Seedflow doesn't support yet.
+    /// Refuses fields that seed-farmer knows and Seedflow does not support yet.
     pub fn unsupported(&mut self, names: &[&'static str], instead: &str, problems: &mut Diagnostics) {
         for name in names {
             if let Some(part) = self.take(name, problems) {
                 problems.error(&part.at, format!("{name} is not supported yet; {instead}"));
             }
-            // No advice for who misspells another one.
+            // An unsupported field is not suggested for a misspelt one.
             self.known.pop();
         }
     }
 
-    /// Fields whose effect is lost.
+    /// Warns of fields that have no effect here.
     pub fn without_effect(&mut self, names: &[&'static str], instead: &str, problems: &mut Diagnostics) {
         for name in names {
             if let Some(part) = self.take(name, problems) {
@@ -259,7 +260,7 @@ impl<'n> YamlFields<'n> {
         }
     }
 
-    /// Fields that mean nothing here and miss nothing.
+    /// Takes fields that have no meaning here and can be ignored without loss.
     pub fn ignored(&mut self, names: &[&'static str], problems: &mut Diagnostics) {
         for name in names {
             self.take(name, problems);
@@ -267,7 +268,7 @@ impl<'n> YamlFields<'n> {
         }
     }
 
-    /// Refuses what nobody took, and tells whether there was nothing of that kind.
+    /// Refuses fields that were not taken; returns whether there were none.
     pub fn finish(mut self, problems: &mut Diagnostics) -> bool {
         self.left.sort_by_key(|(_, part)| part.at.line);
         for (_, part) in &self.left {
@@ -300,7 +301,7 @@ pub(super) fn texts(part: &Spanned<'_>, problems: &mut Diagnostics) -> Map<Strin
         .collect()
 }
 
-/// A name, by its text and where that is written.
+/// A name from a text and its location.
 pub(super) fn name(at: &Location, text: &str, problems: &mut Diagnostics) -> Option<Name> {
     Name::parse(&at.field, text)
         .map_err(|error| problems.refused(at, &error))

@@ -79,7 +79,7 @@ fn warnings(result: Result<Deployment, Vec<Diagnostic>>) -> Vec<String> {
         .collect()
 }
 
-/// A manifest with one module, which has these lines more, and further lines of the deployment.
+/// A manifest with one module. `lines` are added to the module, `more` to the deployment.
 fn with_module(lines: &str, more: &str) -> String {
     format!(
         "name: prod\ngroups:\n- name: g\n  modules:\n  - name: m\n    path: modules/a\n{}{more}",
@@ -337,7 +337,7 @@ fn a_modules_folder_lies_in_the_repository_and_has_a_deployspec() {
             "{problems:#?}"
         );
     }
-    // A deployspec of two modules is read, and told, once.
+    // A deployspec that two modules share is read, and reported, once.
     for (spec, expected) in [
         (
             ("modules/x/deployspec.yml", ""),
@@ -440,7 +440,7 @@ fn what_follows_from_a_problem_is_not_told() {
     let manifest = "name: d\ngroups:\n- {name: g_, modules: [{name: a, path: modules/a}]}\n- {name: h, modules: [{name: b, path: none}]}\n- name: i\n  modules:\n  - name: c\n    path: modules/c\n    parameters:\n    - {name: x, valueFrom: {moduleMetadata: {group: g, name: a}}}\n    - {name: y, valueFrom: {moduleMetadata: {group: h, name: b}}}\n";
     let problems = problems_of(manifest);
     assert_eq!(problems.len(), 2, "{problems:#?}");
-    // A file of modules that two groups name is told of once.
+    // A module file that two groups name is reported once.
     let files = [
         (
             "deployment.yaml",
@@ -618,7 +618,7 @@ fn another_region_than_seedflows_own_is_refused_where_it_stands() {
             "deployment.yaml:14: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, the region that Seedflow runs in, found \"us-east-1\"; another one is not supported yet"
         ]
     );
-    // Offline nobody knows where that is.
+    // Offline, the account and region are unknown.
     assert_eq!(
         read_with(&files, &env, None).unwrap().target,
         Some(("111111111111".to_owned(), "us-east-1".to_owned()))
@@ -873,12 +873,12 @@ fn a_manifest_that_is_too_much_is_refused() {
         problems_of(&format!("name: d\ngroups:\n{groups}"))[0]
             .contains("expected at most 100, found 101 groups")
     );
-    // Many mistakes are one that repeats itself.
+    // Many diagnostics are usually one repeated mistake.
     let wrong: String = (0..300).map(|i| format!("x{i}: 1\n")).collect();
     let problems = problems_of(&format!("{}{wrong}", with_module("", "")));
     assert_eq!(problems.len(), 101);
     assert_eq!(problems[100], "deployment.yaml: and 200 more problems");
-    // A variable in a text can stand for a long one many times.
+    // A variable may add its long value to a text many times.
     let manifest = with_module(
         &format!("parameters: [{{name: x, value: '{}'}}]", "${A}".repeat(10_000)),
         "",

@@ -4,8 +4,8 @@ use crate::error::says;
 use crate::ids::ParameterKind;
 use crate::module::input::Limits;
 
-/// The manifest of a test: groups of modules, each with whose `Value` it consumes (or a value itself, without a slash), and
-/// what its files are.
+/// The manifest of a test: groups of modules. Each module has the upstream modules whose `Value` it consumes (or a
+/// literal value, without a slash), and its files.
 type Manifest<'a> = [(&'a str, &'a [(&'a str, &'a [&'a str], &'a str)])];
 
 const THREE: &Manifest<'_> = &[
@@ -65,7 +65,7 @@ fn groups(manifest: &Manifest<'_>, redeploy: bool) -> Vec<PlannableGroup> {
         .collect()
 }
 
-/// What is stored when a manifest was deployed and every module published `value`.
+/// The stored state after a manifest was deployed and every module published `value`.
 fn deployed(manifest: &Manifest<'_>, value: &str, redeploy: bool) -> BTreeMap<String, String> {
     let mut stored = BTreeMap::new();
     for module in groups(manifest, redeploy).iter().flat_map(|group| &group.modules) {
@@ -162,7 +162,8 @@ fn destroy(stored: &BTreeMap<String, String>, only: &[&str]) -> (Plan, Vec<Wave>
     })
 }
 
-/// The modules with their actions: `+` deploy, `=` unchanged, `?` unchanged unless, `-` destroy, `!` blocked.
+/// The modules with their actions: `+` deploy, `=` unchanged, `?` unchanged unless an upstream value changes, `-`
+/// destroy, `!` blocked.
 fn shown(plan: &Plan) -> Vec<String> {
     plan.modules
         .iter()
@@ -235,7 +236,7 @@ fn those_who_consume_a_changed_module_have_their_turn_and_nobody_else() {
     assert_eq!(planned.modules[2].reasons, ["deployment of net/vpc"]);
 }
 
-/// A run that died after the upstream was deployed is made up by the next one.
+/// If an execution died after the upstream module was deployed, the next one does the rest.
 #[test]
 fn a_value_that_changed_in_an_earlier_run_is_seen() {
     let mut stored = deployed(THREE, "v", false);
@@ -336,7 +337,7 @@ fn a_module_whose_values_are_consumed_is_not_destroyed() {
         message.contains("net/vpc: it can't be destroyed while data/store consumes its values"),
         "{message}"
     );
-    // Its consumer is deployed without it in the same run.
+    // Its consumer is deployed without it in the same execution.
     let mut without = THREE.to_vec();
     without[0] = ("net", &[("dns", &[], "1")]);
     without[1] = ("data", &[("store", &[], "1")]);
@@ -345,7 +346,7 @@ fn a_module_whose_values_are_consumed_is_not_destroyed() {
         shown(&planned),
         ["=net/dns", "+data/store", "?apps/web", "=apps/job", "-net/vpc"]
     );
-    // But not where it is left out of the run.
+    // But not if the consumer is not selected.
     let only = Asked {
         only: &["net"],
         ..ALL
@@ -354,7 +355,7 @@ fn a_module_whose_values_are_consumed_is_not_destroyed() {
     assert_eq!(shown(&planned), ["=net/dns", "!net/vpc"]);
 }
 
-/// The value is the same, so nothing is built; but what is stored has to say whose it is.
+/// The value is the same, so nothing is built; but the stored fingerprint has to name its new publisher.
 #[test]
 fn a_module_that_takes_the_same_value_from_elsewhere_has_a_turn_and_no_build() {
     let stored = deployed(THREE, "v", false);
@@ -375,7 +376,7 @@ fn a_module_that_takes_the_same_value_from_elsewhere_has_a_turn_and_no_build() {
                 .reasons
                 .contains(&"no more of net/vpc".to_owned())
         );
-        // Once that is stored, it has none, and who publishes the value now is the one that stays.
+        // Once the new name is stored, no execution is needed, and the module that publishes the value now stays.
         let (planned, waves) = plan(&other, &deployed(&other, "v", false), &ALL);
         assert_eq!(shown(&planned)[1], "=data/store");
         assert_eq!(waves, []);
@@ -389,7 +390,7 @@ fn only_what_is_about_to_be_published_is_waited_for() {
         ("data", &[("store", &["net/vpc", "net/dns"], "1")]),
     ];
     let mut without = deployed(THREE, "v", false);
-    // It is deployed and unchanged, but publishes nothing by that name.
+    // It is deployed and unchanged, but does not publish a value of that name.
     set(&mut without, "net/vpc", ParameterKind::Metadata, "Value", None);
     let (planned, _) = plan(takes_both, &without, &ALL);
     assert_eq!(
@@ -404,7 +405,7 @@ fn only_what_is_about_to_be_published_is_waited_for() {
         ),
         "{message}"
     );
-    // Of a module that has its turn before, it may come.
+    // A module that is executed before may still publish it.
     let mut without = deployed(THREE, "v", false);
     set(&mut without, "net/dns", ParameterKind::Metadata, "Value", None);
     let (planned, _) = plan(takes_both, &without, &ALL);
@@ -484,7 +485,7 @@ fn five_hundred_modules_fit_into_a_state() {
     let planned = wave(500, 1000);
     let (many, stored) = laid_out(planned.clone(), &execution).unwrap();
     assert_eq!(stored.len(), 500);
-    // A payload ends at 256 KB; the names here are as long as names can be.
+    // A payload ends at 256 KB; the names here have the maximum length.
     assert!(length(&many) < MAX_KEYS, "{}", length(&many));
     let error = laid_out(wave(1000, 10), &execution).unwrap_err();
     assert!(error.message.contains("1000 modules have a turn"), "{error}");

@@ -1,4 +1,4 @@
-//! What a bundle may be, and what its digest sees.
+//! Which bundles are accepted, and what changes a bundle's digest.
 
 #![allow(clippy::unwrap_used)]
 use std::io::{Cursor, Write};
@@ -88,7 +88,7 @@ proptest! {
         let at = at % zip.len();
         let mut damaged = zip.clone();
         if cut { damaged.truncate(at) } else { damaged[at] ^= 0x10 }
-        // Damage to a timestamp or an attribute may pass, with the same digest; content and paths may not.
+        // Damage to a timestamp or an attribute may pass with the same digest; damage to content or paths may not.
         if let Ok(bundle) = read_zip(&damaged, "") && (cut || bundle.deployspec != whole.deployspec) {
             prop_assert_ne!(bundle, whole);
         }
@@ -146,7 +146,7 @@ fn what_may_not_be_unpacked_is_refused_by_name() {
     assert!(message(&pack(&[SPEC, ("x/y", b"")]), "nope").contains("whose top folders are: x"));
     let big = vec![b'#'; deployspec::MAX_BYTES + 1];
     assert!(message(&pack(&[("deployspec.yaml", &big)]), "").contains("at most 65536"));
-    // What CloudFormation takes as a template's text.
+    // The longest template text that CloudFormation accepts.
     let limit = role::MAX_BYTES;
     let with_stack = |length: usize| pack(&[SPEC, ("modulestack.yaml", &big[..length])]);
     let kept = read_zip(&with_stack(limit), "").unwrap().module_stack;
@@ -191,7 +191,7 @@ fn an_entry_that_unpacks_to_more_than_it_says_is_refused() {
     );
 }
 
-/// Where the headers of the entries stand: those before the data (3, 4) or those of the directory (1, 2).
+/// The offsets of the entries' headers: those before the data (3, 4) or those of the directory (1, 2).
 fn headers(zip: &[u8], kind: [u8; 2]) -> Vec<usize> {
     let signature = [b'P', b'K', kind[0], kind[1]];
     let found = zip.windows(4).enumerate().filter(|(_, w)| *w == signature);
@@ -207,7 +207,7 @@ fn two_entries_of_one_path_are_refused() {
         zip[name..name + 3].copy_from_slice(b"one");
     }
     assert_eq!(message(&zip, ""), REFUSED);
-    // One letter in two encodings: what isn't UTF-8 is read as code page 437.
+    // One letter in two encodings: a name that is not UTF-8 is read as code page 437.
     let mut zip = pack(&[SPEC, ("\u{e9}", b"1"), ("e", b"2")]);
     let (local, central) = (headers(&zip, [3, 4])[2], headers(&zip, [1, 2])[2]);
     for name in [local + 30, central + 46] {
@@ -223,7 +223,7 @@ fn entries_that_share_bytes_are_refused() {
         SimpleFileOptions::default().compression_method(CompressionMethod::Stored),
     );
     let central = headers(&zip, [1, 2]);
-    // The third entry begins where the second does.
+    // The third entry begins at the second's offset.
     zip.copy_within(central[1] + 42..central[1] + 46, central[2] + 42);
     assert!(
         message(&zip, "").contains("overlaps the next"),

@@ -1,15 +1,16 @@
-//! The buildspec that CodeBuild runs: ours around the module's own commands.
+//! The buildspec that CodeBuild runs: the module's commands with Seedflow's around them.
 //!
-//! It is written as JSON, which every YAML parser reads (the AWS CDK does the same). CodeBuild runs each command as a script of
-//! its own; variables and the working directory go from one to the next, functions and shell options don't. A phase that
-//! fails ends the build (`on-failure: ABORT`; with an image that isn't CodeBuild's own, post_build begins with a look at how the
-//! build is doing), so nothing after it can look like a success. Before the module's commands, the
-//! install phase writes the `seedfarmer` command to the PATH (a script of a few KB where seed-farmer installs 66 MB) and makes
-//! the virtual environment that modules expect in `~/.venv`; each phase then starts in the module's folder. The last command
-//! of all hands the module's metadata back as the build's artifact.
+//! It is written as JSON, which every YAML parser reads (decision 16; the AWS CDK does the same). CodeBuild runs each
+//! command as a separate script. Variables and the working directory carry over to the next command; functions and
+//! shell options do not. A phase that fails ends the build (`on-failure: ABORT`). With an image that is not CodeBuild's
+//! own, post_build begins with a check of the build's state instead. So nothing after a failure can look like a
+//! success. Before the module's commands, the install phase writes the `seedfarmer` command to the PATH (a script of a
+//! few KB; seed-farmer itself installs 66 MB) and creates the virtual environment that modules expect in `~/.venv`.
+//! Each phase then starts in the module's folder. The last command returns the module's metadata as the build's
+//! artifact (decision 18).
 //!
-//! CodeBuild prints every command to the build's log, but no variable. So values of long variables are in `env/variables` and
-//! in no command.
+//! CodeBuild prints every command to the build's log, but not variables. So the values of long variables are in
+//! `env/variables` and not in commands (decision 34).
 
 use std::collections::BTreeMap;
 
@@ -18,10 +19,10 @@ use serde_json::{Map, Value, json};
 use super::environment::Variable;
 use crate::module::deployspec::Phases;
 
-/// The `seedfarmer` command of a build, and `seedflow-collect`.
+/// The build's commands `seedfarmer` and `seedflow-collect`.
 pub const SEEDFARMER: &str = include_str!("seedfarmer.py");
 
-/// Ends the heredoc; the script doesn't contain it (tested).
+/// Ends the heredoc; the script does not contain it (tested).
 const END_OF_SCRIPT: &str = "SEEDFLOW_END_OF_SCRIPT";
 
 /// Composes the buildspec of a module in the folder `root` of its source.
@@ -59,8 +60,8 @@ pub fn compose(
     yaml_of(&spec.to_string())
 }
 
-/// JSON as YAML of either version reads it letter by letter: control characters, which YAML refuses, and what
-/// only YAML 1.1 takes for the end of a line, are written as the escapes that JSON and YAML share.
+/// Escapes JSON so that YAML 1.1 and 1.2 read it unchanged. Control characters, which YAML refuses, and characters that
+/// only YAML 1.1 takes for the end of a line, become escapes that JSON and YAML share.
 fn yaml_of(json: &str) -> String {
     json.chars()
         .fold(String::with_capacity(json.len()), |mut yaml, c| {
@@ -84,13 +85,13 @@ fn enter() -> String {
     "cd \"$SEEDFLOW_MODULE_ROOT\"".to_owned()
 }
 
-/// CodeBuild runs post_build after a build that failed, and takes `on-failure` only with its own images (user guide,
-/// "Buildspec syntax", `on-failure`). The phase ends with its first command that fails.
+/// Ends post_build after a failed build. CodeBuild runs post_build after a failed build, and supports `on-failure` only
+/// with its own images (user guide, "Buildspec syntax", `on-failure`). The phase ends with its first failing command.
 fn unless_failed() -> String {
     "test \"$CODEBUILD_BUILD_SUCCEEDING\" != 0".to_owned()
 }
 
-/// Writes the script beside the source. A quoted heredoc, so the shell touches nothing in it.
+/// Writes the script beside the source. The heredoc is quoted, so the shell expands nothing in it.
 fn write_command() -> String {
     format!(
         "rm -rf \"$CODEBUILD_SRC_DIR/.seedflow\" && mkdir -p \"$CODEBUILD_SRC_DIR/.seedflow/bin\" \"$CODEBUILD_SRC_DIR/.seedflow/out\" && \
@@ -99,8 +100,8 @@ fn write_command() -> String {
     )
 }
 
-/// The shell, and the variables that are too long for StartBuild. Those of StartBuild and of the project come before these
-/// where a name is the same (user guide, "Buildspec syntax", `env/variables`).
+/// The shell, and the variables that are too long for StartBuild. Variables of StartBuild and of the project override
+/// these if a name is the same (user guide, "Buildspec syntax", `env/variables`).
 fn env(variables: &[Variable]) -> Value {
     let long = variables.iter().filter(|variable| !variable.in_request());
     let long: Map<String, Value> = long.map(|v| (v.name.clone(), json!(v.value))).collect();
@@ -112,15 +113,16 @@ fn env(variables: &[Variable]) -> Value {
 }
 
 fn export(root: &str) -> String {
-    // The root was parsed: it has no character that means something to a shell.
+    // The root is validated: it contains no characters that are special in a shell.
     format!(
         "export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR{}{root}\" PATH=\"$CODEBUILD_SRC_DIR/.seedflow/bin:$PATH\"",
         if root.is_empty() { "" } else { "/" }
     )
 }
 
-/// `python` and `pip` of modules are those of `~/.venv` (seedfarmer-compat.md 2.2). Making one with a pip of
-/// its own takes seconds in every build, so it borrows that of the image and installs into itself.
+/// `python` and `pip` of modules are those of `~/.venv` (seedfarmer-compat.md 2.2). A virtual environment with its own
+/// pip takes seconds in every build. So this one uses the image's pip, which installs into the virtual environment
+/// (decision 13).
 fn virtual_environment() -> String {
     "python3 -m venv --without-pip --system-site-packages ~/.venv && . ~/.venv/bin/activate && \
      printf '#!/bin/sh\\nexec \"%s/bin/python\" -m pip \"$@\"\\n' \"$VIRTUAL_ENV\" | tee ~/.venv/bin/pip > ~/.venv/bin/pip3 && \
@@ -128,8 +130,8 @@ fn virtual_environment() -> String {
         .to_owned()
 }
 
-/// The runtimes that seed-farmer asks for by image (seedfarmer-compat.md 2.2), and over them those that are set;
-/// other images get only these.
+/// The runtimes that seed-farmer requests for an image (seedfarmer-compat.md 2.2), overridden by those that are set.
+/// Other images get only the latter.
 fn runtime_versions(image: &str, set: &BTreeMap<String, String>) -> Map<String, Value> {
     let versions: &[(&str, &str)] = match image {
         "aws/codebuild/standard:6.0" => &[("nodejs", "16"), ("python", "3.10"), ("java", "corretto17")],
@@ -146,7 +148,7 @@ fn runtime_versions(image: &str, set: &BTreeMap<String, String>) -> Map<String, 
     of_image.chain(set).collect()
 }
 
-/// The one image that seed-farmer knows to need an ARM machine.
+/// The only image that seed-farmer runs on an ARM machine.
 const ARM_IMAGE: &str = "aws/codebuild/amazonlinux2-aarch64-standard:3.0";
 
 /// Whether builds with this image need an ARM machine.

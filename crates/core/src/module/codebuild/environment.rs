@@ -1,8 +1,9 @@
-//! The variables that a build sees: seed-farmer's names and values (seedfarmer-compat.md 2.3).
+//! The variables of a build, with seed-farmer's names and values (seedfarmer-compat.md 2.3).
 //!
-//! Short ones go into StartBuild. Long ones would run into its limit on a variable's length, so they are variables of the
-//! buildspec instead; modules see no difference, and the build's log shows neither. References (Parameter Store, Secrets
-//! Manager) always go into StartBuild: CodeBuild resolves them inside the build and masks secrets in its log.
+//! Short variables go into StartBuild. Long ones would exceed its limit on a variable's length, so they are variables
+//! of the buildspec (decision 34). Modules see no difference, and the build's log shows neither. References (Parameter
+//! Store, Secrets Manager) always go into StartBuild: CodeBuild resolves them inside the build and masks secrets in its
+//! log.
 
 use serde_json::Value;
 use sha1::{Digest, Sha1};
@@ -15,7 +16,7 @@ use crate::module::parameters::VariableType;
 use crate::module::plan::Plan;
 use crate::module::workflow_metadata::SEEDFARMER_VERSION;
 
-/// The longest value that goes into StartBuild; CodeBuild has been seen to refuse values above 4,096 characters.
+/// The longest value in StartBuild. CodeBuild has been observed to refuse values above 4,096 characters.
 const MAX_IN_REQUEST: usize = 1024;
 
 /// One variable of a build.
@@ -23,14 +24,14 @@ const MAX_IN_REQUEST: usize = 1024;
 pub struct Variable {
     /// Its name.
     pub name: String,
-    /// Its value, or the name of what it refers to.
+    /// Its value, or the name of the referenced parameter or secret.
     pub value: String,
-    /// Which of the two.
+    /// Whether `value` is the value or a reference.
     pub kind: VariableType,
 }
 
 impl Variable {
-    /// A variable that has its value itself.
+    /// A variable with a plain value.
     #[must_use]
     pub fn plain(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
@@ -40,14 +41,14 @@ impl Variable {
         }
     }
 
-    /// Whether it goes into StartBuild; the others are in the buildspec.
+    /// Whether it goes into StartBuild; the others go into the buildspec.
     #[must_use]
     pub fn in_request(&self) -> bool {
         self.kind != VariableType::Plaintext || self.value.len() <= MAX_IN_REQUEST
     }
 }
 
-/// What a module's variables start with: `SEEDFARMER`, or the project's name where the deployspec says so.
+/// The prefix of a module's variables: `SEEDFARMER`, or the project's name if the deployspec says so.
 #[must_use]
 pub fn prefix(plan: &Plan) -> String {
     if plan.deployspec.generic_variables {
@@ -57,8 +58,8 @@ pub fn prefix(plan: &Plan) -> String {
     }
 }
 
-/// All variables of a build, with the permissions boundary of the template if it has one; those that come from CodeBuild itself (AWS_DEFAULT_REGION, AWS_REGION,
-/// CODEBUILD_*) excepted.
+/// All variables of a build, including the template's permissions boundary if there is one. Variables that CodeBuild
+/// itself sets (AWS_DEFAULT_REGION, AWS_REGION, CODEBUILD_*) are not included.
 #[must_use]
 pub fn variables(plan: &Plan, place: &AwsEnvironment, permissions_boundary: Option<&str>) -> Vec<Variable> {
     let prefix = prefix(plan);
@@ -89,14 +90,14 @@ pub fn variables(plan: &Plan, place: &AwsEnvironment, permissions_boundary: Opti
     variables
 }
 
-/// The first eight digits of SHA-1("{account}-{region}"): modules make names unique by it.
+/// The first eight digits of SHA-1("{account}-{region}"), with which modules make names unique.
 fn account_hash(place: &AwsEnvironment) -> String {
     let digest = Sha1::digest(format!("{}-{}", place.account, place.region));
     hex::encode(digest)[..8].to_owned()
 }
 
-/// The metadata of the last success, or `null`. The space at the end is how the `seedfarmer` command in the
-/// build knows that the module didn't export the variable itself; JSON doesn't mind it.
+/// The metadata of the last success, or `null`. The space at the end lets the build's `seedfarmer` command recognise
+/// that the module did not export the variable itself (decision 11). JSON ignores the space.
 fn previous_metadata(metadata: Option<&Value>) -> String {
     format!("{} ", metadata.map_or("null".to_owned(), dumps))
 }

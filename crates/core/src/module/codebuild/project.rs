@@ -1,9 +1,9 @@
-//! A CodeBuild project that an input names: what a build would get from it.
+//! Checks a CodeBuild project that an input names, and what it would add to a build (decision 38).
 //!
-//! StartBuild overrides a project's role, image, cache and the like for one build, but not its VPC, file systems and so
-//! on, and it adds to a project's variables without removing any. An administrator's project of another purpose
-//! would lend them to any module. A project whose service role is that of the builds was made for modules, so what it
-//! brings is meant for them.
+//! StartBuild overrides a project's role, image, cache and some other settings for one build, but not its VPC, file
+//! systems and others. It adds to a project's variables and cannot remove any. A project that an administrator made for
+//! another purpose would lend these to any module. A project with the builds' own service role was made for modules, so
+//! its settings are intended for them.
 
 use crate::error::{Error, Result, excerpt};
 
@@ -14,16 +14,16 @@ pub struct Project {
     pub name: String,
     /// The ARN of its service role.
     pub service_role: String,
-    /// What each build in it gets and no request can take away, in words.
+    /// Settings that each of its builds gets and a request cannot remove, in words.
     pub brings: Vec<&'static str>,
 }
 
 impl Project {
-    /// Refuses a project that was made for something else and would bring it; `build_role` is the ARN of the role of
-    /// the builds.
+    /// Refuses a project that was made for another purpose and would add settings. `build_role` is the ARN of the
+    /// builds' role.
     ///
     /// # Errors
-    /// `InvalidInput` with what it brings.
+    /// `InvalidInput` with these settings.
     pub fn check(&self, build_role: &str) -> Result<()> {
         if self.service_role == build_role || self.brings.is_empty() {
             return Ok(());

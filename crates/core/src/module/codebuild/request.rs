@@ -1,4 +1,4 @@
-//! The build of a module: what StartBuild is asked for, composed from a plan.
+//! The StartBuild request of a module's build, composed from a plan.
 
 use md5::{Digest, Md5};
 
@@ -11,7 +11,7 @@ use crate::module::maximum::ComputeType;
 use crate::module::plan::Plan;
 use crate::workflow::build_outcome::EXECUTION_VARIABLE;
 
-/// What the template fixes for builds that don't say otherwise.
+/// The template's defaults for builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Defaults {
     /// The CodeBuild project.
@@ -28,16 +28,16 @@ pub struct Defaults {
     pub queued_timeout_minutes: u64,
     /// The log group of all builds.
     pub log_group: String,
-    /// Where builds hand their metadata back.
+    /// The bucket for the metadata that builds return.
     pub work_bucket: String,
-    /// The boundary of what modules may make, of which they are told.
+    /// The permissions boundary for the roles that modules create; modules receive it as a variable.
     pub permissions_boundary: Option<String>,
-    /// The ARN of the role of builds of modules that have none of their own.
+    /// The ARN of the role for builds of modules without their own.
     pub service_role: String,
 }
 
-/// The longest buildspec that StartBuild takes in its request; AWS refuses a longer one with "Max buildspec
-/// length is 25600", and takes the ARN of an S3 object in its place (API reference, `buildspecOverride`).
+/// The longest buildspec inside a StartBuild request. AWS refuses a longer one with "Max buildspec length is 25600",
+/// and accepts the ARN of an S3 object instead (API reference, `buildspecOverride`).
 pub const MAX_INLINE_BUILDSPEC: usize = 25_600;
 
 /// A build to start.
@@ -45,14 +45,14 @@ pub const MAX_INLINE_BUILDSPEC: usize = 25_600;
 pub struct BuildRequest {
     /// The CodeBuild project.
     pub project: String,
-    /// The same for every try of the same execution, so that CodeBuild starts one build (StartBuild,
-    /// `idempotencyToken`: valid for five minutes, up to 64 characters).
+    /// The same for every attempt of one execution, so that CodeBuild starts one build (StartBuild, `idempotencyToken`:
+    /// valid for five minutes, up to 64 characters).
     pub idempotency_token: String,
-    /// The folder of the build in the work bucket: its source, its buildspec if that is long, and what it hands back.
+    /// The build's folder in the work bucket: its source, its buildspec if that is long, and its returned metadata.
     pub run: BuildFolder,
-    /// `{bucket}/{key}` of the copy of the bundle that the build reads.
+    /// `{bucket}/{key}` of the bundle's copy that the build reads.
     pub source_location: String,
-    /// The buildspec's text, or the ARN of the object that holds it.
+    /// The buildspec's text, or the ARN of the S3 object with it.
     pub buildspec: String,
     /// The variables of the request.
     pub variables: Vec<Variable>,
@@ -62,32 +62,32 @@ pub struct BuildRequest {
     pub compute_type: ComputeType,
     /// The environment type.
     pub environment_type: String,
-    /// Whether Docker may run.
+    /// Whether the build may run Docker.
     pub privileged: bool,
     /// Minutes until CodeBuild ends the build.
     pub timeout_minutes: u64,
-    /// Minutes that it may wait for a machine.
+    /// Minutes that the build may wait for a machine.
     pub queued_timeout_minutes: u64,
-    /// Its log group.
+    /// The build's log group.
     pub log_group: String,
-    /// The bucket of its artifacts.
+    /// The bucket of the build's artifacts.
     pub artifact_bucket: String,
-    /// The ARN of the role of the build: the module's own, or that of all builds. Never the CodeBuild project's: an
-    /// input may name a project that an administrator made for something else, with more rights.
+    /// The ARN of the build's role: the module's own (decision 25), or that of all builds. It is never the CodeBuild
+    /// project's role: an input may name a project that an administrator made for another purpose, with more rights.
     pub service_role: String,
 }
 
 impl BuildRequest {
-    /// The key in the work bucket under which a buildspec that is too long for the request has to be stored.
-    /// It belongs to the deployment, so a repeated try writes the same object.
+    /// The key in the work bucket for a buildspec that is too long for the request. The key belongs to the deployment,
+    /// so a repeated attempt writes the same object.
     #[must_use]
     pub fn buildspec_key(&self) -> Option<String> {
         (self.buildspec.len() > MAX_INLINE_BUILDSPEC).then(|| self.run.buildspec_key())
     }
 }
 
-/// Composes the build of a plan: the input's settings before the deployspec's before the template's. `module_role` is the
-/// ARN of the module's own role, where it has one.
+/// Composes the build of a plan. The input's settings override the deployspec's, and those override the template's.
+/// `module_role` is the ARN of the module's own role, if it has one.
 #[must_use]
 pub fn compose(
     plan: &Plan,
@@ -131,16 +131,16 @@ pub fn compose(
     }
 }
 
-/// The commands that a plan's build runs. Those that destroy find deployment, group and module under further names
-/// once their own pre_build commands have run, as in seed-farmer (seedfarmer-compat.md 2.2).
+/// The commands of a plan's build. Commands that destroy find deployment, group and module under further names after
+/// their own pre_build commands, as in seed-farmer (seedfarmer-compat.md 2.2).
 fn phases(plan: &Plan) -> Phases {
     match plan.action {
         Action::Deploy => plan.deployspec.deploy.clone(),
         Action::Destroy => {
-            // That there are some was seen when the plan was made.
+            // The planner has checked that destroy phases exist.
             let mut phases = plan.deployspec.destroy.clone().unwrap_or_default();
             let module = &plan.module;
-            // Names have no character that means something to a shell.
+            // Names contain no characters that are special in a shell.
             phases.pre_build.push(format!(
                 "export DEPLOYMENT={} GROUP={} MODULE={}",
                 module.deployment, module.group, module.module
@@ -270,7 +270,7 @@ pub(crate) mod tests {
         };
         let mut expected = variables(&plan);
         plan.action = Action::Destroy;
-        // There is no new bundle whose MD5 it could be (seedfarmer-compat.md 2.3).
+        // A destruction has no new bundle with an MD5 (seedfarmer-compat.md 2.3).
         expected.retain(|(name, _)| name != "SEEDFARMER_MODULE_MD5");
         assert_eq!(variables(&plan), expected);
         let buildspec: Value = serde_json::from_str(&composed(&plan).buildspec).unwrap();

@@ -1,8 +1,8 @@
-//! A module's own IAM stack: the `modulestack.yaml` of its bundle, and the role that its builds have then.
+//! A module's own IAM stack: its bundle's `modulestack.yaml`, and the role of its builds (decision 25).
 //!
-//! The template is CloudFormation's and says what the module's builds may do; it is deployed before the build, together
-//! with a role that belongs to the module alone (seedfarmer-compat.md 2.8). Here is what of it needs no AWS: the names,
-//! the values of the template's parameters, and the next step by how the stack stands ([`step`]).
+//! The CloudFormation template defines what the module's builds may do. It is deployed before the build, together with
+//! a role that belongs to the module alone (seedfarmer-compat.md 2.8). This module has the logic that needs no AWS: the
+//! names, the values of the template's parameters, and the next step for the stack's state ([`step`]).
 
 pub mod step;
 mod template;
@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorName, Result};
 use crate::ids::ModuleId;
 use crate::module::parameters::Parameters;
 
-/// How long the template may be (CloudFormation, CreateStack, `TemplateBody`).
+/// The longest template (CloudFormation, CreateStack, `TemplateBody`).
 pub const MAX_BYTES: usize = 51_200;
 
 /// The longest name of a role (IAM and AWS STS quotas).
@@ -24,7 +24,7 @@ const MAX_STACK: usize = 128;
 /// A hyphen and eight digits of a hash.
 const HASH: usize = 9;
 
-/// What the role and the stack of a module are called.
+/// The names of a module's role and stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleAndStackName {
     /// The role.
@@ -34,11 +34,11 @@ pub struct RoleAndStackName {
 }
 
 impl RoleAndStackName {
-    /// The names that follow from a module's. `prefix` is what those of all modules begin with: IAM's statements
-    /// know them by it. The hash tells modules apart whose names would be the same when joined or cut.
+    /// Derives the names from the module's. `prefix` begins the names of all modules, and IAM statements match it. The
+    /// hash distinguishes modules whose names would be the same when joined or cut.
     ///
     /// # Errors
-    /// Where the prefix, which comes from the name of Seedflow's own stack, leaves no room.
+    /// If the prefix, which comes from the name of Seedflow's own stack, leaves no room.
     pub fn new(prefix: &str, module: &ModuleId) -> Result<Self> {
         Ok(Self {
             role: name(prefix, module, MAX_ROLE)?,
@@ -67,10 +67,10 @@ fn name(prefix: &str, module: &ModuleId, limit: usize) -> Result<String> {
     ))
 }
 
-/// A module's stack as it is to be deployed.
+/// A module's stack to deploy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModuleStack {
-    /// What role and stack are called.
+    /// The names of role and stack.
     pub names: RoleAndStackName,
     /// The template's text.
     pub template: String,
@@ -79,10 +79,10 @@ pub struct ModuleStack {
 }
 
 impl ModuleStack {
-    /// The stack of a template's bytes.
+    /// Parses a template's bytes.
     ///
     /// # Errors
-    /// `InvalidModuleStack` where it can't be read, or where a parameter has neither a default nor a value.
+    /// `InvalidModuleStack` if the template cannot be read, or if a parameter has neither a default nor a value.
     pub fn parse(
         bytes: &[u8],
         names: RoleAndStackName,
@@ -119,10 +119,10 @@ mod tests {
             // These two are the same when joined by hyphens.
             module("p", "d-e", "m"),
             module("p-d", "e", "m"),
-            // These two when cut.
+            // These two are the same when cut.
             module(&long, &long, "a"),
             module(&long, &long, "b"),
-            // IAM takes names that differ by case only for one.
+            // IAM does not distinguish names by case.
             module("p", "d", "M"),
         ];
         let names: Vec<RoleAndStackName> = modules

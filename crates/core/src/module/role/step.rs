@@ -1,48 +1,48 @@
-//! What to do next about a module's stack, by the state that CloudFormation reports.
+//! The next step for a module's stack, from the state that CloudFormation reports.
 //!
-//! A stack takes a while, and nothing waits inside a function: it is asked again and again what to do, and answers by
-//! what it finds and by what the execution has done so far ([`Progress`], which travels through the states). The latter
-//! separates a failure of this execution, which is reported, from one of an earlier, which is cleared away. It also has the
+//! A stack takes some time, and functions do not wait. The function is called repeatedly, and decides from the stack's
+//! state and from the execution's own progress ([`Progress`], which travels through the states). The progress separates
+//! a failure of this execution, which is reported, from an earlier one, which is cleared away. It also contains the
 //! time of the first look, so the loop ends: an execution may have 25,000 events (Step Functions Developer Guide,
 //! "Service quotas"), and each look makes nine.
 //!
-//! One failure of this execution is tried again: IAM is eventually consistent, so CloudFormation may not find a role that
-//! was made a moment ago (IAM User Guide, "Changes that I make are not always immediately visible").
+//! One failure of this execution is retried. IAM is eventually consistent, so CloudFormation may not find a role that
+//! was created a moment ago (IAM User Guide, "Changes that I make are not always immediately visible").
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How long an execution waits for a stack. The policies of a role take less than a minute; half an hour is for a bad day of
+/// The longest wait for a stack. The policies of a role take less than a minute. Half an hour covers a slow day of
 /// CloudFormation, and makes 360 looks, five seconds apart: some 3,300 events.
 pub const LONGEST: SignedDuration = SignedDuration::from_mins(30);
 
-/// How often a stack that did not find the module's role is made again. A try takes some 30 seconds with the removal of
-/// what failed; IAM is consistent within seconds as a rule.
+/// How often a stack that did not find the module's role is created again. An attempt takes some 30 seconds, including
+/// the removal of the failed stack; IAM is usually consistent within seconds.
 pub const MAX_UNSEEN: u8 = 5;
 
-/// What an execution has asked of CloudFormation.
+/// An execution's request to CloudFormation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Asked {
-    /// To create or update the stack.
+    /// Create or update the stack.
     Deployed,
-    /// To delete it.
+    /// Delete the stack.
     Deleted,
 }
 
-/// What an execution has done about a stack so far.
+/// The progress of an execution with a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// When it looked first.
+    /// The time of the first look.
     since: Timestamp,
-    /// What it asked for last; `None` if nothing yet.
+    /// The last request; `None` if there is none yet.
     asked: Option<Asked>,
     /// How often CloudFormation did not find the module's role.
     unseen: u8,
 }
 
 impl Progress {
-    /// Of an execution that looks for the first time.
+    /// The progress at the first look.
     #[must_use]
     pub const fn new(now: Timestamp) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Progress {
         }
     }
 
-    /// The same after one more request.
+    /// The progress after one more request.
     #[must_use]
     pub const fn asked(self, asked: Asked) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl Progress {
         }
     }
 
-    /// The step, if there is time left for one.
+    /// The step, if there is time left.
     fn in_time(&self, step: Step, now: Timestamp) -> Step {
         match step {
             Step::Done | Step::Failed => step,
@@ -74,23 +74,23 @@ impl Progress {
 /// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// There is none: create it.
+    /// The stack does not exist: create it.
     Create,
-    /// Update it, which CloudFormation may say there is no need for.
+    /// Update it; CloudFormation may answer that no update is needed.
     Update,
     /// Delete it.
     Delete,
-    /// Ask again later.
+    /// Look again later.
     Wait,
-    /// It is as it should be.
+    /// The stack has the wanted state.
     Done,
-    /// What this execution asked for has failed.
+    /// This execution's request has failed.
     Failed,
     /// It took longer than [`LONGEST`].
     TimedOut,
 }
 
-/// How a stack stands, by the groups that matter here (CloudFormation user guide, "Stack status codes").
+/// A stack's state, in the groups that matter here (CloudFormation user guide, "Stack status codes").
 enum Standing {
     Missing,
     Busy,
@@ -109,7 +109,7 @@ fn standing(status: Option<&str>) -> Standing {
         Some("CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE") => Standing::Good,
         Some("UPDATE_ROLLBACK_COMPLETE" | "IMPORT_ROLLBACK_COMPLETE") => Standing::RolledBack,
         Some("DELETE_FAILED") => Standing::DeleteFailed,
-        // Made by a change set that nobody executed; it stays so.
+        // Made by a change set that was never executed; the state does not change by itself.
         Some("REVIEW_IN_PROGRESS") => Standing::Broken,
         Some(status) if status.ends_with("_IN_PROGRESS") => Standing::Busy,
         // CREATE_FAILED, ROLLBACK_COMPLETE, ROLLBACK_FAILED, UPDATE_FAILED, UPDATE_ROLLBACK_FAILED and so on.
@@ -117,7 +117,7 @@ fn standing(status: Option<&str>) -> Standing {
     }
 }
 
-/// The next step towards a stack that is up to date, by its status; `None` if there is no stack.
+/// The next step towards an up-to-date stack, by its status; `None` if there is no stack.
 #[must_use]
 pub fn deploy(status: Option<&str>, progress: &Progress, now: Timestamp) -> Step {
     let deployed = progress.asked == Some(Asked::Deployed);
@@ -135,9 +135,9 @@ pub fn deploy(status: Option<&str>, progress: &Progress, now: Timestamp) -> Step
     progress.in_time(step, now)
 }
 
-/// What to do after [`Step::Failed`] of [`deploy`], with the progress from there: what failed because CloudFormation did
-/// not find the role yet is cleared away and made again, [`MAX_UNSEEN`] times. `reason` is the one of the resource that
-/// failed first.
+/// What to do after [`Step::Failed`] of [`deploy`], with the new progress. If CloudFormation did not find the role yet,
+/// the failed stack is cleared away and created again, up to [`MAX_UNSEEN`] times. `reason` belongs to the resource
+/// that failed first.
 #[must_use]
 pub fn after_failure(status: Option<&str>, progress: Progress, reason: &str, role: &str) -> (Step, Progress) {
     let unseen = progress.asked == Some(Asked::Deployed) && is_unseen(reason, role);
@@ -155,13 +155,13 @@ pub fn after_failure(status: Option<&str>, progress: Progress, reason: &str, rol
     (step, progress)
 }
 
-/// Whether CloudFormation got the answer from IAM that the role does not exist (IAM API Reference, PutRolePolicy, `NoSuchEntity`). A role
-/// that only the template names is another matter.
+/// Whether IAM answered CloudFormation that the role does not exist (IAM API Reference, PutRolePolicy, `NoSuchEntity`).
+/// A missing role that only the template names does not count.
 fn is_unseen(reason: &str, role: &str) -> bool {
     reason.contains(&format!("role with name {role} cannot be found"))
 }
 
-/// The next step towards no stack, by its status; `None` if there is no stack.
+/// The next step towards the removal of a stack, by its status; `None` if there is no stack.
 #[must_use]
 pub fn delete(status: Option<&str>, progress: &Progress, now: Timestamp) -> Step {
     let step = match standing(status) {
@@ -203,7 +203,7 @@ mod tests {
             (None, None, Step::Create),
             (Some("CREATE_IN_PROGRESS"), Some(Deployed), Step::Wait),
             (Some("CREATE_COMPLETE"), Some(Deployed), Step::Done),
-            // Of an earlier execution: it may be of another template.
+            // From an earlier execution: it may have another template.
             (Some("CREATE_COMPLETE"), None, Step::Update),
             (Some("UPDATE_COMPLETE"), None, Step::Update),
             (
@@ -252,14 +252,14 @@ mod tests {
         assert_eq!(delete(Some("DELETE_FAILED"), Some(Deleted)), Step::Failed);
     }
 
-    /// CloudFormation's reason for a role that IAM doesn't know yet; observed, with ids left out.
+    /// CloudFormation's reason for a role that IAM does not know yet; observed, without ids.
     fn unseen(role: &str) -> String {
         format!(
             "Policy (AWS::IAM::Policy) CREATE_FAILED: Resource handler returned message: \"The role with name {role} cannot be found. (Service: Iam, Status Code: 404, Request ID: …)\" (RequestToken: …, HandlerErrorCode: NotFound)"
         )
     }
 
-    /// The steps of an execution until it ends, where each thing that it asks for ends with these.
+    /// The steps of an execution until it ends, if each of its requests ends with these statuses.
     fn steps(mut status: Option<&'static str>, reason: &str) -> Vec<Step> {
         let mut progress = Progress::new(START);
         let mut steps = Vec::new();
@@ -279,8 +279,8 @@ mod tests {
         steps
     }
 
-    /// Whatever CloudFormation says in between, an execution asks for the same thing twice only after it asked
-    /// for another, so it ends.
+    /// Whatever CloudFormation reports in between, an execution repeats a request only after a different one, so it
+    /// ends.
     #[test]
     fn a_failure_is_never_tried_again_by_the_same_execution() {
         for status in [
@@ -316,7 +316,7 @@ mod tests {
             let tries = steps.iter().filter(|step| **step == asks).count();
             assert_eq!(tries, usize::from(MAX_UNSEEN) + 1, "{steps:?}");
         }
-        // A deployment is not repeated for what a deletion says of a role.
+        // A deployment is not repeated for a deletion's message about a role.
         let deleting = after(Some(Deleted));
         let (step, _) = after_failure(Some("DELETE_FAILED"), deleting, &unseen(ROLE), ROLE);
         assert_eq!(step, Step::Failed);
@@ -329,7 +329,7 @@ mod tests {
             (Some("CREATE_IN_PROGRESS"), Some(Deployed)),
             (Some("UPDATE_ROLLBACK_IN_PROGRESS"), Some(Deployed)),
             (Some("DELETE_IN_PROGRESS"), Some(Deleted)),
-            // Asked for, and still not there.
+            // Requested, and still missing.
             (None, Some(Deployed)),
         ] {
             let progress = after(asked);
@@ -348,7 +348,7 @@ mod tests {
                 "{status}"
             );
         }
-        // What has ended says more than that it took long.
+        // A final state says more than a time-out.
         assert_eq!(
             super::deploy(Some("ROLLBACK_COMPLETE"), &after(Some(Deployed)), late),
             Step::Failed

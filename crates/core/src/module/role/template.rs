@@ -1,8 +1,8 @@
-//! The parameters of a `modulestack.yaml` and the values that they get, by seed-farmer's names.
+//! The parameters of a `modulestack.yaml` and their values, by seed-farmer's names.
 //!
-//! A parameter gets the value of the module's parameter that has the same name in upper snake case, or one of the
-//! four that say whose stack it is. Lists are joined by commas, as CloudFormation has them. Other than in seed-farmer
-//! booleans, numbers and objects aren't left out but passed as JSON.
+//! A template's parameter gets the value of the module's parameter with the same name in upper snake case, or one of
+//! the four values that identify the module. Lists are joined by commas, as in CloudFormation. Unlike in seed-farmer,
+//! booleans, numbers and objects are not left out but passed as JSON.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::module::parameters::{ParameterValue, Parameters};
 /// Values by their names in upper snake case.
 pub(super) type Values = BTreeMap<String, String>;
 
-/// What parameters of a module's stack can get.
+/// The values that are available to the parameters of a module's stack.
 pub(super) fn values(module: &ModuleId, parameters: &Parameters, role: &str) -> Values {
     let given = parameters
         .iter()
@@ -56,7 +56,7 @@ fn item(value: &Value) -> String {
     value.as_str().map_or_else(|| dumps(value), str::to_owned)
 }
 
-/// The template's parameters with their values; those without a value have a default.
+/// The template's parameters with their values; parameters without a value have a default.
 pub(super) fn parameters(text: &str, values: &Values) -> Result<Vec<(String, String)>> {
     let root = yaml::parse(text).map_err(|e| error(&e.to_string()))?;
     let Kind::Mapping(_) = &root.kind else {
@@ -99,7 +99,7 @@ fn without_value(name: &str, line: usize) -> Error {
     ))
 }
 
-/// What is wrong with the file.
+/// An error about the file.
 pub(super) fn error(what: &str) -> Error {
     Error::new(ErrorName::InvalidModuleStack, format!("modulestack.yaml {what}"))
 }

@@ -1,16 +1,17 @@
-//! Random schedules of everything that can happen around one lock, against a model that knows only what has to hold.
+//! Random schedules of everything that can happen around one lock, checked against a model that knows only the
+//! invariants.
 //!
 //! The world is one S3 object with conditional writes, Step Functions with its tokens, and functions that read, write
-//! and answer as [`decide`] says, one call at a time, any of which may be the last before a crash. The reference model
-//! is short: at most one execution that lives holds the lock; fencing numbers grow; a superseded execution names a
-//! newer one; the newest that was not ended from outside deploys; and when all is over nothing is left.
+//! and answer as [`decide`] says. A function makes one call at a time and may crash after any of them. The reference
+//! model is short: at most one live execution holds the lock; fencing numbers grow; a superseded execution names a
+//! newer one; the newest execution that was not ended from outside deploys; nothing is left at the end.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// How an execution stands, as Step Functions sees it.
+/// The state of an execution, as Step Functions sees it.
 #[derive(Debug, Clone, PartialEq)]
 enum Stands {
     Claiming,
@@ -27,7 +28,7 @@ impl Stands {
     }
 }
 
-/// A running function: what it wants, and how far it is.
+/// A running function: its request and its progress.
 #[derive(Debug, Clone)]
 struct Function {
     of: usize,
@@ -72,8 +73,8 @@ fn index(execution: &ExecutionArn) -> usize {
 
 impl World {
     fn fresh(&mut self) -> NewLease {
-        // Deleting a lock and making a new one takes longer than functions' clocks differ, and than the few
-        // milliseconds by which hand-overs may have taken the number ahead of the clock.
+        // Deleting a lock and creating a new one takes longer than the functions' clocks differ, and longer than the
+        // few milliseconds by which hand-overs may have taken the number ahead of the clock.
         self.clock += if self.object.is_some() { 0 } else { 30 };
         let skew = [1, 0, -2, 5][usize::try_from(self.version % 4).unwrap()];
         NewLease {
@@ -127,7 +128,7 @@ impl World {
         }
     }
 
-    /// One call of a function, and what follows from it.
+    /// One call of a function, and its consequences.
     fn step(&mut self, at: usize) {
         let Function { of, want, step } = self.functions.remove(at);
         let next = match step {
@@ -165,8 +166,8 @@ impl World {
         Step::Answer(decision)
     }
 
-    /// Step Functions takes an answer for a task that waits. Where nobody waits by the token and its execution has
-    /// ended, whoever answered releases in its name.
+    /// Step Functions takes an answer for a waiting task. If no task waits by the token and its execution has ended,
+    /// the answering function releases the lock in its name.
     fn answer(&mut self, token: &Token, turn: &LockOutcome) {
         let waits = Stands::Waiting(token.clone());
         if let Some(of) = self.executions.iter().position(|stands| *stands == waits) {
@@ -182,7 +183,7 @@ impl World {
     fn told(&mut self, of: usize, turn: LockOutcome) {
         match turn {
             LockOutcome::Acquired(lock) => {
-                // Told twice: by the hand-over and by its own claim after a time-out.
+                // Answered twice: by the hand-over and by its own claim after a time-out.
                 if self.fences.last() != Some(&lock.fence) {
                     let last = self.fences.last().copied().unwrap_or_default();
                     assert!(lock.fence > last, "{} after {last}", lock.fence);
@@ -195,8 +196,9 @@ impl World {
                 self.end(of, Stands::Superseded(by), true);
             }
             LockOutcome::Held(lock) => {
-                // acquire-lock looks whether the holder lives, and makes good for a lost event; now and then the holder ended
-                // so long ago that none of its functions runs any more, and it takes the lock over.
+                // acquire-lock checks whether the holder is alive, and starts the clean-up that a lost event would have
+                // started. Sometimes the holder ended so long ago that none of its functions runs any more; then
+                // acquire-lock takes the lock over.
                 let holder = index(&lock.holder.execution);
                 if self.executions[holder].has_ended() {
                     if self.executions[of] == Stands::Claiming && self.is_long_over(holder) {
@@ -217,13 +219,13 @@ impl World {
             {
                 self.told(of, turn);
             }
-            // Its functions are gone by now: see `zombies`.
+            // Its functions have ended by now: see `zombies`.
             (LockRequest::Stop(_), _) => self.spawn(of, LockRequest::Release(arn(of))),
             _ => {}
         }
     }
 
-    /// A function dies; Step Functions starts it again if its execution still wants it.
+    /// A function crashes. Step Functions starts it again if its execution still needs it.
     fn crash(&mut self, at: usize) {
         let Function { of, want, .. } = self.functions.remove(at);
         match want {
@@ -241,7 +243,7 @@ impl World {
         }
     }
 
-    /// Whether an execution counts as one whose lock nobody released for half an hour.
+    /// Whether an execution ended long enough ago, with its lock unreleased for half an hour, to be taken over.
     fn is_long_over(&self, of: usize) -> bool {
         self.version.is_multiple_of(2) && !self.zombies(of)
     }
@@ -258,8 +260,8 @@ impl World {
         }
     }
 
-    /// Whether a claim of an execution that has ended is still under way. `end-execution` waits for these before it
-    /// releases, as the history tells it.
+    /// Whether a claim of an ended execution is still under way. `end-execution` reads the history and waits for these
+    /// claims before it releases.
     fn zombies(&self, of: usize) -> bool {
         let claims = |f: &Function| {
             f.of == of
@@ -271,7 +273,7 @@ impl World {
         self.functions.iter().any(claims)
     }
 
-    /// A function that may take its next step now.
+    /// A function that can take its next step now.
     fn ready(&self) -> Vec<usize> {
         let waits_for_zombies = |f: &Function| {
             matches!((&f.want, &f.step), (LockRequest::Release(_), Step::Read)) && self.zombies(f.of)
@@ -281,7 +283,7 @@ impl World {
             .collect()
     }
 
-    /// Runs until nothing more can happen: functions to their end, deployments to theirs, waits into their time-out.
+    /// Runs until nothing more can happen: functions and deployments end, and waits time out.
     fn come_to_rest(&mut self) {
         for _ in 0..10_000 {
             self.check();
@@ -307,7 +309,7 @@ impl World {
         self.executions.iter().position(is)
     }
 
-    /// One thing that can happen, chosen by two numbers.
+    /// One possible event, chosen by two numbers.
     fn happen(&mut self, what: u8, which: usize) {
         let pick = |n: usize| (n > 0).then(|| which % n);
         let one_of = |list: Vec<usize>| pick(list.len()).map(|i| list[i]);
@@ -360,7 +362,7 @@ proptest! {
             world.happen(what, which);
         }
         world.come_to_rest();
-        // Ends whose event was lost are made good by the next execution, which is the newest.
+        // If the event of an end is lost, the next execution cleans up. This one is the newest.
         world.start();
         world.come_to_rest();
         prop_assert_eq!(world.executions.last(), Some(&Stands::Deployed));
@@ -374,7 +376,7 @@ proptest! {
     fn a_burst_costs_two_deployments_at_most(order in prop::collection::vec(0usize..1000, 60)) {
         let mut world = World::default();
         (0..10).for_each(|_| world.start());
-        // All have claimed or wait before the first deployment is over.
+        // All have claimed or are waiting before the first deployment ends.
         for which in order {
             world.happen(10, which);
         }
@@ -402,14 +404,14 @@ fn a_holder_counts_as_ended_by_what_step_functions_says_and_the_clock() {
         acquired_at: Some(minute(100)),
         ..lock_of(1)
     };
-    // A lock of an older version: the start of its holder counts.
+    // A lock of an older version has no time of its own: the start of its holder counts.
     let undated = Lock {
         acquired_at: None,
         ..lock.clone()
     };
     for (lock, seen, now, expected) in [
         (&lock, Running, 10_000, false),
-        // Not visible yet, or forgotten.
+        // Not visible yet, or already deleted by Step Functions.
         (&lock, Unknown, 99, false),
         (&lock, Unknown, 109, false),
         (&lock, Unknown, 110, true),
@@ -433,7 +435,7 @@ fn a_lock_is_overdue_only_after_the_time_that_its_release_was_given() {
         kept_until: until.map(minute),
         ..lock_of(1)
     };
-    // However long ago its holder ended: nobody has tried to clean up yet.
+    // However long ago its holder ended: no clean-up has been tried yet.
     assert!(!kept(None).is_overdue(minute(10_000)));
     assert!(!kept(Some(30)).is_overdue(minute(29)));
     assert!(kept(Some(30)).is_overdue(minute(30)));
@@ -496,7 +498,7 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
     };
     let alone = decided(&found(None));
     assert!(acquired(&alone) && alone.answers.is_empty());
-    // Nobody else waits: the registration is its own, of before its wait timed out.
+    // No other execution waits: the registration is its own, from before its wait timed out.
     assert!(acquired(&decided(&found(Some(waits(3))))));
     let older = decided(&found(Some(waits(2))));
     assert!(acquired(&older));
@@ -509,7 +511,7 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
         (newer.write, newer.turn),
         (None, Some(LockOutcome::Superseded(arn(4))))
     );
-    // Another holds it by now.
+    // Another execution holds it by now.
     let other = decided(&lock_of(2));
     assert_eq!(
         (other.write, other.turn),
@@ -557,7 +559,7 @@ fn who_does_less_replaces_nobody_and_is_known_by_its_own_start() {
     let held = |holder: &Claimant| Lock::new(holder.clone(), 0, &fresh);
     let claimed =
         |me: &Claimant, lock: &Lock| decide(&LockRequest::Claim(me.clone()), Some(lock), &fresh).turn;
-    // However much later it was started, an execution that does everything isn't replaced by it.
+    // Even a later start does not let a partial execution replace one that deploys everything.
     let whole = contender(1);
     assert!(matches!(
         claimed(&whole, &held(&part)),
