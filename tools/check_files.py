@@ -23,7 +23,7 @@ def pinned(text, path):
     """Compares a list that people write with the one that `tools/pin` makes of it and pip installs."""
     made = path.with_suffix(".txt").read_text(encoding="utf-8")
     for wanted in (line for line in text.splitlines() if line and not line.startswith("#")):
-        # The list names extras by what they bring.
+        # The list contains the packages that an extra installs, not the extra.
         pin = re.escape(re.sub(r"\[.*?\]", "", wanted))
         if not re.search(rf"^{pin}[ ;\\]", made, re.MULTILINE):
             raise ValueError(f"{wanted} is not in {path.with_suffix('.txt')}; run tools/pin")

@@ -1,4 +1,4 @@
-//! The machine and the versions of a run: figures mean little without them.
+//! The machine and the versions of a run: figures without them mean little.
 
 use std::fmt;
 use std::process::Stdio;
@@ -45,7 +45,7 @@ impl fmt::Display for Machine {
         for (name, value) in &self.facts {
             writeln!(f, "- {name}: {value}")?;
         }
-        // Other work on the machine changes absolute times; measurements that take turns keep their ratio.
+        // Other work on the machine changes absolute times; measurements that alternate keep their ratio.
         writeln!(
             f,
             "- Load (one minute): {} before, {} after",
@@ -79,7 +79,7 @@ fn load() -> String {
 
 async fn commit() -> String {
     let id = first_line("git", &["rev-parse", "--short", "HEAD"]).await;
-    // A report of an earlier run does not change what is measured.
+    // A report of an earlier run does not change the measurement.
     let changes = first_line("git", &["status", "--porcelain", "--", ".", ":!docs"]).await;
     if changes.is_empty() {
         id
@@ -126,7 +126,7 @@ async fn tools() -> String {
     format!("{version}, {md5sum}")
 }
 
-/// The first line of a program's output; nothing if there is no such program.
+/// The first line of a program's output; empty if there is no such program.
 async fn first_line(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());

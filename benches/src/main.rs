@@ -47,9 +47,9 @@ enum Command {
     Calls,
     /// Planning a deployment of up to 500 modules.
     Planning,
-    /// The same deployments by Seedflow and by seed-farmer. Missed targets are reported and are no failure.
+    /// The same deployments by Seedflow and by seed-farmer. Missed targets are reported and are not failures.
     Compare(seedfarmer::Wanted),
-    /// What deployments cost on AWS, computed from what they use. It has a page of its own, and no limits.
+    /// The cost of deployments on AWS, computed from their use. It has a page of its own, and no limits.
     Cost,
 }
 

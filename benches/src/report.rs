@@ -1,4 +1,4 @@
-//! What was found, compared with what was promised: for the terminal and for `docs/benchmarks.md`.
+//! The results, compared with the promises: for the terminal and for `docs/benchmarks.md`.
 //!
 //! The page has two parts, and each part is one run of one commit: a run replaces the whole part.
 
@@ -15,11 +15,11 @@ const HEAD: &str = "# Benchmarks\n\nWritten by `cargo run -p seedflow-benches`, 
 #[derive(Debug, Clone, Default)]
 pub struct Section {
     pub title: &'static str,
-    /// What was measured and how.
+    /// The subject and the method of the measurement.
     pub about: String,
     pub columns: Vec<&'static str>,
     pub rows: Vec<Vec<String>>,
-    /// What has to hold.
+    /// The limits and targets.
     pub limits: Vec<Limit>,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Limit {
 pub struct Part {
     /// Its heading.
     pub title: &'static str,
-    /// What is said about its limits.
+    /// The text about its limits.
     pub about: &'static str,
     pub sections: Vec<Section>,
 }

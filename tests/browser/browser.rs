@@ -1,4 +1,4 @@
-//! Headless Chromium, as a program that is run: it writes what a page became, or a picture of it.
+//! Headless Chromium as a program. It writes the rendered page, or a screenshot.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use seedflow_local::process::programs;
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
-/// The screen of a phone, and that of a desktop.
+/// The screen widths of a phone and of a desktop.
 pub const PHONE: (u32, u32) = (390, 844);
 pub const DESKTOP: (u32, u32) = (1280, 900);
 
-/// Which colours the reader asks for.
+/// The colour scheme that the reader asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     Light,
@@ -65,7 +65,7 @@ pub fn picture(folder: &Path, name: &str, size: (u32, u32), scheme: Scheme) {
     assert!(file.is_file(), "Chromium took no picture {}", file.display());
 }
 
-/// The machine's browser, or one that is installed for the tests; an error where none can be had.
+/// The machine's browser, or one installed for the tests; an error if there is neither.
 fn program() -> Result<&'static Path, &'static String> {
     static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| {
@@ -77,8 +77,8 @@ fn program() -> Result<&'static Path, &'static String> {
     found.as_deref()
 }
 
-/// Whether there is a browser. Without one this reports what is not checked, past the harness, which hides the output of
-/// tests that pass; in CI it fails.
+/// Whether there is a browser. Without one, this reports what is not checked and bypasses the harness, which hides the
+/// output of passing tests. In CI it fails.
 pub fn is_there(unchecked: &str) -> bool {
     let Err(error) = program() else { return true };
     assert!(std::env::var_os("CI").is_none(), "{error}");
@@ -101,7 +101,7 @@ fn chromium(arguments: &[&str], page: &Path, (width, height): (u32, u32), scheme
             "--disable-background-networking",
             "--no-first-run",
             "--hide-scrollbars",
-            // For the page around, which looks into the one within.
+            // For the outer page, which reads the inner one.
             "--allow-file-access-from-files",
         ])
         .arg(format!("--user-data-dir={}", profile.path().display()))

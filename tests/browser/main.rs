@@ -1,7 +1,8 @@
-//! The pages as a browser shows them: headless Chromium renders them from hostile reports, and says what became of them.
+//! The pages as a browser shows them: headless Chromium renders pages of hostile reports, and a script reports the
+//! result.
 //!
-//! A page runs no script, so the questions are asked by a page around it, in frames as wide as a phone and a desktop. What
-//! it found comes back as JSON; the screenshots in `target/pages/` are for people.
+//! A page runs no script, so an outer page asks the questions. It shows the page in frames as wide as a phone and a
+//! desktop, and returns its findings as JSON. The screenshots in `target/pages/` are for people.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use browser::{DESKTOP, PHONE, Scheme};
 
-/// The pages, written down; the folder that they and the screenshots lie in.
+/// Writes the pages and returns the folder of them and of the screenshots.
 fn written() -> PathBuf {
     let folder = seedflow_local::process::workspace::root()
         .unwrap()
@@ -34,7 +35,7 @@ fn names() -> Vec<String> {
         .collect()
 }
 
-/// What is to hold for every page in every width and both colours.
+/// What must hold for every page in every width and both colour schemes.
 fn check(name: &str, found: &Value) {
     let mut told = found.clone();
     told["text"] = Value::Null;
@@ -99,7 +100,7 @@ fn whatever_reports_say_pages_stay_readable_and_inert() {
     }
 }
 
-/// Asks about pages that are made for it.
+/// Checks pages that are made for this check, and returns the findings.
 fn found_in(folder: &str, pages: &[(&str, String)]) -> Value {
     let folder = seedflow_local::process::workspace::root()
         .unwrap()

@@ -1,4 +1,4 @@
-//! Pages of reports as they are, and of reports whose every text is hostile.
+//! Pages of normal reports, and of reports in which every text is hostile.
 
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId, Name};
@@ -8,7 +8,7 @@ use seedflow_core::pages::module_page::Log;
 use seedflow_core::pages::{PageContext, deployment_page, module_page};
 use serde_json::{Value, json};
 
-/// A text that breaks out wherever it isn't escaped, that turns the direction of what follows, and that has no end.
+/// A text that breaks out wherever it isn't escaped, reverses the direction of the text after it, and is very long.
 pub const HOSTILE: &str = concat!(
     "</script></style></title><img src=x onerror=parent.ran=true><script>parent.ran=true</script>\"'`>&lt;",
     "\u{202e}txet\u{202c} javascript:parent.ran=true ",
@@ -120,7 +120,7 @@ fn failed() -> String {
     of_module(&names(), report, &Log::Lines(log.map(str::to_owned).to_vec()))
 }
 
-/// Every text hostile that isn't a time or what decides how the page looks.
+/// Makes every text hostile, except times and the texts that decide how the page looks.
 fn poisoned(report: Value) -> Value {
     match report {
         Value::String(text) if text.starts_with("2026-") || text == "FAILED" => Value::String(text),

@@ -1,12 +1,12 @@
 //! `docs/aws-facts.md`: every fact has a page and is verified by something.
 //!
-//! The page is the checklist for the first deployment on AWS. So it must not name a test that was renamed, and must say why
-//! a fact is verified by reading only.
+//! The page is the checklist for the first deployment on AWS. So it must not name a test that was renamed, and it must
+//! give a reason for each fact that is verified by reading only.
 use std::collections::BTreeMap;
 
 use seedflow_contract::root;
 
-/// The linters of `.ci/lint`, and what the compiler and the SDK verify.
+/// The linters of `.ci/lint`, the compiler and the SDK as verifiers.
 const TOOLS: [&str; 7] = [
     "cfn-lint",
     "sam validate",
@@ -19,8 +19,8 @@ const TOOLS: [&str; 7] = [
 
 const BY_READING: &str = "by reading only: ";
 
-/// What the address of a source may begin with: AWS documentation, the specification of the states language, docs of the
-/// SDK, and public code of AWS where no page documents a fact.
+/// The allowed beginnings of a source's address: AWS documentation, the specification of the states language, the SDK's
+/// documentation, and public code of AWS where no page documents a fact.
 const SOURCES: [&str; 4] = [
     "https://docs.aws.amazon.com/",
     "https://states-language.net/",
@@ -51,7 +51,7 @@ fn facts(page: &str) -> Vec<(String, Vec<&str>)> {
     rows.collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

@@ -1,4 +1,4 @@
-//! What the documents of the repository refer to exists: files, headings, tests, functions and types, packages.
+//! Everything that the repository's documents refer to exists: files, headings, tests, functions, types and packages.
 //!
 //! A document refers to something in two ways, and both are checked:
 //! - by a link, `[text](path#heading)` or `src="path"`, whose path is relative to the document;
@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use seedflow_core::error::ErrorName;
 
-/// A path that begins with one of these is a path of the repository; the folders of users' modules have other names.
+/// Paths that begin with one of these belong to the repository; the folders of users' modules have other names.
 const FOLDERS: [&str; 10] = [
     ".ci",
     ".github",
@@ -38,7 +38,7 @@ fn root() -> PathBuf {
     root.expect("a folder with Cargo.lock").to_owned()
 }
 
-/// All Markdown files below a folder, except what is generated, hidden, or a part of some code.
+/// All Markdown files below a folder, except generated ones, hidden ones, and those that belong to code.
 fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -109,7 +109,7 @@ impl Document {
     }
 }
 
-/// What a document refers to, with its line.
+/// A reference of a document, with its line.
 #[derive(Debug, PartialEq)]
 enum Reference<'a> {
     Link(usize, &'a str),
@@ -167,7 +167,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Whether `word` follows on one of the words, as in `fn word(`.
+/// Whether `word` follows one of the words, as in `fn word(`.
 fn is_defined(code: &str, keywords: &[&str], word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let before = code[..at].trim_end();
@@ -177,7 +177,7 @@ fn is_defined(code: &str, keywords: &[&str], word: &str) -> bool {
     })
 }
 
-/// Whether a line begins with the word and goes on with one of the ends: a variant, a constant of Python, a key.
+/// Whether a line begins with the word, followed by one of the ends: a variant, a Python constant, a key.
 fn begins_a_line(code: &str, word: &str, ends: &[&str]) -> bool {
     let rests = code
         .lines()
@@ -239,7 +239,7 @@ impl Checker<'_> {
         folder.strip_prefix(self.root).unwrap().to_owned()
     }
 
-    /// The text of a file of the repository; a folder has none. A path may also start at the document's folder.
+    /// The text of a file of the repository; `None` for a folder. A path may also start at the document's folder.
     fn read(&mut self, line: usize, path: &str) -> Option<String> {
         let path = path.trim_end_matches('/');
         let places = [self.root.join(path), self.root.join(self.folder()).join(path)];
@@ -312,7 +312,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The packages and test programs that a command of cargo names.
+    /// The packages and test programs that a cargo command names.
     fn command(&mut self, line: usize, text: &str, cargo: &Cargo) {
         let Some((_, command)) = text.split_once("cargo ") else {
             return;
@@ -335,7 +335,7 @@ impl Checker<'_> {
     }
 }
 
-/// What `cargo` takes by name: the packages of the workspace, and their test programs.
+/// The names that `cargo` accepts: the workspace's packages and their test programs.
 #[derive(Default)]
 struct Cargo {
     packages: Vec<String>,
@@ -372,7 +372,7 @@ impl Cargo {
     }
 }
 
-/// What is wrong with a document, whose name says where its relative links start.
+/// The errors of a document. Its name decides where its relative links start.
 fn check(root: &Path, document: &Path, source: &str, cargo: &Cargo) -> Vec<String> {
     let parsed = Document::parse(source);
     let mut checker = Checker {
@@ -484,7 +484,7 @@ fn what_documents_refer_to_exists() {
     );
 }
 
-/// Each of these refers to something that doesn't exist, and the same with the right name is taken.
+/// Each of these refers to something that doesn't exist. The same reference with the right name is accepted.
 #[test]
 fn a_broken_reference_is_found() {
     let root = root();

@@ -1,5 +1,5 @@
-//! The schemas of the events in `docs/events` against their examples. What is put on EventBridge is held against them by
-//! `e2e/module/events.rs`.
+//! The schemas of the events in `docs/events`, checked against their examples. `e2e/module/events.rs` checks the events
+//! that are put on EventBridge against the schemas.
 
 use seedflow_contract::{file, schema};
 use serde_json::{Value, json};

@@ -1,9 +1,10 @@
 //! Every expression of the definitions, evaluated along every path.
 //!
-//! Step Functions fails a state whose expression has no result, or one of the wrong type, as `States.QueryEvaluationError`
-//! (Step Functions Developer Guide, "Transforming data with JSONata"). In a Choice, Wait or Fail state and in what a `Catch`
-//! rule evaluates, nothing catches that. So the emulator's evaluation walks the machines here: with inputs of every shape
-//! that a person or an event may send, with the least that each function answers, and with errors with and without a cause.
+//! Step Functions fails a state with `States.QueryEvaluationError` if an expression has no result or one of the wrong
+//! type (Step Functions Developer Guide, "Transforming data with JSONata"). Nothing catches this error in a Choice,
+//! Wait or Fail state, or in the expressions of a `Catch` rule. So the emulator's evaluation walks the machines here:
+//! with inputs of every shape that a person or an event may send, with the smallest answer of each function, and with
+//! errors with and without a cause.
 
 use seedflow_contract::{StateMachine, asl};
 use seedflow_core::ids::BuildId;
@@ -16,7 +17,7 @@ const NOW: u32 = 0;
 const AN_HOUR: u32 = 3600;
 const THREE_DAYS: u32 = 3 * 24 * 3600;
 
-/// How an execution ended, by the state in which it did.
+/// How an execution ended, by its last state.
 fn ends<'a>(walked: &'a Value, state: &str) -> Vec<&'a Value> {
     let ends = walked["ends"].as_array().unwrap();
     ends.iter().filter(|end| end["state"] == state).collect()
@@ -26,7 +27,7 @@ fn walk(machine: &Value, inputs: &Value, age: u32, tasks: &Value) -> Value {
     let asked = json!({"machine": machine, "inputs": inputs, "age": age, "tasks": tasks});
     let walked = asl::walk(&asked);
     assert_eq!(walked["faults"], json!([]));
-    // An input that is not an event can't be handed to end-execution; its first task catches that like any other error.
+    // end-execution can't receive an input that is not an event: its first task catches it like any other error.
     let caught = walked["caught"].as_array().unwrap().iter();
     let unexpected: Vec<_> = caught
         .filter(|line| !line.as_str().unwrap().starts_with("EndExecution: "))
@@ -41,7 +42,7 @@ fn inputs() -> Value {
         {"plan_only": true}, {"plan_only": "yes"}, {"project": "p", "plan_only": false}])
 }
 
-/// What a function answers, in the envelope of `lambda:invoke`.
+/// A function's answer in the envelope of `lambda:invoke`.
 fn answers(payloads: &[Value]) -> Value {
     payloads
         .iter()
@@ -49,13 +50,14 @@ fn answers(payloads: &[Value]) -> Value {
         .collect()
 }
 
-/// Errors as Step Functions hands them to a `Catch` rule.
+/// Errors as Step Functions passes them to a `Catch` rule.
 fn errors() -> Value {
     json!([
-        // Of a function (AWS Lambda Developer Guide, "Lambda function errors"); in pieces where it is longer than a cause may be.
+        // A function's error (AWS Lambda Developer Guide, "Lambda function errors"). It is split where it is longer
+        // than a cause may be.
         {"Error": "Refused", "Cause": "{\"errorType\":\"Refused\",\"errorMessage\":\"the \\\"why\\\"\\nof it\"}"},
         {"Error": "Refused", "Cause": "{\"errorType\": \"Refused\", \"errorMessage\": \"the beginn"},
-        // Of Lambda itself, and of Step Functions, which may give no cause.
+        // Errors of Lambda itself, and of Step Functions, which may give no cause.
         {"Error": "Lambda.Unknown", "Cause": "The cause could not be determined because Lambda did not return an error type."},
         {"Error": "States.Timeout"},
         {"Error": "Throttled", "Cause": ""},
@@ -117,7 +119,7 @@ fn of_deploy_module() -> Value {
 
 #[test]
 fn of_deploy_module_each_has_a_result() {
-    // No state reads into its input.
+    // No state reads a field of its input.
     let inputs = json!([{}, [], "text", null]);
     let walked = walk(
         &StateMachine::read("deploy-module").definition,
@@ -244,7 +246,7 @@ fn an_end_that_can_not_be_settled_in_time_is_kept_for_a_person() {
         let late = |end: &&Value| end["error"] == "NotSettledInTime";
         ends(&walked, "NotSettled").iter().any(late)
     };
-    // Looks that are seconds apart fill the history sooner.
+    // Checks that are seconds apart fill the history sooner.
     assert!(gives_up(3, AN_HOUR) && gives_up(3, THREE_DAYS));
     assert!(!gives_up(120, AN_HOUR) && gives_up(120, THREE_DAYS));
     assert!(!gives_up(3, NOW));

@@ -1,5 +1,5 @@
-//! The templates, definitions, policies and documents against the code and against each other. Nothing is started but
-//! an interpreter of Python for the expressions of the definitions, and git.
+//! The templates, definitions, policies and documents, checked against the code and against each other. The tests start
+//! only a Python interpreter, for the expressions of the definitions, and git.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod aws_facts;

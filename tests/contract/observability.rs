@@ -1,4 +1,4 @@
-//! Metrics in the code, on the dashboard, in the alarms and in the documentation: the same ones.
+//! The metrics of the code, the dashboard, the alarms and the documentation are the same.
 use std::collections::BTreeSet;
 
 use seedflow_contract::{Template, file};
@@ -79,12 +79,12 @@ fn alarms_watch_what_is_measured_and_tell_who_wants_to_know() {
             let dimension = &alarm["Dimensions"][0];
             assert_eq!(dimension["Name"], DIMENSION, "{name}");
             assert_eq!(dimension["Value"], "AWS::StackName", "{name}");
-            // Of several units in one metric an alarm without a unit takes whichever it finds (CloudWatch API reference,
-            // PutMetricAlarm, Unit), and anybody may add one.
+            // If a metric has several units, an alarm without a unit uses any of them (CloudWatch API reference,
+            // PutMetricAlarm, Unit), and anybody may add a unit.
             let found = Metric::ALL.iter().find(|known| known.name() == metric).unwrap();
             assert_eq!(alarm["Unit"], found.unit(), "{name}");
         }
-        // A value below zero, which a build may log, would lower a sum or an average, and so silence the alarm.
+        // A build may log a value below zero. It would lower a sum or an average, and so silence the alarm.
         assert_eq!(alarm["Statistic"], "Maximum", "{name}");
         assert_eq!(alarm["ComparisonOperator"], "GreaterThanThreshold", "{name}");
         assert!(

@@ -1,23 +1,24 @@
-//! What every role of the template may do, against the list in `policies.json`: whatever widens a role shows in review
-//! as a line more of it.
+//! What every role of the template may do, checked against the list in `policies.json`: a change that widens a role
+//! shows in review as an added line.
 //!
-//! The list has a line for each action on each resource. Where it is no longer that of the template, this test writes
-//! what it should be to `target/policies.json` and says so; a person reads the difference and copies the file.
-//! SAM makes policies of its own from some properties of functions and state machines; the template has none of these
-//! (docs/decisions/0001), so it is the whole list, and `privileges` finds no other role on a deployed stack.
+//! The list has a line for each action on each resource. If it differs from the template, this test writes the new list
+//! to `target/policies.json` and says so; a person reads the difference and copies the file. SAM makes policies of its
+//! own from some properties of functions and state machines. The template has none of these properties
+//! (docs/decisions/0001), so the list is complete, and `privileges` finds no other role on a deployed stack.
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedflow_contract::{Template, root};
 use serde_json::{Value, json};
 
-/// Lines by what they say: allow, deny, trust.
+/// Lines by their effect: allow, deny, trust.
 type Lines = BTreeMap<String, BTreeSet<String>>;
 
 fn template() -> Value {
     with_names(&Template::read("template.yaml").json())
 }
 
-/// The template with a text for each `!Sub` that puts the n-th name of a list into an ARN: "…/${ReferencedParameters[0]}".
+/// The template with a text for each `!Sub` that puts the n-th name of a list into an ARN:
+/// "…/${ReferencedParameters[0]}".
 fn with_names(value: &Value) -> Value {
     match value {
         Value::Array(items) => match items.as_slice() {
@@ -40,7 +41,7 @@ fn with_names(value: &Value) -> Value {
     }
 }
 
-/// What there is of something that may be one or several, with the condition that an `!If` sets for it.
+/// The items of something that may be one or several, with the condition that an `!If` sets for each.
 fn each(value: &Value) -> Vec<(Option<&str>, &Value)> {
     match value {
         Value::Null => Vec::new(),
@@ -118,7 +119,7 @@ fn of_role(role: &Value) -> Lines {
     found
 }
 
-/// What a list of ARNs is made of, however it is joined; the comma isn't.
+/// The elements of a list of ARNs, however it is joined; the comma is not an element.
 fn arns(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::String(text) if text != "," => {
@@ -129,7 +130,7 @@ fn arns(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What a resource says of rights, whoever has them; `None` where it says nothing.
+/// A resource's statements about rights, for any principal; `None` if it has none.
 fn of_resource(resource: &Value) -> Option<Lines> {
     let properties = &resource["Properties"];
     match resource["Type"].as_str()? {
@@ -149,7 +150,7 @@ fn of_resource(resource: &Value) -> Option<Lines> {
             add(&mut found, &properties["KeyPolicy"], None, "allow");
             Some(found)
         }
-        // Says what CloudWatch makes of log lines; nobody has a right by it.
+        // Describes how CloudWatch uses log lines; it grants no right.
         "AWS::Logs::AccountPolicy" => None,
         "AWS::Lambda::Permission" => {
             let text = |name: &str| properties[name].as_str().unwrap();
@@ -190,7 +191,7 @@ fn roles_may_do_what_was_reviewed_and_nothing_else() {
     }
 }
 
-/// What SAM makes roles, statements and permissions from.
+/// The properties from which SAM makes roles, statements and permissions.
 #[test]
 fn sam_adds_nothing_to_what_is_written_out() {
     let template = template();
@@ -216,7 +217,8 @@ fn sam_adds_nothing_to_what_is_written_out() {
     }
 }
 
-/// A policy with the longest names that an account may have in the place of `${…}` and of what tags leave of references.
+/// A policy with the longest names that an account may have, in the place of `${…}` and of the texts that tags leave of
+/// references.
 fn with_longest_names(policy: &Value) -> String {
     let bucket = "b".repeat(63);
     let stack = "s".repeat(STACK_NAME);
@@ -240,7 +242,7 @@ fn with_longest_names(policy: &Value) -> String {
         ("PublishReportQueue.Arn", arn("sqs", &"q".repeat(80))),
         ("PublishReportMapping", id.clone()),
         ("NotificationKey.Arn", arn("kms", &format!("key/{id}"))),
-        // CloudFormation's name: that of the stack, of the resource, and twelve characters.
+        // A name that CloudFormation makes: the stack's, the resource's, and twelve characters.
         (
             "NotificationTopic",
             arn("sns", &format!("{stack}-NotificationTopic-{}", "x".repeat(12))),
@@ -259,11 +261,11 @@ fn with_longest_names(policy: &Value) -> String {
     text
 }
 
-/// The longest name of a stack: that of `record-deployment` has the stack's in it, and Lambda allows 64 characters.
+/// The longest name of a stack: the name of `record-deployment` contains it, and Lambda allows 64 characters.
 const STACK_NAME: usize = 64 - "-record-deployment".len();
 
-/// IAM's limits, white space not counted (IAM user guide, "IAM and AWS STS quotas"): 10,240 characters for all inline
-/// policies of a role, 6,144 for a managed policy.
+/// IAM's limits, which don't count white space (IAM user guide, "IAM and AWS STS quotas"): 10,240 characters for all
+/// inline policies of a role, 6,144 for a managed policy.
 #[test]
 fn the_policies_of_a_role_are_not_too_long() {
     let template = template();
@@ -285,7 +287,7 @@ fn the_policies_of_a_role_are_not_too_long() {
     }
 }
 
-/// 20,480 characters, the names in it as IAM and S3 know them (S3 user guide, "Bucket policies for Amazon S3").
+/// 20,480 characters, with names as IAM and S3 know them (S3 user guide, "Bucket policies for Amazon S3").
 #[test]
 fn the_policy_of_a_bucket_is_not_too_long() {
     let template = template();
@@ -299,7 +301,7 @@ fn the_policy_of_a_bucket_is_not_too_long() {
     }
 }
 
-/// IAM attaches ten managed policies to a role; the template promises administrators what is left.
+/// IAM attaches ten managed policies to a role; the template promises the remaining ones to administrators.
 #[test]
 fn a_role_of_a_module_has_no_more_policies_than_iam_attaches() {
     let template = template();

@@ -1,17 +1,17 @@
-//! The state machines in `statemachine/` against what the functions promise.
+//! The state machines in `statemachine/`, checked against what the functions promise.
 //!
-//! The linters know the language of state machines; these tests know this one: which function fails
-//! under which names, that every failure is recorded, and that nothing reads a variable which some path
-//! leaves unassigned. The last is followed over all arrows of the machine, errors included. `end-execution` is held
-//! to the same rules of retrying.
+//! The linters know the language of state machines; these tests know our machines: which function fails with which
+//! error names, that every failure is recorded, and that no state reads a variable which some path leaves unassigned.
+//! The last check follows all transitions of the machine, including errors. `end-execution` follows the same rules of
+//! retrying.
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedflow_contract::{StateMachine, TaskEnd, errors, file, list, run_task};
 use seedflow_core::error::ErrorName::{self, *};
 use serde_json::Value;
 
-/// The errors that each function names. `build-event` isn't here: EventBridge starts it, no state does,
-/// and its failures go to the queue of failed events.
+/// The errors that each function names. `build-event` isn't here: EventBridge starts it, not a state, and its failures
+/// go to the queue of failed events.
 const THROWS: [(&str, &[ErrorName]); 9] = [
     (
         "PlanDeployment",
@@ -105,7 +105,7 @@ const THROWS: [(&str, &[ErrorName]); 9] = [
     ),
 ];
 
-/// Errors that pass by themselves.
+/// Transient errors.
 const TRANSIENT: [&str; 7] = [
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
@@ -148,13 +148,14 @@ fn function(state: &Value) -> &str {
         .expect("a substitution")
 }
 
-/// The errors that `plan-deployment` answers with instead of throwing them, so that the deployment's status can say them.
+/// The errors that `plan-deployment` returns instead of throwing, so that they can be written to the deployment's
+/// status.
 const ANSWERED: [ErrorName; 1] = [Blocked];
 
 /// The errors that a task's function names.
 pub fn throws(state: &Value) -> BTreeSet<&'static str> {
     let function = function(state);
-    // Only who deploys a part of a deployment is refused to wait.
+    // Only an execution that deploys a part of a deployment is not allowed to wait.
     let whole = &state["Arguments"]["Payload"]["whole"];
     let busy = whole.is_string().then_some(DeploymentBusy.as_str());
     let (_, names) = THROWS
@@ -221,7 +222,7 @@ fn every_error_name_is_thrown_by_some_function() {
 fn every_error_of_a_function_is_caught_where_it_is_called() {
     for (machine, _, states) in workflows() {
         for (name, state) in tasks(&states).filter(|(name, _)| *name != "RecordFailure") {
-            // By name in a Retry: one that is named nowhere would be repeated as a crash.
+            // Named in a Retry: an error that is named nowhere would be repeated like a crash.
             let named: BTreeSet<&str> = list(state, "Retry").iter().flat_map(errors).collect();
             let missing: Vec<_> = throws(state).difference(&named).copied().collect();
             assert!(missing.is_empty(), "{name} of {machine} doesn't name {missing:?}");
@@ -291,7 +292,7 @@ fn whatever_goes_wrong_with_a_deployment_is_its_own_error() {
         assert_eq!(errors(last), ["States.ALL"].into(), "{name}");
         assert_eq!(last["Next"], "Failed", "{name}");
     }
-    // A module that fails is a result, and never the end of those beside it.
+    // A failed module is a result, and never ends the modules beside it.
     let module = &states["DeployWave"]["ItemProcessor"]["States"]["DeployModule"];
     let [caught] = list(module, "Catch") else {
         panic!("one rule")
@@ -333,8 +334,8 @@ fn what_passes_by_itself_is_retried_for_minutes_and_what_was_decided_never() {
             _ => {}
         }
         assert_eq!(passes, expected, "{name}");
-        // A rule that comes first decides, so all that the function names has to stand before the crashes. What
-        // RecordFailure throws only under the actions of others is left out there.
+        // The first matching rule decides, so all names of the function must precede the crashes. Errors that
+        // RecordFailure throws only under the actions of others are left out there.
         assert_eq!(decided["MaxAttempts"], 0, "{name}");
         let mut left: BTreeSet<&str> = throws(&state).difference(&passes).copied().collect();
         if state["Resource"]
@@ -377,7 +378,7 @@ fn an_end_that_could_not_be_settled_is_kept_for_a_person() {
     assert_eq!(errors(caught), ["States.ALL"].into());
     assert_eq!(caught["Next"], "KeepEvent");
     let kept = &states["KeepEvent"]["Arguments"]["MessageBody"];
-    // By whichever of its two names it came in: the event's, or that of acquire-lock and people.
+    // By either of its two names: the event's, or that of acquire-lock and people.
     let named = kept["execution"].as_str().unwrap();
     assert!(
         named.contains("$ended.execution ") && named.contains("$ended.executionArn "),
@@ -390,20 +391,20 @@ fn an_end_that_could_not_be_settled_is_kept_for_a_person() {
 #[test]
 fn what_is_refused_at_an_end_is_reported_and_holds_nothing_up() {
     let (start, states) = machine("end-execution");
-    // An input may be a forged event: what was reported is a variable, and so is never taken from it.
+    // An input may be a forged event. The reported value is a variable, so it is never taken from the input.
     assert_eq!(states[&start]["Assign"]["reported"], "{% '' %}");
     assert_eq!(states[&start]["Next"], "EndExecution");
     let payload = states["EndExecution"]["Arguments"]["Payload"].as_str().unwrap();
     assert!(payload.contains("'reported': $reported"), "{payload}");
     assert_eq!(states["EndExecution"]["Next"], "IsSettled");
-    // Before it waits, and once: the report changes what it is chosen by.
+    // Before it waits, and once: the report changes the value by which it is chosen.
     let first = &list(&states["IsSettled"], "Choices")[0];
     assert_eq!(first["Next"], "ReportRefused");
     let condition = first["Condition"].as_str().unwrap();
     assert!(condition.contains("$states.input.report "), "{condition}");
     let report = &states["ReportRefused"];
     assert_eq!(report["Assign"]["reported"], "{% $states.input.refused.cause %}");
-    // Not even a queue that takes nothing.
+    // Not even a queue that accepts nothing.
     let [caught] = list(report, "Catch") else {
         panic!("one rule")
     };
@@ -416,7 +417,7 @@ fn what_is_refused_at_an_end_is_reported_and_holds_nothing_up() {
     assert_eq!(states["NotAllSettled"]["Type"], "Fail");
 }
 
-/// The most seconds that a rule's retries wait in all; full jitter only shortens them.
+/// The longest total wait of a rule's retries, in seconds; full jitter only shortens it.
 fn longest_wait(rule: &Value) -> f64 {
     let field = |name: &str| rule[name].as_f64().unwrap();
     let (mut delay, mut sum) = (field("IntervalSeconds"), 0.0);
@@ -437,7 +438,7 @@ fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_an_h
     );
     let limit = &list(&states["StartBuild"], "Retry")[1];
     assert_eq!(errors(limit), ["AccountLimitExceeded"].into());
-    // Full jitter waits half of the longest in the mean.
+    // Full jitter waits half of the longest time on average.
     let mean = longest_wait(limit) / 2.0;
     assert!((3000.0..4200.0).contains(&mean), "{mean}");
     let role = &list(&states["StartBuild"], "Retry")[2];
@@ -472,7 +473,7 @@ fn a_lost_event_costs_ten_minutes() {
             state["Resource"],
             "arn:${Partition}:states:::lambda:invoke.waitForTaskToken"
         );
-        // A literal: the emulator knows no expression here.
+        // A literal: the emulator accepts no expression here.
         assert_eq!(state["TimeoutSeconds"], 600);
         let first = &list(state, "Catch")[0];
         assert_eq!(errors(first), ["States.Timeout"].into());
@@ -480,12 +481,13 @@ fn a_lost_event_costs_ten_minutes() {
     }
 }
 
-/// What Step Functions takes at most as input, arguments, result or output of a state, in bytes of UTF-8 (Step Functions
-/// Developer Guide, "Service quotas").
+/// The size limit of Step Functions for the input, arguments, result or output of a state, in bytes of UTF-8 (Step
+/// Functions Developer Guide, "Service quotas").
 const MAX_PAYLOAD: usize = 262_144;
 /// A character has at most four bytes in UTF-8.
 const MAX_CHARACTER: usize = 4;
-/// What travels beside the input: a token of up to 2,048 characters (API_SendTaskSuccess), two ARNs of up to 256, two times.
+/// Data sent beside the input: a token of up to 2,048 characters (API_SendTaskSuccess), two ARNs of up to 256, two
+/// times.
 const BESIDE_THE_INPUT: usize = 4096;
 
 #[test]
@@ -511,7 +513,7 @@ fn an_input_that_is_sent_on_fits_whatever_its_characters_are() {
     assert!(sent > 0, "no state sends the input");
 }
 
-/// Where CloudFormation could substitute the partition, no file may say `aws`: it is another in China and GovCloud.
+/// Where CloudFormation can substitute the partition, no file may say `aws`: China and GovCloud have other partitions.
 #[test]
 fn no_definition_and_no_template_has_a_partition_of_its_own() {
     for path in [
@@ -568,7 +570,7 @@ fn a_build_that_did_not_succeed_is_a_failure_whatever_its_status() {
 
 // --- Variables -------------------------------------------------------------------------------------
 
-/// An arrow: where it leads, and whether the state's `Assign` has taken place on it.
+/// A transition: its target, and whether the state's `Assign` has run on it.
 fn arrows(state: &Value) -> Vec<(&str, bool)> {
     let next = |rule: &'static str, field: &'static str, assigned: bool| {
         list(state, rule)
@@ -583,7 +585,7 @@ fn arrows(state: &Value) -> Vec<(&str, bool)> {
         .collect()
 }
 
-/// What a rule of `Catch` or `Choices` that leads to `next` assigns itself; several have to agree.
+/// The variables that a rule of `Catch` or `Choices` with the target `next` assigns; several rules must agree.
 fn assigned_by_rule<'a>(state: &'a Value, rules: &str, next: &str) -> BTreeSet<&'a str> {
     let rules = list(state, rules).iter().filter(|rule| rule["Next"] == next);
     let names = |rule: &'a Value| -> BTreeSet<&'a str> {

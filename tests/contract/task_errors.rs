@@ -1,8 +1,8 @@
-//! Every error of every task: how often the task is tried, and where its error leads.
+//! Every error of every task: how often the task is tried, and which state follows the error.
 //!
-//! The definitions are run by the documented rules of `Retry` and `Catch` (`seedflow_contract::run_task`), and what comes out
-//! is held against what is expected here. `faults` proves with real functions that an error has its name and
-//! that a repeated try does nothing twice; how many tries there are is proven here.
+//! The definitions are run by the documented rules of `Retry` and `Catch` (`seedflow_contract::run_task`), and the
+//! outcome is compared with the expectation here. `faults` proves with real functions that an error has its name and
+//! that a repeated try does nothing twice; the number of tries is proven here.
 
 use seedflow_contract::{StateMachine, TaskEnd, TaskRun, run_task};
 use seedflow_core::error::ErrorName;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::state_machines::throws;
 
-/// Errors that pass by themselves, whoever is called.
+/// Transient errors of any called service.
 const PASSING: [&str; 7] = [
     "Throttled",
     "ServiceUnavailable",
@@ -21,7 +21,7 @@ const PASSING: [&str; 7] = [
     "Lambda.TooManyRequestsException",
 ];
 
-/// Functions that crash, run out of memory or time; what nobody has heard of; what a state's own expression fails with.
+/// Crashes, lack of memory and timeouts of functions; unknown errors; failures of a state's own expression.
 const CRASHES: [&str; 7] = [
     "Lambda.Unknown",
     "Runtime.ExitError",
@@ -32,10 +32,10 @@ const CRASHES: [&str; 7] = [
     "NobodyKnows",
 ];
 
-/// Errors that nothing catches but their own names.
+/// Errors that are caught only by their own names.
 const TERMINAL: [&str; 2] = ["States.DataLimitExceeded", "States.Runtime"];
 
-/// Errors of starting an execution that pass by themselves.
+/// Transient errors of starting an execution.
 const OF_A_START: [&str; 5] = [
     "StepFunctions.ExecutionLimitExceeded",
     "StepFunctions.ExecutionLimitExceededException",
@@ -75,7 +75,7 @@ impl Task {
         }
     }
 
-    /// Where an error leads that outlasts all tries.
+    /// The state that follows an error that outlasts all tries.
     fn failure(&self) -> Option<&'static str> {
         match (self.machine, self.name.as_str()) {
             ("deploy-module", "RecordFailure") => Some("Failed"),
@@ -97,7 +97,7 @@ enum Kind {
     Message,
 }
 
-/// The tasks of all definitions, those of a Map too.
+/// The tasks of all definitions, including those inside a Map.
 fn tasks() -> Vec<Task> {
     let mut tasks = Vec::new();
     for machine in StateMachine::ALL {
@@ -129,7 +129,7 @@ fn all_errors() -> Vec<&'static str> {
     all
 }
 
-/// What is expected of a task that fails with one error at every try.
+/// The expected handling of a task that fails with one error at every try.
 #[derive(Debug, PartialEq)]
 struct Expected {
     tries: u64,
@@ -158,7 +158,7 @@ impl Expected {
         Self { tries, next }
     }
 
-    /// An event that never came costs one timeout.
+    /// A lost event costs one timeout.
     fn after_a_wait(name: &str) -> &'static str {
         match name {
             "AwaitBuild" => "AwaitBuild",
@@ -173,17 +173,17 @@ impl Expected {
             ("StartBuild", "RoleNotReady") => 15,
             ("AwaitBuild", "BuildNotFound") => 5,
             (_, error) if PASSING.contains(&error) => 21,
-            // What the function has decided stays so. An error of another function's is an unknown one here.
+            // A decision of the function is final. An error that belongs to another function is an unknown one here.
             _ if is_decided(task, error) => 1,
             _ => 3,
         }
     }
 }
 
-/// Whether a task's function decides this error.
+/// Whether the task's function decides this error.
 fn is_decided(task: &Task, error: &str) -> bool {
     match task.name.as_str() {
-        // What it throws besides only succeeding states meet.
+        // Its other errors occur only in states that follow a success.
         "RecordFailure" => ["AccessDenied", "Refused"].contains(&error),
         _ => throws(&task.state).contains(error),
     }
@@ -244,7 +244,7 @@ fn each_task_succeeds_after_all_but_the_last_of_its_tries_have_failed() {
     }
 }
 
-/// A fault of a minute: `faults` injects shorter ones into real functions, which their second or third try survives.
+/// A fault of a minute. `faults` injects shorter ones into real functions, which their second or third try survives.
 #[test]
 fn a_minute_in_which_every_call_fails_is_survived_by_every_task_that_calls_a_function() {
     let functions = tasks()
@@ -252,7 +252,8 @@ fn a_minute_in_which_every_call_fails_is_survived_by_every_task_that_calls_a_fun
         .filter(|task| matches!(task.kind(), Kind::Function));
     for task in functions {
         for error in PASSING {
-            // As many tries as an unlucky minute has: full jitter waits half of the longest in the mean, and here it waits a quarter.
+            // The number of tries in an unlucky minute: full jitter waits half of the longest time on average, and here
+            // it waits a quarter.
             let unlucky =
                 |tries: usize| run_task(&task.state, std::iter::repeat_n(error, tries)).longest_wait / 4.0;
             let tries = (1..).find(|&tries| unlucky(tries) > 60.0).unwrap();

@@ -1,8 +1,9 @@
-//! `template.yaml` against what the functions and the state machine need, and against what nobody may have.
+//! `template.yaml`, checked against what the functions and the state machines need, and against rights that nobody may
+//! have.
 //!
-//! The linters check types and references. Here stand the promises that they can't know: what each
-//! function finds in its environment, that no role reaches further than its statements say, that task
-//! tokens stay out of logs and out of reach of builds.
+//! The linters check types and references. These tests check the promises that linters can't know: the environment of
+//! each function, that no role has more rights than its statements give, and that task tokens stay out of logs and out
+//! of the reach of builds.
 use std::collections::BTreeSet;
 
 use seedflow_contract::{Template, file};
@@ -126,7 +127,7 @@ fn statements(role: &Value) -> Vec<&Value> {
         .collect()
 }
 
-/// The policies that every build's role has.
+/// The policies of every build's role.
 const BUILD_POLICIES: [&str; 4] = [
     "BuildPolicy",
     "BuildDenyStatePolicy",
@@ -134,7 +135,7 @@ const BUILD_POLICIES: [&str; 4] = [
     "BuildDenyAccountPolicy",
 ];
 
-/// Their statements; those under a condition, too.
+/// Their statements, including those under a condition.
 fn build_statements(template: &Value) -> Vec<&Value> {
     let policies = BUILD_POLICIES.map(|name| &template["Resources"][name]["Properties"]["PolicyDocument"]);
     let statements = policies
@@ -245,7 +246,7 @@ fn a_lock_is_taken_over_when_nobody_can_be_at_it_any_more() {
         .filter_map(|resource| resource["Properties"]["Timeout"].as_u64())
         .max()
         .unwrap();
-    // The tries of end-execution wait nine minutes in all, which the test of its retries holds it to.
+    // The tries of end-execution wait nine minutes in all; the test of its retries checks that.
     assert!(take_over >= longest + 9 * 60, "{take_over}");
 }
 
@@ -271,7 +272,7 @@ fn roles_name_the_state_machine_by_the_name_that_it_has() {
         let name = &template["Resources"][machine]["Properties"]["Name"];
         format!(":stateMachine:{}", name.as_str().unwrap())
     };
-    // Whoever wakes who waits for a lock; a build is only ever waited for by a module's execution.
+    // A function that wakes executions waiting for a lock. Only a module's execution waits for a build.
     for (role, machines) in [
         ("AcquireLockRole", &["DeployModule", "Deploy"][..]),
         ("EndExecutionRole", &["DeployModule", "Deploy"]),
@@ -296,7 +297,7 @@ fn roles_name_the_state_machine_by_the_name_that_it_has() {
     }
 }
 
-/// What AWS documents of `aws:SourceAccount` in the trust of a role, by the service that assumes it.
+/// AWS's documentation of `aws:SourceAccount` in a role's trust policy, by the service that assumes the role.
 const TRUSTS: [(&str, bool); 5] = [
     // The role belongs to the function, which Lambda doesn't send.
     ("lambda.amazonaws.com", false),
@@ -336,9 +337,9 @@ fn a_trust_asks_for_the_account_where_aws_documents_that_the_service_sends_it() 
     assert_eq!(seen.len(), TRUSTS.len(), "{seen:?}");
 }
 
-/// Both keys have several values, as a request can hold several events (Service Authorization Reference, Amazon
-/// EventBridge: ArrayOfString): an operator for one value isn't defined for them, and ForAllValues is true without a value
-/// (IAM user guide, "Single-valued vs. multivalued context keys").
+/// Both keys have several values, as a request can contain several events (Service Authorization Reference, Amazon
+/// EventBridge: ArrayOfString). An operator for one value isn't defined for them, and ForAllValues is true without a
+/// value (IAM user guide, "Single-valued vs. multivalued context keys").
 #[test]
 fn whoever_puts_events_puts_none_but_ours() {
     let template = template();
@@ -370,7 +371,7 @@ fn whoever_puts_events_puts_none_but_ours() {
     assert_eq!(seen, 3);
 }
 
-/// Who reads or copies objects that may be missing is answered 404 only with s3:ListBucket on their bucket; without it S3
+/// A reader or copier of objects that may be missing gets a 404 only with s3:ListBucket on their bucket; without it S3
 /// answers 403 (S3 API reference, GetObject, HeadObject, permissions).
 #[test]
 fn whoever_reads_objects_is_told_when_they_are_missing() {
@@ -393,7 +394,7 @@ fn whoever_reads_objects_is_told_when_they_are_missing() {
     }
 }
 
-/// Actions for which AWS knows no resource.
+/// Actions for which AWS defines no resource.
 fn has_no_resource(action: &str) -> bool {
     action.starts_with("xray:")
         || action.contains("LogDeliver")
@@ -454,7 +455,7 @@ fn builds_reach_their_folder_and_nothing_else_of_ours() {
             .iter()
             .any(|resource| resource.ends_with(":parameter/sf/*"))
     );
-    // Allowed by itself is one place of the bucket, without a list of what is there.
+    // One place of the bucket is allowed by itself, without listing it.
     let ours = |resource: &&str| resource.contains("Bucket.Arn}/");
     let allowed: BTreeSet<&str> = with("Allow")
         .flat_map(|s| texts(&s["Resource"]))
@@ -533,7 +534,7 @@ fn every_end_of_an_execution_is_cleaned_up_after() {
     }
 }
 
-/// Events of S3 come in any order and more than once: what they start deploys what is newest.
+/// Events of S3 arrive in any order and more than once: the execution that they start deploys the newest upload.
 #[test]
 fn no_upload_starts_an_execution_of_one_version() {
     let template = template();
@@ -622,7 +623,7 @@ fn state_in_the_work_bucket_is_denied_to_everybody_but_who_needs_it_and_administ
             &["callbacks", "deployed", "locks", "plans"][..],
             vec![root.clone()],
         ),
-        // Builds have their right by BuildPolicy.
+        // Builds get this right from BuildPolicy.
         (
             "KeepBuildsToThemselves",
             &["builds"],
@@ -660,7 +661,8 @@ fn state_in_the_work_bucket_is_denied_to_everybody_but_who_needs_it_and_administ
     }
 }
 
-/// A name of a folder of a build opens it to every build; and a missing object is distinguished from a forbidden one by this right.
+/// The name of a build's folder opens it to every build; and this right distinguishes a missing object from a forbidden
+/// one.
 #[test]
 fn who_may_list_the_work_bucket_is_excepted_from_the_denies_of_lists() {
     let template = template();
@@ -804,7 +806,7 @@ fn rules_take_events_of_this_account_and_no_replays_and_have_names_that_builds_a
     }
 }
 
-/// What builds print makes no metrics; the emulator doesn't have such policies.
+/// The output of builds makes no metrics; the emulator doesn't have such policies.
 #[test]
 fn the_log_group_of_builds_makes_no_metrics() {
     let template = template();
@@ -822,7 +824,7 @@ fn the_log_group_of_builds_makes_no_metrics() {
     );
 }
 
-/// The emulator has neither service, so nothing there can be refused.
+/// The emulator has neither service, so it can't refuse these calls.
 #[test]
 fn builds_reach_no_connection_and_push_to_no_repository() {
     let template = template();
@@ -858,7 +860,7 @@ fn nothing_expires_that_a_parameter_may_refer_to() {
         let prefix = rule["Prefix"]
             .as_str()
             .expect("a rule that expires objects names a prefix");
-        // Of what was uploaded only that which the planner made and marked.
+        // Of the uploads, only those that the planner made and marked.
         let planned = prefix == "uploads/" && rule["TagFilters"][0]["Value"] == "planned";
         assert!(
             planned || ["callbacks/", "builds/", "plans/", "reports/"].contains(&prefix),

@@ -1,7 +1,7 @@
-//! `template-git.yaml`: which pushes start a build, what that build may do, and that its commands hand a commit over.
+//! `template-git.yaml`: which pushes start a build, what that build may do, and that its commands upload a commit.
 //!
-//! The emulator knows no connections and no CodeCommit, so nothing deploys this template here: the linters check its
-//! types, and this test what it promises. The build's commands are run with git as it is and a stand-in for `aws`;
+//! The emulator supports neither connections nor CodeCommit, so nothing deploys this template here: the linters check
+//! its types, and this test checks its promises. The build's commands run with the real git and an emulator of `aws`;
 //! `git_push.rs` runs them against the local stack.
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -44,7 +44,7 @@ fn codecommit_s_event_of_a_push_to_the_branch_starts_the_build() {
     let pattern = &rule["Properties"]["EventPattern"];
     assert_eq!(pattern["account"], json!(["AWS::AccountId"]));
     assert_eq!(pattern["replay-name"], json!([{"exists": false}]));
-    // Builds are denied what begins so (KeepFromOurRules in template.yaml).
+    // Builds are denied names with this beginning (KeepFromOurRules in template.yaml).
     assert_eq!(rule["Properties"]["Name"], "git-hand-over-${Project}");
     assert_eq!(pattern["source"], json!(["aws.codecommit"]));
     assert_eq!(
@@ -102,7 +102,7 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
     let read =
         prefixes.map(|p| ["GetConnection", "GetConnectionToken"].map(|action| format!("{p}:{action}")));
     assert_eq!(connection["Action"], json!(read.as_flattened()));
-    // Connections reach more than one repository, and writing as well.
+    // Connections give access to more than one repository, and to writing.
     let used = only_if("HasWebhook", used);
     assert_eq!(used["Resource"], "ConnectionArn");
     assert_eq!(
@@ -142,7 +142,7 @@ fn the_repository_has_no_word_in_its_own_hand_over() {
 
 // --- Its commands ---
 
-/// Where the stand-in for `aws` keeps the one object.
+/// Where the emulator of `aws` stores the one object.
 struct Store {
     folder: TempDir,
 }
@@ -180,7 +180,7 @@ impl Store {
         serde_json::from_slice(&self.get("metadata").expect("something was handed over")).unwrap()
     }
 
-    /// Runs the build of a checkout; whether it succeeded, and what it said.
+    /// Runs the build of a checkout; returns whether it succeeded, and its output.
     fn build(&self, repository: &WorkTree, branch: &str, started: &str) -> (bool, String) {
         let commands = hand_over::commands(&text()).unwrap();
         let path = format!(
@@ -284,7 +284,7 @@ fn the_older_of_two_builds_does_not_have_the_last_word() {
         ("2000", "1999", false),
         ("2000", "2000", true),
         ("2000", "2001", true),
-        // Uploaded by hand, without that.
+        // Uploaded by hand, without this metadata.
         ("None", "1", true),
     ] {
         store.set("handed-over-at", held);
@@ -305,7 +305,7 @@ fn a_time_in_the_future_does_not_hold_off_later_pushes() {
     std::fs::write(&date, "#!/bin/sh\necho 1700000000\n").unwrap();
     std::fs::set_permissions(&date, std::fs::Permissions::from_mode(0o755)).unwrap();
     for (held, handed_over) in [
-        // Another push's build that started after this one, by a clock that is a little ahead.
+        // The build of another push, started after this one by a clock that is a little ahead.
         ("1700000200000", false),
         ("1700000300001", true),
         ("4102444800000", true),

@@ -1,5 +1,5 @@
-//! How many AWS calls a deployment makes, with the cleaning up and the pages after it. The stack is this test's own, so
-//! that nobody else's calls are counted.
+//! How many AWS calls a deployment makes, with its cleanup and its pages. The stack belongs to this test alone, so that
+//! no other calls are counted.
 
 use seedflow_e2e::{Caller, Module, Names, Shared, StackOptions, TestStack, eventually, run};
 use serde_json::json;
@@ -16,7 +16,7 @@ fn calls(stack: &TestStack) -> (u64, String) {
     (calls.total(Caller::Functions), each.join(", "))
 }
 
-/// Waits until the project's index knows the execution, which is the last that is done for it.
+/// Waits until the project's index contains the execution; that is the last work for it.
 async fn published(stack: &TestStack, names: &Names, execution: &str) {
     let index = format!("index/{}.html", names.project);
     eventually("the index", || async {

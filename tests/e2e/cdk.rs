@@ -1,5 +1,5 @@
-//! A module of the AWS CDK, as most public modules are: the CDK itself runs in the build and deploys its stack.
-//! `npm ci` needs the npm registry and takes longer than everything else in a build.
+//! A module of the AWS CDK, as most public modules are: the CDK itself runs in the build and deploys its stack. `npm
+//! ci` needs the npm registry and takes longer than the rest of the build.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::deployment::STACK;
 
-/// Long enough for a slow registry; nothing waits for it otherwise.
+/// Long enough for a slow registry; no other test waits for it.
 const PATIENCE: Duration = Duration::from_secs(900);
 
 #[test]
@@ -42,7 +42,7 @@ fn a_cdk_module_deploys_its_stack_and_its_outputs_are_recorded() {
         let metadata = stack.parameter(&names, "metadata").await;
         assert_eq!(metadata["TopicArn"], topic.as_str(), "{metadata}");
 
-        // There is such a topic, with the name that the module's parameter asks for.
+        // The topic exists, with the name from the module's parameter.
         let fields = [
             ("Action", "GetTopicAttributes"),
             ("Version", "2010-03-31"),

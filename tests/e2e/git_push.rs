@@ -1,4 +1,4 @@
-//! `git push` to a local stack: what is handed over, and what is said to whoever pushes.
+//! `git push` to a local stack: the uploaded commit, and the output of the push.
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_local::git::{Remote, Wanted};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::deployment::STACK;
 
-/// A repository whose pushes to `main` are handed over as this project.
+/// A repository whose pushes to `main` deploy this project.
 async fn remote(stack: &TestStack, project: &str) -> Remote {
     let wanted = Wanted {
         folder: Some(stack.folder().join(project)),
@@ -94,7 +94,7 @@ fn a_refused_upload_is_said_to_whoever_pushes_and_the_next_push_makes_it_good() 
         let rule = stack.rule(Rule::new("s3", "PutObject", refuse).contains("sources/refused/"));
         let pushed = repository.push(&remote, "main");
         drop(rule);
-        // A hook that runs after a push can't refuse it.
+        // A hook that runs after a push can't reject it.
         assert!(pushed.accepted, "{pushed:?}");
         for told in [
             "AccessDenied",
@@ -146,7 +146,7 @@ fn a_repository_that_outlived_its_stack_is_taken_again_with_what_is_in_it() {
         repository.push(&before, "main");
         let hook = before.url().join("hooks/post-receive");
         let lived = std::fs::read_to_string(&hook).unwrap();
-        // As a stack that is gone left it: its endpoint doesn't answer any more.
+        // The state that a removed stack leaves behind: its endpoint doesn't answer any more.
         std::fs::write(
             &hook,
             lived.replace(&stack.about().endpoint, "http://127.0.0.1:9"),
@@ -183,7 +183,7 @@ fn names(module: &str) -> Names {
     Names::new("shop", "dev", group, module)
 }
 
-/// Waits until the deployment of a commit has ended and nobody holds its lock, and returns its status.
+/// Waits until the deployment of a commit has ended and its lock is free, and returns its status.
 async fn deployed(stack: &TestStack, commit: &str) -> Value {
     let status = eventually("the end of a deployment", || async {
         let status = stack.deployment_status("shop", "dev").await;
@@ -194,7 +194,7 @@ async fn deployed(stack: &TestStack, commit: &str) -> Value {
     status
 }
 
-/// The build that deployed each module that there is.
+/// The build that deployed each existing module.
 async fn builds(stack: &TestStack) -> BTreeMap<&'static str, Value> {
     let mut builds = BTreeMap::new();
     for module in MODULES {
@@ -206,13 +206,13 @@ async fn builds(stack: &TestStack) -> BTreeMap<&'static str, Value> {
     builds
 }
 
-/// The modules that were built between two looks.
+/// The modules that were built between two checks.
 fn built(before: &BTreeMap<&'static str, Value>, after: &BTreeMap<&'static str, Value>) -> Vec<&'static str> {
     let changed = |module: &&&str| before.get(**module) != after.get(**module);
     MODULES.iter().filter(changed).copied().collect()
 }
 
-/// When the build of a module began and ended, in seconds.
+/// The start and the end of a module's build, in seconds.
 async fn interval(stack: &TestStack, build: &Value) -> (f64, f64) {
     let build = stack.build(build.as_str().expect("a build")).await;
     let at = |field: &str| build[field].as_f64().expect("a time");
@@ -232,7 +232,7 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
         assert_eq!(status["state"], "SUCCEEDED", "{status}");
         assert_eq!(status["modules"], json!({"SUCCEEDED": 6}));
         let first = builds(stack).await;
-        // The event of the execution's end carries its output, and so who committed what.
+        // The event of the execution's end contains its output, and so the author of each commit.
         let mut origins = Vec::new();
         for execution in stack.executions_of(&stack.about().deploy_state_machine_arn).await {
             origins.push(stack.finished(&execution).await.output["origin"].clone());
@@ -254,7 +254,7 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
         assert_eq!(metadata["CommitHash"], json!(commit));
         assert_eq!(metadata["Url"], "https://shop.example.com");
 
-        // The tables of the example's README: a comment touches its module, a value also those who consume it.
+        // The tables of the example's README: a comment changes its module only, a value changes its consumers too.
         repository.write("modules/network/vpc/notes.txt", "nothing that anybody consumes");
         let commit = repository.commit("Take notes");
         repository.push(&remote, "main");
@@ -272,7 +272,7 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
             ["network/vpc", "data/store", "apps/worker"]
         );
 
-        // What lies outside of modules counts as well: the environment of the manifests, and data files.
+        // Files outside of modules count as well: the environment of the manifests, and data files.
         repository.replace(".env", "shop.example.com", "shop.example.org");
         repository.replace("shared/retries.json", "3", "4");
         let commit = repository.commit("Move the shop, and try harder");
@@ -281,7 +281,7 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
         let fourth = builds(stack).await;
         assert_eq!(built(&third, &fourth), ["network/dns", "data/queue", "apps/web"]);
 
-        // The worker goes, and with it all that is stored of it.
+        // The worker is removed, and with it everything that is stored of it.
         let apps = std::fs::read_to_string(repository.folder().join("manifests/apps.yaml")).unwrap();
         let (web, _) = apps.split_once("---").expect("two modules");
         repository.write("manifests/apps.yaml", web);

@@ -1,8 +1,8 @@
 //! The real template, functions and builds on local stacks.
 //!
-//! All suites are one program, because most tests wait most of the time: so the tests of one suite run while those of another
-//! wait. Suites that need the same stack share it; each of the others has a stack of its own, with settings that no other
-//! suite can bear. The first test that asks for a stack starts it.
+//! All suites are one program, because most tests spend most of their time waiting: the tests of one suite run while
+//! those of another wait. Suites that need the same stack share it. Each of the others has a stack of its own, with
+//! settings that no other suite can use. The first test that asks for a stack starts it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod call_budget;

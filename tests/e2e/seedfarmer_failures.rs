@@ -1,6 +1,6 @@
-//! The situations in which seed-farmer 8.0.9 ends wrong, each in the same shape, and how Seedflow ends.
+//! The situations in which seed-farmer 8.0.9 ends wrong, each in the same form, and the result of Seedflow.
 //!
-//! docs/reliability.md sets both side by side; each test has the number that its situation has there.
+//! docs/reliability.md compares both; each test has the number of its situation there.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use seedflow_e2e::{
 };
 use serde_json::{Value, json};
 
-/// Waits between retries are AWS's, since some of this counts them; a lost event costs seconds.
+/// Waits between retries are AWS's, since some of these tests count them; a lost event costs seconds.
 static STACK: Shared = Shared::new(|| StackOptions {
     await_timeout: Some(Duration::from_secs(5)),
     ..StackOptions::default()
 });
 
-/// A module whose build says what it deployed, after a while.
+/// A module whose build prints what it deployed, after a while.
 fn deploying(seconds: u32) -> Module {
     Module::running(
         "build",
@@ -42,13 +42,13 @@ async fn state(stack: &TestStack, names: &Names) -> Value {
     stack.parameter(names, "status").await["state"].clone()
 }
 
-/// The seconds from the epoch at which a build began and ended.
+/// The start and the end of a build, in seconds since the epoch.
 fn interval(build: &Value) -> (f64, f64) {
     let at = |field: &str| build[field].as_f64().expect("a time");
     (at("startTime"), at("endTime"))
 }
 
-/// A decision of AWS that a repetition doesn't change.
+/// A refusal of AWS that a repetition doesn't change.
 fn denied() -> Action {
     Action::Refuse {
         status: 400,
@@ -57,7 +57,7 @@ fn denied() -> Action {
     }
 }
 
-/// Refuses the next write of one of a module's parameters, after `passing` others of it.
+/// Refuses the next write of one of a module's parameters, after `passing` writes of others.
 fn refuse_write<'a>(stack: &'a TestStack, names: &Names, parameter: &str, passing: u32) -> RuleGuard<'a> {
     let path = format!("{}/{parameter}", names.parameter_path());
     let rule = Rule::new("ssm", "PutParameter", denied()).caller(Caller::Functions);
@@ -74,7 +74,7 @@ fn situation_1_a_step_after_the_md5_is_refused() {
             "SUCCEEDED",
         );
 
-        // What is written before the md5: then there is no new md5 either.
+        // Written before the md5: then there is no new md5 either.
         let before = stack.parameters(&names).await;
         let refused = refuse_write(stack, &names, "metadata", 0);
         let failed = stack.deploy_with(&names, &deploying(0), tag("new")).await;
@@ -85,14 +85,14 @@ fn situation_1_a_step_after_the_md5_is_refused() {
             (&after["md5"], &after["metadata"])
         );
 
-        // What is written after it: the status, which was IN_PROGRESS before and says FAILED then.
+        // Written after it: the status, which was IN_PROGRESS before and is FAILED then.
         let refused = refuse_write(stack, &names, "status", 1);
         let failed = stack.deploy_with(&names, &deploying(0), tag("new")).await;
         assert_eq!((failed.error.as_str(), refused.applied()), ("AccessDenied", 1));
         assert_ne!(stack.parameters(&names).await["md5"], before["md5"]);
         assert_eq!(state(stack, &names).await, "FAILED");
 
-        // The same again is not "up to date".
+        // A repeated deployment is not "up to date".
         let again = stack.deploy_with(&names, &deploying(0), tag("new")).await;
         assert_state(&again, "SUCCEEDED");
         assert_eq!(again.reasons, ["last deployment FAILED"]);
@@ -105,7 +105,7 @@ fn situation_2_run_again_while_the_first_builds() {
     run(async {
         let stack = STACK.get().await;
         let names = stack.names("failure-2");
-        // Who started the first is gone: nothing of it runs on the client.
+        // The client that started the first is gone: nothing of the deployment runs on the client.
         let first = stack
             .start(&stack.input(&names, &deploying(4), tag("one")).await)
             .await;
@@ -153,7 +153,7 @@ fn situation_3_two_clients_deploy_different_parameters() {
             (&metadata["Tag"], metadata["CodeBuildBuildId"].as_str()),
             (&json!("b"), second.build_id())
         );
-        // What runs is b: a isn't up to date, and b is.
+        // The running version is b: a isn't up to date, and b is.
         let b = stack.deploy_with(&names, &deploying(0), tag("b")).await;
         assert_state(&b, "UNCHANGED");
         let a = stack.deploy_with(&names, &deploying(0), tag("a")).await;
@@ -191,7 +191,7 @@ fn situation_4_parameter_store_refuses_what_comes_before_the_build() {
             "the new parameters are deployed and not taken for it"
         );
         assert_eq!(stored_tag(stack, &names).await, "new");
-        // The refusal that seed-farmer meets can't happen: nothing is ever deleted.
+        // The refusal that seed-farmer gets can't happen: nothing is ever deleted.
         assert!(deletes.iter().all(|deletes| deletes.applied() == 0));
     });
 }
@@ -225,11 +225,11 @@ fn situation_5_two_clients_with_the_same_content() {
     });
 }
 
-/// Rules that refuse every second of the next calls of Parameter Store about a path.
+/// Rules that refuse every second one of the next calls of Parameter Store about a path.
 fn every_second<'a>(stack: &'a TestStack, path: &str, refusals: u32) -> Vec<RuleGuard<'a>> {
     let rule = |number: u32| {
         let rule = Rule::new("ssm", "", Action::throttled("ssm")).caller(Caller::Functions);
-        // Each lets one more call pass than those before it have refused.
+        // Each lets one more call pass than the earlier ones have refused.
         let rule = rule.contains(path).skip(number + 1).times(1);
         stack.rule(Rule {
             operation: None,
@@ -314,8 +314,8 @@ fn situation_8_the_network_is_gone_while_it_waits_for_the_build() {
         let more = json!({"parameters": {"tag": "t"}, "build": {"project_name": project}});
         let execution = stack.start(&stack.input(&names, &deploying(2), more).await).await;
         stack.build_of(&execution).await;
-        // From now on every connection about this module is refused, and the build ends meanwhile. The
-        // seed-farmer's thirty seconds, scaled as the waits are.
+        // From now on every connection about this module is refused, and the build ends meanwhile. The outage lasts
+        // seed-farmer's thirty seconds, scaled like the waits.
         let cut = Rule::new("", "", Action::Drop)
             .caller(Caller::Functions)
             .contains("failure-8");
@@ -361,7 +361,7 @@ fn situation_9_a_build_fails() {
             "{status}"
         );
         assert_eq!(status["deployed_at"], deployed_at);
-        // The metadata names the build that is deployed, and the status the one that failed.
+        // The metadata names the deployed build, and the status names the failed build.
         assert_eq!(
             stack.parameter(&names, "metadata").await["CodeBuildBuildId"].as_str(),
             good.build_id()

@@ -1,6 +1,6 @@
-//! What the workflow waits out: an event that never comes, an account that runs as many builds as it may.
+//! The waits of the workflow: for an event that never arrives, and in an account that runs its maximum of builds.
 //!
-//! The stack is this suite's own, because it waits seconds where AWS waits minutes.
+//! The stack belongs to this suite alone, because it waits seconds where AWS waits minutes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 
 static STACK: Shared = Shared::new(|| StackOptions {
     await_timeout: Some(Duration::from_secs(5)),
-    // Who cleans up after a stopped execution waits as long for a function that was just running.
+    // The cleanup after a stopped execution waits as long for a function that was just running.
     function_timeout: Some(Duration::from_secs(20)),
     emulator_env: vec![("SFN_WAIT_SCALE".to_owned(), "0.02".to_owned())],
     ..StackOptions::default()
@@ -39,7 +39,7 @@ fn a_lost_event_costs_a_timeout_and_never_the_deployment() {
             .iter()
             .filter(|(state, _)| state == "AwaitBuild")
             .count();
-        // A busy machine may need a round more.
+        // A busy machine may need one more round.
         assert!(rounds >= 2, "AwaitBuild was entered again");
         let measured = async |metric| stack.measured("check-status", metric, &finished.execution).await;
         assert_eq!(measured(Metric::LostEvents).await, [1.0]);
@@ -112,7 +112,7 @@ fn an_execution_that_is_stopped_while_it_waits_for_a_place_starts_no_build_after
         stack.call("states", "AWSStepFunctions.StopExecution", call).await;
         stack.released(&names).await;
         drop(limited);
-        // Longer than the pause until the next try would have been.
+        // Longer than the pause before the next try would be.
         let next = stack
             .deploy_with(&names, &Module::running("build", &["sleep 5"]), more)
             .await;

@@ -1,14 +1,15 @@
-//! Every call of every step, refused, failed, cut off and unanswered: once, five times, for a minute.
+//! Every call of every step is refused, fails, is cut off, or is not answered: once, five times, or for a minute.
 //!
-//! Once is the SDK's to repeat, five times outlasts its three tries, a minute outlasts several tries of the
-//! state machine. [`packed_once`] and [`Disturbed::cases`] say which of these share a deployment, and which are proven elsewhere.
+//! The SDK repeats a call that fails once. Five failures outlast its three tries, and a minute outlasts several tries
+//! of the state machine. [`packed_once`] and [`Disturbed::cases`] document which of these share a deployment, and which
+//! are proven elsewhere.
 
 use seedflow_e2e::Action;
 
 use crate::fault_case::{About, Amount, Build, Call, Fault, FaultCase, run_cases};
 
 pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);
-/// The look at the lock before the start is written, before the success, and by `end-execution`.
+/// The reads of the lock: before the start is written, before the success, and by `end-execution`.
 pub const CHECK_LOCK: Call = call("s3", "GetObject", About::Lock);
 pub const CHECK_LOCK_AGAIN: Call = CHECK_LOCK.after(1);
 pub const FIND_LOCK: Call = CHECK_LOCK.after(2);
@@ -21,11 +22,11 @@ pub const COPY_SOURCE: Call = call("s3", "CopyObject", About::Source);
 /// Each case's input names a project of its own.
 pub const LOOK_AT_PROJECT: Call = call("codebuild", "BatchGetProjects", About::Project);
 pub const CREATE_PROJECT: Call = call("codebuild", "CreateProject", About::Project);
-/// The first finds no project yet; the second is the one that starts.
+/// The first finds no project yet; the second starts the build.
 pub const START_BUILD: Call = call("codebuild", "StartBuild", About::Project).after(1);
 pub const REGISTER: Call = call("s3", "PutObject", About::Callback);
 pub const READ_BUILD: Call = call("codebuild", "BatchGetBuilds", About::Project);
-/// By build-event, after that of check-status.
+/// By build-event, after the read of check-status.
 pub const CONFIRM_BUILD: Call = READ_BUILD.after(1);
 pub const FIND_REGISTRATION: Call = call("s3", "GetObject", About::Callback);
 pub const ANSWER: Call = call("states", "SendTaskSuccess", About::Project);
@@ -51,7 +52,7 @@ pub const LIST_INLINE: Call = call("iam", "ListRolePolicies", About::Role);
 pub const DELETE_ROLE: Call = call("iam", "DeleteRole", About::Role);
 pub const DESCRIBE_STACK: Call = call("cloudformation", "DescribeStacks", About::RoleStack);
 pub const CREATE_STACK: Call = call("cloudformation", "CreateStack", About::RoleStack);
-/// Of a stack that is there and has nothing to update.
+/// Of a stack that exists and has nothing to update.
 pub const UPDATE_STACK: Call = call("cloudformation", "UpdateStack", About::RoleStack);
 pub const DELETE_STACK: Call = call("cloudformation", "DeleteStack", About::RoleStack);
 pub const READ_RECORD: Call = call("s3", "GetObject", About::Record);
@@ -62,9 +63,9 @@ pub const DELETE_RECORD: Call = call("s3", "DeleteObject", About::Record);
 pub const DELETE_KNOWN: Call = call("ssm", "DeleteParameters", About::Parameters);
 pub const LIST_VALUES: Call = call("s3", "ListObjectsV2", About::Values);
 pub const DELETE_STATUS: Call = call("ssm", "DeleteParameters", About::Parameter("status"));
-/// Telling of a success.
+/// The event of a success.
 pub const TELL_END: Call = call("events", "PutEvents", About::Told("was deployed"));
-/// What CodeBuild tells EventBridge.
+/// The event that CodeBuild sends to EventBridge.
 pub const BUILD_EVENT: Call = call("events", "PutEvents", About::Project);
 
 const fn call(service: &'static str, operation: &'static str, about: About) -> Call {
@@ -77,18 +78,18 @@ const fn call(service: &'static str, operation: &'static str, about: About) -> C
 }
 
 impl Call {
-    /// The same call, when it comes after so many of its kind.
+    /// The same call after this number of calls of its kind.
     const fn after(self, skip: u32) -> Self {
         Self { skip, ..self }
     }
 
-    /// Whether a rule about this call counts that one too.
+    /// Whether a rule about this call also counts the other one.
     fn looks_like(self, other: Self) -> bool {
         let look = |call: Self| (call.service, call.operation, call.about);
         look(self) == look(other)
     }
 
-    /// What can happen to it, by a short name.
+    /// The possible faults, by a short name.
     fn ways(self) -> [(&'static str, Action); 4] {
         [
             ("throttled", Action::throttled(self.service)),
@@ -102,12 +103,12 @@ impl Call {
 /// What a case expects of a call that is disturbed.
 type Expect = dyn Fn(FaultCase, &Action, Amount) -> FaultCase;
 
-/// A call of a step, and how a case that disturbs it ends otherwise than in plain success.
+/// A call of a step, and how a case that disturbs it ends if not in plain success.
 struct Disturbed {
     name: &'static str,
     call: Call,
     expect: Box<Expect>,
-    /// Whether what calls is a task whose `Retry` alone repeats it.
+    /// Whether the caller is a task that is repeated only by its `Retry`.
     retried: bool,
 }
 
@@ -125,7 +126,7 @@ fn disturb(
 }
 
 impl Disturbed {
-    /// Of a function that EventBridge calls, or of a task that waits for a token: there a timeout is what comes to help.
+    /// A call of a function that EventBridge calls, or of a task that waits for a token: there a timeout recovers.
     fn not_retried(self) -> Self {
         Self {
             retried: false,
@@ -133,10 +134,10 @@ impl Disturbed {
         }
     }
 
-    /// Its cases but for those of `once`: each way five times, and for a minute. For a minute a call that never
-    /// arrives is no other than five times to the function, whose every try is then the first; that the task is tried as often
-    /// is proven for every task and error by `contract/task_errors.rs`. So where a `Retry` repeats the task, only calls
-    /// that were made and not answered are disturbed for so long.
+    /// Its cases except those of `once`: each fault five times, and for a minute. If a call never arrives for a minute,
+    /// the function sees the same as after five times: each of its tries is the first. `contract/task_errors.rs` proves
+    /// for every task and error that the task is tried that often. So where a `Retry` repeats the task, only calls that
+    /// were made and not answered are disturbed for a minute.
     fn cases(&self) -> Vec<FaultCase> {
         let mut cases = Vec::new();
         for (way, action) in self.call.ways() {
@@ -161,8 +162,9 @@ fn run_disturbed(calls: impl IntoIterator<Item = Disturbed>) {
     run_cases(calls.into_iter().flat_map(|call| call.cases()));
 }
 
-/// Cases in which many calls are disturbed once: the function's SDK repeats each, so none changes the way of another.
-/// Calls that look the same are in different cases, because those before are counted, and repetitions would count.
+/// Cases in which many calls are disturbed once. The function's SDK repeats each, so no fault changes the path of
+/// another. Calls that look the same are in different cases, because a rule counts the earlier ones, and repetitions
+/// would count too.
 fn packed_once(calls: &[Disturbed]) -> Vec<FaultCase> {
     let mut cases = Vec::new();
     for (way, _) in calls[0].call.ways() {
@@ -196,13 +198,13 @@ fn plain(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case
 }
 
-/// Of a build that ends when the token is registered: its event answers.
+/// Of a build that ends when the token is registered, so that its event answers the task.
 fn late(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case.build(Build::Late)
 }
 
-/// A write whose answer is lost was made. The SDK makes it again up to twice; the state machine's next try
-/// reads first and finds it made.
+/// A write with a lost answer was made. The SDK repeats it up to twice; the state machine's next try reads first and
+/// finds the write done.
 fn written(slot: &'static str) -> impl Fn(FaultCase, &Action, Amount) -> FaultCase {
     let before = u64::from(slot == "status");
     move |case, action, amount| match (action, amount) {
@@ -217,17 +219,17 @@ fn with_role(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case.with_role()
 }
 
-/// Of a module that is destroyed.
+/// Of the destruction of a module.
 fn destroys(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case.destroys()
 }
 
-/// Of a module with a role of its own that is destroyed.
+/// Of the destruction of a module with a role of its own.
 fn destroys_role(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case.with_role().destroys()
 }
 
-/// SendTaskSuccess by `check-status`, when no event comes.
+/// SendTaskSuccess by `check-status`, when no event arrives.
 fn alone(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case.and(Fault::always(BUILD_EVENT, Action::Discard))
 }
@@ -246,7 +248,7 @@ fn of_check_md5() -> Vec<Disturbed> {
 fn of_mark_in_progress() -> Vec<Disturbed> {
     let write = disturb("write-start", WRITE_START, |case, action, amount| {
         match (action, amount) {
-            // Nothing is read before this write, so every try makes it again.
+            // Nothing is read before this write, so every try repeats it.
             (Action::LoseAnswer, Amount::Times(1)) => case.writes("status", 3..=3),
             (Action::LoseAnswer, Amount::Times(5)) => case.writes("status", 7..=7),
             (Action::LoseAnswer, _) => case.writes("status", 5..=60),
@@ -262,7 +264,7 @@ fn of_mark_in_progress() -> Vec<Disturbed> {
 
 fn of_start_build() -> Vec<Disturbed> {
     vec![
-        // A project that was made is found by the next try, and so is a build that was started.
+        // The next try finds a project that was made, and a build that was started.
         disturb("look-at-project", LOOK_AT_PROJECT, plain),
         disturb("create-project", CREATE_PROJECT, plain),
         disturb("start-build", START_BUILD, plain),
@@ -272,7 +274,7 @@ fn of_start_build() -> Vec<Disturbed> {
 fn of_check_status() -> Vec<Disturbed> {
     vec![
         disturb("register", REGISTER, plain).not_retried(),
-        // The event would answer what the first try has registered.
+        // The event would answer the task that the first try has registered.
         disturb("read-build", READ_BUILD, alone).not_retried(),
         disturb("answer-at-once", ANSWER, alone).not_retried(),
     ]
@@ -399,7 +401,7 @@ fn build_event() {
 #[test]
 fn record_success() {
     run_disturbed(of_record_success());
-    // It is tried thrice and then given up: nobody hears of it, and the deployment is none the worse.
+    // It is tried three times and then given up: the event is lost, and the deployment is not affected.
     run_cases(TELL_END.ways().into_iter().map(|(way, action)| {
         let fault = Fault::new(TELL_END, action, Amount::Minute);
         FaultCase::new(format!("tell-end-{way}-a-minute"), vec![fault])

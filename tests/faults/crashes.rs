@@ -1,7 +1,7 @@
 //! Functions that are killed before, between and after their writes, and functions that time out.
 //!
-//! What the state machine sees of either is said in `crates/local/src/proxy/kill_caller.rs`. Where the emulator
-//! swallows an error, in the task that waits for a token, the wait's timeout stands in for the retry.
+//! `crates/local/src/proxy/kill_caller.rs` describes how the state machine sees either. Where the emulator swallows an
+//! error, in the task that waits for a token, the wait's timeout replaces the retry.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::fault_case::{Amount, Build, Call, End, Fault, FaultCase, run_cases};
 
 const KILLED: &str = "Runtime.ExitError";
 
-/// Longer than anybody waits for an answer.
+/// Longer than any client waits for an answer.
 const NEVER: Duration = Duration::from_secs(600);
 
 fn killed(name: &str, call: Call, when: When) -> FaultCase {
@@ -43,7 +43,7 @@ fn check_md5_is_killed() {
 #[test]
 fn the_start_is_killed() {
     let [before, after] = before_and_after("write-start", WRITE_START);
-    // The repetition doesn't read what is stored, and writes once more.
+    // The repetition doesn't read the stored value, and writes once more.
     let copies = before_and_after("copy-source", COPY_SOURCE);
     run_cases([before, after.writes("status", 3..=3)].into_iter().chain(copies));
 }
@@ -60,7 +60,7 @@ fn start_build_is_killed() {
 
 #[test]
 fn check_status_is_killed() {
-    // The emulator swallows the error of a function that was given a token: the next round comes by timeout.
+    // The emulator swallows the error of a function that received a token: the next round starts by timeout.
     let mut cases: Vec<FaultCase> = [("register", REGISTER), ("read-build", READ_BUILD)]
         .into_iter()
         .flat_map(|(name, call)| [When::Before, When::After].map(|when| killed(name, call, when)))
@@ -69,7 +69,7 @@ fn check_status_is_killed() {
     let lost = || Fault::always(BUILD_EVENT, Action::Discard);
     let case = |name, call, when| killed(name, call, when).and(lost());
     cases.push(case("answer-at-once", ANSWER, When::Before));
-    // The task is answered, so nobody runs the function again, and the event is lost: the registration goes when
+    // The task is answered, so the function doesn't run again, and the event is lost: the registration is removed when
     // the execution has ended.
     cases.push(case("answer-at-once", ANSWER, When::After));
     cases.push(case("unregister-at-once", UNREGISTER, When::Before));
@@ -205,7 +205,7 @@ fn a_function_that_always_crashes_fails_the_deployment() {
 #[test]
 fn a_function_that_times_out_runs_again() {
     let case = |name: &str, call| {
-        // The SDK gives the first try up after 20 s, and the function ends in its second.
+        // The SDK gives up the first try after 20 s, and the function ends in its second.
         let fault = Fault::new(call, Action::Delay(NEVER), Amount::Times(2));
         FaultCase::new(format!("timed-out-{name}"), vec![fault])
     };

@@ -1,4 +1,4 @@
-//! The build's event: dropped, doubled, late, early, and meeting no registration.
+//! The build's event: dropped, doubled, late, early, and without a registration.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! Every call of `end-execution`, refused every time: the lock is released all the same, the next execution deploys, and what
-//! could not be done is in the queue of failed events.
+//! Every call of `end-execution` is refused every time. The lock is released nevertheless, the next execution deploys,
+//! and the queue of failed events contains the work that could not be done.
 //!
-//! Where the refused call is the lock's own, nobody can release it: the next execution takes it over. Here that is half a
-//! minute after the holder's end ([`FUNCTION`](crate::FUNCTION)), on AWS half an hour.
+//! If the refused call releases the lock itself, the lock is not released: the next execution takes it over. Here that
+//! happens half a minute after the holder's end ([`FUNCTION`](crate::FUNCTION)), on AWS half an hour.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::STACK;
 
-/// IAM's refusal, as each service words it (the services' pages of common errors; Amazon S3, "Error responses").
+/// IAM's refusal in the words of each service (the services' pages of common errors; Amazon S3, "Error responses").
 fn denied(service: &str) -> Action {
     let (status, code) = match service {
         "s3" => (403, "AccessDenied"),
@@ -26,32 +26,32 @@ fn denied(service: &str) -> Action {
     }
 }
 
-/// How the execution ends whose end is disturbed.
+/// The end of the execution that is disturbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ends {
     /// It succeeds.
     Well,
     /// It is stopped while its build runs.
     Stopped,
-    /// It fails: the answer to StartBuild is lost, and nobody finds the build.
+    /// It fails: the answer to StartBuild is lost, and the build is not found.
     Orphaned,
     /// It succeeds while another waits.
     Awaited,
 }
 
-/// How the lock gets on.
+/// The state of the lock afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lock {
     /// It is released.
     Released,
     /// It stays until the next execution takes it over.
     TakenOver,
-    /// Nobody can read it until that is allowed again.
+    /// It can't be read until that is allowed again.
     Unreadable,
 }
 
-/// A refused call: its name here, service and operation; what it contains (`{row}`, `{project}` of CodeBuild, `{execution}`);
-/// how many of its kind come before it.
+/// A refused call: its name here, service and operation; a text that it contains (`{row}`, `{project}` of CodeBuild,
+/// `{execution}`); the number of earlier calls of its kind.
 type Call = (&'static str, &'static str, &'static str, &'static str, u32);
 
 struct EndCase {
@@ -88,7 +88,7 @@ fn cases() -> Vec<EndCase> {
         row(("end-unregister-success", "s3", "DeleteObject", "/callbacks/{project}", 0), Well),
         // The first takes the lock, the second marks it as stopped.
         row(("end-mark-lock", "s3", "PutObject", LOCK, 1), Stopped),
-        // The first is the look before the start is written.
+        // The first is the read before the start is written.
         lock(Lock::Unreadable, row(("end-find-lock", "s3", "GetObject", LOCK, 1), Stopped)),
         lock(Lock::TakenOver, row(("end-free-lock", "s3", "DeleteObject", LOCK, 0), Stopped)),
         lock(Lock::TakenOver, row(("end-free-lock-success", "s3", "DeleteObject", LOCK, 0), Well)),
@@ -97,10 +97,10 @@ fn cases() -> Vec<EndCase> {
     ]
 }
 
-/// What is in the queue of failed events, by all rows.
+/// The content of the queue of failed events, for all rows.
 static DEAD_LETTERS: Mutex<Vec<Value>> = Mutex::const_new(Vec::new());
 
-/// The message about an execution whose end could not be settled.
+/// The message about an execution that could not be cleaned up.
 async fn dead_letter(stack: &TestStack, execution: &str) -> Value {
     let queue = stack.output("FailedEventsQueueUrl").expect("a queue").to_owned();
     eventually(&format!("a message about {execution}"), || async {
@@ -120,7 +120,7 @@ async fn dead_letter(stack: &TestStack, execution: &str) -> Value {
     .await
 }
 
-/// A build that ends when its file is there.
+/// A build that ends when its file exists.
 struct Gate(PathBuf);
 
 impl Gate {
@@ -205,7 +205,8 @@ impl EndCase {
             stack.released(&names).await;
         }
         assert!(rule.applied() > 0, "{row}");
-        // Who takes the lock over, and who waits, gets on while it is refused; the others make such calls themselves.
+        // An execution that takes the lock over, or waits for it, continues while the call is refused; the others make
+        // such calls themselves.
         let still = (self.lock == Lock::TakenOver || next.is_some()).then_some(rule);
         let finished = match next {
             Some(next) => stack.finished(&next).await,
@@ -280,9 +281,10 @@ fn whatever_is_refused_at_the_end_of_a_module_the_next_execution_deploys() {
     });
 }
 
-/// A call about the end of a whole deployment: its name here, service and operation, what it contains (`{row}` is the project,
-/// `{name}` the execution's name), whether the status is unwritten. StopExecution of a module isn't here: as on AWS, the
-/// executions that a stopped one waits for are stopped with it, so `end-execution` finds none to stop.
+/// A call at the end of a whole deployment: its name here, service and operation, a text that it contains (`{row}` is
+/// the project, `{name}` the execution's name), and whether the status is not written. StopExecution of a module isn't
+/// here: as on AWS, the executions for which a stopped one waits are stopped with it, so `end-execution` finds none to
+/// stop.
 type OfDeployment = (&'static str, &'static str, &'static str, &'static str, bool);
 #[rustfmt::skip]
 const OF_DEPLOYMENTS: [OfDeployment; 4] = [

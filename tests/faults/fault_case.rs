@@ -1,4 +1,4 @@
-//! A case of the table: a deployment, what disturbs it, and what must be true when it has ended.
+//! A case of the table: a deployment, its faults, and the conditions that hold when it has ended.
 
 mod run;
 
@@ -9,36 +9,36 @@ use seedflow_e2e::Action;
 
 pub use run::run_cases;
 
-/// A call of the workflow: its operation, and what in it names the module.
+/// A call of the workflow: its operation, and the text in it that names the module.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
     pub service: &'static str,
     pub operation: &'static str,
     pub about: About,
-    /// How many calls of the same look come before it in a deployment.
+    /// The number of earlier calls of the same kind in a deployment.
     pub skip: u32,
 }
 
-/// What names a case's module in a call.
+/// The text in a call that names a case's module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
-    /// The uploaded bundle's key, also where it is copied from.
+    /// The uploaded bundle's key, also as the source of a copy.
     Source,
     /// The module's lock.
     Lock,
-    /// The execution; known only when it was started.
+    /// The execution; known only after it has started.
     Execution,
     /// The published bundle's key.
     Bundle,
     /// The key of the bundle beside the record.
     Kept,
-    /// The record of what is deployed.
+    /// The record of the deployed state.
     Record,
     /// The registration of the task token.
     Callback,
     /// The report's key.
     Report,
-    /// The folder in which the build hands back its metadata; known only when the build runs.
+    /// The folder in which the build returns its metadata; known only when the build runs.
     HandedBack,
     /// Any parameter of the module.
     Parameters,
@@ -54,11 +54,11 @@ pub enum About {
     RoleStack,
     /// The list of the module's values in the work bucket.
     Values,
-    /// The event that tells of the module in these words.
+    /// The event about the module with these words.
     Told(&'static str),
 }
 
-/// A call and what happens to it.
+/// A call and its fault.
 pub struct Fault {
     pub call: Call,
     pub action: Action,
@@ -79,11 +79,11 @@ impl Fault {
     }
 }
 
-/// How often a fault strikes.
+/// How often a fault occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
     Times(u32),
-    /// For a minute from its first strike.
+    /// For a minute from its first occurrence.
     Minute,
     Always,
 }
@@ -99,13 +99,13 @@ pub enum Build {
     Failing,
 }
 
-/// How a case ends.
+/// The end of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Succeeded,
-    /// With an error of this name, in the status too.
+    /// With an error of this name, also in the status.
     Failed(&'static str),
-    /// With an error that could not be recorded, until what cleans up after executions does it.
+    /// With an error that could not be recorded until the cleanup after executions records it.
     NotRecorded,
 }
 
@@ -126,8 +126,8 @@ pub struct FaultCase {
 }
 
 impl FaultCase {
-    /// A deployment that succeeds after all: one build, and every parameter written once (the status twice:
-    /// at its start and at its end).
+    /// A deployment that succeeds in spite of its faults: one build, and every parameter written once (the status
+    /// twice: at its start and at its end).
     pub fn new(name: impl Into<String>, faults: Vec<Fault>) -> Self {
         Self {
             name: name.into(),
@@ -151,12 +151,12 @@ impl FaultCase {
         }
     }
 
-    /// Of a module that brings a `modulestack.yaml`.
+    /// A case of a module with a `modulestack.yaml`.
     pub fn with_role(self) -> Self {
         Self { role: true, ..self }
     }
 
-    /// The module is deployed undisturbed, and its destruction is what is disturbed.
+    /// The module is deployed without faults, and its destruction is disturbed.
     pub fn destroys(self) -> Self {
         Self {
             destroys: true,
@@ -166,7 +166,7 @@ impl FaultCase {
         }
     }
 
-    /// Whether both deploy a module alike, so that they can be one case.
+    /// Whether both deploy a module in the same way, so that they can be one case.
     pub fn same_module(&self, other: &Self) -> bool {
         let module = |case: &Self| (case.build, case.role, case.destroys, case.has_endless_fault());
         module(self) == module(other)
@@ -176,7 +176,7 @@ impl FaultCase {
         self.faults.iter().any(|fault| fault.amount == Amount::Always)
     }
 
-    /// Makes one case of both: what the other disturbs is disturbed here too, and its parameters are written as often.
+    /// Merges both cases: the faults of the other occur here too, and its parameters are written as often.
     pub fn take_over(&mut self, other: Self) {
         let faults = other.faults.into_iter();
         self.faults
@@ -208,7 +208,7 @@ impl FaultCase {
         }
     }
 
-    /// It fails before anything of the success is written. The next deployment of the same must not be called
+    /// It fails before any write of the success. The next deployment of the same bundle must not be reported as
     /// unchanged.
     pub fn fails(self, end: End) -> Self {
         Self {
@@ -223,14 +223,14 @@ impl FaultCase {
         Self { builds, ..self }
     }
 
-    /// A parameter is written so often instead.
+    /// Sets how often a parameter is written.
     pub fn writes(mut self, parameter: &'static str, times: RangeInclusive<u64>) -> Self {
         self.written.insert(parameter, times);
         self
     }
 
-    /// The build's event comes once more after the end: Lambda repeats an asynchronous invocation that
-    /// failed, the emulator doesn't repeat those of EventBridge.
+    /// The build's event arrives again after the end: Lambda repeats an asynchronous invocation that failed, and the
+    /// emulator doesn't repeat those of EventBridge.
     pub fn redelivered(self) -> Self {
         Self {
             redelivered: true,
@@ -238,12 +238,12 @@ impl FaultCase {
         }
     }
 
-    /// A function is gone on the way, and its task fails.
+    /// A function is gone in between, and its task fails.
     pub fn crash(self) -> Self {
         Self { crash: true, ..self }
     }
 
-    /// The same deployment follows, and must say the truth: unchanged after a success, changed after a failure.
+    /// The same deployment follows, and must report correctly: unchanged after a success, changed after a failure.
     pub fn then_again(self) -> Self {
         Self { then: true, ..self }
     }

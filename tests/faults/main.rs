@@ -1,16 +1,16 @@
-//! Every fault of a table, injected into a deployment of its own, and the end that it must come to.
+//! Every fault of a table, injected into a deployment of its own, and the end that the deployment must reach.
 //!
-//! A case is one deployment of one module: which calls of it are disturbed and how, and what must be stored
+//! A case is one deployment of one module: its disturbed calls with their faults, and the values that must be stored
 //! when it has ended (`fault_case`). Cases have names and a CodeBuild project of their own, so they share a stack and
-//! run at the same time. `calls` disturbs every call of every step in every way, `crashes` kills functions and
-//! lets them time out, `deliveries` is about the build's event and what it meets, `refusals` about answers
-//! that no repetition changes, `endings` about the same at the end of an execution, and `throttling` about an account whose Parameter Store is slow.
+//! run at the same time. `calls` disturbs every call of every step in every way. `crashes` kills functions and lets
+//! them time out. `deliveries` covers the delivery of the build's event. `refusals` covers answers that no repetition
+//! changes, and `endings` covers the same at the end of an execution. `throttling` covers an account whose Parameter
+//! Store is slow.
 //!
-//! Time is shortened. Step Functions on AWS waits `IntervalSeconds`, doubled with each try, up to
-//! `MaxDelaySeconds`, and with full jitter half of that in the mean; the emulator knows neither jitter nor
-//! `MaxDelaySeconds` (it waits a minute at most) and scales what it waits. So a scale of 0.1 makes five
-//! seconds of AWS's mean one second here, and a fault of a [`MINUTE`] meets about as many tries as one of a
-//! minute does there.
+//! Time is shortened. On AWS, Step Functions waits `IntervalSeconds`, doubled with each try, up to `MaxDelaySeconds`;
+//! with full jitter it waits half of that on average. The emulator supports neither jitter nor `MaxDelaySeconds` (it
+//! waits a minute at most), and scales its waits. So with a scale of 0.1, an average wait of five seconds on AWS is one
+//! second here, and a fault of a [`MINUTE`] meets about as many tries as one of a minute does there.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod calls;
@@ -26,13 +26,13 @@ use std::time::Duration;
 
 use seedflow_e2e::{Shared, StackOptions};
 
-/// How long a fault of a minute lasts here.
+/// The length of a fault of a minute here.
 const MINUTE: Duration = Duration::from_secs(12);
 
-/// How long the state machine waits for a build's event here, instead of ten minutes.
+/// The longest wait of the state machine for a build's event here, instead of ten minutes.
 const AWAIT: Duration = Duration::from_secs(6);
 
-/// The longest that a function may run here: no shorter than most may anyway, for a busy machine's sake.
+/// The longest run of a function here. For a busy machine's sake it is not shorter than most functions' own limit.
 const FUNCTION: Duration = Duration::from_secs(30);
 
 static STACK: Shared = Shared::new(|| StackOptions {

@@ -1,4 +1,4 @@
-//! Answers that no repetition changes, and one that an hour does.
+//! Answers that no repetition changes, and one that changes after an hour.
 
 use seedflow_e2e::Action;
 
@@ -30,7 +30,7 @@ fn parameter_store_refuses_one_of_the_four_writes() {
             .writes("outputs", 1..=1)
             .writes("metadata", 1..=1)
             .writes("md5", 1..=1),
-        // Not even the failure can be recorded then; the end of the execution is.
+        // Not even the failure can be recorded then; the end of the execution is recorded.
         FaultCase::new(
             "denied-twice-write-end",
             vec![Fault::new(WRITE_END, denied(), Amount::Times(2))],
@@ -44,8 +44,9 @@ fn parameter_store_refuses_one_of_the_four_writes() {
 
 #[test]
 fn a_parameter_that_was_deleted_a_moment_ago_is_created_again() {
-    // AWS asks to wait 30 seconds (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html) and
-    // doesn't say what it answers before; of PutParameter's errors this is the one that can mean it.
+    // AWS asks to wait 30 seconds
+    // (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DeleteParameters.html) and doesn't document
+    // the answer before that. Of PutParameter's errors, this is the one that can mean it.
     let not_yet = Action::Refuse {
         status: 400,
         code: "ParameterAlreadyExists".to_owned(),
@@ -74,7 +75,7 @@ fn a_role_that_codebuild_can_not_assume_yet_is_waited_for() {
     };
     run_cases([
         of("role-not-yet", 3).with_role(),
-        // The template's role was there long before: what is wrong with it stays wrong.
+        // The template's role existed long before: an error in it is permanent.
         of("role-never", 1).builds(0).fails(End::Failed("Refused")),
     ]);
 }
@@ -99,13 +100,14 @@ fn an_account_at_its_limit_of_builds_is_waited_for() {
 
 #[test]
 fn a_build_that_is_not_found_is_looked_for_again() {
-    // An answer without builds is AWS's for ids that it doesn't know, beside `buildsNotFound`, which nobody
-    // reads (https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html).
+    // AWS answers without builds for ids that it doesn't know, beside `buildsNotFound`, which no code reads
+    // (https://docs.aws.amazon.com/codebuild/latest/APIReference/API_BatchGetBuilds.html).
     let case = |name: &str, amount| {
         let fault = Fault::new(READ_BUILD, Action::Discard, amount);
         FaultCase::new(format!("not-found-{name}"), vec![fault])
     };
-    // Where it stays so, AWS fails the task by BuildNotFound after its retries. The emulator swallows the error of a function
-    // that is called with a token and waits on, and no event answers for a build that CodeBuild doesn't confirm.
+    // If this persists, AWS fails the task with BuildNotFound after its retries. The emulator swallows the error of a
+    // function that is called with a token, and continues to wait. No event answers for a build that CodeBuild doesn't
+    // confirm.
     run_cases([case("once", Amount::Times(1))]);
 }

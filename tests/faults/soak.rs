@@ -1,11 +1,10 @@
-//! A small soak, with a seed that stays: a check of every change must not fail for another one's luck. New seeds are what
-//! the command is for.
+//! A small soak with a fixed seed: a check of every change must not fail by chance. The command is for new seeds.
 
 use seedflow_e2e::run;
 use seedflow_local::soak::{self, Report, Size};
 use seedflow_terminal::Ui;
 
-/// One soak; its seed is told before it begins, in case that it never ends.
+/// One soak; its seed is printed before it begins, in case it never ends.
 fn soaked(seed: u64) -> Report {
     let size = Size {
         executions: 30,

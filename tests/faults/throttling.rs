@@ -1,9 +1,10 @@
-//! Fifty deployments start and end at once in an account whose Parameter Store takes 40 reads and 3 writes a
-//! second: what AWS gives an account by default.
+//! Fifty deployments start and end at once in an account whose Parameter Store accepts 40 reads and 3 writes a second:
+//! AWS's default for an account.
 //!
-//! A stack of its own, since the rates are the whole account's. The emulator's scale of 0.25 makes what the
-//! state machine waits no longer than AWS's full jitter does in the mean (0.5, 1, 2, 4, 8 and then 15 seconds,
-//! against 1, 2, 4, 8, 15 and then 15), while the rates are real: so the tries that suffice here suffice there.
+//! The stack belongs to this suite alone, since the rates apply to the whole account. With the emulator's scale of
+//! 0.25, the waits of the state machine are no longer than the averages of AWS's full jitter (0.5, 1, 2, 4, 8 and then
+//! 15 seconds, against 1, 2, 4, 8, 15 and then 15), while the rates are real. So the tries that suffice here suffice
+//! there.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 const MODULES: u64 = 50;
 
-/// Two hundred writes take 67 seconds at least; a module may come late through all its tries.
+/// Two hundred writes take 67 seconds at least; a module may use up all its tries before it succeeds.
 const LIMIT: Duration = Duration::from_secs(400);
 
 static STACK: Shared = Shared::new(|| StackOptions {
@@ -37,7 +38,7 @@ async fn start_all(stack: &TestStack, gate: &std::path::Path) -> Vec<String> {
     executions
 }
 
-/// Waits until every deployment has its build, and every build's end will come as an event.
+/// Waits until every deployment has its build, and every build's end will arrive as an event.
 async fn all_wait(stack: &TestStack) {
     eventually("fifty registered tokens", || async {
         let registered = stack.keys("callbacks/").await.len() as u64;
@@ -51,7 +52,7 @@ fn failed_tries(history: &[Value]) -> usize {
     history.iter().filter(failed).count()
 }
 
-/// How often the most unlucky deployment was throttled.
+/// The number of throttled calls of the most throttled deployment.
 async fn most_tries(stack: &TestStack, executions: &[String]) -> usize {
     let mut most = 0;
     for execution in executions {

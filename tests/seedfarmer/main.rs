@@ -1,5 +1,5 @@
-//! Our reading of manifests and our `seedfarmer` command, held against the real seed-farmer (8.0.9) in an environment
-//! of Python of its own. No stack is started.
+//! Our parser of manifests and our `seedfarmer` command, compared with the real seed-farmer (8.0.9) in a Python
+//! environment of its own. No stack is started.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod command;

@@ -1,7 +1,7 @@
-//! Fingerprints one local bundle and prints its digest and the memory that it took.
+//! Fingerprints one local bundle and prints its digest and its peak memory.
 //!
-//! A process of its own, and no more than the core and a file, so that its peak memory and its wall time
-//! are the fingerprint's. It is built in the release profile, as the functions are.
+//! It is a process of its own with only the core and a file, so that its peak memory and its wall time are the
+//! fingerprint's. It is built in the release profile, like the functions.
 
 use std::error::Error;
 use std::fs::File;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The most memory that this process ever held, as the kernel counts it.
+/// The peak memory of this process, as the kernel counts it.
 fn peak_bytes() -> Result<u64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,70 +1,71 @@
-//! What the same work would be billed for if it were done differently. Plain arithmetic on assumptions, all of which are
-//! constants here; the page lists them.
+//! The bill for the same work with other designs. It is plain arithmetic on assumptions, which are all constants here;
+//! the page lists them.
 
 use super::counters::{ASSUMED_SECONDS, invocations};
 use super::prices::{Item, Quantities};
 
-/// What seed-farmer adds to each of its builds, in seconds: measured with its caches cold, on the commands that
-/// seed-farmer 8.0.9 puts into a build (installing itself 4.0, its commands 7.1).
+/// The time that seed-farmer adds to each of its builds, in seconds. It is measured with cold caches, on the commands
+/// that seed-farmer 8.0.9 puts into a build (installing itself 4.0, its commands 7.1).
 pub const TOOLING: f64 = 11.2;
-/// What CodeBuild itself takes of a build, in seconds, from its queue to its upload of artifacts. An assumption.
+/// CodeBuild's own time in a build, in seconds, from its queue to its upload of artifacts. An assumption.
 pub const PROVISIONING: f64 = 20.0;
-/// What seed-farmer's client takes besides the build, in seconds, measured with a build of 3 s.
+/// The time of seed-farmer's client besides the build, in seconds, measured with a build of 3 s.
 pub const CLIENT: f64 = 16.1;
-/// What it takes if nothing changed, in seconds, measured.
+/// Its time if nothing changed, in seconds, measured.
 pub const CLIENT_UNCHANGED: f64 = 13.2;
-/// What a job in CI takes before the client runs, in seconds: a checkout (10, an assumption) and the installation of
+/// The time of a CI job before the client runs, in seconds: a checkout (10, an assumption) and the installation of
 /// seed-farmer with pip (17.4, measured).
 pub const JOB: f64 = 27.4;
-/// How long a function may run, in seconds: https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
+/// The longest run of a function, in seconds: https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html
 const LONGEST_FUNCTION: f64 = 900.0;
-/// How long AwaitBuild waits for an event before it looks by itself, in seconds.
+/// The time that AwaitBuild waits for an event before it checks the build itself, in seconds.
 const LOST_EVENT: f64 = 600.0;
-/// What a poll takes in a warm function, in seconds. An assumption, in favour of polling.
+/// The time of a poll in a warm function, in seconds. An assumption, in favour of polling.
 const POLL: f64 = 0.1;
 const MEMORY: u64 = 256;
 
-/// The minutes that are billed for a build: each started one.
+/// The billed minutes of a build: each started one.
 pub fn build_minutes(seconds: f64) -> f64 {
     (seconds / 60.0).ceil().max(1.0)
 }
 
-/// The minutes that are billed on average if builds of any length take some seconds more.
+/// The average billed minutes that a few more seconds add to builds of any length.
 pub fn extra_minutes(seconds: f64) -> f64 {
     seconds / 60.0
 }
 
-/// A build whose commands take this long.
+/// A build with commands of this length.
 pub fn build(commands: f64) -> Quantities {
     Quantities::of(Item::BuildMinute, build_minutes(commands + PROVISIONING))
 }
 
-/// What the check inside the container adds to a build of a changed module.
+/// The cost that the check inside the container adds to a build of a changed module.
 pub fn container_changed() -> Quantities {
     Quantities::of(Item::BuildMinute, extra_minutes(TOOLING))
 }
 
-/// What the check inside the container costs for an unchanged module: a container, billed as this item.
+/// The cost of the check inside the container for an unchanged module: a container, billed as this item.
 pub fn container_unchanged(item: Item) -> Quantities {
     Quantities::of(item, build_minutes(PROVISIONING + TOOLING))
 }
 
-/// How a build's end is waited for.
+/// A way to wait for a build's end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Waiting {
-    /// As Seedflow does: a task token, a look at the build, and an event.
+    /// Seedflow's way: a task token, one check of the build, and an event.
     Event,
-    /// A loop of Wait, a function that looks, and Choice.
+    /// A loop of Wait, a function that checks the build, and Choice.
     Polling(f64),
-    /// The same loop, in which Step Functions looks by itself.
+    /// The same loop, in which Step Functions checks the build itself.
     PollingWithoutFunction(f64),
     /// Step Functions' integration `codebuild:startBuild.sync`, which is a state.
     Integration,
-    /// A function of 128 MB that sleeps and looks, and is called again if the build takes longer than a function may run.
+    /// A function of 128 MB that sleeps and checks. It is called again if the build takes longer than a function may
+    /// run.
     Sleeping,
 }
 
-/// What waiting for a build of this many seconds is billed for.
+/// The billed items of waiting for a build of this many seconds.
 pub fn waiting(way: Waiting, build: f64) -> Quantities {
     match way {
         Waiting::Event => {
@@ -90,15 +91,15 @@ pub fn waiting(way: Waiting, build: f64) -> Quantities {
     }
 }
 
-/// A job in CI that deploys with seed-farmer's client and waits for builds that take this many seconds, or for none. Started
+/// A CI job that deploys with seed-farmer's client and waits for builds of this many seconds, or for none. Started
 /// minutes are billed.
 pub fn job(builds: Option<f64>) -> Quantities {
     let client = builds.map_or(CLIENT_UNCHANGED, |seconds| CLIENT + seconds);
     Quantities::of(Item::RunnerMinute, ((JOB + client) / 60.0).ceil())
 }
 
-/// From which share of unchanged modules one way is cheaper than another, given the prices of a changed and of an unchanged
-/// module of each; `None` if it never is.
+/// The share of unchanged modules from which one way is cheaper than another, by the prices of a changed and of an
+/// unchanged module of each; `None` if it never is.
 pub fn break_even(one: (f64, f64), other: (f64, f64)) -> Option<f64> {
     let (more_if_changed, less_if_unchanged) = (one.0 - other.0, other.1 - one.1);
     if more_if_changed <= 0.0 && less_if_unchanged >= 0.0 {
@@ -122,7 +123,7 @@ mod tests {
     fn a_started_minute_of_a_build_is_billed() {
         let billed = [0.0, 1.0, 60.0, 60.1, 300.0].map(build_minutes);
         assert_eq!(billed, [1.0, 1.0, 1.0, 2.0, 5.0]);
-        // 20 s of CodeBuild's own make a second minute of a build of one.
+        // CodeBuild's own 20 s make a second minute of a build of one minute.
         same(build(60.0).dollars(), 0.010);
         same(container_unchanged(Item::BuildMinute).dollars(), 0.005);
         same(container_unchanged(Item::ArmBuildMinute).dollars(), 0.0034);

@@ -1,7 +1,7 @@
-//! What a run on the local stack used, and what AWS would bill for it.
+//! The use of a run on the local stack, and AWS's bill for it.
 //!
-//! Counted are executions (from their histories), invocations (from the lines that Lambda logs), calls (by the proxy) and
-//! bytes of logs. What the emulator can't show is assumed, in the constants here.
+//! It counts executions (from their histories), invocations (from the lines that Lambda logs), calls (by the proxy) and
+//! bytes of logs. Facts that the emulator can't show are assumed, in the constants here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,40 +11,40 @@ use serde_json::Value;
 
 use super::prices::{Item, Quantities};
 
-/// How long an invocation is billed on AWS, in seconds: a cold start with its initialisation, three TLS handshakes and the
-/// calls, at an eighth of a CPU. An assumption, and a high one.
+/// The billed time of an invocation on AWS, in seconds: a cold start with its initialisation, three TLS handshakes and
+/// the calls, at an eighth of a CPU. An assumption, and a high one.
 pub const ASSUMED_SECONDS: f64 = 0.5;
-/// What Lambda itself logs of an invocation in JSON (platform.initStart, platform.start, platform.report): bytes and lines.
+/// Lambda's own log of an invocation in JSON (platform.initStart, platform.start, platform.report): bytes and lines.
 pub const PLATFORM_LOG: (u64, u64) = (900, 3);
-/// What Step Functions logs of an event of a history without its data, in bytes: mostly the execution's ARN, and ids.
+/// Step Functions' log of an event of a history without its data, in bytes: mostly the execution's ARN, and ids.
 pub const HISTORY_LOG: u64 = 400;
-/// What CloudWatch Logs adds to each line:
+/// The bytes that CloudWatch Logs adds to each line:
 /// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 const LINE: u64 = 26;
-/// How many months logs are kept: `LogRetentionDays` of the template.
+/// The number of months for which logs are kept: `LogRetentionDays` of the template.
 pub const LOG_MONTHS: f64 = 3.0;
 /// A module's bundle, in bytes.
 pub const BUNDLE: f64 = 1e6;
-/// For how many months, at most, a changed module's bundle is stored in S3 before newer ones have replaced it and the
-/// lifecycle rules have removed it: the upload and both copies of the last success for 90 days each after a month of use,
-/// the build's copy for 31 days.
+/// The longest time for which a changed module's bundle is stored in S3, in months, until newer ones have replaced it
+/// and the lifecycle rules have removed it. The upload and both copies of the last success are stored for 90 days each
+/// after a month of use, the build's copy for 31 days.
 pub const BUNDLE_MONTHS: f64 = 4.0 + 4.0 + 4.0 + 1.0;
-/// Requests to a queue for each event that a function is called for from it: send, receive, delete.
+/// Requests to a queue for each event that calls a function: send, receive, delete.
 const REQUESTS_OF_A_MESSAGE: f64 = 3.0;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Execution {
     /// The state machine's name, without the stack's.
     pub machine: String,
-    /// What is billed: each state, each retry, and the start, to be on the safe side.
+    /// The billed transitions: each state, each retry, and the start, to be on the safe side.
     pub transitions: u64,
     /// Events of its history.
     pub events: u64,
 }
 
 impl Execution {
-    /// From its history, and the number of executions that it started out of a Map: the emulator reports nothing from inside
-    /// one, so each of them counts as one state with five events.
+    /// Counted from its history and the number of executions that it started out of a Map. The emulator reports nothing
+    /// from inside a Map, so each of them counts as one state with five events.
     pub fn of(machine: &str, history: &[Value], children: u64) -> Self {
         let kinds = || history.iter().filter_map(|event| event["type"].as_str());
         let count = |kind: &str| kinds().filter(|found| *found == kind).count() as u64;
@@ -58,7 +58,7 @@ impl Execution {
     }
 }
 
-/// What is billed for invocations of this length.
+/// The billed items of invocations of this length.
 pub fn invocations(number: f64, memory_mb: u64, seconds: f64) -> Quantities {
     let gigabytes = memory_mb as f64 / 1024.0;
     Quantities::of(Item::Invocation, number).and(Item::GbSecond, number * gigabytes * seconds)
@@ -70,16 +70,16 @@ fn reported_memory(line: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// All that a deployment used.
+/// The complete use of a deployment.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     /// Calls by caller and `service:Operation`: the functions, the client that uploads, CodeBuild for a build.
     pub calls: Vec<(Caller, String, u64)>,
-    /// The executions that it led to.
+    /// The executions that it caused.
     pub executions: Vec<Execution>,
     /// The memory of each invocation, in MB, by function.
     pub invocations: BTreeMap<String, Vec<u64>>,
-    /// What the functions themselves logged: bytes and lines.
+    /// The functions' own log: bytes and lines.
     pub logged: (u64, u64),
     /// Metrics of our own, each with its dimensions.
     pub metrics: BTreeSet<String>,
@@ -113,8 +113,8 @@ impl Usage {
         self.executions.iter().map(|one| one.transitions).sum()
     }
 
-    /// The bytes that CloudWatch Logs takes in, except for the builds' own logs. Step Functions logs end-execution only if
-    /// it fails.
+    /// The bytes that CloudWatch Logs ingests, except for the builds' own logs. Step Functions logs end-execution only
+    /// if it fails.
     pub fn log_bytes(&self) -> u64 {
         let platform = self.invoked() * (PLATFORM_LOG.0 + PLATFORM_LOG.1 * LINE);
         let own = self.logged.0 + self.logged.1 * LINE;
@@ -123,7 +123,7 @@ impl Usage {
         platform + own + logged.map(|one| one.events * (HISTORY_LOG + LINE)).sum::<u64>()
     }
 
-    /// What AWS bills for it, except for the builds' minutes.
+    /// AWS's bill for it, except for the builds' minutes.
     pub fn quantities(&self) -> Result<Quantities> {
         let mut all = Quantities::of(Item::Transition, self.transitions() as f64);
         for &memory_mb in self.invocations.values().flatten() {
@@ -144,8 +144,8 @@ impl Usage {
             .and(Item::Trace, self.traces() as f64))
     }
 
-    /// A trace for each execution and for each invocation by an event, if every one is recorded. An invocation by an
-    /// execution is part of its trace.
+    /// A trace for each execution and for each invocation by an event, if all are recorded. An invocation by an
+    /// execution is part of the execution's trace.
     fn traces(&self) -> u64 {
         let by_event =
             self.invoked_if(|function| function == "build-event" || self.queue_consumers.contains(function));
@@ -158,7 +158,7 @@ impl Usage {
     }
 }
 
-/// What a call is billed as; nothing if it is free. An unknown call is an error, so that none is left out of the price
+/// The billed item of a call; none if it is free. An unknown call is an error, so that no call is left out of the price
 /// unnoticed.
 fn billed_as(name: &str) -> Result<Option<Item>> {
     let (service, operation) = name.split_once(':').unwrap_or((name, ""));

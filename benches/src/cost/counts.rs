@@ -1,12 +1,12 @@
-//! What the deployments used that the page is about.
+//! The use of the deployments that the page is about.
 
 use super::counters::Usage;
 
-/// The modules of the repository, in one group: simulated builds publish no values for another one.
+/// The modules of the repository, in one group: simulated builds publish no values for another group.
 pub const MODULES: usize = 40;
-/// How many of them change.
+/// The number of changed modules.
 pub const CHANGED: usize = 2;
-/// What was counted.
+/// The counts.
 pub struct Counts {
     /// A module by itself that changed.
     pub changed: Usage,

@@ -1,4 +1,4 @@
-//! What of `template.yaml` costs money without any deployment, and which functions are called from a queue.
+//! The parts of `template.yaml` that cost money without any deployment, and the functions that are called from a queue.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub struct FixedCosts {
 }
 
 impl FixedCosts {
-    /// Reads the template line by line: a resource is a name indented by two spaces, and what follows it.
+    /// Reads the template line by line: a resource is a name indented by two spaces, and the lines after it.
     pub fn of(template: &str) -> Self {
         let mut found = Self::default();
         let (mut functions, mut consumers) = (BTreeMap::new(), Vec::new());
@@ -44,7 +44,7 @@ impl FixedCosts {
         found
     }
 
-    /// What is billed for it in a month, with this number of metrics of our own.
+    /// Its bill for a month, with this number of metrics of our own.
     pub fn month(&self, metrics: u64) -> Quantities {
         let queues = self.queue_consumers.len() as f64;
         Quantities::of(Item::Alarm, self.alarms as f64)

@@ -1,11 +1,11 @@
-//! What deployments cost on AWS: counted on a local stack, priced from one table, compared with other ways to do the same.
+//! The cost of deployments on AWS: counted on a local stack, priced from one table, compared with other designs.
 //!
-//! This file deploys and counts; `counters` computes what AWS bills for it, `prices` has the prices, `alternatives` the
-//! arithmetic of what it is compared with, `fixed_costs` what costs money without any deployment, and `page` fills the
-//! tables of `page.md` in, which becomes `docs/cost.md`.
+//! This file deploys and counts. `counters` computes AWS's bill, `prices` has the prices, `alternatives` has the
+//! arithmetic of the comparisons, and `fixed_costs` has the cost without any deployment. `page` fills in the tables of
+//! `page.md`, which becomes `docs/cost.md`.
 //!
-//! Builds last three seconds and run no command: what they do costs the same with every tool. A count ends when nothing has
-//! been called for a while, so it includes what follows a deployment (its lock, its events, its pages).
+//! Builds last three seconds and run no command: the work inside them costs the same with every tool. A count ends when
+//! there has been no call for a while, so it includes the work after a deployment (its lock, its events, its pages).
 
 mod alternatives;
 mod counters;
@@ -126,7 +126,7 @@ fn expect(finished: &Finished, as_expected: bool) -> Result<()> {
     Ok(())
 }
 
-/// Counts what happens on a stack between `begin` and `end`.
+/// Counts the use of a stack between `begin` and `end`.
 struct Counter<'a> {
     stack: &'a Stack,
     fixed: &'a FixedCosts,
@@ -159,7 +159,7 @@ impl Counter<'_> {
         }
     }
 
-    /// What was used since the beginning, in which this many modules had to be built.
+    /// The use since the beginning, in which this many modules had to be built.
     async fn end(&self, changed: u64) -> Result<Usage> {
         self.quiet().await;
         let mut usage = Usage {
@@ -192,7 +192,7 @@ impl Counter<'_> {
         Ok(usage)
     }
 
-    /// What the functions call, the upload, and what CodeBuild fetches and stores for a build. The emulator of CodeBuild
+    /// The calls of the functions, the upload, and CodeBuild's reads and writes for a build. The CodeBuild emulator
     /// makes further calls that don't exist on AWS, and the other calls of clients are this program's.
     fn calls(&self) -> Vec<(Caller, String, u64)> {
         let calls = self.stack.proxy().calls();
@@ -210,7 +210,7 @@ impl Counter<'_> {
         found
     }
 
-    /// The executions of no earlier count: the state machine's name, and the ARN.
+    /// The executions that no earlier count contains: the state machine's name, and the ARN.
     async fn new_executions(&self) -> Result<Vec<(String, String)>> {
         let machines = self
             .call("states", "AWSStepFunctions.ListStateMachines", json!({}))

@@ -1,4 +1,4 @@
-//! Fills `page.md` in: every figure of `docs/cost.md` is computed here, none is typed.
+//! Fills in `page.md`: every figure of `docs/cost.md` is computed here, none is typed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +19,9 @@ use crate::stats::grouped;
 
 const TEMPLATE: &str = include_str!("page.md");
 const THOUSAND: f64 = 1000.0;
-/// How long the commands of builds take in comparisons, in seconds.
+/// The length of the builds' commands in comparisons, in seconds.
 const BUILDS: [f64; 3] = [60.0, 300.0, 1200.0];
-/// The one of them that the summary and the example of a team have.
+/// The length in the summary and in the example of a team.
 const USUAL: f64 = 300.0;
 /// The deployments of 22 working days.
 const DEPLOYMENTS: f64 = 20.0 * 22.0;
@@ -134,7 +134,7 @@ fn row(name: impl Into<String>, cells: impl IntoIterator<Item = String>) -> Vec<
 
 fn thousand(changed: &Quantities, unchanged: &Quantities) -> String {
     use Item::*;
-    // A name, the items that its price sums, and the amount that is shown: of the first item, in this unit.
+    // A name, the items of its price, and the displayed amount: of the first item, in this unit.
     let lines: [(&str, &[Item], &str, f64); 10] = [
         ("Step Functions", &[Transition], "transitions", 1.0),
         ("Lambda, invocations", &[Invocation], "", 1.0),
@@ -250,7 +250,7 @@ fn polling_table() -> String {
     table(&columns, &rows)
 }
 
-/// From which poll on a loop costs more than waiting for an event.
+/// The poll from which on a loop costs more than waiting for an event.
 fn first_dearer_poll() -> String {
     let poll = waiting(Waiting::Polling(1.0), 1.0).dollars();
     match (waiting(Waiting::Event, 1.0).dollars() / poll).floor() + 1.0 {
@@ -348,7 +348,7 @@ fn fixed_table(month: &Quantities) -> String {
     table(&["", "number", "a month"], &[&rows[..], &[sum]].concat())
 }
 
-/// What each of the four deployments used, by name.
+/// The use of each of the four deployments, by name.
 fn counted(counts: &Counts) -> String {
     let mut rows: Vec<(String, [u64; 4])> = Vec::new();
     let mut add = |name: String, at: usize, count: u64| {

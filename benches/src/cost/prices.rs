@@ -1,4 +1,4 @@
-//! What AWS bills for, what each of it costs, and sums of it.
+//! The items of AWS's bill, their prices, and sums of them.
 //!
 //! A scenario, whether counted or assumed, is a number of each billed thing (`Quantities`); its price is their product
 //! with the one table here. Prices are those of us-east-1 without any free tier, in dollars.
@@ -44,7 +44,7 @@ pub struct Price {
     pub unit: &'static str,
     pub what: &'static str,
     pub page: &'static str,
-    /// The newest date on which the price was found confirmed.
+    /// The newest date on which the price was confirmed.
     pub seen: &'static str,
 }
 
@@ -100,7 +100,7 @@ impl Item {
     }
 }
 
-/// How much of each.
+/// The amount of each item.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Quantities(BTreeMap<Item, f64>);
 

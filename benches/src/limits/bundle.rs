@@ -1,8 +1,8 @@
-//! The bundle that is measured: 1,000 files and 500 MB, the same bytes on every machine.
+//! The measured bundle: 1,000 files and 500 MB, the same bytes on every machine.
 //!
-//! Half of the files are text of made-up words, which deflate packs about as well as source code; half are
-//! random bytes, as compiled or packed files are, which it can't pack. Sizes differ: a half, one and one and a half
-//! times the mean. It is stored in `target/bench/` and made once.
+//! Half of the files are text of made-up words, which deflate compresses about as well as source code. Half are random
+//! bytes, like compiled or compressed files, which it can't compress. Sizes differ: a half, one and one and a half
+//! times the mean. The bundle is stored in `target/bench/` and made once.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -17,9 +17,9 @@ pub const FILES: usize = 1000;
 /// How many bytes its files have together.
 pub const BYTES: usize = 500_000_000;
 
-/// The first of the files; a bundle without it is no module.
+/// The first of the files; a bundle without it is not a module.
 const DEPLOYSPEC: &[u8] = b"deploy:\n  phases:\n    build:\n      commands:\n        - echo deployed\n";
-/// New content needs a new name, or an old bundle would be used.
+/// New content needs a new name; otherwise an old bundle would be used.
 const NAME: &str = "bundle-1.zip";
 
 /// The bundle in `folder`, which is made if it is missing.
@@ -83,7 +83,7 @@ fn words(numbers: &mut Numbers) -> Vec<Vec<u8>> {
 fn text(numbers: &mut Numbers, words: &[Vec<u8>], size: usize) -> Vec<u8> {
     let mut content = Vec::with_capacity(size + 100);
     while content.len() < size {
-        // A few words follow each other in order, as phrases do, from a place that is more often an early one.
+        // A few words follow each other in order, like phrases, from a position that is more often an early one.
         let place = numbers.below(words.len()) * numbers.below(words.len()) / words.len();
         let phrase = words[place..].iter().take(1 + numbers.below(6));
         phrase.for_each(|word| content.extend_from_slice(word));
@@ -101,7 +101,7 @@ fn random(numbers: &mut Numbers, size: usize) -> Vec<u8> {
     content
 }
 
-/// Bytes that no packing makes shorter, always the same.
+/// Incompressible bytes, always the same.
 pub fn incompressible(size: usize) -> Vec<u8> {
     random(&mut Numbers(1), size)
 }

@@ -1,7 +1,7 @@
 //! The AWS calls of whole deployments, counted by the local stack's proxy.
 //!
-//! Counted are the calls of the workflow itself: of the functions, and of the client that uploads the bundle and starts
-//! the execution. The calls of the build's own commands and of CodeBuild for a build are shown separately.
+//! It counts the calls of the workflow itself: the calls of the functions, and of the client that uploads the bundle
+//! and starts the execution. The calls of the build's own commands and of CodeBuild for a build are shown separately.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::report::{Limit, Section};
 
 /// The most calls of a changed and of an unchanged module: those of `tests/e2e/call_budget.rs` and the client's two.
 const LIMITS: [(Kind, u64); 3] = [(Kind::First, 36), (Kind::Changed, 35), (Kind::Unchanged, 13)];
-/// What the client calls; other calls of clients are made by this program.
+/// The client's calls; other calls of clients are made by this program.
 pub const CLIENT: [&str; 2] = ["s3:PutObject", "states:StartExecution"];
-/// A late event may still start a function after the execution has ended, and one that is started by a queue waits up to
+/// A late event may still start a function after the execution has ended. A function that a queue starts waits up to
 /// five seconds for further messages.
 const SETTLED: Duration = Duration::from_secs(7);
 
@@ -55,11 +55,11 @@ pub struct Deployed {
     pub section: Section,
     /// The input of the last deployment.
     pub input: Value,
-    /// How it ended.
+    /// The end of the last deployment.
     pub finished: Finished,
 }
 
-/// Deploys an example for the first time, unchanged and changed, and counts.
+/// Deploys an example for the first time, unchanged and changed, and counts the calls.
 pub async fn measure(stack: &Stack, ui: &Ui) -> Result<Deployed> {
     let task = ui.task("Calls of three deployments");
     let example = Example::copy(stack)?;
@@ -127,7 +127,7 @@ impl Example {
     }
 }
 
-/// The calls, once nothing is called any more.
+/// The calls, once no further call is made.
 pub async fn settled(stack: &Stack) -> Calls {
     loop {
         let before = stack.proxy().calls().total(Caller::Functions);
@@ -139,11 +139,11 @@ pub async fn settled(stack: &Stack) -> Calls {
     }
 }
 
-/// The calls of one deployment by who made them.
+/// The calls of one deployment by caller.
 struct Counted {
     functions: BTreeMap<String, u64>,
     client: BTreeMap<String, u64>,
-    /// What the build did, and CodeBuild for it.
+    /// The calls of the build, and of CodeBuild for it.
     build: u64,
 }
 

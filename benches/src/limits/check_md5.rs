@@ -60,7 +60,7 @@ async fn upload(stack: &Stack, path: &Path) -> Result<serde_json::Value> {
     Ok(json!({"execution": super::functions::execution(stack), "input": input}))
 }
 
-/// How long the emulator takes to deliver the bundle to a client that discards it.
+/// The time in which the emulator delivers the bundle to a client that discards it.
 async fn plain(stack: &Stack, event: &serde_json::Value) -> Result<Spread> {
     let source = &event["input"]["source"];
     let key = source["key"].as_str().context("the source has no key")?;

@@ -1,7 +1,7 @@
 //! The fingerprint of the large bundle, from a local file, compared with `unzip -p bundle.zip | md5sum`.
 //!
-//! Both are whole processes, timed from their start to their end, and take turns, so that other load on
-//! the machine affects both. A first round of each isn't counted: it brings the bundle into the page cache.
+//! Both are whole processes, timed from their start to their end. They alternate, so that other load on the machine
+//! affects both. A first round of each isn't counted: it reads the bundle into the page cache.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -21,10 +21,10 @@ use super::release_build::Binary;
 use super::runtime_api::{Call, RuntimeApi};
 use crate::bench_dir::bench_dir;
 
-/// How long an answer may take, on the busiest machine.
+/// The longest time for an answer, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A function's binary with the environment that the deployed function has.
+/// A function's binary with the environment of the deployed function.
 pub struct Program {
     /// The function's name.
     pub name: &'static str,
@@ -34,7 +34,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Asks the stack what the template has set for the function.
+    /// Reads from the stack the settings that the template gives the function.
     pub async fn of(binary: &Binary, stack: &Stack) -> Result<Self> {
         let mut command = child_guard::command("aws", None)?;
         command
@@ -50,7 +50,8 @@ impl Program {
         asked.wait().await?;
         let settings: BTreeMap<String, String> = serde_json::from_slice(&answer)
             .with_context(|| format!("the environment of {} is not JSON", binary.name))?;
-        // The stack's variables are last: the functions' own settings name no endpoint, and no other endpoint may be used.
+        // The stack's variables are last: the functions' own settings name no endpoint, and no other endpoint may be
+        // used.
         let mut variables: Vec<_> = settings.into_iter().collect();
         variables.extend(environment::client(&stack.proxy().endpoint(Caller::Functions)));
         Ok(Self {
@@ -61,8 +62,8 @@ impl Program {
     }
 }
 
-/// A running function. It is killed when this is dropped. If this program dies before, the function ends by
-/// itself, because its Runtime API is gone.
+/// A running function. It is killed when this is dropped. If this program dies before, the function ends by itself,
+/// because its Runtime API is gone.
 pub struct Function {
     name: &'static str,
     started: Instant,
@@ -72,7 +73,7 @@ pub struct Function {
 
 /// An answer and its time.
 pub struct Answered {
-    /// What the function answered.
+    /// The function's answer.
     pub answer: Value,
     /// From the call's start to the answer.
     pub took: Duration,
@@ -110,7 +111,7 @@ impl Function {
         })
     }
 
-    /// Waits until it asks for its first event, and returns how long after its start that is.
+    /// Waits until it asks for its first event, and returns the time since its start.
     pub async fn ready(&mut self) -> Result<Duration> {
         match self.next_call().await? {
             Call::Next(at) => Ok(at - self.started),
@@ -118,7 +119,7 @@ impl Function {
         }
     }
 
-    /// Its answer to its first event, from its start on. The event is handed over as soon as it asks.
+    /// Its answer to its first event, timed from its start. The event is delivered as soon as it asks.
     pub async fn first(&mut self, event: &Value) -> Result<(Duration, Answered)> {
         self.api.send(event.to_string())?;
         let ready = self.ready().await?;
@@ -137,7 +138,7 @@ impl Function {
         self.answered(begun).await
     }
 
-    /// The most memory that it ever held.
+    /// Its peak memory.
     pub fn peak(&self) -> Result<u64> {
         memory::peak(self.process.id().context("the function has ended")?)
     }
@@ -172,7 +173,7 @@ fn log(name: &str) -> Result<PathBuf> {
     Ok(bench_dir()?.join(format!("{name}.log")))
 }
 
-/// What Lambda itself sets.
+/// The variables that Lambda itself sets.
 fn lambda(name: &str, runtime_api: &str) -> Vec<(&'static str, String)> {
     vec![
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_owned()),

@@ -1,8 +1,8 @@
 //! The release binaries: size, cold start, warm answer, memory.
 //!
-//! Each is given the event of a module that was just deployed, as the state machine would send it once more:
-//! every handler may run again, and does its real work against the emulator. Of those that no module's workflow
-//! calls, only the size is measured.
+//! Each function gets the event of a module that was just deployed, as the state machine would send it again: every
+//! handler may run again, and does its real work against the emulator. For functions that no module's workflow calls,
+//! only the size is measured.
 
 use anyhow::{Context, Result};
 use seedflow_local::client::deployment;
@@ -17,15 +17,15 @@ use super::release_build::Binary;
 use crate::report::{Limit, Section};
 use crate::stats::{Spread, grouped, megabytes};
 
-/// How large a binary may be.
+/// The largest size of a binary.
 const SIZE: u64 = 8_000_000;
 const COLD: usize = 15;
 const WARM: usize = 31;
 
-/// An event of a build's end as AWS documents it; nothing here waits for that build.
+/// The event of a build's end as AWS documents it; no execution here waits for that build.
 const BUILD_EVENT: &str = include_str!("../../../tests/events/build-state-change.json");
 
-/// When the execution says that it was started.
+/// The start time that the execution's data states.
 const STARTED_AT: &str = "2026-01-01T00:00:00Z";
 
 /// Restores an execution's lock of its module, so that its functions may write once more.
@@ -121,7 +121,7 @@ async fn times(stack: &Stack, binary: &Binary, event: &Value) -> Result<Times> {
     })
 }
 
-/// What the state machine has sent in a deployment.
+/// The events that the state machine sent in a deployment.
 struct Events {
     execution: String,
     input: Value,
@@ -177,7 +177,7 @@ impl Events {
             "module-stack" => {
                 json!({"action": "remove", "execution": execution, "lock": lock, "progress": null})
             }
-            // The token was answered long ago, which ends well: Step Functions takes the first answer.
+            // The token was answered long ago, and this is not an error: Step Functions takes the first answer.
             "check-status" => {
                 json!({"token": "bench", "build_id": build_id, "entered_at": "2026-01-01T00:00:00Z", "attempt": 0})
             }

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 /// The limit of everything that reads a bundle.
 pub const LIMIT: u64 = 64_000_000;
 
-/// The most memory that the running process `id` ever held, in bytes.
+/// The peak memory of the running process `id`, in bytes.
 pub fn peak(id: u32) -> Result<u64> {
     let path = format!("/proc/{id}/status");
     let status = std::fs::read_to_string(&path)

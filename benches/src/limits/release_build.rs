@@ -1,7 +1,7 @@
-//! Release builds, as they run on AWS but for this machine.
+//! Release builds, as on AWS but for this machine's architecture.
 //!
-//! One cargo builds all packages, so that two cores are busy. Packages built together share the features of their
-//! dependencies; what one function doesn't use is removed again when it is linked (LTO): `check-md5` built alone differs
+//! One cargo process builds all packages, so that two cores are busy. Packages built together share the features of
+//! their dependencies. Linking (LTO) removes the features that a function doesn't use: `check-md5` built alone differs
 //! by less than a thousandth.
 
 use std::path::PathBuf;

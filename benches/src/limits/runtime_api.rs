@@ -1,6 +1,6 @@
 //! Lambda's Runtime API, as far as a function needs it: it asks for an event and posts its answer.
 //!
-//! One server serves one process. What happened and when comes out of a channel, in order.
+//! One server serves one process. A channel delivers its actions and their times, in order.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 /// The longest time that Lambda gives a function.
 const DEADLINE: Duration = Duration::from_secs(900);
 
-/// Something that the function did.
+/// An action of the function.
 #[derive(Debug)]
 pub enum Call {
     /// It asked for an event.
@@ -68,17 +68,17 @@ impl RuntimeApi {
         })
     }
 
-    /// What `AWS_LAMBDA_RUNTIME_API` is set to.
+    /// The value of `AWS_LAMBDA_RUNTIME_API`.
     pub fn address(&self) -> String {
         self.address.to_string()
     }
 
-    /// Hands the function an event, now or when it asks for one.
+    /// Delivers an event to the function, now or when it asks for one.
     pub fn send(&self, event: String) -> Result<()> {
         self.events.send(event).context("the Runtime API has ended")
     }
 
-    /// The next thing that the function does.
+    /// The next action of the function.
     pub async fn next_call(&mut self) -> Result<Call> {
         self.calls.recv().await.context("the Runtime API has ended")
     }
@@ -87,7 +87,7 @@ impl RuntimeApi {
 async fn listen(state: Arc<State>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        // An answer waits for nothing: what is timed is the function.
+        // An answer waits for nothing: the function itself is timed.
         let _ = stream.set_nodelay(true);
         let state = Arc::clone(&state);
         let service = service_fn(move |request| serve(Arc::clone(&state), request));

@@ -1,8 +1,8 @@
-//! What each tool adds to a build, in real builds: the CodeBuild emulator runs the buildspec of a deployment once more, with
-//! every command, in a workspace where nothing is installed or cached.
+//! The overhead of each tool inside a build, in real builds: the CodeBuild emulator runs the buildspec of a deployment
+//! once more, with every command, in a workspace where nothing is installed or cached.
 //!
-//! The first command notes time and sizes, and so does the last. What replaces the Python of CodeBuild's image is made before
-//! that.
+//! The first and the last command record time and sizes. The replacement for the Python of CodeBuild's image is made
+//! before that.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,17 +18,17 @@ use serde_json::{Value, json};
 
 use super::case::Tool;
 
-/// How much of the log a failed build shows.
+/// The length of the log that a failed build shows.
 const LAST_LINES: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(600);
-/// What CodeBuild calls to write a build's log; how often depends on how many lines there are.
+/// CodeBuild's call to write a build's log; its number depends on the number of lines.
 const LOG: [&str; 3] = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"];
 
-/// What a tool's commands took in a build.
+/// The cost of a tool's commands in a build.
 pub struct BuildOverhead {
-    /// How long, in each round.
+    /// The time in each round.
     pub took: Vec<Duration>,
-    /// The bytes of what they wrote below the build's home and next to its source.
+    /// The bytes that they wrote below the build's home and next to its source.
     pub bytes: u64,
     /// The Python packages that they installed.
     pub packages: u64,
@@ -36,7 +36,7 @@ pub struct BuildOverhead {
     pub calls: BTreeMap<String, u64>,
 }
 
-/// Keeps the bundles that seed-farmer's client removes when a build has ended, until the rule is removed.
+/// Keeps the bundles that seed-farmer's client removes after a build, until the rule is removed.
 pub fn keep_bundles(stack: &Stack) -> RuleId {
     let mut rule = Rule::new("s3", "DeleteObjects", Action::Discard);
     rule.caller = Some(Caller::Clients);
@@ -71,7 +71,7 @@ pub async fn measure(stack: &Stack, tool: Tool, build: &str, rounds: usize) -> R
     })
 }
 
-/// The StartBuild that makes the same build once more, with notes.
+/// The StartBuild that makes the same build once more, with the recording commands.
 fn again(stack: &Stack, tool: Tool, build: &Value, notes: &Path) -> Result<Value> {
     let source = &build["source"];
     let spec = source["buildspec"].as_str().context("it has no buildspec")?;
@@ -100,7 +100,8 @@ fn again(stack: &Stack, tool: Tool, build: &Value, notes: &Path) -> Result<Value
     Ok(input)
 }
 
-/// seed-farmer's buildspec names paths of AWS's image that a machine doesn't have, or that a benchmark may not write to.
+/// seed-farmer's buildspec names paths of AWS's image that a machine doesn't have, or that a benchmark may not write
+/// to.
 fn on_this_machine(spec: &Value) -> Result<Value> {
     let python = python::python()?.to_string_lossy();
     let text = spec
@@ -123,7 +124,7 @@ fn with_python(text: &str, python: &str) -> String {
     changed
 }
 
-/// A buildspec whose first and last commands note time and sizes.
+/// A buildspec whose first and last commands record time and sizes.
 fn noted(mut spec: Value, notes: &Path) -> Value {
     let sizes = "$(du -sk \"$HOME\" \"$CODEBUILD_SRC_DIR\" | awk '{ all += $1 } END { print all }') \
                  $(find \"$HOME\" -path \"$HOME/.cache\" -prune -o -name '*.dist-info' -print | wc -l)";
@@ -167,7 +168,7 @@ async fn run(stack: &Stack, input: &Value) -> Result<()> {
     Ok(())
 }
 
-/// What a build noted: two lines of a time in seconds, kilobytes and packages.
+/// The record of a build: two lines of a time in seconds, kilobytes and packages.
 #[derive(Debug, PartialEq)]
 struct Notes {
     took: Duration,

@@ -1,4 +1,4 @@
-//! What is deployed, and with which tool.
+//! The deployed repository, and the tool that deploys it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// In the order in which they take turns.
+    /// In the order in which they alternate.
     pub const ALL: [Self; 3] = [Self::Seedflow, Self::SeedFarmer, Self::SeedFarmerWithoutWait];
 
     /// The name in tables.
@@ -24,7 +24,7 @@ impl Tool {
     }
 }
 
-/// What a deployment finds.
+/// The state that a deployment finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// Every module has changed.
@@ -35,7 +35,7 @@ pub enum Work {
     Failed,
 }
 
-/// One kind of deployment, which all tools run in turn.
+/// One kind of deployment, which all tools run one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Case {
     /// Its name on the command line.
@@ -71,7 +71,7 @@ pub const fn case(name: &'static str, modules: usize, work: Work, build: u64) ->
 }
 
 impl Case {
-    /// What it is, in words.
+    /// A description in words.
     pub fn title(&self) -> String {
         let modules = match self.modules {
             1 => "one module".to_owned(),
@@ -84,12 +84,12 @@ impl Case {
         }
     }
 
-    /// How long its builds last.
+    /// The length of its builds.
     pub fn lasts(&self) -> Duration {
         Duration::from_secs(self.build)
     }
 
-    /// How many builds a deployment starts.
+    /// The number of builds that a deployment starts.
     pub fn builds(&self) -> usize {
         match self.work {
             Work::Unchanged => 0,
@@ -97,8 +97,8 @@ impl Case {
         }
     }
 
-    /// Whether a tool runs it in this round, counted from 0. Builds of a minute have one round fewer than the others, and
-    /// only one without the fixed wait, which differs by a constant.
+    /// Whether a tool runs it in this round, counted from 0. Builds of a minute have one round fewer than the others,
+    /// and only one without the fixed wait, which differs by a constant.
     pub fn takes_part(&self, tool: Tool, round: usize, rounds: usize) -> bool {
         self.build < 60 || round == 0 || (tool != Tool::SeedFarmerWithoutWait && round + 1 < rounds)
     }

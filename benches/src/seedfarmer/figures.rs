@@ -1,4 +1,4 @@
-//! What was measured: the runs of each case with each tool, and what a build takes besides its commands.
+//! The measurements: the runs of each case with each tool, and the overhead of a build besides its commands.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::build_overhead::BuildOverhead;
 use super::case::{Case, Tool};
 use super::run::{Run, median};
 
-/// All that was measured.
+/// All measurements.
 #[derive(Default)]
 pub struct Figures {
     pub series: Vec<Series>,

@@ -1,7 +1,8 @@
-//! Seedflow compared with seed-farmer: the same deployments by both, in turn, on one stack.
+//! Seedflow compared with seed-farmer: the same deployments by both, alternately, on one stack.
 //!
-//! Both work on the same emulator, proxy and CodeBuild emulator, whose builds are simulated (they last, and run nothing), so
-//! only what is around a build is compared. What each tool adds inside a build is measured separately, in real builds.
+//! Both use the same emulator, proxy and CodeBuild emulator. Builds are simulated (they last, and run nothing), so only
+//! the work around a build is compared. The overhead of each tool inside a build is measured separately, in real
+//! builds.
 
 mod build_overhead;
 mod case;
@@ -32,13 +33,13 @@ use seed_farmer::SeedFarmerSide;
 use seedflow::SeedflowSide;
 
 const PROJECT: &str = "compared";
-/// What is measured besides the cases.
+/// The measurements besides the cases.
 const BUILD_OVERHEAD: &str = "build-overhead";
 
-/// What to measure.
+/// The selection of measurements.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Wanted {
-    /// How often each tool takes its turn.
+    /// The number of rounds of each tool.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
     rounds: u8,
     /// Only this case; may be given several times. Then nothing is written.
@@ -100,7 +101,8 @@ struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
-    /// Repositories, seed-farmer's roles, and first deployments, which aren't counted: they make what later ones find.
+    /// Repositories, seed-farmer's roles, and first deployments, which aren't counted: they make the state that later
+    /// ones find.
     async fn set_up(stack: &'a Stack, wanted: &Wanted, ui: &Ui) -> Result<Self> {
         let task = ui.task("Repositories and first deployments");
         let mut by_size = BTreeMap::new();
@@ -136,7 +138,7 @@ impl<'a> Sides<'a> {
         found.context("there is no repository of that size")
     }
 
-    /// Deploys the repository as it is, with builds that end at once and succeed.
+    /// Deploys the unchanged repository, with builds that end at once and succeed.
     async fn restore(&mut self, modules: usize, tool: Tool) -> Result<Run> {
         self.deploy(&case("first", modules, Work::Changed, 0), tool).await
     }

@@ -18,13 +18,13 @@ pub struct Run {
     pub wall: Duration,
     /// Its builds.
     pub builds: Vec<Build>,
-    /// From a build's end to its stored result; the median of the builds, none if the end isn't stored.
+    /// From a build's end to its stored result; the median of the builds, `None` if the end isn't stored.
     pub stored: Option<Duration>,
     /// The AWS calls by their names.
     pub calls: BTreeMap<String, u64>,
-    /// What the user's machine had to do until the end.
+    /// The use of the user's machine until the end.
     pub client: Usage,
-    /// What AWS had to do.
+    /// The use of AWS.
     pub served: Served,
 }
 
@@ -34,7 +34,7 @@ impl Run {
         self.calls.values().sum()
     }
 
-    /// The wall without a build's length: of several, the median, as all could run at once.
+    /// The wall time without a build's length. With several builds it subtracts the median, as all could run at once.
     pub fn overhead(&self) -> Duration {
         let build = median(self.builds.iter().map(Build::lasted).collect());
         self.wall.saturating_sub(build.unwrap_or_default())

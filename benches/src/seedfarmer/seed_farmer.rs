@@ -97,7 +97,7 @@ impl SeedFarmerSide {
         })
     }
 
-    /// Runs the command line to its end and returns what it took.
+    /// Runs the command line to its end and returns its cost.
     async fn apply(
         &self,
         stack: &Stack,
@@ -137,8 +137,9 @@ fn still_running(log: &Path) -> String {
     )
 }
 
-/// From each build's end to the last parameter that the client writes, after all builds: the manifest of what is deployed.
-/// It writes nothing about single modules after their builds, so this is the first that its store has of their end.
+/// From each build's end to the last parameter that the client writes after all builds: the manifest of the deployed
+/// state. The client writes nothing about single modules after their builds, so this is the first stored sign of their
+/// end.
 fn stored(builds: &[Build], written: &[ParameterWrite]) -> Option<Duration> {
     let mut of_client = written
         .iter()

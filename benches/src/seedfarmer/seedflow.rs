@@ -1,5 +1,5 @@
-//! Deployments by Seedflow, as a client without git starts them: pack, upload, start. No client
-//! has to wait; this program looks for the end in a way that takes no time from what is measured.
+//! Deployments by Seedflow, as a client without git starts them: pack, upload, start. No client has to wait. This
+//! program waits for the end in a way that takes no time from the measured processes.
 //!
 //! One module is an execution of the module workflow with the module's bundle, several are one of the deployment workflow
 //! with the packed repository.
@@ -24,11 +24,11 @@ use super::run::{Build, Run, between, builds_since, median, timestamp};
 use super::usage::{Meter, Usage};
 use crate::limits::calls;
 
-/// How often the end is looked for when it is near.
+/// The interval between checks near the expected end.
 const SOON: Duration = Duration::from_millis(25);
-/// And before: rarely, so that it takes no time from what is measured.
+/// The interval before that. It is long, so that checks take no time from the measured processes.
 const SELDOM: Duration = Duration::from_secs(1);
-/// How long a deployment may take, on the busiest machine.
+/// The longest time of a deployment, on the busiest machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Seedflow with a copy of the repository.
@@ -151,7 +151,7 @@ impl Watch<'_> {
         bail!("Seedflow's deployment still runs after {} s", PATIENCE.as_secs())
     }
 
-    /// Waits a while, or until something is written; returns whether it is time to look.
+    /// Waits a while, or until a parameter is written; returns whether to check now.
     async fn pause(&mut self, writes: &mut Receiver<ParameterWrite>) -> Result<bool> {
         let near = self.written.iter().any(|write| self.is_last(write));
         let time = if near { SOON } else { SELDOM };

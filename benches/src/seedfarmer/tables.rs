@@ -173,7 +173,7 @@ impl Counts {
     }
 }
 
-/// The services that a column is named after.
+/// The services after which a column is named.
 const SERVICES: [&str; 11] = [
     "cloudformation",
     "codebuild",
@@ -200,7 +200,7 @@ fn by_service(calls: &BTreeMap<String, u64>) -> BTreeMap<&'static str, u64> {
     sums
 }
 
-/// The name of the tool, whether or not it ran with its fixed wait.
+/// The name of the tool, with or without its fixed wait.
 fn released(tool: Tool) -> &'static str {
     match tool {
         Tool::Seedflow => Tool::Seedflow.name(),

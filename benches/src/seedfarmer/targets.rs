@@ -1,4 +1,4 @@
-//! What Seedflow wants to be, compared with seed-farmer: ratios of figures of the same run.
+//! Seedflow's targets compared with seed-farmer: ratios of figures of the same run.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::figures::{Figures, Series};
 use crate::report::Limit;
 use crate::stats::megabytes;
 
-/// Overhead of a changed module and wall of an unchanged one, compared with seed-farmer's.
+/// Overhead of a changed module and wall time of an unchanged one, compared with seed-farmer's.
 const TENTH: f64 = 1.0 / 10.0;
 /// Overhead compared with seed-farmer's without its fixed wait.
 const THIRD: f64 = 1.0 / 3.0;
@@ -15,7 +15,7 @@ const THIRD: f64 = 1.0 / 3.0;
 const CALLS: f64 = 2.0 / 3.0;
 /// From a build's end to the stored status.
 const STORED: Duration = Duration::from_secs(1);
-/// By how much that may differ between builds of no length and of a minute, and still be the same.
+/// The largest difference between builds of no length and of a minute that counts as equal.
 const SAME: Duration = Duration::from_millis(200);
 
 /// All targets for which there are figures.

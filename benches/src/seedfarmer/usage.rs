@@ -15,16 +15,16 @@ use crate::limits::memory;
 /// The kernel reports times in hundredths of a second, regardless of its own resolution (proc_pid_stat(5)).
 const TICK: Duration = Duration::from_millis(10);
 
-/// What a program took.
+/// The use of a program.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// The most memory that it and what it started held at a time.
+    /// The largest memory that it and its children held at one time.
     pub peak: u64,
     /// The processor time of all of them.
     pub cpu: Duration,
 }
 
-/// A process and what it starts.
+/// A process and its children.
 pub struct Tree {
     root: u32,
     used: Usage,
@@ -39,7 +39,7 @@ impl Tree {
         }
     }
 
-    /// Inspects all that are running.
+    /// Inspects all running processes.
     pub fn look(&mut self) {
         let (mut peak, mut cpu) = (0, Duration::ZERO);
         let mut left = vec![self.root];
@@ -55,7 +55,7 @@ impl Tree {
         self.used.cpu = self.used.cpu.max(cpu);
     }
 
-    /// What was found.
+    /// The result of the inspections.
     pub fn used(&self) -> Usage {
         self.used
     }
@@ -94,7 +94,8 @@ impl Stat {
     }
 
     fn of(text: &str) -> Option<Self> {
-        // The program's name, in parentheses, may hold anything; the third field of proc_pid_stat(5) comes after it.
+        // The program's name, in parentheses, may contain any character; the third field of proc_pid_stat(5) follows
+        // it.
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u32>().ok();
         Some(Self {
@@ -105,7 +106,7 @@ impl Stat {
     }
 }
 
-/// Processor time of what AWS would run.
+/// Processor time of the parts that AWS would run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Served {
     /// Of the functions.
@@ -146,7 +147,7 @@ impl Meter {
         Ok(meter)
     }
 
-    /// Inspects all that are running: a function may be gone the next time.
+    /// Inspects all running processes: a function may be gone the next time.
     pub fn look(&mut self) {
         let names = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let ids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -173,7 +174,7 @@ impl Meter {
         }
     }
 
-    /// What was used up to now.
+    /// The use up to now.
     pub fn served(&mut self) -> Served {
         self.look();
         let of = |part| {

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::python;
 
-/// What a walk is given: `machine`, `inputs`, their `age` in seconds, and `tasks` with the `results` and `errors` of each. What
-/// comes out: `faults`, a line for each expression that failed, `caught`, those that a rule of their own task caught, and
-/// `ends`, how executions ended. See `asl.py`.
+/// The input of a walk: `machine`, `inputs`, their `age` in seconds, and `tasks` with the `results` and `errors` of
+/// each. The output: `faults`, a line for each expression that failed; `caught`, those that a rule of their own task
+/// caught; and `ends`, how executions ended. See `asl.py`.
 pub fn walk(asked: &Value) -> Value {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

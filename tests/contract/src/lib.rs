@@ -1,7 +1,7 @@
-//! The files that deploy Seedflow, as tests read them: templates, definitions of state machines, documents. Beside that
-//! what such tests need and no stack is started for: scripts in Python, work trees of git.
+//! The files that deploy Seedflow, as tests read them: templates, definitions of state machines, documents. It also has
+//! the helpers of such tests that need no stack: Python scripts and git work trees.
 //!
-//! It panics with a message where something fails that no test is about.
+//! It panics with a message if something fails that no test is about.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,4 @@
-//! The checkout that this was built from.
+//! The checkout from which this was built.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Scripts in Python with the packages of the local stack.
+//! Python scripts with the packages of the local stack.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use seedflow_local::process::python_tools;
 use seedflow_terminal::Ui;
 use serde_json::Value;
 
-/// Runs a script that reads JSON from its standard input; what it printed. Panics if it fails.
+/// Runs a script that reads JSON from its standard input, and returns its output. Panics if the script fails.
 pub(crate) async fn run(script: &str, asked: &Value) -> String {
     let bin = python_tools::venv("local-stack", &Ui::silent().task("python")).await;
     let mut python = Command::new(bin.unwrap().join("python"))

@@ -1,12 +1,12 @@
-//! Values against a JSON Schema, by the reference implementation in Python: `tools/local-stack.txt` brings it with
-//! `aws-sam-cli`.
+//! Validates values by a JSON Schema with the reference implementation in Python, which `tools/local-stack.txt`
+//! installs with `aws-sam-cli`.
 
 use seedflow_local::process::workspace;
 use serde_json::{Value, json};
 
 use crate::python;
 
-/// What is wrong with values by the schema of this name in `docs/events`: a line for each fault.
+/// The errors of values by the schema of this name in `docs/events`: a line for each.
 pub async fn faults(name: &str, values: &[Value]) -> Vec<String> {
     let root = workspace::root().unwrap();
     let schema = std::fs::read(root.join("docs/events").join(format!("{name}.schema.json"))).unwrap();

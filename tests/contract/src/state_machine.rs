@@ -12,15 +12,15 @@ pub struct StateMachine {
     pub definition: Value,
     /// Where it starts.
     pub start: String,
-    /// Its states without those of a Map.
+    /// Its states, without those inside a Map.
     pub states: BTreeMap<String, Value>,
 }
 
 impl StateMachine {
-    /// The names of all.
+    /// The names of all definitions.
     pub const ALL: [&str; 3] = ["deploy-module", "deploy", "end-execution"];
 
-    /// The one with this name in `statemachine/`.
+    /// The definition with this name in `statemachine/`.
     pub fn read(name: &str) -> Self {
         let definition: Value = serde_json::from_str(&file(&format!("statemachine/{name}.asl.json")))
             .unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -33,12 +33,12 @@ impl StateMachine {
     }
 }
 
-/// A list of a state or a rule; empty where it has none.
+/// A list of a state or a rule; empty if it has none.
 pub fn list<'a>(state: &'a Value, field: &str) -> &'a [Value] {
     state[field].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The names of errors that a rule of `Retry` or `Catch` is for.
+/// The names of the errors that a rule of `Retry` or `Catch` handles.
 pub fn errors(rule: &Value) -> BTreeSet<&str> {
     list(rule, "ErrorEquals")
         .iter()

@@ -1,13 +1,13 @@
-//! What Step Functions does when a task fails: the rules of `Retry` and `Catch`.
+//! How Step Functions handles a failed task: the rules of `Retry` and `Catch`.
 //!
 //! From the Step Functions Developer Guide, "Handling errors in Step Functions workflows":
-//! - Retriers are looked at in their order, and the first whose `ErrorEquals` has the error decides.
-//! - A retrier counts its own retries over all tries of the task. When it has used up `MaxAttempts` (3 where it says nothing, 0 is
-//!   never), the catchers are looked at in their order. Without one the execution fails with the error.
-//! - `States.ALL` is every error but `States.DataLimitExceeded` and `States.Runtime`. `States.TaskFailed` is every error but
-//!   these and `States.Timeout`.
-//! - The n-th wait of a retrier is `IntervalSeconds` (1) times `BackoffRate` (2) to the power of n - 1, `MaxDelaySeconds` at most.
-//!   With full jitter it is a random time between zero and that.
+//! - Retriers are examined in their order. The first whose `ErrorEquals` contains the error decides.
+//! - A retrier counts its own retries over all tries of the task. After `MaxAttempts` retries (3 by default, 0 for
+//!   none), the catchers are examined in their order. Without a matching catcher, the execution fails with the error.
+//! - `States.ALL` is every error except `States.DataLimitExceeded` and `States.Runtime`. `States.TaskFailed` is every
+//!   error except these and `States.Timeout`.
+//! - The n-th wait of a retrier is `IntervalSeconds` (1) times `BackoffRate` (2) to the power of n - 1,
+//!   `MaxDelaySeconds` at most. With full jitter it is a random time between zero and that.
 
 use std::ops::ControlFlow;
 
@@ -41,7 +41,7 @@ pub struct TaskRun<'a> {
     pub end: TaskEnd<'a>,
     /// How often it was tried.
     pub tries: u64,
-    /// How long it waited between the tries at most, in seconds.
+    /// The longest total wait between the tries, in seconds.
     pub longest_wait: f64,
 }
 
@@ -81,7 +81,7 @@ fn caught<'a>(state: &'a Value, error: &str) -> TaskEnd<'a> {
     }
 }
 
-/// Whether a retrier or a catcher is for an error.
+/// Whether a retrier or a catcher handles an error.
 fn matches(rule: &Value, error: &str) -> bool {
     list(rule, "ErrorEquals").iter().any(|name| match name.as_str() {
         Some("States.ALL") => !TERMINAL.contains(&error),
@@ -106,7 +106,7 @@ impl<'a> Retrier<'a> {
         }
     }
 
-    /// How long it waits before the next try at most; `Break` if there is none.
+    /// The longest wait before the next try; `Break` if there is none.
     fn next_wait(&mut self) -> ControlFlow<(), f64> {
         let Some(left) = self.left.checked_sub(1) else {
             return ControlFlow::Break(());
@@ -160,7 +160,7 @@ mod tests {
             (5, 16.0, "succeeded")
         );
         assert_eq!(run(&state, &["Busy"; 5]), (5, 16.0, "Else"));
-        // Another error between them is another retrier's.
+        // An error of another kind between them belongs to another retrier.
         assert_eq!(
             run(&state, &["Busy", "Crash", "Busy", "Busy", "Busy"]),
             (6, 17.0, "succeeded")
@@ -183,7 +183,7 @@ mod tests {
             assert_eq!(run(&state, &[error]), (1, 0.0, "failed"));
         }
         assert_eq!(run(&json!({}), &["Crash"]), (1, 0.0, "failed"));
-        // Three retries where a rule says nothing.
+        // Three retries if a rule doesn't set a number.
         let bare = json!({"Retry": [{"ErrorEquals": ["States.ALL"]}]});
         assert_eq!(run(&bare, &["Crash"; 3]), (4, 7.0, "succeeded"));
         assert_eq!(run(&bare, &["Crash"; 4]), (4, 7.0, "failed"));

@@ -8,7 +8,7 @@ use crate::project::file;
 pub struct Template(Value);
 
 impl Template {
-    /// The one with this name in the root of the checkout.
+    /// The template with this name in the checkout's root.
     pub fn read(path: &str) -> Self {
         let parsed = seedflow_core::formats::yaml::parse(&file(path));
         Self(parsed.unwrap_or_else(|error| panic!("{path}: {error}")).to_json())
@@ -24,7 +24,7 @@ impl Template {
         self.0["Resources"].take()
     }
 
-    /// The names and properties of the resources of a type, of which there must be some.
+    /// The names and properties of the resources of a type; panics if there are none.
     pub fn of_type(&self, kind: &str) -> Vec<(String, Value)> {
         let resources = self.0["Resources"].as_object().expect("resources");
         let found: Vec<_> = resources

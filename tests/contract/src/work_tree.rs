@@ -1,4 +1,4 @@
-//! Work trees of git to push from.
+//! Git work trees from which tests push.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -6,18 +6,18 @@ use std::process::{Command, Output};
 use seedflow_local::git::Remote;
 use tempfile::TempDir;
 
-/// A repository with a work tree, on the branch `main`, in a folder that goes with it.
+/// A repository with a work tree on the branch `main`, in a folder that is removed with it.
 pub struct WorkTree {
     folder: TempDir,
     environment: Vec<(String, String)>,
 }
 
-/// How a push went.
+/// The result of a push.
 #[derive(Debug)]
 pub struct Pushed {
-    /// Whether git took it; what a hook does after that changes nothing.
+    /// Whether git accepted it; a hook that runs afterwards can't change that.
     pub accepted: bool,
-    /// What was said to whoever pushed, with the hook's words after `remote:`.
+    /// The output of the push, with the hook's lines after `remote:`.
     pub said: String,
 }
 
@@ -33,12 +33,12 @@ impl Default for WorkTree {
 }
 
 impl WorkTree {
-    /// An empty one.
+    /// An empty repository.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One whose first commit has the files of a folder.
+    /// A repository whose first commit contains the files of a folder.
     pub fn of_folder(source: &Path) -> Self {
         let repository = Self::new();
         copy(source, repository.folder());
@@ -59,7 +59,7 @@ impl WorkTree {
         self.folder.path()
     }
 
-    /// Writes a file, which isn't committed by that.
+    /// Writes a file without committing it.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let file = self.folder().join(path);
         let parent = file.parent().expect("a file lies in a folder");
@@ -67,7 +67,7 @@ impl WorkTree {
         std::fs::write(&file, content).unwrap_or_else(|error| panic!("writing {path}: {error}"));
     }
 
-    /// Replaces a text that a file has once.
+    /// Replaces a text that occurs once in a file.
     pub fn replace(&self, path: &str, old: &str, new: &str) {
         let text = std::fs::read_to_string(self.folder().join(path));
         let text = text.unwrap_or_else(|error| panic!("reading {path}: {error}"));
@@ -75,7 +75,7 @@ impl WorkTree {
         self.write(path, text.replace(old, new));
     }
 
-    /// Commits everything as it is in the work tree, and returns the commit's id.
+    /// Commits the whole work tree, and returns the commit's id.
     pub fn commit(&self, message: &str) -> String {
         self.commit_as("Jane Doe <jane@example.com>", message)
     }
@@ -95,7 +95,7 @@ impl WorkTree {
         self.git(&["rev-parse", "HEAD"]).trim().to_owned()
     }
 
-    /// Pushes what is committed to a branch.
+    /// Pushes the commits to a branch.
     pub fn push(&self, remote: &Remote, branch: &str) -> Pushed {
         let url = remote.url().to_string_lossy();
         let output = self.run(&["push", &url, &format!("HEAD:refs/heads/{branch}")]);
@@ -105,7 +105,7 @@ impl WorkTree {
         }
     }
 
-    /// Runs git in the work tree, and returns what it says.
+    /// Runs git in the work tree, and returns its output.
     pub fn git(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -116,7 +116,7 @@ impl WorkTree {
     fn run(&self, arguments: &[&str]) -> Output {
         let mut git = Command::new("git");
         git.args(arguments).current_dir(self.folder());
-        // Nobody's own settings: they may ask for signatures, or name other hooks.
+        // Ignores the user's own settings: they may ask for signatures or name other hooks.
         git.env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1");
         for role in ["AUTHOR", "COMMITTER"] {

@@ -1,4 +1,4 @@
-//! A module that fails lets the others of its group finish, later groups don't start, and the next run goes on from there.
+//! If a module fails, the others of its group finish, later groups don't start, and the next run continues from there.
 
 use seedflow_e2e::{EventQueue, Module, Repository, run, schema};
 use serde_json::{Value, json};
@@ -48,13 +48,13 @@ fn a_run_goes_on_where_the_last_one_failed() {
             had_a_turn(&before, &deployed_by(stack, project).await),
             ["data/store", "apps/web", "apps/worker"]
         );
-        // Four of its own, and two of each of the seven turns.
+        // Four of its own, and two for each of the seven module runs.
         let events = received.count("events", 18).await;
         deployments_are_told(&events, [&failed.execution, &mended.execution]).await;
     });
 }
 
-/// A failed deployment and the one that mended it, with the modules as parts of them.
+/// A failed deployment and the one that repaired it, with the modules as parts of them.
 async fn deployments_are_told(events: &[Value], [failed, mended]: [&String; 2]) {
     let (modules, mut deployments): (Vec<Value>, Vec<Value>) = events
         .iter()
@@ -106,7 +106,7 @@ fn a_manifest_that_is_not_valid_is_told_with_file_line_and_field_and_changes_not
             "deployment.yaml:6: ",
             "modules/nowhere",
             "deployment.yaml:7: ",
-            // What Parameter Store would refuse is reported as what it is.
+            // An error that Parameter Store would refuse is reported as it is.
             "{{colour}}",
         ] {
             assert!(failed.cause.contains(part), "{}", failed.cause);

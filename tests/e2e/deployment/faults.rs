@@ -1,6 +1,6 @@
-//! Every call of the functions around a whole deployment is throttled, or takes its function with it: the deployment comes
-//! about all the same, the module is built once, and the lock is free in the end. Failing and unanswered calls go through the
-//! same code as those of a module, which the faults of modules are about.
+//! Every call of the functions during a whole deployment is throttled, or its function is killed with it. The
+//! deployment succeeds nevertheless, the module is built once, and the lock is free at the end. Failing and unanswered
+//! calls use the same code as those of a module, which the faults of modules cover.
 
 use seedflow_e2e::{Action, Caller, Group, Repository, Rule, When, run};
 use serde_json::json;
@@ -27,7 +27,7 @@ const CALLS: [Call; 8] = [
     ("free-lock", "s3", "DeleteObject", "locks/{p}/dev.json"),
 ];
 
-/// What happens to a call: the name, how often, and what.
+/// The fault of a call: its name, how often, and its kind.
 fn faults(service: &str) -> [(&'static str, u32, Action); 3] {
     [
         ("throttled", 5, Action::throttled(service)),
@@ -36,7 +36,7 @@ fn faults(service: &str) -> [(&'static str, u32, Action); 3] {
     ]
 }
 
-/// Deploys a project of its own under a fault; says what was wrong.
+/// Deploys a project of its own under a fault; returns the errors.
 async fn deploy_under(
     (name, service, operation, contains): Call,
     fault: (&str, u32, Action),
@@ -73,7 +73,7 @@ async fn deploy_under(
     })
 }
 
-/// How many builds there were of a project's modules.
+/// The number of builds of a project's modules.
 async fn builds(project: &str) -> usize {
     let stack = STACK.get().await;
     let builds = stack.builds_of(&stack.about().project_name).await;

@@ -1,4 +1,5 @@
-//! One execution of a deployment at a time; of a burst of pushes the newest is next, and a stopped one stops its modules.
+//! A deployment has one execution at a time. After a burst of pushes the newest runs next, and a stopped one stops its
+//! modules.
 
 use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Finished, Group, Module, Repository, eventually, run};
@@ -6,7 +7,7 @@ use serde_json::json;
 
 use super::{STACK, THREE, assert_state, names};
 
-/// A repository of one module that takes a while.
+/// A repository of one module whose build takes a while.
 fn slow(tag: &str, seconds: u32) -> Repository {
     let module = Module::running(
         "build",
@@ -115,7 +116,7 @@ fn a_deployment_has_one_lock_whatever_its_manifest_is_called() {
             "{took:?}"
         );
         stack.deployment_released(project).await;
-        // Nothing is there any more: nothing is written or reported of it.
+        // Nothing is deployed any more, so nothing is written or reported.
         let mut part = all.clone();
         part["only"] = json!(["network"]);
         let unknown = stack.finished(&stack.start_deployment(&part).await).await;
@@ -153,7 +154,7 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
                 .is_some_and(|text| text.starts_with("{\"stored_in_s3\""))
         };
 
-        // Written by end-execution, for a reason of three thousand bytes.
+        // Written by end-execution, with a reason of three thousand bytes.
         let slow = Module::running("build", &["sleep 600"]);
         let repository =
             Repository::deploying(&groups).module(&format!("modules/{}-m", names_of_groups[0]), &slow);
@@ -177,7 +178,7 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
             (&json!("ABORTED"), &json!(names_of_groups))
         );
 
-        // Read and written by record-deployment, which refuses a manifest with many mistakes.
+        // Read and written by record-deployment, which rejects a manifest with many mistakes.
         let mistakes: String = (10..30).map(|n| format!("{}{n}: 1\n", "日".repeat(50))).collect();
         let broken = repository
             .clone()
@@ -192,7 +193,7 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
         );
         stack.deployment_released(project).await;
 
-        // Read by plan-deployment, which destroys in the order of its groups; nothing is left of it.
+        // Read by plan-deployment, which destroys in the order of its groups; nothing of the deployment remains.
         let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
         let destroyed = stack.finished(&stack.start_deployment(&all).await).await;
         assert_state(&destroyed, "DESTROYED");

@@ -1,4 +1,4 @@
-//! One query of docs/observability.md finds what all functions did for a deployment.
+//! One query of docs/observability.md finds the work of all functions for a deployment.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ const FUNCTIONS: [&str; 9] = [
     "update-metadata",
 ];
 
-/// The field and the text of the query's filter, with a name in its place.
+/// The field and the text of the query's filter, with a name substituted.
 fn filter(name: &str) -> (String, String) {
     let page = include_str!("../../../docs/observability.md");
     let query = page
@@ -37,7 +37,7 @@ fn filter(name: &str) -> (String, String) {
     (field.to_owned(), text.trim_end_matches('/').replace("NAME", name))
 }
 
-/// The functions and what the query finds of each.
+/// The functions and the number of lines that the query finds of each.
 async fn found(stack: &TestStack, name: &str) -> Vec<(&'static str, Value)> {
     let (field, text) = filter(name);
     let mut found = Vec::new();
@@ -93,7 +93,7 @@ fn one_query_follows_a_deployment_and_its_modules_through_all_functions() {
                 continue;
             }
             let of_whom = match *function {
-                // Who hears only of a build.
+                // Functions that receive only a build.
                 "build-event" | "check-status" => line["build"] == build,
                 _ => {
                     let deployment = line["deployment"].as_str();

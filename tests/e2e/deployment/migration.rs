@@ -1,4 +1,4 @@
-//! What the real seed-farmer has deployed is taken over, and not deployed again.
+//! Modules that the real seed-farmer has deployed are taken over, and not deployed again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const GROUPS: &[Group<'_>] = &[
 ];
 const MODULES: [&str; 3] = ["network/vpc", "network/dns", "apps/web"];
 
-/// All that is stored of the modules, with the version of each parameter.
+/// All stored values of the modules, with the version of each parameter.
 async fn stored(stack: &TestStack) -> BTreeMap<String, u64> {
     let mut stored = BTreeMap::new();
     for module in MODULES {
@@ -44,7 +44,7 @@ fn all(state: &str) -> BTreeMap<String, String> {
 fn what_seed_farmer_has_deployed_is_taken_over() {
     run(async {
         let stack = PRETENDED.get().await;
-        // Builds only last here: seed-farmer's install it from a package index each.
+        // Builds are simulated here: seed-farmer's would each install it from a package index.
         stack.codebuild().simulate(Some(SimulatedBuild {
             lasts: Duration::ZERO,
             fails: false,
@@ -53,14 +53,15 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         let seed_farmer = SeedFarmer::new(stack, PROJECT, &repository).await;
         seed_farmer.deploy(stack, &MODULES).await;
 
-        // A module that was changed since is known before anything is written.
+        // A module that was changed since then is found before anything is written.
         let changed = repository.clone().publishing("network", "dns", "other");
         changed.write(&seed_farmer.folder);
         let shown = migrate(stack, &seed_farmer.folder, &[]).await;
         let changed = "its files changed\n";
         assert_said(&shown, 0, &[changed, "2 unchanged, 1 changed", "dry run"]);
 
-        // So is one whose publisher was deployed since with other values, which seed-farmer itself doesn't notice.
+        // So is a module whose publisher was deployed since then with other values, which seed-farmer itself doesn't
+        // notice.
         repository.write(&seed_farmer.folder);
         for (value, told) in [
             (
@@ -74,7 +75,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
             assert_said(&shown, 0, &[told]);
         }
 
-        // Nothing was written; what would be is listed.
+        // Nothing was written; the planned writes are listed.
         let shown = migrate(stack, &seed_farmer.folder, &[]).await;
         let (bundles, work) = (&stack.about().bundle_bucket, &stack.about().work_bucket);
         assert_said(
@@ -93,7 +94,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         assert_eq!(stored(stack).await, BTreeMap::new());
         assert_eq!(stack.keys("deployed/").await, [""; 0]);
 
-        // A module that is just being deployed is left, and those that need nothing of it are not.
+        // A module that is being deployed is skipped; modules that don't depend on it are not.
         let lock = format!("locks/{PROJECT}/dev/network/dns.json");
         let holder = json!({"execution": "arn:of:another", "started_at": "2026-01-01T00:00:00Z"});
         let held = json!({"holder": holder, "fence": 1, "run": "ab".repeat(16)});
@@ -122,7 +123,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         assert_eq!(finished.output["modules"], json!({"UNCHANGED": 3}));
         stack.deployment_released(PROJECT).await;
 
-        // Of a changed module only that one.
+        // Of a changed module, only that one.
         let next = repository.publishing("apps", "web", "two");
         let finished = stack.deploy_repository(PROJECT, &next, json!({})).await;
         assert_state(&finished, "SUCCEEDED");
@@ -139,7 +140,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
             &["Seedflow's own deployment ended as SUCCEEDED", "nothing to write"],
         );
 
-        // What was taken over is destroyed by its record.
+        // A module that was taken over is destroyed by its record.
         let input = json!({"project": PROJECT, "deployment": "dev", "action": "destroy"});
         let destroyed = stack.finished(&stack.start_deployment(&input).await).await;
         assert_state(&destroyed, "DESTROYED");

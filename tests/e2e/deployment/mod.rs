@@ -19,7 +19,7 @@ use serde_json::Value;
 /// Shared with other suites that need no settings of their own.
 pub static STACK: Shared = Shared::new(StackOptions::default);
 
-/// Three groups of two modules, of which some take values from earlier ones.
+/// Three groups of two modules; some take values from earlier ones.
 const THREE: &[Group<'_>] = &[
     ("network", &[("vpc", &[]), ("dns", &[])]),
     ("data", &[("store", &["network/vpc"]), ("queue", &[])]),
@@ -50,7 +50,7 @@ fn assert_state(finished: &Finished, state: &str) {
     assert_eq!(finished.state(), state, "{}: {}", finished.error, finished.cause);
 }
 
-/// Which execution wrote the status of each module last; null where there is none.
+/// The execution that last wrote the status of each module; null if there is none.
 async fn deployed_by(stack: &TestStack, project: &str) -> BTreeMap<String, Value> {
     let mut executions = BTreeMap::new();
     for module in ALL {
@@ -60,7 +60,7 @@ async fn deployed_by(stack: &TestStack, project: &str) -> BTreeMap<String, Value
     executions
 }
 
-/// The modules that had a turn between two looks.
+/// The modules that ran between two checks.
 fn had_a_turn(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
     ALL.iter()
         .filter(|module| before[**module] != after[**module])
@@ -68,7 +68,7 @@ fn had_a_turn(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>)
         .collect()
 }
 
-/// The state that each module of the last run ended in, by the report of the deployment.
+/// The final state of each module of the last run, by the report of the deployment.
 async fn results(stack: &TestStack, finished: &Finished) -> BTreeMap<String, String> {
     let execution = finished.execution.rsplit(':').next().expect("a name");
     let reports = stack.keys("reports/").await;

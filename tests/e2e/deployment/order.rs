@@ -1,11 +1,11 @@
-//! Groups run one after the other, the modules of a group at once, and what is unchanged has no turn.
+//! Groups run one after the other, the modules of a group run at once, and an unchanged module doesn't run.
 
 use seedflow_e2e::{Repository, eventually, run};
 use serde_json::{Value, json};
 
 use super::{ALL, STACK, THREE, assert_state, deployed_by, had_a_turn, names};
 
-/// When a module's last build began and ended, in seconds.
+/// The start and the end of a module's last build, in seconds.
 async fn interval(stack: &seedflow_e2e::TestStack, project: &str, module: &str) -> (f64, f64) {
     let status = stack.parameter(&names(project, module), "status").await;
     let build = stack.build(status["build_id"].as_str().expect("a build")).await;
@@ -86,7 +86,7 @@ fn a_run_may_be_about_some_modules_and_force_some() {
             ["network/dns"]
         );
         stack.deployment_released("some").await;
-        // What consumes something that isn't there can't have its turn, and nothing else is begun.
+        // A consumer of a missing module can't run, and nothing else is started.
         let blocked = stack
             .deploy_repository("some", &repository, json!({"only": ["data/queue", "apps/web"]}))
             .await;

@@ -1,4 +1,4 @@
-//! What people look at after a deployment: the pages that are made of its reports.
+//! The pages that people read after a deployment; they are made of its reports.
 
 use seedflow_core::pages::index::Index;
 use seedflow_e2e::{Finished, TestStack, eventually};

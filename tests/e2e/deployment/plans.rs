@@ -1,4 +1,4 @@
-//! A plan that is only looked at.
+//! A plan that is shown and not executed.
 
 use seedflow_e2e::{Repository, run};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ fn a_plan_says_what_would_be_done_and_why_and_does_nothing() {
             THREE[1],
             ("apps", &[("web", &["data/store", "network/dns"])]),
         ]);
-        // Nobody could read these outputs, and no plan needs them.
+        // These outputs are not readable, and no plan needs them.
         let reference = json!({"key": "values/planned/dev/gone", "sha256": "0".repeat(64), "bytes": 300_000});
         let outputs = json!({"stored_in_s3": reference}).to_string();
         stack
@@ -76,7 +76,7 @@ fn a_repository_in_a_folder_is_planned_by_an_input_of_any_length() {
     run(async {
         let stack = STACK.get().await;
         let project = "folder";
-        // At the root there is another one, which would destroy most of it.
+        // The root of the repository contains another manifest, which would destroy most modules.
         let repository = Repository::deploying(&THREE[..1])
             .merged(Repository::deploying(THREE).within("live/infrastructure"));
         let mut input = stack

@@ -1,4 +1,4 @@
-//! What leaves the manifest is destroyed, consumers first, and not while something that stays consumes it.
+//! A module that leaves the manifest is destroyed, consumers first, and not while a remaining module consumes it.
 
 use seedflow_e2e::{Repository, run};
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ fn a_failed_destruction_can_be_tried_again() {
         let metadata = stack.parameter(&names(project, "apps/web"), "metadata").await;
         assert_eq!(metadata["Value"], "one");
         stack.deployment_released(project).await;
-        // Deployed without what was in its way, it goes.
+        // After a deployment without the obstacle, it is destroyed.
         let mended = Repository::deploying(THREE);
         let web = json!({"only": ["apps/web"]});
         assert_state(&stack.deploy_repository(project, &mended, web).await, "SUCCEEDED");

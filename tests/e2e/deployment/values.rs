@@ -1,4 +1,4 @@
-//! Modules follow the values that they consume, not the runs of those who publish them.
+//! Modules follow the values that they consume, not the runs of the modules that publish them.
 
 use seedflow_e2e::{Repository, run};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn only_those_are_deployed_again_whose_values_changed() {
         let before = deployed_by(stack, project).await;
         stack.deployment_released(project).await;
 
-        // Changed, but what it publishes is the same: who consumes it looks, and is unchanged.
+        // Changed, but its published value is the same: its consumer runs its check, and is unchanged.
         let same = repository
             .clone()
             .file("modules/network-vpc/notes.txt", "nothing that anybody sees");
@@ -37,7 +37,7 @@ fn only_those_are_deployed_again_whose_values_changed() {
         );
         stack.deployment_released(project).await;
 
-        // What it publishes has changed: its consumer is deployed, and that one's finds nothing new.
+        // Its published value has changed: its consumer is deployed, and the consumer's own consumer finds no change.
         let changed = same.publishing("network", "vpc", "two");
         let finished = stack.deploy_repository(project, &changed, json!({})).await;
         assert_state(&finished, "SUCCEEDED");
@@ -57,7 +57,7 @@ fn only_those_are_deployed_again_whose_values_changed() {
     });
 }
 
-/// Whose value it is changes and the value doesn't: nothing is built, but the module that publishes it now has to stay.
+/// The publisher of a value changes and the value doesn't: nothing is built, but the new publisher must not be removed.
 #[test]
 fn the_same_value_from_elsewhere_is_no_deployment_and_is_remembered() {
     run(async {
@@ -102,7 +102,7 @@ fn the_same_value_from_elsewhere_is_no_deployment_and_is_remembered() {
         assert_eq!(refused.error, "Blocked", "{}", refused.cause);
         stack.deployment_released(project).await;
 
-        // A literal in its place: the publisher goes in the same run.
+        // With a literal in its place, the publisher is destroyed in the same run.
         let literal = taking(&["vpc"], json!({"name": "value", "value": "one"}));
         let finished = stack.deploy_repository(project, &literal, json!({})).await;
         assert_state(&finished, "SUCCEEDED");
@@ -116,7 +116,7 @@ fn the_same_value_from_elsewhere_is_no_deployment_and_is_remembered() {
     });
 }
 
-/// The upstream was deployed by itself, in a run that never came to its consumers.
+/// The upstream was deployed by itself, in a run that never reached its consumers.
 #[test]
 fn what_a_run_left_undone_is_made_up_by_the_next() {
     run(async {

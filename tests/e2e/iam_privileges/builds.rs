@@ -1,4 +1,4 @@
-//! Builds of a stack that gives them no managed policy: they have their role, and it suffices.
+//! Builds of a stack without a managed policy for builds: their role suffices.
 
 use seedflow_e2e::{Module, TestStack, eventually, run};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn a_build_has_its_role_and_nothing_else() {
             ],
         );
         let finished = stack.deploy(&names, &module).await;
-        // The source was read, the log and the artifact were written, by the role's own statements.
+        // The source was read, and the log and the artifact were written, by the role's own statements.
         assert_eq!(finished.state(), "SUCCEEDED", "{}", finished.cause);
         assert_eq!(stack.parameter(&names, "metadata").await["Key"], "value");
         let id = finished.build_id().expect("a build");
@@ -40,7 +40,7 @@ fn a_build_has_its_role_and_nothing_else() {
     });
 }
 
-/// Runs a build with these overrides to its end.
+/// Runs a build with these overrides until it ends.
 async fn build(stack: &TestStack, overrides: &Value) -> Value {
     let mut input = json!({"projectName": stack.about().project_name});
     for (name, value) in overrides.as_object().expect("overrides") {
@@ -116,7 +116,7 @@ fn modules_refer_to_what_an_administrator_named_and_to_nothing_else() {
     run(async {
         let stack = STACK.get().await;
         let module = Module::running("build", &["[ \"$SEEDFARMER_PARAMETER_A\" = value ]"]);
-        // The name of the last begins with that of the first, and is another secret's.
+        // The name of the last begins with that of the first, and belongs to another secret.
         for name in ["named", "second", "named-other"] {
             let secret = json!({"Name": format!("seedflow-examples/{name}"), "SecretString": "value"});
             stack

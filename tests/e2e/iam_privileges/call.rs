@@ -17,7 +17,7 @@ pub enum Call {
         bucket: String,
         key: String,
     },
-    /// Gives up an upload in parts.
+    /// Aborts a multipart upload.
     Abort {
         bucket: String,
         key: String,
@@ -36,7 +36,7 @@ pub enum Call {
         service: &'static str,
         fields: Vec<(&'static str, String)>,
     },
-    /// Invokes a function with nothing.
+    /// Invokes a function with an empty payload.
     Invoke {
         function: String,
     },
@@ -61,7 +61,7 @@ impl Call {
         Self::Delete { bucket, key }
     }
 
-    /// Gives up an upload in parts; none that has been begun.
+    /// Aborts a multipart upload that was never started.
     pub fn abort((bucket, key): At) -> Self {
         Self::Abort { bucket, key }
     }
@@ -98,7 +98,7 @@ impl Call {
     }
 }
 
-/// Whether it was IAM that said no.
+/// Whether IAM refused the call.
 pub fn is_refusal(error: &ApiError) -> bool {
     let by_iam = error.message.contains("is not authorized to perform");
     by_iam && ["AccessDenied", "AccessDeniedException"].contains(&error.code.as_str())

@@ -1,15 +1,15 @@
 //! What each role of the template may do, tried with the role's own credentials.
 //!
-//! Every role tries every call of the `table`: what the table grants it has to be answered, and everything else
-//! has to be refused with AccessDenied. The roles and the functions are read from the deployed stack, so a new
-//! one fails this test until the table knows it. The builds of this stack have no managed policy, so BuildRole is
-//! tried with its own statements; `module/build_role.rs` tries its denies on a stack where all is allowed.
+//! Every role tries every call of the `table`. A call that the table grants must be answered, and every other call must
+//! be refused with AccessDenied. The roles and the functions are read from the deployed stack, so a new one fails this
+//! test until the table contains it. The builds of this stack have no managed policy, so BuildRole is tried with its
+//! own statements; `module/build_role.rs` tries its denies on a stack where everything is allowed.
 //!
-//! What the emulator can't enforce, and `contract/template.rs` holds by reading the policies:
-//! - iam:PassRole: the emulator never asks for it.
-//! - What a state machine and the targets of a rule do: the emulator calls for them as itself. Their roles are
-//!   tried here all the same, by calls of their own.
-//! - s3:GetObjectVersion: the emulator asks for s3:GetObject, also for a version.
+//! The emulator can't enforce these rights; `contract/template.rs` checks them by reading the policies:
+//! - iam:PassRole: the emulator never checks it.
+//! - The calls of a state machine and of the targets of a rule: the emulator makes them as itself. Their roles are
+//!   tried here nevertheless, by calls of their own.
+//! - s3:GetObjectVersion: the emulator checks s3:GetObject, also for a version.
 //! - xray: the functions send no traces here, and the actions know no resources.
 
 mod builds;
@@ -23,7 +23,7 @@ use seedflow_local::aws_api::AwsApi;
 
 use table::{Fixtures, Row};
 
-/// What modules may refer to; the first names of both lists are also the begin of others.
+/// The allowed references of modules; the first names of both lists are also the beginning of other names.
 static STACK: Shared = Shared::new(|| StackOptions {
     build_policy: None,
     parameters: [
@@ -45,7 +45,7 @@ static STACK: Shared = Shared::new(|| StackOptions {
 async fn roles(stack: &TestStack) -> BTreeMap<String, AwsApi> {
     let mut clients = BTreeMap::new();
     for (logical, name) in stack.resources("AWS::IAM::Role").await {
-        // The account itself stands for the services that the roles trust.
+        // The account itself replaces the services that the roles trust.
         let arn = format!("arn:aws:iam::{}:role/{name}", stack.about().account);
         let keys = stack.client().assume_role(&arn, "privileges").await;
         let keys = keys.unwrap_or_else(|error| panic!("{logical}: {error}"));
@@ -54,14 +54,14 @@ async fn roles(stack: &TestStack) -> BTreeMap<String, AwsApi> {
     clients
 }
 
-/// Tries a call as a role; says what was wrong, if anything.
+/// Tries a call as a role; returns the error, if any.
 async fn try_call(row: &Row, role: &str, api: &AwsApi) -> Option<String> {
     let granted = row.granted.contains(&role);
     let outcome = row.call.attempt(api).await;
     let (allowed, what) = match &outcome {
         Ok(()) => (true, "was allowed".to_owned()),
         Err(error) if call::is_refusal(error) => (false, format!("was refused: {error}")),
-        // Granted, and then the service had something to say.
+        // Granted, and then the service itself answered with an error.
         Err(error) if granted && row.answer == Some(error.code.as_str()) => (true, String::new()),
         Err(error) => {
             return Some(format!(

@@ -1,7 +1,7 @@
-//! Who may do what.
+//! The granted calls of each role.
 //!
-//! A row is a call with the roles that it's granted to. The rows go through everything that Seedflow has in an
-//! account: parameters, both buckets, projects and builds, executions, functions, the queue, logs, stacks.
+//! A row is a call with the roles to which it is granted. The rows cover everything that Seedflow has in an account:
+//! parameters, both buckets, projects and builds, executions, functions, the queue, logs, stacks.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 
-/// A call, and who may make it.
+/// A call, and the roles that may make it.
 pub struct Row {
-    /// What it is, for people.
+    /// A description for people.
     pub name: String,
     /// The call.
     pub call: Call,
-    /// The roles that it's granted to; all others have to be refused.
+    /// The roles to which it is granted; all others must be refused.
     pub granted: Granted,
-    /// An error of the service itself that a granted call may end in.
+    /// An error of the service itself in which a granted call may end.
     pub answer: Option<&'static str>,
 }
 
@@ -42,11 +42,11 @@ const UPLOAD: &str = "UploadRole";
 const EXECUTION_ENDED: &str = "ExecutionEndedRole";
 const BUILD: &str = "BuildRole";
 
-/// Roles that a call is granted to.
+/// The roles to which a call is granted.
 type Granted = &'static [&'static str];
 const NOBODY: Granted = &[];
 
-/// A service of the JSON protocol: the name that requests are signed for, and what its targets begin with.
+/// A service of the JSON protocol: its name in signatures, and the beginning of its targets.
 type Service = (&'static str, &'static str);
 const SSM: Service = ("ssm", "AmazonSSM");
 const CODEBUILD: Service = ("codebuild", "CodeBuild_20161006");
@@ -56,16 +56,16 @@ const EVENTS: Service = ("events", "AWSEvents");
 const SQS: Service = ("sqs", "AmazonSQS");
 const SECRETS: Service = ("secretsmanager", "secretsmanager");
 
-/// Two parameters of the workflow, of which only the status is changed by whoever cleans up; one that an administrator named in ReferencedParameters (check-md5 reads its
-/// version, a build its value), and one that is nobody's business.
+/// Two parameters of the workflow; the cleanup changes only the status. One that an administrator named in
+/// ReferencedParameters: check-md5 reads its version, a build its value. One to which nobody has a right.
 const STATE: &str = "/sf/privileges/dev/core-module/md5";
 const STATUS: &str = "/sf/privileges/dev/core-module/status";
 const REFERENCED: &str = "/seedflow-examples/x";
-/// One that AWS publishes; the emulator has none, so it is answered as invalid.
+/// A parameter that AWS publishes; the emulator has none, so it answers with an error.
 const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 const OTHER: &str = "/other/x";
 
-/// A folder of the work bucket with who may read, write and delete in it.
+/// A folder of the work bucket, with the roles that may read, write and delete in it.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
 const FOLDERS: [Folder; 12] = [
@@ -83,7 +83,7 @@ const FOLDERS: [Folder; 12] = [
     ("elsewhere", NOBODY, NOBODY, NOBODY),
 ];
 
-/// What the calls are about.
+/// The resources of the calls.
 pub struct Fixtures {
     account: String,
     work_bucket: String,
@@ -91,18 +91,18 @@ pub struct Fixtures {
     project: String,
     state_machine: String,
     queue: String,
-    /// The queue of what pages are made of.
+    /// The queue of the events from which pages are made.
     reports: String,
     /// An execution that waits, with its build and its task token.
     execution: String,
     build: String,
     token: String,
-    /// A build that nobody waits for.
+    /// A build for which nobody waits.
     spare: String,
 }
 
 impl Fixtures {
-    /// Makes everything that a granted call needs to be answered.
+    /// Makes everything that a granted call needs for an answer.
     pub async fn lay(stack: &TestStack) -> Self {
         let about = stack.about();
         for (folder, ..) in FOLDERS {
@@ -111,7 +111,7 @@ impl Fixtures {
         for name in [STATE, STATUS, REFERENCED, OTHER] {
             stack.put_parameter(name, "{}").await;
         }
-        // Not the module of the objects: its lock is none.
+        // Not the module of the objects: it has no lock.
         let names = stack.names("privileges-waiting");
         let waiting = Module::running("build", &["sleep 600"]);
         let execution = stack.start(&stack.input(&names, &waiting, json!({})).await).await;
@@ -152,7 +152,7 @@ fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
     }
 }
 
-/// An operation of the JSON protocol on something.
+/// An operation of the JSON protocol on a resource.
 fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: Value) -> Row {
     let (service, prefix) = service;
     let target = format!("{prefix}.{operation}");
@@ -182,7 +182,7 @@ fn form(
     )
 }
 
-/// All rows; what ends the waiting execution comes last.
+/// All rows; those that end the waiting execution are last.
 pub fn rows(fixtures: &Fixtures, functions: &BTreeMap<String, String>) -> Vec<Row> {
     let mut rows = parameters();
     rows.extend(work_bucket(&fixtures.work_bucket));
@@ -218,7 +218,7 @@ fn parameters() -> Vec<Row> {
         get(PUBLIC, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[PUBLIC]),
         get("AWS's others", NOBODY, &["/aws/reference/x"]),
         get(other, NOBODY, &[other]),
-        // One name that is granted doesn't help another.
+        // A granted name doesn't help another name.
         get("one's own and another's", NOBODY, &[state, referenced, other]),
         ask(SSM, "PutParameter", state, &[UPDATE_METADATA], put(state)),
         ask(
@@ -236,7 +236,8 @@ fn parameters() -> Vec<Row> {
         for operation in ["GetParameter", "GetParameterHistory", "DeleteParameter"] {
             rows.push(ask(SSM, operation, name, NOBODY, json!({"Name": name})));
         }
-        // What is stored of a module goes when it is destroyed, the status of a deployment with its last module.
+        // The stored values of a module are deleted when it is destroyed, the status of a deployment with its last
+        // module.
         let granted: Granted = match name {
             STATE => &[UPDATE_METADATA],
             STATUS => &[UPDATE_METADATA, RECORD_DEPLOYMENT],
@@ -250,7 +251,7 @@ fn parameters() -> Vec<Row> {
             json!({"Names": [name]}),
         ));
     }
-    // A deployment's own path; the planner may ask for any below /sf, but not for more.
+    // A deployment's own path; the planner may read any path below /sf, but not a shorter one.
     for (path, granted) in [
         ("/", NOBODY),
         ("/sf", NOBODY),
@@ -271,14 +272,15 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         rows.push(row(format!("write {folder}"), write, Call::write(at())));
         rows.push(row(format!("delete {folder}"), delete, Call::delete(at())));
     }
-    // A report is written by whoever records an end, its page besides by whoever makes pages, which may not change reports.
+    // A role that records an end writes a report. The role that makes pages writes the page beside it, and may not
+    // change reports.
     let page = (
         bucket.to_owned(),
         "reports/privileges/dev/core/module.html".to_owned(),
     );
     let write: Granted = &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION, PUBLISH_REPORT];
     rows.push(row("write a page", write, Call::write(page)));
-    // A build doesn't learn whether another one's folder exists.
+    // A build can't find out whether another build's folder exists.
     let missing = (bucket.to_owned(), "builds/privileges/missing".to_owned());
     rows.push(Row {
         answer: Some("NoSuchKey"),
@@ -293,7 +295,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         answer: Some("NoSuchUpload"),
         ..row("give up a copy in parts", &[UPDATE_METADATA], Call::abort(copied))
     });
-    // Those who read objects that may be missing: without it S3 says "access denied" instead.
+    // The readers of objects that may be missing: without this right S3 answers "access denied" instead.
     let list: Granted = &[
         ACQUIRE_LOCK,
         CHECK_MD5,
@@ -321,7 +323,7 @@ fn bundle_bucket(bucket: &str) -> Vec<Row> {
             ..row("give up a copy in parts", &[UPDATE_METADATA], Call::abort(at()))
         },
         row("delete a bundle", &[UPDATE_METADATA], Call::delete(at())),
-        // Anyone who may not list the bucket doesn't learn that it's gone.
+        // A role that may not list the bucket can't find out that the object is missing.
         Row {
             answer: Some("NoSuchKey"),
             ..row("read a bundle that is gone", &[UPDATE_METADATA], Call::read(at()))
@@ -387,7 +389,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
     rows
 }
 
-/// Each state machine invokes its own functions; what an event starts isn't among them.
+/// Each state machine invokes its own functions; the functions that events start aren't among them.
 fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
     let invoke = |(logical, name): (&String, &String)| {
         let granted: Granted = match logical.as_str() {
@@ -399,7 +401,7 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
         };
         let function = name.clone();
         Row {
-            // What a function says to an event that is nothing.
+            // A function's answer to an empty event.
             answer: Some("InvalidInput"),
             ..row(format!("invoke {name}"), granted, Call::Invoke { function })
         }
@@ -475,7 +477,7 @@ fn projects(fixtures: &Fixtures) -> Vec<Row> {
         ask(CODEBUILD, "UpdateProject", ours, NOBODY, json!({"name": ours})),
         ask(CODEBUILD, "DeleteProject", ours, NOBODY, json!({"name": ours})),
     ];
-    // The second only begins like ours.
+    // The name of the second only begins like ours.
     for other in ["other", "seedflows"] {
         let project = json!({"projectName": other});
         rows.push(ask(CODEBUILD, "StartBuild", other, NOBODY, project.clone()));
@@ -495,11 +497,11 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
     let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
     let [ours, deploy, end, others] = ["deploy-module", "deploy", "end-execution", "other"]
         .map(|name| fixtures.state_machine.replace("deploy-module", name));
-    // One of another state machine.
+    // An execution of another state machine.
     let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
     let other_stop = other.clone();
     let succeed = |what: &str, token: &str| Row {
-        // What the second to answer is told.
+        // The error of the second answer.
         answer: Some("TaskDoesNotExist"),
         ..ask(
             STATES,
@@ -546,7 +548,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             NOBODY,
             other.clone(),
         ),
-        // It has the task token in it.
+        // It contains the task token.
         ask(
             STATES,
             "GetExecutionHistory",
@@ -569,7 +571,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             NOBODY,
             json!({"stateMachineArn": end}),
         ),
-        // One that has never been: stopping ours would end what the last rows are about.
+        // One that never existed: stopping ours would end the execution of the last rows.
         Row {
             answer: Some("ExecutionDoesNotExist"),
             ..ask(
@@ -595,7 +597,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
     ]
 }
 
-/// The rest of what Seedflow has in an account, and what would give a role more.
+/// The rest of Seedflow's resources in an account, and the calls that would give a role more rights.
 fn account(fixtures: &Fixtures) -> Vec<Row> {
     let queue = json!({"QueueUrl": fixtures.queue});
     let message = json!({"QueueUrl": fixtures.queue, "MessageBody": "{}"});
@@ -629,9 +631,9 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
             &[PUBLISH_REPORT],
             json!({"QueueUrl": fixtures.reports}),
         ),
-        // Whoever may could tell the end of a build that hasn't ended.
+        // A role with this right could report the end of a build that hasn't ended.
         ask(EVENTS, "PutEvents", "", NOBODY, event),
-        // In our own name only what each has to tell.
+        // In our own name, each role sends only its own events.
         ask(
             EVENTS,
             "PutEvents",
@@ -647,7 +649,7 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
             told("Seedflow Deployment State Change"),
         ),
         ask(EVENTS, "PutEvents", "of another type", NOBODY, told("x")),
-        // Each event of a request counts.
+        // Each event of a request is checked.
         ask(
             EVENTS,
             "PutEvents",
@@ -699,7 +701,7 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
             NOBODY,
             &[("AlarmName", "x"), ("StateValue", "OK"), ("StateReason", "x")],
         ),
-        // The one rule by which Step Functions hears of executions that it waits for.
+        // The one rule by which Step Functions receives the ends of executions for which it waits.
         Row {
             answer: Some("ResourceNotFoundException"),
             ..ask(
@@ -744,7 +746,8 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
     ]
 }
 
-/// What makes and removes the roles and stacks of modules; none of it exists, so a granted call is told that.
+/// The calls that make and remove the roles and stacks of modules. None of these exists, so a granted call ends in that
+/// error.
 fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
     let mut rows = Vec::new();
     let account = &fixtures.account;
@@ -782,7 +785,7 @@ fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
     rows.push(role(module, "PutRolePolicy", &[MODULE_STACK_SERVICE], &policy));
     rows.push(role("other-module-x", "PutRolePolicy", NOBODY, &policy));
     rows.push(role(module, "UpdateAssumeRolePolicy", NOBODY, &policy[1..]));
-    // Neither gives a module's role a policy that comes neither from the template nor from a module's stack.
+    // Neither role gives a module's role a policy from anywhere but the template or the module's stack.
     rows.push(role(
         module,
         "AttachRolePolicy",

@@ -1,5 +1,5 @@
-//! Bad input: one clear message each, and nothing written but, where the four names are valid, that message
-//! as the status.
+//! Bad input: one clear message for each, and no other write. If the four names are valid, that message becomes the
+//! status.
 
 use std::io::{Cursor, Write};
 
@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use super::STACK;
 
-/// What is wrong, and what the message has to say.
+/// The mistake, and the expected text of the message.
 struct Case {
     name: &'static str,
     error: &'static str,

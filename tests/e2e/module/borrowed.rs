@@ -1,4 +1,4 @@
-//! A CodeBuild project that an input names and that an administrator made for something else: a build in it gets
+//! A CodeBuild project that an input names and that an administrator made for another purpose: a build in it gets
 //! nothing that other builds don't have.
 
 use seedflow_e2e::{Module, TestStack, run};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
-/// Makes a project whose service role may do everything; `more` is laid over it.
+/// Makes a project whose service role may do everything; `more` overrides its fields.
 async fn administrators(stack: &TestStack, name: &str, more: Value) -> String {
     let role = format!("arn:aws:iam::{}:role/{name}", stack.about().account);
     let trust = json!({"Version": "2012-10-17", "Statement": [

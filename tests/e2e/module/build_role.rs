@@ -1,5 +1,5 @@
-//! The denies of the build role. On this stack a managed policy allows builds everything, as AdministratorAccess
-//! would, so whatever is refused is refused by them. `hostile_build.rs` tries the same with a build's commands.
+//! The denies of the build role. On this stack a managed policy allows builds everything, as AdministratorAccess would,
+//! so every refusal comes from the denies. `hostile_build.rs` tries the same with a build's commands.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::STACK;
 
-/// The folders of the work bucket that are no build's business.
+/// The folders of the work bucket to which builds have no right.
 const OURS: [&str; 8] = [
     "callbacks",
     "deployed",
@@ -22,7 +22,7 @@ const OURS: [&str; 8] = [
     "values",
 ];
 
-/// What a build tries, and by which statements it is refused; every one of them has to be met at least once.
+/// A call that a build tries, and the statements that refuse it; every statement must apply at least once.
 struct Attempts {
     api: AwsApi,
     met: BTreeSet<&'static str>,
@@ -172,7 +172,7 @@ impl Attempts {
             "/aws/lambda/seedflow-update-metadata",
         );
         let uuid = build.split(':').next_back().unwrap_or_default();
-        // A line there in CloudWatch's format of metrics would be one of ours.
+        // A log line there in CloudWatch's format of metrics would count as one of ours.
         let line = json!({"timestamp": 0, "message": "{}"});
         let query =
             json!({"logGroupName": group, "startTime": 0, "endTime": 1, "queryString": "fields @message"});
@@ -219,7 +219,7 @@ impl Attempts {
         }
     }
 
-    /// What brings events to the workflow: a pattern or a target that is changed, a replay, another account's events.
+    /// The ways to bring events to the workflow: a changed pattern or target, a replay, another account's events.
     async fn events(&mut self, stack: &TestStack) {
         let about = stack.about();
         let bus = format!(
@@ -269,7 +269,7 @@ impl Attempts {
         }
     }
 
-    /// What tells people.
+    /// The ways to notify people.
     async fn notifications(&mut self, stack: &TestStack) {
         let topic = stack.output("NotificationTopicArn").unwrap();
         let of_sns = |action| [("Action", action), ("Version", "2010-03-31"), ("TopicArn", topic)];
@@ -346,12 +346,12 @@ impl Attempts {
     }
 }
 
-/// What the emulator can't refuse: it doesn't have these services (`template.rs` holds both).
+/// Statements that the emulator can't enforce, as it doesn't have these services (`template.rs` checks both).
 const NOT_THERE: [&str; 2] = ["KeepFromConnections", "KeepFromPushing"];
-/// Made by a command of a build in `hostile.sh`.
+/// Tried by a command of a build in `hostile.sh`.
 const BY_A_BUILD: &str = "KeepFromFeedingOurFunctions";
 
-/// The denies of the role, by the names that the template gives them.
+/// The denies of the role, by their names in the template.
 fn denies() -> BTreeSet<String> {
     let template = Template::read("template.yaml").json();
     let policies = [
@@ -362,7 +362,7 @@ fn denies() -> BTreeSet<String> {
     let statements =
         policies.map(|name| template["Resources"][name]["Properties"]["PolicyDocument"]["Statement"].clone());
     let statements = statements.iter().flat_map(|all| all.as_array().unwrap());
-    // Those of the topic are in an `!If`: a list of a condition, a statement, and nothing.
+    // The topic's denies are in an `!If`: a list of a condition, a statement, and nothing.
     let statements = statements.map(|statement| statement.get(1).unwrap_or(statement));
     let denies = statements.filter(|statement| statement["Effect"] == "Deny");
     let sids = denies.map(|statement| statement["Sid"].as_str().unwrap().to_owned());
@@ -405,7 +405,7 @@ fn a_build_that_may_do_everything_may_not_touch_anything_of_the_workflow() {
         let met: BTreeSet<String> = attempts.met.iter().map(|&name| name.to_owned()).collect();
         assert_eq!(met, denies(), "every deny is met");
 
-        // Nothing of it did anything: the execution still waits, and ends with its build.
+        // No call had an effect: the execution still waits, and ends with its build.
         stack.stop_build(&build).await;
         let finished = stack.finished(&execution).await;
         assert_eq!(finished.state(), "FAILED");

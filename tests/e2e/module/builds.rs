@@ -1,4 +1,4 @@
-//! Builds that fail, are stopped or take too long, and what they leave untouched.
+//! Builds that fail, are stopped or take too long, and the stored values that they leave unchanged.
 
 use seedflow_e2e::{Module, run};
 use serde_json::json;
@@ -57,7 +57,7 @@ fn a_build_that_takes_too_long_is_recorded_as_timed_out() {
     run(async {
         let stack = STACK.get().await;
         let names = stack.names("slow");
-        // Five minutes, of which each takes a second here.
+        // Five minutes, each of which takes a second here.
         let more = json!({"build": {"timeout_minutes": 5}});
         let finished = stack
             .deploy_with(&names, &Module::running("build", &["sleep 600"]), more)
@@ -112,7 +112,7 @@ fn a_module_in_a_folder_of_the_zip_runs_there_and_keeps_variables_through_all_ph
         input["source"]["path"] = json!("modules/one");
         assert_state(&stack.execute(&input).await, "SUCCEEDED");
         assert_eq!(stack.parameter(&names, "metadata").await["By"], "hand");
-        // What happens in another folder of the same zip is no change of this module.
+        // A change in another folder of the same zip is not a change of this module.
         let mut again = stack
             .input(&names, &module.file("modules/two/more.txt", "x"), json!({}))
             .await;

@@ -1,5 +1,5 @@
-//! What the bucket policies keep from roles of the account that are not ours, whatever IAM allows them: such as the
-//! look-up role of a CDK bootstrap, which reads everything and which modules may be allowed to assume.
+//! What the bucket policies refuse to roles of the account that are not ours, whatever IAM allows them. An example is
+//! the look-up role of a CDK bootstrap, which reads everything and which modules may be allowed to assume.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,8 @@ const FOLDERS: [&str; 10] = [
     "values",
 ];
 
-/// The folders of the work bucket that a client may neither read, write nor delete in; it may do all in the others.
+/// The folders of the work bucket in which a client may neither read, write nor delete; in the others it may do
+/// everything.
 async fn closed(api: &AwsApi, bucket: &str) -> BTreeSet<&'static str> {
     let mut closed = BTreeSet::new();
     for folder in FOLDERS {
@@ -106,7 +107,7 @@ fn what_seedflow_believes_is_kept_from_roles_that_are_not_ours_and_open_to_admin
     });
 }
 
-/// Makes an access point of a bucket, and answers the alias by which requests name it in the place of a bucket.
+/// Makes an access point of a bucket, and returns the alias that requests use in place of the bucket's name.
 async fn access_point(client: &AwsApi, name: &str, bucket: &str) -> String {
     let template = json!({
         "Resources": {"Point": {"Type": "AWS::S3::AccessPoint", "Properties": {"Bucket": bucket, "Name": name}}},

@@ -6,11 +6,11 @@ use serde_json::json;
 use super::destroy::{destruction, module};
 use super::{STACK, assert_state};
 
-/// More than one part of 64 MiB has.
+/// Larger than one part of 64 MiB.
 const GAP: u32 = 65 << 20;
 
-/// The zip with a gap before its central directory, which nobody has to inflate. The directory's offset stands six bytes
-/// before the end.
+/// The zip with a gap before its central directory, which no reader has to inflate. The directory's offset is stored
+/// six bytes before the end.
 fn with_gap(zip: &[u8]) -> Vec<u8> {
     let offset_at = zip.len() - 6;
     let offset = u32::from_le_bytes(zip[offset_at..offset_at + 4].try_into().unwrap());

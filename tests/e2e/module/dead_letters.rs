@@ -1,4 +1,5 @@
-//! What can't be processed is kept, and is run again as docs/operations.md says: its own commands are run here.
+//! Events that can't be processed are kept and run again as docs/operations.md describes: the document's own commands
+//! run here.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -10,7 +11,7 @@ use super::{STACK, assert_state};
 
 const OPERATIONS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations.md"));
 
-/// The commands that stand in the section on the queue after a text.
+/// The commands after a text in the document's section on the queue.
 fn commands(after: &str) -> &'static str {
     let (_, section) = OPERATIONS
         .split_once("\n## Messages in the queue")
@@ -20,7 +21,7 @@ fn commands(after: &str) -> &'static str {
     rest.split_once("```").expect("their end").0
 }
 
-/// A shell of someone who operates the stack.
+/// A shell of an operator of the stack.
 struct Operator<'a> {
     stack: &'a TestStack,
     folder: tempfile::TempDir,
@@ -41,7 +42,7 @@ impl<'a> Operator<'a> {
             self.stack.bin().display(),
             std::env::var("PATH").unwrap()
         );
-        // Version 1 of the command sends what is for SQS to AWS, whatever AWS_ENDPOINT_URL says.
+        // Version 1 of the command sends SQS requests to AWS, whatever AWS_ENDPOINT_URL says.
         let commands =
             format!("aws() {{ command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }}\n{commands}");
         let mut bash = Command::new("bash");
@@ -61,7 +62,7 @@ impl<'a> Operator<'a> {
             .unwrap()
     }
 
-    /// Takes messages as the document says, until there is one that holds a text.
+    /// Receives messages as the document describes, until one contains a text.
     async fn take(&self, text: &str) -> Value {
         let take = commands("Take one message.");
         eventually("a message in the queue", || async {
@@ -72,10 +73,10 @@ impl<'a> Operator<'a> {
         .await
     }
 
-    /// Runs the commands for the message that was taken, then those that delete it.
+    /// Runs the commands for the received message, then those that delete it.
     async fn again(&self, kind: &str) {
         let field = commands("Take one message.");
-        // Without what takes the message and what prints it.
+        // Without the commands that receive the message and print it.
         let field = &field[field.find("field()").unwrap()..field.rfind("field").unwrap()];
         let delete = commands("of whatever kind it was");
         let output = self
@@ -88,14 +89,14 @@ impl<'a> Operator<'a> {
         );
     }
 
-    /// What an invoked function answered.
+    /// The answer of an invoked function.
     fn answer(&self) -> Value {
         let answer = std::fs::read(Path::new(self.folder.path()).join("answer.json")).unwrap();
         serde_json::from_slice(&answer).unwrap()
     }
 }
 
-/// As CodeBuild's event arrives at the function.
+/// CodeBuild's event as it arrives at the function.
 fn event(stack: &TestStack, build: &str) -> Value {
     let about = stack.about();
     let (project, _) = build.split_once(':').unwrap();
@@ -140,7 +141,7 @@ fn the_end_of_a_build_that_could_not_be_told_is_kept_and_told_again() {
         let callback = format!("callbacks/{build}");
         eventually("the registration", || async { stack.object(&callback).await }).await;
 
-        // The event itself is lost, so that what is tested here is the only one.
+        // The event itself is lost, so that the tested one is the only one.
         let lost = stack.rule(Rule::new("events", "PutEvents", Action::Discard).contains(&project));
         let unreadable = Rule::new("s3", "GetObject", forbidden()).caller(Caller::Functions);
         let unreadable = stack.rule(unreadable.contains(&project));
@@ -149,8 +150,8 @@ fn the_end_of_a_build_that_could_not_be_told_is_kept_and_told_again() {
             (stack.build(&build).await["buildComplete"] == true).then_some(())
         })
         .await;
-        // An asynchronous invocation is retried, and what fails goes to the function's destination; so it is with what
-        // EventBridge delivers.
+        // An asynchronous invocation is retried, and a failure goes to the function's destination. The same is true for
+        // EventBridge's deliveries.
         let invoked = stack
             .client()
             .invoke_later("seedflow-build-event", &event(stack, &build))
@@ -175,7 +176,7 @@ fn the_end_of_a_build_that_could_not_be_told_is_kept_and_told_again() {
         assert_state(&stack.finished(&execution).await, "SUCCEEDED");
         drop(lost);
 
-        // What EventBridge itself could not deliver has the event for a body; once more does no harm.
+        // A message of EventBridge's own failed deliveries has the event as its body; a second delivery does no harm.
         let queue = stack.output("FailedEventsQueueUrl").unwrap();
         let undelivered = json!({"QueueUrl": queue, "MessageBody": event(stack, &build).to_string()});
         stack.call("sqs", "AmazonSQS.SendMessage", undelivered).await;
@@ -187,7 +188,7 @@ fn the_end_of_a_build_that_could_not_be_told_is_kept_and_told_again() {
     });
 }
 
-/// Part of the one test, since two would take each other's messages from the queue.
+/// Part of the one test, since two would receive each other's messages from the queue.
 async fn the_end_of_an_execution_that_could_not_be_cleaned_up_after(
     stack: &TestStack,
     operator: &Operator<'_>,
@@ -207,7 +208,7 @@ async fn the_end_of_an_execution_that_could_not_be_cleaned_up_after(
     operator.again("With `failed`").await;
     stack.released(&names).await;
 
-    // The same, had EventBridge not delivered the event.
+    // The same, if EventBridge had not delivered the event.
     let undelivered = json!({"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": finished.execution}});
     let queue = stack.output("FailedEventsQueueUrl").unwrap();
     let undelivered = json!({"QueueUrl": queue, "MessageBody": undelivered.to_string()});

@@ -22,7 +22,7 @@ fn an_unchanged_module_is_not_built_and_only_its_status_is_written() {
         assert_eq!(first.reasons, ["first deployment"]);
         let before = stack.parameters(&names).await;
 
-        // A rule that does nothing but count.
+        // A rule that only counts.
         let counted = Action::Delay(Duration::ZERO);
         let builds =
             stack.rule(Rule::new("codebuild", "StartBuild", counted.clone()).contains("unchanged-dev"));
@@ -31,7 +31,7 @@ fn an_unchanged_module_is_not_built_and_only_its_status_is_written() {
                 .contains("/sf/unchanged/")
                 .caller(Caller::Functions),
         );
-        // The same files in another order, so that the zip is another.
+        // The same files in another order, so that the zip's bytes differ.
         let again = Module::empty()
             .file("data.txt", "one")
             .file("deployspec.yaml", spec());

@@ -1,4 +1,4 @@
-//! How the end of a build and the start of an execution arrive: once, twice, early.
+//! Deliveries of a build's end and of an execution's start: once, twice, early.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
-/// A CodeBuild project of a test's own: its name stands in the build's id, and so in every call and event
-/// about the build, by which a rule of the proxy is narrowed to this test.
+/// A CodeBuild project of a test's own. Its name is part of the build's id, and so of every call and event about the
+/// build; a rule of the proxy uses it to affect this test only.
 fn own_project(stack: &TestStack, name: &str) -> (String, Value) {
     let project = format!("{}-{name}", stack.about().project_name);
     let more = json!({"build": {"project_name": project}});
@@ -27,7 +27,7 @@ fn an_event_that_arrives_twice_answers_once() {
             .await;
         assert_state(&finished, "SUCCEEDED");
         assert!(twice.applied() > 0);
-        // Once more, long after: nobody waits, and nothing is left to answer.
+        // Again, long afterwards: no execution waits, and nothing is left to answer.
         stack
             .send_build_end(finished.build_id().expect("a build"), "FAILED")
             .await;
@@ -46,7 +46,7 @@ fn an_event_that_arrives_before_the_token_costs_no_timeout() {
         let stack = STACK.get().await;
         let names = stack.names("early");
         let (project, more) = own_project(stack, "early");
-        // The registration is held back until the build has long ended and its event found nothing.
+        // The registration is delayed until the build has long ended and its event has found nothing.
         let late =
             Rule::new("s3", "PutObject", Action::Delay(Duration::from_secs(6))).caller(Caller::Functions);
         let late = stack.rule(late.contains(&format!("callbacks/{project}")));
@@ -116,8 +116,8 @@ fn an_upload_starts_an_execution_with_the_names_of_its_key() {
     });
 }
 
-/// The execution of an older upload comes to its turn after a newer upload was deployed, as one does that a late or
-/// repeated event starts.
+/// The lock is granted to the execution of an older upload after a newer upload was deployed, as for an execution that
+/// a late or repeated event starts.
 #[test]
 fn an_old_upload_is_not_deployed_over_a_newer_one() {
     run(async {
@@ -185,7 +185,7 @@ fn a_start_of_the_build_whose_answer_is_lost_starts_one_build() {
                 .contains(&project)
                 .times(1),
         );
-        // The project exists before, so that the rule meets the StartBuild that starts.
+        // The project exists before, so that the rule applies to the StartBuild that succeeds.
         let warm = stack.names("lost-answer-before");
         stack
             .deploy_with(&warm, &Module::running("build", &["true"]), more.clone())

@@ -1,11 +1,12 @@
-//! Modules that are destroyed: by the commands and the bundle that deployed them, and then nothing is stored of them.
+//! Modules that are destroyed with the commands and the bundle that deployed them; afterwards nothing is stored of
+//! them.
 
 use seedflow_e2e::{Action, Caller, EventQueue, Module, Names, Rule, TestStack, run};
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
-/// A module with one build command to deploy it and some to destroy it.
+/// A module with one build command to deploy it and several to destroy it.
 pub fn module(deploy: &str, destroy: &[&str]) -> Module {
     Module::with_deployspec(
         &json!({
@@ -23,7 +24,7 @@ pub fn destruction(names: &Names) -> Value {
     })
 }
 
-/// What is stored of a module, by the places where it lies.
+/// The stored values of a module, by their locations.
 async fn stored(stack: &TestStack, names: &Names) -> Vec<String> {
     let mut stored: Vec<String> = stack.parameters(names).await.into_keys().collect();
     stored.extend(stack.keys(&format!("values/{names}/")).await);
@@ -75,7 +76,7 @@ fn a_module_is_destroyed_by_what_deployed_it_and_is_gone_then() {
         assert!(again.build.is_null());
         assert_eq!(stored(stack, &names).await, Vec::<String>::new());
         stack.released(&names).await;
-        // It is not back in the index, nor is a module that never was.
+        // It is not in the index again, nor is a module that never was.
         let never = Names::new("destroy", "gone", "g-h", "mistyped");
         assert_state(&stack.execute(&destruction(&never)).await, "UNCHANGED");
         let of = |event: &Value, module: &str| {
@@ -117,7 +118,7 @@ fn another_project_can_not_take_away_what_a_module_is_destroyed_by() {
             Some(module("other").zip())
         );
 
-        // As the lifecycle rule does in time.
+        // As the lifecycle rule does after some time.
         let expired = stack.client().delete_version(bucket, published, &version).await;
         expired.unwrap();
         assert_state(&stack.execute(&destruction(&victim)).await, "DESTROYED");
@@ -150,7 +151,7 @@ fn a_destruction_that_failed_can_be_tried_again() {
         assert_eq!(status["reasons"], json!(["destroy"]));
         assert_eq!(status["phase"], "BUILD");
 
-        // Whoever wants to keep it after all deploys it, and half of it may be gone.
+        // A user who wants to keep it deploys it again, although half of it may be gone.
         let kept = stack.deploy(&names, &module).await;
         assert_state(&kept, "SUCCEEDED");
         assert_eq!(kept.reasons, ["last deployment FAILED"]);

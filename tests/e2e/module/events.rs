@@ -1,4 +1,4 @@
-//! What is told of a module, and what is not.
+//! The events of a module: those that are sent and those that are not.
 
 use seedflow_e2e::{Action, Caller, EventQueue, Module, Names, Rule, TestStack, eventually, run, schema};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use super::{STACK, assert_state};
 
 const TYPE: &str = "Seedflow Module State Change";
 
-/// The details of the events of modules, by when their states were written.
+/// The details of a module's events, ordered by the time at which their states were written.
 async fn told(received: &mut EventQueue<'_>, count: usize) -> Vec<Value> {
     let events = received.count("events", count).await;
     let mut details: Vec<Value> = events
@@ -20,7 +20,7 @@ async fn told(received: &mut EventQueue<'_>, count: usize) -> Vec<Value> {
     details
 }
 
-/// What the topic published about the project `told`, in its order.
+/// The topic's messages about the project `told`, in order.
 async fn mailed(mails: &mut EventQueue<'_>, count: usize) -> Vec<String> {
     let ours = |mail: &Value| {
         let message = mail["Message"].as_str();
@@ -34,7 +34,7 @@ async fn mailed(mails: &mut EventQueue<'_>, count: usize) -> Vec<String> {
         .collect()
 }
 
-/// Starts a deployment, stops it while it builds, and waits until that is cleaned up.
+/// Starts a deployment, stops it during its build, and waits until it is cleaned up.
 async fn abort(stack: &TestStack, names: &Names) {
     let slow = Module::running("build", &["sleep 600"]);
     let execution = stack.start(&stack.input(names, &slow, json!({})).await).await;
@@ -97,7 +97,7 @@ fn each_change_of_a_modules_state_is_told_by_the_schema() {
             (&json!("BuildFailed"), &json!("BUILD"), &json!("UNCHANGED"))
         );
         assert!(failed["build_seconds"].is_number() && failed["duration_seconds"].is_number());
-        // The report that it names is there.
+        // The report that it names exists.
         let key = failed["report"]["key"].as_str().unwrap();
         let report: Value = serde_json::from_slice(&stack.object(key).await.unwrap()).unwrap();
         assert_eq!(report["execution"], failed["execution"]);
@@ -119,7 +119,7 @@ fn an_event_that_is_not_taken_fails_nothing_and_stands_in_the_log() {
         let module = Module::running("build", &["echo good"]);
         let finished = stack.deploy(&names, &module).await;
         assert_state(&finished, "SUCCEEDED");
-        // Offered more than once.
+        // Sent more than once.
         assert_eq!(refused.applied(), 3);
 
         let line = eventually("the line of an event that was not sent", || async {
@@ -130,7 +130,7 @@ fn an_event_that_is_not_taken_fails_nothing_and_stands_in_the_log() {
         })
         .await;
         assert_eq!(line["message"], "event not sent", "{line}");
-        // Whole, and as it can be sent again.
+        // Complete, and in a form that can be sent again.
         drop(refused);
         let entries: Value = serde_json::from_str(line["entries"].as_str().unwrap()).unwrap();
         let again = json!({"Entries": [{

@@ -1,4 +1,4 @@
-//! The functions one by one, over the real Runtime API: saved events, and every handler run again.
+//! The functions one by one over the real Runtime API: saved events, and every handler run again.
 
 use seedflow_e2e::{Action, Finished, Module, Rule, TestStack, eventually, run};
 use seedflow_local::aws_api::ApiError;
@@ -22,7 +22,7 @@ fn events_as_aws_sends_them() {
     run(async {
         let stack = STACK.get().await;
         let sample = event(include_str!("../../events/build-state-change.json"));
-        // A build of a project that isn't ours: nobody waits, and that is no error.
+        // A build of a project that isn't ours: no execution waits, and that is not an error.
         let foreign = invoke(stack, "build-event", &sample).await;
         assert_eq!(foreign.expect("an answer")["end"], "Dropped");
         let gaps = event(include_str!("../../events/build-state-change-with-gaps.json"));
@@ -84,14 +84,14 @@ fn an_event_is_confirmed_before_anybody_is_answered_and_may_have_gaps() {
                 json!({"build": {"project_name": project}}),
             )
             .await;
-        // CodeBuild's own event doesn't come.
+        // CodeBuild's own event doesn't arrive.
         let lost = stack.rule(Rule::new("events", "PutEvents", Action::Discard).contains(&project));
         let execution = stack.start(&input).await;
         let build = stack.build_of(&execution).await;
         let callback = format!("callbacks/{build}");
         let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
 
-        // Forged events of both kinds: the build runs, and so does the execution.
+        // Forged events of both kinds: the build is still running, and so is the execution.
         let mut succeeded = event(include_str!("../../events/build-state-change.json"));
         succeeded["detail"]["build-status"] = json!("SUCCEEDED");
         let arn = json!(format!("arn:aws:codebuild:us-east-1:111122223333:build/{build}"));
@@ -112,7 +112,7 @@ fn an_event_is_confirmed_before_anybody_is_answered_and_may_have_gaps() {
             ended
         };
         for (more, answer) in [
-            // Its description may be a moment behind, so it is read again before that is given up.
+            // Its description may be a moment old, so it is read again before the function gives up.
             (
                 json!({"began_at": "2999-01-01T00:00:00Z"}),
                 json!({"wait_seconds": 5}),
@@ -141,13 +141,13 @@ fn an_event_is_confirmed_before_anybody_is_answered_and_may_have_gaps() {
         );
         let finished = stack.finished(&execution).await;
         assert_eq!(finished.error, "BuildFailed");
-        // The reason is CodeBuild's, which the event doesn't have.
+        // The reason is CodeBuild's, which the event doesn't contain.
         assert!(finished.cause.contains("exit status 3"), "{}", finished.cause);
         drop(lost);
     });
 }
 
-/// What a function answered in an execution: the first field of that name in the output of a task.
+/// A function's answer in an execution: the first field of that name in the output of a task.
 async fn answered(stack: &TestStack, finished: &Finished, field: &str) -> Value {
     let history = stack.history(&finished.execution).await;
     let found = history.iter().find_map(|event| {
@@ -158,7 +158,7 @@ async fn answered(stack: &TestStack, finished: &Finished, field: &str) -> Value 
     found.unwrap_or_else(|| panic!("no {field} in the history"))
 }
 
-/// Gives an execution its module's lock back, so that its functions may write once more.
+/// Restores an execution's lock of its module, so that its functions may write once more.
 async fn hold_again(stack: &TestStack, execution: &str, lock: &Value) {
     let held = json!({
         "holder": {"execution": execution, "started_at": "2026-01-01T00:00:00Z"},
@@ -190,7 +190,7 @@ fn every_handler_may_run_again() {
         hold_again(stack, &finished.execution, &lock).await;
         let (execution, build_id) = (json!(finished.execution), finished.build_id().expect("a build"));
 
-        // The same build, however often it is asked for.
+        // The same build, however often it is requested.
         let started = invoke(
             stack,
             "start-build",
@@ -221,7 +221,7 @@ fn every_handler_may_run_again() {
         );
         assert_eq!(stack.parameters(&names).await, before);
 
-        // Nor does a failure.
+        // Neither does a failure.
         hold_again(stack, "arn:later", &lock).await;
         let failure = json!({"action": "fail", "execution": "arn:later", "lock": lock, "failure": {"error": "Refused", "cause": "why"}});
         invoke(stack, "update-metadata", &failure)
@@ -237,7 +237,7 @@ fn every_handler_may_run_again() {
         assert_eq!(stack.parameters(&names).await, failed);
         assert_eq!(stack.parameter(&names, "status").await["reason"], "why");
 
-        // An end that is told of twice, and of an execution that no longer holds anything.
+        // An end that is reported twice, and the end of an execution that no longer holds anything.
         for _ in 0..2 {
             let ended = invoke(stack, "end-execution", &json!({"execution": execution})).await;
             assert_eq!(ended.expect("an answer")["done"], "released");

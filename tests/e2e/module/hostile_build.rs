@@ -10,7 +10,7 @@ use super::{STACK, assert_state};
 
 const SCRIPT: &str = include_str!("hostile.sh");
 
-/// The script starts the `aws` command some sixty times.
+/// The script starts the `aws` command about sixty times.
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Another module, whose build runs until the test lets it end.
@@ -18,7 +18,7 @@ struct Victim {
     names: Names,
     execution: String,
     build: String,
-    /// What its lock says.
+    /// The content of its lock.
     lock: Value,
     token: String,
     upload: String,
@@ -70,7 +70,7 @@ async fn lock(stack: &TestStack, names: &Names) -> Value {
     serde_json::from_slice(&held).unwrap()
 }
 
-/// What the hostile module is told, as if it had found it out.
+/// The values given to the hostile module, as if it had found them out.
 async fn known(stack: &TestStack, victim: &Victim) -> String {
     let about = stack.about();
     let (plan, source, bundle) = (
@@ -146,7 +146,7 @@ fn a_hostile_module_gets_nothing_and_changes_nothing() {
         let hostile = hostile.unwrap();
         assert_state(&hostile, "SUCCEEDED");
 
-        // It was refused everything.
+        // Every call was refused.
         let log = stack.log(&hostile.build).await;
         let attempts: Vec<&String> = log.iter().filter(|line| line.starts_with("attempt ")).collect();
         let made = SCRIPT.lines().filter(|line| {
@@ -161,7 +161,7 @@ fn a_hostile_module_gets_nothing_and_changes_nothing() {
             .collect();
         assert!(got.is_empty(), "{got:#?}\n{log:#?}");
 
-        // Nothing that it saw names the folder of the other build, though it names its own.
+        // It saw no name of the other build's folder, though it knows its own.
         let own = own["run"].as_str().unwrap();
         let seen = stack
             .object(&format!("builds/{own}/seen.txt"))
@@ -172,7 +172,7 @@ fn a_hostile_module_gets_nothing_and_changes_nothing() {
         assert!(seen.contains(&victim.token), "files are searched too");
         assert!(!seen.contains(victim.run()), "the folder of another build");
 
-        // And the other deployment went its way.
+        // The other deployment was not disturbed.
         assert_eq!(lock(stack, &victim.names).await, victim.lock);
         victim.go();
         let finished = stack.finished(&victim.execution).await;

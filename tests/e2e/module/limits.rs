@@ -1,4 +1,4 @@
-//! At the limits and one over: what is too long for Parameter Store, for StartBuild and for what a build may hand back.
+//! At the limits and one over: values too long for Parameter Store, for StartBuild, and for a build's returned values.
 
 use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Module, Names, TestStack, eventually, run};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{STACK, assert_state};
 
-/// A module that hands back a text of that length, and how long the text was that it found handed back before.
+/// A module that returns a text of that length, and the length of the returned text that it found before.
 fn handing_back(length: usize) -> Module {
     let python = format!(
         "import json, os; before = json.loads(os.environ['SEEDFARMER_MODULE_METADATA']) or {{}}; \
@@ -16,7 +16,7 @@ fn handing_back(length: usize) -> Module {
     Module::running("build", &[&command])
 }
 
-/// The metadata of a module as whoever follows references reads it, and the text of the parameter itself.
+/// The metadata of a module as a reader that follows references gets it, and the text of the parameter itself.
 async fn metadata(stack: &TestStack, names: &Names) -> (Value, String) {
     let parameter = stack
         .parameters(names)
@@ -33,7 +33,7 @@ fn a_value_is_read_back_on_both_sides_of_every_limit() {
         let stack = STACK.get().await;
         let names = stack.names("limits");
         assert_state(&stack.deploy(&names, &handing_back(100)).await, "SUCCEEDED");
-        // All else in the metadata is of the same length in every deployment.
+        // The rest of the metadata has the same length in every deployment.
         let around = metadata(stack, &names).await.1.len() - 100;
         let mut before = 100;
         for (stored, spilled) in [(4096, false), (4097, false), (8192, false), (8193, true)] {
@@ -85,7 +85,7 @@ fn a_build_hands_back_32_kb_and_not_a_byte_more() {
     run(async {
         let stack = STACK.get().await;
         let names = stack.names("handed-back");
-        // `{"Before":"000000","Long":""}`, as it is handed back.
+        // `{"Before":"000000","Long":""}`, as the build returns it.
         let around = 29;
         let at_limit = handing_back(32 * 1024 - around);
         assert_state(&stack.deploy(&names, &at_limit).await, "SUCCEEDED");
@@ -101,7 +101,7 @@ fn a_build_hands_back_32_kb_and_not_a_byte_more() {
         for slot in ["md5", "metadata", "outputs"] {
             assert_eq!(stack.parameters(&names).await[slot], stored[slot], "{slot}");
         }
-        // Nor does the long metadata stand in the way of the next deployment.
+        // Long metadata doesn't prevent the next deployment either.
         assert_state(&stack.deploy(&names, &handing_back(10)).await, "SUCCEEDED");
     });
 }
@@ -136,7 +136,7 @@ fn a_buildspec_and_its_variables_reach_the_build_on_both_sides_of_their_limits()
     });
 }
 
-/// The most bytes of a payload of Step Functions (Step Functions Developer Guide, "Service quotas").
+/// The size limit of a payload of Step Functions (Step Functions Developer Guide, "Service quotas").
 const MAX_PAYLOAD: usize = 262_144;
 
 #[test]
@@ -154,7 +154,7 @@ fn an_input_of_the_longest_length_is_read_whatever_its_characters_are() {
         assert!(refused.cause.contains("unknown"), "{}", refused.cause);
         assert_eq!(stack.parameter(&names, "status").await["state"], "FAILED");
         stack.released(&names).await;
-        // Step Functions does not take one byte more.
+        // Step Functions accepts not one byte more.
         let over = json!({"stateMachineArn": stack.about().state_machine_arn, "input": json!("x".repeat(MAX_PAYLOAD - 1)).to_string()});
         let error = stack
             .client()
@@ -164,7 +164,7 @@ fn an_input_of_the_longest_length_is_read_whatever_its_characters_are() {
     });
 }
 
-/// `States.ALL` doesn't catch it, so no state of the execution runs any more.
+/// `States.ALL` doesn't catch it, so no further state of the execution runs.
 #[test]
 fn an_execution_that_ends_by_an_error_that_nothing_catches_is_recorded_by_its_end() {
     run(async {
@@ -177,7 +177,7 @@ fn an_execution_that_ends_by_an_error_that_nothing_catches_is_recorded_by_its_en
         let callback = format!("callbacks/{build}");
         let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
         let registered: Value = serde_json::from_slice(&registered).unwrap();
-        // What AwaitBuild hands on is longer by its key.
+        // The output of AwaitBuild is longer by its key.
         let result = json!({"status": "x".repeat(MAX_PAYLOAD - 20)}).to_string();
         let answer = json!({"taskToken": registered["token"], "output": result});
         stack

@@ -1,4 +1,4 @@
-//! One deployment of a module at a time, and what an execution leaves that was stopped.
+//! One deployment of a module at a time, and the remains of a stopped execution.
 
 use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Action, Finished, Module, Names, Rule, TestStack, eventually, run};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
-/// A module that says which one it is, and takes a while.
+/// A module that prints which one it is, and takes a while.
 fn tagged(tag: &str, seconds: u32) -> Module {
     Module::running(
         "build",
@@ -17,7 +17,7 @@ fn tagged(tag: &str, seconds: u32) -> Module {
     )
 }
 
-/// The seconds from the epoch at which a build began and ended.
+/// The start and the end of a build, in seconds since the epoch.
 fn interval(build: &Value) -> (f64, f64) {
     let at = |field: &str| build[field].as_f64().expect("a time");
     (at("startTime"), at("endTime"))
@@ -84,7 +84,7 @@ fn of_a_burst_the_newest_is_deployed_and_the_others_name_what_replaced_them() {
             let place = |arn: &str| started.iter().position(|execution| execution == arn);
             assert!(place(by) > place(&one.execution), "replaced by a newer one");
         }
-        // Those that waited are counted by the one that replaced them, which knows only their module.
+        // Executions that waited are counted by the one that replaced them, which knows only their module.
         let lines = stack.lines("acquire-lock").await;
         let of_module = lines.iter().filter(|line| line["module"] == names.to_string());
         let counted: f64 = of_module
@@ -120,7 +120,7 @@ fn stopping_an_execution_stops_its_build_and_wakes_who_waits() {
             history.iter().any(waits).then_some(())
         })
         .await;
-        // Nobody deploys meanwhile, so what is stored after the stop is what the stop left.
+        // No deployment runs meanwhile, so the stop left everything that is stored after it.
         stop(stack, &next, "first the other").await;
         stop(stack, &long, "not today").await;
         assert_eq!(stack.finished(&long).await.status, "ABORTED");
@@ -141,7 +141,8 @@ fn stopping_an_execution_stops_its_build_and_wakes_who_waits() {
         }
         let report = format!("reports/{names}/{}.json", long.rsplit(':').next().unwrap());
         assert!(stack.object(&report).await.is_some(), "a report tells of it too");
-        // Who waits may have seen the holder stopped before its event came: then two look after it, and may both count.
+        // A waiting execution may find the holder stopped before the stop's event arrives: then two clean up after it,
+        // and both may count.
         let aborted = stack
             .measured("end-execution", Metric::ModulesAborted, &long)
             .await;
@@ -192,7 +193,7 @@ fn a_failed_execution_leaves_no_build_behind() {
         let more = json!({"build": {"project_name": project}});
         let first = stack.deploy_with(&names, &tagged("first", 0), more.clone()).await;
         assert_state(&first, "SUCCEEDED");
-        // The build runs, but nobody hears its id, and the retry may not look for it.
+        // The build runs, but its id is lost, and the retry is not allowed to look for it.
         let lost = Rule::new("codebuild", "StartBuild", Action::LoseAnswer).times(3);
         let lost = stack.rule(lost.contains(&project));
         let refused = Action::Refuse {
@@ -293,7 +294,7 @@ fn an_input_and_a_plan_too_long_for_a_state_travel_through_s3() {
     run(async {
         let stack = STACK.get().await;
         let names = stack.names("long");
-        // 240,000 bytes of input: below Step Functions' 262,144, above what leaves room beside it.
+        // 240,000 bytes of input: below Step Functions' 262,144, but too much to leave room beside it.
         let long = "x".repeat(240_000 / 20);
         let parameters: serde_json::Map<String, Value> =
             (0..19).map(|i| (format!("long-{i}"), json!(long))).collect();

@@ -22,8 +22,8 @@ mod zip_bombs;
 
 use seedflow_e2e::{Finished, Shared, StackOptions};
 
-/// One stack for all; a minute of a build's timeout takes a second. Someone wants mails, and no builds on the largest
-/// machines.
+/// One stack for all; a minute of a build's timeout takes a second. The template's options send mails, and forbid
+/// builds on the largest machines.
 static STACK: Shared = Shared::new(|| {
     let mut options = StackOptions {
         minute: std::time::Duration::from_secs(1),

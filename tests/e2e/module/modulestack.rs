@@ -1,11 +1,11 @@
-//! Modules that bring a `modulestack.yaml`: their builds have a role of their own, which may do what the stack allows.
+//! Modules with a `modulestack.yaml`: their builds have a role of their own, with the rights that the stack allows.
 
 use seedflow_e2e::{Module, Names, TestStack, run};
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
-/// A stack as public modules have it, that allows its module's role to write parameters below a path.
+/// A stack like those of public modules. It allows its module's role to write parameters below a path.
 const TEMPLATE: &str = r#"AWSTemplateFormatVersion: 2010-09-09
 Description: What the module may do
 Parameters:
@@ -42,13 +42,13 @@ fn destruction(names: &Names) -> Value {
     })
 }
 
-/// The role that the module's metadata name.
+/// The role named in the module's metadata.
 async fn role(stack: &TestStack, names: &Names) -> String {
     let metadata = stack.parameter(names, "metadata").await;
     metadata["ModuleDeploymentRoleName"].as_str().unwrap().to_owned()
 }
 
-/// Whether there are the role and the stack of that name: both begin alike, and these names aren't cut.
+/// Whether the role and the stack of that name exist: both begin alike, and these names aren't cut.
 async fn are_there(stack: &TestStack, name: &str) -> (bool, bool) {
     let role = [
         ("Action", "GetRole"),
@@ -80,7 +80,7 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
             |name: &str| format!("aws ssm put-parameter --type String --value x --overwrite --name {name}");
         let refused = |name: &str| format!("{} >out 2>&1 && exit 1; grep AccessDenied out", put(name));
         let (allowed, other) = (put("/modulestack/own/x"), refused("/elsewhere"));
-        // On this stack the template's role may do everything; the module's own only what its stack says.
+        // On this stack the template's role may do everything; the module's own role may do only what its stack allows.
         let own = refused("/modulestack/other/x");
         let state = refused("/sf/modulestack/own/g-m/md5");
         let module = module(
@@ -104,7 +104,7 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
         );
         assert_eq!(are_there(stack, &role).await, (true, true));
 
-        // The role is there, and the stack has nothing to update.
+        // The role exists, and the stack has nothing to update.
         let again = stack
             .deploy_with(&names, &module.clone().file("data", "x"), parameters())
             .await;
@@ -173,7 +173,7 @@ fn a_stack_that_fails_is_told_with_its_reason_and_made_anew_by_the_next() {
         );
 
         assert_state(&stack.deploy_with(&names, &good, parameters()).await, "SUCCEEDED");
-        // What a deployment that never succeeded has made goes, too.
+        // The resources of a deployment that never succeeded are removed, too.
         let role = role(stack, &names).await;
         assert_eq!(are_there(stack, &role).await, (true, true));
         let never = Names::new("modulestack", "never", "g", "m");
@@ -192,7 +192,7 @@ fn a_stack_that_fails_is_told_with_its_reason_and_made_anew_by_the_next() {
 fn a_role_that_cloudformation_does_not_find_yet_is_waited_for() {
     run(async {
         let stack = STACK.get().await;
-        // The local stack finds a role with this in its name at the third look (emulator.py).
+        // The local stack finds a role with this in its name at the third lookup (emulator.py).
         let names = Names::new("modulestack", "found-late", "g", "m");
         let deployed = stack
             .deploy_with(&names, &module(&["true"], &["true"]), parameters())

@@ -1,4 +1,4 @@
-//! What a deployment leaves behind: parameters, bundle, report.
+//! The results of a deployment: parameters, bundle, report.
 
 use std::path::Path;
 
@@ -46,7 +46,7 @@ fn a_success_is_recorded_at_the_places_that_the_workflow_promises() {
         let bundle = stack
             .object_of(&stack.about().bundle_bucket, "dev/core/module/bundle.zip")
             .await;
-        // Other tests deploy a module of this deployment, group and name too; the bytes tell whose it is.
+        // Other tests deploy a module of this deployment, group and name too; the bytes identify its owner.
         assert!(bundle.is_some());
         assert!(stack.object(key).await.is_some());
 
@@ -82,7 +82,7 @@ fn double_braces_are_stored_whoever_wrote_them() {
                 .is_some_and(|reason| reason.contains("'{{.State.Status}}'")),
             "{status}"
         );
-        // And here in what a module publishes.
+        // And here in a value that a module publishes.
         let publishing = Module::running(
             "build",
             &["seedfarmer metadata add -k Template -v '{{x}} and {{{y}}}'"],
@@ -190,7 +190,7 @@ fn metadata_of_a_new_deployment_replaces_the_old() {
             second["Old"].is_null(),
             "a key that isn't published any more is gone: {second}"
         );
-        // The build saw what was stored before.
+        // The build saw the values that were stored before.
         let seen: Value = serde_json::from_str(second["New"].as_str().expect("text")).expect("JSON");
         assert_eq!(seen, first);
     });

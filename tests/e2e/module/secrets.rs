@@ -1,5 +1,5 @@
-//! Secrets that a module is given by reference, and task tokens: after a success and after a failure they are looked for
-//! in everything that the stack has kept. Each kind of place is also searched for something that has to be there.
+//! Secrets that a module gets by reference, and task tokens. After a success and after a failure, all stored data of
+//! the stack is searched for them. Each kind of place is also searched for a text that must be there.
 
 use seedflow_e2e::{Finished, Module, TestStack, eventually, run};
 use seedflow_local::client::deployment;
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
-/// Everything that was kept in one kind of place: the name of each piece, and its text.
+/// All stored data of one kind of place: the name of each item, and its text.
 type Kept = Vec<(String, String)>;
 
-/// A queue that gets every event of the default bus from now on.
+/// A queue that receives every event of the default bus from now on.
 struct Events {
     queue: String,
 }
@@ -60,7 +60,7 @@ async fn objects(stack: &TestStack) -> Kept {
     let mut kept = Kept::new();
     for bucket in [&stack.about().work_bucket, &stack.about().bundle_bucket] {
         for key in stack.client().list_objects(bucket, "").await.unwrap() {
-            // Gone since, where another test goes on.
+            // Removed since then, if another test goes on.
             if let Some(content) = stack.object_of(bucket, &key).await {
                 kept.push((key, String::from_utf8_lossy(&content).into_owned()));
             }
@@ -122,13 +122,14 @@ async fn histories(stack: &TestStack) -> Kept {
     kept
 }
 
-/// Where a text is.
+/// The places that contain a text.
 fn find(kept: &Kept, text: &str) -> Vec<String> {
     let found = kept.iter().filter(|(_, content)| content.contains(text));
     found.map(|(name, _)| name.clone()).collect()
 }
 
-/// Deploys a module that prints the secret and publishes its digest; tells also the token that the execution waited by.
+/// Deploys a module that prints the secret and publishes its digest; also returns the token for which the execution
+/// waited.
 async fn deploy(stack: &TestStack, test: &str, last: &str) -> (Finished, String) {
     let go = tempfile::tempdir().unwrap();
     let module = Module::running(
@@ -215,7 +216,7 @@ fn secrets_by_reference_and_task_tokens_are_kept_nowhere() {
             "it was printed, and masked"
         );
 
-        // On AWS they stand in the history, for who may read that; here not even there.
+        // On AWS they are in the history, for users who may read it; here not even there.
         for token in [first, second] {
             for (place, kept, _) in &places {
                 assert_eq!(find(kept, &token), Vec::<String>::new(), "a token in {place}");

@@ -1,11 +1,11 @@
-//! Bombs, executed: the deployment fails with the name of what is wrong, and the function lives on.
+//! Zip bombs, deployed: the deployment fails with the name of the error, and the function keeps running.
 
 use seedflow_e2e::{Finished, Module, Names, TestStack, run, zip_bombs};
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
-/// A bundle, the error that its execution ends with, and what the message says.
+/// A bundle, the error in which its execution ends, and the message's text.
 struct Bomb {
     name: &'static str,
     bundle: Vec<u8>,
@@ -85,7 +85,7 @@ fn a_manifest_that_explodes_or_is_no_text_fails_its_upload() {
         ] {
             let names = Names::new(&format!("manifest-{name}"), "dev", "core", "module");
             let module = Module::running("build", &["true"]).file("manifest.yaml", manifest);
-            // Without the four names it is an upload, whose names are in its key and whose options in its bundle.
+            // Without the four names it is an upload, with its names in its key and its options in its bundle.
             let key = format!("sources/manifest-{name}/dev/core/module.zip");
             stack.put(&key, module.zip()).await;
             let finished = stack
@@ -100,7 +100,7 @@ fn a_manifest_that_explodes_or_is_no_text_fails_its_upload() {
 fn an_input_that_nests_too_deep_is_refused_and_its_failure_recorded() {
     run(async {
         let stack = STACK.get().await;
-        // More than 128 levels are more than the functions' JSON reader follows.
+        // The functions' JSON reader accepts at most 128 levels.
         for depth in [65, 120, 140] {
             let names = Names::new(&format!("deep-{depth}"), "dev", "core", "module");
             let deep = (0..depth).fold(json!(1), |inner, _| json!([inner]));
@@ -132,7 +132,7 @@ fn metadata_that_nests_too_deep_is_refused_and_stands_in_nobodys_way() {
             refused.cause
         );
         assert_state(&stack.deploy(&names, &handing_back(64)).await, "SUCCEEDED");
-        // The plan of the next deployment carries it.
+        // The plan of the next deployment contains it.
         assert_state(&stack.deploy(&names, &handing_back(1)).await, "SUCCEEDED");
     });
 }

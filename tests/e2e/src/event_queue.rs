@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::stack::POLL;
 use crate::stack::TestStack;
 
-/// A queue that receives events from when it was made.
+/// A queue that receives events from its creation on.
 pub struct EventQueue<'a> {
     stack: &'a TestStack,
     url: String,
@@ -26,7 +26,7 @@ impl<'a> EventQueue<'a> {
         queue
     }
 
-    /// Receives what a topic publishes.
+    /// Receives the messages that a topic publishes.
     pub async fn of_topic(stack: &'a TestStack, topic: &str) -> Self {
         let (queue, arn) = Self::queue(stack).await;
         let fields = [
@@ -86,12 +86,12 @@ impl<'a> EventQueue<'a> {
         }
     }
 
-    /// Waits until there are so many, and returns them.
+    /// Waits until this number of messages has arrived, and returns them.
     pub async fn count(&mut self, what: &str, count: usize) -> Vec<Value> {
         self.count_of(what, count, |_| true).await
     }
 
-    /// Waits until there are so many of some kind, and returns those.
+    /// Waits until this number of one kind has arrived, and returns those.
     pub async fn count_of(&mut self, what: &str, count: usize, kind: impl Fn(&Value) -> bool) -> Vec<Value> {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         loop {

@@ -1,6 +1,6 @@
-//! The harness of the end-to-end tests: local stacks, and what tests do with them.
+//! The harness of the end-to-end tests: local stacks and operations on them.
 //!
-//! A suite says once which stack it wants; the first test that asks starts it:
+//! A suite names once the stack that it needs; the first test that asks starts it:
 //!
 //! ```no_run
 //! use seedflow_e2e::{Module, Shared, StackOptions, run};
@@ -18,11 +18,11 @@
 //! }
 //! ```
 //!
-//! All tests of a program run on one runtime, since the stack's proxy and its builds live on it. At
-//! the end of the program the stack goes by itself: its processes are kept by a pipe that the kernel
-//! closes (see `seedflow_local::process::child_guard`), so a static that is never dropped leaves nothing behind.
+//! All tests of a program run on one runtime, since the stack's proxy and its builds run on it. At the end of the
+//! program the stack ends by itself: its processes are kept by a pipe that the kernel closes (see
+//! `seedflow_local::process::child_guard`), so a static that is never dropped leaves nothing behind.
 //!
-//! The harness panics with a message where something fails that no test is about.
+//! The harness panics with a message if something fails that no test is about.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

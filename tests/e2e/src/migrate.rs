@@ -10,12 +10,12 @@ use tokio::sync::OnceCell;
 
 use crate::stack::TestStack;
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Migrated {
     /// Its exit code.
     pub code: Option<i32>,
-    /// All that it said.
+    /// Its whole output.
     pub said: String,
 }
 
@@ -38,7 +38,7 @@ pub async fn migrate(stack: &TestStack, folder: &Path, more: &[&str]) -> Migrate
     }
 }
 
-/// Builds it with the features of the functions and the tests, with which its dependencies are compiled already.
+/// Builds it with the features of the functions and the tests, for which its dependencies are compiled already.
 async fn built() -> PathBuf {
     let root = workspace::root().expect("a checkout");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));

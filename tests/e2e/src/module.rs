@@ -30,11 +30,11 @@ impl Module {
             .iter()
             .map(|(name, commands)| ((*name).to_owned(), json!({"commands": commands})))
             .collect();
-        // JSON is YAML, so nothing in a command needs care.
+        // JSON is YAML, so commands need no quoting rules.
         Self::with_deployspec(&json!({"deploy": {"phases": phases}}).to_string())
     }
 
-    /// The same with a file added, or replaced where it was there.
+    /// The same with a file added or replaced.
     #[must_use]
     pub fn file(mut self, path: &str, content: impl AsRef<[u8]>) -> Self {
         let content = content.as_ref().to_vec();

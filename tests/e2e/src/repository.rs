@@ -14,12 +14,13 @@ pub struct Repository {
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// A group of a manifest: its name, and its modules with what they consume, as `group/module`.
+/// A group of a manifest: its name, and its modules with the modules that each consumes, as `group/module`.
 pub type Group<'a> = (&'a str, &'a [(&'a str, &'a [&'a str])]);
 
 impl Repository {
-    /// A repository whose deployment `dev` has these groups. Each module publishes what its file `value.txt` holds, under
-    /// the key `Value`, and takes the `Value` of each that it consumes as a parameter of the name `of-{group}-{module}`.
+    /// A repository whose deployment `dev` has these groups. Each module publishes the content of its file `value.txt`
+    /// under the key `Value`. It takes the `Value` of each consumed module as a parameter of the name
+    /// `of-{group}-{module}`.
     pub fn deploying(groups: &[Group<'_>]) -> Self {
         let mut repository = Self::default().file("deployment.yaml", manifest(groups).to_string());
         for (group, modules) in groups {
@@ -30,21 +31,21 @@ impl Repository {
         repository
     }
 
-    /// The same with a file added, or replaced where it was there.
+    /// The same with a file added or replaced.
     #[must_use]
     pub fn file(mut self, path: &str, content: impl AsRef<[u8]>) -> Self {
         self.files.insert(path.to_owned(), content.as_ref().to_vec());
         self
     }
 
-    /// The same with a file in another place.
+    /// The same with a file moved.
     #[must_use]
     pub fn moved(mut self, from: &str, to: &str) -> Self {
         let content = self.files.remove(from).expect("a file to move");
         self.file(to, content)
     }
 
-    /// The same with the files of another one.
+    /// The same with the files of another repository.
     #[must_use]
     pub fn merged(mut self, other: Self) -> Self {
         self.files.extend(other.files);
@@ -83,7 +84,7 @@ impl Repository {
         self.file("deployment.yaml", manifest(groups).to_string())
     }
 
-    /// The same with what seed-farmer needs beside it: its project, and the account that the modules go to.
+    /// The same with the additions for seed-farmer: its project, and the target account of the modules.
     #[must_use]
     pub fn of_seed_farmer(self, project: &str) -> Self {
         let manifest = self.files.get("deployment.yaml").expect("a manifest");
@@ -95,7 +96,7 @@ impl Repository {
             .file("seedfarmer.yaml", format!("project: {project}\n"))
     }
 
-    /// Writes the files into a folder, over what is there of them.
+    /// Writes the files into a folder, over existing ones.
     pub fn write(&self, folder: &Path) {
         for (path, content) in &self.files {
             let path = folder.join(path);
@@ -114,7 +115,7 @@ impl Repository {
     }
 }
 
-/// A module that publishes the content of its file, and one that a destruction leaves a trace of.
+/// A module that publishes the content of its file, and a module whose destruction leaves a trace.
 fn publishing(consumed: &[&str]) -> Module {
     let shown: Vec<String> = consumed
         .iter()

@@ -1,6 +1,6 @@
-//! The real seed-farmer, by its own command line, on a stack whose builds are pretended.
+//! The real seed-farmer, by its own command line, on a stack whose builds are simulated.
 //!
-//! What its commands inside a build would have written to Parameter Store is written for them.
+//! The values that its commands inside a build would write to Parameter Store are written by this module.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ use tokio::process::Command;
 use crate::repository::Repository;
 use crate::stack::TestStack;
 
-/// Its command line without the one wait that is always twelve seconds: it compares what two sorts of lists answer.
+/// Its command line without the one wait that is always twelve seconds: it compares the results of two kinds of lists.
 const PROGRAM: &str = "
 import sys, time
 from types import SimpleNamespace
@@ -29,12 +29,12 @@ sys.exit(main())
 pub struct SeedFarmer {
     python: PathBuf,
     project: String,
-    /// Where its repository lies.
+    /// The folder of its repository.
     pub folder: PathBuf,
 }
 
 impl SeedFarmer {
-    /// Makes the roles that seed-farmer works with.
+    /// Makes the roles that seed-farmer uses.
     pub async fn new(stack: &TestStack, project: &str, repository: &Repository) -> Self {
         let folder = stack.folder().join(project);
         repository.write(&folder);
@@ -62,8 +62,8 @@ impl SeedFarmer {
         seed_farmer
     }
 
-    /// Deploys what lies in the folder; each module, as `group/module`, publishes the value `one`. The values are there
-    /// from the start, since a pretended build can't publish them for the next group.
+    /// Deploys the folder; each module, as `group/module`, publishes the value `one`. The values exist from the start,
+    /// since a simulated build can't publish them for the next group.
     pub async fn deploy(&self, stack: &TestStack, modules: &[&str]) {
         for module in modules {
             self.publish(stack, module, "one").await;

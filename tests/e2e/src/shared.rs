@@ -1,4 +1,4 @@
-//! One stack for all tests of a program, and the runtime that it lives on.
+//! One stack for all tests of a program, and the runtime on which it runs.
 
 use std::future::Future;
 use std::sync::LazyLock;
@@ -17,8 +17,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         .expect("starting the tests' runtime")
 });
 
-/// Runs a test on the program's one runtime: the proxy and the builds of its stack live there, and
-/// would end with the runtime of whichever test had started them.
+/// Runs a test on the program's one runtime: the proxy and the builds of its stack run there, and would end with the
+/// runtime of the test that started them.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
     RUNTIME.block_on(test)
 }
@@ -26,7 +26,7 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 /// A stack that is started by the first test that asks for it.
 pub struct Shared {
     options: fn() -> StackOptions,
-    // An error is kept as well: else every test would wait for the same failure again.
+    // An error is kept as well: otherwise every test would wait for the same failure again.
     stack: OnceCell<Result<TestStack, String>>,
 }
 

@@ -1,4 +1,4 @@
-//! What tests do with a running stack.
+//! Operations of tests on a running stack.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,14 +15,14 @@ use serde_json::{Map, Value, json};
 use crate::module::Module;
 use crate::repository::Repository;
 
-/// How long a test waits for anything. Generous: a machine may be busy, and a test that fails by
-/// its deadline tells little.
+/// The longest wait of a test. It is generous: a machine may be busy, and a test that fails by its deadline explains
+/// little.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How often a test looks. Many tests wait at the same time, and each look costs the emulator what a call costs it.
+/// The interval between checks. Many tests wait at the same time, and each check costs the emulator a call.
 pub(crate) const POLL: Duration = Duration::from_millis(150);
 
-/// A running stack with what tests need of it.
+/// A running stack with the state that tests need.
 pub struct TestStack {
     stack: Stack,
     api: AwsApi,
@@ -48,24 +48,24 @@ impl TestStack {
         &self.api
     }
 
-    /// How to reach the stack.
+    /// The settings that reach the stack.
     pub fn about(&self) -> &Connection {
         self.stack.connection()
     }
 
-    /// Names of a module of this test's own: the test's name is the project.
+    /// The names of a module of this test's own: the test's name is the project.
     pub fn names(&self, test: &str) -> Names {
         Names::new(test, "dev", "core", "module")
     }
 
     // --- Bundles ---
 
-    /// Uploads a module's bundle without starting anything; returns it as the `source` of an input.
+    /// Uploads a module's bundle without starting an execution; returns the `source` of an input.
     pub async fn upload(&self, names: &Names, module: &Module) -> Value {
         self.upload_bytes(names, module.zip()).await
     }
 
-    /// The same for bytes that may be no bundle at all.
+    /// The same for bytes that may not be a bundle.
     pub async fn upload_bytes(&self, names: &Names, bytes: Vec<u8>) -> Value {
         let bucket = &self.about().work_bucket;
         let Names {
@@ -74,7 +74,7 @@ impl TestStack {
             group,
             module,
         } = names;
-        // Every upload has a key of its own, as the command line's have by their MD5.
+        // Every upload has a key of its own, like the uploads of the command line, which contain their MD5.
         let key = format!(
             "uploads/{project}/{deployment}/{group}/{module}/{}.zip",
             uuid::Uuid::new_v4()
@@ -114,7 +114,7 @@ impl TestStack {
         self.object_of(&self.about().work_bucket, key).await
     }
 
-    /// An object of any bucket; `None` where there is none.
+    /// An object of any bucket; `None` if there is none.
     pub async fn object_of(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         match self.api.read_object(bucket, key).await {
             Ok(content) => Some(content),
@@ -125,7 +125,7 @@ impl TestStack {
 
     // --- Executions ---
 
-    /// Waits until nobody holds the lock of a module: whatever its last execution left is cleaned up then.
+    /// Waits until the lock of a module is free: then the cleanup after its last execution is complete.
     pub async fn released(&self, names: &Names) {
         let key = format!("locks/{names}.json");
         eventually("the release of a lock", || async {
@@ -149,14 +149,14 @@ impl TestStack {
         answer["executionArn"].as_str().expect("an ARN").to_owned()
     }
 
-    /// Uploads a repository without starting anything, and deploys it to the end, with more of the input.
+    /// Uploads a repository without starting an execution, and deploys it to the end, with more of the input.
     pub async fn deploy_repository(&self, project: &str, repository: &Repository, more: Value) -> Finished {
         let input = self.repository_input(project, repository, more).await;
         let execution = self.start_deployment(&input).await;
         self.finished_within(&execution, PATIENCE * 2).await
     }
 
-    /// Uploads a repository and returns the input that deploys it, with `more` put over it.
+    /// Uploads a repository and returns the input that deploys it, with the fields of `more` on top.
     pub async fn repository_input(&self, project: &str, repository: &Repository, more: Value) -> Value {
         let key = format!("uploads/{project}/{}/repository.zip", uuid::Uuid::new_v4());
         self.put(&key, repository.zip()).await;
@@ -167,7 +167,7 @@ impl TestStack {
         input
     }
 
-    /// Waits until nobody holds the lock of a project's deployment `dev`.
+    /// Waits until the lock of a project's deployment `dev` is free.
     pub async fn deployment_released(&self, project: &str) {
         let key = format!("locks/{project}/dev.json");
         eventually("the release of a deployment's lock", || async {
@@ -176,7 +176,7 @@ impl TestStack {
         .await;
     }
 
-    /// The status of a whole deployment; null where there is none.
+    /// The status of a whole deployment; null if there is none.
     pub async fn deployment_status(&self, project: &str, deployment: &str) -> Value {
         let path = format!("/sf/{project}/{deployment}");
         let found = deployment::parameters(&self.api, &path)
@@ -194,15 +194,15 @@ impl TestStack {
         self.finished_within(execution, PATIENCE).await
     }
 
-    /// The same for one that is known to take longer than a test usually waits.
+    /// The same for an execution that takes longer than the usual wait of a test.
     pub async fn finished_within(&self, execution: &str, limit: Duration) -> Finished {
         self.ended_within(execution, limit).await;
         let finished = deployment::follow(&self.api, execution, Some(Duration::ZERO), |_| {}).await;
         finished.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Waits until an execution no longer runs. Its history is read only once, when it is complete: reading it again and again,
-    /// as somebody who watches does, keeps the emulator busier than the executions of all tests.
+    /// Waits until an execution no longer runs. Its history is read only once, when it is complete: repeated reading
+    /// keeps the emulator busier than the executions of all tests.
     async fn ended_within(&self, execution: &str, limit: Duration) {
         let deadline = Instant::now() + limit;
         let call = json!({"executionArn": execution});
@@ -210,7 +210,7 @@ impl TestStack {
             let described = self
                 .call("states", "AWSStepFunctions.DescribeExecution", call.clone())
                 .await;
-            // One that still runs at the deadline is described by who reads its history.
+            // An execution that still runs at the deadline is described by the reader of its history.
             if described["status"] != "RUNNING" || Instant::now() > deadline {
                 return;
             }
@@ -234,7 +234,7 @@ impl TestStack {
         self.execute(&self.input(names, module, more).await).await
     }
 
-    /// Uploads a module and returns the input that deploys it, with `more` put over it.
+    /// Uploads a module and returns the input that deploys it, with the fields of `more` on top.
     pub async fn input(&self, names: &Names, module: &Module, more: Value) -> Value {
         let source = self.upload(names, module).await;
         let mut input = names.input(&source, &Map::new(), false);
@@ -269,7 +269,7 @@ impl TestStack {
 
     // --- Parameters ---
 
-    /// What Parameter Store holds of a module: md5, metadata, outputs and status by these names.
+    /// The parameters of a module: md5, metadata, outputs and status by these names.
     pub async fn parameters(&self, names: &Names) -> BTreeMap<String, Parameter> {
         let path = names.parameter_path();
         let found = deployment::parameters(&self.api, &path)
@@ -282,7 +282,7 @@ impl TestStack {
             .collect()
     }
 
-    /// The value of one of them as JSON; null where it doesn't exist.
+    /// The value of one of them as JSON; null if it doesn't exist.
     pub async fn parameter(&self, names: &Names, name: &str) -> Value {
         let found = self.parameters(names).await.remove(name);
         found.map_or(Value::Null, |found| {
@@ -290,14 +290,14 @@ impl TestStack {
         })
     }
 
-    /// A parameter's value, wherever it is.
+    /// The value of any parameter.
     pub async fn value(&self, parameter: &Parameter) -> String {
         deployment::value(&self.api, &self.about().work_bucket, parameter)
             .await
             .expect("reading a value")
     }
 
-    /// How often each of them was written.
+    /// The number of writes of each.
     pub async fn versions(&self, names: &Names) -> BTreeMap<String, u64> {
         self.parameters(names)
             .await
@@ -319,7 +319,7 @@ impl TestStack {
         deployment::build(&self.api, id).await.expect("reading a build")
     }
 
-    /// All builds of a CodeBuild project, as BatchGetBuilds answers them; none where there is no such project.
+    /// All builds of a CodeBuild project, as BatchGetBuilds answers them; none if there is no such project.
     pub async fn builds_of(&self, project: &str) -> Vec<Value> {
         let call = json!({"projectName": project});
         let listed = self
@@ -363,7 +363,7 @@ impl TestStack {
             .await;
     }
 
-    /// Sends an event by hand, as CodeBuild's stand-in would.
+    /// Sends an event by hand, as the CodeBuild emulator would.
     pub async fn send_event(&self, detail_type: &str, detail: &Value) {
         let entry = json!({"Source": EVENT_SOURCE, "DetailType": detail_type, "Detail": detail.to_string()});
         let answer = self
@@ -372,7 +372,7 @@ impl TestStack {
         assert_eq!(answer["FailedEntryCount"], 0, "an event was refused: {answer}");
     }
 
-    /// Sends the event that a build has ended, with the fields that the workflow needs and no more.
+    /// Sends the event of a build's end, with only the fields that the workflow needs.
     pub async fn send_build_end(&self, build_id: &str, status: &str) {
         let Connection { region, account, .. } = self.about();
         let project = build_id.split(':').next().unwrap_or_default();
@@ -386,7 +386,7 @@ impl TestStack {
 
     // --- The logs of functions ---
 
-    /// What a function has logged, each line as JSON; others (the emulator's own) are left out.
+    /// The log lines of a function as JSON; other lines (the emulator's own) are left out.
     pub async fn lines(&self, function: &str) -> Vec<Value> {
         let mut call = json!({"logGroupName": format!("/aws/lambda/seedflow-{function}"), "limit": 10_000});
         let mut lines = Vec::new();
@@ -408,8 +408,8 @@ impl TestStack {
         }
     }
 
-    /// Waits until a function has measured something about an execution, or about a module where its execution is not
-    /// known, and returns every value of it.
+    /// Waits until a function has recorded a metric about an execution, or about a module if its execution is not
+    /// known, and returns every value.
     pub async fn measured(&self, function: &str, metric: Metric, about: &str) -> Vec<f64> {
         eventually(&format!("{} of {about}", metric.name()), || async {
             let lines = self.lines(function).await;
@@ -424,7 +424,7 @@ impl TestStack {
 
     // --- The template ---
 
-    /// The deployed resources of a type: their names by those that the template gives them.
+    /// The deployed resources of a type: their names by their names in the template.
     pub async fn resources(&self, kind: &str) -> BTreeMap<String, String> {
         let fields = [
             ("Action", "DescribeStackResources"),
@@ -450,13 +450,13 @@ impl TestStack {
 
     // --- The proxy ---
 
-    /// How often `service:Operation` was called by somebody.
+    /// The number of calls of `service:Operation` by a caller.
     pub fn calls_of(&self, caller: Caller, name: &str) -> u64 {
         self.stack.proxy().calls().get(caller, name)
     }
 
-    /// Adds a rule to the proxy until the guard is dropped. Tests that run at the same time share the
-    /// proxy, so a rule of one is narrowed by `contains`.
+    /// Adds a rule to the proxy until the guard is dropped. Tests that run at the same time share the proxy, so a test
+    /// restricts its rule with `contains`.
     pub fn rule(&self, rule: Rule) -> RuleGuard<'_> {
         let proxy = self.stack.proxy();
         RuleGuard {
@@ -474,7 +474,7 @@ impl TestStack {
     }
 }
 
-/// A rule of the proxy, for as long as this lives.
+/// A rule of the proxy, which is active while this value exists.
 pub struct RuleGuard<'a> {
     proxy: &'a Proxy,
     id: RuleId,
@@ -493,7 +493,7 @@ impl Drop for RuleGuard<'_> {
     }
 }
 
-/// Looks until there is what is looked for; panics after five minutes.
+/// Checks until the value exists; panics after five minutes.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

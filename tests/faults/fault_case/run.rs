@@ -1,4 +1,4 @@
-//! Running cases and holding what they end in against what they say.
+//! Runs cases and compares their ends with the expectations.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,13 +25,13 @@ Resources:
       Roles: [!Ref RoleName]
 "#;
 
-/// Deployments at the same time. Most of them wait most of the time.
+/// The number of simultaneous deployments. Most of them wait most of the time.
 static AT_ONCE: Semaphore = Semaphore::const_new(16);
 
-/// What a late build hands back.
+/// The values that a late build returns.
 const HAND_BACK: &str = "seedfarmer metadata add -k Case -v here";
 
-/// Runs all cases, side by side, and panics with the names of those that ended otherwise than they say.
+/// Runs all cases at the same time, and panics with the names of those that ended otherwise than expected.
 pub fn run_cases(cases: impl IntoIterator<Item = FaultCase>) {
     run(async {
         let stack = STACK.get().await;
@@ -62,7 +62,7 @@ pub fn run_cases(cases: impl IntoIterator<Item = FaultCase>) {
     });
 }
 
-/// What a case's panic said; the case runs on a thread whose output belongs to no test.
+/// The message of a case's panic; the case runs on a thread whose output belongs to no test.
 fn why(error: JoinError) -> String {
     let Ok(panic) = error.try_into_panic() else {
         return "was cancelled".to_owned();
@@ -73,10 +73,10 @@ fn why(error: JoinError) -> String {
     }
 }
 
-/// What a case works on.
+/// The resources of a case.
 struct Target {
     names: Names,
-    /// The CodeBuild project. It ends with a character that no case's name has, so none is the beginning of
+    /// The CodeBuild project. It ends with a character that no case's name contains, so none is the beginning of
     /// another.
     project: String,
     /// The file for which a late build waits.
@@ -95,7 +95,7 @@ impl Target {
         }
     }
 
-    /// What role and stack of the module are called.
+    /// The name of the module's role and stack.
     fn own_names(&self) -> seedflow_core::module::role::RoleAndStackName {
         let Names {
             project,
@@ -107,7 +107,7 @@ impl Target {
         seedflow_core::module::role::RoleAndStackName::new("seedflow-module-", &module).unwrap()
     }
 
-    /// What destroys the module.
+    /// The input that destroys the module.
     fn destruction(&self) -> Value {
         let Names {
             project,
@@ -127,8 +127,8 @@ impl Target {
     }
 
     fn module(&self, build: Build) -> Module {
-        // The function needs a moment between registering the token, which opens the gate, and reading the
-        // build, which must still run then.
+        // The function needs a moment between registering the token, which opens the gate, and reading the build, which
+        // must still run then.
         let late = format!(
             "until [ -e '{}' ]; do sleep 0.1; done; sleep 1",
             self.gate.display()
@@ -150,8 +150,8 @@ impl Target {
         let rule = Rule::new(service, operation, fault.action.clone())
             .contains(text)
             .skip(skip);
-        // Of the events those of CodeBuild, unless the call is about what a function tells; of all else only the functions'
-        // calls count.
+        // For events, CodeBuild's calls count, unless the case is about an event of a function; for everything else,
+        // only the functions' calls count.
         let rule = match fault.call.about {
             About::Project if service == "events" => rule.caller(Caller::Codebuild),
             _ => rule.caller(Caller::Functions),
@@ -163,7 +163,7 @@ impl Target {
         }
     }
 
-    /// What a call about this module contains; `None` as long as nobody can know it.
+    /// The text that a call about this module contains; `None` while it is not known.
     fn text(&self, about: About, known: &Known) -> Option<String> {
         let case = &self.names.group;
         Some(match about {
@@ -192,7 +192,7 @@ impl Target {
     }
 }
 
-/// What becomes known of a deployment while it runs.
+/// The facts about a deployment that are known only while it runs.
 #[derive(Default)]
 struct Known {
     /// The execution's ARN.
@@ -201,7 +201,7 @@ struct Known {
     folder: Option<String>,
 }
 
-/// The rules of a case's faults, from when they can be told.
+/// The rules of a case's faults, from the time at which their texts are known.
 struct Rules<'a> {
     stack: &'a TestStack,
     target: &'a Target,
@@ -219,7 +219,7 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// Sets what can be told by now.
+    /// Sets the rules whose texts are known by now.
     fn set(&mut self, known: &Known) {
         for fault in std::mem::take(&mut self.waiting) {
             match self.target.text(fault.call.about, known) {
@@ -233,7 +233,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// The folder of a build in the work bucket, by where its source lies.
+/// The folder of a build in the work bucket, by the location of its source.
 fn folder(build: &Value) -> String {
     let source = build["source"]["location"]
         .as_str()
@@ -274,7 +274,7 @@ impl FaultCase {
         }
     }
 
-    /// The input of the execution that is disturbed; where that destroys the module, it is deployed before.
+    /// The input of the disturbed execution. If it destroys the module, the module is deployed before.
     async fn input(&self, stack: &TestStack, target: &Target) -> Value {
         let more = json!({"build": {"project_name": target.project}});
         let module = if self.destroys {
@@ -310,15 +310,15 @@ impl FaultCase {
         std::fs::write(&target.gate, "").unwrap();
     }
 
-    /// Every fault has struck, as often as it should; what follows is not disturbed any more. The last calls
-    /// come after the execution's end.
+    /// Every fault has occurred as often as it should; nothing after that is disturbed. The last calls are made after
+    /// the execution's end.
     async fn check_strikes(&self, rules: Rules<'_>) {
         let name = &self.name;
         assert_eq!(rules.set.len(), self.faults.len(), "{name}");
         for (fault, rule) in &rules.set {
             let wanted = match (fault.amount, &fault.action) {
-                // A write whose answer is lost is done: the SDK repeats it, and then it is found done. And what
-                // a redelivery repeats, it repeats undisturbed.
+                // A write with a lost answer is done: the SDK repeats it and finds it done. The repetitions of a
+                // redelivery are not disturbed.
                 (Amount::Times(times), action) if *action != Action::LoseAnswer && !self.redelivered => times,
                 _ => 1,
             };
@@ -335,7 +335,7 @@ impl FaultCase {
             "{name}: {} {}: {}",
             finished.status, finished.error, finished.cause
         );
-        // Without the lock nothing is written any more.
+        // Without the lock, nothing more is written.
         self.check_left(stack, target).await;
         if self.destroys {
             self.check_gone(stack, target, finished).await;
@@ -368,14 +368,14 @@ impl FaultCase {
             self.written
         );
         if self.crash {
-            // Under which name is the emulator's, and not the same on a busy machine.
+            // The error's name depends on the emulator, and differs on a busy machine.
             let history = stack.history(&finished.execution).await;
             let failed = history.iter().any(|event| event["type"] == "TaskFailed");
             assert!(failed, "{name}: no task failed");
         }
     }
 
-    /// The four parameters are those of the one build that ran.
+    /// The four parameters belong to the one build that ran.
     async fn check_agreement(&self, stack: &TestStack, target: &Target, build: &Value) {
         let name = &self.name;
         let parameter = async |slot| stack.parameter(&target.names, slot).await;
@@ -395,7 +395,7 @@ impl FaultCase {
         assert_eq!(parameter("md5").await["bundle"], built["value"], "{name}");
     }
 
-    /// Nothing is stored of the module, and nothing is left that was made for it.
+    /// Nothing is stored of the module, and no resource made for it remains.
     async fn check_gone(&self, stack: &TestStack, target: &Target, finished: &Finished) {
         let name = &self.name;
         assert_eq!(
@@ -419,7 +419,7 @@ impl FaultCase {
         assert!(stack.client().form("iam", &role).await.is_err(), "{name}");
     }
 
-    /// Nobody is registered for the build, and nobody holds the lock.
+    /// No registration exists for the build, and the lock is free.
     async fn check_left(&self, stack: &TestStack, target: &Target) {
         let name = &self.name;
         eventually(&format!("{name}: the end of the lock"), || async {
@@ -427,7 +427,7 @@ impl FaultCase {
         })
         .await;
         let prefix = format!("callbacks/{}", target.project);
-        // The answer to the task comes before the registration goes.
+        // The task is answered before the registration is removed.
         eventually(&format!("{name}: the end of the registration"), || async {
             stack.keys(&prefix).await.is_empty().then_some(())
         })

@@ -1,8 +1,7 @@
-//! How a case is written down: what lies in the module, the calls, how they end.
+//! The form of a case: the files of the module, the calls, and their ends.
 //!
-//! Every call of the table names the exit code of the real command, so that a case can't pass because
-//! both commands fail for a reason of the machine. `{P}` stands for the prefix in use, `{module}` for
-//! the module's folder.
+//! Every call of the table states the exit code of the real command, so that a case can't pass because both commands
+//! fail for a reason of the machine. `{P}` is the prefix in use, `{module}` the module's folder.
 
 use serde_json::Value;
 
@@ -21,13 +20,13 @@ pub struct Case {
     pub difference: Option<Difference>,
 }
 
-/// One call, and the real command's exit code where the case foresees it.
+/// One call, and the real command's exit code if the case states it.
 pub struct Call {
     pub exit: Option<i32>,
     pub args: Vec<String>,
 }
 
-/// Where ours is another on purpose: why, and how its last call ends.
+/// An intended difference of our command: the reason, and the end of its last call.
 pub struct Difference {
     pub reason: &'static str,
     pub exit: i32,
@@ -73,17 +72,17 @@ impl Case {
         self
     }
 
-    /// The next call is `seedfarmer metadata {args}` and ends with `exit`.
+    /// Adds the call `seedfarmer metadata {args}`, which ends with `exit`.
     pub fn ends(self, exit: i32, args: &[&str]) -> Self {
         self.command(exit, &[&["metadata"], args].concat())
     }
 
-    /// The next call is `seedfarmer metadata {args}`, however it ends.
+    /// Adds the call `seedfarmer metadata {args}`, which may end with any code.
     pub fn calls(self, args: &[&str]) -> Self {
         self.push(None, &[&["metadata"], args].concat())
     }
 
-    /// The next call is `seedfarmer {args}` and ends with `exit`.
+    /// Adds the call `seedfarmer {args}`, which ends with `exit`.
     pub fn command(self, exit: i32, args: &[&str]) -> Self {
         self.push(Some(exit), args)
     }
@@ -94,7 +93,7 @@ impl Case {
         self
     }
 
-    /// Ours is another, for this reason, and its last call ends so.
+    /// Our command differs for this reason, and its last call ends with this code.
     pub fn differs(mut self, reason: &'static str, exit: i32, stored: impl Into<Option<Value>>) -> Self {
         self.difference = Some(Difference {
             reason,

@@ -1,4 +1,4 @@
-//! What modules may ask of `seedfarmer metadata`, as a table.
+//! The uses of `seedfarmer metadata` by modules, as a table.
 
 use serde_json::{Value, json};
 
@@ -332,7 +332,7 @@ fn reading() -> Vec<Case> {
     ]
 }
 
-/// What depends on the prefix, in a module that asks for its project's own.
+/// Cases that depend on the prefix, in a module that asks for its project's own.
 fn prefixed() -> Vec<Case> {
     let good = cdk(json!(r#"{"VpcId": "vpc-1"}"#));
     [
@@ -363,7 +363,7 @@ fn prefixed() -> Vec<Case> {
     .collect()
 }
 
-/// Where ours is another on purpose.
+/// Cases in which our command differs on purpose.
 fn differences() -> Vec<Case> {
     let add = ["add", "-k", "new", "-v", "1"];
     let new = || json!({"new": "1"});

@@ -1,8 +1,8 @@
-//! The `seedfarmer` command that builds carry, held against the real one (seed-farmer 8.0.9).
+//! The `seedfarmer` command of builds, compared with the real one (seed-farmer 8.0.9).
 //!
-//! The same calls go through both, and what a module can see is compared: exit code, standard
-//! output, and the metadata file after every call. Where ours is another on purpose, the case says
-//! why and how, and has to differ, so that the list can't outlive its reasons.
+//! The same calls go to both commands. The test compares everything that a module can see: exit code, standard output,
+//! and the metadata file after every call. If ours differs on purpose, the case states the reason and the difference,
+//! and must differ, so that no exception outlives its reason.
 mod case;
 mod cases;
 mod random;
@@ -32,7 +32,7 @@ fn environment() -> PathBuf {
         .unwrap()
 }
 
-/// Runs the check over all cases, each worker with what `start` makes, and lists what it found.
+/// Runs the check over all cases, each worker with the result of `start`, and lists the differences.
 fn check_all<W>(
     cases: &[Case],
     start: impl Fn() -> W + Sync,
@@ -121,7 +121,7 @@ fn random_calls_end_as_in_seed_farmer() {
     compare(&random::cases(40));
 }
 
-/// The driver stands for the console script; here is the script itself, for every fifteenth case.
+/// The driver replaces the console script; here the script itself runs, for every fifteenth case.
 #[test]
 fn the_driver_ends_as_the_console_script() {
     let bin = environment();
@@ -133,7 +133,7 @@ fn the_driver_ends_as_the_console_script() {
     );
 }
 
-/// seed-farmer leaves jq's answer as `tmp-metadata` in the working directory; ours leaves nothing.
+/// seed-farmer leaves jq's output as `tmp-metadata` in the working directory; ours leaves nothing.
 #[test]
 fn convert_leaves_no_file_behind() {
     let left = |command: &mut dyn run::Seedfarmer| {

@@ -1,7 +1,7 @@
-//! Random sequences of calls, from a fixed seed: what nobody thought of writing into the table.
+//! Random sequences of calls from a fixed seed: cases that the table doesn't contain.
 //!
-//! Only what both are meant to treat alike is made: no mark at the variable's end, no `-j` that
-//! isn't an object, no empty value stored before a convert.
+//! They contain only calls that both commands should treat alike: no mark at the variable's end, no `-j` that isn't an
+//! object, no empty value stored before a convert.
 
 use serde_json::json;
 
@@ -57,7 +57,7 @@ const PLACES: [&str; 6] = [
     ".s.metadata | length",
 ];
 
-/// So many cases, always the same ones.
+/// This number of cases, always the same ones.
 pub fn cases(count: usize) -> Vec<Case> {
     let mut random = Random(8_0_9);
     (0..count).map(|number| sequence(&mut random, number)).collect()

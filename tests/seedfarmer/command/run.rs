@@ -1,8 +1,8 @@
-//! Runs one case through a `seedfarmer` command and says what came of it.
+//! Runs one case through a `seedfarmer` command and returns the result.
 //!
-//! Both commands get the same module folder, files, variables and calls. The real one finds the
-//! folder by `seedfarmer.yaml` above it, ours by `SEEDFLOW_MODULE_ROOT`; the real one takes the
-//! prefix from the deployspec, ours from `SEEDFLOW_PREFIX`. Nothing else differs.
+//! Both commands get the same module folder, files, variables and calls. The real one finds the folder by the
+//! `seedfarmer.yaml` above it, ours by `SEEDFLOW_MODULE_ROOT`. The real one reads the prefix from the deployspec, ours
+//! from `SEEDFLOW_PREFIX`. Nothing else differs.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::case::Case;
 
-/// What a case did: each call's end, and the metadata file after it.
+/// The result of a case: each call's end, and the metadata file after it.
 #[derive(Debug, PartialEq)]
 pub struct Step {
     pub exit: i32,
@@ -59,13 +59,13 @@ impl Seedfarmer for Program {
 /// The real seed-farmer, imported once (`driver.py`).
 pub struct SeedFarmer {
     process: Child,
-    // An option so that it can be closed before the process is waited for.
+    // An option, so that it can be closed before the process is waited for.
     requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
 impl SeedFarmer {
-    /// Starts the driver with the Python of the environment whose `bin` is given.
+    /// Starts the driver with the Python of the environment that has this `bin` folder.
     pub fn start(bin: &Path) -> Self {
         let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("command/driver.py");
         let mut process = Command::new(bin.join("python"))
@@ -108,7 +108,7 @@ impl Drop for SeedFarmer {
     }
 }
 
-/// The `PATH`, with a jq at its end where the machine has none.
+/// The `PATH`, with a jq at its end if the machine has none.
 fn path() -> &'static str {
     static PATH: OnceLock<String> = OnceLock::new();
     PATH.get_or_init(|| {
@@ -121,7 +121,7 @@ fn path() -> &'static str {
     })
 }
 
-/// An environment from which no AWS is reached: nothing listens on the discard port.
+/// An environment that reaches no AWS service: nothing listens on the discard port.
 fn sealed() -> BTreeMap<String, String> {
     let text = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let mut env: BTreeMap<_, _> = [
@@ -140,12 +140,12 @@ fn sealed() -> BTreeMap<String, String> {
     env
 }
 
-/// Our command under the name that builds give it.
+/// Our command under its name in builds.
 pub fn install_ours(name: &str, folder: &Path) -> PathBuf {
     let script =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/core/src/module/codebuild/seedfarmer.py");
     let program = folder.join(name);
-    // A link and no copy: a program that another thread's fork still holds open for writing can't be started.
+    // A link instead of a copy: a program that another thread's fork still holds open for writing can't be started.
     std::os::unix::fs::symlink(script.canonicalize().unwrap(), &program).unwrap();
     program
 }
@@ -224,7 +224,7 @@ impl Stage {
         serde_json::from_slice(&bytes).map_or(Stored::Text(bytes), Stored::Json)
     }
 
-    /// What `seedflow-collect` handed back.
+    /// The output of `seedflow-collect`.
     pub fn collected(&self) -> Option<Value> {
         let bytes = std::fs::read(self.folder.path().join(".seedflow/out/metadata.json")).ok()?;
         Some(serde_json::from_slice(&bytes).unwrap())

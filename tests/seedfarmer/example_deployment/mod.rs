@@ -1,4 +1,4 @@
-//! The example of a whole deployment: that seed-farmer itself understands it, and as its README says.
+//! The example of a whole deployment: seed-farmer itself understands it, as the example's README says.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/deployment")
 }
 
-/// What seed-farmer's models make of the example.
+/// The result of seed-farmer's models for the example.
 fn understood() -> Value {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,8 +1,8 @@
-//! Manifests, held against the real seed-farmer (8.0.9): the same repository goes through its models and through ours.
+//! Manifests, compared with the real seed-farmer (8.0.9): its models and ours read the same repository.
 //!
-//! Where both deploy something, it has to be the same: names, paths, images, runtimes, and each parameter as its
-//! variable has it. Where seed-farmer refuses, so do we. What only we refuse is a difference on purpose: those have
-//! tests of their own in the core.
+//! If both deploy something, it must be the same: names, paths, images, runtimes, and each parameter in the form of its
+//! variable. If seed-farmer rejects a repository, we reject it too. A repository that only we reject is an intended
+//! difference, with a test of its own in the core.
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -21,7 +21,7 @@ use seedflow_local::process::python_tools;
 use seedflow_terminal::Ui;
 use serde_json::{Map, Value, json};
 
-/// The real seed-farmer, waiting for repositories.
+/// The real seed-farmer, which waits for repositories.
 struct SeedFarmer {
     process: Child,
     ask: ChildStdin,
@@ -111,7 +111,7 @@ impl Repository {
     }
 }
 
-/// A deployment as the driver shows it.
+/// A deployment in the form of the driver's output.
 fn shown(deployment: &Deployment) -> Value {
     let target = deployment.target.clone().unwrap();
     let groups: Vec<Value> = deployment
@@ -239,7 +239,7 @@ fn what_seed_farmer_refuses_we_refuse() {
             + MAPPINGS,
         "name: d\ngroups: [{modules: [{name: m, path: modules/a}]}]\n".to_owned() + MAPPINGS,
     ] {
-        // What seed-farmer asks for and we don't.
+        // Fields that seed-farmer requires and we don't.
         let manifest = format!("toolchainRegion: eu-west-1\n{manifest}");
         repository.write("deployment.yaml", &manifest);
         let theirs = seed_farmer.read(repository.folder.path(), &repository.env);
@@ -252,7 +252,7 @@ fn what_seed_farmer_refuses_we_refuse() {
     }
 }
 
-/// With what seed-farmer ends where the value is simply a text: a date, a lone `=` or `<<`, and `0x_`.
+/// Values at which seed-farmer fails although they are plain text: a date, a lone `=` or `<<`, and `0x_`.
 const CRASHES: [&str; 4] = [
     "invalid literal for int()",
     "not JSON serializable",
@@ -260,7 +260,7 @@ const CRASHES: [&str; 4] = [
     "tag:yaml.org,2002:merge",
 ];
 
-/// What a value may be made of.
+/// The parts of a value.
 fn values() -> impl Strategy<Value = String> {
     let plain = select(
         &[
@@ -312,7 +312,7 @@ fn values() -> impl Strategy<Value = String> {
     );
     let scalar = prop_oneof![
         4 => plain.prop_map(str::to_owned),
-        // Numbers, and what looks like one; a colon at an end is a matter of grammar, which is not ours.
+        // Numbers and texts like numbers; a colon at an end is part of the grammar, which is not ours.
         2 => "[0-9+.-][0-9+.:_eExb-]{0,6}[0-9+._]",
         1 => "[a-zA-Z][a-zA-Z0-9 ._/]{0,8}",
     ];

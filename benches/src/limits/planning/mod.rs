@@ -116,7 +116,7 @@ struct Figures {
     zip: u64,
     parameters: usize,
     took: Spread,
-    /// How long it takes to read the same state and do nothing with it.
+    /// The time of reading the same state without processing it.
     reading: Spread,
     peak: u64,
     calls: BTreeMap<String, u64>,

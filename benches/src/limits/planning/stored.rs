@@ -1,4 +1,4 @@
-//! What Parameter Store holds of a deployment whose modules were all deployed as a repository has them.
+//! The values in Parameter Store after all modules of a repository were deployed.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -41,7 +41,7 @@ pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
     Ok(stored)
 }
 
-/// The four values that a success leaves.
+/// The four values that a success stores.
 fn deployed(module: &Module, files: &Files, limits: &Limits) -> Result<[(ParameterKind, Value); 4]> {
     let id = &module.id;
     let manifest = json!({"parameters": module.parameters, "build": module.build});
