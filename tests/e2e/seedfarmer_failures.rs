@@ -138,6 +138,8 @@ fn situation_3_two_clients_deploy_different_parameters() {
         let first = stack
             .start(&stack.input(&names, &deploying(4), tag("a")).await)
             .await;
+        // Its build runs, so it holds the lock: of two that start at once either may be the first.
+        stack.build_of(&first).await;
         let second = stack
             .start(&stack.input(&names, &deploying(0), tag("b")).await)
             .await;
