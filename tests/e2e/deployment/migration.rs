@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use seedflow_e2e::{Group, Migrated, Repository, SeedFarmer, Shared, StackOptions, TestStack, migrate, run};
 use seedflow_local::codebuild::SimulatedBuild;
+use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 use super::{assert_state, names, results};
@@ -50,19 +51,22 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
             fails: false,
         }));
         let repository = Repository::deploying(GROUPS).of_seed_farmer(PROJECT);
-        let seed_farmer = SeedFarmer::new(stack, PROJECT, &repository).await;
-        seed_farmer.deploy(stack, &MODULES).await;
+        let task = Ui::silent().task("seed-farmer");
+        let seed_farmer = SeedFarmer::set_up(stack, PROJECT, "dev", &repository, &task);
+        let seed_farmer = seed_farmer.await.unwrap();
+        seed_farmer.bootstrap(stack).await.unwrap();
+        seed_farmer.deploy(stack, &MODULES).await.unwrap();
 
         // A module that was changed since then is found before anything is written.
         let changed = repository.clone().publishing("network", "dns", "other");
-        changed.write(&seed_farmer.folder);
-        let shown = migrate(stack, &seed_farmer.folder, &[]).await;
+        changed.write(seed_farmer.folder());
+        let shown = migrate(stack, seed_farmer.folder(), &[]).await;
         let changed = "its files changed\n";
         assert_said(&shown, 0, &[changed, "2 unchanged, 1 changed", "dry run"]);
 
         // So is a module whose publisher was deployed since then with other values, which seed-farmer itself doesn't
         // notice.
-        repository.write(&seed_farmer.folder);
+        repository.write(seed_farmer.folder());
         for (value, told) in [
             (
                 "two",
@@ -70,13 +74,13 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
             ),
             ("one", "3 unchanged"),
         ] {
-            seed_farmer.publish(stack, "network/vpc", value).await;
-            let shown = migrate(stack, &seed_farmer.folder, &[]).await;
+            seed_farmer.publish(stack, "network/vpc", value).await.unwrap();
+            let shown = migrate(stack, seed_farmer.folder(), &[]).await;
             assert_said(&shown, 0, &[told]);
         }
 
         // Nothing was written; the planned writes are listed.
-        let shown = migrate(stack, &seed_farmer.folder, &[]).await;
+        let shown = migrate(stack, seed_farmer.folder(), &[]).await;
         let (bundles, work) = (&stack.about().bundle_bucket, &stack.about().work_bucket);
         assert_said(
             &shown,
@@ -99,7 +103,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         let holder = json!({"execution": "arn:of:another", "started_at": "2026-01-01T00:00:00Z"});
         let held = json!({"holder": holder, "fence": 1, "run": "ab".repeat(16)});
         stack.put(&lock, held.to_string().into_bytes()).await;
-        let written = migrate(stack, &seed_farmer.folder, &["--apply"]).await;
+        let written = migrate(stack, seed_farmer.folder(), &["--apply"]).await;
         assert_said(
             &written,
             1,
@@ -109,11 +113,11 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
             ],
         );
         stack.delete(&lock).await;
-        let written = migrate(stack, &seed_farmer.folder, &["--apply"]).await;
+        let written = migrate(stack, seed_farmer.folder(), &["--apply"]).await;
         assert_said(&written, 0, &["1 unchanged, 2 already there: 6 written"]);
         let once = stored(stack).await;
         assert_eq!((once.len(), once.values().max()), (12, Some(&1)));
-        let again = migrate(stack, &seed_farmer.folder, &["--apply"]).await;
+        let again = migrate(stack, seed_farmer.folder(), &["--apply"]).await;
         assert_said(&again, 0, &["3 already there: nothing to write"]);
         assert_eq!(stored(stack).await, once);
 
@@ -133,7 +137,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
             .collect();
         assert_eq!(results(stack, &finished).await, expected);
         stack.deployment_released(PROJECT).await;
-        let own = migrate(stack, &seed_farmer.folder, &["--apply"]).await;
+        let own = migrate(stack, seed_farmer.folder(), &["--apply"]).await;
         assert_said(
             &own,
             0,

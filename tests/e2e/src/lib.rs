@@ -28,9 +28,6 @@
 
 mod event_queue;
 mod migrate;
-mod module;
-mod repository;
-mod seed_farmer;
 mod shared;
 mod stack;
 /// The zips of the core's own tests: small to store and large to read.
@@ -39,10 +36,8 @@ pub mod zip_bombs;
 
 pub use event_queue::EventQueue;
 pub use migrate::{Migrated, migrate};
-pub use module::Module;
-pub use repository::{Group, Repository};
-pub use seed_farmer::SeedFarmer;
 pub use seedflow_contract::{Pushed, WorkTree, schema};
+pub use seedflow_fixtures::{Group, Module, Repository, SeedFarmer};
 pub use seedflow_local::client::deployment::{Finished, Names, Parameter};
 pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, When};
 pub use seedflow_local::stack::StackOptions;

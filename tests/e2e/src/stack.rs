@@ -12,8 +12,7 @@ use seedflow_local::proxy::{Caller, Proxy, Rule, RuleId};
 use seedflow_local::stack::{Connection, EVENT_SOURCE, Stack};
 use serde_json::{Map, Value, json};
 
-use crate::module::Module;
-use crate::repository::Repository;
+use seedflow_fixtures::{Module, Repository};
 
 /// The longest wait of a test. It is generous: a machine may be busy, and a test that fails by its deadline explains
 /// little.
