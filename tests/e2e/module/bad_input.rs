@@ -51,7 +51,7 @@ fn cases() -> Vec<Case> {
         case(
             "name-with-slash",
             "InvalidInput",
-            "group: expected 1 to 64 letters, found \"a/b\"",
+            "group: expected 1 to 64 letters…found \"a/b\"",
             Field("/group", json!("a/b")),
         ),
         case(
@@ -63,7 +63,7 @@ fn cases() -> Vec<Case> {
         case(
             "name-is-a-number",
             "InvalidInput",
-            "deployment: expected a text, found 7",
+            "deployment: expected a text…found 7",
             Field("/deployment", json!(7)),
         ),
         case(
@@ -94,13 +94,13 @@ fn cases() -> Vec<Case> {
         case(
             "unknown-field",
             "InvalidInput",
-            "forced: expected one of action, project, found an unknown field",
+            "forced: expected one of action, project…found an unknown field",
             Field("/forced", json!(true)),
         ),
         case(
             "unknown-nested-field",
             "InvalidInput",
-            "build.cpu: expected one of project_name, found an unknown field",
+            "build.cpu: expected one of project_name…found an unknown field",
             Field("/build", json!({"cpu": 4})),
         ),
         case(
@@ -160,7 +160,7 @@ fn cases() -> Vec<Case> {
         case(
             "compute-type-unknown",
             "InvalidInput",
-            "build.compute_type: expected BUILD_GENERAL1_SMALL, found \"HUGE\"",
+            "build.compute_type: expected BUILD_GENERAL1_SMALL…found \"HUGE\"",
             Field("/build", json!({"compute_type": "HUGE"})),
         ),
         case(
@@ -178,7 +178,7 @@ fn cases() -> Vec<Case> {
         case(
             "stack-of-another-project",
             "InvalidInput",
-            "stack_name: expected a name that starts with bad-stack-of-another-project- (template parameter StackNamePrefix), found \"payroll-prod-db\"",
+            "stack_name: expected a name that starts with bad-stack-of-another-project- (template parameter StackNamePrefix)…found \"payroll-prod-db\"",
             Field("/stack_name", json!("payroll-prod-db")),
         ),
         // Parameters.

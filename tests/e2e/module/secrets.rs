@@ -144,7 +144,8 @@ async fn deploy(stack: &TestStack, test: &str, last: &str) -> (Finished, String)
             last,
         ],
     );
-    let references = json!({"parameters": {
+    // The build waits while all objects are searched, which takes long where many tests share the machine.
+    let references = json!({"build": {"timeout_minutes": 480}, "parameters": {
         "secret": {"secrets_manager": "seedflow-examples/planted"},
         "parameter": {"parameter_store": "/seedflow-examples/planted"},
     }});
