@@ -170,12 +170,8 @@ pub fn excerpt(text: &str, limit: usize) -> String {
 /// Whether a message contains the parts of `pattern`, separated by `…`, in order. Tests omit the parts that they do not check.
 #[cfg(test)]
 pub(crate) fn says(message: &str, pattern: &str) -> bool {
-    let mut rest = message;
-    pattern.split('…').all(|part| match rest.split_once(part) {
-        Some((_, after)) => {
-            rest = after;
-            true
-        }
-        None => false,
-    })
+    let mut parts = pattern.split('…');
+    parts
+        .try_fold(message, |rest, part| Some(rest.split_once(part)?.1))
+        .is_some()
 }

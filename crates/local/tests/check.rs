@@ -68,7 +68,7 @@ fn all_problems_are_shown_and_nothing_else() {
         "seedfarmer.yaml: there is no such file",
         "deployment.yaml:1: name: the variable STAGE is not set",
         "modules/vpc/deployspec.yaml:1: ",
-        "deployment.yaml:10: groups[1].modules[0].path: expected a folder in the repository",
+        "deployment.yaml:10: groups[1].modules[0].path: expected a folder in the repository, which has none of that name, found \"modules/api/\"",
     ]) {
         assert!(line.starts_with(beginning), "{line} / {beginning}");
     }

@@ -104,7 +104,7 @@ impl Handler {
                 };
                 let module = DeployInput::module(&input, &self.limits)?;
                 let turn = self.claim(&module, contender, event.waiting).await?;
-                Ok(json!(turn.told(&module)))
+                Ok(json!(turn.response(&module)))
             }
             Deploys::Deployment { deployment, whole } => {
                 let contender = Claimant {
@@ -115,7 +115,7 @@ impl Handler {
                 if !whole {
                     refuse_to_wait(&deployment, &turn)?;
                 }
-                Ok(json!(turn.told(&deployment)))
+                Ok(json!(turn.response(&deployment)))
             }
         }
     }

@@ -85,6 +85,8 @@ fn a_project_that_brings_more_than_its_role_is_refused() {
         let refused = stack.deploy_with(&names, &module, more).await;
         assert_eq!(refused.error, "InvalidInput", "{}", refused.cause);
         let says = format!("found \"{project}\", which has environment variables of its own");
+        let field = "build.project_name: expected ";
+        assert!(refused.cause.starts_with(field), "{}", refused.cause);
         assert!(refused.cause.contains(&says), "{}", refused.cause);
         assert!(refused.build.is_null());
     });

@@ -108,7 +108,8 @@ fn an_input_that_nests_too_deep_is_refused_and_its_failure_recorded() {
             let finished = stack
                 .deploy_with(&names, &Module::running("build", &["true"]), more)
                 .await;
-            let says = "found lists and objects nested more than 64 deep";
+            let says =
+                "parameters.deep: expected at most 64, found lists and objects nested more than 64 deep";
             assert_refused(stack, &names, &finished, "InvalidInput", says).await;
         }
     });

@@ -83,7 +83,7 @@ impl Locks {
 
     async fn answer<S: Lockable + Observed>(&self, of: &S, decision: &LockDecision) -> Result<()> {
         for (token, turn) in &decision.answers {
-            let reached = self.step_functions.answer(token, &turn.told(of)).await?;
+            let reached = self.step_functions.answer(token, &turn.response(of)).await?;
             match (reached, turn) {
                 (Reached::Nobody, LockOutcome::Acquired(lock)) => {
                     self.make_good(of, lock).await?;

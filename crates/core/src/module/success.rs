@@ -185,6 +185,16 @@ mod tests {
         plan
     }
 
+    fn parameters_of(steps: &[Step]) -> Vec<&ParameterWrite> {
+        let mut writes = Vec::new();
+        for step in steps {
+            if let Step::Parameter(write) = step {
+                writes.push(write);
+            }
+        }
+        writes
+    }
+
     fn slots(steps: &[Step]) -> Vec<String> {
         let name = |step: &Step| match step {
             Step::Parameter(write) => write.slot.to_string(),
@@ -228,10 +238,9 @@ mod tests {
     fn a_value_with_double_braces_is_written_once() {
         let mut world = World::default();
         let first = world.steps("e", "{{x}}");
-        for step in &first {
-            if let Step::Parameter(write) = step {
-                assert!(!write.laid.parameter.as_str().contains("{{"));
-            }
+        assert_eq!(parameters_of(&first).len(), 4);
+        for write in parameters_of(&first) {
+            assert!(!write.laid.parameter.as_str().contains("{{"));
         }
         world.apply(&first, "e", "{{x}}");
         assert_eq!(slots(&world.steps("e", "{{x}}")), ["KeepBundle", "Record"]);
@@ -260,7 +269,16 @@ mod tests {
                 "after {done} writes"
             );
             let rest = crashed.steps("new", "2");
+            assert_eq!(
+                parameters_of(&rest),
+                parameters_of(&all[done..]),
+                "after {done} writes"
+            );
             crashed.apply(&rest, "new", "2");
+            assert!(
+                parameters_of(&crashed.steps("new", "2")).is_empty(),
+                "after {done} writes"
+            );
             assert!(!crashed.changed("2"), "after {done} writes");
             let stored = (crashed.bundle.as_str(), crashed.record.as_str());
             assert_eq!(stored, ("2", "2"), "after {done} writes");

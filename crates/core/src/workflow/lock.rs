@@ -311,7 +311,7 @@ pub enum LockResponse<S = ModuleId> {
 impl LockOutcome {
     /// The outcome in the form that the state machine reads.
     #[must_use]
-    pub fn told<S: Lockable>(&self, of: &S) -> LockResponse<S> {
+    pub fn response<S: Lockable>(&self, of: &S) -> LockResponse<S> {
         match self {
             Self::Acquired(lock) => LockResponse::Acquired { lock: lock.held(of) },
             Self::Held(_) => LockResponse::Waiting,

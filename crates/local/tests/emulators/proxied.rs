@@ -54,7 +54,7 @@ async fn calls_are_counted_by_caller_service_and_operation() {
 }
 
 #[tokio::test]
-async fn codebuild_is_answered_by_the_stand_in_and_its_projects_by_the_emulator() {
+async fn codebuild_is_answered_by_its_emulator_and_its_projects_by_the_emulator() {
     let stack = stack().await;
     let call = async |operation: &str, input| {
         json_call(
@@ -99,7 +99,7 @@ async fn codebuild_is_answered_by_the_stand_in_and_its_projects_by_the_emulator(
 }
 
 #[tokio::test]
-async fn whom_the_emulator_refuses_the_stand_in_does_not_serve() {
+async fn what_the_emulator_refuses_codebuilds_does_not_serve() {
     let stack = stack().await;
     let target = "CodeBuild_20161006.StartBuild";
     let start = json!({"projectName": "p"});
