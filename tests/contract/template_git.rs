@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use seedflow_contract::{Template, WorkTree, file};
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_local::git::hand_over;
 use serde_json::{Value, json};
@@ -36,6 +37,15 @@ fn a_webhook_lets_pushes_to_the_branch_through_and_nothing_else() {
     assert_eq!(*triggers, json!(["HasWebhook", expected, "AWS::NoValue"]));
 }
 
+/// The name of the project and of the rule: one for each hand-over of a project.
+fn hand_over_name() -> Value {
+    json!([
+        "HasName",
+        "git-hand-over-${Project}_${Name}",
+        "git-hand-over-${Project}"
+    ])
+}
+
 #[test]
 fn codecommit_s_event_of_a_push_to_the_branch_starts_the_build() {
     let resources = resources();
@@ -45,7 +55,7 @@ fn codecommit_s_event_of_a_push_to_the_branch_starts_the_build() {
     assert_eq!(pattern["account"], json!(["AWS::AccountId"]));
     assert_eq!(pattern["replay-name"], json!([{"exists": false}]));
     // Builds are denied names with this beginning (KeepFromOurRules in template.yaml).
-    assert_eq!(rule["Properties"]["Name"], "git-hand-over-${Project}");
+    assert_eq!(rule["Properties"]["Name"], hand_over_name());
     assert_eq!(pattern["source"], json!(["aws.codecommit"]));
     assert_eq!(
         pattern["detail-type"],
@@ -75,10 +85,13 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
     let [object, log, codecommit, connection, used] = statements.as_slice() else {
         panic!("five statements")
     };
-    let key = "arn:${AWS::Partition}:s3:::${WorkBucketName}/sources/${Project}/repository.zip";
+    let key = json!([
+        "arn:${AWS::Partition}:s3:::${WorkBucketName}/sources/${Folder}/repository.zip",
+        {"Folder": ["HasName", "${Project}/${Name}", "Project"]},
+    ]);
     assert_eq!(
         (&object["Resource"], &object["Action"]),
-        (&json!(key), &json!(["s3:GetObject", "s3:PutObject"]))
+        (&key, &json!(["s3:GetObject", "s3:PutObject"]))
     );
     assert_eq!(log["Resource"], "HandOverLogGroup.Arn");
     let only_if = |condition: &str, statement: &Value| {
@@ -134,10 +147,22 @@ fn the_repository_has_no_word_in_its_own_hand_over() {
     );
     let variables = project["Environment"]["EnvironmentVariables"].as_array().unwrap();
     let names: Vec<_> = variables.iter().map(|v| v["Name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["PROJECT", "BRANCH", "WORK_BUCKET"]);
+    assert_eq!(
+        names,
+        [
+            "PROJECT",
+            "NAME",
+            "BRANCH",
+            "MANIFEST",
+            "VARIABLES",
+            "ENV_FILES",
+            "ENV_PATH",
+            "WORK_BUCKET"
+        ]
+    );
     assert_eq!(project["Environment"]["PrivilegedMode"], Value::Null);
     // Inputs of modules may name projects that start with that of the builds, `seedflow`.
-    assert_eq!(project["Name"], "git-hand-over-${Project}");
+    assert_eq!(project["Name"], hand_over_name());
 }
 
 // --- Its commands ---
@@ -145,6 +170,8 @@ fn the_repository_has_no_word_in_its_own_hand_over() {
 /// Where the emulator of `aws` stores the one object.
 struct Store {
     folder: TempDir,
+    /// Variables of the build, besides those that every build has.
+    options: Vec<(&'static str, String)>,
 }
 
 const AWS: &str = r#"#!/usr/bin/env bash
@@ -161,6 +188,7 @@ impl Store {
     fn new() -> Self {
         let store = Self {
             folder: tempfile::tempdir().unwrap(),
+            options: Vec::new(),
         };
         let aws = store.folder.path().join("aws");
         std::fs::write(&aws, AWS).unwrap();
@@ -193,6 +221,7 @@ impl Store {
             .arg(hand_over::in_order(&commands, "exit 1"))
             .current_dir(repository.folder());
         bash.envs([("PROJECT", "p"), ("BRANCH", branch), ("WORK_BUCKET", "bucket")]);
+        bash.envs(self.options.iter().cloned());
         bash.env("CODEBUILD_START_TIME", started)
             .env("PATH", path)
             .env("STORE", self.folder.path())
@@ -253,7 +282,17 @@ fn a_long_author_is_cut_and_everything_said_fits_into_s3_s_two_kilobytes() {
     let repository = WorkTree::new();
     let author = format!("x{} <j@example.com>", "é".repeat(2000));
     repository.commit_as(&author, "Begin");
-    let store = Store::new();
+    let mut store = Store::new();
+    // As long as the template's parameters may be.
+    let long = |length| "x".repeat(length);
+    let variables = format!("{{\"A\": \"{}\"}}", "é".repeat(145));
+    store.options = vec![
+        ("NAME", long(20)),
+        ("MANIFEST", long(200)),
+        ("VARIABLES", variables.clone()),
+        ("ENV_FILES", long(200)),
+        ("ENV_PATH", format!("/{}", long(199))),
+    ];
     let branch = "b".repeat(200);
     let (succeeded, said) = store.build(&repository, &branch, "1");
     assert!(succeeded, "{said}");
@@ -273,6 +312,14 @@ fn a_long_author_is_cut_and_everything_said_fits_into_s3_s_two_kilobytes() {
         "{:?}",
         origin.author()
     );
+    let options = ManifestOptions::from_metadata(|name| metadata[name].as_str()).unwrap();
+    assert_eq!(options.manifest, Some(long(200)));
+    assert_eq!(options.env["A"], "é".repeat(145));
+    assert_eq!(options.env_files, [long(200)]);
+    assert_eq!(options.env_path, Some(format!("/{}", long(199))));
+    let url = store.get("url").unwrap();
+    let key = format!("/sources/p/{}/repository.zip", long(20));
+    assert!(url.ends_with(key.as_bytes()));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! `git push` to a local stack: the uploaded commit, and the output of the push.
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_local::git::{Remote, Wanted};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use seedflow_e2e::{Action, Names, Rule, TestStack, WorkTree, eventually, run};
+use seedflow_e2e::{Action, Names, Repository, Rule, TestStack, WorkTree, eventually, run};
 use serde_json::{Value, json};
 
 use crate::deployment::STACK;
@@ -14,9 +15,15 @@ async fn remote(stack: &TestStack, project: &str) -> Remote {
     let wanted = Wanted {
         folder: Some(stack.folder().join(project)),
         project: project.to_owned(),
+        name: None,
         branch: "main".to_owned(),
+        options: ManifestOptions::default(),
     };
-    Remote::make(stack, &wanted)
+    make(stack, &wanted).await
+}
+
+async fn make(stack: &TestStack, wanted: &Wanted) -> Remote {
+    Remote::make(stack, wanted)
         .await
         .expect("a repository to push to")
 }
@@ -292,5 +299,118 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
         assert!(stack.parameters(&names("apps/worker")).await.is_empty());
         let fifth = builds(stack).await;
         assert_eq!(built(&fourth, &fifth), ["apps/worker"]);
+    });
+}
+
+const SPEC: &str = "deploy: {phases: {build: {commands: ['seedfarmer metadata add -k Where -v \"$SEEDFARMER_PARAMETER_WHERE\"']}}}\n";
+
+/// A manifest of a deployment with one module, which publishes the values of two variables.
+fn manifest(deployment: &str) -> String {
+    format!(
+        "name: {deployment}\ngroups:\n- name: g\n  modules:\n  - name: m\n    path: modules/m\n    \
+         parameters: [{{name: where, value: '${{STAGE}} ${{ZONE}} ${{SIZE}}'}}]\n"
+    )
+}
+
+/// The hand-over of a branch to a deployment, with variables of all three kinds.
+fn wanted(stack: &TestStack, deployment: &str, branch: &str) -> Wanted {
+    let options = json!({
+        "manifest": format!("manifests/{deployment}/deployment.yaml"),
+        "env": {"STAGE": format!("\"{deployment}\" ü")},
+        "env_files": ["base.env", format!("manifests/{deployment}/more.env")],
+        "env_path": format!("/shared/branches/{deployment}"),
+    });
+    Wanted {
+        folder: Some(stack.folder().join(format!("two-{deployment}"))),
+        project: "two".to_owned(),
+        name: Some(deployment.to_owned()),
+        branch: branch.to_owned(),
+        options: ManifestOptions::parse(&options).unwrap(),
+    }
+}
+
+/// Two branches with a manifest each deploy two deployments of one project, at once, with a zip, a lock and variables of
+/// their own.
+#[test]
+fn two_branches_deploy_two_manifests_of_one_repository() {
+    run(async {
+        let stack = STACK.get().await;
+        let repository = WorkTree::new();
+        repository.write("seedfarmer.yaml", "project: two\n");
+        repository.write("modules/m/deployspec.yaml", SPEC);
+        repository.write("base.env", "ZONE=base\nSIZE=base\n");
+        for deployment in ["dev", "prod"] {
+            let folder = format!("manifests/{deployment}");
+            repository.write(&format!("{folder}/deployment.yaml"), &manifest(deployment));
+            repository.write(
+                &format!("{folder}/more.env"),
+                &format!("ZONE={deployment}.example.com\n"),
+            );
+            stack
+                .put_parameter(&format!("/shared/branches/{deployment}/STAGE"), "stored")
+                .await;
+        }
+        let commit = repository.commit("Begin");
+        for (deployment, branch) in [("dev", "develop"), ("prod", "main")] {
+            let remote = make(stack, &wanted(stack, deployment, branch)).await;
+            let pushed = repository.push(&remote, branch);
+            let key = format!("/sources/two/{deployment}/repository.zip");
+            assert!(pushed.said.contains(&key), "{}", pushed.said);
+        }
+        for (deployment, branch) in [("dev", "develop"), ("prod", "main")] {
+            let status = eventually("the end of a deployment", || async {
+                let status = stack.deployment_status("two", deployment).await;
+                (status["commit"] == commit.as_str() && status["state"] != "IN_PROGRESS").then_some(status)
+            })
+            .await;
+            assert_eq!(status["state"], "SUCCEEDED", "{status}");
+            assert_eq!(status["branch"], branch);
+            let module = Names::new("two", deployment, "g", "m");
+            let metadata = stack.parameter(&module, "metadata").await;
+            assert_eq!(
+                metadata["Where"],
+                format!("\"{deployment}\" ü {deployment}.example.com base")
+            );
+        }
+        assert_eq!(
+            stack.keys("sources/two/").await,
+            [
+                "sources/two/dev/repository.zip",
+                "sources/two/prod/repository.zip"
+            ]
+        );
+    });
+}
+
+/// A push whose variables can't be read fails before anything is built, and its status says why.
+#[test]
+fn variables_of_parameter_store_are_no_secrets_and_have_to_be_there() {
+    run(async {
+        let stack = STACK.get().await;
+        let secret = json!({"Name": "/shared/secret/STAGE", "Value": "hush-hush", "Type": "SecureString"});
+        stack.call("ssm", "AmazonSSM.PutParameter", secret).await;
+        for (path, error, says) in [
+            (
+                "/shared/secret",
+                "InvalidInput",
+                "the SecureString /shared/secret/STAGE",
+            ),
+            (
+                "/shared/missing",
+                "InvalidInput",
+                "nothing directly below /shared/missing",
+            ),
+            ("/private", "AccessDenied", "ReferencedParameters"),
+        ] {
+            let repository = Repository::default()
+                .file("deployment.yaml", manifest("dev"))
+                .file("modules/m/deployspec.yaml", SPEC);
+            let finished = stack
+                .deploy_repository("variables", &repository, json!({"env_path": path}))
+                .await;
+            assert_eq!(finished.error, error, "{}", finished.cause);
+            assert!(finished.cause.contains(says), "{}", finished.cause);
+            assert!(!finished.cause.contains("hush-hush"), "{}", finished.cause);
+        }
     });
 }

@@ -39,11 +39,15 @@ pub fn is_spilled_value(key: &str) -> bool {
     key.starts_with("values/")
 }
 
-/// The project in the key of an uploaded repository, `sources/{project}/repository.zip`; `None` for any other key.
+/// The project in the key of an uploaded repository, `sources/{project}/repository.zip`, or
+/// `sources/{project}/{name}/repository.zip` for one of several; `None` for any other key.
 #[must_use]
 pub fn project_of_repository(key: &str) -> Option<&str> {
-    let project = key.strip_prefix("sources/")?.strip_suffix("/repository.zip")?;
-    (!project.contains('/')).then_some(project)
+    let folder = key.strip_prefix("sources/")?.strip_suffix("/repository.zip")?;
+    match folder.split_once('/') {
+        None => Some(folder),
+        Some((project, name)) => (!name.contains('/')).then_some(project),
+    }
 }
 
 /// The key of a project's index. It is not below `reports/`, where all objects expire.

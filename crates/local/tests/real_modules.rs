@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{Diagnostic, LoadContext};
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::module::codebuild::buildspec;
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::maximum::Maxima;
@@ -104,15 +105,13 @@ const KNOWN: [&str; 2] = ["is not supported yet", "the key \"path\" stands on li
 
 /// How many modules a manifest deploys, with a value for each variable that the manifests use.
 fn modules_of(folder: &Path, manifest: &str) -> Result<usize, Vec<Diagnostic>> {
-    let env = variables(&folder.join("manifests"));
-    let given = LoadContext {
-        manifest,
-        env: &env,
-        project: None,
-        place: None,
-        maxima: &Maxima::OF_AWS,
+    let options = ManifestOptions {
+        manifest: Some(manifest.to_owned()),
+        env: variables(&folder.join("manifests")),
+        ..ManifestOptions::default()
     };
-    let deployment = manifest::check(&mut Folder::open(folder).unwrap(), &given)?;
+    let mut folder = Folder::open(folder).unwrap();
+    let deployment = manifest::check(&mut folder, &LoadContext::offline(&options))?;
     Ok(deployment.groups.iter().map(|group| group.modules.len()).sum())
 }
 

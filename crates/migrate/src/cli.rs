@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use seedflow_core::deployment::manifest::DEFAULT_MANIFEST;
 use seedflow_core::ids::{ModuleId, Name};
 
 /// Takes over what seed-farmer has deployed, so that Seedflow's next deployment finds it unchanged. Nothing is deployed,
@@ -18,15 +17,18 @@ pub struct Cli {
     /// The repository as seed-farmer deployed it: the folder with seedfarmer.yaml.
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
-    /// The deployment manifest, by its path in the folder.
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_MANIFEST)]
-    pub manifest: String,
+    /// The deployment manifest, by its path in the folder [default: deployment.yaml at its root, or the only one].
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<String>,
     /// The project; by default the one in seedfarmer.yaml.
     #[arg(long, value_name = "P", value_parser = project)]
     pub project: Option<Name>,
-    /// A variable of the manifests, as often as needed; it overrides the repository's .env.
+    /// A variable of the manifests, as often as needed; it overrides those of files.
     #[arg(long = "env", value_name = "K=V", value_parser = variable)]
     pub env: Vec<(String, String)>,
+    /// A file of variables, by its path in the folder, as often as needed; later ones win [default: .env].
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub env_files: Vec<String>,
     /// Seedflow's CloudFormation stack.
     #[arg(long, value_name = "NAME", default_value = "seedflow")]
     pub stack_name: String,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use seedflow_core::deployment::input::Forced;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{LoadContext, Repository as _};
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::repository;
 use seedflow_core::deployment::repository::Found;
@@ -22,7 +23,6 @@ use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::deployed_record::Kept;
 use seedflow_core::module::fingerprint::Versions;
 use seedflow_core::module::input::Options;
-use seedflow_core::module::maximum::Maxima;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::role::{ModuleStack, RoleAndStackName};
 use seedflow_core::module::stored_parameters::ModuleParameters;
@@ -78,13 +78,16 @@ pub async fn run(cli: &Cli) -> Result<bool> {
 }
 
 fn read(cli: &Cli, folder: &Path, place: &AwsEnvironment) -> Result<repository::LoadedRepository<File>> {
-    let env = cli.env.iter().cloned().collect();
+    let options = ManifestOptions {
+        manifest: cli.manifest.clone(),
+        env: cli.env.iter().cloned().collect(),
+        env_files: cli.env_files.clone(),
+        env_path: None,
+    };
     let given = LoadContext {
-        manifest: &cli.manifest,
-        env: &env,
         project: cli.project.as_ref(),
         place: Some(place),
-        maxima: &Maxima::OF_AWS,
+        ..LoadContext::offline(&options)
     };
     match repository::read(checkout::repository(folder)?, CommitInfo::default(), &given)? {
         Found::Read(read) => Ok(*read),

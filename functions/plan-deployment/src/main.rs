@@ -32,7 +32,7 @@ use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::repository::{Asked, Read};
+use crate::repository::{Asked, Read, Stores};
 
 /// Maximum length of the list of modules in the answer; a longer one is stored with the plan.
 const MAX_LISTED: usize = 150 * 1024;
@@ -135,15 +135,15 @@ impl Handler {
                 project: request.project.clone(),
                 deployment: deployment.clone(),
             },
-            Action::Deploy { source, env, .. } => {
+            Action::Deploy { source, options, .. } => {
                 let asked = Asked {
                     request: &request,
                     source,
-                    env,
+                    options,
                     place,
                     maxima: self.limits.maxima,
                 };
-                repository::name(&self.work, &asked).await?
+                repository::name(self.stores(), &asked).await?
             }
         };
         log::add_log_context(&LogContext::deployment(execution, &deployment));
@@ -166,15 +166,19 @@ impl Handler {
         let request = DeploymentInput::parse(&input, &self.limits)?;
         let made = match &request.action {
             Action::Destroy { .. } => self.destroy(&deployment, &request, execution).await,
-            Action::Deploy { source, env, force } => {
+            Action::Deploy {
+                source,
+                options,
+                force,
+            } => {
                 let asked = Asked {
                     request: &request,
                     source,
-                    env,
+                    options,
                     place,
                     maxima: self.limits.maxima,
                 };
-                match repository::read(&self.work, &asked).await? {
+                match repository::read(self.stores(), &asked).await? {
                     found if *found.deployment() != deployment => {
                         Err(renamed(found.deployment(), &deployment))
                     }
@@ -189,6 +193,13 @@ impl Handler {
             refused = planned.refused.as_ref().map(|refused| refused.error), "planned"
         );
         Ok(planned)
+    }
+
+    fn stores(&self) -> Stores<'_> {
+        Stores {
+            work: &self.work,
+            parameters: &self.parameters,
+        }
     }
 
     async fn destroy(

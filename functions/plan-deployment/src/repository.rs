@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use seedflow_aws::services::object_reader::ObjectReader;
 use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_core::deployment::input::DeploymentInput;
 use seedflow_core::deployment::manifest::LoadContext;
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::deployment::repository;
 use seedflow_core::deployment::repository::Found;
 use seedflow_core::deployment::repository_zip::Repository;
@@ -19,43 +21,57 @@ use seedflow_core::module::maximum::Maxima;
 /// A repository that is read from S3.
 pub(crate) type Read = repository::LoadedRepository<ObjectReader>;
 
+/// What a repository and its variables are read from.
+#[derive(Clone, Copy)]
+pub(crate) struct Stores<'a> {
+    pub(crate) work: &'a Bucket,
+    pub(crate) parameters: &'a ParameterStore,
+}
+
 /// The part of a request that is about its repository.
 pub(crate) struct Asked<'a> {
     pub(crate) request: &'a DeploymentInput,
     pub(crate) source: &'a Source,
-    pub(crate) env: &'a BTreeMap<String, String>,
+    pub(crate) options: &'a ManifestOptions,
     pub(crate) place: &'a AwsEnvironment,
     pub(crate) maxima: Maxima,
 }
 
 /// Reads the repository of a source.
-pub(crate) async fn read(bucket: &Bucket, asked: &Asked<'_>) -> Result<Found<ObjectReader>> {
-    open(bucket, asked, repository::read).await
+pub(crate) async fn read(stores: Stores<'_>, asked: &Asked<'_>) -> Result<Found<ObjectReader>> {
+    open(stores, asked, repository::read).await
 }
 
 /// Reads the name of the deployment in a source's manifest.
-pub(crate) async fn name(bucket: &Bucket, asked: &Asked<'_>) -> Result<DeploymentId> {
-    open(bucket, asked, |mut archive, _, given| {
+pub(crate) async fn name(stores: Stores<'_>, asked: &Asked<'_>) -> Result<DeploymentId> {
+    open(stores, asked, |mut archive, _, given| {
         repository::name(&mut archive, given)
     })
     .await
 }
 
-/// Opens the repository's folder in the source's zip, and reads it.
+/// Opens the repository's folder in the source's zip, and reads it with the options of the input and of the zip's own
+/// metadata.
 async fn open<T: Send + 'static>(
-    bucket: &Bucket,
+    stores: Stores<'_>,
     asked: &Asked<'_>,
     read: impl FnOnce(Repository<ObjectReader>, CommitInfo, &LoadContext<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let (reader, opened) = ObjectReader::open(bucket, asked.source).await?;
-    let (project, manifest) = (asked.request.project.clone(), asked.request.manifest.clone());
-    let (root, env, place) = (asked.source.path.clone(), asked.env.clone(), asked.place.clone());
+    let (reader, opened) = ObjectReader::open(stores.work, asked.source).await?;
+    let metadata = ManifestOptions::from_metadata(|name| opened.metadata.get(name).map(String::as_str))?;
+    let options = asked.options.clone().or(metadata);
+    let stored_variables = match &options.env_path {
+        Some(path) => stores.parameters.variables(path).await?,
+        None => BTreeMap::new(),
+    };
+    let project = asked.request.project.clone();
+    let (root, place) = (asked.source.path.clone(), asked.place.clone());
     let maxima = asked.maxima;
     // The zip library blocks; on a thread of its own it leaves this one to move the bytes.
     blocking(move || {
         let given = LoadContext {
-            manifest: &manifest,
-            env: &env,
+            options: &options,
+            stored_variables: &stored_variables,
             project: Some(&project),
             place: Some(&place),
             maxima: &maxima,

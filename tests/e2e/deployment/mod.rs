@@ -16,8 +16,11 @@ use std::collections::BTreeMap;
 use seedflow_e2e::{Finished, Group, Names, Shared, StackOptions, TestStack};
 use serde_json::Value;
 
-/// Shared with other suites that need no settings of their own.
-pub static STACK: Shared = Shared::new(StackOptions::default);
+/// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store.
+pub static STACK: Shared = Shared::new(|| StackOptions {
+    parameters: [("ReferencedParameters".to_owned(), "shared/*".to_owned())].into(),
+    ..StackOptions::default()
+});
 
 /// Three groups of two modules; some take values from earlier ones.
 const THREE: &[Group<'_>] = &[

@@ -11,11 +11,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
-use seedflow_core::deployment::manifest::{
-    DEFAULT_MANIFEST, Deployment, Diagnostic, LoadContext, Module, read,
-};
+use seedflow_core::deployment::manifest::{Deployment, Diagnostic, LoadContext, Module, read};
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::formats::python_json::dumps;
-use seedflow_core::module::maximum::Maxima;
 use seedflow_local::checkout::repository::Folder;
 use seedflow_local::process::python_tools;
 use seedflow_terminal::Ui;
@@ -100,14 +98,12 @@ impl Repository {
     }
 
     fn ours(&self) -> Result<Value, Vec<Diagnostic>> {
-        let given = LoadContext {
-            manifest: DEFAULT_MANIFEST,
-            env: &self.env,
-            project: None,
-            place: None,
-            maxima: &Maxima::OF_AWS,
+        let options = ManifestOptions {
+            env: self.env.clone(),
+            ..ManifestOptions::default()
         };
-        read(&mut Folder::open(self.folder.path()).unwrap(), &given).map(|deployment| shown(&deployment))
+        let mut folder = Folder::open(self.folder.path()).unwrap();
+        read(&mut folder, &LoadContext::offline(&options)).map(|deployment| shown(&deployment))
     }
 }
 

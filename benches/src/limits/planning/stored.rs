@@ -5,7 +5,8 @@ use std::io::Cursor;
 
 use anyhow::{Result, anyhow};
 use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::manifest::{DEFAULT_MANIFEST, LoadContext, Module};
+use seedflow_core::deployment::manifest::{LoadContext, Module};
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::deployment::repository_zip::{Content, ModuleDigest as Files, Repository};
 use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
@@ -15,12 +16,10 @@ use serde_json::{Map, Value, json};
 /// The parameters by their names.
 pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
     let mut repository = Repository::open(Cursor::new(zip), zip.len() as u64)?;
+    let options = ManifestOptions::default();
     let given = LoadContext {
-        manifest: DEFAULT_MANIFEST,
-        env: &BTreeMap::new(),
-        project: None,
-        place: None,
         maxima: &limits.maxima,
+        ..LoadContext::offline(&options)
     };
     let described = manifest::read(&mut repository, &given)
         .map_err(|problems| anyhow!("the repository can't be deployed: {problems:?}"))?;

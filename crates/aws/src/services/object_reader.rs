@@ -7,6 +7,7 @@
 //! Reads block, because the zip library's do. So they run on a thread of their own (`tokio::task::spawn_blocking`) while
 //! the runtime moves the bytes.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -46,6 +47,8 @@ pub struct Opened {
     pub size: u64,
     /// The commit of the object, from the object's own metadata.
     pub origin: CommitInfo,
+    /// The object's own metadata.
+    pub metadata: HashMap<String, String>,
 }
 
 struct Stream {
@@ -77,6 +80,7 @@ impl ObjectReader {
                 .or_else(|| source.version_id.clone()),
             size,
             origin: origin(&object),
+            metadata: object.metadata().cloned().unwrap_or_default(),
         };
         let tag = object.e_tag().map(str::to_owned);
         let tail = object

@@ -104,6 +104,33 @@ impl ParameterStore {
         Ok(found)
     }
 
+    /// The variables of a deployment: the parameters directly below a path, by the rest of their names.
+    ///
+    /// # Errors
+    /// `InvalidInput` if there are none, or for a SecureString: plans and reports show the values.
+    pub async fn variables(&self, path: &str) -> Result<BTreeMap<String, String>> {
+        let mut pages = self
+            .client
+            .get_parameters_by_path()
+            .path(path)
+            .max_results(10)
+            .into_paginator()
+            .send();
+        let mut variables = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| variables_failure(path, &e))?;
+            for parameter in page.parameters.unwrap_or_default() {
+                variables.extend(variable(path, parameter)?);
+            }
+        }
+        if variables.is_empty() {
+            let found = format!("nothing directly below {path}");
+            let expected = "a path with a parameter for each variable, such as PATH/ACCOUNT_ID";
+            return Err(Error::field("env_path", found, expected));
+        }
+        Ok(variables)
+    }
+
     /// The value that a parameter had at a time, if its last hundred versions go back that far (GetParameterHistory).
     pub async fn text_at(&self, name: &str, time: Timestamp) -> Result<Option<String>> {
         let mut pages = self
@@ -165,6 +192,39 @@ impl ParameterStore {
             .send()
             .await;
         sent.map(drop).map_err(|e| failure(&call, &e))
+    }
+}
+
+/// A parameter below a path as a variable; `None` for one without a value.
+fn variable(path: &str, parameter: aws_sdk_ssm::types::Parameter) -> Result<Option<(String, String)>> {
+    let (Some(name), Some(value)) = (parameter.name, parameter.value) else {
+        return Ok(None);
+    };
+    if parameter.r#type == Some(ParameterType::SecureString) {
+        let expected = "parameters of the type String below it, because plans and reports show the values of variables; use a reference to Secrets Manager for a secret";
+        return Err(Error::field(
+            "env_path",
+            format!("the SecureString {name}"),
+            expected,
+        ));
+    }
+    let variable = name
+        .strip_prefix(path)
+        .map(|rest| rest.trim_start_matches('/').to_owned());
+    Ok(variable.map(|variable| (variable, value)))
+}
+
+fn variables_failure(path: &str, error: &impl SdkFailure) -> Error {
+    let failed = failure(&format!("SSM GetParametersByPath {path}"), error);
+    match failed.name {
+        ErrorName::AccessDenied => Error {
+            message: format!(
+                "{}; the path in env_path has to be named in the template's ReferencedParameters",
+                failed.message
+            ),
+            ..failed
+        },
+        _ => failed,
     }
 }
 

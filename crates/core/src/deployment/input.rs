@@ -3,7 +3,6 @@
 //! The input has two forms, as for a module: the one that people and programs write, and the one that an upload to
 //! `sources/{project}/repository.zip` produces, which has only a source.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -11,11 +10,11 @@ use serde_json::Value;
 
 use crate::ids::DeploymentId;
 
-use crate::deployment::manifest::DEFAULT_MANIFEST;
+use crate::deployment::manifest_options::ManifestOptions;
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
 use crate::ids::{ExecutionArn, ModuleId, Name};
-use crate::module::input::{Limits, Source, normal_path};
+use crate::module::input::{Limits, Source};
 use crate::module::metadata_reference::ModuleRef;
 use crate::storage_layout::project_of_repository;
 use crate::telemetry::log_context::LogContext;
@@ -26,8 +25,6 @@ use crate::telemetry::observed::Observed;
 pub struct DeploymentInput {
     /// The project.
     pub project: Name,
-    /// The manifest's path in the repository.
-    pub manifest: String,
     /// The action.
     pub action: Action,
     /// The selected modules.
@@ -43,8 +40,8 @@ pub enum Action {
     Deploy {
         /// The repository.
         source: Source,
-        /// The values of `${NAME}` and `envVariable`.
-        env: BTreeMap<String, String>,
+        /// Which manifest of it, and with which variables.
+        options: ManifestOptions,
         /// The modules that are deployed even if nothing changed.
         force: Forced,
     },
@@ -168,7 +165,6 @@ impl DeploymentInput {
     pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
         let mut fields = JsonFields::of("", input)?;
         let project = fields.text("project")?;
-        let manifest = manifest(fields.text("manifest")?)?;
         let only = Selection(selectors("only", fields.any("only"))?);
         let plan_only = fields.flag("plan_only")?.unwrap_or(false);
         let action = fields.choice("action", &["deploy", "destroy"])?;
@@ -180,7 +176,6 @@ impl DeploymentInput {
         fields.finish()?;
         Ok(Self {
             project,
-            manifest,
             action,
             only,
             plan_only,
@@ -239,13 +234,18 @@ fn deploy(project: Option<String>, fields: &mut JsonFields, limits: &Limits) -> 
             ));
         }
     };
-    let env = env(fields.any("env"))?;
+    let options = ManifestOptions::take(fields)?;
     let force = match fields.any("force_update") {
         Some(Value::Bool(true)) => Forced::All,
         Some(Value::Bool(false)) | None => Forced::Some(Vec::new()),
         list => Forced::Some(selectors("force_update", list)?),
     };
-    Ok((project, Action::Deploy { source, env, force }))
+    let action = Action::Deploy {
+        source,
+        options,
+        force,
+    };
+    Ok((project, action))
 }
 
 fn destroy(project: Option<String>, fields: &mut JsonFields) -> Result<(Name, Action)> {
@@ -254,18 +254,6 @@ fn destroy(project: Option<String>, fields: &mut JsonFields) -> Result<(Name, Ac
     let deployment = fields.text("deployment")?.ok_or_else(|| needed("deployment"))?;
     let deployment = Name::parse("deployment", &deployment)?;
     Ok((project, Action::Destroy { deployment }))
-}
-
-fn manifest(given: Option<String>) -> Result<String> {
-    let given = given.unwrap_or_else(|| DEFAULT_MANIFEST.to_owned());
-    match normal_path(&given) {
-        Some(path) if !path.is_empty() && path.len() <= 512 => Ok(path),
-        _ => Err(Error::field(
-            "manifest",
-            format!("\"{}\"", excerpt(&given, 120)),
-            "the path of a file in the repository, such as manifests/prod/deployment.yaml: of letters, digits, . _ - + @ and /",
-        )),
-    }
 }
 
 fn selectors(path: &str, value: Option<Value>) -> Result<Vec<Selector>> {
@@ -282,30 +270,6 @@ fn selectors(path: &str, value: Option<Value>) -> Result<Vec<Selector>> {
             "a list of groups and of modules as group/module",
         )),
     }
-}
-
-fn env(value: Option<Value>) -> Result<BTreeMap<String, String>> {
-    let Some(value) = value else {
-        return Ok(BTreeMap::new());
-    };
-    let Value::Object(map) = &value else {
-        return Err(Error::field(
-            "env",
-            describe(&value),
-            "an object from name to text",
-        ));
-    };
-    let one = |(name, value): (&String, &Value)| match value {
-        Value::String(text) => Ok((name.clone(), text.clone())),
-        // The values are environment variables, so text; an account id or a port is easily written without quotes.
-        Value::Number(number) => Ok((name.clone(), number.to_string())),
-        other => Err(Error::field(
-            &format!("env.{}", excerpt(name, 80)),
-            describe(other),
-            "a text",
-        )),
-    };
-    map.iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -325,16 +289,19 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_deploys_the_whole_of_the_default_manifest() {
+    fn an_upload_deploys_the_whole_repository() {
         let request = parse(
             json!({"source": {"bucket": "work", "key": "sources/my/repository.zip", "version_id": "v"}}),
         )
         .unwrap();
-        assert_eq!(
-            (request.project.as_str(), request.manifest.as_str()),
-            ("my", "deployment.yaml")
-        );
+        assert_eq!(request.project.as_str(), "my");
+        let Action::Deploy { options, .. } = &request.action else {
+            panic!("no deployment")
+        };
+        assert_eq!(*options, ManifestOptions::default());
         assert!(request.is_whole() && !request.plan_only);
+        let one_of_several = parse(json!({"source": {"key": "sources/my/prod/repository.zip"}})).unwrap();
+        assert_eq!(one_of_several.project.as_str(), "my");
         assert!(request.only.covers(&module("g", "m")));
     }
 
@@ -345,14 +312,16 @@ mod tests {
             "only": ["g", "h/m"], "force_update": ["h"], "env": {"A": "x", "B": 1},
         }))
         .unwrap();
-        assert_eq!(request.manifest, "a/b.yaml");
         let covered = [("g", "a"), ("h", "m"), ("h", "n")].map(|(g, m)| request.only.covers(&module(g, m)));
         assert_eq!(covered, [true, true, false]);
         assert!(!request.is_whole());
-        let Action::Deploy { env, force, .. } = request.action else {
+        let Action::Deploy { options, force, .. } = request.action else {
             panic!("no deployment")
         };
-        assert_eq!(env["B"], "1");
+        assert_eq!(
+            (options.manifest.as_deref(), options.env["B"].as_str()),
+            (Some("a/b.yaml"), "1")
+        );
         assert_eq!(
             [("g", "a"), ("h", "n")].map(|(g, m)| force.covers(&module(g, m))),
             [false, true]
@@ -405,7 +374,7 @@ mod tests {
                 "project: expected …found nothing, and source.key",
             ),
             (
-                json!({"source": {"key": "sources/a/b/repository.zip"}}),
+                json!({"source": {"key": "sources/a/b/c/repository.zip"}}),
                 "project: expected …found nothing",
             ),
             (

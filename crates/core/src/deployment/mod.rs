@@ -7,6 +7,7 @@
 
 pub mod input;
 pub mod manifest;
+pub mod manifest_options;
 pub mod order;
 pub mod outcome;
 pub mod plan;

@@ -178,6 +178,12 @@ impl<R: Read + Seek> manifest::Repository for Repository<R> {
     fn has_folder(&self, path: &str) -> bool {
         path.is_empty() || self.directory.below(path).next().is_some()
     }
+
+    fn files_named(&self, name: &str) -> Vec<String> {
+        let files = self.directory.entries.iter().filter(|entry| !entry.folder);
+        let named = files.filter(|entry| entry.path.rsplit('/').next() == Some(name));
+        named.map(|entry| entry.path.clone()).collect()
+    }
 }
 
 impl Directory {

@@ -12,10 +12,12 @@ pub(crate) struct BadLine(pub usize);
 /// Maximum length of all values together: a short `${A}${A}` doubles the text of `A`.
 const MAX_TEXT: usize = 1 << 20;
 
-/// Parses a file. Values may refer to the variables `given`, which take precedence over those of the file.
+/// Parses a file. Values may refer to the variables `over`, which take precedence over those of the file, and to those
+/// `under`, which the file's replace.
 pub(crate) fn read(
     text: &str,
-    given: &BTreeMap<String, String>,
+    over: &BTreeMap<String, String>,
+    under: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, BadLine> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut variables = BTreeMap::new();
@@ -25,7 +27,10 @@ pub(crate) fn read(
         let bad = || BadLine(1 + text[..text.len() - rest.len()].matches('\n').count());
         let (binding, after) = binding(rest).ok_or_else(bad)?;
         if let Some((name, value)) = binding {
-            let lookup = |name: &str| given.get(name).or_else(|| variables.get(name));
+            let lookup = |name: &str| {
+                let earlier = || variables.get(name).or_else(|| under.get(name));
+                over.get(name).or_else(earlier)
+            };
             let value = expand(&value, lookup, left).ok_or_else(bad)?;
             left -= value.len();
             variables.insert(name.to_owned(), value);
@@ -163,7 +168,7 @@ mod tests {
 
     fn of(text: &str) -> Result<Vec<(String, String)>, BadLine> {
         let given = BTreeMap::from([("GIVEN".to_owned(), "g".to_owned())]);
-        read(text, &given).map(|variables| variables.into_iter().collect())
+        read(text, &given, &BTreeMap::new()).map(|variables| variables.into_iter().collect())
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn readable(value: &str) -> Option<String> {
 
 /// Decodes the encoded words in a text (`=?UTF-8?B?w7w=?=`). Spaces between two of them belong to the encoding (RFC
 /// 2047, section 6.2). A word that cannot be decoded is kept unchanged.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut decoded = String::new();
     let mut after_word = false;
     for piece in text.split_inclusive(' ') {

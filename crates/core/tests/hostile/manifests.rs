@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use seedflow_core::deployment::manifest::{Deployment, LoadContext, Repository, check};
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{AwsEnvironment, Name};
 use seedflow_core::module::input::Options;
-use seedflow_core::module::maximum::Maxima;
 use serde_json::json;
 
 use crate::documents::{changed, random_yaml};
@@ -33,6 +33,10 @@ impl Repository for Files {
 
     fn has_folder(&self, path: &str) -> bool {
         matches!(path, "modules" | "modules/m" | "modules/n")
+    }
+
+    fn files_named(&self, _: &str) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -99,15 +103,8 @@ fn the_good_repository_is_good() {
         (".env", DOTENV.to_owned()),
         ("data", String::new()),
     ]));
-    let env = BTreeMap::new();
-    let given = LoadContext {
-        manifest: "deployment.yaml",
-        env: &env,
-        project: None,
-        place: None,
-        maxima: &Maxima::OF_AWS,
-    };
-    let deployment = check(&mut files, &given).unwrap();
+    let options = ManifestOptions::default();
+    let deployment = check(&mut files, &LoadContext::offline(&options)).unwrap();
     assert_eq!(deployment.groups[1].modules[0].consumes.len(), 2);
 }
 
@@ -121,7 +118,8 @@ proptest! {
         known in any::<bool>(),
     ) {
         let place = AwsEnvironment { partition: "aws".into(), region: "eu-west-1".into(), account: "111111111111".into() };
-        let given = LoadContext { manifest: "deployment.yaml", env: &env, project: None, place: known.then_some(&place), maxima: &Maxima::OF_AWS };
+        let options = ManifestOptions { env, ..ManifestOptions::default() };
+        let given = LoadContext { place: known.then_some(&place), ..LoadContext::offline(&options) };
         match check(&mut files, &given) {
             Ok(deployment) => assert_deployable(&deployment)?,
             Err(problems) => {

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use ignore::WalkBuilder;
 use seedflow_core::deployment::manifest::{MAX_FILE, Repository};
 use seedflow_core::error::{Error, ErrorName, Result};
 
@@ -47,6 +48,15 @@ impl Repository for Folder {
 
     fn has_folder(&self, path: &str) -> bool {
         self.inside(path).is_some_and(|real| real.is_dir())
+    }
+
+    /// What git ignores is left out, because it isn't pushed.
+    fn files_named(&self, name: &str) -> Vec<String> {
+        let entries = WalkBuilder::new(&self.root).require_git(false).build().flatten();
+        let named = entries.filter(|entry| entry.file_name() == name && entry.path().is_file());
+        named
+            .filter_map(|entry| Some(entry.path().strip_prefix(&self.root).ok()?.to_str()?.to_owned()))
+            .collect()
     }
 }
 

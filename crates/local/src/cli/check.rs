@@ -1,20 +1,16 @@
 //! `check`: what a deployment manifest would deploy, in which order, or everything that is wrong with it. Offline:
 //! it reads only the repository's files.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
 use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::manifest::{
-    DEFAULT_MANIFEST, Deployment, Diagnostic, Group, LoadContext, Module,
-};
+use seedflow_core::deployment::manifest::{Deployment, Diagnostic, Group, LoadContext, Module};
 
-use super::parameters::parse_text;
+use super::parameters::ManifestArguments;
 use crate::checkout::repository::Folder;
-use seedflow_core::module::maximum::Maxima;
 use seedflow_terminal::{Tone, Ui};
 
 #[derive(Debug, Args)]
@@ -22,36 +18,27 @@ pub struct Check {
     /// The repository's folder, with its seedfarmer.yaml.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The deployment manifest, by its path in the folder.
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_MANIFEST)]
-    manifest: String,
-    /// A variable of the manifests, as often as needed; it comes before one in the folder's .env.
-    #[arg(long = "env", value_name = "K=V", value_parser = parse_text)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    options: ManifestArguments,
 }
 
 impl Check {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let mut folder = Folder::open(&self.folder)?;
-        let env: BTreeMap<String, String> = self.env.into_iter().collect();
-        let given = LoadContext {
-            manifest: &self.manifest,
-            env: &env,
-            project: None,
-            place: None,
-            // Offline, so the template's parameters are unknown.
-            maxima: &Maxima::OF_AWS,
-        };
-        Ok(match manifest::check(&mut folder, &given) {
-            Ok(deployment) => {
-                show(&deployment, ui);
-                ExitCode::SUCCESS
-            }
-            Err(problems) => {
-                complain(&problems, ui);
-                ExitCode::FAILURE
-            }
-        })
+        let options = self.options.parse(None)?;
+        // Offline, so the template's parameters are unknown.
+        Ok(
+            match manifest::check(&mut folder, &LoadContext::offline(&options)) {
+                Ok(deployment) => {
+                    show(&deployment, ui);
+                    ExitCode::SUCCESS
+                }
+                Err(problems) => {
+                    complain(&problems, ui);
+                    ExitCode::FAILURE
+                }
+            },
+        )
     }
 }
 

@@ -21,7 +21,7 @@ use crate::stack::Connection;
 use seedflow_terminal::Ui;
 
 use deploy::deploy_folder;
-use parameters::{Settings, parse_parameter, parse_project, parse_text};
+use parameters::{ManifestArguments, Settings, parse_parameter, parse_project, parse_text};
 
 /// Runs Seedflow on this machine: the real template and functions on an AWS emulator, with builds
 /// that really run. Needs Rust and Python 3.11 or newer, no AWS account; sends nothing to other machines.
@@ -84,15 +84,23 @@ struct Git {
     /// The branch whose pushes are deployed.
     #[arg(long, value_name = "B", requires = "git", default_value = "main")]
     branch: String,
+    #[command(flatten)]
+    manifest: ManifestArguments,
+    /// The path in the stack's Parameter Store below which each parameter is a variable of the manifests.
+    #[arg(long, value_name = "PATH", requires = "git")]
+    env_path: Option<String>,
 }
 
 impl Git {
-    fn wanted(self) -> Option<Wanted> {
-        Some(Wanted {
-            folder: self.git?,
-            project: self.project?,
+    fn wanted(self) -> Result<Option<Wanted>> {
+        let options = self.manifest.parse(self.env_path)?;
+        Ok(self.git.zip(self.project).map(|(folder, project)| Wanted {
+            folder,
+            project,
+            name: None,
             branch: self.branch,
-        })
+            options,
+        }))
     }
 }
 
@@ -182,7 +190,7 @@ impl Command {
             Self::Demo(demo) => demo::run(demo.port, ui).await.map(|()| ExitCode::SUCCESS),
             Self::Up(up) => {
                 let file = up.stack.path()?;
-                up::run(up.port, up.template_parameters, up.git.wanted(), &file, ui).await
+                up::run(up.port, up.template_parameters, up.git.wanted()?, &file, ui).await
             }
             Self::Deploy(deploy) => deploy.run(ui).await,
             Self::Check(check) => check.run(ui),
@@ -242,7 +250,7 @@ mod tests {
             let Command::Up(up) = cli.command else {
                 panic!("up")
             };
-            Ok::<_, String>(up.git.wanted())
+            up.git.wanted().map_err(|error| error.to_string())
         };
         assert!(wanted("seedflow-local up").unwrap().is_none());
         let plain = wanted("seedflow-local up --project my-project --git")

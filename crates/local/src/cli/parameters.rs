@@ -1,7 +1,39 @@
-//! A module's parameters on the command line.
+//! A module's parameters, and the options of a manifest, on the command line.
 
+use anyhow::{Result, anyhow};
+use clap::Args;
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::ids::ModuleId;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+/// Which deployment manifest of a repository, and with which variables.
+#[derive(Debug, Default, Args)]
+pub struct ManifestArguments {
+    /// The deployment manifest, by its path in the repository [default: deployment.yaml at its root, or the only one].
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<String>,
+    /// A variable of the manifests, as often as needed; it comes before those of files.
+    #[arg(long = "env", value_name = "K=V", value_parser = parse_text)]
+    env: Vec<(String, String)>,
+    /// A file of variables, by its path in the repository, as often as needed; later ones win [default: .env].
+    #[arg(long = "env-file", value_name = "FILE")]
+    env_files: Vec<String>,
+}
+
+impl ManifestArguments {
+    /// The options, by the rules of an execution's input. `env_path` is one of those.
+    pub fn parse(self, env_path: Option<String>) -> Result<ManifestOptions> {
+        let env: Map<String, Value> = self
+            .env
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        let input = json!({
+            "manifest": self.manifest, "env": env, "env_files": self.env_files, "env_path": env_path,
+        });
+        ManifestOptions::parse(&input).map_err(|error| anyhow!(error.message))
+    }
+}
 
 /// How a module is deployed, beside its names and files.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +46,7 @@ pub struct Settings {
 
 /// Reads `name=value`; the value is JSON where it reads as a JSON object, list, number, boolean or
 /// quoted string, and the text itself everywhere else.
-pub fn parse_parameter(text: &str) -> Result<(String, Value), String> {
+pub fn parse_parameter(text: &str) -> std::result::Result<(String, Value), String> {
     let (name, value) = named(text)?;
     let plain = || Value::String(value.to_owned());
     let value = match serde_json::from_str(value) {
@@ -26,18 +58,18 @@ pub fn parse_parameter(text: &str) -> Result<(String, Value), String> {
 }
 
 /// Reads `name=value` where every value is a string: a parameter of the template, a variable of manifests.
-pub fn parse_text(text: &str) -> Result<(String, String), String> {
+pub fn parse_text(text: &str) -> std::result::Result<(String, String), String> {
     named(text).map(|(name, value)| (name.to_owned(), value.to_owned()))
 }
 
 /// Reads a project's name.
-pub fn parse_project(text: &str) -> Result<String, String> {
+pub fn parse_project(text: &str) -> std::result::Result<String, String> {
     ModuleId::project(text)
         .map(|name| name.to_string())
         .map_err(|error| error.message)
 }
 
-fn named(text: &str) -> Result<(&str, &str), String> {
+fn named(text: &str) -> std::result::Result<(&str, &str), String> {
     let Some((name, value)) = text.split_once('=') else {
         return Err("expected name=value, found no `=`".to_owned());
     };

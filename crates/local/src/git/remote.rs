@@ -1,14 +1,19 @@
 //! The bare repository that receives pushes.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use tokio::process::Command;
 
 use super::hand_over::{self, MARK, TEMPLATE};
 use crate::process::workspace;
 use crate::stack::Stack;
+
+/// The longest `Variables` that template-git.yaml takes.
+const MAX_VARIABLES: usize = 300;
 
 /// Which repository is wanted.
 #[derive(Debug, Clone)]
@@ -18,8 +23,12 @@ pub struct Wanted {
     pub folder: Option<PathBuf>,
     /// The project that what is pushed belongs to.
     pub project: String,
+    /// The name of the hand-over, for one of several of the project.
+    pub name: Option<String>,
     /// The branch whose pushes are handed over.
     pub branch: String,
+    /// Which manifest, and with which variables.
+    pub options: ManifestOptions,
 }
 
 impl Wanted {
@@ -77,14 +86,39 @@ fn hook(stack: &Stack, wanted: &Wanted) -> Result<String> {
     let template =
         std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut environment = stack.client_environment()?;
+    let ManifestOptions {
+        manifest,
+        env,
+        env_files,
+        env_path,
+    } = wanted.options.clone();
     let own = [
-        ("PROJECT", &wanted.project),
-        ("BRANCH", &wanted.branch),
-        ("WORK_BUCKET", &stack.connection().work_bucket),
+        ("PROJECT", wanted.project.clone()),
+        ("NAME", wanted.name.clone().unwrap_or_default()),
+        ("BRANCH", wanted.branch.clone()),
+        ("WORK_BUCKET", stack.connection().work_bucket.clone()),
+        ("MANIFEST", manifest.unwrap_or_default()),
+        ("VARIABLES", variables(&env)?),
+        ("ENV_FILES", env_files.join(",")),
+        ("ENV_PATH", env_path.unwrap_or_default()),
     ];
-    environment.extend(own.map(|(name, value)| (name.to_owned(), value.clone())));
+    environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
     let commands = hand_over::commands(&template)?;
     Ok(hand_over::hook(&commands, &wanted.branch, &environment))
+}
+
+/// Variables as the metadata of a zip has them. S3 takes two kilobytes of metadata in all.
+fn variables(env: &BTreeMap<String, String>) -> Result<String> {
+    if env.is_empty() {
+        return Ok(String::new());
+    }
+    let text = serde_json::to_string(env)?;
+    ensure!(
+        text.len() <= MAX_VARIABLES,
+        "--env: expected variables of at most {MAX_VARIABLES} bytes as JSON, found {}; put them into a file (--env-file)",
+        text.len()
+    );
+    Ok(text)
 }
 
 fn write_hook(file: &Path, text: &str) -> Result<()> {
@@ -157,7 +191,9 @@ mod tests {
         let wanted = |branch: &str| Wanted {
             folder: Some(folder.path().to_owned()),
             project: "p".to_owned(),
+            name: None,
             branch: branch.to_owned(),
+            options: ManifestOptions::default(),
         };
         assert!(wanted("main").check().await.is_ok());
         let error = wanted("a b").check().await.unwrap_err();

@@ -206,8 +206,8 @@ mod tests {
     use super::*;
     use seedflow_core::deployment::manifest;
     use seedflow_core::deployment::manifest::{LoadContext, Repository};
+    use seedflow_core::deployment::manifest_options::ManifestOptions;
     use seedflow_core::module::fingerprint::Version;
-    use seedflow_core::module::maximum::Maxima;
 
     /// What seed-farmer 8.0.9 stores of a module that uses everything that a manifest offers, and the MD5 that it takes.
     fn real() -> Value {
@@ -263,6 +263,9 @@ mod tests {
         fn has_folder(&self, _: &str) -> bool {
             true
         }
+        fn files_named(&self, _: &str) -> Vec<String> {
+            Vec::new()
+        }
     }
 
     const MANIFEST: &str = "
@@ -301,15 +304,8 @@ groups:
 ";
 
     fn module(change: &'static str) -> Module {
-        let none = BTreeMap::new();
-        let given = LoadContext {
-            manifest: "deployment.yaml",
-            env: &none,
-            project: None,
-            place: None,
-            maxima: &Maxima::OF_AWS,
-        };
-        let mut read = manifest::read(&mut Files(change), &given).unwrap();
+        let options = ManifestOptions::default();
+        let mut read = manifest::read(&mut Files(change), &LoadContext::offline(&options)).unwrap();
         read.groups.remove(1).modules.remove(0)
     }
 

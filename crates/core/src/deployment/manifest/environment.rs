@@ -1,4 +1,4 @@
-//! `${VAR}` in a manifest: variables of the input's `env`, then of the repository's `.env`.
+//! `${VAR}` in a manifest, and the variables that replace it.
 //!
 //! As in seed-farmer, a variable is replaced in any text value, but not in keys and not below a mapping with
 //! `disableEnvVarResolution`. The result stays a text, whatever it looks like.
@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostics, Location};
+use super::model::{LoadContext, Repository, text};
+use crate::deployment::manifest_options::DEFAULT_ENV_FILE;
 use crate::error::excerpt;
 use crate::formats::dotenv;
 use crate::formats::dotenv::BadLine;
@@ -25,21 +27,43 @@ pub(super) struct Env {
 }
 
 impl Env {
-    /// The variables of `given`, then those in the text of `.env`.
-    pub fn new(given: &BTreeMap<String, String>, dotenv: Option<&str>, problems: &mut Diagnostics) -> Self {
-        let mut variables = dotenv
-            .map(|text| dotenv::read(text, given))
-            .transpose()
-            .unwrap_or_else(|BadLine(line)| {
-                let at = Location {
-                    line: Some(line),
-                    ..Location::file(".env")
-                };
-                problems.error(&at, "no NAME=value that can be read; is a quote left open?");
-                None
-            })
-            .unwrap_or_default();
-        variables.extend(given.clone());
+    /// Reads the variables: those of the options, of the files of variables, and of Parameter Store, in this order of
+    /// precedence.
+    pub fn read(
+        repository: &mut dyn Repository,
+        given: &LoadContext<'_>,
+        problems: &mut Diagnostics,
+    ) -> Self {
+        let named = &given.options.env_files;
+        let env = &given.options.env;
+        let mut variables = given.stored_variables.clone();
+        let default = [DEFAULT_ENV_FILE.to_owned()];
+        let paths = if named.is_empty() {
+            &default
+        } else {
+            named.as_slice()
+        };
+        for path in paths {
+            let at = Location::file(path);
+            if !named.is_empty() && !repository.has_file(path) {
+                problems.error(&at, "the repository has no such file; `env_files` names files of variables by their paths in the repository");
+                continue;
+            }
+            let Some(text) = text(repository, &at, problems) else {
+                continue;
+            };
+            match dotenv::read(&text, env, &variables) {
+                Ok(read) => variables.extend(read),
+                Err(BadLine(line)) => {
+                    let at = Location {
+                        line: Some(line),
+                        ..at
+                    };
+                    problems.error(&at, "no NAME=value that can be read; is a quote left open?");
+                }
+            }
+        }
+        variables.extend(env.clone());
         Self { variables, added: 0 }
     }
 
@@ -118,7 +142,7 @@ impl Env {
 
 fn unset(name: &str) -> String {
     format!(
-        "the variable {} is not set; give it in env, or in .env",
+        "the variable {} is not set; set it in env, in a file of variables (.env), or in Parameter Store below env_path",
         excerpt(name, 80)
     )
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Result, excerpt};
 use crate::formats::yaml;
 use crate::formats::yaml::Node;
 use crate::ids::{ModuleId, Name};
@@ -35,8 +35,8 @@ use dependency_check::Group as DraftGroup;
 pub use diagnostic::Diagnostic;
 use diagnostic::{Diagnostics, Location};
 use environment::Env;
-use model::text;
-pub use model::{DEFAULT_MANIFEST, Deployment, Group, LoadContext, MAX_FILE, Module, Repository};
+pub use model::{Deployment, Group, LoadContext, MAX_FILE, Module, Repository};
+use model::{MANIFEST_NAME, text};
 use modules::{Deployspecs, Draft, Reader};
 use spanned::{Spanned, YamlFields};
 
@@ -90,10 +90,10 @@ fn whole(
 pub fn names(repository: &mut dyn Repository, given: &LoadContext<'_>) -> Option<(Name, Name)> {
     let mut problems = Diagnostics::default();
     let project = project::read(repository, given.project, &mut problems)?;
-    let dotenv = text(repository, &Location::file(".env"), &mut problems);
-    let mut env = Env::new(given.env, dotenv.as_deref(), &mut problems);
-    let root = manifest(repository, given.manifest, &mut env, &mut problems)?;
-    let file: Arc<str> = given.manifest.into();
+    let mut env = Env::read(repository, given, &mut problems);
+    let path = choose(repository, given, &mut problems)?;
+    let root = manifest(repository, &path, &mut env, &mut problems)?;
+    let file: Arc<str> = path.into();
     let mut fields = Spanned::document(&file, "", &root).fields(&mut problems)?;
     Some((project, deployment_name(&mut fields, &env, &mut problems)?))
 }
@@ -105,10 +105,10 @@ fn deployment(
     problems: &mut Diagnostics,
 ) -> Option<Deployment> {
     let project = project::read(repository, given.project, problems);
-    let dotenv = text(repository, &Location::file(".env"), problems);
-    let mut env = Env::new(given.env, dotenv.as_deref(), problems);
-    let root = manifest(repository, given.manifest, &mut env, problems)?;
-    let file: Arc<str> = given.manifest.into();
+    let mut env = Env::read(repository, given, problems);
+    let path = choose(repository, given, problems)?;
+    let root = manifest(repository, &path, &mut env, problems)?;
+    let file: Arc<str> = path.into();
     let mut fields = Spanned::document(&file, "", &root).fields(problems)?;
 
     let name = deployment_name(&mut fields, &env, problems);
@@ -149,6 +149,52 @@ fn deployment(
         target: mappings.place(),
         warnings: Vec::new(),
     })
+}
+
+/// The path of the deployment manifest: the one that the options name, or `deployment.yaml` at the root, or the
+/// repository's only one.
+fn choose(
+    repository: &mut dyn Repository,
+    given: &LoadContext<'_>,
+    problems: &mut Diagnostics,
+) -> Option<String> {
+    if let Some(named) = &given.options.manifest {
+        return Some(named.clone());
+    }
+    if repository.has_file(MANIFEST_NAME) {
+        return Some(MANIFEST_NAME.to_owned());
+    }
+    let mut found: Vec<String> = repository
+        .files_named(MANIFEST_NAME)
+        .into_iter()
+        .filter(|path| is_manifest(repository, path))
+        .collect();
+    found.sort_unstable();
+    let how = "name it with `manifest` (`--manifest` of a command, `Manifest` of template-git.yaml)";
+    match found.len() {
+        1 => return found.pop(),
+        0 => problems.error(
+            &Location::file(MANIFEST_NAME),
+            format!("the repository has no deployment manifest of this name; {how}"),
+        ),
+        count => problems.error(
+            &Location::file(MANIFEST_NAME),
+            format!(
+                "not at the repository's root, and {count} elsewhere: {}; {how}",
+                excerpt(&found.join(", "), 1000)
+            ),
+        ),
+    }
+    None
+}
+
+/// Whether a file of the name is a deployment manifest: Kubernetes has manifests of the same name. A deployment has to
+/// have groups. A file that can't be parsed may be one, and is reported if it is the only one.
+fn is_manifest(repository: &mut dyn Repository, path: &str) -> bool {
+    let Ok(Some(text)) = repository.text(path) else {
+        return false;
+    };
+    text.lines().any(|line| line.starts_with("groups:"))
 }
 
 /// The deployment manifest with its variables replaced.

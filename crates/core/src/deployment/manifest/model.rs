@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
+use crate::deployment::manifest_options::ManifestOptions;
 use crate::error::{Error, Result};
 use crate::ids::{AwsEnvironment, DeploymentId, ModuleId, Name};
 use crate::module::maximum::Maxima;
 
-/// The default path of the deployment manifest.
-pub const DEFAULT_MANIFEST: &str = "deployment.yaml";
+/// The name of a deployment manifest that is found without an option.
+pub(super) const MANIFEST_NAME: &str = "deployment.yaml";
 
 /// The maximum size of a file that is read as text.
 pub const MAX_FILE: usize = 1 << 20;
@@ -28,21 +29,41 @@ pub trait Repository {
 
     /// Whether a folder exists.
     fn has_folder(&self, path: &str) -> bool;
+
+    /// The paths of all files of a name, in any folder.
+    fn files_named(&self, name: &str) -> Vec<String>;
 }
 
 /// What reading needs besides the repository.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadContext<'a> {
-    /// The deployment manifest's path in the repository.
-    pub manifest: &'a str,
-    /// Variables; they take precedence over the repository's `.env`.
-    pub env: &'a BTreeMap<String, String>,
+    /// Which manifest, and the files of variables.
+    pub options: &'a ManifestOptions,
+    /// The variables of Parameter Store; those of the options come before them.
+    pub stored_variables: &'a BTreeMap<String, String>,
     /// The project, if the input names it; `seedfarmer.yaml` may not name another.
     pub project: Option<&'a Name>,
     /// Seedflow's account and region, if known: the manifest has to name the same.
     pub place: Option<&'a AwsEnvironment>,
     /// The maxima for modules and groups.
     pub maxima: &'a Maxima,
+}
+
+/// No variables.
+static NO_VARIABLES: BTreeMap<String, String> = BTreeMap::new();
+
+impl<'a> LoadContext<'a> {
+    /// Reading without Parameter Store, for any project, account and region, with AWS's own maxima.
+    #[must_use]
+    pub fn offline(options: &'a ManifestOptions) -> Self {
+        Self {
+            options,
+            stored_variables: &NO_VARIABLES,
+            project: None,
+            place: None,
+            maxima: &Maxima::OF_AWS,
+        }
+    }
 }
 
 /// A deployment whose modules can be deployed.

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::deployment::manifest_options::ManifestOptions;
 use crate::error::says;
 use crate::ids::AwsEnvironment;
-use crate::module::maximum::Maxima;
 
 const SPEC: &str = "deploy: {phases: {build: {commands: [make]}}}\n";
 
@@ -27,6 +27,11 @@ impl Repository for Files {
     fn has_folder(&self, path: &str) -> bool {
         self.0.keys().any(|file| file.starts_with(&format!("{path}/")))
     }
+
+    fn files_named(&self, name: &str) -> Vec<String> {
+        let named = |path: &&String| path.rsplit('/').next() == Some(name);
+        self.0.keys().filter(named).cloned().collect()
+    }
 }
 
 /// A repository with the modules a, b and c, and with these files.
@@ -44,18 +49,20 @@ fn read_with(
     env: &[(&str, &str)],
     place: Option<&AwsEnvironment>,
 ) -> Result<Deployment, Vec<Diagnostic>> {
-    let env = env
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let options = ManifestOptions {
+        env: variables(env),
+        ..ManifestOptions::default()
+    };
     let given = LoadContext {
-        manifest: DEFAULT_MANIFEST,
-        env: &env,
-        project: None,
         place,
-        maxima: &Maxima::OF_AWS,
+        ..LoadContext::offline(&options)
     };
     check(&mut repository(files), &given)
+}
+
+fn variables(list: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    list.iter().map(owned).collect()
 }
 
 fn read_files(files: &[(&str, &str)]) -> Result<Deployment, Vec<Diagnostic>> {
@@ -234,7 +241,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "parameters: [{name: x, valueFrom: {envVariable: X}}]",
-            "parameters.x.valueFrom.envVariable: the variable X is not set; give it in env, or in .env",
+            "parameters.x.valueFrom.envVariable: the variable X is not set; set it in env",
         ),
         (
             "parameters: [{name: x, value: 'a ${ X } b'}]",
@@ -765,15 +772,12 @@ fn the_project_is_the_repositorys_and_the_inputs() {
             .0
             .extend(file.map(|text| ("seedfarmer.yaml".to_owned(), text.to_owned())));
         let given = given.map(|name| Name::parse("project", name).unwrap());
-        let env = BTreeMap::new();
+        let options = ManifestOptions::default();
         super::read(
             &mut files,
             &LoadContext {
-                manifest: DEFAULT_MANIFEST,
-                env: &env,
                 project: given.as_ref(),
-                place: None,
-                maxima: &Maxima::OF_AWS,
+                ..LoadContext::offline(&options)
             },
         )
     };
@@ -891,5 +895,97 @@ fn a_manifest_that_is_too_much_is_refused() {
     assert!(
         problems[0].contains("variables add more than 1 MiB"),
         "{problems:?}"
+    );
+}
+
+/// The problems of reading these files besides the modules, with these options.
+fn with_options(
+    files: &[(&str, &str)],
+    options: &ManifestOptions,
+    stored: &[(&str, &str)],
+) -> Result<Deployment, Vec<Diagnostic>> {
+    let stored_variables = variables(stored);
+    let given = LoadContext {
+        stored_variables: &stored_variables,
+        ..LoadContext::offline(options)
+    };
+    check(&mut repository(files), &given)
+}
+
+#[test]
+fn the_only_manifest_is_found_and_of_several_one_has_to_be_named() {
+    let manifest = with_module("", "");
+    let kubernetes = "kind: Deployment\nspec: {}\n";
+    let none = ManifestOptions::default();
+    let one = [
+        ("manifests/dev/deployment.yaml", manifest.as_str()),
+        ("charts/deployment.yaml", kubernetes),
+    ];
+    assert_eq!(with_options(&one, &none, &[]).unwrap().groups.len(), 1);
+    let two = [
+        one[0],
+        one[1],
+        ("manifests/prod/deployment.yaml", manifest.as_str()),
+    ];
+    let several = problems(with_options(&two, &none, &[]));
+    assert_eq!(several.len(), 1);
+    assert!(
+        says(
+            &several[0],
+            "deployment.yaml: not at the repository's root, and 2 elsewhere: manifests/dev/deployment.yaml, manifests/prod/deployment.yaml; …`manifest`…--manifest"
+        ),
+        "{several:?}"
+    );
+    let named = ManifestOptions {
+        manifest: Some("manifests/prod/deployment.yaml".to_owned()),
+        ..ManifestOptions::default()
+    };
+    assert!(with_options(&two, &named, &[]).is_ok());
+    let root = [one[0], two[2], ("deployment.yaml", manifest.as_str())];
+    assert!(
+        with_options(&root, &none, &[]).is_ok(),
+        "the one at the root comes first"
+    );
+    let missing = problems(with_options(&[], &none, &[]));
+    assert!(
+        says(
+            &missing[0],
+            "deployment.yaml: the repository has no deployment manifest of this name; …"
+        ),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn variables_come_from_the_input_then_from_files_then_from_parameter_store() {
+    let manifest = with_module("parameters: [{name: x, value: '${A} ${B} ${C} ${D}'}]", "");
+    let files = [
+        ("deployment.yaml", manifest.as_str()),
+        (".env", "A=dotenv\n"),
+        ("base.env", "B=base\nC=base\n"),
+        ("prod.env", "C=prod ${B} ${D}\n"),
+    ];
+    let options = ManifestOptions {
+        env: variables(&[("A", "input")]),
+        env_files: vec!["base.env".to_owned(), "prod.env".to_owned()],
+        ..ManifestOptions::default()
+    };
+    let stored = [("A", "stored"), ("B", "stored"), ("D", "stored")];
+    let deployment = with_options(&files, &options, &stored).unwrap();
+    assert_eq!(
+        deployment.groups[0].modules[0].parameters["x"],
+        "input base prod base stored stored"
+    );
+    let missing = ManifestOptions {
+        env_files: vec!["no.env".to_owned()],
+        ..ManifestOptions::default()
+    };
+    let missing = problems(with_options(&files, &missing, &stored));
+    assert!(
+        says(
+            &missing[0],
+            "no.env: the repository has no such file; `env_files` …"
+        ),
+        "{missing:?}"
     );
 }
