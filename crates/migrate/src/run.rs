@@ -119,7 +119,7 @@ impl<'a> Migration<'a> {
         let deployment = read.deployment.clone();
         let show = Show::new();
         show.heading(&deployment, &account.place, cli.apply);
-        let groups = read.groups(&Forced::Some(Vec::new()), &account.limits)?;
+        let groups = read.groups(&Forced::Some(Vec::new()));
         let manifests: Vec<manifest::Module> = read
             .manifest()
             .iter()

@@ -216,7 +216,7 @@ impl Handler {
         request: &DeploymentInput,
         execution: &ExecutionArn,
     ) -> Result<(Plan, Vec<Wave>)> {
-        let groups = read.groups(force, &self.limits)?;
+        let groups = read.groups(force);
         let state = self.state(&read.deployment).await?;
         request.refuse_unknown(&known(&groups, &state))?;
         let planning = Planning {
