@@ -156,7 +156,7 @@ impl Handler {
 
     /// The outcome of a claim; a claim always has one.
     async fn turn<S: Lockable + Observed>(&self, of: &S, want: &LockRequest) -> Result<LockOutcome> {
-        self.locks.settle(of, want).await?.ok_or_else(no_turn)
+        self.locks.apply(of, want).await?.ok_or_else(no_turn)
     }
 
     /// The lock of another execution, if the claimant may be its next holder. A superseded claimant is not next, except one
@@ -186,7 +186,7 @@ impl Handler {
         want: LockRequest,
         turn: LockOutcome,
     ) -> Result<LockOutcome> {
-        if !self.locks.make_good(of, &lock).await? {
+        if !self.locks.ensure_cleanup(of, &lock).await? {
             return Ok(turn);
         }
         let (now, from) = (Timestamp::now(), lock.holder.execution.clone());
@@ -198,7 +198,7 @@ impl Handler {
             _ => {
                 if lock.kept_until.is_none() {
                     let keep = LockRequest::Keep(from, now + self.take_over);
-                    self.locks.settle(of, &keep).await?;
+                    self.locks.apply(of, &keep).await?;
                 }
                 Ok(turn)
             }

@@ -53,10 +53,14 @@ impl Handler {
         };
         let metadata = known.added_to(self.read_build_metadata(lock).await?);
         let outputs = self.cloudformation.outputs(&plan.options.stack_name).await?;
-        let stored = self.store.parameters.stored(module, &ParameterKind::ALL).await?;
+        let stored = self
+            .modules
+            .parameters
+            .stored(module, &ParameterKind::ALL)
+            .await?;
         let before = stored.status_of(module)?;
         // The last check before the first write.
-        fence::check(&self.store.work, lock, execution).await?;
+        fence::check(&self.modules.work, lock, execution).await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now);
         let timeline = Timeline::new(lock, &status, Some(build));
         let deployed = stored.fingerprint();
@@ -66,16 +70,16 @@ impl Handler {
                 Step::KeepBundle => kept = Some(self.keep_bundle(plan).await?),
                 Step::Record => {
                     let record = DeployedModule::new(plan, execution, kept.take(), now);
-                    self.store.write_record(&record).await?;
+                    self.modules.write_record(&record).await?;
                 }
                 Step::Report => {
                     let report =
                         Report::of_success(plan, deployed.as_ref(), &status, &timeline, build, &outputs);
-                    self.store.write_report(&report).await?;
+                    self.modules.write_report(&report).await?;
                 }
                 Step::Parameter(write) => {
                     spilled += u32::from(write.laid.spilled.is_some());
-                    self.store.write(module, write).await?;
+                    self.modules.write(module, write).await?;
                 }
             }
         }
@@ -107,7 +111,7 @@ impl Handler {
             })
         };
         let (bundle, published) = tokio::try_join!(
-            copy(&self.store.work, plan.module.kept_bundle_key()),
+            copy(&self.modules.work, plan.module.kept_bundle_key()),
             copy(&self.bundles, plan.module.bundle_key()),
         )?;
         Ok(Kept { bundle, published })
@@ -123,7 +127,7 @@ impl Handler {
             )
         };
         let (bytes, _) = self
-            .store
+            .modules
             .work
             .get(&key, MAX_METADATA)
             .await?

@@ -101,7 +101,7 @@ fn is_removed(stored: &ModuleParameters, status: Option<&Status>) -> bool {
         ParameterKind::Outputs,
     ]
     .iter()
-    .any(|slot| stored.text(*slot).is_some())
+    .any(|kind| stored.text(*kind).is_some())
         || status.is_some_and(|status| status.deployed_at.is_some());
     !succeeded || status.is_some_and(|status| status.reasons == [REASON])
 }

@@ -463,10 +463,10 @@ impl Options {
     /// # Errors
     /// `InvalidInput` if a value does not exist.
     pub fn resolve(self, module: &ModuleId, known: &UpstreamMetadata) -> Result<Self> {
-        let consumed = self.parameters.siblings().into_iter();
+        let consumed = self.parameters.upstreams().into_iter();
         Ok(Self {
             consumed: consumed
-                .map(|sibling| (sibling.to_string(), known.deployed_by(&sibling)))
+                .map(|upstream| (upstream.to_string(), known.deployed_by(&upstream)))
                 .collect(),
             parameters: self.parameters.resolve(module, known)?,
             ..self

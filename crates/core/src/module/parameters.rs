@@ -253,8 +253,8 @@ impl Parameters {
 
     /// The upstream modules of the parameters, each once.
     #[must_use]
-    pub fn siblings(&self) -> Vec<ModuleRef> {
-        let mut siblings: Vec<ModuleRef> = self
+    pub fn upstreams(&self) -> Vec<ModuleRef> {
+        let mut upstreams: Vec<ModuleRef> = self
             .0
             .iter()
             .filter_map(|(_, value)| match value {
@@ -262,15 +262,15 @@ impl Parameters {
                 _ => None,
             })
             .collect();
-        siblings.sort_unstable();
-        siblings.dedup();
-        siblings
+        upstreams.sort_unstable();
+        upstreams.dedup();
+        upstreams
     }
 
     /// The parameters that do not refer to these upstream modules.
     #[must_use]
-    pub fn without(&self, siblings: &[&ModuleRef]) -> Self {
-        let of_others = |(_, value): &&(String, ParameterValue)| !matches!(value, ParameterValue::ModuleMetadata(published) if siblings.contains(&&published.by));
+    pub fn without(&self, upstreams: &[&ModuleRef]) -> Self {
+        let of_others = |(_, value): &&(String, ParameterValue)| !matches!(value, ParameterValue::ModuleMetadata(published) if upstreams.contains(&&published.by));
         Self(self.0.iter().filter(of_others).cloned().collect())
     }
 

@@ -18,7 +18,7 @@ use crate::module::stored_parameters::{EncodedParameter, ModuleParameters};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterWrite {
     /// Which parameter.
-    pub slot: ParameterKind,
+    pub kind: ParameterKind,
     /// Its encoded text, with the text that goes to S3 first.
     pub laid: EncodedParameter,
 }
@@ -56,7 +56,7 @@ pub fn steps(
     let keep = plan.options.bundle.then_some(Step::KeepBundle);
     let mut steps: Vec<Step> = keep.into_iter().chain([Step::Record]).collect();
     for write in writes {
-        if write.slot == ParameterKind::Status {
+        if write.kind == ParameterKind::Status {
             steps.push(Step::Report);
         }
         steps.push(Step::Parameter(write));
@@ -83,11 +83,11 @@ pub fn parameters(
     let mut writes: Vec<ParameterWrite> = values
         .into_iter()
         .flatten()
-        .map(|(slot, value)| ParameterWrite {
-            slot,
-            laid: EncodedParameter::new(module, slot, &value),
+        .map(|(kind, value)| ParameterWrite {
+            kind,
+            laid: EncodedParameter::new(module, kind, &value),
         })
-        .filter(|write| stored.text(write.slot) != Some(write.laid.parameter.as_str()))
+        .filter(|write| stored.text(write.kind) != Some(write.laid.parameter.as_str()))
         .collect();
     writes.extend(status_write(module, stored, status));
     writes
@@ -97,7 +97,7 @@ pub fn parameters(
 #[must_use]
 pub fn fingerprint_write(module: &ModuleId, fingerprint: &Fingerprint) -> ParameterWrite {
     ParameterWrite {
-        slot: ParameterKind::Md5,
+        kind: ParameterKind::Md5,
         laid: EncodedParameter::new(module, ParameterKind::Md5, &text(fingerprint)),
     }
 }
@@ -110,7 +110,7 @@ pub fn status_write(module: &ModuleId, stored: &ModuleParameters, status: &Statu
         .as_deref()
         .and_then(|text| serde_json::from_str::<Status>(text).ok());
     (!status.repeats(before.as_ref())).then(|| ParameterWrite {
-        slot: ParameterKind::Status,
+        kind: ParameterKind::Status,
         laid: EncodedParameter::new(module, ParameterKind::Status, &text(status)),
     })
 }
@@ -162,7 +162,7 @@ mod tests {
                     Step::Report => self.reports.push(execution.to_owned()),
                     Step::Parameter(write) => {
                         let text = write.laid.parameter.as_str().to_owned();
-                        self.parameters.set(write.slot, text);
+                        self.parameters.set(write.kind, text);
                     }
                 }
             }
@@ -195,9 +195,9 @@ mod tests {
         writes
     }
 
-    fn slots(steps: &[Step]) -> Vec<String> {
+    fn kinds(steps: &[Step]) -> Vec<String> {
         let name = |step: &Step| match step {
-            Step::Parameter(write) => write.slot.to_string(),
+            Step::Parameter(write) => write.kind.to_string(),
             other => format!("{other:?}"),
         };
         steps.iter().map(name).collect()
@@ -215,7 +215,7 @@ mod tests {
             "Report",
             "status",
         ];
-        assert_eq!(slots(&steps), expected);
+        assert_eq!(kinds(&steps), expected);
         let mut without = deployed("1");
         without.options.bundle = false;
         let status = Status::start(
@@ -243,7 +243,7 @@ mod tests {
             assert!(!write.laid.parameter.as_str().contains("{{"));
         }
         world.apply(&first, "e", "{{x}}");
-        assert_eq!(slots(&world.steps("e", "{{x}}")), ["KeepBundle", "Record"]);
+        assert_eq!(kinds(&world.steps("e", "{{x}}")), ["KeepBundle", "Record"]);
     }
 
     #[test]
