@@ -21,13 +21,6 @@ use serde_json::{Value, json};
 
 use crate::handler::{Handler, SucceededBuild};
 
-/// The parameters of a success, except the status.
-const KNOWN: [ParameterKind; 3] = [
-    ParameterKind::Outputs,
-    ParameterKind::Metadata,
-    ParameterKind::Md5,
-];
-
 /// A destruction, for its report and its event.
 struct Recorded<'a> {
     lock: &'a Lease,
@@ -136,7 +129,10 @@ impl Handler {
             match step {
                 Step::DropBundles => self.drop_bundles(module).await?,
                 Step::DropRecord => self.modules.work.delete(&module.record_key()).await?,
-                Step::DropParameters => self.modules.parameters.delete(module, &KNOWN).await?,
+                Step::DropParameters => {
+                    let parameters = &self.modules.parameters;
+                    parameters.delete(module, &destroy::OF_A_SUCCESS).await?;
+                }
                 Step::DropValues => self.modules.delete_values(module).await?,
                 Step::Report => self.modules.write_report(recorded.report).await?,
                 Step::Publish => {

@@ -57,6 +57,27 @@ impl<R> Found<R> {
             Self::Refused { deployment, .. } => deployment,
         }
     }
+
+    /// The repository, if it describes the deployment that the execution has locked and can be deployed.
+    ///
+    /// # Errors
+    /// `InvalidManifest` if the repository was replaced, after the name was read, by one of another deployment; or the
+    /// error for which it was refused.
+    pub fn of(self, locked: &DeploymentId) -> Result<LoadedRepository<R>> {
+        let found = self.deployment();
+        if found != locked {
+            return Err(Error::new(
+                ErrorName::InvalidManifest,
+                format!(
+                    "the manifest: found the deployment {found}, expected {locked}, which it described when this execution began; the repository was replaced meanwhile, so start a new execution"
+                ),
+            ));
+        }
+        match self {
+            Self::Read(read) => Ok(*read),
+            Self::Refused { error, .. } => Err(error),
+        }
+    }
 }
 
 /// Reads only which deployment a repository's manifest describes.
@@ -195,5 +216,36 @@ fn plannable(module: &manifest::Module, files: &Files, force: bool) -> plan::Pla
         digest: files.digest.clone(),
         deployspec: files.deployspec.clone(),
         input: module.input(&files.digest, force),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::Name;
+
+    #[test]
+    fn a_repository_that_was_replaced_by_another_deployments_is_refused_before_its_own_errors() {
+        let deployment = |name: &str| DeploymentId {
+            project: Name::parse("project", "p").unwrap(),
+            deployment: Name::parse("deployment", name).unwrap(),
+        };
+        let refused = |locked: &str| {
+            let found = Found::<()>::Refused {
+                deployment: deployment("prod"),
+                error: Error::new(ErrorName::InvalidBundle, "its own error"),
+            };
+            found.of(&deployment(locked)).err().unwrap()
+        };
+        assert_eq!(refused("prod").message, "its own error");
+        let replaced = refused("dev");
+        assert_eq!(replaced.name, ErrorName::InvalidManifest);
+        assert!(
+            replaced
+                .message
+                .contains("found the deployment p/prod, expected p/dev"),
+            "{replaced}"
+        );
     }
 }

@@ -6,13 +6,17 @@
 //! reports "unchanged" for an incomplete record. A parameter that already has its value is not written, so a repeated
 //! call for a recorded success writes no parameter and no report.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::ids::{ModuleId, ParameterKind};
 use crate::module::fingerprint::Fingerprint;
 use crate::module::plan::Plan;
 use crate::module::status::Status;
 use crate::module::stored_parameters::{EncodedParameter, ModuleParameters};
+
+/// The longest outputs that the execution's own output repeats: a stack may have 200 outputs of 4 KB each, more than a
+/// state's payload can hold.
+const MAX_REPEATED: usize = 32 * 1024;
 
 /// One parameter to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +66,16 @@ pub fn steps(
         steps.push(Step::Parameter(write));
     }
     steps
+}
+
+/// The outputs in the execution's own output: themselves, or where they are stored if they are too long.
+#[must_use]
+pub fn repeated_outputs(module: &ModuleId, outputs: Map<String, Value>) -> Value {
+    let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
+    if repeated {
+        return Value::Object(outputs);
+    }
+    json!(format!("see {}", module.parameter(ParameterKind::Outputs)))
 }
 
 /// The parameters that a success writes, in order. A module that was deployed by other means may have no fingerprint;
@@ -129,7 +143,6 @@ mod tests {
     use crate::module::codebuild::request::tests::plan;
     use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};
     use jiff::Timestamp;
-    use serde_json::json;
 
     /// The stored state of a module. Each value is the name of the deployment that wrote it.
     #[derive(Debug, Clone, Default)]
@@ -310,5 +323,19 @@ mod tests {
                 .is_some_and(|status| status.execution.as_str() == "new");
             assert!(!succeeded || crashed.reports.contains(&"new".to_owned()));
         }
+    }
+
+    #[test]
+    fn an_execution_repeats_outputs_that_fit_into_its_own() {
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        let of = |length: usize| {
+            let outputs = json!({"A": "x".repeat(length - 8)});
+            repeated_outputs(&module, outputs.as_object().unwrap().clone())
+        };
+        assert_eq!(
+            of(MAX_REPEATED)["A"].as_str().map(str::len),
+            Some(MAX_REPEATED - 8)
+        );
+        assert_eq!(of(MAX_REPEATED + 1), "see /sf/p/d/g-m/outputs");
     }
 }
