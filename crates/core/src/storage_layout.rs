@@ -99,9 +99,9 @@ impl ModuleId {
 
     /// The path of one of the module's parameters (seed.md, "SSM Parameter Patterns").
     #[must_use]
-    pub fn parameter(&self, slot: ParameterKind) -> String {
+    pub fn parameter(&self, kind: ParameterKind) -> String {
         format!(
-            "/sf/{}/{}/{}/{slot}",
+            "/sf/{}/{}/{}/{kind}",
             self.project,
             self.deployment,
             self.module_name()
@@ -142,8 +142,8 @@ impl ModuleId {
 
     /// The key in the work bucket of a value that is too long for Parameter Store.
     #[must_use]
-    pub fn spill_key(&self, slot: ParameterKind, sha256: &str) -> String {
-        format!("{}{slot}/{sha256}.json", self.values_folder())
+    pub fn spill_key(&self, kind: ParameterKind, sha256: &str) -> String {
+        format!("{}{kind}/{sha256}.json", self.values_folder())
     }
 
     /// The key of a bundle that a deployment's planner packs from a repository: like a client's upload, under its digest.

@@ -7,7 +7,6 @@ use seedflow_aws::runtime::config;
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::{Found, ParameterStore};
-use seedflow_aws::stores::module_store;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, spilled_values};
 use seedflow_core::deployment::state::State;
@@ -15,7 +14,7 @@ use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::deployed_record::{DeployedModule, Kept};
 use seedflow_core::module::fingerprint::Versions;
-use seedflow_core::module::input::{Limits, Source};
+use seedflow_core::module::input::Source;
 use seedflow_core::module::success::ParameterWrite;
 use seedflow_core::workflow::lock::Lockable;
 use serde_json::{Map, Value};
@@ -24,13 +23,11 @@ use serde_json::{Map, Value};
 pub struct Account {
     /// Account and region.
     pub place: AwsEnvironment,
-    /// What an input may name.
-    pub limits: Limits,
     /// What the names of all modules' roles and stacks begin with.
     pub module_prefix: String,
     /// The bucket of the bundles.
     pub bundles: Bucket,
-    records: ModuleStore,
+    modules: ModuleStore,
     cloudformation: CloudFormation,
 }
 
@@ -54,16 +51,13 @@ impl Account {
                 format!("the stack \"{stack}\" has no output {name}; is it Seedflow's, and up to date?")
             })
         };
-        let work_bucket = output("WorkBucketName")?;
         Ok(Self {
             place: AwsEnvironment::from_arn(&output("StateMachineArn")?)?,
-            // The template's maxima bound what is deployed, and this deploys nothing.
-            limits: Limits::of_aws(work_bucket.clone(), output("CodeBuildProjectName")?),
             module_prefix: format!("{stack}-module-"),
             bundles: Bucket::new(&aws, output("BundleBucketName")?),
-            records: ModuleStore {
+            modules: ModuleStore {
                 parameters: ParameterStore::new(&aws),
-                work: Bucket::new(&aws, work_bucket),
+                work: Bucket::new(&aws, output("WorkBucketName")?),
             },
             cloudformation,
         })
@@ -71,24 +65,24 @@ impl Account {
 
     /// The name of the work bucket.
     pub fn work_bucket(&self) -> &str {
-        self.records.work.name()
+        self.modules.work.name()
     }
 
     /// The parameters below a path.
     pub async fn below(&self, path: &str) -> Result<Vec<Found>> {
-        Ok(self.records.parameters.below_dated(path).await?)
+        Ok(self.modules.parameters.below_dated(path).await?)
     }
 
     /// The text that a parameter had at a time.
     pub async fn text_at(&self, name: &str, time: jiff::Timestamp) -> Result<Option<String>> {
-        Ok(self.records.parameters.text_at(name, time).await?)
+        Ok(self.modules.parameters.text_at(name, time).await?)
     }
 
     /// What Seedflow has stored of a deployment.
     pub async fn state(&self, deployment: &DeploymentId) -> Result<State> {
         let mut whole = Vec::new();
-        for (name, text) in self.records.parameters.below(&deployment.path()).await? {
-            whole.push((name, spilled_values::resolve(&self.records.work, text).await?));
+        for (name, text) in self.modules.parameters.below(&deployment.path()).await? {
+            whole.push((name, spilled_values::resolve(&self.modules.work, text).await?));
         }
         Ok(State::of(deployment, whole))
     }
@@ -97,20 +91,20 @@ impl Account {
     pub async fn versions(&self, mut names: Vec<String>) -> Result<Versions> {
         names.sort_unstable();
         names.dedup();
-        let found = self.records.parameters.get(&names).await?;
+        let found = self.modules.parameters.get(&names).await?;
         let version = |name: &String| found.get(name).map(|(_, version)| *version);
         Ok(names.iter().map(|name| (name.clone(), version(name))).collect())
     }
 
     /// Who holds a lock.
     pub async fn holder<S: Lockable>(&self, of: &S) -> Result<Option<ExecutionArn>> {
-        let found = fence::read(&self.records.work, &of.lock_key()).await?;
+        let found = fence::read(&self.modules.work, &of.lock_key()).await?;
         Ok(found.map(|(lock, _)| lock.holder.execution))
     }
 
     /// The record of a module.
     pub async fn record(&self, module: &ModuleId) -> Result<Option<DeployedModule>> {
-        Ok(module_store::read(&self.records.work, module).await?)
+        Ok(self.modules.record(module).await?)
     }
 
     /// The outputs of a module's stack.
@@ -129,28 +123,28 @@ impl Account {
             })
         };
         Ok(Kept {
-            bundle: put(&self.records.work, module.kept_bundle_key()).await?,
+            bundle: put(&self.modules.work, module.kept_bundle_key()).await?,
             published: put(&self.bundles, module.bundle_key()).await?,
         })
     }
 
     /// Writes a record.
     pub async fn write_record(&self, record: &DeployedModule) -> Result<()> {
-        Ok(self.records.write_record(record).await?)
+        Ok(self.modules.write_record(record).await?)
     }
 
     /// Writes a parameter.
     pub async fn write(&self, module: &ModuleId, write: ParameterWrite) -> Result<()> {
-        Ok(self.records.write(module, write).await?)
+        Ok(self.modules.write(module, write).await?)
     }
 
     /// Removes what marks a module as deployed by Seedflow.
     pub async fn forget(&self, module: &ModuleId) -> Result<()> {
-        self.records
+        self.modules
             .parameters
             .delete(module, &[ParameterKind::Md5])
             .await?;
-        self.records.work.delete(&module.kept_bundle_key()).await?;
-        Ok(self.records.work.delete(&module.record_key()).await?)
+        self.modules.work.delete(&module.kept_bundle_key()).await?;
+        Ok(self.modules.work.delete(&module.record_key()).await?)
     }
 }

@@ -24,7 +24,7 @@ use seedflow_core::module::deployed_record::Kept;
 use seedflow_core::module::fingerprint::Versions;
 use seedflow_core::module::input::Options;
 use seedflow_core::module::metadata_reference::ModuleRef;
-use seedflow_core::module::role::{ModuleStack, RoleAndStackName};
+use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::stored_parameters::ModuleParameters;
 use serde_json::{Map, Value};
 
@@ -122,7 +122,7 @@ impl<'a> Migration<'a> {
         let deployment = read.deployment.clone();
         let show = Show::new();
         show.heading(&deployment, &account.place, cli.apply);
-        let groups = read.groups(&Forced::Some(Vec::new()), &account.limits)?;
+        let groups = read.groups(&Forced::Some(Vec::new()));
         let manifests: Vec<manifest::Module> = read
             .manifest()
             .iter()
@@ -202,8 +202,8 @@ impl<'a> Migration<'a> {
         };
         let mut changes = takeover::changes(theirs, &here);
         changes.extend(self.values_changed(module, theirs).await?);
-        let siblings = self.published.clone().into_iter().collect();
-        let options = module.options.clone().resolve(&module.id, &siblings);
+        let upstreams = self.published.clone().into_iter().collect();
+        let options = module.options.clone().resolve(&module.id, &upstreams);
         let stack = match &options {
             Ok(options) if changes.is_empty() => self.module_stack(module, manifest, options)?,
             _ => None,
@@ -241,8 +241,8 @@ impl<'a> Migration<'a> {
             return Ok(Vec::new());
         };
         let mut changed = Vec::new();
-        for sibling in module.options.parameters.siblings() {
-            let id = sibling.id(&module.id);
+        for upstream in module.options.parameters.upstreams() {
+            let id = upstream.id(&module.id);
             let published = self.theirs.module(&id).and_then(|stored| stored.published_at);
             if published.is_none_or(|published| published <= read_at) {
                 continue;
@@ -250,20 +250,20 @@ impl<'a> Migration<'a> {
             let name = seedfarmer::Deployment::metadata_parameter(&id);
             let then = self.account.text_at(&name, read_at).await?;
             let then = then.and_then(|text| serde_json::from_str(&text).ok());
-            if then.is_none_or(|then| !self.are_the_same(module, &sibling, then)) {
+            if then.is_none_or(|then| !self.are_the_same(module, &upstream, then)) {
                 changed.push(format!(
-                    "{sibling} has been deployed since, and published other values"
+                    "{upstream} has been deployed since, and published other values"
                 ));
             }
         }
         Ok(changed)
     }
 
-    /// Whether a module gets the same values whether a sibling publishes what it does, or what it did.
+    /// Whether a module gets the same values whether a upstream publishes what it does, or what it did.
     fn are_the_same(
         &self,
         module: &plan::PlannableModule,
-        sibling: &ModuleRef,
+        upstream: &ModuleRef,
         then: Map<String, Value>,
     ) -> bool {
         let resolve = |known: Published| -> Decided<Options> {
@@ -273,7 +273,7 @@ impl<'a> Migration<'a> {
                 .resolve(&module.id, &known.into_iter().collect())
         };
         let mut before = self.published.clone();
-        before.insert(sibling.clone(), then);
+        before.insert(upstream.clone(), then);
         match (resolve(before), resolve(self.published.clone())) {
             (Ok(before), Ok(now)) => before.parameters == now.parameters,
             _ => false,
@@ -294,8 +294,8 @@ impl<'a> Migration<'a> {
         let Some(template) = self.archive.text(&path)? else {
             return Ok(None);
         };
-        let names = RoleAndStackName::new(&self.account.module_prefix, &module.id)?;
-        let stack = ModuleStack::parse(template.as_bytes(), names, &module.id, &options.parameters)?;
+        let prefix = &self.account.module_prefix;
+        let stack = ModuleStack::parse(template.as_bytes(), prefix, &module.id, &options.parameters)?;
         Ok(Some(stack))
     }
 

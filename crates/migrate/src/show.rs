@@ -97,8 +97,8 @@ impl Show {
         }
         for write in &taken.writes {
             lines.push((
-                id.parameter(write.slot),
-                about(write.slot, write.laid.parameter.as_str()),
+                id.parameter(write.kind),
+                about(write.kind, write.laid.parameter.as_str()),
             ));
         }
         self.ui.say(format!("\n{}", self.ui.paint(Tone::Bold, name(id))));
@@ -199,7 +199,7 @@ fn name(id: &ModuleId) -> String {
 }
 
 /// A value in few words. Of metadata and outputs only the names: the values may be confidential.
-fn about(slot: ParameterKind, text: &str) -> String {
+fn about(kind: ParameterKind, text: &str) -> String {
     let value: Value = serde_json::from_str(text).unwrap_or_default();
     let names = || {
         let names: Vec<&str> = value
@@ -213,7 +213,7 @@ fn about(slot: ParameterKind, text: &str) -> String {
             names.join(", ")
         }
     };
-    match slot {
+    match kind {
         ParameterKind::Md5 => format!("hash {}", value["hash"].as_str().unwrap_or_default()),
         ParameterKind::Status => format!(
             "{}, deployed at {}",

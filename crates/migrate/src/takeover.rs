@@ -242,14 +242,14 @@ mod tests {
         take_over(parts, Timestamp::UNIX_EPOCH).unwrap()
     }
 
-    fn slots(taken: &TakeOver) -> Vec<ParameterKind> {
-        taken.writes.iter().map(|write| write.slot).collect()
+    fn kinds(taken: &TakeOver) -> Vec<ParameterKind> {
+        taken.writes.iter().map(|write| write.kind).collect()
     }
 
     fn applied(taken: &TakeOver) -> (ModuleParameters, DeployedModule) {
         let mut stored = ModuleParameters::default();
         for write in &taken.writes {
-            stored.set(write.slot, write.laid.parameter.as_str().to_owned());
+            stored.set(write.kind, write.laid.parameter.as_str().to_owned());
         }
         let mut record = *taken.record.clone().unwrap();
         record.bundle = Some(Source {
@@ -265,7 +265,7 @@ mod tests {
     fn what_has_not_changed_is_unchanged_for_the_planner_after_the_last_write_and_not_before() {
         let taken = taken(&[], &ModuleParameters::default(), None);
         assert_eq!(
-            slots(&taken),
+            kinds(&taken),
             [
                 ParameterKind::Outputs,
                 ParameterKind::Metadata,
@@ -279,7 +279,7 @@ mod tests {
         for write in &taken.writes {
             let status = stored.status_of(&module.id).unwrap();
             assert!(decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false).changed);
-            stored.set(write.slot, write.laid.parameter.as_str().to_owned());
+            stored.set(write.kind, write.laid.parameter.as_str().to_owned());
         }
         let status = stored.status_of(&module.id).unwrap();
         let decision = decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false);
@@ -291,7 +291,7 @@ mod tests {
     fn what_has_changed_gets_its_metadata_and_is_deployed_next_time() {
         let taken = taken(&["its files changed"], &ModuleParameters::default(), None);
         assert_eq!(
-            slots(&taken),
+            kinds(&taken),
             [
                 ParameterKind::Outputs,
                 ParameterKind::Metadata,
@@ -332,7 +332,7 @@ mod tests {
         };
         let taken = take_over(parts, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(
-            slots(&taken),
+            kinds(&taken),
             [
                 ParameterKind::Outputs,
                 ParameterKind::Metadata,

@@ -113,7 +113,7 @@ impl Handler {
                 };
                 let turn = self.claim(&deployment, contender, event.waiting).await?;
                 if !whole {
-                    refuse_to_wait(&deployment, &turn)?;
+                    turn.refuse_to_wait(&deployment)?;
                 }
                 Ok(json!(turn.response(&deployment)))
             }
@@ -141,12 +141,7 @@ impl Handler {
             Some(lock) => self.look_after(of, lock, want, turn).await?,
             None => turn,
         };
-        let told = match &turn {
-            LockOutcome::Acquired(_) => "acquired",
-            LockOutcome::Held(_) => "held by another",
-            LockOutcome::Superseded(_) => "superseded",
-        };
-        tracing::info!(told, "claimed");
+        tracing::info!(told = turn.as_str(), "claimed");
         // An execution that waits is answered by its token, and counted when that answer is sent.
         if let (LockOutcome::Superseded(_), false) = (&turn, waits) {
             self.metrics.write(&Measurement::one(S::SUPERSEDED), &about);
@@ -156,7 +151,10 @@ impl Handler {
 
     /// The outcome of a claim; a claim always has one.
     async fn turn<S: Lockable + Observed>(&self, of: &S, want: &LockRequest) -> Result<LockOutcome> {
-        self.locks.settle(of, want).await?.ok_or_else(no_turn)
+        self.locks
+            .apply(of, want)
+            .await?
+            .ok_or_else(|| Error::new(ErrorName::Refused, "lock: a claim was decided without an outcome"))
     }
 
     /// The lock of another execution, if the claimant may be its next holder. A superseded claimant is not next, except one
@@ -186,42 +184,20 @@ impl Handler {
         want: LockRequest,
         turn: LockOutcome,
     ) -> Result<LockOutcome> {
-        if !self.locks.make_good(of, &lock).await? {
+        if !self.locks.ensure_cleanup(of, &lock).await? {
             return Ok(turn);
         }
-        let (now, from) = (Timestamp::now(), lock.holder.execution.clone());
-        match want {
-            LockRequest::Claim(me) if lock.is_overdue(now) => {
-                tracing::warn!(from = from.as_str(), "taken over: nobody could release the lock");
-                self.turn(of, &LockRequest::TakeOver(me, from)).await
+        match lock.after_the_holder_ended(want, Timestamp::now(), self.take_over) {
+            Some(request @ LockRequest::TakeOver(..)) => {
+                let from = lock.holder.execution.as_str();
+                tracing::warn!(from, "taken over: nobody could release the lock");
+                self.turn(of, &request).await
             }
-            _ => {
-                if lock.kept_until.is_none() {
-                    let keep = LockRequest::Keep(from, now + self.take_over);
-                    self.locks.settle(of, &keep).await?;
-                }
+            Some(request) => {
+                self.locks.apply(of, &request).await?;
                 Ok(turn)
             }
+            None => Ok(turn),
         }
     }
-}
-
-/// Fails an execution that found the lock held and may not wait: the next whole deployment would replace it.
-fn refuse_to_wait(deployment: &DeploymentId, turn: &LockOutcome) -> Result<()> {
-    let holder = match turn {
-        LockOutcome::Acquired(_) => return Ok(()),
-        LockOutcome::Held(lock) => &lock.holder.execution,
-        LockOutcome::Superseded(by) => by,
-    };
-    Err(Error::new(
-        ErrorName::DeploymentBusy,
-        format!(
-            "{deployment}: {} is deploying it; start this again when that has ended. Only deployments of everything wait for each other",
-            holder.as_str()
-        ),
-    ))
-}
-
-fn no_turn() -> Error {
-    Error::new(ErrorName::Refused, "lock: a claim was decided without a turn")
 }

@@ -10,23 +10,22 @@ use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::object_reader::{ObjectReader, Opened};
 use seedflow_aws::services::s3::Bucket;
-use seedflow_aws::services::ssm::{ParameterStore, about_references, stored_in};
-use seedflow_aws::stores::{module_store, plans, spilled_values};
+use seedflow_aws::services::ssm::ParameterStore;
+use seedflow_aws::stores::module_store::ModuleStore;
+use seedflow_aws::stores::plans;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::formats::yaml;
-use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
+use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
 use seedflow_core::module::change_detection::decide;
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
-use seedflow_core::module::fingerprint::{Fingerprint, Versions};
-use seedflow_core::module::input::{Action, DeployInput, Limits, ModuleInput, Options, Source};
-use seedflow_core::module::metadata_reference::{ModuleRef, UpstreamMetadata};
+use seedflow_core::module::fingerprint::Fingerprint;
+use seedflow_core::module::input::{Action, DeployInput, Limits, ModuleInput, Source};
 use seedflow_core::module::plan::{CheckResult, Plan};
-use seedflow_core::module::role::{ModuleStack, RoleAndStackName};
-use seedflow_core::module::stored_parameters::ModuleParameters;
+use seedflow_core::module::role::ModuleStack;
+use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,19 +37,11 @@ struct Event {
     input: Value,
 }
 
-/// The parameters that matter to a module.
-struct StoredState {
-    stored: ModuleParameters,
-    versions: Versions,
-    siblings: UpstreamMetadata,
-}
-
 struct Handler {
     limits: Limits,
     /// Prefix of the names of all modules' roles and stacks.
     module_prefix: String,
-    work: Bucket,
-    parameters: ParameterStore,
+    modules: ModuleStore,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -58,8 +49,10 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let limits = config::limits()?;
     let function = Handler {
-        work: Bucket::new(&aws, limits.work_bucket.clone()),
-        parameters: ParameterStore::new(&aws),
+        modules: ModuleStore {
+            parameters: ParameterStore::new(&aws),
+            work: Bucket::new(&aws, limits.work_bucket.clone()),
+        },
         module_prefix: config::setting("MODULE_PREFIX")?,
         limits,
     };
@@ -68,7 +61,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 
 impl Handler {
     async fn check(&self, Invocation { event, .. }: Invocation<Event>) -> Result<CheckResult> {
-        let input = plans::input(&self.work, event.input, &event.execution).await?;
+        let input = plans::input(&self.modules.work, event.input, &event.execution).await?;
         match ModuleInput::parse(&input, &self.limits)? {
             ModuleInput::Deploy(request) => {
                 log::add_log_context(&LogContext::module(&event.execution, &request.module));
@@ -82,14 +75,14 @@ impl Handler {
         let (bundle, opened) = self.read_bundle(&request.source).await?;
         let options = match request.options {
             Some(options) => options,
-            None => self.manifest_options(&bundle, &request.module)?,
+            None => bundle.options(&request.module, &self.limits)?,
         };
         let StoredState {
             stored,
             versions,
-            siblings,
-        } = self.read_parameters(&request.module, &options).await?;
-        let options = options.resolve(&request.module, &siblings)?;
+            upstreams,
+        } = self.modules.state(&request.module, &options.parameters).await?;
+        let options = options.resolve(&request.module, &upstreams)?;
         let fingerprint = Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions);
         let previous_status = stored.status_of(&request.module)?;
         let decision = decide(
@@ -102,10 +95,17 @@ impl Handler {
             changed = decision.changed,
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
-        let module_stack = self.module_stack(&bundle, &request.module, &options)?;
+        let module_stack = bundle.module_stack.as_deref().map(|template| {
+            ModuleStack::parse(
+                template,
+                &self.module_prefix,
+                &request.module,
+                &options.parameters,
+            )
+        });
         let plan = Plan {
             action: Action::Deploy,
-            module_stack,
+            module_stack: module_stack.transpose()?,
             module: request.module,
             source: Source {
                 version_id: opened.version_id,
@@ -126,8 +126,8 @@ impl Handler {
 
     /// What there is to destroy of a module.
     async fn check_destruction(&self, module: ModuleId, execution: &ExecutionArn) -> Result<CheckResult> {
-        let record = module_store::read(&self.work, &module).await?;
-        let stored = self.read_stored(&module).await?;
+        let record = self.modules.record(&module).await?;
+        let stored = self.modules.stored(&module).await?;
         match destroy::decide(&module, record, &stored)? {
             Destruction::Build(plan) => {
                 tracing::info!("to be destroyed");
@@ -136,16 +136,7 @@ impl Handler {
             }
             Destruction::Forget => {
                 tracing::info!("isn't deployed");
-                Ok(CheckResult {
-                    changed: false,
-                    forget: true,
-                    reasons: vec!["nothing is deployed".to_owned()],
-                    build_project: self.limits.codebuild_project.clone(),
-                    module_stack: false,
-                    // A deployment that never succeeded may have created it.
-                    remove_role: true,
-                    plan: None,
-                })
+                Ok(CheckResult::nothing_deployed(&self.limits.codebuild_project))
             }
         }
     }
@@ -157,44 +148,16 @@ impl Handler {
         plan: Plan,
         execution: &ExecutionArn,
     ) -> Result<CheckResult> {
+        let (project, prefix) = (&self.limits.codebuild_project, &self.module_prefix);
+        let result = CheckResult::new(changed, reasons, &plan, project, prefix);
         Ok(CheckResult {
-            changed,
-            forget: false,
-            reasons,
-            build_project: self.build_project(&plan),
-            module_stack: plan.module_stack.is_some(),
-            remove_role: self.removes_role(&plan),
-            plan: Some(plans::store(&self.work, plan, execution).await?),
+            plan: Some(plans::store(&self.modules.work, plan, execution).await?),
+            ..result
         })
     }
 
-    /// The stack of the module's own role, if the bundle contains one.
-    fn module_stack(
-        &self,
-        bundle: &Bundle,
-        module: &ModuleId,
-        options: &Options,
-    ) -> Result<Option<ModuleStack>> {
-        let Some(template) = &bundle.module_stack else {
-            return Ok(None);
-        };
-        let names = RoleAndStackName::new(&self.module_prefix, module)?;
-        ModuleStack::parse(template, names, module, &options.parameters).map(Some)
-    }
-
-    /// Whether this build is followed by the removal of the module's own role. If the module's name is too long for a
-    /// role's name, the role never existed.
-    fn removes_role(&self, plan: &Plan) -> bool {
-        RoleAndStackName::new(&self.module_prefix, &plan.module).is_ok_and(|own| plan.removes_role(&own))
-    }
-
-    fn build_project(&self, plan: &Plan) -> String {
-        let asked = plan.options.build.project_name.clone();
-        asked.unwrap_or_else(|| self.limits.codebuild_project.clone())
-    }
-
     async fn read_bundle(&self, source: &Source) -> Result<(Bundle, Opened)> {
-        let (reader, opened) = ObjectReader::open(&self.work, source).await?;
+        let (reader, opened) = ObjectReader::open(&self.modules.work, source).await?;
         let (root, size) = (source.path.clone(), opened.size);
         // The zip library blocks; on a thread of its own it leaves this one to move the bytes.
         let read = tokio::task::spawn_blocking(move || bundle::read(reader, &root, size)).await;
@@ -206,74 +169,4 @@ impl Handler {
         })??;
         Ok((bundle, opened))
     }
-
-    /// The options of an uploaded bundle: those of its `manifest.yaml`, or the defaults if it has none.
-    fn manifest_options(&self, bundle: &Bundle, module: &ModuleId) -> Result<Options> {
-        let invalid = |what: String| Error::new(ErrorName::InvalidInput, format!("manifest.yaml {what}"));
-        let text = std::str::from_utf8(bundle.manifest.as_deref().unwrap_or_default());
-        let text = text.map_err(|_| invalid("is not valid UTF-8".to_owned()))?;
-        let manifest = yaml::parse(text).map_err(|e| invalid(e.to_string()))?;
-        Options::from_manifest(&manifest.to_json(), module, &self.limits)
-            .map_err(|e| Error::new(e.name, format!("manifest.yaml: {}", e.message)))
-    }
-
-    /// The parameters of the module and of its upstream modules, and the versions of the parameters that it references, in
-    /// calls of up to ten names.
-    async fn read_parameters(&self, module: &ModuleId, options: &Options) -> Result<StoredState> {
-        let slots = [ParameterKind::Md5, ParameterKind::Metadata, ParameterKind::Status];
-        let siblings = options.parameters.siblings();
-        let mut names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
-        names.extend(siblings.iter().map(|sibling| published(sibling, module)));
-        let references = options.parameters.parameter_store_names();
-        names.extend(references.iter().map(|name| (*name).to_owned()));
-        let found = self.parameters.get(&names).await;
-        let mut found = found.map_err(|e| {
-            if references.is_empty() {
-                e
-            } else {
-                about_references(e)
-            }
-        })?;
-        let versions = references
-            .iter()
-            .map(|name| ((*name).to_owned(), found.get(*name).map(|(_, version)| *version)))
-            .collect();
-        let mut known = Vec::new();
-        for sibling in siblings {
-            if let Some((text, _)) = found.get(&published(&sibling, module)) {
-                let metadata = ModuleParameters {
-                    metadata: Some(spilled_values::resolve(&self.work, text.clone()).await?),
-                    ..ModuleParameters::default()
-                };
-                known.extend(metadata.metadata_object().map(|metadata| (sibling, metadata)));
-            }
-        }
-        Ok(StoredState {
-            stored: self.whole(stored_in(&mut found, module), &slots).await?,
-            versions,
-            siblings: known.into_iter().collect(),
-        })
-    }
-
-    /// All parameters of the module.
-    async fn read_stored(&self, module: &ModuleId) -> Result<ModuleParameters> {
-        let stored = self.parameters.stored(module, &ParameterKind::ALL).await?;
-        self.whole(stored, &[ParameterKind::Metadata, ParameterKind::Status])
-            .await
-    }
-
-    /// The same, with the values that are stored in S3.
-    async fn whole(&self, mut stored: ModuleParameters, slots: &[ParameterKind]) -> Result<ModuleParameters> {
-        for &slot in slots {
-            if let Some(text) = stored.text(slot).map(str::to_owned) {
-                stored.set(slot, spilled_values::resolve(&self.work, text).await?);
-            }
-        }
-        Ok(stored)
-    }
-}
-
-/// The metadata parameter of an upstream module of `module`.
-fn published(sibling: &ModuleRef, module: &ModuleId) -> String {
-    sibling.id(module).parameter(ParameterKind::Metadata)
 }

@@ -5,7 +5,6 @@
 //! of them has its own event, which starts its cleanup.
 
 use jiff::{SignedDuration, Timestamp};
-use seedflow_aws::services::sfn::Described;
 use seedflow_aws::stores::plans;
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::status::Status;
@@ -13,29 +12,14 @@ use seedflow_core::error::Result;
 use seedflow_core::events::DeploymentStateChange;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::module::status::State;
+use seedflow_core::module::status::Failure;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
+use seedflow_core::workflow::ending::{Described, STOPPING};
 use serde_json::json;
 
 use crate::refused::Refused;
-use crate::{Handler, Holds, Next, STOPPING, state_of, wait, wait_for};
-
-/// ListExecutions is eventually consistent (Step Functions API reference, ListExecutions): an execution that a deployment
-/// started just before it was stopped may take this long to be listed.
-const LISTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
-
-/// Whether an execution of a module may run that isn't listed yet. A deployment that ended by itself has waited for all of
-/// them, except after errors of Step Functions that no state can catch.
-fn may_be_unlisted(
-    end: Option<State>,
-    error: Option<&str>,
-    stopped_at: Option<Timestamp>,
-    now: Timestamp,
-) -> bool {
-    let cut_off = end == Some(State::Aborted) || error.is_some_and(|error| error.starts_with("States."));
-    cut_off && stopped_at.is_some_and(|at| now.duration_since(at) < LISTED_WITHIN)
-}
+use crate::{Handler, Holds, Next, wait_for};
 
 impl Handler {
     pub(crate) async fn end_of_deployment(
@@ -47,7 +31,7 @@ impl Handler {
         now: Timestamp,
     ) -> Result<Next> {
         // An execution that Step Functions no longer knows left at most its lock.
-        if let Some(described) = described.filter(|described| state_of(described).is_some()) {
+        if let Some(described) = described.filter(Described::is_unsuccessful) {
             let wait = match self.stop_writing(deployment, execution, refused).await? {
                 Holds::It(_) => self.stop_deployment(execution, &described, refused, now).await?,
                 // It can't be read whether the execution holds the lock. So the lock can't be released either; a claimant
@@ -70,23 +54,15 @@ impl Handler {
         refused: &mut Refused,
         now: Timestamp,
     ) -> Result<Option<SignedDuration>> {
-        let plan = refused.note(plans::find_deployment(&self.records.work, execution).await)?;
+        let plan = refused.note(plans::find_deployment(&self.modules.work, execution).await)?;
         let mut stopping = None;
         if let Some(plan) = plan.flatten() {
             let found = self.stop_modules(&plan, refused).await?;
-            let error = described.error.as_deref();
-            let unlisted = may_be_unlisted(state_of(described), error, described.stopped_at, now);
-            stopping = (found || unlisted).then_some(STOPPING);
+            stopping = (found || described.may_have_unlisted(now)).then_some(STOPPING);
             self.record_end(&plan, execution, described, refused, now).await?;
         }
         let trace = self.trace(execution, described, refused).await?;
-        Ok(wait(
-            stopping,
-            trace.working,
-            described.stopped_at,
-            self.longest_write,
-            now,
-        ))
+        Ok(described.keeps_lock(stopping, trace.working, self.longest_write, now))
     }
 
     /// Stops the running executions of modules; `true` if there were any. An execution that can't be stopped isn't waited
@@ -118,35 +94,26 @@ impl Handler {
         refused: &mut Refused,
         now: Timestamp,
     ) -> Result<()> {
-        let Some(state) = state_of(described) else {
+        let Some((state, failure)) = Failure::of_end(described, None) else {
             return Ok(());
         };
-        let failure = crate::module::failure(described, None);
-        let before = self.records.deployment_status(&plan.deployment).await;
+        let before = self.modules.deployment_status(&plan.deployment).await;
         let Some(before) = refused.note(before)? else {
             // It is unknown whether the execution has written its status, so this one is not written.
             let status = Status::new(state, execution, now).failed(&failure.error, &failure.reason);
             refused.unwritten(json!(status));
             return Ok(());
         };
-        let ours =
-            before.filter(|before| before.execution == *execution && before.state == State::InProgress);
-        let Some(before) = ours else {
+        let Some(status) = Status::end(before, state, execution, &failure, now) else {
             return Ok(());
         };
-        let status = Status {
-            state,
-            updated_at: now,
-            ..before
-        };
-        let status = status.failed(&failure.error, &failure.reason);
         // Before the status, as for a module.
         let event = DeploymentStateChange::of(&plan.deployment, &status, None);
         if !refused.is_announced() {
             self.events.send(&event).await;
         }
         let written = self
-            .records
+            .modules
             .write_deployment_status(&plan.deployment, &status)
             .await;
         if refused.note(written)?.is_none() {
@@ -161,21 +128,5 @@ impl Handler {
         self.metrics
             .write(&Measurement::end_of_deployment(state, took), &about);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn modules_of_a_stopped_deployment_are_looked_for_until_the_list_is_up_to_date() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let unlisted = |end, error, second| may_be_unlisted(Some(end), error, Some(at(1000)), at(second));
-        assert!(unlisted(State::Aborted, None, 1009));
-        assert!(!unlisted(State::Aborted, None, 1010));
-        assert!(!unlisted(State::Failed, Some("DeploymentFailed"), 1001));
-        assert!(unlisted(State::Failed, Some("States.DataLimitExceeded"), 1001));
     }
 }

@@ -24,7 +24,7 @@ use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::codebuild::CodeBuild;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
-use seedflow_aws::services::sfn::{Described, StepFunctions};
+use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::locks::Locks;
 use seedflow_aws::stores::module_store::ModuleStore;
@@ -33,10 +33,9 @@ use seedflow_core::deployment::input::Locked;
 use seedflow_core::error::Result;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::input::{DeployInput, Limits};
-use seedflow_core::module::status::State;
 use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::ending;
-use seedflow_core::workflow::ending::Known;
+use seedflow_core::workflow::ending::{Described, Known};
 use seedflow_core::workflow::execution_history;
 use seedflow_core::workflow::execution_history::{Trace, trace};
 use seedflow_core::workflow::lock::{Lock, LockOutcome, LockRequest, Lockable};
@@ -44,12 +43,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::refused::{Refused, Report};
-
-/// Pause before reading again what was stopped.
-const STOPPING: SignedDuration = SignedDuration::from_secs(3);
-
-/// Pause before reading again a build that can't be stopped.
-const UNSTOPPABLE: SignedDuration = SignedDuration::from_mins(2);
 
 /// The input: the detail of a "Step Functions Execution Status Change" event, or, if that was lost, the execution and what
 /// it locks.
@@ -115,7 +108,7 @@ struct Handler {
     step_functions: StepFunctions,
     locks: Locks,
     codebuild: CodeBuild,
-    records: ModuleStore,
+    modules: ModuleStore,
     events: Events,
     metrics: Metrics,
 }
@@ -138,7 +131,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         codebuild: CodeBuild::new(&aws),
         events: Events::new(&aws, metrics.clone()),
         metrics,
-        records: ModuleStore {
+        modules: ModuleStore {
             parameters: ParameterStore::new(&aws),
             work,
         },
@@ -156,11 +149,11 @@ impl Handler {
             announced,
         } = event;
         let mut refused = Refused::after(reported, announced);
-        let next = self.settle(&execution, of, began_at, &mut refused, now).await?;
+        let next = self.next(&execution, of, began_at, &mut refused, now).await?;
         Ok(Answer::new(next, refused, execution))
     }
 
-    async fn settle(
+    async fn next(
         &self,
         execution: &ExecutionArn,
         of: Option<Locked>,
@@ -220,7 +213,7 @@ impl Handler {
         if execution.is_of(&self.deploy_module) {
             return Ok(DeployInput::module(input, &self.limits).ok().map(Locked::Module));
         }
-        let named = match refused.note(plans::find_name(&self.records.work, execution).await)? {
+        let named = match refused.note(plans::find_name(&self.modules.work, execution).await)? {
             Some(named) => named,
             // The output of the state that reads the name also has it.
             None => {
@@ -238,8 +231,8 @@ impl Handler {
         execution: &ExecutionArn,
         refused: &mut Refused,
     ) -> Result<Holds> {
-        let settled = self.locks.settle(of, &LockRequest::Stop(execution.clone())).await;
-        if let Some(turn) = refused.note(settled)? {
+        let stopped = self.locks.apply(of, &LockRequest::Stop(execution.clone())).await;
+        if let Some(turn) = refused.note(stopped)? {
             return Ok(match turn {
                 Some(LockOutcome::Acquired(lock)) => Holds::It(Box::new(lock)),
                 _ => Holds::Not,
@@ -260,11 +253,11 @@ impl Handler {
         execution: &ExecutionArn,
         refused: &mut Refused,
     ) -> Result<Next> {
-        let settled = self
+        let released = self
             .locks
-            .settle(of, &LockRequest::Release(execution.clone()))
+            .apply(of, &LockRequest::Release(execution.clone()))
             .await;
-        let done = match refused.note(settled)? {
+        let done = match refused.note(released)? {
             Some(_) => "released",
             None => "not released",
         };
@@ -280,21 +273,10 @@ impl Handler {
         refused: &mut Refused,
     ) -> Result<Trace> {
         let history = refused.note(self.step_functions.history(execution).await)?;
-        Ok(history.map_or_else(
-            || {
-                let named = described
-                    .input
-                    .pointer("/build/project_name")
-                    .and_then(Value::as_str);
-                let project = named.unwrap_or(&self.limits.codebuild_project);
-                Trace {
-                    working: true,
-                    build_id: None,
-                    searched: Some(project.to_owned()),
-                }
-            },
-            |history| trace(&history),
-        ))
+        Ok(match history {
+            Some(history) => trace(&history),
+            None => Trace::unknown(&described.input, &self.limits.codebuild_project),
+        })
     }
 
     /// How long an execution that was stopped without a lock may still acquire one, because acquire-lock was running for
@@ -306,17 +288,11 @@ impl Handler {
         refused: &mut Refused,
         now: Timestamp,
     ) -> Result<Option<SignedDuration>> {
-        if state_of(described) != Some(State::Aborted) {
+        if !described.is_cut_off() {
             return Ok(None);
         }
         let trace = self.trace(execution, described, refused).await?;
-        Ok(wait(
-            None,
-            trace.working,
-            described.stopped_at,
-            self.longest_write,
-            now,
-        ))
+        Ok(described.keeps_lock(None, trace.working, self.longest_write, now))
     }
 }
 
@@ -336,29 +312,6 @@ fn wait_for(wait: SignedDuration) -> Next {
     Next::Wait {
         wait_seconds: wait.as_secs().max(1),
     }
-}
-
-/// The final state of an execution that ended like this; `None` for one that succeeded.
-fn state_of(described: &Described) -> Option<State> {
-    match described.status.as_str() {
-        "ABORTED" | "TIMED_OUT" => Some(State::Aborted),
-        "FAILED" => Some(State::Failed),
-        _ => None,
-    }
-}
-
-/// How long the lock has to be kept: until a build has ended (`build` is the pause before reading it again), and until a
-/// function that was called for the execution can no longer be running, since a write in progress can't be cancelled.
-fn wait(
-    build: Option<SignedDuration>,
-    working: bool,
-    stopped_at: Option<Timestamp>,
-    longest_write: SignedDuration,
-    now: Timestamp,
-) -> Option<SignedDuration> {
-    let since = stopped_at.map_or(SignedDuration::ZERO, |stopped| now.duration_since(stopped));
-    let function = (working && since < longest_write).then(|| longest_write - since);
-    build.max(function)
 }
 
 #[cfg(test)]
@@ -399,23 +352,5 @@ mod tests {
         let event: Event = serde_json::from_value(event).unwrap();
         assert_eq!(event.execution.name(), "n");
         assert!(event.of.is_none() && event.reported.is_empty() && event.began_at.is_some());
-    }
-
-    #[test]
-    fn the_lock_is_kept_while_anything_may_still_happen_in_its_name() {
-        let at = |second| Some(Timestamp::from_second(second).unwrap());
-        let longest = SignedDuration::from_secs(120);
-        let seconds = |stopping: bool, working, now| {
-            let build = stopping.then_some(STOPPING);
-            wait(build, working, at(1000), longest, at(now).unwrap()).map(|wait| wait.as_secs())
-        };
-        assert_eq!(seconds(false, false, 1000), None);
-        assert_eq!(seconds(true, false, 1000), Some(3));
-        assert_eq!(seconds(false, true, 1030), Some(90));
-        assert_eq!(seconds(true, true, 1118), Some(3));
-        assert_eq!(seconds(false, true, 1120), None);
-        // A clock that is behind Step Functions' clock only makes the wait longer.
-        assert_eq!(seconds(false, true, 990), Some(130));
-        assert_eq!(wait(None, true, None, longest, at(5).unwrap()), Some(longest));
     }
 }

@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::runtime::log;
-use seedflow_aws::services::sfn::Described;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::events::ModuleStateChange;
 use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, ParameterKind};
@@ -11,27 +10,13 @@ use seedflow_core::module::status::{Failure, Status};
 use seedflow_core::module::timeline::Timeline;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
+use seedflow_core::workflow::ending::{Described, LeftBuild};
 use seedflow_core::workflow::execution_history::Trace;
 use seedflow_core::workflow::lock::{Lease, Lock, LockRequest};
 use serde_json::json;
 
 use crate::refused::Refused;
-use crate::{Handler, Holds, Next, STOPPING, UNSTOPPABLE, state_of, wait, wait_for};
-
-/// How long a build that can't be stopped keeps its lock from being taken over: CodeBuild ends it after at most 36 hours,
-/// and 8 hours in its queue.
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(44);
-
-/// The build that an execution left behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Left {
-    /// It has ended, it does not exist, or its state is unknown.
-    Nothing,
-    /// It ends in a moment.
-    Stopping,
-    /// It runs and can't be stopped.
-    Running,
-}
+use crate::{Handler, Holds, Next, wait_for};
 
 impl Handler {
     pub(crate) async fn end_of_module(
@@ -42,11 +27,11 @@ impl Handler {
         refused: &mut Refused,
         now: Timestamp,
     ) -> Result<Next> {
-        if let Some(build) = described.as_ref().and_then(deployed_by) {
+        if let Some(build) = described.as_ref().and_then(Described::build_id) {
             self.unregister(&build, refused).await?;
         }
         // An execution that Step Functions no longer knows left at most its lock.
-        if let Some(described) = described.filter(|described| state_of(described).is_some()) {
+        if let Some(described) = described.filter(Described::is_unsuccessful) {
             let lock = match self.stop_writing(module, execution, refused).await? {
                 Holds::It(lock) => Some(Some(lock)),
                 Holds::Unknown => Some(None),
@@ -68,7 +53,7 @@ impl Handler {
 
     /// Removes the registration of a build: no token is to be answered for it any more.
     async fn unregister(&self, build: &BuildId, refused: &mut Refused) -> Result<()> {
-        let deleted = self.records.work.delete(&build.callback_key()).await;
+        let deleted = self.modules.work.delete(&build.callback_key()).await;
         refused.note(deleted).map(drop)
     }
 
@@ -87,7 +72,7 @@ impl Handler {
         let build = refused.note(self.build(&trace, lock).await)?.flatten();
         let left = match &build {
             Some(build) => self.stop(build, refused).await?,
-            None => Left::Nothing,
+            None => LeftBuild::Nothing,
         };
         if let Some(lock) = lock {
             self.record(
@@ -100,26 +85,12 @@ impl Handler {
             )
             .await?;
         }
-        let kept_until = described.stopped_at.unwrap_or(now) + KEPT_FOR;
-        let is_kept = lock.is_some_and(|lock| lock.kept_until >= Some(kept_until));
-        let look_again = match left {
-            Left::Nothing => None,
-            Left::Stopping => Some(if is_kept { UNSTOPPABLE } else { STOPPING }),
-            Left::Running => {
-                if lock.is_some() && !is_kept {
-                    let keep = LockRequest::Keep(execution.clone(), kept_until);
-                    refused.note(self.locks.settle(module, &keep).await)?;
-                }
-                Some(UNSTOPPABLE)
-            }
-        };
-        let wait = wait(
-            look_again,
-            trace.working,
-            described.stopped_at,
-            self.longest_write,
-            now,
-        );
+        let (look_again, keep_until) = left.next(lock, described.stopped_at.unwrap_or(now));
+        if let Some(until) = keep_until {
+            let keep = LockRequest::Keep(execution.clone(), until);
+            refused.note(self.locks.apply(module, &keep).await)?;
+        }
+        let wait = described.keeps_lock(look_again, trace.working, self.longest_write, now);
         if let (None, Some(build)) = (wait, &build) {
             self.unregister(build, refused).await?;
         }
@@ -137,24 +108,28 @@ impl Handler {
 
     /// Stops a running build. If the build can't be read, StopBuild's answer has its state. If it can be neither read nor
     /// stopped, its state is unknown, and it can't hold the lock.
-    async fn stop(&self, build: &BuildId, refused: &mut Refused) -> Result<Left> {
+    async fn stop(&self, build: &BuildId, refused: &mut Refused) -> Result<LeftBuild> {
         let read = match self.codebuild.read(build).await {
-            Err(error) if error.name == ErrorName::BuildNotFound => return Ok(Left::Nothing),
+            Err(error) if error.name == ErrorName::BuildNotFound => return Ok(LeftBuild::Nothing),
             read => refused.note(read)?,
         };
         if let Some(Some(_)) = read {
-            return Ok(Left::Nothing);
+            return Ok(LeftBuild::Nothing);
         }
         let runs = read.is_some();
         let Some(ended) = refused.note(self.codebuild.stop(build).await)? else {
-            return Ok(if runs { Left::Running } else { Left::Nothing });
+            return Ok(if runs {
+                LeftBuild::Running
+            } else {
+                LeftBuild::Nothing
+            });
         };
         if ended {
-            return Ok(Left::Nothing);
+            return Ok(LeftBuild::Nothing);
         }
         log::add_log_context(&LogContext::default().with_build(Some(build)));
         tracing::info!("stopped");
-        Ok(Left::Stopping)
+        Ok(LeftBuild::Stopping)
     }
 
     /// Writes the final status, unless the execution has written it.
@@ -168,12 +143,11 @@ impl Handler {
         now: Timestamp,
     ) -> Result<()> {
         let module = &lock.of;
-        let Some(state) = state_of(described) else {
+        let Some((state, failure)) = Failure::of_end(described, build) else {
             return Ok(());
         };
-        let failure = failure(described, build);
         let stored = self
-            .records
+            .modules
             .parameters
             .stored(module, &[ParameterKind::Status])
             .await;
@@ -193,15 +167,15 @@ impl Handler {
         };
         let timeline = Timeline::new(lock, &status, None);
         let report = Report::of_failure(module, &status, Some(&timeline), None);
-        refused.note(self.records.write_report(&report).await)?;
+        refused.note(self.modules.write_report(&report).await)?;
         // The event is sent before the status is written, not after: a repeated call that finds the status skips both, so
         // after a crash in between the event would never be sent.
-        let (part_of, bucket) = (lock.part_of.as_ref(), self.records.work.name());
+        let (part_of, bucket) = (lock.part_of.as_ref(), self.modules.work.name());
         let event = ModuleStateChange::of(module, &status, &timeline, part_of, bucket);
         if !refused.is_announced() {
             self.events.send(&event).await;
         }
-        let written = self.records.write_status(module, &stored, &status).await;
+        let written = self.modules.write_status(module, &stored, &status).await;
         if refused.note(written)?.is_none() {
             refused.unwritten(json!(status));
         }
@@ -211,28 +185,5 @@ impl Handler {
                 .write(&Measurement::end_of_module(state, &timeline), &about);
         }
         Ok(())
-    }
-}
-
-/// The build of an execution that succeeded.
-fn deployed_by(described: &Described) -> Option<BuildId> {
-    BuildId::parse(described.output.get("build_id")?.as_str()?).ok()
-}
-
-pub(crate) fn failure(described: &Described, build: Option<&BuildId>) -> Failure {
-    let (error, reason) = match described.status.as_str() {
-        "ABORTED" => ("ExecutionAborted", "the execution was stopped"),
-        "TIMED_OUT" => ("States.Timeout", "the execution timed out"),
-        _ => ("ExecutionFailed", "the execution failed and could not record why"),
-    };
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    Failure {
-        error: given(&described.error).unwrap_or_else(|| error.to_owned()),
-        reason: match given(&described.cause) {
-            Some(cause) => format!("{reason}: {cause}"),
-            None => reason.to_owned(),
-        },
-        build_id: build.cloned(),
-        outcome: None,
     }
 }

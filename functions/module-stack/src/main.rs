@@ -16,13 +16,12 @@ use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::plan::PlanHandle;
+use seedflow_core::module::role::policies::RoleSettings;
 use seedflow_core::module::role::step;
-use seedflow_core::module::role::step::{Asked, LONGEST, Progress, Step};
+use seedflow_core::module::role::step::{Asked, Progress, Step};
 use seedflow_core::module::role::{ModuleStack, RoleAndStackName};
 use seedflow_core::workflow::lock::Lease;
 use serde::{Deserialize, Serialize};
-
-use crate::role::RoleSettings;
 
 /// Pause before reading again a stack that CloudFormation works on: a policy takes some 15 seconds.
 const WORKING: u32 = 5;
@@ -75,7 +74,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         cloudformation: CloudFormation::new(&aws),
         iam: Iam::new(&aws),
-        role: RoleSettings::read()?,
+        role: role::settings()?,
         prefix: config::setting("MODULE_PREFIX")?,
         service_role: config::setting("MODULE_STACK_SERVICE_ROLE_ARN")?,
     };
@@ -136,7 +135,7 @@ impl Handler {
         let mut reason = None;
         if step == Step::Failed {
             let failed = self.cloudformation.failed_resource(name).await?;
-            let failed = failed.unwrap_or_else(|| NO_RESOURCE.to_owned());
+            let failed = failed.unwrap_or_else(|| step::NO_RESOURCE.to_owned());
             (step, progress) = step::after_failure(status.as_deref(), progress, &failed, role);
             reason = Some(failed);
         }
@@ -150,8 +149,8 @@ impl Handler {
             Step::Delete => return self.delete(name, progress).await,
             Step::Wait => return Ok(Next::wait(progress)),
             Step::Done => return Ok(Next::Ready { role_arn }),
-            Step::Failed => return Err(failure(name, status, reason)),
-            Step::TimedOut => return Err(timed_out(name, status)),
+            Step::Failed => return Err(step::failure(name, status, reason)),
+            Step::TimedOut => return Err(step::timed_out(name, status)),
         }
         Ok(Next::wait(progress.asked(Asked::Deployed)))
     }
@@ -169,9 +168,9 @@ impl Handler {
             }
             Step::Failed => {
                 let reason = self.cloudformation.failed_resource(&names.stack).await?;
-                Err(failure(&names.stack, status, reason))
+                Err(step::failure(&names.stack, status, reason))
             }
-            Step::TimedOut => Err(timed_out(&names.stack, status)),
+            Step::TimedOut => Err(step::timed_out(&names.stack, status)),
             Step::Delete | Step::Create | Step::Update => self.delete(&names.stack, progress).await,
         }
     }
@@ -180,32 +179,6 @@ impl Handler {
         self.cloudformation.delete(stack).await?;
         Ok(Next::wait(progress.asked(Asked::Deleted)))
     }
-}
-
-/// The reason if CloudFormation has no event of a failure.
-const NO_RESOURCE: &str = "CloudFormation names no resource that failed";
-
-/// Why CloudFormation failed, by the first resource that failed.
-fn failure(stack: &str, status: Option<String>, reason: Option<String>) -> Error {
-    let status = status.unwrap_or_default();
-    Error::new(
-        ErrorName::ModuleStackFailed,
-        format!(
-            "modulestack.yaml: the stack {stack} ended with {status}: {}; correct the template, or what it refers to, and start again",
-            reason.as_deref().unwrap_or(NO_RESOURCE)
-        ),
-    )
-}
-
-fn timed_out(stack: &str, status: Option<String>) -> Error {
-    Error::new(
-        ErrorName::ModuleStackTimedOut,
-        format!(
-            "modulestack.yaml: expected the stack {stack} to be ready, or gone, after {} minutes; found {}; look at its events in CloudFormation, and start again when it has come to rest",
-            LONGEST.as_mins(),
-            status.as_deref().unwrap_or("no stack")
-        ),
-    )
 }
 
 impl Next {
@@ -230,19 +203,4 @@ fn no_module_stack() -> Error {
         ErrorName::InvalidInput,
         "plan: found no module stack; the state machine asks only for those that have one",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stack_that_takes_too_long_is_named_with_its_status_and_the_time_that_it_had() {
-        let error = timed_out("seedflow-module-p", Some("CREATE_IN_PROGRESS".to_owned()));
-        assert_eq!(error.name, ErrorName::ModuleStackTimedOut);
-        for part in ["seedflow-module-p", "CREATE_IN_PROGRESS", "30 minutes"] {
-            assert!(error.message.contains(part), "{error}");
-        }
-        assert!(timed_out("s", None).message.contains("found no stack"));
-    }
 }

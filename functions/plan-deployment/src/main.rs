@@ -11,6 +11,8 @@
 mod bundles;
 mod repository;
 
+use std::collections::BTreeSet;
+
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::s3::Bucket;
@@ -20,7 +22,6 @@ use seedflow_aws::stores::{plans, spilled_values};
 use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::plan::{Plan, Planning, Wave};
-use seedflow_core::deployment::repository::Found;
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
@@ -178,12 +179,9 @@ impl Handler {
                     place,
                     maxima: self.limits.maxima,
                 };
-                match repository::read(self.stores(), &asked).await? {
-                    found if *found.deployment() != deployment => {
-                        Err(renamed(found.deployment(), &deployment))
-                    }
-                    Found::Refused { error, .. } => Err(error),
-                    Found::Read(read) => self.deploy(*read, force, &request, execution).await,
+                match repository::read(self.stores(), &asked).await?.of(&deployment) {
+                    Ok(read) => self.deploy(read, force, &request, execution).await,
+                    Err(error) => Err(error),
                 }
             }
         };
@@ -227,7 +225,7 @@ impl Handler {
         request: &DeploymentInput,
         execution: &ExecutionArn,
     ) -> Result<(Plan, Vec<Wave>)> {
-        let groups = read.groups(force, &self.limits)?;
+        let groups = read.groups(force);
         let state = self.state(&read.deployment).await?;
         request.refuse_unknown(&known(&groups, &state))?;
         let planning = Planning {
@@ -260,12 +258,9 @@ impl Handler {
     /// The versions of all parameters that modules reference.
     async fn versions(&self, groups: &[plan::PlannableGroup]) -> Result<Versions> {
         let modules = groups.iter().flat_map(|group| &group.modules);
-        let mut names: Vec<String> = modules
-            .flat_map(|module| module.options.parameters.parameter_store_names())
-            .map(str::to_owned)
-            .collect();
-        names.sort_unstable();
-        names.dedup();
+        let names = modules.flat_map(|module| module.options.parameters.parameter_store_names());
+        let names: BTreeSet<&str> = names.collect();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let found = self.parameters.get(&names).await.map_err(about_references)?;
         let version = |name: &String| found.get(name).map(|(_, version)| *version);
         Ok(names.iter().map(|name| (name.clone(), version(name))).collect())
@@ -333,16 +328,6 @@ fn refused(error: Error) -> Refused {
         error: error.name.as_str(),
         cause: error.message,
     }
-}
-
-/// The error if the repository was replaced, after the name was read, by one of another deployment.
-fn renamed(found: &DeploymentId, locked: &DeploymentId) -> Error {
-    Error::new(
-        ErrorName::InvalidManifest,
-        format!(
-            "the manifest: found the deployment {found}, expected {locked}, which it described when this execution began; the repository was replaced meanwhile, so start a new execution"
-        ),
-    )
 }
 
 /// The modules that an input can name.

@@ -58,7 +58,7 @@ enum Action {
 }
 
 struct Handler {
-    records: ModuleStore,
+    modules: ModuleStore,
     events: Events,
     metrics: Metrics,
 }
@@ -68,7 +68,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let metrics = Metrics::of_stack()?;
     let function = Handler {
-        records: ModuleStore {
+        modules: ModuleStore {
             parameters: ParameterStore::new(&aws),
             work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         },
@@ -85,7 +85,7 @@ impl Handler {
             lock,
             action,
         } = event;
-        fence::check(&self.records.work, &lock, &execution).await?;
+        fence::check(&self.modules.work, &lock, &execution).await?;
         match action {
             Action::Start => self.start(&execution, now).await,
             Action::End { results } => self.end(&execution, &lock, &results, now).await,
@@ -98,7 +98,7 @@ impl Handler {
     }
 
     async fn start(&self, execution: &ExecutionArn, now: Timestamp) -> Result<Value> {
-        let plan = plans::deployment(&self.records.work, execution).await?;
+        let plan = plans::deployment(&self.modules.work, execution).await?;
         let status = Status {
             started_at: Some(now),
             previous_state: plan.previous_state,
@@ -106,10 +106,10 @@ impl Handler {
             groups: plan.groups,
             ..Status::new(State::InProgress, execution, now)
         };
-        self.records
+        self.modules
             .write_deployment_status(&plan.deployment, &status)
             .await?;
-        self.tell(&plan.deployment, &status, None).await;
+        self.publish(&plan.deployment, &status, None).await;
         Ok(json!({"state": status.state}))
     }
 
@@ -120,10 +120,10 @@ impl Handler {
         results: &[Ended],
         now: Timestamp,
     ) -> Result<Value> {
-        let plan = plans::deployment(&self.records.work, execution).await?;
+        let plan = plans::deployment(&self.modules.work, execution).await?;
         log::add_log_context(&LogContext::deployment(execution, &plan.deployment));
         let outcome = DeploymentOutcome::of(&plan, results);
-        let before = self.records.deployment_status(&plan.deployment).await?;
+        let before = self.modules.deployment_status(&plan.deployment).await?;
         if plan.leaves_nothing && plan.modules.is_empty() && before.is_none() {
             // Nothing existed before and nothing exists now: no status is written. Nothing is reported either, since the
             // deployment may never have existed.
@@ -146,17 +146,17 @@ impl Handler {
                 ..status
             }
         } else {
-            self.records
+            self.modules
                 .write_deployment_status(&plan.deployment, &status)
                 .await?;
             status
         };
-        self.tell(&plan.deployment, &status, Some(&report)).await;
+        self.publish(&plan.deployment, &status, Some(&report)).await;
         if is_gone {
             // After the event: a repeated call that finds no status sends no event.
-            self.records.delete_deployment_status(&plan.deployment).await?;
+            self.modules.delete_deployment_status(&plan.deployment).await?;
         }
-        if !is_told(before.as_ref(), execution) {
+        if !before.is_some_and(|before| before.is_final_of(execution)) {
             let skipped = outcome
                 .ended(End::Unchanged)
                 .filter(|result| result.execution.is_none());
@@ -183,24 +183,24 @@ impl Handler {
         cause: &str,
         now: Timestamp,
     ) -> Result<Value> {
-        let before = self.records.deployment_status(deployment).await?;
+        let before = self.modules.deployment_status(deployment).await?;
         let status = Status::new(State::Failed, execution, now)
             .failed(error, cause)
             .after(before.as_ref());
-        self.records.write_deployment_status(deployment, &status).await?;
-        if !is_told(before.as_ref(), execution) {
+        self.modules.write_deployment_status(deployment, &status).await?;
+        if !before.is_some_and(|before| before.is_final_of(execution)) {
             let measured = Measurement::end_of_deployment(status.state, None);
             self.metrics
                 .write(&measured, &LogContext::deployment(execution, deployment));
         }
-        self.tell(deployment, &status, None).await;
+        self.publish(deployment, &status, None).await;
         Ok(json!({"state": status.state, "error": error, "cause": cause}))
     }
 
     /// Publishes the event of a status that was written. A failed PutEvents does not fail the deployment.
-    async fn tell(&self, deployment: &DeploymentId, status: &Status, report: Option<&str>) {
+    async fn publish(&self, deployment: &DeploymentId, status: &Status, report: Option<&str>) {
         let report = report.map(|key| ReportAt {
-            bucket: self.records.work.name().to_owned(),
+            bucket: self.modules.work.name().to_owned(),
             key: key.to_owned(),
         });
         let event = DeploymentStateChange::of(deployment, status, report);
@@ -224,12 +224,12 @@ impl Handler {
             .iter()
             .map(|(id, ..)| id.parameter(ParameterKind::Status))
             .collect();
-        let found = self.records.parameters.get(&names).await?;
-        let cause = |(id, execution, sibling): &(ModuleId, &str, &ModuleRef)| {
+        let found = self.modules.parameters.get(&names).await?;
+        let cause = |(id, execution, module): &(ModuleId, &str, &ModuleRef)| {
             let (text, _) = found.get(&id.parameter(ParameterKind::Status))?;
             let status: ModuleStatus = serde_json::from_str(text).ok()?;
             let reason = status.reason.filter(|_| status.execution.name() == *execution)?;
-            Some(((*sibling).clone(), excerpt(&reason, MAX_CAUSE)))
+            Some(((*module).clone(), excerpt(&reason, MAX_CAUSE)))
         };
         Ok(failed.iter().filter_map(cause).collect())
     }
@@ -240,7 +240,7 @@ impl Handler {
             "deployment": plan.deployment, "execution": status.execution, "written_at": status.updated_at,
             "status": status, "plan": plan.modules, "warnings": plan.warnings, "results": outcome.results,
         });
-        self.records.work.put(&key, text(&report)?).await?;
+        self.modules.work.put(&key, text(&report)?).await?;
         Ok(key)
     }
 }
@@ -252,9 +252,4 @@ fn text(value: &impl Serialize) -> Result<String> {
             format!("what is to be stored can't be written as JSON: {e}"),
         )
     })
-}
-
-/// Whether the execution has written its final status before: a repeated call then counts nothing.
-fn is_told(before: Option<&Status>, execution: &ExecutionArn) -> bool {
-    before.is_some_and(|before| before.execution == *execution && before.state != State::InProgress)
 }

@@ -8,7 +8,7 @@
 //! reported, because the module may never have existed.
 
 use jiff::Timestamp;
-use seedflow_aws::stores::{fence, module_store};
+use seedflow_aws::stores::fence;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::destroy;
@@ -20,13 +20,6 @@ use seedflow_core::workflow::lock::Lease;
 use serde_json::{Value, json};
 
 use crate::handler::{Handler, SucceededBuild};
-
-/// The parameters of a success, except the status.
-const KNOWN: [ParameterKind; 3] = [
-    ParameterKind::Outputs,
-    ParameterKind::Metadata,
-    ParameterKind::Md5,
-];
 
 /// A destruction, for its report and its event.
 struct Recorded<'a> {
@@ -47,7 +40,7 @@ impl Handler {
         } = done;
         let module = &plan.module;
         let stored = self
-            .store
+            .modules
             .parameters
             .stored(module, &[ParameterKind::Status])
             .await?;
@@ -56,7 +49,7 @@ impl Handler {
         let reasons = reasons.unwrap_or_default();
         let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now);
         // The last check before the first removal.
-        fence::check(&self.store.work, lock, execution).await?;
+        fence::check(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, Some(build));
         let report = Report::of_destruction(plan, &status, &timeline, build);
         let recorded = Recorded {
@@ -84,16 +77,20 @@ impl Handler {
         now: Timestamp,
     ) -> Result<Value> {
         let module = &lock.of;
-        let stored = self.store.parameters.stored(module, &ParameterKind::ALL).await?;
+        let stored = self
+            .modules
+            .parameters
+            .stored(module, &ParameterKind::ALL)
+            .await?;
         let before = stored.status_of(module)?;
         let answer = |state: State, reason: &str| json!({"state": state, "module": module, "execution": execution, "reasons": [reason]});
-        if ParameterKind::ALL.iter().all(|slot| stored.text(*slot).is_none()) {
+        if ParameterKind::ALL.iter().all(|kind| stored.text(*kind).is_none()) {
             return Ok(answer(State::Unchanged, "nothing is deployed"));
         }
         let reason = "nothing was deployed any more, or ever with success; what was stored of it is removed";
         let reasons = [reason.to_owned()];
         let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now);
-        fence::check(&self.store.work, lock, execution).await?;
+        fence::check(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, None);
         let report = Report::of_failure(module, &status, Some(&timeline), None);
         let recorded = Recorded {
@@ -111,9 +108,9 @@ impl Handler {
     /// Removes the bundle and its published copy. The copy stays if another project's module with the same three names has
     /// replaced it since: its key has no project.
     async fn drop_bundles(&self, module: &ModuleId) -> Result<()> {
-        let work = &self.store.work;
+        let work = &self.modules.work;
         // The record is removed after the bundles, so without a record they are gone.
-        let Some(record) = module_store::read(work, module).await? else {
+        let Some(record) = self.modules.record(module).await? else {
             return Ok(());
         };
         for kept in record.bundle.iter().chain(&record.published) {
@@ -131,17 +128,20 @@ impl Handler {
         for step in steps {
             match step {
                 Step::DropBundles => self.drop_bundles(module).await?,
-                Step::DropRecord => self.store.work.delete(&module.record_key()).await?,
-                Step::DropParameters => self.store.parameters.delete(module, &KNOWN).await?,
-                Step::DropValues => self.store.delete_values(module).await?,
-                Step::Report => self.store.write_report(recorded.report).await?,
+                Step::DropRecord => self.modules.work.delete(&module.record_key()).await?,
+                Step::DropParameters => {
+                    let parameters = &self.modules.parameters;
+                    parameters.delete(module, &destroy::OF_A_SUCCESS).await?;
+                }
+                Step::DropValues => self.modules.delete_values(module).await?,
+                Step::Report => self.modules.write_report(recorded.report).await?,
                 Step::Publish => {
                     self.publish(recorded.lock, recorded.status, recorded.timeline)
                         .await
                 }
                 Step::DropStatus => {
                     let status = [ParameterKind::Status];
-                    self.store.parameters.delete(module, &status).await?;
+                    self.modules.parameters.delete(module, &status).await?;
                 }
             }
         }

@@ -25,7 +25,7 @@ pub(crate) struct SucceededBuild<'a> {
 
 /// The clients.
 pub(crate) struct Handler {
-    pub(crate) store: ModuleStore,
+    pub(crate) modules: ModuleStore,
     pub(crate) bundles: Bucket,
     pub(crate) cloudformation: CloudFormation,
     pub(crate) events: Events,
@@ -44,7 +44,7 @@ impl Handler {
     /// A function that crashes in between is called again, and publishes then. A failed PutEvents does not fail the
     /// deployment.
     pub(crate) async fn publish(&self, lock: &Lease, status: &Status, timeline: &Timeline) {
-        let bucket = self.store.work.name();
+        let bucket = self.modules.work.name();
         let event = ModuleStateChange::of(&lock.of, status, timeline, lock.part_of.as_ref(), bucket);
         self.events.send(&event).await;
     }

@@ -22,6 +22,7 @@ use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
+use seedflow_core::module::failure::FailureInput;
 use seedflow_core::module::input::Action;
 use seedflow_core::module::plan::PlanHandle;
 use seedflow_core::module::status::{State, Status};
@@ -54,7 +55,7 @@ enum Event {
         execution: ExecutionArn,
         /// Null if the execution never held its module's lock.
         lock: Option<Lease>,
-        failure: fail::FailureInput,
+        failure: FailureInput,
     },
 }
 
@@ -75,7 +76,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let metrics = Metrics::of_stack()?;
     let function = Handler {
-        store: ModuleStore {
+        modules: ModuleStore {
             parameters: ParameterStore::new(&aws),
             work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         },
@@ -98,7 +99,7 @@ impl Handler {
                 plan,
                 build,
             } => {
-                let plan = plans::load(&self.store.work, plan).await?;
+                let plan = plans::load(&self.modules.work, plan).await?;
                 let done = SucceededBuild {
                     execution: &execution,
                     lock: &lock,
@@ -127,24 +128,24 @@ impl Handler {
             reasons,
             plan,
         } = decided;
-        let plan = plans::load(&self.store.work, plan).await?;
+        let plan = plans::load(&self.modules.work, plan).await?;
         let before = plan.previous_status.as_ref();
         let mut status = next(before, &plan.module, &execution, &reasons, now);
-        fence::check(&self.store.work, &lock, &execution).await?;
+        fence::check(&self.modules.work, &lock, &execution).await?;
         if status.state == State::InProgress {
             status.origin = plan.origin.clone();
             // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its
             // own.
-            let work = &self.store.work;
+            let work = &self.modules.work;
             let key = lock.run.source_key();
             work.copy_from(&plan.source, plan.source_bytes, &key).await?;
         }
         if status.state == State::Unchanged && plan.renews {
             // Before the status, as after a success: the fingerprint decides which modules may be destroyed.
             let write = success::fingerprint_write(&plan.module, &plan.fingerprint);
-            self.store.write(&plan.module, write).await?;
+            self.modules.write(&plan.module, write).await?;
         }
-        self.store
+        self.modules
             .write_status(&plan.module, &ModuleParameters::default(), &status)
             .await?;
         let timeline = Timeline::new(&lock, &status, None);

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::fence;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::formats::json_fields::{MAX_DEPTH, is_too_deep};
 use seedflow_core::ids::{AwsEnvironment, ParameterKind};
 use seedflow_core::module::deployed_record::{DeployedModule, Kept};
 use seedflow_core::module::input::Source;
@@ -14,6 +13,7 @@ use seedflow_core::module::status::Status;
 use seedflow_core::module::success;
 use seedflow_core::module::success::Step;
 use seedflow_core::module::timeline::Timeline;
+use seedflow_core::module::workflow_metadata;
 use seedflow_core::module::workflow_metadata::WorkflowMetadata;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
@@ -25,10 +25,6 @@ use crate::handler::{Handler, SucceededBuild};
 /// Maximum length of a module's metadata. A value that is too long for Parameter Store is stored in S3. The next build gets
 /// it as a variable, and until then it travels in the plan, which has limited room.
 const MAX_METADATA: u64 = 32 * 1024;
-
-/// Maximum length of outputs that the execution's own output repeats: a stack may have 200 outputs of 4 KB each, more than
-/// a state's payload can hold.
-const MAX_REPEATED: usize = 32 * 1024;
 
 impl Handler {
     pub(crate) async fn succeed(
@@ -53,10 +49,14 @@ impl Handler {
         };
         let metadata = known.added_to(self.read_build_metadata(lock).await?);
         let outputs = self.cloudformation.outputs(&plan.options.stack_name).await?;
-        let stored = self.store.parameters.stored(module, &ParameterKind::ALL).await?;
+        let stored = self
+            .modules
+            .parameters
+            .stored(module, &ParameterKind::ALL)
+            .await?;
         let before = stored.status_of(module)?;
         // The last check before the first write.
-        fence::check(&self.store.work, lock, execution).await?;
+        fence::check(&self.modules.work, lock, execution).await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now);
         let timeline = Timeline::new(lock, &status, Some(build));
         let deployed = stored.fingerprint();
@@ -66,16 +66,16 @@ impl Handler {
                 Step::KeepBundle => kept = Some(self.keep_bundle(plan).await?),
                 Step::Record => {
                     let record = DeployedModule::new(plan, execution, kept.take(), now);
-                    self.store.write_record(&record).await?;
+                    self.modules.write_record(&record).await?;
                 }
                 Step::Report => {
                     let report =
                         Report::of_success(plan, deployed.as_ref(), &status, &timeline, build, &outputs);
-                    self.store.write_report(&report).await?;
+                    self.modules.write_report(&report).await?;
                 }
                 Step::Parameter(write) => {
                     spilled += u32::from(write.laid.spilled.is_some());
-                    self.store.write(module, write).await?;
+                    self.modules.write(module, write).await?;
                 }
             }
         }
@@ -87,11 +87,10 @@ impl Handler {
         }
         self.publish(lock, &status, &timeline).await;
         tracing::info!("recorded a success");
-        let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id,
             "origin": status.origin,
-            "outputs": if repeated { json!(outputs) } else { json!(format!("see {}", module.parameter(ParameterKind::Outputs))) },
+            "outputs": success::repeated_outputs(module, outputs),
         }))
     }
 
@@ -107,7 +106,7 @@ impl Handler {
             })
         };
         let (bundle, published) = tokio::try_join!(
-            copy(&self.store.work, plan.module.kept_bundle_key()),
+            copy(&self.modules.work, plan.module.kept_bundle_key()),
             copy(&self.bundles, plan.module.bundle_key()),
         )?;
         Ok(Kept { bundle, published })
@@ -123,18 +122,12 @@ impl Handler {
             )
         };
         let (bytes, _) = self
-            .store
+            .modules
             .work
             .get(&key, MAX_METADATA)
             .await?
             .ok_or_else(missing)?;
-        let refused =
-            |what: String| Error::new(ErrorName::Refused, format!("{key}: the build's metadata {what}"));
-        let metadata: Map<String, Value> =
-            serde_json::from_slice(&bytes).map_err(|e| refused(format!("is not a JSON object: {e}")))?;
-        if metadata.values().any(is_too_deep) {
-            return Err(refused(format!("nests more than {MAX_DEPTH} deep")));
-        }
-        Ok(metadata)
+        workflow_metadata::parse_own(&bytes)
+            .map_err(|what| Error::new(ErrorName::Refused, format!("{key}: the build's metadata {what}")))
     }
 }

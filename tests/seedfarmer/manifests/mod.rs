@@ -126,7 +126,7 @@ fn shown(deployment: &Deployment) -> Value {
         .groups
         .iter()
         .flat_map(|group| &group.modules)
-        .any(|module| module.redeploy_with_dependencies);
+        .any(|module| module.options.redeploy_with_dependencies);
     json!({"name": deployment.name, "force": force, "groups": groups})
 }
 

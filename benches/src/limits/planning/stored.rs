@@ -45,7 +45,7 @@ fn deployed(module: &Module, files: &Files, limits: &Limits) -> Result<[(Paramet
     let id = &module.id;
     let manifest = json!({"parameters": module.parameters, "build": module.build});
     let options = Options::from_manifest(&manifest, id, limits)?;
-    let siblings = options.parameters.siblings().into_iter();
+    let siblings = options.parameters.upstreams().into_iter();
     let known = siblings
         .map(|sibling| {
             let published = metadata(&sibling.id(id));

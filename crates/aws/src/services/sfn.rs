@@ -2,13 +2,13 @@
 
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::primitives::DateTime;
-use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
+use aws_sdk_sfn::types::{ExecutionStatus as SdkStatus, HistoryEvent, HistoryEventType};
 use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::workflow::callback::Token;
+use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_core::workflow::execution_history::Event;
-use seedflow_core::workflow::lock::Seen;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -29,87 +29,6 @@ pub enum Reached {
     Task,
     /// No task: it was answered before, or waits no more.
     Nobody,
-}
-
-/// An execution as Step Functions describes it.
-#[derive(Debug, Clone)]
-pub struct Described {
-    /// The status.
-    pub status: ExecutionStatus,
-    /// The input; null if it is not JSON.
-    pub input: Value,
-    /// The output; null unless the execution succeeded.
-    pub output: Value,
-    /// When it ended.
-    pub stopped_at: Option<Timestamp>,
-    /// The error with which it ended, or that StopExecution was given.
-    pub error: Option<String>,
-    /// The cause of the error.
-    pub cause: Option<String>,
-}
-
-impl Described {
-    /// The state of an execution for the lock protocol; `None` is an execution that Step Functions doesn't know.
-    #[must_use]
-    pub fn seen(described: Option<&Self>) -> Seen {
-        match described {
-            None => Seen::Unknown,
-            Some(described) if described.has_ended() => Seen::Ended(described.stopped_at),
-            Some(_) => Seen::Running,
-        }
-    }
-
-    /// An execution from its events, the newest first: the last event of an ended execution has its end.
-    fn of_events(newest_first: &[HistoryEvent]) -> Self {
-        let started = newest_first
-            .iter()
-            .find_map(|event| event.execution_started_event_details.as_ref());
-        let mut described = Self {
-            status: ExecutionStatus::Running,
-            input: json(started.and_then(|details| details.input.as_deref())),
-            output: Value::Null,
-            stopped_at: None,
-            error: None,
-            cause: None,
-        };
-        let Some(last) = newest_first.first() else {
-            return described;
-        };
-        let (status, error, cause) = match last.r#type {
-            HistoryEventType::ExecutionSucceeded => (ExecutionStatus::Succeeded, None, None),
-            HistoryEventType::ExecutionFailed => {
-                let details = last.execution_failed_event_details.clone();
-                let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
-                (ExecutionStatus::Failed, error, cause)
-            }
-            HistoryEventType::ExecutionAborted => {
-                let details = last.execution_aborted_event_details.clone();
-                let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
-                (ExecutionStatus::Aborted, error, cause)
-            }
-            HistoryEventType::ExecutionTimedOut => {
-                let details = last.execution_timed_out_event_details.clone();
-                let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
-                (ExecutionStatus::TimedOut, error, cause)
-            }
-            _ => return described,
-        };
-        let succeeded = last.execution_succeeded_event_details.as_ref();
-        described.status = status;
-        described.output = json(succeeded.and_then(|details| details.output.as_deref()));
-        described.stopped_at = time(&last.timestamp);
-        described.error = error.flatten();
-        described.cause = cause.flatten();
-        described
-    }
-
-    /// Whether the execution has ended. An unknown status, which a newer version of the service may add, counts as running:
-    /// nothing is cleaned up on a guess.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        use ExecutionStatus::{Aborted, Failed, Succeeded, TimedOut};
-        matches!(self.status, Succeeded | Failed | Aborted | TimedOut)
-    }
 }
 
 /// The errors for a task that was answered or timed out before. AWS returns each of them, the local emulator only the last.
@@ -183,7 +102,7 @@ impl StepFunctions {
             input: json(answer.input.as_deref()),
             output: json(answer.output.as_deref()),
             stopped_at: answer.stop_date.as_ref().and_then(time),
-            status: answer.status,
+            status: status(&answer.status),
             error: answer.error,
             cause: answer.cause,
         }))
@@ -191,7 +110,7 @@ impl StepFunctions {
 
     /// The same as [`Self::describe`], from the execution's history, if that call is refused.
     pub async fn describe_by_history(&self, execution: &ExecutionArn) -> Result<Described> {
-        Ok(Described::of_events(&self.events(execution).await?))
+        Ok(of_events(&self.events(execution).await?))
     }
 
     /// The events of an execution, the newest first. Their data contains task tokens, so only the needed fields are read.
@@ -227,7 +146,7 @@ impl StepFunctions {
             .client
             .list_executions()
             .state_machine_arn(state_machine)
-            .status_filter(ExecutionStatus::Running)
+            .status_filter(SdkStatus::Running)
             .max_results(RESULTS_A_PAGE)
             .into_paginator()
             .send();
@@ -285,6 +204,61 @@ fn time(date: &DateTime) -> Option<Timestamp> {
     Timestamp::from_millisecond(date.to_millis().ok()?).ok()
 }
 
+/// An execution from its events, the newest first: the last event of an ended execution has its end.
+fn of_events(newest_first: &[HistoryEvent]) -> Described {
+    let started = newest_first
+        .iter()
+        .find_map(|event| event.execution_started_event_details.as_ref());
+    let mut described = Described {
+        status: ExecutionStatus::Running,
+        input: json(started.and_then(|details| details.input.as_deref())),
+        output: Value::Null,
+        stopped_at: None,
+        error: None,
+        cause: None,
+    };
+    let Some(last) = newest_first.first() else {
+        return described;
+    };
+    let (status, error, cause) = match last.r#type {
+        HistoryEventType::ExecutionSucceeded => (ExecutionStatus::Succeeded, None, None),
+        HistoryEventType::ExecutionFailed => {
+            let details = last.execution_failed_event_details.clone();
+            let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
+            (ExecutionStatus::Failed, error, cause)
+        }
+        HistoryEventType::ExecutionAborted => {
+            let details = last.execution_aborted_event_details.clone();
+            let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
+            (ExecutionStatus::Aborted, error, cause)
+        }
+        HistoryEventType::ExecutionTimedOut => {
+            let details = last.execution_timed_out_event_details.clone();
+            let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
+            (ExecutionStatus::TimedOut, error, cause)
+        }
+        _ => return described,
+    };
+    let succeeded = last.execution_succeeded_event_details.as_ref();
+    described.status = status;
+    described.output = json(succeeded.and_then(|details| details.output.as_deref()));
+    described.stopped_at = time(&last.timestamp);
+    described.error = error.flatten();
+    described.cause = cause.flatten();
+    described
+}
+
+/// Converts a status of the SDK. One that a newer version of the service may add counts as running.
+fn status(status: &SdkStatus) -> ExecutionStatus {
+    match status {
+        SdkStatus::Succeeded => ExecutionStatus::Succeeded,
+        SdkStatus::Failed => ExecutionStatus::Failed,
+        SdkStatus::TimedOut => ExecutionStatus::TimedOut,
+        SdkStatus::Aborted => ExecutionStatus::Aborted,
+        _ => ExecutionStatus::Running,
+    }
+}
+
 fn event(event: HistoryEvent) -> Event {
     let scheduled = event.task_scheduled_event_details.map(|details| details.resource);
     let started = event.task_started_event_details.map(|details| details.resource);
@@ -313,6 +287,7 @@ mod tests {
     use aws_sdk_sfn::types::{
         ExecutionAbortedEventDetails, ExecutionStartedEventDetails, ExecutionSucceededEventDetails,
     };
+    use seedflow_core::workflow::lock::Seen;
     use serde_json::json;
 
     fn event(kind: HistoryEventType) -> aws_sdk_sfn::types::builders::HistoryEventBuilder {
@@ -331,7 +306,7 @@ mod tests {
             .execution_started_event_details(input)
             .build()
             .unwrap();
-        let running = Described::of_events(std::slice::from_ref(&started));
+        let running = of_events(std::slice::from_ref(&started));
         assert_eq!(Described::seen(Some(&running)), Seen::Running);
         assert_eq!(running.input, json!({"project": "p"}));
 
@@ -342,7 +317,7 @@ mod tests {
             .execution_succeeded_event_details(output)
             .build()
             .unwrap();
-        let described = Described::of_events(&[succeeded, started.clone()]);
+        let described = of_events(&[succeeded, started.clone()]);
         let at = Timestamp::from_second(7).ok();
         assert_eq!(Described::seen(Some(&described)), Seen::Ended(at));
         assert_eq!(
@@ -358,12 +333,11 @@ mod tests {
             .execution_aborted_event_details(why)
             .build()
             .unwrap();
-        let described = Described::of_events(&[aborted, started]);
+        let described = of_events(&[aborted, started]);
         assert_eq!(described.status, ExecutionStatus::Aborted);
         assert_eq!(
             (described.error.as_deref(), described.cause.as_deref()),
             (Some("E"), Some("c"))
         );
-        assert_eq!(Described::seen(None), Seen::Unknown);
     }
 }

@@ -154,9 +154,11 @@ impl ParameterStore {
     }
 
     /// The raw values of a module's parameters.
-    pub async fn stored(&self, module: &ModuleId, slots: &[ParameterKind]) -> Result<ModuleParameters> {
-        let names: Vec<String> = slots.iter().map(|slot| module.parameter(*slot)).collect();
-        Ok(stored_in(&mut self.get(&names).await?, module))
+    pub async fn stored(&self, module: &ModuleId, kinds: &[ParameterKind]) -> Result<ModuleParameters> {
+        let names: Vec<String> = kinds.iter().map(|kind| module.parameter(*kind)).collect();
+        let found = self.get(&names).await?;
+        let text = |name: &str| found.get(name).map(|(text, _)| text.clone());
+        Ok(ModuleParameters::read(module, kinds, text))
     }
 
     /// Writes a parameter. The tier is always Intelligent-Tiering: standard up to 4 KB, advanced above. A plain standard
@@ -177,8 +179,8 @@ impl ParameterStore {
     }
 
     /// Deletes parameters of a module. Missing ones are not an error.
-    pub async fn delete(&self, module: &ModuleId, slots: &[ParameterKind]) -> Result<()> {
-        self.delete_named(slots.iter().map(|slot| module.parameter(*slot)).collect())
+    pub async fn delete(&self, module: &ModuleId, kinds: &[ParameterKind]) -> Result<()> {
+        self.delete_named(kinds.iter().map(|kind| module.parameter(*kind)).collect())
             .await
     }
 
@@ -253,18 +255,6 @@ pub fn about_references(error: Error) -> Error {
         },
         _ => error,
     }
-}
-
-/// The parameters of a module in an answer.
-#[must_use]
-pub fn stored_in(found: &mut BTreeMap<String, Parameter>, module: &ModuleId) -> ModuleParameters {
-    let mut stored = ModuleParameters::default();
-    for slot in ParameterKind::ALL {
-        if let Some((text, _)) = found.remove(&module.parameter(slot)) {
-            stored.set(slot, text);
-        }
-    }
-    stored
 }
 
 #[cfg(test)]

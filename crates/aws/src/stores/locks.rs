@@ -6,6 +6,7 @@ use seedflow_core::ids::BuildFolder;
 use seedflow_core::telemetry::metric::Measurement;
 use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::callback::ETag;
+use seedflow_core::workflow::ending::Described;
 use seedflow_core::workflow::lock;
 use seedflow_core::workflow::lock::{
     Lock, LockDecision, LockOutcome, LockRequest, LockWrite, Lockable, NewLease,
@@ -13,7 +14,7 @@ use seedflow_core::workflow::lock::{
 
 use crate::runtime::metrics::Metrics;
 use crate::services::s3::{Bucket, Conditional, Expect};
-use crate::services::sfn::{Described, Reached, StepFunctions};
+use crate::services::sfn::{Reached, StepFunctions};
 use crate::stores::fence;
 
 /// Maximum number of conflicting writes. A module has few claimants, and each conflict means that one of them made
@@ -40,7 +41,7 @@ impl Locks {
     }
 
     /// Carries out a request, and returns its outcome.
-    pub async fn settle<S: Lockable + Observed>(
+    pub async fn apply<S: Lockable + Observed>(
         &self,
         of: &S,
         want: &LockRequest,
@@ -86,7 +87,7 @@ impl Locks {
             let reached = self.step_functions.answer(token, &turn.response(of)).await?;
             match (reached, turn) {
                 (Reached::Nobody, LockOutcome::Acquired(lock)) => {
-                    self.make_good(of, lock).await?;
+                    self.ensure_cleanup(of, lock).await?;
                 }
                 // A token is answered once, so each superseded execution is counted once.
                 (Reached::Task, LockOutcome::Superseded(_)) => {
@@ -101,7 +102,7 @@ impl Locks {
 
     /// Starts the end-execution state machine for the holder of a lock if it has ended, in case its event was lost or
     /// arrived before it took the lock. Returns whether it has ended.
-    pub async fn make_good<S: Lockable>(&self, of: &S, lock: &Lock) -> Result<bool> {
+    pub async fn ensure_cleanup<S: Lockable>(&self, of: &S, lock: &Lock) -> Result<bool> {
         let execution = &lock.holder.execution;
         let described = self.step_functions.describe(execution).await?;
         let has_ended = lock.has_ended(Described::seen(described.as_ref()), Timestamp::now());

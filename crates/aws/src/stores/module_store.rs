@@ -4,16 +4,18 @@
 use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::ModuleId;
+use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::deployed_record;
 use seedflow_core::module::deployed_record::DeployedModule;
+use seedflow_core::module::parameters::Parameters;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::Status;
 use seedflow_core::module::stored_parameters::{EncodedParameter, ModuleParameters};
+use seedflow_core::module::stored_state::{StateNames, StoredState};
 use seedflow_core::module::success::{ParameterWrite, status_write};
 
 use crate::services::s3::Bucket;
-use crate::services::ssm::ParameterStore;
+use crate::services::ssm::{ParameterStore, about_references};
 use crate::stores::spilled_values;
 
 /// Stores the data of modules and deployments.
@@ -28,10 +30,11 @@ pub struct ModuleStore {
 impl ModuleStore {
     /// Writes one parameter. A value in S3 is written first, so that a reference never points to a missing object.
     pub async fn write(&self, module: &ModuleId, write: ParameterWrite) -> Result<()> {
-        self.lay_down(&module.parameter(write.slot), write.laid).await
+        self.write_encoded(&module.parameter(write.kind), write.laid)
+            .await
     }
 
-    async fn lay_down(&self, parameter: &str, laid: EncodedParameter) -> Result<()> {
+    async fn write_encoded(&self, parameter: &str, laid: EncodedParameter) -> Result<()> {
         if let Some((key, text)) = laid.spilled {
             self.work.put(&key, text).await?;
         }
@@ -62,7 +65,7 @@ impl ModuleStore {
             )
         })?;
         let laid = EncodedParameter::status_of_deployment(deployment, &text);
-        self.lay_down(&deployment.status_parameter(), laid).await
+        self.write_encoded(&deployment.status_parameter(), laid).await
     }
 
     /// Deletes the status of a deployment, and earlier ones that were too long for Parameter Store.
@@ -120,19 +123,49 @@ impl ModuleStore {
             .put(&report.module.report_key(report.execution), text)
             .await
     }
-}
 
-/// The record of a module; `None` if it has none.
-pub async fn read(work: &Bucket, module: &ModuleId) -> Result<Option<DeployedModule>> {
-    let key = module.record_key();
-    let found = work.get(&key, deployed_record::MAX_BYTES).await?;
-    let parse = |(bytes, _): (Vec<u8>, _)| {
-        serde_json::from_slice(&bytes).map_err(|e| {
-            Error::new(
-                ErrorName::Refused,
-                format!("{key}: the object is not a record of a deployment: {e}; deploy the module once more with \"force_update\": true, which writes it anew"),
-            )
-        })
-    };
-    found.map(parse).transpose()
+    /// The record of a module; `None` if it has none.
+    pub async fn record(&self, module: &ModuleId) -> Result<Option<DeployedModule>> {
+        let key = module.record_key();
+        let found = self.work.get(&key, deployed_record::MAX_BYTES).await?;
+        let parse = |(bytes, _): (Vec<u8>, _)| {
+            serde_json::from_slice(&bytes).map_err(|e| {
+                Error::new(
+                    ErrorName::Refused,
+                    format!("{key}: the object is not a record of a deployment: {e}; deploy the module once more with \"force_update\": true, which writes it anew"),
+                )
+            })
+        };
+        found.map(parse).transpose()
+    }
+
+    /// The state by which a module with these parameters is checked.
+    pub async fn state(&self, module: &ModuleId, parameters: &Parameters) -> Result<StoredState> {
+        let names = StateNames::new(module, parameters);
+        let found = self.parameters.get(&names.all()).await;
+        let mut found = found.map_err(|e| {
+            if names.has_references() {
+                about_references(e)
+            } else {
+                e
+            }
+        })?;
+        for name in names.written_by_us() {
+            if let Some((text, _)) = found.get_mut(&name) {
+                *text = spilled_values::resolve(&self.work, std::mem::take(text)).await?;
+            }
+        }
+        Ok(names.state(&found))
+    }
+
+    /// All parameters of a module, with the metadata and the status that are in S3.
+    pub async fn stored(&self, module: &ModuleId) -> Result<ModuleParameters> {
+        let mut stored = self.parameters.stored(module, &ParameterKind::ALL).await?;
+        for kind in [ParameterKind::Metadata, ParameterKind::Status] {
+            if let Some(text) = stored.text(kind).map(str::to_owned) {
+                stored.set(kind, spilled_values::resolve(&self.work, text).await?);
+            }
+        }
+        Ok(stored)
+    }
 }

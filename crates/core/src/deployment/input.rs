@@ -98,8 +98,8 @@ pub struct Selector {
 }
 
 impl Selector {
-    fn means(&self, sibling: &ModuleRef) -> bool {
-        self.group == sibling.group && self.module.as_ref().is_none_or(|name| *name == sibling.module)
+    fn means(&self, module: &ModuleRef) -> bool {
+        self.group == module.group && self.module.as_ref().is_none_or(|name| *name == module.module)
     }
 
     fn parse(path: &str, value: &Value) -> Result<Self> {
@@ -207,7 +207,7 @@ impl DeploymentInput {
 
 /// Refuses a selector that matches nothing: it is a typing mistake, and would silently leave out the intended module.
 fn refuse_unknown(field: &str, selectors: &[Selector], known: &[ModuleRef]) -> Result<()> {
-    let unknown = |selector: &&Selector| !known.iter().any(|sibling| selector.means(sibling));
+    let unknown = |selector: &&Selector| !known.iter().any(|module| selector.means(module));
     match selectors.iter().find(unknown) {
         None => Ok(()),
         Some(selector) => {

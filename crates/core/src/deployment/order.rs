@@ -51,7 +51,7 @@ mod tests {
     use crate::ids::Name;
     use proptest::prelude::*;
 
-    fn sibling(text: &str) -> ModuleRef {
+    fn module_ref(text: &str) -> ModuleRef {
         let (group, module) = text.split_once('/').unwrap();
         ModuleRef {
             group: Name::parse("group", group).unwrap(),
@@ -60,11 +60,11 @@ mod tests {
     }
 
     fn waves(consumes: &[(&str, &[&str])], groups: &[&str]) -> Vec<Vec<String>> {
-        let of = |names: &[&str]| names.iter().map(|name| sibling(name)).collect::<BTreeSet<_>>();
-        let modules = consumes.iter().map(|(name, _)| sibling(name)).collect();
+        let of = |names: &[&str]| names.iter().map(|name| module_ref(name)).collect::<BTreeSet<_>>();
+        let modules = consumes.iter().map(|(name, _)| module_ref(name)).collect();
         let consumes = consumes
             .iter()
-            .map(|(name, names)| (sibling(name), of(names)))
+            .map(|(name, names)| (module_ref(name), of(names)))
             .collect();
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
         destroying(&modules, &consumes, &groups)
@@ -105,7 +105,7 @@ mod tests {
     proptest! {
         #[test]
         fn everything_is_destroyed_once_and_after_what_consumes_it(edges in proptest::collection::vec((0..8usize, 0..8usize), 0..20)) {
-            let name = |i: usize| sibling(&format!("g{}/m{i}", i % 3));
+            let name = |i: usize| module_ref(&format!("g{}/m{i}", i % 3));
             let modules: BTreeSet<ModuleRef> = (0..8).map(name).collect();
             let mut consumes: BTreeMap<ModuleRef, BTreeSet<ModuleRef>> = BTreeMap::new();
             // Only from a lower to a higher number: no circles.

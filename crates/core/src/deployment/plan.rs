@@ -336,7 +336,7 @@ impl<'a> Planner<'a> {
 
     /// Decides on a module of the repository.
     fn module(&self, module: &PlannableModule, force: bool) -> Planned {
-        let consumed = module.options.parameters.siblings();
+        let consumed = module.options.parameters.upstreams();
         let pending: Vec<&ModuleRef> = consumed
             .iter()
             .filter(|sibling| self.before.contains_key(sibling))
@@ -367,7 +367,7 @@ impl<'a> Planner<'a> {
     ) -> Result<Decided> {
         let (state, id) = (self.planning.state, &module.id);
         let status = state.status_of(id)?;
-        let siblings = state.siblings(consumed.iter().cloned(), id);
+        let siblings = state.upstreams(consumed.iter().cloned(), id);
         if let Some(missing) = consumed
             .iter()
             .find(|sibling| siblings.metadata(sibling).is_none() && !pending.contains(sibling))

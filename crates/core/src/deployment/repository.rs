@@ -1,12 +1,9 @@
-//! A deployment's repository, read from its zip: the manifests, the files of the modules, and the input that each
-//! module's execution would have.
+//! A deployment's repository, read from its zip: the manifests and the files of the modules.
 //!
 //! Planning a deployment and checking one both read the repository here, so both compute the same fingerprints.
 
 use std::collections::BTreeMap;
 use std::io::{Read as ReadBytes, Seek};
-
-use serde_json::{Value, json};
 
 use super::plan;
 use crate::deployment::input::Forced;
@@ -18,7 +15,7 @@ use crate::ids::DeploymentId;
 use crate::ids::ModuleId;
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
-use crate::module::input::{Limits, ModuleInput};
+use crate::module::input::Options;
 use crate::module::maximum::Maxima;
 
 /// The longest list of diagnostics: a message travels through the states and into the status.
@@ -33,7 +30,8 @@ pub struct LoadedRepository<R> {
     /// Warnings for people.
     pub warnings: Vec<String>,
     groups: Vec<manifest::Group>,
-    files: BTreeMap<ModuleId, (Content, Files)>,
+    /// The files of each module, in the order of the groups' modules.
+    files: Vec<(Content, Files)>,
     archive: Repository<R>,
 }
 
@@ -57,6 +55,27 @@ impl<R> Found<R> {
         match self {
             Self::Read(read) => &read.deployment,
             Self::Refused { deployment, .. } => deployment,
+        }
+    }
+
+    /// The repository, if it describes the deployment that the execution has locked and can be deployed.
+    ///
+    /// # Errors
+    /// `InvalidManifest` if the repository was replaced, after the name was read, by one of another deployment; or the
+    /// error for which it was refused.
+    pub fn of(self, locked: &DeploymentId) -> Result<LoadedRepository<R>> {
+        let found = self.deployment();
+        if found != locked {
+            return Err(Error::new(
+                ErrorName::InvalidManifest,
+                format!(
+                    "the manifest: found the deployment {found}, expected {locked}, which it described when this execution began; the repository was replaced meanwhile, so start a new execution"
+                ),
+            ));
+        }
+        match self {
+            Self::Read(read) => Ok(*read),
+            Self::Refused { error, .. } => Err(error),
         }
     }
 }
@@ -133,7 +152,7 @@ fn read_files<R: ReadBytes + Seek>(
     archive: &mut Repository<R>,
     groups: &[manifest::Group],
     maxima: &Maxima,
-) -> Result<BTreeMap<ModuleId, (Content, Files)>> {
+) -> Result<Vec<(Content, Files)>> {
     let modules: Vec<&manifest::Module> = groups.iter().flat_map(|group| &group.modules).collect();
     let contents: Vec<Content> = modules
         .iter()
@@ -147,8 +166,7 @@ fn read_files<R: ReadBytes + Seek>(
         Deployspec::parse(&files.deployspec, maxima)
             .map_err(|e| Error::new(e.name, format!("{}/{}", module.path, e.message)))?;
     }
-    let ids = modules.iter().map(|module| module.id.clone());
-    Ok(ids.zip(contents.into_iter().zip(files)).collect())
+    Ok(contents.into_iter().zip(files).collect())
 }
 
 impl<R> LoadedRepository<R> {
@@ -159,82 +177,75 @@ impl<R> LoadedRepository<R> {
     }
 
     /// The groups in the form that the planner takes.
-    ///
-    /// # Errors
-    /// `InvalidManifest` for a module with an input that the module workflow would refuse.
-    pub fn groups(&self, force: &Forced, limits: &Limits) -> Result<Vec<plan::PlannableGroup>> {
-        let group = |group: &manifest::Group| {
-            let modules = group
+    #[must_use]
+    pub fn groups(&self, force: &Forced) -> Vec<plan::PlannableGroup> {
+        let mut files = self.files.iter().map(|(_, files)| files);
+        let group = |group: &manifest::Group| plan::PlannableGroup {
+            name: group.name.clone(),
+            concurrency: group.concurrency,
+            modules: group
                 .modules
                 .iter()
-                .map(|module| self.module(module, force, limits));
-            Ok(plan::PlannableGroup {
-                name: group.name.clone(),
-                concurrency: group.concurrency,
-                modules: modules.collect::<Result<_>>()?,
-            })
+                .zip(&mut files)
+                .map(|(module, files)| plannable(module, files, force.covers(&module.id)))
+                .collect(),
         };
         self.groups.iter().map(group).collect()
-    }
-
-    fn module(
-        &self,
-        module: &manifest::Module,
-        force: &Forced,
-        limits: &Limits,
-    ) -> Result<plan::PlannableModule> {
-        let wrong = |message: &str| {
-            Error::new(
-                ErrorName::InvalidManifest,
-                format!("{}:{}: {}: {message}", module.file, module.line, module.id),
-            )
-        };
-        let (_, files) = self
-            .files
-            .get(&module.id)
-            .ok_or_else(|| wrong("it has no files"))?;
-        let input = input(module, &files.digest, force.covers(&module.id));
-        let order = ModuleInput::parse(&input, limits).map_err(|e| wrong(&e.message))?;
-        let ModuleInput::Deploy(request) = order else {
-            return Err(wrong("its input destroys it"));
-        };
-        Ok(plan::PlannableModule {
-            id: module.id.clone(),
-            options: request.options.ok_or_else(|| wrong("it has no options"))?,
-            digest: files.digest.clone(),
-            deployspec: files.deployspec.clone(),
-            input,
-        })
     }
 
     /// A module's files, the key for its bundle, and the archive to pack it from.
     #[must_use]
     pub fn into_archive(self) -> (Repository<R>, BTreeMap<ModuleId, (Content, String)>) {
-        let contents = self.files.into_iter();
-        let contents = contents.map(|(id, (content, files))| {
-            let key = id.upload_key(&files.digest);
-            (id, (content, key))
+        let modules = self.groups.into_iter().flat_map(|group| group.modules);
+        let contents = modules.zip(self.files).map(|(module, (content, files))| {
+            let key = module.id.upload_key(&files.digest);
+            (module.id, (content, key))
         });
         (self.archive, contents.collect())
     }
 }
 
-/// The input of the execution that deploys a module.
-fn input(module: &manifest::Module, digest: &str, force: bool) -> Value {
-    let mut input = json!(module.id);
-    input["source"] = json!({"key": module.id.upload_key(digest)});
-    let mut set = |field: &str, value: Value, default: Value| {
-        if value != default {
-            input[field] = value;
-        }
-    };
-    set("parameters", json!(module.parameters), json!({}));
-    set("build", json!(module.build), json!({}));
-    set("force_update", json!(force), json!(false));
-    set(
-        "redeploy_with_dependencies",
-        json!(module.redeploy_with_dependencies),
-        json!(false),
-    );
-    input
+/// A module in the form that the planner takes.
+fn plannable(module: &manifest::Module, files: &Files, force: bool) -> plan::PlannableModule {
+    plan::PlannableModule {
+        id: module.id.clone(),
+        options: Options {
+            force_update: force,
+            ..module.options.clone()
+        },
+        digest: files.digest.clone(),
+        deployspec: files.deployspec.clone(),
+        input: module.input(&files.digest, force),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::ids::Name;
+
+    #[test]
+    fn a_repository_that_was_replaced_by_another_deployments_is_refused_before_its_own_errors() {
+        let deployment = |name: &str| DeploymentId {
+            project: Name::parse("project", "p").unwrap(),
+            deployment: Name::parse("deployment", name).unwrap(),
+        };
+        let refused = |locked: &str| {
+            let found = Found::<()>::Refused {
+                deployment: deployment("prod"),
+                error: Error::new(ErrorName::InvalidBundle, "its own error"),
+            };
+            found.of(&deployment(locked)).err().unwrap()
+        };
+        assert_eq!(refused("prod").message, "its own error");
+        let replaced = refused("dev");
+        assert_eq!(replaced.name, ErrorName::InvalidManifest);
+        assert!(
+            replaced
+                .message
+                .contains("found the deployment p/prod, expected p/dev"),
+            "{replaced}"
+        );
+    }
 }

@@ -38,12 +38,12 @@ impl State {
             };
             match rest.split_once('/') {
                 None if rest == "status" => state.status = serde_json::from_str(&text).ok(),
-                Some((module, slot)) => {
-                    if let Some(slot) = ParameterKind::ALL
+                Some((module, kind)) => {
+                    if let Some(kind) = ParameterKind::ALL
                         .into_iter()
-                        .find(|known| known.to_string() == slot)
+                        .find(|known| known.to_string() == kind)
                     {
-                        state.stored.entry(module.to_owned()).or_default().set(slot, text);
+                        state.stored.entry(module.to_owned()).or_default().set(kind, text);
                     }
                 }
                 None => {}
@@ -84,12 +84,12 @@ impl State {
 
     /// The metadata that the modules published at their last successes.
     #[must_use]
-    pub fn siblings(&self, asked: impl IntoIterator<Item = ModuleRef>, of: &ModuleId) -> UpstreamMetadata {
+    pub fn upstreams(&self, asked: impl IntoIterator<Item = ModuleRef>, of: &ModuleId) -> UpstreamMetadata {
         asked
             .into_iter()
-            .filter_map(|sibling| {
-                let metadata = self.stored(&sibling.id(of)).metadata_object()?;
-                Some((sibling, metadata))
+            .filter_map(|upstream| {
+                let metadata = self.stored(&upstream.id(of)).metadata_object()?;
+                Some((upstream, metadata))
             })
             .collect()
     }
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(modules, ["a-b/c"]);
         assert_eq!(state.without_owner(), ["lost-one", "wrong-one"]);
         let module = ModuleId::parse("p", "d", "x", "y").unwrap();
-        let known = state.siblings(state.modules(), &module);
+        let known = state.upstreams(state.modules(), &module);
         assert_eq!(known.metadata(&state.modules()[0]).unwrap()["Key"], 1);
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::excerpt;
 use crate::ids::ExecutionArn;
 use crate::module::commit_info::CommitInfo;
-use crate::module::status::State;
+use crate::module::status::{Failure, State};
 
 /// The maximum number of modules that a status names.
 const MAX_NAMED: usize = 20;
@@ -79,6 +79,32 @@ impl Status {
         }
     }
 
+    /// The final status of an execution that ended without writing one. `None` if it has written one, or if the stored
+    /// status is another execution's.
+    #[must_use]
+    pub fn end(
+        before: Option<Self>,
+        state: State,
+        execution: &ExecutionArn,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let before =
+            before.filter(|before| before.execution == *execution && before.state == State::InProgress)?;
+        let status = Self {
+            state,
+            updated_at: now,
+            ..before
+        };
+        Some(status.failed(&failure.error, &failure.reason))
+    }
+
+    /// Whether this is the final status of an execution: a repeated call then counts nothing.
+    #[must_use]
+    pub fn is_final_of(&self, execution: &ExecutionArn) -> bool {
+        self.execution == *execution && self.state != State::InProgress
+    }
+
     /// The same status with the failed modules.
     #[must_use]
     pub fn naming(self, failed: &[String]) -> Self {
@@ -106,6 +132,37 @@ impl Status {
             groups,
             previous_state: before.and_then(|before| before.state_before(&self.execution)),
             ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_end_is_written_once_and_only_over_the_executions_own_status() {
+        let (me, now) = (ExecutionArn::new("me"), Timestamp::UNIX_EPOCH);
+        let failure = Failure {
+            error: "ExecutionAborted".into(),
+            reason: "the execution was stopped".into(),
+            build_id: None,
+            outcome: None,
+        };
+        let end = |before| Status::end(before, State::Aborted, &me, &failure, now);
+        let running = Status {
+            groups: vec!["g".into()],
+            ..Status::new(State::InProgress, &me, now)
+        };
+        let ended = end(Some(running.clone())).unwrap();
+        assert_eq!((ended.state, &ended.groups), (State::Aborted, &running.groups));
+        assert_eq!(ended.error.as_deref(), Some("ExecutionAborted"));
+        assert!(ended.is_final_of(&me) && !running.is_final_of(&me));
+        let other = Status::new(State::InProgress, &ExecutionArn::new("other"), now);
+        assert!(!ended.is_final_of(&other.execution));
+        for before in [None, Some(ended), Some(other)] {
+            assert_eq!(end(before), None);
         }
     }
 }

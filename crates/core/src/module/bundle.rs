@@ -22,7 +22,10 @@ use zip::read::{ArchiveOffset, Config};
 use zip::result::ZipError;
 
 use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::formats::yaml;
+use crate::ids::ModuleId;
 use crate::module::deployspec;
+use crate::module::input::{Limits, Options};
 use crate::module::role;
 
 /// The maximum number of entries in a bundle.
@@ -60,6 +63,21 @@ pub struct Bundle {
     pub files: usize,
     /// Their total size in bytes.
     pub bytes: u64,
+}
+
+impl Bundle {
+    /// The options of an uploaded bundle: those of its `manifest.yaml`, or the defaults if it has none.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the file is not valid.
+    pub fn options(&self, module: &ModuleId, limits: &Limits) -> Result<Options> {
+        let invalid = |what: String| Error::new(ErrorName::InvalidInput, format!("manifest.yaml {what}"));
+        let text = std::str::from_utf8(self.manifest.as_deref().unwrap_or_default());
+        let text = text.map_err(|_| invalid("is not valid UTF-8".to_owned()))?;
+        let manifest = yaml::parse(text).map_err(|e| invalid(e.to_string()))?;
+        Options::from_manifest(&manifest.to_json(), module, limits)
+            .map_err(|e| Error::new(e.name, format!("manifest.yaml: {}", e.message)))
+    }
 }
 
 /// Reads the module in the folder `root` of a zip (`""`: the zip's root).

@@ -59,6 +59,13 @@ pub const WITHOUT_A_BUILD: [Step; 5] = [
     Step::DropStatus,
 ];
 
+/// The parameters of a success, except the status.
+pub const OF_A_SUCCESS: [ParameterKind; 3] = [
+    ParameterKind::Outputs,
+    ParameterKind::Metadata,
+    ParameterKind::Md5,
+];
+
 /// The decision.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Destruction {
@@ -95,13 +102,7 @@ pub fn decide(
 
 /// Whether a module without a record is not deployed: it has never succeeded, or its removal had begun.
 fn is_removed(stored: &ModuleParameters, status: Option<&Status>) -> bool {
-    let succeeded = [
-        ParameterKind::Md5,
-        ParameterKind::Metadata,
-        ParameterKind::Outputs,
-    ]
-    .iter()
-    .any(|slot| stored.text(*slot).is_some())
+    let succeeded = OF_A_SUCCESS.iter().any(|kind| stored.text(*kind).is_some())
         || status.is_some_and(|status| status.deployed_at.is_some());
     !succeeded || status.is_some_and(|status| status.reasons == [REASON])
 }

@@ -146,7 +146,8 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
         .consumed
         .iter()
         .filter(|_| options.redeploy_with_dependencies);
-    let deployments = deployments.map(|(sibling, build)| (format!("deployment of {sibling}"), json!(build)));
+    let deployments =
+        deployments.map(|(upstream, build)| (format!("deployment of {upstream}"), json!(build)));
     let build = &options.build;
     let settings = [
         ("build.project_name", json!(build.project_name)),
@@ -317,7 +318,7 @@ mod tests {
             let module = ModuleId::parse("p", "d", "g", "m").unwrap();
             let options = options(manifest);
             let metadata = json!({"VpcId": value, "CodeBuildBuildId": build});
-            let vpc = options.parameters.siblings().remove(0);
+            let vpc = options.parameters.upstreams().remove(0);
             let known = [(vpc, metadata.as_object().unwrap().clone())]
                 .into_iter()
                 .collect();

@@ -445,15 +445,28 @@ impl Options {
         Ok(options)
     }
 
+    /// The defaults of all options, for a module with this stack.
+    pub(crate) fn of_stack(stack_name: String) -> Self {
+        Self {
+            parameters: Parameters::default(),
+            force_update: false,
+            bundle: true,
+            build: BuildSettings::default(),
+            stack_name,
+            redeploy_with_dependencies: false,
+            consumed: BTreeMap::new(),
+        }
+    }
+
     /// Resolves references to upstream modules in the options of `module`.
     ///
     /// # Errors
     /// `InvalidInput` if a value does not exist.
     pub fn resolve(self, module: &ModuleId, known: &UpstreamMetadata) -> Result<Self> {
-        let consumed = self.parameters.siblings().into_iter();
+        let consumed = self.parameters.upstreams().into_iter();
         Ok(Self {
             consumed: consumed
-                .map(|sibling| (sibling.to_string(), known.deployed_by(&sibling)))
+                .map(|upstream| (upstream.to_string(), known.deployed_by(&upstream)))
                 .collect(),
             parameters: self.parameters.resolve(module, known)?,
             ..self
@@ -461,26 +474,23 @@ impl Options {
     }
 
     fn read(fields: &mut JsonFields, module: &ModuleId, limits: &Limits) -> Result<Self> {
-        let parameters = match fields.any("parameters") {
-            Some(value) => Parameters::parse("parameters", &value)?,
-            None => Parameters::default(),
-        };
-        let force_update = fields.flag("force_update")?.unwrap_or(false);
-        let bundle = fields.flag("bundle")?.unwrap_or(true);
-        let build = match fields.any("build") {
-            Some(value) => BuildSettings::parse(&value, limits)?,
-            None => BuildSettings::default(),
-        };
-        let stack_name = stack_name(fields.text("stack_name")?, module, limits)?;
+        let parameters = fields.any("parameters");
+        let parameters = parameters.map(|value| Parameters::parse("parameters", &value));
+        let parameters = parameters.transpose()?;
+        let force_update = fields.flag("force_update")?;
+        let bundle = fields.flag("bundle")?;
+        let build = fields.any("build");
+        let build = build.map(|value| BuildSettings::parse(&value, limits));
+        let build = build.transpose()?;
+        let default = Self::of_stack(stack_name(fields.text("stack_name")?, module, limits)?);
         let redeploy = fields.flag("redeploy_with_dependencies")?;
         Ok(Self {
-            redeploy_with_dependencies: redeploy.unwrap_or(false),
-            consumed: BTreeMap::new(),
-            parameters,
-            force_update,
-            bundle,
-            build,
-            stack_name,
+            parameters: parameters.unwrap_or(default.parameters),
+            force_update: force_update.unwrap_or(default.force_update),
+            bundle: bundle.unwrap_or(default.bundle),
+            build: build.unwrap_or(default.build),
+            redeploy_with_dependencies: redeploy.unwrap_or(default.redeploy_with_dependencies),
+            ..default
         })
     }
 }

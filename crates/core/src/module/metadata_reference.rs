@@ -129,14 +129,14 @@ pub struct UpstreamMetadata(BTreeMap<ModuleRef, Map<String, Value>>);
 impl UpstreamMetadata {
     /// The metadata of an upstream module.
     #[must_use]
-    pub fn metadata(&self, sibling: &ModuleRef) -> Option<&Map<String, Value>> {
-        self.0.get(sibling)
+    pub fn metadata(&self, upstream: &ModuleRef) -> Option<&Map<String, Value>> {
+        self.0.get(upstream)
     }
 
     /// The build that published an upstream module's metadata.
     #[must_use]
-    pub fn deployed_by(&self, sibling: &ModuleRef) -> Option<String> {
-        Key::BuildId.of(self.0.get(sibling)?).map(str::to_owned)
+    pub fn deployed_by(&self, upstream: &ModuleRef) -> Option<String> {
+        Key::BuildId.of(self.0.get(upstream)?).map(str::to_owned)
     }
 }
 

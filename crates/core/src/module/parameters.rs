@@ -34,7 +34,7 @@ pub enum ParameterValue {
 }
 
 /// The keys that mark an object as a reference.
-const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
+pub(crate) const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
 
 impl ParameterValue {
     fn parse(path: &str, value: &Value) -> Result<Self> {
@@ -203,24 +203,32 @@ impl Parameters {
     }
 
     fn read(path: &str, map: &Map<String, Value>) -> Result<Self> {
-        let one = |(name, value): (&String, &Value)| {
-            let variable = upper_snake_case(name);
-            if variable.is_empty() || !variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-                return Err(Error::field(
-                    &format!("{path}.{}", excerpt(name, 80)),
-                    format!(
-                        "a name that would become the variable \"{}\"",
-                        excerpt(&variable, 80)
-                    ),
-                    "a name of letters, digits, hyphens and underscores that isn't all capitals with a hyphen",
-                ));
-            }
-            Ok((
-                name.clone(),
-                ParameterValue::parse(&format!("{path}.{name}"), value)?,
-            ))
-        };
+        let one = |(name, value): (&String, &Value)| Ok((name.clone(), Self::one(path, name, value)?));
         Ok(Self(map.iter().map(one).collect::<Result<_>>()?))
+    }
+
+    /// Parses one parameter of the object at `path`.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the parameter, if its name can't become a variable or its value is invalid.
+    pub(crate) fn one(path: &str, name: &str, value: &Value) -> Result<ParameterValue> {
+        let variable = upper_snake_case(name);
+        if variable.is_empty() || !variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Err(Error::field(
+                &format!("{path}.{}", excerpt(name, 80)),
+                format!(
+                    "a name that would become the variable \"{}\"",
+                    excerpt(&variable, 80)
+                ),
+                "a name of letters, digits, hyphens and underscores that isn't all capitals with a hyphen",
+            ));
+        }
+        ParameterValue::parse(&format!("{path}.{name}"), value)
+    }
+
+    /// Adds a parameter. The caller has refused names that become the same variable.
+    pub(crate) fn push(&mut self, name: String, value: ParameterValue) {
+        self.0.push((name, value));
     }
 
     fn refuse_collisions(&self, path: &str) -> Result<()> {
@@ -245,8 +253,8 @@ impl Parameters {
 
     /// The upstream modules of the parameters, each once.
     #[must_use]
-    pub fn siblings(&self) -> Vec<ModuleRef> {
-        let mut siblings: Vec<ModuleRef> = self
+    pub fn upstreams(&self) -> Vec<ModuleRef> {
+        let mut upstreams: Vec<ModuleRef> = self
             .0
             .iter()
             .filter_map(|(_, value)| match value {
@@ -254,15 +262,15 @@ impl Parameters {
                 _ => None,
             })
             .collect();
-        siblings.sort_unstable();
-        siblings.dedup();
-        siblings
+        upstreams.sort_unstable();
+        upstreams.dedup();
+        upstreams
     }
 
     /// The parameters that do not refer to these upstream modules.
     #[must_use]
-    pub fn without(&self, siblings: &[&ModuleRef]) -> Self {
-        let of_others = |(_, value): &&(String, ParameterValue)| !matches!(value, ParameterValue::ModuleMetadata(published) if siblings.contains(&&published.by));
+    pub fn without(&self, upstreams: &[&ModuleRef]) -> Self {
+        let of_others = |(_, value): &&(String, ParameterValue)| !matches!(value, ParameterValue::ModuleMetadata(published) if upstreams.contains(&&published.by));
         Self(self.0.iter().filter(of_others).cloned().collect())
     }
 

@@ -56,12 +56,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether to remove the module's role and stack, which have these names, after the build. The reason is that the
-    /// module is destroyed, or that it has no template any more and may have had one. The metadata of a success show
-    /// whether it had them; a module's own metadata about another role are ignored. An unsuccessful attempt leaves no
-    /// such trace, so it may have had them.
+    /// Whether to remove the module's role and stack after the build. The reason is that the module is destroyed, or
+    /// that it has no template any more and may have had one. The metadata of a success show whether it had them; a
+    /// module's own metadata about another role are ignored. An unsuccessful attempt leaves no such trace, so it may
+    /// have had them. `prefix` begins the names of all modules' roles and stacks.
     #[must_use]
-    pub fn removes_role(&self, own: &RoleAndStackName) -> bool {
+    pub fn removes_role(&self, prefix: &str) -> bool {
+        // If the module's name is too long for a role's name, the role never existed.
+        let Ok(own) = RoleAndStackName::new(prefix, &self.module) else {
+            return false;
+        };
         if self.module_stack.is_some() {
             return self.action == Action::Destroy;
         }
@@ -70,7 +74,7 @@ impl Plan {
         let status = self.previous_status.as_ref();
         let attempted =
             status.is_some_and(|status| !matches!(status.state, State::Succeeded | State::Unchanged));
-        attempted || named == Some(&own.role)
+        attempted || named == Some(own.role.as_str())
     }
 }
 
@@ -121,6 +125,45 @@ pub struct CheckResult {
     pub plan: Option<PlanHandle>,
 }
 
+impl CheckResult {
+    /// The result for a plan, which the caller adds. `default_project` is the CodeBuild project if the plan names none,
+    /// and `prefix` begins the names of all modules' roles and stacks.
+    #[must_use]
+    pub fn new(
+        changed: bool,
+        reasons: Vec<String>,
+        plan: &Plan,
+        default_project: &str,
+        prefix: &str,
+    ) -> Self {
+        let asked = plan.options.build.project_name.as_deref();
+        Self {
+            changed,
+            forget: false,
+            reasons,
+            build_project: asked.unwrap_or(default_project).to_owned(),
+            module_stack: plan.module_stack.is_some(),
+            remove_role: plan.removes_role(prefix),
+            plan: None,
+        }
+    }
+
+    /// The result for a module that is to be destroyed and is not deployed.
+    #[must_use]
+    pub fn nothing_deployed(default_project: &str) -> Self {
+        Self {
+            changed: false,
+            forget: true,
+            reasons: vec!["nothing is deployed".to_owned()],
+            build_project: default_project.to_owned(),
+            module_stack: false,
+            // A deployment that never succeeded may have created it.
+            remove_role: true,
+            plan: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -151,7 +194,8 @@ mod tests {
                 previous_metadata: role.map(|role| json!({Key::Role.as_str(): role})),
                 ..deployed.clone()
             };
-            plan.removes_role(&own)
+            assert!(!plan.removes_role(&"p".repeat(100)));
+            plan.removes_role("seedflow-module-")
         };
         use Action::{Deploy, Destroy};
         for state in [
@@ -177,6 +221,28 @@ mod tests {
             Deploy,
             false
         ));
+    }
+
+    #[test]
+    fn a_check_names_the_project_in_which_a_build_is_searched() {
+        let project = |manifest| {
+            let result = CheckResult::new(
+                true,
+                Vec::new(),
+                &plan(manifest, true),
+                "seedflow",
+                "seedflow-module-",
+            );
+            assert!(!result.forget && !result.module_stack && !result.remove_role);
+            result.build_project
+        };
+        assert_eq!(project(json!({})), "seedflow");
+        assert_eq!(
+            project(json!({"build": {"project_name": "seedflow-arm"}})),
+            "seedflow-arm"
+        );
+        let nothing = CheckResult::nothing_deployed("seedflow");
+        assert!(nothing.forget && nothing.remove_role && !nothing.changed && nothing.plan.is_none());
     }
 
     fn plan_of(length: usize) -> Plan {

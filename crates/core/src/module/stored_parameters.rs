@@ -56,8 +56,8 @@ pub struct EncodedParameter {
 impl EncodedParameter {
     /// Encodes a JSON value for one of a module's parameters.
     #[must_use]
-    pub fn new(module: &ModuleId, slot: ParameterKind, json: &str) -> Self {
-        Self::under(json, |sha256| module.spill_key(slot, sha256))
+    pub fn new(module: &ModuleId, kind: ParameterKind, json: &str) -> Self {
+        Self::under(json, |sha256| module.spill_key(kind, sha256))
     }
 
     /// Encodes the status of a deployment.
@@ -129,10 +129,21 @@ pub struct ModuleParameters {
 }
 
 impl ModuleParameters {
+    /// Parameters of these kinds; `text` gives the text of a parameter by its name.
+    pub fn read(module: &ModuleId, kinds: &[ParameterKind], text: impl Fn(&str) -> Option<String>) -> Self {
+        let mut read = Self::default();
+        for &kind in kinds {
+            if let Some(text) = text(&module.parameter(kind)) {
+                read.set(kind, text);
+            }
+        }
+        read
+    }
+
     /// The text of a parameter.
     #[must_use]
-    pub fn text(&self, slot: ParameterKind) -> Option<&str> {
-        match slot {
+    pub fn text(&self, kind: ParameterKind) -> Option<&str> {
+        match kind {
             ParameterKind::Md5 => self.md5.as_deref(),
             ParameterKind::Metadata => self.metadata.as_deref(),
             ParameterKind::Outputs => self.outputs.as_deref(),
@@ -141,8 +152,8 @@ impl ModuleParameters {
     }
 
     /// Sets the text of a parameter.
-    pub fn set(&mut self, slot: ParameterKind, text: String) {
-        match slot {
+    pub fn set(&mut self, kind: ParameterKind, text: String) {
+        match kind {
             ParameterKind::Md5 => self.md5 = Some(text),
             ParameterKind::Metadata => self.metadata = Some(text),
             ParameterKind::Outputs => self.outputs = Some(text),

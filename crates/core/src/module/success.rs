@@ -6,7 +6,7 @@
 //! reports "unchanged" for an incomplete record. A parameter that already has its value is not written, so a repeated
 //! call for a recorded success writes no parameter and no report.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::ids::{ModuleId, ParameterKind};
 use crate::module::fingerprint::Fingerprint;
@@ -14,11 +14,15 @@ use crate::module::plan::Plan;
 use crate::module::status::Status;
 use crate::module::stored_parameters::{EncodedParameter, ModuleParameters};
 
+/// The longest outputs that the execution's own output repeats: a stack may have 200 outputs of 4 KB each, more than a
+/// state's payload can hold.
+const MAX_REPEATED: usize = 32 * 1024;
+
 /// One parameter to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterWrite {
     /// Which parameter.
-    pub slot: ParameterKind,
+    pub kind: ParameterKind,
     /// Its encoded text, with the text that goes to S3 first.
     pub laid: EncodedParameter,
 }
@@ -56,12 +60,22 @@ pub fn steps(
     let keep = plan.options.bundle.then_some(Step::KeepBundle);
     let mut steps: Vec<Step> = keep.into_iter().chain([Step::Record]).collect();
     for write in writes {
-        if write.slot == ParameterKind::Status {
+        if write.kind == ParameterKind::Status {
             steps.push(Step::Report);
         }
         steps.push(Step::Parameter(write));
     }
     steps
+}
+
+/// The outputs in the execution's own output: themselves, or where they are stored if they are too long.
+#[must_use]
+pub fn repeated_outputs(module: &ModuleId, outputs: Map<String, Value>) -> Value {
+    let repeated = serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_REPEATED);
+    if repeated {
+        return Value::Object(outputs);
+    }
+    json!(format!("see {}", module.parameter(ParameterKind::Outputs)))
 }
 
 /// The parameters that a success writes, in order. A module that was deployed by other means may have no fingerprint;
@@ -83,11 +97,11 @@ pub fn parameters(
     let mut writes: Vec<ParameterWrite> = values
         .into_iter()
         .flatten()
-        .map(|(slot, value)| ParameterWrite {
-            slot,
-            laid: EncodedParameter::new(module, slot, &value),
+        .map(|(kind, value)| ParameterWrite {
+            kind,
+            laid: EncodedParameter::new(module, kind, &value),
         })
-        .filter(|write| stored.text(write.slot) != Some(write.laid.parameter.as_str()))
+        .filter(|write| stored.text(write.kind) != Some(write.laid.parameter.as_str()))
         .collect();
     writes.extend(status_write(module, stored, status));
     writes
@@ -97,7 +111,7 @@ pub fn parameters(
 #[must_use]
 pub fn fingerprint_write(module: &ModuleId, fingerprint: &Fingerprint) -> ParameterWrite {
     ParameterWrite {
-        slot: ParameterKind::Md5,
+        kind: ParameterKind::Md5,
         laid: EncodedParameter::new(module, ParameterKind::Md5, &text(fingerprint)),
     }
 }
@@ -110,7 +124,7 @@ pub fn status_write(module: &ModuleId, stored: &ModuleParameters, status: &Statu
         .as_deref()
         .and_then(|text| serde_json::from_str::<Status>(text).ok());
     (!status.repeats(before.as_ref())).then(|| ParameterWrite {
-        slot: ParameterKind::Status,
+        kind: ParameterKind::Status,
         laid: EncodedParameter::new(module, ParameterKind::Status, &text(status)),
     })
 }
@@ -129,7 +143,6 @@ mod tests {
     use crate::module::codebuild::request::tests::plan;
     use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};
     use jiff::Timestamp;
-    use serde_json::json;
 
     /// The stored state of a module. Each value is the name of the deployment that wrote it.
     #[derive(Debug, Clone, Default)]
@@ -162,7 +175,7 @@ mod tests {
                     Step::Report => self.reports.push(execution.to_owned()),
                     Step::Parameter(write) => {
                         let text = write.laid.parameter.as_str().to_owned();
-                        self.parameters.set(write.slot, text);
+                        self.parameters.set(write.kind, text);
                     }
                 }
             }
@@ -195,9 +208,9 @@ mod tests {
         writes
     }
 
-    fn slots(steps: &[Step]) -> Vec<String> {
+    fn kinds(steps: &[Step]) -> Vec<String> {
         let name = |step: &Step| match step {
-            Step::Parameter(write) => write.slot.to_string(),
+            Step::Parameter(write) => write.kind.to_string(),
             other => format!("{other:?}"),
         };
         steps.iter().map(name).collect()
@@ -215,7 +228,7 @@ mod tests {
             "Report",
             "status",
         ];
-        assert_eq!(slots(&steps), expected);
+        assert_eq!(kinds(&steps), expected);
         let mut without = deployed("1");
         without.options.bundle = false;
         let status = Status::start(
@@ -243,7 +256,7 @@ mod tests {
             assert!(!write.laid.parameter.as_str().contains("{{"));
         }
         world.apply(&first, "e", "{{x}}");
-        assert_eq!(slots(&world.steps("e", "{{x}}")), ["KeepBundle", "Record"]);
+        assert_eq!(kinds(&world.steps("e", "{{x}}")), ["KeepBundle", "Record"]);
     }
 
     #[test]
@@ -310,5 +323,19 @@ mod tests {
                 .is_some_and(|status| status.execution.as_str() == "new");
             assert!(!succeeded || crashed.reports.contains(&"new".to_owned()));
         }
+    }
+
+    #[test]
+    fn an_execution_repeats_outputs_that_fit_into_its_own() {
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        let of = |length: usize| {
+            let outputs = json!({"A": "x".repeat(length - 8)});
+            repeated_outputs(&module, outputs.as_object().unwrap().clone())
+        };
+        assert_eq!(
+            of(MAX_REPEATED)["A"].as_str().map(str::len),
+            Some(MAX_REPEATED - 8)
+        );
+        assert_eq!(of(MAX_REPEATED + 1), "see /sf/p/d/g-m/outputs");
     }
 }

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::formats::json_fields::{MAX_DEPTH, is_too_deep};
 use crate::ids::AwsEnvironment;
 use crate::module::commit_info::CommitInfo;
 use crate::workflow::build_outcome::BuildOutcome;
@@ -83,6 +84,19 @@ pub fn is_added(key: &str) -> bool {
     Key::ALL.iter().any(|known| known.as_str() == key)
 }
 
+/// Parses the metadata that a build has written.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_own(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+    let metadata: Map<String, Value> =
+        serde_json::from_slice(bytes).map_err(|e| format!("is not a JSON object: {e}"))?;
+    if metadata.values().any(is_too_deep) {
+        return Err(format!("nests more than {MAX_DEPTH} deep"));
+    }
+    Ok(metadata)
+}
+
 /// The workflow's facts about a success.
 #[derive(Debug, Clone, Copy)]
 pub struct WorkflowMetadata<'a> {
@@ -155,5 +169,15 @@ mod tests {
         let own: Vec<&String> = all.keys().filter(|key| !is_added(key)).collect();
         assert_eq!(own, ["VpcId"]);
         assert_eq!(all.len(), 1 + Key::ALL.len());
+    }
+
+    #[test]
+    fn a_builds_metadata_is_an_object_that_does_not_nest_too_deep() {
+        let nested = |depth: usize| format!("{{\"a\": {}1{}}}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(parse_own(b"{\"a\": 1}").unwrap()["a"], 1);
+        assert!(parse_own(nested(MAX_DEPTH).as_bytes()).is_ok());
+        let refused = |text: &str| parse_own(text.as_bytes()).unwrap_err();
+        assert!(refused("[1]").starts_with("is not a JSON object: "));
+        assert_eq!(refused(&nested(MAX_DEPTH + 1)), "nests more than 64 deep");
     }
 }

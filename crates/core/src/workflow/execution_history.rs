@@ -32,6 +32,19 @@ pub struct Trace {
     pub searched: Option<String>,
 }
 
+impl Trace {
+    /// Everything that is possible, if the history of an execution with this input can't be read.
+    #[must_use]
+    pub fn unknown(input: &Value, default_project: &str) -> Self {
+        let named = input.pointer("/build/project_name").and_then(Value::as_str);
+        Self {
+            working: true,
+            build_id: None,
+            searched: Some(named.unwrap_or(default_project).to_owned()),
+        }
+    }
+}
+
 /// The state that starts the build.
 const START_BUILD: &str = "StartBuild";
 
@@ -175,6 +188,18 @@ mod tests {
         let found = found.map(|deployment| deployment.to_string());
         assert_eq!(found.as_deref(), Some("shop/dev"));
         assert_eq!(deployment(&[scheduled("invoke")]), None);
+    }
+
+    #[test]
+    fn a_history_that_can_not_be_read_may_hold_anything_in_the_project_of_the_input() {
+        let searched = |input: Value| {
+            let trace = Trace::unknown(&input, "seedflow");
+            assert!(trace.working && trace.build_id.is_none());
+            trace.searched
+        };
+        let named = serde_json::json!({"build": {"project_name": "seedflow-arm"}});
+        assert_eq!(searched(named).as_deref(), Some("seedflow-arm"));
+        assert_eq!(searched(Value::Null).as_deref(), Some("seedflow"));
     }
 
     #[test]

@@ -187,6 +187,24 @@ impl Lock {
         self.kept_until.is_some_and(|until| now >= until)
     }
 
+    /// The request that follows when a claimant finds that the holder has ended. The first claimant gives
+    /// `end-execution` the time `grace` to release the lock; a claimant after that time takes the lock over (decision
+    /// 33).
+    #[must_use]
+    pub fn after_the_holder_ended(
+        &self,
+        want: LockRequest,
+        now: Timestamp,
+        grace: SignedDuration,
+    ) -> Option<LockRequest> {
+        let ended = self.holder.execution.clone();
+        match want {
+            LockRequest::Claim(me) if self.is_overdue(now) => Some(LockRequest::TakeOver(me, ended)),
+            _ if self.kept_until.is_none() => Some(LockRequest::Keep(ended, now + grace)),
+            _ => None,
+        }
+    }
+
     /// The lease of the holder.
     #[must_use]
     pub fn held<S: Lockable>(&self, of: &S) -> Lease<S> {
@@ -309,6 +327,35 @@ pub enum LockResponse<S = ModuleId> {
 }
 
 impl LockOutcome {
+    /// The outcome in log lines.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Acquired(_) => "acquired",
+            Self::Held(_) => "held by another",
+            Self::Superseded(_) => "superseded",
+        }
+    }
+
+    /// Fails an execution that found the lock held and may not wait: the next whole deployment would replace it.
+    ///
+    /// # Errors
+    /// `DeploymentBusy`, with the execution that deploys.
+    pub fn refuse_to_wait(&self, deployment: &DeploymentId) -> Result<()> {
+        let holder = match self {
+            Self::Acquired(_) => return Ok(()),
+            Self::Held(lock) => &lock.holder.execution,
+            Self::Superseded(by) => by,
+        };
+        Err(Error::new(
+            ErrorName::DeploymentBusy,
+            format!(
+                "{deployment}: {} is deploying it; start this again when that has ended. Only deployments of everything wait for each other",
+                holder.as_str()
+            ),
+        ))
+    }
+
     /// The outcome in the form that the state machine reads.
     #[must_use]
     pub fn response<S: Lockable>(&self, of: &S) -> LockResponse<S> {

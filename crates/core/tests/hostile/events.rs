@@ -99,8 +99,8 @@ proptest! {
     #[test]
     fn what_is_stored_is_read_or_unreadable(text in prop_oneof![dictionary::text(true), dictionary::json().prop_map(|json| json.to_string())]) {
         let mut stored = ModuleParameters::default();
-        for slot in ParameterKind::ALL {
-            stored.set(slot, text.clone());
+        for kind in ParameterKind::ALL {
+            stored.set(kind, text.clone());
         }
         let _ = (stored.fingerprint(), stored.metadata_object(), stored.status_of(&module()));
         prop_assert!(SpillReference::of(&text).is_none_or(|reference| reference.key.starts_with("values/")));

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use seedflow_core::deployment::manifest::{Deployment, LoadContext, Repository, check};
+use seedflow_core::deployment::manifest::{Deployment, LoadContext, Module, Repository, check};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{AwsEnvironment, Name};
-use seedflow_core::module::input::Options;
+use seedflow_core::module::input::{ModuleInput, Options};
 use serde_json::json;
 
 use crate::documents::{changed, random_yaml};
@@ -71,14 +71,27 @@ fn files() -> impl Strategy<Value = Files> {
     })
 }
 
-/// Checks that a deployment can be deployed: each module is a valid input of deploy-module, and the order resolves.
+/// The options that a module's execution parses from its input.
+fn options_of_execution(module: &Module, force: bool) -> Option<Options> {
+    match ModuleInput::parse(&module.input("digest", force), &limits()) {
+        Ok(ModuleInput::Deploy(request)) => request.options,
+        _ => None,
+    }
+}
+
+/// Checks that a deployment can be deployed: the module workflow parses from each module's input the options that the
+/// planner uses, and the order resolves.
 fn assert_deployable(deployment: &Deployment) -> Result<(), TestCaseError> {
     let mut before: Vec<(Name, Name)> = Vec::new();
     for group in &deployment.groups {
         for module in &group.modules {
-            let input = json!({"parameters": module.parameters, "build": module.build});
-            let options = Options::from_manifest(&input, &module.id, &limits());
-            prop_assert!(options.is_ok(), "{options:?} of {input}");
+            for force_update in [false, true] {
+                let planned = Options {
+                    force_update,
+                    ..module.options.clone()
+                };
+                prop_assert_eq!(options_of_execution(module, force_update), Some(planned));
+            }
             prop_assert!(module.consumes.iter().all(|consumed| before.contains(consumed)));
             prop_assert!(module.path.split('/').all(|part| part != ".."));
         }
@@ -106,6 +119,7 @@ fn the_good_repository_is_good() {
     let options = ManifestOptions::default();
     let deployment = check(&mut files, &LoadContext::offline(&options)).unwrap();
     assert_eq!(deployment.groups[1].modules[0].consumes.len(), 2);
+    assert_deployable(&deployment).unwrap();
 }
 
 proptest! {

@@ -36,13 +36,13 @@ fn assert_places(id: &ModuleId) -> Result<(), TestCaseError> {
     let names = [&id.project, &id.deployment, &id.group, &id.module];
     prop_assert!(names.iter().all(|name| is_harmless(name.as_str())), "{id:?}");
     let parent = format!("/sf/{}/{}/{}-{}/", id.project, id.deployment, id.group, id.module);
-    for slot in ParameterKind::ALL {
-        let parameter = id.parameter(slot);
-        prop_assert_eq!(&parameter, &format!("{parent}{slot}"));
+    for kind in ParameterKind::ALL {
+        let parameter = id.parameter(kind);
+        prop_assert_eq!(&parameter, &format!("{parent}{kind}"));
         // PutParameter, `Name`: up to 1,011 characters including the ARN before it, and 15 levels.
         prop_assert!(parameter.len() < 900 && parameter.matches('/').count() == 5);
-        let spilled = id.spill_key(slot, "0123");
-        let prefix = format!("values/{id}/{slot}/");
+        let spilled = id.spill_key(kind, "0123");
+        let prefix = format!("values/{id}/{kind}/");
         prop_assert_eq!(spilled.strip_prefix(&prefix), Some("0123.json"));
     }
     let report = id.report_key(&ExecutionArn::new("arn:aws:states:r:1:execution:machine:name"));

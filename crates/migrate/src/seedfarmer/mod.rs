@@ -55,11 +55,11 @@ impl Stored {
         }
     }
 
-    fn set(&mut self, slot: &str, found: &Found) {
+    fn set(&mut self, kind: &str, found: &Found) {
         // A value that is not JSON was not written by seed-farmer, and counts as missing.
         let value: Option<Value> = serde_json::from_str(&found.text).ok();
         let hash = || Some(value.as_ref()?.get("hash")?.as_str()?.to_owned());
-        match slot {
+        match kind {
             "md5/bundle" => (self.bundle, self.deployed_at) = (hash(), found.modified),
             "md5/deployspec" => self.deployspec_md5 = hash(),
             "md5/manifest" => (self.manifest_md5, self.read_at) = (hash(), found.modified),
@@ -99,9 +99,9 @@ impl Deployment {
                 .strip_prefix(&above)
                 .map(|rest| rest.splitn(3, '/'));
             let parts: Vec<&str> = parts.into_iter().flatten().collect();
-            if let [group, module, slot] = parts.as_slice() {
+            if let [group, module, kind] = parts.as_slice() {
                 let stored = modules.entry(format!("{group}/{module}")).or_default();
-                stored.set(slot, parameter);
+                stored.set(kind, parameter);
             }
         }
         Self(modules)

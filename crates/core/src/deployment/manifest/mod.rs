@@ -28,7 +28,7 @@ use crate::error::{Result, excerpt};
 use crate::formats::yaml;
 use crate::formats::yaml::Node;
 use crate::ids::{ModuleId, Name};
-use crate::module::input::MAX_STACK_NAME;
+use crate::module::input::{MAX_STACK_NAME, Options};
 
 use account_mappings::{Mappings, variable};
 use dependency_check::Group as DraftGroup;
@@ -447,7 +447,7 @@ impl<'a> Groups<'a> {
             return None;
         }
         let draft = self.reader.read(item, problems)?;
-        self.parameters += serde_json::to_string(&draft.parameters).map_or(0, |text| text.len());
+        self.parameters += serde_json::to_string(&draft.written_parameters).map_or(0, |text| text.len());
         if self.parameters > MAX_PARAMETERS {
             problems.error(
                 &item.at,
@@ -505,10 +505,15 @@ impl Names {
             id,
             path: draft.path,
             data_files: draft.data_files,
-            parameters: draft.parameters,
-            build: draft.build,
+            options: Options {
+                parameters: draft.parameters,
+                build: draft.build,
+                redeploy_with_dependencies: force,
+                ..Options::of_stack(stack)
+            },
+            parameters: draft.written_parameters,
+            build: draft.written_build,
             own_build: draft.own_build,
-            redeploy_with_dependencies: force,
             consumes,
             file: draft.at.file.to_string(),
             line: draft.at.line.unwrap_or(1),

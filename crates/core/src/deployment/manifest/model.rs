@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::deployment::manifest_options::ManifestOptions;
 use crate::error::{Error, Result};
 use crate::ids::{AwsEnvironment, DeploymentId, ModuleId, Name};
+use crate::module::input::Options;
 use crate::module::maximum::Maxima;
 
 /// The name of a deployment manifest that is found without an option.
@@ -112,20 +113,43 @@ pub struct Module {
     pub path: String,
     /// Paths of repository files that are added to its bundle.
     pub data_files: Vec<String>,
+    /// The options that its execution parses from its input ([`Self::input`]), except `force_update`.
+    pub options: Options,
     /// The `parameters` of the input of its execution.
     pub parameters: Map<String, Value>,
     /// The `build` of the input of its execution.
     pub build: Map<String, Value>,
     /// The settings of `build` that the module itself sets, without those of its account and region.
     pub own_build: Map<String, Value>,
-    /// Whether it is redeployed whenever an upstream module is (`forceDependencyRedeploy`).
-    pub redeploy_with_dependencies: bool,
     /// The upstream modules, by group and name, whose metadata its parameters use; each once.
     pub consumes: Vec<(Name, Name)>,
     /// The file that defines it.
     pub file: String,
     /// Its line in that file.
     pub line: usize,
+}
+
+impl Module {
+    /// The input of the execution that deploys the bundle with this digest.
+    #[must_use]
+    pub fn input(&self, digest: &str, force: bool) -> Value {
+        let mut input = json!(self.id);
+        input["source"] = json!({"key": self.id.upload_key(digest)});
+        let mut set = |field: &str, value: Value, default: Value| {
+            if value != default {
+                input[field] = value;
+            }
+        };
+        set("parameters", json!(self.parameters), json!({}));
+        set("build", json!(self.build), json!({}));
+        set("force_update", json!(force), json!(false));
+        set(
+            "redeploy_with_dependencies",
+            json!(self.options.redeploy_with_dependencies),
+            json!(false),
+        );
+        input
+    }
 }
 
 /// The text of a file of the repository.

@@ -17,6 +17,7 @@ use crate::module::codebuild::buildspec::is_arm_image;
 use crate::module::deployspec::Deployspec;
 use crate::module::input::{BuildSettings, Limits, normal_path};
 use crate::module::maximum::Maxima;
+use crate::module::parameters::Parameters;
 
 /// A module of the manifest, before its references are checked.
 #[derive(Debug)]
@@ -25,11 +26,15 @@ pub(super) struct Draft {
     pub name: Name,
     pub path: String,
     pub data_files: Vec<String>,
-    pub parameters: Map<String, Value>,
+    /// The parameters as an execution's input has them.
+    pub written_parameters: Map<String, Value>,
+    pub parameters: Parameters,
     pub references: Vec<Reference>,
     /// The settings that the module itself sets.
     pub own_build: Map<String, Value>,
-    pub build: Map<String, Value>,
+    /// The settings as an execution's input has them.
+    pub written_build: Map<String, Value>,
+    pub build: BuildSettings,
 }
 
 /// How the modules' deployspecs are checked.
@@ -93,7 +98,7 @@ impl Reader<'_> {
             .map(|list| ParameterReader::list(&list, &around, problems))
             .unwrap_or_default();
         let own_build = build.said();
-        let build = settings(
+        let (written_build, build) = settings(
             &build.or(&self.mappings.build(target)),
             &at,
             self.maxima,
@@ -103,9 +108,11 @@ impl Reader<'_> {
             name: name?,
             path: path?,
             data_files,
+            written_parameters: read.written,
             parameters: read.parameters,
             references: read.references,
             own_build,
+            written_build,
             build,
             at,
         })
@@ -228,13 +235,13 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", excerpt(text, 120))
 }
 
-/// The `build` of an execution's input.
+/// The `build` of an execution's input, and the same parsed.
 fn settings(
     choice: &BuildChoice,
     at: &Location,
     maxima: &Maxima,
     problems: &mut Diagnostics,
-) -> Map<String, Value> {
+) -> (Map<String, Value>, BuildSettings) {
     let mut build = Map::new();
     if choice.image.as_deref().is_some_and(is_arm_image) {
         build.insert("environment_type".into(), "ARM_CONTAINER".into());
@@ -245,10 +252,11 @@ fn settings(
         maxima: *maxima,
         ..Limits::of_aws("", "")
     };
-    if let Err(error) = BuildSettings::parse(&json!(build), &limits) {
+    let parsed = BuildSettings::parse(&json!(build), &limits).unwrap_or_else(|error| {
         problems.error(at, error.message);
-    }
-    build
+        BuildSettings::default()
+    });
+    (build, parsed)
 }
 
 /// Splits `deployspec.yaml line 3: message` into line and message; the diagnostic names the file by its full path.

@@ -13,10 +13,8 @@ use crate::formats::python_json::dumps;
 use crate::formats::upper_snake_case::upper_snake_case;
 use crate::formats::yaml::Kind;
 use crate::ids::Name;
-use crate::module::parameters::Parameters;
+use crate::module::parameters::{Parameters, REFERENCES};
 
-/// The keys of references in an execution's input.
-const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
 /// The longest name of a parameter; it becomes a variable's name.
 const MAX_NAME: usize = 255;
 const SOURCES: [&str; 5] = [
@@ -45,7 +43,10 @@ pub(super) struct ParameterContext<'a> {
 /// The parameters and references of a module.
 #[derive(Debug, Default)]
 pub(super) struct ParameterReader {
-    pub parameters: Map<String, Value>,
+    /// The parameters as an execution's input has them.
+    pub written: Map<String, Value>,
+    /// The same, parsed.
+    pub parameters: Parameters,
     pub references: Vec<Reference>,
     /// Parameter names by their variable names.
     variables: HashMap<String, String>,
@@ -202,11 +203,13 @@ impl ParameterReader {
             return;
         }
         // The rules of an execution's input apply, because the parameters become part of one.
-        if let Err(error) = Parameters::parse(list, &json!({&*name: &value})) {
-            problems.refused(&at, &error);
-            return;
+        match Parameters::one(list, &name, &value) {
+            Ok(parsed) => {
+                self.parameters.push(name.clone(), parsed);
+                self.written.insert(name, value);
+            }
+            Err(error) => problems.refused(&at, &error),
         }
-        self.parameters.insert(name, value);
     }
 }
 

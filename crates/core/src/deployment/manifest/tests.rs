@@ -167,7 +167,7 @@ fn a_deployment_as_seed_farmers_users_have_it() {
             "runtimes": {"python": "3.10", "nodejs": "18"}})
     );
     assert_eq!(api.consumes, [(network.name.clone(), vpc.id.module.clone())]);
-    assert!(api.redeploy_with_dependencies && vpc.consumes.is_empty());
+    assert!(api.options.redeploy_with_dependencies && vpc.consumes.is_empty());
 }
 
 #[test]
@@ -177,7 +177,8 @@ fn the_smallest_manifest() {
         (module.id.to_string().as_str(), module.line),
         ("shop/prod/g/m", 5)
     );
-    assert!(module.parameters.is_empty() && module.build.is_empty() && !module.redeploy_with_dependencies);
+    assert!(module.parameters.is_empty() && module.build.is_empty());
+    assert!(!module.options.redeploy_with_dependencies);
     assert_eq!(read_manifest("name: prod\ngroups: []\n").unwrap().groups, []);
     assert!(warnings(read_manifest("name: prod\ngroups: []\n"))[0].contains("destroys whatever"));
 }

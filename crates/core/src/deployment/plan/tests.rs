@@ -71,20 +71,20 @@ fn deployed(manifest: &Manifest<'_>, value: &str, redeploy: bool) -> BTreeMap<St
     for module in groups(manifest, redeploy).iter().flat_map(|group| &group.modules) {
         let id = &module.id;
         let metadata = json!({"Value": value, "CodeBuildBuildId": "s:1"});
-        let siblings = module.options.parameters.siblings();
-        let known = siblings
+        let upstreams = module.options.parameters.upstreams();
+        let known = upstreams
             .into_iter()
-            .map(|sibling| (sibling, metadata.as_object().unwrap().clone()))
+            .map(|upstream| (upstream, metadata.as_object().unwrap().clone()))
             .collect();
         let options = module.options.clone().resolve(id, &known).unwrap();
         let fingerprint = Fingerprint::new(&module.digest, &module.deployspec, &options, &Versions::new());
         let status = json!({"state": "SUCCEEDED", "updated_at": "2026-01-01T00:00:00Z", "group": id.group, "module": id.module, "execution": "e"});
-        for (slot, value) in [
+        for (kind, value) in [
             (ParameterKind::Md5, json!(fingerprint)),
             (ParameterKind::Metadata, metadata),
             (ParameterKind::Status, status),
         ] {
-            stored.insert(id.parameter(slot), value.to_string());
+            stored.insert(id.parameter(kind), value.to_string());
         }
     }
     stored
@@ -94,12 +94,12 @@ fn deployed(manifest: &Manifest<'_>, value: &str, redeploy: bool) -> BTreeMap<St
 fn set<'a>(
     stored: &mut BTreeMap<String, String>,
     module: &str,
-    slot: ParameterKind,
+    kind: ParameterKind,
     key: &str,
     value: impl Into<Option<&'a str>>,
 ) {
     let (group, module) = module.split_once('/').unwrap();
-    let name = ModuleId::parse("p", "d", group, module).unwrap().parameter(slot);
+    let name = ModuleId::parse("p", "d", group, module).unwrap().parameter(kind);
     let mut parsed: Value = serde_json::from_str(&stored[&name]).unwrap();
     parsed[key] = json!(value.into());
     stored.insert(name, parsed.to_string());

@@ -33,6 +33,30 @@ fn digest(files: &[(&str, &[u8])]) -> String {
 }
 
 #[test]
+fn an_upload_has_its_options_in_its_manifest() {
+    let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let options = |manifest: Option<&[u8]>| {
+        let files = manifest.map(|manifest| ("manifest.yaml", manifest));
+        let files: Vec<_> = [SPEC].into_iter().chain(files).collect();
+        let bundle = read_zip(&pack(&files), "").unwrap();
+        bundle.options(&module, &Limits::of_aws("work", "seedflow"))
+    };
+    let none = options(None).unwrap();
+    assert_eq!((none.stack_name.as_str(), none.bundle), ("p-d-g-m", true));
+    assert_eq!(options(Some(b"")), Ok(none));
+    assert!(!options(Some(b"bundle: no\n")).unwrap().bundle);
+    for (manifest, start) in [
+        (b"\xff".as_slice(), "manifest.yaml is not valid UTF-8"),
+        (b"a: [", "manifest.yaml line "),
+        (b"bundle: 1\n", "manifest.yaml: bundle: expected "),
+    ] {
+        let error = options(Some(manifest)).unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidInput);
+        assert!(error.message.starts_with(start), "{error}");
+    }
+}
+
+#[test]
 fn the_root_of_a_folder_is_the_same_as_the_root_of_a_zip() {
     let whole = read_zip(&pack(&[SPEC, ("a.txt", b"1")]), "").unwrap();
     let inside = read_zip(

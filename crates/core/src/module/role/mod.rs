@@ -4,6 +4,7 @@
 //! a role that belongs to the module alone (seedfarmer-compat.md 2.8). This module has the logic that needs no AWS: the
 //! names, the values of the template's parameters, and the next step for the stack's state ([`step`]).
 
+pub mod policies;
 pub mod step;
 mod template;
 
@@ -79,16 +80,13 @@ pub struct ModuleStack {
 }
 
 impl ModuleStack {
-    /// Parses a template's bytes.
+    /// Parses a template's bytes. `prefix` begins the names of all modules' roles and stacks.
     ///
     /// # Errors
-    /// `InvalidModuleStack` if the template cannot be read, or if a parameter has neither a default nor a value.
-    pub fn parse(
-        bytes: &[u8],
-        names: RoleAndStackName,
-        module: &ModuleId,
-        parameters: &Parameters,
-    ) -> Result<Self> {
+    /// `InvalidModuleStack` if the template cannot be read, if a parameter has neither a default nor a value, or if the
+    /// prefix leaves no room for the names.
+    pub fn parse(bytes: &[u8], prefix: &str, module: &ModuleId, parameters: &Parameters) -> Result<Self> {
+        let names = RoleAndStackName::new(prefix, module)?;
         let text = std::str::from_utf8(bytes).map_err(|_| template::error("the file is not valid UTF-8"))?;
         let values = template::values(module, parameters, &names.role);
         Ok(Self {

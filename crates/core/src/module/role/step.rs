@@ -12,6 +12,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorName};
+
 /// The longest wait for a stack. The policies of a role take less than a minute. Half an hour covers a slow day of
 /// CloudFormation, and makes 360 looks, five seconds apart: some 3,300 events.
 pub const LONGEST: SignedDuration = SignedDuration::from_mins(30);
@@ -171,6 +173,35 @@ pub fn delete(status: Option<&str>, progress: &Progress, now: Timestamp) -> Step
         _ => Step::Delete,
     };
     progress.in_time(step, now)
+}
+
+/// The reason if CloudFormation has no event of a failure.
+pub const NO_RESOURCE: &str = "CloudFormation names no resource that failed";
+
+/// Why CloudFormation failed, by the first resource that failed.
+#[must_use]
+pub fn failure(stack: &str, status: Option<String>, reason: Option<String>) -> Error {
+    let status = status.unwrap_or_default();
+    Error::new(
+        ErrorName::ModuleStackFailed,
+        format!(
+            "modulestack.yaml: the stack {stack} ended with {status}: {}; correct the template, or what it refers to, and start again",
+            reason.as_deref().unwrap_or(NO_RESOURCE)
+        ),
+    )
+}
+
+/// The error for a stack that took longer than [`LONGEST`].
+#[must_use]
+pub fn timed_out(stack: &str, status: Option<String>) -> Error {
+    Error::new(
+        ErrorName::ModuleStackTimedOut,
+        format!(
+            "modulestack.yaml: expected the stack {stack} to be ready, or gone, after {} minutes; found {}; look at its events in CloudFormation, and start again when it has come to rest",
+            LONGEST.as_mins(),
+            status.as_deref().unwrap_or("no stack")
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -369,5 +400,15 @@ mod tests {
             r#"{"since":"1970-01-01T00:00:00Z","asked":"deployed","unseen":0}"#
         );
         assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);
+    }
+
+    #[test]
+    fn a_stack_that_takes_too_long_is_named_with_its_status_and_the_time_that_it_had() {
+        let error = timed_out("seedflow-module-p", Some("CREATE_IN_PROGRESS".to_owned()));
+        assert_eq!(error.name, ErrorName::ModuleStackTimedOut);
+        for part in ["seedflow-module-p", "CREATE_IN_PROGRESS", "30 minutes"] {
+            assert!(error.message.contains(part), "{error}");
+        }
+        assert!(timed_out("s", None).message.contains("found no stack"));
     }
 }

@@ -596,3 +596,66 @@ fn a_lock_reads_as_it_was_written_and_shows_no_token() {
     assert_eq!(serde_json::from_str::<Lock>(&text).unwrap(), lock);
     assert!(!format!("{lock:?}").contains("secret"));
 }
+
+#[test]
+fn a_holder_that_has_ended_gets_time_once_and_is_then_replaced_by_a_claimant() {
+    let (grace, now) = (SignedDuration::from_secs(5), Timestamp::UNIX_EPOCH);
+    let lock = lock_of(1);
+    let ended = lock.holder.execution.clone();
+    let kept = Lock {
+        kept_until: Some(now + grace),
+        ..lock.clone()
+    };
+    let claim = || LockRequest::Claim(contender(2));
+    let wait = || {
+        LockRequest::Wait(Waiter {
+            contender: contender(2),
+            registration: Registration {
+                token: Token::new("t"),
+                entered_at: "1".into(),
+                attempt: 0,
+            },
+        })
+    };
+    let keep = LockRequest::Keep(ended.clone(), now + grace);
+    for request in [claim(), wait()] {
+        assert_eq!(
+            lock.after_the_holder_ended(request, now, grace),
+            Some(keep.clone())
+        );
+    }
+    let after = |request, now| kept.after_the_holder_ended(request, now, grace);
+    assert_eq!(after(claim(), now), None);
+    let taken = LockRequest::TakeOver(contender(2), ended);
+    assert_eq!(after(claim(), now + grace), Some(taken));
+    // An execution that waits is woken by the release, or replaced by the next claimant.
+    assert_eq!(after(wait(), now + grace), None);
+}
+
+#[test]
+fn who_may_not_wait_fails_with_the_execution_that_deploys() {
+    let name = |text: &str| crate::ids::Name::parse("name", text).unwrap();
+    let deployment = DeploymentId {
+        project: name("p"),
+        deployment: name("d"),
+    };
+    let lock = lock_of(1);
+    let holder = lock.holder.execution.as_str().to_owned();
+    let refused = |outcome: LockOutcome| {
+        outcome
+            .refuse_to_wait(&deployment)
+            .map_err(|e| (e.name, e.message))
+    };
+    assert_eq!(refused(LockOutcome::Acquired(lock.clone())), Ok(()));
+    for outcome in [
+        LockOutcome::Held(lock.clone()),
+        LockOutcome::Superseded(lock.holder.execution.clone()),
+    ] {
+        let (name, message) = refused(outcome).unwrap_err();
+        assert_eq!(name, ErrorName::DeploymentBusy);
+        assert!(
+            message.starts_with(&format!("p/d: {holder} is deploying it")),
+            "{message}"
+        );
+    }
+}
