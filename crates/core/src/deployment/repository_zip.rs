@@ -13,9 +13,8 @@ use zip::{ZipArchive, ZipWriter};
 use crate::deployment::manifest;
 use crate::deployment::manifest::MAX_FILE;
 use crate::error::{Error, ErrorName, Result, excerpt};
-use crate::module::bundle::{
-    Entry, Metered, Reading, broken, check_link, digest, hash, invalid, nothing_there, open,
-};
+use crate::module::bundle::archive::{Entry, Metered, broken, invalid, open};
+use crate::module::bundle::{Reading, check_link, digest, hash, nothing_there};
 
 /// An open repository.
 pub struct Repository<R> {
