@@ -144,8 +144,8 @@ impl Account {
         Ok(self.records.write(module, write).await?)
     }
 
-    /// Removes what marks a module as deployed by Seedflow.
-    pub async fn forget(&self, module: &ModuleId) -> Result<()> {
+    /// Removes the record, and what marks a module as deployed by Seedflow.
+    pub async fn remove_record(&self, module: &ModuleId) -> Result<()> {
         self.records
             .parameters
             .delete(module, &[ParameterKind::Md5])

@@ -604,8 +604,8 @@ mod tests {
                 stack_name_prefix: prefix.into(),
                 ..limits()
             };
-            let order = ModuleInput::parse(&input, &limits)?;
-            let ModuleInput::Deploy(request) = order else {
+            let parsed = ModuleInput::parse(&input, &limits)?;
+            let ModuleInput::Deploy(request) = parsed else {
                 panic!("it would be destroyed")
             };
             Ok::<_, Error>(request.options.unwrap().stack_name)
@@ -642,14 +642,14 @@ mod tests {
 
     #[test]
     fn an_input_that_destroys_has_the_four_names_and_nothing_else() {
-        let order = |change: fn(&mut Value)| {
+        let destroying = |change: fn(&mut Value)| {
             let mut input =
                 json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"});
             change(&mut input);
             ModuleInput::parse(&input, &limits())
         };
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        assert_eq!(order(|_| ()), Ok(ModuleInput::Destroy(module)));
+        assert_eq!(destroying(|_| ()), Ok(ModuleInput::Destroy(module)));
         for (change, part) in [
             (
                 (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
@@ -662,7 +662,7 @@ mod tests {
                 "other: expected …found an unknown field",
             ),
         ] {
-            let error = order(change).unwrap_err();
+            let error = destroying(change).unwrap_err();
             assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         let explicit = ModuleInput::parse(&input(|v| v["action"] = json!("deploy")), &limits());
