@@ -37,9 +37,9 @@ fn names() -> Vec<String> {
 
 /// What must hold for every page in every width and both colour schemes.
 fn check(name: &str, found: &Value) {
-    let mut told = found.clone();
-    told["text"] = Value::Null;
-    let all = format!("{name}: {told:#}");
+    let mut without_text = found.clone();
+    without_text["text"] = Value::Null;
+    let all = format!("{name}: {without_text:#}");
     assert_eq!(found["ran"], false, "a script of the page ran: {all}");
     let policy = found["policy"].as_str().unwrap();
     assert!(policy.starts_with("default-src 'none';"), "{all}");
@@ -72,7 +72,7 @@ fn check(name: &str, found: &Value) {
 }
 
 #[test]
-fn whatever_reports_say_pages_stay_readable_and_inert() {
+fn pages_stay_readable_and_inert_for_every_report() {
     if !browser::is_there("pages stay readable and inert whatever reports say") {
         return;
     }

@@ -1,7 +1,7 @@
 //! How many AWS calls a deployment makes, with its cleanup and its pages. The stack belongs to this test alone, so that
 //! no other calls are counted.
 
-use seedflow_e2e::{Caller, Module, Names, Shared, StackOptions, TestStack, eventually, run};
+use seedflow_e2e::{Caller, Module, ModuleId, Shared, StackOptions, TestStack, eventually, run};
 use serde_json::json;
 
 static STACK: Shared = Shared::new(StackOptions::default);
@@ -17,8 +17,8 @@ fn calls(stack: &TestStack) -> (u64, String) {
 }
 
 /// Waits until the project's index contains the execution; that is the last work for it.
-async fn published(stack: &TestStack, names: &Names, execution: &str) {
-    let index = format!("index/{}.html", names.project);
+async fn published(stack: &TestStack, id: &ModuleId, execution: &str) {
+    let index = format!("index/{}.html", id.project);
     eventually("the index", || async {
         let page = String::from_utf8(stack.object(&index).await?).ok()?;
         page.contains(execution).then_some(())
@@ -30,19 +30,19 @@ async fn published(stack: &TestStack, names: &Names, execution: &str) {
 fn a_changed_module_costs_at_most_34_calls_and_an_unchanged_one_at_most_11() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("counted");
+        let id = stack.module_id("counted");
         let module = Module::running("build", &["sleep 1"]).file("data", "one");
         for (expected, limit, module) in [
             ("SUCCEEDED", 34, module.clone()),
             ("UNCHANGED", 11, module.clone()),
             ("SUCCEEDED", 33, module.file("data", "two")),
         ] {
-            let input = stack.input(&names, &module, json!({})).await;
+            let input = stack.input(&id, &module, json!({})).await;
             stack.proxy().reset_calls();
             let finished = stack.execute(&input).await;
             assert_eq!(finished.state(), expected, "{}", finished.cause);
-            stack.released(&names).await;
-            published(stack, &names, &finished.execution).await;
+            stack.released(&id).await;
+            published(stack, &id, &finished.execution).await;
             let (count, which) = calls(stack);
             assert!(count > 0 && count <= limit, "{expected}: {count} calls, {which}");
         }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use seedflow_e2e::{Names, run};
+use seedflow_e2e::{ModuleId, run};
 use serde_json::Value;
 
 use crate::deployment::STACK;
@@ -19,27 +19,21 @@ fn a_cdk_module_deploys_its_stack_and_its_outputs_are_recorded() {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/cdk-topic"));
         let input = std::fs::read(folder.join("input.json")).unwrap();
         let mut input: Value = serde_json::from_slice(&input).unwrap();
-        let name = |field: &str| input[field].as_str().unwrap().to_owned();
-        let names = Names::new(
-            &name("project"),
-            &name("deployment"),
-            &name("group"),
-            &name("module"),
-        );
+        let id: ModuleId = serde_json::from_value(input.clone()).unwrap();
         let target = tempfile::tempdir().unwrap();
         let zip = target.path().join("bundle.zip");
         seedflow_local::checkout::bundle::folder(folder, &zip).unwrap();
-        input["source"] = stack.upload_bytes(&names, std::fs::read(&zip).unwrap()).await;
+        input["source"] = stack.upload_bytes(&id, std::fs::read(&zip).unwrap()).await;
 
         let execution = stack.start(&input).await;
         let finished = stack.finished_within(&execution, PATIENCE).await;
         let log = stack.log(&finished.build).await.join("\n");
         assert!(finished.succeeded(), "{}\n{log}", finished.cause);
 
-        let outputs = stack.parameter(&names, "outputs").await;
+        let outputs = stack.parameter(&id, "outputs").await;
         let topic = outputs["TopicArn"].as_str().expect("an ARN").to_owned();
         assert!(topic.starts_with("arn:aws:sns:"), "{topic}");
-        let metadata = stack.parameter(&names, "metadata").await;
+        let metadata = stack.parameter(&id, "metadata").await;
         assert_eq!(metadata["TopicArn"], topic.as_str(), "{metadata}");
 
         // The topic exists, with the name from the module's parameter.

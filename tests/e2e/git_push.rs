@@ -5,7 +5,9 @@ use seedflow_local::git::{Remote, Wanted};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use seedflow_e2e::{Action, Names, Repository, Rule, TestStack, WorkTree, eventually, run};
+use seedflow_e2e::{
+    Action, ModuleId, Repository, Rule, TestStack, WorkTree, eventually, module_id, run,
+};
 use serde_json::{Value, json};
 
 use crate::deployment::STACK;
@@ -38,9 +40,9 @@ fn a_push_is_handed_over_with_its_files_and_where_they_come_from() {
         let commit = repository.commit_as("Jürgen \"J\" Müller <j@example.com>", "Begin");
         let pushed = repository.push(&remote, "main");
         assert!(pushed.accepted, "{pushed:?}");
-        let told = format!("remote: handed over commit {commit} of main to s3://");
+        let expected = format!("remote: handed over commit {commit} of main to s3://");
         assert!(
-            pushed.said.contains(&told) && pushed.said.contains("/sources/pushed/repository.zip"),
+            pushed.said.contains(&expected) && pushed.said.contains("/sources/pushed/repository.zip"),
             "{}",
             pushed.said
         );
@@ -87,7 +89,7 @@ fn pushes_to_other_branches_hand_nothing_over() {
 }
 
 #[test]
-fn a_refused_upload_is_said_to_whoever_pushes_and_the_next_push_makes_it_good() {
+fn a_refused_upload_is_reported_to_the_client_and_the_next_push_repairs_it() {
     run(async {
         let stack = STACK.get().await;
         let remote = remote(stack, "refused").await;
@@ -103,12 +105,12 @@ fn a_refused_upload_is_said_to_whoever_pushes_and_the_next_push_makes_it_good() 
         drop(rule);
         // A hook that runs after a push can't reject it.
         assert!(pushed.accepted, "{pushed:?}");
-        for told in [
+        for expected in [
             "AccessDenied",
             &format!("remote: error: commit {first} is in the repository, but it was NOT handed over"),
             "remote: to try again:",
         ] {
-            assert!(pushed.said.contains(told), "{told}: {}", pushed.said);
+            assert!(pushed.said.contains(expected), "{expected}: {}", pushed.said);
         }
         assert!(!pushed.said.contains("handed over commit"), "{}", pushed.said);
         assert_eq!(stack.keys("sources/refused/").await, [""; 0]);
@@ -185,9 +187,9 @@ const MODULES: [&str; 6] = [
     "apps/worker",
 ];
 
-fn names(module: &str) -> Names {
+fn id_of(module: &str) -> ModuleId {
     let (group, module) = module.split_once('/').expect("group/module");
-    Names::new("shop", "dev", group, module)
+    module_id("shop", "dev", group, module)
 }
 
 /// Waits until the deployment of a commit has ended and its lock is free, and returns its status.
@@ -205,7 +207,7 @@ async fn deployed(stack: &TestStack, commit: &str) -> Value {
 async fn builds(stack: &TestStack) -> BTreeMap<&'static str, Value> {
     let mut builds = BTreeMap::new();
     for module in MODULES {
-        let status = stack.parameter(&names(module), "status").await;
+        let status = stack.parameter(&id_of(module), "status").await;
         if !status.is_null() {
             builds.insert(module, status["build_id"].clone());
         }
@@ -257,7 +259,7 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
                 }
             }
         }
-        let metadata = stack.parameter(&names("apps/web"), "metadata").await;
+        let metadata = stack.parameter(&id_of("apps/web"), "metadata").await;
         assert_eq!(metadata["CommitHash"], json!(commit));
         assert_eq!(metadata["Url"], "https://shop.example.com");
 
@@ -296,7 +298,7 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
         repository.push(&remote, "main");
         let status = deployed(stack, &commit).await;
         assert_eq!(status["modules"], json!({"UNCHANGED": 5, "DESTROYED": 1}));
-        assert!(stack.parameters(&names("apps/worker")).await.is_empty());
+        assert!(stack.parameters(&id_of("apps/worker")).await.is_empty());
         let fifth = builds(stack).await;
         assert_eq!(built(&fourth, &fifth), ["apps/worker"]);
     });
@@ -365,7 +367,7 @@ fn two_branches_deploy_two_manifests_of_one_repository() {
             .await;
             assert_eq!(status["state"], "SUCCEEDED", "{status}");
             assert_eq!(status["branch"], branch);
-            let module = Names::new("two", deployment, "g", "m");
+            let module = module_id("two", deployment, "g", "m");
             let metadata = stack.parameter(&module, "metadata").await;
             assert_eq!(
                 metadata["Where"],

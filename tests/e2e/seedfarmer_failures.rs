@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use seedflow_e2e::{
-    Action, Caller, Finished, Module, Names, Rule, RuleGuard, Shared, StackOptions, TestStack, run,
+    Action, Caller, Finished, Module, ModuleId, Rule, RuleGuard, Shared, StackOptions, TestStack, module_id,
+    run,
 };
 use serde_json::{Value, json};
 
@@ -34,12 +35,12 @@ fn assert_state(finished: &Finished, state: &str) {
     assert_eq!(finished.state(), state, "{}: {}", finished.error, finished.cause);
 }
 
-async fn stored_tag(stack: &TestStack, names: &Names) -> Value {
-    stack.parameter(names, "metadata").await["Tag"].clone()
+async fn stored_tag(stack: &TestStack, id: &ModuleId) -> Value {
+    stack.parameter(id, "metadata").await["Tag"].clone()
 }
 
-async fn state(stack: &TestStack, names: &Names) -> Value {
-    stack.parameter(names, "status").await["state"].clone()
+async fn state(stack: &TestStack, id: &ModuleId) -> Value {
+    stack.parameter(id, "status").await["state"].clone()
 }
 
 /// The start and the end of a build, in seconds since the epoch.
@@ -58,8 +59,8 @@ fn denied() -> Action {
 }
 
 /// Refuses the next write of one of a module's parameters, after `passing` writes of others.
-fn refuse_write<'a>(stack: &'a TestStack, names: &Names, parameter: &str, passing: u32) -> RuleGuard<'a> {
-    let path = format!("{}/{parameter}", names.parameter_path());
+fn refuse_write<'a>(stack: &'a TestStack, id: &ModuleId, parameter: &str, passing: u32) -> RuleGuard<'a> {
+    let path = format!("{}/{parameter}", id.parameter_path());
     let rule = Rule::new("ssm", "PutParameter", denied()).caller(Caller::Functions);
     stack.rule(rule.contains(&path).skip(passing).times(1))
 }
@@ -68,35 +69,35 @@ fn refuse_write<'a>(stack: &'a TestStack, names: &Names, parameter: &str, passin
 fn situation_1_a_step_after_the_md5_is_refused() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("failure-1");
+        let id = stack.module_id("failure-1");
         assert_state(
-            &stack.deploy_with(&names, &deploying(0), tag("old")).await,
+            &stack.deploy_with(&id, &deploying(0), tag("old")).await,
             "SUCCEEDED",
         );
 
         // Written before the md5: then there is no new md5 either.
-        let before = stack.parameters(&names).await;
-        let refused = refuse_write(stack, &names, "metadata", 0);
-        let failed = stack.deploy_with(&names, &deploying(0), tag("new")).await;
+        let before = stack.parameters(&id).await;
+        let refused = refuse_write(stack, &id, "metadata", 0);
+        let failed = stack.deploy_with(&id, &deploying(0), tag("new")).await;
         assert_eq!((failed.error.as_str(), refused.applied()), ("AccessDenied", 1));
-        let after = stack.parameters(&names).await;
+        let after = stack.parameters(&id).await;
         assert_eq!(
             (&before["md5"], &before["metadata"]),
             (&after["md5"], &after["metadata"])
         );
 
         // Written after it: the status, which was IN_PROGRESS before and is FAILED then.
-        let refused = refuse_write(stack, &names, "status", 1);
-        let failed = stack.deploy_with(&names, &deploying(0), tag("new")).await;
+        let refused = refuse_write(stack, &id, "status", 1);
+        let failed = stack.deploy_with(&id, &deploying(0), tag("new")).await;
         assert_eq!((failed.error.as_str(), refused.applied()), ("AccessDenied", 1));
-        assert_ne!(stack.parameters(&names).await["md5"], before["md5"]);
-        assert_eq!(state(stack, &names).await, "FAILED");
+        assert_ne!(stack.parameters(&id).await["md5"], before["md5"]);
+        assert_eq!(state(stack, &id).await, "FAILED");
 
         // A repeated deployment is not "up to date".
-        let again = stack.deploy_with(&names, &deploying(0), tag("new")).await;
+        let again = stack.deploy_with(&id, &deploying(0), tag("new")).await;
         assert_state(&again, "SUCCEEDED");
         assert_eq!(again.reasons, ["last deployment FAILED"]);
-        assert_eq!(stored_tag(stack, &names).await, "new");
+        assert_eq!(stored_tag(stack, &id).await, "new");
     });
 }
 
@@ -104,13 +105,13 @@ fn situation_1_a_step_after_the_md5_is_refused() {
 fn situation_2_run_again_while_the_first_builds() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("failure-2");
+        let id = stack.module_id("failure-2");
         // The client that started the first is gone: nothing of the deployment runs on the client.
         let first = stack
-            .start(&stack.input(&names, &deploying(4), tag("one")).await)
+            .start(&stack.input(&id, &deploying(4), tag("one")).await)
             .await;
         stack.build_of(&first).await;
-        let second = stack.deploy_with(&names, &deploying(4), tag("two")).await;
+        let second = stack.deploy_with(&id, &deploying(4), tag("two")).await;
         let first = stack.finished(&first).await;
         assert_state(&first, "SUCCEEDED");
         assert_state(&second, "SUCCEEDED");
@@ -118,8 +119,8 @@ fn situation_2_run_again_while_the_first_builds() {
             interval(&second.build).0 >= interval(&first.build).1,
             "the builds overlap"
         );
-        assert_eq!(stored_tag(stack, &names).await, "two");
-        stack.released(&names).await;
+        assert_eq!(stored_tag(stack, &id).await, "two");
+        stack.released(&id).await;
         let callbacks = stack.keys("callbacks/").await;
         let ours = [first.build_id().unwrap(), second.build_id().unwrap()];
         assert!(
@@ -133,15 +134,15 @@ fn situation_2_run_again_while_the_first_builds() {
 fn situation_3_two_clients_deploy_different_parameters() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("failure-3");
+        let id = stack.module_id("failure-3");
         // The first takes longer than the second, as in seed-farmer's case.
         let first = stack
-            .start(&stack.input(&names, &deploying(4), tag("a")).await)
+            .start(&stack.input(&id, &deploying(4), tag("a")).await)
             .await;
         // Its build runs, so it holds the lock: of two that start at once either may be the first.
         stack.build_of(&first).await;
         let second = stack
-            .start(&stack.input(&names, &deploying(0), tag("b")).await)
+            .start(&stack.input(&id, &deploying(0), tag("b")).await)
             .await;
         let (first, second) = (stack.finished(&first).await, stack.finished(&second).await);
         assert_state(&first, "SUCCEEDED");
@@ -150,18 +151,18 @@ fn situation_3_two_clients_deploy_different_parameters() {
             interval(&second.build).0 >= interval(&first.build).1,
             "the builds overlap"
         );
-        let metadata = stack.parameter(&names, "metadata").await;
+        let metadata = stack.parameter(&id, "metadata").await;
         assert_eq!(
             (&metadata["Tag"], metadata["CodeBuildBuildId"].as_str()),
             (&json!("b"), second.build_id())
         );
         // The running version is b: a isn't up to date, and b is.
-        let b = stack.deploy_with(&names, &deploying(0), tag("b")).await;
+        let b = stack.deploy_with(&id, &deploying(0), tag("b")).await;
         assert_state(&b, "UNCHANGED");
-        let a = stack.deploy_with(&names, &deploying(0), tag("a")).await;
+        let a = stack.deploy_with(&id, &deploying(0), tag("a")).await;
         assert_state(&a, "SUCCEEDED");
         assert_eq!(a.reasons, ["parameter tag changed"]);
-        assert_eq!(stored_tag(stack, &names).await, "a");
+        assert_eq!(stored_tag(stack, &id).await, "a");
     });
 }
 
@@ -169,30 +170,30 @@ fn situation_3_two_clients_deploy_different_parameters() {
 fn situation_4_parameter_store_refuses_what_comes_before_the_build() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("failure-4");
+        let id = stack.module_id("failure-4");
         assert_state(
-            &stack.deploy_with(&names, &deploying(0), tag("old")).await,
+            &stack.deploy_with(&id, &deploying(0), tag("old")).await,
             "SUCCEEDED",
         );
-        let path = names.parameter_path();
+        let path = id.parameter_path();
         let deletes = ["DeleteParameter", "DeleteParameters"].map(|operation| {
             let rule = Rule::new("ssm", operation, denied()).caller(Caller::Functions);
             stack.rule(rule.contains(&path))
         });
-        let refused = refuse_write(stack, &names, "status", 0);
-        let failed = stack.deploy_with(&names, &deploying(0), tag("new")).await;
+        let refused = refuse_write(stack, &id, "status", 0);
+        let failed = stack.deploy_with(&id, &deploying(0), tag("new")).await;
         assert_eq!((failed.error.as_str(), refused.applied()), ("AccessDenied", 1));
         assert!(
             failed.build.is_null(),
             "nothing is built that can't be marked as under way"
         );
-        let next = stack.deploy_with(&names, &deploying(0), tag("new")).await;
+        let next = stack.deploy_with(&id, &deploying(0), tag("new")).await;
         assert_state(&next, "SUCCEEDED");
         assert!(
             next.build_id().is_some(),
             "the new parameters are deployed and not taken for it"
         );
-        assert_eq!(stored_tag(stack, &names).await, "new");
+        assert_eq!(stored_tag(stack, &id).await, "new");
         // The refusal that seed-farmer gets can't happen: nothing is ever deleted.
         assert!(deletes.iter().all(|deletes| deletes.applied() == 0));
     });
@@ -202,16 +203,16 @@ fn situation_4_parameter_store_refuses_what_comes_before_the_build() {
 fn situation_5_two_clients_with_the_same_content() {
     run(async {
         let stack = STACK.get().await;
-        let all: Vec<Names> = (0..10)
-            .map(|n| Names::new("failure-5", "dev", "core", &format!("m{n}")))
+        let all: Vec<ModuleId> = (0..10)
+            .map(|n| module_id("failure-5", "dev", "core", &format!("m{n}")))
             .collect();
         let mut started = Vec::new();
-        for names in &all {
-            let input = stack.input(names, &deploying(2), tag("same")).await;
+        for id in &all {
+            let input = stack.input(id, &deploying(2), tag("same")).await;
             started.push((stack.start(&input).await, stack.start(&input).await));
         }
         let mut builds = 0;
-        for (names, (one, other)) in all.iter().zip(&started) {
+        for (id, (one, other)) in all.iter().zip(&started) {
             let ended = [stack.finished(one).await, stack.finished(other).await];
             builds += ended
                 .iter()
@@ -220,8 +221,8 @@ fn situation_5_two_clients_with_the_same_content() {
             let mut states = ended.each_ref().map(Finished::state);
             states.sort_unstable();
             let expected = [["SUCCEEDED", "UNCHANGED"], ["SUCCEEDED", "SUPERSEDED"]];
-            assert!(expected.contains(&states), "{names}: {states:?}");
-            assert_eq!(stored_tag(stack, names).await, "same");
+            assert!(expected.contains(&states), "{id}: {states:?}");
+            assert_eq!(stored_tag(stack, id).await, "same");
         }
         assert_eq!(builds, 10);
     });
@@ -245,32 +246,28 @@ fn every_second<'a>(stack: &'a TestStack, path: &str, refusals: u32) -> Vec<Rule
 fn situation_6_parameter_store_throttles_half_the_calls() {
     run(async {
         let stack = STACK.get().await;
-        let all: Vec<Names> = (0..3)
-            .map(|n| Names::new("failure-6", "dev", "core", &format!("m{n}")))
+        let all: Vec<ModuleId> = (0..3)
+            .map(|n| module_id("failure-6", "dev", "core", &format!("m{n}")))
             .collect();
         let refused: Vec<_> = all
             .iter()
-            .map(|names| every_second(stack, &names.parameter_path(), 40))
+            .map(|id| every_second(stack, &id.parameter_path(), 40))
             .collect();
         let mut started = Vec::new();
-        for names in &all {
-            started.push(
-                stack
-                    .start(&stack.input(names, &deploying(0), tag("t")).await)
-                    .await,
-            );
+        for id in &all {
+            started.push(stack.start(&stack.input(id, &deploying(0), tag("t")).await).await);
         }
-        for ((names, execution), refused) in all.iter().zip(&started).zip(&refused) {
+        for ((id, execution), refused) in all.iter().zip(&started).zip(&refused) {
             assert_state(&stack.finished(execution).await, "SUCCEEDED");
             let refused: u32 = refused.iter().map(RuleGuard::applied).sum();
             // Nine calls, four reads and five writes, with one refused before each but the first.
-            assert!((4..=12).contains(&refused), "{names}: {refused} refused");
-            let written = stack.versions(names).await;
+            assert!((4..=12).contains(&refused), "{id}: {refused} refused");
+            let written = stack.versions(id).await;
             let once = [("md5", 1), ("metadata", 1), ("outputs", 1), ("status", 2)];
             assert_eq!(
                 written,
                 once.map(|(name, times)| (name.to_owned(), times)).into(),
-                "{names}"
+                "{id}"
             );
         }
     });
@@ -280,7 +277,7 @@ fn situation_6_parameter_store_throttles_half_the_calls() {
 fn situation_7_parameter_store_answers_too_many_updates_for_ten_seconds() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("failure-7");
+        let id = stack.module_id("failure-7");
         // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html
         let busy = Action::Refuse {
             status: 400,
@@ -290,11 +287,11 @@ fn situation_7_parameter_store_answers_too_many_updates_for_ten_seconds() {
         };
         let rule = Rule::new("ssm", "PutParameter", busy).caller(Caller::Functions);
         let rule = rule
-            .contains(&names.parameter_path())
+            .contains(&id.parameter_path())
             .lasting(Duration::from_secs(10));
         let refused = stack.rule(rule);
         assert_state(
-            &stack.deploy_with(&names, &deploying(0), tag("t")).await,
+            &stack.deploy_with(&id, &deploying(0), tag("t")).await,
             "SUCCEEDED",
         );
         // Three calls by the SDK in each of the tries, whose pauses double. seed-farmer makes thousands.
@@ -303,7 +300,7 @@ fn situation_7_parameter_store_answers_too_many_updates_for_ten_seconds() {
             "{} calls",
             refused.applied()
         );
-        assert_eq!(state(stack, &names).await, "SUCCEEDED");
+        assert_eq!(state(stack, &id).await, "SUCCEEDED");
     });
 }
 
@@ -311,10 +308,10 @@ fn situation_7_parameter_store_answers_too_many_updates_for_ten_seconds() {
 fn situation_8_the_network_is_gone_while_it_waits_for_the_build() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("failure-8");
+        let id = stack.module_id("failure-8");
         let project = format!("{}-failure-8", stack.about().project_name);
         let more = json!({"parameters": {"tag": "t"}, "build": {"project_name": project}});
-        let execution = stack.start(&stack.input(&names, &deploying(2), more).await).await;
+        let execution = stack.start(&stack.input(&id, &deploying(2), more).await).await;
         stack.build_of(&execution).await;
         // From now on every connection about this module is refused, and the build ends meanwhile. The outage lasts
         // seed-farmer's thirty seconds, scaled like the waits.
@@ -330,8 +327,8 @@ fn situation_8_the_network_is_gone_while_it_waits_for_the_build() {
         let finished = stack.finished(&execution).await;
         assert_state(&finished, "SUCCEEDED");
         assert!(cut.applied() > 0, "nobody called");
-        assert_eq!(state(stack, &names).await, "SUCCEEDED");
-        assert_eq!(stored_tag(stack, &names).await, "t");
+        assert_eq!(state(stack, &id).await, "SUCCEEDED");
+        assert_eq!(stored_tag(stack, &id).await, "t");
     });
 }
 
@@ -339,13 +336,13 @@ fn situation_8_the_network_is_gone_while_it_waits_for_the_build() {
 fn situation_9_a_build_fails() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("failure-9");
-        let good = stack.deploy_with(&names, &deploying(0), tag("good")).await;
+        let id = stack.module_id("failure-9");
+        let good = stack.deploy_with(&id, &deploying(0), tag("good")).await;
         assert_state(&good, "SUCCEEDED");
-        let deployed_at = stack.parameter(&names, "status").await["deployed_at"].clone();
-        let failed = stack.deploy(&names, &Module::running("build", &["exit 3"])).await;
+        let deployed_at = stack.parameter(&id, "status").await["deployed_at"].clone();
+        let failed = stack.deploy(&id, &Module::running("build", &["exit 3"])).await;
         assert_eq!(failed.error, "BuildFailed");
-        let status = stack.parameter(&names, "status").await;
+        let status = stack.parameter(&id, "status").await;
         assert_eq!(
             (&status["state"], &status["error"]),
             (&json!("FAILED"), &json!("BuildFailed"))
@@ -365,7 +362,7 @@ fn situation_9_a_build_fails() {
         assert_eq!(status["deployed_at"], deployed_at);
         // The metadata names the deployed build, and the status names the failed build.
         assert_eq!(
-            stack.parameter(&names, "metadata").await["CodeBuildBuildId"].as_str(),
+            stack.parameter(&id, "metadata").await["CodeBuildBuildId"].as_str(),
             good.build_id()
         );
     });

@@ -23,9 +23,9 @@ fn a_lost_event_costs_a_timeout_and_never_the_deployment() {
         let project = format!("{}-lost", stack.about().project_name);
         let more = json!({"build": {"project_name": project}});
         let lost = stack.rule(Rule::new("events", "PutEvents", Action::Discard).contains(&project));
-        let names = stack.names("lost");
+        let id = stack.module_id("lost");
         let module = Module::running("build", &["sleep 2"]);
-        let finished = stack.deploy_with(&names, &module, more.clone()).await;
+        let finished = stack.deploy_with(&id, &module, more.clone()).await;
         assert_eq!(
             finished.state(),
             "SUCCEEDED",
@@ -49,9 +49,9 @@ fn a_lost_event_costs_a_timeout_and_never_the_deployment() {
 
         // The same for a build that fails: its end isn't lost either.
         let bad = Module::running("build", &["sleep 2; exit 3"]);
-        let finished = stack.deploy_with(&names, &bad, more).await;
+        let finished = stack.deploy_with(&id, &bad, more).await;
         assert_eq!(finished.error, "BuildFailed");
-        stack.released(&names).await;
+        stack.released(&id).await;
         let failed = stack.measured("update-metadata", Metric::ModulesFailed, &finished.execution);
         assert_eq!(failed.await, [1.0]);
         let callbacks = stack.keys(&format!("callbacks/{project}")).await;
@@ -80,7 +80,9 @@ fn an_account_at_its_limit_of_builds_is_waited_for() {
                 .contains(&project)
                 .times(6),
         );
-        let finished = stack.deploy_with(&stack.names("limited"), &module, more).await;
+        let finished = stack
+            .deploy_with(&stack.module_id("limited"), &module, more)
+            .await;
         assert_eq!(
             finished.state(),
             "SUCCEEDED",
@@ -96,12 +98,12 @@ fn an_account_at_its_limit_of_builds_is_waited_for() {
 fn an_execution_that_is_stopped_while_it_waits_for_a_place_starts_no_build_afterwards() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("given-up");
+        let id = stack.module_id("given-up");
         let project = format!("{}-given-up", stack.about().project_name);
         let more = json!({"build": {"project_name": project}});
         let limited = stack.rule(Rule::new("codebuild", "StartBuild", limit()).contains(&project));
         let input = stack
-            .input(&names, &Module::running("build", &["true"]), more.clone())
+            .input(&id, &Module::running("build", &["true"]), more.clone())
             .await;
         let execution = stack.start(&input).await;
         eventually("a refused build", || async {
@@ -110,11 +112,11 @@ fn an_execution_that_is_stopped_while_it_waits_for_a_place_starts_no_build_after
         .await;
         let call = json!({"executionArn": execution, "cause": "not worth the wait"});
         stack.call("states", "AWSStepFunctions.StopExecution", call).await;
-        stack.released(&names).await;
+        stack.released(&id).await;
         drop(limited);
         // Longer than the pause before the next try would be.
         let next = stack
-            .deploy_with(&names, &Module::running("build", &["sleep 5"]), more)
+            .deploy_with(&id, &Module::running("build", &["sleep 5"]), more)
             .await;
         assert_eq!(next.state(), "SUCCEEDED", "{}: {}", next.error, next.cause);
         let builds = stack.builds_of(&project).await;
@@ -126,12 +128,12 @@ fn an_execution_that_is_stopped_while_it_waits_for_a_place_starts_no_build_after
 fn an_execution_that_is_stopped_while_it_takes_its_lock_leaves_none() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("barely-begun");
-        let lock = format!("locks/{names}.json");
+        let id = stack.module_id("barely-begun");
+        let lock = format!("locks/{id}.json");
         let late = Rule::new("s3", "PutObject", Action::Delay(Duration::from_secs(3)));
         let late = stack.rule(late.caller(Caller::Functions).contains(&lock));
         let module = Module::running("build", &["true"]);
-        let input = stack.input(&names, &module, json!({})).await;
+        let input = stack.input(&id, &module, json!({})).await;
         let execution = stack.start(&input).await;
         eventually("a lock that is being taken", || async {
             (late.applied() > 0).then_some(())
@@ -143,6 +145,6 @@ fn an_execution_that_is_stopped_while_it_takes_its_lock_leaves_none() {
             stack.object(&lock).await
         })
         .await;
-        stack.released(&names).await;
+        stack.released(&id).await;
     });
 }

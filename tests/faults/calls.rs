@@ -64,7 +64,7 @@ pub const DELETE_KNOWN: Call = call("ssm", "DeleteParameters", About::Parameters
 pub const LIST_VALUES: Call = call("s3", "ListObjectsV2", About::Values);
 pub const DELETE_STATUS: Call = call("ssm", "DeleteParameters", About::Parameter("status"));
 /// The event of a success.
-pub const TELL_END: Call = call("events", "PutEvents", About::Told("was deployed"));
+pub const PUBLISH_END: Call = call("events", "PutEvents", About::Event("was deployed"));
 /// The event that CodeBuild sends to EventBridge.
 pub const BUILD_EVENT: Call = call("events", "PutEvents", About::Project);
 
@@ -362,7 +362,7 @@ fn every_call_once() {
         of_remove_role(),
         of_destroy(),
         of_end_execution(),
-        vec![disturb("tell-end", TELL_END, plain)],
+        vec![disturb("publish-end", PUBLISH_END, plain)],
     ];
     let calls: Vec<Disturbed> = steps.into_iter().flatten().collect();
     run_cases(packed_once(&calls));
@@ -402,9 +402,9 @@ fn build_event() {
 fn record_success() {
     run_disturbed(of_record_success());
     // It is tried three times and then given up: the event is lost, and the deployment is not affected.
-    run_cases(TELL_END.ways().into_iter().map(|(way, action)| {
-        let fault = Fault::new(TELL_END, action, Amount::Minute);
-        FaultCase::new(format!("tell-end-{way}-a-minute"), vec![fault])
+    run_cases(PUBLISH_END.ways().into_iter().map(|(way, action)| {
+        let fault = Fault::new(PUBLISH_END, action, Amount::Minute);
+        FaultCase::new(format!("publish-end-{way}-a-minute"), vec![fault])
     }));
 }
 

@@ -121,7 +121,7 @@ fn the_record_of_a_success_is_killed_at_every_call() {
         ("write-md5", WRITE_MD5),
         ("write-report", WRITE_REPORT),
         ("write-end", WRITE_END),
-        ("tell-end", TELL_END),
+        ("publish-end", PUBLISH_END),
     ];
     run_cases(
         calls

@@ -9,7 +9,7 @@ use crate::calls::{BUILD_EVENT, REGISTER};
 use crate::fault_case::{Build, Fault, FaultCase, run_cases};
 
 #[test]
-fn however_the_event_comes_it_is_one_answer() {
+fn every_order_of_events_leads_to_one_answer() {
     let event = |name: &str, action| {
         FaultCase::new(format!("event-{name}"), vec![Fault::always(BUILD_EVENT, action)])
     };
@@ -21,6 +21,6 @@ fn however_the_event_comes_it_is_one_answer() {
         event("doubled", Action::Duplicate).build(Build::Late),
         event("delayed-past-the-timeout", Action::Delay(late)).build(Build::Late),
         FaultCase::new("event-first", vec![early]),
-        FaultCase::new("registration-gone", vec![]).forgotten(),
+        FaultCase::new("registration-gone", vec![]).unregistered(),
     ]);
 }

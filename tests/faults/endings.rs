@@ -6,7 +6,9 @@
 
 use std::path::PathBuf;
 
-use seedflow_e2e::{Action, Caller, Finished, Module, Names, Repository, Rule, TestStack, eventually, run};
+use seedflow_e2e::{
+    Action, Caller, Finished, Module, ModuleId, Repository, Rule, TestStack, eventually, module_id, run,
+};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -172,11 +174,11 @@ impl EndCase {
     async fn run(self) {
         let stack = STACK.get().await;
         let (row, _, operation, contains, _) = self.call;
-        let names = Names::new("faults", "dev", row, "m");
+        let id = module_id("faults", "dev", row, "m");
         let project = format!("{}-{row}_", stack.about().project_name);
         let more = json!({"build": {"project_name": project}});
         let gate = Gate::new(stack, row);
-        let input = stack.input(&names, &gate.module(), more.clone()).await;
+        let input = stack.input(&id, &gate.module(), more.clone()).await;
         let early = (!contains.contains("{execution}")).then(|| stack.rule(self.rule(&project, "")));
         let lost = (self.ends == Ends::Orphaned).then(|| {
             let lost = Rule::new("codebuild", "StartBuild", Action::LoseAnswer);
@@ -184,7 +186,7 @@ impl EndCase {
         });
         let execution = stack.start(&input).await;
         let rule = early.unwrap_or_else(|| stack.rule(self.rule(&project, &execution)));
-        let next = self.end(stack, &names, &project, &gate, &execution).await;
+        let next = self.end(stack, &id, &project, &gate, &execution).await;
 
         let message = dead_letter(stack, &execution).await;
         let cause = message["cause"].as_str().unwrap_or_default();
@@ -202,7 +204,7 @@ impl EndCase {
         drop(lost);
 
         if self.lock == Lock::Released && next.is_none() {
-            stack.released(&names).await;
+            stack.released(&id).await;
         }
         assert!(rule.applied() > 0, "{row}");
         // An execution that takes the lock over, or waits for it, continues while the call is refused; the others make
@@ -212,7 +214,7 @@ impl EndCase {
             Some(next) => stack.finished(&next).await,
             None => {
                 let module = Module::running("build", &["true"]);
-                stack.deploy_with(&names, &module, more).await
+                stack.deploy_with(&id, &module, more).await
             }
         };
         deployed(row, &finished);
@@ -230,7 +232,7 @@ impl EndCase {
     async fn end(
         &self,
         stack: &TestStack,
-        names: &Names,
+        id: &ModuleId,
         project: &str,
         gate: &Gate,
         execution: &str,
@@ -252,11 +254,11 @@ impl EndCase {
             Ends::Awaited => {
                 let module = Module::running("build", &["true"]);
                 let input = stack
-                    .input(names, &module, json!({"build": {"project_name": project}}))
+                    .input(id, &module, json!({"build": {"project_name": project}}))
                     .await;
                 let waits = stack.start(&input).await;
                 eventually("the registration of who waits", || async {
-                    let lock = stack.object(&format!("locks/{names}.json")).await?;
+                    let lock = stack.object(&format!("locks/{id}.json")).await?;
                     let lock: Value = serde_json::from_slice(&lock).ok()?;
                     (lock["waiter"]["execution"] == waits.as_str()).then_some(())
                 })
@@ -271,7 +273,7 @@ impl EndCase {
 }
 
 #[test]
-fn whatever_is_refused_at_the_end_of_a_module_the_next_execution_deploys() {
+fn the_next_execution_deploys_after_any_refusal_at_the_end_of_a_module() {
     run(async {
         let mut running = JoinSet::new();
         for row in cases() {
@@ -301,7 +303,7 @@ async fn end_of_deployment((row, service, operation, contains, unwritten): OfDep
         Repository::deploying(&[("network", &[("vpc", &[])])]).module("modules/network-vpc", &gate.module());
     let input = stack.repository_input(row, &repository, json!({})).await;
     let execution = stack.start_deployment(&input).await;
-    let vpc = Names::new(row, "dev", "network", "vpc");
+    let vpc = module_id(row, "dev", "network", "vpc");
     eventually("a build", || async {
         let status = stack.parameter(&vpc, "status").await;
         stack.build_of(status["execution"].as_str()?).await;
@@ -333,7 +335,7 @@ async fn end_of_deployment((row, service, operation, contains, unwritten): OfDep
 }
 
 #[test]
-fn whatever_is_refused_at_the_end_of_a_deployment_the_next_one_deploys() {
+fn the_next_deployment_succeeds_after_any_refusal_at_the_end_of_one() {
     run(async {
         let mut running = JoinSet::new();
         for call in OF_DEPLOYMENTS {

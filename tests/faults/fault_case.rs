@@ -55,7 +55,7 @@ pub enum About {
     /// The list of the module's values in the work bucket.
     Values,
     /// The event about the module with these words.
-    Told(&'static str),
+    Event(&'static str),
 }
 
 /// A call and its fault.
@@ -114,7 +114,7 @@ pub struct FaultCase {
     name: String,
     faults: Vec<Fault>,
     build: Build,
-    forgotten: bool,
+    unregistered: bool,
     end: End,
     builds: usize,
     written: BTreeMap<&'static str, RangeInclusive<u64>>,
@@ -133,7 +133,7 @@ impl FaultCase {
             name: name.into(),
             faults,
             build: Build::Quick,
-            forgotten: false,
+            unregistered: false,
             end: End::Succeeded,
             builds: 1,
             written: [
@@ -200,10 +200,10 @@ impl FaultCase {
     }
 
     /// The registration is removed while the build runs.
-    pub fn forgotten(self) -> Self {
+    pub fn unregistered(self) -> Self {
         Self {
             build: Build::Late,
-            forgotten: true,
+            unregistered: true,
             ..self
         }
     }

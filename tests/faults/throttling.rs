@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
-use seedflow_e2e::{Module, Names, Rates, Shared, StackOptions, TestStack, Traffic, eventually, run};
+use seedflow_e2e::{
+    Module, ModuleId, Rates, Shared, StackOptions, TestStack, Traffic, eventually, module_id, run,
+};
 use serde_json::{Value, json};
 
 const MODULES: u64 = 50;
@@ -22,8 +24,8 @@ static STACK: Shared = Shared::new(|| StackOptions {
     ..StackOptions::default()
 });
 
-fn names(number: u64) -> Names {
-    Names::new("throttling", "dev", &format!("group-{number}"), "m")
+fn id_of(number: u64) -> ModuleId {
+    module_id("throttling", "dev", &format!("group-{number}"), "m")
 }
 
 /// Starts all deployments; their builds wait for the gate.
@@ -32,7 +34,7 @@ async fn start_all(stack: &TestStack, gate: &std::path::Path) -> Vec<String> {
     let module = Module::running("build", &[&wait]);
     let mut executions = Vec::new();
     for number in 0..MODULES {
-        let input = stack.input(&names(number), &module, json!({})).await;
+        let input = stack.input(&id_of(number), &module, json!({})).await;
         executions.push(stack.start(&input).await);
     }
     executions
@@ -103,7 +105,7 @@ fn fifty_modules_end_at_once_and_every_parameter_is_written_once() {
             .map(|(name, version)| (name.to_owned(), version));
         for number in 0..MODULES {
             assert_eq!(
-                stack.versions(&names(number)).await,
+                stack.versions(&id_of(number)).await,
                 once.clone().into(),
                 "{number}"
             );

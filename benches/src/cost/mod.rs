@@ -20,9 +20,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use seedflow_core::ids::ModuleId;
 use seedflow_fixtures::{Module, Repository, start_deployment};
 use seedflow_local::checkout::bundle;
-use seedflow_local::client::deployment::{self, Finished, Names};
+use seedflow_local::client::deployment::{self, Finished};
 use seedflow_local::codebuild::SimulatedBuild;
 use seedflow_local::process::workspace;
 use seedflow_local::proxy::Caller;
@@ -111,11 +112,11 @@ async fn count(stack: &Stack, fixed: &FixedCosts, ui: &Ui) -> Result<Counts> {
 }
 
 async fn deploy_module(stack: &Stack, folder: &Path) -> Result<Finished> {
-    let names = Names::new(PROJECT, "alone", "group", "module");
+    let module = ModuleId::parse(PROJECT, "alone", "group", "module")?;
     let bundle = bundle::folder(folder, &stack.folder().join("module-of-costs.zip"))?;
     let (api, connection) = (stack.api(), stack.connection());
-    let source = deployment::upload(&api, connection, &names, &bundle).await?;
-    let input = names.input(&source, &Map::new(), false);
+    let source = deployment::upload(&api, connection, &module, &bundle).await?;
+    let input = deployment::input(&module, &source, &Map::new(), false);
     let execution = deployment::start(&api, connection, &input).await?;
     deployment::follow(&api, &execution, Some(PATIENCE), |_| {}).await
 }

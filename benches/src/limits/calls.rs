@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use seedflow_core::ids::ModuleId;
 use seedflow_local::checkout::bundle;
-use seedflow_local::client::deployment::{self, Finished, Names};
+use seedflow_local::client::deployment::{self, Finished};
 use seedflow_local::process::workspace;
 use seedflow_local::proxy::{Caller, Calls};
 use seedflow_local::stack::Stack;
@@ -78,7 +79,7 @@ pub async fn measure(stack: &Stack, ui: &Ui) -> Result<Deployed> {
 
 /// The example that deploys a CloudFormation stack, copied so that it can be changed.
 struct Example {
-    names: Names,
+    module: ModuleId,
     folder: std::path::PathBuf,
 }
 
@@ -92,7 +93,7 @@ impl Example {
             std::fs::copy(file.path(), folder.join(file.file_name())).context("cannot copy the example")?;
         }
         Ok(Self {
-            names: Names::new("bench", "dev", "examples", "cfn-bucket"),
+            module: ModuleId::parse("bench", "dev", "examples", "cfn-bucket")?,
             folder,
         })
     }
@@ -110,8 +111,8 @@ impl Example {
         let bundle = bundle::folder(&self.folder, &stack.folder().join("bench.zip"))?;
         stack.proxy().reset_calls();
         let (api, connection) = (stack.api(), stack.connection());
-        let source = deployment::upload(&api, connection, &self.names, &bundle).await?;
-        let input = self.names.input(&source, &Map::new(), false);
+        let source = deployment::upload(&api, connection, &self.module, &bundle).await?;
+        let input = deployment::input(&self.module, &source, &Map::new(), false);
         let execution = deployment::start(&api, connection, &input).await?;
         let finished = deployment::follow(&api, &execution, Some(Duration::from_secs(300)), |_| {}).await?;
         if finished.state() != kind.state() {

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use seedflow_core::ids::ModuleId;
 use seedflow_local::checkout::bundle::Bundle;
-use seedflow_local::client::deployment::{self, Names};
+use seedflow_local::client::deployment;
 use seedflow_local::stack::Stack;
 use seedflow_terminal::Ui;
 use serde_json::{Map, json};
@@ -48,15 +49,15 @@ pub async fn measure(stack: &Stack, binaries: &[Binary], bundle: &Path, ui: &Ui)
 }
 
 async fn upload(stack: &Stack, path: &Path) -> Result<serde_json::Value> {
-    let names = Names::new("bench", "dev", "core", "large");
+    let module = ModuleId::parse("bench", "dev", "core", "large")?;
     let bundle = Bundle {
         md5: "large".to_owned(),
         files: bundle::FILES,
         size: path.metadata()?.len(),
         path: path.to_owned(),
     };
-    let source = deployment::upload(&stack.api(), stack.connection(), &names, &bundle).await?;
-    let input = names.input(&source, &Map::new(), false);
+    let source = deployment::upload(&stack.api(), stack.connection(), &module, &bundle).await?;
+    let input = deployment::input(&module, &source, &Map::new(), false);
     Ok(json!({"execution": super::functions::execution(stack), "input": input}))
 }
 

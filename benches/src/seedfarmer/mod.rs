@@ -111,7 +111,7 @@ impl<'a> Sides<'a> {
             .filter(|case| case.modules == 1 || wanted.has(case.name))
         {
             let (name, modules) = (format!("of-{}", case.modules), case.modules);
-            let seedflow = SeedflowSide::new(stack, PROJECT, &name, modules);
+            let seedflow = SeedflowSide::new(stack, PROJECT, &name, modules)?;
             let seed_farmer = SeedFarmerSide::new(stack, PROJECT, &name, modules, &task).await?;
             by_size.insert(modules, (seedflow, seed_farmer));
         }

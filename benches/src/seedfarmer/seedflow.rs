@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
+use seedflow_core::ids::{DeploymentId, ModuleId, ParameterKind};
 use seedflow_fixtures::{Repository, cidr, group_name, module_folder, module_name, start_deployment};
 use seedflow_local::aws_api::AwsApi;
 use seedflow_local::checkout::bundle;
-use seedflow_local::client::deployment::{self, Names};
+use seedflow_local::client::deployment;
 use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
 use serde_json::{Value, json};
@@ -33,7 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Seedflow with a copy of the repository.
 pub struct SeedflowSide {
-    names: Names,
+    /// The first module.
+    module: ModuleId,
     modules: usize,
     folder: PathBuf,
     repository: Repository,
@@ -41,16 +43,16 @@ pub struct SeedflowSide {
 }
 
 impl SeedflowSide {
-    pub fn new(stack: &Stack, project: &str, deployment: &str, modules: usize) -> Self {
+    pub fn new(stack: &Stack, project: &str, deployment: &str, modules: usize) -> Result<Self> {
         let side = Self {
-            names: Names::new(project, deployment, &group_name(0), &module_name(0)),
+            module: ModuleId::parse(project, deployment, &group_name(0), &module_name(0))?,
             modules,
             folder: stack.folder().join(format!("seedflow-{deployment}")),
             repository: Repository::numbered(project, deployment, modules, modules),
             version: 0,
         };
         side.repository.write(&side.folder);
-        side
+        Ok(side)
     }
 
     /// Changes every module.
@@ -96,8 +98,12 @@ impl SeedflowSide {
     /// The parameter that is written last.
     fn last_parameter(&self) -> String {
         match self.modules {
-            1 => format!("{}/status", self.names.parameter_path()),
-            _ => format!("/sf/{}/{}/status", self.names.project, self.names.deployment),
+            1 => self.module.parameter(ParameterKind::Status),
+            _ => DeploymentId {
+                project: self.module.project.clone(),
+                deployment: self.module.deployment.clone(),
+            }
+            .status_parameter(),
         }
     }
 
@@ -105,18 +111,16 @@ impl SeedflowSide {
         if self.modules == 1 {
             self.start_module(stack, api).await
         } else {
-            start_deployment(stack, &self.names.project, &self.folder).await
+            start_deployment(stack, self.module.project.as_str(), &self.folder).await
         }
     }
 
     async fn start_module(&self, stack: &Stack, api: &AwsApi) -> Result<String> {
         let module = self.folder.join(module_folder(0));
         let bundle = bundle::folder(&module, &stack.folder().join("seedflow-module.zip"))?;
-        let source = deployment::upload(api, stack.connection(), &self.names, &bundle).await?;
+        let source = deployment::upload(api, stack.connection(), &self.module, &bundle).await?;
         let parameters = [("vpc-cidr".to_owned(), Value::from(cidr(0)))];
-        let input = self
-            .names
-            .input(&source, &parameters.into_iter().collect(), false);
+        let input = deployment::input(&self.module, &source, &parameters.into_iter().collect(), false);
         deployment::start(api, stack.connection(), &input).await
     }
 }

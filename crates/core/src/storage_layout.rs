@@ -97,15 +97,22 @@ impl ModuleId {
         })
     }
 
-    /// The path of one of the module's parameters (seed.md, "SSM Parameter Patterns").
+    /// The key at which an upload of the module's bundle starts an execution; [`Self::from_upload_key`] reads it.
+    #[must_use]
+    pub fn source_key(&self) -> String {
+        format!("sources/{self}.zip")
+    }
+
+    /// The path above the module's parameters (seed.md, "SSM Parameter Patterns").
+    #[must_use]
+    pub fn parameter_path(&self) -> String {
+        format!("/sf/{}/{}/{}", self.project, self.deployment, self.module_name())
+    }
+
+    /// The path of one of the module's parameters.
     #[must_use]
     pub fn parameter(&self, kind: ParameterKind) -> String {
-        format!(
-            "/sf/{}/{}/{}/{kind}",
-            self.project,
-            self.deployment,
-            self.module_name()
-        )
+        format!("{}/{kind}", self.parameter_path())
     }
 
     /// The key in the bundle bucket at which the bundle of the last success is published (seed.md). The key has no project,
@@ -146,7 +153,8 @@ impl ModuleId {
         format!("{}{kind}/{sha256}.json", self.values_folder())
     }
 
-    /// The key of a bundle that a deployment's planner packs from a repository: like a client's upload, under its digest.
+    /// The key of a bundle under its digest, where no event starts anything: a client's upload, or what a deployment's
+    /// planner packs from a repository.
     #[must_use]
     pub fn upload_key(&self, digest: &str) -> String {
         format!("uploads/{self}/{digest}.zip")
@@ -271,7 +279,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_follow_from_the_four_names() {
+    fn keys_and_paths_follow_from_the_four_names() {
         let id = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
         assert_eq!(
             id.parameter(ParameterKind::Md5),
@@ -283,14 +291,12 @@ mod tests {
             id.kept_bundle_key(),
             "deployed/my-project/prod/networking/vpc.zip"
         );
-        assert_eq!(
-            ModuleId::from_upload_key("sources/my-project/prod/networking/vpc.zip"),
-            Ok(Some(id))
-        );
+        assert_eq!(id.source_key(), "sources/my-project/prod/networking/vpc.zip");
+        assert_eq!(ModuleId::from_upload_key(&id.source_key()), Ok(Some(id)));
     }
 
     #[test]
-    fn keys_that_are_no_upload_are_none() {
+    fn other_keys_are_not_uploads_of_a_module() {
         for key in [
             "sources/p/repository.zip",
             "uploads/p/d/g/m.zip",

@@ -65,7 +65,7 @@ fn all_problems_are_shown_and_nothing_else() {
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     assert_eq!(lines.len(), 4, "{lines:#?}");
     for (line, beginning) in lines.iter().zip([
-        "seedfarmer.yaml: there is no such file",
+        "seedfarmer.yaml: the file doesn't exist",
         "deployment.yaml:1: name: the variable STAGE is not set",
         "modules/vpc/deployspec.yaml:1: ",
         "deployment.yaml:10: groups[1].modules[0].path: expected a folder in the repository, which has none of that name, found \"modules/api/\"",

@@ -138,8 +138,8 @@ impl Account {
         Ok(self.modules.write(module, write).await?)
     }
 
-    /// Removes what marks a module as deployed by Seedflow.
-    pub async fn forget(&self, module: &ModuleId) -> Result<()> {
+    /// Removes the record, and what marks a module as deployed by Seedflow.
+    pub async fn remove_record(&self, module: &ModuleId) -> Result<()> {
         self.modules
             .parameters
             .delete(module, &[ParameterKind::Md5])

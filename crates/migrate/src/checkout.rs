@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_checkout_it_is_what_git_tracks_as_it_lies_there() {
+    fn a_checkout_has_the_files_that_git_tracks_as_they_are_on_disk() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "modules/a/deployspec.yaml", "one");
         write(dir.path(), "modules/a/.hidden", "h");
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn of_another_folder_it_is_all_but_what_is_ignored() {
+    fn another_folder_has_all_files_but_the_ignored() {
         let dir = tempfile::tempdir().unwrap();
         for path in ["a/file", "a/.hidden", "a/x.log", ".git/config"] {
             write(dir.path(), path, "x");

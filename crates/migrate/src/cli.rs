@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_consistent_and_writes_nothing_unless_told() {
+    fn the_command_line_is_consistent_and_writes_nothing_by_default() {
         Cli::command().debug_assert();
         let cli = Cli::try_parse_from(["seedflow-migrate", ".", "--env", "A=b=c"]).unwrap();
         assert!(!cli.apply);

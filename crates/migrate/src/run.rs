@@ -301,8 +301,8 @@ impl<'a> Migration<'a> {
 
     /// Writes what was decided: the record before everything that relies on it, the status last.
     async fn apply(&mut self, taken: TakeOver) -> Result<()> {
-        if taken.forget {
-            self.account.forget(&taken.id).await?;
+        if taken.removes_record {
+            self.account.remove_record(&taken.id).await?;
         }
         if let Some(mut record) = taken.record {
             let kept = self.keep(&taken.id).await?;

@@ -77,7 +77,7 @@ impl Show {
         let mut lines = Vec::new();
         let id = &taken.id;
         let record = format!("s3://{}/{}", account.work_bucket(), id.record_key());
-        if taken.forget {
+        if taken.removes_record {
             lines.push((
                 format!("remove {}", id.parameter(ParameterKind::Md5)),
                 "seed-farmer has deployed something else since".to_owned(),

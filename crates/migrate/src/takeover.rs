@@ -77,8 +77,8 @@ pub struct TakeOver {
     pub changes: Vec<String>,
     /// The record of what is deployed, without the place of the bundle, where it is to be written.
     pub record: Option<Box<DeployedModule>>,
-    /// Whether `md5` and record of an earlier run go, because seed-farmer has deployed something else since.
-    pub forget: bool,
+    /// Whether `md5` and record of an earlier run are removed, because seed-farmer has deployed something else since.
+    pub removes_record: bool,
     /// The parameters to write, in order.
     pub writes: Vec<ParameterWrite>,
 }
@@ -87,7 +87,7 @@ impl TakeOver {
     /// Whether all of it is there already.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.record.is_none() && !self.forget && self.writes.is_empty()
+        self.record.is_none() && !self.removes_record && self.writes.is_empty()
     }
 }
 
@@ -160,7 +160,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
         });
     }
     let fingerprint = record.as_ref().map(|record| record.fingerprint.clone());
-    let forget = record.is_none() && (stored.md5.is_some() || recorded.is_some());
+    let removes_record = record.is_none() && (stored.md5.is_some() || recorded.is_some());
     let status = status(&id, &changes, deployed_at, now);
     Ok(TakeOver {
         writes: success::parameters(&id, stored, outputs, metadata, fingerprint.as_ref(), &status),
@@ -169,7 +169,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
             .map(Box::new),
         id,
         changes,
-        forget,
+        removes_record,
     })
 }
 
@@ -298,7 +298,7 @@ mod tests {
                 ParameterKind::Status
             ]
         );
-        assert!(taken.record.is_none() && !taken.forget);
+        assert!(taken.record.is_none() && !taken.removes_record);
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
         let (stored, record) = applied(&taken(&[], &ModuleParameters::default(), None));
         assert!(taken(&[], &stored, Some(&record)).is_done());
         let changed = taken(&["its files changed"], &stored, Some(&record));
-        assert!(changed.forget && !changed.is_done());
+        assert!(changed.removes_record && !changed.is_done());
         // A run that ended before the record had its bundle.
         let half = DeployedModule {
             bundle: None,

@@ -3,7 +3,7 @@
 use seedflow_e2e::{EventQueue, Module, Repository, run, schema};
 use serde_json::{Value, json};
 
-use super::{STACK, THREE, assert_state, deployed_by, had_a_turn, pages, results};
+use super::{STACK, THREE, assert_state, deployed_by, executed_between, pages, results};
 
 #[test]
 fn a_run_goes_on_where_the_last_one_failed() {
@@ -45,28 +45,28 @@ fn a_run_goes_on_where_the_last_one_failed() {
         let mended = stack.deploy_repository(project, &repository, json!({})).await;
         assert_state(&mended, "SUCCEEDED");
         assert_eq!(
-            had_a_turn(&before, &deployed_by(stack, project).await),
+            executed_between(&before, &deployed_by(stack, project).await),
             ["data/store", "apps/web", "apps/worker"]
         );
         // Four of its own, and two for each of the seven module runs.
         let events = received.count("events", 18).await;
-        deployments_are_told(&events, [&failed.execution, &mended.execution]).await;
+        assert_deployment_events(&events, [&failed.execution, &mended.execution]).await;
     });
 }
 
 /// A failed deployment and the one that repaired it, with the modules as parts of them.
-async fn deployments_are_told(events: &[Value], [failed, mended]: [&String; 2]) {
+async fn assert_deployment_events(events: &[Value], [failed, mended]: [&String; 2]) {
     let (modules, mut deployments): (Vec<Value>, Vec<Value>) = events
         .iter()
         .map(|event| event["detail"].clone())
         .partition(|detail| detail["module"].is_string());
     deployments.sort_by_key(|detail| detail["at"].as_str().map(str::to_owned));
-    let told: Vec<Value> = deployments
+    let reported: Vec<Value> = deployments
         .iter()
         .map(|detail| json!([detail["state"], detail["recovered"], detail["execution"]]))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             json!(["IN_PROGRESS", false, failed]),
             json!(["FAILED", false, failed]),
@@ -94,7 +94,7 @@ async fn deployments_are_told(events: &[Value], [failed, mended]: [&String; 2]) 
 }
 
 #[test]
-fn a_manifest_that_is_not_valid_is_told_with_file_line_and_field_and_changes_nothing() {
+fn an_invalid_manifest_is_reported_with_file_line_and_field_and_changes_nothing() {
     run(async {
         let stack = STACK.get().await;
         let project = "not-valid";

@@ -6,7 +6,7 @@ use seedflow_e2e::{Action, Caller, Group, Repository, Rule, When, run};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{STACK, names};
+use super::{STACK, id_of};
 
 /// One group of one module.
 const ONE: &[Group<'_>] = &[("network", &[("vpc", &[])])];
@@ -54,7 +54,7 @@ async fn deploy_under(
         .await;
     stack.deployment_released(&project).await;
     let status = stack.deployment_status(&project, "dev").await;
-    let module = stack.parameter(&names(&project, "network/vpc"), "status").await;
+    let module = stack.parameter(&id_of(&project, "network/vpc"), "status").await;
     let builds = builds(&project).await;
     let right = finished.state() == "SUCCEEDED"
         && status["state"] == "SUCCEEDED"
@@ -89,7 +89,7 @@ async fn builds(project: &str) -> usize {
 }
 
 #[test]
-fn a_deployment_comes_about_whatever_happens_to_its_calls() {
+fn a_deployment_succeeds_despite_faults_in_its_calls() {
     run(async {
         let mut wrong = Vec::new();
         let mut running = JoinSet::new();

@@ -5,7 +5,7 @@ use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Finished, Group, Module, Repository, eventually, run};
 use serde_json::json;
 
-use super::{STACK, THREE, assert_state, names};
+use super::{STACK, THREE, assert_state, id_of};
 
 /// A repository of one module whose build takes a while.
 fn slow(tag: &str, seconds: u32) -> Repository {
@@ -48,7 +48,7 @@ fn of_ten_pushes_the_newest_is_next_and_the_others_are_superseded() {
             let by = one.output["superseded_by"].as_str().expect("an execution");
             assert!(started.contains(&by.to_owned()), "{by}");
         }
-        let metadata = stack.parameter(&names(project, "network/vpc"), "metadata").await;
+        let metadata = stack.parameter(&id_of(project, "network/vpc"), "metadata").await;
         assert_eq!(metadata["Tag"], "push-9");
     });
 }
@@ -160,7 +160,7 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
             Repository::deploying(&groups).module(&format!("modules/{}-m", names_of_groups[0]), &slow);
         let input = stack.repository_input(project, &repository, only).await;
         let execution = stack.start_deployment(&input).await;
-        let module = names(project, &format!("{}/m", names_of_groups[0]));
+        let module = id_of(project, &format!("{}/m", names_of_groups[0]));
         eventually("a build", || async {
             let status = stack.parameter(&module, "status").await;
             stack.build_of(status["execution"].as_str()?).await;
@@ -214,7 +214,7 @@ fn a_stopped_deployment_stops_its_modules_and_says_so() {
         let repository = Repository::deploying(THREE).module("modules/network-vpc", &module);
         let input = stack.repository_input(project, &repository, json!({})).await;
         let execution = stack.start_deployment(&input).await;
-        let vpc = names(project, "network/vpc");
+        let vpc = id_of(project, "network/vpc");
         let build = eventually("a build", || async {
             let status = stack.parameter(&vpc, "status").await;
             let module = status["execution"].as_str()?.to_owned();
@@ -233,7 +233,7 @@ fn a_stopped_deployment_stops_its_modules_and_says_so() {
         );
         assert_eq!(stack.parameter(&vpc, "status").await["state"], "ABORTED");
         assert_eq!(stack.build(&build).await["buildStatus"], "STOPPED");
-        let later = stack.parameters(&names(project, "data/store")).await;
+        let later = stack.parameters(&id_of(project, "data/store")).await;
         assert!(later.is_empty(), "{later:?}");
     });
 }

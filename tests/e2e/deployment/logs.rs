@@ -92,7 +92,7 @@ fn one_query_follows_a_deployment_and_its_modules_through_all_functions() {
             if line["_aws"].is_object() {
                 continue;
             }
-            let of_whom = match *function {
+            let is_related = match *function {
                 // Functions that receive only a build.
                 "build-event" | "check-status" => line["build"] == build,
                 _ => {
@@ -100,7 +100,7 @@ fn one_query_follows_a_deployment_and_its_modules_through_all_functions() {
                     line["module"] == module.as_str() || deployment.is_some_and(|of| of.starts_with(project))
                 }
             };
-            assert!(of_whom, "{function}: {line}");
+            assert!(is_related, "{function}: {line}");
             assert!(line["request_id"].is_string(), "{function}: {line}");
         }
         let measured = stack.measured(

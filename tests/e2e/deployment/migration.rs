@@ -8,9 +8,9 @@ use seedflow_local::codebuild::SimulatedBuild;
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
-use super::{assert_state, names, results};
+use super::{assert_state, id_of, results};
 
-static PRETENDED: Shared = Shared::new(StackOptions::default);
+static SIMULATED: Shared = Shared::new(StackOptions::default);
 
 const PROJECT: &str = "comes-over";
 const GROUPS: &[Group<'_>] = &[
@@ -23,7 +23,7 @@ const MODULES: [&str; 3] = ["network/vpc", "network/dns", "apps/web"];
 async fn stored(stack: &TestStack) -> BTreeMap<String, u64> {
     let mut stored = BTreeMap::new();
     for module in MODULES {
-        let versions = stack.versions(&names(PROJECT, module)).await.into_iter();
+        let versions = stack.versions(&id_of(PROJECT, module)).await.into_iter();
         stored.extend(versions.map(|(slot, version)| (format!("{module} {slot}"), version)));
     }
     stored
@@ -44,7 +44,7 @@ fn all(state: &str) -> BTreeMap<String, String> {
 #[test]
 fn what_seed_farmer_has_deployed_is_taken_over() {
     run(async {
-        let stack = PRETENDED.get().await;
+        let stack = SIMULATED.get().await;
         // Builds are simulated here: seed-farmer's would each install it from a package index.
         stack.codebuild().simulate(Some(SimulatedBuild {
             lasts: Duration::ZERO,
@@ -67,7 +67,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         // So is a module whose publisher was deployed since then with other values, which seed-farmer itself doesn't
         // notice.
         repository.write(seed_farmer.folder());
-        for (value, told) in [
+        for (value, expected) in [
             (
                 "two",
                 "network/vpc has been deployed since, and published other values",
@@ -76,7 +76,7 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         ] {
             seed_farmer.publish(stack, "network/vpc", value).await.unwrap();
             let shown = migrate(stack, seed_farmer.folder(), &[]).await;
-            assert_said(&shown, 0, &[told]);
+            assert_said(&shown, 0, &[expected]);
         }
 
         // Nothing was written; the planned writes are listed.

@@ -13,7 +13,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use seedflow_e2e::{Finished, Group, Names, Shared, StackOptions, TestStack};
+use seedflow_e2e::{Finished, Group, ModuleId, Shared, StackOptions, TestStack, module_id};
 use serde_json::Value;
 
 /// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store.
@@ -44,9 +44,9 @@ const ALL: [&str; 6] = [
     "apps/worker",
 ];
 
-fn names(project: &str, module: &str) -> Names {
+fn id_of(project: &str, module: &str) -> ModuleId {
     let (group, module) = module.split_once('/').expect("group/module");
-    Names::new(project, "dev", group, module)
+    module_id(project, "dev", group, module)
 }
 
 fn assert_state(finished: &Finished, state: &str) {
@@ -57,14 +57,14 @@ fn assert_state(finished: &Finished, state: &str) {
 async fn deployed_by(stack: &TestStack, project: &str) -> BTreeMap<String, Value> {
     let mut executions = BTreeMap::new();
     for module in ALL {
-        let status = stack.parameter(&names(project, module), "status").await;
+        let status = stack.parameter(&id_of(project, module), "status").await;
         executions.insert(module.to_owned(), status["execution"].clone());
     }
     executions
 }
 
 /// The modules that ran between two checks.
-fn had_a_turn(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
+fn executed_between(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) -> Vec<String> {
     ALL.iter()
         .filter(|module| before[**module] != after[**module])
         .map(|module| (*module).to_owned())

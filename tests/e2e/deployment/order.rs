@@ -3,11 +3,11 @@
 use seedflow_e2e::{Repository, eventually, run};
 use serde_json::{Value, json};
 
-use super::{ALL, STACK, THREE, assert_state, deployed_by, had_a_turn, names};
+use super::{ALL, STACK, THREE, assert_state, deployed_by, executed_between, id_of};
 
 /// The start and the end of a module's last build, in seconds.
 async fn interval(stack: &seedflow_e2e::TestStack, project: &str, module: &str) -> (f64, f64) {
-    let status = stack.parameter(&names(project, module), "status").await;
+    let status = stack.parameter(&id_of(project, module), "status").await;
     let build = stack.build(status["build_id"].as_str().expect("a build")).await;
     let at = |field: &str| build[field].as_f64().expect("a time");
     (at("startTime"), at("endTime"))
@@ -41,7 +41,7 @@ fn an_uploaded_repository_is_deployed_group_by_group_and_then_left_alone() {
             );
             assert!(earlier.1 <= later.0, "{earlier:?} {later:?}");
         }
-        let metadata = stack.parameter(&names("in-order", "apps/web"), "metadata").await;
+        let metadata = stack.parameter(&id_of("in-order", "apps/web"), "metadata").await;
         assert_eq!(metadata["Value"], "one");
         stack.deployment_released("in-order").await;
 
@@ -50,7 +50,7 @@ fn an_uploaded_repository_is_deployed_group_by_group_and_then_left_alone() {
         assert_state(&again, "UNCHANGED");
         assert_eq!(again.output["modules"], json!({"UNCHANGED": 6}));
         assert_eq!(
-            had_a_turn(&before, &deployed_by(stack, "in-order").await),
+            executed_between(&before, &deployed_by(stack, "in-order").await),
             [""; 0]
         );
     });
@@ -82,7 +82,7 @@ fn a_run_may_be_about_some_modules_and_force_some() {
             .await;
         assert_state(&forced, "SUCCEEDED");
         assert_eq!(
-            had_a_turn(&before, &deployed_by(stack, "some").await),
+            executed_between(&before, &deployed_by(stack, "some").await),
             ["network/dns"]
         );
         stack.deployment_released("some").await;
@@ -114,7 +114,7 @@ fn a_plan_of_any_size_reaches_its_modules() {
         let repository = Repository::deploying(THREE).file("deployment.yaml", manifest.to_string());
         let finished = stack.deploy_repository("long", &repository, json!({})).await;
         assert_state(&finished, "SUCCEEDED");
-        let status = stack.parameter(&names("long", "network/long"), "status").await;
+        let status = stack.parameter(&id_of("long", "network/long"), "status").await;
         assert_eq!(status["state"], "SUCCEEDED");
         assert_eq!(ALL.len(), 6);
     });

@@ -3,7 +3,7 @@
 use seedflow_core::pages::index::Index;
 use seedflow_e2e::{Finished, TestStack, eventually};
 
-use super::{deployed_by, names};
+use super::{deployed_by, id_of};
 
 /// Waits for the pages of a deployment in which `data/store` failed and `data/queue` succeeded, and for the project's index.
 pub async fn show(stack: &TestStack, project: &str, failed: &Finished) {
@@ -13,7 +13,7 @@ pub async fn show(stack: &TestStack, project: &str, failed: &Finished) {
         let execution = execution.rsplit(':').next().unwrap_or_default();
         page_at(
             stack,
-            &format!("reports/{}/{execution}.html", names(project, module)),
+            &format!("reports/{}/{execution}.html", id_of(project, module)),
         )
         .await
     };

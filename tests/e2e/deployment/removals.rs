@@ -3,7 +3,7 @@
 use seedflow_e2e::{Repository, run};
 use serde_json::{Value, json};
 
-use super::{ALL, STACK, THREE, assert_state, deployed_by, names, results};
+use super::{ALL, STACK, THREE, assert_state, deployed_by, id_of, results};
 
 #[test]
 fn a_module_that_leaves_the_manifest_is_destroyed() {
@@ -42,7 +42,7 @@ fn a_module_that_leaves_the_manifest_is_destroyed() {
         assert_state(&destroyed, "DESTROYED");
         for module in ALL {
             assert!(
-                stack.parameters(&names(project, module)).await.is_empty(),
+                stack.parameters(&id_of(project, module)).await.is_empty(),
                 "{module}"
             );
         }
@@ -109,7 +109,7 @@ fn a_failed_destruction_can_be_tried_again() {
             [&ended["apps/worker"], &ended["data/store"]],
             ["DESTROYED", "NOT_STARTED"]
         );
-        let metadata = stack.parameter(&names(project, "apps/web"), "metadata").await;
+        let metadata = stack.parameter(&id_of(project, "apps/web"), "metadata").await;
         assert_eq!(metadata["Value"], "one");
         stack.deployment_released(project).await;
         // After a deployment without the obstacle, it is destroyed.

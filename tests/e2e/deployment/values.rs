@@ -3,7 +3,7 @@
 use seedflow_e2e::{Repository, run};
 use serde_json::{Value, json};
 
-use super::{STACK, THREE, assert_state, deployed_by, had_a_turn, names, results};
+use super::{STACK, THREE, assert_state, deployed_by, executed_between, id_of, results};
 
 #[test]
 fn only_those_are_deployed_again_whose_values_changed() {
@@ -32,7 +32,7 @@ fn only_those_are_deployed_again_whose_values_changed() {
         );
         let after = deployed_by(stack, project).await;
         assert_eq!(
-            had_a_turn(&before, &after),
+            executed_between(&before, &after),
             ["network/vpc", "data/store", "apps/web"]
         );
         stack.deployment_released(project).await;
@@ -46,7 +46,7 @@ fn only_those_are_deployed_again_whose_values_changed() {
             [&ended["network/vpc"], &ended["data/store"], &ended["apps/web"]],
             ["SUCCEEDED", "SUCCEEDED", "UNCHANGED"]
         );
-        let status = stack.parameter(&names(project, "data/store"), "status").await;
+        let status = stack.parameter(&id_of(project, "data/store"), "status").await;
         assert_eq!(status["reasons"], json!(["parameter of-network-vpc changed"]));
         let build = stack.build(status["build_id"].as_str().unwrap()).await;
         let log = stack.log(&build).await;
@@ -82,7 +82,7 @@ fn the_same_value_from_elsewhere_is_no_deployment_and_is_remembered() {
             let metadata = json!({"group": "network", "name": name, "key": "Value"});
             json!({"name": "value", "valueFrom": {"moduleMetadata": metadata}})
         };
-        let store = names(project, "data/store");
+        let store = id_of(project, "data/store");
         let first = taking(&["vpc", "dns"], of("vpc"));
         assert_state(
             &stack.deploy_repository(project, &first, json!({})).await,

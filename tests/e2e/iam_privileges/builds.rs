@@ -9,7 +9,7 @@ use super::STACK;
 fn a_build_has_its_role_and_nothing_else() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("build-role");
+        let id = stack.module_id("build-role");
         let module = Module::running(
             "build",
             &[
@@ -19,10 +19,10 @@ fn a_build_has_its_role_and_nothing_else() {
                 "seedfarmer metadata add -k Key -v value",
             ],
         );
-        let finished = stack.deploy(&names, &module).await;
+        let finished = stack.deploy(&id, &module).await;
         // The source was read, and the log and the artifact were written, by the role's own statements.
         assert_eq!(finished.state(), "SUCCEEDED", "{}", finished.cause);
-        assert_eq!(stack.parameter(&names, "metadata").await["Key"], "value");
+        assert_eq!(stack.parameter(&id, "metadata").await["Key"], "value");
         let id = finished.build_id().expect("a build");
         let (_, uuid) = id.split_once(':').expect("an id with a uuid");
         let role = &stack.resources("AWS::IAM::Role").await["BuildRole"];
@@ -154,7 +154,7 @@ fn modules_refer_to_what_an_administrator_named_and_to_nothing_else() {
             ),
         ] {
             let more = json!({"parameters": {"a": reference}});
-            let finished = stack.deploy_with(&stack.names(name), &module, more).await;
+            let finished = stack.deploy_with(&stack.module_id(name), &module, more).await;
             match refused {
                 None => assert_eq!(finished.state(), "SUCCEEDED", "{name}: {}", finished.cause),
                 Some(why) => {

@@ -112,9 +112,9 @@ impl Fixtures {
             stack.put_parameter(name, "{}").await;
         }
         // Not the module of the objects: it has no lock.
-        let names = stack.names("privileges-waiting");
+        let id = stack.module_id("privileges-waiting");
         let waiting = Module::running("build", &["sleep 600"]);
-        let execution = stack.start(&stack.input(&names, &waiting, json!({})).await).await;
+        let execution = stack.start(&stack.input(&id, &waiting, json!({})).await).await;
         let build = stack.build_of(&execution).await;
         let callback = format!("callbacks/{build}");
         let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
@@ -603,7 +603,7 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
     let message = json!({"QueueUrl": fixtures.queue, "MessageBody": "{}"});
     let event = json!({"Entries": [{"Source": "seedflow.codebuild", "DetailType": "x", "Detail": "{}"}]});
     let entry = |source: &str, detail_type: &str| json!({"Source": source, "DetailType": detail_type, "Detail": "{}"});
-    let told = |detail_type: &str| json!({"Entries": [entry("seedflow", detail_type)]});
+    let event_of_type = |detail_type: &str| json!({"Entries": [entry("seedflow", detail_type)]});
     let (module, deployment) = ("Seedflow Module State Change", "Seedflow Deployment State Change");
     let role = format!("arn:aws:iam::{}:role/seedflow", fixtures.account);
     let policy = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
@@ -639,16 +639,16 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
             "PutEvents",
             "of a module",
             &[UPDATE_METADATA, END_EXECUTION],
-            told("Seedflow Module State Change"),
+            event_of_type("Seedflow Module State Change"),
         ),
         ask(
             EVENTS,
             "PutEvents",
             "of a deployment",
             &[RECORD_DEPLOYMENT, END_EXECUTION],
-            told("Seedflow Deployment State Change"),
+            event_of_type("Seedflow Deployment State Change"),
         ),
-        ask(EVENTS, "PutEvents", "of another type", NOBODY, told("x")),
+        ask(EVENTS, "PutEvents", "of another type", NOBODY, event_of_type("x")),
         // Each event of a request is checked.
         ask(
             EVENTS,

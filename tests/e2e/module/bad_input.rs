@@ -3,7 +3,7 @@
 
 use std::io::{Cursor, Write};
 
-use seedflow_e2e::{Finished, Module, Names, TestStack, run};
+use seedflow_e2e::{Finished, Module, ModuleId, TestStack, module_id, run};
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -47,7 +47,7 @@ fn cases() -> Vec<Case> {
     );
     damaged[3000] ^= 1;
     vec![
-        // Names and types.
+        // ModuleId and types.
         case(
             "name-with-slash",
             "InvalidInput",
@@ -328,13 +328,13 @@ fn zip_of(files: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
     zip.finish().expect("a zip").into_inner()
 }
 
-async fn input_of(stack: &TestStack, names: &Names, bad: &Bad) -> Value {
+async fn input_of(stack: &TestStack, id: &ModuleId, bad: &Bad) -> Value {
     let mut input = stack
-        .input(names, &Module::running("build", &["true"]), json!({}))
+        .input(id, &Module::running("build", &["true"]), json!({}))
         .await;
     match bad {
-        Bad::Bundle(bytes) => input["source"] = stack.upload_bytes(names, bytes.clone()).await,
-        Bad::Deployspec(text) => input["source"] = stack.upload(names, &Module::with_deployspec(text)).await,
+        Bad::Bundle(bytes) => input["source"] = stack.upload_bytes(id, bytes.clone()).await,
+        Bad::Deployspec(text) => input["source"] = stack.upload(id, &Module::with_deployspec(text)).await,
         Bad::Field(path, value) => {
             let (parent, field) = path.rsplit_once('/').expect("a path");
             input.pointer_mut(parent).expect("the field's object")[field] = value.clone();
@@ -351,14 +351,14 @@ fn each_bad_input_has_its_message_and_changes_nothing() {
         assert!(cases.len() >= 25);
         let mut running = Vec::new();
         for case in cases {
-            let names = Names::new(&format!("bad-{}", case.name), "dev", "core", "module");
-            let execution = stack.start(&input_of(stack, &names, &case.bad).await).await;
-            running.push((case, names, execution));
+            let id = module_id(&format!("bad-{}", case.name), "dev", "core", "module");
+            let execution = stack.start(&input_of(stack, &id, &case.bad).await).await;
+            running.push((case, id, execution));
         }
         let mut wrong = Vec::new();
-        for (case, names, execution) in running {
+        for (case, id, execution) in running {
             let finished = stack.finished(&execution).await;
-            if let Err(why) = check(stack, &case, &names, &finished).await {
+            if let Err(why) = check(stack, &case, &id, &finished).await {
                 wrong.push(format!("{}: {why}", case.name));
             }
         }
@@ -366,14 +366,14 @@ fn each_bad_input_has_its_message_and_changes_nothing() {
     });
 }
 
-async fn check(stack: &TestStack, case: &Case, names: &Names, finished: &Finished) -> Result<(), String> {
+async fn check(stack: &TestStack, case: &Case, id: &ModuleId, finished: &Finished) -> Result<(), String> {
     if finished.error != case.error || !says(&finished.cause, case.says) {
         return Err(format!(
             "{}: {} (expected {}: {})",
             finished.error, finished.cause, case.error, case.says
         ));
     }
-    let stored = stack.parameters(names).await;
+    let stored = stack.parameters(id).await;
     let names_are_bad = matches!(
         &case.bad,
         Bad::Field("/project" | "/deployment" | "/group" | "/module", _)
@@ -383,7 +383,7 @@ async fn check(stack: &TestStack, case: &Case, names: &Names, finished: &Finishe
         return Err(format!("stored is {:?}", stored.keys()));
     }
     if !names_are_bad {
-        let status = stack.parameter(names, "status").await;
+        let status = stack.parameter(id, "status").await;
         if status["state"] != "FAILED"
             || status["error"] != case.error
             || !status["reason"]
@@ -404,19 +404,19 @@ async fn check(stack: &TestStack, case: &Case, names: &Names, finished: &Finishe
 fn a_bad_input_leaves_the_last_success_as_it_was() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("bad-after-good");
+        let id = stack.module_id("bad-after-good");
         let module = Module::running("build", &["seedfarmer metadata add -k Good -v yes"]);
-        stack.deploy(&names, &module).await;
-        let before = stack.parameters(&names).await;
-        let bad = stack.deploy_with(&names, &module, json!({"bundle": "no"})).await;
+        stack.deploy(&id, &module).await;
+        let before = stack.parameters(&id).await;
+        let bad = stack.deploy_with(&id, &module, json!({"bundle": "no"})).await;
         assert_eq!(bad.error, "InvalidInput");
-        let after = stack.parameters(&names).await;
+        let after = stack.parameters(&id).await;
         for name in ["md5", "metadata", "outputs"] {
             assert_eq!(before[name], after[name], "{name}");
         }
-        assert_eq!(stack.parameter(&names, "status").await["state"], "FAILED");
+        assert_eq!(stack.parameter(&id, "status").await["state"], "FAILED");
         assert_eq!(
-            stack.deploy(&names, &module).await.reasons,
+            stack.deploy(&id, &module).await.reasons,
             ["last deployment FAILED"]
         );
     });

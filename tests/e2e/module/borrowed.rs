@@ -51,7 +51,7 @@ async fn administrators(stack: &TestStack, name: &str, more: Value) -> String {
 fn a_build_in_an_administrators_project_has_the_role_of_all_builds() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("borrowed");
+        let id = stack.module_id("borrowed");
         let project = administrators(stack, "borrowed-admin", json!({})).await;
         let module = Module::running(
             "build",
@@ -60,14 +60,14 @@ fn a_build_in_an_administrators_project_has_the_role_of_all_builds() {
             ],
         );
         let more = json!({"build": {"project_name": project}});
-        let finished = stack.deploy_with(&names, &module, more).await;
+        let finished = stack.deploy_with(&id, &module, more).await;
         assert_state(&finished, "SUCCEEDED");
         assert!(
             finished.build_id().is_some_and(|id| id.starts_with(&project)),
             "{}",
             finished.build
         );
-        let caller = stack.parameter(&names, "metadata").await["Caller"].to_string();
+        let caller = stack.parameter(&id, "metadata").await["Caller"].to_string();
         let role = &stack.resources("AWS::IAM::Role").await["BuildRole"];
         assert!(caller.contains(&format!("/{role}/")), "{caller}");
     });
@@ -77,12 +77,12 @@ fn a_build_in_an_administrators_project_has_the_role_of_all_builds() {
 fn a_project_that_brings_more_than_its_role_is_refused() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("borrowed-secret");
+        let id = stack.module_id("borrowed-secret");
         let secret = json!({"environmentVariables": [{"name": "TOKEN", "value": "of the administrators"}]});
         let project = administrators(stack, "borrowed-secret", secret).await;
         let more = json!({"build": {"project_name": project}});
         let module = Module::running("build", &["true"]);
-        let refused = stack.deploy_with(&names, &module, more).await;
+        let refused = stack.deploy_with(&id, &module, more).await;
         assert_eq!(refused.error, "InvalidInput", "{}", refused.cause);
         let says = format!("found \"{project}\", which has environment variables of its own");
         let field = "build.project_name: expected ";

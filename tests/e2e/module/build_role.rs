@@ -374,9 +374,9 @@ fn denies() -> BTreeSet<String> {
 fn a_build_that_may_do_everything_may_not_touch_anything_of_the_workflow() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("build-role");
+        let id = stack.module_id("build-role");
         let waiting = Module::running("build", &["sleep 600"]);
-        let execution = stack.start(&stack.input(&names, &waiting, json!({})).await).await;
+        let execution = stack.start(&stack.input(&id, &waiting, json!({})).await).await;
         let build = stack.build_of(&execution).await;
         let callback = format!("callbacks/{build}");
         let registered = eventually("the registration", || async { stack.object(&callback).await }).await;

@@ -9,13 +9,13 @@ use super::{STACK, assert_state};
 fn a_build_that_fails_in_any_phase_leaves_the_last_success_as_it_was() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("failing");
+        let id = stack.module_id("failing");
         let good = Module::running("build", &["seedfarmer metadata add -k Good -v yes"]);
-        assert_state(&stack.deploy(&names, &good).await, "SUCCEEDED");
-        let before = stack.parameters(&names).await;
+        assert_state(&stack.deploy(&id, &good).await, "SUCCEEDED");
+        let before = stack.parameters(&id).await;
         for phase in ["install", "pre_build", "build", "post_build"] {
             let bad = Module::running(phase, &["echo about to fail", "bash -c 'exit 7'"]);
-            let finished = stack.deploy(&names, &bad).await;
+            let finished = stack.deploy(&id, &bad).await;
             assert_eq!(
                 (finished.status.as_str(), finished.error.as_str()),
                 ("FAILED", "BuildFailed"),
@@ -28,7 +28,7 @@ fn a_build_that_fails_in_any_phase_leaves_the_last_success_as_it_was() {
             assert!(finished.cause.starts_with(&in_phase), "{}", finished.cause);
             assert!(finished.cause.contains("exit status 7"), "{}", finished.cause);
 
-            let status = stack.parameter(&names, "status").await;
+            let status = stack.parameter(&id, "status").await;
             assert_eq!(
                 (&status["state"], &status["phase"]),
                 (&json!("FAILED"), &json!(phase.to_uppercase()))
@@ -41,12 +41,12 @@ fn a_build_that_fails_in_any_phase_leaves_the_last_success_as_it_was() {
                     .is_some_and(|url| url.contains("cloudwatch")),
                 "{status}"
             );
-            let after = stack.parameters(&names).await;
+            let after = stack.parameters(&id).await;
             for name in ["md5", "metadata", "outputs"] {
                 assert_eq!(before[name], after[name], "{phase}: {name}");
             }
         }
-        let recovered = stack.deploy(&names, &good).await;
+        let recovered = stack.deploy(&id, &good).await;
         assert_state(&recovered, "SUCCEEDED");
         assert_eq!(recovered.reasons, ["last deployment FAILED"]);
     });
@@ -56,11 +56,11 @@ fn a_build_that_fails_in_any_phase_leaves_the_last_success_as_it_was() {
 fn a_build_that_takes_too_long_is_recorded_as_timed_out() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("slow");
+        let id = stack.module_id("slow");
         // Five minutes, each of which takes a second here.
         let more = json!({"build": {"timeout_minutes": 5}});
         let finished = stack
-            .deploy_with(&names, &Module::running("build", &["sleep 600"]), more)
+            .deploy_with(&id, &Module::running("build", &["sleep 600"]), more)
             .await;
         assert_eq!(finished.error, "BuildTimedOut");
         assert!(
@@ -68,7 +68,7 @@ fn a_build_that_takes_too_long_is_recorded_as_timed_out() {
             "{}",
             finished.cause
         );
-        assert_eq!(stack.parameter(&names, "status").await["state"], "FAILED");
+        assert_eq!(stack.parameter(&id, "status").await["state"], "FAILED");
     });
 }
 
@@ -76,9 +76,9 @@ fn a_build_that_takes_too_long_is_recorded_as_timed_out() {
 fn a_build_that_is_stopped_by_hand_is_recorded_as_stopped() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("stopped");
+        let id = stack.module_id("stopped");
         let input = stack
-            .input(&names, &Module::running("build", &["sleep 600"]), json!({}))
+            .input(&id, &Module::running("build", &["sleep 600"]), json!({}))
             .await;
         let execution = stack.start(&input).await;
         let build = stack.build_of(&execution).await;
@@ -86,7 +86,7 @@ fn a_build_that_is_stopped_by_hand_is_recorded_as_stopped() {
         let finished = stack.finished(&execution).await;
         assert_eq!(finished.error, "BuildStopped");
         assert!(finished.cause.starts_with("build stopped"), "{}", finished.cause);
-        let status = stack.parameter(&names, "status").await;
+        let status = stack.parameter(&id, "status").await;
         assert_eq!(
             (&status["state"], &status["error"]),
             (&json!("FAILED"), &json!("BuildStopped"))
@@ -98,7 +98,7 @@ fn a_build_that_is_stopped_by_hand_is_recorded_as_stopped() {
 fn a_module_in_a_folder_of_the_zip_runs_there_and_keeps_variables_through_all_phases() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("folder");
+        let id = stack.module_id("folder");
         let spec = json!({"deploy": {"phases": {
             "install": {"commands": ["test -f here.txt", "export KEPT=\"it's kept\"", "cd /"]},
             "build": {"commands": ["test -f here.txt", "[[ \"$KEPT\" == \"it's kept\" ]]"]},
@@ -108,13 +108,13 @@ fn a_module_in_a_folder_of_the_zip_runs_there_and_keeps_variables_through_all_ph
             .file("modules/one/deployspec.yaml", spec.to_string())
             .file("modules/one/here.txt", "")
             .file("modules/two/deployspec.yaml", "not ours: [");
-        let mut input = stack.input(&names, &module, json!({})).await;
+        let mut input = stack.input(&id, &module, json!({})).await;
         input["source"]["path"] = json!("modules/one");
         assert_state(&stack.execute(&input).await, "SUCCEEDED");
-        assert_eq!(stack.parameter(&names, "metadata").await["By"], "hand");
+        assert_eq!(stack.parameter(&id, "metadata").await["By"], "hand");
         // A change in another folder of the same zip is not a change of this module.
         let mut again = stack
-            .input(&names, &module.file("modules/two/more.txt", "x"), json!({}))
+            .input(&id, &module.file("modules/two/more.txt", "x"), json!({}))
             .await;
         again["source"]["path"] = json!("modules/one");
         assert_state(&stack.execute(&again).await, "UNCHANGED");
@@ -125,27 +125,30 @@ fn a_module_in_a_folder_of_the_zip_runs_there_and_keeps_variables_through_all_ph
 fn a_deployspec_too_long_for_a_request_reaches_the_build() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("long-deployspec");
+        let id = stack.module_id("long-deployspec");
         let comment = format!("true # {}", "x".repeat(30_000));
         let module = Module::running(
             "build",
             &[&comment, "seedfarmer metadata add -k After -v reached"],
         );
         let more = json!({"parameters": {"long": "y".repeat(16_000)}});
-        let finished = stack.deploy_with(&names, &module, more).await;
+        let finished = stack.deploy_with(&id, &module, more).await;
         assert_state(&finished, "SUCCEEDED");
-        assert_eq!(stack.parameter(&names, "metadata").await["After"], "reached");
+        assert_eq!(stack.parameter(&id, "metadata").await["After"], "reached");
     });
 }
 
 #[test]
-fn a_missing_codebuild_project_is_made_by_whoever_is_first() {
+fn a_missing_codebuild_project_is_created_by_the_first_execution() {
     run(async {
         let stack = STACK.get().await;
         let project = format!("{}-made-by-two", stack.about().project_name);
         let more = json!({"build": {"project_name": project}});
         let module = Module::running("build", &["true"]);
-        let (one, other) = (stack.names("project-race-one"), stack.names("project-race-other"));
+        let (one, other) = (
+            stack.module_id("project-race-one"),
+            stack.module_id("project-race-other"),
+        );
         let (first, second) = tokio::join!(
             stack.deploy_with(&one, &module, more.clone()),
             stack.deploy_with(&other, &module, more)
@@ -170,17 +173,17 @@ fn thirty_modules_at_once() {
             &["seedfarmer metadata add -k Name -v \"$SEEDFARMER_MODULE_NAME\""],
         );
         let all: Vec<_> = (0..30)
-            .map(|i| seedflow_e2e::Names::new("thirty", "dev", "core", &format!("module-{i}")))
+            .map(|i| seedflow_e2e::module_id("thirty", "dev", "core", &format!("module-{i}")))
             .collect();
         let mut executions = Vec::new();
-        for names in &all {
-            executions.push(stack.start(&stack.input(names, &module, json!({})).await).await);
+        for id in &all {
+            executions.push(stack.start(&stack.input(id, &module, json!({})).await).await);
         }
-        for (names, execution) in all.iter().zip(&executions) {
+        for (id, execution) in all.iter().zip(&executions) {
             assert_state(&stack.finished(execution).await, "SUCCEEDED");
             assert_eq!(
-                stack.parameter(names, "metadata").await["Name"],
-                json!(format!("core-{}", names.module))
+                stack.parameter(id, "metadata").await["Name"],
+                json!(format!("core-{}", id.module))
             );
         }
     });

@@ -120,10 +120,10 @@ fn forbidden() -> Action {
 }
 
 #[test]
-fn the_end_of_a_build_that_could_not_be_told_is_kept_and_told_again() {
+fn the_end_of_a_build_that_could_not_be_delivered_is_kept_and_delivered_again() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("kept");
+        let id = stack.module_id("kept");
         let project = format!("{}-kept", stack.about().project_name);
         let go = tempfile::tempdir().unwrap();
         let module = Module::running(
@@ -134,7 +134,7 @@ fn the_end_of_a_build_that_could_not_be_told_is_kept_and_told_again() {
             )],
         );
         let input = stack
-            .input(&names, &module, json!({"build": {"project_name": project}}))
+            .input(&id, &module, json!({"build": {"project_name": project}}))
             .await;
         let execution = stack.start(&input).await;
         let build = stack.build_of(&execution).await;
@@ -193,11 +193,11 @@ async fn the_end_of_an_execution_that_could_not_be_cleaned_up_after(
     stack: &TestStack,
     operator: &Operator<'_>,
 ) {
-    let names = stack.names("kept-lock");
-    let lock = format!("locks/{names}.json");
+    let id = stack.module_id("kept-lock");
+    let lock = format!("locks/{id}.json");
     let locked = Rule::new("s3", "DeleteObject", forbidden()).caller(Caller::Functions);
     let locked = stack.rule(locked.contains(&lock));
-    let finished = stack.deploy(&names, &Module::running("build", &["true"])).await;
+    let finished = stack.deploy(&id, &Module::running("build", &["true"])).await;
     assert_state(&finished, "SUCCEEDED");
 
     let message = operator.take(&finished.execution).await;
@@ -206,7 +206,7 @@ async fn the_end_of_an_execution_that_could_not_be_cleaned_up_after(
     assert!(stack.object(&lock).await.is_some(), "the lock stays");
     drop(locked);
     operator.again("With `failed`").await;
-    stack.released(&names).await;
+    stack.released(&id).await;
 
     // The same, if EventBridge had not delivered the event.
     let undelivered = json!({"detail-type": "Step Functions Execution Status Change", "detail": {"executionArn": finished.execution}});

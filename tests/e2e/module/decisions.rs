@@ -16,11 +16,11 @@ fn module() -> Module {
 fn an_unchanged_module_is_not_built_and_only_its_status_is_written() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("unchanged");
-        let first = stack.deploy(&names, &module()).await;
+        let id = stack.module_id("unchanged");
+        let first = stack.deploy(&id, &module()).await;
         assert_state(&first, "SUCCEEDED");
         assert_eq!(first.reasons, ["first deployment"]);
-        let before = stack.parameters(&names).await;
+        let before = stack.parameters(&id).await;
 
         // A rule that only counts.
         let counted = Action::Delay(Duration::ZERO);
@@ -35,7 +35,7 @@ fn an_unchanged_module_is_not_built_and_only_its_status_is_written() {
         let again = Module::empty()
             .file("data.txt", "one")
             .file("deployspec.yaml", spec());
-        let second = stack.deploy(&names, &again).await;
+        let second = stack.deploy(&id, &again).await;
         assert_state(&second, "UNCHANGED");
         assert_eq!((builds.applied(), writes.applied()), (0, 1));
         assert!(second.build.is_null());
@@ -57,11 +57,11 @@ fn an_unchanged_module_is_not_built_and_only_its_status_is_written() {
             second.reasons
         );
 
-        let after = stack.parameters(&names).await;
+        let after = stack.parameters(&id).await;
         for name in ["md5", "metadata", "outputs"] {
             assert_eq!(before[name].version, after[name].version, "{name}");
         }
-        let status = stack.parameter(&names, "status").await;
+        let status = stack.parameter(&id, "status").await;
         let old: serde_json::Value = serde_json::from_str(&before["status"].value).expect("JSON");
         assert_eq!(status["state"], "UNCHANGED");
         assert_ne!(status["updated_at"], old["updated_at"]);
@@ -70,7 +70,7 @@ fn an_unchanged_module_is_not_built_and_only_its_status_is_written() {
             (&old["build_id"], &old["deployed_at"])
         );
 
-        assert_state(&stack.deploy(&names, &module()).await, "UNCHANGED");
+        assert_state(&stack.deploy(&id, &module()).await, "UNCHANGED");
     });
 }
 
@@ -83,9 +83,9 @@ fn spec() -> String {
 fn what_changed_is_named() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("changes");
+        let id = stack.module_id("changes");
         let parameters = json!({"parameters": {"size": 1, "zone": "a"}});
-        stack.deploy_with(&names, &module(), parameters.clone()).await;
+        stack.deploy_with(&id, &module(), parameters.clone()).await;
         for (module, more, reasons) in [
             (
                 module().file("data.txt", "two"),
@@ -112,7 +112,7 @@ fn what_changed_is_named() {
                 ],
             ),
         ] {
-            let finished = stack.deploy_with(&names, &module, more).await;
+            let finished = stack.deploy_with(&id, &module, more).await;
             assert_state(&finished, "SUCCEEDED");
             assert_eq!(finished.reasons, reasons);
         }
@@ -123,26 +123,20 @@ fn what_changed_is_named() {
 fn a_new_version_of_a_referenced_parameter_redeploys() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("references");
+        let id = stack.module_id("references");
         stack.put_parameter("/seedflow-examples/size", "1").await;
         let module = Module::running(
             "build",
             &["seedfarmer metadata add -k Size -v \"$SEEDFARMER_PARAMETER_SIZE\""],
         );
         let more = json!({"parameters": {"size": {"parameter_store": "/seedflow-examples/size"}}});
-        assert_state(
-            &stack.deploy_with(&names, &module, more.clone()).await,
-            "SUCCEEDED",
-        );
-        assert_eq!(stack.parameter(&names, "metadata").await["Size"], "1");
-        assert_state(
-            &stack.deploy_with(&names, &module, more.clone()).await,
-            "UNCHANGED",
-        );
+        assert_state(&stack.deploy_with(&id, &module, more.clone()).await, "SUCCEEDED");
+        assert_eq!(stack.parameter(&id, "metadata").await["Size"], "1");
+        assert_state(&stack.deploy_with(&id, &module, more.clone()).await, "UNCHANGED");
         stack.put_parameter("/seedflow-examples/size", "2").await;
-        let again = stack.deploy_with(&names, &module, more).await;
+        let again = stack.deploy_with(&id, &module, more).await;
         assert_eq!(again.reasons, ["parameter size changed"]);
-        assert_eq!(stack.parameter(&names, "metadata").await["Size"], "2");
+        assert_eq!(stack.parameter(&id, "metadata").await["Size"], "2");
     });
 }
 
@@ -150,23 +144,23 @@ fn a_new_version_of_a_referenced_parameter_redeploys() {
 fn a_damaged_or_missing_md5_leads_to_a_deployment_and_never_to_unchanged() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("damaged");
-        stack.deploy(&names, &module()).await;
+        let id = stack.module_id("damaged");
+        stack.deploy(&id, &module()).await;
         stack
             .put_parameter("/sf/damaged/dev/core-module/md5", "{\"hash\": \"cut")
             .await;
-        let again = stack.deploy(&names, &module()).await;
+        let again = stack.deploy(&id, &module()).await;
         assert_state(&again, "SUCCEEDED");
         assert_eq!(again.reasons, ["stored md5 missing or unreadable"]);
     });
 }
 
 #[test]
-fn two_modules_that_would_share_a_path_are_told_apart() {
+fn two_modules_that_would_share_a_path_are_distinguished() {
     run(async {
         let stack = STACK.get().await;
-        let one = seedflow_e2e::Names::new("shared-path", "dev", "a-b", "c");
-        let other = seedflow_e2e::Names::new("shared-path", "dev", "a", "b-c");
+        let one = seedflow_e2e::module_id("shared-path", "dev", "a-b", "c");
+        let other = seedflow_e2e::module_id("shared-path", "dev", "a", "b-c");
         assert_state(&stack.deploy(&one, &module()).await, "SUCCEEDED");
         let before = stack.parameters(&one).await;
         let refused = stack.deploy(&other, &module()).await;

@@ -19,11 +19,11 @@ fn own_project(stack: &TestStack, name: &str) -> (String, Value) {
 fn an_event_that_arrives_twice_answers_once() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("twice");
+        let id = stack.module_id("twice");
         let (project, more) = own_project(stack, "twice");
         let twice = stack.rule(Rule::new("events", "PutEvents", Action::Duplicate).contains(&project));
         let finished = stack
-            .deploy_with(&names, &Module::running("build", &["sleep 2"]), more)
+            .deploy_with(&id, &Module::running("build", &["sleep 2"]), more)
             .await;
         assert_state(&finished, "SUCCEEDED");
         assert!(twice.applied() > 0);
@@ -31,8 +31,8 @@ fn an_event_that_arrives_twice_answers_once() {
         stack
             .send_build_end(finished.build_id().expect("a build"), "FAILED")
             .await;
-        assert_eq!(stack.parameter(&names, "status").await["state"], "SUCCEEDED");
-        stack.released(&names).await;
+        assert_eq!(stack.parameter(&id, "status").await["state"], "SUCCEEDED");
+        stack.released(&id).await;
         assert_eq!(
             stack.keys(&format!("callbacks/{project}")).await,
             Vec::<String>::new()
@@ -44,14 +44,14 @@ fn an_event_that_arrives_twice_answers_once() {
 fn an_event_that_arrives_before_the_token_costs_no_timeout() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("early");
+        let id = stack.module_id("early");
         let (project, more) = own_project(stack, "early");
         // The registration is delayed until the build has long ended and its event has found nothing.
         let late =
             Rule::new("s3", "PutObject", Action::Delay(Duration::from_secs(6))).caller(Caller::Functions);
         let late = stack.rule(late.contains(&format!("callbacks/{project}")));
         let finished = stack
-            .deploy_with(&names, &Module::running("build", &["true"]), more)
+            .deploy_with(&id, &Module::running("build", &["true"]), more)
             .await;
         assert_state(&finished, "SUCCEEDED");
         assert_eq!(late.applied(), 1);
@@ -61,7 +61,7 @@ fn an_event_that_arrives_before_the_token_costs_no_timeout() {
             .filter(|(state, _)| state == "AwaitBuild")
             .count();
         assert_eq!(rounds, 1, "AwaitBuild was entered once");
-        stack.released(&names).await;
+        stack.released(&id).await;
         assert_eq!(
             stack.keys(&format!("callbacks/{project}")).await,
             Vec::<String>::new()
@@ -90,7 +90,7 @@ async fn execution_of(stack: &TestStack, key: &str) -> String {
 fn an_upload_starts_an_execution_with_the_names_of_its_key() {
     run(async {
         let stack = STACK.get().await;
-        let names = seedflow_e2e::Names::new("uploaded", "prod", "net", "vpc");
+        let id = seedflow_e2e::module_id("uploaded", "prod", "net", "vpc");
         let module = Module::running(
             "build",
             &["seedfarmer metadata add -k Cidr -v \"$SEEDFARMER_PARAMETER_VPC_CIDR\""],
@@ -101,12 +101,12 @@ fn an_upload_starts_an_execution_with_the_names_of_its_key() {
         );
         stack.put("sources/uploaded/prod/net/vpc.zip", module.zip()).await;
         let status = eventually("the status of an uploaded module", || async {
-            let status = stack.parameter(&names, "status").await;
+            let status = stack.parameter(&id, "status").await;
             (status["state"] == "SUCCEEDED" || status["state"] == "FAILED").then_some(status)
         })
         .await;
         assert_eq!(status["state"], "SUCCEEDED", "{status}");
-        assert_eq!(stack.parameter(&names, "metadata").await["Cidr"], "10.0.0.0/16");
+        assert_eq!(stack.parameter(&id, "metadata").await["Cidr"], "10.0.0.0/16");
         assert_eq!(
             stack
                 .object_of(&stack.about().bundle_bucket, "prod/net/vpc/bundle.zip")
@@ -122,15 +122,15 @@ fn an_upload_starts_an_execution_with_the_names_of_its_key() {
 fn an_old_upload_is_not_deployed_over_a_newer_one() {
     run(async {
         let stack = STACK.get().await;
-        let names = seedflow_e2e::Names::new("uploaded", "prod", "net", "late");
-        let key = format!("sources/{names}.zip");
+        let id = seedflow_e2e::module_id("uploaded", "prod", "net", "late");
+        let key = format!("sources/{id}.zip");
         let tagged = |tag: &str| {
             let command = format!("seedfarmer metadata add -k Tag -v {tag}");
             Module::running("build", &[&command]).zip()
         };
         let late = Rule::new("s3", "PutObject", Action::Delay(Duration::from_secs(12)))
             .caller(Caller::Functions)
-            .contains(&format!("locks/{names}.json"))
+            .contains(&format!("locks/{id}.json"))
             .times(1);
         let late = stack.rule(late);
         stack.put(&key, tagged("old")).await;
@@ -141,13 +141,13 @@ fn an_old_upload_is_not_deployed_over_a_newer_one() {
         let old = execution_of(stack, &key).await;
         stack.put(&key, tagged("new")).await;
         eventually("the new upload's deployment", || async {
-            let status = stack.parameter(&names, "status").await;
+            let status = stack.parameter(&id, "status").await;
             (status["state"] == "SUCCEEDED").then_some(())
         })
         .await;
         let ended = stack.finished(&old).await;
         assert!(["UNCHANGED", "SUPERSEDED"].contains(&ended.state()), "{ended:?}");
-        assert_eq!(stack.parameter(&names, "metadata").await["Tag"], "new");
+        assert_eq!(stack.parameter(&id, "metadata").await["Tag"], "new");
     });
 }
 
@@ -155,14 +155,14 @@ fn an_old_upload_is_not_deployed_over_a_newer_one() {
 fn a_manifest_with_a_mistake_is_named_in_the_status() {
     run(async {
         let stack = STACK.get().await;
-        let names = seedflow_e2e::Names::new("uploaded", "prod", "net", "broken");
+        let id = seedflow_e2e::module_id("uploaded", "prod", "net", "broken");
         let module = Module::running("build", &["true"])
             .file("manifest.yaml", "parameters:\n  a: 1\nbuild:\n  image: [\n");
         stack
             .put("sources/uploaded/prod/net/broken.zip", module.zip())
             .await;
         let status = eventually("the status of an uploaded module", || async {
-            Some(stack.parameter(&names, "status").await).filter(|status| status["state"] == "FAILED")
+            Some(stack.parameter(&id, "status").await).filter(|status| status["state"] == "FAILED")
         })
         .await;
         assert!(
@@ -178,7 +178,7 @@ fn a_manifest_with_a_mistake_is_named_in_the_status() {
 fn a_start_of_the_build_whose_answer_is_lost_starts_one_build() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("lost-answer");
+        let id = stack.module_id("lost-answer");
         let (project, more) = own_project(stack, "lost-answer");
         let lost = stack.rule(
             Rule::new("codebuild", "StartBuild", Action::LoseAnswer)
@@ -186,7 +186,7 @@ fn a_start_of_the_build_whose_answer_is_lost_starts_one_build() {
                 .times(1),
         );
         // The project exists before, so that the rule applies to the StartBuild that succeeds.
-        let warm = stack.names("lost-answer-before");
+        let warm = stack.module_id("lost-answer-before");
         stack
             .deploy_with(&warm, &Module::running("build", &["true"]), more.clone())
             .await;
@@ -199,7 +199,7 @@ fn a_start_of_the_build_whose_answer_is_lost_starts_one_build() {
         );
         assert_state(
             &stack
-                .deploy_with(&names, &Module::running("build", &["true"]), more)
+                .deploy_with(&id, &Module::running("build", &["true"]), more)
                 .await,
             "SUCCEEDED",
         );
@@ -220,7 +220,7 @@ async fn builds(stack: &seedflow_e2e::TestStack, project: &str) -> usize {
 fn throttling_is_waited_out() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("throttled");
+        let id = stack.module_id("throttled");
         let (project, more) = own_project(stack, "throttled");
         let refuse = |code: &str| Action::Refuse {
             status: 400,
@@ -239,7 +239,7 @@ fn throttling_is_waited_out() {
         );
         assert_state(
             &stack
-                .deploy_with(&names, &Module::running("build", &["true"]), more)
+                .deploy_with(&id, &Module::running("build", &["true"]), more)
                 .await,
             "SUCCEEDED",
         );

@@ -1,7 +1,9 @@
 //! Modules that are destroyed with the commands and the bundle that deployed them; afterwards nothing is stored of
 //! them.
 
-use seedflow_e2e::{Action, Caller, EventQueue, Module, Names, Rule, TestStack, run};
+use seedflow_e2e::{
+    Action, Caller, EventQueue, Module, ModuleId, Rule, TestStack, destruction, module_id, run,
+};
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
@@ -17,19 +19,12 @@ pub fn module(deploy: &str, destroy: &[&str]) -> Module {
     )
 }
 
-pub fn destruction(names: &Names) -> Value {
-    json!({
-        "action": "destroy",
-        "project": names.project, "deployment": names.deployment, "group": names.group, "module": names.module,
-    })
-}
-
 /// The stored values of a module, by their locations.
-async fn stored(stack: &TestStack, names: &Names) -> Vec<String> {
-    let mut stored: Vec<String> = stack.parameters(names).await.into_keys().collect();
-    stored.extend(stack.keys(&format!("values/{names}/")).await);
-    stored.extend(stack.keys(&format!("deployed/{names}.")).await);
-    let key = format!("{}/{}/{}/bundle.zip", names.deployment, names.group, names.module);
+async fn stored(stack: &TestStack, id: &ModuleId) -> Vec<String> {
+    let mut stored: Vec<String> = stack.parameters(id).await.into_keys().collect();
+    stored.extend(stack.keys(&format!("values/{id}/")).await);
+    stored.extend(stack.keys(&format!("deployed/{id}.")).await);
+    let key = format!("{}/{}/{}/bundle.zip", id.deployment, id.group, id.module);
     let bundle = stack.object_of(&stack.about().bundle_bucket, &key).await;
     stored.extend(bundle.map(|_| key));
     stored
@@ -39,7 +34,7 @@ async fn stored(stack: &TestStack, names: &Names) -> Vec<String> {
 fn a_module_is_destroyed_by_what_deployed_it_and_is_gone_then() {
     run(async {
         let stack = STACK.get().await;
-        let names = Names::new("destroy", "gone", "g-h", "m");
+        let id = module_id("destroy", "gone", "g-h", "m");
         let mut received = EventQueue::of_project(stack, "destroy").await;
         let checks = [
             "[ \"$SEEDFARMER_PARAMETER_A\" = value ]",
@@ -53,31 +48,31 @@ fn a_module_is_destroyed_by_what_deployed_it_and_is_gone_then() {
         let deploy = "seedfarmer metadata add -k Endpoint -v here && seedfarmer metadata add -k Long -v $(printf '%9000s' | tr ' ' x)";
         let module = module(deploy, &checks).file("data", "first");
         let more = json!({"parameters": {"a": "value"}});
-        let input = stack.input(&names, &module, more.clone()).await;
+        let input = stack.input(&id, &module, more.clone()).await;
         assert_state(&stack.execute(&input).await, "SUCCEEDED");
-        assert_eq!(stored(stack, &names).await.len(), 8);
+        assert_eq!(stored(stack, &id).await.len(), 8);
         // The source that it was deployed from isn't needed any more.
         stack.delete(input["source"]["key"].as_str().unwrap()).await;
 
-        let destroyed = stack.execute(&destruction(&names)).await;
+        let destroyed = stack.execute(&destruction(&id)).await;
         assert_state(&destroyed, "DESTROYED");
         assert_eq!(destroyed.reasons, ["destroy"]);
-        assert_eq!(stored(stack, &names).await, Vec::<String>::new());
+        assert_eq!(stored(stack, &id).await, Vec::<String>::new());
         let execution = destroyed.execution.rsplit(':').next().unwrap();
-        let report = stack.object(&format!("reports/{names}/{execution}.json")).await;
+        let report = stack.object(&format!("reports/{id}/{execution}.json")).await;
         let report: Value = serde_json::from_slice(&report.unwrap()).unwrap();
         assert_eq!(report["status"]["state"], "DESTROYED");
         assert_eq!(report["build"]["build_id"].as_str(), destroyed.build_id());
-        stack.released(&names).await;
+        stack.released(&id).await;
 
-        let again = stack.execute(&destruction(&names)).await;
+        let again = stack.execute(&destruction(&id)).await;
         assert_state(&again, "UNCHANGED");
         assert_eq!(again.reasons, ["nothing is deployed"]);
         assert!(again.build.is_null());
-        assert_eq!(stored(stack, &names).await, Vec::<String>::new());
-        stack.released(&names).await;
+        assert_eq!(stored(stack, &id).await, Vec::<String>::new());
+        stack.released(&id).await;
         // It is not in the index again, nor is a module that never was.
-        let never = Names::new("destroy", "gone", "g-h", "mistyped");
+        let never = module_id("destroy", "gone", "g-h", "mistyped");
         assert_state(&stack.execute(&destruction(&never)).await, "UNCHANGED");
         let of = |event: &Value, module: &str| {
             let detail = &event["detail"];
@@ -92,7 +87,7 @@ fn a_module_is_destroyed_by_what_deployed_it_and_is_gone_then() {
         assert!(!states.contains(&json!("UNCHANGED")), "{states:?}");
         assert!(!received.so_far().await.iter().any(|event| of(event, "mistyped")));
 
-        let anew = stack.deploy_with(&names, &module, more).await;
+        let anew = stack.deploy_with(&id, &module, more).await;
         assert_state(&anew, "SUCCEEDED");
         assert_eq!(anew.reasons, ["first deployment"]);
     });
@@ -102,7 +97,7 @@ fn a_module_is_destroyed_by_what_deployed_it_and_is_gone_then() {
 fn another_project_can_not_take_away_what_a_module_is_destroyed_by() {
     run(async {
         let stack = STACK.get().await;
-        let [victim, other] = ["destroy-victim", "destroy-other"].map(|p| Names::new(p, "shared", "g", "m"));
+        let [victim, other] = ["destroy-victim", "destroy-other"].map(|p| module_id(p, "shared", "g", "m"));
         let module = |of: &str| module("true", &[&format!("[ \"$(cat data)\" = {of} ]")]).file("data", of);
         let (bucket, published) = (&stack.about().bundle_bucket, "shared/g/m/bundle.zip");
         assert_state(&stack.deploy(&victim, &module("victim")).await, "SUCCEEDED");
@@ -135,30 +130,30 @@ fn another_project_can_not_take_away_what_a_module_is_destroyed_by() {
 fn a_destruction_that_failed_can_be_tried_again() {
     run(async {
         let stack = STACK.get().await;
-        let names = Names::new("destroy", "failed", "g", "m");
+        let id = module_id("destroy", "failed", "g", "m");
         let module = module(
             "true",
             &["aws ssm get-parameter --name /destroy/failed/allowed >allowed"],
         );
-        assert_state(&stack.deploy(&names, &module).await, "SUCCEEDED");
-        let before = stored(stack, &names).await;
+        assert_state(&stack.deploy(&id, &module).await, "SUCCEEDED");
+        let before = stored(stack, &id).await;
 
-        let failed = stack.execute(&destruction(&names)).await;
+        let failed = stack.execute(&destruction(&id)).await;
         assert_eq!(failed.error, "BuildFailed", "{}", failed.cause);
-        assert_eq!(stored(stack, &names).await, before);
-        let status = stack.parameter(&names, "status").await;
+        assert_eq!(stored(stack, &id).await, before);
+        let status = stack.parameter(&id, "status").await;
         assert_eq!(status["state"], "FAILED");
         assert_eq!(status["reasons"], json!(["destroy"]));
         assert_eq!(status["phase"], "BUILD");
 
         // A user who wants to keep it deploys it again, although half of it may be gone.
-        let kept = stack.deploy(&names, &module).await;
+        let kept = stack.deploy(&id, &module).await;
         assert_state(&kept, "SUCCEEDED");
         assert_eq!(kept.reasons, ["last deployment FAILED"]);
 
         stack.put_parameter("/destroy/failed/allowed", "yes").await;
-        assert_state(&stack.execute(&destruction(&names)).await, "DESTROYED");
-        assert_eq!(stored(stack, &names).await, Vec::<String>::new());
+        assert_state(&stack.execute(&destruction(&id)).await, "DESTROYED");
+        assert_eq!(stored(stack, &id).await, Vec::<String>::new());
     });
 }
 
@@ -183,13 +178,13 @@ fn what_can_not_be_destroyed_stays_and_says_what_to_do() {
                 "deploy it once more with \"bundle\": true",
             ),
         ] {
-            let names = Names::new("destroy", name, "g", "m");
-            assert_state(&stack.deploy_with(&names, &module, more).await, "SUCCEEDED");
-            let before = stored(stack, &names).await;
-            let refused = stack.execute(&destruction(&names)).await;
+            let id = module_id("destroy", name, "g", "m");
+            assert_state(&stack.deploy_with(&id, &module, more).await, "SUCCEEDED");
+            let before = stored(stack, &id).await;
+            let refused = stack.execute(&destruction(&id)).await;
             assert_eq!(refused.error, error, "{}", refused.cause);
             assert!(refused.cause.contains(advice), "{}", refused.cause);
-            assert_eq!(stored(stack, &names).await, before);
+            assert_eq!(stored(stack, &id).await, before);
         }
     });
 }
@@ -198,27 +193,24 @@ fn what_can_not_be_destroyed_stays_and_says_what_to_do() {
 fn a_removal_that_was_broken_off_is_finished_without_a_second_build() {
     run(async {
         let stack = STACK.get().await;
-        let names = Names::new("destroy", "broken-off", "g", "m");
-        assert_state(
-            &stack.deploy(&names, &module("true", &["true"])).await,
-            "SUCCEEDED",
-        );
+        let id = module_id("destroy", "broken-off", "g", "m");
+        assert_state(&stack.deploy(&id, &module("true", &["true"])).await, "SUCCEEDED");
         let denied = Action::Refuse {
             status: 400,
             code: "AccessDeniedException".to_owned(),
             message: "forbidden".to_owned(),
         };
         let rule = Rule::new("ssm", "DeleteParameters", denied).caller(Caller::Functions);
-        let rule = stack.rule(rule.contains(&names.parameter_path()));
-        let failed = stack.execute(&destruction(&names)).await;
+        let rule = stack.rule(rule.contains(&id.parameter_path()));
+        let failed = stack.execute(&destruction(&id)).await;
         assert_eq!(failed.error, "AccessDenied", "{}", failed.cause);
         assert!(!failed.build.is_null());
-        assert!(!stored(stack, &names).await.is_empty());
+        assert!(!stored(stack, &id).await.is_empty());
         drop(rule);
 
-        let finished = stack.execute(&destruction(&names)).await;
+        let finished = stack.execute(&destruction(&id)).await;
         assert_state(&finished, "DESTROYED");
         assert!(finished.build.is_null());
-        assert_eq!(stored(stack, &names).await, Vec::<String>::new());
+        assert_eq!(stored(stack, &id).await, Vec::<String>::new());
     });
 }

@@ -1,15 +1,17 @@
 //! The events of a module: those that are sent and those that are not.
 
-use seedflow_e2e::{Action, Caller, EventQueue, Module, Names, Rule, TestStack, eventually, run, schema};
+use seedflow_e2e::{
+    Action, Caller, EventQueue, Module, ModuleId, Rule, TestStack, destruction, eventually, run, schema,
+};
 use serde_json::{Value, json};
 
-use super::destroy::{destruction, module};
+use super::destroy::module;
 use super::{STACK, assert_state};
 
 const TYPE: &str = "Seedflow Module State Change";
 
 /// The details of a module's events, ordered by the time at which their states were written.
-async fn told(received: &mut EventQueue<'_>, count: usize) -> Vec<Value> {
+async fn module_events(received: &mut EventQueue<'_>, count: usize) -> Vec<Value> {
     let events = received.count("events", count).await;
     let mut details: Vec<Value> = events
         .iter()
@@ -20,11 +22,11 @@ async fn told(received: &mut EventQueue<'_>, count: usize) -> Vec<Value> {
     details
 }
 
-/// The topic's messages about the project `told`, in order.
+/// The topic's messages about the project `reported`, in order.
 async fn mailed(mails: &mut EventQueue<'_>, count: usize) -> Vec<String> {
     let ours = |mail: &Value| {
         let message = mail["Message"].as_str();
-        message.is_some_and(|message| message.contains("in project told "))
+        message.is_some_and(|message| message.contains("in project reported "))
     };
     let mails = mails.count_of("mails", count, ours).await;
     let messages = mails.iter().filter_map(|mail| mail["Message"].as_str());
@@ -35,38 +37,35 @@ async fn mailed(mails: &mut EventQueue<'_>, count: usize) -> Vec<String> {
 }
 
 /// Starts a deployment, stops it during its build, and waits until it is cleaned up.
-async fn abort(stack: &TestStack, names: &Names) {
+async fn abort(stack: &TestStack, id: &ModuleId) {
     let slow = Module::running("build", &["sleep 600"]);
-    let execution = stack.start(&stack.input(names, &slow, json!({})).await).await;
+    let execution = stack.start(&stack.input(id, &slow, json!({})).await).await;
     stack.build_of(&execution).await;
     let stop = json!({"executionArn": execution, "error": "Stopped", "cause": "not today"});
     stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
-    stack.released(names).await;
+    stack.released(id).await;
 }
 
 #[test]
-fn each_change_of_a_modules_state_is_told_by_the_schema() {
+fn each_change_of_a_modules_state_is_an_event_of_the_schema() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("told");
-        let mut events = EventQueue::of_project(stack, "told").await;
+        let id = stack.module_id("reported");
+        let mut events = EventQueue::of_project(stack, "reported").await;
         let topic = stack.output("NotificationTopicArn").expect("a topic");
         let mut mails = EventQueue::of_topic(stack, topic).await;
 
         let good = module("echo good", &["echo gone"]);
-        let secret = json!({"parameters": {"word": "a-word-nobody-tells"}});
-        assert_state(
-            &stack.deploy_with(&names, &good, secret.clone()).await,
-            "SUCCEEDED",
-        );
-        assert_state(&stack.deploy_with(&names, &good, secret).await, "UNCHANGED");
+        let secret = json!({"parameters": {"word": "a-word-that-is-secret"}});
+        assert_state(&stack.deploy_with(&id, &good, secret.clone()).await, "SUCCEEDED");
+        assert_state(&stack.deploy_with(&id, &good, secret).await, "UNCHANGED");
         let bad = Module::running("build", &["echo \"no space left\"; exit 3"]);
-        assert_eq!(stack.deploy(&names, &bad).await.error, "BuildFailed");
-        assert_state(&stack.deploy(&names, &good).await, "SUCCEEDED");
-        abort(stack, &names).await;
-        assert_state(&stack.execute(&destruction(&names)).await, "DESTROYED");
+        assert_eq!(stack.deploy(&id, &bad).await.error, "BuildFailed");
+        assert_state(&stack.deploy(&id, &good).await, "SUCCEEDED");
+        abort(stack, &id).await;
+        assert_state(&stack.execute(&destruction(&id)).await, "DESTROYED");
 
-        let details = told(&mut events, 11).await;
+        let details = module_events(&mut events, 11).await;
         let states: Vec<(&str, bool)> = details
             .iter()
             .map(|detail| (detail["state"].as_str().unwrap(), detail["recovered"] == true))
@@ -89,7 +88,7 @@ fn each_change_of_a_modules_state_is_told_by_the_schema() {
         );
         let faults = schema::faults("module-state-change", &details).await;
         assert!(faults.is_empty(), "{faults:#?}\n{details:#?}");
-        assert!(!json!(details).to_string().contains("a-word-nobody-tells"));
+        assert!(!json!(details).to_string().contains("a-word-that-is-secret"));
 
         let failed = &details[4];
         assert_eq!(
@@ -107,17 +106,17 @@ fn each_change_of_a_modules_state_is_told_by_the_schema() {
 }
 
 #[test]
-fn an_event_that_is_not_taken_fails_nothing_and_stands_in_the_log() {
+fn a_refused_event_fails_nothing_and_is_logged() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("untold");
-        let mut received = EventQueue::of_project(stack, "untold").await;
+        let id = stack.module_id("unreported");
+        let mut received = EventQueue::of_project(stack, "unreported").await;
         let refused = Rule::new("events", "PutEvents", Action::FailEntries)
             .caller(Caller::Functions)
-            .contains("in project untold was deployed");
+            .contains("in project unreported was deployed");
         let refused = stack.rule(refused);
         let module = Module::running("build", &["echo good"]);
-        let finished = stack.deploy(&names, &module).await;
+        let finished = stack.deploy(&id, &module).await;
         assert_state(&finished, "SUCCEEDED");
         // Sent more than once.
         assert_eq!(refused.applied(), 3);
@@ -137,7 +136,7 @@ fn an_event_that_is_not_taken_fails_nothing_and_stands_in_the_log() {
             "Source": entries[0]["Source"], "DetailType": entries[0]["DetailType"], "Detail": entries[0]["Detail"],
         }]});
         stack.call("events", "AWSEvents.PutEvents", again).await;
-        let details = told(&mut received, 2).await;
+        let details = module_events(&mut received, 2).await;
         assert_eq!(details[1]["state"], "SUCCEEDED", "{details:#?}");
         let faults = schema::faults("module-state-change", &details).await;
         assert!(faults.is_empty(), "{faults:#?}");

@@ -72,14 +72,14 @@ fn events_as_aws_sends_them() {
 fn an_event_is_confirmed_before_anybody_is_answered_and_may_have_gaps() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("gaps");
+        let id = stack.module_id("gaps");
         let project = format!("{}-gaps", stack.about().project_name);
         let gate = tempfile::tempdir().unwrap();
         let gate = gate.path().join("open");
         let wait = format!("until [ -e '{}' ]; do sleep 0.2; done; exit 3", gate.display());
         let input = stack
             .input(
-                &names,
+                &id,
                 &Module::running("build", &[&wait]),
                 json!({"build": {"project_name": project}}),
             )
@@ -102,7 +102,7 @@ fn an_event_is_confirmed_before_anybody_is_answered_and_may_have_gaps() {
         assert_eq!(error.code, "ServiceUnavailable", "{error}");
         assert!(error.message.contains("but CodeBuild says that"), "{error}");
         assert_eq!(stack.object(&callback).await, Some(registered));
-        let lock = format!("locks/{names}.json");
+        let lock = format!("locks/{id}.json");
         let held = stack.object(&lock).await.expect("a lock");
         let ended = |more: Value| {
             let mut ended = json!({"executionArn": execution, "status": "SUCCEEDED", "input": input.to_string(), "output": "{}"});
@@ -174,17 +174,17 @@ async fn hold_again(stack: &TestStack, execution: &str, lock: &Value) {
 fn every_handler_may_run_again() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("again");
+        let id = stack.module_id("again");
         let input = stack
             .input(
-                &names,
+                &id,
                 &Module::running("build", &["seedfarmer metadata add -k A -v b"]),
                 json!({}),
             )
             .await;
         let finished = stack.execute(&input).await;
         assert_state(&finished, "SUCCEEDED");
-        stack.released(&names).await;
+        stack.released(&id).await;
         let plan = answered(stack, &finished, "plan").await;
         let lock = answered(stack, &finished, "lock").await;
         hold_again(stack, &finished.execution, &lock).await;
@@ -208,18 +208,18 @@ fn every_handler_may_run_again() {
         assert_eq!(stack.object(&format!("callbacks/{build_id}")).await, None);
 
         // A success that is recorded twice writes nothing the second time.
-        let before = stack.parameters(&names).await;
+        let before = stack.parameters(&id).await;
         let success = json!({"action": "succeed", "execution": execution, "lock": lock, "plan": plan, "build": {"build_id": build_id, "status": "SUCCEEDED",
-            "log_url": stack.parameter(&names, "status").await["log_url"],
-            "log_group": stack.parameter(&names, "metadata").await["CloudWatchLogGroup"],
-            "log_stream": stack.parameter(&names, "metadata").await["CloudWatchLogStream"]}});
+            "log_url": stack.parameter(&id, "status").await["log_url"],
+            "log_group": stack.parameter(&id, "metadata").await["CloudWatchLogGroup"],
+            "log_stream": stack.parameter(&id, "metadata").await["CloudWatchLogStream"]}});
         assert_eq!(
             invoke(stack, "update-metadata", &success)
                 .await
                 .expect("an answer")["state"],
             "SUCCEEDED"
         );
-        assert_eq!(stack.parameters(&names).await, before);
+        assert_eq!(stack.parameters(&id).await, before);
 
         // Neither does a failure.
         hold_again(stack, "arn:later", &lock).await;
@@ -227,31 +227,27 @@ fn every_handler_may_run_again() {
         invoke(stack, "update-metadata", &failure)
             .await
             .expect("an answer");
-        let failed = stack.parameters(&names).await;
+        let failed = stack.parameters(&id).await;
         assert_eq!(
             invoke(stack, "update-metadata", &failure)
                 .await
                 .expect("an answer")["recorded"],
             true
         );
-        assert_eq!(stack.parameters(&names).await, failed);
-        assert_eq!(stack.parameter(&names, "status").await["reason"], "why");
+        assert_eq!(stack.parameters(&id).await, failed);
+        assert_eq!(stack.parameter(&id, "status").await["reason"], "why");
 
         // An end that is reported twice, and the end of an execution that no longer holds anything.
         for _ in 0..2 {
             let ended = invoke(stack, "end-execution", &json!({"execution": execution})).await;
             assert_eq!(ended.expect("an answer")["done"], "released");
         }
-        assert_eq!(
-            stack.parameters(&names).await,
-            failed,
-            "the status of another stays"
-        );
+        assert_eq!(stack.parameters(&id).await, failed, "the status of another stays");
     });
 }
 
 #[test]
-fn an_event_of_the_wrong_shape_is_named_without_what_stood_in_it() {
+fn an_event_of_the_wrong_shape_is_reported_without_its_content() {
     run(async {
         let stack = STACK.get().await;
         let error = invoke(

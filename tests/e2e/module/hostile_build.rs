@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seedflow_e2e::{Module, Names, TestStack, eventually, run};
+use seedflow_e2e::{Module, ModuleId, TestStack, eventually, run};
 use seedflow_local::client::deployment;
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Another module, whose build runs until the test lets it end.
 struct Victim {
-    names: Names,
+    id: ModuleId,
     execution: String,
     build: String,
     /// The content of its lock.
@@ -27,7 +27,7 @@ struct Victim {
 
 impl Victim {
     async fn deploy(stack: &TestStack) -> Self {
-        let names = stack.names("hostile-victim");
+        let id = stack.module_id("hostile-victim");
         let go = tempfile::tempdir().unwrap();
         let module = Module::running(
             "build",
@@ -37,15 +37,15 @@ impl Victim {
             ],
         );
         let more = json!({"build": {"timeout_minutes": 480}});
-        let input = stack.input(&names, &module, more).await;
+        let input = stack.input(&id, &module, more).await;
         let execution = stack.start(&input).await;
         let build = stack.build_of(&execution).await;
         let callback = format!("callbacks/{build}");
         let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
         let registered: Value = serde_json::from_slice(&registered).unwrap();
         Self {
-            lock: lock(stack, &names).await,
-            names,
+            lock: lock(stack, &id).await,
+            id,
             execution,
             build,
             token: registered["token"].as_str().unwrap().to_owned(),
@@ -64,8 +64,8 @@ impl Victim {
     }
 }
 
-async fn lock(stack: &TestStack, names: &Names) -> Value {
-    let key = format!("locks/{names}.json");
+async fn lock(stack: &TestStack, id: &ModuleId) -> Value {
+    let key = format!("locks/{id}.json");
     let held = eventually("a lock", || async { stack.object(&key).await }).await;
     serde_json::from_slice(&held).unwrap()
 }
@@ -106,7 +106,7 @@ async fn known(stack: &TestStack, victim: &Victim) -> String {
         ("EXECUTION", &victim.execution),
         ("TOKEN", &victim.token),
         ("UPLOAD", &victim.upload),
-        ("LOCK", &format!("locks/{}.json", victim.names)),
+        ("LOCK", &format!("locks/{}.json", victim.id)),
         ("PLAN", plan),
         ("SOURCE", source),
         ("BUNDLE", bundle),
@@ -137,10 +137,10 @@ fn a_hostile_module_gets_nothing_and_changes_nothing() {
         )
         .file("hostile.sh", SCRIPT)
         .file("known.sh", known(stack, &victim).await);
-        let names = stack.names("hostile");
+        let id = stack.module_id("hostile");
         let more = json!({"build": {"timeout_minutes": 480}});
-        let execution = stack.start(&stack.input(&names, &module, more).await).await;
-        let own = lock(stack, &names).await;
+        let execution = stack.start(&stack.input(&id, &module, more).await).await;
+        let own = lock(stack, &id).await;
         stack.put_parameter("/hostile/own", &execution).await;
         let hostile = deployment::follow(stack.client(), &execution, Some(PATIENCE), |_| {}).await;
         let hostile = hostile.unwrap();
@@ -173,11 +173,11 @@ fn a_hostile_module_gets_nothing_and_changes_nothing() {
         assert!(!seen.contains(victim.run()), "the folder of another build");
 
         // The other deployment was not disturbed.
-        assert_eq!(lock(stack, &victim.names).await, victim.lock);
+        assert_eq!(lock(stack, &victim.id).await, victim.lock);
         victim.go();
         let finished = stack.finished(&victim.execution).await;
         assert_state(&finished, "SUCCEEDED");
-        assert_eq!(stack.parameter(&victim.names, "metadata").await["Tag"], "victim");
-        stack.released(&victim.names).await;
+        assert_eq!(stack.parameter(&victim.id, "metadata").await["Tag"], "victim");
+        stack.released(&victim.id).await;
     });
 }

@@ -1,7 +1,7 @@
 //! At the limits and one over: values too long for Parameter Store, for StartBuild, and for a build's returned values.
 
 use seedflow_core::telemetry::metric::Metric;
-use seedflow_e2e::{Module, Names, TestStack, eventually, run};
+use seedflow_e2e::{Module, ModuleId, TestStack, eventually, run};
 use serde_json::{Map, Value, json};
 
 use super::{STACK, assert_state};
@@ -17,12 +17,8 @@ fn handing_back(length: usize) -> Module {
 }
 
 /// The metadata of a module as a reader that follows references gets it, and the text of the parameter itself.
-async fn metadata(stack: &TestStack, names: &Names) -> (Value, String) {
-    let parameter = stack
-        .parameters(names)
-        .await
-        .remove("metadata")
-        .expect("metadata");
+async fn metadata(stack: &TestStack, id: &ModuleId) -> (Value, String) {
+    let parameter = stack.parameters(id).await.remove("metadata").expect("metadata");
     let value = stack.value(&parameter).await;
     (serde_json::from_str(&value).expect("JSON"), parameter.value)
 }
@@ -31,21 +27,21 @@ async fn metadata(stack: &TestStack, names: &Names) -> (Value, String) {
 fn a_value_is_read_back_on_both_sides_of_every_limit() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("limits");
-        assert_state(&stack.deploy(&names, &handing_back(100)).await, "SUCCEEDED");
+        let id = stack.module_id("limits");
+        assert_state(&stack.deploy(&id, &handing_back(100)).await, "SUCCEEDED");
         // The rest of the metadata has the same length in every deployment.
-        let around = metadata(stack, &names).await.1.len() - 100;
+        let around = metadata(stack, &id).await.1.len() - 100;
         let mut before = 100;
         for (stored, spilled) in [(4096, false), (4097, false), (8192, false), (8193, true)] {
             let length = stored - around;
             let module = handing_back(length);
-            let deployed = stack.deploy(&names, &module).await;
+            let deployed = stack.deploy(&id, &module).await;
             assert_state(&deployed, "SUCCEEDED");
             if spilled {
                 let measured = stack.measured("update-metadata", Metric::SpilledValues, &deployed.execution);
                 assert_eq!(measured.await, [1.0]);
             }
-            let (value, text) = metadata(stack, &names).await;
+            let (value, text) = metadata(stack, &id).await;
             assert_eq!(text.contains("stored_in_s3"), spilled, "{stored}");
             assert_eq!(value.to_string().len(), stored);
             assert_eq!(value["Long"].as_str().map(str::len), Some(length));
@@ -54,7 +50,7 @@ fn a_value_is_read_back_on_both_sides_of_every_limit() {
                 format!("{before:06}"),
                 "what the build saw at {stored}"
             );
-            assert_state(&stack.deploy(&names, &module).await, "UNCHANGED");
+            assert_state(&stack.deploy(&id, &module).await, "UNCHANGED");
             before = length;
         }
     });
@@ -64,18 +60,18 @@ fn a_value_is_read_back_on_both_sides_of_every_limit() {
 fn a_fingerprint_of_many_parameters_is_read_back_too() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("many-parameters");
+        let id = stack.module_id("many-parameters");
         let module = Module::running("build", &["true"]);
         let parameters = |changed: usize| {
             let all = (0..300).map(|i| (format!("parameter-{i:03}"), json!(u8::from(i == changed))));
             json!({"parameters": all.collect::<Map<String, Value>>()})
         };
-        let first = stack.deploy_with(&names, &module, parameters(999)).await;
+        let first = stack.deploy_with(&id, &module, parameters(999)).await;
         assert_state(&first, "SUCCEEDED");
-        assert!(stack.parameter(&names, "md5").await["stored_in_s3"].is_object());
-        let again = stack.deploy_with(&names, &module, parameters(999)).await;
+        assert!(stack.parameter(&id, "md5").await["stored_in_s3"].is_object());
+        let again = stack.deploy_with(&id, &module, parameters(999)).await;
         assert_state(&again, "UNCHANGED");
-        let changed = stack.deploy_with(&names, &module, parameters(7)).await;
+        let changed = stack.deploy_with(&id, &module, parameters(7)).await;
         assert_eq!(changed.reasons, ["parameter parameter-007 changed"]);
     });
 }
@@ -84,13 +80,13 @@ fn a_fingerprint_of_many_parameters_is_read_back_too() {
 fn a_build_hands_back_32_kb_and_not_a_byte_more() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("handed-back");
+        let id = stack.module_id("handed-back");
         // `{"Before":"000000","Long":""}`, as the build returns it.
         let around = 29;
         let at_limit = handing_back(32 * 1024 - around);
-        assert_state(&stack.deploy(&names, &at_limit).await, "SUCCEEDED");
-        let stored = stack.parameters(&names).await;
-        let over = stack.deploy(&names, &handing_back(32 * 1024 - around + 1)).await;
+        assert_state(&stack.deploy(&id, &at_limit).await, "SUCCEEDED");
+        let stored = stack.parameters(&id).await;
+        let over = stack.deploy(&id, &handing_back(32 * 1024 - around + 1)).await;
         assert_eq!(over.error, "Refused");
         assert!(
             over.cause
@@ -99,10 +95,10 @@ fn a_build_hands_back_32_kb_and_not_a_byte_more() {
             over.cause
         );
         for slot in ["md5", "metadata", "outputs"] {
-            assert_eq!(stack.parameters(&names).await[slot], stored[slot], "{slot}");
+            assert_eq!(stack.parameters(&id).await[slot], stored[slot], "{slot}");
         }
         // Long metadata doesn't prevent the next deployment either.
-        assert_state(&stack.deploy(&names, &handing_back(10)).await, "SUCCEEDED");
+        assert_state(&stack.deploy(&id, &handing_back(10)).await, "SUCCEEDED");
     });
 }
 
@@ -110,17 +106,17 @@ fn a_build_hands_back_32_kb_and_not_a_byte_more() {
 fn a_buildspec_and_its_variables_reach_the_build_on_both_sides_of_their_limits() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("buildspec");
+        let id = stack.module_id("buildspec");
         let module = |padding: usize| {
             let lengths = "seedfarmer metadata add -k Lengths -v \"${#SEEDFARMER_PARAMETER_IN} ${#SEEDFARMER_PARAMETER_OVER}\"";
             Module::running("build", &[lengths, &format!("true {}", "x".repeat(padding))])
         };
         let parameters = json!({"parameters": {"in": "i".repeat(1024), "over": "o".repeat(1025)}});
-        let first = stack.deploy_with(&names, &module(0), parameters.clone()).await;
+        let first = stack.deploy_with(&id, &module(0), parameters.clone()).await;
         let length = buildspec(&first.build).len();
         for (limit, inline) in [(25_600, true), (25_601, false)] {
             let finished = stack
-                .deploy_with(&names, &module(limit - length), parameters.clone())
+                .deploy_with(&id, &module(limit - length), parameters.clone())
                 .await;
             assert_state(&finished, "SUCCEEDED");
             let buildspec = buildspec(&finished.build);
@@ -131,7 +127,7 @@ fn a_buildspec_and_its_variables_reach_the_build_on_both_sides_of_their_limits()
                 variables.contains("SEEDFARMER_PARAMETER_IN")
                     && !variables.contains("SEEDFARMER_PARAMETER_OVER")
             );
-            assert_eq!(stack.parameter(&names, "metadata").await["Lengths"], "1024 1025");
+            assert_eq!(stack.parameter(&id, "metadata").await["Lengths"], "1024 1025");
         }
     });
 }
@@ -143,17 +139,17 @@ const MAX_PAYLOAD: usize = 262_144;
 fn an_input_of_the_longest_length_is_read_whatever_its_characters_are() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("longest-input");
+        let id = stack.module_id("longest-input");
         let module = Module::running("build", &["true"]);
-        let mut input = stack.input(&names, &module, json!({"unknown": ""})).await;
+        let mut input = stack.input(&id, &module, json!({"unknown": ""})).await;
         let around = input.to_string().len();
         // 262,140 bytes or a little less, and a third of that in characters.
         input["unknown"] = json!("日".repeat((MAX_PAYLOAD - 4 - around) / "日".len()));
         let refused = stack.execute(&input).await;
         assert_eq!(refused.error, "InvalidInput", "{}", refused.cause);
         assert!(refused.cause.contains("unknown"), "{}", refused.cause);
-        assert_eq!(stack.parameter(&names, "status").await["state"], "FAILED");
-        stack.released(&names).await;
+        assert_eq!(stack.parameter(&id, "status").await["state"], "FAILED");
+        stack.released(&id).await;
         // Step Functions accepts not one byte more.
         let over = json!({"stateMachineArn": stack.about().state_machine_arn, "input": json!("x".repeat(MAX_PAYLOAD - 1)).to_string()});
         let error = stack
@@ -169,9 +165,9 @@ fn an_input_of_the_longest_length_is_read_whatever_its_characters_are() {
 fn an_execution_that_ends_by_an_error_that_nothing_catches_is_recorded_by_its_end() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("uncaught");
+        let id = stack.module_id("uncaught");
         let module = Module::running("build", &["sleep 600"]);
-        let input = stack.input(&names, &module, json!({})).await;
+        let input = stack.input(&id, &module, json!({})).await;
         let execution = stack.start(&input).await;
         let build = stack.build_of(&execution).await;
         let callback = format!("callbacks/{build}");
@@ -194,8 +190,8 @@ fn an_execution_that_ends_by_an_error_that_nothing_catches_is_recorded_by_its_en
             ended.states
         );
 
-        stack.released(&names).await;
-        let status = stack.parameter(&names, "status").await;
+        stack.released(&id).await;
+        let status = stack.parameter(&id, "status").await;
         assert_eq!(
             (&status["state"], &status["error"]),
             (&json!("FAILED"), &json!("States.DataLimitExceeded"))
@@ -209,7 +205,7 @@ fn an_execution_that_ends_by_an_error_that_nothing_catches_is_recorded_by_its_en
         );
         assert_eq!(stack.object(&callback).await, None);
         assert_eq!(stack.build(&build).await["buildStatus"], "STOPPED");
-        let next = stack.deploy(&names, &Module::running("build", &["true"])).await;
+        let next = stack.deploy(&id, &Module::running("build", &["true"])).await;
         assert_state(&next, "SUCCEEDED");
     });
 }

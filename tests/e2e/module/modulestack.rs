@@ -1,6 +1,6 @@
 //! Modules with a `modulestack.yaml`: their builds have a role of their own, with the rights that the stack allows.
 
-use seedflow_e2e::{Module, Names, TestStack, run};
+use seedflow_e2e::{Module, ModuleId, TestStack, destruction, module_id, run};
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
@@ -35,16 +35,9 @@ fn module(deploy: &[&str], destroy: &[&str]) -> Module {
         .file("modulestack.yaml", TEMPLATE)
 }
 
-fn destruction(names: &Names) -> Value {
-    json!({
-        "action": "destroy",
-        "project": names.project, "deployment": names.deployment, "group": names.group, "module": names.module,
-    })
-}
-
 /// The role named in the module's metadata.
-async fn role(stack: &TestStack, names: &Names) -> String {
-    let metadata = stack.parameter(names, "metadata").await;
+async fn role(stack: &TestStack, id: &ModuleId) -> String {
+    let metadata = stack.parameter(id, "metadata").await;
     metadata["ModuleDeploymentRoleName"].as_str().unwrap().to_owned()
 }
 
@@ -75,7 +68,7 @@ fn parameters() -> Value {
 fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
     run(async {
         let stack = STACK.get().await;
-        let names = Names::new("modulestack", "own", "g", "m");
+        let id = module_id("modulestack", "own", "g", "m");
         let put =
             |name: &str| format!("aws ssm put-parameter --type String --value x --overwrite --name {name}");
         let refused = |name: &str| format!("{} >out 2>&1 && exit 1; grep AccessDenied out", put(name));
@@ -93,11 +86,11 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
             ],
             &["aws ssm get-parameter --name /modulestack/own/x", &other],
         );
-        let finished = stack.deploy_with(&names, &module, parameters()).await;
+        let finished = stack.deploy_with(&id, &module, parameters()).await;
         assert_state(&finished, "SUCCEEDED");
-        let role = role(stack, &names).await;
+        let role = role(stack, &id).await;
         assert!(role.starts_with("seedflow-module-modulestack-own-g-m-"), "{role}");
-        let arn = stack.parameter(&names, "metadata").await["Arn"].clone();
+        let arn = stack.parameter(&id, "metadata").await["Arn"].clone();
         assert!(
             arn.as_str().unwrap().contains(&format!(":assumed-role/{role}/")),
             "{arn}"
@@ -106,11 +99,11 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
 
         // The role exists, and the stack has nothing to update.
         let again = stack
-            .deploy_with(&names, &module.clone().file("data", "x"), parameters())
+            .deploy_with(&id, &module.clone().file("data", "x"), parameters())
             .await;
         assert_state(&again, "SUCCEEDED");
 
-        let destroyed = stack.execute(&destruction(&names)).await;
+        let destroyed = stack.execute(&destruction(&id)).await;
         assert_state(&destroyed, "DESTROYED");
         assert_eq!(are_there(stack, &role).await, (false, false));
     });
@@ -120,40 +113,34 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
 fn a_changed_stack_is_updated_and_one_that_is_gone_takes_its_role_along() {
     run(async {
         let stack = STACK.get().await;
-        let names = Names::new("modulestack", "changed", "g", "m");
+        let id = module_id("modulestack", "changed", "g", "m");
         let put = "aws ssm put-parameter --type String --value x --overwrite --name /modulestack-2/changed/x";
         let before = module(&["true"], &["true"]);
-        assert_state(
-            &stack.deploy_with(&names, &before, parameters()).await,
-            "SUCCEEDED",
-        );
-        let role = role(stack, &names).await;
+        assert_state(&stack.deploy_with(&id, &before, parameters()).await, "SUCCEEDED");
+        let role = role(stack, &id).await;
         let more = json!({"parameters": {"allowed-path": "modulestack-2"}});
         let changed = module(&[put], &["true"]);
-        assert_state(
-            &stack.deploy_with(&names, &changed, more.clone()).await,
-            "SUCCEEDED",
-        );
+        assert_state(&stack.deploy_with(&id, &changed, more.clone()).await, "SUCCEEDED");
 
         let without = changed.without("modulestack.yaml");
-        assert_state(&stack.deploy_with(&names, &without, more).await, "SUCCEEDED");
+        assert_state(&stack.deploy_with(&id, &without, more).await, "SUCCEEDED");
         assert_eq!(are_there(stack, &role).await, (false, false));
-        let metadata = stack.parameter(&names, "metadata").await;
+        let metadata = stack.parameter(&id, "metadata").await;
         assert!(metadata["ModuleDeploymentRoleName"].is_null(), "{metadata}");
     });
 }
 
 #[test]
-fn a_stack_that_fails_is_told_with_its_reason_and_made_anew_by_the_next() {
+fn a_failed_stack_is_reported_with_its_reason_and_recreated_by_the_next() {
     run(async {
         let stack = STACK.get().await;
-        let names = Names::new("modulestack", "failed", "g", "m");
+        let id = module_id("modulestack", "failed", "g", "m");
         let good = module(&["true"], &["true"]);
         let bad = good.clone().file(
             "modulestack.yaml",
             TEMPLATE.replace("!Ref RoleName", "no-such-role"),
         );
-        let failed = stack.deploy_with(&names, &bad, parameters()).await;
+        let failed = stack.deploy_with(&id, &bad, parameters()).await;
         assert_eq!(failed.error, "ModuleStackFailed", "{}", failed.cause);
         assert!(
             failed.cause.contains("Policy (AWS::IAM::Policy)") && failed.cause.contains("no-such-role"),
@@ -162,7 +149,7 @@ fn a_stack_that_fails_is_told_with_its_reason_and_made_anew_by_the_next() {
         );
         assert!(failed.build.is_null());
 
-        let unknown = stack.deploy(&names, &good).await;
+        let unknown = stack.deploy(&id, &good).await;
         assert_eq!(unknown.error, "InvalidModuleStack", "{}", unknown.cause);
         assert!(
             unknown
@@ -172,11 +159,11 @@ fn a_stack_that_fails_is_told_with_its_reason_and_made_anew_by_the_next() {
             unknown.cause
         );
 
-        assert_state(&stack.deploy_with(&names, &good, parameters()).await, "SUCCEEDED");
+        assert_state(&stack.deploy_with(&id, &good, parameters()).await, "SUCCEEDED");
         // The resources of a deployment that never succeeded are removed, too.
-        let role = role(stack, &names).await;
+        let role = role(stack, &id).await;
         assert_eq!(are_there(stack, &role).await, (true, true));
-        let never = Names::new("modulestack", "never", "g", "m");
+        let never = module_id("modulestack", "never", "g", "m");
         let failing = module(&["exit 1"], &["true"]);
         let failed = stack.deploy_with(&never, &failing, parameters()).await;
         assert_eq!(failed.error, "BuildFailed");
@@ -193,12 +180,12 @@ fn a_role_that_cloudformation_does_not_find_yet_is_waited_for() {
     run(async {
         let stack = STACK.get().await;
         // The local stack finds a role with this in its name at the third lookup (emulator.py).
-        let names = Names::new("modulestack", "found-late", "g", "m");
+        let id = module_id("modulestack", "found-late", "g", "m");
         let deployed = stack
-            .deploy_with(&names, &module(&["true"], &["true"]), parameters())
+            .deploy_with(&id, &module(&["true"], &["true"]), parameters())
             .await;
         assert_state(&deployed, "SUCCEEDED");
-        assert_eq!(are_there(stack, &role(stack, &names).await).await, (true, true));
+        assert_eq!(are_there(stack, &role(stack, &id).await).await, (true, true));
         let history = stack.history(&deployed.execution).await;
         let tried = history.iter().filter_map(|event| {
             let output = event["taskSucceededEventDetails"]["output"].as_str()?;
@@ -213,12 +200,12 @@ fn a_role_that_cloudformation_does_not_find_yet_is_waited_for() {
 fn what_a_failed_attempt_made_goes_with_the_next_version_without_it_and_with_the_module() {
     run(async {
         let stack = STACK.get().await;
-        let names = Names::new("modulestack", "dropped", "g", "m");
+        let id = module_id("modulestack", "dropped", "g", "m");
         let failing = module(&["exit 1"], &["true"]);
         let without = module(&["true"], &["true"]).without("modulestack.yaml");
-        assert_state(&stack.deploy(&names, &without).await, "SUCCEEDED");
+        assert_state(&stack.deploy(&id, &without).await, "SUCCEEDED");
         let attempt = async || {
-            let failed = stack.deploy_with(&names, &failing, parameters()).await;
+            let failed = stack.deploy_with(&id, &failing, parameters()).await;
             assert_eq!(failed.error, "BuildFailed", "{}", failed.cause);
             let role = failed.build["serviceRole"].as_str().unwrap().rsplit('/').next();
             let role = role.unwrap().to_owned();
@@ -226,10 +213,10 @@ fn what_a_failed_attempt_made_goes_with_the_next_version_without_it_and_with_the
             role
         };
         let role = attempt().await;
-        assert_state(&stack.deploy(&names, &without).await, "SUCCEEDED");
+        assert_state(&stack.deploy(&id, &without).await, "SUCCEEDED");
         assert_eq!(are_there(stack, &role).await, (false, false));
         assert_eq!(attempt().await, role);
-        assert_state(&stack.execute(&destruction(&names)).await, "DESTROYED");
+        assert_state(&stack.execute(&destruction(&id)).await, "DESTROYED");
         assert_eq!(are_there(stack, &role).await, (false, false));
     });
 }

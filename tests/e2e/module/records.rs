@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use seedflow_e2e::{Module, Names, run};
+use seedflow_e2e::{Module, ModuleId, module_id, run};
 use serde_json::{Map, Value, json};
 
 use super::{STACK, assert_state};
@@ -11,20 +11,20 @@ use super::{STACK, assert_state};
 fn a_success_is_recorded_at_the_places_that_the_workflow_promises() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("records");
+        let id = stack.module_id("records");
         let module = Module::running(
             "build",
             &["seedfarmer metadata add -k Endpoint -v https://example"],
         );
-        let input = stack.input(&names, &module, json!({})).await;
+        let input = stack.input(&id, &module, json!({})).await;
         let finished = stack.execute(&input).await;
         assert_state(&finished, "SUCCEEDED");
 
-        let md5 = stack.parameter(&names, "md5").await;
+        let md5 = stack.parameter(&id, "md5").await;
         for component in ["hash", "bundle", "deployspec", "configuration"] {
             assert_eq!(md5[component].as_str().map(str::len), Some(32), "{component}");
         }
-        let metadata = stack.parameter(&names, "metadata").await;
+        let metadata = stack.parameter(&id, "metadata").await;
         assert_eq!(metadata["Endpoint"], "https://example");
         assert_eq!(metadata["CodeBuildBuildId"].as_str(), finished.build_id());
         assert!(
@@ -32,9 +32,9 @@ fn a_success_is_recorded_at_the_places_that_the_workflow_promises() {
                 .as_str()
                 .is_some_and(|url| url.starts_with("https://"))
         );
-        assert_eq!(stack.parameter(&names, "outputs").await, json!({}));
+        assert_eq!(stack.parameter(&id, "outputs").await, json!({}));
 
-        let status = stack.parameter(&names, "status").await;
+        let status = stack.parameter(&id, "status").await;
         assert_eq!(
             (&status["state"], &status["group"], &status["module"]),
             (&json!("SUCCEEDED"), &json!("core"), &json!("module"))
@@ -66,15 +66,15 @@ fn a_success_is_recorded_at_the_places_that_the_workflow_promises() {
 }
 
 #[test]
-fn double_braces_are_stored_whoever_wrote_them() {
+fn double_braces_are_stored_from_every_writer() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("braces");
+        let id = stack.module_id("braces");
         // Parameter Store refuses `{{…}}`; here it is in the phase context that CodeBuild makes of a failing command.
         let failing = Module::running("build", &["docker-not-there inspect -f '{{.State.Status}}' x"]);
-        let finished = stack.deploy(&names, &failing).await;
+        let finished = stack.deploy(&id, &failing).await;
         assert_eq!(finished.error, "BuildFailed", "{}", finished.cause);
-        let status = stack.parameter(&names, "status").await;
+        let status = stack.parameter(&id, "status").await;
         assert_eq!(status["state"], "FAILED");
         assert!(
             status["reason"]
@@ -87,20 +87,20 @@ fn double_braces_are_stored_whoever_wrote_them() {
             "build",
             &["seedfarmer metadata add -k Template -v '{{x}} and {{{y}}}'"],
         );
-        assert_state(&stack.deploy(&names, &publishing).await, "SUCCEEDED");
-        let metadata = stack.parameter(&names, "metadata").await;
+        assert_state(&stack.deploy(&id, &publishing).await, "SUCCEEDED");
+        let metadata = stack.parameter(&id, "metadata").await;
         assert_eq!(metadata["Template"], "{{x}} and {{{y}}}");
-        stack.released(&names).await;
-        assert_state(&stack.deploy(&names, &publishing).await, "UNCHANGED");
-        assert_eq!(stack.versions(&names).await["metadata"], 1);
+        stack.released(&id).await;
+        assert_state(&stack.deploy(&id, &publishing).await, "UNCHANGED");
+        assert_eq!(stack.versions(&id).await["metadata"], 1);
     });
 }
 
 #[test]
-fn who_committed_what_where_is_carried_from_the_bundle_to_everything_that_is_recorded() {
+fn commit_author_and_branch_are_copied_from_the_bundle_to_every_record() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("origin");
+        let id = stack.module_id("origin");
         let bucket = &stack.about().work_bucket;
         let metadata = [
             ("commit", "0a4d55a8d778e5022fab701977c5d840bbc486d0"),
@@ -115,12 +115,12 @@ fn who_committed_what_where_is_carried_from_the_bundle_to_everything_that_is_rec
             .await;
         put.expect("storing a bundle");
         let source = json!({"bucket": bucket, "key": key});
-        let input = names.input(&source, &Map::new(), false);
+        let input = seedflow_local::client::deployment::input(&id, &source, &Map::new(), false);
         let finished = stack.execute(&input).await;
         assert_state(&finished, "SUCCEEDED");
 
         let origin = json!({"commit": metadata[0].1, "author": "Jürgen <j@x>", "branch": "main"});
-        let status = stack.parameter(&names, "status").await;
+        let status = stack.parameter(&id, "status").await;
         let execution = finished.execution.rsplit(':').next().expect("a name");
         let report = stack
             .object(&format!("reports/origin/dev/core/module/{execution}.json"))
@@ -131,7 +131,7 @@ fn who_committed_what_where_is_carried_from_the_bundle_to_everything_that_is_rec
                 assert_eq!(recorded[field], origin[field], "{field} of {recorded}");
             }
         }
-        let published = stack.parameter(&names, "metadata").await;
+        let published = stack.parameter(&id, "metadata").await;
         for (key, field) in [
             ("CommitHash", "commit"),
             ("CommitAuthor", "author"),
@@ -148,8 +148,8 @@ fn the_bundle_is_kept_only_where_it_is_wanted() {
         let stack = STACK.get().await;
         let bucket = &stack.about().bundle_bucket;
         let module = Module::running("build", &["true"]);
-        let kept = Names::new("bundles", "bundle-kept", "g", "m");
-        let dropped = Names::new("bundles", "bundle-dropped", "g", "m");
+        let kept = module_id("bundles", "bundle-kept", "g", "m");
+        let dropped = module_id("bundles", "bundle-dropped", "g", "m");
         stack.deploy(&kept, &module).await;
         assert_state(
             &stack
@@ -172,7 +172,7 @@ fn the_bundle_is_kept_only_where_it_is_wanted() {
 fn metadata_of_a_new_deployment_replaces_the_old() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("replaced");
+        let id = stack.module_id("replaced");
         let adding = |key: &str| {
             Module::running(
                 "build",
@@ -181,11 +181,11 @@ fn metadata_of_a_new_deployment_replaces_the_old() {
                 )],
             )
         };
-        stack.deploy(&names, &adding("Old")).await;
-        let first = stack.parameter(&names, "metadata").await;
+        stack.deploy(&id, &adding("Old")).await;
+        let first = stack.parameter(&id, "metadata").await;
         assert_eq!(first["Old"], "null ");
-        stack.deploy(&names, &adding("New")).await;
-        let second = stack.parameter(&names, "metadata").await;
+        stack.deploy(&id, &adding("New")).await;
+        let second = stack.parameter(&id, "metadata").await;
         assert!(
             second["Old"].is_null(),
             "a key that isn't published any more is gone: {second}"
@@ -200,13 +200,13 @@ fn metadata_of_a_new_deployment_replaces_the_old() {
 fn metadata_over_the_limit_of_parameter_store_goes_to_s3_and_comes_back() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("spilled");
+        let id = stack.module_id("spilled");
         let long = "python3 -c 'import json; print(json.dumps({\"Long\": \"x\" * 9000}))' > \"$SEEDFLOW_MODULE_ROOT/SEEDFARMER_MODULE_METADATA\"";
         assert_state(
-            &stack.deploy(&names, &Module::running("build", &[long])).await,
+            &stack.deploy(&id, &Module::running("build", &[long])).await,
             "SUCCEEDED",
         );
-        let reference = stack.parameter(&names, "metadata").await;
+        let reference = stack.parameter(&id, "metadata").await;
         let key = reference["stored_in_s3"]["key"]
             .as_str()
             .expect("a reference")
@@ -217,10 +217,10 @@ fn metadata_over_the_limit_of_parameter_store_goes_to_s3_and_comes_back() {
         // The next build reads it through the reference, although it is too long for StartBuild.
         let reading = "seedfarmer metadata add -k Length -v \"$(printf %s \"$SEEDFARMER_MODULE_METADATA\" | python3 -c 'import json,sys; print(len(json.load(sys.stdin)[\"Long\"]))')\"";
         assert_state(
-            &stack.deploy(&names, &Module::running("build", &[reading])).await,
+            &stack.deploy(&id, &Module::running("build", &[reading])).await,
             "SUCCEEDED",
         );
-        assert_eq!(stack.parameter(&names, "metadata").await["Length"], "9000");
+        assert_eq!(stack.parameter(&id, "metadata").await["Length"], "9000");
     });
 }
 
@@ -249,37 +249,25 @@ fn every_example_deploys() {
             let target = tempfile::tempdir().expect("a folder");
             let zip = target.path().join("bundle.zip");
             seedflow_local::checkout::bundle::folder(&folder, &zip).expect("packing");
-            let names = Names::new(
-                text(&input, "project"),
-                text(&input, "deployment"),
-                text(&input, "group"),
-                text(&input, "module"),
-            );
+            let id: ModuleId = serde_json::from_value(input.clone()).expect("the four names");
             input["source"] = stack
-                .upload_bytes(&names, std::fs::read(&zip).expect("the bundle"))
+                .upload_bytes(&id, std::fs::read(&zip).expect("the bundle"))
                 .await;
             let finished = stack.execute(&input).await;
             assert_state(&finished, "SUCCEEDED");
             let log = stack.log(&finished.build).await.join("\n");
-            assert!(
-                !log.contains("s3cr3t-value"),
-                "{example}: a secret stands in the log"
-            );
+            assert!(!log.contains("s3cr3t-value"), "{example}: a secret is in the log");
             if example == "cfn-bucket" {
-                let outputs = stack.parameter(&names, "outputs").await;
+                let outputs = stack.parameter(&id, "outputs").await;
                 assert!(
                     outputs.as_object().is_some_and(|outputs| !outputs.is_empty()),
                     "{outputs}"
                 );
             }
             if example == "metadata" {
-                let metadata = stack.parameter(&names, "metadata").await;
+                let metadata = stack.parameter(&id, "metadata").await;
                 assert_eq!(metadata["Ports"], json!([80, 443]));
             }
         }
     });
-}
-
-fn text<'a>(input: &'a Value, key: &str) -> &'a str {
-    input[key].as_str().expect("a text")
 }

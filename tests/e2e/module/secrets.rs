@@ -149,8 +149,8 @@ async fn deploy(stack: &TestStack, test: &str, last: &str) -> (Finished, String)
         "secret": {"secrets_manager": "seedflow-examples/planted"},
         "parameter": {"parameter_store": "/seedflow-examples/planted"},
     }});
-    let names = stack.names(test);
-    let execution = stack.start(&stack.input(&names, &module, references).await).await;
+    let id = stack.module_id(test);
+    let execution = stack.start(&stack.input(&id, &module, references).await).await;
     let callback = format!("callbacks/{}", stack.build_of(&execution).await);
     let registered = eventually("the registration", || async { stack.object(&callback).await }).await;
     let registered: Value = serde_json::from_slice(&registered).unwrap();
@@ -162,7 +162,7 @@ async fn deploy(stack: &TestStack, test: &str, last: &str) -> (Finished, String)
     );
     std::fs::write(go.path().join("go"), "").unwrap();
     let finished = stack.finished(&execution).await;
-    stack.released(&names).await;
+    stack.released(&id).await;
     (finished, token)
 }
 
@@ -184,7 +184,7 @@ fn secrets_by_reference_and_task_tokens_are_kept_nowhere() {
         assert_state(&succeeded, "SUCCEEDED");
         let (failed, second) = deploy(stack, "secrets-of-a-failure", "exit 1").await;
         assert_state(&failed, "FAILED");
-        let metadata = stack.parameter(&stack.names("secrets"), "metadata").await;
+        let metadata = stack.parameter(&stack.module_id("secrets"), "metadata").await;
         let digest = metadata["Digest"].as_str().expect("the digest of the secret");
 
         let places = [
@@ -206,7 +206,7 @@ fn secrets_by_reference_and_task_tokens_are_kept_nowhere() {
         }
         let [(_, objects, _), (_, logs, _), ..] = &places;
         for test in ["secrets", "secrets-of-a-failure"] {
-            let report = format!("reports/{}/", stack.names(test));
+            let report = format!("reports/{}/", stack.module_id(test));
             assert!(
                 objects.iter().any(|(key, _)| key.starts_with(&report)),
                 "{test}: a report"

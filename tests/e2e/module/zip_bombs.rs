@@ -1,6 +1,6 @@
 //! Zip bombs, deployed: the deployment fails with the name of the error, and the function keeps running.
 
-use seedflow_e2e::{Finished, Module, Names, TestStack, run, zip_bombs};
+use seedflow_e2e::{Finished, Module, ModuleId, TestStack, module_id, run, zip_bombs};
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
@@ -54,21 +54,21 @@ fn a_bomb_fails_its_deployment_and_no_other() {
     run(async {
         let stack = STACK.get().await;
         for bomb in bombs() {
-            let names = Names::new(&format!("bomb-{}", bomb.name), "dev", "core", "module");
+            let id = module_id(&format!("bomb-{}", bomb.name), "dev", "core", "module");
             let mut input = stack
-                .input(&names, &Module::running("build", &["true"]), json!({}))
+                .input(&id, &Module::running("build", &["true"]), json!({}))
                 .await;
-            input["source"] = stack.upload_bytes(&names, bomb.bundle).await;
+            input["source"] = stack.upload_bytes(&id, bomb.bundle).await;
             let finished = stack.execute(&input).await;
-            assert_refused(stack, &names, &finished, bomb.error, bomb.says).await;
-            let good = stack.deploy(&names, &Module::running("build", &["true"])).await;
+            assert_refused(stack, &id, &finished, bomb.error, bomb.says).await;
+            let good = stack.deploy(&id, &Module::running("build", &["true"])).await;
             assert_state(&good, "SUCCEEDED");
         }
     });
 }
 
 #[test]
-fn a_manifest_that_explodes_or_is_no_text_fails_its_upload() {
+fn a_manifest_that_explodes_or_is_not_text_fails_its_upload() {
     run(async {
         let stack = STACK.get().await;
         for (name, manifest, says) in [
@@ -83,7 +83,7 @@ fn a_manifest_that_explodes_or_is_no_text_fails_its_upload() {
                 "manifest.yaml is not valid UTF-8",
             ),
         ] {
-            let names = Names::new(&format!("manifest-{name}"), "dev", "core", "module");
+            let id = module_id(&format!("manifest-{name}"), "dev", "core", "module");
             let module = Module::running("build", &["true"]).file("manifest.yaml", manifest);
             // Without the four names it is an upload, with its names in its key and its options in its bundle.
             let key = format!("sources/manifest-{name}/dev/core/module.zip");
@@ -91,7 +91,7 @@ fn a_manifest_that_explodes_or_is_no_text_fails_its_upload() {
             let finished = stack
                 .finished(&stack.start(&json!({"source": {"key": key}})).await)
                 .await;
-            assert_refused(stack, &names, &finished, "InvalidInput", says).await;
+            assert_refused(stack, &id, &finished, "InvalidInput", says).await;
         }
     });
 }
@@ -102,52 +102,52 @@ fn an_input_that_nests_too_deep_is_refused_and_its_failure_recorded() {
         let stack = STACK.get().await;
         // The functions' JSON reader accepts at most 128 levels.
         for depth in [65, 120, 140] {
-            let names = Names::new(&format!("deep-{depth}"), "dev", "core", "module");
+            let id = module_id(&format!("deep-{depth}"), "dev", "core", "module");
             let deep = (0..depth).fold(json!(1), |inner, _| json!([inner]));
             let more = json!({"parameters": {"deep": deep}});
             let finished = stack
-                .deploy_with(&names, &Module::running("build", &["true"]), more)
+                .deploy_with(&id, &Module::running("build", &["true"]), more)
                 .await;
             let says =
                 "parameters.deep: expected at most 64, found lists and objects nested more than 64 deep";
-            assert_refused(stack, &names, &finished, "InvalidInput", says).await;
+            assert_refused(stack, &id, &finished, "InvalidInput", says).await;
         }
     });
 }
 
 #[test]
-fn metadata_that_nests_too_deep_is_refused_and_stands_in_nobodys_way() {
+fn metadata_that_nests_too_deep_is_refused_and_blocks_no_later_deployment() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.names("deep-metadata");
+        let id = stack.module_id("deep-metadata");
         let handing_back = |depth: usize| {
             let deep = format!("{{\"Deep\": {}1{}}}", "[".repeat(depth), "]".repeat(depth));
             let command = format!("echo '{deep}' > \"$SEEDFLOW_MODULE_ROOT/SEEDFARMER_MODULE_METADATA\"");
             Module::running("build", &[&command])
         };
-        let refused = stack.deploy(&names, &handing_back(65)).await;
+        let refused = stack.deploy(&id, &handing_back(65)).await;
         assert_eq!(refused.error, "Refused", "{}", refused.cause);
         assert!(
             refused.cause.contains("nests more than 64 deep"),
             "{}",
             refused.cause
         );
-        assert_state(&stack.deploy(&names, &handing_back(64)).await, "SUCCEEDED");
+        assert_state(&stack.deploy(&id, &handing_back(64)).await, "SUCCEEDED");
         // The plan of the next deployment contains it.
-        assert_state(&stack.deploy(&names, &handing_back(1)).await, "SUCCEEDED");
+        assert_state(&stack.deploy(&id, &handing_back(1)).await, "SUCCEEDED");
     });
 }
 
-async fn assert_refused(stack: &TestStack, names: &Names, finished: &Finished, error: &str, says: &str) {
+async fn assert_refused(stack: &TestStack, id: &ModuleId, finished: &Finished, error: &str, says: &str) {
     assert_eq!(finished.error, error, "{}", finished.cause);
     assert!(
         finished.cause.contains(says),
         "{}: {}",
-        names.project,
+        id.project,
         finished.cause
     );
     assert_eq!(finished.build, Value::Null);
-    let status = stack.parameter(names, "status").await;
+    let status = stack.parameter(id, "status").await;
     assert_eq!(
         (&status["state"], &status["error"]),
         (&json!("FAILED"), &json!(error))

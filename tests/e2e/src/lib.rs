@@ -11,9 +11,9 @@
 //! fn a_module_is_deployed() {
 //!     run(async {
 //!         let stack = STACK.get().await;
-//!         let names = stack.names("a-module-is-deployed");
+//!         let id = stack.module_id("a-module-is-deployed");
 //!         let module = Module::running("build", &["echo hello"]);
-//!         assert!(stack.deploy(&names, &module).await.succeeded());
+//!         assert!(stack.deploy(&id, &module).await.succeeded());
 //!     });
 //! }
 //! ```
@@ -37,9 +37,10 @@ pub mod zip_bombs;
 pub use event_queue::EventQueue;
 pub use migrate::{Migrated, migrate};
 pub use seedflow_contract::{Pushed, WorkTree, schema};
+pub use seedflow_core::ids::ModuleId;
 pub use seedflow_fixtures::{Group, Module, Repository, SeedFarmer};
-pub use seedflow_local::client::deployment::{Finished, Names, Parameter};
+pub use seedflow_local::client::deployment::{Finished, Parameter};
 pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, When};
 pub use seedflow_local::stack::StackOptions;
 pub use shared::{Shared, run};
-pub use stack::{RuleGuard, TestStack, eventually};
+pub use stack::{RuleGuard, TestStack, destruction, eventually, module_id};

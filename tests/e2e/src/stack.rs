@@ -5,9 +5,10 @@ use std::future::Future;
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
+use seedflow_core::ids::ModuleId;
 use seedflow_core::telemetry::metric::Metric;
 use seedflow_local::aws_api::AwsApi;
-use seedflow_local::client::deployment::{self, Finished, Names, Parameter};
+use seedflow_local::client::deployment::{self, Finished, Parameter};
 use seedflow_local::proxy::{Caller, Proxy, Rule, RuleId};
 use seedflow_local::stack::{Connection, EVENT_SOURCE, Stack};
 use serde_json::{Map, Value, json};
@@ -20,6 +21,18 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The interval between checks. Many tests wait at the same time, and each check costs the emulator a call.
 pub(crate) const POLL: Duration = Duration::from_millis(150);
+
+/// The id of a module by its four names.
+pub fn module_id(project: &str, deployment: &str, group: &str, module: &str) -> ModuleId {
+    ModuleId::parse(project, deployment, group, module).expect("valid names")
+}
+
+/// The input that destroys a module.
+pub fn destruction(id: &ModuleId) -> Value {
+    let mut input = json!(id);
+    input["action"] = json!("destroy");
+    input
+}
 
 /// A running stack with the state that tests need.
 pub struct TestStack {
@@ -52,32 +65,23 @@ impl TestStack {
         self.stack.connection()
     }
 
-    /// The names of a module of this test's own: the test's name is the project.
-    pub fn names(&self, test: &str) -> Names {
-        Names::new(test, "dev", "core", "module")
+    /// The id of a module of this test's own: the test's name is the project.
+    pub fn module_id(&self, test: &str) -> ModuleId {
+        module_id(test, "dev", "core", "module")
     }
 
     // --- Bundles ---
 
     /// Uploads a module's bundle without starting an execution; returns the `source` of an input.
-    pub async fn upload(&self, names: &Names, module: &Module) -> Value {
-        self.upload_bytes(names, module.zip()).await
+    pub async fn upload(&self, id: &ModuleId, module: &Module) -> Value {
+        self.upload_bytes(id, module.zip()).await
     }
 
     /// The same for bytes that may not be a bundle.
-    pub async fn upload_bytes(&self, names: &Names, bytes: Vec<u8>) -> Value {
+    pub async fn upload_bytes(&self, id: &ModuleId, bytes: Vec<u8>) -> Value {
         let bucket = &self.about().work_bucket;
-        let Names {
-            project,
-            deployment,
-            group,
-            module,
-        } = names;
         // Every upload has a key of its own, like the uploads of the command line, which contain their MD5.
-        let key = format!(
-            "uploads/{project}/{deployment}/{group}/{module}/{}.zip",
-            uuid::Uuid::new_v4()
-        );
+        let key = id.upload_key(&uuid::Uuid::new_v4().to_string());
         self.put(&key, bytes).await;
         json!({"bucket": bucket, "key": key})
     }
@@ -125,8 +129,8 @@ impl TestStack {
     // --- Executions ---
 
     /// Waits until the lock of a module is free: then the cleanup after its last execution is complete.
-    pub async fn released(&self, names: &Names) {
-        let key = format!("locks/{names}.json");
+    pub async fn released(&self, id: &ModuleId) {
+        let key = format!("locks/{id}.json");
         eventually("the release of a lock", || async {
             self.object(&key).await.is_none().then_some(())
         })
@@ -224,19 +228,19 @@ impl TestStack {
     }
 
     /// Deploys a module to the end.
-    pub async fn deploy(&self, names: &Names, module: &Module) -> Finished {
-        self.deploy_with(names, module, json!({})).await
+    pub async fn deploy(&self, id: &ModuleId, module: &Module) -> Finished {
+        self.deploy_with(id, module, json!({})).await
     }
 
     /// The same, with more of the input: `{"parameters": …, "force_update": …}`.
-    pub async fn deploy_with(&self, names: &Names, module: &Module, more: Value) -> Finished {
-        self.execute(&self.input(names, module, more).await).await
+    pub async fn deploy_with(&self, id: &ModuleId, module: &Module, more: Value) -> Finished {
+        self.execute(&self.input(id, module, more).await).await
     }
 
     /// Uploads a module and returns the input that deploys it, with the fields of `more` on top.
-    pub async fn input(&self, names: &Names, module: &Module, more: Value) -> Value {
-        let source = self.upload(names, module).await;
-        let mut input = names.input(&source, &Map::new(), false);
+    pub async fn input(&self, id: &ModuleId, module: &Module, more: Value) -> Value {
+        let source = self.upload(id, module).await;
+        let mut input = deployment::input(id, &source, &Map::new(), false);
         for (name, value) in more.as_object().expect("more of an input is an object") {
             input[name] = value.clone();
         }
@@ -268,9 +272,9 @@ impl TestStack {
 
     // --- Parameters ---
 
-    /// The parameters of a module: md5, metadata, outputs and status by these names.
-    pub async fn parameters(&self, names: &Names) -> BTreeMap<String, Parameter> {
-        let path = names.parameter_path();
+    /// The parameters of a module: md5, metadata, outputs and status by these short names.
+    pub async fn parameters(&self, id: &ModuleId) -> BTreeMap<String, Parameter> {
+        let path = id.parameter_path();
         let found = deployment::parameters(&self.api, &path)
             .await
             .expect("reading parameters");
@@ -282,8 +286,8 @@ impl TestStack {
     }
 
     /// The value of one of them as JSON; null if it doesn't exist.
-    pub async fn parameter(&self, names: &Names, name: &str) -> Value {
-        let found = self.parameters(names).await.remove(name);
+    pub async fn parameter(&self, id: &ModuleId, name: &str) -> Value {
+        let found = self.parameters(id).await.remove(name);
         found.map_or(Value::Null, |found| {
             serde_json::from_str(&found.value).expect("a parameter holds JSON")
         })
@@ -297,8 +301,8 @@ impl TestStack {
     }
 
     /// The number of writes of each.
-    pub async fn versions(&self, names: &Names) -> BTreeMap<String, u64> {
-        self.parameters(names)
+    pub async fn versions(&self, id: &ModuleId) -> BTreeMap<String, u64> {
+        self.parameters(id)
             .await
             .into_iter()
             .map(|(name, parameter)| (name, parameter.version))
@@ -318,7 +322,7 @@ impl TestStack {
         deployment::build(&self.api, id).await.expect("reading a build")
     }
 
-    /// All builds of a CodeBuild project, as BatchGetBuilds answers them; none if there is no such project.
+    /// All builds of a CodeBuild project, as BatchGetBuilds answers them; none if the project doesn't exist.
     pub async fn builds_of(&self, project: &str) -> Vec<Value> {
         let call = json!({"projectName": project});
         let listed = self

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use seedflow_core::ids::ModuleId;
-use seedflow_e2e::{Action, Caller, Finished, Module, Names, Rule, RuleGuard, TestStack, eventually, run};
+use seedflow_e2e::{
+    Action, Caller, Finished, Module, ModuleId, Rule, RuleGuard, TestStack, destruction, eventually,
+    module_id, run,
+};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -48,7 +50,7 @@ pub fn run_cases(cases: impl IntoIterator<Item = FaultCase>) {
         let mut failed = Vec::new();
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {
-                let name = &names[&error.id()];
+                let name = &id[&error.id()];
                 failed.push(format!("{name}: {}", why(error)));
             }
         }
@@ -75,7 +77,7 @@ fn why(error: JoinError) -> String {
 
 /// The resources of a case.
 struct Target {
-    names: Names,
+    id: ModuleId,
     /// The CodeBuild project. It ends with a character that no case's name contains, so none is the beginning of
     /// another.
     project: String,
@@ -89,7 +91,7 @@ impl Target {
         std::fs::create_dir_all(&gates).unwrap();
         Self {
             // The bundle's key names neither project nor case but for the group.
-            names: Names::new("faults", "dev", case, "m"),
+            id: module_id("faults", "dev", case, "m"),
             project: format!("{}-{case}_", stack.about().project_name),
             gate: gates.join(case),
         }
@@ -97,28 +99,7 @@ impl Target {
 
     /// The name of the module's role and stack.
     fn own_names(&self) -> seedflow_core::module::role::RoleAndStackName {
-        let Names {
-            project,
-            deployment,
-            group,
-            module,
-        } = &self.names;
-        let module = ModuleId::parse(project, deployment, group, module).unwrap();
-        seedflow_core::module::role::RoleAndStackName::new("seedflow-module-", &module).unwrap()
-    }
-
-    /// The input that destroys the module.
-    fn destruction(&self) -> Value {
-        let Names {
-            project,
-            deployment,
-            group,
-            module,
-        } = &self.names;
-        json!({
-            "action": "destroy",
-            "project": project, "deployment": deployment, "group": group, "module": module,
-        })
+        seedflow_core::module::role::RoleAndStackName::new("seedflow-module-", &self.id).unwrap()
     }
 
     fn destructible(&self) -> Module {
@@ -165,7 +146,7 @@ impl Target {
 
     /// The text that a call about this module contains; `None` while it is not known.
     fn text(&self, about: About, known: &Known) -> Option<String> {
-        let case = &self.names.group;
+        let case = &self.id.group;
         Some(match about {
             About::Source => format!("/uploads/faults/dev/{case}/m/"),
             About::Lock => format!("/{}", self.lock()),
@@ -179,7 +160,7 @@ impl Target {
             About::Parameters => format!("/dev/{case}-m/"),
             About::Parameter(name) => format!("/dev/{case}-m/{name}\""),
             About::Project => self.project.clone(),
-            About::Told(state) => format!("dev/{case}/m in project faults {state}"),
+            About::Event(state) => format!("dev/{case}/m in project faults {state}"),
             About::Stack => format!("StackName=faults-dev-{case}-m"),
             About::Role => format!("RoleName={}", self.own_names().role),
             About::RoleStack => format!("StackName={}", self.own_names().stack),
@@ -188,7 +169,7 @@ impl Target {
     }
 
     fn lock(&self) -> String {
-        format!("locks/faults/dev/{}/m.json", self.names.group)
+        format!("locks/faults/dev/{}/m.json", self.id.group)
     }
 }
 
@@ -287,14 +268,14 @@ impl FaultCase {
         } else {
             module
         };
-        let input = stack.input(&target.names, &module, more).await;
+        let input = stack.input(&target.id, &module, more).await;
         if !self.destroys {
             return input;
         }
         let deployed = stack.execute(&input).await;
         assert_eq!(deployed.state(), "SUCCEEDED", "{}: {}", self.name, deployed.cause);
-        stack.released(&target.names).await;
-        target.destruction()
+        stack.released(&target.id).await;
+        destruction(&target.id)
     }
 
     /// Lets a late build end once the token is registered.
@@ -304,7 +285,7 @@ impl FaultCase {
             stack.keys(&prefix).await.into_iter().next()
         })
         .await;
-        if self.forgotten {
+        if self.unregistered {
             stack.delete(&registered).await;
         }
         std::fs::write(&target.gate, "").unwrap();
@@ -331,7 +312,7 @@ impl FaultCase {
 
     async fn check(&self, stack: &TestStack, target: &Target, finished: &Finished) {
         let name = &self.name;
-        let told = format!(
+        let context = format!(
             "{name}: {} {}: {}",
             finished.status, finished.error, finished.cause
         );
@@ -341,14 +322,14 @@ impl FaultCase {
             self.check_gone(stack, target, finished).await;
             return;
         }
-        let status = stack.parameter(&target.names, "status").await;
+        let status = stack.parameter(&target.id, "status").await;
         let (error, state) = match self.end {
             End::Succeeded => ("", "SUCCEEDED"),
             End::Failed(error) => (error, "FAILED"),
             End::NotRecorded => ("StatusNotRecorded", "FAILED"),
         };
-        assert_eq!(finished.error, error, "{told}");
-        assert_eq!(status["state"], state, "{told} {status}");
+        assert_eq!(finished.error, error, "{context}");
+        assert_eq!(status["state"], state, "{context} {status}");
         assert_eq!(status["execution"], json!(finished.execution), "{name}");
         let builds = stack.builds_of(&target.project).await;
         assert_eq!(builds.len(), self.builds, "{name}: builds");
@@ -357,7 +338,7 @@ impl FaultCase {
         if self.end == End::Succeeded {
             self.check_agreement(stack, target, &builds[0]).await;
         }
-        let written = stack.versions(&target.names).await;
+        let written = stack.versions(&target.id).await;
         assert!(
             written.len() == self.written.len()
                 && self
@@ -378,7 +359,7 @@ impl FaultCase {
     /// The four parameters belong to the one build that ran.
     async fn check_agreement(&self, stack: &TestStack, target: &Target, build: &Value) {
         let name = &self.name;
-        let parameter = async |slot| stack.parameter(&target.names, slot).await;
+        let parameter = async |slot| stack.parameter(&target.id, slot).await;
         let (status, metadata) = (parameter("status").await, parameter("metadata").await);
         assert_eq!(build["buildStatus"], "SUCCEEDED", "{name}");
         assert_eq!(status["build_id"], build["id"], "{name}");
@@ -405,8 +386,8 @@ impl FaultCase {
             finished.error,
             finished.cause
         );
-        assert_eq!(stack.versions(&target.names).await, BTreeMap::new(), "{name}");
-        let kept = format!("deployed/faults/dev/{}/m.", target.names.group);
+        assert_eq!(stack.versions(&target.id).await, BTreeMap::new(), "{name}");
+        let kept = format!("deployed/faults/dev/{}/m.", target.id.group);
         assert_eq!(stack.keys(&kept).await, [""; 0], "{name}");
         let builds = stack.builds_of(&target.project).await;
         assert_eq!(builds.len(), self.builds, "{name}: builds");

@@ -211,7 +211,7 @@ fn collect_hands_back_an_object() {
 }
 
 #[test]
-fn collect_refuses_what_is_no_object() {
+fn collect_refuses_what_is_not_an_object() {
     for case in [
         case("a list").stored("[1]"),
         case("a text").stored("\"a\""),

@@ -57,7 +57,7 @@ fn seed_farmer_reads_three_groups_with_six_modules_that_can_all_be_destroyed() {
 }
 
 #[test]
-fn the_readme_draws_who_refers_to_whom() {
+fn the_readme_draws_every_reference() {
     let understood = understood();
     let short = |name: &Value| name.as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     let references = understood["references"].as_array().unwrap();

@@ -4,8 +4,8 @@ use seedflow_core::deployment;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::module::input::StoredInput;
 use seedflow_core::module::plan::{Plan, PlanHandle};
+use seedflow_core::module::stored_input::StoredInput;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

@@ -214,7 +214,7 @@ fn refuse_unknown(field: &str, selectors: &[Selector], known: &[ModuleRef]) -> R
             let known: Vec<String> = known.iter().map(ToString::to_string).collect();
             Err(Error::field(
                 field,
-                format!("\"{selector}\", of which there is nothing"),
+                format!("\"{selector}\", which names no group or module of the manifest"),
                 format!("a group or a module of {}", excerpt(&known.join(", "), 600)),
             ))
         }
@@ -342,7 +342,7 @@ mod tests {
         let error = of(json!(["g", "h/x"]), json!(false)).unwrap_err();
         assert_eq!(
             error.message,
-            "only: expected a group or a module of g/a, h/m, found \"h/x\", of which there is nothing"
+            "only: expected a group or a module of g/a, h/m, found \"h/x\", which names no group or module of the manifest"
         );
         assert!(
             of(json!([]), json!(["x"]))

@@ -24,9 +24,10 @@ use crate::ids::{ExecutionArn, ModuleId, Name};
 use crate::module::change_detection::decide;
 use crate::module::commit_info::CommitInfo;
 use crate::module::fingerprint::{Fingerprint, Versions};
-use crate::module::input::{Options, StoredInput};
+use crate::module::input::Options;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status;
+use crate::module::stored_input::StoredInput;
 
 /// The most of a plan's waves that may travel through the states. Payloads end at 256 KB, and the waves share one with
 /// the results of the modules.

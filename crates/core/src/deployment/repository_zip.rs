@@ -13,9 +13,8 @@ use zip::{ZipArchive, ZipWriter};
 use crate::deployment::manifest;
 use crate::deployment::manifest::MAX_FILE;
 use crate::error::{Error, ErrorName, Result, excerpt};
-use crate::module::bundle::{
-    Entry, Metered, Reading, broken, check_link, digest, hash, invalid, nothing_there, open,
-};
+use crate::module::bundle::archive::{Entry, Metered, broken, invalid, open};
+use crate::module::bundle::{Reading, check_link, digest, hash, nothing_there};
 
 /// An open repository.
 pub struct Repository<R> {
@@ -66,7 +65,7 @@ impl<R: Read + Seek> Repository<R> {
     /// The repository rooted at a folder of this one, `""` for its own root. Files elsewhere are left out.
     ///
     /// # Errors
-    /// `InvalidBundle` if there is no such folder.
+    /// `InvalidBundle` if the folder doesn't exist.
     pub fn below(mut self, folder: &str) -> Result<Self> {
         if folder.is_empty() {
             return Ok(self);
@@ -214,7 +213,10 @@ impl Directory {
         let mut files: BTreeMap<&str, &Entry> = own.filter(|(_, entry)| !entry.folder).collect();
         for path in &module.data_files {
             let Some(entry) = self.file(path) else {
-                return Err(invalid(format!("{}: there is no such file", excerpt(path, 120))));
+                return Err(invalid(format!(
+                    "{}: the file doesn't exist; add it to the repository, or remove it from the module's dataFiles",
+                    excerpt(path, 120)
+                )));
             };
             if files
                 .insert(&entry.path, entry)
@@ -390,7 +392,7 @@ mod tests {
             ),
             (
                 content("modules/vpc", &["data/other.txt"]),
-                "data/other.txt: there is no such file",
+                "data/other.txt: the file doesn't exist; add it",
             ),
             (content("modules/vpc-peer", &[]), "out"),
         ] {

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_sorted_by_module_and_owned_by_whom_the_status_names() {
+    fn parameters_are_sorted_by_module_and_owned_by_the_module_of_the_status() {
         let status = |group: &str, module: &str| json!({"group": group, "module": module}).to_string();
         let state = State::of(
             &deployment(),

@@ -152,7 +152,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn told(status: &Status) -> DeploymentStateChange {
+    fn event_of(status: &Status) -> DeploymentStateChange {
         let name = |text: &str| Name::parse("name", text).unwrap();
         let deployment = DeploymentId {
             project: name("x"),
@@ -178,7 +178,7 @@ mod tests {
         let status = status(State::Failed)
             .failed("DeploymentFailed", "g/c failed: exit\n1")
             .naming(&["g/c".to_owned()]);
-        let event = told(&status);
+        let event = event_of(&status);
         assert_eq!(
             event.message,
             "Deployment prod of project x failed in 1 min 5 s (1 FAILED, 2 SUCCEEDED): DeploymentFailed: g/c failed: exit 1"
@@ -195,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_trouble_is_told_once() {
-        let event = told(&Status {
+    fn a_recovery_is_reported_once() {
+        let event = event_of(&Status {
             previous_state: Some(State::Aborted),
             ..status(State::Unchanged)
         });
         assert!(event.recovered && event.message.ends_with("; it was ABORTED before"));
-        assert!(!told(&status(State::Succeeded)).recovered);
-        let begun = told(&status(State::InProgress));
+        assert!(!event_of(&status(State::Succeeded)).recovered);
+        let begun = event_of(&status(State::InProgress));
         assert_eq!((begun.recovered, begun.duration_seconds), (false, None));
     }
 }

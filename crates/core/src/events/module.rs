@@ -245,7 +245,7 @@ mod tests {
         Status::start(before, &module(), &execution(name), &reasons, at(30))
     }
 
-    fn told(status: &Status, build: Option<&BuildOutcome>) -> ModuleStateChange {
+    fn event_of(status: &Status, build: Option<&BuildOutcome>) -> ModuleStateChange {
         let lock = Lease {
             of: module(),
             fence: 1,
@@ -264,9 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_in_a_line_with_where_to_look() {
+    fn the_message_of_a_failure_is_one_line_with_where_to_look() {
         let status = failed("exit \"1\"\n".repeat(200).as_str(), Some(&started(None, "e1")));
-        let event = told(&status, Some(&build(BuildStatus::Failed)));
+        let event = event_of(&status, Some(&build(BuildStatus::Failed)));
         let start =
             "prod/network/vpc in project x failed in 3 min 20 s: BuildFailed in BUILD: exit '1' exit '1'";
         assert!(event.message.starts_with(start), "{}", event.message);
@@ -291,7 +291,7 @@ mod tests {
     fn a_link_out_of_the_console_is_not_sent_on() {
         let mut stored = serde_json::to_value(failed("exit 1", None)).unwrap();
         stored["log_url"] = "https://evil.example/cloudwatch/home".into();
-        let event = told(&serde_json::from_value(stored).unwrap(), None);
+        let event = event_of(&serde_json::from_value(stored).unwrap(), None);
         assert_eq!(event.log_url, None);
         assert!(!event.message.contains("evil.example"), "{}", event.message);
     }
@@ -302,7 +302,7 @@ mod tests {
         let started = started(Some(&failed), "e2");
         let outcome = build(BuildStatus::Succeeded);
         let good = Status::succeed(Some(&started), &module(), &execution("e2"), &outcome, at(90));
-        let event = told(&good, Some(&outcome));
+        let event = event_of(&good, Some(&outcome));
         assert_eq!(
             (event.recovered, event.previous_state),
             (true, Some(State::Failed))
@@ -311,15 +311,15 @@ mod tests {
             event.message,
             "prod/network/vpc in project x was deployed in 1 min 0 s (bundle changed); it was FAILED before"
         );
-        assert!(!told(&started, None).recovered);
+        assert!(!event_of(&started, None).recovered);
     }
 
     #[test]
-    fn what_is_unchanged_tells_nothing_of_the_build_before() {
+    fn an_unchanged_module_reports_no_earlier_build() {
         let outcome = build(BuildStatus::Succeeded);
         let good = Status::succeed(None, &module(), &execution("e1"), &outcome, at(90));
         let touched = Status::touch(Some(&good), &module(), &execution("e2"), &[], at(100));
-        let event = told(&touched, None);
+        let event = event_of(&touched, None);
         assert_eq!((event.build_id, event.log_url, event.report), (None, None, None));
         assert_eq!(event.duration_seconds, Some(70.0));
         assert_eq!(event.message, "prod/network/vpc in project x is unchanged");
@@ -333,7 +333,7 @@ mod tests {
             reason: Some("ü".repeat(1001)),
             ..failed("", None)
         };
-        let text = serde_json::to_string(&told(&status, None)).unwrap();
+        let text = serde_json::to_string(&event_of(&status, None)).unwrap();
         assert!(text.len() < 32 * 1024, "{}", text.len());
         let read: ModuleStateChange = serde_json::from_str(&text).unwrap();
         assert_eq!(read.reasons.len(), MAX_REASONS);

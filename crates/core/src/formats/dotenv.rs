@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_read_is_told() {
+    fn an_unreadable_line_is_reported() {
         assert_eq!(of("A=1\nB=\"open\n"), Err(BadLine(2)));
         assert_eq!(of("A=1\n\nno assignment\n"), Err(BadLine(3)));
         assert_eq!(of("A='a' b"), Err(BadLine(1)));

@@ -5,3 +5,4 @@ pub mod json_fields;
 pub mod python_json;
 pub mod upper_snake_case;
 pub mod yaml;
+pub(crate) mod yaml_scalar;

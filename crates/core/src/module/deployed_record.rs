@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_to_destroy_it_is_told_with_what_to_do() {
+    fn a_module_that_cannot_be_destroyed_is_reported_with_what_to_do() {
         let stored = ModuleParameters::default();
         let error = record(None).into_destruction(&stored).unwrap_err();
         assert_eq!(error.name, ErrorName::SourceNotFound);

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_deployed_is_forgotten_without_one() {
+    fn a_module_that_is_not_deployed_is_purged_without_a_build() {
         let nothing = ModuleParameters::default();
         assert_eq!(decided(None, &nothing), Ok(Destruction::Forget));
         // No deployment has succeeded.
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_is_never_forgotten_for_want_of_a_record() {
+    fn a_deployed_module_without_a_record_is_not_purged() {
         for stored in [stored(&succeeded(), true), stored(&succeeded(), false)] {
             let error = decided(None, &stored).unwrap_err();
             assert_eq!(error.name, ErrorName::SourceNotFound);

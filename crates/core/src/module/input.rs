@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
 use crate::ids::{ExecutionArn, ModuleId};
-use crate::module::maximum::{ComputeType, Maxima};
+use crate::module::build_settings::BuildSettings;
+use crate::module::maximum::Maxima;
 use crate::module::metadata_reference::UpstreamMetadata;
 use crate::module::parameters::Parameters;
 use crate::storage_layout;
@@ -57,26 +58,6 @@ pub struct Source {
     pub version_id: Option<String>,
     /// The module's folder within the zip, `""` for the zip's root.
     pub path: String,
-}
-
-/// Settings of the build. `None` means the deployspec's or the template's value.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildSettings {
-    /// The CodeBuild project.
-    pub project_name: Option<String>,
-    /// The build image.
-    pub image: Option<String>,
-    /// The compute type of the build's machine.
-    pub compute_type: Option<ComputeType>,
-    /// Minutes until CodeBuild ends the build.
-    pub timeout_minutes: Option<u64>,
-    /// Such as `LINUX_CONTAINER`.
-    pub environment_type: Option<String>,
-    /// Whether the build may run Docker.
-    pub privileged: Option<bool>,
-    /// Versions of runtimes by name; they override those of the image.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub runtimes: BTreeMap<String, String>,
 }
 
 /// The options of an input; a `manifest.yaml` can contain them as well.
@@ -177,8 +158,6 @@ pub struct DeployInput {
     pub options: Option<Options>,
 }
 
-const ENVIRONMENT_TYPES: [&str; 3] = ["LINUX_CONTAINER", "LINUX_GPU_CONTAINER", "ARM_CONTAINER"];
-
 impl DeployInput {
     fn read(mut fields: JsonFields, limits: &Limits) -> Result<Self> {
         let module = module_of(&mut fields)?;
@@ -218,63 +197,6 @@ impl DeployInput {
     }
 }
 
-/// A shortened input with only the names and a key: the whole input would not fit into a deployment's state. The
-/// planner stores the whole input in the work bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredInput {
-    /// The module that both inputs have to name.
-    module: ModuleId,
-    /// The key of the whole input.
-    pub key: String,
-}
-
-impl StoredInput {
-    /// The input that is sent instead of a long one.
-    #[must_use]
-    pub fn sent(module: &ModuleId, key: &str) -> Value {
-        let mut sent = json!(module);
-        sent["input_key"] = json!(key);
-        sent
-    }
-
-    /// Reads a shortened input; `None` if it is a whole one.
-    ///
-    /// # Errors
-    /// `InvalidInput` if it has more than the names and the key, or a key outside the planner's folder.
-    pub fn of(input: &Value) -> Result<Option<Self>> {
-        if input.get("input_key").is_none() {
-            return Ok(None);
-        }
-        let mut fields = JsonFields::of("", input)?;
-        let module = module_of(&mut fields)?.ok_or_else(|| no_names(""))?;
-        let key = fields.required_text("input_key")?;
-        fields.finish()?;
-        if !storage_layout::is_stored_input(&key) {
-            return Err(Error::field(
-                "input_key",
-                format!("\"{}\"", excerpt(&key, 120)),
-                "a key under plans/, where the planner of a deployment stores inputs; give the input itself instead",
-            ));
-        }
-        Ok(Some(Self { module, key }))
-    }
-
-    /// Checks the whole input that was loaded.
-    ///
-    /// # Errors
-    /// `InvalidInput` if it names another module: the lock belongs to the module of the shortened input.
-    pub fn check(&self, found: Value) -> Result<Value> {
-        match module_named(&found) {
-            Some(module) if module == self.module => Ok(found),
-            _ => Err(Error::field(
-                "input_key",
-                format!("the input of another module in {}", self.key),
-                format!("the input of {}", self.module),
-            )),
-        }
-    }
-}
-
 /// The field that names the deployment's execution which started this one.
 const PART_OF: &str = "part_of";
 /// The longest ARN of an execution: both names in it have up to 80 characters.
@@ -299,7 +221,7 @@ pub fn part_of(input: &Value) -> Result<Option<ExecutionArn>> {
 }
 
 /// The module that an input names, if its names are valid.
-fn module_named(input: &Value) -> Option<ModuleId> {
+pub(crate) fn module_named(input: &Value) -> Option<ModuleId> {
     let text = |key: &str| input.get(key).and_then(Value::as_str);
     if ["project", "deployment", "group", "module"]
         .iter()
@@ -344,7 +266,7 @@ fn required_names([project, deployment, group, module]: Names<Option<String>>) -
 }
 
 /// The four names; `None` if all are absent.
-fn module_of(fields: &mut JsonFields) -> Result<Option<ModuleId>> {
+pub(crate) fn module_of(fields: &mut JsonFields) -> Result<Option<ModuleId>> {
     let names = names(fields)?;
     if names.iter().all(Option::is_none) {
         return Ok(None);
@@ -353,7 +275,7 @@ fn module_of(fields: &mut JsonFields) -> Result<Option<ModuleId>> {
     ModuleId::parse(&project, &deployment, &group, &module).map(Some)
 }
 
-fn no_names(key: &str) -> Error {
+pub(crate) fn no_names(key: &str) -> Error {
     Error::field(
         "project, deployment, group, module",
         format!("nothing, and source.key \"{}\"", excerpt(key, 120)),
@@ -480,7 +402,7 @@ impl Options {
         let force_update = fields.flag("force_update")?;
         let bundle = fields.flag("bundle")?;
         let build = fields.any("build");
-        let build = build.map(|value| BuildSettings::parse(&value, limits));
+        let build = build.map(|value| BuildSettings::parse(&value, &limits.codebuild_project, &limits.maxima));
         let build = build.transpose()?;
         let default = Self::of_stack(stack_name(fields.text("stack_name")?, module, limits)?);
         let redeploy = fields.flag("redeploy_with_dependencies")?;
@@ -528,120 +450,12 @@ fn stack_name(given: Option<String>, module: &ModuleId, limits: &Limits) -> Resu
     Ok(name)
 }
 
-impl BuildSettings {
-    pub(crate) fn parse(value: &Value, limits: &Limits) -> Result<Self> {
-        let mut fields = JsonFields::of("build", value)?;
-        let maxima = &limits.maxima;
-        let settings = Self {
-            project_name: project_name(fields.text("project_name")?, limits)?,
-            image: image(fields.text("image")?)?,
-            compute_type: compute_type(&mut fields, maxima)?,
-            timeout_minutes: timeout_minutes(&mut fields, maxima)?,
-            environment_type: fields.choice("environment_type", &ENVIRONMENT_TYPES)?,
-            privileged: fields.flag("privileged")?,
-            runtimes: fields
-                .any("runtimes")
-                .map_or_else(|| Ok(BTreeMap::new()), |value| runtimes(&value))?,
-        };
-        fields.finish()?;
-        Ok(settings)
-    }
-}
-
-fn compute_type(fields: &mut JsonFields, maxima: &Maxima) -> Result<Option<ComputeType>> {
-    let names = ComputeType::ALL.map(ComputeType::as_str);
-    let asked = fields.choice("compute_type", &names)?;
-    let Some(asked) = asked.as_deref().and_then(ComputeType::parse) else {
-        return Ok(None);
-    };
-    let checked = maxima.compute_type(asked);
-    checked
-        .map(Some)
-        .map_err(|above| above.in_field("build.compute_type"))
-}
-
-fn timeout_minutes(fields: &mut JsonFields, maxima: &Maxima) -> Result<Option<u64>> {
-    // CodeBuild's own bounds (StartBuild, timeoutInMinutesOverride).
-    let Some(asked) = fields.number("timeout_minutes", 5, Maxima::OF_AWS.timeout_minutes)? else {
-        return Ok(None);
-    };
-    let checked = maxima.timeout_minutes(asked);
-    checked
-        .map(Some)
-        .map_err(|above| above.in_field("build.timeout_minutes"))
-}
-
-fn project_name(given: Option<String>, limits: &Limits) -> Result<Option<String>> {
-    let default = &limits.codebuild_project;
-    match given {
-        None => Ok(None),
-        Some(name) => {
-            let ours = name == *default
-                || name
-                    .strip_prefix(default.as_str())
-                    .is_some_and(|rest| rest.starts_with('-'));
-            let valid = name.len() <= 150
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-            if ours && valid {
-                return Ok(Some(name));
-            }
-            Err(Error::field(
-                "build.project_name",
-                format!("\"{}\"", excerpt(&name, 80)),
-                format!(
-                    "{default}, or a name that starts with {default}-, up to 150 letters, digits, hyphens and underscores"
-                ),
-            ))
-        }
-    }
-}
-
-/// CodeBuild's `runtime-versions` (CodeBuild user guide, "Build specification reference"). CodeBuild knows the valid
-/// names and versions, and refuses others when the build starts.
-fn runtimes(value: &Value) -> Result<BTreeMap<String, String>> {
-    const PATH: &str = "build.runtimes";
-    let Value::Object(map) = value else {
-        return Err(Error::field(
-            PATH,
-            describe(value),
-            "an object from a runtime's name to its version",
-        ));
-    };
-    let plain = |text: &str| {
-        (1..=40).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-    };
-    let one = |(name, version): (&String, &Value)| match version {
-        Value::String(text) if plain(name) && plain(text) => Ok((name.clone(), text.clone())),
-        other => Err(Error::field(
-            &format!("{PATH}.{}", excerpt(name, 40)),
-            describe(other),
-            "a name such as python with a text such as \"3.12\"; up to 40 letters, digits and . _ - each",
-        )),
-    };
-    map.iter().map(one).collect()
-}
-
-fn image(given: Option<String>) -> Result<Option<String>> {
-    match given {
-        Some(image) if image.len() > 512 || image.contains(char::is_whitespace) => Err(Error::field(
-            "build.image",
-            format!("\"{}\"", excerpt(&image, 80)),
-            "an image such as aws/codebuild/standard:7.0, without spaces",
-        )),
-        other => Ok(other),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::error::says;
+    use crate::module::maximum::ComputeType;
 
     fn limits() -> Limits {
         Limits {
@@ -687,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn any_input_may_say_whose_part_it_is() {
+    fn any_input_may_name_the_deployments_execution() {
         let deployment = "arn:aws:states:r:1:execution:deploy:e";
         let part = |mut input: Value| {
             input["part_of"] = json!(deployment);
@@ -696,17 +510,10 @@ mod tests {
         let deploy = part(input(|_| ()));
         assert_eq!(part_of(&deploy), Ok(Some(ExecutionArn::new(deployment))));
         assert!(parse(&deploy).is_ok());
-        let four = json!({"project": "p", "deployment": "d", "group": "g", "module": "m"});
         let destroy = part(
             json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"}),
         );
         assert!(ModuleInput::parse(&destroy, &limits()).is_ok());
-        let module: ModuleId = serde_json::from_value(four).unwrap();
-        assert!(
-            StoredInput::of(&part(StoredInput::sent(&module, "plans/e/i.json")))
-                .unwrap()
-                .is_some()
-        );
         assert_eq!(part_of(&input(|_| ())), Ok(None));
         for bad in [
             json!(7),
@@ -722,7 +529,7 @@ mod tests {
     #[test]
     fn each_bad_field_is_named_with_what_is_allowed() {
         type Change = fn(&mut Value);
-        let cases: [(Change, &str); 32] = [
+        let cases: [(Change, &str); 22] = [
             (
                 |v| v["action"] = json!("remove"),
                 "action: expected deploy, destroy, found \"remove\"",
@@ -778,40 +585,6 @@ mod tests {
                 "build.compute_type: expected BUILD_GENERAL1_SMALL…found \"HUGE\"",
             ),
             (
-                |v| v["build"] = json!({"timeout_minutes": 4}),
-                "build.timeout_minutes: expected a whole number from 5 to 2160, found 4",
-            ),
-            (
-                |v| v["build"] = json!({"timeout_minutes": 5.5}),
-                "build.timeout_minutes: expected …found 5.5",
-            ),
-            (
-                |v| v["build"] = json!({"timeout_minutes": 481}),
-                "build.timeout_minutes: expected at most 480 (template parameter MaxBuildTimeoutMinutes), found 481",
-            ),
-            (
-                |v| v["build"] = json!({"compute_type": "BUILD_GENERAL1_XLARGE"}),
-                "build.compute_type: expected at most BUILD_GENERAL1_LARGE (template parameter MaxBuildComputeType), found BUILD_GENERAL1_XLARGE",
-            ),
-            (
-                |v| v["build"] = json!({"project_name": "other"}),
-                "build.project_name: expected seedflow…found \"other\"",
-            ),
-            (|v| v["build"] = json!({"image": "a b"}), "build.image"),
-            (|v| v["build"] = json!({"privileged": "no"}), "build.privileged"),
-            (
-                |v| v["build"] = json!({"environment_type": "WINDOWS_CONTAINER"}),
-                "build.environment_type",
-            ),
-            (
-                |v| v["build"] = json!({"runtimes": {"python": 3.1}}),
-                "build.runtimes.python: expected a name such as python with a text…found 3.1",
-            ),
-            (
-                |v| v["build"] = json!({"runtimes": ["python"]}),
-                "build.runtimes: expected …found a list",
-            ),
-            (
                 |v| v["stack_name"] = json!("1x"),
                 "stack_name: expected …found \"1x\"",
             ),
@@ -834,26 +607,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_above_the_limits_is_taken() {
-        let most = json!({"compute_type": "BUILD_GENERAL1_LARGE", "timeout_minutes": 480});
+    fn a_stack_name_is_the_default_or_has_the_prefix() {
         let stack = |name: &str, prefix: &str| {
             let input = input(|v| v["stack_name"] = json!(name));
             let limits = Limits {
                 stack_name_prefix: prefix.into(),
                 ..limits()
             };
-            let order = ModuleInput::parse(&input, &limits)?;
-            let ModuleInput::Deploy(request) = order else {
+            let parsed = ModuleInput::parse(&input, &limits)?;
+            let ModuleInput::Deploy(request) = parsed else {
                 panic!("it would be destroyed")
             };
             Ok::<_, Error>(request.options.unwrap().stack_name)
         };
-        let request = parse(&input(|v| v["build"] = most)).unwrap();
-        let build = request.options.unwrap().build;
-        assert_eq!(
-            (build.compute_type, build.timeout_minutes),
-            (Some(ComputeType::Large), Some(480))
-        );
         assert_eq!(stack("p-other", "{project}-").unwrap(), "p-other");
         assert_eq!(stack("team-x-vpc", "team-x-").unwrap(), "team-x-vpc");
         // The module's default stack name is valid with any prefix.
@@ -862,7 +628,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_in_upper_case_is_nobodys() {
+    fn an_upload_with_a_name_in_upper_case_is_refused() {
         let upload = json!({"source": {"key": "sources/PROJB/d/g/m.zip"}});
         let error = DeployInput::module(&upload, &limits()).unwrap_err();
         assert!(
@@ -872,24 +638,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_input_is_read_only_from_its_place_and_for_its_module() {
-        let module = DeployInput::module(&input(|_| ()), &limits()).unwrap();
-        let sent = StoredInput::sent(&module, "plans/e/1.json");
-        let stored = StoredInput::of(&sent).unwrap().unwrap();
-        assert_eq!(stored.key, "plans/e/1.json");
-        assert_eq!(stored.check(input(|_| ())), Ok(input(|_| ())));
-        assert!(stored.check(input(|v| v["module"] = json!("other"))).is_err());
-        assert_eq!(StoredInput::of(&input(|_| ())), Ok(None));
-        for bad in [json!("callbacks/x"), json!(7), json!("")] {
-            let bad = input(|v| v["input_key"] = bad);
-            assert!(StoredInput::of(&bad).is_err());
-        }
-        let more = json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "input_key": "plans/x", "bundle": true});
-        assert!(StoredInput::of(&more).unwrap_err().message.starts_with("bundle"));
-    }
-
-    #[test]
-    fn a_failure_is_recorded_where_the_names_are_valid_and_only_there() {
+    fn a_module_is_found_in_an_invalid_input_if_its_names_are_valid() {
         let bad = input(|v| v["source"] = json!(7));
         assert_eq!(
             DeployInput::module(&bad, &limits()).unwrap().to_string(),
@@ -902,15 +651,15 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_a_module_destroyed_gives_its_names_and_nothing_else() {
-        let order = |change: fn(&mut Value)| {
+    fn an_input_that_destroys_has_the_four_names_and_nothing_else() {
+        let destroying = |change: fn(&mut Value)| {
             let mut input =
                 json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"});
             change(&mut input);
             ModuleInput::parse(&input, &limits())
         };
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        assert_eq!(order(|_| ()), Ok(ModuleInput::Destroy(module)));
+        assert_eq!(destroying(|_| ()), Ok(ModuleInput::Destroy(module)));
         for (change, part) in [
             (
                 (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
@@ -923,7 +672,7 @@ mod tests {
                 "other: expected …found an unknown field",
             ),
         ] {
-            let error = order(change).unwrap_err();
+            let error = destroying(change).unwrap_err();
             assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         let explicit = ModuleInput::parse(&input(|v| v["action"] = json!("deploy")), &limits());

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_stands_for_a_value_or_for_all_that_the_module_published_itself() {
+    fn a_reference_resolves_to_one_value_or_to_all_that_the_module_published() {
         assert_eq!(
             value(json!({"group": "network", "module": "vpc", "key": "Zones"})),
             Ok(json!(2))

@@ -1,6 +1,7 @@
 //! One module, in the order of its deployment: input, bundle, parameters, change detection, build, success or
 //! destruction, report. It knows nothing of whole deployments.
 
+pub mod build_settings;
 pub mod bundle;
 pub mod change_detection;
 pub mod codebuild;
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod report;
 pub mod role;
 pub mod status;
+pub mod stored_input;
 pub mod stored_parameters;
 pub mod stored_state;
 pub mod success;

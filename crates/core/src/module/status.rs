@@ -275,8 +275,8 @@ impl Status {
         failure: &Failure,
         now: Timestamp,
     ) -> Option<Self> {
-        let told = before.is_some_and(|s| s.execution == *execution && s.state != State::InProgress);
-        (!told).then(|| Self {
+        let is_written = before.is_some_and(|s| s.execution == *execution && s.state != State::InProgress);
+        (!is_written).then(|| Self {
             state,
             ..Self::fail(before, module, execution, failure, now)
         })
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_ends_with_whatever_is_no_trouble() {
+    fn a_good_state_after_a_bad_one_is_a_recovery() {
         assert!(State::Succeeded.recovers(Some(State::Failed)));
         assert!(State::Unchanged.recovers(Some(State::Aborted)));
         assert!(State::Destroyed.recovers(Some(State::Failed)));

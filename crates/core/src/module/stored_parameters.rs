@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn two_braces_never_stand_side_by_side_and_the_value_stays_the_same() {
+    fn two_braces_are_never_adjacent_and_the_value_stays_the_same() {
         for text in [
             "docker inspect -f '{{.State.Status}}' x",
             "{{{x}}}",
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_that_looks_like_a_reference_is_none() {
+    fn metadata_that_looks_like_a_reference_is_not_one() {
         assert_eq!(
             SpillReference::of(r#"{"stored_in_s3": {"key": "callbacks/x", "sha256": "y"}}"#),
             None
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_edited_by_hand_is_unreadable_and_no_error() {
+    fn a_value_edited_by_hand_is_unreadable_and_not_an_error() {
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
         let stored = ModuleParameters {
             md5: Some("{\"hash\":".into()),

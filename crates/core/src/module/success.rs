@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_recorded_the_record_is_of_what_runs_and_a_success_has_its_report() {
+    fn the_record_is_of_what_runs_and_a_success_has_its_report() {
         let mut world = World::default();
         let first = world.steps("old", "1");
         world.apply(&first, "old", "1");

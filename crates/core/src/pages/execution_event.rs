@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_is_the_one_of_the_names_wherever_the_event_points() {
+    fn the_report_key_follows_from_the_names_and_not_from_the_event() {
         let ended = Ended::from_event(&event(json!({}))).unwrap().unwrap();
         assert_eq!(ended.report_key().unwrap(), "reports/p/d/g/m/e.json");
         assert_eq!(

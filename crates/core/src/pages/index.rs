@@ -168,14 +168,14 @@ impl Index {
             IndexKey::Module(id) => {
                 let name = format!("{}/{}/{}", id.deployment, id.group, id.module);
                 self.modules.entry(name).or_default().add(run);
-                forget(&mut self.modules);
+                purge(&mut self.modules);
             }
             IndexKey::Deployment(id) => {
                 self.deployments
                     .entry(id.deployment.to_string())
                     .or_default()
                     .add(run);
-                forget(&mut self.deployments);
+                purge(&mut self.deployments);
             }
         }
         self
@@ -212,7 +212,7 @@ fn escape_for_script(json: &str) -> String {
 }
 
 /// Keeps only the newest of the destroyed modules or deployments.
-fn forget(entries: &mut BTreeMap<String, Entry>) {
+fn purge(entries: &mut BTreeMap<String, Entry>) {
     let mut gone: Vec<(Timestamp, String)> = entries
         .iter()
         .filter(|(_, entry)| entry.is_gone())
@@ -267,7 +267,7 @@ mod tests {
             .fold(Index::default(), |index, ended| index.with(ended))
     }
 
-    fn stands(index: &Index) -> &str {
+    fn state_of(index: &Index) -> &str {
         &index.modules["d/g/m0"].newest().unwrap().state
     }
 
@@ -275,12 +275,12 @@ mod tests {
     fn an_older_end_that_comes_late_changes_no_state() {
         let (failed, good) = (ended(0, 10, "FAILED"), ended(0, 20, "SUCCEEDED"));
         let index = all([&good, &failed, &good]);
-        assert_eq!(stands(&index), "SUCCEEDED");
+        assert_eq!(state_of(&index), "SUCCEEDED");
         assert_eq!(index.modules["d/g/m0"].trend().len(), 2);
     }
 
     #[test]
-    fn of_two_words_on_one_execution_the_later_holds() {
+    fn of_two_ends_of_one_execution_the_later_counts() {
         let failed = ended(0, 10, "FAILED");
         let aborted = Ended {
             at: Timestamp::from_second(11).unwrap(),
@@ -289,7 +289,7 @@ mod tests {
         };
         for index in [all([&failed, &aborted]), all([&aborted, &failed])] {
             assert_eq!(
-                (stands(&index), index.modules["d/g/m0"].runs.len()),
+                (state_of(&index), index.modules["d/g/m0"].runs.len()),
                 ("ABORTED", 1)
             );
         }
@@ -301,7 +301,7 @@ mod tests {
         events.extend((2..100).map(|at| ended(0, at, "UNCHANGED")));
         let index = all(&events);
         let entry = &index.modules["d/g/m0"];
-        assert_eq!((stands(&index), entry.trend().len()), ("UNCHANGED", 1));
+        assert_eq!((state_of(&index), entry.trend().len()), ("UNCHANGED", 1));
         assert_eq!(entry.newest_page().unwrap().state, "SUCCEEDED");
     }
 

@@ -142,7 +142,7 @@ impl Table<'_> {
         html! {
             tr {
                 th scope="row" { (self.linked(row.name, page.as_deref())) }
-                (cell("State", "", &stands(run)))
+                (cell("State", "", &state_cell(run)))
                 (cell("When", "", &when(run, row.entry)))
                 (cell("Commit", "", &by(run)))
                 (cell("Took", "took", &html! { (took) }))
@@ -173,7 +173,7 @@ impl Table<'_> {
     }
 }
 
-fn stands(run: &IndexedExecution) -> Markup {
+fn state_cell(run: &IndexedExecution) -> Markup {
     html! {
         (state::badge(&run.state))
         @if let Some(why) = &run.why { div.why { bdi { (why) } } }

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_composed_passes_too_whatever_stands_in_it() {
+    fn composed_links_pass_with_any_text() {
         let url = object(&place(), "b\"", "reports/<x> \u{202e}'");
         assert_eq!(to_console(&url), Some(url.as_str()));
         assert!(!url.contains(['"', '<', '>', '\'', ' ']), "{url}");

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn all_steps_and_phases_stand_in_order() {
+    fn all_steps_and_phases_are_in_order() {
         let report = json!({
             "timeline": {
                 "execution_started_at": "2026-01-01T00:00:00Z", "lock_acquired_at": "2026-01-01T00:00:02Z",

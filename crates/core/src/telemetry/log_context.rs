@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_events_of_all_functions_say_whom_they_are_about() {
+    fn the_events_of_all_functions_name_their_module_or_deployment() {
         let module = json!({"project": "p", "deployment": "d", "group": "g", "module": "m"});
         let arn = "arn:aws:states:us-east-1:1:execution:seedflow-deploy-module:e";
         for (event, expected) in [

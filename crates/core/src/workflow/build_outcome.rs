@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_leads_out_of_the_console_is_dropped_wherever_it_comes_from() {
+    fn a_link_out_of_the_console_is_dropped() {
         for link in ["https://evil.example/", "https://console.aws.amazon.com/iam/home"] {
             let mut sent = event("FAILED");
             sent["detail"]["additional-information"] =
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_tells_when_the_build_and_its_phases_were() {
+    fn an_event_has_the_times_of_the_build_and_its_phases() {
         let mut event = event("SUCCEEDED");
         event["detail"]["additional-information"] = json!({
             "build-start-time": "Sep 1, 2017 4:12:29 PM",

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn before_a_build_is_asked_for_there_is_none_to_look_for() {
+    fn before_a_build_is_requested_none_is_searched() {
         assert_eq!(read(waiting()[..3].to_vec()), Trace::default());
         assert!(read(waiting()[..2].to_vec()).working);
         assert_eq!(read(Vec::new()), Trace::default());

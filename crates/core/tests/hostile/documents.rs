@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn a_deployspec_is_refused_by_name_or_holds_the_commands_that_stand_in_it(text in texts()) {
+    fn a_deployspec_is_refused_by_name_or_has_its_commands(text in texts()) {
         match Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS) {
             Err(error) => assert_refusal(&error, &[ErrorName::InvalidDeployspec])?,
             Ok(spec) => {
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_no_deployspec(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn bytes_that_are_not_text_are_not_a_deployspec(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         if let Err(error) = Deployspec::parse(&bytes, &Maxima::OF_AWS) {
             assert_refusal(&error, &[ErrorName::InvalidDeployspec])?;
         }

@@ -107,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn a_status_stays_in_its_parameter_whatever_went_wrong(reason in dictionary::text(true), times in 1usize..50, phase in dictionary::text(true)) {
+    fn a_status_fits_into_its_parameter_after_every_failure(reason in dictionary::text(true), times in 1usize..50, phase in dictionary::text(true)) {
         let id = BuildId::parse("p:u").unwrap();
         let phases = vec![Phase { name: phase, status: Some("FAILED".into()), started_at: None, seconds: None, context: Some(reason.repeat(times)) }];
         let outcome = BuildOutcome::ended(id.clone(), BuildStatus::Failed).with_phases(phases);
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn a_value_of_any_length_is_laid_so_that_it_is_found_again(text in dictionary::text(true), length in 0usize..20_000) {
+    fn a_value_of_any_length_is_stored_and_found_again(text in dictionary::text(true), length in 0usize..20_000) {
         let value = json!({"value": text, "more": "x".repeat(length)}).to_string();
         let laid = EncodedParameter::new(&module(), ParameterKind::Metadata, &value);
         let parameter = laid.parameter.as_str();

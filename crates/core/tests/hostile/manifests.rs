@@ -8,7 +8,6 @@ use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{AwsEnvironment, Name};
 use seedflow_core::module::input::{ModuleInput, Options};
-use serde_json::json;
 
 use crate::documents::{changed, random_yaml};
 use crate::{cases, dictionary, limits};

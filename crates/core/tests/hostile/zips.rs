@@ -187,7 +187,7 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
-    fn bytes_that_are_no_zip_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..2000), root in dictionary::text(true)) {
+    fn bytes_that_are_not_a_zip_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..2000), root in dictionary::text(true)) {
         assert_sound(&read(&bytes, &root))?;
     }
 

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_shows_what_lies_in_it_and_nothing_else() {
+    fn a_folder_shows_only_its_own_files() {
         let outside = tempfile::tempdir().unwrap();
         std::fs::write(outside.path().join("secret"), "s").unwrap();
         let folder = tempfile::tempdir().unwrap();

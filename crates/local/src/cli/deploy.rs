@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use seedflow_core::ids::ModuleId;
 
 use super::parameters::Settings;
 use crate::checkout::bundle;
-use crate::client::deployment::{self, Finished, Names};
+use crate::client::deployment::{self, Finished};
 use crate::client::{pages, progress};
 use crate::stack::Connection;
 use seedflow_terminal::Ui;
@@ -14,7 +15,7 @@ use seedflow_terminal::Ui;
 /// Deploys a folder and shows its progress, with a summary at the end.
 pub async fn deploy_folder(
     stack: &Connection,
-    names: &Names,
+    module: &ModuleId,
     folder: &Path,
     settings: &Settings,
     ui: &Ui,
@@ -35,16 +36,16 @@ pub async fn deploy_folder(
         size(bundle.size),
         bundle.md5
     ));
-    let source = deployment::upload(&api, stack, names, &bundle).await?;
-    let task = ui.task(names.to_string());
-    let input = names.input(&source, &settings.parameters, settings.force);
+    let source = deployment::upload(&api, stack, module, &bundle).await?;
+    let task = ui.task(module.to_string());
+    let input = deployment::input(module, &source, &settings.parameters, settings.force);
     let execution = deployment::start(&api, stack, &input).await?;
     task.step(format!("execution {execution}"));
     let finished = progress::follow(&api, &execution, &task, ui).await?;
     progress::end(task, &finished);
     progress::show_failure(&api, &finished, ui).await;
-    progress::summary(&api, names, &finished, ui).await?;
-    if let Some(link) = pages::link(&api, stack, names, &finished).await? {
+    progress::summary(&api, module, &finished, ui).await?;
+    if let Some(link) = pages::link(&api, stack, module, &finished).await? {
         ui.heading("Report");
         ui.say(format!("  {link}"));
     }

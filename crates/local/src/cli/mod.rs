@@ -12,9 +12,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use seedflow_core::ids::ModuleId;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::client::deployment::Names;
 use crate::demo;
 use crate::git::Wanted;
 use crate::stack::Connection;
@@ -205,12 +205,12 @@ impl Command {
 impl Deploy {
     async fn run(self, ui: &Ui) -> Result<ExitCode> {
         let stack = Connection::of_running_stack(&self.stack.path()?).await?;
-        let names = Names::new(&self.project, &self.deployment, &self.group, &self.module);
+        let module = ModuleId::parse(&self.project, &self.deployment, &self.group, &self.module)?;
         let settings = Settings {
             parameters: self.parameters.into_iter().collect(),
             force: self.force,
         };
-        let finished = deploy_folder(&stack, &names, &self.folder, &settings, ui).await?;
+        let finished = deploy_folder(&stack, &module, &self.folder, &settings, ui).await?;
         Ok(if finished.succeeded() {
             ExitCode::SUCCESS
         } else {

@@ -40,11 +40,11 @@ pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
             ui.say(format!("  {name:8} {} {version}", parameter.value));
         }
     }
-    tell_pages(&api, &stack, &projects, ui).await
+    show_pages(&api, &stack, &projects, ui).await
 }
 
 /// The links to the pages that there are of the projects.
-async fn tell_pages(api: &AwsApi, stack: &Connection, projects: &BTreeSet<String>, ui: &Ui) -> Result<()> {
+async fn show_pages(api: &AwsApi, stack: &Connection, projects: &BTreeSet<String>, ui: &Ui) -> Result<()> {
     for project in projects {
         let links = pages::links(api, stack, project).await?;
         if !links.is_empty() {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_says_of_which_commit_it_is() {
+    fn a_module_shows_its_commit() {
         let whole = json!({"commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "author": "Jane Doe <j@x>", "branch": "main"});
         assert_eq!(origin(&whole), " (0a4d55a8d778 of main by Jane Doe <j@x>)");
         assert_eq!(origin(&json!({"commit": "c0ffee"})), " (c0ffee)");

@@ -30,7 +30,7 @@ pub async fn run(
     let written = Written::write(stack.connection(), file)?;
     show(stack.connection(), file, ui);
     if let Some(wanted) = &git {
-        tell_remote(&Remote::make(&stack, wanted).await?, wanted, ui);
+        show_remote(&Remote::make(&stack, wanted).await?, wanted, ui);
     }
     stack.ended().await?;
     drop(written);
@@ -71,7 +71,7 @@ fn show(stack: &Connection, file: &Path, ui: &Ui) {
     ));
 }
 
-fn tell_remote(remote: &Remote, wanted: &Wanted, ui: &Ui) {
+fn show_remote(remote: &Remote, wanted: &Wanted, ui: &Ui) {
     let Wanted { project, branch, .. } = wanted;
     ui.say(format!(
         "\nA push to {branch} is handed over as the project {project}. In your repository:"

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use seedflow_core::ids::ModuleId;
 use seedflow_core::module::stored_parameters::SpillReference;
 use serde_json::{Map, Value, json};
 
@@ -17,78 +18,23 @@ use crate::stack::Connection;
 
 const POLL: Duration = Duration::from_millis(400);
 
-/// The four names of a deployed module.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
-    /// The project.
-    pub project: String,
-    /// The deployment in it.
-    pub deployment: String,
-    /// The group in that.
-    pub group: String,
-    /// The module.
-    pub module: String,
-}
-
-impl Names {
-    /// The four names, by value.
-    pub fn new(project: &str, deployment: &str, group: &str, module: &str) -> Self {
-        let [project, deployment, group, module] = [project, deployment, group, module].map(str::to_owned);
-        Self {
-            project,
-            deployment,
-            group,
-            module,
-        }
+/// The input of an execution that deploys `source` as a module.
+pub fn input(module: &ModuleId, source: &Value, parameters: &Map<String, Value>, force: bool) -> Value {
+    let mut input = json!(module);
+    input["source"] = source.clone();
+    if !parameters.is_empty() {
+        input["parameters"] = Value::Object(parameters.clone());
     }
-
-    /// Where Parameter Store holds what is known of the module.
-    pub fn parameter_path(&self) -> String {
-        format!(
-            "/sf/{}/{}/{}-{}",
-            self.project, self.deployment, self.group, self.module
-        )
+    if force {
+        input["force_update"] = Value::Bool(true);
     }
-
-    /// The input of an execution that deploys `source`.
-    pub fn input(&self, source: &Value, parameters: &Map<String, Value>, force: bool) -> Value {
-        let mut input = json!({
-            "project": self.project, "deployment": self.deployment, "group": self.group, "module": self.module,
-            "source": source,
-        });
-        if !parameters.is_empty() {
-            input["parameters"] = Value::Object(parameters.clone());
-        }
-        if force {
-            input["force_update"] = Value::Bool(true);
-        }
-        input
-    }
-}
-
-impl std::fmt::Display for Names {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}/{}/{}/{}",
-            self.project, self.deployment, self.group, self.module
-        )
-    }
+    input
 }
 
 /// Uploads a bundle under `uploads/`, where no event starts anything, and returns it as the `source`
 /// of an input. Its MD5 is in its key: what is there already stays what it is.
-pub async fn upload(api: &AwsApi, stack: &Connection, names: &Names, bundle: &Bundle) -> Result<Value> {
-    let Names {
-        project,
-        deployment,
-        group,
-        module,
-    } = names;
-    let key = format!(
-        "uploads/{project}/{deployment}/{group}/{module}/{}.zip",
-        bundle.md5
-    );
+pub async fn upload(api: &AwsApi, stack: &Connection, module: &ModuleId, bundle: &Bundle) -> Result<Value> {
+    let key = module.upload_key(&bundle.md5);
     let content = tokio::fs::read(&bundle.path)
         .await
         .context("cannot read the bundle")?;
@@ -432,20 +378,19 @@ mod tests {
 
     #[test]
     fn an_input_holds_only_what_was_asked_for() {
-        let names = Names::new("p", "d", "g", "m");
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
         let source = json!({"bucket": "b", "key": "k"});
-        let plain = names.input(&source, &Map::new(), false);
+        let plain = input(&module, &source, &Map::new(), false);
         assert_eq!(
             plain,
             json!({"project": "p", "deployment": "d", "group": "g", "module": "m", "source": source})
         );
         let parameters = Map::from_iter([("a".to_owned(), json!(1))]);
-        let forced = names.input(&source, &parameters, true);
+        let forced = input(&module, &source, &parameters, true);
         assert_eq!(
             (&forced["parameters"], &forced["force_update"]),
             (&json!({"a": 1}), &json!(true))
         );
-        assert_eq!(names.parameter_path(), "/sf/p/d/g-m");
     }
 
     #[test]
@@ -477,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_is_told_when_it_has_ended_and_only_once() {
+    fn a_phase_is_reported_once_when_it_has_ended() {
         let build = json!({"phases": [
             {"phaseType": "INSTALL", "phaseStatus": "SUCCEEDED", "startTime": 1.0, "endTime": 2.5},
             {"phaseType": "BUILD", "startTime": 2.5},

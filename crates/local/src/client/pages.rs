@@ -12,7 +12,7 @@ use seedflow_core::pages::index::Index;
 use seedflow_core::storage_layout::{index_key, page_key};
 
 use crate::aws_api::AwsApi;
-use crate::client::deployment::{Finished, Names};
+use crate::client::deployment::Finished;
 use crate::stack::Connection;
 
 /// How long a link works.
@@ -25,10 +25,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub async fn link(
     api: &AwsApi,
     stack: &Connection,
-    names: &Names,
+    module: &ModuleId,
     finished: &Finished,
 ) -> Result<Option<String>> {
-    let Some(key) = key_of(names, finished) else {
+    let Some(key) = key_of(module, finished) else {
         return Ok(None);
     };
     let looking = async {
@@ -43,18 +43,11 @@ pub async fn link(
 }
 
 /// Nothing is reported of an execution that changed nothing, or that gave way to another.
-fn key_of(names: &Names, finished: &Finished) -> Option<String> {
+fn key_of(module: &ModuleId, finished: &Finished) -> Option<String> {
     if matches!(finished.state(), "UNCHANGED" | "SUPERSEDED") {
         return None;
     }
-    let Names {
-        project,
-        deployment,
-        group,
-        module,
-    } = names;
-    let id = ModuleId::parse(project, deployment, group, module).ok()?;
-    page_key(&id.report_key(&ExecutionArn::new(finished.execution.as_str())))
+    page_key(&module.report_key(&ExecutionArn::new(finished.execution.as_str())))
 }
 
 /// The links to a project's index and to the last page of each of its modules and deployments; none where there is no

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use seedflow_core::ids::ModuleId;
 
 use crate::aws_api::AwsApi;
-use crate::client::deployment::{self, Finished, Happening, Names, Parameter};
+use crate::client::deployment::{self, Finished, Happening, Parameter};
 use seedflow_terminal::{Task, Tone, Ui, seconds};
 
 /// How many lines of a failed build's log are shown.
@@ -78,7 +79,7 @@ pub async fn show_failure(api: &AwsApi, finished: &Finished, ui: &Ui) {
 }
 
 /// The summary: durations, then what Parameter Store holds.
-pub async fn summary(api: &AwsApi, names: &Names, finished: &Finished, ui: &Ui) -> Result<()> {
+pub async fn summary(api: &AwsApi, module: &ModuleId, finished: &Finished, ui: &Ui) -> Result<()> {
     ui.heading("Durations");
     let width = finished
         .states
@@ -91,7 +92,7 @@ pub async fn summary(api: &AwsApi, names: &Names, finished: &Finished, ui: &Ui) 
     }
     ui.say(format!("  {:width$}  {:>8}", "in all", seconds(finished.took)));
     ui.heading("Parameters");
-    let parameters = deployment::parameters(api, &names.parameter_path()).await?;
+    let parameters = deployment::parameters(api, &module.parameter_path()).await?;
     if parameters.is_empty() {
         ui.say("  none");
     }

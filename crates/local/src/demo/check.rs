@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use seedflow_core::ids::ModuleId;
 use serde_json::Value;
 
-use crate::client::deployment::{self, Finished, Names, Parameter};
+use crate::client::deployment::{self, Finished, Parameter};
 use crate::stack::Stack;
 use seedflow_terminal::{Tone, Ui};
 
@@ -79,8 +80,8 @@ impl<'a> Checks<'a> {
 pub struct Holds(BTreeMap<String, Parameter>);
 
 impl Holds {
-    pub async fn read(stack: &Stack, names: &Names) -> Result<Self> {
-        let path = names.parameter_path();
+    pub async fn read(stack: &Stack, module: &ModuleId) -> Result<Self> {
+        let path = module.parameter_path();
         let found = deployment::parameters(&stack.api(), &path).await?;
         Ok(Self(
             found

@@ -5,10 +5,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use seedflow_core::ids::ModuleId;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::checkout::bundle;
-use crate::client::deployment::{self, Names};
+use crate::client::deployment;
 use crate::process::child_guard::{self, ChildGuard};
 use crate::process::{output_tail, workspace};
 use crate::stack::Stack;
@@ -18,7 +20,7 @@ const STARTED: Duration = Duration::from_secs(30);
 
 /// A module with the input that deploys it.
 pub struct Example {
-    pub names: Names,
+    pub module: ModuleId,
     folder: PathBuf,
     input: Value,
 }
@@ -33,18 +35,13 @@ impl Example {
             std::fs::read(folder.join("input.json")).with_context(|| format!("{name} has no input.json"))?;
         let input: Value =
             serde_json::from_slice(&text).with_context(|| format!("{name}/input.json is not JSON"))?;
-        let text = |field: &str| {
-            input[field]
-                .as_str()
-                .with_context(|| format!("{name}/input.json has no {field}"))
-        };
-        let names = Names::new(
-            text("project")?,
-            text("deployment")?,
-            text("group")?,
-            text("module")?,
-        );
-        Ok(Self { names, folder, input })
+        let module = ModuleId::deserialize(&input)
+            .with_context(|| format!("{name}/input.json doesn't have the four names of a module"))?;
+        Ok(Self {
+            module,
+            folder,
+            input,
+        })
     }
 
     /// Changes a file: `old`, which it must hold once, becomes `new`.
@@ -66,7 +63,7 @@ impl Example {
     pub async fn input(&self, stack: &Stack, more: &Value) -> Result<Value> {
         let bundle = self.pack()?;
         let mut input = self.input.clone();
-        input["source"] = deployment::upload(&stack.api(), stack.connection(), &self.names, &bundle).await?;
+        input["source"] = deployment::upload(&stack.api(), stack.connection(), &self.module, &bundle).await?;
         for (name, value) in more.as_object().into_iter().flatten() {
             input[name] = value.clone();
         }
@@ -76,13 +73,7 @@ impl Example {
     /// Uploads the module to where an upload starts an execution; returns that execution's ARN.
     pub async fn upload_as_source(&self, stack: &Stack) -> Result<String> {
         let bundle = std::fs::read(self.pack()?.path).context("cannot read the bundle")?;
-        let Names {
-            project,
-            deployment,
-            group,
-            module,
-        } = &self.names;
-        let key = format!("sources/{project}/{deployment}/{group}/{module}.zip");
+        let key = self.module.source_key();
         let bucket = &stack.connection().work_bucket;
         stack
             .api()
@@ -115,20 +106,9 @@ impl Example {
         let said = output_tail::follow(script.take_stderr()?, |_| {}).await;
         let status = script.wait().await?;
         if !status.success() {
-            bail!("{}/prepare.sh failed ({status}): {said}", self.names.module);
+            bail!("{}/prepare.sh failed ({status}): {said}", self.module);
         }
         Ok(())
-    }
-
-    /// The key of the last success's bundle in the bundle bucket.
-    pub fn bundle_key(&self) -> String {
-        let Names {
-            deployment,
-            group,
-            module,
-            ..
-        } = &self.names;
-        format!("{deployment}/{group}/{module}/bundle.zip")
     }
 
     fn pack(&self) -> Result<bundle::Bundle> {

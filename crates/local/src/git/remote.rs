@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_has_no_git_is_told_so() {
+    async fn a_missing_git_is_reported() {
         let error = run("no-such-git", None, &["--version"]).await.unwrap_err();
         assert!(error.to_string().contains("install it"), "{error}");
     }

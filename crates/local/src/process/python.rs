@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_interpreter_is_no_interpreter() {
+    fn a_missing_interpreter_is_not_found() {
         assert!(interpreter("no-such-python").is_none());
     }
 }

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn who_names_no_newer_execution_is_seen() {
+    fn a_superseded_execution_that_names_no_newer_one_is_seen() {
         for by in [
             None,
             Some("e1".to_owned()),

@@ -2,11 +2,12 @@
 //! deployment writes something.
 
 use anyhow::Result;
+use seedflow_core::ids::ModuleId;
 use serde_json::{Value, json};
 
 use super::plan::{Build, Content};
 use crate::checkout::bundle;
-use crate::client::deployment::Names;
+use crate::client::deployment;
 
 /// What a build deploys its stack with.
 const STACK: &str = include_str!("stack.py");
@@ -17,10 +18,9 @@ pub fn name(module: usize) -> String {
     format!("m{module:03}")
 }
 
-/// The names that a module is deployed under.
-#[must_use]
-pub fn names(module: usize) -> Names {
-    Names::new("soak", "dev", "core", &name(module))
+/// The module's id, whose last name is [`name`].
+pub fn id(module: usize) -> Result<ModuleId> {
+    Ok(ModuleId::parse("soak", "dev", "core", &name(module))?)
 }
 
 /// The CodeBuild project of a module: with one of its own, its builds are known by their ids.
@@ -56,10 +56,9 @@ fn commands(build: Build) -> Vec<String> {
 }
 
 /// The input of an execution that deploys a content of a module.
-#[must_use]
-pub fn input(module: usize, content: &Content, source: &Value, default_project: &str) -> Value {
+pub fn input(module: usize, content: &Content, source: &Value, default_project: &str) -> Result<Value> {
     let parameters = [("tag".to_owned(), json!(content.tag))].into_iter().collect();
-    let mut input = names(module).input(source, &parameters, false);
+    let mut input = deployment::input(&id(module)?, source, &parameters, false);
     input["build"] = json!({"project_name": build_project(default_project, module)});
-    input
+    Ok(input)
 }

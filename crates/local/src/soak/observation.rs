@@ -1,10 +1,11 @@
 //! What is observed of a soak once nothing runs any more: executions, builds, and what is stored.
 
 use anyhow::{Context, Result};
+use seedflow_core::ids::ModuleId;
 use serde_json::{Value, json};
 
 use crate::aws_api::AwsApi;
-use crate::client::deployment::{self, Names};
+use crate::client::deployment;
 
 /// An execution as it ended.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -166,8 +167,8 @@ pub struct Stored {
 
 impl Stored {
     /// Reads what is stored of a module.
-    pub async fn read(api: &AwsApi, names: &Names) -> Result<Self> {
-        let path = names.parameter_path();
+    pub async fn read(api: &AwsApi, module: &ModuleId) -> Result<Self> {
+        let path = module.parameter_path();
         let mut stored = Self::default();
         for parameter in deployment::parameters(api, &path).await? {
             let value: Value = serde_json::from_str(&parameter.value)

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_tells_what_happened_and_what_broke() {
+    fn the_table_shows_what_happened_and_what_broke() {
         let report = Report {
             size: Size {
                 executions: 3,

@@ -139,14 +139,14 @@ impl SoakStack {
     pub async fn deploy(&self, number: usize, content: &Content, name: &str) -> Result<String> {
         let connection = self.stack.connection();
         let module = module::name(number);
-        let key = format!("uploads/soak/dev/core/{module}/{name}.zip");
+        let key = module::id(number)?.upload_key(name);
         let put = self
             .api
             .put_object(&connection.work_bucket, &key, module::bundle(content)?)
             .await;
         put.with_context(|| format!("cannot upload {key}"))?;
         let source = json!({"bucket": connection.work_bucket, "key": key});
-        let input = module::input(number, content, &source, &connection.project_name);
+        let input = module::input(number, content, &source, &connection.project_name)?;
         let call = json!({
             "stateMachineArn": connection.state_machine_arn,
             "name": format!("{module}-{name}"),
@@ -230,7 +230,7 @@ impl SoakStack {
 
     /// What is stored of a module.
     pub async fn stored(&self, module: usize) -> Result<Stored> {
-        Stored::read(&self.api, &module::names(module)).await
+        Stored::read(&self.api, &module::id(module)?).await
     }
 
     /// The executions of a state machine that run.

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finds_no_stack_is_told_to_start_one() {
+    async fn a_missing_stack_is_reported_with_how_to_start_one() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/stack.json");
         let none = Connection::of_running_stack(&file).await.unwrap_err().to_string();

@@ -38,7 +38,7 @@ fn function(name: &str, binary: &Path, cache: &Path) -> Result<PathBuf> {
     if target.exists() {
         return Ok(target);
     }
-    forget_older(name, cache);
+    remove_older(name, cache);
     let draft = tempfile::NamedTempFile::new_in(cache).context("cannot write the package of a function")?;
     let mut zip = ZipWriter::new(draft);
     // Level 1: the package travels over loopback only.
@@ -59,7 +59,7 @@ fn function(name: &str, binary: &Path, cache: &Path) -> Result<PathBuf> {
 
 /// Removes packages of older builds, but none of the last hour: another stack that is just being
 /// deployed may be about to read it.
-fn forget_older(name: &str, cache: &Path) {
+fn remove_older(name: &str, cache: &Path) {
     const RECENT: Duration = Duration::from_secs(3600);
     let prefix = format!("{name}-");
     for entry in std::fs::read_dir(cache).into_iter().flatten().flatten() {

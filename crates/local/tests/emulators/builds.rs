@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::stack::{Stack, failure, phases, spec, stack, zip};
 
 #[tokio::test]
-async fn a_build_goes_through_all_phases_and_tells_it() {
+async fn a_build_goes_through_all_phases_and_reports_them() {
     let stack = stack().await;
     let build = stack.run(json!({"sourceVersion": "v"})).await;
     let names = [
@@ -376,7 +376,7 @@ fn with_artifacts(artifacts: Value, target: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_pretended_build_lasts_and_hands_back_its_artifacts_but_runs_nothing() {
+async fn a_simulated_build_lasts_and_hands_back_its_artifacts_but_runs_nothing() {
     let lasting = Duration::from_millis(300);
     let stack = stack().await;
     stack.codebuild.simulate(Some(SimulatedBuild {
@@ -407,7 +407,7 @@ async fn a_pretended_build_lasts_and_hands_back_its_artifacts_but_runs_nothing()
 }
 
 #[tokio::test]
-async fn a_pretended_failure_is_one_of_the_build_phase_and_the_next_build_is_real() {
+async fn a_simulated_failure_is_one_of_the_build_phase_and_the_next_build_is_real() {
     let stack = stack().await;
     stack.codebuild.simulate(Some(SimulatedBuild {
         lasts: Duration::ZERO,

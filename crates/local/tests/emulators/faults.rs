@@ -78,7 +78,7 @@ async fn a_function_is_killed_before_or_after_its_call_is_forwarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_no_function_is_not_killed() {
+async fn only_functions_are_killed() {
     let stack = stack().await;
     std::fs::create_dir(stack.folder.path().join("functions")).unwrap();
     stack

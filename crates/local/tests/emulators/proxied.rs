@@ -307,7 +307,7 @@ async fn large_and_chunked_bodies_and_those_that_wait_for_a_go_are_passed_on() {
 }
 
 #[tokio::test]
-async fn an_emulator_that_is_gone_is_told_as_such() {
+async fn a_stopped_emulator_is_reported() {
     let mut stack = stack().await;
     stack.emulator.stop().await;
     let (status, error) = json_call(&clients(&stack), PUT, &event("a")).await.unwrap();
@@ -322,7 +322,7 @@ async fn an_emulator_that_is_gone_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn who_listens_hears_of_every_parameter_that_was_written() {
+async fn a_watcher_receives_every_parameter_write() {
     let stack = stack().await;
     let mut writes = stack.proxy.watch_parameter_writes();
     for value in ["x".repeat(4097), "kept".to_owned()] {

@@ -144,7 +144,7 @@ mod tests {
 
     /// What seed-farmer 8.0.9 answers for the same files (`checksum.get_module_md5`).
     #[test]
-    fn it_is_seed_farmers() {
+    fn the_checksum_is_seed_farmers() {
         let dir = repository();
         assert_eq!(
             of_module(dir.path(), "modules/vpc").unwrap(),

@@ -315,7 +315,7 @@ groups:
     }
 
     #[test]
-    fn the_same_manifest_has_no_differences_wherever_the_files_lie() {
+    fn the_same_manifest_has_no_differences_wherever_the_files_are() {
         for manifest in ["manifest", "without_nulls"] {
             assert_eq!(differences(&real()[manifest], &module(""), &at(3)), [""; 0]);
         }

@@ -13,9 +13,10 @@ use super::paths;
 use super::spanned::Spanned;
 use crate::error::excerpt;
 use crate::ids::Name;
+use crate::module::build_settings::BuildSettings;
 use crate::module::codebuild::buildspec::is_arm_image;
 use crate::module::deployspec::Deployspec;
-use crate::module::input::{BuildSettings, Limits, normal_path};
+use crate::module::input::normal_path;
 use crate::module::maximum::Maxima;
 use crate::module::parameters::Parameters;
 
@@ -248,11 +249,7 @@ fn settings(
     }
     build.append(&mut choice.said());
     // The rules of an execution's input apply. A manifest cannot name a bucket or a CodeBuild project.
-    let limits = Limits {
-        maxima: *maxima,
-        ..Limits::of_aws("", "")
-    };
-    let parsed = BuildSettings::parse(&json!(build), &limits).unwrap_or_else(|error| {
+    let parsed = BuildSettings::parse(&json!(build), "", maxima).unwrap_or_else(|error| {
         problems.error(at, error.message);
         BuildSettings::default()
     });

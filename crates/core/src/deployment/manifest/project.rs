@@ -22,7 +22,7 @@ pub(super) fn read(
         if given.is_none() && !repository.has_file(FILE) {
             problems.error(
                 &file,
-                "there is no such file, and no project is given otherwise; add it with `project: NAME`",
+                "the file doesn't exist, and no project is given otherwise; add the file with `project: NAME`",
             );
         }
         return given.cloned();

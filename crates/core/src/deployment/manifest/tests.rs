@@ -808,7 +808,7 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         (
             None,
             None,
-            "seedfarmer.yaml: there is no such file, and no project is given otherwise",
+            "seedfarmer.yaml: the file doesn't exist, and no project is given otherwise",
         ),
         (
             Some("project: Shop\n"),

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_permissions_boundary_is_told_where_there_is_one() {
+    fn a_permissions_boundary_is_passed_to_the_build() {
         let plan = plan(json!({}), true);
         let with = variables(&plan, &place(), Some("arn:aws:iam::1:policy/b"));
         let name = "SEEDFARMER_PERMISSIONS_BOUNDARY_ARN";

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_the_own_stack_that_leaves_no_room_is_told() {
+    fn a_name_of_the_own_stack_that_leaves_no_room_is_reported() {
         let prefix = |length: usize| format!("{}-module-", "s".repeat(length));
         assert!(RoleAndStackName::new(&prefix(46), &module("p", "d", "m")).is_ok());
         let error = RoleAndStackName::new(&prefix(47), &module("p", "d", "m")).unwrap_err();

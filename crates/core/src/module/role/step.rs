@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_updated_is_deleted_and_made_anew_and_an_own_failure_is_told() {
+    fn a_stack_that_cannot_be_updated_is_recreated_and_an_own_failure_is_reported() {
         for broken in [
             "ROLLBACK_COMPLETE",
             "ROLLBACK_FAILED",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_is_removed_however_it_stands() {
+    fn a_stack_is_removed_in_every_status() {
         assert_eq!(delete(None, None), Step::Done);
         for status in [
             "CREATE_COMPLETE",
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn but_one_because_the_new_role_was_not_found_is_cleared_away_and_made_again_a_few_times() {
+    fn a_failure_to_find_the_new_role_is_retried_a_few_times() {
         let created = steps(None, &unseen(ROLE));
         assert_eq!(
             created[..4],

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_refused_with_its_line() {
+    fn an_invalid_template_is_refused_with_its_line() {
         for (template, part) in [
             ("", "line 1: expected …found nothing"),
             ("a: b: c", "modulestack.yaml line 1:"),

@@ -13,7 +13,7 @@ use super::*;
 
 /// The state of an execution, as Step Functions sees it.
 #[derive(Debug, Clone, PartialEq)]
-enum Stands {
+enum ExecutionState {
     Claiming,
     Waiting(Token),
     Deploying(u64),
@@ -22,7 +22,7 @@ enum Stands {
     Aborted,
 }
 
-impl Stands {
+impl ExecutionState {
     fn has_ended(&self) -> bool {
         matches!(self, Self::Superseded(_) | Self::Deployed | Self::Aborted)
     }
@@ -45,7 +45,7 @@ enum Step {
 
 #[derive(Debug, Default)]
 struct World {
-    executions: Vec<Stands>,
+    executions: Vec<ExecutionState>,
     functions: Vec<Function>,
     object: Option<Lock>,
     version: u64,
@@ -93,7 +93,7 @@ impl World {
 
     fn start(&mut self) {
         let of = self.executions.len();
-        self.executions.push(Stands::Claiming);
+        self.executions.push(ExecutionState::Claiming);
         self.spawn(of, LockRequest::Claim(contender(of)));
     }
 
@@ -104,7 +104,7 @@ impl World {
             entered_at: format!("{:08}", self.tokens),
             attempt: 0,
         };
-        self.executions[of] = Stands::Waiting(registration.token.clone());
+        self.executions[of] = ExecutionState::Waiting(registration.token.clone());
         let contender = contender(of);
         self.spawn(
             of,
@@ -115,8 +115,8 @@ impl World {
         );
     }
 
-    fn end(&mut self, of: usize, as_: Stands, event: bool) {
-        let aborted = as_ == Stands::Aborted;
+    fn end(&mut self, of: usize, as_: ExecutionState, event: bool) {
+        let aborted = as_ == ExecutionState::Aborted;
         self.executions[of] = as_;
         if !event {
             return;
@@ -169,9 +169,9 @@ impl World {
     /// Step Functions takes an answer for a waiting task. If no task waits by the token and its execution has ended,
     /// the answering function releases the lock in its name.
     fn answer(&mut self, token: &Token, turn: &LockOutcome) {
-        let waits = Stands::Waiting(token.clone());
-        if let Some(of) = self.executions.iter().position(|stands| *stands == waits) {
-            self.told(of, turn.clone());
+        let waits = ExecutionState::Waiting(token.clone());
+        if let Some(of) = self.executions.iter().position(|execution| *execution == waits) {
+            self.deliver(of, turn.clone());
         } else if let LockOutcome::Acquired(lock) = turn {
             let holder = lock.holder.execution.clone();
             if self.executions[index(&holder)].has_ended() {
@@ -180,7 +180,7 @@ impl World {
         }
     }
 
-    fn told(&mut self, of: usize, turn: LockOutcome) {
+    fn deliver(&mut self, of: usize, turn: LockOutcome) {
         match turn {
             LockOutcome::Acquired(lock) => {
                 // Answered twice: by the hand-over and by its own claim after a time-out.
@@ -189,11 +189,11 @@ impl World {
                     assert!(lock.fence > last, "{} after {last}", lock.fence);
                     self.fences.push(lock.fence);
                 }
-                self.executions[of] = Stands::Deploying(lock.fence);
+                self.executions[of] = ExecutionState::Deploying(lock.fence);
             }
             LockOutcome::Superseded(by) => {
                 assert!(index(&by) > of, "{of} gives way to the older {by:?}");
-                self.end(of, Stands::Superseded(by), true);
+                self.end(of, ExecutionState::Superseded(by), true);
             }
             LockOutcome::Held(lock) => {
                 // acquire-lock checks whether the holder is alive, and starts the clean-up that a lost event would have
@@ -201,7 +201,7 @@ impl World {
                 // acquire-lock takes the lock over.
                 let holder = index(&lock.holder.execution);
                 if self.executions[holder].has_ended() {
-                    if self.executions[of] == Stands::Claiming && self.is_long_over(holder) {
+                    if self.executions[of] == ExecutionState::Claiming && self.is_long_over(holder) {
                         self.spawn(of, LockRequest::TakeOver(contender(of), arn(holder)));
                         return;
                     }
@@ -215,9 +215,9 @@ impl World {
     fn finish(&mut self, of: usize, want: &LockRequest, turn: Option<LockOutcome>) {
         match (want, turn) {
             (LockRequest::Claim(_) | LockRequest::TakeOver(..), Some(turn))
-                if self.executions[of] == Stands::Claiming =>
+                if self.executions[of] == ExecutionState::Claiming =>
             {
-                self.told(of, turn);
+                self.deliver(of, turn);
             }
             // Its functions have ended by now: see `zombies`.
             (LockRequest::Stop(_), _) => self.spawn(of, LockRequest::Release(arn(of))),
@@ -230,12 +230,12 @@ impl World {
         let Function { of, want, .. } = self.functions.remove(at);
         match want {
             LockRequest::Stop(_) | LockRequest::Release(_) | LockRequest::Keep(..) => self.spawn(of, want),
-            LockRequest::TakeOver(me, _) if self.executions[of] == Stands::Claiming => {
+            LockRequest::TakeOver(me, _) if self.executions[of] == ExecutionState::Claiming => {
                 self.spawn(of, LockRequest::Claim(me))
             }
-            LockRequest::Claim(_) if self.executions[of] == Stands::Claiming => self.spawn(of, want),
+            LockRequest::Claim(_) if self.executions[of] == ExecutionState::Claiming => self.spawn(of, want),
             LockRequest::Wait(me)
-                if self.executions[of] == Stands::Waiting(me.registration.token.clone()) =>
+                if self.executions[of] == ExecutionState::Waiting(me.registration.token.clone()) =>
             {
                 self.wait(of);
             }
@@ -250,11 +250,11 @@ impl World {
 
     fn check(&self) {
         let deploying: Vec<usize> = (0..self.executions.len())
-            .filter(|i| matches!(self.executions[*i], Stands::Deploying(_)))
+            .filter(|i| matches!(self.executions[*i], ExecutionState::Deploying(_)))
             .collect();
         assert!(deploying.len() <= 1, "at once: {deploying:?}");
         if let [one] = deploying[..] {
-            let lock = self.object.as_ref().expect("a lock of whoever deploys");
+            let lock = self.object.as_ref().expect("the lock of the deploying execution");
             assert_eq!(lock.holder.execution, arn(one));
             assert!(!lock.stopped);
         }
@@ -289,9 +289,9 @@ impl World {
             self.check();
             if let Some(at) = self.ready().first() {
                 self.step(*at);
-            } else if let Some(of) = self.find(|s| matches!(s, Stands::Deploying(_))) {
-                self.end(of, Stands::Deployed, true);
-            } else if let Some(of) = self.find(|s| matches!(s, Stands::Waiting(_))) {
+            } else if let Some(of) = self.find(|s| matches!(s, ExecutionState::Deploying(_))) {
+                self.end(of, ExecutionState::Deployed, true);
+            } else if let Some(of) = self.find(|s| matches!(s, ExecutionState::Waiting(_))) {
                 self.time_out(of);
             } else {
                 return;
@@ -301,11 +301,11 @@ impl World {
     }
 
     fn time_out(&mut self, of: usize) {
-        self.executions[of] = Stands::Claiming;
+        self.executions[of] = ExecutionState::Claiming;
         self.spawn(of, LockRequest::Claim(contender(of)));
     }
 
-    fn find(&self, is: impl Fn(&Stands) -> bool) -> Option<usize> {
+    fn find(&self, is: impl Fn(&ExecutionState) -> bool) -> Option<usize> {
         self.executions.iter().position(is)
     }
 
@@ -313,7 +313,7 @@ impl World {
     fn happen(&mut self, what: u8, which: usize) {
         let pick = |n: usize| (n > 0).then(|| which % n);
         let one_of = |list: Vec<usize>| pick(list.len()).map(|i| list[i]);
-        let executions = |world: &Self, is: &dyn Fn(&Stands) -> bool| -> Vec<usize> {
+        let executions = |world: &Self, is: &dyn Fn(&ExecutionState) -> bool| -> Vec<usize> {
             (0..world.executions.len())
                 .filter(|i| is(&world.executions[*i]))
                 .collect()
@@ -321,17 +321,17 @@ impl World {
         match what {
             0..=1 if self.executions.len() < 8 => self.start(),
             2 => {
-                if let Some(of) = one_of(executions(self, &|s| matches!(s, Stands::Deploying(_)))) {
-                    self.end(of, Stands::Deployed, !which.is_multiple_of(4));
+                if let Some(of) = one_of(executions(self, &|s| matches!(s, ExecutionState::Deploying(_)))) {
+                    self.end(of, ExecutionState::Deployed, !which.is_multiple_of(4));
                 }
             }
             3 => {
                 if let Some(of) = one_of(executions(self, &|s| !s.has_ended())) {
-                    self.end(of, Stands::Aborted, !which.is_multiple_of(4));
+                    self.end(of, ExecutionState::Aborted, !which.is_multiple_of(4));
                 }
             }
             4 => {
-                if let Some(of) = one_of(executions(self, &|s| matches!(s, Stands::Waiting(_)))) {
+                if let Some(of) = one_of(executions(self, &|s| matches!(s, ExecutionState::Waiting(_)))) {
                     self.time_out(of);
                 }
             }
@@ -365,10 +365,10 @@ proptest! {
         // If the event of an end is lost, the next execution cleans up. This one is the newest.
         world.start();
         world.come_to_rest();
-        prop_assert_eq!(world.executions.last(), Some(&Stands::Deployed));
+        prop_assert_eq!(world.executions.last(), Some(&ExecutionState::Deployed));
         prop_assert_eq!(&world.object, &None);
-        for stands in &world.executions {
-            prop_assert!(stands.has_ended(), "{stands:?}");
+        for execution in &world.executions {
+            prop_assert!(execution.has_ended(), "{execution:?}");
         }
     }
 
@@ -381,9 +381,9 @@ proptest! {
             world.happen(10, which);
         }
         world.come_to_rest();
-        let deployed = world.executions.iter().filter(|s| **s == Stands::Deployed).count();
+        let deployed = world.executions.iter().filter(|s| **s == ExecutionState::Deployed).count();
         prop_assert!((1..=2).contains(&deployed), "{deployed}: {:?}", world.executions);
-        prop_assert_eq!(&world.executions[9], &Stands::Deployed);
+        prop_assert_eq!(&world.executions[9], &ExecutionState::Deployed);
         prop_assert_eq!(&world.object, &None);
     }
 }
@@ -491,8 +491,8 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
     let found = |waiter: Option<Waiter>| Lock { waiter, ..lock_of(1) };
     let decided = |found: &Lock| decide(&LockRequest::TakeOver(contender(3), arn(1)), Some(found), &fresh);
     let acquired = |decision: &LockDecision| match (&decision.write, &decision.turn) {
-        (Some(LockWrite::Put(lock)), Some(LockOutcome::Acquired(told))) => {
-            **lock == *told && lock.holder == contender(3)
+        (Some(LockWrite::Put(lock)), Some(LockOutcome::Acquired(acquired))) => {
+            **lock == *acquired && lock.holder == contender(3)
         }
         _ => false,
     };
@@ -520,7 +520,7 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
 }
 
 #[test]
-fn who_lost_the_lock_may_not_write_and_is_told_who_has_it() {
+fn an_execution_that_lost_the_lock_may_not_write_and_learns_the_holder() {
     let module = ModuleId::parse("p", "d", "g", "m").unwrap();
     let lock = lock_of(1);
     let held = lock.held(&module);
@@ -547,7 +547,7 @@ fn who_lost_the_lock_may_not_write_and_is_told_who_has_it() {
 }
 
 #[test]
-fn who_does_less_replaces_nobody_and_is_known_by_its_own_start() {
+fn an_execution_that_does_less_replaces_none_and_is_known_by_its_own_start() {
     let part = Claimant {
         replaces_nobody: true,
         ..contender(9)
