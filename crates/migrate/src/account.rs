@@ -134,12 +134,10 @@ impl Account {
         })
     }
 
-    /// Writes a record.
     pub async fn write_record(&self, record: &DeployedModule) -> Result<()> {
         Ok(self.records.write_record(record).await?)
     }
 
-    /// Writes a parameter.
     pub async fn write(&self, module: &ModuleId, write: ParameterWrite) -> Result<()> {
         Ok(self.records.write(module, write).await?)
     }

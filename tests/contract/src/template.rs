@@ -26,12 +26,10 @@ impl Template {
         self
     }
 
-    /// All of it.
     pub fn json(self) -> Value {
         self.0
     }
 
-    /// Its resources.
     pub fn resources(mut self) -> Value {
         self.0["Resources"].take()
     }

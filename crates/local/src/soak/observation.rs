@@ -9,7 +9,6 @@ use crate::client::deployment::{self, Names};
 /// An execution as it ended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Execution {
-    /// Its ARN.
     pub arn: String,
     /// Which module it deployed.
     pub module: usize,
@@ -29,7 +28,6 @@ pub struct Execution {
     pub fence: Option<u64>,
     /// The hash of its fingerprint.
     pub hash: Option<String>,
-    /// Its build.
     pub build: Option<String>,
     /// Whether it began to record a success.
     pub committing: bool,
@@ -97,13 +95,10 @@ impl Execution {
 /// A build as it ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Build {
-    /// Its id.
     pub id: String,
     /// When it was started, in seconds from the epoch.
     pub start: f64,
-    /// When it ended.
     pub end: Option<f64>,
-    /// How.
     pub status: String,
 }
 
@@ -154,13 +149,9 @@ pub async fn builds(api: &AwsApi, project: &str) -> Result<Vec<Build>> {
 /// What Parameter Store holds of a module; null where it holds nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stored {
-    /// The parameter `md5`.
     pub md5: Value,
-    /// The parameter `metadata`.
     pub metadata: Value,
-    /// The parameter `outputs`.
     pub outputs: Value,
-    /// The parameter `status`.
     pub status: Value,
 }
 
