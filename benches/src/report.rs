@@ -61,7 +61,6 @@ impl fmt::Display for Limit {
 
 /// A part of the page.
 pub struct Part {
-    /// Its heading.
     pub title: &'static str,
     /// The text about its limits.
     pub about: &'static str,

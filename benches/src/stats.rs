@@ -5,11 +5,8 @@ use std::time::Duration;
 /// The middle one of several durations (of an even number, the upper of the two), and the extremes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread {
-    /// The median.
     pub median: Duration,
-    /// The shortest.
     pub least: Duration,
-    /// The longest.
     pub most: Duration,
 }
 
@@ -36,6 +33,17 @@ impl Spread {
         let [median, least, most] = [self.median, self.least, self.most].map(|one| one.as_secs_f64() * 1e3);
         format!("{median:.1} ms ({least:.1} to {most:.1})")
     }
+}
+
+/// The median; of an even number, the upper of the two in the middle.
+pub fn median(mut all: Vec<Duration>) -> Option<Duration> {
+    all.sort_unstable();
+    all.get(all.len() / 2).copied()
+}
+
+/// A duration in seconds: `1.84 s`.
+pub fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
 }
 
 /// Bytes as megabytes of a million: `4.7 MB`.

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use seedflow_contract::root;
 use seedflow_core::error::ErrorName;
 
 /// Paths that begin with one of these belong to the repository; the folders of users' modules have other names.
@@ -29,14 +30,6 @@ const FOLDERS: [&str; 10] = [
 
 /// The files with these endings are ours wherever a document names them; `deployspec.yaml` may be a user's.
 const CODE: [&str; 2] = [".rs", ".asl.json"];
-
-fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = package
-        .ancestors()
-        .find(|folder| folder.join("Cargo.lock").is_file());
-    root.expect("a folder with Cargo.lock").to_owned()
-}
 
 /// All Markdown files below a folder, except generated ones, hidden ones, and those that belong to code.
 fn documents(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -70,7 +70,7 @@ fn the_dashboard_shows_every_function_and_state_machine() {
 }
 
 #[test]
-fn alarms_watch_what_is_measured_and_tell_who_wants_to_know() {
+fn alarms_watch_existing_metrics_and_notify() {
     let documentation = file("docs/observability.md");
     for (name, alarm) in of_type("AWS::CloudWatch::Alarm") {
         let metric = alarm["MetricName"].as_str().unwrap();

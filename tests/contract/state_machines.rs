@@ -105,7 +105,6 @@ const THROWS: [(&str, &[ErrorName]); 9] = [
     ),
 ];
 
-/// Transient errors.
 const TRANSIENT: [&str; 7] = [
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",

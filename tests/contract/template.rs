@@ -9,12 +9,15 @@ use std::collections::BTreeSet;
 use seedflow_contract::{Template, file};
 use serde_json::Value;
 
+/// The variables of every function.
+const VARIABLES: [&str; 2] = ["STACK_NAME", "WORK_BUCKET"];
+
+/// The functions with their further variables.
 const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
     (
         "AcquireLock",
         "acquire-lock",
         &[
-            "WORK_BUCKET",
             "CODEBUILD_PROJECT",
             "END_EXECUTION_STATE_MACHINE",
             "TAKE_OVER_SECONDS",
@@ -24,7 +27,6 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
         "CheckMd5",
         "check-md5",
         &[
-            "WORK_BUCKET",
             "CODEBUILD_PROJECT",
             "MAX_BUILD_TIMEOUT_MINUTES",
             "MAX_BUILD_COMPUTE_TYPE",
@@ -37,7 +39,6 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
         "ModuleStack",
         "module-stack",
         &[
-            "WORK_BUCKET",
             "MODULE_PREFIX",
             "MODULE_POLICY_ARNS",
             "MODULE_STACK_SERVICE_ROLE_ARN",
@@ -48,7 +49,6 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
         "StartBuild",
         "start-build",
         &[
-            "WORK_BUCKET",
             "CODEBUILD_PROJECT",
             "BUILD_ROLE_ARN",
             "BUILD_IMAGE",
@@ -60,18 +60,13 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
             "PERMISSIONS_BOUNDARY_ARN",
         ],
     ),
-    ("CheckStatus", "check-status", &["WORK_BUCKET"]),
-    (
-        "UpdateMetadata",
-        "update-metadata",
-        &["WORK_BUCKET", "BUNDLE_BUCKET"],
-    ),
-    ("BuildEvent", "build-event", &["WORK_BUCKET"]),
+    ("CheckStatus", "check-status", &[]),
+    ("UpdateMetadata", "update-metadata", &["BUNDLE_BUCKET"]),
+    ("BuildEvent", "build-event", &[]),
     (
         "EndExecution",
         "end-execution",
         &[
-            "WORK_BUCKET",
             "CODEBUILD_PROJECT",
             "END_EXECUTION_STATE_MACHINE",
             "DEPLOY_MODULE_STATE_MACHINE",
@@ -82,7 +77,6 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
         "PlanDeployment",
         "plan-deployment",
         &[
-            "WORK_BUCKET",
             "CODEBUILD_PROJECT",
             "MAX_BUILD_TIMEOUT_MINUTES",
             "MAX_BUILD_COMPUTE_TYPE",
@@ -90,12 +84,8 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
             "STACK_NAME_PREFIX",
         ],
     ),
-    ("RecordDeployment", "record-deployment", &["WORK_BUCKET"]),
-    (
-        "PublishReport",
-        "publish-report",
-        &["WORK_BUCKET", "BUILD_LOG_GROUP"],
-    ),
+    ("RecordDeployment", "record-deployment", &[]),
+    ("PublishReport", "publish-report", &["BUILD_LOG_GROUP"]),
 ];
 
 /// The state machines with their roles.
@@ -106,7 +96,7 @@ const MACHINES: [(&str, &str); 3] = [
 ];
 
 fn template() -> Value {
-    Template::read("template.yaml").json()
+    Template::read("template.yaml").with_globals().json()
 }
 
 fn items(value: &Value) -> Vec<&Value> {
@@ -154,7 +144,8 @@ fn every_function_has_what_it_reads_from_its_environment() {
         let properties = &template["Resources"][format!("{resource}Function")]["Properties"];
         let given = properties["Environment"]["Variables"].as_object().unwrap();
         let given: BTreeSet<&str> = given.keys().map(String::as_str).collect();
-        assert_eq!(given, variables.iter().copied().collect(), "{name}");
+        let expected: BTreeSet<&str> = VARIABLES.iter().chain(variables).copied().collect();
+        assert_eq!(given, expected, "{name}");
     }
 }
 
@@ -216,7 +207,7 @@ fn the_definitions_find_every_function_that_they_call_and_may_call_no_other() {
 }
 
 #[test]
-fn whoever_writes_is_over_before_a_stopped_execution_s_lock_is_handed_on() {
+fn writing_functions_end_before_the_lock_of_a_stopped_execution_is_handed_on() {
     let template = template();
     let functions = &template["Resources"];
     let longest =
@@ -374,7 +365,7 @@ fn whoever_puts_events_puts_none_but_ours() {
 /// A reader or copier of objects that may be missing gets a 404 only with s3:ListBucket on their bucket; without it S3
 /// answers 403 (S3 API reference, GetObject, HeadObject, permissions).
 #[test]
-fn whoever_reads_objects_is_told_when_they_are_missing() {
+fn readers_of_objects_can_distinguish_missing_from_denied() {
     let template = template();
     for (function, _, _) in FUNCTIONS {
         let role = &template["Resources"][format!("{function}Role")];

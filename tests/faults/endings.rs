@@ -44,7 +44,6 @@ enum Ends {
 /// The state of the lock afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lock {
-    /// It is released.
     Released,
     /// It stays until the next execution takes it over.
     TakenOver,

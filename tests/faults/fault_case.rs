@@ -42,7 +42,6 @@ pub enum About {
     HandedBack,
     /// Any parameter of the module.
     Parameters,
-    /// One of them.
     Parameter(&'static str),
     /// The CodeBuild project, which is also in the build's id.
     Project,
@@ -109,7 +108,6 @@ pub enum End {
     NotRecorded,
 }
 
-/// A case.
 pub struct FaultCase {
     name: String,
     faults: Vec<Fault>,

@@ -1,40 +1,20 @@
-//! The items of AWS's bill, their prices, and sums of them.
+//! The items of a bill, their prices, and sums of them.
 //!
-//! A scenario, whether counted or assumed, is a number of each billed thing (`Quantities`); its price is their product
-//! with the one table here. Prices are those of us-east-1 without any free tier, in dollars.
+//! A bill, whether counted or assumed, is a list of items with their amounts. Prices are those of us-east-1 without any
+//! free tier, in dollars.
 
-use std::collections::BTreeMap;
+/// Makes the items and the list of their prices from one table, so that no item lacks a price.
+macro_rules! prices {
+    ($($item:ident, $dollars:literal for $per:literal $unit:literal, $what:literal, $page:literal, $seen:literal;)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Item { $($item),* }
 
-use Item::*;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Item {
-    /// A state of a Standard workflow that is entered or retried, or an execution's start.
-    Transition,
-    Invocation,
-    /// A second of a function on arm64 for each GB of its memory.
-    GbSecond,
-    S3Write,
-    S3Read,
-    S3Month,
-    Event,
-    QueueRequest,
-    LogGb,
-    LogMonth,
-    Trace,
-    BuildMinute,
-    ArmBuildMinute,
-    Metric,
-    Alarm,
-    Dashboard,
-    AdvancedParameter,
-    Key,
-    /// A minute of a hosted runner of GitHub Actions.
-    RunnerMinute,
+        pub const PRICES: &[Price] = &[$(Price {
+            item: Item::$item, dollars: $dollars, per: $per, unit: $unit, what: $what, page: $page, seen: $seen,
+        }),*];
+    };
 }
 
-/// A line of a price list.
-#[derive(Debug, Clone, Copy)]
 pub struct Price {
     pub item: Item,
     /// Dollars for `per` of it.
@@ -43,92 +23,53 @@ pub struct Price {
     /// `per` in words.
     pub unit: &'static str,
     pub what: &'static str,
+    /// Where the price is published.
     pub page: &'static str,
     /// The newest date on which the price was confirmed.
     pub seen: &'static str,
 }
 
-/// The only place with prices. When a price changes, change it and its date here and write the page again.
-#[rustfmt::skip]
-pub const PRICES: [Price; 19] = [
-    price(Transition, 0.025, 1e3, "1,000", "Step Functions, state transitions of Standard workflows", "https://aws.amazon.com/step-functions/pricing/", "2026-03-14"),
-    price(Invocation, 0.20, 1e6, "1,000,000", "Lambda, invocations", "https://aws.amazon.com/lambda/pricing/", "2026-03-08"),
-    price(GbSecond, 0.000_013_333_4, 1.0, "GB-second", "Lambda on arm64, duration", "https://aws.amazon.com/lambda/pricing/", "2026-03-08"),
-    price(S3Write, 0.005, 1e3, "1,000", "S3 Standard, PUT, COPY, POST, LIST", "https://aws.amazon.com/s3/pricing/", "2026-09-29"),
-    price(S3Read, 0.0004, 1e3, "1,000", "S3 Standard, GET and all others; DELETE is free", "https://aws.amazon.com/s3/pricing/", "2026-09-29"),
-    price(S3Month, 0.023, 1.0, "GB-month", "S3 Standard, storage", "https://aws.amazon.com/s3/pricing/", "2026-09-29"),
-    price(Event, 1.00, 1e6, "1,000,000", "EventBridge, custom events of up to 64 KB; those of AWS services are free", "https://aws.amazon.com/eventbridge/pricing/", "2026-06-13"),
-    price(QueueRequest, 0.40, 1e6, "1,000,000", "SQS, requests to standard queues", "https://aws.amazon.com/sqs/pricing/", "2026-03-14"),
-    price(LogGb, 0.50, 1.0, "GB", "CloudWatch Logs, ingestion", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29"),
-    price(LogMonth, 0.03, 1.0, "GB-month", "CloudWatch Logs, storage", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29"),
-    price(Trace, 5.00, 1e6, "1,000,000", "X-Ray, recorded traces", "https://aws.amazon.com/xray/pricing/", "undated copy"),
-    price(BuildMinute, 0.005, 1.0, "minute", "CodeBuild, general1.small, Linux", "https://aws.amazon.com/codebuild/pricing/", "2026-09-28"),
-    price(ArmBuildMinute, 0.0034, 1.0, "minute", "CodeBuild, arm1.small, Linux", "https://aws.amazon.com/codebuild/pricing/", "2026-09-28"),
-    price(Metric, 0.30, 1.0, "metric and month", "CloudWatch, custom metrics, of the first 10,000", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29"),
-    price(Alarm, 0.10, 1.0, "alarm and month", "CloudWatch, alarms of standard resolution", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29"),
-    price(Dashboard, 3.00, 1.0, "dashboard and month", "CloudWatch, dashboards", "https://aws.amazon.com/cloudwatch/pricing/", "2026-06-13"),
-    price(AdvancedParameter, 0.05, 1.0, "parameter and month", "Parameter Store, values of 4 to 8 KB; smaller ones are free, and so are requests at the standard throughput", "https://aws.amazon.com/systems-manager/pricing/", "2025-10-21"),
-    price(Key, 1.00, 1.0, "key and month", "KMS, customer-managed keys; the first and second rotation of one add as much", "https://aws.amazon.com/kms/pricing/", "2026-03-14"),
-    price(RunnerMinute, 0.006, 1.0, "minute", "GitHub Actions, hosted runner, Linux, two cores", "https://docs.github.com/en/billing/reference/actions-runner-pricing", "since 2026-01-01"),
-];
-
-const fn price(
-    item: Item,
-    dollars: f64,
-    per: f64,
-    unit: &'static str,
-    what: &'static str,
-    page: &'static str,
-    seen: &'static str,
-) -> Price {
-    Price {
-        item,
-        dollars,
-        per,
-        unit,
-        what,
-        page,
-        seen,
-    }
+// The only place with prices. When a price changes, change it and its date here and write the page again.
+prices! {
+    Transition, 0.025 for 1e3 "1,000", "Step Functions, state transitions of Standard workflows", "https://aws.amazon.com/step-functions/pricing/", "2026-03-14";
+    Invocation, 0.20 for 1e6 "1,000,000", "Lambda, invocations", "https://aws.amazon.com/lambda/pricing/", "2026-03-08";
+    GbSecond, 0.000_013_333_4 for 1.0 "GB-second", "Lambda on arm64, duration", "https://aws.amazon.com/lambda/pricing/", "2026-03-08";
+    S3Write, 0.005 for 1e3 "1,000", "S3 Standard, PUT, COPY, POST, LIST", "https://aws.amazon.com/s3/pricing/", "2026-09-29";
+    S3Read, 0.0004 for 1e3 "1,000", "S3 Standard, GET and all others; DELETE is free", "https://aws.amazon.com/s3/pricing/", "2026-09-29";
+    S3Month, 0.023 for 1.0 "GB-month", "S3 Standard, storage", "https://aws.amazon.com/s3/pricing/", "2026-09-29";
+    Event, 1.00 for 1e6 "1,000,000", "EventBridge, custom events of up to 64 KB; those of AWS services are free", "https://aws.amazon.com/eventbridge/pricing/", "2026-06-13";
+    QueueRequest, 0.40 for 1e6 "1,000,000", "SQS, requests to standard queues", "https://aws.amazon.com/sqs/pricing/", "2026-03-14";
+    LogGb, 0.50 for 1.0 "GB", "CloudWatch Logs, ingestion", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29";
+    LogMonth, 0.03 for 1.0 "GB-month", "CloudWatch Logs, storage", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29";
+    Trace, 5.00 for 1e6 "1,000,000", "X-Ray, recorded traces", "https://aws.amazon.com/xray/pricing/", "undated copy";
+    BuildMinute, 0.005 for 1.0 "minute", "CodeBuild, general1.small, Linux", "https://aws.amazon.com/codebuild/pricing/", "2026-09-28";
+    ArmBuildMinute, 0.0034 for 1.0 "minute", "CodeBuild, arm1.small, Linux", "https://aws.amazon.com/codebuild/pricing/", "2026-09-28";
+    Metric, 0.30 for 1.0 "metric and month", "CloudWatch, custom metrics, of the first 10,000", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29";
+    Alarm, 0.10 for 1.0 "alarm and month", "CloudWatch, alarms of standard resolution", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29";
+    Dashboard, 3.00 for 1.0 "dashboard and month", "CloudWatch, dashboards", "https://aws.amazon.com/cloudwatch/pricing/", "2026-06-13";
+    AdvancedParameter, 0.05 for 1.0 "parameter and month", "Parameter Store, values of 4 to 8 KB; smaller ones are free, and so are requests at the standard throughput", "https://aws.amazon.com/systems-manager/pricing/", "2025-10-21";
+    Key, 1.00 for 1.0 "key and month", "KMS, customer-managed keys; the first and second rotation of one add as much", "https://aws.amazon.com/kms/pricing/", "2026-03-14";
+    RunnerMinute, 0.006 for 1.0 "minute", "GitHub Actions, hosted runner, Linux, two cores", "https://docs.github.com/en/billing/reference/actions-runner-pricing", "since 2026-01-01";
 }
 
 impl Item {
     /// Dollars for one of it.
     pub fn dollars(self) -> f64 {
-        let price = PRICES.iter().find(|price| price.item == self);
-        price.map_or(f64::NAN, |price| price.dollars / price.per)
+        let price = &PRICES[self as usize];
+        price.dollars / price.per
     }
 }
 
-/// The amount of each item.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Quantities(BTreeMap<Item, f64>);
+/// Items with their amounts; an item may be listed several times.
+#[derive(Debug, Clone, Default)]
+pub struct Bill(pub Vec<(Item, f64)>);
 
-impl Quantities {
-    pub fn of(item: Item, amount: f64) -> Self {
-        Self::default().and(item, amount)
+impl Bill {
+    pub fn get(&self, wanted: Item) -> f64 {
+        let found = self.0.iter().filter(|(item, _)| *item == wanted);
+        found.map(|(_, amount)| amount).sum()
     }
 
-    pub fn and(mut self, item: Item, amount: f64) -> Self {
-        *self.0.entry(item).or_default() += amount;
-        self
-    }
-
-    pub fn plus(self, other: &Self) -> Self {
-        let amounts = other.0.iter();
-        amounts.fold(self, |sum, (&item, &amount)| sum.and(item, amount))
-    }
-
-    pub fn get(&self, item: Item) -> f64 {
-        self.0.get(&item).copied().unwrap_or_default()
-    }
-
-    /// The price of some of it.
-    pub fn dollars_for(&self, items: &[Item]) -> f64 {
-        items.iter().map(|&item| self.get(item) * item.dollars()).sum()
-    }
-
-    /// The price of all of it.
     pub fn dollars(&self) -> f64 {
         self.0.iter().map(|(item, amount)| amount * item.dollars()).sum()
     }
@@ -136,36 +77,25 @@ impl Quantities {
 
 #[cfg(test)]
 mod tests {
+    use super::Item::*;
     use super::*;
-
-    fn same(found: f64, expected: f64) {
-        assert!(
-            (found - expected).abs() < 1e-8,
-            "expected {expected}, found {found}"
-        );
-    }
-
-    #[test]
-    fn every_price_is_listed_once() {
-        for (at, price) in PRICES.iter().enumerate() {
-            assert!(price.dollars > 0.0 && price.per > 0.0, "{}", price.what);
-            let earlier = PRICES[..at].iter().find(|other| other.item == price.item);
-            assert!(earlier.is_none(), "two prices of {:?}", price.item);
-        }
-        // One more item without a price would be priced as NaN, which no comparison survives.
-        same(RunnerMinute.dollars(), 0.006);
-    }
 
     #[test]
     fn a_price_is_the_sum_of_amounts_times_prices() {
+        assert!(
+            PRICES
+                .iter()
+                .enumerate()
+                .all(|(at, price)| price.item as usize == at)
+        );
         // 16 transitions at 25 millionths, 6 invocations at a fifth of a millionth, a quarter of a GB for two seconds.
-        let used = Quantities::of(Transition, 16.0)
-            .and(Invocation, 6.0)
-            .and(GbSecond, 0.5);
-        same(used.dollars(), 0.000_4 + 0.000_001_2 + 0.000_006_666_7);
-        same(used.dollars_for(&[Transition]), 0.000_4);
-        let twice = used.clone().plus(&used);
-        assert_eq!(twice.get(Transition), 32.0);
-        same(Quantities::default().dollars(), 0.0);
+        let bill = Bill(vec![
+            (Transition, 10.0),
+            (Invocation, 6.0),
+            (GbSecond, 0.5),
+            (Transition, 6.0),
+        ]);
+        assert!((bill.dollars() - (0.000_4 + 0.000_001_2 + 0.000_006_666_7)).abs() < 1e-12);
+        assert_eq!(bill.get(Transition), 16.0);
     }
 }

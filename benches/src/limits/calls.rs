@@ -52,7 +52,6 @@ impl Kind {
 
 /// A deployed module, for parts that need one, and the section of this part.
 pub struct Deployed {
-    /// The section.
     pub section: Section,
     /// The input of the last deployment.
     pub input: Value,

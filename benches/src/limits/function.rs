@@ -26,7 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A function's binary with the environment of the deployed function.
 pub struct Program {
-    /// The function's name.
     pub name: &'static str,
     /// Its release binary.
     pub path: PathBuf,
@@ -73,7 +72,6 @@ pub struct Function {
 
 /// An answer and its time.
 pub struct Answered {
-    /// The function's answer.
     pub answer: Value,
     /// From the call's start to the answer.
     pub took: Duration,

@@ -18,20 +18,17 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// A function and its release binary.
 #[derive(Debug, Clone)]
 pub struct Binary {
-    /// The function's name.
     pub name: &'static str,
     /// The path of its binary.
     pub path: PathBuf,
 }
 
-/// Builds the functions.
 pub async fn build_functions(ui: &Ui) -> Result<Vec<Binary>> {
     let paths = build(&workspace::FUNCTIONS, ui).await?;
     let built = workspace::FUNCTIONS.into_iter().zip(paths);
     Ok(built.map(|(name, path)| Binary { name, path }).collect())
 }
 
-/// Builds one function.
 pub async fn build_function(name: &'static str, ui: &Ui) -> Result<Binary> {
     let path = build(&[name], ui).await?.remove(0);
     Ok(Binary { name, path })

@@ -1,6 +1,8 @@
 //! The deployed repository, and the tool that deploys it.
 
-use std::time::Duration;
+use std::path::PathBuf;
+
+use seedflow_fixtures::Repository;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tool {
@@ -20,6 +22,14 @@ impl Tool {
             Self::Seedflow => "Seedflow",
             Self::SeedFarmer => "seed-farmer",
             Self::SeedFarmerWithoutWait => "seed-farmer without its fixed wait",
+        }
+    }
+
+    /// Itself, without a fixed wait.
+    pub fn quickest(self) -> Self {
+        match self {
+            Self::Seedflow => self,
+            _ => Self::SeedFarmerWithoutWait,
         }
     }
 }
@@ -84,11 +94,6 @@ impl Case {
         }
     }
 
-    /// The length of its builds.
-    pub fn lasts(&self) -> Duration {
-        Duration::from_secs(self.build)
-    }
-
     /// The number of builds that a deployment starts.
     pub fn builds(&self) -> usize {
         match self.work {
@@ -101,6 +106,34 @@ impl Case {
     /// and only one without the fixed wait, which differs by a constant.
     pub fn takes_part(&self, tool: Tool, round: usize, rounds: usize) -> bool {
         self.build < 60 || round == 0 || (tool != Tool::SeedFarmerWithoutWait && round + 1 < rounds)
+    }
+}
+
+/// A tool's copy of the repository.
+pub struct Copy {
+    pub folder: PathBuf,
+    pub modules: usize,
+    repository: Repository,
+    version: u32,
+}
+
+impl Copy {
+    pub fn new(folder: PathBuf, repository: Repository, modules: usize) -> Self {
+        repository.write(&folder);
+        Self {
+            folder,
+            modules,
+            repository,
+            version: 0,
+        }
+    }
+
+    /// Changes every module.
+    pub fn change(&mut self) {
+        self.version += 1;
+        let repository = std::mem::take(&mut self.repository);
+        self.repository = repository.changed(0..self.modules, self.version);
+        self.repository.write(&self.folder);
     }
 }
 

@@ -6,7 +6,6 @@
 
 mod build_overhead;
 mod case;
-mod figures;
 mod run;
 mod seed_farmer;
 mod seedflow;
@@ -15,6 +14,7 @@ mod targets;
 mod usage;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
@@ -27,8 +27,7 @@ use seedflow_terminal::{Task, Ui, seconds};
 use crate::report::Part;
 use build_overhead::BuildOverhead;
 use case::{CASES, Case, Tool, Work, case};
-use figures::{Figures, Series};
-use run::Run;
+use run::{Figures, Run, Series};
 use seed_farmer::SeedFarmerSide;
 use seedflow::SeedflowSide;
 
@@ -175,12 +174,7 @@ impl<'a> Sides<'a> {
         }
         let run = self.deploy(case, tool).await?;
         if case.work == Work::Failed {
-            let quickest = if tool == Tool::Seedflow {
-                tool
-            } else {
-                Tool::SeedFarmerWithoutWait
-            };
-            self.restore(case.modules, quickest).await?;
+            self.restore(case.modules, tool.quickest()).await?;
         }
         Ok(run)
     }
@@ -188,8 +182,8 @@ impl<'a> Sides<'a> {
     fn change(&mut self, modules: usize, tool: Tool) -> Result<()> {
         let (seedflow, seed_farmer) = self.of_size(modules)?;
         match tool {
-            Tool::Seedflow => seedflow.change(),
-            Tool::SeedFarmer | Tool::SeedFarmerWithoutWait => seed_farmer.change(),
+            Tool::Seedflow => seedflow.copy.change(),
+            _ => seed_farmer.copy.change(),
         }
         Ok(())
     }
@@ -197,7 +191,7 @@ impl<'a> Sides<'a> {
     async fn deploy(&mut self, case: &Case, tool: Tool) -> Result<Run> {
         let stack = self.stack;
         stack.codebuild().simulate(Some(SimulatedBuild {
-            lasts: case.lasts(),
+            lasts: Duration::from_secs(case.build),
             fails: case.work == Work::Failed,
         }));
         let (seedflow, seed_farmer) = self.of_size(case.modules)?;

@@ -1,4 +1,4 @@
-//! One deployment, measured.
+//! Measured deployments: one run, and the runs of each case with each tool.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,16 +7,33 @@ use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use seedflow_local::proxy::ParameterWrite;
 use seedflow_local::stack::Stack;
+use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::usage::{Served, Usage};
+use super::build_overhead::BuildOverhead;
+use super::case::{Case, Tool};
+use super::usage::{Meter, Served, Usage};
+use crate::stats::median;
+
+/// All measurements.
+#[derive(Default)]
+pub struct Figures {
+    pub series: Vec<Series>,
+    pub build_overhead: BTreeMap<Tool, BuildOverhead>,
+}
+
+/// The deployments of the same case with the same tool.
+pub struct Series {
+    pub case: Case,
+    pub tool: Tool,
+    pub runs: Vec<Run>,
+}
 
 /// One deployment.
 pub struct Run {
     /// From its start to its end.
     pub wall: Duration,
-    /// Its builds.
     pub builds: Vec<Build>,
     /// From a build's end to its stored result; the median of the builds, `None` if the end isn't stored.
     pub stored: Option<Duration>,
@@ -28,29 +45,39 @@ pub struct Run {
     pub served: Served,
 }
 
-impl Run {
-    /// All AWS calls.
-    pub fn total(&self) -> u64 {
-        self.calls.values().sum()
-    }
-
-    /// The wall time without a build's length. With several builds it subtracts the median, as all could run at once.
-    pub fn overhead(&self) -> Duration {
-        let build = median(self.builds.iter().map(Build::lasted).collect());
-        self.wall.saturating_sub(build.unwrap_or_default())
+impl Figures {
+    pub fn of(&self, case: &str, tool: Tool) -> Option<&Series> {
+        let mut found = self.series.iter();
+        found.find(|series| series.case.name == case && series.tool == tool && !series.runs.is_empty())
     }
 }
 
-/// The median; of an even number, the upper of the two in the middle.
-pub fn median(mut all: Vec<Duration>) -> Option<Duration> {
-    all.sort_unstable();
-    all.get(all.len() / 2).copied()
+impl Series {
+    pub fn median(&self, of: impl Fn(&Run) -> Option<Duration>) -> Option<Duration> {
+        median(self.runs.iter().filter_map(of).collect())
+    }
+
+    /// The calls of the run with the median of them.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        let mut runs: Vec<&Run> = self.runs.iter().collect();
+        runs.sort_by_key(|run| run.calls.values().sum::<u64>());
+        let median = runs.get(runs.len() / 2);
+        median.map(|run| run.calls.clone()).unwrap_or_default()
+    }
+}
+
+impl Run {
+    /// The wall time without a build's length. With several builds it subtracts the median, as all could run at once.
+    pub fn overhead(&self) -> Duration {
+        let lengths = self.builds.iter().map(|build| between(build.start, build.end));
+        self.wall
+            .saturating_sub(median(lengths.collect()).unwrap_or_default())
+    }
 }
 
 /// A build as CodeBuild reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
-    /// Its id.
     pub id: String,
     /// When it was submitted.
     pub start: Timestamp,
@@ -60,7 +87,7 @@ pub struct Build {
 
 impl Build {
     /// A build that has ended.
-    pub fn of(stack: &Stack, id: &str) -> Result<Self> {
+    fn of(stack: &Stack, id: &str) -> Result<Self> {
         let found = stack.codebuild().build(id).context("a build is gone")?;
         let time = |field: &str| {
             timestamp(&found[field]).with_context(|| format!("build {id} has no {field}; it still runs"))
@@ -71,21 +98,52 @@ impl Build {
             end: time("endTime")?,
         })
     }
+}
 
-    /// From submission to completion.
-    pub fn lasted(&self) -> Duration {
-        between(self.start, self.end)
+/// Records what happens on a stack from its start on.
+pub struct Recorder<'a> {
+    stack: &'a Stack,
+    /// The number of builds before.
+    builds: usize,
+    pub writes: Receiver<ParameterWrite>,
+    pub meter: Meter,
+}
+
+impl<'a> Recorder<'a> {
+    pub fn start(stack: &'a Stack) -> Result<Self> {
+        stack.proxy().reset_calls();
+        Ok(Self {
+            stack,
+            builds: stack.codebuild().builds().len(),
+            writes: stack.proxy().watch_parameter_writes(),
+            meter: Meter::start(stack)?,
+        })
+    }
+
+    /// The builds since then, all of which have ended.
+    pub fn builds(&self) -> Result<Vec<Build>> {
+        let ids = self.stack.codebuild().builds();
+        let new = ids.iter().skip(self.builds);
+        new.map(|id| Build::of(self.stack, id)).collect()
+    }
+
+    /// All writes that were not received yet.
+    pub fn written(&mut self) -> Result<Vec<ParameterWrite>> {
+        let mut all = Vec::new();
+        loop {
+            match self.writes.try_recv() {
+                Ok(write) => all.push(write),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(all),
+                Err(error @ TryRecvError::Lagged(_)) => {
+                    return Err(error).context("parameters were written faster than they were read here");
+                }
+            }
+        }
     }
 }
 
-/// The builds that were started after the first `known`.
-pub fn builds_since(stack: &Stack, known: usize) -> Result<Vec<Build>> {
-    let ids = stack.codebuild().builds();
-    ids.iter().skip(known).map(|id| Build::of(stack, id)).collect()
-}
-
 /// A time as in AWS's JSON: seconds since 1970.
-pub fn timestamp(json: &serde_json::Value) -> Option<Timestamp> {
+pub fn timestamp(json: &Value) -> Option<Timestamp> {
     let seconds = SignedDuration::try_from_secs_f64(json.as_f64()?).ok()?;
     Timestamp::from_duration(seconds).ok()
 }
@@ -93,20 +151,6 @@ pub fn timestamp(json: &serde_json::Value) -> Option<Timestamp> {
 /// The time from one to the other; zero if the other is earlier.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     to.duration_since(from).try_into().unwrap_or_default()
-}
-
-/// Everything that was written so far.
-pub fn written(writes: &mut Receiver<ParameterWrite>) -> Result<Vec<ParameterWrite>> {
-    let mut all = Vec::new();
-    loop {
-        match writes.try_recv() {
-            Ok(write) => all.push(write),
-            Err(TryRecvError::Empty | TryRecvError::Closed) => return Ok(all),
-            Err(error @ TryRecvError::Lagged(_)) => {
-                return Err(error).context("parameters were written faster than they were read here");
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -117,28 +161,22 @@ mod tests {
     #[test]
     fn the_overhead_is_all_but_a_builds_length() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let build = |start, end| Build {
+        let builds = [(1, 4), (2, 6), (3, 6)].map(|(start, end)| Build {
             id: String::new(),
             start: at(start),
             end: at(end),
-        };
-        let run = Run {
+        });
+        let mut run = Run {
             wall: Duration::from_secs(10),
-            builds: vec![build(1, 4), build(2, 6), build(3, 6)],
+            builds: builds.into(),
             stored: None,
             calls: BTreeMap::new(),
             client: Usage::default(),
             served: Served::default(),
         };
         assert_eq!(run.overhead(), Duration::from_secs(7));
-        assert_eq!(
-            Run {
-                builds: Vec::new(),
-                ..run
-            }
-            .overhead(),
-            Duration::from_secs(10)
-        );
+        run.builds.clear();
+        assert_eq!(run.overhead(), Duration::from_secs(10));
     }
 
     #[test]

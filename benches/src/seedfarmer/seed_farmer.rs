@@ -1,8 +1,7 @@
 //! The same deployments by seed-farmer, whose process is watched.
 
 use std::fs::File;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -13,10 +12,11 @@ use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
 use seedflow_terminal::Task;
 
-use super::case::{Case, Work};
-use super::run::{Build, Run, between, builds_since, median, written};
+use super::case::{Case, Copy, Work};
+use super::run::{Build, Recorder, Run, between};
 use super::usage::{Meter, Tree, Usage};
 use crate::bench_dir::bench_dir;
+use crate::stats::median;
 
 /// How often the process is inspected.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -26,10 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// seed-farmer with a copy of the repository.
 pub struct SeedFarmerSide {
+    pub copy: Copy,
     seed_farmer: SeedFarmer,
-    repository: Repository,
-    modules: Range<usize>,
-    version: u32,
 }
 
 impl SeedFarmerSide {
@@ -41,11 +39,10 @@ impl SeedFarmerSide {
         task: &Task,
     ) -> Result<Self> {
         let repository = Repository::numbered(project, deployment, modules, modules);
+        let seed_farmer = SeedFarmer::set_up(stack, project, deployment, &repository, task).await?;
         Ok(Self {
-            seed_farmer: SeedFarmer::set_up(stack, project, deployment, &repository, task).await?,
-            repository,
-            modules: 0..modules,
-            version: 0,
+            copy: Copy::new(seed_farmer.folder().to_owned(), repository, modules),
+            seed_farmer,
         })
     }
 
@@ -53,24 +50,13 @@ impl SeedFarmerSide {
         self.seed_farmer.bootstrap(stack).await
     }
 
-    /// Changes every module.
-    pub fn change(&mut self) {
-        self.version += 1;
-        let repository = std::mem::take(&mut self.repository);
-        self.repository = repository.changed(self.modules.clone(), self.version);
-        self.repository.write(self.seed_farmer.folder());
-    }
-
     pub async fn deploy(&self, stack: &Stack, case: &Case, wait: FixedWait) -> Result<Run> {
         let log = bench_dir()?.join("seed-farmer.log");
-        let known = stack.codebuild().builds().len();
-        stack.proxy().reset_calls();
-        let mut writes = stack.proxy().watch_parameter_writes();
-        let mut meter = Meter::start(stack)?;
+        let mut recorder = Recorder::start(stack)?;
         let begun = Instant::now();
-        let (status, client) = self.apply(stack, wait, &mut meter, &log).await?;
+        let (status, client) = self.apply(stack, wait, &mut recorder.meter, &log).await?;
         let wall = begun.elapsed();
-        let served = meter.served();
+        let served = recorder.meter.served();
         let counted = stack.proxy().calls();
         let fails = case.work == Work::Failed;
         ensure!(
@@ -78,9 +64,9 @@ impl SeedFarmerSide {
             "seed-farmer ended with {status}:\n{}",
             output_tail::of_file(&log)
         );
-        let builds = builds_since(stack, known)?;
+        let builds = recorder.builds()?;
         if !fails && !builds.is_empty() {
-            for module in self.modules.clone() {
+            for module in 0..self.copy.modules {
                 let module = format!("{}/{}", group_name(0), module_name(module));
                 self.seed_farmer.record_md5(stack, &module).await?;
                 self.seed_farmer.publish(stack, &module, "one").await?;
@@ -89,7 +75,7 @@ impl SeedFarmerSide {
         let calls = counted.of(Caller::Clients);
         Ok(Run {
             wall,
-            stored: stored(&builds, &written(&mut writes)?),
+            stored: stored(&builds, &recorder.written()?),
             builds,
             calls: calls.map(|(name, count)| (name.to_owned(), count)).collect(),
             client,
@@ -103,7 +89,7 @@ impl SeedFarmerSide {
         stack: &Stack,
         wait: FixedWait,
         meter: &mut Meter,
-        log: &PathBuf,
+        log: &Path,
     ) -> Result<(ExitStatus, Usage)> {
         let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = self
@@ -113,28 +99,23 @@ impl SeedFarmerSide {
         let mut process = command.spawn().context("cannot start seed-farmer")?;
         let mut tree = Tree::of(process.id().context("seed-farmer has ended")?);
         let deadline = Instant::now() + PATIENCE;
-        for look in 0.. {
-            if Instant::now() > deadline {
-                break;
-            }
+        let mut looks = 0;
+        while Instant::now() < deadline {
             match tokio::time::timeout(INTERVAL, process.wait()).await {
                 Ok(status) => return Ok((status?, tree.used())),
                 Err(_) => tree.look(),
             }
-            if look % METERED == 0 {
+            if looks % METERED == 0 {
                 meter.look();
             }
+            looks += 1;
         }
-        bail!("{}", still_running(log))
+        bail!(
+            "seed-farmer still runs after {} s:\n{}",
+            PATIENCE.as_secs(),
+            output_tail::of_file(log)
+        )
     }
-}
-
-fn still_running(log: &Path) -> String {
-    let seconds = PATIENCE.as_secs();
-    format!(
-        "seed-farmer still runs after {seconds} s:\n{}",
-        output_tail::of_file(log)
-    )
 }
 
 /// From each build's end to the last parameter that the client writes after all builds: the manifest of the deployed

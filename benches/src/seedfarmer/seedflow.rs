@@ -5,7 +5,6 @@
 //! with the packed repository.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,12 +17,12 @@ use seedflow_local::client::deployment;
 use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
 use serde_json::{Value, json};
-use tokio::sync::broadcast::Receiver;
 
-use super::case::{Case, Work};
-use super::run::{Build, Run, between, builds_since, median, timestamp};
-use super::usage::{Meter, Usage};
+use super::case::{Case, Copy, Work};
+use super::run::{Build, Recorder, Run, between, timestamp};
+use super::usage::Usage;
 use crate::limits::calls;
+use crate::stats::median;
 
 /// The interval between checks near the expected end.
 const SOON: Duration = Duration::from_millis(25);
@@ -34,56 +33,41 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Seedflow with a copy of the repository.
 pub struct SeedflowSide {
+    pub copy: Copy,
     /// The first module.
     module: ModuleId,
-    modules: usize,
-    folder: PathBuf,
-    repository: Repository,
-    version: u32,
 }
 
 impl SeedflowSide {
     pub fn new(stack: &Stack, project: &str, deployment: &str, modules: usize) -> Result<Self> {
-        let side = Self {
+        let folder = stack.folder().join(format!("seedflow-{deployment}"));
+        let repository = Repository::numbered(project, deployment, modules, modules);
+        Ok(Self {
+            copy: Copy::new(folder, repository, modules),
             module: ModuleId::parse(project, deployment, &group_name(0), &module_name(0))?,
-            modules,
-            folder: stack.folder().join(format!("seedflow-{deployment}")),
-            repository: Repository::numbered(project, deployment, modules, modules),
-            version: 0,
-        };
-        side.repository.write(&side.folder);
-        Ok(side)
-    }
-
-    /// Changes every module.
-    pub fn change(&mut self) {
-        self.version += 1;
-        let repository = std::mem::take(&mut self.repository);
-        self.repository = repository.changed(0..self.modules, self.version);
-        self.repository.write(&self.folder);
+        })
     }
 
     /// Deploys the repository. The time is from the packing to the execution's end.
     pub async fn deploy(&self, stack: &Stack, case: &Case) -> Result<Run> {
         let api = stack.api();
-        let known = stack.codebuild().builds().len();
-        stack.proxy().reset_calls();
-        let mut writes = stack.proxy().watch_parameter_writes();
-        let mut meter = Meter::start(stack)?;
+        let mut recorder = Recorder::start(stack)?;
         let begun = Timestamp::now();
         let execution = self.start(stack, &api).await?;
-        let mut watch = Watch {
-            last: self.last_parameter(),
-            written: Vec::new(),
-            meter: &mut meter,
+        let (ended, written) = self.wait(&api, &execution, &mut recorder).await?;
+        let served = recorder.meter.served();
+        let expected = match case.work {
+            Work::Changed | Work::Unchanged => "SUCCEEDED",
+            Work::Failed => "FAILED",
         };
-        let ended = watch.end(&api, &execution, &mut writes).await?;
-        let written = watch.written;
-        let served = meter.served();
-        expect(case, &ended)?;
+        let (status, cause) = (&ended["status"], &ended["cause"]);
+        ensure!(
+            status == expected,
+            "expected Seedflow's deployment to end as {expected}, found {status}: {cause}"
+        );
         let end = timestamp(&ended["stopDate"]).context("the ended execution has no end")?;
         let counted = calls::settled(stack).await;
-        let builds = builds_since(stack, known)?;
+        let builds = recorder.builds()?;
         Ok(Run {
             wall: between(begun, end),
             stored: stored(&builds, &written)?,
@@ -95,9 +79,42 @@ impl SeedflowSide {
         })
     }
 
+    /// Waits for an execution's end; returns its description and what was written until then.
+    async fn wait(
+        &self,
+        api: &AwsApi,
+        execution: &str,
+        recorder: &mut Recorder<'_>,
+    ) -> Result<(Value, Vec<ParameterWrite>)> {
+        let last = self.last_parameter();
+        let (mut written, mut near) = (Vec::new(), false);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let pause = if near { SOON } else { SELDOM };
+            let write = tokio::time::timeout(pause, recorder.writes.recv()).await;
+            recorder.meter.look();
+            if let Ok(write) = write {
+                let write = write.context("cannot follow what is written")?;
+                near |= write.name == last && state(&write).is_some_and(|state| state != "IN_PROGRESS");
+                written.push(write);
+                continue;
+            }
+            let call = json!({"executionArn": execution});
+            let described = api
+                .json("states", "AWSStepFunctions.DescribeExecution", &call)
+                .await
+                .context("cannot read the execution")?;
+            if described["status"] != "RUNNING" {
+                written.append(&mut recorder.written()?);
+                return Ok((described, written));
+            }
+        }
+        bail!("Seedflow's deployment still runs after {} s", PATIENCE.as_secs())
+    }
+
     /// The parameter that is written last.
     fn last_parameter(&self) -> String {
-        match self.modules {
+        match self.copy.modules {
             1 => self.module.parameter(ParameterKind::Status),
             _ => DeploymentId {
                 project: self.module.project.clone(),
@@ -108,91 +125,21 @@ impl SeedflowSide {
     }
 
     async fn start(&self, stack: &Stack, api: &AwsApi) -> Result<String> {
-        if self.modules == 1 {
+        if self.copy.modules == 1 {
             self.start_module(stack, api).await
         } else {
-            start_deployment(stack, self.module.project.as_str(), &self.folder).await
+            start_deployment(stack, self.module.project.as_str(), &self.copy.folder).await
         }
     }
 
     async fn start_module(&self, stack: &Stack, api: &AwsApi) -> Result<String> {
-        let module = self.folder.join(module_folder(0));
+        let module = self.copy.folder.join(module_folder(0));
         let bundle = bundle::folder(&module, &stack.folder().join("seedflow-module.zip"))?;
         let source = deployment::upload(api, stack.connection(), &self.module, &bundle).await?;
         let parameters = [("vpc-cidr".to_owned(), Value::from(cidr(0)))];
         let input = deployment::input(&self.module, &source, &parameters.into_iter().collect(), false);
         deployment::start(api, stack.connection(), &input).await
     }
-}
-
-/// Waits for an execution's end.
-struct Watch<'a> {
-    last: String,
-    written: Vec<ParameterWrite>,
-    meter: &'a mut Meter,
-}
-
-impl Watch<'_> {
-    async fn end(
-        &mut self,
-        api: &AwsApi,
-        execution: &str,
-        writes: &mut Receiver<ParameterWrite>,
-    ) -> Result<Value> {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            let ended = self.pause(writes).await?;
-            self.meter.look();
-            if !ended {
-                continue;
-            }
-            let described = describe(api, execution).await?;
-            if described["status"] != "RUNNING" {
-                self.written.append(&mut super::run::written(writes)?);
-                return Ok(described);
-            }
-        }
-        bail!("Seedflow's deployment still runs after {} s", PATIENCE.as_secs())
-    }
-
-    /// Waits a while, or until a parameter is written; returns whether to check now.
-    async fn pause(&mut self, writes: &mut Receiver<ParameterWrite>) -> Result<bool> {
-        let near = self.written.iter().any(|write| self.is_last(write));
-        let time = if near { SOON } else { SELDOM };
-        match tokio::time::timeout(time, writes.recv()).await {
-            Err(_) => Ok(true),
-            Ok(write) => {
-                self.written.push(write.context("cannot follow what is written")?);
-                Ok(false)
-            }
-        }
-    }
-
-    fn is_last(&self, write: &ParameterWrite) -> bool {
-        write.name == self.last && state(write).is_some_and(|state| state != "IN_PROGRESS")
-    }
-}
-
-async fn describe(api: &AwsApi, execution: &str) -> Result<Value> {
-    let call = json!({"executionArn": execution});
-    let described = api
-        .json("states", "AWSStepFunctions.DescribeExecution", &call)
-        .await;
-    described.context("cannot read the execution")
-}
-
-fn expect(case: &Case, ended: &Value) -> Result<()> {
-    let expected = match case.work {
-        Work::Changed | Work::Unchanged => "SUCCEEDED",
-        Work::Failed => "FAILED",
-    };
-    ensure!(
-        ended["status"] == expected,
-        "expected Seedflow's deployment to end as {expected}, found {}: {}",
-        ended["status"],
-        ended["cause"]
-    );
-    Ok(())
 }
 
 fn counts(counted: &seedflow_local::proxy::Calls) -> BTreeMap<String, u64> {

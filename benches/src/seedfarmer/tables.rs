@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use super::build_overhead::BuildOverhead;
 use super::case::Tool;
-use super::figures::{Figures, Series};
-use super::run::{Run, median};
+use super::run::{Figures, Run, Series};
 use super::targets;
-use super::usage::Usage;
 use crate::report::{Part, Section};
-use crate::stats::{Spread, megabytes};
+use crate::stats::{Spread, megabytes, seconds};
 
 /// The cases whose calls are shown by service.
 const COUNTED: [&str; 6] = [
@@ -79,19 +77,11 @@ fn time(series: &Series) -> Vec<String> {
         }
     };
     let built = series.case.builds() > 0;
-    let middle = |of: fn(&Run) -> Duration| median(series.runs.iter().map(of).collect()).unwrap_or_default();
-    let client = Usage {
-        peak: series
-            .runs
-            .iter()
-            .map(|run| run.client.peak)
-            .max()
-            .unwrap_or_default(),
-        cpu: middle(|run| run.client.cpu),
-    };
-    let [memory, cpu] = match client {
-        used if used == Usage::default() => ["nothing runs".to_owned(), String::new()],
-        used => [megabytes(used.peak), processor(used.cpu)],
+    let middle = |of: fn(&Run) -> Duration| seconds(series.median(|run| Some(of(run))).unwrap_or_default());
+    let peak = series.runs.iter().map(|run| run.client.peak).max();
+    let [memory, cpu] = match peak.unwrap_or_default() {
+        0 => ["nothing runs".to_owned(), String::new()],
+        peak => [megabytes(peak), middle(|run| run.client.cpu)],
     };
     vec![
         format!("{}: {}", series.case.title(), series.tool.name()),
@@ -101,38 +91,36 @@ fn time(series: &Series) -> Vec<String> {
         spread(&|run| run.stored),
         memory,
         cpu,
-        processor(middle(|run| run.served.functions)),
-        processor(middle(|run| run.served.emulator)),
+        middle(|run| run.served.functions),
+        middle(|run| run.served.emulator),
     ]
-}
-
-fn processor(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
 }
 
 fn calls(figures: &Figures) -> Section {
     let shown = COUNTED
         .iter()
         .flat_map(|case| [Tool::Seedflow, Tool::SeedFarmer].map(|tool| (*case, tool)));
-    let mut counts: Vec<Counts> = shown
+    // A name, the number of modules if it is a deployment, and the calls by service.
+    let mut counts: Vec<_> = shown
         .filter_map(|(case, tool)| figures.of(case, tool))
-        .map(|series| Counts {
-            name: format!("{}: {}", series.case.title(), series.tool.name()),
-            modules: Some(series.case.modules),
-            by_service: by_service(&series.calls()),
+        .map(|series| {
+            let name = format!("{}: {}", series.case.title(), series.tool.name());
+            (name, Some(series.case.modules), by_service(&series.calls()))
         })
         .collect();
-    counts.extend(figures.build_overhead.iter().map(|(tool, overhead)| Counts {
-        name: format!("and inside each build: {}", released(*tool)),
-        modules: None,
-        by_service: by_service(&overhead.calls),
+    counts.extend(figures.build_overhead.iter().map(|(tool, overhead)| {
+        let name = format!("and inside each build: {}", released(*tool));
+        (name, None, by_service(&overhead.calls))
     }));
-    let called = |service: &&str| {
-        counts
-            .iter()
-            .any(|counts| counts.by_service.contains_key(service))
-    };
+    let called = |service: &&str| counts.iter().any(|(.., calls)| calls.contains_key(service));
     let services: Vec<&'static str> = SERVICES.into_iter().filter(called).collect();
+    let row = |(name, modules, calls): &(String, Option<usize>, BTreeMap<&str, u64>)| {
+        let sum: u64 = calls.values().sum();
+        let share = modules.map(|modules| format!("{:.1}", sum as f64 / modules as f64));
+        let count = |service| calls.get(service).map_or_else(String::new, u64::to_string);
+        let sums = [name.clone(), format!("**{sum}**"), share.unwrap_or_default()];
+        sums.into_iter().chain(services.iter().map(count)).collect()
+    };
     let mut columns = vec!["", "sum", "per module"];
     columns.extend(&services);
     Section {
@@ -143,33 +131,8 @@ fn calls(figures: &Figures) -> Section {
                 tool adds to a build, in a real one, with the download of the source and the upload of its results, without the log."
             .to_owned(),
         columns,
-        rows: counts.iter().map(|counts| counts.row(&services)).collect(),
+        rows: counts.iter().map(row).collect(),
         limits: Vec::new(),
-    }
-}
-
-/// A row of calls.
-struct Counts {
-    name: String,
-    /// The number of modules, if it is a deployment.
-    modules: Option<usize>,
-    by_service: BTreeMap<&'static str, u64>,
-}
-
-impl Counts {
-    fn row(&self, services: &[&str]) -> Vec<String> {
-        let sum: u64 = self.by_service.values().sum();
-        let share = |modules| format!("{:.1}", sum as f64 / modules as f64);
-        let mut row = vec![
-            self.name.clone(),
-            format!("**{sum}**"),
-            self.modules.map_or_else(String::new, share),
-        ];
-        row.extend(services.iter().map(|service| {
-            let count = self.by_service.get(service);
-            count.map_or_else(String::new, u64::to_string)
-        }));
-        row
     }
 }
 

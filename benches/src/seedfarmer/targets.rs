@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::case::{CASES, Case, Tool, Work};
-use super::figures::{Figures, Series};
+use super::run::Figures;
 use crate::report::Limit;
-use crate::stats::megabytes;
+use crate::stats::{megabytes, seconds};
 
 /// Overhead of a changed module and wall time of an unchanged one, compared with seed-farmer's.
 const TENTH: f64 = 1.0 / 10.0;
@@ -72,7 +72,7 @@ fn unchanged(figures: &Figures) -> Option<Limit> {
 }
 
 fn calls(figures: &Figures, case: &Case) -> Option<Limit> {
-    let of = |tool| figures.of(case.name, tool).map(Series::total);
+    let of = |tool| Some(figures.of(case.name, tool)?.calls().values().sum::<u64>());
     let (ours, theirs) = (of(Tool::Seedflow)?, of(Tool::SeedFarmer)?);
     let found = ours as f64 / theirs.max(1) as f64;
     Some(Limit {
@@ -84,20 +84,15 @@ fn calls(figures: &Figures, case: &Case) -> Option<Limit> {
 }
 
 fn running(figures: &Figures) -> Option<Limit> {
-    let ours = figures
-        .series
-        .iter()
-        .filter(|series| series.tool == Tool::Seedflow);
-    let peak = ours
-        .flat_map(|series| &series.runs)
-        .map(|run| run.client.peak)
-        .max()?;
+    let series = figures.series.iter();
+    let ours = series.filter(|series| series.tool == Tool::Seedflow);
+    let runs = ours.flat_map(|series| &series.runs);
+    let peak = runs.map(|run| run.client.peak).max()?;
     Some(Limit {
         what: "memory of what the user has to keep running".to_owned(),
-        found: if peak == 0 {
-            "nothing runs".to_owned()
-        } else {
-            megabytes(peak)
+        found: match peak {
+            0 => "nothing runs".to_owned(),
+            peak => megabytes(peak),
         },
         limit: "nothing runs".to_owned(),
         met: peak == 0,
@@ -112,10 +107,6 @@ fn ratio(what: String, ours: Duration, theirs: Duration, most: f64) -> Limit {
         limit: format!("{most:.3}"),
         met: found <= most,
     }
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! only the end.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -109,9 +109,7 @@ impl Stat {
 /// Processor time of the parts that AWS would run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Served {
-    /// Of the functions.
     pub functions: Duration,
-    /// Of the emulator.
     pub emulator: Duration,
 }
 
@@ -122,15 +120,9 @@ pub struct Meter {
 }
 
 struct Seen {
-    part: Part,
+    is_function: bool,
     before: Duration,
     last: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Function,
-    Emulator,
 }
 
 impl Meter {
@@ -152,10 +144,12 @@ impl Meter {
         let names = std::fs::read_dir("/proc").into_iter().flatten().flatten();
         let ids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
         for id in ids {
-            let Some(part) = self.part(id) else { continue };
+            let Some(is_function) = self.is_function(id) else {
+                continue;
+            };
             let Some(stat) = Stat::read(id) else { continue };
             let seen = self.seen.entry((id, stat.started)).or_insert(Seen {
-                part,
+                is_function,
                 before: Duration::ZERO,
                 last: Duration::ZERO,
             });
@@ -163,27 +157,26 @@ impl Meter {
         }
     }
 
-    /// The emulator unpacks functions below its TMPDIR, and works in the stack's folder itself.
-    fn part(&self, id: u32) -> Option<Part> {
+    /// Whether a process is a function or the emulator; `None` for any other. The emulator unpacks functions below its
+    /// TMPDIR, and works in the stack's folder itself.
+    fn is_function(&self, id: u32) -> Option<bool> {
         let link = |name: &str| std::fs::read_link(format!("/proc/{id}/{name}")).ok();
-        let runs_below = |folder: &Path| link("exe").is_some_and(|exe| exe.starts_with(folder));
-        if runs_below(&self.folder.join("tmp")) {
-            Some(Part::Function)
-        } else {
-            (link("cwd")? == self.folder).then_some(Part::Emulator)
+        if link("exe").is_some_and(|exe| exe.starts_with(self.folder.join("tmp"))) {
+            return Some(true);
         }
+        (link("cwd")? == self.folder).then_some(false)
     }
 
     /// The use up to now.
     pub fn served(&mut self) -> Served {
         self.look();
-        let of = |part| {
-            let seen = self.seen.values().filter(|seen| seen.part == part);
+        let of = |functions| {
+            let seen = self.seen.values().filter(|seen| seen.is_function == functions);
             seen.map(|seen| seen.last.saturating_sub(seen.before)).sum()
         };
         Served {
-            functions: of(Part::Function),
-            emulator: of(Part::Emulator),
+            functions: of(true),
+            emulator: of(false),
         }
     }
 }

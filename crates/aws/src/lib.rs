@@ -9,6 +9,8 @@
 //! timeouts and the HTTP client are configured once, in [`runtime::config`]. Each SDK is behind a feature, so that a
 //! function links only those that its manifest names.
 
+#![warn(missing_docs)]
+
 pub mod runtime;
 pub mod services;
 pub mod stores;

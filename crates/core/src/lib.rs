@@ -15,6 +15,8 @@
 //! Nothing here reads a clock, a network or a disk: time and values are arguments. The AWS calls are in the crate
 //! `seedflow-aws`; the functions combine the two.
 
+#![warn(missing_docs)]
+
 pub mod console;
 pub mod deployment;
 pub mod error;

@@ -98,7 +98,6 @@ fn between(text: &str, start: &str, end: &str) -> Option<String> {
 pub struct Credentials {
     /// The access key; a 12-digit one is the root of that account.
     pub access_key_id: String,
-    /// The secret key.
     pub secret_access_key: String,
     /// What comes with the keys of an assumed role.
     pub session_token: Option<String>,
@@ -136,13 +135,11 @@ impl AwsApi {
         }
     }
 
-    /// Where it calls.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Who calls.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
@@ -287,7 +284,6 @@ impl AwsApi {
         Ok(version)
     }
 
-    /// Stores an object.
     pub async fn put_object(&self, bucket: &str, key: &str, content: Vec<u8>) -> Result<(), ApiError> {
         self.put_object_with(bucket, key, content, &[]).await
     }
@@ -326,7 +322,6 @@ impl AwsApi {
         Ok(own.collect())
     }
 
-    /// Deletes an object.
     pub async fn delete_object(&self, bucket: &str, key: &str) -> Result<(), ApiError> {
         let path = format!("/{bucket}/{}", encode(key, true));
         let request = self.request(Method::DELETE, &path).body(Bytes::new());

@@ -128,12 +128,10 @@ impl Account {
         })
     }
 
-    /// Writes a record.
     pub async fn write_record(&self, record: &DeployedModule) -> Result<()> {
         Ok(self.modules.write_record(record).await?)
     }
 
-    /// Writes a parameter.
     pub async fn write(&self, module: &ModuleId, write: ParameterWrite) -> Result<()> {
         Ok(self.modules.write(module, write).await?)
     }

@@ -44,7 +44,6 @@ type Modules = Vec<(plan::PlannableModule, manifest::Module)>;
 /// What a run has read before its first module.
 struct Migration<'a> {
     cli: &'a Cli,
-    /// The repository's folder.
     folder: PathBuf,
     account: Account,
     show: Show,

@@ -49,7 +49,6 @@ pub struct Show {
 }
 
 impl Show {
-    /// Empty output.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -115,7 +114,6 @@ impl Show {
         self.writes += lines.len();
     }
 
-    /// How it ended.
     pub fn ended(&mut self, id: &ModuleId, ended: &Ended) {
         let ui = &self.ui;
         let heading = || ui.say(format!("\n{}", ui.paint(Tone::Bold, name(id))));

@@ -71,7 +71,6 @@ pub fn changes(stored: &seedfarmer::Stored, here: &Here<'_>) -> Vec<String> {
 /// A module that is taken over.
 #[derive(Debug)]
 pub struct TakeOver {
-    /// The module.
     pub id: ModuleId,
     /// What has changed; the next deployment deploys it then.
     pub changes: Vec<String>,
@@ -94,7 +93,6 @@ impl TakeOver {
 /// What a module is taken over with.
 #[derive(Debug)]
 pub struct Parts<'a> {
-    /// The module.
     pub module: &'a PlannableModule,
     /// What has changed since it was deployed.
     pub changes: Vec<String>,

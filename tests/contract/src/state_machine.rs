@@ -6,11 +6,9 @@ use serde_json::Value;
 
 use crate::project::file;
 
-/// A definition.
 pub struct StateMachine {
     /// The definition as it is.
     pub definition: Value,
-    /// Where it starts.
     pub start: String,
     /// Its states, without those inside a Map.
     pub states: BTreeMap<String, Value>,

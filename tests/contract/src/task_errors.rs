@@ -25,7 +25,6 @@ pub enum TaskEnd<'a> {
     Succeeded,
     /// A catcher took the error.
     Caught {
-        /// The catcher.
         by: &'a Value,
         /// The error of the last try.
         error: String,
@@ -37,7 +36,6 @@ pub enum TaskEnd<'a> {
 /// A run of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskRun<'a> {
-    /// How it ended.
     pub end: TaskEnd<'a>,
     /// How often it was tried.
     pub tries: u64,

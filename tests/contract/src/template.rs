@@ -14,12 +14,22 @@ impl Template {
         Self(parsed.unwrap_or_else(|error| panic!("{path}: {error}")).to_json())
     }
 
-    /// All of it.
+    /// The same with the settings of `Globals` in every function, as SAM puts them there.
+    pub fn with_globals(mut self) -> Self {
+        let globals = self.0["Globals"]["Function"].clone();
+        let resources = self.0["Resources"].as_object_mut().expect("resources");
+        for resource in resources.values_mut() {
+            if resource["Type"] == "AWS::Serverless::Function" {
+                add_missing(&mut resource["Properties"], &globals);
+            }
+        }
+        self
+    }
+
     pub fn json(self) -> Value {
         self.0
     }
 
-    /// Its resources.
     pub fn resources(mut self) -> Value {
         self.0["Resources"].take()
     }
@@ -34,5 +44,18 @@ impl Template {
             .collect();
         assert!(!found.is_empty(), "no resource of the type {kind}");
         found
+    }
+}
+
+/// Adds what an object doesn't have of another one, at any depth.
+fn add_missing(own: &mut Value, others: &Value) {
+    match (own, others) {
+        (Value::Object(own), Value::Object(others)) => {
+            for (name, other) in others {
+                add_missing(own.entry(name).or_insert(Value::Null), other);
+            }
+        }
+        (own @ Value::Null, other) => *own = other.clone(),
+        _ => {}
     }
 }

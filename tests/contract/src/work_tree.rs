@@ -54,7 +54,6 @@ impl WorkTree {
         self
     }
 
-    /// The work tree.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

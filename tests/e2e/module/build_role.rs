@@ -264,8 +264,13 @@ impl Attempts {
         let event = |source: &str| json!({"Source": source, "DetailType": "Seedflow Module State Change", "Detail": "{}"});
         for entries in [vec![event("seedflow")], vec![event("someone"), event("seedflow")]] {
             let put = json!({"Entries": entries});
-            self.json("KeepFromTellingInOurName", "events", "AWSEvents.PutEvents", put)
-                .await;
+            self.json(
+                "KeepFromPublishingInOurName",
+                "events",
+                "AWSEvents.PutEvents",
+                put,
+            )
+            .await;
         }
     }
 

@@ -11,7 +11,6 @@ fn cdk(metadata: Value) -> String {
 
 const EXPORTS: &str = "cdk-exports.json";
 
-/// All cases.
 pub fn all() -> Vec<Case> {
     let mut cases: Vec<_> = [
         add(),

@@ -4,7 +4,7 @@
 //! Memory is what the program allocates beyond its previous usage, so the tests run one at a time. Durations are in
 //! docs/benchmarks.md; these tests count that nothing inflates or copies more than its limit.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod raw_zip;
 

@@ -34,7 +34,6 @@ pub struct Bundle {
     pub files: usize,
     /// Its size in bytes.
     pub size: u64,
-    /// Its path.
     pub path: PathBuf,
 }
 

@@ -16,7 +16,6 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Opens a folder.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
         let root = folder
             .canonicalize()

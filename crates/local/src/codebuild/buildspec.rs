@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::model::{Failure, PhaseKind};
 use super::plan::{Variable, VariableKind};
 
-/// A parsed buildspec.
 #[derive(Debug, Default)]
 pub struct Buildspec {
     /// The variables of `env`, of all three types.
@@ -29,12 +28,10 @@ pub enum ShellKind {
     /// `/bin/sh`, which is the default.
     #[default]
     Sh,
-    /// `bash`.
     Bash,
 }
 
 impl ShellKind {
-    /// The program.
     pub const fn program(self) -> &'static str {
         match self {
             Self::Sh => "/bin/sh",
@@ -43,10 +40,8 @@ impl ShellKind {
     }
 }
 
-/// One phase's commands.
 #[derive(Debug)]
 pub struct PhaseSpec {
-    /// Which phase.
     pub kind: PhaseKind,
     /// Run in order until one fails.
     pub commands: Vec<String>,

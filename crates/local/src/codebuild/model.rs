@@ -11,7 +11,6 @@ use super::time::{epoch, event_date, seconds};
 pub enum Status {
     /// Runs, or waits to run.
     InProgress,
-    /// Ended well.
     Succeeded,
     /// The build's own commands, source or artifacts failed.
     Failed,
@@ -48,19 +47,14 @@ pub enum PhaseKind {
     Provisioning,
     /// The source, the buildspec and the variables are read.
     DownloadSource,
-    /// The buildspec's `install`.
     Install,
-    /// The buildspec's `pre_build`.
     PreBuild,
-    /// The buildspec's `build`.
     Build,
-    /// The buildspec's `post_build`.
     PostBuild,
     /// The artifacts go to S3.
     UploadArtifacts,
     /// Logs are delivered, the workspace is removed.
     Finalizing,
-    /// The end.
     Completed,
 }
 
@@ -116,15 +110,11 @@ impl std::fmt::Display for Failure {
 /// One phase of a build, running or ended.
 #[derive(Debug, Clone)]
 pub struct Phase {
-    /// Which one.
     pub kind: PhaseKind,
     /// None for `COMPLETED`, which has no status.
     pub status: Option<Status>,
-    /// When it began.
     pub start: Timestamp,
-    /// When it ended.
     pub end: Option<Timestamp>,
-    /// Why it failed.
     pub failure: Option<Failure>,
 }
 
@@ -174,16 +164,13 @@ pub struct Artifact {
     pub sha256: Option<String>,
 }
 
-/// One build.
 #[derive(Debug, Clone)]
 pub struct Build {
     /// `project:uuid`.
     pub id: String,
-    /// The build's ARN.
     pub arn: String,
     /// Counts the builds of a project from 1.
     pub number: u64,
-    /// What it runs.
     pub plan: Plan,
     /// When it was submitted.
     pub start: Timestamp,
@@ -207,7 +194,6 @@ impl Build {
         self.id.split_once(':').map_or(self.id.as_str(), |(_, uuid)| uuid)
     }
 
-    /// Begins a phase.
     pub fn begin(&mut self, kind: PhaseKind, now: Timestamp) {
         let status = (kind != PhaseKind::Completed).then_some(Status::InProgress);
         self.phases.push(Phase {

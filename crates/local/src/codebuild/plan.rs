@@ -31,7 +31,6 @@ impl VariableKind {
 /// One environment variable of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
-    /// The variable's name.
     pub name: String,
     /// The value, or where it is.
     pub value: String,
@@ -82,7 +81,6 @@ pub struct Source {
     pub kind: String,
     /// `bucket/key`.
     pub location: String,
-    /// The object's version.
     pub version: Option<String>,
     /// The buildspec's text, or its path in the source.
     pub buildspec: Option<String>,
@@ -91,7 +89,6 @@ pub struct Source {
 /// Where the log goes.
 #[derive(Debug, Clone)]
 pub struct Logs {
-    /// The log group.
     pub group: String,
     /// What goes before the build's uuid in the stream's name.
     pub prefix: Option<String>,
@@ -111,9 +108,7 @@ impl Logs {
 pub struct Artifacts {
     /// `S3` or `NO_ARTIFACTS`.
     pub kind: String,
-    /// The bucket.
     pub bucket: String,
-    /// The folder.
     pub path: String,
     /// `NONE` or `BUILD_ID`.
     pub namespace: String,
@@ -126,13 +121,10 @@ pub struct Artifacts {
 /// Everything that a build was asked to do.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The project's name.
     pub project: String,
     /// Where it runs, for building links.
     pub region: String,
-    /// The source.
     pub source: Source,
-    /// The artifacts.
     pub artifacts: Artifacts,
     /// Variables of the project and of `StartBuild`, the latter winning.
     pub variables: Vec<Variable>,
@@ -148,7 +140,6 @@ pub struct Plan {
     pub queued_timeout_minutes: u32,
     /// The key for artifacts.
     pub encryption_key: String,
-    /// Who started it.
     pub initiator: String,
 }
 

@@ -17,7 +17,6 @@ pub fn json(body: &Value) -> Response<Body> {
     response(StatusCode::OK, JSON, body.to_string())
 }
 
-/// An error.
 pub fn error(head: &Parts, call: &Call, error: &ApiError) -> Response<Body> {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let (code, message) = (escape(&error.code), escape(&error.message));

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Caller {
-    /// The functions.
     Functions,
     /// What runs in builds, and what CodeBuild does with a build's own role.
     Builds,
@@ -19,7 +18,6 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// All callers.
     pub const ALL: [Self; 4] = [Self::Functions, Self::Builds, Self::Codebuild, Self::Clients];
 }
 

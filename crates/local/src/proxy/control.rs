@@ -21,9 +21,7 @@ pub const PREFIX: &str = "/_seedflow/";
 
 /// What can be read and set while the proxy runs.
 pub struct Controls {
-    /// The counts.
     pub calls: watch::Sender<Calls>,
-    /// The rules.
     pub rules: RuleSet,
     /// The rates of Parameter Store.
     pub rates: Limiter,
@@ -39,7 +37,6 @@ impl Default for Controls {
     }
 }
 
-/// Answers one request.
 pub async fn serve(controls: &Controls, request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
     let (head, body) = request.into_parts();
     let path = head.uri.path().trim_start_matches(PREFIX).trim_end_matches('/');

@@ -53,9 +53,7 @@ use ssm::SsmLimits;
 /// The ports to listen on; 0 takes a free one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ports {
-    /// For the functions.
     pub functions: u16,
-    /// For builds.
     pub builds: u16,
     /// For the CodeBuild emulator's own calls.
     pub codebuild: u16,
@@ -219,7 +217,6 @@ impl Proxy {
         self.state.controls.rules.remove(id)
     }
 
-    /// Removes all rules.
     pub fn clear_rules(&self) {
         self.state.controls.rules.clear();
     }

@@ -12,11 +12,8 @@ const HELD: usize = 4096;
 /// A parameter that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterWrite {
-    /// Who wrote it.
     pub caller: Caller,
-    /// Its name.
     pub name: String,
-    /// Its value.
     pub value: String,
     /// When Parameter Store had answered.
     pub at: Timestamp,

@@ -47,9 +47,7 @@ pub struct Count {
 /// The counts of all calls since the rates were set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Traffic {
-    /// The reads.
     pub reads: Count,
-    /// The writes.
     pub writes: Count,
 }
 

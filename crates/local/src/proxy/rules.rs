@@ -13,7 +13,6 @@ use super::classify::Call;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Who calls.
     #[serde(default)]
     pub caller: Option<Caller>,
     /// The service's signing name: `events`.
@@ -35,7 +34,6 @@ pub struct Rule {
     /// ever if not set.
     #[serde(default, with = "some_milliseconds")]
     pub lasts: Option<Duration>,
-    /// What happens.
     pub action: Action,
 }
 
@@ -134,7 +132,6 @@ pub enum Action {
         status: u16,
         /// AWS's error code.
         code: String,
-        /// The message.
         message: String,
     },
     /// It is answered later; in JSON, the number of milliseconds.
@@ -256,7 +253,6 @@ impl RuleSet {
         rules.active.len() != before
     }
 
-    /// Removes all rules.
     pub fn clear(&self) {
         self.lock().active.clear();
     }

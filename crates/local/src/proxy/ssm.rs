@@ -18,11 +18,9 @@ pub struct SsmLimits {
 /// What a successful request changes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
     None,
     /// A parameter is advanced now.
     Advanced(String),
-    /// Parameters are deleted.
     Deleted(Vec<String>),
 }
 

@@ -35,7 +35,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
     pub const ALL: [Self; 10] = [
         Self::Throttled,
         Self::Unavailable,
@@ -104,14 +103,12 @@ const MOST_LIMITS: u32 = 2;
 /// One thing that goes wrong, for one module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// What.
     pub kind: Kind,
     call: Call,
     times: u32,
 }
 
 impl Fault {
-    /// Any fault.
     pub fn random(rng: &mut Rng) -> Self {
         let kind = Kind::ALL[rng.usize(..Kind::ALL.len())];
         Self {

@@ -29,7 +29,6 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    /// Every invariant.
     pub const ALL: [Self; 8] = [
         Self::OneEnd,
         Self::Superseded,
@@ -60,9 +59,7 @@ impl Invariant {
 /// An invariant that doesn't hold, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
-    /// Which.
     pub invariant: Invariant,
-    /// What was found.
     pub found: String,
 }
 

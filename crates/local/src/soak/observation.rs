@@ -10,7 +10,6 @@ use crate::client::deployment;
 /// An execution as it ended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Execution {
-    /// Its ARN.
     pub arn: String,
     /// Which module it deployed.
     pub module: usize,
@@ -30,7 +29,6 @@ pub struct Execution {
     pub fence: Option<u64>,
     /// The hash of its fingerprint.
     pub hash: Option<String>,
-    /// Its build.
     pub build: Option<String>,
     /// Whether it began to record a success.
     pub committing: bool,
@@ -98,13 +96,10 @@ impl Execution {
 /// A build as it ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Build {
-    /// Its id.
     pub id: String,
     /// When it was started, in seconds from the epoch.
     pub start: f64,
-    /// When it ended.
     pub end: Option<f64>,
-    /// How.
     pub status: String,
 }
 
@@ -155,13 +150,9 @@ pub async fn builds(api: &AwsApi, project: &str) -> Result<Vec<Build>> {
 /// What Parameter Store holds of a module; null where it holds nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stored {
-    /// The parameter `md5`.
     pub md5: Value,
-    /// The parameter `metadata`.
     pub metadata: Value,
-    /// The parameter `outputs`.
     pub outputs: Value,
-    /// The parameter `status`.
     pub status: Value,
 }
 

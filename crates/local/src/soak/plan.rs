@@ -23,7 +23,6 @@ pub struct Size {
 pub struct Step {
     /// Counts from 0.
     pub number: usize,
-    /// Which module.
     pub module: usize,
     /// What is deployed.
     pub content: Content,

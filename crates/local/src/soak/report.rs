@@ -33,7 +33,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether everything holds.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.broken.is_empty()

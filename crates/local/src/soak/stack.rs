@@ -39,7 +39,6 @@ pub struct SoakStack {
 pub struct Done {
     /// What was done.
     pub step: Step,
-    /// By which execution.
     pub execution: String,
     /// Whether that was stopped while it ran.
     pub stopped: bool,
@@ -74,7 +73,6 @@ impl SoakStack {
         &self.api
     }
 
-    /// The stack.
     pub fn stack(&self) -> &Stack {
         &self.stack
     }

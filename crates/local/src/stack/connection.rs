@@ -20,7 +20,6 @@ pub struct Connection {
     pub account: String,
     /// A key that is valid on the local stack only.
     pub access_key_id: String,
-    /// Its secret.
     pub secret_access_key: String,
     /// The workflow of a module.
     pub state_machine_arn: String,

@@ -144,7 +144,6 @@ impl FreePort {
         })
     }
 
-    /// Where it is.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

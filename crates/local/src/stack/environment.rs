@@ -28,7 +28,6 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Makes them.
     pub fn create(&self) -> Result<()> {
         for folder in [
             self.home(),

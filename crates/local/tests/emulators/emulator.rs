@@ -42,7 +42,6 @@ pub struct Stored {
     pub last_put: Value,
 }
 
-/// A running emulator.
 pub struct Emulator {
     pub address: SocketAddr,
     pub stored: watch::Sender<Stored>,

@@ -25,9 +25,7 @@ pub struct Stored {
     pub deployspec_md5: Option<String>,
     /// The MD5 of its manifest.
     pub manifest_md5: Option<String>,
-    /// Its manifest.
     pub manifest: Option<Value>,
-    /// Its deployspec.
     pub deployspec: Option<Value>,
     /// What it published.
     pub metadata: Option<Value>,

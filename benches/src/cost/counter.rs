@@ -1,0 +1,229 @@
+//! Deploys on a local stack and counts. A count ends when there has been no call for a while, so it includes the work
+//! after a deployment (its lock, its events, its pages).
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use seedflow_fixtures::{Module, Repository, start_deployment};
+use seedflow_local::checkout::bundle;
+use seedflow_core::ids::ModuleId;
+use seedflow_local::client::deployment::{self, Finished};
+use seedflow_local::proxy::Caller;
+use seedflow_local::stack::Stack;
+use seedflow_terminal::Ui;
+use serde_json::{Map, Value, json};
+
+use super::assumptions::BUNDLE;
+use super::usage::Usage;
+use super::{CHANGED, Counts, MODULES};
+use crate::limits::bundle::incompressible;
+
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Longer than a queue gathers messages for a function.
+const QUIET: Duration = Duration::from_secs(10);
+const PROJECT: &str = "cost";
+/// The prefix of the names of functions and state machines.
+const STACK: &str = "seedflow-";
+
+/// Counts each deployment after a first one, which isn't counted.
+pub async fn count(stack: &Stack, queue_consumers: &BTreeSet<String>, ui: &Ui) -> Result<Counts> {
+    let mut counter = Counter {
+        stack,
+        queue_consumers,
+        known: HashSet::new(),
+        begun: Timestamp::now(),
+    };
+    let task = ui.task("A module: first, unchanged, changed");
+    let module =
+        Module::running("build", &["echo deployed"]).file("data", incompressible((BUNDLE * 1e6) as usize));
+    deploy_module(stack, &module, "SUCCEEDED").await?;
+    counter.begin().await?;
+    deploy_module(stack, &module, "UNCHANGED").await?;
+    let unchanged = counter.end(0).await?;
+    counter.begin().await?;
+    deploy_module(stack, &module.file("changed", "changed\n"), "SUCCEEDED").await?;
+    let changed = counter.end(1).await?;
+    task.done("counted");
+
+    let task = ui.task(format!(
+        "A repository of {MODULES} modules: first, unchanged, {CHANGED} changed"
+    ));
+    let repository = Repository::numbered(PROJECT, "many", MODULES, MODULES);
+    deploy(stack, &repository).await?;
+    counter.begin().await?;
+    deploy(stack, &repository).await?;
+    let nothing = counter.end(0).await?;
+    counter.begin().await?;
+    deploy(stack, &repository.changed(0..CHANGED, 1)).await?;
+    let some = counter.end(CHANGED).await?;
+    task.done("counted");
+    Ok(Counts {
+        changed,
+        unchanged,
+        nothing,
+        some,
+    })
+}
+
+async fn deploy_module(stack: &Stack, module: &Module, state: &str) -> Result<()> {
+    let files = Repository::default().module("module-of-costs", module);
+    files.write(stack.folder());
+    let folder = stack.folder().join("module-of-costs");
+    let bundle = bundle::folder(&folder, &stack.folder().join("module-of-costs.zip"))?;
+    let module = ModuleId::parse(PROJECT, "alone", "group", "module")?;
+    let (api, connection) = (stack.api(), stack.connection());
+    let source = deployment::upload(&api, connection, &module, &bundle).await?;
+    let input = deployment::input(&module, &source, &Map::new(), false);
+    let execution = deployment::start(&api, connection, &input).await?;
+    follow(stack, &execution, |finished| finished.state() == state).await
+}
+
+async fn deploy(stack: &Stack, repository: &Repository) -> Result<()> {
+    let folder = stack.folder().join("repository-of-costs");
+    repository.write(&folder);
+    let execution = start_deployment(stack, PROJECT, &folder).await?;
+    follow(stack, &execution, Finished::succeeded).await
+}
+
+async fn follow(stack: &Stack, execution: &str, as_expected: impl Fn(&Finished) -> bool) -> Result<()> {
+    let finished = deployment::follow(&stack.api(), execution, Some(PATIENCE), |_| {}).await?;
+    let (state, cause) = (finished.state(), &finished.cause);
+    ensure!(as_expected(&finished), "a deployment ended as {state}: {cause}");
+    Ok(())
+}
+
+/// Counts the use of a stack between `begin` and `end`.
+struct Counter<'a> {
+    stack: &'a Stack,
+    queue_consumers: &'a BTreeSet<String>,
+    /// The executions of earlier counts.
+    known: HashSet<String>,
+    begun: Timestamp,
+}
+
+impl Counter<'_> {
+    async fn begin(&mut self) -> Result<()> {
+        self.quiet().await;
+        let before = self.new_executions().await?;
+        self.known.extend(before.into_iter().map(|(_, arn)| arn));
+        self.stack.proxy().reset_calls();
+        self.begun = Timestamp::now();
+        Ok(())
+    }
+
+    async fn quiet(&self) {
+        let calls = || {
+            let calls = self.stack.proxy().calls();
+            [Caller::Functions, Caller::Builds, Caller::Codebuild].map(|caller| calls.total(caller))
+        };
+        loop {
+            let before = calls();
+            tokio::time::sleep(QUIET).await;
+            if calls() == before {
+                return;
+            }
+        }
+    }
+
+    /// The use since the beginning, in which this many modules had to be built.
+    async fn end(&self, changed: usize) -> Result<Usage> {
+        self.quiet().await;
+        let mut usage = Usage::new(changed as f64);
+        self.add_calls(&mut usage)?;
+        let executions = self.new_executions().await?;
+        let of_modules = executions
+            .iter()
+            .filter(|(machine, _)| machine == "deploy-module")
+            .count();
+        for (machine, arn) in &executions {
+            let history = deployment::history(&self.stack.api(), arn).await?;
+            let started = if machine == "deploy" { of_modules } else { 0 };
+            usage.add_execution(machine, &history, started);
+        }
+        self.add_logs(&mut usage).await?;
+        let builds = usage.get("functions: codebuild:StartBuild");
+        ensure!(
+            builds == changed as f64,
+            "expected {changed} builds, found {builds}"
+        );
+        let ends = usage.get("invocations of end-execution");
+        ensure!(ends > 0.0, "nothing was counted");
+        Ok(usage)
+    }
+
+    /// The calls of the functions, the upload, and CodeBuild's reads and writes for a build. The CodeBuild emulator
+    /// makes further calls that don't exist on AWS, and the other calls of clients are this program's.
+    fn add_calls(&self, usage: &mut Usage) -> Result<()> {
+        let calls = self.stack.proxy().calls();
+        for caller in Caller::ALL {
+            for (name, count) in calls.of(caller) {
+                let counted = match caller {
+                    Caller::Functions => true,
+                    Caller::Clients => name == "s3:PutObject",
+                    Caller::Builds => name.starts_with("s3:"),
+                    Caller::Codebuild => false,
+                };
+                if counted {
+                    usage.add_calls(caller, name, count)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The executions that no earlier count contains: the state machine's name, and the ARN.
+    async fn new_executions(&self) -> Result<Vec<(String, String)>> {
+        let machines = self
+            .call("states", "AWSStepFunctions.ListStateMachines", json!({}))
+            .await?;
+        let mut found = Vec::new();
+        for machine in list(&machines["stateMachines"]) {
+            let call = json!({"stateMachineArn": machine["stateMachineArn"], "maxResults": 1000});
+            let executions = self
+                .call("states", "AWSStepFunctions.ListExecutions", call)
+                .await?;
+            for execution in list(&executions["executions"]) {
+                let arn = text(&execution["executionArn"]);
+                if !self.known.contains(arn) {
+                    found.push((text(&machine["name"]).replacen(STACK, "", 1), arn.to_owned()));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds the lines that the functions wrote since the beginning.
+    async fn add_logs(&self, usage: &mut Usage) -> Result<()> {
+        let since = self.begun.as_millisecond();
+        let groups = self
+            .call("logs", "Logs_20140328.DescribeLogGroups", json!({}))
+            .await?;
+        for group in list(&groups["logGroups"]) {
+            let Some(function) = text(&group["logGroupName"]).strip_prefix("/aws/lambda/") else {
+                continue;
+            };
+            let call = json!({"logGroupName": group["logGroupName"], "startTime": since, "limit": 10_000});
+            let lines = self.call("logs", "Logs_20140328.FilterLogEvents", call).await?;
+            for line in list(&lines["events"]) {
+                let function = function.strip_prefix(STACK).unwrap_or(function);
+                usage.add_log_line(function, text(&line["message"]), self.queue_consumers);
+            }
+        }
+        Ok(())
+    }
+
+    async fn call(&self, service: &str, target: &str, input: Value) -> Result<Value> {
+        let answer = self.stack.api().json(service, target, &input).await;
+        answer.with_context(|| format!("cannot call {target}"))
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
