@@ -11,45 +11,68 @@ use serde_json::Value;
 use super::diagnostic::{Diagnostics, Location};
 use crate::error::excerpt;
 use crate::formats::dotenv;
-use crate::formats::dotenv::BadLine;
+use crate::formats::dotenv::{Reason, Skipped};
 use crate::formats::yaml::{Kind, Node};
 
 /// The most text that variables may add to all files together: a short `${VAR}` can repeat a long value many times.
 const MAX_ADDED: usize = 1 << 20;
+
+/// The maximum number of skipped lines of `.env` that are reported one by one.
+const MAX_SKIPPED: usize = 10;
 
 /// The variables of a deployment.
 #[derive(Debug)]
 pub(super) struct Env {
     variables: BTreeMap<String, String>,
     added: usize,
+    /// The lines of `.env` that could not be parsed, with what to say about them.
+    unreadable: Vec<(Location, String)>,
 }
 
 impl Env {
     /// The variables of `given`, then those in the text of `.env`.
+    ///
+    /// As in seed-farmer, a line of `.env` that can't be parsed is a warning.
     pub fn new(given: &BTreeMap<String, String>, dotenv: Option<&str>, problems: &mut Diagnostics) -> Self {
-        let mut variables = dotenv
-            .map(|text| dotenv::read(text, given))
-            .transpose()
-            .unwrap_or_else(|BadLine(line)| {
-                let at = Location {
-                    line: Some(line),
-                    ..Location::file(".env")
-                };
-                problems.error(&at, "no NAME=value that can be read; is a quote left open?");
-                None
-            })
-            .unwrap_or_default();
+        let read = dotenv.map(|text| dotenv::read(text, given)).unwrap_or_default();
+        let (unreadable, too_long) = diagnosed(&read.skipped);
+        for (at, message) in &unreadable {
+            problems.warning(at, message.clone());
+        }
+        if let Some(at) = too_long {
+            problems.error(
+                &at,
+                format!(
+                    "the values of the file are longer than {} bytes together; put long values into files",
+                    dotenv::MAX_TEXT
+                ),
+            );
+        }
+        let mut variables = read.variables;
         variables.extend(given.clone());
-        Self { variables, added: 0 }
+        Self {
+            variables,
+            added: 0,
+            unreadable,
+        }
     }
 
     /// The variable that a field names.
     pub fn get(&self, name: &str, at: &Location, problems: &mut Diagnostics) -> Option<String> {
         let value = self.variables.get(name);
         if value.is_none() {
-            problems.unset(at, unset(name));
+            self.unset(at, unset(name), problems);
         }
         value.cloned()
+    }
+
+    /// Reports a variable that is not set. A line of `.env` that can't be parsed may be the reason, so it is an error then:
+    /// errors are shown without the warnings.
+    fn unset(&self, at: &Location, message: String, problems: &mut Diagnostics) {
+        for (line, message) in &self.unreadable {
+            problems.error(line, message.clone());
+        }
+        problems.unset(at, message);
     }
 
     /// Replaces the variables in a document.
@@ -102,10 +125,11 @@ impl Env {
                     return text.to_owned();
                 }
                 None => {
-                    problems.unset(at, format!(
+                    let message = format!(
                         "{}; where the text is meant for the module as it stands, set disableEnvVarResolution: true on the parameter",
                         unset(name)
-                    ));
+                    );
+                    self.unset(at, message, problems);
                     return text.to_owned();
                 }
             }
@@ -114,6 +138,30 @@ impl Env {
         result.push_str(rest);
         result
     }
+}
+
+/// The diagnostics of the lines that can't be parsed, and the location of a line whose value is too long.
+fn diagnosed(skipped: &[Skipped]) -> (Vec<(Location, String)>, Option<Location>) {
+    let at = |skipped: &Skipped| Location {
+        line: Some(skipped.line),
+        ..Location::file(".env")
+    };
+    let (unreadable, too_long): (Vec<_>, Vec<_>) = skipped
+        .iter()
+        .partition(|skipped| skipped.reason == Reason::Syntax);
+    let mut shown: Vec<(Location, String)> = unreadable
+        .iter()
+        .take(MAX_SKIPPED)
+        .map(|line| {
+            let message = "the line is skipped, because it is not NAME=value; is a quote left open?";
+            (at(line), message.to_owned())
+        })
+        .collect();
+    let more = unreadable.len() - shown.len();
+    if let Some((_, message)) = shown.last_mut().filter(|_| more > 0) {
+        message.push_str(&format!(" The same is true of {more} later lines."));
+    }
+    (shown, too_long.first().map(|line| at(line)))
 }
 
 fn unset(name: &str) -> String {

@@ -846,13 +846,42 @@ fn an_unset_variable_is_told_once_and_no_value_of_env_shows() {
     let problems = problems_of(manifest);
     assert_eq!(problems.len(), 2, "{problems:#?}");
     assert!(problems[1].starts_with("deployment.yaml:3: groups[0].name: the variable GROUP is not set"));
-    let files = [
-        ("deployment.yaml", &*with_module("", "")),
-        (".env", "A=fine\nB=\"hidden\nC=2\n"),
-    ];
-    assert_eq!(
-        self::problems(read_files(&files)),
-        [".env:2: no NAME=value that can be read; is a quote left open?"]
+}
+
+#[test]
+fn a_line_of_env_that_cannot_be_read_is_told_once_and_the_other_lines_count() {
+    let skipped = ".env:2: the line is skipped, because it is not NAME=value; is a quote left open?";
+    let env = (".env", "A=prod\nB=\"hidden\nC=2\n");
+    let manifest = |name: &str| {
+        format!("name: {name}\ngroups: [{{name: g, modules: [{{name: m, path: modules/a}}]}}]\n")
+    };
+    let read = read_files(&[("deployment.yaml", &manifest("${A}-${C}")), env]);
+    assert_eq!(read.as_ref().unwrap().name.as_str(), "prod-2");
+    assert_eq!(warnings(read), [skipped]);
+    // Where a variable is missing, the line may be the reason.
+    let problems = problems(read_files(&[("deployment.yaml", &manifest("${A}-${B}")), env]));
+    assert_eq!(problems[0], skipped);
+    assert!(problems[1].starts_with("deployment.yaml:1: name: the variable B is not set"));
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    let many = "A=1\n".to_owned() + &"no assignment\n".repeat(12);
+    let warnings = warnings(read_files(&[
+        ("deployment.yaml", &manifest("d")),
+        (".env", &many),
+    ]));
+    assert_eq!(warnings.len(), 10);
+    assert!(warnings[9].starts_with(".env:11:") && warnings[9].ends_with("2 later lines."));
+    // python-dotenv has no limit.
+    let doubling: String = (1..40)
+        .map(|i| format!("A{i}=${{A{0}}}${{A{0}}}\n", i - 1))
+        .collect();
+    let long = format!("A0=xxxx\n{doubling}");
+    let problems = self::problems(read_files(&[
+        ("deployment.yaml", &manifest("d")),
+        (".env", &long),
+    ]));
+    assert!(
+        problems.len() == 1 && problems[0].contains("longer than 1048576 bytes"),
+        "{problems:?}"
     );
 }
 
