@@ -60,7 +60,7 @@ async fn open<T: Send + 'static>(
             place: Some(&place),
             maxima: &maxima,
         };
-        let archive = Repository::open(reader, opened.size)?.below(&root)?;
+        let archive = Repository::open(reader, opened.size)?.rooted(&root, &manifest)?;
         read(archive, opened.origin, &given)
     })
     .await

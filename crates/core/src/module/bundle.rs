@@ -7,19 +7,21 @@
 //! their size. Inflating and hashing run in separate threads, connected by a bounded channel of a few buffers.
 //!
 //! The digest covers every file's path and content in the order of the paths. Timestamps, compression, the order of the
-//! entries and empty folders do not count.
+//! entries and empty folders do not count, nor do the files that operating systems and code hosts add to archives. If
+//! the module is not at the expected place, and everything is below one top-level folder, as in the archives of code
+//! hosts, the module is looked for below that folder; its digest is the same.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use md5::{Digest, Md5};
-use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::module::deployspec;
@@ -48,6 +50,8 @@ const HASHERS: usize = 2;
 /// The result of reading a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
+    /// The module's folder in the zip, `""` for the zip's root. It may have characters that are special in a shell.
+    pub root: String,
     /// The MD5 over all paths and contents, in hex.
     pub digest: String,
     /// The content of `deployspec.yaml`.
@@ -62,24 +66,13 @@ pub struct Bundle {
     pub bytes: u64,
 }
 
-/// Reads the module in the folder `root` of a zip (`""`: the zip's root).
+/// Reads the module in the folder `root` of a zip (`""`: the zip's root), or in that folder below the zip's only
+/// top-level folder.
 pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<Bundle> {
     let (mut archive, entries) = open(source, archive_size)?;
-    let prefix = if root.is_empty() {
-        String::new()
-    } else {
-        format!("{root}/")
-    };
+    let root = find_root(&entries, root)?;
+    let prefix = prefix_of(&root);
     let is_ours = |e: &&Entry| !e.folder && e.path.starts_with(&prefix);
-    if !entries.iter().any(|e| is_ours(&e)) {
-        return Err(nothing_there(&entries, root));
-    }
-    if !entries
-        .iter()
-        .any(|e| is_ours(&e) && e.path[prefix.len()..] == *"deployspec.yaml")
-    {
-        return Err(no_deployspec(&entries, root));
-    }
     let files: Vec<&Entry> = entries.iter().filter(is_ours).collect();
     let reading = hash(&mut archive, &files, &prefix, &is_kept)?;
     for (path, target) in &reading.links {
@@ -87,6 +80,7 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
     }
     let deployspec = reading.kept.get("deployspec.yaml").cloned().unwrap_or_default();
     Ok(Bundle {
+        root,
         digest: digest(reading.digests.iter().map(|(path, file)| (path.as_str(), file))),
         deployspec,
         manifest: reading.kept.get("manifest.yaml").cloned(),
@@ -94,6 +88,67 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
         files: files.len(),
         bytes: reading.bytes,
     })
+}
+
+/// The folder with the module's deployspec: the given one, or the same below the only top-level folder.
+fn find_root(entries: &[Entry], given: &str) -> Result<String> {
+    let has_deployspec = |root: &String| {
+        let path = format!("{}deployspec.yaml", prefix_of(root));
+        entries.iter().any(|e| !e.folder && e.path == path)
+    };
+    let mut roots = vec![given.to_owned()];
+    roots.extend(top_folder(entries).map(|top| below(top, given)));
+    if let Some(root) = roots.iter().find(|root| has_deployspec(root)) {
+        return Ok(root.clone());
+    }
+    let holds_files = |root: &&String| {
+        let prefix = prefix_of(root);
+        let mut files = entries.iter().filter(|e| !e.folder && !is_added(&e.path));
+        files.any(|e| e.path.starts_with(&prefix))
+    };
+    // The message names the folder that most likely is the module's: the innermost one.
+    match roots.iter().rev().find(holds_files) {
+        Some(root) => Err(no_deployspec(entries, root)),
+        None => Err(nothing_there(entries, given)),
+    }
+}
+
+/// The only top-level folder of an archive, if everything is below it.
+pub(crate) fn top_folder(entries: &[Entry]) -> Option<&str> {
+    let mut own = entries.iter().filter(|e| !is_added(&e.path));
+    let (top, _) = own.next()?.path.split_once('/')?;
+    own.all(|e| e.path.split_once('/').is_some_and(|(other, _)| other == top))
+        .then_some(top)
+}
+
+/// A path within a folder.
+pub(crate) fn below(folder: &str, path: &str) -> String {
+    if path.is_empty() {
+        folder.to_owned()
+    } else {
+        format!("{folder}/{path}")
+    }
+}
+
+fn prefix_of(root: &str) -> String {
+    if root.is_empty() {
+        String::new()
+    } else {
+        format!("{root}/")
+    }
+}
+
+/// Whether a file is one that macOS, Windows or git add to folders and archives. The builds get these files, but they
+/// never count as a change.
+fn is_added(path: &str) -> bool {
+    let mut parts = path.split('/');
+    let name = parts.next_back().unwrap_or_default();
+    parts.any(|part| part == "__MACOSX")
+        || name.starts_with("._")
+        || matches!(name, ".DS_Store" | "pax_global_header")
+        || ["Thumbs.db", "desktop.ini"]
+            .iter()
+            .any(|added| added.eq_ignore_ascii_case(name))
 }
 
 /// Whether the workflow reads a module's file itself.
@@ -112,11 +167,12 @@ pub(crate) fn open<R: Read + Seek>(
         archive_offset: ArchiveOffset::Known(0),
     };
     let left = Arc::new(AtomicU64::new(MAX_DIRECTORY));
+    let source = Arc::new(Mutex::new(source));
     let metered = Metered {
-        source,
+        source: Arc::clone(&source),
         left: Arc::clone(&left),
     };
-    let archive = ZipArchive::with_config(config, metered).map_err(|e| broken("the archive", &e))?;
+    let archive = ZipArchive::with_config(config, metered).map_err(|e| not_a_zip(&source, &e))?;
     left.store(u64::MAX, Ordering::Relaxed);
     let entries = entries(&archive, archive_size)?;
     Ok((archive, entries))
@@ -125,7 +181,8 @@ pub(crate) fn open<R: Read + Seek>(
 /// A source with a limit on the bytes that may be read: the zip library reads the directory's claims before they can be
 /// checked.
 pub(crate) struct Metered<R> {
-    source: R,
+    /// Shared, because the zip library drops its reader when it fails, and the start of the object is read then.
+    source: Arc<Mutex<R>>,
     left: Arc<AtomicU64>,
 }
 
@@ -138,7 +195,7 @@ impl<R: Read> Read for Metered<R> {
                 "the archive's directory is longer than {MAX_DIRECTORY} bytes; pack fewer files or shorter paths"
             ))));
         }
-        let read = self.source.read(buffer)?;
+        let read = locked(&self.source).read(buffer)?;
         self.left.store(left - read as u64, Ordering::Relaxed);
         Ok(read)
     }
@@ -146,7 +203,44 @@ impl<R: Read> Read for Metered<R> {
 
 impl<R: Seek> Seek for Metered<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.source.seek(to)
+        locked(&self.source).seek(to)
+    }
+}
+
+fn locked<R>(source: &Mutex<R>) -> std::sync::MutexGuard<'_, R> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first bytes of archives that are not zips, with the place of the bytes and the format's name.
+const OTHER_FORMATS: [(usize, &[u8], &str); 8] = [
+    (0, b"\x1f\x8b", "a gzip file, such as a .tar.gz"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (0, b"\xfd7zXZ\x00", "an xz file, such as a .tar.xz"),
+    (0, b"BZh", "a bzip2 file, such as a .tar.bz2"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard file, such as a .tar.zst"),
+    (0, b"# v2 git bundle", "a git bundle"),
+];
+
+/// The error of an object that can't be opened as a zip. It names the object's format if that is another one.
+fn not_a_zip<R: Read + Seek>(source: &Mutex<R>, error: &ZipError) -> Error {
+    if let Some(ours) = own_error(error) {
+        return ours;
+    }
+    let mut source = locked(source);
+    let mut head = [0; 262];
+    // If the start can't be read either, the library's error remains.
+    let found = source.rewind().and_then(|()| fill(&mut *source, &mut head));
+    let head = &head[..found.unwrap_or(0)];
+    let format = OTHER_FORMATS
+        .iter()
+        .find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+    match format {
+        Some((_, _, name)) => invalid(format!(
+            "expected a zip, found {name}; pack the files as a zip, for example by `git archive --format=zip` or `zip -r`"
+        )),
+        None => broken("the archive", error),
     }
 }
 
@@ -196,6 +290,14 @@ fn entry<R: Read + Seek>(archive: &ZipArchive<R>, index: usize) -> Result<Entry>
         .map_err(|e| broken("an entry's name", &e))?
         .into_owned();
     check_path(&path)?;
+    let method = file.compression();
+    if !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
+        return Err(invalid(format!(
+            "{}: the entry is compressed by the method {}; pack the zip with the method Deflate, which every unpacking program reads",
+            excerpt(&path, 120),
+            excerpt(&format!("{method:?}"), 40)
+        )));
+    }
     if file.encrypted() {
         return Err(invalid(format!(
             "{}: the entry is encrypted; pack the bundle without a password",
@@ -294,11 +396,11 @@ pub(crate) enum Kind {
     Link = b'l' as isize,
 }
 
-/// The digest of files in the order of their paths. Each file is one line: kind, MD5 of the content, and the path after
-/// its length, so that no two bundles have the same text.
+/// The digest of files in the order of their paths, without those that operating systems and code hosts add. Each file
+/// is one line: kind, MD5 of the content, and the path after its length, so that no two bundles have the same text.
 pub(crate) fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a FileDigest)>) -> String {
     let mut all = Md5::new();
-    for (path, (kind, digest)) in files {
+    for (path, (kind, digest)) in files.filter(|(path, _)| !is_added(path)) {
         all.update([*kind as u8]);
         all.update(digest);
         all.update((path.len() as u64).to_le_bytes());
@@ -401,17 +503,23 @@ fn send(hasher: &SyncSender<Message>, message: Message) {
 
 fn read_piece(file: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut piece = vec![0; PIECE];
+    let filled = fill(file, &mut piece)?;
+    piece.truncate(filled);
+    Ok(piece)
+}
+
+/// Fills a buffer as far as the file goes.
+fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
-    while filled < PIECE {
-        match file.read(&mut piece[filled..]) {
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    piece.truncate(filled);
-    Ok(piece)
+    Ok(filled)
 }
 
 /// Files that are kept in memory must be small; reading enforces their stated size.
@@ -489,7 +597,11 @@ fn no_deployspec(entries: &[Entry], root: &str) -> Error {
         .filter_map(|e| e.path.strip_suffix("/deployspec.yaml"))
         .take(3)
         .collect();
-    let hint = if elsewhere.is_empty() {
+    let prefix = prefix_of(root);
+    let here = entries.iter().filter_map(|e| e.path.strip_prefix(&prefix));
+    let hint = if let Some(name) = near_miss("deployspec.yaml", here) {
+        format!("there is {}: rename it to deployspec.yaml", excerpt(name, 120))
+    } else if elsewhere.is_empty() {
         "a module needs one with its deploy phases".to_owned()
     } else {
         format!(
@@ -503,17 +615,38 @@ fn no_deployspec(entries: &[Entry], root: &str) -> Error {
     )
 }
 
+/// The first of these names that someone may have meant as the file `name`: another extension for YAML, other upper case,
+/// or other separators.
+pub(crate) fn near_miss<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let plain = |name: &str| {
+        let mut plain = name.to_lowercase();
+        while let Some((stem, "yaml" | "yml" | "json" | "txt")) = plain.rsplit_once('.') {
+            plain = stem.to_owned();
+        }
+        plain.replace(['-', '_', ' '], "")
+    };
+    let meant = plain(name);
+    let mut similar = names.filter(|other| *other != name && !other.contains('/') && plain(other) == meant);
+    similar.next()
+}
+
 pub(crate) fn invalid(message: String) -> Error {
     Error::new(ErrorName::InvalidBundle, format!("bundle: {message}"))
+}
+
+/// Our own error that an error of the zip library carries.
+fn own_error(error: &ZipError) -> Option<Error> {
+    let ZipError::Io(io) = error else {
+        return None;
+    };
+    io.get_ref()?.downcast_ref::<Error>().cloned()
 }
 
 /// Describes an error of the zip library. An I/O error that carries one of our own errors (the source failed, not the
 /// archive) is unwrapped to that error.
 pub(crate) fn broken(what: &str, error: &ZipError) -> Error {
-    if let ZipError::Io(io) = error
-        && let Some(ours) = io.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
-    {
-        return ours.clone();
+    if let Some(ours) = own_error(error) {
+        return ours;
     }
     invalid(format!(
         "{}: {error}; the object has to be a whole, undamaged zip file",

@@ -28,6 +28,8 @@ struct Said {
     phases: Phases,
     generic: bool,
     previous: Option<Value>,
+    /// The only top-level folder of the zip.
+    folder: Option<String>,
 }
 
 /// A hostile text that is long enough for the buildspec to export it, with the hostile part at any position.
@@ -46,7 +48,11 @@ fn said() -> impl Strategy<Value = Said> {
         1 => (dictionary::text(true), dictionary::json()).prop_map(|(key, value)| json!({"k": {key: value}})),
     ];
     let parameters = prop::collection::btree_map("[a-z][a-zA-Z0-9]{0,12}(-[a-z]{1,4})?", value, 0..8);
-    let path = "([a-zA-Z0-9._@+-]{1,8}(/[a-zA-Z0-9._@+-]{1,8}){0,2})?";
+    // The only top-level folder of a zip may have any name.
+    let path = prop_oneof![
+        1 => "([a-zA-Z0-9._@+-]{1,8}(/[a-zA-Z0-9._@+-]{1,8}){0,2})?".prop_map(|path| (path, None)),
+        1 => ("([a-zA-Z0-9._@+-]{1,8})?", dictionary::text(true)).prop_map(|(path, folder)| (path, Some(folder.replace(['/', '\0', '\n'], "x")))),
+    ];
     let key = dictionary::text(true)
         .prop_map(|text| format!("uploads/{text}").chars().take(200).collect::<String>());
     let commands = || prop::collection::vec(dictionary::text(true), 0..4);
@@ -62,7 +68,14 @@ fn said() -> impl Strategy<Value = Said> {
         previous,
     )
         .prop_map(
-            |(parameters, path, key, (install, pre_build, build, post_build), generic, previous)| Said {
+            |(
+                parameters,
+                (path, folder),
+                key,
+                (install, pre_build, build, post_build),
+                generic,
+                previous,
+            )| Said {
                 input: json!({"project": "My-Project", "deployment": "d", "group": "g", "module": "m",
                 "source": {"key": key, "path": path}, "parameters": parameters}),
                 phases: Phases {
@@ -73,6 +86,7 @@ fn said() -> impl Strategy<Value = Said> {
                 },
                 generic,
                 previous,
+                folder,
             },
         )
 }
@@ -83,11 +97,15 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         return None;
     };
     let options = request.options?;
+    let mut source = request.source;
+    for folder in said.folder.iter().filter(|folder| !folder.is_empty()) {
+        source.path = format!("{folder}/{}", source.path);
+    }
     let plan = Plan {
         action: Action::Deploy,
         fingerprint: Fingerprint::new("b", b"d", &options, &Versions::new()),
         module: request.module,
-        source: request.source,
+        source,
         source_bytes: None,
         origin: CommitInfo::default(),
         options,
@@ -292,6 +310,7 @@ fn every_text_of_the_dictionary_reaches_the_shell_and_no_command() {
         phases: Phases::default(),
         generic: true,
         previous: None,
+        folder: None,
     };
     let (request, _) = composed(&said).unwrap();
     let spec: Value = serde_json::from_str(&request.buildspec).unwrap();

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Result, excerpt};
 use crate::formats::yaml;
 use crate::formats::yaml::Node;
 use crate::ids::{ModuleId, Name};
@@ -169,7 +169,10 @@ fn manifest(
     if !repository.has_file(path) {
         problems.error(
             &at,
-            "the repository has no such file; the deployment manifest is named as its path in the repository",
+            match paths::near_miss(repository, path) {
+                Some(found) => format!("the repository has no such file, but {}; rename that one", excerpt(&found, 120)),
+                None => "the repository has no such file; the deployment manifest is named as its path in the repository".to_owned(),
+            },
         );
         return None;
     }

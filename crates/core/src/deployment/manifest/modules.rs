@@ -163,10 +163,14 @@ impl Reader<'_> {
             format!("{folder}/deployspec.yaml")
         };
         if !self.repository.has_file(&path) {
-            problems.error(
-                module,
-                format!("the folder has no deployspec.yaml; a module needs {path}"),
-            );
+            let message = match paths::near_miss(self.repository, &path) {
+                Some(found) => format!(
+                    "the folder has no deployspec.yaml, but {}; rename that one",
+                    excerpt(&found, 120)
+                ),
+                None => format!("the folder has no deployspec.yaml; a module needs {path}"),
+            };
+            problems.error(module, message);
         } else if self.deployspecs == Deployspecs::AreValid {
             self.read_deployspec(&Location::file(&path), problems);
         }

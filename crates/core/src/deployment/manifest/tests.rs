@@ -340,7 +340,7 @@ fn a_modules_folder_lies_in_the_repository_and_has_a_deployspec() {
     // A deployspec that two modules share is read, and reported, once.
     for (spec, expected) in [
         (
-            ("modules/x/deployspec.yml", ""),
+            ("modules/x/README.md", ""),
             "deployment.yaml:5: groups[0].modules[0].path: the folder has no deployspec.yaml; a module needs modules/x/deployspec.yaml",
         ),
         (
@@ -883,6 +883,47 @@ fn a_line_of_env_that_cannot_be_read_is_told_once_and_the_other_lines_count() {
         problems.len() == 1 && problems[0].contains("longer than 1048576 bytes"),
         "{problems:?}"
     );
+}
+
+#[test]
+fn near_misses_of_file_names_are_told() {
+    let found = |manifest: &str, files: &[(&str, &str)]| {
+        let mut repository = repository(files);
+        repository
+            .0
+            .retain(|path, _| *path != "modules/c/deployspec.yaml");
+        let env = BTreeMap::new();
+        let given = LoadContext {
+            manifest,
+            env: &env,
+            project: None,
+            place: None,
+            maxima: &Maxima::OF_AWS,
+        };
+        problems(check(&mut repository, &given))
+    };
+    let module = "name: d\ngroups: [{name: g, modules: [{name: m, path: modules/c}]}]\n";
+    for other in [
+        "deployment.yml",
+        "Deployment.yaml",
+        "DEPLOYMENT.YAML",
+        "deployment.yaml.txt",
+    ] {
+        let problems = found("deployment.yaml", &[(other, module)]);
+        let expected =
+            format!("deployment.yaml: the repository has no such file, but {other}; rename that one");
+        assert_eq!(problems, [expected]);
+    }
+    let problems = found("live/prod.yaml", &[("live/prod.yml", module)]);
+    assert!(problems[0].contains("but live/prod.yml"), "{problems:?}");
+    for other in ["deployspec.yml", "Deployspec.yaml"] {
+        let path = format!("modules/c/{other}");
+        let problems = found("deployment.yaml", &[("deployment.yaml", module), (&path, SPEC)]);
+        assert!(
+            problems[0].contains(&format!("has no deployspec.yaml, but {path}; rename that one")),
+            "{problems:?}"
+        );
+    }
 }
 
 #[test]

@@ -113,10 +113,13 @@ fn env(variables: &[Variable]) -> Value {
 }
 
 fn export(root: &str) -> String {
-    // The root is validated: it contains no characters that are special in a shell.
+    // Within single quotes, the name of a folder of the zip means nothing to a shell.
+    let folder = match root {
+        "" => String::new(),
+        root => format!("/'{}'", root.replace('\'', "'\\''")),
+    };
     format!(
-        "export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR{}{root}\" PATH=\"$CODEBUILD_SRC_DIR/.seedflow/bin:$PATH\"",
-        if root.is_empty() { "" } else { "/" }
+        "export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR\"{folder} PATH=\"$CODEBUILD_SRC_DIR/.seedflow/bin:$PATH\""
     )
 }
 
