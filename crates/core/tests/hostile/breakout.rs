@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use seedflow_core::formats::yaml;
 use seedflow_core::ids::{AwsEnvironment, BuildFolder, ExecutionArn};
 use seedflow_core::module::codebuild::request::{BuildRequest, Defaults};
-use seedflow_core::module::codebuild::{environment, request};
+use seedflow_core::module::codebuild::{buildspec, environment, request};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::deployspec::{Deployspec, Phases};
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
@@ -280,16 +280,20 @@ proptest! {
         }
         let root = if plan.source.path.is_empty() { source.clone() } else { format!("{source}/{}", plan.source.path) };
         wanted.insert("SEEDFLOW_MODULE_ROOT".into(), root);
-        wanted.insert("PATH".into(), format!("{source}/.seedflow/bin:/usr/bin:/bin"));
+        let own = buildspec::own_folder(&BuildFolder::from_random([7; 16]));
+        wanted.insert("PATH".into(), format!("{own}/bin:/usr/bin:/bin"));
         wanted.insert("HOME".into(), folder.path().display().to_string());
         wanted.insert("CODEBUILD_SRC_DIR".into(), source.clone());
         let of_bash = ["PWD", "OLDPWD", "SHLVL", "_"];
         let found: BTreeMap<_, _> = found.into_iter().filter(|(name, _)| !of_bash.contains(&name.as_str())).collect();
         prop_assert_eq!(found, wanted);
 
-        let files: Vec<String> = ["", "/bin", "/bin/seedfarmer", "/bin/seedflow-collect", "/out"].iter()
-            .map(|file| format!("{source}/.seedflow{file}")).collect();
-        prop_assert_eq!(files_below(Path::new(&source)), files);
+        // Seedflow's own files are outside of the source.
+        prop_assert_eq!(files_below(Path::new(&source)), Vec::<String>::new());
+        let files: Vec<String> = ["/bin", "/bin/seedfarmer", "/bin/seedflow-collect", "/out", "/out/metadata.json", "/python"]
+            .iter().map(|file| format!("{own}{file}")).collect();
+        prop_assert_eq!(files_below(Path::new(&own)), files);
+        std::fs::remove_dir_all(&own).unwrap();
     }
 }
 
