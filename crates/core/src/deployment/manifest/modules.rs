@@ -14,6 +14,7 @@ use super::spanned::Spanned;
 use crate::error::excerpt;
 use crate::ids::Name;
 use crate::module::codebuild::buildspec::is_arm_image;
+use crate::module::deployspec;
 use crate::module::deployspec::Deployspec;
 use crate::module::input::{BuildSettings, Limits, normal_path};
 use crate::module::maximum::Maxima;
@@ -183,6 +184,14 @@ impl Reader<'_> {
         if let Err(error) = Deployspec::parse(text.as_bytes(), self.maxima) {
             let (line, message) = without_place(&error.message);
             problems.error(&Location { line, ..file.clone() }, message);
+        }
+        for unknown in deployspec::unknown_fields(&text) {
+            let at = Location {
+                line: Some(unknown.line),
+                field: unknown.path,
+                ..file.clone()
+            };
+            problems.warning(&at, unknown.message);
         }
     }
 

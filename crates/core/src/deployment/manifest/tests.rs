@@ -927,6 +927,32 @@ fn near_misses_of_file_names_are_told() {
 }
 
 #[test]
+fn fields_of_deployspecs_without_effect_are_warned_of() {
+    let files = [
+        ("deployment.yaml", &*with_module("", "")),
+        (
+            "modules/a/deployspec.yaml",
+            "deploy: {phases: {build: {commands: [make]}}}\nbuildType: BUILD_GENERAL1_LARGE\n",
+        ),
+    ];
+    assert_eq!(
+        warnings(read_files(&files)),
+        [
+            "modules/a/deployspec.yaml:2: buildType: the field is unknown and has no effect; did you mean build_type?"
+        ]
+    );
+    let biuld = (
+        "modules/a/deployspec.yaml",
+        "deploy: {phases: {biuld: {commands: [make]}}}\n",
+    );
+    let problems = problems(read_files(&[files[0], biuld]));
+    assert!(
+        problems.len() == 1 && problems[0].ends_with("did you mean build?"),
+        "{problems:?}"
+    );
+}
+
+#[test]
 fn a_manifest_that_is_too_much_is_refused() {
     let many = |count: usize| {
         let modules: String = (0..count)
