@@ -5,9 +5,7 @@ use seedflow_local::git::{Remote, Wanted};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use seedflow_e2e::{
-    Action, ModuleId, Repository, Rule, TestStack, WorkTree, eventually, module_id, run,
-};
+use seedflow_e2e::{Action, ModuleId, Repository, Rule, TestStack, WorkTree, eventually, module_id, run};
 use serde_json::{Value, json};
 
 use crate::deployment::STACK;

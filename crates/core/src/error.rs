@@ -158,6 +158,43 @@ pub fn expected(found: impl fmt::Display, allowed: impl fmt::Display) -> String 
     }
 }
 
+/// `; did you mean X?` if one of the names is similar to what was found, or nothing.
+#[must_use]
+pub fn did_you_mean(found: &str, names: &[&str]) -> String {
+    // A longer one is no misspelling, and would cost time.
+    if found.len() > 64 {
+        return String::new();
+    }
+    let plain = |name: &str| name.to_lowercase().replace(['-', '_', ' '], "");
+    let found = plain(found);
+    let distances = names.iter().map(|name| (distance(&found, &plain(name)), name));
+    match distances.min_by_key(|(distance, _)| *distance) {
+        Some((distance, name)) if distance <= 2 && distance < found.chars().count() => {
+            format!("; did you mean {name}?")
+        }
+        _ => String::new(),
+    }
+}
+
+/// How many letters have to be inserted, removed, replaced or swapped with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
 /// At most `limit` characters of a text, for messages that quote text from outside.
 #[must_use]
 pub fn excerpt(text: &str, limit: usize) -> String {
@@ -174,4 +211,27 @@ pub(crate) fn says(message: &str, pattern: &str) -> bool {
     parts
         .try_fold(message, |rest, part| Some(rest.split_once(part)?.1))
         .is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelling_is_recognised_and_another_word_is_not() {
+        let phases = ["install", "pre_build", "build", "post_build"];
+        for (found, meant) in [
+            ("biuld", "; did you mean build?"),
+            ("Build", "; did you mean build?"),
+            ("pre-build", "; did you mean pre_build?"),
+            ("postbuid", "; did you mean post_build?"),
+            ("instal", "; did you mean install?"),
+            ("test", ""),
+            ("", ""),
+            ("finally", ""),
+        ] {
+            assert_eq!(did_you_mean(found, &phases), meant, "{found}");
+        }
+        assert_eq!(did_you_mean(&"build".repeat(20), &phases), "");
+    }
 }

@@ -53,6 +53,7 @@ fn every_deployspec_composes_into_a_buildspec() {
         let text = buildspec::compose(
             &spec.deploy,
             "module",
+            "/tmp/own",
             &[],
             "aws/codebuild/standard:7.0",
             &BTreeMap::new(),

@@ -109,6 +109,7 @@ impl Handler {
             module: request.module,
             source: Source {
                 version_id: opened.version_id,
+                path: bundle.root,
                 ..request.source
             },
             source_bytes: Some(opened.size),

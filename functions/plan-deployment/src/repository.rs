@@ -6,7 +6,7 @@ use seedflow_aws::services::object_reader::ObjectReader;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_core::deployment::input::DeploymentInput;
-use seedflow_core::deployment::manifest::LoadContext;
+use seedflow_core::deployment::manifest::{LoadContext, MANIFEST_NAME};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::deployment::repository;
 use seedflow_core::deployment::repository::Found;
@@ -76,7 +76,8 @@ async fn open<T: Send + 'static>(
             place: Some(&place),
             maxima: &maxima,
         };
-        let archive = Repository::open(reader, opened.size)?.below(&root)?;
+        let manifest = options.manifest.as_deref().unwrap_or(MANIFEST_NAME);
+        let archive = Repository::open(reader, opened.size)?.rooted(&root, manifest)?;
         read(archive, opened.origin, &given)
     })
     .await

@@ -101,3 +101,26 @@ fn a_repository_in_a_folder_is_planned_by_an_input_of_any_length() {
         );
     });
 }
+
+#[test]
+fn an_archive_of_a_code_host_is_the_same_repository() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "code-host";
+        let repository =
+            Repository::deploying(&[("data", &[("store", &[])]), ("apps", &[("web", &["data/store"])])]);
+        let archive = repository
+            .clone()
+            .within("shop-4f2a91c")
+            .file("pax_global_header", "x");
+        let deployed = stack.deploy_repository(project, &archive, json!({})).await;
+        assert_state(&deployed, "SUCCEEDED");
+        stack.deployment_released(project).await;
+        let again = json!({"plan_only": true});
+        let again = stack.deploy_repository(project, &repository, again).await;
+        assert_eq!(
+            actions(&again.output),
+            ["unchanged data/store", "unchanged apps/web"]
+        );
+    });
+}

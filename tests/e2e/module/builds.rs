@@ -188,3 +188,58 @@ fn thirty_modules_at_once() {
         }
     });
 }
+
+#[test]
+fn a_module_may_clean_its_folder_and_set_a_new_path() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("cleaning");
+        let module = Module::with_phases(&[
+            (
+                "install",
+                &["echo \"files: $(ls -A)\"", "cp -r . \"$HOME/published\""],
+            ),
+            (
+                "pre_build",
+                &[
+                    "git init -q . && git clean -xfdq",
+                    "rm -rf ./* ./.[!.]*",
+                    "echo \"left: [$(ls -A)]\" && echo \"published: $(ls -A \"$HOME/published\")\"",
+                ],
+            ),
+            ("build", &["seedfarmer metadata add -k Kept -v yes"]),
+            ("post_build", &["export PATH=/nowhere"]),
+        ]);
+        let finished = stack.deploy(&names, &module).await;
+        assert_state(&finished, "SUCCEEDED");
+        assert_eq!(stack.parameter(&names, "metadata").await["Kept"], "yes");
+        let build = stack.build(finished.build_id().unwrap()).await;
+        let log = stack.log(&build).await;
+        for line in ["files: deployspec.yaml", "left: []", "published: deployspec.yaml"] {
+            assert!(log.iter().any(|found| found == line), "{line} in {log:#?}");
+        }
+        let own = build["source"]["buildspec"].as_str().unwrap();
+        let own = own.split("rm -rf ").nth(1).unwrap().split(' ').next().unwrap();
+        assert!(own.starts_with("/tmp/.seedflow-"), "{own}");
+        assert!(!std::path::Path::new(own).exists(), "{own} outlives its build");
+    });
+}
+
+#[test]
+fn a_failed_build_reports_its_failure_only() {
+    run(async {
+        let stack = STACK.get().await;
+        let names = stack.names("one-failure");
+        let module = Module::running("build", &["rm -rf ./*", "exit 3"]);
+        let finished = stack.deploy(&names, &module).await;
+        assert_eq!(finished.error, "BuildFailed");
+        let build = stack.build(finished.build_id().unwrap()).await;
+        let phases = build["phases"].as_array().unwrap();
+        let failed: Vec<_> = phases
+            .iter()
+            .filter(|phase| phase["phaseStatus"] == "FAILED")
+            .map(|phase| phase["phaseType"].as_str().unwrap())
+            .collect();
+        assert_eq!(failed, ["BUILD"], "{phases:#?}");
+    });
+}

@@ -1,5 +1,6 @@
 //! The workflow end to end: the real template, functions and builds on a local stack.
 
+mod archives;
 mod bad_input;
 mod borrowed;
 mod build_role;

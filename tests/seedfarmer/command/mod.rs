@@ -154,9 +154,8 @@ fn convert_leaves_no_file_behind() {
 }
 
 fn collect(case: &Case) -> (Step, Option<serde_json::Value>) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut program = Program(run::install_ours("seedflow-collect", folder.path()));
     let stage = Stage::set(case);
+    let mut program = stage.collector();
     (stage.step(&mut program, &[], case.cwd), stage.collected())
 }
 

@@ -196,10 +196,6 @@ impl Stage {
             "SEEDFLOW_MODULE_ROOT".to_owned(),
             self.module().display().to_string(),
         );
-        self.env.insert(
-            "CODEBUILD_SRC_DIR".to_owned(),
-            self.folder.path().display().to_string(),
-        );
         for (name, value) in &case.env {
             self.env.insert(self.filled(name), value.clone());
         }
@@ -224,9 +220,16 @@ impl Stage {
         serde_json::from_slice(&bytes).map_or(Stored::Text(bytes), Stored::Json)
     }
 
+    /// Our `seedflow-collect`, which writes beside its own folder.
+    pub fn collector(&self) -> Program {
+        let bin = self.folder.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        Program(install_ours("seedflow-collect", &bin))
+    }
+
     /// The output of `seedflow-collect`.
     pub fn collected(&self) -> Option<Value> {
-        let bytes = std::fs::read(self.folder.path().join(".seedflow/out/metadata.json")).ok()?;
+        let bytes = std::fs::read(self.folder.path().join("out/metadata.json")).ok()?;
         Some(serde_json::from_slice(&bytes).unwrap())
     }
 

@@ -14,7 +14,7 @@ use crate::deployment::manifest;
 use crate::deployment::manifest::MAX_FILE;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::module::bundle::archive::{Entry, Metered, broken, invalid, open};
-use crate::module::bundle::{Reading, check_link, digest, hash, nothing_there};
+use crate::module::bundle::{Reading, below, check_link, digest, hash, nothing_there, top_folder};
 
 /// An open repository.
 pub struct Repository<R> {
@@ -64,16 +64,20 @@ impl<R: Read + Seek> Repository<R> {
 
     /// The repository rooted at a folder of this one, `""` for its own root. Files elsewhere are left out.
     ///
+    /// If the manifest is not there, and everything is below one top-level folder, as in the archives of code hosts, the
+    /// folder is looked for below that one.
+    ///
     /// # Errors
     /// `InvalidBundle` if the folder doesn't exist.
-    pub fn below(mut self, folder: &str) -> Result<Self> {
+    pub fn rooted(mut self, folder: &str, manifest: &str) -> Result<Self> {
+        let folder = self.find_root(folder, manifest);
         if folder.is_empty() {
             return Ok(self);
         }
         let prefix = format!("{folder}/");
         let all = std::mem::take(&mut self.directory.entries);
         if !all.iter().any(|entry| entry.path.starts_with(&prefix)) {
-            return Err(nothing_there(&all, folder));
+            return Err(nothing_there(&all, &folder));
         }
         let inside = all.into_iter().filter_map(|entry| {
             let path = entry.path.strip_prefix(&prefix)?.to_owned();
@@ -81,6 +85,24 @@ impl<R: Read + Seek> Repository<R> {
         });
         self.directory = Directory::new(inside.collect());
         Ok(self)
+    }
+
+    fn find_root(&self, folder: &str, manifest: &str) -> String {
+        let has_manifest = |folder: &str| {
+            let path = if folder.is_empty() {
+                manifest.to_owned()
+            } else {
+                below(folder, manifest)
+            };
+            self.directory.file(&path).is_some()
+        };
+        let inner = top_folder(&self.directory.entries)
+            .filter(|_| !has_manifest(folder))
+            .map(|top| below(top, folder));
+        // Without a manifest in either, nothing but the folder is in the root, and messages are about the files in it.
+        inner
+            .filter(|inner| folder.is_empty() || has_manifest(inner))
+            .unwrap_or_else(|| folder.to_owned())
     }
 
     fn text_of(&mut self, path: &str) -> Result<Option<String>> {
@@ -344,7 +366,7 @@ mod tests {
             content("modules/vpc", &["data/names.txt"]),
             content("modules/vpc-peer", &[]),
         ];
-        let mut below = repository(&files).below("live").unwrap();
+        let mut below = repository(&files).rooted("live", "deployment.yaml").unwrap();
         let read = below.read(&modules).unwrap();
         assert_eq!(read, { whole }.read(&modules).unwrap());
         assert_eq!(below.text("deployment.yaml").unwrap().as_deref(), Some("name: d"));
@@ -356,12 +378,60 @@ mod tests {
             crate::module::bundle::read(packed, "", size).unwrap().digest,
             read[0].digest
         );
-        let error = repository(&files).below("liv").err().unwrap();
+        let error = repository(&files).rooted("liv", "deployment.yaml").err().unwrap();
         assert!(
             error
                 .message
                 .contains("source.path \"liv\" is not a folder of the archive"),
             "{error}"
+        );
+    }
+
+    #[test]
+    fn an_archive_of_a_code_host_has_everything_in_one_folder() {
+        let modules = [
+            content("modules/vpc", &["data/names.txt"]),
+            content("modules/vpc-peer", &[]),
+        ];
+        let plain = repository(&FILES).read(&modules).unwrap();
+        let inner = FILES.map(|(path, text)| (format!("shop-4f2a91c/{path}"), text));
+        let mut files: Vec<(&str, &str)> = inner.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+        files.extend([
+            ("shop-4f2a91c/", ""),
+            ("__MACOSX/shop-4f2a91c/._deployment.yaml", "x"),
+            (".DS_Store", "x"),
+            ("pax_global_header", "x"),
+            ("shop-4f2a91c/modules/vpc/src/._main.py", "x"),
+            ("shop-4f2a91c/modules/vpc/Thumbs.db", "x"),
+        ]);
+        let mut repository = self::repository(&files).rooted("", "deployment.yaml").unwrap();
+        assert_eq!(
+            repository.text("deployment.yaml").unwrap().as_deref(),
+            Some("name: d")
+        );
+        assert_eq!(repository.read(&modules).unwrap(), plain);
+        let mut packed = Cursor::new(Vec::new());
+        repository.pack(&modules[0], &mut packed).unwrap();
+        let size = packed.get_ref().len() as u64;
+        let bundle = crate::module::bundle::read(packed, "", size).unwrap();
+        assert_eq!(
+            (bundle.root.as_str(), bundle.digest.as_str()),
+            ("", plain[0].digest.as_str())
+        );
+
+        // A folder that the input names lies in it, and a manifest at the root keeps the root.
+        let live = self::repository(&[("x/live/deployment.yaml", "name: l"), ("x/README.md", "")]);
+        let mut live = live.rooted("live", "deployment.yaml").unwrap();
+        assert_eq!(live.text("deployment.yaml").unwrap().as_deref(), Some("name: l"));
+        let own = self::repository(&[("live/deployment.yaml", "name: l"), ("live/modules/a", "")]);
+        let own = own.rooted("", "live/deployment.yaml").unwrap();
+        assert!(own.has_file("live/deployment.yaml"));
+        // Two folders are a repository of their own.
+        let two = self::repository(&[("a/deployment.yaml", "name: l"), ("b/x", "")]);
+        assert!(
+            !two.rooted("", "deployment.yaml")
+                .unwrap()
+                .has_file("deployment.yaml")
         );
     }
 

@@ -6,7 +6,9 @@
 //! their size. Inflating and hashing run in separate threads, connected by a bounded channel of a few buffers.
 //!
 //! The digest covers every file's path and content in the order of the paths. Timestamps, compression, the order of the
-//! entries and empty folders do not count.
+//! entries and empty folders do not count, nor do the files that operating systems and code hosts add to archives. If
+//! the module is not at the expected place, and everything is below one top-level folder, as in the archives of code
+//! hosts, the module is looked for below that folder; its digest is the same.
 
 pub(crate) mod archive;
 
@@ -37,6 +39,8 @@ const HASHERS: usize = 2;
 /// The result of reading a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bundle {
+    /// The module's folder in the zip, `""` for the zip's root. It may have characters that are special in a shell.
+    pub root: String,
     /// The MD5 over all paths and contents, in hex.
     pub digest: String,
     /// The content of `deployspec.yaml`.
@@ -66,24 +70,13 @@ impl Bundle {
     }
 }
 
-/// Reads the module in the folder `root` of a zip (`""`: the zip's root).
+/// Reads the module in the folder `root` of a zip (`""`: the zip's root), or in that folder below the zip's only
+/// top-level folder.
 pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<Bundle> {
     let (mut archive, entries) = archive::open(source, archive_size)?;
-    let prefix = if root.is_empty() {
-        String::new()
-    } else {
-        format!("{root}/")
-    };
+    let root = find_root(&entries, root)?;
+    let prefix = prefix_of(&root);
     let is_ours = |e: &&Entry| !e.folder && e.path.starts_with(&prefix);
-    if !entries.iter().any(|e| is_ours(&e)) {
-        return Err(nothing_there(&entries, root));
-    }
-    if !entries
-        .iter()
-        .any(|e| is_ours(&e) && e.path[prefix.len()..] == *"deployspec.yaml")
-    {
-        return Err(no_deployspec(&entries, root));
-    }
     let files: Vec<&Entry> = entries.iter().filter(is_ours).collect();
     let reading = hash(&mut archive, &files, &prefix, &is_kept)?;
     for (path, target) in &reading.links {
@@ -91,6 +84,7 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
     }
     let deployspec = reading.kept.get("deployspec.yaml").cloned().unwrap_or_default();
     Ok(Bundle {
+        root,
         digest: digest(reading.digests.iter().map(|(path, file)| (path.as_str(), file))),
         deployspec,
         manifest: reading.kept.get("manifest.yaml").cloned(),
@@ -98,6 +92,67 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
         files: files.len(),
         bytes: reading.bytes,
     })
+}
+
+/// The folder with the module's deployspec: the given one, or the same below the only top-level folder.
+fn find_root(entries: &[Entry], given: &str) -> Result<String> {
+    let has_deployspec = |root: &String| {
+        let path = format!("{}deployspec.yaml", prefix_of(root));
+        entries.iter().any(|e| !e.folder && e.path == path)
+    };
+    let mut roots = vec![given.to_owned()];
+    roots.extend(top_folder(entries).map(|top| below(top, given)));
+    if let Some(root) = roots.iter().find(|root| has_deployspec(root)) {
+        return Ok(root.clone());
+    }
+    let holds_files = |root: &&String| {
+        let prefix = prefix_of(root);
+        let mut files = entries.iter().filter(|e| !e.folder && !is_added(&e.path));
+        files.any(|e| e.path.starts_with(&prefix))
+    };
+    // The message names the folder that most likely is the module's: the innermost one.
+    match roots.iter().rev().find(holds_files) {
+        Some(root) => Err(no_deployspec(entries, root)),
+        None => Err(nothing_there(entries, given)),
+    }
+}
+
+/// The only top-level folder of an archive, if everything is below it.
+pub(crate) fn top_folder(entries: &[Entry]) -> Option<&str> {
+    let mut own = entries.iter().filter(|e| !is_added(&e.path));
+    let (top, _) = own.next()?.path.split_once('/')?;
+    own.all(|e| e.path.split_once('/').is_some_and(|(other, _)| other == top))
+        .then_some(top)
+}
+
+/// A path within a folder.
+pub(crate) fn below(folder: &str, path: &str) -> String {
+    if path.is_empty() {
+        folder.to_owned()
+    } else {
+        format!("{folder}/{path}")
+    }
+}
+
+fn prefix_of(root: &str) -> String {
+    if root.is_empty() {
+        String::new()
+    } else {
+        format!("{root}/")
+    }
+}
+
+/// Whether a file is one that macOS, Windows or git add to folders and archives. The builds get these files, but they
+/// never count as a change.
+fn is_added(path: &str) -> bool {
+    let mut parts = path.split('/');
+    let name = parts.next_back().unwrap_or_default();
+    parts.any(|part| part == "__MACOSX")
+        || name.starts_with("._")
+        || matches!(name, ".DS_Store" | "pax_global_header")
+        || ["Thumbs.db", "desktop.ini"]
+            .iter()
+            .any(|added| added.eq_ignore_ascii_case(name))
 }
 
 /// Whether the workflow reads a module's file itself.
@@ -122,11 +177,11 @@ pub(crate) enum Kind {
     Link = b'l' as isize,
 }
 
-/// The digest of files in the order of their paths. Each file is one line: kind, MD5 of the content, and the path after
-/// its length, so that no two bundles have the same text.
+/// The digest of files in the order of their paths, without those that operating systems and code hosts add. Each file
+/// is one line: kind, MD5 of the content, and the path after its length, so that no two bundles have the same text.
 pub(crate) fn digest<'a>(files: impl Iterator<Item = (&'a str, &'a FileDigest)>) -> String {
     let mut all = Md5::new();
-    for (path, (kind, digest)) in files {
+    for (path, (kind, digest)) in files.filter(|(path, _)| !is_added(path)) {
         all.update([*kind as u8]);
         all.update(digest);
         all.update((path.len() as u64).to_le_bytes());
@@ -229,17 +284,23 @@ fn send(hasher: &SyncSender<Message>, message: Message) {
 
 fn read_piece(file: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut piece = vec![0; PIECE];
+    let filled = fill(file, &mut piece)?;
+    piece.truncate(filled);
+    Ok(piece)
+}
+
+/// Fills a buffer as far as the file goes.
+fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
-    while filled < PIECE {
-        match file.read(&mut piece[filled..]) {
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    piece.truncate(filled);
-    Ok(piece)
+    Ok(filled)
 }
 
 /// Files that are kept in memory must be small; reading enforces their stated size.
@@ -317,7 +378,11 @@ fn no_deployspec(entries: &[Entry], root: &str) -> Error {
         .filter_map(|e| e.path.strip_suffix("/deployspec.yaml"))
         .take(3)
         .collect();
-    let hint = if elsewhere.is_empty() {
+    let prefix = prefix_of(root);
+    let here = entries.iter().filter_map(|e| e.path.strip_prefix(&prefix));
+    let hint = if let Some(name) = near_miss("deployspec.yaml", here) {
+        format!("there is {}: rename it to deployspec.yaml", excerpt(name, 120))
+    } else if elsewhere.is_empty() {
         "a module needs one with its deploy phases".to_owned()
     } else {
         format!(

@@ -2,12 +2,13 @@
 //!
 //! It is read as seed-farmer reads it (seedfarmer-compat.md 2.1), so that existing modules run unmodified: both
 //! spellings of a key, YAML 1.1 (decision 17), unknown keys ignored. Unlike in seed-farmer, a `build_type` that
-//! CodeBuild does not have is an error and does not become SMALL, and every error names its line.
+//! CodeBuild does not have is an error and does not become SMALL, an unknown phase is an error, because its commands
+//! would not run, and every error names its line.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, ErrorName, Result};
+use crate::error::{Error, ErrorName, Result, did_you_mean, excerpt};
 use crate::formats::yaml;
 use crate::formats::yaml::{Kind, Node};
 use crate::module::maximum::{ComputeType, Maxima};
@@ -72,6 +73,87 @@ impl Deployspec {
     }
 }
 
+/// A field of the file that has no effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownField {
+    /// Its line, counted from 1.
+    pub line: usize,
+    /// Its path in the file.
+    pub path: String,
+    /// What is known there.
+    pub message: String,
+}
+
+/// The fields of the file, and those of `deploy` and `destroy`.
+const FIELDS: [&str; 4] = ["deploy", "destroy", "build_type", "publishGenericEnvVariables"];
+/// The other spelling of the one field that has two.
+const SNAKE_CASE: &str = "publish_generic_env_variables";
+
+/// The fields that have no effect, in a file that can be parsed. seed-farmer ignores them too.
+#[must_use]
+pub fn unknown_fields(text: &str) -> Vec<UnknownField> {
+    let mut unknown = Vec::new();
+    let Ok(root) = yaml::parse(text) else {
+        return unknown;
+    };
+    let known = |name: &str| FIELDS.contains(&name) || name == SNAKE_CASE;
+    check_fields(&root, "", &FIELDS, known, &mut unknown);
+    for action in ["deploy", "destroy"] {
+        let Some(action_node) = root.get(action) else {
+            continue;
+        };
+        check_fields(
+            action_node,
+            action,
+            &["phases"],
+            |name| name == "phases",
+            &mut unknown,
+        );
+        let Some(Kind::Mapping(phases)) = action_node.get("phases").map(|phases| &phases.kind) else {
+            continue;
+        };
+        for (name, _, phase) in phases {
+            let path = format!("{action}.phases.{}", excerpt(name, 80));
+            check_fields(
+                phase,
+                &path,
+                &["commands"],
+                |name| name == "commands",
+                &mut unknown,
+            );
+        }
+    }
+    unknown.sort_by_key(|field| field.line);
+    unknown
+}
+
+fn check_fields(
+    node: &Node,
+    path: &str,
+    names: &[&str],
+    known: impl Fn(&str) -> bool,
+    unknown: &mut Vec<UnknownField>,
+) {
+    let Kind::Mapping(entries) = &node.kind else {
+        return;
+    };
+    for (name, line, _) in entries.iter().filter(|(name, ..)| !known(name)) {
+        let shown = excerpt(name, 80);
+        unknown.push(UnknownField {
+            line: *line,
+            path: if path.is_empty() {
+                shown
+            } else {
+                format!("{path}.{shown}")
+            },
+            message: format!(
+                "the field is unknown and has no effect{}",
+                did_you_mean(name, names)
+            ),
+        });
+    }
+}
+
 /// The phases of `destroy`; `None` if there are none.
 fn destroy_phases(root: &Node) -> Result<Option<Phases>> {
     let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
@@ -87,13 +169,28 @@ fn destroy_phases(root: &Node) -> Result<Option<Phases>> {
         .transpose()
 }
 
+/// The phases of a build.
+const PHASES: [&str; 4] = ["install", "pre_build", "build", "post_build"];
+
 impl Phases {
     fn parse(node: &Node, path: &str) -> Result<Self> {
-        if !matches!(node.kind, Kind::Mapping(_)) {
+        let Kind::Mapping(entries) = &node.kind else {
             return Err(found(
                 node,
                 path,
                 "a mapping of install, pre_build, build and post_build",
+            ));
+        };
+        let is_known = |name: &str| PHASES.contains(&name) || ["preBuild", "postBuild"].contains(&name);
+        if let Some((name, line, _)) = entries.iter().find(|(name, ..)| !is_known(name)) {
+            return Err(error(
+                Some(*line),
+                &format!(
+                    "{path}: expected one of {}, found the phase \"{}\", whose commands would never run{}",
+                    PHASES.join(", "),
+                    excerpt(name, 80),
+                    did_you_mean(name, &PHASES)
+                ),
             ));
         }
         let phase = |snake: &str, camel: &str| {
@@ -284,6 +381,14 @@ mod tests {
                 "line 6: deploy.phases.build.commands[1]: expected …found 12",
             ),
             (
+                "deploy:\n  phases:\n    install: {commands: [a]}\n    biuld: {commands: [b]}\n",
+                "line 4: deploy.phases: expected one of install, pre_build, build, post_build, found the phase \"biuld\", whose commands would never run; did you mean build?",
+            ),
+            (
+                "deploy: {phases: {}}\ndestroy: {phases: {test: {commands: [b]}}}\n",
+                "line 2: destroy.phases: expected …found the phase \"test\", whose commands would never run",
+            ),
+            (
                 "deploy: {phases: {}}\nbuild_type: HUGE\n",
                 "line 2: build_type: expected BUILD_GENERAL1_SMALL…found \"HUGE\"",
             ),
@@ -295,6 +400,28 @@ mod tests {
             assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         assert!(Deployspec::parse(b"\xff\xfe", &Maxima::OF_AWS).is_err());
+    }
+
+    #[test]
+    fn fields_without_effect_are_named_with_what_may_be_meant() {
+        let text = "deploy:\n  phase: {}\n  phases:\n    build:\n      command: [a]\n      commands: [b]\n      finally: [c]\nbuildType: BUILD_GENERAL1_LARGE\npublish_generic_env_variables: true\n";
+        let unknown = |text: &str| -> Vec<String> {
+            let unknown = unknown_fields(text).into_iter();
+            unknown
+                .map(|field| format!("{} {}: {}", field.line, field.path, field.message))
+                .collect()
+        };
+        assert!(Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).is_ok());
+        assert_eq!(
+            unknown(text),
+            [
+                "2 deploy.phase: the field is unknown and has no effect; did you mean phases?",
+                "5 deploy.phases.build.command: the field is unknown and has no effect; did you mean commands?",
+                "7 deploy.phases.build.finally: the field is unknown and has no effect",
+                "8 buildType: the field is unknown and has no effect; did you mean build_type?",
+            ]
+        );
+        assert!(unknown("a: [").is_empty() && unknown("x").is_empty());
     }
 
     #[test]

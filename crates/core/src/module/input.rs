@@ -402,7 +402,8 @@ impl Options {
         let force_update = fields.flag("force_update")?;
         let bundle = fields.flag("bundle")?;
         let build = fields.any("build");
-        let build = build.map(|value| BuildSettings::parse(&value, &limits.codebuild_project, &limits.maxima));
+        let build =
+            build.map(|value| BuildSettings::parse(&value, &limits.codebuild_project, &limits.maxima));
         let build = build.transpose()?;
         let default = Self::of_stack(stack_name(fields.text("stack_name")?, module, limits)?);
         let redeploy = fields.flag("redeploy_with_dependencies")?;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use seedflow_core::formats::yaml;
 use seedflow_core::ids::{AwsEnvironment, BuildFolder, ExecutionArn};
 use seedflow_core::module::codebuild::request::{BuildRequest, Defaults};
-use seedflow_core::module::codebuild::{environment, request};
+use seedflow_core::module::codebuild::{buildspec, environment, request};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::deployspec::{Deployspec, Phases};
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
@@ -28,6 +28,8 @@ struct Said {
     phases: Phases,
     generic: bool,
     previous: Option<Value>,
+    /// The only top-level folder of the zip.
+    folder: Option<String>,
 }
 
 /// A hostile text that is long enough for the buildspec to export it, with the hostile part at any position.
@@ -46,7 +48,11 @@ fn said() -> impl Strategy<Value = Said> {
         1 => (dictionary::text(true), dictionary::json()).prop_map(|(key, value)| json!({"k": {key: value}})),
     ];
     let parameters = prop::collection::btree_map("[a-z][a-zA-Z0-9]{0,12}(-[a-z]{1,4})?", value, 0..8);
-    let path = "([a-zA-Z0-9._@+-]{1,8}(/[a-zA-Z0-9._@+-]{1,8}){0,2})?";
+    // The only top-level folder of a zip may have any name.
+    let path = prop_oneof![
+        1 => "([a-zA-Z0-9._@+-]{1,8}(/[a-zA-Z0-9._@+-]{1,8}){0,2})?".prop_map(|path| (path, None)),
+        1 => ("([a-zA-Z0-9._@+-]{1,8})?", dictionary::text(true)).prop_map(|(path, folder)| (path, Some(folder.replace(['/', '\0', '\n'], "x")))),
+    ];
     let key = dictionary::text(true)
         .prop_map(|text| format!("uploads/{text}").chars().take(200).collect::<String>());
     let commands = || prop::collection::vec(dictionary::text(true), 0..4);
@@ -62,7 +68,14 @@ fn said() -> impl Strategy<Value = Said> {
         previous,
     )
         .prop_map(
-            |(parameters, path, key, (install, pre_build, build, post_build), generic, previous)| Said {
+            |(
+                parameters,
+                (path, folder),
+                key,
+                (install, pre_build, build, post_build),
+                generic,
+                previous,
+            )| Said {
                 input: json!({"project": "My-Project", "deployment": "d", "group": "g", "module": "m",
                 "source": {"key": key, "path": path}, "parameters": parameters}),
                 phases: Phases {
@@ -73,6 +86,7 @@ fn said() -> impl Strategy<Value = Said> {
                 },
                 generic,
                 previous,
+                folder,
             },
         )
 }
@@ -83,11 +97,15 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         return None;
     };
     let options = request.options?;
+    let mut source = request.source;
+    for folder in said.folder.iter().filter(|folder| !folder.is_empty()) {
+        source.path = format!("{folder}/{}", source.path);
+    }
     let plan = Plan {
         action: Action::Deploy,
         fingerprint: Fingerprint::new("b", b"d", &options, &Versions::new()),
         module: request.module,
-        source: request.source,
+        source,
         source_bytes: None,
         origin: CommitInfo::default(),
         options,
@@ -262,16 +280,20 @@ proptest! {
         }
         let root = if plan.source.path.is_empty() { source.clone() } else { format!("{source}/{}", plan.source.path) };
         wanted.insert("SEEDFLOW_MODULE_ROOT".into(), root);
-        wanted.insert("PATH".into(), format!("{source}/.seedflow/bin:/usr/bin:/bin"));
+        let own = buildspec::own_folder(&BuildFolder::from_random([7; 16]));
+        wanted.insert("PATH".into(), format!("{own}/bin:/usr/bin:/bin"));
         wanted.insert("HOME".into(), folder.path().display().to_string());
         wanted.insert("CODEBUILD_SRC_DIR".into(), source.clone());
         let of_bash = ["PWD", "OLDPWD", "SHLVL", "_"];
         let found: BTreeMap<_, _> = found.into_iter().filter(|(name, _)| !of_bash.contains(&name.as_str())).collect();
         prop_assert_eq!(found, wanted);
 
-        let files: Vec<String> = ["", "/bin", "/bin/seedfarmer", "/bin/seedflow-collect", "/out"].iter()
-            .map(|file| format!("{source}/.seedflow{file}")).collect();
-        prop_assert_eq!(files_below(Path::new(&source)), files);
+        // Seedflow's own files are outside of the source.
+        prop_assert_eq!(files_below(Path::new(&source)), Vec::<String>::new());
+        let files: Vec<String> = ["/bin", "/bin/seedfarmer", "/bin/seedflow-collect", "/out", "/out/metadata.json", "/python"]
+            .iter().map(|file| format!("{own}{file}")).collect();
+        prop_assert_eq!(files_below(Path::new(&own)), files);
+        std::fs::remove_dir_all(&own).unwrap();
     }
 }
 
@@ -292,6 +314,7 @@ fn every_text_of_the_dictionary_reaches_the_shell_and_no_command() {
         phases: Phases::default(),
         generic: true,
         previous: None,
+        folder: None,
     };
     let (request, _) = composed(&said).unwrap();
     let spec: Value = serde_json::from_str(&request.buildspec).unwrap();

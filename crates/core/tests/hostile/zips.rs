@@ -233,6 +233,11 @@ proptest! {
         let equal = contents(&files) == contents(&other);
         prop_assert_eq!(equal, whole.digest == read(&pack(&other), "").unwrap().digest);
         let inside: Vec<File> = files.iter().map(|f| File { path: format!("m/n/{}", f.path), ..f.clone() }).collect();
-        prop_assert_eq!(whole, read(&pack(&inside), "m/n").unwrap());
+        // Below one top-level folder, the folder that is asked for is found without it.
+        for asked in ["m/n", "n"] {
+            let inside = read(&pack(&inside), asked).unwrap();
+            prop_assert_eq!(&inside.root, "m/n");
+            prop_assert_eq!(&whole, &Bundle { root: String::new(), ..inside });
+        }
     }
 }

@@ -60,8 +60,13 @@ impl Workspace {
         self.root.path().join("emulator")
     }
 
-    /// Removes the folders, also those that the build made read-only (module caches are).
-    pub fn remove(self) {
+    /// Removes the folders, also those that the build made read-only (module caches are), and the folder that
+    /// [`outside`] found.
+    pub fn remove(self, outside: Option<&Path>) {
+        if let Some(outside) = outside {
+            // A build that failed early has not made it.
+            let _ = std::fs::remove_dir_all(outside);
+        }
         make_writable(self.root.path());
         if let Err(error) = self.root.close() {
             eprintln!("codebuild: a workspace can't be removed: {error}");
@@ -125,7 +130,20 @@ fn unpack(file: &Path, target: &Path) -> Result<(), Failure> {
     archive.extract(target).map_err(|e| error(&e))
 }
 
-/// Uploads what the buildspec names, and returns where it is.
+/// The folder of Seedflow's own files (`buildspec::own_folder`), which is not in the workspace: on AWS it ends with the
+/// container.
+pub fn outside(spec: &ArtifactSpec) -> Option<PathBuf> {
+    let temp = Path::new("/tmp");
+    let below = Path::new(spec.base_directory.as_deref()?)
+        .strip_prefix(temp)
+        .ok()?;
+    let folder = below.iter().next()?;
+    let is_ours = folder.to_str().is_some_and(|name| name.starts_with(".seedflow-"));
+    is_ours.then(|| temp.join(folder))
+}
+
+/// Uploads what the buildspec names, and returns where it is. An absolute base directory is outside of the source, as
+/// on AWS.
 pub async fn upload(
     spec: &ArtifactSpec,
     target: &Artifacts,

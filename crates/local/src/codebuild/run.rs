@@ -3,7 +3,7 @@
 //! `phases` runs the phases one after the other without regard to interruptions: `execute` drops it when
 //! the build is stopped or its time is up, kills what it started, and ends the phase that was running.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -55,6 +55,7 @@ pub async fn run(
         log: Log::disabled(),
         shell: None,
         secrets: Vec::new(),
+        outside: None,
     };
     let status = runner.lead(&mut ticket, stop).await;
     drop(ticket);
@@ -72,6 +73,8 @@ struct Runner<'a> {
     shell: Option<Shell>,
     /// The names of the variables whose values are masked.
     secrets: Vec<String>,
+    /// The build's folder outside of its workspace.
+    outside: Option<PathBuf>,
 }
 
 impl Runner<'_> {
@@ -203,6 +206,7 @@ impl Runner<'_> {
         }
         let spec = spec.map_err(drop)?;
         if let Some(artifacts) = &spec.artifacts {
+            self.outside = files::outside(artifacts);
             let made = files::simulate(artifacts, &workspace.source());
             made.map_err(|error| eprintln!("codebuild: no artifacts to hand back: {error}"))?;
         }
@@ -230,6 +234,7 @@ impl Runner<'_> {
             .note(format!("CODEBUILD_SRC_DIR={}", directory.display()))
             .await;
         let spec = Buildspec::parse(&self.buildspec(&directory, api).await?)?;
+        self.outside = spec.artifacts.as_ref().and_then(files::outside);
         self.log.note("Processing environment variables").await;
         let declared = [spec.variables.as_slice(), &self.build.plan.variables].concat();
         let values = variables::resolve(&declared, api).await?;
@@ -382,7 +387,8 @@ impl Runner<'_> {
 
     async fn finalize(&mut self, workspace: Workspace) {
         self.begin(PhaseKind::Finalizing);
-        let _ = tokio::task::spawn_blocking(move || workspace.remove()).await;
+        let outside = self.outside.take();
+        let _ = tokio::task::spawn_blocking(move || workspace.remove(outside.as_deref())).await;
         if !self.registry.lock().closing {
             self.log.close().await;
         }

@@ -455,7 +455,23 @@ async fn artifacts_land_where_codebuild_puts_them() {
     assert_eq!(names, ["deep/x.txt"]);
     assert_eq!(build["artifacts"]["md5sum"].as_str().unwrap().len(), 32);
 
+    // An absolute base directory is outside of the source.
+    let outside = stack.folder.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("result"), "o").unwrap();
+    let absolute = json!({"base-directory": outside, "files": ["result"]});
+    let mut flat = target.clone();
+    flat["namespaceType"] = json!("NONE");
+    let build = stack.run(with_artifacts(absolute, flat)).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED");
+    assert_eq!(stack.emulator.object("bucket/builds/result").unwrap(), "o");
+    assert!(outside.exists());
+
     for (artifacts, message) in [
+        (
+            json!({"base-directory": "/tmp/.seedflow-none/out", "files": ["x"]}),
+            "CLIENT_ERROR: no matching base directory path found for /tmp/.seedflow-none/out",
+        ),
         (
             json!({"base-directory": "out", "files": ["none"]}),
             "CLIENT_ERROR: no matching artifact paths found",

@@ -378,7 +378,14 @@ async fn a_long_parameter_reaches_the_module_and_not_the_log() {
         build: vec!["python3 -c 'import os; print(len(os.environ[\"LONG\"]))'".to_owned()],
         ..Phases::default()
     };
-    let text = compose(&phases, "", &variables, "an-image", &BTreeMap::new());
+    let text = compose(
+        &phases,
+        "",
+        "/tmp/.seedflow-emulators",
+        &variables,
+        "an-image",
+        &BTreeMap::new(),
+    );
     let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
     let build = stack.run(overrides).await;
     assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", stack.log(&build));

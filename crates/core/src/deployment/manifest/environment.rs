@@ -13,67 +13,99 @@ use super::model::{LoadContext, Repository, text};
 use crate::deployment::manifest_options::DEFAULT_ENV_FILE;
 use crate::error::excerpt;
 use crate::formats::dotenv;
-use crate::formats::dotenv::BadLine;
+use crate::formats::dotenv::{Reason, Skipped};
 use crate::formats::yaml::{Kind, Node};
 
 /// The most text that variables may add to all files together: a short `${VAR}` can repeat a long value many times.
 const MAX_ADDED: usize = 1 << 20;
+
+/// The maximum number of skipped lines of `.env` that are reported one by one.
+const MAX_SKIPPED: usize = 10;
 
 /// The variables of a deployment.
 #[derive(Debug)]
 pub(super) struct Env {
     variables: BTreeMap<String, String>,
     added: usize,
+    /// The lines of `.env` that could not be parsed, with what to say about them.
+    unreadable: Vec<(Location, String)>,
 }
 
 impl Env {
     /// Reads the variables: those of the options, of the files of variables, and of Parameter Store, in this order of
-    /// precedence.
+    /// precedence. As in seed-farmer, a line of a file that can't be parsed is a warning.
     pub fn read(
         repository: &mut dyn Repository,
         given: &LoadContext<'_>,
         problems: &mut Diagnostics,
     ) -> Self {
         let named = &given.options.env_files;
-        let env = &given.options.env;
-        let mut variables = given.stored_variables.clone();
         let default = [DEFAULT_ENV_FILE.to_owned()];
         let paths = if named.is_empty() {
             &default
         } else {
             named.as_slice()
         };
+        let mut env = Self {
+            variables: given.stored_variables.clone(),
+            added: 0,
+            unreadable: Vec::new(),
+        };
         for path in paths {
             let at = Location::file(path);
             if !named.is_empty() && !repository.has_file(path) {
-                problems.error(&at, "the repository has no such file; `env_files` names files of variables by their paths in the repository");
+                problems.error(&at, "the file doesn't exist; `env_files` names files of variables by their paths in the repository");
                 continue;
             }
-            let Some(text) = text(repository, &at, problems) else {
-                continue;
-            };
-            match dotenv::read(&text, env, &variables) {
-                Ok(read) => variables.extend(read),
-                Err(BadLine(line)) => {
-                    let at = Location {
-                        line: Some(line),
-                        ..at
-                    };
-                    problems.error(&at, "no NAME=value that can be read; is a quote left open?");
-                }
+            if let Some(text) = text(repository, &at, problems) {
+                env.add_file(&at, &text, &given.options.env, problems);
             }
         }
-        variables.extend(env.clone());
-        Self { variables, added: 0 }
+        env.variables.extend(given.options.env.clone());
+        env
+    }
+
+    fn add_file(
+        &mut self,
+        file: &Location,
+        text: &str,
+        over: &BTreeMap<String, String>,
+        problems: &mut Diagnostics,
+    ) {
+        let read = dotenv::read(text, over, &self.variables);
+        let (unreadable, too_long) = diagnosed(file, &read.skipped);
+        for (at, message) in &unreadable {
+            problems.warning(at, message.clone());
+        }
+        if let Some(at) = too_long {
+            problems.error(
+                &at,
+                format!(
+                    "the values of the file are longer than {} bytes together; put long values into files",
+                    dotenv::MAX_TEXT
+                ),
+            );
+        }
+        self.unreadable.extend(unreadable);
+        self.variables.extend(read.variables);
     }
 
     /// The variable that a field names.
     pub fn get(&self, name: &str, at: &Location, problems: &mut Diagnostics) -> Option<String> {
         let value = self.variables.get(name);
         if value.is_none() {
-            problems.unset(at, unset(name));
+            self.unset(at, unset(name), problems);
         }
         value.cloned()
+    }
+
+    /// Reports a variable that is not set. A line of `.env` that can't be parsed may be the reason, so it is an error then:
+    /// errors are shown without the warnings.
+    fn unset(&self, at: &Location, message: String, problems: &mut Diagnostics) {
+        for (line, message) in &self.unreadable {
+            problems.error(line, message.clone());
+        }
+        problems.unset(at, message);
     }
 
     /// Replaces the variables in a document.
@@ -126,10 +158,11 @@ impl Env {
                     return text.to_owned();
                 }
                 None => {
-                    problems.unset(at, format!(
+                    let message = format!(
                         "{}; where the text is meant for the module as it stands, set disableEnvVarResolution: true on the parameter",
                         unset(name)
-                    ));
+                    );
+                    self.unset(at, message, problems);
                     return text.to_owned();
                 }
             }
@@ -138,6 +171,30 @@ impl Env {
         result.push_str(rest);
         result
     }
+}
+
+/// The diagnostics of the lines that can't be parsed, and the location of a line whose value is too long.
+fn diagnosed(file: &Location, skipped: &[Skipped]) -> (Vec<(Location, String)>, Option<Location>) {
+    let at = |skipped: &Skipped| Location {
+        line: Some(skipped.line),
+        ..file.clone()
+    };
+    let (unreadable, too_long): (Vec<_>, Vec<_>) = skipped
+        .iter()
+        .partition(|skipped| skipped.reason == Reason::Syntax);
+    let mut shown: Vec<(Location, String)> = unreadable
+        .iter()
+        .take(MAX_SKIPPED)
+        .map(|line| {
+            let message = "the line is skipped, because it is not NAME=value; is a quote left open?";
+            (at(line), message.to_owned())
+        })
+        .collect();
+    let more = unreadable.len() - shown.len();
+    if let Some((_, message)) = shown.last_mut().filter(|_| more > 0) {
+        message.push_str(&format!(" The same is true of {more} later lines."));
+    }
+    (shown, too_long.first().map(|line| at(line)))
 }
 
 fn unset(name: &str) -> String {

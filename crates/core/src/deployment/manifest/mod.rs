@@ -35,8 +35,8 @@ use dependency_check::Group as DraftGroup;
 pub use diagnostic::Diagnostic;
 use diagnostic::{Diagnostics, Location};
 use environment::Env;
-pub use model::{Deployment, Group, LoadContext, MAX_FILE, Module, Repository};
-use model::{MANIFEST_NAME, text};
+use model::text;
+pub use model::{Deployment, Group, LoadContext, MANIFEST_NAME, MAX_FILE, Module, Repository};
 use modules::{Deployspecs, Draft, Reader};
 use spanned::{Spanned, YamlFields};
 
@@ -215,7 +215,10 @@ fn manifest(
     if !repository.has_file(path) {
         problems.error(
             &at,
-            "the repository has no such file; the deployment manifest is named as its path in the repository",
+            match paths::near_miss(repository, path) {
+                Some(found) => format!("the repository has no such file, but {}; rename that one", excerpt(&found, 120)),
+                None => "the repository has no such file; the deployment manifest is named as its path in the repository".to_owned(),
+            },
         );
         return None;
     }

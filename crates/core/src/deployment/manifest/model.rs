@@ -12,7 +12,7 @@ use crate::module::input::Options;
 use crate::module::maximum::Maxima;
 
 /// The name of a deployment manifest that is found without an option.
-pub(super) const MANIFEST_NAME: &str = "deployment.yaml";
+pub const MANIFEST_NAME: &str = "deployment.yaml";
 
 /// The maximum size of a file that is read as text.
 pub const MAX_FILE: usize = 1 << 20;

@@ -15,6 +15,7 @@ use crate::error::excerpt;
 use crate::ids::Name;
 use crate::module::build_settings::BuildSettings;
 use crate::module::codebuild::buildspec::is_arm_image;
+use crate::module::deployspec;
 use crate::module::deployspec::Deployspec;
 use crate::module::input::normal_path;
 use crate::module::maximum::Maxima;
@@ -171,10 +172,14 @@ impl Reader<'_> {
             format!("{folder}/deployspec.yaml")
         };
         if !self.repository.has_file(&path) {
-            problems.error(
-                module,
-                format!("the folder has no deployspec.yaml; a module needs {path}"),
-            );
+            let message = match paths::near_miss(self.repository, &path) {
+                Some(found) => format!(
+                    "the folder has no deployspec.yaml, but {}; rename that one",
+                    excerpt(&found, 120)
+                ),
+                None => format!("the folder has no deployspec.yaml; a module needs {path}"),
+            };
+            problems.error(module, message);
         } else if self.deployspecs == Deployspecs::AreValid {
             self.read_deployspec(&Location::file(&path), problems);
         }
@@ -187,6 +192,14 @@ impl Reader<'_> {
         if let Err(error) = Deployspec::parse(text.as_bytes(), self.maxima) {
             let (line, message) = without_place(&error.message);
             problems.error(&Location { line, ..file.clone() }, message);
+        }
+        for unknown in deployspec::unknown_fields(&text) {
+            let at = Location {
+                line: Some(unknown.line),
+                field: unknown.path,
+                ..file.clone()
+            };
+            problems.warning(&at, unknown.message);
         }
     }
 

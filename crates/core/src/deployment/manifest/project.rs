@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostics, Location};
 use super::model::{Repository, text};
+use super::paths;
 use super::spanned::Spanned;
 use crate::error::excerpt;
 use crate::formats::yaml;
@@ -22,7 +23,10 @@ pub(super) fn read(
         if given.is_none() && !repository.has_file(FILE) {
             problems.error(
                 &file,
-                "the file doesn't exist, and no project is given otherwise; add the file with `project: NAME`",
+                match paths::near_miss(repository, FILE) {
+                    Some(found) => format!("the file doesn't exist, but {found}; rename that one"),
+                    None => "the file doesn't exist, and no project is given otherwise; add the file with `project: NAME`".to_owned(),
+                },
             );
         }
         return given.cloned();

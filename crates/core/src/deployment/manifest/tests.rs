@@ -348,7 +348,7 @@ fn a_modules_folder_lies_in_the_repository_and_has_a_deployspec() {
     // A deployspec that two modules share is read, and reported, once.
     for (spec, expected) in [
         (
-            ("modules/x/deployspec.yml", ""),
+            ("modules/x/README.md", ""),
             "deployment.yaml:5: groups[0].modules[0].path: the folder has no deployspec.yaml; a module needs modules/x/deployspec.yaml",
         ),
         (
@@ -851,13 +851,109 @@ fn an_unset_variable_is_told_once_and_no_value_of_env_shows() {
     let problems = problems_of(manifest);
     assert_eq!(problems.len(), 2, "{problems:#?}");
     assert!(problems[1].starts_with("deployment.yaml:3: groups[0].name: the variable GROUP is not set"));
+}
+
+#[test]
+fn a_line_of_env_that_cannot_be_read_is_told_once_and_the_other_lines_count() {
+    let skipped = ".env:2: the line is skipped, because it is not NAME=value; is a quote left open?";
+    let env = (".env", "A=prod\nB=\"hidden\nC=2\n");
+    let manifest = |name: &str| {
+        format!("name: {name}\ngroups: [{{name: g, modules: [{{name: m, path: modules/a}}]}}]\n")
+    };
+    let read = read_files(&[("deployment.yaml", &manifest("${A}-${C}")), env]);
+    assert_eq!(read.as_ref().unwrap().name.as_str(), "prod-2");
+    assert_eq!(warnings(read), [skipped]);
+    // Where a variable is missing, the line may be the reason.
+    let problems = problems(read_files(&[("deployment.yaml", &manifest("${A}-${B}")), env]));
+    assert_eq!(problems[0], skipped);
+    assert!(problems[1].starts_with("deployment.yaml:1: name: the variable B is not set"));
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    let many = "A=1\n".to_owned() + &"no assignment\n".repeat(12);
+    let warnings = warnings(read_files(&[
+        ("deployment.yaml", &manifest("d")),
+        (".env", &many),
+    ]));
+    assert_eq!(warnings.len(), 10);
+    assert!(warnings[9].starts_with(".env:11:") && warnings[9].ends_with("2 later lines."));
+    // python-dotenv has no limit.
+    let doubling: String = (1..40)
+        .map(|i| format!("A{i}=${{A{0}}}${{A{0}}}\n", i - 1))
+        .collect();
+    let long = format!("A0=xxxx\n{doubling}");
+    let problems = self::problems(read_files(&[
+        ("deployment.yaml", &manifest("d")),
+        (".env", &long),
+    ]));
+    assert!(
+        problems.len() == 1 && problems[0].contains("longer than 1048576 bytes"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn near_misses_of_file_names_are_told() {
+    let found = |manifest: &str, files: &[(&str, &str)]| {
+        let mut repository = repository(files);
+        repository
+            .0
+            .retain(|path, _| *path != "modules/c/deployspec.yaml");
+        let env = BTreeMap::new();
+        let given = LoadContext {
+            manifest,
+            env: &env,
+            project: None,
+            place: None,
+            maxima: &Maxima::OF_AWS,
+        };
+        problems(check(&mut repository, &given))
+    };
+    let module = "name: d\ngroups: [{name: g, modules: [{name: m, path: modules/c}]}]\n";
+    for other in [
+        "deployment.yml",
+        "Deployment.yaml",
+        "DEPLOYMENT.YAML",
+        "deployment.yaml.txt",
+    ] {
+        let problems = found("deployment.yaml", &[(other, module)]);
+        let expected =
+            format!("deployment.yaml: the repository has no such file, but {other}; rename that one");
+        assert_eq!(problems, [expected]);
+    }
+    let problems = found("live/prod.yaml", &[("live/prod.yml", module)]);
+    assert!(problems[0].contains("but live/prod.yml"), "{problems:?}");
+    for other in ["deployspec.yml", "Deployspec.yaml"] {
+        let path = format!("modules/c/{other}");
+        let problems = found("deployment.yaml", &[("deployment.yaml", module), (&path, SPEC)]);
+        assert!(
+            problems[0].contains(&format!("has no deployspec.yaml, but {path}; rename that one")),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn fields_of_deployspecs_without_effect_are_warned_of() {
     let files = [
         ("deployment.yaml", &*with_module("", "")),
-        (".env", "A=fine\nB=\"hidden\nC=2\n"),
+        (
+            "modules/a/deployspec.yaml",
+            "deploy: {phases: {build: {commands: [make]}}}\nbuildType: BUILD_GENERAL1_LARGE\n",
+        ),
     ];
     assert_eq!(
-        self::problems(read_files(&files)),
-        [".env:2: no NAME=value that can be read; is a quote left open?"]
+        warnings(read_files(&files)),
+        [
+            "modules/a/deployspec.yaml:2: buildType: the field is unknown and has no effect; did you mean build_type?"
+        ]
+    );
+    let biuld = (
+        "modules/a/deployspec.yaml",
+        "deploy: {phases: {biuld: {commands: [make]}}}\n",
+    );
+    let problems = problems(read_files(&[files[0], biuld]));
+    assert!(
+        problems.len() == 1 && problems[0].ends_with("did you mean build?"),
+        "{problems:?}"
     );
 }
 

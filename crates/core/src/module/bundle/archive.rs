@@ -5,12 +5,12 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, ErrorName, Result, excerpt};
 
@@ -39,11 +39,12 @@ pub(crate) fn open<R: Read + Seek>(
         archive_offset: ArchiveOffset::Known(0),
     };
     let left = Arc::new(AtomicU64::new(MAX_DIRECTORY));
+    let source = Arc::new(Mutex::new(source));
     let metered = Metered {
-        source,
+        source: Arc::clone(&source),
         left: Arc::clone(&left),
     };
-    let archive = ZipArchive::with_config(config, metered).map_err(|e| broken("the archive", &e))?;
+    let archive = ZipArchive::with_config(config, metered).map_err(|e| not_a_zip(&source, &e))?;
     left.store(u64::MAX, Ordering::Relaxed);
     let entries = entries(&archive, archive_size)?;
     Ok((archive, entries))
@@ -52,7 +53,8 @@ pub(crate) fn open<R: Read + Seek>(
 /// A source with a limit on the bytes that may be read: the zip library reads the directory's claims before they can be
 /// checked.
 pub(crate) struct Metered<R> {
-    source: R,
+    /// Shared, because the zip library drops its reader when it fails, and the start of the object is read then.
+    source: Arc<Mutex<R>>,
     left: Arc<AtomicU64>,
 }
 
@@ -65,7 +67,7 @@ impl<R: Read> Read for Metered<R> {
                 "the archive's directory is longer than {MAX_DIRECTORY} bytes; pack fewer files or shorter paths"
             ))));
         }
-        let read = self.source.read(buffer)?;
+        let read = locked(&self.source).read(buffer)?;
         self.left.store(left - read as u64, Ordering::Relaxed);
         Ok(read)
     }
@@ -73,7 +75,44 @@ impl<R: Read> Read for Metered<R> {
 
 impl<R: Seek> Seek for Metered<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.source.seek(to)
+        locked(&self.source).seek(to)
+    }
+}
+
+fn locked<R>(source: &Mutex<R>) -> std::sync::MutexGuard<'_, R> {
+    source.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first bytes of archives that are not zips, with the place of the bytes and the format's name.
+const OTHER_FORMATS: [(usize, &[u8], &str); 8] = [
+    (0, b"\x1f\x8b", "a gzip file, such as a .tar.gz"),
+    (257, b"ustar", "a tar archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (0, b"\xfd7zXZ\x00", "an xz file, such as a .tar.xz"),
+    (0, b"BZh", "a bzip2 file, such as a .tar.bz2"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard file, such as a .tar.zst"),
+    (0, b"# v2 git bundle", "a git bundle"),
+];
+
+/// The error of an object that can't be opened as a zip. It names the object's format if that is another one.
+fn not_a_zip<R: Read + Seek>(source: &Mutex<R>, error: &ZipError) -> Error {
+    if let Some(ours) = own_error(error) {
+        return ours;
+    }
+    let mut source = locked(source);
+    let mut head = [0; 262];
+    // If the start can't be read either, the library's error remains.
+    let found = source.rewind().and_then(|()| fill(&mut *source, &mut head));
+    let head = &head[..found.unwrap_or(0)];
+    let format = OTHER_FORMATS
+        .iter()
+        .find(|(at, magic, _)| head.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
+    match format {
+        Some((_, _, name)) => invalid(format!(
+            "expected a zip, found {name}; pack the files as a zip, for example by `git archive --format=zip` or `zip -r`"
+        )),
+        None => broken("the archive", error),
     }
 }
 
@@ -123,6 +162,14 @@ fn entry<R: Read + Seek>(archive: &ZipArchive<R>, index: usize) -> Result<Entry>
         .map_err(|e| broken("an entry's name", &e))?
         .into_owned();
     check_path(&path)?;
+    let method = file.compression();
+    if !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
+        return Err(invalid(format!(
+            "{}: the entry is compressed by the method {}; pack the zip with the method Deflate, which every unpacking program reads",
+            excerpt(&path, 120),
+            excerpt(&format!("{method:?}"), 40)
+        )));
+    }
     if file.encrypted() {
         return Err(invalid(format!(
             "{}: the entry is encrypted; pack the bundle without a password",
@@ -204,17 +251,38 @@ fn check_sizes(entries: &[Entry]) -> Result<()> {
     Ok(())
 }
 
+/// The first of these names that someone may have meant as the file `name`: another extension for YAML, other upper case,
+/// or other separators.
+pub(crate) fn near_miss<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let plain = |name: &str| {
+        let mut plain = name.to_lowercase();
+        while let Some((stem, "yaml" | "yml" | "json" | "txt")) = plain.rsplit_once('.') {
+            plain = stem.to_owned();
+        }
+        plain.replace(['-', '_', ' '], "")
+    };
+    let meant = plain(name);
+    let mut similar = names.filter(|other| *other != name && !other.contains('/') && plain(other) == meant);
+    similar.next()
+}
+
 pub(crate) fn invalid(message: String) -> Error {
     Error::new(ErrorName::InvalidBundle, format!("bundle: {message}"))
+}
+
+/// Our own error that an error of the zip library carries.
+fn own_error(error: &ZipError) -> Option<Error> {
+    let ZipError::Io(io) = error else {
+        return None;
+    };
+    io.get_ref()?.downcast_ref::<Error>().cloned()
 }
 
 /// Describes an error of the zip library. An I/O error that carries one of our own errors (the source failed, not the
 /// archive) is unwrapped to that error.
 pub(crate) fn broken(what: &str, error: &ZipError) -> Error {
-    if let ZipError::Io(io) = error
-        && let Some(ours) = io.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
-    {
-        return ours.clone();
+    if let Some(ours) = own_error(error) {
+        return ours;
     }
     invalid(format!(
         "{}: {error}; the object has to be a whole, undamaged zip file",

@@ -68,8 +68,104 @@ fn the_root_of_a_folder_is_the_same_as_the_root_of_a_zip() {
         "x/y",
     )
     .unwrap();
-    assert_eq!(whole, inside);
+    assert_eq!(inside.root, "x/y");
+    let root = String::new();
+    assert_eq!(whole, Bundle { root, ..inside });
     assert_eq!((whole.files, whole.deployspec.as_slice()), (2, SPEC.1));
+}
+
+#[test]
+fn a_single_folder_around_the_module_does_not_count() {
+    let files: [(&str, &[u8]); 3] = [SPEC, ("src/a.txt", b"1"), ("manifest.yaml", b"{}")];
+    let plain = read_zip(&pack(&files), "").unwrap();
+    let around = |folder: &str| files.map(|(path, content)| (format!("{folder}/{path}"), content));
+    for folder in ["vpc-4f2a91c", "My Module", "it's $(id)"] {
+        let around = around(folder);
+        let mut entries: Vec<(&str, &[u8])> = around
+            .iter()
+            .map(|(path, content)| (path.as_str(), *content))
+            .collect();
+        let inside = read_zip(&pack(&entries), "").unwrap();
+        assert_eq!(inside.root, folder);
+        assert_eq!(
+            plain,
+            Bundle {
+                root: String::new(),
+                ..inside
+            }
+        );
+        // Files that tools add are neither a second folder nor a change.
+        let added = [
+            format!("__MACOSX/{folder}/._deployspec.yaml"),
+            format!("{folder}/src/.DS_Store"),
+            format!("{folder}/._src"),
+        ];
+        entries.extend(added.iter().map(|path| (path.as_str(), b"x" as &[u8])));
+        entries.extend([
+            ("pax_global_header", b"x" as &[u8]),
+            ("Thumbs.db", b"x"),
+            ("Desktop.ini", b"x"),
+            ("._x", b"x"),
+        ]);
+        let added = read_zip(&pack(&entries), "").unwrap();
+        assert_eq!((added.root.as_str(), &added.digest), (folder, &plain.digest));
+        entries.push(("README.md", b"x"));
+        assert!(message(&pack(&entries), "").contains("name that folder in source.path"));
+    }
+    // The folder of the input is looked for in it.
+    let nested = [("r/m/deployspec.yaml", SPEC.1), ("r/README.md", b"")];
+    assert_eq!(read_zip(&pack(&nested), "m").unwrap().root, "r/m");
+    assert_eq!(read_zip(&pack(&nested), "r/m").unwrap().root, "r/m");
+    // A deployspec at the root keeps the root.
+    let both = [SPEC, ("m/deployspec.yaml", SPEC.1)];
+    assert_eq!(read_zip(&pack(&both), "").unwrap().root, "");
+}
+
+#[test]
+fn links_of_files_that_tools_add_are_checked_too() {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("deployspec.yaml", SimpleFileOptions::default())
+        .unwrap();
+    zip.add_symlink("._a", "/etc/passwd", SimpleFileOptions::default())
+        .unwrap();
+    let zip = zip.finish().unwrap().into_inner();
+    assert!(message(&zip, "").contains("outside the module's folder"));
+}
+
+#[test]
+fn another_archive_format_is_named() {
+    let mut tar = vec![0; 1024];
+    tar[257..262].copy_from_slice(b"ustar");
+    for (bytes, name) in [
+        (b"\x1f\x8b\x08\x00".to_vec(), "a gzip file, such as a .tar.gz"),
+        (tar, "a tar archive"),
+        (b"7z\xbc\xaf\x27\x1c\x00\x04".to_vec(), "a 7z archive"),
+        (b"Rar!\x1a\x07\x01\x00".to_vec(), "a RAR archive"),
+        (b"\xfd7zXZ\x00".to_vec(), "an xz file"),
+        (b"BZh9".to_vec(), "a bzip2 file"),
+        (b"\x28\xb5\x2f\xfd".to_vec(), "a Zstandard file"),
+    ] {
+        let mut bytes = bytes;
+        for length in [bytes.len(), 100_000] {
+            bytes.resize(length, 7);
+            let found = message(&bytes, "");
+            assert!(
+                found.starts_with(&format!("bundle: expected a zip, found {name}")),
+                "{found}"
+            );
+            assert!(found.contains("zip -r"), "{found}");
+        }
+    }
+    // bzip2, method 12 of the format.
+    let mut zip = pack(&[SPEC]);
+    let directory = zip.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    zip[8] = 12;
+    zip[directory + 10] = 12;
+    let found = message(&zip, "");
+    assert!(
+        found.contains("deployspec.yaml: the entry is compressed by the method"),
+        "{found}"
+    );
 }
 
 #[test]
@@ -158,8 +254,24 @@ fn what_may_not_be_unpacked_is_refused_by_name() {
             "deployspec.yaml: not in the root of the archive",
         ),
         (
-            pack(&[("m/deployspec.yaml", b"x")]),
+            pack(&[("m/deployspec.yaml", b"x"), ("README.md", b"x")]),
             "there is one in m: name that folder in source.path",
+        ),
+        (
+            pack(&[("r/modules/vpc/deployspec.yaml", b"x"), ("r/README.md", b"x")]),
+            "there is one in r/modules/vpc: name that folder in source.path",
+        ),
+        (
+            pack(&[("deployspec.yml", b"x")]),
+            "deployspec.yaml: not in the root of the archive; there is deployspec.yml: rename it to deployspec.yaml",
+        ),
+        (
+            pack(&[("r/Deployspec.yaml", b"x"), ("r/a", b"x")]),
+            "not in r/ of the archive; there is Deployspec.yaml: rename",
+        ),
+        (
+            pack(&[("deploy-spec.yaml.txt", b"x")]),
+            "there is deploy-spec.yaml.txt: rename",
         ),
         (pack(&[SPEC, ("zeros", &zeros)]), "zip bomb"),
         (pack(&[]), "holds no files"),

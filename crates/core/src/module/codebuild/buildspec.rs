@@ -9,14 +9,19 @@
 //! Each phase then starts in the module's folder. The last command returns the module's metadata as the build's
 //! artifact (decision 18).
 //!
+//! Seedflow's files are in a folder outside of the source (decision 12), so a module may publish, clean or remove its
+//! whole folder. The last command is called by absolute paths, because a module may set a new PATH.
+//!
 //! CodeBuild prints every command to the build's log, but not variables. So the values of long variables are in
 //! `env/variables` and not in commands (decision 34).
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::environment::Variable;
+use crate::ids::BuildFolder;
 use crate::module::deployspec::Phases;
 
 /// The build's commands `seedfarmer` and `seedflow-collect`.
@@ -25,21 +30,30 @@ pub const SEEDFARMER: &str = include_str!("seedfarmer.py");
 /// Ends the heredoc; the script does not contain it (tested).
 const END_OF_SCRIPT: &str = "SEEDFLOW_END_OF_SCRIPT";
 
-/// Composes the buildspec of a module in the folder `root` of its source.
+/// The folder of Seedflow's own files in a build. Builds of the local stack share a machine, so each has its own. The
+/// name appears in the log, so it does not tell that of the build's folder in the bucket.
+#[must_use]
+pub fn own_folder(run: &BuildFolder) -> String {
+    let hash = hex::encode(Sha256::digest(run.as_str()));
+    format!("/tmp/.seedflow-{}", &hash[..12])
+}
+
+/// Composes the buildspec of a module in the folder `root` of its source. Seedflow's own files are in `own`.
 #[must_use]
 pub fn compose(
     phases: &Phases,
     root: &str,
+    own: &str,
     variables: &[Variable],
     image: &str,
     runtimes: &BTreeMap<String, String>,
 ) -> String {
-    let mut install = vec![write_command(), export(root), virtual_environment()];
+    let mut install = vec![write_command(own), export(root, own), virtual_environment()];
     install.push(enter());
     install.extend(phases.install.iter().cloned());
     let mut post_build = vec![unless_failed()];
     post_build.extend(in_module(&phases.post_build));
-    post_build.push("seedflow-collect".to_owned());
+    post_build.push(format!("{own}/python {own}/bin/seedflow-collect"));
     let phase = |commands: Vec<String>| json!({"on-failure": "ABORT", "commands": commands});
     let mut install = phase(install);
     let versions = runtime_versions(image, runtimes);
@@ -55,7 +69,7 @@ pub fn compose(
             "build": phase(in_module(&phases.build)),
             "post_build": phase(post_build),
         },
-        "artifacts": {"base-directory": ".seedflow/out", "files": ["metadata.json"]},
+        "artifacts": {"base-directory": format!("{own}/out"), "files": ["metadata.json"]},
     });
     yaml_of(&spec.to_string())
 }
@@ -91,11 +105,16 @@ fn unless_failed() -> String {
     "test \"$CODEBUILD_BUILD_SUCCEEDING\" != 0".to_owned()
 }
 
-/// Writes the script beside the source. The heredoc is quoted, so the shell expands nothing in it.
-fn write_command() -> String {
+/// Writes the script, a link to the image's Python, and an empty result. The heredoc is quoted, so the shell expands
+/// nothing in it.
+///
+/// The result exists from the start, because CodeBuild also uploads artifacts after a failed BUILD or POST_BUILD, and
+/// would report the missing file as a second error. An empty one is no metadata, so nothing takes it for a result.
+fn write_command(own: &str) -> String {
     format!(
-        "rm -rf \"$CODEBUILD_SRC_DIR/.seedflow\" && mkdir -p \"$CODEBUILD_SRC_DIR/.seedflow/bin\" \"$CODEBUILD_SRC_DIR/.seedflow/out\" && \
-         cd \"$CODEBUILD_SRC_DIR/.seedflow/bin\" && cat > seedfarmer <<'{END_OF_SCRIPT}' && chmod +x seedfarmer && ln -s seedfarmer seedflow-collect\n\
+        "rm -rf {own} && mkdir {own} {own}/bin {own}/out && : > {own}/out/metadata.json && \
+         ln -s \"$(python3 -c 'import sys; print(sys.executable)')\" {own}/python && \
+         cat > {own}/bin/seedfarmer <<'{END_OF_SCRIPT}' && chmod +x {own}/bin/seedfarmer && ln -s seedfarmer {own}/bin/seedflow-collect\n\
          {SEEDFARMER}{END_OF_SCRIPT}"
     )
 }
@@ -112,12 +131,13 @@ fn env(variables: &[Variable]) -> Value {
     env
 }
 
-fn export(root: &str) -> String {
-    // The root is validated: it contains no characters that are special in a shell.
-    format!(
-        "export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR{}{root}\" PATH=\"$CODEBUILD_SRC_DIR/.seedflow/bin:$PATH\"",
-        if root.is_empty() { "" } else { "/" }
-    )
+fn export(root: &str, own: &str) -> String {
+    // Within single quotes, the name of a folder of the zip means nothing to a shell.
+    let folder = match root {
+        "" => String::new(),
+        root => format!("/'{}'", root.replace('\'', "'\\''")),
+    };
+    format!("export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR\"{folder} PATH=\"{own}/bin:$PATH\"")
 }
 
 /// `python` and `pip` of modules are those of `~/.venv` (seedfarmer-compat.md 2.2). A virtual environment with its own
@@ -172,6 +192,7 @@ mod tests {
         serde_json::from_str(&compose(
             &phases,
             root,
+            "/tmp/own",
             variables,
             "aws/codebuild/standard:7.0",
             &BTreeMap::new(),
@@ -196,9 +217,29 @@ mod tests {
         );
         let post_build = &spec["phases"]["post_build"]["commands"];
         assert_eq!(post_build[0], "test \"$CODEBUILD_BUILD_SUCCEEDING\" != 0");
-        assert_eq!(post_build[3], "seedflow-collect");
+        assert_eq!(post_build[3], "/tmp/own/python /tmp/own/bin/seedflow-collect");
+        assert_eq!(
+            spec["artifacts"],
+            json!({"base-directory": "/tmp/own/out", "files": ["metadata.json"]})
+        );
         assert_eq!(spec["env"]["shell"], "bash");
         assert_eq!(spec["phases"]["install"]["runtime-versions"]["python"], "3.11");
+    }
+
+    #[test]
+    fn the_own_folder_is_of_one_build_and_does_not_tell_its_folder_in_the_bucket() {
+        let folder = |byte: u8| own_folder(&BuildFolder::from_random([byte; 16]));
+        assert_eq!(folder(1), folder(1));
+        assert_ne!(folder(1), folder(2));
+        assert!(!folder(1).contains("0101") && folder(1).len() == "/tmp/.seedflow-".len() + 12);
+    }
+
+    #[test]
+    fn the_folder_of_a_zip_is_no_shell() {
+        assert_eq!(
+            export("it's $(id)", "/tmp/own"),
+            "export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR\"/'it'\\''s $(id)' PATH=\"/tmp/own/bin:$PATH\""
+        );
     }
 
     #[test]
@@ -208,7 +249,7 @@ mod tests {
                 .iter()
                 .map(|(name, version)| ((*name).to_owned(), (*version).to_owned()))
                 .collect();
-            let spec = compose(&Phases::default(), "", &[], image, &set);
+            let spec = compose(&Phases::default(), "", "/tmp/own", &[], image, &set);
             let spec: Value = serde_json::from_str(&spec).unwrap();
             spec["phases"]["install"]["runtime-versions"].clone()
         };

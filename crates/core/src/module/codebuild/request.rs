@@ -105,6 +105,7 @@ pub fn compose(
     let buildspec = buildspec::compose(
         &phases(plan),
         &plan.source.path,
+        &buildspec::own_folder(run),
         &variables,
         &image,
         &settings.runtimes,

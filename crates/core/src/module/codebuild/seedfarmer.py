@@ -147,7 +147,7 @@ def collect() -> str:
         metadata = as_object(repaired(text.strip() or "{}") or {}, origin)
     except ValueError as error:
         raise Failure(f"{origin} is not JSON: {error}") from None
-    folder = os.path.join(os.environ["CODEBUILD_SRC_DIR"], ".seedflow", "out")
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out")  # beside bin/
     os.makedirs(folder, exist_ok=True)
     write(os.path.join(folder, "metadata.json"), metadata, separators=(",", ":"), ensure_ascii=False)
     return f"Metadata keys: {len(metadata)}\n"
