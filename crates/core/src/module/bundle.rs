@@ -27,7 +27,7 @@ use crate::ids::ModuleId;
 use crate::module::deployspec;
 use crate::module::input::{Limits, Options};
 use crate::module::role;
-use archive::{Entry, broken, invalid};
+use archive::{Entry, broken, fill, invalid};
 
 /// The longest target of a symbolic link (PATH_MAX of Linux).
 const MAX_LINK: u64 = 4096;
@@ -289,18 +289,19 @@ fn read_piece(file: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(piece)
 }
 
-/// Fills a buffer as far as the file goes.
-fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+/// The first of these names that someone may have meant as the file `name`: another extension for YAML, other upper case,
+/// or other separators.
+fn near_miss<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let plain = |name: &str| {
+        let mut plain = name.to_lowercase();
+        while let Some((stem, "yaml" | "yml" | "json" | "txt")) = plain.rsplit_once('.') {
+            plain = stem.to_owned();
         }
-    }
-    Ok(filled)
+        plain.replace(['-', '_', ' '], "")
+    };
+    let meant = plain(name);
+    let mut similar = names.filter(|other| *other != name && !other.contains('/') && plain(other) == meant);
+    similar.next()
 }
 
 /// Files that are kept in memory must be small; reading enforces their stated size.

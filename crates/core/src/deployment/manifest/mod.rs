@@ -175,7 +175,10 @@ fn choose(
         1 => return found.pop(),
         0 => problems.error(
             &Location::file(MANIFEST_NAME),
-            format!("the repository has no deployment manifest of this name; {how}"),
+            match paths::near_miss(repository, MANIFEST_NAME) {
+                Some(found) => renamed(&found),
+                None => format!("the repository has no deployment manifest of this name; {how}"),
+            },
         ),
         count => problems.error(
             &Location::file(MANIFEST_NAME),
@@ -186,6 +189,13 @@ fn choose(
         ),
     }
     None
+}
+
+fn renamed(found: &str) -> String {
+    format!(
+        "the repository has no such file, but {}; rename that one",
+        excerpt(found, 120)
+    )
 }
 
 /// Whether a file of the name is a deployment manifest: Kubernetes has manifests of the same name. A deployment has to
@@ -216,7 +226,7 @@ fn manifest(
         problems.error(
             &at,
             match paths::near_miss(repository, path) {
-                Some(found) => format!("the repository has no such file, but {}; rename that one", excerpt(&found, 120)),
+                Some(found) => renamed(&found),
                 None => "the repository has no such file; the deployment manifest is named as its path in the repository".to_owned(),
             },
         );

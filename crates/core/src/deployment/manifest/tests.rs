@@ -891,21 +891,17 @@ fn a_line_of_env_that_cannot_be_read_is_told_once_and_the_other_lines_count() {
 }
 
 #[test]
-fn near_misses_of_file_names_are_told() {
-    let found = |manifest: &str, files: &[(&str, &str)]| {
+fn near_misses_of_file_names_are_reported() {
+    let found = |manifest: Option<&str>, files: &[(&str, &str)]| {
         let mut repository = repository(files);
         repository
             .0
             .retain(|path, _| *path != "modules/c/deployspec.yaml");
-        let env = BTreeMap::new();
-        let given = LoadContext {
-            manifest,
-            env: &env,
-            project: None,
-            place: None,
-            maxima: &Maxima::OF_AWS,
+        let options = ManifestOptions {
+            manifest: manifest.map(str::to_owned),
+            ..ManifestOptions::default()
         };
-        problems(check(&mut repository, &given))
+        problems(check(&mut repository, &LoadContext::offline(&options)))
     };
     let module = "name: d\ngroups: [{name: g, modules: [{name: m, path: modules/c}]}]\n";
     for other in [
@@ -914,16 +910,16 @@ fn near_misses_of_file_names_are_told() {
         "DEPLOYMENT.YAML",
         "deployment.yaml.txt",
     ] {
-        let problems = found("deployment.yaml", &[(other, module)]);
+        let problems = found(None, &[(other, module)]);
         let expected =
             format!("deployment.yaml: the repository has no such file, but {other}; rename that one");
         assert_eq!(problems, [expected]);
     }
-    let problems = found("live/prod.yaml", &[("live/prod.yml", module)]);
+    let problems = found(Some("live/prod.yaml"), &[("live/prod.yml", module)]);
     assert!(problems[0].contains("but live/prod.yml"), "{problems:?}");
     for other in ["deployspec.yml", "Deployspec.yaml"] {
         let path = format!("modules/c/{other}");
-        let problems = found("deployment.yaml", &[("deployment.yaml", module), (&path, SPEC)]);
+        let problems = found(None, &[("deployment.yaml", module), (&path, SPEC)]);
         assert!(
             problems[0].contains(&format!("has no deployspec.yaml, but {path}; rename that one")),
             "{problems:?}"

@@ -251,21 +251,6 @@ fn check_sizes(entries: &[Entry]) -> Result<()> {
     Ok(())
 }
 
-/// The first of these names that someone may have meant as the file `name`: another extension for YAML, other upper case,
-/// or other separators.
-pub(crate) fn near_miss<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let plain = |name: &str| {
-        let mut plain = name.to_lowercase();
-        while let Some((stem, "yaml" | "yml" | "json" | "txt")) = plain.rsplit_once('.') {
-            plain = stem.to_owned();
-        }
-        plain.replace(['-', '_', ' '], "")
-    };
-    let meant = plain(name);
-    let mut similar = names.filter(|other| *other != name && !other.contains('/') && plain(other) == meant);
-    similar.next()
-}
-
 pub(crate) fn invalid(message: String) -> Error {
     Error::new(ErrorName::InvalidBundle, format!("bundle: {message}"))
 }
@@ -288,4 +273,18 @@ pub(crate) fn broken(what: &str, error: &ZipError) -> Error {
         "{}: {error}; the object has to be a whole, undamaged zip file",
         excerpt(what, 120)
     ))
+}
+
+/// Fills a buffer as far as the file goes.
+pub(super) fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
 }
