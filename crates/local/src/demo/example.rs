@@ -20,7 +20,7 @@ const STARTED: Duration = Duration::from_secs(30);
 
 /// A module with the input that deploys it.
 pub struct Example {
-    pub module: ModuleId,
+    pub id: ModuleId,
     folder: PathBuf,
     input: Value,
 }
@@ -35,13 +35,9 @@ impl Example {
             std::fs::read(folder.join("input.json")).with_context(|| format!("{name} has no input.json"))?;
         let input: Value =
             serde_json::from_slice(&text).with_context(|| format!("{name}/input.json is not JSON"))?;
-        let module = ModuleId::deserialize(&input)
+        let id = ModuleId::deserialize(&input)
             .with_context(|| format!("{name}/input.json doesn't have the four names of a module"))?;
-        Ok(Self {
-            module,
-            folder,
-            input,
-        })
+        Ok(Self { id, folder, input })
     }
 
     /// Changes a file: `old`, which it must hold once, becomes `new`.
@@ -63,7 +59,7 @@ impl Example {
     pub async fn input(&self, stack: &Stack, more: &Value) -> Result<Value> {
         let bundle = self.pack()?;
         let mut input = self.input.clone();
-        input["source"] = deployment::upload(&stack.api(), stack.connection(), &self.module, &bundle).await?;
+        input["source"] = deployment::upload(&stack.api(), stack.connection(), &self.id, &bundle).await?;
         for (name, value) in more.as_object().into_iter().flatten() {
             input[name] = value.clone();
         }
@@ -73,7 +69,7 @@ impl Example {
     /// Uploads the module to where an upload starts an execution; returns that execution's ARN.
     pub async fn upload_as_source(&self, stack: &Stack) -> Result<String> {
         let bundle = std::fs::read(self.pack()?.path).context("cannot read the bundle")?;
-        let key = self.module.source_key();
+        let key = self.id.source_key();
         let bucket = &stack.connection().work_bucket;
         stack
             .api()
@@ -106,7 +102,7 @@ impl Example {
         let said = output_tail::follow(script.take_stderr()?, |_| {}).await;
         let status = script.wait().await?;
         if !status.success() {
-            bail!("{}/prepare.sh failed ({status}): {said}", self.module);
+            bail!("{}/prepare.sh failed ({status}): {said}", self.id.module);
         }
         Ok(())
     }

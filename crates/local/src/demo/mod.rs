@@ -119,12 +119,12 @@ impl Demo<'_> {
         ];
         for (example, finished) in all {
             self.steps.push((
-                format!("first: {}", example.module.module),
+                format!("first: {}", example.id.module),
                 finished.state().to_owned(),
                 finished.took,
             ));
             self.checks
-                .state(example.module.module.as_str(), finished, "SUCCEEDED");
+                .state(example.id.module.as_str(), finished, "SUCCEEDED");
         }
         self.checks.reason(one, "first deployment");
         self.recorded_of_bucket(bucket, one).await?;
@@ -132,7 +132,7 @@ impl Demo<'_> {
     }
 
     async fn recorded_of_bucket(&mut self, bucket: &Example, finished: &Finished) -> Result<()> {
-        let holds = Holds::read(&self.stack, &bucket.module).await?;
+        let holds = Holds::read(&self.stack, &bucket.id).await?;
         self.checks
             .that("its build ran", finished.build["buildStatus"] == "SUCCEEDED");
         self.checks.that(
@@ -149,13 +149,13 @@ impl Demo<'_> {
     }
 
     async fn recorded_of_others(&mut self, examples: &Examples) -> Result<()> {
-        let found = Holds::read(&self.stack, &examples.metadata.module)
+        let found = Holds::read(&self.stack, &examples.metadata.id)
             .await?
             .json("metadata");
         let both = found["Team"] == "platform" && found["TableName"].is_string();
         self.checks
             .that("what a module added and converted is in its metadata", both);
-        let found = Holds::read(&self.stack, &examples.parameters.module)
+        let found = Holds::read(&self.stack, &examples.parameters.id)
             .await?
             .json("metadata");
         let arrived = found["LogLevel"] == "INFO" && found["SubnetIds"] == json!(["subnet-1", "subnet-2"]);
@@ -163,7 +163,7 @@ impl Demo<'_> {
             "lists and values of Parameter Store arrived in the build",
             arrived,
         );
-        let found = Holds::read(&self.stack, &examples.upload.module)
+        let found = Holds::read(&self.stack, &examples.upload.id)
             .await?
             .json("metadata");
         self.checks.that(
@@ -175,7 +175,7 @@ impl Demo<'_> {
 
     async fn again(&mut self, bucket: &Example) -> Result<()> {
         self.ui.heading("The same again");
-        let before = Holds::read(&self.stack, &bucket.module).await?;
+        let before = Holds::read(&self.stack, &bucket.id).await?;
         let (finished, after) = self.deploy("the same again", bucket, json!({})).await?;
         self.checks.state("it", &finished, "UNCHANGED");
         self.checks.that("no build was started", finished.build.is_null());
@@ -208,7 +208,7 @@ impl Demo<'_> {
 
     async fn forced(&mut self, bucket: &Example) -> Result<()> {
         self.ui.heading("Nothing changed, but forced");
-        let before = Holds::read(&self.stack, &bucket.module).await?;
+        let before = Holds::read(&self.stack, &bucket.id).await?;
         let (finished, after) = self
             .deploy("forced", bucket, json!({"force_update": true}))
             .await?;
@@ -226,7 +226,7 @@ impl Demo<'_> {
     async fn failing(&mut self, fragile: &Example) -> Result<()> {
         self.ui
             .heading("A build that fails: examples/fails-on-demand, set to fail in its build phase");
-        let before = Holds::read(&self.stack, &fragile.module).await?;
+        let before = Holds::read(&self.stack, &fragile.id).await?;
         let fail = json!({"parameters": {"fail-in": "build", "sleep-seconds": 0}});
         let (finished, after) = self.deploy("a build that fails", fragile, fail).await?;
         self.checks.state("it", &finished, "FAILED");
@@ -254,7 +254,7 @@ impl Demo<'_> {
         self.checks.state("it", &finished, "SUCCEEDED");
         self.checks.reason(&finished, "last deployment FAILED");
         let (api, about) = (self.stack.api(), self.stack.connection());
-        let shown = pages::indexed(&api, about, fragile.module.project.as_str(), &finished.execution).await?;
+        let shown = pages::indexed(&api, about, fragile.id.project.as_str(), &finished.execution).await?;
         self.checks.that("the project's page lists it", shown);
         self.checks.that(
             "the status is SUCCEEDED",
@@ -268,13 +268,13 @@ impl Demo<'_> {
         let finished = self.follow(example, &more).await?;
         self.steps
             .push((step.to_owned(), finished.state().to_owned(), finished.took));
-        Ok((finished, Holds::read(&self.stack, &example.module).await?))
+        Ok((finished, Holds::read(&self.stack, &example.id).await?))
     }
 
     async fn follow(&self, example: &Example, more: &Value) -> Result<Finished> {
         let task = self
             .ui
-            .task_among(example.module.to_string(), example.module.module.as_str());
+            .task_among(example.id.to_string(), example.id.module.as_str());
         let api = self.stack.api();
         let input = example.input(&self.stack, more).await?;
         let execution = deployment::start(&api, self.stack.connection(), &input).await?;
@@ -286,8 +286,8 @@ impl Demo<'_> {
 
     async fn follow_upload(&self, example: &Example) -> Result<Finished> {
         let task = self.ui.task_among(
-            format!("{} (by its upload)", example.module),
-            example.module.module.as_str(),
+            format!("{} (by its upload)", example.id),
+            example.id.module.as_str(),
         );
         let execution = example.upload_as_source(&self.stack).await?;
         let finished = progress::follow(&self.stack.api(), &execution, &task, self.ui).await?;
@@ -296,7 +296,7 @@ impl Demo<'_> {
     }
 
     async fn bundle_exists(&self, example: &Example) -> Result<bool> {
-        let key = example.module.bundle_key();
+        let key = example.id.bundle_key();
         let listed = self
             .stack
             .api()
