@@ -2,7 +2,7 @@
 
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId, Name};
-use seedflow_core::pages::execution_event::Ended;
+use seedflow_core::pages::execution_event::ExecutionEnd;
 use seedflow_core::pages::index::Index;
 use seedflow_core::pages::module_page::Log;
 use seedflow_core::pages::{PageContext, deployment_page, module_page};
@@ -31,7 +31,7 @@ pub fn all() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn place() -> AwsEnvironment {
+fn environment() -> AwsEnvironment {
     AwsEnvironment::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
 }
 
@@ -40,14 +40,14 @@ fn names() -> ModuleId {
 }
 
 fn of_module(id: &ModuleId, report: Value, log: &Log) -> String {
-    let place = place();
-    let shelf = PageContext {
-        place: &place,
+    let environment = environment();
+    let context = PageContext {
+        environment: &environment,
         bucket: "work-bucket",
     };
     let report = serde_json::from_value(report).unwrap();
     module_page::render(
-        &shelf,
+        &context,
         id,
         &format!("reports/{id}/vpc-0a1b2c3d.json"),
         &report,
@@ -181,9 +181,9 @@ fn whole_deployment(error: &str, cause: &str) -> String {
         (("core".to_owned(), "buckets".to_owned()), read(base("SUCCEEDED"))),
         (("networking".to_owned(), "vpc".to_owned()), read(failed)),
     ];
-    let place = place();
-    let shelf = PageContext {
-        place: &place,
+    let environment = environment();
+    let context = PageContext {
+        environment: &environment,
         bucket: "work-bucket",
     };
     let id = DeploymentId {
@@ -191,7 +191,7 @@ fn whole_deployment(error: &str, cause: &str) -> String {
         deployment: Name::parse("deployment", "production").unwrap(),
     };
     deployment_page::render(
-        &shelf,
+        &context,
         &id,
         "reports/platform/production/e1.json",
         &report,
@@ -236,15 +236,15 @@ fn index(why: &str) -> String {
     for (run, state) in states.iter().enumerate().take(5) {
         index = index.with(&event(json!({}), state, run, why));
     }
-    let place = place();
-    let shelf = PageContext {
-        place: &place,
+    let environment = environment();
+    let context = PageContext {
+        environment: &environment,
         bucket: "work-bucket",
     };
-    seedflow_core::pages::index_page::render(&index, &shelf, &Name::parse("project", "platform").unwrap())
+    seedflow_core::pages::index_page::render(&index, &context, &Name::parse("project", "platform").unwrap())
 }
 
-fn event(of: Value, state: &str, run: usize, why: &str) -> Ended {
+fn event(of: Value, state: &str, run: usize, why: &str) -> ExecutionEnd {
     let mut detail = json!({
         "project": "platform", "deployment": "production", "state": state, "reasons": [why], "author": why, "branch": "main",
         "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "duration_seconds": 20 + (run * 37) % 90, "report": {},
@@ -257,5 +257,7 @@ fn event(of: Value, state: &str, run: usize, why: &str) -> Ended {
         .as_object_mut()
         .unwrap()
         .extend(of.as_object().unwrap().clone());
-    Ended::from_event(&json!({"detail": detail})).unwrap().unwrap()
+    ExecutionEnd::from_event(&json!({"detail": detail}))
+        .unwrap()
+        .unwrap()
 }

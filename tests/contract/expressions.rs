@@ -212,7 +212,7 @@ fn of_end_execution() -> Value {
 }
 
 #[test]
-fn of_end_execution_each_has_a_result_whatever_it_was_started_with() {
+fn of_end_execution_each_has_a_result_for_every_start() {
     let walked = walk(
         &StateMachine::read("end-execution").definition,
         &inputs(),

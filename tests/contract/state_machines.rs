@@ -252,7 +252,7 @@ fn no_state_names_an_error_that_nothing_throws() {
 }
 
 #[test]
-fn whatever_else_goes_wrong_is_recorded_too() {
+fn any_other_error_is_recorded_too() {
     for (name, state) in tasks(&states()) {
         let last = list(state, "Catch")
             .last()
@@ -284,7 +284,7 @@ fn a_failure_to_record_keeps_the_error_that_led_to_it() {
 }
 
 #[test]
-fn whatever_goes_wrong_with_a_deployment_is_its_own_error() {
+fn any_failure_of_a_deployment_is_its_own_error() {
     let (_, states) = machine("deploy");
     for (name, state) in tasks(&states) {
         let last = list(state, "Catch").last().unwrap();
@@ -490,7 +490,7 @@ const MAX_CHARACTER: usize = 4;
 const BESIDE_THE_INPUT: usize = 4096;
 
 #[test]
-fn an_input_that_is_sent_on_fits_whatever_its_characters_are() {
+fn an_input_that_is_sent_on_fits_with_any_characters() {
     let mut sent = 0;
     for (machine, _, states) in workflows() {
         for (name, state) in tasks(&states) {
@@ -549,7 +549,7 @@ fn each_number_of_a_retry_is_one_that_step_functions_takes() {
 }
 
 #[test]
-fn a_build_that_did_not_succeed_is_a_failure_whatever_its_status() {
+fn a_build_that_did_not_succeed_is_a_failure_with_any_status() {
     let states = states();
     let [without_role, choice] = list(&states["BuildSucceeded"], "Choices") else {
         panic!("two choices")

@@ -332,7 +332,7 @@ fn a_trust_asks_for_the_account_where_aws_documents_that_the_service_sends_it() 
 /// EventBridge: ArrayOfString). An operator for one value isn't defined for them, and ForAllValues is true without a
 /// value (IAM user guide, "Single-valued vs. multivalued context keys").
 #[test]
-fn whoever_puts_events_puts_none_but_ours() {
+fn roles_put_only_our_events() {
     let template = template();
     let resources = template["Resources"].as_object().unwrap();
     let mut seen = 0;
@@ -604,7 +604,7 @@ fn roles_with_rights_on(template: &Value, folders: &[&str]) -> BTreeSet<String> 
 }
 
 #[test]
-fn state_in_the_work_bucket_is_denied_to_everybody_but_who_needs_it_and_administrators() {
+fn state_in_the_work_bucket_is_denied_to_all_but_its_users_and_administrators() {
     let template = template();
     let root = "arn:${AWS::Partition}:iam::${AWS::AccountId}:root".to_owned();
     let modules = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${AWS::StackName}-module-*".to_owned();
@@ -655,7 +655,7 @@ fn state_in_the_work_bucket_is_denied_to_everybody_but_who_needs_it_and_administ
 /// The name of a build's folder opens it to every build; and this right distinguishes a missing object from a forbidden
 /// one.
 #[test]
-fn who_may_list_the_work_bucket_is_excepted_from_the_denies_of_lists() {
+fn roles_that_list_the_work_bucket_are_excepted_from_the_denies_of_lists() {
     let template = template();
     let resources = template["Resources"].as_object().unwrap();
     let listing = resources.iter().filter(|(_, resource)| {
@@ -738,7 +738,7 @@ fn queues_and_the_topic_are_encrypted_and_refuse_what_comes_without_tls() {
 
 /// EventBridge sends neither aws:SourceArn nor aws:SourceAccount to KMS: a condition on them would stop every mail.
 #[test]
-fn who_publishes_to_the_topic_may_use_its_key_and_the_key_is_there_with_the_topic_only() {
+fn publishers_to_the_topic_may_use_its_key_and_the_key_exists_only_with_the_topic() {
     let template = template();
     let key = &template["Resources"]["NotificationKey"];
     assert_eq!(

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 /// Clients for the account that the environment names, and what Seedflow's stack has there.
 pub struct Account {
     /// Account and region.
-    pub place: AwsEnvironment,
+    pub environment: AwsEnvironment,
     /// What the names of all modules' roles and stacks begin with.
     pub module_prefix: String,
     /// The bucket of the bundles.
@@ -52,7 +52,7 @@ impl Account {
             })
         };
         Ok(Self {
-            place: AwsEnvironment::from_arn(&output("StateMachineArn")?)?,
+            environment: AwsEnvironment::from_arn(&output("StateMachineArn")?)?,
             module_prefix: format!("{stack}-module-"),
             bundles: Bucket::new(&aws, output("BundleBucketName")?),
             modules: ModuleStore {

@@ -32,7 +32,7 @@ use crate::account::Account;
 use crate::checkout;
 use crate::cli::Cli;
 use crate::seedfarmer::{self, checksum};
-use crate::show::{Ended, Show};
+use crate::show::{Show, TakeoverResult};
 use crate::takeover::{self, Here, Parts, TakeOver};
 
 /// What modules publish.
@@ -61,12 +61,12 @@ pub async fn run(cli: &Cli) -> Result<bool> {
     let folder = cli.folder.canonicalize();
     let folder = folder.with_context(|| format!("no such folder: {}", cli.folder.display()))?;
     let account = Account::of_stack(&cli.stack_name).await?;
-    let read = read(cli, &folder, &account.place)?;
+    let read = read(cli, &folder, &account.environment)?;
     refuse_busy(&account, &read.deployment).await?;
     let (mut migration, modules) = Migration::begin(cli, folder, account, read).await?;
     for (module, manifest) in &modules {
         let ended = migration.module(module, manifest).await;
-        let ended = ended.unwrap_or_else(|error| Ended::Refused(format!("{error:#}")));
+        let ended = ended.unwrap_or_else(|error| TakeoverResult::Refused(format!("{error:#}")));
         migration.show.ended(&module.id, &ended);
     }
     for name in migration.left_behind(&modules) {
@@ -76,7 +76,11 @@ pub async fn run(cli: &Cli) -> Result<bool> {
     Ok(!migration.show.has_refused())
 }
 
-fn read(cli: &Cli, folder: &Path, place: &AwsEnvironment) -> Result<repository::LoadedRepository<File>> {
+fn read(
+    cli: &Cli,
+    folder: &Path,
+    environment: &AwsEnvironment,
+) -> Result<repository::LoadedRepository<File>> {
     let options = ManifestOptions {
         manifest: cli.manifest.clone(),
         env: cli.env.iter().cloned().collect(),
@@ -85,7 +89,7 @@ fn read(cli: &Cli, folder: &Path, place: &AwsEnvironment) -> Result<repository::
     };
     let given = LoadContext {
         project: cli.project.as_ref(),
-        place: Some(place),
+        environment: Some(environment),
         ..LoadContext::offline(&options)
     };
     match repository::read(checkout::repository(folder)?, CommitInfo::default(), &given)? {
@@ -120,7 +124,7 @@ impl<'a> Migration<'a> {
     ) -> Result<(Self, Modules)> {
         let deployment = read.deployment.clone();
         let show = Show::new();
-        show.heading(&deployment, &account.place, cli.apply);
+        show.heading(&deployment, &account.environment, cli.apply);
         let groups = read.groups(&Forced::Some(Vec::new()));
         let manifests: Vec<manifest::Module> = read
             .manifest()
@@ -146,17 +150,21 @@ impl<'a> Migration<'a> {
     }
 
     /// Takes one module over, or shows what that would write.
-    async fn module(&mut self, module: &plan::PlannableModule, manifest: &manifest::Module) -> Result<Ended> {
+    async fn module(
+        &mut self,
+        module: &plan::PlannableModule,
+        manifest: &manifest::Module,
+    ) -> Result<TakeoverResult> {
         let id = &module.id;
         let stored = self.ours.stored(id);
         let status = stored.status_of(id)?;
         if let Some(status) = status.filter(takeover::is_seedflows_own) {
             self.publish(id, stored.metadata_object());
-            return Ok(Ended::Own(status.state));
+            return Ok(TakeoverResult::Own(status.state));
         }
         let theirs = self.theirs.module(id).filter(|theirs| theirs.is_deployed());
         let Some(theirs) = theirs.cloned() else {
-            return Ok(Ended::NotThere);
+            return Ok(TakeoverResult::NotThere);
         };
         if let Some(holder) = self.account.holder(id).await? {
             bail!(
@@ -176,7 +184,7 @@ impl<'a> Migration<'a> {
             .await?;
         self.show
             .take_over(&self.account, &taken, !manifest.data_files.is_empty());
-        let ended = Ended::of(&taken);
+        let ended = TakeoverResult::of(&taken);
         if self.cli.apply {
             self.apply(taken).await?;
         }

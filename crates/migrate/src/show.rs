@@ -11,7 +11,7 @@ use crate::takeover::TakeOver;
 
 /// A module's result.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub enum TakeoverResult {
     /// It is taken over, and unchanged for the next deployment.
     Taken,
     /// It is taken over, and the next deployment deploys it.
@@ -29,7 +29,7 @@ pub enum Ended {
     Refused(String),
 }
 
-impl Ended {
+impl TakeoverResult {
     /// How a module ends that is taken over.
     #[must_use]
     pub fn of(taken: &TakeOver) -> Self {
@@ -44,7 +44,7 @@ impl Ended {
 /// The output, with its counts.
 pub struct Show {
     ui: Ui,
-    ended: Vec<Ended>,
+    ended: Vec<TakeoverResult>,
     writes: usize,
 }
 
@@ -59,14 +59,14 @@ impl Show {
     }
 
     /// What it is about.
-    pub fn heading(&self, deployment: &DeploymentId, place: &AwsEnvironment, apply: bool) {
+    pub fn heading(&self, deployment: &DeploymentId, environment: &AwsEnvironment, apply: bool) {
         let name = self.ui.paint(Tone::Bold, deployment.to_string());
         let mode = if apply {
             ""
         } else {
             " (dry run: nothing is written)"
         };
-        let AwsEnvironment { account, region, .. } = place;
+        let AwsEnvironment { account, region, .. } = environment;
         self.ui
             .say(format!("{name} in account {account}, region {region}{mode}"));
     }
@@ -97,7 +97,7 @@ impl Show {
         for write in &taken.writes {
             lines.push((
                 id.parameter(write.kind),
-                about(write.kind, write.laid.parameter.as_str()),
+                about(write.kind, write.encoded.parameter.as_str()),
             ));
         }
         self.ui.say(format!("\n{}", self.ui.paint(Tone::Bold, name(id))));
@@ -114,29 +114,33 @@ impl Show {
         self.writes += lines.len();
     }
 
-    pub fn ended(&mut self, id: &ModuleId, ended: &Ended) {
+    pub fn ended(&mut self, id: &ModuleId, ended: &TakeoverResult) {
         let ui = &self.ui;
         let heading = || ui.say(format!("\n{}", ui.paint(Tone::Bold, name(id))));
         match ended {
-            Ended::Taken => ui.say(ui.paint(
+            TakeoverResult::Taken => ui.say(ui.paint(
                 Tone::Good,
                 "  unchanged since seed-farmer deployed it: taken over",
             )),
-            Ended::Changed => ui.say("  changed: taken over without md5, so the next deployment deploys it"),
-            Ended::Done { changed: true } => ui.say("  already there; the next deployment deploys it"),
-            Ended::Done { changed: false } => ui.say(ui.paint(Tone::Good, "  already there")),
-            Ended::Own(state) => {
+            TakeoverResult::Changed => {
+                ui.say("  changed: taken over without md5, so the next deployment deploys it")
+            }
+            TakeoverResult::Done { changed: true } => {
+                ui.say("  already there; the next deployment deploys it")
+            }
+            TakeoverResult::Done { changed: false } => ui.say(ui.paint(Tone::Good, "  already there")),
+            TakeoverResult::Own(state) => {
                 heading();
                 ui.say(format!(
                     "  already there: Seedflow's own deployment ended as {}; left as it is",
                     state.as_str()
                 ));
             }
-            Ended::NotThere => {
+            TakeoverResult::NotThere => {
                 heading();
                 ui.say("  not deployed by seed-farmer; the next deployment deploys it");
             }
-            Ended::Refused(why) => {
+            TakeoverResult::Refused(why) => {
                 heading();
                 ui.complain(&format!(
                     "{}: {}: {why}",
@@ -153,28 +157,31 @@ impl Show {
         let why = "seed-farmer has deployed it, and the manifest doesn't have it; destroy it by `seedfarmer apply` with this manifest, or put it back";
         let refused = self.ui.paint(Tone::Bad, "not taken over");
         self.ui.complain(&format!("{refused}: {name}: {why}"));
-        self.ended.push(Ended::Refused(why.to_owned()));
+        self.ended.push(TakeoverResult::Refused(why.to_owned()));
     }
 
     /// Whether something could not be taken over.
     #[must_use]
     pub fn has_refused(&self) -> bool {
-        self.ended.iter().any(|ended| matches!(ended, Ended::Refused(_)))
+        self.ended
+            .iter()
+            .any(|ended| matches!(ended, TakeoverResult::Refused(_)))
     }
 
     /// The summary.
     pub fn sum(&self, apply: bool) {
-        let count = |wanted: fn(&Ended) -> bool| self.ended.iter().filter(|ended| wanted(ended)).count();
+        let count =
+            |wanted: fn(&TakeoverResult) -> bool| self.ended.iter().filter(|ended| wanted(ended)).count();
         let counts = [
-            (count(|ended| *ended == Ended::Taken), "unchanged"),
-            (count(|ended| *ended == Ended::Changed), "changed"),
+            (count(|ended| *ended == TakeoverResult::Taken), "unchanged"),
+            (count(|ended| *ended == TakeoverResult::Changed), "changed"),
             (
-                count(|ended| matches!(ended, Ended::Done { .. } | Ended::Own(_))),
+                count(|ended| matches!(ended, TakeoverResult::Done { .. } | TakeoverResult::Own(_))),
                 "already there",
             ),
-            (count(|ended| *ended == Ended::NotThere), "not deployed"),
+            (count(|ended| *ended == TakeoverResult::NotThere), "not deployed"),
             (
-                count(|ended| matches!(ended, Ended::Refused(_))),
+                count(|ended| matches!(ended, TakeoverResult::Refused(_))),
                 "not taken over",
             ),
         ];

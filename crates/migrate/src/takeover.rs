@@ -150,7 +150,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
             deployed_at,
             bundle: None,
             published: None,
-            origin: CommitInfo::default(),
+            commit_info: CommitInfo::default(),
             fingerprint: Fingerprint::new(&module.digest, &module.deployspec, &options, versions),
             deployspec: Deployspec::parse(&module.deployspec, &Maxima::OF_AWS)?,
             options,
@@ -247,7 +247,7 @@ mod tests {
     fn applied(taken: &TakeOver) -> (ModuleParameters, DeployedModule) {
         let mut stored = ModuleParameters::default();
         for write in &taken.writes {
-            stored.set(write.kind, write.laid.parameter.as_str().to_owned());
+            stored.set(write.kind, write.encoded.parameter.as_str().to_owned());
         }
         let mut record = *taken.record.clone().unwrap();
         record.bundle = Some(Source {
@@ -277,7 +277,7 @@ mod tests {
         for write in &taken.writes {
             let status = stored.status_of(&module.id).unwrap();
             assert!(decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false).changed);
-            stored.set(write.kind, write.laid.parameter.as_str().to_owned());
+            stored.set(write.kind, write.encoded.parameter.as_str().to_owned());
         }
         let status = stored.status_of(&module.id).unwrap();
         let decision = decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false);

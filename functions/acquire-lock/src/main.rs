@@ -103,19 +103,19 @@ impl Handler {
                     ..contender
                 };
                 let module = DeployInput::module(&input, &self.limits)?;
-                let turn = self.claim(&module, contender, event.waiting).await?;
-                Ok(json!(turn.response(&module)))
+                let outcome = self.claim(&module, contender, event.waiting).await?;
+                Ok(json!(outcome.response(&module)))
             }
             Deploys::Deployment { deployment, whole } => {
                 let contender = Claimant {
                     replaces_nobody: !whole,
                     ..contender
                 };
-                let turn = self.claim(&deployment, contender, event.waiting).await?;
+                let outcome = self.claim(&deployment, contender, event.waiting).await?;
                 if !whole {
-                    turn.refuse_to_wait(&deployment)?;
+                    outcome.refuse_to_wait(&deployment)?;
                 }
-                Ok(json!(turn.response(&deployment)))
+                Ok(json!(outcome.response(&deployment)))
             }
         }
     }
@@ -126,7 +126,7 @@ impl Handler {
         contender: Claimant,
         waiting: Option<Registration>,
     ) -> Result<LockOutcome> {
-        let about = of.subject(Some(&contender.execution));
+        let about = of.log_context(Some(&contender.execution));
         log::add_log_context(&about);
         let waits = waiting.is_some();
         let want = match waiting {
@@ -136,21 +136,21 @@ impl Handler {
                 registration,
             }),
         };
-        let turn = self.turn(of, &want).await?;
-        let turn = match self.held(of, &want, &turn).await? {
-            Some(lock) => self.look_after(of, lock, want, turn).await?,
-            None => turn,
+        let outcome = self.outcome(of, &want).await?;
+        let outcome = match self.held(of, &want, &outcome).await? {
+            Some(lock) => self.look_after(of, lock, want, outcome).await?,
+            None => outcome,
         };
-        tracing::info!(told = turn.as_str(), "claimed");
+        tracing::info!(told = outcome.as_str(), "claimed");
         // An execution that waits is answered by its token, and counted when that answer is sent.
-        if let (LockOutcome::Superseded(_), false) = (&turn, waits) {
+        if let (LockOutcome::Superseded(_), false) = (&outcome, waits) {
             self.metrics.write(&Measurement::one(S::SUPERSEDED), &about);
         }
-        Ok(turn)
+        Ok(outcome)
     }
 
     /// The outcome of a claim; a claim always has one.
-    async fn turn<S: Lockable + Observed>(&self, of: &S, want: &LockRequest) -> Result<LockOutcome> {
+    async fn outcome<S: Lockable + Observed>(&self, of: &S, want: &LockRequest) -> Result<LockOutcome> {
         self.locks
             .apply(of, want)
             .await?
@@ -163,9 +163,9 @@ impl Handler {
         &self,
         of: &S,
         want: &LockRequest,
-        turn: &LockOutcome,
+        outcome: &LockOutcome,
     ) -> Result<Option<Lock>> {
-        match (turn, want) {
+        match (outcome, want) {
             (LockOutcome::Held(lock), _) => Ok(Some(lock.clone())),
             (LockOutcome::Superseded(by), LockRequest::Claim(me)) if me.replaces_nobody => {
                 let found = self.locks.find(of).await?;
@@ -182,22 +182,22 @@ impl Handler {
         of: &S,
         lock: Lock,
         want: LockRequest,
-        turn: LockOutcome,
+        outcome: LockOutcome,
     ) -> Result<LockOutcome> {
         if !self.locks.ensure_cleanup(of, &lock).await? {
-            return Ok(turn);
+            return Ok(outcome);
         }
         match lock.after_the_holder_ended(want, Timestamp::now(), self.take_over) {
             Some(request @ LockRequest::TakeOver(..)) => {
                 let from = lock.holder.execution.as_str();
                 tracing::warn!(from, "taken over: nobody could release the lock");
-                self.turn(of, &request).await
+                self.outcome(of, &request).await
             }
             Some(request) => {
                 self.locks.apply(of, &request).await?;
-                Ok(turn)
+                Ok(outcome)
             }
-            None => Ok(turn),
+            None => Ok(outcome),
         }
     }
 }

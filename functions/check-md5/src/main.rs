@@ -113,7 +113,7 @@ impl Handler {
                 ..request.source
             },
             source_bytes: Some(opened.size),
-            origin: opened.origin,
+            commit_info: opened.commit_info,
             deployspec: Deployspec::parse(&bundle.deployspec, &self.limits.maxima)?,
             options,
             fingerprint,

@@ -170,7 +170,7 @@ impl Handler {
             (of, _) => of,
         };
         if let Some(of) = &of {
-            log::add_log_context(&of.subject(execution));
+            log::add_log_context(&of.log_context(execution));
         }
         let seen = Described::seen(described.as_ref());
         let lock = match (&described, &of) {

@@ -82,7 +82,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 }
 
 impl Handler {
-    async fn next(&self, Invocation { event, place }: Invocation<Event>, now: Timestamp) -> Result<Next> {
+    async fn next(
+        &self,
+        Invocation { event, environment }: Invocation<Event>,
+        now: Timestamp,
+    ) -> Result<Next> {
         match event {
             Event::Prepare {
                 execution,
@@ -93,7 +97,7 @@ impl Handler {
                 let plan = plans::load(&self.work, plan).await?;
                 let stack = plan.module_stack.ok_or_else(no_module_stack)?;
                 fence::check(&self.work, &lock, &execution).await?;
-                let role_arn = role::prepare(&self.iam, &self.role, &place, &stack.names.role).await?;
+                let role_arn = role::prepare(&self.iam, &self.role, &environment, &stack.names.role).await?;
                 let progress = progress.unwrap_or(Progress::new(now));
                 let next = self.prepare(&stack, role_arn, progress, now).await?;
                 tracing::info!(stack = stack.names.stack, next = next.word(), "prepared");

@@ -22,13 +22,13 @@ pub(crate) fn settings() -> Result<RoleSettings> {
 pub(crate) async fn prepare(
     iam: &Iam,
     settings: &RoleSettings,
-    place: &AwsEnvironment,
+    environment: &AwsEnvironment,
     name: &str,
 ) -> Result<String> {
     let boundary = settings.boundary.as_deref();
     let role = match iam.role(name).await? {
         Some(role) => role,
-        None => iam.create_role(name, &trust(place), boundary).await?,
+        None => iam.create_role(name, &trust(environment), boundary).await?,
     };
     if let Some(boundary) = boundary.filter(|wanted| role.boundary.as_deref() != Some(wanted)) {
         iam.put_boundary(name, boundary).await?;

@@ -31,7 +31,7 @@ pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()
             plan.deployment.module(group, module)
         })
         .collect();
-    let origin = read.origin.clone();
+    let commit_info = read.commit_info.clone();
     let (mut archive, contents) = read.into_archive();
     let mut uploads = JoinSet::new();
     for (id, (content, key)) in contents {
@@ -47,7 +47,7 @@ pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()
         if uploads.len() >= UPLOADS {
             uploads.join_next().await.map_or(Ok(()), uploaded)?;
         }
-        uploads.spawn(upload(bucket.clone(), key, packed, origin.clone()));
+        uploads.spawn(upload(bucket.clone(), key, packed, commit_info.clone()));
     }
     while let Some(done) = uploads.join_next().await {
         uploaded(done)?;
@@ -70,8 +70,8 @@ fn pack(archive: &mut Repository<ObjectReader>, content: &Content) -> Result<Nam
     Ok(file)
 }
 
-async fn upload(bucket: Bucket, key: String, packed: NamedTempFile, origin: CommitInfo) -> Result<()> {
-    bucket.put_planned(&key, packed.path(), &origin).await
+async fn upload(bucket: Bucket, key: String, packed: NamedTempFile, commit_info: CommitInfo) -> Result<()> {
+    bucket.put_planned(&key, packed.path(), &commit_info).await
 }
 
 fn uploaded(done: std::result::Result<Result<()>, JoinError>) -> Result<()> {

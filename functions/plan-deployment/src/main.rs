@@ -71,7 +71,7 @@ struct Named {
 
 /// The answer of the second call.
 #[derive(Serialize)]
-struct Planned {
+struct PlannedModule {
     /// The deployment.
     deployment: DeploymentId,
     /// The executions to start, wave by wave.
@@ -116,19 +116,24 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 }
 
 impl Handler {
-    async fn handle(&self, Invocation { event, place }: Invocation<Event>) -> Result<Value> {
+    async fn handle(&self, Invocation { event, environment }: Invocation<Event>) -> Result<Value> {
         let Event {
             execution,
             input,
             action,
         } = event;
         Ok(match action {
-            Step::Name => json!(self.name(input, &execution, &place).await?),
-            Step::Plan { deployment } => json!(self.plan(deployment, input, &execution, &place).await?),
+            Step::Name => json!(self.name(input, &execution, &environment).await?),
+            Step::Plan { deployment } => json!(self.plan(deployment, input, &execution, &environment).await?),
         })
     }
 
-    async fn name(&self, input: Value, execution: &ExecutionArn, place: &AwsEnvironment) -> Result<Named> {
+    async fn name(
+        &self,
+        input: Value,
+        execution: &ExecutionArn,
+        environment: &AwsEnvironment,
+    ) -> Result<Named> {
         let input = plans::first_input(&self.work, &self.step_functions, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
         let deployment = match &request.action {
@@ -141,7 +146,7 @@ impl Handler {
                     request: &request,
                     source,
                     options,
-                    place,
+                    environment,
                     maxima: self.limits.maxima,
                 };
                 repository::name(self.stores(), &asked).await?
@@ -161,8 +166,8 @@ impl Handler {
         deployment: DeploymentId,
         input: Value,
         execution: &ExecutionArn,
-        place: &AwsEnvironment,
-    ) -> Result<Planned> {
+        environment: &AwsEnvironment,
+    ) -> Result<PlannedModule> {
         let input = plans::input(&self.work, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
         let made = match &request.action {
@@ -176,7 +181,7 @@ impl Handler {
                     request: &request,
                     source,
                     options,
-                    place,
+                    environment,
                     maxima: self.limits.maxima,
                 };
                 match repository::read(self.stores(), &asked).await?.of(&deployment) {
@@ -236,7 +241,7 @@ impl Handler {
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         };
-        let (mut plan, waves) = plan::deploying(&planning, &groups, force, read.origin.clone());
+        let (mut plan, waves) = plan::deploying(&planning, &groups, force, read.commit_info.clone());
         plan.warnings.append(&mut read.warnings);
         if !request.plan_only && plan.refuse_blocked().is_ok() {
             bundles::store(&self.work, read, &plan).await?;
@@ -274,8 +279,8 @@ impl Handler {
         made: Result<(Plan, Vec<Wave>)>,
         request: &DeploymentInput,
         execution: &ExecutionArn,
-    ) -> Result<Planned> {
-        let mut answer = Planned {
+    ) -> Result<PlannedModule> {
+        let mut answer = PlannedModule {
             deployment,
             waves: Vec::new(),
             plan_key: execution.deployment_key(),
@@ -297,10 +302,10 @@ impl Handler {
         if request.plan_only {
             return Ok(answer);
         }
-        let laid_out = plan
+        let spill_long_inputs = plan
             .refuse_blocked()
-            .and_then(|()| plan::laid_out(waves, execution));
-        match laid_out {
+            .and_then(|()| plan::spill_long_inputs(waves, execution));
+        match spill_long_inputs {
             Err(error) => answer.refused = Some(refused(error)),
             Ok((waves, stored)) => {
                 for (key, text) in stored {

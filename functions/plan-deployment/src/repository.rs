@@ -33,7 +33,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) request: &'a DeploymentInput,
     pub(crate) source: &'a Source,
     pub(crate) options: &'a ManifestOptions,
-    pub(crate) place: &'a AwsEnvironment,
+    pub(crate) environment: &'a AwsEnvironment,
     pub(crate) maxima: Maxima,
 }
 
@@ -65,7 +65,7 @@ async fn open<T: Send + 'static>(
         None => BTreeMap::new(),
     };
     let project = asked.request.project.clone();
-    let (root, place) = (asked.source.path.clone(), asked.place.clone());
+    let (root, environment) = (asked.source.path.clone(), asked.environment.clone());
     let maxima = asked.maxima;
     // The zip library blocks; on a thread of its own it leaves this one to move the bytes.
     blocking(move || {
@@ -73,12 +73,12 @@ async fn open<T: Send + 'static>(
             options: &options,
             stored_variables: &stored_variables,
             project: Some(&project),
-            place: Some(&place),
+            environment: Some(&environment),
             maxima: &maxima,
         };
         let manifest = options.manifest.as_deref().unwrap_or(MANIFEST_NAME);
         let archive = Repository::open(reader, opened.size)?.rooted(&root, manifest)?;
-        read(archive, opened.origin, &given)
+        read(archive, opened.commit_info, &given)
     })
     .await
 }

@@ -4,7 +4,7 @@
 use seedflow_aws::services::s3::{Conditional, Expect};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, Name};
-use seedflow_core::pages::execution_event::Ended;
+use seedflow_core::pages::execution_event::ExecutionEnd;
 use seedflow_core::pages::index::Index;
 use seedflow_core::pages::{PageContext, index_page};
 use seedflow_core::storage_layout::index_key;
@@ -20,8 +20,8 @@ impl Handler {
     pub(crate) async fn update_index(
         &self,
         project: &Name,
-        ended: &[(String, Ended)],
-        place: &AwsEnvironment,
+        ended: &[(String, ExecutionEnd)],
+        environment: &AwsEnvironment,
     ) -> Result<()> {
         let key = index_key(project);
         for _ in 0..TRIES {
@@ -32,11 +32,11 @@ impl Handler {
             if index == before && expect != Expect::Nothing {
                 return Ok(());
             }
-            let shelf = PageContext {
-                place,
+            let context = PageContext {
+                environment,
                 bucket: self.work.name(),
             };
-            let page = index_page::render(&index, &shelf, project);
+            let page = index_page::render(&index, &context, project);
             if let Conditional::Done(_) = self.work.put_page_if(&key, page, expect).await? {
                 return Ok(());
             }

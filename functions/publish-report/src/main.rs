@@ -17,7 +17,7 @@ use seedflow_aws::services::logs::LogGroup;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_core::error::{Error, Result};
 use seedflow_core::ids::Name;
-use seedflow_core::pages::execution_event::Ended;
+use seedflow_core::pages::execution_event::ExecutionEnd;
 
 use queue::{Answer, Batch, Message};
 
@@ -37,11 +37,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 }
 
 impl Handler {
-    async fn publish(&self, Invocation { event, place }: Invocation<Batch>) -> Result<Answer> {
+    async fn publish(&self, Invocation { event, environment }: Invocation<Batch>) -> Result<Answer> {
         let mut failed = Answer::default();
-        let mut projects: BTreeMap<Name, Vec<(String, Ended)>> = BTreeMap::new();
+        let mut projects: BTreeMap<Name, Vec<(String, ExecutionEnd)>> = BTreeMap::new();
         for Message { id, body } in event.messages {
-            match self.page_of(&body, &place).await {
+            match self.page_of(&body, &environment).await {
                 Ok(Some(ended)) => projects
                     .entry(ended.project().clone())
                     .or_default()
@@ -51,7 +51,7 @@ impl Handler {
             }
         }
         for (project, ended) in projects {
-            if let Err(error) = self.update_index(&project, &ended, &place).await {
+            if let Err(error) = self.update_index(&project, &ended, &environment).await {
                 ended.into_iter().for_each(|(id, _)| failed.add(id, &error));
             }
         }
@@ -60,10 +60,10 @@ impl Handler {
 }
 
 /// Parses the event in a message that EventBridge put into the queue.
-fn parse(body: &str) -> Result<Option<Ended>> {
+fn parse(body: &str) -> Result<Option<ExecutionEnd>> {
     let event = serde_json::from_str(body).map_err(|e| {
         let found = format!("no JSON ({e})");
         Error::field("the message's body", found, "an event of EventBridge")
     })?;
-    Ended::from_event(&event)
+    ExecutionEnd::from_event(&event)
 }

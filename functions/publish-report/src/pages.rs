@@ -3,7 +3,7 @@
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId};
-use seedflow_core::pages::execution_event::{Ended, IndexKey};
+use seedflow_core::pages::execution_event::{ExecutionEnd, IndexKey};
 use seedflow_core::pages::module_page::Log;
 use seedflow_core::pages::{PageContext, deployment_page, format, module_page, report_view};
 use seedflow_core::storage_layout::page_key;
@@ -20,18 +20,22 @@ const LOG_MESSAGES: usize = 60;
 
 impl Handler {
     /// Parses an event and writes the page of its report. If the report no longer exists, the execution has no page.
-    pub(crate) async fn page_of(&self, body: &str, place: &AwsEnvironment) -> Result<Option<Ended>> {
+    pub(crate) async fn page_of(
+        &self,
+        body: &str,
+        environment: &AwsEnvironment,
+    ) -> Result<Option<ExecutionEnd>> {
         let Some(mut ended) = parse(body)? else {
             return Ok(None);
         };
         if let Some(key) = ended.report_key() {
-            let shelf = PageContext {
-                place,
+            let context = PageContext {
+                environment,
                 bucket: self.work.name(),
             };
-            let page = match &ended.subject {
-                IndexKey::Module(id) => self.module(&shelf, id, &key).await?,
-                IndexKey::Deployment(id) => self.deployment(&shelf, id, &key).await?,
+            let page = match &ended.key {
+                IndexKey::Module(id) => self.module(&context, id, &key).await?,
+                IndexKey::Deployment(id) => self.deployment(&context, id, &key).await?,
             };
             ended.has_report = page.is_some();
             if let (Some(page), Some(page_key)) = (page, page_key(&key)) {
@@ -42,17 +46,17 @@ impl Handler {
         Ok(Some(ended))
     }
 
-    async fn module(&self, shelf: &PageContext<'_>, id: &ModuleId, key: &str) -> Result<Option<String>> {
+    async fn module(&self, context: &PageContext<'_>, id: &ModuleId, key: &str) -> Result<Option<String>> {
         let Some(report) = self.report::<report_view::Module>(key).await? else {
             return Ok(None);
         };
         let log = self.log(&report).await;
-        Ok(Some(module_page::render(shelf, id, key, &report, &log)))
+        Ok(Some(module_page::render(context, id, key, &report, &log)))
     }
 
     async fn deployment(
         &self,
-        shelf: &PageContext<'_>,
+        context: &PageContext<'_>,
         id: &DeploymentId,
         key: &str,
     ) -> Result<Option<String>> {
@@ -65,7 +69,7 @@ impl Handler {
                 modules.insert(module, report);
             }
         }
-        Ok(Some(deployment_page::render(shelf, id, key, &report, &modules)))
+        Ok(Some(deployment_page::render(context, id, key, &report, &modules)))
     }
 
     async fn report<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {

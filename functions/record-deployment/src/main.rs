@@ -15,7 +15,7 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
-use seedflow_core::deployment::outcome::{DeploymentOutcome, End, Ended};
+use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
@@ -48,7 +48,7 @@ struct Event {
 enum Action {
     Start,
     End {
-        results: Vec<Ended>,
+        results: Vec<EndedExecution>,
     },
     Refuse {
         deployment: DeploymentId,
@@ -102,7 +102,7 @@ impl Handler {
         let status = Status {
             started_at: Some(now),
             previous_state: plan.previous_state,
-            origin: plan.origin,
+            commit_info: plan.commit_info,
             groups: plan.groups,
             ..Status::new(State::InProgress, execution, now)
         };
@@ -117,7 +117,7 @@ impl Handler {
         &self,
         execution: &ExecutionArn,
         lock: &Lease<DeploymentId>,
-        results: &[Ended],
+        results: &[EndedExecution],
         now: Timestamp,
     ) -> Result<Value> {
         let plan = plans::deployment(&self.modules.work, execution).await?;
@@ -170,7 +170,7 @@ impl Handler {
         }
         tracing::info!(state = status.state.as_str(), modules = ?status.modules, "recorded");
         Ok(json!({
-            "state": status.state, "deployment": plan.deployment, "origin": plan.origin, "modules": status.modules, "failed": status.failed,
+            "state": status.state, "deployment": plan.deployment, "origin": plan.commit_info, "modules": status.modules, "failed": status.failed,
             "error": status.error, "cause": status.reason, "report": report,
         }))
     }

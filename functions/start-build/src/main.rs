@@ -78,29 +78,35 @@ impl Handler {
                     service_role,
                     attempt,
                 },
-            place,
+            environment,
         }: Invocation<Event>,
     ) -> Result<Started> {
         let plan = plans::load(&self.work, plan).await?;
-        let mut request =
-            request::compose(&plan, &execution, &lock.run, &place, service_role, &self.defaults);
+        let mut request = request::compose(
+            &plan,
+            &execution,
+            &lock.run,
+            &environment,
+            service_role,
+            &self.defaults,
+        );
         let found = match attempt {
             0 => None,
             _ => self.codebuild.find(&request.project, &lock.run).await?,
         };
         let build_id = match found {
             Some(build_id) => build_id,
-            None => self.request(&mut request, &place).await?,
+            None => self.request(&mut request, &environment).await?,
         };
         log::add_log_context(&LogContext::module(&execution, &plan.module).with_build(Some(&build_id)));
         tracing::info!("started");
         Ok(Started {
-            build_url: place.build_url(&build_id),
+            build_url: environment.build_url(&build_id),
             build_id,
         })
     }
 
-    async fn request(&self, request: &mut BuildRequest, place: &AwsEnvironment) -> Result<BuildId> {
+    async fn request(&self, request: &mut BuildRequest, environment: &AwsEnvironment) -> Result<BuildId> {
         let build_role = &self.defaults.service_role;
         if request.project != self.defaults.project
             && let Some(named) = self.codebuild.project(&request.project).await?
@@ -108,7 +114,10 @@ impl Handler {
             named.check(build_role)?;
         }
         if let Some(key) = request.buildspec_key() {
-            let arn = format!("arn:{}:s3:::{}/{key}", place.partition, self.defaults.work_bucket);
+            let arn = format!(
+                "arn:{}:s3:::{}/{key}",
+                environment.partition, self.defaults.work_bucket
+            );
             self.work
                 .put(&key, std::mem::replace(&mut request.buildspec, arn))
                 .await?;

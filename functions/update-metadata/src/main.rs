@@ -89,7 +89,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 }
 
 impl Handler {
-    async fn update(&self, Invocation { event, place }: Invocation<Event>, now: Timestamp) -> Result<Value> {
+    async fn update(
+        &self,
+        Invocation { event, environment }: Invocation<Event>,
+        now: Timestamp,
+    ) -> Result<Value> {
         match event {
             Event::Touch(decided) => self.decided(Status::touch, decided, now).await,
             Event::Start(decided) => self.decided(Status::start, decided, now).await,
@@ -107,7 +111,7 @@ impl Handler {
                     build: &build,
                 };
                 match plan.action {
-                    Action::Deploy => self.succeed(done, &place, now).await,
+                    Action::Deploy => self.succeed(done, &environment, now).await,
                     Action::Destroy => self.destroyed(done, now).await,
                 }
             }
@@ -133,7 +137,7 @@ impl Handler {
         let mut status = next(before, &plan.module, &execution, &reasons, now);
         fence::check(&self.modules.work, &lock, &execution).await?;
         if status.state == State::InProgress {
-            status.origin = plan.origin.clone();
+            status.commit_info = plan.commit_info.clone();
             // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its
             // own.
             let work = &self.modules.work;

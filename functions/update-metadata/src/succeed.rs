@@ -30,7 +30,7 @@ impl Handler {
     pub(crate) async fn succeed(
         &self,
         done: SucceededBuild<'_>,
-        place: &AwsEnvironment,
+        environment: &AwsEnvironment,
         now: Timestamp,
     ) -> Result<Value> {
         let SucceededBuild {
@@ -42,8 +42,8 @@ impl Handler {
         let module = &plan.module;
         let known = WorkflowMetadata {
             build,
-            environment: place,
-            commit: &plan.origin,
+            environment: environment,
+            commit: &plan.commit_info,
             role: plan.module_stack.as_ref().map(|stack| stack.names.role.as_str()),
             version: env!("CARGO_PKG_VERSION"),
         };
@@ -74,7 +74,7 @@ impl Handler {
                     self.modules.write_report(&report).await?;
                 }
                 Step::Parameter(write) => {
-                    spilled += u32::from(write.laid.spilled.is_some());
+                    spilled += u32::from(write.encoded.spilled.is_some());
                     self.modules.write(module, write).await?;
                 }
             }
@@ -89,7 +89,7 @@ impl Handler {
         tracing::info!("recorded a success");
         Ok(json!({
             "state": status.state, "module": module, "execution": execution, "build_id": build.build_id,
-            "origin": status.origin,
+            "origin": status.commit_info,
             "outputs": success::repeated_outputs(module, outputs),
         }))
     }

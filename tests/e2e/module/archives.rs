@@ -9,7 +9,7 @@ use super::{STACK, assert_state};
 fn a_folder_around_the_module_is_found_by_the_build_and_is_no_change() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.module("wrapped");
+        let names = stack.module_id("wrapped");
         let module = Module::running(
             "build",
             &[
@@ -37,7 +37,7 @@ fn a_folder_around_the_module_is_found_by_the_build_and_is_no_change() {
 fn another_format_and_a_misnamed_deployspec_are_named() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.module("other-formats");
+        let names = stack.module_id("other-formats");
         let mut input = json!({
             "project": names.project, "deployment": names.deployment, "group": names.group, "module": names.module,
         });

@@ -193,7 +193,7 @@ fn thirty_modules_at_once() {
 fn a_module_may_clean_its_folder_and_set_a_new_path() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.module("cleaning");
+        let names = stack.module_id("cleaning");
         let module = Module::with_phases(&[
             (
                 "install",
@@ -229,7 +229,7 @@ fn a_module_may_clean_its_folder_and_set_a_new_path() {
 fn a_failed_build_reports_its_failure_only() {
     run(async {
         let stack = STACK.get().await;
-        let names = stack.module("one-failure");
+        let names = stack.module_id("one-failure");
         let module = Module::running("build", &["rm -rf ./*", "exit 3"]);
         let finished = stack.deploy(&names, &module).await;
         assert_eq!(finished.error, "BuildFailed");

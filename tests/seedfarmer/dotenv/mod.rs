@@ -151,7 +151,7 @@ fn theirs(files: &[String]) -> Vec<Value> {
 }
 
 fn ours(file: &str) -> Value {
-    let read = dotenv::read(file, &given());
+    let read = dotenv::read(file, &given(), &BTreeMap::new());
     let skipped: Vec<usize> = read.skipped.iter().map(|skipped| skipped.line).collect();
     json!({"variables": read.variables, "skipped": skipped})
 }

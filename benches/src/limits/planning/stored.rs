@@ -33,8 +33,8 @@ pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
         .collect();
     let mut stored = BTreeMap::new();
     for (module, files) in modules.iter().zip(repository.read(&contents)?) {
-        for (slot, value) in deployed(module, &files, limits)? {
-            stored.insert(module.id.parameter(slot), value.to_string());
+        for (kind, value) in deployed(module, &files, limits)? {
+            stored.insert(module.id.parameter(kind), value.to_string());
         }
     }
     Ok(stored)

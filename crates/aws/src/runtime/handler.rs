@@ -33,7 +33,7 @@ pub struct Invocation<E> {
     /// The event.
     pub event: E,
     /// Partition, region and account.
-    pub place: AwsEnvironment,
+    pub environment: AwsEnvironment,
 }
 
 /// Serves invocations until Lambda ends the process.
@@ -50,13 +50,13 @@ where
     log::init();
     let handler = &handler;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Payload>| {
-        let subject = LogContext::of_event(&event.payload.0);
+        let context = LogContext::of_event(&event.payload.0);
         let Context {
             request_id,
             xray_trace_id,
             ..
         } = &event.context;
-        let span = log::invocation(&subject, request_id, xray_trace_id.as_deref());
+        let span = log::invocation(&context, request_id, xray_trace_id.as_deref());
         async move {
             let answer = answer(handler, event).await;
             if let Err(error) = &answer {
@@ -76,7 +76,7 @@ where
     H: Fn(Invocation<E>) -> F,
     F: Future<Output = Result<A>>,
 {
-    let place = AwsEnvironment::from_arn(&event.context.invoked_function_arn)?;
+    let environment = AwsEnvironment::from_arn(&event.context.invoked_function_arn)?;
     // The error has the position in the event but never the value: events contain task tokens.
     let event = serde_json::from_value(event.payload.0).map_err(|e| {
         Error::new(
@@ -89,7 +89,7 @@ where
     })?;
     // Boxed: the futures of SDK calls nest so deep that the compiler gives up on their layout.
     let running: Pin<Box<dyn Future<Output = Result<A>> + '_>> =
-        Box::pin(handler(Invocation { event, place }));
+        Box::pin(handler(Invocation { event, environment }));
     running.await
 }
 

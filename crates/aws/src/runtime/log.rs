@@ -48,13 +48,13 @@ fn level(asked: Option<&str>) -> LevelFilter {
 }
 
 /// The span of an invocation. Its level is ERROR, so that it is active, and its fields appear, at every configured level.
-pub(crate) fn invocation(subject: &LogContext, request_id: &str, trace_header: Option<&str>) -> Span {
+pub(crate) fn invocation(context: &LogContext, request_id: &str, trace_header: Option<&str>) -> Span {
     let LogContext {
         execution,
         module,
         deployment,
         build,
-    } = subject;
+    } = context;
     tracing::error_span!(
         INVOCATION,
         execution = execution.as_deref(),
@@ -67,13 +67,13 @@ pub(crate) fn invocation(subject: &LogContext, request_id: &str, trace_header: O
 }
 
 /// Adds these fields to every later log line of the invocation.
-pub fn add_log_context(subject: &LogContext) {
+pub fn add_log_context(context: &LogContext) {
     let span = Span::current();
     let fields = [
-        ("execution", &subject.execution),
-        ("module", &subject.module),
-        ("deployment", &subject.deployment),
-        ("build", &subject.build),
+        ("execution", &context.execution),
+        ("module", &context.module),
+        ("deployment", &context.deployment),
+        ("build", &context.build),
     ];
     for (name, value) in fields {
         if let Some(value) = value {
@@ -202,7 +202,7 @@ mod tests {
         lines
     }
 
-    fn subject() -> LogContext {
+    fn log_context() -> LogContext {
         LogContext {
             execution: Some("arn:e".to_owned()),
             ..LogContext::default()
@@ -215,7 +215,7 @@ mod tests {
             let runtime = tracing::info_span!("Lambda runtime invoke", requestId = "r", xrayTraceId = "x");
             let _runtime = runtime.enter();
             let span = invocation(
-                &subject(),
+                &log_context(),
                 "r-1",
                 Some("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"),
             );
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn lines_that_are_left_of_a_higher_level_have_their_fields_too() {
         let found = lines(LevelFilter::ERROR, || {
-            invocation(&subject(), "r-1", None).in_scope(|| {
+            invocation(&log_context(), "r-1", None).in_scope(|| {
                 tracing::info!("not asked for");
                 tracing::error!("failed");
             });

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_depth_the_names_are_read_and_what_was_cut_is_refused() {
+    fn names_are_read_at_any_depth_and_cut_values_are_refused() {
         for (open, close) in [("[", "]"), ("{\"k\":", "}")] {
             let deep = format!("{}1{}", open.repeat(50_000), close.repeat(50_000));
             let event = read(&format!(

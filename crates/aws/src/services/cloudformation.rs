@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_by_the_resource_with_which_it_began() {
+    fn a_failure_names_the_resource_that_failed_first() {
         let newest_first = [
             event("stack", "ROLLBACK_COMPLETE", ""),
             event("Second", "CREATE_FAILED", "Resource creation cancelled"),

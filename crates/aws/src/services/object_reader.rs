@@ -46,7 +46,7 @@ pub struct Opened {
     /// The object's size in bytes.
     pub size: u64,
     /// The commit of the object, from the object's own metadata.
-    pub origin: CommitInfo,
+    pub commit_info: CommitInfo,
     /// The object's own metadata.
     pub metadata: HashMap<String, String>,
 }
@@ -79,7 +79,7 @@ impl ObjectReader {
                 .map(str::to_owned)
                 .or_else(|| source.version_id.clone()),
             size,
-            origin: origin(&object),
+            commit_info: commit_info(&object),
             metadata: object.metadata().cloned().unwrap_or_default(),
         };
         let tag = object.e_tag().map(str::to_owned);
@@ -220,7 +220,7 @@ impl Seek for ObjectReader {
     }
 }
 
-fn origin(object: &GetObjectOutput) -> CommitInfo {
+fn commit_info(object: &GetObjectOutput) -> CommitInfo {
     CommitInfo::from_metadata(|name| object.metadata()?.get(name).map(String::as_str))
 }
 

@@ -117,7 +117,7 @@ impl Bucket {
 
     /// Uploads a file for the time of a deployment, with its commit. The template's lifecycle rule removes the object by
     /// its tag.
-    pub async fn put_planned(&self, key: &str, file: &Path, origin: &CommitInfo) -> Result<()> {
+    pub async fn put_planned(&self, key: &str, file: &Path, commit_info: &CommitInfo) -> Result<()> {
         let call = self.call("PutObject", key);
         let body = body(&call, file).await?;
         let request = self
@@ -127,7 +127,7 @@ impl Bucket {
             .key(key)
             .body(body)
             .tagging("seedflow=planned");
-        let request = origin
+        let request = commit_info
             .metadata()
             .fold(request, |request, (name, value)| request.metadata(name, value));
         let sent = request.customize().config_override(patient()).send().await;

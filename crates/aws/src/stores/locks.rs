@@ -57,7 +57,7 @@ impl Locks {
             let decision = lock::decide(want, lock.as_ref(), &fresh());
             if self.write(&key, &decision, tag).await? {
                 self.answer(of, &decision).await?;
-                return Ok(decision.turn);
+                return Ok(decision.outcome);
             }
             found = fence::read(&self.bucket, &key).await?;
         }
@@ -83,16 +83,16 @@ impl Locks {
     }
 
     async fn answer<S: Lockable + Observed>(&self, of: &S, decision: &LockDecision) -> Result<()> {
-        for (token, turn) in &decision.answers {
-            let reached = self.step_functions.answer(token, &turn.response(of)).await?;
-            match (reached, turn) {
+        for (token, outcome) in &decision.answers {
+            let reached = self.step_functions.answer(token, &outcome.response(of)).await?;
+            match (reached, outcome) {
                 (Reached::Nobody, LockOutcome::Acquired(lock)) => {
                     self.ensure_cleanup(of, lock).await?;
                 }
                 // A token is answered once, so each superseded execution is counted once.
                 (Reached::Task, LockOutcome::Superseded(_)) => {
                     self.metrics
-                        .write(&Measurement::one(S::SUPERSEDED), &of.subject(None));
+                        .write(&Measurement::one(S::SUPERSEDED), &of.log_context(None));
                 }
                 _ => {}
             }

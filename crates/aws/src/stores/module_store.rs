@@ -30,15 +30,15 @@ pub struct ModuleStore {
 impl ModuleStore {
     /// Writes one parameter. A value in S3 is written first, so that a reference never points to a missing object.
     pub async fn write(&self, module: &ModuleId, write: ParameterWrite) -> Result<()> {
-        self.write_encoded(&module.parameter(write.kind), write.laid)
+        self.write_encoded(&module.parameter(write.kind), write.encoded)
             .await
     }
 
-    async fn write_encoded(&self, parameter: &str, laid: EncodedParameter) -> Result<()> {
-        if let Some((key, text)) = laid.spilled {
+    async fn write_encoded(&self, parameter: &str, encoded: EncodedParameter) -> Result<()> {
+        if let Some((key, text)) = encoded.spilled {
             self.work.put(&key, text).await?;
         }
-        self.parameters.put(parameter, &laid.parameter).await
+        self.parameters.put(parameter, &encoded.parameter).await
     }
 
     /// The status of a deployment; `None` if it is missing or can't be parsed.
@@ -64,8 +64,8 @@ impl ModuleStore {
                 format!("the status of {deployment} can't be written as JSON: {e}"),
             )
         })?;
-        let laid = EncodedParameter::status_of_deployment(deployment, &text);
-        self.write_encoded(&deployment.status_parameter(), laid).await
+        let encoded = EncodedParameter::status_of_deployment(deployment, &text);
+        self.write_encoded(&deployment.status_parameter(), encoded).await
     }
 
     /// Deletes the status of a deployment, and earlier ones that were too long for Parameter Store.

@@ -139,10 +139,10 @@ impl fmt::Display for Selector {
 impl Locked {
     /// Its name in logs and metrics.
     #[must_use]
-    pub fn subject(&self, execution: &ExecutionArn) -> LogContext {
+    pub fn log_context(&self, execution: &ExecutionArn) -> LogContext {
         match self {
-            Self::Module(module) => module.subject(Some(execution)),
-            Self::Deployment(deployment) => deployment.subject(Some(execution)),
+            Self::Module(module) => module.log_context(Some(execution)),
+            Self::Deployment(deployment) => deployment.log_context(Some(execution)),
         }
     }
 }

@@ -19,7 +19,7 @@ pub const FAILED: &str = "DeploymentFailed";
 
 /// The end of an execution of the module workflow, as the state machine passes it on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct EndedExecution {
     /// The execution's name.
     pub name: String,
     /// How it ended, as it reports itself.
@@ -87,7 +87,7 @@ pub struct DeploymentOutcome {
 impl DeploymentOutcome {
     /// Compares the ends with the plan. If one execution has two ends, the last counts.
     #[must_use]
-    pub fn of(plan: &Plan, ended: &[Ended]) -> Self {
+    pub fn of(plan: &Plan, ended: &[EndedExecution]) -> Self {
         let ended: BTreeMap<&str, End> = ended.iter().map(|end| (end.name.as_str(), end.state)).collect();
         let results = plan.modules.iter().map(|planned| ModuleResult {
             module: planned.module.clone(),
@@ -178,7 +178,7 @@ impl DeploymentOutcome {
         let status = Status {
             started_at: started.and_then(|before| before.started_at),
             previous_state: plan.previous_state,
-            origin: plan.origin.clone(),
+            commit_info: plan.commit_info.clone(),
             groups: plan.groups.clone(),
             modules: self.counts(),
             ..Status::new(self.state(), execution, now)
@@ -194,15 +194,15 @@ impl DeploymentOutcome {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::plan::Planned;
+    use super::super::plan::PlannedModule;
     use super::*;
     use crate::ids::DeploymentId;
     use crate::ids::Name;
     use crate::module::commit_info::CommitInfo;
 
-    fn planned(module: &str, action: PlannedAction, execution: Option<&str>) -> Planned {
+    fn planned(module: &str, action: PlannedAction, execution: Option<&str>) -> PlannedModule {
         let name = |text: &str| Name::parse("name", text).unwrap();
-        Planned {
+        PlannedModule {
             module: ModuleRef {
                 group: name("g"),
                 module: name(module),
@@ -221,7 +221,7 @@ mod tests {
                 project: name("p"),
                 deployment: name("d"),
             },
-            origin: CommitInfo::default(),
+            commit_info: CommitInfo::default(),
             previous_state: None,
             groups: vec!["g".into()],
             modules: vec![
@@ -235,15 +235,15 @@ mod tests {
         }
     }
 
-    fn ended(name: &str, state: End) -> Ended {
-        Ended {
+    fn ended(name: &str, state: End) -> EndedExecution {
+        EndedExecution {
             name: name.to_owned(),
             state,
         }
     }
 
     #[test]
-    fn what_was_not_heard_of_never_started() {
+    fn a_module_without_a_result_never_started() {
         let outcome = DeploymentOutcome::of(
             &plan(),
             &[ended("e-a", End::Succeeded), ended("e-c", End::Failed)],

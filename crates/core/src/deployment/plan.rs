@@ -3,7 +3,7 @@
 //! The planner computes a module's fingerprint as the module workflow does, from the values that the upstream modules
 //! have published so far. If an upstream module is deployed in the same execution, its values may change before this
 //! module is deployed. An otherwise unchanged module then gets an execution anyway and decides by itself
-//! ([`Planned::unless`], decision 26). So a plan contains only what is certain; the module workflow decides the rest
+//! ([`PlannedModule::unless`], decision 26). So a plan contains only what is certain; the module workflow decides the rest
 //! with the current values.
 //!
 //! Waves run one after the other and end with the first failure. First come the groups in the order of the manifest,
@@ -89,7 +89,7 @@ pub enum PlannedAction {
     /// Build it.
     Deploy,
     /// Do not build it, as far as is known now. The module gets an execution anyway if that may change
-    /// ([`Planned::unless`]), or if its stored fingerprint has to name other upstream modules.
+    /// ([`PlannedModule::unless`]), or if its stored fingerprint has to name other upstream modules.
     Unchanged,
     /// Destroy it.
     Destroy,
@@ -99,7 +99,7 @@ pub enum PlannedAction {
 
 /// A module in a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Planned {
+pub struct PlannedModule {
     /// The module.
     #[serde(flatten)]
     pub module: ModuleRef,
@@ -124,14 +124,14 @@ pub struct Plan {
     pub deployment: DeploymentId,
     /// The commit that is deployed.
     #[serde(flatten)]
-    pub origin: CommitInfo,
+    pub commit_info: CommitInfo,
     /// Final state of the previous deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_state: Option<status::State>,
     /// The groups of the manifest, in order.
     pub groups: Vec<String>,
     /// All selected modules.
-    pub modules: Vec<Planned>,
+    pub modules: Vec<PlannedModule>,
     /// Whether the deployment is empty after a complete success.
     pub leaves_nothing: bool,
     /// Warnings for people.
@@ -166,7 +166,10 @@ pub type StoredItem = (String, String);
 ///
 /// # Errors
 /// `Refused` if even the keys do not fit.
-pub fn laid_out(mut waves: Vec<Wave>, execution: &ExecutionArn) -> Result<(Vec<Wave>, Vec<StoredItem>)> {
+pub fn spill_long_inputs(
+    mut waves: Vec<Wave>,
+    execution: &ExecutionArn,
+) -> Result<(Vec<Wave>, Vec<StoredItem>)> {
     let long = length(&waves) > MAX_TRAVELLING;
     let mut stored = Vec::new();
     for item in waves.iter_mut().flat_map(|wave| &mut wave.items) {
@@ -205,7 +208,7 @@ pub fn deploying(
     planning: &Planning<'_>,
     groups: &[PlannableGroup],
     force: &Forced,
-    origin: CommitInfo,
+    commit_info: CommitInfo,
 ) -> (Plan, Vec<Wave>) {
     let mut run = Planner::new(planning);
     for group in groups {
@@ -214,7 +217,7 @@ pub fn deploying(
             .iter()
             .filter(|module| planning.only.covers(&module.id))
             .collect();
-        let planned: Vec<(Planned, &PlannableModule)> = in_run
+        let planned: Vec<(PlannedModule, &PlannableModule)> = in_run
             .iter()
             .map(|module| (run.module(module, force.covers(&module.id)), *module))
             .collect();
@@ -238,7 +241,7 @@ pub fn deploying(
         .collect();
     let names: Vec<String> = groups.iter().map(|group| group.name.to_string()).collect();
     run.destroy(&kept, "not in the manifest any more", &names);
-    run.finish(names, origin)
+    run.finish(names, commit_info)
 }
 
 /// Plans the destruction of a deployment's modules.
@@ -314,7 +317,7 @@ impl Decided {
 /// A plan under construction.
 struct Planner<'a> {
     planning: &'a Planning<'a>,
-    modules: Vec<Planned>,
+    modules: Vec<PlannedModule>,
     waves: Vec<Wave>,
     /// The modules of earlier waves whose values may change, with their actions.
     before: BTreeMap<ModuleRef, PlannedAction>,
@@ -336,7 +339,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Decides on a module of the repository.
-    fn module(&self, module: &PlannableModule, force: bool) -> Planned {
+    fn module(&self, module: &PlannableModule, force: bool) -> PlannedModule {
         let consumed = module.options.parameters.upstreams();
         let pending: Vec<&ModuleRef> = consumed
             .iter()
@@ -350,7 +353,7 @@ impl<'a> Planner<'a> {
             _ => Vec::new(),
         };
         let has_turn = decided.action == PlannedAction::Deploy || decided.renews || !unless.is_empty();
-        Planned {
+        PlannedModule {
             module: ModuleRef::from(&module.id),
             action: decided.action,
             reasons: decided.reasons,
@@ -443,7 +446,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Adds a decided module, so that later modules see that its values may change.
-    fn add(&mut self, planned: Planned, module: &ModuleId) {
+    fn add(&mut self, planned: PlannedModule, module: &ModuleId) {
         if planned.execution.is_some() {
             self.renewed.insert(ModuleRef::from(module));
         }
@@ -466,7 +469,7 @@ impl<'a> Planner<'a> {
             .map(|module| (module.clone(), self.consumed_by(module, &deployed)))
             .collect();
         for wave in order::destroying(&going, &consumes, groups) {
-            let planned: Vec<Planned> = wave
+            let planned: Vec<PlannedModule> = wave
                 .iter()
                 .map(|module| self.gone(module, why, &deployed, &going, &consumes))
                 .collect();
@@ -500,7 +503,7 @@ impl<'a> Planner<'a> {
         deployed: &BTreeSet<ModuleRef>,
         going: &BTreeSet<ModuleRef>,
         consumes: &BTreeMap<ModuleRef, BTreeSet<ModuleRef>>,
-    ) -> Planned {
+    ) -> PlannedModule {
         // A module that is executed in this plan does not consume it afterwards: a manifest can only refer to its own
         // modules.
         let stays = |other: &&ModuleRef| !going.contains(*other) && !self.renewed.contains(*other);
@@ -521,7 +524,7 @@ impl<'a> Planner<'a> {
                 ),
             )
         };
-        Planned {
+        PlannedModule {
             module: module.clone(),
             action,
             reasons: vec![reason],
@@ -556,7 +559,7 @@ impl<'a> Planner<'a> {
         status.state_before(self.planning.execution)
     }
 
-    fn finish(self, groups: Vec<String>, origin: CommitInfo) -> (Plan, Vec<Wave>) {
+    fn finish(self, groups: Vec<String>, commit_info: CommitInfo) -> (Plan, Vec<Wave>) {
         let stays = |module: &ModuleRef| {
             !self
                 .modules
@@ -571,7 +574,7 @@ impl<'a> Planner<'a> {
         let plan = Plan {
             deployment: self.planning.deployment.clone(),
             previous_state: self.previous_state(),
-            origin,
+            commit_info,
             groups,
             modules: self.modules,
             leaves_nothing,

@@ -26,7 +26,7 @@ pub struct LoadedRepository<R> {
     /// The deployment that its manifest describes.
     pub deployment: DeploymentId,
     /// The commit.
-    pub origin: CommitInfo,
+    pub commit_info: CommitInfo,
     /// Warnings for people.
     pub warnings: Vec<String>,
     groups: Vec<manifest::Group>,
@@ -103,7 +103,7 @@ pub fn name<R: ReadBytes + Seek>(
 /// If the manifest does not even name its deployment.
 pub fn read<R: ReadBytes + Seek>(
     mut archive: Repository<R>,
-    origin: CommitInfo,
+    commit_info: CommitInfo,
     given: &LoadContext<'_>,
 ) -> Result<Found<R>> {
     let described = match manifest::read(&mut archive, given) {
@@ -117,7 +117,7 @@ pub fn read<R: ReadBytes + Seek>(
     };
     Ok(Found::Read(Box::new(LoadedRepository {
         deployment,
-        origin,
+        commit_info,
         warnings: described.warnings.iter().map(ToString::to_string).collect(),
         groups: described.groups,
         files,
@@ -140,10 +140,10 @@ fn refused<R: ReadBytes + Seek>(
 }
 
 fn invalid(problems: &[Diagnostic]) -> Error {
-    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Error::new(
         ErrorName::InvalidManifest,
-        excerpt(&told.join("\n"), MAX_PROBLEMS),
+        excerpt(&lines.join("\n"), MAX_PROBLEMS),
     )
 }
 

@@ -32,7 +32,7 @@ pub struct Status {
     pub started_at: Option<Timestamp>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
-    pub origin: CommitInfo,
+    pub commit_info: CommitInfo,
     /// The groups of the manifest, in order: a later destruction runs in reverse.
     #[serde(default)]
     pub groups: Vec<String>,
@@ -60,7 +60,7 @@ impl Status {
             updated_at: now,
             execution: execution.clone(),
             started_at: None,
-            origin: CommitInfo::default(),
+            commit_info: CommitInfo::default(),
             groups: Vec::new(),
             modules: BTreeMap::new(),
             failed: Vec::new(),

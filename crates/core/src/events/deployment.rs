@@ -54,7 +54,7 @@ pub struct DeploymentStateChange {
     pub cause: Option<String>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
-    pub origin: CommitInfo,
+    pub commit_info: CommitInfo,
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
@@ -66,7 +66,7 @@ impl DeploymentStateChange {
     /// The event of a status that was written, or that would have been written if anything were left of the deployment.
     #[must_use]
     pub fn of(deployment: &DeploymentId, status: &Status, report: Option<ReportAt>) -> Self {
-        let place = AwsEnvironment::from_arn(status.execution.as_str());
+        let environment = AwsEnvironment::from_arn(status.execution.as_str());
         let ended = status
             .started_at
             .filter(|_| status.state != State::InProgress)
@@ -78,7 +78,9 @@ impl DeploymentStateChange {
             previous_state: status.previous_state,
             recovered: status.state.recovers(status.previous_state),
             execution: status.execution.clone(),
-            execution_url: place.ok().map(|place| place.execution_url(&status.execution)),
+            execution_url: environment
+                .ok()
+                .map(|environment| environment.execution_url(&status.execution)),
             at: status.updated_at,
             started_at: status.started_at,
             duration_seconds: ended.map(seconds),
@@ -86,7 +88,7 @@ impl DeploymentStateChange {
             failed: status.failed.clone(),
             error: status.error.clone(),
             cause: status.reason.clone(),
-            origin: status.origin.clone(),
+            commit_info: status.commit_info.clone(),
             report,
             message: message(deployment, status, ended),
         }

@@ -77,7 +77,7 @@ pub struct ModuleStateChange {
     pub cause: Option<String>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
-    pub origin: CommitInfo,
+    pub commit_info: CommitInfo,
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
@@ -98,7 +98,7 @@ impl ModuleStateChange {
         // A status that was only touched still names the build of the last success.
         let own = status.state != State::Unchanged;
         let build_id = status.build_id.clone().filter(|_| own);
-        let place = AwsEnvironment::from_arn(status.execution.as_str()).ok();
+        let environment = AwsEnvironment::from_arn(status.execution.as_str()).ok();
         let reasons = status.reasons.iter().take(MAX_REASONS);
         let ended = timeline.total().filter(|_| status.state != State::InProgress);
         Self {
@@ -109,13 +109,15 @@ impl ModuleStateChange {
             recovered: status.state.recovers(status.previous_state),
             execution: status.execution.clone(),
             part_of: part_of.cloned(),
-            execution_url: place.as_ref().map(|place| place.execution_url(&status.execution)),
+            execution_url: environment
+                .as_ref()
+                .map(|environment| environment.execution_url(&status.execution)),
             at: status.updated_at,
             started_at: timeline.execution_started_at,
             duration_seconds: ended.map(seconds),
-            build_url: place
+            build_url: environment
                 .zip(build_id.as_ref())
-                .map(|(place, build)| place.build_url(build)),
+                .map(|(environment, build)| environment.build_url(build)),
             build_id,
             log_url: status.log_url.clone().filter(|_| own),
             build_seconds: timeline.build().map(seconds),
@@ -123,7 +125,7 @@ impl ModuleStateChange {
             error: status.error.clone(),
             phase: status.phase.clone(),
             cause: status.reason.clone(),
-            origin: status.origin.clone(),
+            commit_info: status.commit_info.clone(),
             report: is_reported(status.state).then(|| ReportAt {
                 bucket: work_bucket.to_owned(),
                 key: module.report_key(&status.execution),

@@ -157,37 +157,37 @@ mod tests {
     use super::*;
 
     fn author(value: &str) -> Option<String> {
-        let origin = CommitInfo::from_metadata(|name| (name == "author").then_some(value));
-        origin.author().map(str::to_owned)
+        let commit_info = CommitInfo::from_metadata(|name| (name == "author").then_some(value));
+        commit_info.author().map(str::to_owned)
     }
 
     #[test]
     fn written_metadata_is_ascii_and_reads_the_same() {
-        let origin = CommitInfo {
+        let commit_info = CommitInfo {
             commit: Some("0123".to_owned()),
             author: Some("J\u{fc}rgen =?_ <j@example.com>".to_owned()),
             branch: None,
         };
-        let metadata: std::collections::BTreeMap<_, _> = origin.metadata().collect();
+        let metadata: std::collections::BTreeMap<_, _> = commit_info.metadata().collect();
         assert!(metadata["author"].is_ascii());
         let read = CommitInfo::from_metadata(|name| metadata.get(name).map(String::as_str));
-        assert_eq!(read, origin);
+        assert_eq!(read, commit_info);
     }
 
     #[test]
     fn missing_entries_are_absent() {
-        let origin = CommitInfo::from_metadata(|name| match name {
+        let commit_info = CommitInfo::from_metadata(|name| match name {
             "commit" => Some("c0ffee"),
             "branch" => Some("main"),
             _ => None,
         });
         assert_eq!(
-            (origin.commit(), origin.author(), origin.branch()),
+            (commit_info.commit(), commit_info.author(), commit_info.branch()),
             (Some("c0ffee"), None, Some("main"))
         );
-        let text = serde_json::to_string(&origin).unwrap();
+        let text = serde_json::to_string(&commit_info).unwrap();
         assert_eq!(text, r#"{"commit":"c0ffee","branch":"main"}"#);
-        assert_eq!(serde_json::from_str::<CommitInfo>(&text).unwrap(), origin);
+        assert_eq!(serde_json::from_str::<CommitInfo>(&text).unwrap(), commit_info);
         let nulls = r#"{"commit":null,"author":null}"#;
         assert_eq!(
             serde_json::from_str::<CommitInfo>(nulls).unwrap(),

@@ -41,7 +41,7 @@ pub struct DeployedModule {
     pub bundle_bytes: Option<u64>,
     /// The commit of the bundle, if known.
     #[serde(default)]
-    pub origin: CommitInfo,
+    pub commit_info: CommitInfo,
     /// The parameters and settings that were used.
     pub options: Options,
     /// The module's commands.
@@ -75,7 +75,7 @@ impl DeployedModule {
             bundle,
             published,
             bundle_bytes: plan.source_bytes,
-            origin: plan.origin.clone(),
+            commit_info: plan.commit_info.clone(),
             options: plan.options.clone(),
             deployspec: plan.deployspec.clone(),
             fingerprint: plan.fingerprint.clone(),
@@ -99,7 +99,7 @@ impl DeployedModule {
             module: self.module,
             source,
             source_bytes: self.bundle_bytes,
-            origin: self.origin,
+            commit_info: self.commit_info,
             options: self.options,
             deployspec: self.deployspec,
             fingerprint: self.fingerprint,

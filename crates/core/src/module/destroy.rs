@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_is_destroyed_by_a_build_however_the_last_execution_ended() {
+    fn a_recorded_module_is_destroyed_by_a_build_after_any_end_of_the_last_execution() {
         for status in [
             succeeded(),
             failed(None),

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_reads_the_same_however_it_came() {
+    fn a_failure_reads_the_same_from_all_sources() {
         let caught = failure(json!({
             "error": "InvalidInput", "cause": "{\"errorType\":\"InvalidInput\",\"errorMessage\":\"group: expected a text, found 7\"}"
         }));

@@ -36,7 +36,7 @@ pub struct Plan {
     pub source_bytes: Option<u64>,
     /// The bundle's commit, from the object's metadata.
     #[serde(flatten)]
-    pub origin: CommitInfo,
+    pub commit_info: CommitInfo,
     /// Parameters and settings.
     pub options: Options,
     /// The module's commands.

@@ -36,7 +36,7 @@ pub struct Report<'a> {
     pub source: Option<&'a crate::module::input::Source>,
     /// The commit of the bundle's files, if known.
     #[serde(flatten)]
-    pub origin: &'a CommitInfo,
+    pub commit_info: &'a CommitInfo,
     /// The fingerprint that was deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<&'a crate::module::fingerprint::Fingerprint>,
@@ -104,7 +104,7 @@ impl<'a> Report<'a> {
             timeline,
             build,
             source: None,
-            origin: &status.origin,
+            commit_info: &status.commit_info,
             fingerprint: None,
             previous_fingerprint: None,
             parameters: Vec::new(),

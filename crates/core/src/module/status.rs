@@ -105,7 +105,7 @@ pub struct Status {
     pub log_url: Option<LogUrl>,
     /// The commit of the bundle that was last deployed, or should have been.
     #[serde(flatten)]
-    pub origin: CommitInfo,
+    pub commit_info: CommitInfo,
     /// Why the module was deployed, or that nothing had changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -153,7 +153,7 @@ impl Status {
             deployed_at: None,
             build_id: None,
             log_url: None,
-            origin: CommitInfo::default(),
+            commit_info: CommitInfo::default(),
             reasons: Vec::new(),
             error: None,
             phase: None,
@@ -211,7 +211,7 @@ impl Status {
         Self {
             started_at: ours.and_then(|s| s.started_at),
             reasons: ours.map(|s| s.reasons.clone()).unwrap_or_default(),
-            origin: ours.map(|s| s.origin.clone()).unwrap_or_default(),
+            commit_info: ours.map(|s| s.commit_info.clone()).unwrap_or_default(),
             deployed_at: Some(now),
             build_id: Some(build.build_id.clone()),
             log_url: build.log_url.clone(),
@@ -253,7 +253,7 @@ impl Status {
         Self {
             started_at: ours.and_then(|s| s.started_at),
             reasons: ours.map(|s| s.reasons.clone()).unwrap_or_default(),
-            origin: ours.map(|s| s.origin.clone()).unwrap_or_default(),
+            commit_info: ours.map(|s| s.commit_info.clone()).unwrap_or_default(),
             deployed_at: before.and_then(|s| s.deployed_at),
             build_id: failure.build_id.clone(),
             log_url: failure.outcome.as_ref().and_then(|o| o.log_url.clone()),
@@ -374,21 +374,21 @@ mod tests {
         let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
         let (one, two) = (ExecutionArn::new("e1"), ExecutionArn::new("e2"));
         let mut started = Status::start(None, &module(), &one, &[], at(1));
-        started.origin = of("c1");
+        started.commit_info = of("c1");
         let good = Status::succeed(Some(&started), &module(), &one, &build, at(2));
-        assert_eq!(good.origin, of("c1"));
+        assert_eq!(good.commit_info, of("c1"));
         assert_eq!(
-            Status::fail(Some(&started), &module(), &one, &failure(), at(2)).origin,
+            Status::fail(Some(&started), &module(), &one, &failure(), at(2)).commit_info,
             of("c1")
         );
         // Unchanged if nothing was deployed. Unknown if the next execution never got that far; the last one's commit
         // does not count.
         assert_eq!(
-            Status::touch(Some(&good), &module(), &two, &[], at(3)).origin,
+            Status::touch(Some(&good), &module(), &two, &[], at(3)).commit_info,
             of("c1")
         );
         assert_eq!(
-            Status::fail(Some(&good), &module(), &two, &failure(), at(3)).origin,
+            Status::fail(Some(&good), &module(), &two, &failure(), at(3)).commit_info,
             CommitInfo::default()
         );
     }

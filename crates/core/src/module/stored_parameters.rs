@@ -252,10 +252,10 @@ mod tests {
         // 8192 bytes of JSON, and five more in encoded form.
         let value = format!("\"{}{{{{\"", "x".repeat(MAX_INLINE - 4));
         assert_eq!(value.len(), MAX_INLINE);
-        let laid = EncodedParameter::new(&module, ParameterKind::Metadata, &value);
-        let (_, spilled) = laid.spilled.unwrap();
+        let encoded = EncodedParameter::new(&module, ParameterKind::Metadata, &value);
+        let (_, spilled) = encoded.spilled.unwrap();
         assert_eq!(spilled.len(), MAX_INLINE + 5);
-        assert!(laid.parameter.as_str().len() < MAX_INLINE);
+        assert!(encoded.parameter.as_str().len() < MAX_INLINE);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct ParameterWrite {
     /// Which parameter.
     pub kind: ParameterKind,
     /// Its encoded text, with the text that goes to S3 first.
-    pub laid: EncodedParameter,
+    pub encoded: EncodedParameter,
 }
 
 /// One step of recording a success.
@@ -99,9 +99,9 @@ pub fn parameters(
         .flatten()
         .map(|(kind, value)| ParameterWrite {
             kind,
-            laid: EncodedParameter::new(module, kind, &value),
+            encoded: EncodedParameter::new(module, kind, &value),
         })
-        .filter(|write| stored.text(write.kind) != Some(write.laid.parameter.as_str()))
+        .filter(|write| stored.text(write.kind) != Some(write.encoded.parameter.as_str()))
         .collect();
     writes.extend(status_write(module, stored, status));
     writes
@@ -112,7 +112,7 @@ pub fn parameters(
 pub fn fingerprint_write(module: &ModuleId, fingerprint: &Fingerprint) -> ParameterWrite {
     ParameterWrite {
         kind: ParameterKind::Md5,
-        laid: EncodedParameter::new(module, ParameterKind::Md5, &text(fingerprint)),
+        encoded: EncodedParameter::new(module, ParameterKind::Md5, &text(fingerprint)),
     }
 }
 
@@ -125,7 +125,7 @@ pub fn status_write(module: &ModuleId, stored: &ModuleParameters, status: &Statu
         .and_then(|text| serde_json::from_str::<Status>(text).ok());
     (!status.repeats(before.as_ref())).then(|| ParameterWrite {
         kind: ParameterKind::Status,
-        laid: EncodedParameter::new(module, ParameterKind::Status, &text(status)),
+        encoded: EncodedParameter::new(module, ParameterKind::Status, &text(status)),
     })
 }
 
@@ -174,7 +174,7 @@ mod tests {
                     Step::Record => self.record = hash.to_owned(),
                     Step::Report => self.reports.push(execution.to_owned()),
                     Step::Parameter(write) => {
-                        let text = write.laid.parameter.as_str().to_owned();
+                        let text = write.encoded.parameter.as_str().to_owned();
                         self.parameters.set(write.kind, text);
                     }
                 }
@@ -253,7 +253,7 @@ mod tests {
         let first = world.steps("e", "{{x}}");
         assert_eq!(parameters_of(&first).len(), 4);
         for write in parameters_of(&first) {
-            assert!(!write.laid.parameter.as_str().contains("{{"));
+            assert!(!write.encoded.parameter.as_str().contains("{{"));
         }
         world.apply(&first, "e", "{{x}}");
         assert_eq!(kinds(&world.steps("e", "{{x}}")), ["KeepBundle", "Record"]);

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::components::{cell, code, commit, facts, failure, from_module, untrusted};
 use super::format;
 use super::layout::{Page, console_link};
-use super::report_view::{Deployment, Ended, Module, Planned, Status};
+use super::report_view::{Deployment, Module, ModuleResult, PlannedModule, Status};
 use super::{PageContext, link, state};
 use crate::deployment::outcome::FAILED;
 use crate::ids::DeploymentId;
@@ -23,13 +23,13 @@ pub const MAX_REPORTS: usize = 300;
 /// The modules whose executions wrote reports, with the keys of the reports; failed modules come first.
 #[must_use]
 pub fn reports_of(id: &DeploymentId, report: &Deployment) -> Vec<((String, String), String)> {
-    let mut ended: Vec<&Ended> = report
+    let mut ended: Vec<&ModuleResult> = report
         .results
         .iter()
         .filter(|ended| wrote(&ended.state))
         .collect();
     ended.sort_by_key(|ended| state::rank(&ended.state));
-    let key = |ended: &&Ended| Some((names(ended), report_key(id, ended)?));
+    let key = |ended: &&ModuleResult| Some((names(ended), report_key(id, ended)?));
     ended.iter().filter_map(key).take(MAX_REPORTS).collect()
 }
 
@@ -37,11 +37,11 @@ fn wrote(state: &str) -> bool {
     matches!(state, "SUCCEEDED" | "FAILED" | "DESTROYED")
 }
 
-fn names(ended: &Ended) -> (String, String) {
+fn names(ended: &ModuleResult) -> (String, String) {
     (ended.group.clone(), ended.module.clone())
 }
 
-fn report_key(id: &DeploymentId, ended: &Ended) -> Option<String> {
+fn report_key(id: &DeploymentId, ended: &ModuleResult) -> Option<String> {
     let name = |text: &str| Name::parse("name", text).ok();
     let module = id.module(name(&ended.group)?, name(&ended.module)?);
     let execution = ended.execution.as_deref()?;
@@ -51,7 +51,7 @@ fn report_key(id: &DeploymentId, ended: &Ended) -> Option<String> {
 /// Renders the page of the report stored at `key`.
 #[must_use]
 pub fn render(
-    shelf: &PageContext<'_>,
+    context: &PageContext<'_>,
     id: &DeploymentId,
     key: &str,
     report: &Deployment,
@@ -65,14 +65,14 @@ pub fn render(
         modules,
     };
     let body = html! {
-        (heading(shelf, id, key, report))
+        (heading(context, id, key, report))
         (failure(&report.status, quotes_modules(&report.status), None))
         (rows.attention())
         (rows.plan())
         (warnings(&report.warnings))
     };
     let page = page_key(key).unwrap_or_default();
-    let object = link::object(shelf.place, shelf.bucket, key);
+    let object = link::object(context.environment, context.bucket, key);
     let footer = html! {
         p {
             a href=(link::relative(&page, key)) { "This report as JSON" } " "
@@ -87,13 +87,13 @@ pub fn render(
     .render()
 }
 
-fn heading(shelf: &PageContext<'_>, id: &DeploymentId, key: &str, report: &Deployment) -> Markup {
+fn heading(context: &PageContext<'_>, id: &DeploymentId, key: &str, report: &Deployment) -> Markup {
     let page = page_key(key).unwrap_or_default();
     let took = report
         .span()
         .map(|(from, to)| format::duration(format::between(from, to)));
-    let execution = shelf
-        .place
+    let execution = context
+        .environment
         .execution_url(&ExecutionArn::new(report.execution.as_str()));
     html! {
         header {
@@ -146,7 +146,7 @@ struct Rows<'a> {
 impl Rows<'_> {
     /// The failures, at the top of the page.
     fn attention(&self) -> Markup {
-        let failed: Vec<&Ended> = self
+        let failed: Vec<&ModuleResult> = self
             .report
             .results
             .iter()
@@ -181,7 +181,7 @@ impl Rows<'_> {
         }
     }
 
-    fn table<'r>(&self, rows: impl Iterator<Item = (&'r Ended, bool)>) -> Markup {
+    fn table<'r>(&self, rows: impl Iterator<Item = (&'r ModuleResult, bool)>) -> Markup {
         html! {
             table.cards.modules {
                 thead {
@@ -195,7 +195,7 @@ impl Rows<'_> {
         }
     }
 
-    fn row(&self, ended: &Ended, with_group: bool) -> Markup {
+    fn row(&self, ended: &ModuleResult, with_group: bool) -> Markup {
         let name = if with_group {
             format!("{}/{}", ended.group, ended.module)
         } else {
@@ -213,7 +213,7 @@ impl Rows<'_> {
         }
     }
 
-    fn linked(&self, ended: &Ended, name: &str, is_there: bool) -> Markup {
+    fn linked(&self, ended: &ModuleResult, name: &str, is_there: bool) -> Markup {
         let page = report_key(self.id, ended)
             .and_then(|key| page_key(&key))
             .filter(|_| is_there);
@@ -227,7 +227,7 @@ impl Rows<'_> {
     }
 
     /// Why the module failed, or else why it was deployed.
-    fn why(&self, ended: &Ended, module: Option<&Module>) -> Markup {
+    fn why(&self, ended: &ModuleResult, module: Option<&Module>) -> Markup {
         let failed = module.filter(|_| state::rank(&ended.state) == 0);
         if let Some((module, reason)) = failed.and_then(|m| Some((m, m.status.reason.as_deref()?))) {
             let reason = untrusted(Some(reason));
@@ -241,8 +241,8 @@ impl Rows<'_> {
     }
 }
 
-impl Planned {
-    fn is(&self, ended: &Ended) -> bool {
+impl PlannedModule {
+    fn is(&self, ended: &ModuleResult) -> bool {
         self.group == ended.group && self.module == ended.module
     }
 }

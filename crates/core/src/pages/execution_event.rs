@@ -28,9 +28,9 @@ pub enum IndexKey {
 
 /// An execution that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct ExecutionEnd {
     /// The module or the deployment.
-    pub subject: IndexKey,
+    pub key: IndexKey,
     /// Its final state.
     pub state: String,
     /// The execution.
@@ -61,7 +61,7 @@ struct Needed {
     at: Timestamp,
 }
 
-impl Ended {
+impl ExecutionEnd {
     /// Parses an event of EventBridge; `None` if its state is not final.
     pub fn from_event(event: &Value) -> Result<Option<Self>> {
         let detail = event.get("detail").unwrap_or(&Value::Null);
@@ -84,7 +84,7 @@ impl Ended {
         };
         let seconds = detail.get("duration_seconds").and_then(Value::as_f64);
         Ok(Some(Self {
-            subject: subject(&needed, detail)?,
+            key: key(&needed, detail)?,
             has_report: detail.get("report").is_some_and(Value::is_object),
             milliseconds: seconds.map(|seconds| (seconds.clamp(0.0, 1e9) * 1000.0) as i64),
             why: text("error").or_else(|| reasons(detail)),
@@ -100,7 +100,7 @@ impl Ended {
     /// The project.
     #[must_use]
     pub fn project(&self) -> &Name {
-        match &self.subject {
+        match &self.key {
             IndexKey::Module(id) => &id.project,
             IndexKey::Deployment(id) => &id.project,
         }
@@ -109,7 +109,7 @@ impl Ended {
     /// The key of the report, if it has one.
     #[must_use]
     pub fn report_key(&self) -> Option<String> {
-        let key = match &self.subject {
+        let key = match &self.key {
             IndexKey::Module(id) => id.report_key(&self.execution),
             IndexKey::Deployment(id) => id.report_key(&self.execution),
         };
@@ -134,7 +134,7 @@ fn check_name(execution: &ExecutionArn) -> Result<()> {
     ))
 }
 
-fn subject(needed: &Needed, detail: &Value) -> Result<IndexKey> {
+fn key(needed: &Needed, detail: &Value) -> Result<IndexKey> {
     let name = |field: &str| match detail.get(field) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(name)) => Ok(Some(name.as_str())),
@@ -185,14 +185,14 @@ mod tests {
 
     #[test]
     fn the_report_key_follows_from_the_names_and_not_from_the_event() {
-        let ended = Ended::from_event(&event(json!({}))).unwrap().unwrap();
+        let ended = ExecutionEnd::from_event(&event(json!({}))).unwrap().unwrap();
         assert_eq!(ended.report_key().unwrap(), "reports/p/d/g/m/e.json");
         assert_eq!(
             (ended.milliseconds, ended.why.as_deref()),
             (Some(1250), Some("BuildFailed"))
         );
         let whole = event(json!({"group": null, "module": null, "state": "SUCCEEDED", "error": null}));
-        let ended = Ended::from_event(&whole).unwrap().unwrap();
+        let ended = ExecutionEnd::from_event(&whole).unwrap().unwrap();
         assert_eq!(ended.report_key().unwrap(), "reports/p/d/e.json");
         assert_eq!(ended.why.as_deref(), Some("forced"));
     }
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn what_goes_on_is_no_end_and_what_is_wrong_is_refused() {
         assert_eq!(
-            Ended::from_event(&event(json!({"state": "IN_PROGRESS"}))).unwrap(),
+            ExecutionEnd::from_event(&event(json!({"state": "IN_PROGRESS"}))).unwrap(),
             None
         );
         for bad in [
@@ -211,7 +211,7 @@ mod tests {
             json!({"execution": null}),
             json!({"execution": "arn:aws:states:r:1:execution:x:../../locks/x"}),
         ] {
-            assert!(Ended::from_event(&event(bad.clone())).is_err(), "{bad}");
+            assert!(ExecutionEnd::from_event(&event(bad.clone())).is_err(), "{bad}");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::execution_event::{Ended, IndexKey};
+use super::execution_event::{ExecutionEnd, IndexKey};
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout;
 
@@ -70,7 +70,7 @@ pub struct IndexedExecution {
 }
 
 impl IndexedExecution {
-    fn of(ended: &Ended) -> Self {
+    fn of(ended: &ExecutionEnd) -> Self {
         Self {
             at: ended.at,
             execution: ended.execution.as_str().to_owned(),
@@ -162,9 +162,9 @@ impl Entry {
 impl Index {
     /// The index after one more ended execution.
     #[must_use]
-    pub fn with(mut self, ended: &Ended) -> Self {
+    pub fn with(mut self, ended: &ExecutionEnd) -> Self {
         let run = IndexedExecution::of(ended);
-        match &ended.subject {
+        match &ended.key {
             IndexKey::Module(id) => {
                 let name = format!("{}/{}/{}", id.deployment, id.group, id.module);
                 self.modules.entry(name).or_default().add(run);
@@ -246,9 +246,9 @@ mod tests {
 
     const STATES: [&str; 5] = ["SUCCEEDED", "UNCHANGED", "FAILED", "ABORTED", "DESTROYED"];
 
-    fn ended(module: usize, at: i64, state: &str) -> Ended {
-        Ended {
-            subject: IndexKey::Module(ModuleId::parse("p", "d", "g", &format!("m{module}")).unwrap()),
+    fn ended(module: usize, at: i64, state: &str) -> ExecutionEnd {
+        ExecutionEnd {
+            key: IndexKey::Module(ModuleId::parse("p", "d", "g", &format!("m{module}")).unwrap()),
             state: state.to_owned(),
             execution: ExecutionArn::new(format!("arn:aws:states:r:1:execution:x:e{at}")),
             at: Timestamp::from_second(at).unwrap(),
@@ -261,7 +261,7 @@ mod tests {
         }
     }
 
-    fn all<'a>(events: impl IntoIterator<Item = &'a Ended>) -> Index {
+    fn all<'a>(events: impl IntoIterator<Item = &'a ExecutionEnd>) -> Index {
         events
             .into_iter()
             .fold(Index::default(), |index, ended| index.with(ended))
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn of_two_ends_of_one_execution_the_later_counts() {
         let failed = ended(0, 10, "FAILED");
-        let aborted = Ended {
+        let aborted = ExecutionEnd {
             at: Timestamp::from_second(11).unwrap(),
             state: "ABORTED".to_owned(),
             ..failed.clone()
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(gone.modules["d/g/m0"].runs.len(), 1);
         events.push(ended(0, 3, "SUCCEEDED"));
         assert_eq!(live_and_gone(&all(&events).modules).0.len(), 1);
-        let many: Vec<Ended> = (0..GONE + 10).map(|m| ended(m, m as i64, "DESTROYED")).collect();
+        let many: Vec<ExecutionEnd> = (0..GONE + 10).map(|m| ended(m, m as i64, "DESTROYED")).collect();
         let index = all(&many);
         assert_eq!(index.modules.len(), GONE);
         assert!(!index.modules.contains_key("d/g/m0"), "the oldest goes first");
@@ -325,11 +325,11 @@ mod tests {
         let project = Name::parse("project", "p").unwrap();
         let pages: Vec<_> = index.pages(&project).collect();
         assert_eq!(pages, [("d/g/m0", "reports/p/d/g/m0/e1.html".to_owned())]);
-        let place = AwsEnvironment::from_arn("arn:aws:lambda:r:1:f").unwrap();
+        let environment = AwsEnvironment::from_arn("arn:aws:lambda:r:1:f").unwrap();
         let page = index_page::render(
             &index,
             &PageContext {
-                place: &place,
+                environment: &environment,
                 bucket: "b",
             },
             &project,
@@ -351,9 +351,9 @@ mod tests {
             events in prop::collection::vec((0..3usize, 0..5usize), 1..80),
             order in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..200),
         ) {
-            let events: Vec<Ended> =
+            let events: Vec<ExecutionEnd> =
                 events.iter().enumerate().map(|(i, (module, state))| ended(*module, i as i64, STATES[*state])).collect();
-            let mut mixed: Vec<&Ended> = events.iter().collect();
+            let mut mixed: Vec<&ExecutionEnd> = events.iter().collect();
             for (one, other) in &order {
                 let (one, other) = (one.index(mixed.len()), other.index(mixed.len()));
                 mixed.swap(one, other);
@@ -363,8 +363,8 @@ mod tests {
             }
             let index = all(&events);
             prop_assert_eq!(&all(mixed), &index);
-            let place = AwsEnvironment::from_arn("arn:aws:lambda:r:1:f").unwrap();
-            let page = index_page::render(&index, &PageContext { place: &place, bucket: "b" }, &Name::parse("project", "p").unwrap());
+            let environment = AwsEnvironment::from_arn("arn:aws:lambda:r:1:f").unwrap();
+            let page = index_page::render(&index, &PageContext { environment: &environment, bucket: "b" }, &Name::parse("project", "p").unwrap());
             prop_assert_eq!(Index::read(&page), Some(index));
         }
     }

@@ -19,8 +19,8 @@ const HEIGHT: usize = 24;
 
 /// Renders an index.
 #[must_use]
-pub fn render(index: &Index, shelf: &PageContext<'_>, project: &Name) -> String {
-    let table = Table { shelf, project };
+pub fn render(index: &Index, context: &PageContext<'_>, project: &Name) -> String {
+    let table = Table { context, project };
     let (modules, gone) = live_and_gone(&index.modules);
     let (deployments, gone_deployments) = live_and_gone(&index.deployments);
     let deployments: Vec<Row<'_>> = deployments
@@ -61,7 +61,7 @@ pub fn render(index: &Index, shelf: &PageContext<'_>, project: &Name) -> String 
         (PreEscaped(index.data()))
     };
     let key = index_key(project);
-    let object = link::object(shelf.place, shelf.bucket, &key);
+    let object = link::object(context.environment, context.bucket, &key);
     let footer = html! {
         p {
             "Links to reports work in a copy of this page and the reports (" code { "aws s3 sync" } "). "
@@ -112,7 +112,7 @@ struct Row<'a> {
 }
 
 struct Table<'a> {
-    shelf: &'a PageContext<'a>,
+    context: &'a PageContext<'a>,
     project: &'a Name,
 }
 
@@ -154,8 +154,8 @@ impl Table<'_> {
 
     fn links(&self, run: &IndexedExecution, page: Option<&str>) -> Markup {
         let execution = ExecutionArn::new(run.execution.as_str());
-        let execution = self.shelf.place.execution_url(&execution);
-        let report = page.map(|page| link::object(self.shelf.place, self.shelf.bucket, page));
+        let execution = self.context.environment.execution_url(&execution);
+        let report = page.map(|page| link::object(self.context.environment, self.context.bucket, page));
         html! {
             (console_link(Some(&execution), "Execution")) " "
             (console_link(report.as_deref(), "Report in S3"))

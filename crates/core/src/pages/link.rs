@@ -18,12 +18,12 @@ fn encoded(text: &str) -> String {
 
 /// An object in the S3 console, where "Open" shows it.
 #[must_use]
-pub fn object(place: &AwsEnvironment, bucket: &str, key: &str) -> String {
+pub fn object(environment: &AwsEnvironment, bucket: &str, key: &str) -> String {
     format!(
         "{}/s3/object/{}?region={}&prefix={}",
-        place.console(),
+        environment.console(),
         encoded(bucket),
-        encoded(&place.region),
+        encoded(&environment.region),
         encoded(key)
     )
 }
@@ -48,16 +48,16 @@ mod tests {
     use crate::console::to_console;
     use crate::ids::ExecutionArn;
 
-    fn place() -> AwsEnvironment {
+    fn environment() -> AwsEnvironment {
         AwsEnvironment::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
     }
 
     #[test]
     fn composed_links_pass_with_any_text() {
-        let url = object(&place(), "b\"", "reports/<x> \u{202e}'");
+        let url = object(&environment(), "b\"", "reports/<x> \u{202e}'");
         assert_eq!(to_console(&url), Some(url.as_str()));
         assert!(!url.contains(['"', '<', '>', '\'', ' ']), "{url}");
-        let url = place().execution_url(&ExecutionArn::new("arn:aws:states:eu-west-1:1:execution:m:e"));
+        let url = environment().execution_url(&ExecutionArn::new("arn:aws:states:eu-west-1:1:execution:m:e"));
         assert_eq!(to_console(&url), Some(url.as_str()));
     }
 

@@ -38,7 +38,7 @@ pub const POLICY: &str = concat!(
 #[derive(Debug, Clone)]
 pub struct PageContext<'a> {
     /// Region and partition.
-    pub place: &'a AwsEnvironment,
+    pub environment: &'a AwsEnvironment,
     /// The work bucket.
     pub bucket: &'a str,
 }

@@ -28,10 +28,10 @@ pub enum Log {
 
 /// Renders the page of the report stored at `key`.
 #[must_use]
-pub fn render(shelf: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module, log: &Log) -> String {
+pub fn render(context: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module, log: &Log) -> String {
     let title = format!("{} · {id}", state::word(&report.status.state));
     let body = html! {
-        (heading(shelf, id, key, report))
+        (heading(context, id, key, report))
         (failure(&report.status, report.was_built(), log_lines(log)))
         (changes(report))
         (timeline::table(report))
@@ -42,12 +42,12 @@ pub fn render(shelf: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module
     Page {
         title: &title,
         body,
-        footer: footer(shelf, key),
+        footer: footer(context, key),
     }
     .render()
 }
 
-fn heading(shelf: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module) -> Markup {
+fn heading(context: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module) -> Markup {
     let page = page_key(key).unwrap_or_default();
     html! {
         header {
@@ -65,7 +65,7 @@ fn heading(shelf: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module) -
                 ("Branch", untrusted(report.status.branch.as_deref())),
                 ("Last good deployment", last_good(report)),
             ]))
-            nav.links aria-label="In AWS's console" { (links(shelf, report)) }
+            nav.links aria-label="In AWS's console" { (links(context, report)) }
         }
     }
 }
@@ -208,9 +208,9 @@ fn source(report: &Module) -> Markup {
     }
 }
 
-fn footer(shelf: &PageContext<'_>, key: &str) -> Markup {
+fn footer(context: &PageContext<'_>, key: &str) -> Markup {
     let page = page_key(key).unwrap_or_default();
-    let object = link::object(shelf.place, shelf.bucket, key);
+    let object = link::object(context.environment, context.bucket, key);
     html! {
         p {
             a href=(link::relative(&page, key)) { "This report as JSON" } " "
@@ -220,14 +220,14 @@ fn footer(shelf: &PageContext<'_>, key: &str) -> Markup {
 }
 
 /// Links to the execution, its build and its log.
-fn links(shelf: &PageContext<'_>, report: &Module) -> Markup {
-    let execution = shelf
-        .place
+fn links(context: &PageContext<'_>, report: &Module) -> Markup {
+    let execution = context
+        .environment
         .execution_url(&ExecutionArn::new(report.execution.as_str()));
     let id = report.build.as_ref().and_then(|build| build.build_id.as_deref());
     let id = id.or(report.status.build_id.as_deref());
     let build = id.and_then(|id| BuildId::parse(id).ok());
-    let build = build.map(|id| shelf.place.build_url(&id));
+    let build = build.map(|id| context.environment.build_url(&id));
     let log = report.build.as_ref().and_then(|build| build.log_url.as_ref());
     let log = log.or(report.status.log_url.as_ref());
     html! {

@@ -171,7 +171,7 @@ read!(
 
 read!(
     /// A module in the plan of a deployment.
-    Planned {
+    PlannedModule {
         /// Its group.
         group: String,
         /// Its name.
@@ -185,7 +185,7 @@ read!(
 
 read!(
     /// The result of a module of a deployment.
-    Ended {
+    ModuleResult {
         /// Its group.
         group: String,
         /// Its name.
@@ -209,11 +209,11 @@ read!(
         /// The status.
         status: Status,
         /// The plan.
-        plan: Vec<Planned>,
+        plan: Vec<PlannedModule>,
         /// The planner's warnings.
         warnings: Vec<String>,
         /// The results.
-        results: Vec<Ended>,
+        results: Vec<ModuleResult>,
         /// The times of its steps.
         timeline: Option<Timeline>,
     }

@@ -10,14 +10,14 @@ use crate::pages::module_page::Log;
 const HOSTILE: &str =
     "</script></style><img src=x onerror=alert(1)>\"'><script>alert(2)</script>\u{202e}&lt;";
 
-fn shelf(place: &AwsEnvironment) -> PageContext<'_> {
+fn context(environment: &AwsEnvironment) -> PageContext<'_> {
     PageContext {
-        place,
+        environment,
         bucket: "work",
     }
 }
 
-fn place() -> AwsEnvironment {
+fn environment() -> AwsEnvironment {
     AwsEnvironment::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
 }
 
@@ -65,12 +65,12 @@ fn assert_inert(page: &str) {
 
 #[test]
 fn nothing_of_a_report_becomes_html_or_a_link() {
-    let place = place();
+    let environment = environment();
     let id = ModuleId::parse("p", "d", "g", "m").unwrap();
     let report = serde_json::from_value(poisoned(module_report())).unwrap();
     let log = Log::Lines(vec![HOSTILE.to_owned()]);
     assert_inert(&module_page::render(
-        &shelf(&place),
+        &context(&environment),
         &id,
         "reports/p/d/g/m/e.json",
         &report,
@@ -87,7 +87,7 @@ fn nothing_of_a_report_becomes_html_or_a_link() {
     });
     let report = serde_json::from_value(poisoned(report)).unwrap();
     assert_inert(&deployment_page::render(
-        &shelf(&place),
+        &context(&environment),
         &id,
         "reports/p/d/e.json",
         &report,
@@ -107,7 +107,7 @@ fn attributed(page: &str, text: &str) -> bool {
 
 #[test]
 fn what_a_module_printed_is_marked_as_the_module_s() {
-    let place = place();
+    let environment = environment();
     let id = ModuleId::parse("p", "d", "g", "m").unwrap();
     let with = |build: Value| {
         let reason = "Seedflow: your session has ended, log in again";
@@ -117,7 +117,15 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
         .unwrap()
     };
     let log = Log::Lines(vec!["Seedflow: call this number".to_owned()]);
-    let page = |report| module_page::render(&shelf(&place), &id, "reports/p/d/g/m/e.json", &report, &log);
+    let page = |report| {
+        module_page::render(
+            &context(&environment),
+            &id,
+            "reports/p/d/g/m/e.json",
+            &report,
+            &log,
+        )
+    };
     let built = page(with(json!({"status": "FAILED"})));
     assert!(attributed(&built, "Seedflow: your session"), "{built}");
     assert!(attributed(&built, "Seedflow: call this number"), "{built}");
@@ -137,7 +145,13 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
         project: id.project,
         deployment: id.deployment,
     };
-    let page = deployment_page::render(&shelf(&place), &id, "reports/p/d/e.json", &whole, &reports);
+    let page = deployment_page::render(
+        &context(&environment),
+        &id,
+        "reports/p/d/e.json",
+        &whole,
+        &reports,
+    );
     assert!(attributed(&page, "Seedflow: your session"), "{page}");
 }
 

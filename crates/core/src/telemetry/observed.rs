@@ -11,13 +11,13 @@ pub trait Observed {
     const SUPERSEDED: Metric;
 
     /// The context of its log lines, with the execution if it is known.
-    fn subject(&self, execution: Option<&ExecutionArn>) -> LogContext;
+    fn log_context(&self, execution: Option<&ExecutionArn>) -> LogContext;
 }
 
 impl Observed for ModuleId {
     const SUPERSEDED: Metric = Metric::ModulesSuperseded;
 
-    fn subject(&self, execution: Option<&ExecutionArn>) -> LogContext {
+    fn log_context(&self, execution: Option<&ExecutionArn>) -> LogContext {
         LogContext {
             execution: execution.map(|execution| execution.as_str().to_owned()),
             module: Some(self.to_string()),
@@ -29,7 +29,7 @@ impl Observed for ModuleId {
 impl Observed for DeploymentId {
     const SUPERSEDED: Metric = Metric::DeploymentsSuperseded;
 
-    fn subject(&self, execution: Option<&ExecutionArn>) -> LogContext {
+    fn log_context(&self, execution: Option<&ExecutionArn>) -> LogContext {
         LogContext {
             execution: execution.map(|execution| execution.as_str().to_owned()),
             deployment: Some(self.to_string()),

@@ -107,7 +107,7 @@ pub enum Reply {
 
 /// The step after a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum Step {
     /// Execute this command.
     Do(Command),
     /// Finished, with this result.
@@ -132,7 +132,7 @@ pub enum End {
 /// One of the two parties: it takes the reply to its last command and gives the next.
 pub trait Party {
     /// The next step after a reply.
-    fn next(&mut self, reply: Reply) -> Next;
+    fn next(&mut self, reply: Reply) -> Step;
 }
 
 /// The party of `check-status`: it registers, then reads.
@@ -157,33 +157,33 @@ impl Register {
         )
     }
 
-    fn registered(&mut self, tag: ETag) -> Next {
+    fn registered(&mut self, tag: ETag) -> Step {
         self.tag = Some(tag);
-        Next::Do(Command::ReadBuild)
+        Step::Do(Command::ReadBuild)
     }
 }
 
 impl Party for Register {
-    fn next(&mut self, reply: Reply) -> Next {
+    fn next(&mut self, reply: Reply) -> Step {
         match reply {
             Reply::Stored(tag) => self.registered(tag),
             // Another registration exists, or existed a moment ago: look it up.
-            Reply::Conflict if !self.answered => Next::Do(Command::Find),
-            Reply::Found(None) => Next::Do(Command::Create(self.mine.clone())),
+            Reply::Conflict if !self.answered => Step::Do(Command::Find),
+            Reply::Found(None) => Step::Do(Command::Create(self.mine.clone())),
             // Lambda ran us twice: the registration is already ours.
             Reply::Found(Some((found, tag))) if found.token == self.mine.token => self.registered(tag),
-            Reply::Found(Some((found, _))) if found.is_newer_than(&self.mine) => Next::Done(End::Superseded),
-            Reply::Found(Some((_, tag))) => Next::Do(Command::Replace(self.mine.clone(), tag)),
-            Reply::Build(None) => Next::Done(End::Waiting),
-            Reply::Build(Some(outcome)) => Next::Do(Command::Answer(self.mine.token.clone(), outcome)),
+            Reply::Found(Some((found, _))) if found.is_newer_than(&self.mine) => Step::Done(End::Superseded),
+            Reply::Found(Some((_, tag))) => Step::Do(Command::Replace(self.mine.clone(), tag)),
+            Reply::Build(None) => Step::Done(End::Waiting),
+            Reply::Build(Some(outcome)) => Step::Do(Command::Answer(self.mine.token.clone(), outcome)),
             Reply::Answered => {
                 self.answered = true;
                 self.tag
                     .take()
-                    .map_or(Next::Done(End::Answered), |tag| Next::Do(Command::Delete(tag)))
+                    .map_or(Step::Done(End::Answered), |tag| Step::Do(Command::Delete(tag)))
             }
             // The newer registration's own attempt reads the ended build.
-            Reply::Deleted | Reply::Conflict => Next::Done(End::Answered),
+            Reply::Deleted | Reply::Conflict => Step::Done(End::Answered),
         }
     }
 }
@@ -203,20 +203,20 @@ impl Deliver {
 }
 
 impl Party for Deliver {
-    fn next(&mut self, reply: Reply) -> Next {
+    fn next(&mut self, reply: Reply) -> Step {
         match reply {
             // If AwaitBuild registers again meanwhile, that attempt reads the ended build itself.
             Reply::Found(Some((found, _))) => {
                 self.token = Some(found.token);
-                Next::Do(Command::ReadBuild)
+                Step::Do(Command::ReadBuild)
             }
-            Reply::Found(None) => Next::Done(End::Dropped),
-            Reply::Build(None) => Next::Done(End::Unconfirmed),
-            Reply::Build(Some(outcome)) => self.token.take().map_or(Next::Done(End::Dropped), |token| {
-                Next::Do(Command::Answer(token, outcome))
+            Reply::Found(None) => Step::Done(End::Dropped),
+            Reply::Build(None) => Step::Done(End::Unconfirmed),
+            Reply::Build(Some(outcome)) => self.token.take().map_or(Step::Done(End::Dropped), |token| {
+                Step::Do(Command::Answer(token, outcome))
             }),
             Reply::Answered | Reply::Deleted | Reply::Conflict | Reply::Stored(_) => {
-                Next::Done(End::Answered)
+                Step::Done(End::Answered)
             }
         }
     }
@@ -370,10 +370,10 @@ mod tests {
                 Actor::Deliver(deliver) => deliver.next(reply),
             };
             match next {
-                Next::Do(command) => self.parties.insert(index, (party, command)),
+                Step::Do(command) => self.parties.insert(index, (party, command)),
                 // Lambda retries a failed event; a forged event is not repeated for ever.
-                Next::Done(End::Unconfirmed) if self.ended => self.deliver(),
-                Next::Done(_) => {}
+                Step::Done(End::Unconfirmed) if self.ended => self.deliver(),
+                Step::Done(_) => {}
             }
             self
         }

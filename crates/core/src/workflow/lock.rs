@@ -377,23 +377,23 @@ pub struct LockDecision {
     /// The tokens to answer after the write.
     pub answers: Vec<(Token, LockOutcome)>,
     /// The outcome for the requester. `None` after a release, and for a requester that was not the holder.
-    pub turn: Option<LockOutcome>,
+    pub outcome: Option<LockOutcome>,
 }
 
 impl LockDecision {
-    fn nothing(turn: Option<LockOutcome>) -> Self {
+    fn nothing(outcome: Option<LockOutcome>) -> Self {
         Self {
             write: None,
             answers: Vec::new(),
-            turn,
+            outcome,
         }
     }
 
-    fn put(lock: Lock, answers: Vec<(Token, LockOutcome)>, turn: Option<LockOutcome>) -> Self {
+    fn put(lock: Lock, answers: Vec<(Token, LockOutcome)>, outcome: Option<LockOutcome>) -> Self {
         Self {
             write: Some(LockWrite::Put(Box::new(lock))),
             answers,
-            turn,
+            outcome,
         }
     }
 }
@@ -433,9 +433,9 @@ fn claim(me: &Claimant, found: Option<&Lock>, fresh: &NewLease) -> LockDecision 
 /// because an execution that waits by a token receives nothing else.
 fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
     let claimed = claim(&me.contender, found, fresh);
-    let Some(LockOutcome::Held(lock)) = &claimed.turn else {
-        let turn = claimed.turn.clone();
-        let answers = turn.map(|turn| (me.registration.token.clone(), turn));
+    let Some(LockOutcome::Held(lock)) = &claimed.outcome else {
+        let outcome = claimed.outcome.clone();
+        let answers = outcome.map(|outcome| (me.registration.token.clone(), outcome));
         return LockDecision {
             answers: answers.into_iter().collect(),
             ..claimed
@@ -445,7 +445,7 @@ fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
         waiter: Some(me.clone()),
         ..lock.clone()
     };
-    let turn = Some(LockOutcome::Held(mine.clone()));
+    let outcome = Some(LockOutcome::Held(mine.clone()));
     match &lock.waiter {
         // The lease is ours already: by an earlier attempt with the same token, or by a later attempt that overtook
         // this one.
@@ -453,13 +453,13 @@ fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
             if there.contender.execution == me.contender.execution
                 && !me.registration.is_newer_than(&there.registration) =>
         {
-            LockDecision::nothing(turn)
+            LockDecision::nothing(outcome)
         }
         Some(there) if there.contender.execution != me.contender.execution => {
             let replaced = LockOutcome::Superseded(me.contender.execution.clone());
-            LockDecision::put(mine, vec![(there.registration.token.clone(), replaced)], turn)
+            LockDecision::put(mine, vec![(there.registration.token.clone(), replaced)], outcome)
         }
-        _ => LockDecision::put(mine, Vec::new(), turn),
+        _ => LockDecision::put(mine, Vec::new(), outcome),
     }
 }
 
@@ -525,7 +525,7 @@ fn release(ended: &ExecutionArn, found: Option<&Lock>, fresh: &NewLease) -> Lock
             None => LockDecision {
                 write: Some(LockWrite::Delete),
                 answers: Vec::new(),
-                turn: None,
+                outcome: None,
             },
             Some(next) => {
                 let token = next.registration.token.clone();

@@ -107,7 +107,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         module: request.module,
         source,
         source_bytes: None,
-        origin: CommitInfo::default(),
+        commit_info: CommitInfo::default(),
         options,
         deployspec: Deployspec {
             deploy: said.phases.clone(),
@@ -120,7 +120,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         previous_status: None,
         previous_metadata: said.previous.clone(),
     };
-    let place = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+    let environment = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
     let defaults = Defaults {
         project: "seedflow".into(),
         image: "i".into(),
@@ -137,7 +137,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         &plan,
         &ExecutionArn::new("arn:e"),
         &BuildFolder::from_random([7; 16]),
-        &place,
+        &environment,
         None,
         &defaults,
     );
@@ -146,8 +146,8 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
 
 /// Every variable that a build of the plan must have.
 fn expected(plan: &Plan) -> BTreeMap<String, String> {
-    let place = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
-    let variables = environment::variables(plan, &place, None);
+    let environment = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+    let variables = environment::variables(plan, &environment, None);
     let said = variables
         .into_iter()
         .map(|variable| (variable.name, variable.value));

@@ -130,9 +130,9 @@ proptest! {
         env in prop::collection::btree_map(prop_oneof!["[ABC]", dictionary::text(true)], dictionary::text(true), 0..3),
         known in any::<bool>(),
     ) {
-        let place = AwsEnvironment { partition: "aws".into(), region: "eu-west-1".into(), account: "111111111111".into() };
+        let environment = AwsEnvironment { partition: "aws".into(), region: "eu-west-1".into(), account: "111111111111".into() };
         let options = ManifestOptions { env, ..ManifestOptions::default() };
-        let given = LoadContext { place: known.then_some(&place), ..LoadContext::offline(&options) };
+        let given = LoadContext { environment: known.then_some(&environment), ..LoadContext::offline(&options) };
         match check(&mut files, &given) {
             Ok(deployment) => assert_deployable(&deployment)?,
             Err(problems) => {

@@ -122,8 +122,8 @@ proptest! {
                 prop_assert!(prefix_and_one(&id.callback_key(), "callbacks/"));
                 // S3 object keys: up to 1,024 bytes.
                 prop_assert!(id.callback_key().len() <= 1024, "{}", id.callback_key().len());
-                let place = AwsEnvironment { partition: "aws".into(), region: "r".into(), account: "1".into() };
-                prop_assert!(place.build_url(&id).starts_with("https://r.console.aws.amazon.com/codesuite/codebuild/1/projects/"));
+                let environment = AwsEnvironment { partition: "aws".into(), region: "r".into(), account: "1".into() };
+                prop_assert!(environment.build_url(&id).starts_with("https://r.console.aws.amazon.com/codesuite/codebuild/1/projects/"));
             }
         }
     }

@@ -34,7 +34,7 @@ pub async fn run(file: &Path, project: Option<&str>, ui: &Ui) -> Result<()> {
         let status = parameters.get("status").map(parsed).unwrap_or_default();
         let state = status["state"].as_str().unwrap_or_default();
         let state = ui.paint(tone(state), state);
-        ui.heading(&format!("{module} {state}{}", origin(&status)));
+        ui.heading(&format!("{module} {state}{}", commit_info(&status)));
         for (name, parameter) in &parameters {
             let version = ui.paint(Tone::Quiet, format!("(version {})", parameter.version));
             ui.say(format!("  {name:8} {} {version}", parameter.value));
@@ -77,7 +77,7 @@ fn parsed(status: &Parameter) -> Value {
 }
 
 /// Of which commit, for people: ` (0a4d55a8d778 of main by Jane Doe)`; nothing where it isn't known.
-fn origin(status: &Value) -> String {
+fn commit_info(status: &Value) -> String {
     let said = |field: &str, before: &str| {
         let value = status[field].as_str()?;
         Some(format!("{before}{value}"))
@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn a_module_shows_its_commit() {
         let whole = json!({"commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "author": "Jane Doe <j@x>", "branch": "main"});
-        assert_eq!(origin(&whole), " (0a4d55a8d778 of main by Jane Doe <j@x>)");
-        assert_eq!(origin(&json!({"commit": "c0ffee"})), " (c0ffee)");
-        assert_eq!(origin(&json!({"state": "FAILED"})), "");
+        assert_eq!(commit_info(&whole), " (0a4d55a8d778 of main by Jane Doe <j@x>)");
+        assert_eq!(commit_info(&json!({"commit": "c0ffee"})), " (c0ffee)");
+        assert_eq!(commit_info(&json!({"state": "FAILED"})), "");
     }
 }

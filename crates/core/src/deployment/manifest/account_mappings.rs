@@ -187,11 +187,11 @@ impl Mappings {
         let Some(&(first_a, first_r)) = self.used.first() else {
             return;
         };
-        let place = |a: usize, r: usize| {
+        let goes_to = |a: usize, r: usize| {
             let account = &self.accounts[a];
             (account.id.clone(), account.regions[r].name.clone())
         };
-        let (here, first) = (place(a, r), place(first_a, first_r));
+        let (here, first) = (goes_to(a, r), goes_to(first_a, first_r));
         if here != first {
             let shown = |(id, region): (Option<String>, String)| {
                 format!(
@@ -211,7 +211,7 @@ impl Mappings {
     }
 
     /// Refuses used mappings to another account or region than Seedflow's.
-    pub fn refuse_elsewhere(&self, place: &AwsEnvironment, problems: &mut Diagnostics) {
+    pub fn refuse_elsewhere(&self, environment: &AwsEnvironment, problems: &mut Diagnostics) {
         let refuse = |at: &Location, found: &str, here: &str, what: &str, problems: &mut Diagnostics| {
             problems.found(
                 at,
@@ -221,19 +221,29 @@ impl Mappings {
         };
         for (i, &(a, r)) in self.used.iter().enumerate() {
             let account = &self.accounts[a];
-            let told = self.used[..i].iter().any(|(other, _)| *other == a);
-            if let Some(id) = account.id.as_ref().filter(|id| **id != place.account && !told) {
-                refuse(&account.id_at, id, &place.account, "account", problems);
+            let reported = self.used[..i].iter().any(|(other, _)| *other == a);
+            if let Some(id) = account
+                .id
+                .as_ref()
+                .filter(|id| **id != environment.account && !reported)
+            {
+                refuse(&account.id_at, id, &environment.account, "account", problems);
             }
             let region = &account.regions[r];
-            if region.name != place.region {
-                refuse(&region.name_at, &region.name, &place.region, "region", problems);
+            if region.name != environment.region {
+                refuse(
+                    &region.name_at,
+                    &region.name,
+                    &environment.region,
+                    "region",
+                    problems,
+                );
             }
         }
     }
 
     /// The account and region of the modules, if the manifest names them.
-    pub fn place(&self) -> Option<(String, String)> {
+    pub fn account_and_region(&self) -> Option<(String, String)> {
         let &(a, r) = self.used.first()?;
         let account = &self.accounts[a];
         Some((account.id.clone()?, account.regions[r].name.clone()))

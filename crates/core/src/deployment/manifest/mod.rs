@@ -131,8 +131,8 @@ fn deployment(
     };
     let (groups, complete) = Groups::new(reader).read(&groups?, problems);
     dependency_check::check(&groups, complete, problems);
-    if let Some(place) = given.place {
-        mappings.refuse_elsewhere(place, problems);
+    if let Some(environment) = given.environment {
+        mappings.refuse_elsewhere(environment, problems);
     }
     let names = Names {
         project: project?,
@@ -146,7 +146,7 @@ fn deployment(
         project: names.project,
         name: names.deployment,
         groups,
-        target: mappings.place(),
+        target: mappings.account_and_region(),
         warnings: Vec::new(),
     })
 }

@@ -45,7 +45,7 @@ pub struct LoadContext<'a> {
     /// The project, if the input names it; `seedfarmer.yaml` may not name another.
     pub project: Option<&'a Name>,
     /// Seedflow's account and region, if known: the manifest has to name the same.
-    pub place: Option<&'a AwsEnvironment>,
+    pub environment: Option<&'a AwsEnvironment>,
     /// The maxima for modules and groups.
     pub maxima: &'a Maxima,
 }
@@ -61,7 +61,7 @@ impl<'a> LoadContext<'a> {
             options,
             stored_variables: &NO_VARIABLES,
             project: None,
-            place: None,
+            environment: None,
             maxima: &Maxima::OF_AWS,
         }
     }

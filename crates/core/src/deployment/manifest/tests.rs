@@ -47,14 +47,14 @@ fn repository(files: &[(&str, &str)]) -> Files {
 fn read_with(
     files: &[(&str, &str)],
     env: &[(&str, &str)],
-    place: Option<&AwsEnvironment>,
+    environment: Option<&AwsEnvironment>,
 ) -> Result<Deployment, Vec<Diagnostic>> {
     let options = ManifestOptions {
         env: variables(env),
         ..ManifestOptions::default()
     };
     let given = LoadContext {
-        place,
+        environment,
         ..LoadContext::offline(&options)
     };
     check(&mut repository(files), &given)
@@ -107,7 +107,7 @@ fn module_of(manifest: &str) -> Module {
         .remove(0)
 }
 
-fn place() -> AwsEnvironment {
+fn environment() -> AwsEnvironment {
     AwsEnvironment {
         partition: "aws".into(),
         region: "eu-west-1".into(),
@@ -125,7 +125,7 @@ fn a_deployment_as_seed_farmers_users_have_it() {
         ("data/x.csv", "1"),
         (".env", "NET=5\nSTAGE=ignored\n"),
     ];
-    let read = read_with(&files, &[("STAGE", "prod")], Some(&place())).unwrap();
+    let read = read_with(&files, &[("STAGE", "prod")], Some(&environment())).unwrap();
     assert_eq!((read.project.as_str(), read.name.as_str()), ("shop", "shop-prod"));
     assert_eq!(
         read.target,
@@ -184,7 +184,7 @@ fn the_smallest_manifest() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_with_file_line_and_field() {
+fn all_problems_are_reported_at_once_with_file_line_and_field() {
     let deployment = "nme: prod\ngroups:\n- name: g_1\n  path: manifests/none.yaml\n- name: h\n  path: manifests/h.yaml\ntoolchainRegion: x\n";
     let h = "name: m\npath: modules/none\n---\nname: n\npath: modules/a\nparameters:\n- name: x\n  valueFrom: {}\n";
     assert_eq!(
@@ -319,7 +319,7 @@ fn each_mistake_in_a_module_is_named() {
 }
 
 #[test]
-fn a_modules_folder_lies_in_the_repository_and_has_a_deployspec() {
+fn a_modules_folder_is_in_the_repository_and_has_a_deployspec() {
     let with_path = |path: &str| {
         format!(
             "name: prod\ngroups:\n- name: g\n  modules:\n  - {{name: m, path: '{path}'}}\n  - {{name: n, path: '{path}'}}\n"
@@ -444,7 +444,7 @@ fn references_lead_to_earlier_groups() {
 }
 
 #[test]
-fn what_follows_from_a_problem_is_not_told() {
+fn what_follows_from_a_problem_is_not_reported() {
     let manifest = "name: d\ngroups:\n- {name: g_, modules: [{name: a, path: modules/a}]}\n- {name: h, modules: [{name: b, path: none}]}\n- name: i\n  modules:\n  - name: c\n    path: modules/c\n    parameters:\n    - {name: x, valueFrom: {moduleMetadata: {group: g, name: a}}}\n    - {name: y, valueFrom: {moduleMetadata: {group: h, name: b}}}\n";
     let problems = problems_of(manifest);
     assert_eq!(problems.len(), 2, "{problems:#?}");
@@ -580,7 +580,7 @@ fn modules_go_to_one_account_and_region() {
         read_with(
             &[("deployment.yaml", &manifest)],
             &[("SECOND", "222222222222")],
-            Some(&place()),
+            Some(&environment()),
         )
     };
     assert!(read("").is_ok());
@@ -616,12 +616,12 @@ fn modules_go_to_one_account_and_region() {
 }
 
 #[test]
-fn another_region_than_seedflows_own_is_refused_where_it_stands() {
+fn another_region_than_seedflows_own_is_refused_with_its_line() {
     let manifest = with_module("targetRegion: us-east-1", MAPPINGS);
     let files = [("deployment.yaml", manifest.as_str())];
     let env = [("SECOND", "222222222222")];
     assert_eq!(
-        problems(read_with(&files, &env, Some(&place()))),
+        problems(read_with(&files, &env, Some(&environment()))),
         [
             "deployment.yaml:14: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, the region that Seedflow runs in, found \"us-east-1\"; another one is not supported yet"
         ]
@@ -846,7 +846,7 @@ fn the_project_is_the_repositorys_and_the_inputs() {
 }
 
 #[test]
-fn an_unset_variable_is_told_once_and_no_value_of_env_shows() {
+fn an_unset_variable_is_reported_once_and_no_value_of_env_shows() {
     let manifest = "name: ${STAGE}\ngroups:\n- name: ${GROUP}\n  modules: [{name: m, path: modules/a}]\n";
     let problems = problems_of(manifest);
     assert_eq!(problems.len(), 2, "{problems:#?}");

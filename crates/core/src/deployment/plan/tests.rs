@@ -213,7 +213,7 @@ fn nothing_changed_starts_nothing() {
 }
 
 #[test]
-fn those_who_consume_a_changed_module_have_their_turn_and_nobody_else() {
+fn only_consumers_of_a_changed_module_are_executed() {
     let mut changed = THREE.to_vec();
     changed[0] = ("net", &[("vpc", &[], "2"), ("dns", &[], "1")]);
     let stored = deployed(THREE, "v", false);
@@ -480,14 +480,14 @@ fn a_wave_is_as_wide_as_its_group_says_and_no_wider_than_the_maximum() {
 #[test]
 fn five_hundred_modules_fit_into_a_state() {
     let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
-    let (few, stored) = laid_out(wave(5, 1000), &execution).unwrap();
+    let (few, stored) = spill_long_inputs(wave(5, 1000), &execution).unwrap();
     assert_eq!((few, stored.len()), (wave(5, 1000), 0));
     let planned = wave(500, 1000);
-    let (many, stored) = laid_out(planned.clone(), &execution).unwrap();
+    let (many, stored) = spill_long_inputs(planned.clone(), &execution).unwrap();
     assert_eq!(stored.len(), 500);
     // A payload ends at 256 KB; the names here have the maximum length.
     assert!(length(&many) < MAX_KEYS, "{}", length(&many));
-    let error = laid_out(wave(1000, 10), &execution).unwrap_err();
+    let error = spill_long_inputs(wave(1000, 10), &execution).unwrap_err();
     assert!(error.message.contains("1000 modules have a turn"), "{error}");
     let (key, text) = &stored[7];
     let sent = StoredInput::of(&many[0].items[7].input).unwrap().unwrap();
@@ -501,13 +501,13 @@ fn a_long_input_is_stored_by_itself() {
     let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
     let mut planned = wave(2, 10);
     planned.extend(wave(1, MAX_INPUT));
-    let (laid, stored) = laid_out(planned.clone(), &execution).unwrap();
+    let (encoded, stored) = spill_long_inputs(planned.clone(), &execution).unwrap();
     assert_eq!(stored.len(), 1);
-    assert_eq!(laid[0], planned[0]);
+    assert_eq!(encoded[0], planned[0]);
 }
 
 #[test]
-fn executions_of_modules_are_found_by_the_deployment_s_and_fit_whatever_the_names() {
+fn names_of_module_executions_contain_the_deployments_and_fit_for_all_names() {
     let deployment =
         ExecutionArn::new("arn:aws:states:r:1:execution:deploy:3f2a91c0-1b2c-4d3e-8f40-0123456789ab");
     let long = "m".repeat(60);

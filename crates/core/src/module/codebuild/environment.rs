@@ -61,22 +61,26 @@ pub fn prefix(plan: &Plan) -> String {
 /// All variables of a build, including the template's permissions boundary if there is one. Variables that CodeBuild
 /// itself sets (AWS_DEFAULT_REGION, AWS_REGION, CODEBUILD_*) are not included.
 #[must_use]
-pub fn variables(plan: &Plan, place: &AwsEnvironment, permissions_boundary: Option<&str>) -> Vec<Variable> {
+pub fn variables(
+    plan: &Plan,
+    environment: &AwsEnvironment,
+    permissions_boundary: Option<&str>,
+) -> Vec<Variable> {
     let prefix = prefix(plan);
     let named = |name: &str, value: String| Variable::plain(format!("{prefix}_{name}"), value);
     let mut variables = vec![
         named("PROJECT_NAME", plan.module.project.to_string()),
         named("DEPLOYMENT_NAME", plan.module.deployment.to_string()),
         named("MODULE_NAME", plan.module.module_name()),
-        named("HASH", account_hash(place)),
+        named("HASH", account_hash(environment)),
         named(
             "MODULE_METADATA",
             previous_metadata(plan.previous_metadata.as_ref()),
         ),
         Variable::plain("SEEDFLOW_PREFIX", prefix.clone()),
         Variable::plain("SEEDFARMER_VERSION", SEEDFARMER_VERSION),
-        Variable::plain("AWS_PARTITION", place.partition.clone()),
-        Variable::plain("AWS_ACCOUNT_ID", place.account.clone()),
+        Variable::plain("AWS_PARTITION", environment.partition.clone()),
+        Variable::plain("AWS_ACCOUNT_ID", environment.account.clone()),
     ];
     variables.extend(permissions_boundary.map(|arn| named("PERMISSIONS_BOUNDARY_ARN", arn.to_owned())));
     if plan.action == Action::Deploy {
@@ -91,8 +95,8 @@ pub fn variables(plan: &Plan, place: &AwsEnvironment, permissions_boundary: Opti
 }
 
 /// The first eight digits of SHA-1("{account}-{region}"), with which modules make names unique.
-fn account_hash(place: &AwsEnvironment) -> String {
-    let digest = Sha1::digest(format!("{}-{}", place.account, place.region));
+fn account_hash(environment: &AwsEnvironment) -> String {
+    let digest = Sha1::digest(format!("{}-{}", environment.account, environment.region));
     hex::encode(digest)[..8].to_owned()
 }
 
@@ -109,7 +113,7 @@ mod tests {
     use crate::module::codebuild::request::tests::plan;
     use serde_json::json;
 
-    fn place() -> AwsEnvironment {
+    fn environment() -> AwsEnvironment {
         AwsEnvironment {
             partition: "aws".into(),
             region: "us-east-1".into(),
@@ -132,7 +136,7 @@ mod tests {
             json!({"parameters": {"vpcCidr": "10.0.0.0/16", "subnet-ids": ["a", "b"]}}),
             true,
         );
-        let variables = variables(&plan, &place(), None);
+        let variables = variables(&plan, &environment(), None);
         for (name, expected) in [
             ("SEEDFARMER_PROJECT_NAME", "my-project"),
             ("SEEDFARMER_DEPLOYMENT_NAME", "prod"),
@@ -151,17 +155,17 @@ mod tests {
     #[test]
     fn a_permissions_boundary_is_passed_to_the_build() {
         let plan = plan(json!({}), true);
-        let with = variables(&plan, &place(), Some("arn:aws:iam::1:policy/b"));
+        let with = variables(&plan, &environment(), Some("arn:aws:iam::1:policy/b"));
         let name = "SEEDFARMER_PERMISSIONS_BOUNDARY_ARN";
         assert_eq!(value(&with, name), "arn:aws:iam::1:policy/b");
-        let without = variables(&plan, &place(), None);
+        let without = variables(&plan, &environment(), None);
         assert!(without.iter().all(|variable| variable.name != name));
     }
 
     #[test]
     fn a_module_can_ask_for_the_projects_prefix() {
         let plan = plan(json!({"parameters": {"a": 1}}), false);
-        let variables = variables(&plan, &place(), None);
+        let variables = variables(&plan, &environment(), None);
         assert_eq!(value(&variables, "MY_PROJECT_PARAMETER_A"), "1");
         assert_eq!(value(&variables, "SEEDFLOW_PREFIX"), "MY_PROJECT");
         assert_eq!(value(&variables, "AWS_PARTITION"), "aws");
@@ -173,7 +177,7 @@ mod tests {
             json!({"parameters": {"a": "x".repeat(1024), "b": "x".repeat(1025), "c": {"secrets_manager": "s"}}}),
             true,
         );
-        let variables = variables(&plan, &place(), None);
+        let variables = variables(&plan, &environment(), None);
         let outside: Vec<_> = variables
             .iter()
             .filter(|v| !v.in_request())

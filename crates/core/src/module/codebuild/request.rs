@@ -93,14 +93,14 @@ pub fn compose(
     plan: &Plan,
     execution: &ExecutionArn,
     run: &BuildFolder,
-    place: &AwsEnvironment,
+    environment: &AwsEnvironment,
     module_role: Option<String>,
     defaults: &Defaults,
 ) -> BuildRequest {
     let settings = &plan.options.build;
     let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
     let image = or(&settings.image, &defaults.image);
-    let mut variables = environment::variables(plan, place, defaults.permissions_boundary.as_deref());
+    let mut variables = environment::variables(plan, environment, defaults.permissions_boundary.as_deref());
     variables.push(Variable::plain(EXECUTION_VARIABLE, execution.as_str()));
     let buildspec = buildspec::compose(
         &phases(plan),
@@ -182,7 +182,7 @@ pub(crate) mod tests {
                 path: String::new(),
             },
             source_bytes: None,
-            origin: CommitInfo::default(),
+            commit_info: CommitInfo::default(),
             options,
             deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),
             module_stack: None,
@@ -213,12 +213,13 @@ pub(crate) mod tests {
             permissions_boundary: None,
             service_role: "arn:aws:iam::111111111111:role/builds".into(),
         };
-        let place = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+        let environment =
+            AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
         compose(
             plan,
             &ExecutionArn::new("arn:e"),
             &BuildFolder::from_random([1; 16]),
-            &place,
+            &environment,
             module_role,
             &defaults,
         )

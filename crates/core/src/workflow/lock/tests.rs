@@ -141,12 +141,12 @@ impl World {
             }
             Step::Write(decision, read) => Some(self.write(decision, read)),
             Step::Answer(mut decision) if !decision.answers.is_empty() => {
-                let (token, turn) = decision.answers.remove(0);
-                self.answer(&token, &turn);
+                let (token, outcome) = decision.answers.remove(0);
+                self.answer(&token, &outcome);
                 Some(Step::Answer(decision))
             }
             Step::Answer(decision) => {
-                self.finish(of, &want, decision.turn);
+                self.finish(of, &want, decision.outcome);
                 None
             }
         };
@@ -168,11 +168,11 @@ impl World {
 
     /// Step Functions takes an answer for a waiting task. If no task waits by the token and its execution has ended,
     /// the answering function releases the lock in its name.
-    fn answer(&mut self, token: &Token, turn: &LockOutcome) {
+    fn answer(&mut self, token: &Token, outcome: &LockOutcome) {
         let waits = ExecutionState::Waiting(token.clone());
         if let Some(of) = self.executions.iter().position(|execution| *execution == waits) {
-            self.deliver(of, turn.clone());
-        } else if let LockOutcome::Acquired(lock) = turn {
+            self.deliver(of, outcome.clone());
+        } else if let LockOutcome::Acquired(lock) = outcome {
             let holder = lock.holder.execution.clone();
             if self.executions[index(&holder)].has_ended() {
                 self.spawn(index(&holder), LockRequest::Release(holder));
@@ -180,8 +180,8 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, of: usize, turn: LockOutcome) {
-        match turn {
+    fn deliver(&mut self, of: usize, outcome: LockOutcome) {
+        match outcome {
             LockOutcome::Acquired(lock) => {
                 // Answered twice: by the hand-over and by its own claim after a time-out.
                 if self.fences.last() != Some(&lock.fence) {
@@ -212,12 +212,12 @@ impl World {
         }
     }
 
-    fn finish(&mut self, of: usize, want: &LockRequest, turn: Option<LockOutcome>) {
-        match (want, turn) {
-            (LockRequest::Claim(_) | LockRequest::TakeOver(..), Some(turn))
+    fn finish(&mut self, of: usize, want: &LockRequest, outcome: Option<LockOutcome>) {
+        match (want, outcome) {
+            (LockRequest::Claim(_) | LockRequest::TakeOver(..), Some(outcome))
                 if self.executions[of] == ExecutionState::Claiming =>
             {
-                self.deliver(of, turn);
+                self.deliver(of, outcome);
             }
             // Its functions have ended by now: see `zombies`.
             (LockRequest::Stop(_), _) => self.spawn(of, LockRequest::Release(arn(of))),
@@ -454,7 +454,7 @@ fn a_lock_is_kept_for_its_holder_only_and_no_longer_than_it_holds_it() {
         ..lock_of(1)
     };
     assert_eq!(keep(1).write, Some(LockWrite::Put(Box::new(kept.clone()))));
-    assert_eq!((keep(2).write, keep(2).turn), (None, None));
+    assert_eq!((keep(2).write, keep(2).outcome), (None, None));
     let waiter = Waiter {
         contender: contender(2),
         registration: Registration {
@@ -490,7 +490,7 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
     };
     let found = |waiter: Option<Waiter>| Lock { waiter, ..lock_of(1) };
     let decided = |found: &Lock| decide(&LockRequest::TakeOver(contender(3), arn(1)), Some(found), &fresh);
-    let acquired = |decision: &LockDecision| match (&decision.write, &decision.turn) {
+    let acquired = |decision: &LockDecision| match (&decision.write, &decision.outcome) {
         (Some(LockWrite::Put(lock)), Some(LockOutcome::Acquired(acquired))) => {
             **lock == *acquired && lock.holder == contender(3)
         }
@@ -508,13 +508,13 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
     );
     let newer = decided(&found(Some(waits(4))));
     assert_eq!(
-        (newer.write, newer.turn),
+        (newer.write, newer.outcome),
         (None, Some(LockOutcome::Superseded(arn(4))))
     );
     // Another execution holds it by now.
     let other = decided(&lock_of(2));
     assert_eq!(
-        (other.write, other.turn),
+        (other.write, other.outcome),
         (None, Some(LockOutcome::Held(lock_of(2))))
     );
 }
@@ -558,7 +558,7 @@ fn an_execution_that_does_less_replaces_none_and_is_known_by_its_own_start() {
     };
     let held = |holder: &Claimant| Lock::new(holder.clone(), 0, &fresh);
     let claimed =
-        |me: &Claimant, lock: &Lock| decide(&LockRequest::Claim(me.clone()), Some(lock), &fresh).turn;
+        |me: &Claimant, lock: &Lock| decide(&LockRequest::Claim(me.clone()), Some(lock), &fresh).outcome;
     // Even a later start does not let a partial execution replace one that deploys everything.
     let whole = contender(1);
     assert!(matches!(
