@@ -139,6 +139,15 @@ impl Error {
         }
     }
 
+    /// The error for a value that cannot be written as JSON.
+    #[must_use]
+    pub fn unwritable(what: &str, error: &serde_json::Error) -> Self {
+        Self::new(
+            ErrorName::Refused,
+            format!("{what} can't be written as JSON: {error}"),
+        )
+    }
+
     /// The error of an invalid field: its path, what was found, what is allowed.
     pub fn field(path: &str, found: impl fmt::Display, allowed: impl fmt::Display) -> Self {
         Self::new(

@@ -55,10 +55,7 @@ impl Account {
             environment: AwsEnvironment::from_arn(&output("StateMachineArn")?)?,
             module_prefix: format!("{stack}-module-"),
             bundles: Bucket::new(&aws, output("BundleBucketName")?),
-            modules: ModuleStore {
-                parameters: ParameterStore::new(&aws),
-                work: Bucket::new(&aws, output("WorkBucketName")?),
-            },
+            modules: ModuleStore::new(&aws, output("WorkBucketName")?),
             cloudformation,
         })
     }

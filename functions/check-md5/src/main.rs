@@ -8,12 +8,11 @@
 
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
-use seedflow_aws::services::object_reader::{ObjectReader, Opened};
+use seedflow_aws::services::object_reader::{ObjectReader, Opened, blocking};
 use seedflow_aws::services::s3::Bucket;
-use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
-use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
@@ -49,10 +48,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let limits = config::limits()?;
     let function = Handler {
-        modules: ModuleStore {
-            parameters: ParameterStore::new(&aws),
-            work: Bucket::new(&aws, limits.work_bucket.clone()),
-        },
+        modules: ModuleStore::new(&aws, limits.work_bucket.clone()),
         module_prefix: config::setting("MODULE_PREFIX")?,
         limits,
     };
@@ -160,14 +156,7 @@ impl Handler {
     async fn read_bundle(&self, source: &Source) -> Result<(Bundle, Opened)> {
         let (reader, opened) = ObjectReader::open(&self.modules.work, source).await?;
         let (root, size) = (source.path.clone(), opened.size);
-        // The zip library blocks; on a thread of its own it leaves this one to move the bytes.
-        let read = tokio::task::spawn_blocking(move || bundle::read(reader, &root, size)).await;
-        let bundle = read.map_err(|e| {
-            Error::new(
-                ErrorName::InvalidBundle,
-                format!("bundle: reading it ended in a panic: {e}"),
-            )
-        })??;
+        let bundle = blocking("bundle", move || bundle::read(reader, &root, size)).await?;
         Ok((bundle, opened))
     }
 }

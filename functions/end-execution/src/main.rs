@@ -25,7 +25,6 @@ use seedflow_aws::services::codebuild::CodeBuild;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
-use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::locks::Locks;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
@@ -123,6 +122,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let longest = config::number_setting("LONGEST_WRITE_SECONDS")?;
     let metrics = Metrics::of_stack()?;
     let function = Handler {
+        modules: ModuleStore::new(&aws, limits.work_bucket.clone()),
         limits,
         deploy_module: config::setting("DEPLOY_MODULE_STATE_MACHINE")?,
         longest_write: SignedDuration::from_secs(i64::try_from(longest).unwrap_or(i64::MAX)),
@@ -131,10 +131,6 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         codebuild: CodeBuild::new(&aws),
         events: Events::new(&aws, metrics.clone()),
         metrics,
-        modules: ModuleStore {
-            parameters: ParameterStore::new(&aws),
-            work,
-        },
     };
     handler::run(async |invocation| function.end(invocation, Timestamp::now()).await).await
 }

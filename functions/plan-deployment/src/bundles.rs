@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use seedflow_aws::services::object_reader::ObjectReader;
+use seedflow_aws::services::object_reader::{ObjectReader, blocking};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_core::deployment::plan::{Plan, PlannedAction};
 use seedflow_core::deployment::repository_zip::{Content, Repository};
@@ -15,7 +15,7 @@ use seedflow_core::module::commit_info::CommitInfo;
 use tempfile::NamedTempFile;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::repository::{Read, blocking};
+use crate::repository::Read;
 
 /// Number of concurrent uploads.
 const UPLOADS: usize = 8;
@@ -39,7 +39,7 @@ pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()
             continue;
         }
         let packed;
-        (archive, packed) = blocking(move || {
+        (archive, packed) = blocking("repository", move || {
             let packed = pack(&mut archive, &content)?;
             Ok((archive, packed))
         })

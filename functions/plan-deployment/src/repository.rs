@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use seedflow_aws::services::object_reader::ObjectReader;
+use seedflow_aws::services::object_reader::{ObjectReader, blocking};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_core::deployment::input::DeploymentInput;
@@ -11,7 +11,7 @@ use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::deployment::repository;
 use seedflow_core::deployment::repository::Found;
 use seedflow_core::deployment::repository_zip::Repository;
-use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::error::Result;
 use seedflow_core::ids::AwsEnvironment;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::module::commit_info::CommitInfo;
@@ -67,8 +67,7 @@ async fn open<T: Send + 'static>(
     let project = asked.request.project.clone();
     let (root, environment) = (asked.source.path.clone(), asked.environment.clone());
     let maxima = asked.maxima;
-    // The zip library blocks; on a thread of its own it leaves this one to move the bytes.
-    blocking(move || {
+    blocking("repository", move || {
         let given = LoadContext {
             options: &options,
             stored_variables: &stored_variables,
@@ -81,16 +80,4 @@ async fn open<T: Send + 'static>(
         read(archive, opened.commit_info, &given)
     })
     .await
-}
-
-/// Runs code that reads the archive on a thread that may block.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| {
-        Error::new(
-            ErrorName::InvalidBundle,
-            format!("repository: reading it ended in a panic: {e}"),
-        )
-    })?
 }

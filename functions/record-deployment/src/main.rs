@@ -12,13 +12,12 @@ use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
-use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::status::Status;
-use seedflow_core::error::{Error, ErrorName, Result, excerpt};
+use seedflow_core::error::{Result, excerpt};
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
@@ -27,7 +26,7 @@ use seedflow_core::module::status::{State, Status as ModuleStatus};
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::lock::Lease;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Maximum number of failed modules with their cause.
@@ -68,10 +67,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let metrics = Metrics::of_stack()?;
     let function = Handler {
-        modules: ModuleStore {
-            parameters: ParameterStore::new(&aws),
-            work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
-        },
+        modules: ModuleStore::new(&aws, config::setting("WORK_BUCKET")?),
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };
@@ -240,16 +236,7 @@ impl Handler {
             "deployment": plan.deployment, "execution": status.execution, "written_at": status.updated_at,
             "status": status, "plan": plan.modules, "warnings": plan.warnings, "results": outcome.results,
         });
-        self.modules.work.put(&key, text(&report)?).await?;
+        self.modules.work.put(&key, report.to_string()).await?;
         Ok(key)
     }
-}
-
-fn text(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|e| {
-        Error::new(
-            ErrorName::Refused,
-            format!("what is to be stored can't be written as JSON: {e}"),
-        )
-    })
 }

@@ -17,7 +17,6 @@ use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
-use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::Result;
@@ -76,10 +75,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let metrics = Metrics::of_stack()?;
     let function = Handler {
-        modules: ModuleStore {
-            parameters: ParameterStore::new(&aws),
-            work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
-        },
+        modules: ModuleStore::new(&aws, config::setting("WORK_BUCKET")?),
         bundles: Bucket::new(&aws, config::setting("BUNDLE_BUCKET")?),
         cloudformation: CloudFormation::new(&aws),
         events: Events::new(&aws, metrics.clone()),

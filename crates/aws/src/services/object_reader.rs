@@ -263,3 +263,17 @@ fn broke_off(key: &str, error: &dyn std::fmt::Display) -> Error {
         format!("S3 GetObject {key}: the answer broke off: {error}"),
     )
 }
+
+/// Runs code that reads a zip (`what`). The zip library blocks; on a thread of its own it leaves this one to move the
+/// bytes.
+pub async fn blocking<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| {
+        Error::new(
+            ErrorName::InvalidBundle,
+            format!("{what}: reading it ended in a panic: {e}"),
+        )
+    })?
+}

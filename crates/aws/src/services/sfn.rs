@@ -4,7 +4,7 @@ use aws_sdk_sfn::Client;
 use aws_sdk_sfn::primitives::DateTime;
 use aws_sdk_sfn::types::{ExecutionStatus as SdkStatus, HistoryEvent, HistoryEventType};
 use jiff::Timestamp;
-use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::error::{Error, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::workflow::callback::Token;
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
@@ -58,12 +58,8 @@ impl StepFunctions {
 
     /// Answers a task. A task that no longer waits is not an error.
     pub async fn answer(&self, token: &Token, answer: &impl Serialize) -> Result<Reached> {
-        let output = serde_json::to_string(answer).map_err(|e| {
-            Error::new(
-                ErrorName::Refused,
-                format!("the answer to a task can't be written as JSON: {e}"),
-            )
-        })?;
+        let output =
+            serde_json::to_string(answer).map_err(|e| Error::unwritable("the answer to a task", &e))?;
         let request = self
             .client
             .send_task_success()
@@ -220,31 +216,26 @@ fn of_events(newest_first: &[HistoryEvent]) -> Described {
     let Some(last) = newest_first.first() else {
         return described;
     };
-    let (status, error, cause) = match last.r#type {
-        HistoryEventType::ExecutionSucceeded => (ExecutionStatus::Succeeded, None, None),
-        HistoryEventType::ExecutionFailed => {
-            let details = last.execution_failed_event_details.clone();
-            let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
-            (ExecutionStatus::Failed, error, cause)
-        }
-        HistoryEventType::ExecutionAborted => {
-            let details = last.execution_aborted_event_details.clone();
-            let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
-            (ExecutionStatus::Aborted, error, cause)
-        }
-        HistoryEventType::ExecutionTimedOut => {
-            let details = last.execution_timed_out_event_details.clone();
-            let (error, cause) = details.map(|details| (details.error, details.cause)).unzip();
-            (ExecutionStatus::TimedOut, error, cause)
-        }
+    described.status = match last.r#type {
+        HistoryEventType::ExecutionSucceeded => ExecutionStatus::Succeeded,
+        HistoryEventType::ExecutionFailed => ExecutionStatus::Failed,
+        HistoryEventType::ExecutionAborted => ExecutionStatus::Aborted,
+        HistoryEventType::ExecutionTimedOut => ExecutionStatus::TimedOut,
         _ => return described,
     };
+    // An event has only the details of its type.
+    let failed = last.execution_failed_event_details.iter();
+    let aborted = last.execution_aborted_event_details.iter();
+    let timed_out = last.execution_timed_out_event_details.iter();
+    let ends = failed.map(|details| (&details.error, &details.cause));
+    let ends = ends.chain(aborted.map(|details| (&details.error, &details.cause)));
+    let mut ends = ends.chain(timed_out.map(|details| (&details.error, &details.cause)));
+    if let Some((error, cause)) = ends.next() {
+        (described.error, described.cause) = (error.clone(), cause.clone());
+    }
     let succeeded = last.execution_succeeded_event_details.as_ref();
-    described.status = status;
     described.output = json(succeeded.and_then(|details| details.output.as_deref()));
     described.stopped_at = time(&last.timestamp);
-    described.error = error.flatten();
-    described.cause = cause.flatten();
     described
 }
 

@@ -28,6 +28,15 @@ pub struct ModuleStore {
 }
 
 impl ModuleStore {
+    /// The store of this account and region, with this work bucket.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig, work_bucket: String) -> Self {
+        Self {
+            parameters: ParameterStore::new(config),
+            work: Bucket::new(config, work_bucket),
+        }
+    }
+
     /// Writes one parameter. A value in S3 is written first, so that a reference never points to a missing object.
     pub async fn write(&self, module: &ModuleId, write: ParameterWrite) -> Result<()> {
         self.write_encoded(&module.parameter(write.kind), write.encoded)
@@ -58,12 +67,8 @@ impl ModuleStore {
         deployment: &DeploymentId,
         status: &DeploymentStatus,
     ) -> Result<()> {
-        let text = serde_json::to_string(status).map_err(|e| {
-            Error::new(
-                ErrorName::Refused,
-                format!("the status of {deployment} can't be written as JSON: {e}"),
-            )
-        })?;
+        let text = serde_json::to_string(status)
+            .map_err(|e| Error::unwritable(&format!("the status of {deployment}"), &e))?;
         let encoded = EncodedParameter::status_of_deployment(deployment, &text);
         self.write_encoded(&deployment.status_parameter(), encoded).await
     }
@@ -94,12 +99,7 @@ impl ModuleStore {
 
     /// Writes the record of what is deployed (decision 24).
     pub async fn write_record(&self, record: &DeployedModule) -> Result<()> {
-        let text = serde_json::to_string(record).map_err(|e| {
-            Error::new(
-                ErrorName::Refused,
-                format!("the record can't be written as JSON: {e}"),
-            )
-        })?;
+        let text = serde_json::to_string(record).map_err(|e| Error::unwritable("the record", &e))?;
         self.work.put(&record.module.record_key(), text).await
     }
 
@@ -113,12 +113,7 @@ impl ModuleStore {
 
     /// Writes the report of an execution.
     pub async fn write_report(&self, report: &Report<'_>) -> Result<()> {
-        let text = serde_json::to_string_pretty(report).map_err(|e| {
-            Error::new(
-                ErrorName::Refused,
-                format!("the report can't be written as JSON: {e}"),
-            )
-        })?;
+        let text = serde_json::to_string_pretty(report).map_err(|e| Error::unwritable("the report", &e))?;
         self.work
             .put(&report.module.report_key(report.execution), text)
             .await

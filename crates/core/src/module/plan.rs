@@ -106,7 +106,7 @@ impl PlanHandle {
 }
 
 /// The result of `check-md5`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CheckResult {
     /// Whether a build is needed.
     pub changed: bool,
@@ -139,12 +139,11 @@ impl CheckResult {
         let asked = plan.options.build.project_name.as_deref();
         Self {
             changed,
-            forget: false,
             reasons,
             build_project: asked.unwrap_or(default_project).to_owned(),
             module_stack: plan.module_stack.is_some(),
             remove_role: plan.removes_role(prefix),
-            plan: None,
+            ..Self::default()
         }
     }
 
@@ -152,14 +151,12 @@ impl CheckResult {
     #[must_use]
     pub fn nothing_deployed(default_project: &str) -> Self {
         Self {
-            changed: false,
             forget: true,
             reasons: vec!["nothing is deployed".to_owned()],
             build_project: default_project.to_owned(),
-            module_stack: false,
             // A deployment that never succeeded may have created it.
             remove_role: true,
-            plan: None,
+            ..Self::default()
         }
     }
 }

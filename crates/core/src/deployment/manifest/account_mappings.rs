@@ -62,30 +62,28 @@ impl BuildChoice {
     }
 }
 
+/// An account with its regions, or a region.
 #[derive(Debug)]
-struct Account {
-    alias: String,
+struct Mapping {
+    /// The alias of an account, or the name of a region.
+    name: String,
+    /// The id of an account.
     id: Option<String>,
-    id_at: Location,
+    /// Where the manifest has the id of an account, or the name of a region.
+    at: Location,
     default: bool,
     parameters: Map<String, Value>,
     build: BuildChoice,
-    regions: Vec<Region>,
+    regions: Vec<Mapping>,
 }
 
-#[derive(Debug)]
-struct Region {
-    name: String,
-    name_at: Location,
-    default: bool,
-    parameters: Map<String, Value>,
-    build: BuildChoice,
-}
+/// The words for a mapping in messages: its field in a module, an account or a region, with an article, and its list.
+struct Words<'a>(&'a str, &'a str, &'a str, String);
 
 /// The mappings of a manifest.
 #[derive(Debug, Default)]
 pub(super) struct Mappings {
-    accounts: Vec<Account>,
+    accounts: Vec<Mapping>,
     /// The mappings that modules use, by their indexes.
     used: Vec<(usize, usize)>,
 }
@@ -100,24 +98,9 @@ impl Mappings {
         let Some(list) = list else {
             return Self::default();
         };
-        let mut aliases = HashSet::new();
-        let mut default = None;
-        let mut accounts = Vec::new();
-        for item in list.items(problems) {
-            let Some(account) = Account::read(&item, env, problems) else {
-                continue;
-            };
-            if !aliases.insert(account.alias.clone()) {
-                problems.error(
-                    &item.at,
-                    format!("duplicate alias \"{}\"", excerpt(&account.alias, 80)),
-                );
-            }
-            only_default(account.default, &mut default, &item.at, problems);
-            accounts.push(account);
-        }
+        let account = |item: &Spanned<'_>, problems: &mut Diagnostics| Mapping::account(item, env, problems);
         Self {
-            accounts,
+            accounts: Mapping::list(list, "alias", account, problems),
             used: Vec::new(),
         }
     }
@@ -139,47 +122,22 @@ impl Mappings {
             }
             return Some(Target::default());
         }
-        let a = self.account(module, account, problems)?;
-        let r = self.accounts[a].region(module, region, problems)?;
+        let words = Words(
+            "targetAccount",
+            "account",
+            "an alias",
+            "targetAccountMappings".to_owned(),
+        );
+        let a = Mapping::choose(&self.accounts, &words, module, account, problems)?;
+        let chosen = &self.accounts[a];
+        let list = format!("regionMappings of \"{}\"", excerpt(&chosen.name, 80));
+        let words = Words("targetRegion", "region", "a region", list);
+        let r = Mapping::choose(&chosen.regions, &words, module, region, problems)?;
         if !self.used.contains(&(a, r)) {
             self.refuse_another(module, (a, r), problems);
             self.used.push((a, r));
         }
         Some(Target(Some((a, r))))
-    }
-
-    fn account(
-        &self,
-        module: &Location,
-        named: Option<&Spanned<'_>>,
-        problems: &mut Diagnostics,
-    ) -> Option<usize> {
-        let Some(part) = named else {
-            let default = self.accounts.iter().position(|account| account.default);
-            if default.is_none() {
-                problems.error(
-                    module,
-                    "targetAccount is missing, and no account in targetAccountMappings is the default",
-                );
-            }
-            return default;
-        };
-        let alias = part.text(problems)?;
-        let found = self.accounts.iter().position(|account| account.alias == alias);
-        if found.is_none() {
-            let known: Vec<&str> = self
-                .accounts
-                .iter()
-                .map(|account| account.alias.as_str())
-                .take(20)
-                .collect();
-            problems.found(
-                &part.at,
-                format!("\"{}\"", excerpt(&alias, 80)),
-                format!("an alias in targetAccountMappings: {}", known.join(", ")),
-            );
-        }
-        found
     }
 
     /// Refuses a second pair of account and region.
@@ -227,17 +185,11 @@ impl Mappings {
                 .as_ref()
                 .filter(|id| **id != environment.account && !reported)
             {
-                refuse(&account.id_at, id, &environment.account, "account", problems);
+                refuse(&account.at, id, &environment.account, "account", problems);
             }
             let region = &account.regions[r];
             if region.name != environment.region {
-                refuse(
-                    &region.name_at,
-                    &region.name,
-                    &environment.region,
-                    "region",
-                    problems,
-                );
+                refuse(&region.at, &region.name, &environment.region, "region", problems);
             }
         }
     }
@@ -269,12 +221,66 @@ impl Mappings {
     }
 }
 
-impl Account {
-    fn read(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Option<Self> {
+impl Mapping {
+    /// Reads a list of accounts or regions; `name` is the field of their names.
+    fn list(
+        list: &Spanned<'_>,
+        name: &str,
+        one: impl Fn(&Spanned<'_>, &mut Diagnostics) -> Option<Self>,
+        problems: &mut Diagnostics,
+    ) -> Vec<Self> {
+        let mut names = HashSet::new();
+        let mut default = None;
+        let mut mappings = Vec::new();
+        for item in list.items(problems) {
+            let Some(mapping) = one(&item, problems) else {
+                continue;
+            };
+            if !names.insert(mapping.name.clone()) {
+                let message = format!("duplicate {name} \"{}\"", excerpt(&mapping.name, 80));
+                problems.error(&item.at, message);
+            }
+            only_default(mapping.default, &mut default, &item.at, problems);
+            mappings.push(mapping);
+        }
+        mappings
+    }
+
+    /// The mapping that a module names, or the default.
+    fn choose(
+        mappings: &[Self],
+        Words(field, what, name, list): &Words<'_>,
+        module: &Location,
+        named: Option<&Spanned<'_>>,
+        problems: &mut Diagnostics,
+    ) -> Option<usize> {
+        let Some(part) = named else {
+            let default = mappings.iter().position(|mapping| mapping.default);
+            if default.is_none() {
+                let message = format!("{field} is missing, and no {what} in {list} is the default");
+                problems.error(module, message);
+            }
+            return default;
+        };
+        let text = part.text(problems)?;
+        let found = mappings.iter().position(|mapping| mapping.name == text);
+        if found.is_none() {
+            let known = mappings.iter().map(|mapping| mapping.name.as_str()).take(20);
+            let known = known.collect::<Vec<_>>().join(", ");
+            problems.found(
+                &part.at,
+                format!("\"{}\"", excerpt(&text, 80)),
+                format!("{name} in {list}: {known}"),
+            );
+        }
+        found
+    }
+
+    fn account(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Option<Self> {
         let mut fields = part.fields(problems)?;
-        let alias = fields.required_text("alias", problems);
+        let name = fields.required_text("alias", problems);
         let id = fields.required("accountId", problems);
-        let id_at = id.as_ref().map_or_else(|| part.at.clone(), |id| id.at.clone());
+        let at = id.as_ref().map_or_else(|| part.at.clone(), |id| id.at.clone());
         let id = id.and_then(|id| account_id(&id, env, problems));
         let default = flag(&mut fields, problems);
         let parameters = fields
@@ -286,12 +292,12 @@ impl Account {
         unsupported(&mut fields, problems);
         fields.finish(problems);
         let regions = regions
-            .map(|list| Region::read_all(&list, problems))
+            .map(|list| Self::list(&list, "region", Self::region, problems))
             .unwrap_or_default();
         Some(Self {
-            alias: alias?,
+            name: name?,
             id,
-            id_at,
+            at,
             default,
             parameters,
             build,
@@ -299,73 +305,10 @@ impl Account {
         })
     }
 
-    fn region(
-        &self,
-        module: &Location,
-        named: Option<&Spanned<'_>>,
-        problems: &mut Diagnostics,
-    ) -> Option<usize> {
-        let Some(part) = named else {
-            let default = self.regions.iter().position(|region| region.default);
-            if default.is_none() {
-                problems.error(
-                    module,
-                    format!(
-                        "targetRegion is missing, and no region in regionMappings of \"{}\" is the default",
-                        excerpt(&self.alias, 80)
-                    ),
-                );
-            }
-            return default;
-        };
-        let name = part.text(problems)?;
-        let found = self.regions.iter().position(|region| region.name == name);
-        if found.is_none() {
-            let known: Vec<&str> = self
-                .regions
-                .iter()
-                .map(|region| region.name.as_str())
-                .take(20)
-                .collect();
-            problems.found(
-                &part.at,
-                format!("\"{}\"", excerpt(&name, 80)),
-                format!(
-                    "a region in regionMappings of \"{}\": {}",
-                    excerpt(&self.alias, 80),
-                    known.join(", ")
-                ),
-            );
-        }
-        found
-    }
-}
-
-impl Region {
-    fn read_all(list: &Spanned<'_>, problems: &mut Diagnostics) -> Vec<Self> {
-        let mut names = HashSet::new();
-        let mut default = None;
-        let mut regions = Vec::new();
-        for item in list.items(problems) {
-            let Some(region) = Self::read(&item, problems) else {
-                continue;
-            };
-            if !names.insert(region.name.clone()) {
-                problems.error(
-                    &item.at,
-                    format!("duplicate region \"{}\"", excerpt(&region.name, 80)),
-                );
-            }
-            only_default(region.default, &mut default, &item.at, problems);
-            regions.push(region);
-        }
-        regions
-    }
-
-    fn read(part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Self> {
+    fn region(part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Self> {
         let mut fields = part.fields(problems)?;
         let region = fields.required("region", problems);
-        let name_at = region
+        let at = region
             .as_ref()
             .map_or_else(|| part.at.clone(), |region| region.at.clone());
         let name = region.and_then(|region| region.text(problems));
@@ -385,10 +328,12 @@ impl Region {
         fields.finish(problems);
         Some(Self {
             name: name?,
-            name_at,
+            id: None,
+            at,
             default,
             parameters,
             build,
+            regions: Vec::new(),
         })
     }
 }
