@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use seedflow_aws::runtime::config;
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::s3::Bucket;
-use seedflow_aws::services::ssm::{Found, ParameterStore};
+use seedflow_aws::services::ssm::Found;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, spilled_values};
 use seedflow_core::deployment::state::State;

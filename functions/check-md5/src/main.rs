@@ -9,7 +9,6 @@
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::object_reader::{ObjectReader, Opened, blocking};
-use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
 use seedflow_core::error::Result;

@@ -11,7 +11,6 @@ use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::eventbridge::Events;
-use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution};

@@ -21,10 +21,10 @@ use crate::stack::Connection;
 use seedflow_terminal::Ui;
 
 use deploy::deploy_folder;
-use parameters::{ManifestArguments, Settings, parse_parameter, parse_project, parse_text};
+use parameters::{ManifestArguments, Settings, by_name, parse_parameter, parse_project, parse_text};
 
 /// Runs Seedflow on this machine: the real template and functions on an AWS emulator, with builds
-/// that really run. Needs Rust and Python 3.11 or newer, no AWS account; sends nothing to other machines.
+/// that really run. Needs Rust and Python 3.11 or newer, no AWS account; sends nothing to AWS.
 #[derive(Debug, Parser)]
 #[command(name = "seedflow-local", version, max_term_width = 100)]
 pub struct Cli {
@@ -74,11 +74,11 @@ struct Up {
 /// A repository to push to.
 #[derive(Debug, Args)]
 struct Git {
-    /// Makes a git repository whose pushes are deployed on the stack, in FOLDER; without one it is removed with
-    /// the stack.
+    /// Makes a git repository whose pushes are deployed on the stack. It is kept in FOLDER; without FOLDER it is
+    /// removed with the stack.
     #[arg(long, value_name = "FOLDER", num_args = 0..=1, requires = "project")]
     git: Option<Option<PathBuf>>,
-    /// The project of what is pushed.
+    /// The project under which pushes are deployed.
     #[arg(long, value_name = "P", requires = "git", value_parser = parse_project)]
     project: Option<String>,
     /// The branch whose pushes are deployed.
@@ -124,21 +124,21 @@ struct Deploy {
     /// The module's folder, with its deployspec.yaml.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The project.
+    /// The project, the first of the module's four names: lower-case letters, digits and hyphens.
     #[arg(long, value_name = "P")]
     project: String,
-    /// The deployment.
+    /// The deployment, for example dev.
     #[arg(long, value_name = "D")]
     deployment: String,
-    /// The group.
+    /// The group, for example network.
     #[arg(long, value_name = "G")]
     group: String,
-    /// The module.
+    /// The module, for example vpc.
     #[arg(long, value_name = "M")]
     module: String,
-    /// A parameter of the module, as often as needed. V is a string; where it is a JSON object, list,
-    /// number or boolean, it is that, for example subnets='["a","b"]' or
-    /// password='{"secrets_manager":"db/password"}'. A string that looks like one is written '"123"'.
+    /// A parameter of the module, as often as needed. V is parsed as JSON if it is valid JSON, otherwise it is a
+    /// string, for example subnets='["a","b"]' or password='{"secrets_manager":"db/password"}'. Quote a number to
+    /// keep it a string: '"123"'.
     #[arg(long = "parameter", value_name = "K=V", value_parser = parse_parameter)]
     parameters: Vec<(String, serde_json::Value)>,
     /// Builds even if nothing changed.
@@ -207,7 +207,7 @@ impl Deploy {
         let stack = Connection::of_running_stack(&self.stack.path()?).await?;
         let module = ModuleId::parse(&self.project, &self.deployment, &self.group, &self.module)?;
         let settings = Settings {
-            parameters: self.parameters.into_iter().collect(),
+            parameters: by_name("--parameter", self.parameters)?,
             force: self.force,
         };
         let finished = deploy_folder(&stack, &module, &self.folder, &settings, ui).await?;

@@ -1,6 +1,6 @@
 //! A module's parameters, and the options of a manifest, on the command line.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::ids::ModuleId;
@@ -23,11 +23,11 @@ pub struct ManifestArguments {
 impl ManifestArguments {
     /// The options, by the rules of an execution's input. `env_path` is one of those.
     pub fn parse(self, env_path: Option<String>) -> Result<ManifestOptions> {
-        let env: Map<String, Value> = self
+        let env = self
             .env
             .into_iter()
-            .map(|(name, value)| (name, value.into()))
-            .collect();
+            .map(|(name, value)| (name, Value::from(value)));
+        let env = by_name("--env", env)?;
         let input = json!({
             "manifest": self.manifest, "env": env, "env_files": self.env_files, "env_path": env_path,
         });
@@ -69,6 +69,18 @@ pub fn parse_project(text: &str) -> std::result::Result<String, String> {
         .map_err(|error| error.message)
 }
 
+/// Collects the values of an option that is given once for each name.
+pub fn by_name(option: &str, pairs: impl IntoIterator<Item = (String, Value)>) -> Result<Map<String, Value>> {
+    let mut map = Map::new();
+    for (name, value) in pairs {
+        if map.contains_key(&name) {
+            bail!("{option} {name}: expected one value, found two; keep one of them");
+        }
+        map.insert(name, value);
+    }
+    Ok(map)
+}
+
 fn named(text: &str) -> std::result::Result<(&str, &str), String> {
     let Some((name, value)) = text.split_once('=') else {
         return Err("expected name=value, found no `=`".to_owned());
@@ -85,6 +97,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_name_has_one_value() {
+        let pair = |name: &str| (name.to_owned(), json!(1));
+        assert_eq!(by_name("--env", [pair("a"), pair("b")]).unwrap().len(), 2);
+        let error = by_name("--env", [pair("a"), pair("a")]).unwrap_err().to_string();
+        assert_eq!(error, "--env a: expected one value, found two; keep one of them");
+    }
 
     #[test]
     fn values_are_json_where_they_read_as_json() {

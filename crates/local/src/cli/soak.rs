@@ -13,13 +13,13 @@ use seedflow_terminal::{Tone, Ui};
 /// How much is soaked.
 #[derive(Debug, Args)]
 pub struct Soak {
-    /// How many executions are started.
+    /// Number of executions to start.
     #[arg(long, value_name = "N", default_value_t = 300, value_parser = at_least_one)]
     executions: usize,
-    /// Over how many modules.
+    /// Number of modules.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = at_least_one)]
     modules: usize,
-    /// What all random decisions follow from; a new one each time where none is given.
+    /// Seed of all random decisions [default: a new one each time].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Starts no further executions after so many minutes.

@@ -1,5 +1,6 @@
 //! `up`: a stack in the foreground.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,6 +19,9 @@ pub async fn run(
     ui: &Ui,
 ) -> Result<ExitCode> {
     refuse_second(file).await?;
+    if let Some(port) = port {
+        refuse_used(port)?;
+    }
     if let Some(wanted) = &git {
         wanted.check().await?;
     }
@@ -35,6 +39,14 @@ pub async fn run(
     stack.ended().await?;
     drop(written);
     Ok(ExitCode::FAILURE)
+}
+
+/// Looks at the port before the preparation, which takes minutes the first time.
+fn refuse_used(port: u16) -> Result<()> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("--port {port}: {error}; choose another one, or leave --port out for a free one"),
+    }
 }
 
 /// Two stacks can't share one file: the second would take the first one's clients away.

@@ -76,7 +76,14 @@ impl Folders {
 pub fn base(folders: &Folders, bin: &Path) -> Result<Vec<(String, String)>> {
     let inherited = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let all = std::iter::once(bin.to_owned()).chain(std::env::split_paths(&inherited));
-    let path = std::env::join_paths(all).context("the PATH holds a folder with a colon in its name")?;
+    // The folders of the PATH have none, so it is that of the tools, which is below the checkout.
+    let colon = || {
+        format!(
+            "the path of the checkout contains a colon, which PATH can't hold; move the checkout: {}",
+            bin.display()
+        )
+    };
+    let path = std::env::join_paths(all).with_context(colon)?;
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let path = path.to_string_lossy();
     let (home, tmp) = (text(folders.home()), text(folders.tmp()));

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::diagnostic::Diagnostics;
 use super::modules::Draft;
 use super::parameters::Reference;
+use crate::error::excerpt;
 use crate::ids::Name;
 
 /// A group of the manifest.
@@ -129,10 +130,15 @@ impl<'g> Graph<'g> {
             Some(group) if !group.complete => return,
             None if !self.complete => return,
             Some(_) => format!("the group {} has no module {}", reference.group, reference.module),
-            None => format!(
-                "there is no group {} with a module {}",
-                reference.group, reference.module
-            ),
+            None => {
+                let known: Vec<&str> = self.groups.iter().map(|group| group.name.as_str()).collect();
+                format!(
+                    "the group {} of the module {} doesn't exist; the groups are {}",
+                    reference.group,
+                    reference.module,
+                    excerpt(&known.join(", "), 300)
+                )
+            }
         };
         problems.error(&reference.at, message);
     }

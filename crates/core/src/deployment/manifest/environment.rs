@@ -159,7 +159,7 @@ impl Env {
                 }
                 None => {
                     let message = format!(
-                        "{}; where the text is meant for the module as it stands, set disableEnvVarResolution: true on the parameter",
+                        "{}; to pass the text to the module unchanged, set disableEnvVarResolution: true on the parameter",
                         unset(name)
                     );
                     self.unset(at, message, problems);

@@ -409,7 +409,7 @@ impl<'a> Groups<'a> {
             problems.found(
                 &part.at,
                 modules::quoted(&given),
-                "a file in the repository, which has none of that name",
+                "the path of an existing file in the repository",
             );
             return None;
         }

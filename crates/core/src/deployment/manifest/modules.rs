@@ -136,7 +136,7 @@ impl Reader<'_> {
             problems.found(
                 &part.at,
                 quoted(&given),
-                "a folder in the repository, which has none of that name",
+                "the path of an existing folder in the repository",
             );
             return None;
         }
@@ -228,7 +228,7 @@ impl Reader<'_> {
             problems.found(
                 &part.at,
                 quoted(&given),
-                "a file in the repository, which has none of that name",
+                "the path of an existing file in the repository",
             );
             return None;
         }

@@ -196,8 +196,8 @@ fn all_problems_are_reported_at_once_with_file_line_and_field() {
             "deployment.yaml:1: expected name or nameGenerator, found neither",
             "deployment.yaml:1: nme: expected one of name, nameGenerator, targetAccountMappings, forceDependencyRedeploy, groups, found an unknown field",
             "deployment.yaml:3: groups[0].name: expected 1 to 64 letters, digits and hyphens, starting with a letter or digit, not ending with a hyphen, found \"g_1\"",
-            "deployment.yaml:4: groups[0].path: expected a file in the repository, which has none of that name, found \"manifests/none.yaml\"",
-            "manifests/h.yaml:2: modules[0].path: expected a folder in the repository, which has none of that name, found \"modules/none\"",
+            "deployment.yaml:4: groups[0].path: expected the path of an existing file in the repository, found \"manifests/none.yaml\"",
+            "manifests/h.yaml:2: modules[0].path: expected the path of an existing folder in the repository, found \"modules/none\"",
             "manifests/h.yaml:8: modules[1].parameters.x.valueFrom: expected one of moduleMetadata, envVariable, parameterStore, secretsManager, parameterValue, found nothing",
         ]
     );
@@ -425,7 +425,7 @@ fn references_lead_to_earlier_groups() {
         ),
         (
             vec![group("g", &module("a", &[("h", "b")]))],
-            vec!["there is no group h with a module b"],
+            vec!["the group h of the module b doesn't exist; the groups are g"],
         ),
         (
             vec![
