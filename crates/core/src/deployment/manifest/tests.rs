@@ -1077,7 +1077,7 @@ fn variables_come_from_the_input_then_from_files_then_from_parameter_store() {
     assert!(
         says(
             &missing[0],
-            "no.env: the repository has no such file; `env_files` …"
+            "no.env: the file doesn't exist; `env_files` …"
         ),
         "{missing:?}"
     );
