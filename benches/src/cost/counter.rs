@@ -16,8 +16,8 @@ use seedflow_terminal::Ui;
 use serde_json::{Map, Value, json};
 
 use super::assumptions::BUNDLE;
+use super::counts::{CHANGED, Counts, MODULES};
 use super::usage::Usage;
-use super::{CHANGED, Counts, MODULES};
 use crate::limits::bundle::incompressible;
 
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -1,12 +1,13 @@
 //! The cost of deployments on AWS: counted on a local stack, priced from one table, compared with other designs.
 //!
-//! `counter` deploys and counts, `usage` computes AWS's bill for it. `prices` and `assumptions` have the numbers that
-//! nothing here measures, `alternatives` the bills of other designs, `fixed_costs` the cost without any deployment.
-//! `page` fills in the tables of `page.md`, which becomes `docs/cost.md`.
+//! `counter` deploys and makes the `counts`, `usage` computes AWS's bill for it. `prices` and `assumptions` have the
+//! numbers that nothing here measures, `alternatives` the bills of other designs, `fixed_costs` the cost without any
+//! deployment. `page` fills in the tables of `page.md`, which becomes `docs/cost.md`.
 
 mod alternatives;
 mod assumptions;
 mod counter;
+mod counts;
 mod fixed_costs;
 mod page;
 mod prices;
@@ -21,35 +22,12 @@ use seedflow_terminal::Ui;
 
 use crate::machine::Machine;
 use fixed_costs::FixedCosts;
-use usage::Usage;
 
 /// Builds run no command: the work inside them costs the same with every tool.
 const BUILD: SimulatedBuild = SimulatedBuild {
     lasts: Duration::from_secs(3),
     fails: false,
 };
-/// The modules of the repository, in one group: simulated builds publish no values for another group.
-const MODULES: usize = 40;
-/// The changed ones of them.
-const CHANGED: usize = 2;
-
-/// The use of the deployments that the page is about.
-struct Counts {
-    /// A module by itself that changed.
-    changed: Usage,
-    /// The same, unchanged.
-    unchanged: Usage,
-    /// A repository in which nothing changed.
-    nothing: Usage,
-    /// The same with a few changed modules.
-    some: Usage,
-}
-
-impl Counts {
-    fn all(&self) -> [&Usage; 4] {
-        [&self.changed, &self.unchanged, &self.nothing, &self.some]
-    }
-}
 
 /// Deploys, counts, and returns the whole page.
 pub async fn measure(machine: &Machine, ui: &Ui) -> Result<String> {

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 
 use super::alternatives::{WAYS, build_minutes, event, job, polling, tooling};
 use super::assumptions::{ASSUMPTIONS, TOOLING};
+use super::counts::{CHANGED, Counts, MODULES};
 use super::fixed_costs::FixedCosts;
 use super::prices::Item::{AdvancedParameter, ArmBuildMinute, BuildMinute, Key};
 use super::prices::PRICES;
-use super::{CHANGED, Counts, MODULES};
 use crate::machine::Machine;
 use crate::report::table;
 use crate::stats::grouped;
