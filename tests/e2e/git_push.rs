@@ -341,10 +341,10 @@ fn two_branches_deploy_two_manifests_of_one_repository() {
         repository.write("base.env", "ZONE=base\nSIZE=base\n");
         for deployment in ["dev", "prod"] {
             let folder = format!("manifests/{deployment}");
-            repository.write(&format!("{folder}/deployment.yaml"), &manifest(deployment));
+            repository.write(&format!("{folder}/deployment.yaml"), manifest(deployment));
             repository.write(
                 &format!("{folder}/more.env"),
-                &format!("ZONE={deployment}.example.com\n"),
+                format!("ZONE={deployment}.example.com\n"),
             );
             stack
                 .put_parameter(&format!("/shared/branches/{deployment}/STAGE"), "stored")

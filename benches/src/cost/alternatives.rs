@@ -30,8 +30,11 @@ pub fn job(commands: Option<f64>) -> f64 {
     ((CHECKOUT + INSTALLATION + client) / 60.0).ceil() * RunnerMinute.dollars()
 }
 
+/// A price in dollars, by the seconds of a build.
+type Price = fn(f64) -> f64;
+
 /// The ways to wait for a build's end, and the price of each for a build of so many seconds. The first is Seedflow's.
-pub const WAYS: [(&str, fn(f64) -> f64); 7] = [
+pub const WAYS: [(&str, Price); 7] = [
     ("event and task token (Seedflow)", event),
     ("Wait, function, Choice, every 5 s", |build| polling(build, 5.0)),
     ("every 10 s", |build| polling(build, 10.0)),

@@ -194,7 +194,7 @@ fn diagnosed(file: &Location, skipped: &[Skipped]) -> (Vec<(Location, String)>, 
     if let Some((_, message)) = shown.last_mut().filter(|_| more > 0) {
         message.push_str(&format!(" The same is true of {more} later lines."));
     }
-    (shown, too_long.first().map(|line| at(line)))
+    (shown, too_long.first().copied().map(at))
 }
 
 fn unset(name: &str) -> String {

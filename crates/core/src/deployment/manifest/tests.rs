@@ -1075,10 +1075,7 @@ fn variables_come_from_the_input_then_from_files_then_from_parameter_store() {
     };
     let missing = problems(with_options(&files, &missing, &stored));
     assert!(
-        says(
-            &missing[0],
-            "no.env: the file doesn't exist; `env_files` …"
-        ),
+        says(&missing[0], "no.env: the file doesn't exist; `env_files` …"),
         "{missing:?}"
     );
 }
