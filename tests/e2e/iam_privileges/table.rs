@@ -251,11 +251,14 @@ fn parameters() -> Vec<Row> {
             json!({"Names": [name]}),
         ));
     }
-    // A deployment's own path; the planner may read any path below /sf, but not a shorter one.
+    // A deployment's own path; the planner may read any path below /sf, but not a shorter one. The variables of a manifest
+    // are below a path that ReferencedParameters names.
     for (path, granted) in [
         ("/", NOBODY),
         ("/sf", NOBODY),
         ("/sf/privileges/dev", &[PLAN_DEPLOYMENT][..]),
+        (referenced, &[PLAN_DEPLOYMENT][..]),
+        ("/seedflow-examples", NOBODY),
         ("/other", NOBODY),
     ] {
         let below = json!({"Path": path, "Recursive": true});
