@@ -5,8 +5,8 @@
 //! - [`error`], [`ids`], [`storage_layout`], [`console`]: the basis. Names are parsed once; every S3 key and parameter path
 //!   is built in one file.
 //! - [`formats`]: text formats that others define (YAML 1.1, dotenv, Python's JSON), parsed and written.
-//! - [`module`]: one module, from an execution's input to the writes of its success, in the order in which they happen.
 //! - [`workflow`]: the coordination of executions, builds and functions: lock, callback, and outcome of a build.
+//! - [`module`]: one module, from an execution's input to the writes of its success, in the order in which they happen.
 //! - [`deployment`]: a whole deployment, from a repository's manifests to its plan and its outcome.
 //! - [`telemetry`]: metrics, and the fields that every log line carries.
 //! - [`events`]: the events that Seedflow puts on EventBridge.

@@ -34,7 +34,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows the whole workflow: starts a stack, deploys examples/, checks the results, and removes
+    /// Shows the whole workflow: starts a stack, deploys modules of examples/, checks the results, and removes
     /// everything again.
     Demo(Demo),
     /// Runs a local stack in the foreground until Ctrl-C, for `deploy`, `status` and any AWS client.

@@ -89,7 +89,7 @@ impl Demo<'_> {
     /// The first deployment of every example, at once: they are independent.
     async fn first(&mut self, examples: &Examples) -> Result<()> {
         self.ui
-            .heading("First deployments: all of examples/ at once, one of them by its upload");
+            .heading("First deployments: five modules of examples/ at once, one of them by its upload");
         let Examples {
             bucket,
             fragile,
