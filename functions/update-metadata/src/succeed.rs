@@ -42,7 +42,7 @@ impl Handler {
         let module = &plan.module;
         let known = WorkflowMetadata {
             build,
-            environment: environment,
+            environment,
             commit: &plan.commit_info,
             role: plan.module_stack.as_ref().map(|stack| stack.names.role.as_str()),
             version: env!("CARGO_PKG_VERSION"),

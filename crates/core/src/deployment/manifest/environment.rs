@@ -175,11 +175,11 @@ impl Env {
 
 /// The diagnostics of the lines that can't be parsed, and the location of a line whose value is too long.
 fn diagnosed(file: &Location, skipped: &[Skipped]) -> (Vec<(Location, String)>, Option<Location>) {
-    let at = |skipped: &Skipped| Location {
+    let at = |skipped: Skipped| Location {
         line: Some(skipped.line),
         ..file.clone()
     };
-    let (unreadable, too_long): (Vec<_>, Vec<_>) = skipped
+    let (unreadable, too_long): (Vec<Skipped>, Vec<Skipped>) = skipped
         .iter()
         .partition(|skipped| skipped.reason == Reason::Syntax);
     let mut shown: Vec<(Location, String)> = unreadable
@@ -187,7 +187,7 @@ fn diagnosed(file: &Location, skipped: &[Skipped]) -> (Vec<(Location, String)>, 
         .take(MAX_SKIPPED)
         .map(|line| {
             let message = "the line is skipped, because it is not NAME=value; is a quote left open?";
-            (at(line), message.to_owned())
+            (at(*line), message.to_owned())
         })
         .collect();
     let more = unreadable.len() - shown.len();
