@@ -50,7 +50,7 @@ pub fn run_cases(cases: impl IntoIterator<Item = FaultCase>) {
         let mut failed = Vec::new();
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {
-                let name = &id[&error.id()];
+                let name = &names[&error.id()];
                 failed.push(format!("{name}: {}", why(error)));
             }
         }

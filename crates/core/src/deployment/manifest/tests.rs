@@ -299,7 +299,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "dataFiles: [{filePath: x}]",
-            "dataFiles[0].filePath: expected a file in the repository…found \"x\"",
+            "dataFiles[0].filePath: expected the path of an existing file in the repository…found \"x\"",
         ),
         (
             "dataFiles: [{filePath: 'git::https://x//y'}]",
@@ -333,7 +333,10 @@ fn a_modules_folder_is_in_the_repository_and_has_a_deployspec() {
             "expected a path within the repository…found \"/modules/a\"",
         ),
         ("modules/../..", "expected a path within the repository"),
-        ("modules/none", "expected a folder in the repository"),
+        (
+            "modules/none",
+            "expected the path of an existing folder in the repository",
+        ),
     ] {
         let problems = problems(read_manifest(&with_path(path)));
         assert!(
