@@ -6,3 +6,24 @@ mod command;
 mod dotenv;
 mod example_deployment;
 mod manifests;
+
+use std::path::PathBuf;
+
+use seedflow_local::process::python_tools;
+use seedflow_terminal::Ui;
+
+/// The `bin` folder of the real seed-farmer's environment.
+fn environment() -> PathBuf {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime
+        .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
+        .unwrap()
+}
+
+/// The Python with seed-farmer.
+fn python() -> PathBuf {
+    environment().join("python")
+}

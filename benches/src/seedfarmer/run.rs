@@ -120,7 +120,7 @@ impl<'a> Recorder<'a> {
         })
     }
 
-    /// The builds since then, all of which have ended.
+    /// The builds since then; all have ended.
     pub fn builds(&self) -> Result<Vec<Build>> {
         let ids = self.stack.codebuild().builds();
         let new = ids.iter().skip(self.builds);

@@ -39,6 +39,14 @@ pub fn is_spilled_value(key: &str) -> bool {
     key.starts_with("values/")
 }
 
+/// Whether a path of Parameter Store is that of the state of modules and deployments, or below it (seed.md, "SSM
+/// Parameter Patterns").
+#[must_use]
+pub fn is_state(path: &str) -> bool {
+    path.strip_prefix("/sf")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// The project in the key of an uploaded repository, `sources/{project}/repository.zip`, or
 /// `sources/{project}/{name}/repository.zip` for one of several; `None` for any other key.
 #[must_use]

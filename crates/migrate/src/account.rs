@@ -14,7 +14,7 @@ use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::deployed_record::{DeployedModule, Kept};
 use seedflow_core::module::fingerprint::Versions;
-use seedflow_core::module::input::Source;
+use seedflow_core::module::source::Source;
 use seedflow_core::module::success::ParameterWrite;
 use seedflow_core::workflow::lock::Lockable;
 use serde_json::{Map, Value};

@@ -11,7 +11,7 @@ use seedflow_core::deployment::input::Forced;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{LoadContext, Repository as _};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
-use seedflow_core::deployment::plan;
+use seedflow_core::deployment::planner;
 use seedflow_core::deployment::repository;
 use seedflow_core::deployment::repository::Found;
 use seedflow_core::deployment::repository_zip::{Content, Repository};
@@ -39,7 +39,7 @@ use crate::takeover::{self, Here, Parts, TakeOver};
 type Published = BTreeMap<ModuleRef, Map<String, Value>>;
 
 /// A module as it is planned, and by its manifest.
-type Modules = Vec<(plan::PlannableModule, manifest::Module)>;
+type Modules = Vec<(planner::PlannableModule, manifest::Module)>;
 
 /// What a run has read before its first module.
 struct Migration<'a> {
@@ -108,7 +108,7 @@ async fn refuse_busy(account: &Account, deployment: &DeploymentId) -> Result<()>
     }
 }
 
-fn references(groups: &[plan::PlannableGroup]) -> Vec<String> {
+fn references(groups: &[planner::PlannableGroup]) -> Vec<String> {
     let modules = groups.iter().flat_map(|group| &group.modules);
     let names = modules.flat_map(|module| module.options.parameters.parameter_store_names());
     names.map(str::to_owned).collect()
@@ -152,7 +152,7 @@ impl<'a> Migration<'a> {
     /// Takes one module over, or shows what that would write.
     async fn module(
         &mut self,
-        module: &plan::PlannableModule,
+        module: &planner::PlannableModule,
         manifest: &manifest::Module,
     ) -> Result<TakeoverResult> {
         let id = &module.id;
@@ -195,7 +195,7 @@ impl<'a> Migration<'a> {
     /// What is written of a module that seed-farmer has deployed.
     async fn decided(
         &mut self,
-        module: &plan::PlannableModule,
+        module: &planner::PlannableModule,
         manifest: &manifest::Module,
         theirs: &seedfarmer::Stored,
         metadata: &Map<String, Value>,
@@ -241,7 +241,7 @@ impl<'a> Migration<'a> {
     /// The modules whose values were others when this one was deployed. seed-farmer takes no notice of that.
     async fn values_changed(
         &self,
-        module: &plan::PlannableModule,
+        module: &planner::PlannableModule,
         theirs: &seedfarmer::Stored,
     ) -> Result<Vec<String>> {
         let Some(read_at) = theirs.read_at else {
@@ -269,7 +269,7 @@ impl<'a> Migration<'a> {
     /// Whether a module gets the same values whether a upstream publishes what it does, or what it did.
     fn are_the_same(
         &self,
-        module: &plan::PlannableModule,
+        module: &planner::PlannableModule,
         upstream: &ModuleRef,
         then: Map<String, Value>,
     ) -> bool {
@@ -290,7 +290,7 @@ impl<'a> Migration<'a> {
     /// The stack of the module's own role, where its folder brings one.
     fn module_stack(
         &mut self,
-        module: &plan::PlannableModule,
+        module: &planner::PlannableModule,
         manifest: &manifest::Module,
         options: &Options,
     ) -> Result<Option<ModuleStack>> {
@@ -332,7 +332,7 @@ impl<'a> Migration<'a> {
 
     /// What seed-farmer has deployed and the manifest doesn't have.
     fn left_behind(&self, modules: &Modules) -> Vec<String> {
-        let name = |module: &plan::PlannableModule| ModuleRef::from(&module.id).to_string();
+        let name = |module: &planner::PlannableModule| ModuleRef::from(&module.id).to_string();
         let known: BTreeSet<String> = modules.iter().map(|(module, _)| name(module)).collect();
         let left = self.theirs.deployed().filter(|name| !known.contains(*name));
         left.map(str::to_owned).collect()

@@ -7,7 +7,7 @@
 
 use jiff::Timestamp;
 use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::plan::PlannableModule;
+use seedflow_core::deployment::planner::PlannableModule;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
@@ -204,7 +204,8 @@ mod tests {
     use seedflow_core::error::Error;
     use seedflow_core::ids::ParameterKind;
     use seedflow_core::module::change_detection::decide;
-    use seedflow_core::module::input::{Limits, Source};
+    use seedflow_core::module::input::Limits;
+    use seedflow_core::module::source::Source;
     use serde_json::json;
 
     const DEPLOYSPEC: &[u8] = b"deploy: {phases: {build: {commands: [make]}}}";

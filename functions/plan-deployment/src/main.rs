@@ -21,7 +21,9 @@ use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::stores::{plans, spilled_values};
 use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
 use seedflow_core::deployment::plan;
-use seedflow_core::deployment::plan::{Plan, Planning, Wave};
+use seedflow_core::deployment::plan::{Plan, Wave};
+use seedflow_core::deployment::planner;
+use seedflow_core::deployment::planner::Planning;
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
@@ -213,7 +215,7 @@ impl Handler {
     ) -> Result<(Plan, Vec<Wave>)> {
         let state = self.state(deployment).await?;
         request.refuse_unknown(&known(&[], &state))?;
-        Ok(plan::destroying(&Planning {
+        Ok(planner::destroying(&Planning {
             deployment,
             execution,
             state: &state,
@@ -241,7 +243,7 @@ impl Handler {
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         };
-        let (mut plan, waves) = plan::deploying(&planning, &groups, force, read.commit_info.clone());
+        let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
         plan.warnings.append(&mut read.warnings);
         if !request.plan_only && plan.refuse_blocked().is_ok() {
             bundles::store(&self.work, read, &plan).await?;
@@ -261,7 +263,7 @@ impl Handler {
     }
 
     /// The versions of all parameters that modules reference.
-    async fn versions(&self, groups: &[plan::PlannableGroup]) -> Result<Versions> {
+    async fn versions(&self, groups: &[planner::PlannableGroup]) -> Result<Versions> {
         let modules = groups.iter().flat_map(|group| &group.modules);
         let names = modules.flat_map(|module| module.options.parameters.parameter_store_names());
         let names: BTreeSet<&str> = names.collect();
@@ -336,7 +338,7 @@ fn refused(error: Error) -> Refused {
 }
 
 /// The modules that an input can name.
-fn known(groups: &[plan::PlannableGroup], state: &State) -> Vec<ModuleRef> {
+fn known(groups: &[planner::PlannableGroup], state: &State) -> Vec<ModuleRef> {
     let modules = groups.iter().flat_map(|group| &group.modules);
     let mut known: Vec<ModuleRef> = modules.map(|module| ModuleRef::from(&module.id)).collect();
     known.extend(state.modules());

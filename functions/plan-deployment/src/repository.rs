@@ -15,8 +15,8 @@ use seedflow_core::error::Result;
 use seedflow_core::ids::AwsEnvironment;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::module::commit_info::CommitInfo;
-use seedflow_core::module::input::Source;
 use seedflow_core::module::maximum::Maxima;
+use seedflow_core::module::source::Source;
 
 /// A repository that is read from S3.
 pub(crate) type Read = repository::LoadedRepository<ObjectReader>;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use seedflow_core::deployment::plan::SHARED_NAME;
+use seedflow_core::deployment::planner::SHARED_NAME;
 use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Repository, TestStack, eventually, run};
 use serde_json::{Value, json};

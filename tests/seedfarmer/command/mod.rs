@@ -8,29 +8,17 @@ mod cases;
 mod random;
 mod run;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::environment;
 use case::{Case, case};
 use run::{Program, SeedFarmer, Stage, Step, Stored};
-use seedflow_local::process::python_tools;
-use seedflow_terminal::Ui;
 use serde_json::json;
 
 /// How many cases run at once.
 const WORKERS: usize = 2;
-
-/// The `bin` folder of the real seed-farmer's environment.
-fn environment() -> PathBuf {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime
-        .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
-        .unwrap()
-}
 
 /// Runs the check over all cases, each worker with the result of `start`, and lists the differences.
 fn check_all<W>(

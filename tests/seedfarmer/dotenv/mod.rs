@@ -11,8 +11,6 @@ use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use seedflow_core::formats::dotenv;
-use seedflow_local::process::python_tools;
-use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 /// The number of generated files.
@@ -122,14 +120,7 @@ fn given() -> BTreeMap<String, String> {
 
 /// What python-dotenv reads from each file.
 fn theirs(files: &[String]) -> Vec<Value> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let bin = runtime
-        .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
-        .unwrap();
-    let mut process = Command::new(bin.join("python"))
+    let mut process = Command::new(crate::python())
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("dotenv/driver.py"))
         .arg(json!(given()).to_string())
         .stdin(Stdio::piped())

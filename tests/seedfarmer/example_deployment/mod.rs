@@ -3,8 +3,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use seedflow_local::process::python_tools;
-use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 fn example() -> PathBuf {
@@ -13,18 +11,8 @@ fn example() -> PathBuf {
 
 /// The result of seed-farmer's models for the example.
 fn understood() -> Value {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let bin = runtime
-        .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
-        .unwrap();
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("example_deployment/models.py");
-    let output = Command::new(bin.join("python"))
-        .arg(reader)
-        .arg(example())
-        .output();
+    let output = Command::new(crate::python()).arg(reader).arg(example()).output();
     let output = output.expect("running seed-farmer");
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}");

@@ -15,8 +15,6 @@ use seedflow_core::deployment::manifest::{Deployment, Diagnostic, LoadContext, M
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::formats::python_json::dumps;
 use seedflow_local::checkout::repository::Folder;
-use seedflow_local::process::python_tools;
-use seedflow_terminal::Ui;
 use serde_json::{Map, Value, json};
 
 /// The real seed-farmer, which waits for repositories.
@@ -28,15 +26,8 @@ struct SeedFarmer {
 
 impl SeedFarmer {
     fn start() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let bin = runtime
-            .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
-            .unwrap();
         let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/driver.py");
-        let mut process = Command::new(bin.join("python"))
+        let mut process = Command::new(crate::python())
             .arg(driver)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Tag};
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::module::input::Source;
+use seedflow_core::module::source::Source;
 use tokio::task::JoinSet;
 
 use crate::runtime::config;

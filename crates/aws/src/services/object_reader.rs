@@ -14,7 +14,7 @@ use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::module::commit_info::CommitInfo;
-use seedflow_core::module::input::Source;
+use seedflow_core::module::source::Source;
 use tokio::runtime::Handle;
 
 use crate::runtime::failure::{SdkFailure, failure};

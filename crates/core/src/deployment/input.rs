@@ -14,8 +14,9 @@ use crate::deployment::manifest_options::ManifestOptions;
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
 use crate::ids::{ExecutionArn, ModuleId, Name};
-use crate::module::input::{Limits, Source};
+use crate::module::input::Limits;
 use crate::module::metadata_reference::ModuleRef;
+use crate::module::source::Source;
 use crate::storage_layout::project_of_repository;
 use crate::telemetry::log_context::LogContext;
 use crate::telemetry::observed::Observed;
@@ -222,7 +223,7 @@ fn refuse_unknown(field: &str, selectors: &[Selector], known: &[ModuleRef]) -> R
 }
 
 fn deploy(project: Option<String>, fields: &mut JsonFields, limits: &Limits) -> Result<(Name, Action)> {
-    let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), limits)?;
+    let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), &limits.work_bucket)?;
     let uploaded = project_of_repository(&source.key);
     let project = match project.or_else(|| uploaded.map(str::to_owned)) {
         Some(project) => ModuleId::project(&project)?,

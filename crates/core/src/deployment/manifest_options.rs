@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
 use crate::module::commit_info::decoded;
-use crate::module::input::normal_path;
+use crate::module::source::normal_path;
+use crate::storage_layout;
 
 /// The file of variables that is read if no other is named, and if it exists.
 pub const DEFAULT_ENV_FILE: &str = ".env";
@@ -146,9 +147,8 @@ fn env_files(value: Value) -> Result<Vec<String>> {
 fn env_path(given: &str) -> Result<String> {
     let path = given.trim_end_matches('/');
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
-    let is_state = path == "/sf" || path.starts_with("/sf/");
     let is_path = path.starts_with('/') && path.len() > 1 && path.len() <= 900 && !path.contains("//");
-    if is_path && !is_state && path.chars().all(allowed) {
+    if is_path && !storage_layout::is_state(path) && path.chars().all(allowed) {
         return Ok(path.to_owned());
     }
     Err(Error::field(
@@ -269,6 +269,10 @@ mod tests {
             (
                 json!({"env_path": "/sf/other/dev"}),
                 "env_path: expected …not below /sf…found \"/sf/other/dev\"",
+            ),
+            (
+                json!({"env_path": "/sf/"}),
+                "env_path: expected …not below /sf…found \"/sf/\"",
             ),
             (json!({"env_path": "/"}), "env_path: expected …found \"/\""),
             (json!({"env_path": "/a b"}), "env_path: expected …found \"/a b\""),

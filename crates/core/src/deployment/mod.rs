@@ -1,7 +1,7 @@
 //! A whole deployment: the modules of a repository's manifest, in the order of its groups.
 //!
 //! An execution's input becomes an [`input::DeploymentInput`]. The manifest, the modules' files and the stored state
-//! ([`state::State`]) become a [`plan::Plan`]: the action and its reasons for each module, and the waves. The state
+//! ([`state::State`]) become a [`plan::Plan`] by the [`planner`]: the action and its reasons for each module, and the waves. The state
 //! machine runs the waves, with one execution of the module workflow for each module. The results are an
 //! [`outcome::DeploymentOutcome`], and the deployment's own [`status::Status`] publishes them.
 
@@ -11,6 +11,7 @@ pub mod manifest_options;
 pub mod order;
 pub mod outcome;
 pub mod plan;
+pub mod planner;
 pub mod repository;
 pub mod repository_zip;
 pub mod state;

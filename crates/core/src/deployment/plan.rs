@@ -1,30 +1,17 @@
-//! Plans a deployment before anything is done.
+//! The plan of a deployment: the action and its reasons for each module, and the waves of executions.
 //!
-//! The planner computes a module's fingerprint as the module workflow does, from the values that the upstream modules
-//! have published so far. If an upstream module is deployed in the same execution, its values may change before this
-//! module is deployed. An otherwise unchanged module then gets an execution anyway and decides by itself
-//! ([`PlannedModule::unless`], decision 26). So a plan contains only what is certain; the module workflow decides the rest
-//! with the current values.
-//!
-//! Waves run one after the other and end with the first failure. First come the groups in the order of the manifest,
-//! then the modules to destroy.
+//! The waves travel through the states of the deployment's execution. Inputs that are too long for that are stored
+//! ([`spill_long_inputs`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 
-use super::order;
-use super::state::State;
-use crate::deployment::input::{Forced, Selection};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
-use crate::ids::{ExecutionArn, ModuleId, Name};
-use crate::module::change_detection::decide;
+use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
-use crate::module::fingerprint::{Fingerprint, Versions};
-use crate::module::input::Options;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status;
 use crate::module::stored_input::StoredInput;
@@ -38,49 +25,6 @@ const MAX_KEYS: usize = 250 * 1024;
 /// The longest input that travels itself. An awaited execution returns its input with its output, and both have to fit
 /// into one payload.
 const MAX_INPUT: usize = 32 * 1024;
-
-/// A group of the repository.
-#[derive(Debug, Clone)]
-pub struct PlannableGroup {
-    /// Its name.
-    pub name: Name,
-    /// How many of its modules run at once; unlimited if `None`.
-    pub concurrency: Option<u32>,
-    /// Its modules.
-    pub modules: Vec<PlannableModule>,
-}
-
-/// A module of the repository.
-#[derive(Debug, Clone)]
-pub struct PlannableModule {
-    /// The module.
-    pub id: ModuleId,
-    /// Its options, with unresolved references to upstream modules.
-    pub options: Options,
-    /// The digest of its bundle.
-    pub digest: String,
-    /// Its deployspec.
-    pub deployspec: Vec<u8>,
-    /// The input of the execution that deploys it.
-    pub input: Value,
-}
-
-/// The inputs of the planner.
-#[derive(Debug)]
-pub struct Planning<'a> {
-    /// The deployment.
-    pub deployment: &'a DeploymentId,
-    /// The execution that deploys.
-    pub execution: &'a ExecutionArn,
-    /// The stored state.
-    pub state: &'a State,
-    /// The versions of the parameters in Parameter Store that modules refer to.
-    pub versions: &'a Versions,
-    /// The selected modules.
-    pub only: &'a Selection,
-    /// The maximum number of modules that run at once.
-    pub concurrency: u32,
-}
 
 /// The planned action for a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,7 +134,7 @@ pub fn spill_long_inputs(
         return Err(Error::new(
             ErrorName::Refused,
             format!(
-                "{count} modules have a turn, more than Step Functions hands on at once; deploy them in parts, by \"only\""
+                "{count} modules are to be executed, more than Step Functions passes on at once; deploy them in parts, by \"only\""
             ),
         ));
     }
@@ -200,62 +144,6 @@ pub fn spill_long_inputs(
 /// The length as JSON. Planned values have only text keys, so they always serialise.
 fn length(value: &impl Serialize) -> usize {
     serde_json::to_string(value).map_or(0, |text| text.len())
-}
-
-/// Plans the deployment of a repository.
-#[must_use]
-pub fn deploying(
-    planning: &Planning<'_>,
-    groups: &[PlannableGroup],
-    force: &Forced,
-    commit_info: CommitInfo,
-) -> (Plan, Vec<Wave>) {
-    let mut run = Planner::new(planning);
-    for group in groups {
-        let in_run: Vec<&PlannableModule> = group
-            .modules
-            .iter()
-            .filter(|module| planning.only.covers(&module.id))
-            .collect();
-        let planned: Vec<(PlannedModule, &PlannableModule)> = in_run
-            .iter()
-            .map(|module| (run.module(module, force.covers(&module.id)), *module))
-            .collect();
-        run.wave(
-            group.concurrency,
-            planned.iter().filter_map(|(planned, module)| {
-                Some(Item {
-                    name: planned.execution.clone()?,
-                    input: module.input.clone(),
-                })
-            }),
-        );
-        for (planned, module) in planned {
-            run.add(planned, &module.id);
-        }
-    }
-    let kept: BTreeSet<ModuleRef> = groups
-        .iter()
-        .flat_map(|group| &group.modules)
-        .map(|module| ModuleRef::from(&module.id))
-        .collect();
-    let names: Vec<String> = groups.iter().map(|group| group.name.to_string()).collect();
-    run.destroy(&kept, "not in the manifest any more", &names);
-    run.finish(names, commit_info)
-}
-
-/// Plans the destruction of a deployment's modules.
-#[must_use]
-pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
-    let mut run = Planner::new(planning);
-    let groups = planning
-        .state
-        .status
-        .as_ref()
-        .map(|status| status.groups.clone())
-        .unwrap_or_default();
-    run.destroy(&BTreeSet::new(), "destroyed by request", &groups);
-    run.finish(groups, CommitInfo::default())
 }
 
 impl Plan {
@@ -296,306 +184,58 @@ impl Plan {
     }
 }
 
-/// The decision about a module of the repository.
-struct Decided {
-    action: PlannedAction,
-    reasons: Vec<String>,
-    /// It is unchanged, but consumes values of other modules than its stored fingerprint names.
-    renews: bool,
-}
-
-impl Decided {
-    fn of(action: PlannedAction, reasons: Vec<String>) -> Self {
-        Self {
-            action,
-            reasons,
-            renews: false,
-        }
-    }
-}
-
-/// A plan under construction.
-struct Planner<'a> {
-    planning: &'a Planning<'a>,
-    modules: Vec<PlannedModule>,
-    waves: Vec<Wave>,
-    /// The modules of earlier waves whose values may change, with their actions.
-    before: BTreeMap<ModuleRef, PlannedAction>,
-    /// The modules with an execution: after it, their stored fingerprints name the upstream modules of the manifest.
-    renewed: BTreeSet<ModuleRef>,
-    warnings: Vec<String>,
-}
-
-impl<'a> Planner<'a> {
-    fn new(planning: &'a Planning<'a>) -> Self {
-        Self {
-            planning,
-            modules: Vec::new(),
-            waves: Vec::new(),
-            before: BTreeMap::new(),
-            renewed: BTreeSet::new(),
-            warnings: Vec::new(),
-        }
-    }
-
-    /// Decides on a module of the repository.
-    fn module(&self, module: &PlannableModule, force: bool) -> PlannedModule {
-        let consumed = module.options.parameters.upstreams();
-        let pending: Vec<&ModuleRef> = consumed
-            .iter()
-            .filter(|sibling| self.before.contains_key(sibling))
-            .collect();
-        let decided = self
-            .decide(module, force, &consumed, &pending)
-            .unwrap_or_else(|blocked| Decided::of(PlannedAction::Blocked, vec![blocked.message]));
-        let unless: Vec<String> = match decided.action {
-            PlannedAction::Unchanged => pending.iter().map(ToString::to_string).collect(),
-            _ => Vec::new(),
-        };
-        let has_turn = decided.action == PlannedAction::Deploy || decided.renews || !unless.is_empty();
-        PlannedModule {
-            module: ModuleRef::from(&module.id),
-            action: decided.action,
-            reasons: decided.reasons,
-            unless,
-            execution: has_turn.then(|| self.name(&module.id)),
-        }
-    }
-
-    fn decide(
-        &self,
-        module: &PlannableModule,
-        force: bool,
-        consumed: &[ModuleRef],
-        pending: &[&ModuleRef],
-    ) -> Result<Decided> {
-        let (state, id) = (self.planning.state, &module.id);
-        let status = state.status_of(id)?;
-        let siblings = state.upstreams(consumed.iter().cloned(), id);
-        if let Some(missing) = consumed
-            .iter()
-            .find(|sibling| siblings.metadata(sibling).is_none() && !pending.contains(sibling))
-        {
-            return Err(Error::new(
-                ErrorName::Blocked,
-                format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
-            ));
-        }
-        module
-            .options
-            .parameters
-            .without(pending)
-            .resolve(id, &siblings)?;
-        let options = match module.options.clone().resolve(id, &siblings) {
-            Ok(options) => options,
-            // Values that are missing now may be published before this module's execution, if their modules are
-            // executed first.
-            Err(_) => {
-                let waits = pending
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                return Ok(Decided::of(
-                    PlannedAction::Deploy,
-                    vec![format!("consumes what {waits} is about to publish")],
-                ));
-            }
-        };
-        let fingerprint = Fingerprint::new(
-            &module.digest,
-            &module.deployspec,
-            &options,
-            self.planning.versions,
-        );
-        let stored = state.fingerprint(id);
-        let decision = decide(&fingerprint, stored.as_ref(), status.as_ref(), force);
-        if decision.changed {
-            return Ok(Decided::of(PlannedAction::Deploy, decision.reasons));
-        }
-        let redeployed: Vec<String> = pending
-            .iter()
-            .filter(|sibling| {
-                options.redeploy_with_dependencies && self.before[**sibling] == PlannedAction::Deploy
-            })
-            .map(|sibling| format!("deployment of {sibling}"))
-            .collect();
-        Ok(if redeployed.is_empty() {
-            Decided {
-                renews: decision.renews,
-                ..Decided::of(PlannedAction::Unchanged, decision.reasons)
-            }
-        } else {
-            Decided::of(PlannedAction::Deploy, redeployed)
-        })
-    }
-
-    fn name(&self, module: &ModuleId) -> String {
-        execution_name(self.planning.execution, module)
-    }
-
-    fn wave(&mut self, concurrency: Option<u32>, items: impl Iterator<Item = Item>) {
-        let items: Vec<Item> = items.collect();
-        if !items.is_empty() {
-            let most = self.planning.concurrency;
-            self.waves.push(Wave {
-                concurrency: concurrency.unwrap_or(most).clamp(1, most),
-                items,
-            });
-        }
-    }
-
-    /// Adds a decided module, so that later modules see that its values may change.
-    fn add(&mut self, planned: PlannedModule, module: &ModuleId) {
-        if planned.execution.is_some() {
-            self.renewed.insert(ModuleRef::from(module));
-        }
-        if planned.action == PlannedAction::Deploy || !planned.unless.is_empty() {
-            self.before.insert(ModuleRef::from(module), planned.action);
-        }
-        self.modules.push(planned);
-    }
-
-    /// Adds the deployed modules that are not kept, consumers first.
-    fn destroy(&mut self, kept: &BTreeSet<ModuleRef>, why: &str, groups: &[String]) {
-        let deployed: BTreeSet<ModuleRef> = self.planning.state.modules().into_iter().collect();
-        let going: BTreeSet<ModuleRef> = deployed
-            .iter()
-            .filter(|module| !kept.contains(*module) && self.planning.only.covers(&self.id(module)))
-            .cloned()
-            .collect();
-        let consumes: BTreeMap<ModuleRef, BTreeSet<ModuleRef>> = deployed
-            .iter()
-            .map(|module| (module.clone(), self.consumed_by(module, &deployed)))
-            .collect();
-        for wave in order::destroying(&going, &consumes, groups) {
-            let planned: Vec<PlannedModule> = wave
-                .iter()
-                .map(|module| self.gone(module, why, &deployed, &going, &consumes))
-                .collect();
-            let items: Vec<Item> = planned
-                .iter()
-                .filter_map(|planned| {
-                    let mut input = json!(self.id(&planned.module));
-                    input["action"] = json!("destroy");
-                    Some(Item {
-                        name: planned.execution.clone()?,
-                        input,
-                    })
-                })
-                .collect();
-            self.wave(None, items.into_iter());
-            self.modules.extend(planned);
-        }
-        for path in self.planning.state.without_owner() {
-            let path = format!("{}/{path}", self.planning.deployment.path());
-            self.warnings.push(format!(
-                "{path}: the status there names no module, so nobody knows whose parameters these are; deploy the module again or delete them"
-            ));
-        }
-    }
-
-    /// Decides on a module that is to be destroyed.
-    fn gone(
-        &self,
-        module: &ModuleRef,
-        why: &str,
-        deployed: &BTreeSet<ModuleRef>,
-        going: &BTreeSet<ModuleRef>,
-        consumes: &BTreeMap<ModuleRef, BTreeSet<ModuleRef>>,
-    ) -> PlannedModule {
-        // A module that is executed in this plan does not consume it afterwards: a manifest can only refer to its own
-        // modules.
-        let stays = |other: &&ModuleRef| !going.contains(*other) && !self.renewed.contains(*other);
-        let dependents: Vec<String> = deployed
-            .iter()
-            .filter(stays)
-            .filter(|other| consumes.get(*other).is_some_and(|of| of.contains(module)))
-            .map(ToString::to_string)
-            .collect();
-        let (action, reason) = if dependents.is_empty() {
-            (PlannedAction::Destroy, why.to_owned())
-        } else {
-            (
-                PlannedAction::Blocked,
-                format!(
-                    "it can't be destroyed while {} consumes its values; deploy without them, or destroy both",
-                    dependents.join(", ")
-                ),
-            )
-        };
-        PlannedModule {
-            module: module.clone(),
-            action,
-            reasons: vec![reason],
-            unless: Vec::new(),
-            execution: (action == PlannedAction::Destroy).then(|| self.name(&self.id(module))),
-        }
-    }
-
-    fn id(&self, module: &ModuleRef) -> ModuleId {
-        self.planning
-            .deployment
-            .module(module.group.clone(), module.module.clone())
-    }
-
-    /// The modules whose values a module was deployed with.
-    fn consumed_by(&self, module: &ModuleRef, deployed: &BTreeSet<ModuleRef>) -> BTreeSet<ModuleRef> {
-        let names = self
-            .planning
-            .state
-            .fingerprint(&self.id(module))
-            .map(|found| found.consumes);
-        let names = names.unwrap_or_default();
-        deployed
-            .iter()
-            .filter(|other| names.contains(&other.to_string()))
-            .cloned()
-            .collect()
-    }
-
-    fn previous_state(&self) -> Option<status::State> {
-        let status = self.planning.state.status.as_ref()?;
-        status.state_before(self.planning.execution)
-    }
-
-    fn finish(self, groups: Vec<String>, commit_info: CommitInfo) -> (Plan, Vec<Wave>) {
-        let stays = |module: &ModuleRef| {
-            !self
-                .modules
-                .iter()
-                .any(|planned| planned.module == *module && planned.action == PlannedAction::Destroy)
-        };
-        let leaves_nothing = self
-            .modules
-            .iter()
-            .all(|planned| planned.action == PlannedAction::Destroy)
-            && !self.planning.state.modules().iter().any(stays);
-        let plan = Plan {
-            deployment: self.planning.deployment.clone(),
-            previous_state: self.previous_state(),
-            commit_info,
-            groups,
-            modules: self.modules,
-            leaves_nothing,
-            warnings: self.warnings,
-        };
-        (plan, self.waves)
-    }
-}
-
-/// How much of the deployment's execution name the names of its modules' executions contain: half a UUID, enough to
-/// find them all in the logs (docs/observability.md).
-pub const SHARED_NAME: usize = 22;
-
-/// A readable name: it contains the deployment's execution, and a digest that makes it unique (Step Functions: up to 80
-/// characters).
-fn execution_name(of: &ExecutionArn, module: &ModuleId) -> String {
-    let digest = hex::encode(Sha256::digest(format!("{}/{module}", of.as_str())));
-    let readable: String = module.module_name().chars().take(40).collect();
-    let shared: String = of.name().chars().take(SHARED_NAME).collect();
-    format!("{readable}-{shared}-{}", &digest[..16])
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn wave(items: usize, parameter: usize) -> Vec<Wave> {
+        let item = |i: usize| {
+            let (group, module) = ("g".repeat(64), format!("{}{i:04}", "m".repeat(60)));
+            let mut input = json!(ModuleId::parse("p", "d", &group, &module).unwrap());
+            input["parameters"] = json!({"p": "x".repeat(parameter)});
+            Item {
+                name: format!("{}{i:04}", "n".repeat(76)),
+                input,
+            }
+        };
+        vec![Wave {
+            concurrency: 40,
+            items: (0..items).map(item).collect(),
+        }]
+    }
+
+    #[test]
+    fn five_hundred_modules_fit_into_a_state() {
+        let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
+        let (few, stored) = spill_long_inputs(wave(5, 1000), &execution).unwrap();
+        assert_eq!((few, stored.len()), (wave(5, 1000), 0));
+        let planned = wave(500, 1000);
+        let (many, stored) = spill_long_inputs(planned.clone(), &execution).unwrap();
+        assert_eq!(stored.len(), 500);
+        // A payload ends at 256 KB; the names here have the maximum length.
+        assert!(length(&many) < MAX_KEYS, "{}", length(&many));
+        let error = spill_long_inputs(wave(1000, 10), &execution).unwrap_err();
+        assert!(
+            error.message.contains("1000 modules are to be executed"),
+            "{error}"
+        );
+        let (key, text) = &stored[7];
+        let sent = StoredInput::of(&many[0].items[7].input).unwrap().unwrap();
+        assert_eq!(&sent.key, key);
+        let input = serde_json::from_str(text).unwrap();
+        assert_eq!(sent.check(input), Ok(planned[0].items[7].input.clone()));
+    }
+
+    #[test]
+    fn a_long_input_is_stored_by_itself() {
+        let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
+        let mut planned = wave(2, 10);
+        planned.extend(wave(1, MAX_INPUT));
+        let (encoded, stored) = spill_long_inputs(planned.clone(), &execution).unwrap();
+        assert_eq!(stored.len(), 1);
+        assert_eq!(encoded[0], planned[0]);
+    }
+}

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as ReadBytes, Seek};
 
-use super::plan;
+use super::planner;
 use crate::deployment::input::Forced;
 use crate::deployment::manifest;
 use crate::deployment::manifest::{Diagnostic, LoadContext};
@@ -178,9 +178,9 @@ impl<R> LoadedRepository<R> {
 
     /// The groups in the form that the planner takes.
     #[must_use]
-    pub fn groups(&self, force: &Forced) -> Vec<plan::PlannableGroup> {
+    pub fn groups(&self, force: &Forced) -> Vec<planner::PlannableGroup> {
         let mut files = self.files.iter().map(|(_, files)| files);
-        let group = |group: &manifest::Group| plan::PlannableGroup {
+        let group = |group: &manifest::Group| planner::PlannableGroup {
             name: group.name.clone(),
             concurrency: group.concurrency,
             modules: group
@@ -206,8 +206,8 @@ impl<R> LoadedRepository<R> {
 }
 
 /// A module in the form that the planner takes.
-fn plannable(module: &manifest::Module, files: &Files, force: bool) -> plan::PlannableModule {
-    plan::PlannableModule {
+fn plannable(module: &manifest::Module, files: &Files, force: bool) -> planner::PlannableModule {
+    planner::PlannableModule {
         id: module.id.clone(),
         options: Options {
             force_update: force,

@@ -200,10 +200,9 @@ impl<R: Read + Seek> manifest::Repository for Repository<R> {
         path.is_empty() || self.directory.below(path).next().is_some()
     }
 
-    fn files_named(&self, name: &str) -> Vec<String> {
+    fn files(&self) -> Vec<String> {
         let files = self.directory.entries.iter().filter(|entry| !entry.folder);
-        let named = files.filter(|entry| entry.path.rsplit('/').next() == Some(name));
-        named.map(|entry| entry.path.clone()).collect()
+        files.map(|entry| entry.path.clone()).collect()
     }
 }
 
@@ -419,7 +418,7 @@ mod tests {
             ("", plain[0].digest.as_str())
         );
 
-        // A folder that the input names lies in it, and a manifest at the root keeps the root.
+        // A folder that the input names is below it, and a manifest at the root keeps the root.
         let live = self::repository(&[("x/live/deployment.yaml", "name: l"), ("x/README.md", "")]);
         let mut live = live.rooted("live", "deployment.yaml").unwrap();
         assert_eq!(live.text("deployment.yaml").unwrap().as_deref(), Some("name: l"));

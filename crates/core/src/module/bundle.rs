@@ -22,6 +22,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::formats::file_name::near_miss;
 use crate::formats::yaml;
 use crate::ids::ModuleId;
 use crate::module::deployspec;
@@ -287,21 +288,6 @@ fn read_piece(file: &mut impl Read) -> io::Result<Vec<u8>> {
     let filled = fill(file, &mut piece)?;
     piece.truncate(filled);
     Ok(piece)
-}
-
-/// The first of these names that someone may have meant as the file `name`: another extension for YAML, other upper case,
-/// or other separators.
-fn near_miss<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let plain = |name: &str| {
-        let mut plain = name.to_lowercase();
-        while let Some((stem, "yaml" | "yml" | "json" | "txt")) = plain.rsplit_once('.') {
-            plain = stem.to_owned();
-        }
-        plain.replace(['-', '_', ' '], "")
-    };
-    let meant = plain(name);
-    let mut similar = names.filter(|other| *other != name && !other.contains('/') && plain(other) == meant);
-    similar.next()
 }
 
 /// Files that are kept in memory must be small; reading enforces their stated size.

@@ -13,9 +13,10 @@ use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
-use crate::module::input::{Action, Options, Source};
+use crate::module::input::{Action, Options};
 use crate::module::plan::Plan;
 use crate::module::role::ModuleStack;
+use crate::module::source::Source;
 use crate::module::stored_parameters::ModuleParameters;
 
 /// The maximum size of a record: it contains as much as a plan.

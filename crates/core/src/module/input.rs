@@ -18,7 +18,7 @@ use crate::module::build_settings::BuildSettings;
 use crate::module::maximum::Maxima;
 use crate::module::metadata_reference::UpstreamMetadata;
 use crate::module::parameters::Parameters;
-use crate::storage_layout;
+use crate::module::source::Source;
 
 /// The template's settings and the limits of an input.
 #[derive(Debug, Clone)]
@@ -45,19 +45,6 @@ impl Limits {
             stack_name_prefix: String::new(),
         }
     }
-}
-
-/// The location of a bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// The bucket.
-    pub bucket: String,
-    /// The key of the zip.
-    pub key: String,
-    /// The version. If the input names none, it is the version that was read first.
-    pub version_id: Option<String>,
-    /// The module's folder within the zip, `""` for the zip's root.
-    pub path: String,
 }
 
 /// The options of an input; a `manifest.yaml` can contain them as well.
@@ -161,7 +148,7 @@ pub struct DeployInput {
 impl DeployInput {
     fn read(mut fields: JsonFields, limits: &Limits) -> Result<Self> {
         let module = module_of(&mut fields)?;
-        let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), limits)?;
+        let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), &limits.work_bucket)?;
         match module {
             Some(module) => {
                 let options = Options::read(&mut fields, &module, limits)?;
@@ -281,80 +268,6 @@ pub(crate) fn no_names(key: &str) -> Error {
         format!("nothing, and source.key \"{}\"", excerpt(key, 120)),
         "the four names, or a key like sources/{project}/{deployment}/{group}/{module}.zip, which holds them",
     )
-}
-
-impl Source {
-    /// Reads the `source` of an input.
-    ///
-    /// # Errors
-    /// `InvalidInput` with the field.
-    pub(crate) fn parse(value: &Value, limits: &Limits) -> Result<Self> {
-        if value.is_null() {
-            return Err(Error::field(
-                "source",
-                "nothing",
-                "{\"key\": \"uploads/…/module.zip\"} with optional bucket, version_id and path",
-            ));
-        }
-        let mut fields = JsonFields::of("source", value)?;
-        let source = Self {
-            bucket: fields
-                .text("bucket")?
-                .unwrap_or_else(|| limits.work_bucket.clone()),
-            key: fields.required_text("key")?,
-            // In a bucket that had no versions yet, an object has the version "null".
-            version_id: fields.text_or_empty("version_id")?,
-            path: fields.text_or_empty("path")?.unwrap_or_default(),
-        };
-        fields.finish()?;
-        source.check(limits)
-    }
-
-    fn check(mut self, limits: &Limits) -> Result<Self> {
-        if self.bucket != limits.work_bucket {
-            return Err(Error::field(
-                "source.bucket",
-                format!("\"{}\"", excerpt(&self.bucket, 80)),
-                format!(
-                    "{}, the only bucket that the functions and the builds may read; upload the bundle there",
-                    limits.work_bucket
-                ),
-            ));
-        }
-        if !storage_layout::is_upload(&self.key) {
-            return Err(Error::field(
-                "source.key",
-                format!("\"{}\"", excerpt(&self.key, 120)),
-                "a key under sources/ or uploads/",
-            ));
-        }
-        self.path = normal_path(&self.path).ok_or_else(|| {
-            Error::field(
-                "source.path",
-                format!("\"{}\"", excerpt(&self.path, 120)),
-                "a folder within the zip such as modules/vpc: no leading slash, no .., and of shell-safe characters (letters, digits, . _ - + @ and /)",
-            )
-        })?;
-        Ok(self)
-    }
-}
-
-/// A folder within a zip without `.` and trailing slashes; `None` if it leaves the zip, is absolute or contains
-/// characters that are special in a shell.
-pub(crate) fn normal_path(path: &str) -> Option<String> {
-    let safe = |part: &&str| {
-        part.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-+@".contains(&b))
-            && *part != ".."
-    };
-    if path.starts_with('/') {
-        return None;
-    }
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    parts.iter().all(safe).then(|| parts.join("/"))
 }
 
 impl Options {

@@ -18,6 +18,7 @@ pub mod parameters;
 pub mod plan;
 pub mod report;
 pub mod role;
+pub mod source;
 pub mod status;
 pub mod stored_input;
 pub mod stored_parameters;

@@ -12,8 +12,9 @@ use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
-use crate::module::input::{Action, Options, Source};
+use crate::module::input::{Action, Options};
 use crate::module::role::{ModuleStack, RoleAndStackName};
+use crate::module::source::Source;
 use crate::module::status::{State, Status};
 use crate::module::workflow_metadata::Key;
 

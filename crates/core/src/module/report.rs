@@ -33,7 +33,7 @@ pub struct Report<'a> {
     pub build: Option<&'a BuildOutcome>,
     /// The location of the bundle, if the execution got that far.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<&'a crate::module::input::Source>,
+    pub source: Option<&'a crate::module::source::Source>,
     /// The commit of the bundle's files, if known.
     #[serde(flatten)]
     pub commit_info: &'a CommitInfo,

@@ -34,7 +34,7 @@ impl Repository for Files {
         matches!(path, "modules" | "modules/m" | "modules/n")
     }
 
-    fn files_named(&self, _: &str) -> Vec<String> {
+    fn files(&self) -> Vec<String> {
         Vec::new()
     }
 }

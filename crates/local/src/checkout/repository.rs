@@ -50,10 +50,10 @@ impl Repository for Folder {
     }
 
     /// What git ignores is left out, because it isn't pushed.
-    fn files_named(&self, name: &str) -> Vec<String> {
+    fn files(&self) -> Vec<String> {
         let entries = WalkBuilder::new(&self.root).require_git(false).build().flatten();
-        let named = entries.filter(|entry| entry.file_name() == name && entry.path().is_file());
-        named
+        entries
+            .filter(|entry| entry.path().is_file())
             .filter_map(|entry| Some(entry.path().strip_prefix(&self.root).ok()?.to_str()?.to_owned()))
             .collect()
     }

@@ -263,7 +263,7 @@ mod tests {
         fn has_folder(&self, _: &str) -> bool {
             true
         }
-        fn files_named(&self, _: &str) -> Vec<String> {
+        fn files(&self) -> Vec<String> {
             Vec::new()
         }
     }

@@ -165,9 +165,9 @@ fn choose(
         return Some(MANIFEST_NAME.to_owned());
     }
     let mut found: Vec<String> = repository
-        .files_named(MANIFEST_NAME)
+        .files()
         .into_iter()
-        .filter(|path| is_manifest(repository, path))
+        .filter(|path| path.rsplit('/').next() == Some(MANIFEST_NAME) && is_manifest(repository, path))
         .collect();
     found.sort_unstable();
     let how = "name it with `manifest` (`--manifest` of a command, `Manifest` of template-git.yaml)";
@@ -199,12 +199,12 @@ fn renamed(found: &str) -> String {
 }
 
 /// Whether a file of the name is a deployment manifest: Kubernetes has manifests of the same name. A deployment has to
-/// have groups. A file that can't be parsed may be one, and is reported if it is the only one.
+/// have groups. A file that can't be read or parsed may be one: it is named beside others, or reported as the only one.
 fn is_manifest(repository: &mut dyn Repository, path: &str) -> bool {
-    let Ok(Some(text)) = repository.text(path) else {
-        return false;
-    };
-    text.lines().any(|line| line.starts_with("groups:"))
+    match repository.text(path) {
+        Ok(text) => text.is_some_and(|text| text.lines().any(|line| line.starts_with("groups:"))),
+        Err(_) => true,
+    }
 }
 
 /// The deployment manifest with its variables replaced.

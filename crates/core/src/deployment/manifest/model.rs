@@ -31,8 +31,8 @@ pub trait Repository {
     /// Whether a folder exists.
     fn has_folder(&self, path: &str) -> bool;
 
-    /// The paths of all files of a name, in any folder.
-    fn files_named(&self, name: &str) -> Vec<String>;
+    /// The paths of all files.
+    fn files(&self) -> Vec<String>;
 }
 
 /// What reading needs besides the repository.

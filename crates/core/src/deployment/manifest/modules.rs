@@ -17,9 +17,9 @@ use crate::module::build_settings::BuildSettings;
 use crate::module::codebuild::buildspec::is_arm_image;
 use crate::module::deployspec;
 use crate::module::deployspec::Deployspec;
-use crate::module::input::normal_path;
 use crate::module::maximum::Maxima;
 use crate::module::parameters::Parameters;
+use crate::module::source::normal_path;
 
 /// A module of the manifest, before its references are checked.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Paths within a repository: with `/` between the names, without a leading one, and never outside it.
 
 use super::model::Repository;
+use crate::formats::file_name;
 
 /// A path without `.` and empty names; `None` if it is absolute, leaves the repository, or cannot be in a zip.
 pub(super) fn normal(path: &str) -> Option<String> {
@@ -22,31 +23,14 @@ pub(super) fn elsewhere(path: &str) -> Option<&'static str> {
         .find(|scheme| path.starts_with(scheme))
 }
 
-/// A file in the same folder that someone may have meant as the file `path`: another extension for YAML, or other upper
-/// case.
+/// A file in the same folder that someone may have meant as the file `path`.
 pub(super) fn near_miss(repository: &dyn Repository, path: &str) -> Option<String> {
     let (folder, name) = path
-        .rsplit_once('/')
-        .map_or(("", path), |(folder, name)| (&path[..=folder.len()], name));
-    let (stem, _) = name.rsplit_once('.')?;
-    let mut first = stem.chars();
-    let capitalised: String = first
-        .next()
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .chain(first)
-        .collect();
-    let stems = [
-        stem.to_owned(),
-        stem.to_lowercase(),
-        capitalised,
-        stem.to_uppercase(),
-    ];
-    let extensions = ["yaml", "yml", "YAML", "YML", "json", "yaml.txt"];
-    let mut names = stems
-        .iter()
-        .flat_map(|stem| extensions.map(|extension| format!("{folder}{stem}.{extension}")));
-    names.find(|other| other != path && repository.has_file(other))
+        .rfind('/')
+        .map_or(("", path), |slash| path.split_at(slash + 1));
+    let files = repository.files();
+    let beside = files.iter().filter_map(|file| file.strip_prefix(folder));
+    file_name::near_miss(name, beside).map(|found| format!("{folder}{found}"))
 }
 
 #[cfg(test)]

@@ -28,9 +28,8 @@ impl Repository for Files {
         self.0.keys().any(|file| file.starts_with(&format!("{path}/")))
     }
 
-    fn files_named(&self, name: &str) -> Vec<String> {
-        let named = |path: &&String| path.rsplit('/').next() == Some(name);
-        self.0.keys().filter(named).cloned().collect()
+    fn files(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
     }
 }
 

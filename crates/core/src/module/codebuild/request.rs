@@ -159,8 +159,9 @@ pub(crate) mod tests {
     use crate::module::commit_info::CommitInfo;
     use crate::module::deployspec::Deployspec;
     use crate::module::fingerprint::{Fingerprint, Versions};
-    use crate::module::input::{Limits, Options, Source};
+    use crate::module::input::{Limits, Options};
     use crate::module::maximum::Maxima;
+    use crate::module::source::Source;
     use serde_json::{Value, json};
 
     /// A plan with the options of a manifest.

@@ -433,22 +433,6 @@ fn the_status_of_another_module_at_the_same_path_blocks() {
     assert!(planned.modules[0].reasons[0].contains("rename one of them"));
 }
 
-fn wave(items: usize, parameter: usize) -> Vec<Wave> {
-    let item = |i: usize| {
-        let (group, module) = ("g".repeat(64), format!("{}{i:04}", "m".repeat(60)));
-        let mut input = json!(ModuleId::parse("p", "d", &group, &module).unwrap());
-        input["parameters"] = json!({"p": "x".repeat(parameter)});
-        Item {
-            name: format!("{}{i:04}", "n".repeat(76)),
-            input,
-        }
-    };
-    vec![Wave {
-        concurrency: 40,
-        items: (0..items).map(item).collect(),
-    }]
-}
-
 #[test]
 fn a_wave_is_as_wide_as_its_group_says_and_no_wider_than_the_maximum() {
     let (execution, only) = (ExecutionArn::new("arn:e"), Selection::default());
@@ -475,35 +459,6 @@ fn a_wave_is_as_wide_as_its_group_says_and_no_wider_than_the_maximum() {
         [widths(None, 40), widths(None, 3), widths(Some(2), 3)],
         [40, 3, 2]
     );
-}
-
-#[test]
-fn five_hundred_modules_fit_into_a_state() {
-    let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
-    let (few, stored) = spill_long_inputs(wave(5, 1000), &execution).unwrap();
-    assert_eq!((few, stored.len()), (wave(5, 1000), 0));
-    let planned = wave(500, 1000);
-    let (many, stored) = spill_long_inputs(planned.clone(), &execution).unwrap();
-    assert_eq!(stored.len(), 500);
-    // A payload ends at 256 KB; the names here have the maximum length.
-    assert!(length(&many) < MAX_KEYS, "{}", length(&many));
-    let error = spill_long_inputs(wave(1000, 10), &execution).unwrap_err();
-    assert!(error.message.contains("1000 modules have a turn"), "{error}");
-    let (key, text) = &stored[7];
-    let sent = StoredInput::of(&many[0].items[7].input).unwrap().unwrap();
-    assert_eq!(&sent.key, key);
-    let input = serde_json::from_str(text).unwrap();
-    assert_eq!(sent.check(input), Ok(planned[0].items[7].input.clone()));
-}
-
-#[test]
-fn a_long_input_is_stored_by_itself() {
-    let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
-    let mut planned = wave(2, 10);
-    planned.extend(wave(1, MAX_INPUT));
-    let (encoded, stored) = spill_long_inputs(planned.clone(), &execution).unwrap();
-    assert_eq!(stored.len(), 1);
-    assert_eq!(encoded[0], planned[0]);
 }
 
 #[test]
