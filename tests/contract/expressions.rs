@@ -145,19 +145,29 @@ fn of_deploy_module_each_has_a_result() {
 fn of_deploy() -> Value {
     let planned = |waves: Value| json!({"deployment": {}, "waves": waves, "plan_key": "k", "counts": null});
     let refused = json!({"deployment": {}, "waves": [], "plan_key": "k", "counts": null, "refused": {"error": "Blocked", "cause": "why"}});
+    let fetch = |count: usize| {
+        json!({"deployment": {}, "waves": [], "plan_key": "k", "counts": null,
+        "fetch": vec![json!({"kind": "git", "url": "u"}); count]})
+    };
+    let fetched = json!({"sources": [{"kind": "git", "url": "u", "commit": "c", "key": "k"}]});
     let item = |name: &str| json!({"name": name, "input": {"project": "p"}});
     let waves = [
         json!([]),
         json!([{"concurrency": 1, "items": [item("a")]}]),
         json!([{"concurrency": 2, "items": [item("a"), item("b")]}, {"concurrency": 1, "items": [item("c")]}]),
     ];
-    let planned: Vec<Value> = waves.into_iter().map(planned).chain([refused]).collect();
+    let planned: Vec<Value> = waves
+        .into_iter()
+        .map(planned)
+        .chain([refused, fetch(1), fetch(2)])
+        .collect();
     let named = |plan_only: bool| json!({"deployment": {}, "whole": true, "plan_only": plan_only});
     json!({
         "ReadName": task(answers(&[named(false), named(true)])),
         "AcquireLock": task(answers(&turns())),
         "WaitForLock": task(json!(turns())),
         "Plan": task(answers(&planned)),
+        "FetchSources": task(answers(&[fetched])),
         "RecordRefusal": task(answers(&[json!({"state": "FAILED", "error": "Blocked", "cause": "why"})])),
         "MarkInProgress": task(answers(&[json!({"state": "IN_PROGRESS"})])),
         "DeployWave": {"results": [

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, not a state, and its failures
 /// go to the queue of failed events.
-const THROWS: [(&str, &[ErrorName]); 9] = [
+const THROWS: [(&str, &[ErrorName]); 10] = [
     (
         "PlanDeployment",
         &[
@@ -21,6 +21,18 @@ const THROWS: [(&str, &[ErrorName]); 9] = [
             InvalidBundle,
             InvalidDeployspec,
             InvalidManifest,
+            AccessDenied,
+            Refused,
+            Throttled,
+            ServiceUnavailable,
+        ],
+    ),
+    (
+        "FetchSources",
+        &[
+            InvalidInput,
+            SourceUnavailable,
+            InvalidBundle,
             AccessDenied,
             Refused,
             Throttled,
@@ -289,7 +301,13 @@ fn any_failure_of_a_deployment_is_its_own_error() {
     for (name, state) in tasks(&states) {
         let last = list(state, "Catch").last().unwrap();
         assert_eq!(errors(last), ["States.ALL"].into(), "{name}");
-        assert_eq!(last["Next"], "Failed", "{name}");
+        // Sources that can't be fetched are a refusal, like a manifest that is not valid.
+        let next = if name == "FetchSources" {
+            "WhatIsPlanned"
+        } else {
+            "Failed"
+        };
+        assert_eq!(last["Next"], next, "{name}");
     }
     // A failed module is a result, and never ends the modules beside it.
     let module = &states["DeployWave"]["ItemProcessor"]["States"]["DeployModule"];

@@ -13,7 +13,7 @@ use serde_json::Value;
 const VARIABLES: [&str; 2] = ["STACK_NAME", "WORK_BUCKET"];
 
 /// The functions with their further variables.
-const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
     (
         "AcquireLock",
         "acquire-lock",
@@ -84,6 +84,7 @@ const FUNCTIONS: [(&str, &str, &[&str]); 11] = [
             "STACK_NAME_PREFIX",
         ],
     ),
+    ("FetchSources", "fetch-sources", &["GIT_CREDENTIALS_SECRET"]),
     ("RecordDeployment", "record-deployment", &[]),
     ("PublishReport", "publish-report", &["BUILD_LOG_GROUP"]),
 ];

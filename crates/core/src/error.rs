@@ -14,6 +14,8 @@ pub enum ErrorName {
     InvalidInput,
     /// The object that the input names does not exist, or may not be read.
     SourceNotFound,
+    /// A host outside AWS does not hand out a source: it refuses, doesn't know it, or does not answer.
+    SourceUnavailable,
     /// The bundle is not a zip, is damaged, or contains something that may not be unpacked.
     InvalidBundle,
     /// `deployspec.yaml` is missing or not valid.
@@ -53,9 +55,10 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that compares them with the state machine.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidInput,
         Self::SourceNotFound,
+        Self::SourceUnavailable,
         Self::InvalidBundle,
         Self::InvalidDeployspec,
         Self::InvalidModuleStack,
@@ -90,6 +93,7 @@ impl ErrorName {
         match self {
             Self::InvalidInput => "InvalidInput",
             Self::SourceNotFound => "SourceNotFound",
+            Self::SourceUnavailable => "SourceUnavailable",
             Self::InvalidBundle => "InvalidBundle",
             Self::InvalidDeployspec => "InvalidDeployspec",
             Self::InvalidModuleStack => "InvalidModuleStack",

@@ -4,6 +4,7 @@
 //!
 //! - `sources/`: uploads by hand or by git
 //! - `uploads/`: bundles by their digest
+//! - `fetched/`: zips of sources that other hosts store
 //! - `plans/`: plans and names of whole deployments; plans and inputs that are too long for a payload of the state machine
 //! - `locks/`: locks
 //! - `callbacks/`: task tokens by build
@@ -14,6 +15,8 @@
 //! - `index/`: the index of each project
 //!
 //! docs/storage.md has the same as a table, with the readers and writers of each prefix.
+
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, excerpt};
 use crate::ids::{BuildFolder, BuildId, DeploymentId, ExecutionArn, ModuleId, Name, ParameterKind};
@@ -80,6 +83,21 @@ fn report_key(of: &str, execution: &ExecutionArn) -> String {
 #[must_use]
 pub fn page_of(project: &Name, name: &str, execution: &ExecutionArn) -> Option<String> {
     page_key(&report_key(&format!("{project}/{name}"), execution))
+}
+
+/// The key of the zip of a git repository's commit. The address is part of it, because the ids of commits are SHA-1, which
+/// an attacker could make collide.
+#[must_use]
+pub fn fetched_commit_key(url: &str, commit: &str) -> String {
+    let url = hex::encode(Sha256::digest(url.as_bytes()));
+    format!("fetched/git/{url}/{commit}.zip")
+}
+
+/// The key of the zip of an archive, by the SHA-256 of the archive. Its address is no part of it: a presigned one is
+/// different every time.
+#[must_use]
+pub fn fetched_archive_key(sha256: &str) -> String {
+    format!("fetched/archives/{sha256}.zip")
 }
 
 impl ModuleId {

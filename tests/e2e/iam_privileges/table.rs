@@ -32,6 +32,7 @@ const UPDATE_METADATA: &str = "UpdateMetadataRole";
 const BUILD_EVENT: &str = "BuildEventRole";
 const END_EXECUTION: &str = "EndExecutionRole";
 const PLAN_DEPLOYMENT: &str = "PlanDeploymentRole";
+const FETCH_SOURCES: &str = "FetchSourcesRole";
 const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
 const PUBLISH_REPORT: &str = "PublishReportRole";
 const DEPLOY: &str = "DeployRole";
@@ -68,9 +69,10 @@ const OTHER: &str = "/other/x";
 /// A folder of the work bucket, with the roles that may read, write and delete in it.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 12] = [
+const FOLDERS: [Folder; 13] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
+    ("fetched", &[PLAN_DEPLOYMENT, FETCH_SOURCES], &[FETCH_SOURCES], NOBODY),
     ("values", &[CHECK_MD5, PLAN_DEPLOYMENT], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
     ("values/privileges/dev/_status", &[CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT]),
     ("deployed", &[CHECK_MD5, UPDATE_METADATA], &[UPDATE_METADATA], &[UPDATE_METADATA]),
@@ -309,6 +311,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         BUILD_EVENT,
         END_EXECUTION,
         PLAN_DEPLOYMENT,
+        FETCH_SOURCES,
         RECORD_DEPLOYMENT,
         PUBLISH_REPORT,
     ];
@@ -352,6 +355,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "BuildEventFunction" => &[BUILD_EVENT],
             "EndExecutionFunction" => &[END_EXECUTION],
             "PlanDeploymentFunction" => &[PLAN_DEPLOYMENT],
+            "FetchSourcesFunction" => &[FETCH_SOURCES],
             "RecordDeploymentFunction" => &[RECORD_DEPLOYMENT],
             "PublishReportFunction" => &[PUBLISH_REPORT],
             unknown => panic!("say in the table what {unknown} may do"),
@@ -399,7 +403,7 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "BuildEventFunction" | "PublishReportFunction" => NOBODY,
             "EndExecutionFunction" => &[END_MACHINE],
             "AcquireLockFunction" => &[DEPLOY_MODULE, DEPLOY],
-            "PlanDeploymentFunction" | "RecordDeploymentFunction" => &[DEPLOY],
+            "PlanDeploymentFunction" | "FetchSourcesFunction" | "RecordDeploymentFunction" => &[DEPLOY],
             _ => &[DEPLOY_MODULE],
         };
         let function = name.clone();

@@ -16,6 +16,8 @@ pub mod logs;
 pub mod object_reader;
 #[cfg(feature = "s3")]
 pub mod s3;
+#[cfg(feature = "secretsmanager")]
+pub mod secrets;
 #[cfg(feature = "sfn")]
 pub mod sfn;
 #[cfg(feature = "ssm")]

@@ -1,7 +1,7 @@
 //! S3: the objects of the two buckets.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -216,6 +216,15 @@ impl Bucket {
     pub async fn version(&self, key: &str) -> Result<Option<String>> {
         match self.client.head_object().bucket(&self.name).key(key).send().await {
             Ok(head) => Ok(head.version_id().map(str::to_owned)),
+            Err(error) if error.http_status() == Some(404) => Ok(None),
+            Err(error) => Err(failure(&self.call("HeadObject", key), &error)),
+        }
+    }
+
+    /// When an object was last written; `None` if it does not exist.
+    pub async fn written_at(&self, key: &str) -> Result<Option<SystemTime>> {
+        match self.client.head_object().bucket(&self.name).key(key).send().await {
+            Ok(head) => Ok(head.last_modified().and_then(|at| SystemTime::try_from(*at).ok())),
             Err(error) if error.http_status() == Some(404) => Ok(None),
             Err(error) => Err(failure(&self.call("HeadObject", key), &error)),
         }

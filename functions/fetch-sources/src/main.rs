@@ -1,0 +1,168 @@
+//! `fetch-sources`: fetches what a manifest names on other hosts, once for a whole deployment.
+//!
+//! Each source is resolved by one request: a git reference to its commit, an archive to the digest of its content. Its
+//! files are stored as a zip at a key that follows from that, and nothing is fetched or stored if the object is there
+//! already. So it is idempotent, and a later deployment of the same commit costs one request to the host.
+//!
+//! Only this function talks to hosts outside AWS, and it has no right but to store zips and to read one secret.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::{config, handler};
+use seedflow_aws::services::object_reader::blocking;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::secrets;
+use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::storage_layout::{fetched_archive_key, fetched_commit_key};
+use seedflow_fetch::{Credentials, Fetcher};
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Number of sources that are fetched at once.
+const CONCURRENCY: usize = 4;
+/// A zip that is older is stored again: the template's lifecycle rule removes it after 30 days, which must not happen
+/// between this function and the planner.
+const FRESH: Duration = Duration::from_secs(28 * 24 * 3600);
+
+#[derive(Deserialize)]
+struct Event {
+    sources: Vec<RemoteSource>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    sources: Vec<FetchedSource>,
+}
+
+#[derive(Clone)]
+struct Handler {
+    work: Bucket,
+    fetcher: Arc<Fetcher>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::result::Result<(), lambda_runtime::Error> {
+    let aws = config::load();
+    let work = Bucket::new(&aws, config::setting("WORK_BUCKET")?);
+    let secret = config::optional_setting("GIT_CREDENTIALS_SECRET");
+    handler::run(async |Invocation { event, .. }: Invocation<Event>| {
+        // Read anew each time: a rotated secret is used by the next deployment.
+        let credentials = match &secret {
+            Some(id) => Credentials::parse(secrets::secret(&aws, id).await?.expose())?,
+            None => Credentials::default(),
+        };
+        let handler = Handler {
+            work: work.clone(),
+            fetcher: Arc::new(Fetcher::new(credentials)),
+        };
+        handler.fetch_all(event.sources).await
+    })
+    .await
+}
+
+impl Handler {
+    async fn fetch_all(&self, sources: Vec<RemoteSource>) -> Result<Answer> {
+        let distinct: BTreeSet<RemoteSource> = sources.into_iter().collect();
+        let slots = Arc::new(Semaphore::new(CONCURRENCY));
+        let mut running = JoinSet::new();
+        for source in distinct {
+            let (handler, slots) = (self.clone(), Arc::clone(&slots));
+            running.spawn(async move {
+                let _slot = slots.acquire_owned().await;
+                handler.fetch(source).await
+            });
+        }
+        let (mut fetched, mut failed) = (Vec::new(), Vec::new());
+        while let Some(ended) = running.join_next().await {
+            match ended.map_err(panicked).and_then(|result| result) {
+                Ok(source) => fetched.push(source),
+                Err(error) => failed.push(error),
+            }
+        }
+        fetched.sort_by(|a, b| a.source.cmp(&b.source));
+        match all_of(failed) {
+            Some(error) => Err(error),
+            None => Ok(Answer { sources: fetched }),
+        }
+    }
+
+    async fn fetch(&self, source: RemoteSource) -> Result<FetchedSource> {
+        let fetched = match &source {
+            RemoteSource::Git { url, reference } => self.commit(url, reference.as_deref()).await?,
+            RemoteSource::Archive { url } => self.archive(url).await?,
+        };
+        let (commit, key) = fetched;
+        tracing::info!(commit, key, "fetched");
+        Ok(FetchedSource { source, commit, key })
+    }
+
+    async fn commit(&self, url: &str, reference: Option<&str>) -> Result<(Option<String>, String)> {
+        let (fetcher, asked) = (
+            Arc::clone(&self.fetcher),
+            (url.to_owned(), reference.map(str::to_owned)),
+        );
+        let commit = blocking("git", move || fetcher.resolve(&asked.0, asked.1.as_deref())).await?;
+        let key = fetched_commit_key(url, &commit);
+        if !self.is_stored(&key).await? {
+            let (fetcher, asked) = (Arc::clone(&self.fetcher), (url.to_owned(), commit.clone()));
+            let zip = blocking("git", move || {
+                let mut zip = temporary()?;
+                fetcher.fetch_commit(&asked.0, &asked.1, zip.as_file_mut())?;
+                Ok(zip)
+            });
+            self.work.put_file(&key, zip.await?.path()).await?;
+        }
+        Ok((Some(commit), key))
+    }
+
+    async fn archive(&self, url: &str) -> Result<(Option<String>, String)> {
+        let (fetcher, asked) = (Arc::clone(&self.fetcher), url.to_owned());
+        let (zip, digest) = blocking("archive", move || {
+            let mut zip = temporary()?;
+            let digest = fetcher.fetch_archive(&asked, zip.as_file_mut())?;
+            Ok((zip, digest))
+        })
+        .await?;
+        let key = fetched_archive_key(&digest);
+        if !self.is_stored(&key).await? {
+            self.work.put_file(&key, zip.path()).await?;
+        }
+        Ok((None, key))
+    }
+
+    async fn is_stored(&self, key: &str) -> Result<bool> {
+        let written_at = self.work.written_at(key).await?;
+        Ok(written_at.is_some_and(|at| SystemTime::now().duration_since(at).unwrap_or_default() < FRESH))
+    }
+}
+
+/// All failures as one error, so that a person can correct them at once. What passes by itself comes first: the state
+/// machine then tries again.
+fn all_of(mut failed: Vec<Error>) -> Option<Error> {
+    failed.sort_by_key(|error| (!error.name.passes(), error.message.clone()));
+    let name = failed.first()?.name;
+    let messages: Vec<String> = failed.into_iter().map(|error| error.message).collect();
+    Some(Error::new(name, messages.join("\n")))
+}
+
+fn temporary() -> Result<NamedTempFile> {
+    NamedTempFile::new().map_err(|e| {
+        Error::new(
+            ErrorName::Refused,
+            format!("a file can't be made on the function's disk: {e}"),
+        )
+    })
+}
+
+fn panicked(error: tokio::task::JoinError) -> Error {
+    Error::new(
+        ErrorName::ServiceUnavailable,
+        format!("fetching a source ended in a panic: {error}"),
+    )
+}
