@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use seedflow_core::error::{Error, Result};
 use serde::Deserialize;
+use ureq::http::HeaderValue;
 
 /// The credentials of hosts. A host is a name, with its port if that is not the scheme's own.
 #[derive(Default, Deserialize)]
@@ -43,14 +44,17 @@ impl Credentials {
     }
 
     /// The value of the header `Authorization` for a host.
-    pub(crate) fn authorization(&self, host: &str) -> Option<String> {
+    pub(crate) fn authorization(&self, host: &str) -> Option<HeaderValue> {
         let (user, password) = match self.0.get(host)? {
             // GitHub, GitLab, Bitbucket and Gitea take a token as a password, each with any name of a user but for GitLab's
             // deploy tokens, which have one of their own and so are a user and a password here.
             Credential::Token { token } => ("x-access-token", token),
             Credential::Password { username, password } => (username.as_str(), password),
         };
-        Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        let mut value = HeaderValue::from_str(&basic).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 }
 

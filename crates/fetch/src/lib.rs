@@ -1,41 +1,69 @@
-//! Skeleton: replaced below.
+//! Fetches the sources that a manifest names on other hosts: commits of git repositories, and archives.
+//!
+//! Each source becomes a zip that is read like the repository itself. [`GitSource`] resolves a reference by one exchange
+//! with the host and transfers the files of one commit, whatever the length of its history. An archive is a `.zip` or a
+//! `.tar.gz` by its content.
+//!
+//! A host is a stranger: it is asked over TLS and at public addresses only (`url`, `address`), gets the credentials that
+//! are meant for it and no others (`credentials`), and what it sends is checked like an upload. A host that fails is asked
+//! again, a few times. What it refuses is final, with its answer in the message.
+//!
+//! The calls block.
+
+mod address;
+mod archive;
+mod credentials;
+mod failure;
+mod git;
+mod http;
+mod source_zip;
+mod url;
 
 use std::fs::File;
+use std::sync::Arc;
 
-use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::error::Result;
 
-pub mod credentials;
-
-pub use credentials::Credentials;
+pub use crate::credentials::Credentials;
+pub use crate::git::GitSource;
+use crate::http::Client;
+pub use crate::http::Limits;
+use crate::url::RemoteUrl;
 
 /// Fetches sources from their hosts.
 #[derive(Debug)]
 pub struct Fetcher {
-    credentials: Credentials,
+    client: Arc<Client>,
 }
 
 impl Fetcher {
-    /// A client with the credentials of hosts.
+    /// A fetcher with the credentials of hosts.
     #[must_use]
-    pub fn new(credentials: Credentials) -> Self {
-        Self { credentials }
+    pub fn new(credentials: Credentials, limits: Limits) -> Self {
+        Self {
+            client: Arc::new(Client::new(credentials, limits)),
+        }
     }
 
-    /// The commit of a branch, a tag or the default branch.
-    pub fn resolve(&self, url: &str, reference: Option<&str>) -> Result<String> {
-        Err(Error::new(
-            ErrorName::SourceUnavailable,
-            format!("{url}: {reference:?} {:?}", self.credentials),
+    /// A branch, a tag, a commit or the default branch of a git repository. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an address that may not be asked.
+    pub fn git(&self, url: &str, reference: Option<&str>) -> Result<GitSource> {
+        Ok(GitSource::new(
+            Arc::clone(&self.client),
+            RemoteUrl::parse(url)?,
+            reference,
         ))
     }
 
-    /// Writes the files of a commit as a zip.
-    pub fn fetch_commit(&self, url: &str, _commit: &str, _zip: &mut File) -> Result<()> {
-        self.resolve(url, None).map(drop)
-    }
-
-    /// Writes the files of an archive as a zip, and returns the archive's SHA-256.
-    pub fn fetch_archive(&self, url: &str, _zip: &mut File) -> Result<String> {
-        self.resolve(url, None)
+    /// Writes the files of an archive as a zip, and returns the SHA-256 of the archive.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an address that may not be asked, `SourceUnavailable` with the host's answer, `InvalidBundle` for
+    /// an archive that may not be unpacked.
+    pub fn archive(&self, url: &str, zip: &mut File) -> Result<String> {
+        let url = RemoteUrl::parse(url)?;
+        archive::fetch(&self.client, &url, zip)
     }
 }

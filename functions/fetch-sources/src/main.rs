@@ -18,7 +18,7 @@ use seedflow_aws::services::secrets;
 use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::storage_layout::{fetched_archive_key, fetched_commit_key};
-use seedflow_fetch::{Credentials, Fetcher};
+use seedflow_fetch::{Credentials, Fetcher, Limits};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
@@ -59,7 +59,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         };
         let handler = Handler {
             work: work.clone(),
-            fetcher: Arc::new(Fetcher::new(credentials)),
+            fetcher: Arc::new(Fetcher::new(credentials, Limits::default())),
         };
         handler.fetch_all(event.sources).await
     })
@@ -103,17 +103,18 @@ impl Handler {
     }
 
     async fn commit(&self, url: &str, reference: Option<&str>) -> Result<(Option<String>, String)> {
-        let (fetcher, asked) = (
-            Arc::clone(&self.fetcher),
-            (url.to_owned(), reference.map(str::to_owned)),
-        );
-        let commit = blocking("git", move || fetcher.resolve(&asked.0, asked.1.as_deref())).await?;
+        let git = self.fetcher.git(url, reference)?;
+        let (git, commit) = blocking("git", move || {
+            let commit = git.resolve()?;
+            Ok((git, commit))
+        })
+        .await?;
         let key = fetched_commit_key(url, &commit);
         if !self.is_stored(&key).await? {
-            let (fetcher, asked) = (Arc::clone(&self.fetcher), (url.to_owned(), commit.clone()));
+            let wanted = commit.clone();
             let zip = blocking("git", move || {
                 let mut zip = temporary()?;
-                fetcher.fetch_commit(&asked.0, &asked.1, zip.as_file_mut())?;
+                git.fetch(&wanted, zip.as_file_mut())?;
                 Ok(zip)
             });
             self.work.put_file(&key, zip.await?.path()).await?;
@@ -125,7 +126,7 @@ impl Handler {
         let (fetcher, asked) = (Arc::clone(&self.fetcher), url.to_owned());
         let (zip, digest) = blocking("archive", move || {
             let mut zip = temporary()?;
-            let digest = fetcher.fetch_archive(&asked, zip.as_file_mut())?;
+            let digest = fetcher.archive(&asked, zip.as_file_mut())?;
             Ok((zip, digest))
         })
         .await?;

@@ -96,7 +96,7 @@ impl<R: Read + Seek> Repository<R> {
             };
             self.directory.file(&path).is_some()
         };
-        let inner = top_folder(&self.directory.entries)
+        let inner = top_folder(self.directory.entries.iter().map(|entry| entry.path.as_str()))
             .filter(|_| !has_manifest(folder))
             .map(|top| below(top, folder));
         // Without a manifest in either, nothing but the folder is in the root, and messages are about the files in it.

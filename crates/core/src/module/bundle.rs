@@ -10,7 +10,7 @@
 //! the module is not at the expected place, and everything is below one top-level folder, as in the archives of code
 //! hosts, the module is looked for below that folder; its digest is the same.
 
-pub(crate) mod archive;
+pub mod archive;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
@@ -102,7 +102,7 @@ fn find_root(entries: &[Entry], given: &str) -> Result<String> {
         entries.iter().any(|e| !e.folder && e.path == path)
     };
     let mut roots = vec![given.to_owned()];
-    roots.extend(top_folder(entries).map(|top| below(top, given)));
+    roots.extend(top_folder(entries.iter().map(|e| e.path.as_str())).map(|top| below(top, given)));
     if let Some(root) = roots.iter().find(|root| has_deployspec(root)) {
         return Ok(root.clone());
     }
@@ -118,11 +118,12 @@ fn find_root(entries: &[Entry], given: &str) -> Result<String> {
     }
 }
 
-/// The only top-level folder of an archive, if everything is below it.
-pub(crate) fn top_folder(entries: &[Entry]) -> Option<&str> {
-    let mut own = entries.iter().filter(|e| !is_added(&e.path));
-    let (top, _) = own.next()?.path.split_once('/')?;
-    own.all(|e| e.path.split_once('/').is_some_and(|(other, _)| other == top))
+/// The only top-level folder of an archive's paths, if everything is below it.
+#[must_use]
+pub fn top_folder<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut own = paths.into_iter().filter(|path| !is_added(path));
+    let (top, _) = own.next()?.split_once('/')?;
+    own.all(|path| path.split_once('/').is_some_and(|(other, _)| other == top))
         .then_some(top)
 }
 
@@ -247,6 +248,12 @@ fn inflate<R: Read + Seek>(
     hasher: &SyncSender<Message>,
     reading: &mut Reading,
 ) -> Result<()> {
+    if let Some(what) = &entry.not_fetched {
+        return Err(invalid(format!(
+            "{}: {what}, whose content is not fetched; copy it into the repository",
+            excerpt(&entry.path, 120)
+        )));
+    }
     if keep {
         check_kept_size(entry, path)?;
     }

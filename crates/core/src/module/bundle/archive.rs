@@ -15,24 +15,27 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::error::{Error, ErrorName, Result, excerpt};
 
 /// The maximum number of entries in a bundle.
-const MAX_ENTRIES: usize = 100_000;
+pub const MAX_ENTRIES: usize = 100_000;
 /// The maximum bytes that may be read to find and read the archive's directory. The zip library keeps them in memory at
 /// several times their length. It is enough for 100,000 entries with typical paths.
 const MAX_DIRECTORY: u64 = 24 << 20;
 /// The length of the fixed fields before an entry's data.
 const LOCAL_HEADER: u64 = 30;
 /// The maximum unpacked size of a bundle. CodeBuild's smallest machine has 50 GB of disk for source, tools and work.
-const MAX_UNPACKED: u64 = 10 << 30;
+pub const MAX_UNPACKED: u64 = 10 << 30;
+/// The beginning of the comment of an entry whose content is missing, before what it is: a submodule, or a file of Git LFS, of
+/// a repository that was fetched. Only a module that has such an entry is refused.
+pub const NOT_FETCHED: &str = "not fetched: ";
 /// Below this size an archive is not a bomb, whatever its ratio.
 const UNSUSPICIOUS: u64 = 100 << 20;
 /// The maximum ratio of unpacked to packed size of a larger bundle; source code packs 3 to 10 times.
 const MAX_RATIO: u64 = 200;
 
 /// An archive with a checked directory, and its entries in the order of their data.
-pub(crate) fn open<R: Read + Seek>(
-    source: R,
-    archive_size: u64,
-) -> Result<(ZipArchive<Metered<R>>, Vec<Entry>)> {
+///
+/// # Errors
+/// `InvalidBundle` for a file that is not a zip, or for a zip that may not be unpacked.
+pub fn open<R: Read + Seek>(source: R, archive_size: u64) -> Result<(ZipArchive<Metered<R>>, Vec<Entry>)> {
     // An archive has to begin at the start of its object. To find one behind other bytes, the library would scan
     // gigabytes and remember what it finds.
     let config = Config {
@@ -52,7 +55,8 @@ pub(crate) fn open<R: Read + Seek>(
 
 /// A source with a limit on the bytes that may be read: the zip library reads the directory's claims before they can be
 /// checked.
-pub(crate) struct Metered<R> {
+#[derive(Debug)]
+pub struct Metered<R> {
     /// Shared, because the zip library drops its reader when it fails, and the start of the object is read then.
     source: Arc<Mutex<R>>,
     left: Arc<AtomicU64>,
@@ -118,14 +122,23 @@ fn not_a_zip<R: Read + Seek>(source: &Mutex<R>, error: &ZipError) -> Error {
 
 /// An entry of the archive's directory.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) index: usize,
-    pub(crate) position: u64,
-    pub(crate) path: String,
-    pub(crate) folder: bool,
-    pub(crate) link: bool,
-    pub(crate) packed: u64,
-    pub(crate) size: u64,
+pub struct Entry {
+    /// Its place in the directory.
+    pub index: usize,
+    /// The position of its header.
+    pub position: u64,
+    /// Its path.
+    pub path: String,
+    /// Whether it is a folder.
+    pub folder: bool,
+    /// Whether it is a symbolic link.
+    pub link: bool,
+    /// What it is, if its content is missing ([`NOT_FETCHED`]).
+    pub not_fetched: Option<String>,
+    /// Its packed size.
+    pub packed: u64,
+    /// Its unpacked size.
+    pub size: u64,
 }
 
 /// The archive's entries in the order of their data.
@@ -181,6 +194,7 @@ fn entry<R: Read + Seek>(archive: &ZipArchive<R>, index: usize) -> Result<Entry>
         position: file.header_start(),
         folder: file.is_dir(),
         link: file.is_symlink(),
+        not_fetched: file.comment().strip_prefix(NOT_FETCHED).map(str::to_owned),
         packed: file.compressed_size(),
         size: file.size(),
         path,
@@ -188,7 +202,10 @@ fn entry<R: Read + Seek>(archive: &ZipArchive<R>, index: usize) -> Result<Entry>
 }
 
 /// Refuses a path that leaves the target folder, or that systems read differently.
-fn check_path(path: &str) -> Result<()> {
+///
+/// # Errors
+/// `InvalidBundle` with the path.
+pub fn check_path(path: &str) -> Result<()> {
     let shown = excerpt(path, 120);
     if path.starts_with('/') {
         return Err(invalid(format!(
@@ -265,7 +282,8 @@ fn own_error(error: &ZipError) -> Option<Error> {
 
 /// Describes an error of the zip library. An I/O error that carries one of our own errors (the source failed, not the
 /// archive) is unwrapped to that error.
-pub(crate) fn broken(what: &str, error: &ZipError) -> Error {
+#[must_use]
+pub fn broken(what: &str, error: &ZipError) -> Error {
     if let Some(ours) = own_error(error) {
         return ours;
     }
