@@ -855,7 +855,7 @@ fn nothing_expires_that_a_parameter_may_refer_to() {
         // Of the uploads, only those that the planner made and marked.
         let planned = prefix == "uploads/" && rule["TagFilters"][0]["Value"] == "planned";
         assert!(
-            planned || ["callbacks/", "builds/", "plans/", "reports/"].contains(&prefix),
+            planned || ["callbacks/", "builds/", "fetched/", "plans/", "reports/"].contains(&prefix),
             "{prefix}"
         );
     }

@@ -14,6 +14,7 @@
 
 mod builds;
 mod call;
+mod sources;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,7 @@ static STACK: Shared = Shared::new(|| StackOptions {
             "ReferencedSecrets",
             "seedflow-examples/named,seedflow-examples/second",
         ),
+        ("GitCredentialsSecret", "seedflow-git"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into(),

@@ -726,6 +726,17 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
             NOBODY,
             json!({"Name": "other"}),
         ),
+        Row {
+            // Unless another test has made it.
+            answer: Some("ResourceNotFoundException"),
+            ..ask(
+                SECRETS,
+                "GetSecretValue",
+                "with the credentials of hosts",
+                &[FETCH_SOURCES],
+                json!({"SecretId": "seedflow-git"}),
+            )
+        },
         ask(
             SECRETS,
             "GetSecretValue",

@@ -56,7 +56,7 @@ impl GitSource {
     /// # Errors
     /// `SourceUnavailable` with the host's answer.
     pub fn resolve(&self) -> Result<String> {
-        if let Some(commit) = self.reference.as_deref().filter(|text| is_commit(text)) {
+        if let Some(commit) = self.reference.as_deref().filter(|text| refs::is_commit(text)) {
             return Ok(commit.to_ascii_lowercase());
         }
         self.client.attempts(&self.to_string(), || {
@@ -157,8 +157,4 @@ impl std::fmt::Display for GitSource {
             None => Ok(()),
         }
     }
-}
-
-fn is_commit(text: &str) -> bool {
-    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

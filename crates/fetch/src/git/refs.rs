@@ -138,11 +138,16 @@ fn check_format(name: &str, value: &str) -> Result<(), Failure> {
 
 /// An id that goes into requests and keys.
 fn checked_id(id: &str) -> Result<String, Failure> {
-    if super::is_commit(id) {
+    if is_commit(id) {
         Ok(id.to_ascii_lowercase())
     } else {
         Err(unexpected())
     }
+}
+
+/// Whether a text is a whole commit id.
+pub(super) fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn unexpected() -> Failure {
