@@ -612,7 +612,7 @@ fn state_in_the_work_bucket_is_denied_to_all_but_its_users_and_administrators() 
     for (sid, folders, others) in [
         (
             "KeepStateToOurselves",
-            &["callbacks", "deployed", "locks", "plans"][..],
+            &["callbacks", "deployed", "fetched", "locks", "plans"][..],
             vec![root.clone()],
         ),
         // Builds get this right from BuildPolicy.

@@ -68,7 +68,9 @@ impl<'a> SourceZip<'a> {
                 excerpt(path, 120)
             ))
         })?;
-        let added = self.zip.add_symlink(path, target, options(false));
+        let added = self
+            .zip
+            .add_symlink(path, target, options(false).unix_permissions(0o777));
         added.map_err(|e| unpackable(path, e))
     }
 

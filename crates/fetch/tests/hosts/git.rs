@@ -75,11 +75,9 @@ fn a_commit_is_a_zip_of_its_files_and_always_the_same_one() {
 fn a_reference_is_resolved_by_two_small_requests_and_a_commit_by_none() {
     let server = GitServer::start();
     let repository = modules(&server);
+    let head = repository.git(&["rev-parse", "HEAD"]);
     for number in 0..2000 {
-        repository.write(
-            &format!(".git/refs/tags/t{number}"),
-            repository.git(&["rev-parse", "HEAD"]),
-        );
+        repository.write(&format!(".git/refs/tags/t{number}"), &head);
     }
     let url = server.url("public/modules.git");
     fetcher().git(&url, Some("main")).unwrap().resolve().unwrap();
