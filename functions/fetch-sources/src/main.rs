@@ -23,9 +23,12 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 /// Number of sources that are fetched at once.
 const CONCURRENCY: usize = 4;
+/// The time for all sources: Lambda's own limit is a minute later, and could not name those that are missing.
+const TIME: Duration = Duration::from_secs(14 * 60);
 /// A zip that is older is stored again: the template's lifecycle rule removes it after 30 days, which must not happen
 /// between this function and the planner.
 const FRESH: Duration = Duration::from_secs(28 * 24 * 3600);
@@ -68,23 +71,27 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 
 impl Handler {
     async fn fetch_all(&self, sources: Vec<RemoteSource>) -> Result<Answer> {
-        let distinct: BTreeSet<RemoteSource> = sources.into_iter().collect();
+        let mut waiting: BTreeSet<RemoteSource> = sources.into_iter().collect();
         let slots = Arc::new(Semaphore::new(CONCURRENCY));
         let mut running = JoinSet::new();
-        for source in distinct {
+        for source in waiting.clone() {
             let (handler, slots) = (self.clone(), Arc::clone(&slots));
             running.spawn(async move {
                 let _slot = slots.acquire_owned().await;
-                handler.fetch(source).await
+                (handler.fetch(source.clone()).await, source)
             });
         }
         let (mut fetched, mut failed) = (Vec::new(), Vec::new());
-        while let Some(ended) = running.join_next().await {
-            match ended.map_err(panicked).and_then(|result| result) {
+        let deadline = Instant::now() + TIME;
+        while let Ok(Some(ended)) = timeout_at(deadline, running.join_next()).await {
+            let (result, source) = ended.map_err(panicked)?;
+            waiting.remove(&source);
+            match result {
                 Ok(source) => fetched.push(source),
                 Err(error) => failed.push(error),
             }
         }
+        failed.extend(waiting.iter().map(late));
         fetched.sort_by(|a, b| a.source.cmp(&b.source));
         match all_of(failed) {
             Some(error) => Err(error),
@@ -150,6 +157,16 @@ fn all_of(mut failed: Vec<Error>) -> Option<Error> {
     let name = failed.first()?.name;
     let messages: Vec<String> = failed.into_iter().map(|error| error.message).collect();
     Some(Error::new(name, messages.join("\n")))
+}
+
+fn late(source: &RemoteSource) -> Error {
+    let (RemoteSource::Git { url, .. } | RemoteSource::Archive { url }) = source;
+    // Without the query, which may be a signature.
+    let (address, _) = url.split_once('?').unwrap_or((url, ""));
+    Error::new(
+        ErrorName::SourceUnavailable,
+        format!("{address}: not fetched within {} minutes", TIME.as_secs() / 60),
+    )
 }
 
 fn temporary() -> Result<NamedTempFile> {

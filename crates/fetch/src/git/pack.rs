@@ -19,8 +19,8 @@ use super::packet;
 use crate::failure::{Failure, disk, invalid};
 use crate::source_zip::SourceZip;
 
-/// The size of an object: each is in memory once, and the function has 1.7 GB.
-const MAX_OBJECT: usize = 512 << 20;
+/// The size of an object: four sources are fetched at once, with an object each in the function's 1.7 GB of memory.
+const MAX_OBJECT: usize = 256 << 20;
 
 /// The objects that a host sent.
 pub(super) struct Pack {
