@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::deployment::STACK;
 
 /// A repository whose pushes to `main` deploy this project.
-async fn remote(stack: &TestStack, project: &str) -> Remote {
+pub async fn remote(stack: &TestStack, project: &str) -> Remote {
     let wanted = Wanted {
         folder: Some(stack.folder().join(project)),
         project: project.to_owned(),

@@ -11,5 +11,6 @@ mod deployment;
 mod git_push;
 mod iam_privileges;
 mod module;
+mod remote_sources;
 mod seedfarmer_failures;
 mod waits;

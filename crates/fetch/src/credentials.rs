@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -41,6 +42,24 @@ impl Credentials {
             .into_iter()
             .map(|(host, credential)| (host.to_ascii_lowercase(), credential));
         Ok(Self(lower.collect()))
+    }
+
+    /// Reads them from a file of this machine, for commands; none without a file.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the file can't be read, and those of [`Self::parse`].
+    pub fn of_file(file: Option<&Path>) -> Result<Self> {
+        let Some(file) = file else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(file).map_err(|e| {
+            Error::field(
+                &file.display().to_string(),
+                format!("a file that can't be read ({e})"),
+                "a file with the credentials of hosts",
+            )
+        })?;
+        Self::parse(&text)
     }
 
     /// The value of the header `Authorization` for a host.

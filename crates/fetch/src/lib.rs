@@ -22,9 +22,12 @@ mod url;
 use std::fs::File;
 use std::sync::Arc;
 
+use seedflow_core::deployment::remote_source::RemoteSource;
+use seedflow_core::deployment::repository_zip::Repository;
 use seedflow_core::error::Result;
 
 pub use crate::credentials::Credentials;
+use crate::failure::disk;
 pub use crate::git::GitSource;
 use crate::http::Client;
 pub use crate::http::Limits;
@@ -43,6 +46,28 @@ impl Fetcher {
         Self {
             client: Arc::new(Client::new(credentials, limits)),
         }
+    }
+
+    /// Fetches a source to read it here, and returns its commit if it has one.
+    ///
+    /// # Errors
+    /// Those of [`Self::archive`] and of [`GitSource`].
+    pub fn repository(&self, source: &RemoteSource) -> Result<(Repository<File>, Option<String>)> {
+        let mut zip = tempfile::tempfile().map_err(|e| disk(&e))?;
+        let commit = match source {
+            RemoteSource::Git { url, reference } => {
+                let git = self.git(url, reference.as_deref())?;
+                let commit = git.resolve()?;
+                git.fetch(&commit, &mut zip)?;
+                Some(commit)
+            }
+            RemoteSource::Archive { url } => {
+                self.archive(url, &mut zip)?;
+                None
+            }
+        };
+        let size = zip.metadata().map_err(|e| disk(&e))?.len();
+        Ok((Repository::open(zip, size)?, commit))
     }
 
     /// A branch, a tag, a commit or the default branch of a git repository. Nothing is asked yet.

@@ -5,6 +5,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use seedflow_fixtures::git_server::{GitServer, TOKEN};
+
 fn check(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_seedflow-local"))
         .arg("check")
@@ -74,6 +76,65 @@ fn all_problems_are_shown_and_nothing_else() {
     }
     assert_eq!(text(&output.stderr), "4 problems; nothing would be deployed\n");
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// A manifest with modules of another host, of which two are fine and the others aren't.
+fn remote_manifest(url: &str) -> String {
+    let module = |name: &str, path: &str| format!("  - {{name: {name}, path: '{path}'}}\n");
+    let remote = |name: &str, rest: &str| module(name, &format!("git::{url}//{rest}"));
+    let modules = [
+        remote("vpc", "modules/vpc?ref=main"),
+        remote("dns", "modules/dns/?ref=main"),
+        remote("none", "modules/none?ref=main"),
+        remote("gone", "modules/vpc?ref=v9"),
+        module("own", "modules/own"),
+    ];
+    format!("name: prod\ngroups:\n- name: g\n  modules:\n{}", modules.concat())
+}
+
+#[test]
+fn everything_wrong_in_the_sources_of_other_hosts_is_shown_at_once() {
+    let server = GitServer::start();
+    let hosted = server.repository("modules");
+    hosted
+        .write("modules/vpc/deployspec.yaml", SPEC)
+        .write("modules/dns/deployspec.yaml", "a: b: c\n");
+    hosted.commit();
+    let url = server.url("private/modules.git");
+    let files = |own: &'static str| {
+        repository(&[
+            ("seedfarmer.yaml", "project: shop\n"),
+            ("deployment.yaml", &remote_manifest(&url)),
+            (own, SPEC),
+        ])
+    };
+    let folder = files("modules/other/deployspec.yaml");
+    let credentials = folder.path().join("credentials.json");
+    let token = format!("{{\"{}\": {{\"token\": \"{TOKEN}\"}}}}", server.host());
+    std::fs::write(&credentials, token).unwrap();
+    let output = check(folder.path(), &["--credentials", credentials.to_str().unwrap()]);
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    for (line, part) in lines.iter().zip([
+        "v9",
+        "/private/modules@main//modules/dns/deployspec.yaml:1: ",
+        "deployment.yaml:7: groups[0].modules[2].path: expected the path of an existing folder in that source",
+        "deployment.yaml:9: groups[0].modules[4].path: expected the path of an existing folder in the repository",
+    ]) {
+        assert!(line.contains(part), "{line} / {part}");
+    }
+    assert!(!text(&output.stdout).contains(TOKEN));
+
+    // Offline they are named, and only the repository itself is looked at.
+    let asked = server.requests();
+    let output = check(files("modules/own/deployspec.yaml").path(), &["--offline"]);
+    let said = text(&output.stdout);
+    let named = format!(
+        "not looked at, because of --offline: 2 sources\n{0}@main\n{0}@v9\n",
+        url.trim_end_matches(".git")
+    );
+    assert!(said.contains(&named), "{said}");
+    assert_eq!((server.requests(), output.status.code()), (asked, Some(0)));
 }
 
 #[test]

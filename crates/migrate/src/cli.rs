@@ -29,6 +29,10 @@ pub struct Cli {
     /// A file of variables, by its path in the folder, as often as needed; later ones win [default: .env].
     #[arg(long = "env-file", value_name = "FILE")]
     pub env_files: Vec<String>,
+    /// A file with the credentials of the hosts that the manifest names, as in the secret of the template's
+    /// GitCredentialsSecret.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
     /// Seedflow's CloudFormation stack.
     #[arg(long, value_name = "NAME", default_value = "seedflow")]
     pub stack_name: String,

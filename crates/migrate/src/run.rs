@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
+use seedflow_core::deployment::archives::Archives;
 use seedflow_core::deployment::input::Forced;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{LoadContext, Repository as _};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::deployment::planner;
+use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
 use seedflow_core::deployment::repository;
-use seedflow_core::deployment::repository::Found;
-use seedflow_core::deployment::repository_zip::{Content, Repository};
+use seedflow_core::deployment::repository::{Loaded, Opened, Packing};
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::Result as Decided;
 use seedflow_core::ids::DeploymentId;
@@ -26,11 +27,13 @@ use seedflow_core::module::input::Options;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::stored_parameters::ModuleParameters;
+use seedflow_fetch::{Credentials, Fetcher, Limits};
 use serde_json::{Map, Value};
 
 use crate::account::Account;
 use crate::checkout;
 use crate::cli::Cli;
+use crate::seedfarmer::files::Files;
 use crate::seedfarmer::{self, checksum};
 use crate::show::{Show, TakeoverResult};
 use crate::takeover::{self, Here, Parts, TakeOver};
@@ -50,8 +53,9 @@ struct Migration<'a> {
     theirs: seedfarmer::Deployment,
     ours: State,
     versions: Versions,
-    archive: Repository<File>,
-    contents: BTreeMap<ModuleId, (Content, String)>,
+    archives: Archives<File>,
+    packings: BTreeMap<ModuleId, Packing>,
+    fetched: Vec<FetchedSource>,
     /// What Seedflow has, or has after this run.
     published: Published,
 }
@@ -92,10 +96,31 @@ fn read(
         environment: Some(environment),
         ..LoadContext::offline(&options)
     };
-    match repository::read(checkout::repository(folder)?, CommitInfo::default(), &given)? {
-        Found::Read(read) => Ok(*read),
-        Found::Refused { error, .. } => Err(error).context("Seedflow can't deploy this repository"),
+    let opened = open(cli, folder, &given)?;
+    let found = repository::read(opened, &given)?;
+    match found.result.context("Seedflow can't deploy this repository")? {
+        Loaded::Whole(read) => Ok(*read),
+        Loaded::Needs(_) => bail!("the manifest changed while it was read; run this again"),
     }
+}
+
+/// The folder and the remote sources that its manifest names.
+fn open(cli: &Cli, folder: &Path, given: &LoadContext<'_>) -> Result<Opened<File>> {
+    let mut archives = Archives::from(checkout::repository(folder)?);
+    let credentials = Credentials::of_file(cli.credentials.as_deref())?;
+    let fetcher = Fetcher::new(credentials, Limits::default());
+    let mut fetched = Vec::new();
+    for source in manifest::sources(&mut archives, given) {
+        let (zip, commit) = fetcher.repository(&source)?;
+        archives.add(source.clone(), zip)?;
+        let key = String::new();
+        fetched.push(FetchedSource { source, commit, key });
+    }
+    Ok(Opened {
+        archives,
+        commit_info: CommitInfo::default(),
+        fetched,
+    })
 }
 
 async fn refuse_busy(account: &Account, deployment: &DeploymentId) -> Result<()> {
@@ -132,7 +157,8 @@ impl<'a> Migration<'a> {
             .flat_map(|group| group.modules.clone())
             .collect();
         let theirs = account.below(&seedfarmer::Deployment::path(&deployment)).await?;
-        let (archive, contents) = read.into_archive();
+        let fetched = read.fetched.clone();
+        let (archives, packings) = read.into_archives();
         let migration = Self {
             cli,
             folder,
@@ -141,8 +167,9 @@ impl<'a> Migration<'a> {
             versions: account.versions(references(&groups)).await?,
             account,
             show,
-            archive,
-            contents,
+            archives,
+            packings,
+            fetched,
             published: Published::new(),
         };
         let modules = groups.into_iter().flat_map(|group| group.modules);
@@ -182,8 +209,8 @@ impl<'a> Migration<'a> {
         let taken = self
             .decided(module, manifest, &theirs, &metadata, &stored)
             .await?;
-        self.show
-            .take_over(&self.account, &taken, !manifest.data_files.is_empty());
+        let own_data_files = manifest.data_files.iter().any(|file| file.source.is_none());
+        self.show.take_over(&self.account, &taken, own_data_files);
         let ended = TakeoverResult::of(&taken);
         if self.cli.apply {
             self.apply(taken).await?;
@@ -204,7 +231,8 @@ impl<'a> Migration<'a> {
         let here = Here {
             module,
             manifest,
-            bundle: checksum::of_module(&self.folder, &manifest.path)?,
+            files: self.files_of(manifest)?,
+            fetched: &self.fetched,
             versions: &self.versions,
         };
         let mut changes = takeover::changes(theirs, &here);
@@ -230,6 +258,21 @@ impl<'a> Migration<'a> {
             recorded: recorded.as_ref(),
         };
         Ok(takeover::take_over(parts, Timestamp::now())?)
+    }
+
+    fn files_of(&self, manifest: &manifest::Module) -> Result<Files> {
+        let folder = &manifest.folder;
+        Ok(match &folder.source {
+            None => Files::Md5(checksum::of_module(&self.folder, &folder.path)?),
+            Some(RemoteSource::Archive { .. }) => Files::Archive,
+            Some(git @ RemoteSource::Git { .. }) => {
+                let fetched = self.fetched.iter().find(|fetched| fetched.source == *git);
+                Files::Commit {
+                    commit: fetched.and_then(|git| git.commit.clone()).unwrap_or_default(),
+                    folder: folder.path.clone(),
+                }
+            }
+        })
     }
 
     fn publish(&mut self, id: &ModuleId, metadata: Option<Map<String, Value>>) {
@@ -294,11 +337,15 @@ impl<'a> Migration<'a> {
         manifest: &manifest::Module,
         options: &Options,
     ) -> Result<Option<ModuleStack>> {
-        let path = match manifest.path.as_str() {
-            "" => "modulestack.yaml".to_owned(),
-            folder => format!("{folder}/modulestack.yaml"),
+        let file = manifest.folder.file("modulestack.yaml");
+        let template = match &file.source {
+            None => self.archives.text(&file.path)?,
+            Some(source) => match self.archives.fetched(source) {
+                Some(files) => files.text(&file.path)?,
+                None => None,
+            },
         };
-        let Some(template) = self.archive.text(&path)? else {
+        let Some(template) = template else {
             return Ok(None);
         };
         let prefix = &self.account.module_prefix;
@@ -324,9 +371,9 @@ impl<'a> Migration<'a> {
     }
 
     async fn keep(&mut self, id: &ModuleId) -> Result<Kept> {
-        let (content, _) = self.contents.get(id).context("the module has no files")?;
+        let packing = self.packings.get(id).context("the module has no files")?;
         let mut bundle = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
-        self.archive.pack(content, bundle.as_file_mut())?;
+        self.archives.pack(&packing.content, bundle.as_file_mut())?;
         self.account.keep(id, bundle.path()).await
     }
 

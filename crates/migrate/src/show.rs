@@ -71,7 +71,8 @@ impl Show {
             .say(format!("{name} in account {account}, region {region}{mode}"));
     }
 
-    /// What is written of a module; `data_files` where it has some, which seed-farmer never looks at.
+    /// What is written of a module; `data_files` where it has some of the repository, which
+    /// seed-farmer never looks at.
     pub fn take_over(&mut self, account: &Account, taken: &TakeOver, data_files: bool) {
         let mut lines = Vec::new();
         let id = &taken.id;

@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::planner::PlannableModule;
+use seedflow_core::deployment::remote_source::FetchedSource;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
@@ -23,6 +24,7 @@ use seedflow_core::module::success;
 use seedflow_core::module::success::ParameterWrite;
 use serde_json::{Map, Value};
 
+use crate::seedfarmer::files::{self, Files};
 use crate::seedfarmer::{self, manifest as manifests};
 
 /// The name in place of an execution's in everything that was taken over.
@@ -35,8 +37,10 @@ pub struct Here<'a> {
     pub module: &'a PlannableModule,
     /// By its manifest.
     pub manifest: &'a manifest::Module,
-    /// The MD5 that seed-farmer has of its files.
-    pub bundle: String,
+    /// Its files.
+    pub files: Files,
+    /// The remote sources of the manifest.
+    pub fetched: &'a [FetchedSource],
     /// The versions of the parameters that modules refer to.
     pub versions: &'a Versions,
 }
@@ -50,9 +54,9 @@ pub fn is_seedflows_own(status: &Status) -> bool {
 /// What has changed since seed-farmer deployed a module; nothing where it would report "up to date".
 #[must_use]
 pub fn changes(stored: &seedfarmer::Stored, here: &Here<'_>) -> Vec<String> {
-    let Some(bundle) = &stored.bundle else {
+    if stored.bundle.is_none() {
         return vec!["its last deployment by seed-farmer did not succeed".to_owned()];
-    };
+    }
     if !manifests::is_deployed(stored) {
         return vec!["the manifest that seed-farmer stored is not the one that it deployed last".to_owned()];
     }
@@ -60,11 +64,16 @@ pub fn changes(stored: &seedfarmer::Stored, here: &Here<'_>) -> Vec<String> {
     let deployspec = seedfarmer::checksum::md5_hex(&here.module.deployspec);
     if stored.deployspec_md5.as_ref() != Some(&deployspec) {
         changes.push("deployspec.yaml changed".to_owned());
-    } else if *bundle != here.bundle {
-        changes.push("its files changed".to_owned());
+    } else {
+        changes.extend(files::difference(stored, &here.files));
     }
     let manifest = stored.manifest.as_ref().unwrap_or(&Value::Null);
-    changes.extend(manifests::differences(manifest, here.manifest, here.versions));
+    changes.extend(manifests::differences(
+        manifest,
+        here.manifest,
+        here.versions,
+        here.fetched,
+    ));
     changes
 }
 

@@ -1,14 +1,15 @@
-//! The bundles of the modules that are deployed, packed from the repository's zip and uploaded.
+//! The bundles of the modules that are deployed, packed from the zips of the repository and of remote sources, and uploaded.
 //!
 //! A bundle's key contains its digest, so a repeated upload writes the same objects. Packing copies the compressed bytes of
-//! the repository's entries. Besides the bundles being uploaded only one is on disk.
+//! the zips' entries. Besides the bundles being uploaded only one is on disk.
 
 use std::collections::BTreeSet;
 
 use seedflow_aws::services::object_reader::{ObjectReader, blocking};
 use seedflow_aws::services::s3::Bucket;
+use seedflow_core::deployment::archives::{Archives, Content};
 use seedflow_core::deployment::plan::{Plan, PlannedAction};
-use seedflow_core::deployment::repository_zip::{Content, Repository};
+use seedflow_core::deployment::repository::Packing;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ModuleId;
 use seedflow_core::module::commit_info::CommitInfo;
@@ -31,23 +32,27 @@ pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()
             plan.deployment.module(group, module)
         })
         .collect();
-    let commit_info = read.commit_info.clone();
-    let (mut archive, contents) = read.into_archive();
+    let (mut archives, packings) = read.into_archives();
     let mut uploads = JoinSet::new();
-    for (id, (content, key)) in contents {
+    for (id, packing) in packings {
         if !wanted.contains(&id) {
             continue;
         }
+        let Packing {
+            content,
+            key,
+            commit_info,
+        } = packing;
         let packed;
-        (archive, packed) = blocking("repository", move || {
-            let packed = pack(&mut archive, &content)?;
-            Ok((archive, packed))
+        (archives, packed) = blocking("repository", move || {
+            let packed = pack(&mut archives, &content)?;
+            Ok((archives, packed))
         })
         .await?;
         if uploads.len() >= UPLOADS {
             uploads.join_next().await.map_or(Ok(()), uploaded)?;
         }
-        uploads.spawn(upload(bucket.clone(), key, packed, commit_info.clone()));
+        uploads.spawn(upload(bucket.clone(), key, packed, commit_info));
     }
     while let Some(done) = uploads.join_next().await {
         uploaded(done)?;
@@ -55,7 +60,7 @@ pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()
     Ok(())
 }
 
-fn pack(archive: &mut Repository<ObjectReader>, content: &Content) -> Result<NamedTempFile> {
+fn pack(archives: &mut Archives<ObjectReader>, content: &Content) -> Result<NamedTempFile> {
     let full = |e: std::io::Error| {
         Error::new(
             ErrorName::Refused,
@@ -66,7 +71,7 @@ fn pack(archive: &mut Repository<ObjectReader>, content: &Content) -> Result<Nam
         )
     };
     let mut file = NamedTempFile::new().map_err(full)?;
-    archive.pack(content, file.as_file_mut())?;
+    archives.pack(content, file.as_file_mut())?;
     Ok(file)
 }
 

@@ -3,7 +3,8 @@
 //! It is called twice. The first call reads the deployment's name, whose lock the execution then takes. It stores that name
 //! for later functions, and also an input that is too long for a payload. The second call plans: it reads the manifests and
 //! the modules' files in one pass over the repository's zip, reads the parameters of the deployment by their path, and lets
-//! the core decide.
+//! the core decide. If the manifest names remote sources, this call answers their list and plans nothing. A third call gets
+//! where they are stored.
 //!
 //! It changes nothing of the deployment. It stores the plan and the bundle of each module that is deployed, each always at
 //! the same key, so it is idempotent.
@@ -24,8 +25,10 @@ use seedflow_core::deployment::plan;
 use seedflow_core::deployment::plan::{Plan, Wave};
 use seedflow_core::deployment::planner;
 use seedflow_core::deployment::planner::Planning;
+use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
+use seedflow_core::deployment::repository::Loaded;
 use seedflow_core::deployment::state::State;
-use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn};
 use seedflow_core::module::fingerprint::Versions;
@@ -58,6 +61,9 @@ enum Step {
     Plan {
         /// The name that was read before; the execution holds its lock.
         deployment: DeploymentId,
+        /// The remote sources of its manifest, once they are fetched.
+        #[serde(default)]
+        sources: Option<Vec<FetchedSource>>,
     },
 }
 
@@ -85,9 +91,20 @@ struct PlannedModule {
     /// The modules with their actions and reasons, if the list is not too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     modules: Option<Value>,
+    /// The remote sources that have to be fetched before anything can be planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fetch: Option<Vec<RemoteSource>>,
     /// Why nothing is started.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Refused>,
+}
+
+/// What planning leads to.
+enum Outcome {
+    /// A plan, and what to start.
+    Planned(Plan, Vec<Wave>),
+    /// Sources that have to be fetched first.
+    Fetch(Vec<RemoteSource>),
 }
 
 /// A deployment with a known name that can't be planned.
@@ -126,7 +143,10 @@ impl Handler {
         } = event;
         Ok(match action {
             Step::Name => json!(self.name(input, &execution, &environment).await?),
-            Step::Plan { deployment } => json!(self.plan(deployment, input, &execution, &environment).await?),
+            Step::Plan { deployment, sources } => {
+                let asked = (deployment, sources);
+                json!(self.plan(asked, input, &execution, &environment).await?)
+            }
         })
     }
 
@@ -147,6 +167,7 @@ impl Handler {
                 let asked = Asked {
                     request: &request,
                     source,
+                    fetched: &[],
                     options,
                     environment,
                     maxima: self.limits.maxima,
@@ -165,7 +186,7 @@ impl Handler {
 
     async fn plan(
         &self,
-        deployment: DeploymentId,
+        (deployment, sources): (DeploymentId, Option<Vec<FetchedSource>>),
         input: Value,
         execution: &ExecutionArn,
         environment: &AwsEnvironment,
@@ -182,12 +203,15 @@ impl Handler {
                 let asked = Asked {
                     request: &request,
                     source,
+                    fetched: sources.as_deref().unwrap_or_default(),
                     options,
                     environment,
                     maxima: self.limits.maxima,
                 };
                 match repository::read(self.stores(), &asked).await?.of(&deployment) {
-                    Ok(read) => self.deploy(read, force, &request, execution).await,
+                    Ok(Loaded::Whole(read)) => self.deploy(*read, force, &request, execution).await,
+                    Ok(Loaded::Needs(missing)) if sources.is_none() => Ok(Outcome::Fetch(missing)),
+                    Ok(Loaded::Needs(missing)) => Err(replaced(&missing)),
                     Err(error) => Err(error),
                 }
             }
@@ -195,6 +219,7 @@ impl Handler {
         let planned = self.answer(deployment, made, &request, execution).await?;
         tracing::info!(
             counts = %planned.counts,
+            fetch = planned.fetch.as_ref().map(Vec::len),
             refused = planned.refused.as_ref().map(|refused| refused.error), "planned"
         );
         Ok(planned)
@@ -212,17 +237,18 @@ impl Handler {
         deployment: &DeploymentId,
         request: &DeploymentInput,
         execution: &ExecutionArn,
-    ) -> Result<(Plan, Vec<Wave>)> {
+    ) -> Result<Outcome> {
         let state = self.state(deployment).await?;
         request.refuse_unknown(&known(&[], &state))?;
-        Ok(planner::destroying(&Planning {
+        let (plan, waves) = planner::destroying(&Planning {
             deployment,
             execution,
             state: &state,
             versions: &Versions::new(),
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
-        }))
+        });
+        Ok(Outcome::Planned(plan, waves))
     }
 
     async fn deploy(
@@ -231,7 +257,7 @@ impl Handler {
         force: &Forced,
         request: &DeploymentInput,
         execution: &ExecutionArn,
-    ) -> Result<(Plan, Vec<Wave>)> {
+    ) -> Result<Outcome> {
         let groups = read.groups(force);
         let state = self.state(&read.deployment).await?;
         request.refuse_unknown(&known(&groups, &state))?;
@@ -244,11 +270,12 @@ impl Handler {
             concurrency: self.limits.maxima.concurrency,
         };
         let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
+        plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
         if !request.plan_only && plan.refuse_blocked().is_ok() {
             bundles::store(&self.work, read, &plan).await?;
         }
-        Ok((plan, waves))
+        Ok(Outcome::Planned(plan, waves))
     }
 
     /// The stored state of a deployment.
@@ -278,7 +305,7 @@ impl Handler {
     async fn answer(
         &self,
         deployment: DeploymentId,
-        made: Result<(Plan, Vec<Wave>)>,
+        made: Result<Outcome>,
         request: &DeploymentInput,
         execution: &ExecutionArn,
     ) -> Result<PlannedModule> {
@@ -288,10 +315,15 @@ impl Handler {
             plan_key: execution.deployment_key(),
             counts: Value::Null,
             modules: None,
+            fetch: None,
             refused: None,
         };
         let (plan, waves) = match made {
-            Ok(made) => made,
+            Ok(Outcome::Planned(plan, waves)) => (plan, waves),
+            Ok(Outcome::Fetch(sources)) => {
+                answer.fetch = Some(sources);
+                return Ok(answer);
+            }
             Err(error) if is_decided(&error) => {
                 answer.refused = Some(refused(error));
                 return Ok(answer);
@@ -327,6 +359,19 @@ fn is_decided(error: &Error) -> bool {
     !matches!(
         error.name,
         ErrorName::InvalidInput | ErrorName::Throttled | ErrorName::ServiceUnavailable
+    )
+}
+
+/// The error of a manifest that names other sources than it did before they were fetched. To fetch again could go on for
+/// ever.
+fn replaced(sources: &[RemoteSource]) -> Error {
+    let named: Vec<String> = sources.iter().map(ToString::to_string).collect();
+    Error::new(
+        ErrorName::InvalidManifest,
+        format!(
+            "the manifest names {}, and named other sources when this execution began; the repository was replaced meanwhile, so start a new execution",
+            excerpt(&named.join(", "), 1000)
+        ),
     )
 }
 

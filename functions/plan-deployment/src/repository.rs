@@ -1,15 +1,17 @@
-//! The zip of a repository in S3, read on a thread that may block.
+//! The zips of a repository and of its remote sources in S3, read on a thread that may block.
 
 use std::collections::BTreeMap;
 
 use seedflow_aws::services::object_reader::{ObjectReader, blocking};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
+use seedflow_core::deployment::archives::Archives;
 use seedflow_core::deployment::input::DeploymentInput;
 use seedflow_core::deployment::manifest::{LoadContext, MANIFEST_NAME};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
+use seedflow_core::deployment::remote_source::FetchedSource;
 use seedflow_core::deployment::repository;
-use seedflow_core::deployment::repository::Found;
+use seedflow_core::deployment::repository::{Found, Opened};
 use seedflow_core::deployment::repository_zip::Repository;
 use seedflow_core::error::Result;
 use seedflow_core::ids::AwsEnvironment;
@@ -32,6 +34,8 @@ pub(crate) struct Stores<'a> {
 pub(crate) struct Asked<'a> {
     pub(crate) request: &'a DeploymentInput,
     pub(crate) source: &'a Source,
+    /// The remote sources that are fetched.
+    pub(crate) fetched: &'a [FetchedSource],
     pub(crate) options: &'a ManifestOptions,
     pub(crate) environment: &'a AwsEnvironment,
     pub(crate) maxima: Maxima,
@@ -39,7 +43,30 @@ pub(crate) struct Asked<'a> {
 
 /// Reads the repository of a source.
 pub(crate) async fn read(stores: Stores<'_>, asked: &Asked<'_>) -> Result<Found<ObjectReader>> {
-    open(stores, asked, repository::read).await
+    let mut zips = Vec::new();
+    for fetched in asked.fetched {
+        let source = Source {
+            key: fetched.key.clone(),
+            version_id: None,
+            path: String::new(),
+            ..asked.source.clone()
+        };
+        zips.push(ObjectReader::open(stores.work, &source).await?);
+    }
+    let fetched = asked.fetched.to_vec();
+    open(stores, asked, |repository, commit_info, given| {
+        let mut archives = Archives::from(repository);
+        for (fetched, (reader, opened)) in fetched.iter().zip(zips) {
+            archives.add(fetched.source.clone(), Repository::open(reader, opened.size)?)?;
+        }
+        let opened = Opened {
+            archives,
+            commit_info,
+            fetched,
+        };
+        repository::read(opened, given)
+    })
+    .await
 }
 
 /// Reads the name of the deployment in a source's manifest.

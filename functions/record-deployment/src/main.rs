@@ -233,7 +233,8 @@ impl Handler {
         let key = plan.deployment.report_key(&status.execution);
         let report = json!({
             "deployment": plan.deployment, "execution": status.execution, "written_at": status.updated_at,
-            "status": status, "plan": plan.modules, "warnings": plan.warnings, "results": outcome.results,
+            "status": status, "plan": plan.modules, "sources": plan.sources, "warnings": plan.warnings,
+            "results": outcome.results,
         });
         self.modules.work.put(&key, report.to_string()).await?;
         Ok(key)

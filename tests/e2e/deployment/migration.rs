@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seedflow_e2e::{Group, Migrated, Repository, SeedFarmer, Shared, StackOptions, TestStack, migrate, run};
+use seedflow_fixtures::git_server::GitServer;
 use seedflow_local::codebuild::SimulatedBuild;
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
@@ -41,6 +42,29 @@ fn all(state: &str) -> BTreeMap<String, String> {
     MODULES.map(|module| (module.to_owned(), state.to_owned())).into()
 }
 
+/// The same with `network/vpc` and a data file of it from another repository. As in public projects, git ignores
+/// seed-farmer's clones.
+fn with_remote_module(server: &GitServer, repository: Repository) -> Repository {
+    let hosted = server.repository("modules");
+    let repository = repository
+        .file("shared/names.txt", "names")
+        .file(".gitignore", "seedfarmer.gitmodules/\n");
+    repository.write(hosted.folder());
+    hosted.commit();
+    let at = |path: &str| {
+        format!(
+            "git::{}//{path}?ref=main&depth=1",
+            server.url("public/modules.git")
+        )
+    };
+    let (module, data) = (at("modules/network-vpc"), at("shared/names.txt"));
+    repository.replacing(
+        "deployment.yaml",
+        "\"path\":\"modules/network-vpc\"",
+        &format!("\"path\":\"{module}\",\"dataFiles\":[{{\"filePath\":\"{data}\"}}]"),
+    )
+}
+
 #[test]
 fn what_seed_farmer_has_deployed_is_taken_over() {
     run(async {
@@ -50,7 +74,8 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
             lasts: Duration::ZERO,
             fails: false,
         }));
-        let repository = Repository::deploying(GROUPS).of_seed_farmer(PROJECT);
+        let server = GitServer::start();
+        let repository = with_remote_module(&server, Repository::deploying(GROUPS).of_seed_farmer(PROJECT));
         let task = Ui::silent().task("seed-farmer");
         let seed_farmer = SeedFarmer::set_up(stack, PROJECT, "dev", &repository, &task);
         let seed_farmer = seed_farmer.await.unwrap();

@@ -127,8 +127,9 @@ fn shown_module(module: &Module, target: &(String, String)) -> Value {
         .iter()
         .map(|(name, value)| (name.clone(), shown_parameter(value)))
         .collect();
+    let data_files: Vec<&str> = module.data_files.iter().map(|file| file.path.as_str()).collect();
     json!({
-        "name": module.id.module, "path": module.path, "data_files": module.data_files, "parameters": parameters,
+        "name": module.id.module, "path": module.folder.path, "data_files": data_files, "parameters": parameters,
         "image": module.build.get("image"), "runtimes": module.build.get("runtimes").cloned().unwrap_or(json!({})),
         "target": target,
     })

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use anyhow::{Result, anyhow};
+use seedflow_core::deployment::archives::{Archives, Content, ModuleDigest as Files};
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{LoadContext, Module};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
-use seedflow_core::deployment::repository_zip::{Content, ModuleDigest as Files, Repository};
+use seedflow_core::deployment::repository_zip::Repository;
 use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
 use seedflow_core::module::input::{Limits, Options};
@@ -15,7 +16,8 @@ use serde_json::{Map, Value, json};
 
 /// The parameters by their names.
 pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
-    let mut repository = Repository::open(Cursor::new(zip), zip.len() as u64)?;
+    let repository = Repository::open(Cursor::new(zip), zip.len() as u64)?;
+    let mut repository = Archives::from(repository);
     let options = ManifestOptions::default();
     let given = LoadContext {
         maxima: &limits.maxima,
@@ -27,7 +29,7 @@ pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
     let contents: Vec<Content> = modules
         .iter()
         .map(|module| Content {
-            folder: module.path.clone(),
+            folder: module.folder.clone(),
             data_files: module.data_files.clone(),
         })
         .collect();

@@ -5,6 +5,7 @@
 //! machine runs the waves, with one execution of the module workflow for each module. The results are an
 //! [`outcome::DeploymentOutcome`], and the deployment's own [`status::Status`] publishes them.
 
+pub mod archives;
 pub mod input;
 pub mod manifest;
 pub mod manifest_options;

@@ -231,6 +231,7 @@ mod tests {
                 planned("d", PlannedAction::Destroy, Some("e-d")),
             ],
             leaves_nothing: false,
+            sources: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::remote_source::FetchedSource;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId};
@@ -78,6 +79,9 @@ pub struct Plan {
     pub modules: Vec<PlannedModule>,
     /// Whether the deployment is empty after a complete success.
     pub leaves_nothing: bool,
+    /// The remote sources of the manifest and their commits, as they are shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<FetchedSource>,
     /// Warnings for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

@@ -409,6 +409,7 @@ impl<'a> Planner<'a> {
             groups,
             modules: self.modules,
             leaves_nothing,
+            sources: Vec::new(),
             warnings: self.warnings,
         };
         (plan, self.waves)

@@ -4,7 +4,11 @@
 //! function `fetch-sources` resolves each once per deployment, to a commit or the digest of an archive, and stores its files
 //! as a zip in the work bucket ([`FetchedSource`]). From there a source is read like the repository itself.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::module::commit_info::CommitInfo;
 
 /// A source that the host of a manifest's path stores.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,6 +29,68 @@ pub enum RemoteSource {
     },
 }
 
+impl fmt::Display for RemoteSource {
+    /// The address without its query, which may be a signature, and the reference.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Git {
+                url,
+                reference: Some(reference),
+            } => write!(f, "{url}@{reference}"),
+            Self::Git { url, reference: None } => f.write_str(url),
+            Self::Archive { url } => f.write_str(without_query(url)),
+        }
+    }
+}
+
+fn without_query(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(address, _)| address)
+}
+
+/// A file or a folder of the deployment's repository, or of a remote source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SourcePath {
+    /// `None` for the deployment's own repository.
+    pub source: Option<RemoteSource>,
+    /// The path within the source, `""` for its root.
+    pub path: String,
+}
+
+impl SourcePath {
+    /// A path of the deployment's own repository.
+    #[must_use]
+    pub fn own(path: &str) -> Self {
+        Self {
+            source: None,
+            path: path.to_owned(),
+        }
+    }
+
+    /// A file in this folder.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Self {
+        Self {
+            source: self.source.clone(),
+            path: match self.path.as_str() {
+                "" => name.to_owned(),
+                folder => format!("{folder}/{name}"),
+            },
+        }
+    }
+}
+
+impl fmt::Display for SourcePath {
+    /// `modules/vpc`, or `https://host/repository@main//modules/vpc`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.source, self.path.as_str()) {
+            (None, "") => f.write_str("."),
+            (None, path) => f.write_str(path),
+            (Some(source), "") => write!(f, "{source}"),
+            (Some(source), path) => write!(f, "{source}//{path}"),
+        }
+    }
+}
+
 /// A source whose files are stored in the work bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FetchedSource {
@@ -36,4 +102,87 @@ pub struct FetchedSource {
     pub commit: Option<String>,
     /// The key of the zip in the work bucket: the same source, if it did not change, has the same key.
     pub key: String,
+}
+
+impl FetchedSource {
+    /// The commit, with the reference in the place of the branch.
+    #[must_use]
+    pub fn commit_info(&self) -> CommitInfo {
+        let reference = match &self.source {
+            RemoteSource::Git { reference, .. } => reference.as_deref(),
+            RemoteSource::Archive { .. } => None,
+        };
+        let commit = self.commit.as_deref();
+        // The reference may be the commit itself.
+        let is_commit = |reference: &str| commit.is_some_and(|commit| commit.eq_ignore_ascii_case(reference));
+        CommitInfo::of_commit(commit, reference.filter(|reference| !is_commit(reference)))
+    }
+
+    /// The same for people: without the query of an address, which may be a signature.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let source = match &self.source {
+            RemoteSource::Archive { url } => RemoteSource::Archive {
+                url: without_query(url).to_owned(),
+            },
+            git @ RemoteSource::Git { .. } => git.clone(),
+        };
+        Self {
+            source,
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_in_an_address_is_never_shown() {
+        let fetched = FetchedSource {
+            source: RemoteSource::Archive {
+                url: "https://b.s3.amazonaws.com/a.zip?X-Amz-Signature=s3cret".to_owned(),
+            },
+            commit: None,
+            key: "fetched/a.zip".to_owned(),
+        };
+        let folder = SourcePath {
+            source: Some(fetched.source.clone()),
+            path: "modules/vpc".to_owned(),
+        };
+        assert_eq!(
+            folder.file("deployspec.yaml").to_string(),
+            "https://b.s3.amazonaws.com/a.zip//modules/vpc/deployspec.yaml"
+        );
+        assert_eq!(
+            fetched.shown().source,
+            RemoteSource::Archive {
+                url: "https://b.s3.amazonaws.com/a.zip".to_owned()
+            }
+        );
+    }
+
+    #[test]
+    fn the_commit_of_a_source_is_the_modules_and_its_reference_the_branch() {
+        let of = |reference: &str| {
+            let source = RemoteSource::Git {
+                url: "https://h/r".to_owned(),
+                reference: Some(reference.to_owned()),
+            };
+            let fetched = FetchedSource {
+                source,
+                commit: Some("c0ffee".to_owned()),
+                key: String::new(),
+            };
+            let info = fetched.commit_info();
+            (info.commit().map(str::to_owned), info.branch().map(str::to_owned))
+        };
+        let commit = Some("c0ffee".to_owned());
+        assert_eq!(
+            of("release/1.2"),
+            (commit.clone(), Some("release/1.2".to_owned()))
+        );
+        assert_eq!(of("c0ffee"), (commit, None));
+    }
 }

@@ -1,4 +1,4 @@
-//! A deployment's repository, read from its zip: the manifests and the files of the modules.
+//! A deployment's repository, read from its zip and those of its remote sources: the manifests and the files of the modules.
 //!
 //! Planning a deployment and checking one both read the repository here, so both compute the same fingerprints.
 
@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::io::{Read as ReadBytes, Seek};
 
 use super::planner;
+use crate::deployment::archives::{Archives, Content, ModuleDigest as Files};
 use crate::deployment::input::Forced;
 use crate::deployment::manifest;
 use crate::deployment::manifest::{Diagnostic, LoadContext};
-use crate::deployment::repository_zip::{Content, ModuleDigest as Files, Repository};
+use crate::deployment::remote_source::{FetchedSource, RemoteSource, SourcePath};
+use crate::deployment::repository_zip::Repository;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::ModuleId;
@@ -21,51 +23,67 @@ use crate::module::maximum::Maxima;
 /// The longest list of diagnostics: a message travels through the states and into the status.
 const MAX_PROBLEMS: usize = 4000;
 
+/// The zips of a deployment, before reading.
+pub struct Opened<R> {
+    /// The repository, and the remote sources that are fetched.
+    pub archives: Archives<R>,
+    /// The repository's commit.
+    pub commit_info: CommitInfo,
+    /// What was fetched.
+    pub fetched: Vec<FetchedSource>,
+}
+
 /// A repository after reading.
 pub struct LoadedRepository<R> {
     /// The deployment that its manifest describes.
     pub deployment: DeploymentId,
     /// The commit.
     pub commit_info: CommitInfo,
+    /// The remote sources that its manifest names.
+    pub fetched: Vec<FetchedSource>,
     /// Warnings for people.
     pub warnings: Vec<String>,
     groups: Vec<manifest::Group>,
     /// The files of each module, in the order of the groups' modules.
     files: Vec<(Content, Files)>,
-    archive: Repository<R>,
+    archives: Archives<R>,
 }
 
-/// The result of reading a repository.
-pub enum Found<R> {
-    /// It can be deployed.
-    Read(Box<LoadedRepository<R>>),
-    /// Its manifest names the deployment, but can't be deployed.
-    Refused {
-        /// The deployment.
-        deployment: DeploymentId,
-        /// The error.
-        error: Error,
-    },
+/// What a bundle is packed of.
+pub struct Packing {
+    /// The module's files.
+    pub content: Content,
+    /// The key of the bundle.
+    pub key: String,
+    /// The commit of the module's folder.
+    pub commit_info: CommitInfo,
+}
+
+/// The result of reading a repository whose manifest names its deployment.
+pub struct Found<R> {
+    /// The deployment.
+    pub deployment: DeploymentId,
+    /// The repository, or why it can't be deployed.
+    pub result: Result<Loaded<R>>,
+}
+
+/// A repository that can be deployed.
+pub enum Loaded<R> {
+    /// All its files were read.
+    Whole(Box<LoadedRepository<R>>),
+    /// Its manifest names these sources, and not all of them are fetched.
+    Needs(Vec<RemoteSource>),
 }
 
 impl<R> Found<R> {
-    /// The deployment that its manifest describes.
-    #[must_use]
-    pub fn deployment(&self) -> &DeploymentId {
-        match self {
-            Self::Read(read) => &read.deployment,
-            Self::Refused { deployment, .. } => deployment,
-        }
-    }
-
     /// The repository, if it describes the deployment that the execution has locked and can be deployed.
     ///
     /// # Errors
     /// `InvalidManifest` if the repository was replaced, after the name was read, by one of another deployment; or the
     /// error for which it was refused.
-    pub fn of(self, locked: &DeploymentId) -> Result<LoadedRepository<R>> {
-        let found = self.deployment();
-        if found != locked {
+    pub fn of(self, locked: &DeploymentId) -> Result<Loaded<R>> {
+        let found = self.deployment;
+        if found != *locked {
             return Err(Error::new(
                 ErrorName::InvalidManifest,
                 format!(
@@ -73,10 +91,7 @@ impl<R> Found<R> {
                 ),
             ));
         }
-        match self {
-            Self::Read(read) => Ok(*read),
-            Self::Refused { error, .. } => Err(error),
-        }
+        self.result
     }
 }
 
@@ -97,46 +112,52 @@ pub fn name<R: ReadBytes + Seek>(
     }
 }
 
-/// Reads a repository after its zip's directory.
+/// Reads a repository after the directories of its zips.
 ///
 /// # Errors
 /// If the manifest does not even name its deployment.
-pub fn read<R: ReadBytes + Seek>(
-    mut archive: Repository<R>,
-    commit_info: CommitInfo,
-    given: &LoadContext<'_>,
-) -> Result<Found<R>> {
-    let described = match manifest::read(&mut archive, given) {
-        Ok(described) => described,
-        Err(problems) => return refused(&mut archive, given, invalid(&problems)),
-    };
-    let deployment = described.id();
-    let files = match read_files(&mut archive, &described.groups, given.maxima) {
-        Ok(files) => files,
-        Err(error) => return Ok(Found::Refused { deployment, error }),
-    };
-    Ok(Found::Read(Box::new(LoadedRepository {
-        deployment,
+pub fn read<R: ReadBytes + Seek>(mut opened: Opened<R>, given: &LoadContext<'_>) -> Result<Found<R>> {
+    match manifest::read(&mut opened.archives, given) {
+        Ok(described) => Ok(Found {
+            deployment: described.id(),
+            result: load(opened, described, given.maxima),
+        }),
+        Err(problems) => {
+            let error = invalid(&problems);
+            match manifest::names(&mut opened.archives, given) {
+                Some((project, deployment)) => Ok(Found {
+                    deployment: DeploymentId { project, deployment },
+                    result: Err(error),
+                }),
+                None => Err(error),
+            }
+        }
+    }
+}
+
+fn load<R: ReadBytes + Seek>(
+    opened: Opened<R>,
+    described: manifest::Deployment,
+    maxima: &Maxima,
+) -> Result<Loaded<R>> {
+    let Opened {
+        mut archives,
         commit_info,
+        fetched,
+    } = opened;
+    if described.sources.iter().any(|source| !archives.has(source)) {
+        return Ok(Loaded::Needs(described.sources.into_iter().collect()));
+    }
+    let files = read_files(&mut archives, &described.groups, maxima)?;
+    Ok(Loaded::Whole(Box::new(LoadedRepository {
+        deployment: described.id(),
+        commit_info,
+        fetched,
         warnings: described.warnings.iter().map(ToString::to_string).collect(),
         groups: described.groups,
         files,
-        archive,
+        archives,
     })))
-}
-
-fn refused<R: ReadBytes + Seek>(
-    archive: &mut Repository<R>,
-    given: &LoadContext<'_>,
-    error: Error,
-) -> Result<Found<R>> {
-    match manifest::names(archive, given) {
-        Some((project, deployment)) => Ok(Found::Refused {
-            deployment: DeploymentId { project, deployment },
-            error,
-        }),
-        None => Err(error),
-    }
 }
 
 fn invalid(problems: &[Diagnostic]) -> Error {
@@ -147,9 +168,9 @@ fn invalid(problems: &[Diagnostic]) -> Error {
     )
 }
 
-/// Reads the files of all modules in one pass.
+/// Reads the files of all modules.
 fn read_files<R: ReadBytes + Seek>(
-    archive: &mut Repository<R>,
+    archives: &mut Archives<R>,
     groups: &[manifest::Group],
     maxima: &Maxima,
 ) -> Result<Vec<(Content, Files)>> {
@@ -157,14 +178,14 @@ fn read_files<R: ReadBytes + Seek>(
     let contents: Vec<Content> = modules
         .iter()
         .map(|module| Content {
-            folder: module.path.clone(),
+            folder: module.folder.clone(),
             data_files: module.data_files.clone(),
         })
         .collect();
-    let files = archive.read(&contents)?;
+    let files = archives.read(&contents)?;
     for (module, files) in modules.iter().zip(&files) {
         Deployspec::parse(&files.deployspec, maxima)
-            .map_err(|e| Error::new(e.name, format!("{}/{}", module.path, e.message)))?;
+            .map_err(|e| Error::new(e.name, format!("{}/{}", module.folder, e.message)))?;
     }
     Ok(contents.into_iter().zip(files).collect())
 }
@@ -193,15 +214,40 @@ impl<R> LoadedRepository<R> {
         self.groups.iter().map(group).collect()
     }
 
-    /// A module's files, the key for its bundle, and the archive to pack it from.
+    /// What each bundle is packed of, and the zips to pack it from.
     #[must_use]
-    pub fn into_archive(self) -> (Repository<R>, BTreeMap<ModuleId, (Content, String)>) {
+    pub fn into_archives(self) -> (Archives<R>, BTreeMap<ModuleId, Packing>) {
+        let commits = Commits {
+            own: self.commit_info,
+            fetched: self.fetched,
+        };
         let modules = self.groups.into_iter().flat_map(|group| group.modules);
-        let contents = modules.zip(self.files).map(|(module, (content, files))| {
-            let key = module.id.upload_key(&files.digest);
-            (module.id, (content, key))
+        let packings = modules.zip(self.files).map(|(module, (content, files))| {
+            let packing = Packing {
+                key: module.id.upload_key(&files.digest),
+                commit_info: commits.of(&content.folder),
+                content,
+            };
+            (module.id, packing)
         });
-        (self.archive, contents.collect())
+        (self.archives, packings.collect())
+    }
+}
+
+/// The commits of a deployment's sources.
+struct Commits {
+    own: CommitInfo,
+    fetched: Vec<FetchedSource>,
+}
+
+impl Commits {
+    /// The commit of a module's folder.
+    fn of(&self, folder: &SourcePath) -> CommitInfo {
+        let Some(source) = &folder.source else {
+            return self.own.clone();
+        };
+        let fetched = self.fetched.iter().find(|fetched| fetched.source == *source);
+        fetched.map(FetchedSource::commit_info).unwrap_or_default()
     }
 }
 
@@ -222,7 +268,12 @@ fn plannable(module: &manifest::Module, files: &Files, force: bool) -> planner::
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::io::{Cursor, Write};
+
+    use zip::write::SimpleFileOptions;
+
     use super::*;
+    use crate::deployment::manifest_options::ManifestOptions;
     use crate::ids::Name;
 
     #[test]
@@ -232,9 +283,9 @@ mod tests {
             deployment: Name::parse("deployment", name).unwrap(),
         };
         let refused = |locked: &str| {
-            let found = Found::<()>::Refused {
+            let found = Found::<()> {
                 deployment: deployment("prod"),
-                error: Error::new(ErrorName::InvalidBundle, "its own error"),
+                result: Err(Error::new(ErrorName::InvalidBundle, "its own error")),
             };
             found.of(&deployment(locked)).err().unwrap()
         };
@@ -246,6 +297,77 @@ mod tests {
                 .message
                 .contains("found the deployment p/prod, expected p/dev"),
             "{replaced}"
+        );
+    }
+
+    fn zip(files: &[(&str, &str)]) -> Repository<Cursor<Vec<u8>>> {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (path, content) in files {
+            writer.start_file(*path, SimpleFileOptions::default()).unwrap();
+            writer.write_all(content.as_bytes()).unwrap();
+        }
+        let zip = writer.finish().unwrap().into_inner();
+        let size = zip.len() as u64;
+        Repository::open(Cursor::new(zip), size).unwrap()
+    }
+
+    const SPEC: &str = "deploy: {phases: {build: {commands: [make]}}}";
+
+    /// Reads a repository with a module of its own and one of a remote source.
+    fn load(fetched: &[FetchedSource]) -> Loaded<Cursor<Vec<u8>>> {
+        let manifest = "name: dev\ngroups:\n- name: g\n  modules:\n  - {name: own, path: own}\n  - {name: remote, path: 'git::https://h/r.git//m?ref=v1'}\n";
+        let own = [
+            ("seedfarmer.yaml", "project: p"),
+            ("deployment.yaml", manifest),
+            ("own/deployspec.yaml", SPEC),
+        ];
+        let mut archives = Archives::from(zip(&own));
+        for fetched in fetched {
+            let files = [("m/deployspec.yaml", SPEC)];
+            archives.add(fetched.source.clone(), zip(&files)).unwrap();
+        }
+        let opened = Opened {
+            archives,
+            commit_info: CommitInfo::of_commit(Some("own-commit"), Some("main")),
+            fetched: fetched.to_vec(),
+        };
+        let options = ManifestOptions::default();
+        let found = read(opened, &LoadContext::offline(&options)).unwrap();
+        found.result.unwrap()
+    }
+
+    #[test]
+    fn a_manifest_needs_its_sources_first_and_each_module_has_the_commit_of_its_own() {
+        let Loaded::Needs(sources) = load(&[]) else {
+            panic!("read without its source")
+        };
+        let source = RemoteSource::Git {
+            url: "https://h/r".to_owned(),
+            reference: Some("v1".to_owned()),
+        };
+        assert_eq!(sources, [source.clone()]);
+        let fetched = FetchedSource {
+            source,
+            commit: Some("remote-commit".to_owned()),
+            key: "fetched/git/r.zip".to_owned(),
+        };
+        let Loaded::Whole(read) = load(&[fetched]) else {
+            panic!("not read with its source")
+        };
+        let (_, packings) = read.into_archives();
+        let commits: Vec<(&str, Option<&str>, Option<&str>)> = packings
+            .iter()
+            .map(|(id, packing)| {
+                let commit = &packing.commit_info;
+                (id.module.as_str(), commit.commit(), commit.branch())
+            })
+            .collect();
+        assert_eq!(
+            commits,
+            [
+                ("own", Some("own-commit"), Some("main")),
+                ("remote", Some("remote-commit"), Some("v1"))
+            ]
         );
     }
 }

@@ -42,6 +42,16 @@ impl CommitInfo {
         }
     }
 
+    /// A commit of which only the id and the branch, or what stands for it, are known.
+    #[must_use]
+    pub fn of_commit(commit: Option<&str>, branch: Option<&str>) -> Self {
+        Self {
+            commit: commit.and_then(readable),
+            author: None,
+            branch: branch.and_then(readable),
+        }
+    }
+
     /// The entries for an object's own metadata, in ASCII.
     pub fn metadata(&self) -> impl Iterator<Item = (&'static str, String)> {
         let entries = [

@@ -27,6 +27,8 @@ pub enum Key {
     LogStream,
     /// The commit that was deployed.
     CommitHash,
+    /// The same, by the name that seed-farmer gives to the commit of a `git::` module.
+    ModuleCommitHash,
     /// The commit's author.
     CommitAuthor,
     /// The commit's branch.
@@ -41,12 +43,13 @@ pub enum Key {
 
 impl Key {
     /// All keys.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BuildId,
         Self::BuildUrl,
         Self::LogGroup,
         Self::LogStream,
         Self::CommitHash,
+        Self::ModuleCommitHash,
         Self::CommitAuthor,
         Self::CommitBranch,
         Self::Role,
@@ -63,6 +66,7 @@ impl Key {
             Self::LogGroup => "CloudWatchLogGroup",
             Self::LogStream => "CloudWatchLogStream",
             Self::CommitHash => "CommitHash",
+            Self::ModuleCommitHash => "SeedFarmerModuleCommitHash",
             Self::CommitAuthor => "CommitAuthor",
             Self::CommitBranch => "CommitBranch",
             Self::Role => "ModuleDeploymentRoleName",
@@ -132,7 +136,7 @@ impl WorkflowMetadata<'_> {
             Key::BuildUrl => Some(self.environment.build_url(&self.build.build_id)),
             Key::LogGroup => self.build.log_group.clone(),
             Key::LogStream => self.build.log_stream.clone(),
-            Key::CommitHash => known(self.commit.commit()),
+            Key::CommitHash | Key::ModuleCommitHash => known(self.commit.commit()),
             Key::CommitAuthor => known(self.commit.author()),
             Key::CommitBranch => known(self.commit.branch()),
             Key::Role => known(self.role),

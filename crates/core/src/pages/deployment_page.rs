@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::components::{cell, code, commit, facts, failure, from_module, untrusted};
 use super::format;
 use super::layout::{Page, console_link};
-use super::report_view::{Deployment, Module, ModuleResult, PlannedModule, Status};
+use super::report_view::{Deployment, FetchedSource, Module, ModuleResult, PlannedModule, Status};
 use super::{PageContext, link, state};
 use crate::deployment::outcome::FAILED;
 use crate::ids::DeploymentId;
@@ -69,6 +69,7 @@ pub fn render(
         (failure(&report.status, quotes_modules(&report.status), None))
         (rows.attention())
         (rows.plan())
+        (sources(&report.sources))
         (warnings(&report.warnings))
     };
     let page = page_key(key).unwrap_or_default();
@@ -119,6 +120,31 @@ pub(super) fn counts(counts: &BTreeMap<String, usize>) -> Markup {
     html! {
         @for (state, count) in counts {
             span.count { (count) " " (state::badge(state)) } " "
+        }
+    }
+}
+
+/// The sources that other hosts store, with their commits.
+fn sources(sources: &[FetchedSource]) -> Markup {
+    html! {
+        @if !sources.is_empty() {
+            section {
+                h2 { "Sources of other hosts" }
+                table.cards {
+                    thead { tr { th scope="col" { "Address" } th scope="col" { "Reference" } th scope="col" { "Commit" } } }
+                    tbody { @for source in sources { (source_row(source)) } }
+                }
+            }
+        }
+    }
+}
+
+fn source_row(source: &FetchedSource) -> Markup {
+    html! {
+        tr {
+            th scope="row" { bdi { (source.url) } }
+            (cell("Reference", "", &untrusted(source.r#ref.as_deref())))
+            (cell("Commit", "", &commit(source.commit.as_deref())))
         }
     }
 }

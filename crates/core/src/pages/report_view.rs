@@ -198,6 +198,18 @@ read!(
 );
 
 read!(
+    /// A source that another host stores.
+    FetchedSource {
+        /// Its address.
+        url: String,
+        /// The branch, tag or commit that the manifest names.
+        r#ref: Option<String>,
+        /// The commit.
+        commit: Option<String>,
+    }
+);
+
+read!(
     /// The report of a deployment's execution.
     Deployment {
         /// The deployment.
@@ -210,6 +222,8 @@ read!(
         status: Status,
         /// The plan.
         plan: Vec<PlannedModule>,
+        /// The remote sources of the manifest.
+        sources: Vec<FetchedSource>,
         /// The planner's warnings.
         warnings: Vec<String>,
         /// The results.

@@ -83,6 +83,7 @@ fn nothing_of_a_report_becomes_html_or_a_link() {
     let report = json!({
         "execution": "e", "status": {"state": "FAILED", "error": "e", "reason": "r", "modules": {HOSTILE: 1}},
         "plan": [{"group": "g", "module": "m", "reasons": ["r"]}], "warnings": ["w"],
+        "sources": [{"kind": "git", "url": "u", "ref": "r", "commit": "c"}],
         "results": [{"group": "g", "module": "m", "state": "FAILED", "execution": "e"}]
     });
     let report = serde_json::from_value(poisoned(report)).unwrap();

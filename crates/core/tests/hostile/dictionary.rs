@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 /// Texts that try to end a quotation and begin something else.
-pub const HOSTILE: [&str; 44] = [
+pub const HOSTILE: [&str; 48] = [
     "'",
     "\"",
     "'; touch pwned; '",
@@ -49,6 +49,10 @@ pub const HOSTILE: [&str; 44] = [
     "&a [*a]",
     "!!python/object/apply:os.system [touch pwned]",
     "--- \n...\n%YAML 1.1\n---",
+    "git::https://h/r.git//m?ref=a%00&depth=é",
+    "git::git@h:r.git//../m",
+    "git::codecommit::é://u@r.git//.git//",
+    "archive::https://h/a.zip?module=%2e%2e/m&module",
 ];
 
 /// Texts composed of the dictionary, of arbitrary and of long text; a zero byte only if `zero`.

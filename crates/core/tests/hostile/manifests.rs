@@ -92,7 +92,7 @@ fn assert_deployable(deployment: &Deployment) -> Result<(), TestCaseError> {
                 prop_assert_eq!(options_of_execution(module, force_update), Some(planned));
             }
             prop_assert!(module.consumes.iter().all(|consumed| before.contains(consumed)));
-            prop_assert!(module.path.split('/').all(|part| part != ".."));
+            prop_assert!(module.folder.path.split('/').all(|part| part != ".."));
         }
         before.extend(
             group

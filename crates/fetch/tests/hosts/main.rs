@@ -9,7 +9,9 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::time::Duration;
 
-use seedflow_core::deployment::repository_zip::{Content, Repository};
+use seedflow_core::deployment::archives::{Archives, Content};
+use seedflow_core::deployment::remote_source::SourcePath;
+use seedflow_core::deployment::repository_zip::Repository;
 use seedflow_core::error::{Error, ErrorName};
 use seedflow_fetch::{Credentials, Fetcher, Limits};
 use seedflow_fixtures::git_server::GitServer;
@@ -63,10 +65,11 @@ fn module(zip: &File, folder: &str) -> Result<(), Error> {
     let zip = rewound(zip);
     let size = zip.metadata().unwrap().len();
     let content = Content {
-        folder: folder.to_owned(),
+        folder: SourcePath::own(folder),
         data_files: Vec::new(),
     };
-    Repository::open(zip, size)?.read(&[content]).map(drop)
+    let mut archives = Archives::from(Repository::open(zip, size)?);
+    archives.read(&[content]).map(drop)
 }
 
 /// An error that names the source and says what is wrong, once.

@@ -1,5 +1,5 @@
-//! `check`: what a deployment manifest would deploy, in which order, or everything that is wrong with it. Offline:
-//! it reads only the repository's files.
+//! `check`: what a deployment manifest would deploy, in which order, or everything that is wrong with it. It reads the
+//! repository's files, and fetches what the manifest names on other hosts.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +11,8 @@ use seedflow_core::deployment::manifest::{Deployment, Diagnostic, Group, LoadCon
 
 use super::parameters::ManifestArguments;
 use crate::checkout::repository::Folder;
+use crate::checkout::sources::WithSources;
+use seedflow_fetch::{Credentials, Fetcher, Limits};
 use seedflow_terminal::{Tone, Ui};
 
 #[derive(Debug, Args)]
@@ -20,37 +22,51 @@ pub struct Check {
     folder: PathBuf,
     #[command(flatten)]
     options: ManifestArguments,
+    /// Don't fetch the sources of other hosts (git::, archive::); their files are not looked at then.
+    #[arg(long)]
+    offline: bool,
+    /// A file with the credentials of hosts, as in the secret that the template's GitCredentialsSecret names.
+    #[arg(long, value_name = "FILE", conflicts_with = "offline")]
+    credentials: Option<PathBuf>,
 }
 
 impl Check {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
-        let mut folder = Folder::open(&self.folder)?;
+        let mut repository = WithSources::new(Folder::open(&self.folder)?);
         let options = self.options.parse(None)?;
-        // Offline, so the template's parameters are unknown.
-        Ok(
-            match manifest::check(&mut folder, &LoadContext::offline(&options)) {
-                Ok(deployment) => {
-                    show(&deployment, ui);
-                    ExitCode::SUCCESS
-                }
-                Err(problems) => {
-                    complain(&problems, ui);
-                    ExitCode::FAILURE
-                }
-            },
-        )
+        // Without a stack, so the template's parameters are unknown.
+        let given = LoadContext::offline(&options);
+        let mut problems = Vec::new();
+        if !self.offline {
+            let sources = manifest::sources(&mut repository, &given);
+            let credentials = Credentials::of_file(self.credentials.as_deref())?;
+            let fetcher = Fetcher::new(credentials, Limits::default());
+            problems = repository.fetch(sources, &fetcher);
+        }
+        let mut problems: Vec<String> = problems.into_iter().map(|error| error.message).collect();
+        let checked = manifest::check(&mut repository, &given);
+        match checked {
+            Ok(deployment) if problems.is_empty() => {
+                show(&deployment, self.offline, ui);
+                return Ok(ExitCode::SUCCESS);
+            }
+            Ok(_) => {}
+            Err(found) => problems.extend(found.iter().map(Diagnostic::to_string)),
+        }
+        complain(&problems, ui);
+        Ok(ExitCode::FAILURE)
     }
 }
 
-fn complain(problems: &[Diagnostic], ui: &Ui) {
+fn complain(problems: &[String], ui: &Ui) {
     for problem in problems {
-        ui.say(problem.to_string());
+        ui.say(problem);
     }
     let count = ui.paint(Tone::Bad, count(problems.len(), "problem"));
     ui.complain(&format!("{count}; nothing would be deployed"));
 }
 
-fn show(deployment: &Deployment, ui: &Ui) {
+fn show(deployment: &Deployment, offline: bool, ui: &Ui) {
     ui.say(ui.paint(Tone::Bold, format!("{}/{}", deployment.project, deployment.name)));
     if let Some((account, region)) = &deployment.target {
         ui.say(format!("in account {account}, region {region}"));
@@ -63,6 +79,16 @@ fn show(deployment: &Deployment, ui: &Ui) {
     }
     for warning in &deployment.warnings {
         ui.say(warning.to_string());
+    }
+    if offline && !deployment.sources.is_empty() {
+        let sources = &deployment.sources;
+        ui.heading(&format!(
+            "not looked at, because of --offline: {}",
+            count(sources.len(), "source")
+        ));
+        for source in sources {
+            ui.say(source.to_string());
+        }
     }
     let modules = deployment.groups.iter().map(|group| group.modules.len()).sum();
     let (modules, groups) = (count(modules, "module"), count(deployment.groups.len(), "group"));
@@ -79,11 +105,11 @@ fn show_group(number: usize, group: &Group, ui: &Ui) {
         count(group.modules.len(), "module")
     ));
     for module in &group.modules {
-        let folder = if module.path.is_empty() { "." } else { &module.path };
+        let folder = module.folder.to_string();
         ui.say(format!(
             "  {}  {}",
             module.id.module,
-            ui.paint(Tone::Quiet, folder)
+            ui.paint(Tone::Quiet, &folder)
         ));
         if let Some(consumes) = consumes(module) {
             ui.say(format!("    after {consumes}"));

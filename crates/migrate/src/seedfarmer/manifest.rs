@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use seedflow_core::deployment::manifest::Module;
+use seedflow_core::deployment::manifest::{Module, place_of};
+use seedflow_core::deployment::remote_source::FetchedSource;
 use seedflow_core::formats::python_json;
 use seedflow_core::module::fingerprint::Versions;
 use serde_json::{Map, Value, json};
@@ -72,20 +73,16 @@ pub fn is_deployed(stored: &Stored) -> bool {
 }
 
 /// The differences between the repository and the stored manifest; `versions` are those of the parameters in Parameter Store
-/// that modules refer to.
+/// that modules refer to, `fetched` the remote sources.
 #[must_use]
-pub fn differences(stored: &Value, module: &Module, versions: &Versions) -> Vec<String> {
+pub fn differences(
+    stored: &Value,
+    module: &Module,
+    versions: &Versions,
+    fetched: &[FetchedSource],
+) -> Vec<String> {
     let mut differences = parameter_differences(stored, module, versions);
-    let data_files: Vec<&str> = items(&stored["data_files"])
-        .filter_map(|file| file["file_path"].as_str())
-        .collect();
-    if !data_files
-        .iter()
-        .copied()
-        .eq(module.data_files.iter().map(String::as_str))
-    {
-        differences.push("dataFiles changed".to_owned());
-    }
+    differences.extend(data_file_differences(stored, module, fetched));
     for (field, own, name) in [
         ("codebuild_image", "image", "codebuildImage"),
         ("runtime_overrides", "runtimes", "runtimeOverrides"),
@@ -97,6 +94,33 @@ pub fn differences(stored: &Value, module: &Module, versions: &Versions) -> Vec<
         }
     }
     differences
+}
+
+/// The data files by their paths in the bundle. Those from git have the commit that was deployed.
+fn data_file_differences(stored: &Value, module: &Module, fetched: &[FetchedSource]) -> Vec<String> {
+    let then: Vec<(Option<String>, Option<&str>)> = items(&stored["data_files"])
+        .map(|file| {
+            let place = file["file_path"].as_str().and_then(place_of);
+            (place.map(|place| place.path), file["commit_hash"].as_str())
+        })
+        .collect();
+    let paths = then.iter().map(|(path, _)| path.as_deref());
+    if !paths.eq(module.data_files.iter().map(|file| Some(file.path.as_str()))) {
+        return vec!["dataFiles changed".to_owned()];
+    }
+    let pairs = module.data_files.iter().zip(&then);
+    let differs = pairs.filter_map(|(file, (_, then))| {
+        let source = file.source.as_ref()?;
+        let now = fetched.iter().find(|fetched| fetched.source == *source)?;
+        let (then, now) = ((*then)?, now.commit.as_deref()?);
+        (then != now).then(|| {
+            format!(
+                "data file {}: its source has commit {now}, and commit {then} was deployed",
+                file.path
+            )
+        })
+    });
+    differs.collect()
 }
 
 fn parameter_differences(stored: &Value, module: &Module, versions: &Versions) -> Vec<String> {
@@ -317,16 +341,51 @@ groups:
     #[test]
     fn the_same_manifest_has_no_differences_wherever_the_files_are() {
         for manifest in ["manifest", "without_nulls"] {
-            assert_eq!(differences(&real()[manifest], &module(""), &at(3)), [""; 0]);
+            assert_eq!(differences(&real()[manifest], &module(""), &at(3), &[]), [""; 0]);
         }
+    }
+
+    #[test]
+    fn a_data_file_from_git_is_the_same_at_the_same_commit_and_path() {
+        use seedflow_core::deployment::remote_source::{RemoteSource, SourcePath};
+        let source = RemoteSource::Git {
+            url: "https://h/r".to_owned(),
+            reference: None,
+        };
+        let mut manifest = real()["manifest"].clone();
+        manifest["data_files"] =
+            json!([{"file_path": "git::https://h/r.git//data/names.txt", "commit_hash": "c0ffee"}]);
+        let mut here = module("");
+        here.data_files = vec![SourcePath {
+            source: Some(source.clone()),
+            path: "data/names.txt".to_owned(),
+        }];
+        let at_commit = |commit: &str| {
+            let fetched = FetchedSource {
+                source: source.clone(),
+                commit: Some(commit.to_owned()),
+                key: String::new(),
+            };
+            differences(&manifest, &here, &at(3), &[fetched])
+        };
+        assert_eq!(at_commit("c0ffee"), [""; 0]);
+        assert_eq!(
+            at_commit("decaf"),
+            ["data file data/names.txt: its source has commit decaf, and commit c0ffee was deployed"]
+        );
+        // A copy in the repository is at the same path in the bundle.
+        assert_eq!(differences(&manifest, &module(""), &at(3), &[]), [""; 0]);
     }
 
     #[test]
     fn what_changed_since_is_named() {
         let manifest = &real()["manifest"];
         let added = module("    - {name: new, value: 1}");
-        assert_eq!(differences(manifest, &added, &at(3)), ["parameter new added"]);
-        let version = differences(manifest, &module(""), &at(4));
+        assert_eq!(
+            differences(manifest, &added, &at(3), &[]),
+            ["parameter new added"]
+        );
+        let version = differences(manifest, &module(""), &at(4), &[]);
         assert_eq!(
             version,
             ["parameter ami: /ami has version 4, and version 3 was deployed"]
@@ -337,7 +396,7 @@ groups:
         changed.data_files.clear();
         changed.own_build.remove("image");
         assert_eq!(
-            differences(manifest, &changed, &at(3)),
+            differences(manifest, &changed, &at(3), &[]),
             [
                 "parameter key removed",
                 "parameter size changed",

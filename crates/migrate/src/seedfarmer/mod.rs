@@ -6,6 +6,7 @@
 //! deployment did not succeed.
 
 pub mod checksum;
+pub mod files;
 pub mod manifest;
 
 use std::collections::BTreeMap;

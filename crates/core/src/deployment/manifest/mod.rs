@@ -17,13 +17,16 @@ mod modules;
 mod parameters;
 mod paths;
 mod project;
+mod remote_path;
+mod remote_sources;
 mod spanned;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::deployment::remote_source::RemoteSource;
 use crate::error::{Result, excerpt};
 use crate::formats::yaml;
 use crate::formats::yaml::Node;
@@ -38,6 +41,8 @@ use environment::Env;
 use model::text;
 pub use model::{Deployment, Group, LoadContext, MANIFEST_NAME, MAX_FILE, Module, Repository};
 use modules::{Deployspecs, Draft, Reader};
+pub use remote_sources::place_of;
+use remote_sources::refuse_many;
 use spanned::{Spanned, YamlFields};
 
 /// The maximum number of groups in a deployment.
@@ -75,15 +80,32 @@ fn whole(
     deployspecs: Deployspecs,
 ) -> Result<Deployment, Vec<Diagnostic>> {
     let mut problems = Diagnostics::default();
-    let deployment = deployment(repository, given, deployspecs, &mut problems);
+    let mut sources = BTreeSet::new();
+    let deployment = deployment(repository, given, deployspecs, &mut sources, &mut problems);
     let warnings = problems.finish()?;
     // Without an error there is a deployment.
     deployment
         .map(|deployment| Deployment {
+            sources,
             warnings,
             ..deployment
         })
         .ok_or_else(Vec::new)
+}
+
+/// The remote sources of a manifest, as far as it can be read. A caller that fetches them before [`check`] gets all errors
+/// at once.
+pub fn sources(repository: &mut dyn Repository, given: &LoadContext<'_>) -> BTreeSet<RemoteSource> {
+    let mut problems = Diagnostics::default();
+    let mut sources = BTreeSet::new();
+    deployment(
+        repository,
+        given,
+        Deployspecs::AreThere,
+        &mut sources,
+        &mut problems,
+    );
+    sources
 }
 
 /// The project and name of the deployment, if readable. A status can then report the manifest's other errors.
@@ -102,6 +124,7 @@ fn deployment(
     repository: &mut dyn Repository,
     given: &LoadContext<'_>,
     deployspecs: Deployspecs,
+    sources: &mut BTreeSet<RemoteSource>,
     problems: &mut Diagnostics,
 ) -> Option<Deployment> {
     let project = project::read(repository, given.project, problems);
@@ -117,7 +140,11 @@ fn deployment(
     let force = fields.take("forceDependencyRedeploy", problems);
     let force = force.and_then(|force| force.flag(problems)).unwrap_or(false);
     let groups = fields.required("groups", problems);
-    fields.unsupported(&["archiveSecret"], "modules lie in the repository", problems);
+    fields.without_effect(
+        &["archiveSecret"],
+        "credentials for archives are in the secret that the template's GitCredentialsSecret names",
+        problems,
+    );
     fields.ignored(&["toolchainRegion", "description"], problems);
     fields.finish(problems);
 
@@ -127,9 +154,12 @@ fn deployment(
         mappings: &mut mappings,
         deployspecs,
         maxima: given.maxima,
-        seen: HashSet::new(),
+        seen: BTreeSet::new(),
+        sources,
     };
-    let (groups, complete) = Groups::new(reader).read(&groups?, problems);
+    let list = groups?;
+    let (groups, complete) = Groups::new(reader).read(&list, problems);
+    refuse_many(sources, &list.at, problems);
     dependency_check::check(&groups, complete, problems);
     if let Some(environment) = given.environment {
         mappings.refuse_elsewhere(environment, problems);
@@ -147,6 +177,7 @@ fn deployment(
         name: names.deployment,
         groups,
         target: mappings.account_and_region(),
+        sources: BTreeSet::new(),
         warnings: Vec::new(),
     })
 }
@@ -516,7 +547,7 @@ impl Names {
         }
         Module {
             id,
-            path: draft.path,
+            folder: draft.folder,
             data_files: draft.data_files,
             options: Options {
                 parameters: draft.parameters,

@@ -1,11 +1,12 @@
 //! The model of a deployment after its manifests are read, and the inputs of reading.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::deployment::manifest_options::ManifestOptions;
+use crate::deployment::remote_source::{RemoteSource, SourcePath};
 use crate::error::{Error, Result};
 use crate::ids::{AwsEnvironment, DeploymentId, ModuleId, Name};
 use crate::module::input::Options;
@@ -33,6 +34,11 @@ pub trait Repository {
 
     /// The paths of all files.
     fn files(&self) -> Vec<String>;
+
+    /// The files of a remote source, if it is fetched.
+    fn fetched(&mut self, _source: &RemoteSource) -> Option<&mut dyn Repository> {
+        None
+    }
 }
 
 /// What reading needs besides the repository.
@@ -78,6 +84,8 @@ pub struct Deployment {
     pub groups: Vec<Group>,
     /// The account and region that the manifest names, if any.
     pub target: Option<(String, String)>,
+    /// The remote sources of modules and data files.
+    pub sources: BTreeSet<RemoteSource>,
     /// Warnings: correct, but possibly unintended.
     pub warnings: Vec<Diagnostic>,
 }
@@ -109,10 +117,10 @@ pub struct Group {
 pub struct Module {
     /// Its four names.
     pub id: ModuleId,
-    /// Its folder in the repository, `""` for the root.
-    pub path: String,
-    /// Paths of repository files that are added to its bundle.
-    pub data_files: Vec<String>,
+    /// Its folder.
+    pub folder: SourcePath,
+    /// Files that are added to its bundle, under their paths within their sources.
+    pub data_files: Vec<SourcePath>,
     /// The options that its execution parses from its input ([`Self::input`]), except `force_update`.
     pub options: Options,
     /// The `parameters` of the input of its execution.

@@ -1,16 +1,19 @@
 //! One module of a manifest: an item of a group's `modules`, or a document of the group's file.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
 use super::account_mappings::{BuildChoice, Mappings, refuse_mirrors};
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
-use super::model::{Repository, text};
+use super::model::Repository;
 use super::parameters::{ParameterContext, ParameterReader, Reference};
 use super::paths;
+use super::remote_path;
+use super::remote_path::RemotePath;
 use super::spanned::Spanned;
+use crate::deployment::remote_source::{RemoteSource, SourcePath};
 use crate::error::excerpt;
 use crate::ids::Name;
 use crate::module::build_settings::BuildSettings;
@@ -26,8 +29,8 @@ use crate::module::source::normal_path;
 pub(super) struct Draft {
     pub at: Location,
     pub name: Name,
-    pub path: String,
-    pub data_files: Vec<String>,
+    pub folder: SourcePath,
+    pub data_files: Vec<SourcePath>,
     /// The parameters as an execution's input has them.
     pub written_parameters: Map<String, Value>,
     pub parameters: Parameters,
@@ -56,7 +59,9 @@ pub(super) struct Reader<'a> {
     pub deployspecs: Deployspecs,
     pub maxima: &'a Maxima,
     /// The folders that were checked already; several modules may share one.
-    pub seen: HashSet<String>,
+    pub seen: BTreeSet<SourcePath>,
+    /// The remote sources so far.
+    pub sources: &'a mut BTreeSet<RemoteSource>,
 }
 
 impl Reader<'_> {
@@ -83,7 +88,7 @@ impl Reader<'_> {
             ..at
         };
         let name = named.and_then(|named| named.name(problems));
-        let path = path.and_then(|path| self.folder(&path, problems));
+        let folder = path.and_then(|path| self.folder(&path, problems));
         let data_files = data_files
             .map(|list| self.data_files(&list, problems))
             .unwrap_or_default();
@@ -108,7 +113,7 @@ impl Reader<'_> {
         );
         Some(Draft {
             name: name?,
-            path: path?,
+            folder: folder?,
             data_files,
             written_parameters: read.written,
             parameters: read.parameters,
@@ -121,79 +126,102 @@ impl Reader<'_> {
     }
 
     /// The module's folder; it has to contain a deployspec.
-    fn folder(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<String> {
-        let given = part.text(problems)?;
-        let path = self.within(part, &given, problems)?;
-        let Some(path) = normal_path(&path) else {
+    fn folder(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<SourcePath> {
+        let found = self.place(part, problems)?;
+        let Some(path) = normal_path(&found.path) else {
             problems.found(
                 &part.at,
-                quoted(&given),
+                shown(part, &found),
                 "a folder whose name has only letters, digits and . _ - + @ /",
             );
             return None;
         };
-        if !path.is_empty() && !self.repository.has_folder(&path) {
-            problems.found(
-                &part.at,
-                quoted(&given),
-                "the path of an existing folder in the repository",
-            );
+        let folder = SourcePath { path, ..found };
+        let Some(files) = self.files_of(folder.source.as_ref()) else {
+            return Some(folder);
+        };
+        if !folder.path.is_empty() && !files.has_folder(&folder.path) {
+            refuse_missing(part, &folder, "folder", problems);
             return None;
         }
-        if self.seen.insert(path.clone()) {
-            self.deployspec(&path, &part.at, problems);
+        if self.seen.insert(folder.clone()) {
+            self.deployspec(&folder, &part.at, problems);
         }
-        Some(path)
+        Some(folder)
     }
 
-    fn within(&self, part: &Spanned<'_>, given: &str, problems: &mut Diagnostics) -> Option<String> {
-        if let Some(scheme) = paths::elsewhere(given) {
-            problems.error(
-                &part.at,
-                format!("{scheme} is not supported yet; copy the files into the repository"),
-            );
-            return None;
-        }
-        let path = paths::normal(given);
+    /// What a path leads to: a place of the deployment's repository or of a remote source.
+    fn place(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<SourcePath> {
+        let given = part.text(problems)?;
+        let place = match remote_path::parse(&given) {
+            None => match paths::elsewhere(&given) {
+                None => SourcePath::own(&given),
+                Some(scheme) => {
+                    problems.found(&part.at, format!("an address with {scheme}"), REMOTE);
+                    return None;
+                }
+            },
+            Some(Ok(RemotePath { place, warnings })) => {
+                for warning in warnings {
+                    problems.warning(&part.at, warning);
+                }
+                self.sources.extend(place.source.clone());
+                place
+            }
+            Some(Err(message)) => {
+                problems.error(&part.at, message);
+                return None;
+            }
+        };
+        let path = paths::normal(&place.path);
         if path.is_none() {
             problems.found(
                 &part.at,
-                quoted(given),
+                shown(part, &place),
                 "a path within the repository: no leading slash and no ..",
             );
         }
-        path
+        Some(SourcePath { path: path?, ..place })
     }
 
-    fn deployspec(&mut self, folder: &str, module: &Location, problems: &mut Diagnostics) {
-        let path = if folder.is_empty() {
-            "deployspec.yaml".to_owned()
-        } else {
-            format!("{folder}/deployspec.yaml")
+    /// The files of a source; `None` if it is not fetched.
+    fn files_of(&mut self, source: Option<&RemoteSource>) -> Option<&mut dyn Repository> {
+        match source {
+            None => Some(&mut *self.repository),
+            Some(source) => self.repository.fetched(source),
+        }
+    }
+
+    fn deployspec(&mut self, folder: &SourcePath, module: &Location, problems: &mut Diagnostics) {
+        let file = folder.file("deployspec.yaml");
+        let reads = self.deployspecs == Deployspecs::AreValid;
+        let Some(files) = self.files_of(folder.source.as_ref()) else {
+            return;
         };
-        if !self.repository.has_file(&path) {
-            let message = match paths::near_miss(self.repository, &path) {
+        if !files.has_file(&file.path) {
+            let message = match paths::near_miss(files, &file.path) {
                 Some(found) => format!(
                     "the folder has no deployspec.yaml, but {}; rename that one",
                     excerpt(&found, 120)
                 ),
-                None => format!("the folder has no deployspec.yaml; a module needs {path}"),
+                None => format!("the folder has no deployspec.yaml; a module needs {file}"),
             };
             problems.error(module, message);
-        } else if self.deployspecs == Deployspecs::AreValid {
-            self.read_deployspec(&Location::file(&path), problems);
+        } else if reads {
+            let at = Location::file(&file.to_string());
+            match files.text(&file.path) {
+                Ok(text) => self.check_deployspec(&text.unwrap_or_default(), &at, problems),
+                Err(error) => problems.error(&at, error.message),
+            }
         }
     }
 
-    fn read_deployspec(&mut self, file: &Location, problems: &mut Diagnostics) {
-        let Some(text) = text(self.repository, file, problems) else {
-            return;
-        };
+    fn check_deployspec(&self, text: &str, file: &Location, problems: &mut Diagnostics) {
         if let Err(error) = Deployspec::parse(text.as_bytes(), self.maxima) {
             let (line, message) = without_place(&error.message);
             problems.error(&Location { line, ..file.clone() }, message);
         }
-        for unknown in deployspec::unknown_fields(&text) {
+        for unknown in deployspec::unknown_fields(text) {
             let at = Location {
                 line: Some(unknown.line),
                 field: unknown.path,
@@ -203,37 +231,67 @@ impl Reader<'_> {
         }
     }
 
-    fn data_files(&mut self, list: &Spanned<'_>, problems: &mut Diagnostics) -> Vec<String> {
+    fn data_files(&mut self, list: &Spanned<'_>, problems: &mut Diagnostics) -> Vec<SourcePath> {
         let mut files = Vec::new();
-        let mut seen = HashSet::new();
+        let mut by_path: HashMap<String, SourcePath> = HashMap::new();
         for item in list.items(problems) {
-            if let Some(file) = self.data_file(&item, problems)
-                && seen.insert(file.clone())
-            {
-                files.push(file);
+            let Some(file) = self.data_file(&item, problems) else {
+                continue;
+            };
+            match by_path.get(&file.path) {
+                Some(other) if *other != file => problems.error(
+                    &item.at,
+                    format!("{file} and {other} would have the same path in the bundle; rename one of them"),
+                ),
+                Some(_) => {}
+                None => {
+                    by_path.insert(file.path.clone(), file.clone());
+                    files.push(file);
+                }
             }
         }
         files
     }
 
-    fn data_file(&mut self, item: &Spanned<'_>, problems: &mut Diagnostics) -> Option<String> {
+    fn data_file(&mut self, item: &Spanned<'_>, problems: &mut Diagnostics) -> Option<SourcePath> {
         let mut fields = item.fields(problems)?;
         let part = fields.required("filePath", problems);
         fields.ignored(&["commitHash"], problems);
         fields.finish(problems);
         let part = part?;
-        let given = part.text(problems)?;
-        let path = self.within(&part, &given, problems)?;
-        if !self.repository.has_file(&path) {
-            problems.found(
-                &part.at,
-                quoted(&given),
-                "the path of an existing file in the repository",
-            );
+        let file = self.place(&part, problems)?;
+        let files = self.files_of(file.source.as_ref());
+        if files.is_some_and(|files| !files.has_file(&file.path)) {
+            refuse_missing(&part, &file, "file", problems);
             return None;
         }
-        Some(path)
+        Some(file)
     }
+}
+
+/// How a path to another source begins.
+const REMOTE: &str =
+    "a path in the repository, or git:: or archive:: before the address; see docs/manifests.md";
+
+/// A place in a message: as it is written, or without what may be a signature.
+fn shown(part: &Spanned<'_>, place: &SourcePath) -> String {
+    match (&place.source, part.scalar()) {
+        (None, Some(Value::String(written))) => quoted(written),
+        _ => quoted(&place.to_string()),
+    }
+}
+
+/// Refuses a path to nothing.
+fn refuse_missing(part: &Spanned<'_>, place: &SourcePath, kind: &str, problems: &mut Diagnostics) {
+    let where_to_look = match place.source {
+        None => "in the repository",
+        Some(_) => "in that source; files of submodules are not fetched",
+    };
+    problems.found(
+        &part.at,
+        shown(part, place),
+        format!("the path of an existing {kind} {where_to_look}"),
+    );
 }
 
 /// Fields that seed-farmer adds to a manifest when it stores one.

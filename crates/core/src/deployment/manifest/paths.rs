@@ -16,11 +16,21 @@ pub(super) fn normal(path: &str) -> Option<String> {
     (!parts.contains(&"..")).then(|| parts.join("/"))
 }
 
-/// The prefix of a path to a source elsewhere: `git::` or `archive::`, which seed-farmer fetches.
+/// The beginning of a path that is an address.
 pub(super) fn elsewhere(path: &str) -> Option<&'static str> {
-    ["git::", "archive::", "s3://", "https://", "http://"]
+    const BEGINNINGS: [&str; 8] = [
+        "git::",
+        "archive::",
+        "s3://",
+        "https://",
+        "http://",
+        "ssh://",
+        "git@",
+        "codecommit::",
+    ];
+    BEGINNINGS
         .into_iter()
-        .find(|scheme| path.starts_with(scheme))
+        .find(|beginning| path.starts_with(beginning))
 }
 
 /// A file in the same folder that someone may have meant as the file `path`.
