@@ -79,10 +79,7 @@ pub(super) struct Diagnostics {
 
 impl Diagnostics {
     pub fn error(&mut self, at: &Location, message: impl Into<String>) {
-        if at
-            .line
-            .is_some_and(|line| self.unknown.contains(&(at.file.clone(), line)))
-        {
+        if self.is_unknown(at) {
             return;
         }
         let problem = at.problem(message);
@@ -106,6 +103,12 @@ impl Diagnostics {
         if let Some(line) = at.line {
             self.unknown.insert((at.file.clone(), line));
         }
+    }
+
+    /// Whether a value is unknown, because a variable in its line is not set.
+    pub fn is_unknown(&self, at: &Location) -> bool {
+        let line = at.line.map(|line| (at.file.clone(), line));
+        line.is_some_and(|line| self.unknown.contains(&line))
     }
 
     /// Reports the error of a type that parses itself. The error begins with its field, which the location already

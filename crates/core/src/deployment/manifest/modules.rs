@@ -165,7 +165,9 @@ impl Reader<'_> {
                 for warning in warnings {
                     problems.warning(&part.at, warning);
                 }
-                self.sources.extend(place.source.clone());
+                if !problems.is_unknown(&part.at) {
+                    self.sources.extend(place.source.clone());
+                }
                 place
             }
             Some(Err(message)) => {

@@ -1162,6 +1162,10 @@ fn the_sources_of_a_manifest_are_named_before_they_are_fetched() {
     let options = ManifestOptions::default();
     let found = sources_of(&mut repository(&[("deployment.yaml", &broken)]), &options);
     assert_eq!(found, sources.into());
+    // Not one whose reference is a variable that is not set.
+    let unset = with_module("", "").replace("modules/a", "git::https://h/r.git//a?ref=${UNSET}");
+    let found = sources_of(&mut repository(&[("deployment.yaml", &unset)]), &options);
+    assert_eq!(found, BTreeSet::new());
 }
 
 fn sources_of(repository: &mut Files, options: &ManifestOptions) -> BTreeSet<RemoteSource> {
