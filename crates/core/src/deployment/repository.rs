@@ -345,7 +345,7 @@ mod tests {
             url: "https://h/r".to_owned(),
             reference: Some("v1".to_owned()),
         };
-        assert_eq!(sources, [source.clone()]);
+        assert_eq!(sources, std::slice::from_ref(&source));
         let fetched = FetchedSource {
             source,
             commit: Some("remote-commit".to_owned()),
