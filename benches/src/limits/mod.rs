@@ -40,10 +40,12 @@ pub async fn measure(only: Option<Measurement>, ui: &Ui) -> Result<Part> {
     } else {
         Vec::new()
     };
-    let planner = if wanted(Measurement::Planning) {
-        Some(release_build::build_function("plan-deployment", ui).await?)
-    } else {
-        None
+    let planner = match functions.iter().find(|built| built.name == "plan-deployment") {
+        Some(built) => Some(built.clone()),
+        None if wanted(Measurement::Planning) => {
+            Some(release_build::build_function("plan-deployment", ui).await?)
+        }
+        None => None,
     };
     if wanted(Measurement::Fingerprint) {
         let built = release_build::build(&["seedflow-fingerprint"], ui).await?;

@@ -80,7 +80,10 @@ impl Deployed {
         let input = json!({"project": project, "source": {"key": key}});
         Ok(Self {
             modules,
-            event: json!({"execution": crate::limits::functions::execution(stack), "input": input}),
+            event: json!({
+                "action": "plan", "deployment": {"project": project, "deployment": DEPLOYMENT},
+                "execution": crate::limits::functions::execution(stack), "input": input,
+            }),
             project,
             zip: size,
             parameters,
