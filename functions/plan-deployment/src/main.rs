@@ -102,7 +102,7 @@ struct PlannedModule {
 /// What planning leads to.
 enum Outcome {
     /// A plan, and what to start.
-    Planned(Plan, Vec<Wave>),
+    Planned(Box<Plan>, Vec<Wave>),
     /// Sources that have to be fetched first.
     Fetch(Vec<RemoteSource>),
 }
@@ -248,7 +248,7 @@ impl Handler {
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         });
-        Ok(Outcome::Planned(plan, waves))
+        Ok(Outcome::Planned(Box::new(plan), waves))
     }
 
     async fn deploy(
@@ -275,7 +275,7 @@ impl Handler {
         if !request.plan_only && plan.refuse_blocked().is_ok() {
             bundles::store(&self.work, read, &plan).await?;
         }
-        Ok(Outcome::Planned(plan, waves))
+        Ok(Outcome::Planned(Box::new(plan), waves))
     }
 
     /// The stored state of a deployment.
@@ -319,7 +319,7 @@ impl Handler {
             refused: None,
         };
         let (plan, waves) = match made {
-            Ok(Outcome::Planned(plan, waves)) => (plan, waves),
+            Ok(Outcome::Planned(plan, waves)) => (*plan, waves),
             Ok(Outcome::Fetch(sources)) => {
                 answer.fetch = Some(sources);
                 return Ok(answer);
