@@ -12,7 +12,6 @@ pub mod order;
 pub mod outcome;
 pub mod plan;
 pub mod planner;
-pub mod remote_source;
 pub mod repository;
 pub mod repository_zip;
 pub mod state;
