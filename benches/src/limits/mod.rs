@@ -41,11 +41,9 @@ pub async fn measure(only: Option<Measurement>, ui: &Ui) -> Result<Part> {
         Vec::new()
     };
     let planner = match functions.iter().find(|built| built.name == "plan-deployment") {
+        _ if !wanted(Measurement::Planning) => None,
         Some(built) => Some(built.clone()),
-        None if wanted(Measurement::Planning) => {
-            Some(release_build::build_function("plan-deployment", ui).await?)
-        }
-        None => None,
+        None => Some(release_build::build_function("plan-deployment", ui).await?),
     };
     if wanted(Measurement::Fingerprint) {
         let built = release_build::build(&["seedflow-fingerprint"], ui).await?;

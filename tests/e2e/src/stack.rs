@@ -21,8 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The interval between checks. Many tests wait at the same time, and each check costs the emulator a call.
 pub(crate) const POLL: Duration = Duration::from_millis(150);
-/// The longest interval between checks of an execution: the longer it runs, the less a check is worth.
-const SLOW_POLL: Duration = Duration::from_secs(1);
 
 /// The id of a module by its four names.
 pub fn module_id(project: &str, deployment: &str, group: &str, module: &str) -> ModuleId {
@@ -209,18 +207,17 @@ impl TestStack {
     /// Waits until an execution no longer runs. Its history is read only once, when it is complete: repeated reading
     /// keeps the emulator busier than the executions of all tests.
     async fn ended_within(&self, execution: &str, limit: Duration) {
-        let started = Instant::now();
+        let deadline = Instant::now() + limit;
         let call = json!({"executionArn": execution});
         loop {
             let described = self
                 .call("states", "AWSStepFunctions.DescribeExecution", call.clone())
                 .await;
-            let waited = started.elapsed();
             // An execution that still runs at the deadline is described by the reader of its history.
-            if described["status"] != "RUNNING" || waited > limit {
+            if described["status"] != "RUNNING" || Instant::now() > deadline {
                 return;
             }
-            tokio::time::sleep((waited / 8).clamp(POLL, SLOW_POLL)).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 
