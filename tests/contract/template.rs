@@ -84,7 +84,11 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
             "STACK_NAME_PREFIX",
         ],
     ),
-    ("FetchSources", "fetch-sources", &["GIT_CREDENTIALS_SECRET"]),
+    (
+        "FetchSources",
+        "fetch-sources",
+        &["GIT_CREDENTIALS_SECRET", "SOURCE_OBJECT_ARNS"],
+    ),
     ("RecordDeployment", "record-deployment", &[]),
     ("PublishReport", "publish-report", &["BUILD_LOG_GROUP"]),
 ];

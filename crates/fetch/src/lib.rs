@@ -16,6 +16,7 @@ mod credentials;
 mod failure;
 mod git;
 mod http;
+mod s3_object;
 mod source_zip;
 mod url;
 
@@ -31,6 +32,7 @@ use crate::failure::disk;
 pub use crate::git::GitSource;
 use crate::http::Client;
 pub use crate::http::Limits;
+pub use crate::s3_object::S3Object;
 use crate::url::RemoteUrl;
 
 /// Fetches sources from their hosts.

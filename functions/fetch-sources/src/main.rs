@@ -4,12 +4,14 @@
 //! files are stored as a zip at a key that follows from that, and nothing is fetched or stored if the object is there
 //! already. So it is idempotent, and a later deployment of the same commit costs one request to the host.
 //!
-//! Only this function talks to hosts outside AWS, and it has no right but to store zips and to read one secret.
+//! Only this function talks to hosts outside AWS, and it has no right but to store zips, and to read one secret and the
+//! archives in S3 that the template's parameters name.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use seedflow_aws::runtime::config::SdkConfig;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::object_reader::blocking;
@@ -18,7 +20,7 @@ use seedflow_aws::services::secrets;
 use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::storage_layout::{fetched_archive_key, fetched_commit_key};
-use seedflow_fetch::{Credentials, Fetcher, Limits};
+use seedflow_fetch::{Credentials, Fetcher, Limits, S3Object};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
@@ -47,6 +49,8 @@ struct Answer {
 struct Handler {
     work: Bucket,
     fetcher: Arc<Fetcher>,
+    /// The configuration for archives in S3; `None` if the role may read none.
+    s3: Option<SdkConfig>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -54,6 +58,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let work = Bucket::new(&aws, config::setting("WORK_BUCKET")?);
     let secret = config::optional_setting("GIT_CREDENTIALS_SECRET");
+    let s3 = config::optional_setting("SOURCE_OBJECT_ARNS").map(|_| aws.clone());
     handler::run(async |Invocation { event, .. }: Invocation<Event>| {
         // Read anew each time: a rotated secret is used by the next deployment.
         let credentials = match &secret {
@@ -63,6 +68,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         let handler = Handler {
             work: work.clone(),
             fetcher: Arc::new(Fetcher::new(credentials, Limits::default())),
+            s3: s3.clone(),
         };
         handler.fetch_all(event.sources).await
     })
@@ -130,7 +136,7 @@ impl Handler {
     }
 
     async fn archive(&self, url: &str) -> Result<(Option<String>, String)> {
-        let (fetcher, asked) = (Arc::clone(&self.fetcher), url.to_owned());
+        let (fetcher, asked) = (Arc::clone(&self.fetcher), self.signed(url).await?);
         let (zip, digest) = blocking("archive", move || {
             let mut zip = temporary()?;
             let digest = fetcher.archive(&asked, zip.as_file_mut())?;
@@ -142,6 +148,18 @@ impl Handler {
             self.work.put_file(&key, zip.path()).await?;
         }
         Ok((None, key))
+    }
+
+    /// The address that is asked: signed by the function's role if it is one of S3 without a signature.
+    async fn signed(&self, url: &str) -> Result<String> {
+        let (Some(config), Some(object)) = (&self.s3, S3Object::of(url)) else {
+            return Ok(url.to_owned());
+        };
+        let bucket = match object.region {
+            Some(region) => Bucket::in_region(config, object.bucket, region),
+            None => Bucket::new(config, object.bucket),
+        };
+        bucket.presigned(&object.key, TIME).await
     }
 
     async fn is_stored(&self, key: &str) -> Result<bool> {

@@ -2,7 +2,11 @@
 //! deployment succeeds nevertheless, the module is built once, and the lock is free at the end. Failing and unanswered
 //! calls use the same code as those of a module, which the faults of modules cover.
 
+use std::sync::LazyLock;
+
+use seedflow_core::storage_layout::fetched_commit_key;
 use seedflow_e2e::{Action, Caller, Group, Repository, Rule, When, run};
+use seedflow_fixtures::git_server::GitServer;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -14,11 +18,14 @@ const ONE: &[Group<'_>] = &[("network", &[("vpc", &[])])];
 /// How many deployments run at once.
 const AT_ONCE: usize = 8;
 
-/// A call by service and operation, and what its request contains: `{p}` is the project.
+/// A call by service and operation, and what its request contains: `{p}` is the project, `{fetched}` the zip of a commit
+/// of another host, which then stores the module.
 type Call = (&'static str, &'static str, &'static str, &'static str);
-const CALLS: [Call; 8] = [
+const CALLS: [Call; 10] = [
     ("take-lock", "s3", "PutObject", "locks/{p}/dev.json"),
     ("read-repository", "s3", "GetObject", "uploads/{p}/"),
+    ("find-source", "s3", "HeadObject", "{fetched}"),
+    ("store-source", "s3", "PutObject", "{fetched}"),
     ("read-state", "ssm", "GetParametersByPath", "/sf/{p}/dev"),
     ("store-bundle", "s3", "PutObject", "uploads/{p}/dev/network/vpc/"),
     ("look-at-lock", "s3", "GetObject", "locks/{p}/dev.json"),
@@ -36,6 +43,21 @@ fn faults(service: &str) -> [(&'static str, u32, Action); 3] {
     ]
 }
 
+/// The host of the modules that are not in the repository.
+static HOST: LazyLock<GitServer> = LazyLock::new(GitServer::start);
+
+/// A repository whose module another host stores, and the key of the fetched commit.
+fn hosted(project: &str) -> (Repository, String) {
+    let hosted = HOST.repository(project);
+    Repository::deploying(ONE).write(hosted.folder());
+    let url = HOST.url(&format!("public/{project}.git"));
+    let key = fetched_commit_key(url.trim_end_matches(".git"), &hosted.commit());
+    let module = json!({"name": "vpc", "path": format!("git::{url}//modules/network-vpc?ref=main")});
+    let manifest = json!({"name": "dev", "groups": [{"name": "network", "modules": [module]}]});
+    let repository = Repository::default().file("deployment.yaml", manifest.to_string());
+    (repository, key)
+}
+
 /// Deploys a project of its own under a fault; returns the errors.
 async fn deploy_under(
     (name, service, operation, contains): Call,
@@ -44,14 +66,16 @@ async fn deploy_under(
     let stack = STACK.get().await;
     let (how, times, action) = fault;
     let project = format!("{how}-{name}");
+    let (repository, key) = match contains {
+        "{fetched}" => hosted(&project),
+        contains => (Repository::deploying(ONE), contains.replace("{p}", &project)),
+    };
     let rule = Rule::new(service, operation, action)
-        .contains(&contains.replace("{p}", &project))
+        .contains(&key)
         .caller(Caller::Functions)
         .times(times);
     let rule = stack.rule(rule);
-    let finished = stack
-        .deploy_repository(&project, &Repository::deploying(ONE), json!({}))
-        .await;
+    let finished = stack.deploy_repository(&project, &repository, json!({})).await;
     stack.deployment_released(&project).await;
     let status = stack.deployment_status(&project, "dev").await;
     let module = stack.parameter(&id_of(&project, "network/vpc"), "status").await;

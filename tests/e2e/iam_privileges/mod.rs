@@ -37,6 +37,8 @@ static STACK: Shared = Shared::new(|| StackOptions {
             "seedflow-examples/named,seedflow-examples/second",
         ),
         ("GitCredentialsSecret", "seedflow-git"),
+        // The bucket of a stack is one whose name is not chosen here.
+        ("SourceObjectArns", "arn:aws:s3:::*/archives/*"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into(),

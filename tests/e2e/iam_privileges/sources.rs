@@ -28,6 +28,9 @@ fn each_source_is_fetched_once_and_a_private_one_with_the_credentials_of_its_hos
             .output()
             .expect("git");
         server.file("modules", &archive.stdout);
+        let bucket = &stack.about().bundle_bucket;
+        let stored = stack.client().put_object(bucket, "archives/v 1", archive.stdout);
+        stored.await.expect("an archive in S3");
         let secret = json!({"Name": "seedflow-git", "SecretString": json!({server.host(): {"token": TOKEN}}).to_string()});
         stack
             .call("secretsmanager", "secretsmanager.CreateSecret", secret)
@@ -35,13 +38,16 @@ fn each_source_is_fetched_once_and_a_private_one_with_the_credentials_of_its_hos
 
         let main = json!({"kind": "git", "url": server.url("private/modules.git"), "ref": "main"});
         let archive = json!({"kind": "archive", "url": server.url("private/modules")});
-        let sources = [main.clone(), archive, main.clone()];
+        let same =
+            json!({"kind": "archive", "url": format!("https://{bucket}.s3.amazonaws.com/archives/v%201")});
+        let sources = [main.clone(), archive, same, main.clone()];
         let fetched = fetch(stack, &sources).await.expect("sources");
-        let [git, archive] = fetched.as_slice() else {
+        let [git, archive, of_s3] = fetched.as_slice() else {
             panic!("expected each source once, found {fetched:?}")
         };
         assert_eq!((&git["url"], &git["ref"]), (&main["url"], &main["ref"]));
         assert_eq!(git["commit"], commit.as_str());
+        assert_eq!(archive["key"], of_s3["key"]);
         for source in [git, archive] {
             let zip = stack.object(source["key"].as_str().expect("a key")).await;
             let zip = zip::ZipArchive::new(std::io::Cursor::new(zip.expect("a zip"))).expect("a zip");

@@ -85,6 +85,9 @@ const FOLDERS: [Folder; 13] = [
     ("elsewhere", NOBODY, NOBODY, NOBODY),
 ];
 
+/// What `SourceObjectArns` of the stack allows.
+const ARCHIVE: &str = "archives/privileges.zip";
+
 /// The resources of the calls.
 pub struct Fixtures {
     account: String,
@@ -110,6 +113,10 @@ impl Fixtures {
         for (folder, ..) in FOLDERS {
             stack.put(&object(folder), b"{}".to_vec()).await;
         }
+        let archive = stack
+            .client()
+            .put_object(&about.bundle_bucket, ARCHIVE, b"{}".to_vec());
+        archive.await.expect("an archive in S3");
         for name in [STATE, STATUS, REFERENCED, OTHER] {
             stack.put_parameter(name, "{}").await;
         }
@@ -321,6 +328,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
 
 fn bundle_bucket(bucket: &str) -> Vec<Row> {
     let at = || (bucket.to_owned(), "dev/core/privileges/bundle.zip".to_owned());
+    let archive = (bucket.to_owned(), ARCHIVE.to_owned());
     vec![
         row("write a bundle", &[UPDATE_METADATA], Call::write(at())),
         row("read a bundle", &[UPDATE_METADATA], Call::read(at())),
@@ -335,6 +343,11 @@ fn bundle_bucket(bucket: &str) -> Vec<Row> {
             ..row("read a bundle that is gone", &[UPDATE_METADATA], Call::read(at()))
         },
         row("list the bundle bucket", &[UPDATE_METADATA], Call::list(bucket)),
+        row(
+            "read an archive of manifests",
+            &[UPDATE_METADATA, FETCH_SOURCES],
+            Call::read(archive),
+        ),
     ]
 }
 

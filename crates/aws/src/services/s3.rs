@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::{DisplayErrorContext, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::module::commit_info::CommitInfo;
@@ -58,6 +59,16 @@ impl Bucket {
         }
     }
 
+    /// A bucket of another region.
+    #[must_use]
+    pub fn in_region(config: &aws_config::SdkConfig, name: String, region: String) -> Self {
+        let config = config
+            .to_builder()
+            .region(aws_config::Region::new(region))
+            .build();
+        Self::new(&config, name)
+    }
+
     /// The bucket's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -91,6 +102,23 @@ impl Bucket {
             )
         })?;
         Ok(Some((bytes.to_vec(), tag)))
+    }
+
+    /// An address that gives whoever has it this object, by the right of the caller, for `duration`. No request is sent.
+    pub async fn presigned(&self, key: &str, duration: Duration) -> Result<String> {
+        let failed = |e: &dyn std::fmt::Display| {
+            let message = format!(
+                "{}: the address can't be signed: {e}",
+                self.call("GetObject", key)
+            );
+            Error::new(ErrorName::ServiceUnavailable, message)
+        };
+        let terms = PresigningConfig::expires_in(duration).map_err(|e| failed(&e))?;
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let signed = request.presigned(terms).await;
+        signed
+            .map(|request| request.uri().to_owned())
+            .map_err(|e| failed(&DisplayErrorContext(&e)))
     }
 
     /// Writes a JSON object.
