@@ -232,6 +232,8 @@ fn with_longest_names(policy: &Value) -> String {
         ("AWS::AccountId", "123456789012".to_owned()),
         ("AWS::StackName", stack.clone()),
         ("CodeBuildProjectName", project.clone()),
+        ("CdkQualifier", "q".repeat(10)),
+        ("BuildRolePath", "/".repeat(64)),
         ("WorkBucket.Arn", format!("arn:aws-us-gov:s3:::{bucket}")),
         ("BundleBucket.Arn", format!("arn:aws-us-gov:s3:::{bucket}")),
         (
@@ -255,7 +257,7 @@ fn with_longest_names(policy: &Value) -> String {
     }
     for name in ["ReferencedParameters", "ReferencedSecrets"] {
         for place in 0..8 {
-            text = text.replace(&format!("${{{name}[{place}]}}"), &"n".repeat(200));
+            text = text.replace(&format!("${{{name}[{place}]}}"), &"n".repeat(150));
         }
     }
     text

@@ -32,6 +32,8 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
             "MAX_BUILD_COMPUTE_TYPE",
             "MAX_CONCURRENT_MODULES",
             "STACK_NAME_PREFIX",
+            "PERMISSIONS_BOUNDARY_ARN",
+            "BUILD_ROLE_PATH",
             "MODULE_PREFIX",
         ],
     ),
@@ -43,6 +45,7 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
             "MODULE_POLICY_ARNS",
             "MODULE_STACK_SERVICE_ROLE_ARN",
             "PERMISSIONS_BOUNDARY_ARN",
+            "BUILD_ROLE_PATH",
         ],
     ),
     (
@@ -54,6 +57,7 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
             "BUILD_IMAGE",
             "BUILD_COMPUTE_TYPE",
             "BUILD_ENVIRONMENT_TYPE",
+            "BUILD_PRIVILEGED",
             "BUILD_TIMEOUT_MINUTES",
             "BUILD_QUEUED_TIMEOUT_MINUTES",
             "BUILD_LOG_GROUP",
@@ -82,6 +86,8 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
             "MAX_BUILD_COMPUTE_TYPE",
             "MAX_CONCURRENT_MODULES",
             "STACK_NAME_PREFIX",
+            "PERMISSIONS_BOUNDARY_ARN",
+            "BUILD_ROLE_PATH",
         ],
     ),
     (
@@ -493,8 +499,17 @@ fn names_of_modules_roles_and_stacks_begin_as_the_statements_have_it() {
         let changing =
             all.filter(|s| s["Action"].to_string().contains("iam:") && s["Action"] != "iam:PassRole");
         for statement in changing {
-            let resource = statement["Resource"].as_str().unwrap();
-            assert!(resource.ends_with(&format!("/{prefix}*")), "{role}: {resource}");
+            for resource in texts(&statement["Resource"]) {
+                let known = [
+                    format!("role/{prefix}*"),
+                    format!("role${{BuildRolePath}}{prefix}*"),
+                    format!("policy/{prefix}*"),
+                ];
+                assert!(
+                    known.iter().any(|known| resource.ends_with(known)),
+                    "{role}: {resource}"
+                );
+            }
         }
     }
 }
@@ -612,7 +627,9 @@ fn roles_with_rights_on(template: &Value, folders: &[&str]) -> BTreeSet<String> 
 fn state_in_the_work_bucket_is_denied_to_all_but_its_users_and_administrators() {
     let template = template();
     let root = "arn:${AWS::Partition}:iam::${AWS::AccountId}:root".to_owned();
-    let modules = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${AWS::StackName}-module-*".to_owned();
+    let modules = ["/", "${BuildRolePath}"].map(|path| {
+        format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role{path}${{AWS::StackName}}-module-*")
+    });
     for (sid, folders, others) in [
         (
             "KeepStateToOurselves",
@@ -623,7 +640,7 @@ fn state_in_the_work_bucket_is_denied_to_all_but_its_users_and_administrators() 
         (
             "KeepBuildsToThemselves",
             &["builds"],
-            vec![root, "BuildRole.Arn".to_owned(), modules],
+            [vec![root, "BuildRole.Arn".to_owned()], modules.to_vec()].concat(),
         ),
     ] {
         let statement = statement(&template, "WorkBucketPolicy", sid);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{Diagnostic, LoadContext};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
+use seedflow_core::module::build_settings::BuildSettings;
 use seedflow_core::module::codebuild::buildspec;
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::maximum::Maxima;
@@ -56,7 +57,7 @@ fn every_deployspec_composes_into_a_buildspec() {
             "/tmp/own",
             &[],
             "aws/codebuild/standard:7.0",
-            &BTreeMap::new(),
+            &BuildSettings::default(),
         );
         let buildspec: Value = serde_json::from_str(&text).unwrap();
         for (phase, commands) in [

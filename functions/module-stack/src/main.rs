@@ -97,7 +97,9 @@ impl Handler {
                 let plan = plans::load(&self.work, plan).await?;
                 let stack = plan.module_stack.ok_or_else(no_module_stack)?;
                 fence::check(&self.work, &lock, &execution).await?;
-                let role_arn = role::prepare(&self.iam, &self.role, &environment, &stack.names.role).await?;
+                let boundary = plan.options.build.permissions_boundary.as_deref();
+                let role = &stack.names.role;
+                let role_arn = role::prepare(&self.iam, &self.role, &environment, role, boundary).await?;
                 let progress = progress.unwrap_or(Progress::new(now));
                 let next = self.prepare(&stack, role_arn, progress, now).await?;
                 tracing::info!(stack = stack.names.stack, next = next.word(), "prepared");

@@ -7,6 +7,7 @@ use seedflow_aws::runtime::config;
 use seedflow_aws::services::iam::Iam;
 use seedflow_core::error::Result;
 use seedflow_core::ids::AwsEnvironment;
+use seedflow_core::module::role::boundary;
 use seedflow_core::module::role::policies::{RoleSettings, trust};
 
 /// Reads the settings of all modules' roles.
@@ -14,21 +15,27 @@ pub(crate) fn settings() -> Result<RoleSettings> {
     Ok(RoleSettings::new(
         &config::setting("MODULE_POLICY_ARNS")?,
         config::optional_setting("PERMISSIONS_BOUNDARY_ARN"),
+        config::setting("BUILD_ROLE_PATH")?,
         &config::setting("MODULE_PREFIX")?,
     ))
 }
 
-/// Creates or updates the role, and returns its ARN.
+/// Creates or updates the role, and returns its ARN. `boundary` is the name of the policy that the input asks for.
 pub(crate) async fn prepare(
     iam: &Iam,
     settings: &RoleSettings,
     environment: &AwsEnvironment,
     name: &str,
+    boundary: Option<&str>,
 ) -> Result<String> {
-    let boundary = settings.boundary.as_deref();
+    let boundary = boundary::arn(settings.boundary.as_deref(), boundary, environment);
+    let boundary = boundary.as_deref();
     let role = match iam.role(name).await? {
         Some(role) => role,
-        None => iam.create_role(name, &trust(environment), boundary).await?,
+        None => {
+            let trust = trust(environment);
+            iam.create_role(&settings.path, name, &trust, boundary).await?
+        }
     };
     if let Some(boundary) = boundary.filter(|wanted| role.boundary.as_deref() != Some(wanted)) {
         iam.put_boundary(name, boundary).await?;

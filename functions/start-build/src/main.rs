@@ -55,6 +55,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
             image: config::setting("BUILD_IMAGE")?,
             compute_type: config::compute_type_setting("BUILD_COMPUTE_TYPE")?,
             environment_type: config::setting("BUILD_ENVIRONMENT_TYPE")?,
+            privileged: config::flag_setting("BUILD_PRIVILEGED")?,
             timeout_minutes: config::number_setting("BUILD_TIMEOUT_MINUTES")?,
             queued_timeout_minutes: config::number_setting("BUILD_QUEUED_TIMEOUT_MINUTES")?,
             log_group: config::setting("BUILD_LOG_GROUP")?,

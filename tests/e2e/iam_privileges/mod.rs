@@ -36,6 +36,7 @@ static STACK: Shared = Shared::new(|| StackOptions {
             "ReferencedSecrets",
             "seedflow-examples/named,seedflow-examples/second",
         ),
+        ("AllowCdkBootstrap", "true"),
         ("GitCredentialsSecret", "seedflow-git"),
         // The bucket of a stack is one whose name is not chosen here.
         ("SourceObjectArns", "arn:aws:s3:::*/archives/*"),

@@ -120,6 +120,9 @@ impl Fixtures {
         for name in [STATE, STATUS, REFERENCED, OTHER] {
             stack.put_parameter(name, "{}").await;
         }
+        for kind in ["deploy", "lookup"] {
+            bootstrap_role(stack, kind).await;
+        }
         // Not the module of the objects: it has no lock.
         let id = stack.module_id("privileges-waiting");
         let waiting = Module::running("build", &["sleep 600"]);
@@ -146,6 +149,28 @@ impl Fixtures {
             spare: spare["build"]["id"].as_str().expect("a build").to_owned(),
         }
     }
+}
+
+/// The ARN of a role of the CDK's bootstrap.
+fn cdk_role(account: &str, kind: &str) -> String {
+    format!("arn:aws:iam::{account}:role/cdk-hnb659fds-{kind}-role-{account}-us-east-1")
+}
+
+/// Makes a role of the CDK's bootstrap, which trusts the account.
+async fn bootstrap_role(stack: &TestStack, kind: &str) {
+    let account = &stack.about().account;
+    let arn = cdk_role(account, kind);
+    let (_, name) = arn.split_once('/').expect("a name");
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": format!("arn:aws:iam::{account}:root")},
+    }]});
+    let fields = [
+        ("Action", "CreateRole"),
+        ("Version", "2010-05-08"),
+        ("RoleName", name),
+        ("AssumeRolePolicyDocument", &trust.to_string()),
+    ];
+    stack.client().form("iam", &fields).await.expect("a role");
 }
 
 fn object(folder: &str) -> String {
@@ -632,7 +657,12 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
         ("PolicyName", "more"),
         ("PolicyDocument", policy),
     ];
-    let another_role = [("RoleArn", role.as_str()), ("RoleSessionName", "privileges")];
+    let session = |arn| [("RoleArn", arn), ("RoleSessionName", "privileges")];
+    let another_role = session(role.as_str());
+    let looking_up_role = cdk_role(&fixtures.account, "lookup");
+    let looking_up = session(looking_up_role.as_str());
+    let deploying_role = cdk_role(&fixtures.account, "deploy");
+    let deploying = session(deploying_role.as_str());
     vec![
         ask(SQS, "SendMessage", "", &[BUILD_EVENT, END_MACHINE], message),
         ask(SQS, "ReceiveMessage", "", NOBODY, queue.clone()),
@@ -757,6 +787,29 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
             NOBODY,
             json!({"SecretId": "other"}),
         ),
+        Row {
+            answer: Some("ResourceNotFoundException"),
+            ..ask(
+                SECRETS,
+                "GetSecretValue",
+                "of a registry",
+                &[BUILD],
+                json!({"SecretId": "team-docker-credentials"}),
+            )
+        },
+        // AllowCdkBootstrap: the roles that deploy, not the one that reads everything.
+        form("sts", "AssumeRole", "2011-06-15", &[BUILD], &deploying),
+        form("sts", "AssumeRole", "2011-06-15", NOBODY, &looking_up),
+        Row {
+            answer: Some("ParameterNotFound"),
+            ..ask(
+                SSM,
+                "GetParameter",
+                "of the CDK",
+                &[BUILD],
+                json!({"Name": "/cdk-bootstrap/hnb659fds/version"}),
+            )
+        },
         form(
             "cloudformation",
             "DescribeStacks",

@@ -30,9 +30,8 @@ struct Attempts {
 
 impl Attempts {
     async fn as_a_build(stack: &TestStack) -> Self {
-        let role = &stack.resources("AWS::IAM::Role").await["BuildRole"];
-        let arn = format!("arn:aws:iam::{}:role/{role}", stack.about().account);
-        let keys = stack.client().assume_role(&arn, "build").await.unwrap();
+        let arn = stack.output("BuildRoleArn").expect("the build role");
+        let keys = stack.client().assume_role(arn, "build").await.unwrap();
         Self {
             api: stack.client().with_credentials(keys),
             met: BTreeSet::new(),

@@ -23,8 +23,8 @@ mod zip_bombs;
 
 use seedflow_e2e::{Finished, Shared, StackOptions};
 
-/// One stack for all; a minute of a build's timeout takes a second. The template's options send mails, and forbid
-/// builds on the largest machines.
+/// One stack for all; a minute of a build's timeout takes a second. The template's options send mails, forbid
+/// builds on the largest machines, and give the roles of builds a path.
 static STACK: Shared = Shared::new(|| {
     let mut options = StackOptions {
         minute: std::time::Duration::from_secs(1),
@@ -35,7 +35,8 @@ static STACK: Shared = Shared::new(|| {
         "MaxBuildComputeType".to_owned(),
         "BUILD_GENERAL1_XLARGE".to_owned(),
     );
-    options.parameters.extend([email, largest]);
+    let path = ("BuildRolePath".to_owned(), "/builds/".to_owned());
+    options.parameters.extend([email, largest, path]);
     options
 });
 

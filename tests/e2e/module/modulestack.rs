@@ -41,22 +41,41 @@ async fn role(stack: &TestStack, id: &ModuleId) -> String {
     metadata["ModuleDeploymentRoleName"].as_str().unwrap().to_owned()
 }
 
-/// Whether the role and the stack of that name exist: both begin alike, and these names aren't cut.
-async fn are_there(stack: &TestStack, name: &str) -> (bool, bool) {
-    let role = [
+/// Makes a policy that allows everything, for a permissions boundary; returns its ARN.
+async fn policy(stack: &TestStack, name: &str) -> String {
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+    ]});
+    let fields = [
+        ("Action", "CreatePolicy"),
+        ("Version", "2010-05-08"),
+        ("PolicyName", name),
+        ("PolicyDocument", &document.to_string()),
+    ];
+    stack.client().form("iam", &fields).await.expect("a policy");
+    format!("arn:aws:iam::{}:policy/{name}", stack.about().account)
+}
+
+/// What IAM says of a role.
+async fn get_role(stack: &TestStack, name: &str) -> Option<String> {
+    let fields = [
         ("Action", "GetRole"),
         ("Version", "2010-05-08"),
         ("RoleName", name),
     ];
+    stack.client().form("iam", &fields).await.ok()
+}
+
+/// Whether the role and the stack of that name exist: both begin alike, and these names aren't cut.
+async fn are_there(stack: &TestStack, name: &str) -> (bool, bool) {
     let of_stack = [
         ("Action", "DescribeStacks"),
         ("Version", "2010-05-15"),
         ("StackName", name),
     ];
-    let client = stack.client();
     (
-        client.form("iam", &role).await.is_ok(),
-        client.form("cloudformation", &of_stack).await.is_ok(),
+        get_role(stack, name).await.is_some(),
+        stack.client().form("cloudformation", &of_stack).await.is_ok(),
     )
 }
 
@@ -83,14 +102,25 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
                 &own,
                 &state,
                 "aws sts get-caller-identity --query Arn --output text >arn && seedfarmer metadata add -k Arn -v $(cat arn)",
+                "seedfarmer metadata add -k Boundary -v $SEEDFARMER_PERMISSIONS_BOUNDARY_ARN",
             ],
             &["aws ssm get-parameter --name /modulestack/own/x", &other],
         );
-        let finished = stack.deploy_with(&id, &module, parameters()).await;
+        let boundary = policy(stack, "modulestack-boundary").await;
+        let mut more = parameters();
+        more["build"] = json!({"permissions_boundary": "modulestack-boundary"});
+        let finished = stack.deploy_with(&id, &module, more).await;
         assert_state(&finished, "SUCCEEDED");
         let role = role(stack, &id).await;
         assert!(role.starts_with("seedflow-module-modulestack-own-g-m-"), "{role}");
-        let arn = stack.parameter(&id, "metadata").await["Arn"].clone();
+        let metadata = stack.parameter(&id, "metadata").await;
+        assert_eq!(metadata["Boundary"], boundary.as_str());
+        let made = get_role(stack, &role).await.unwrap();
+        assert!(
+            made.contains(&format!(":role/builds/{role}<")) && made.contains(&boundary),
+            "{made}"
+        );
+        let arn = metadata["Arn"].clone();
         assert!(
             arn.as_str().unwrap().contains(&format!(":assumed-role/{role}/")),
             "{arn}"

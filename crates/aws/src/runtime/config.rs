@@ -103,6 +103,8 @@ pub fn limits() -> Result<Limits> {
             timeout_minutes: number_setting("MAX_BUILD_TIMEOUT_MINUTES")?,
             compute_type,
             concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
+            permissions_boundary: optional_setting("PERMISSIONS_BOUNDARY_ARN"),
+            role_path: Some(setting("BUILD_ROLE_PATH")?),
         },
         stack_name_prefix: setting("STACK_NAME_PREFIX")?,
         ..names()?
@@ -117,6 +119,18 @@ pub fn compute_type_setting(name: &str) -> Result<ComputeType> {
             &format!("environment variable {name}"),
             format!("\"{text}\""),
             ComputeType::ALL.map(ComputeType::as_str).join(", "),
+        )
+    })
+}
+
+/// A switch from the function's environment.
+pub fn flag_setting(name: &str) -> Result<bool> {
+    let text = setting(name)?;
+    text.parse().map_err(|_| {
+        Error::field(
+            &format!("environment variable {name}"),
+            format!("\"{text}\""),
+            "true or false",
         )
     })
 }

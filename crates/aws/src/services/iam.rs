@@ -49,9 +49,15 @@ impl Iam {
     }
 
     /// Creates a role. If a concurrent call created it first, the error is throttling: the next try then finds the role.
-    pub async fn create_role(&self, name: &str, trust: &str, boundary: Option<&str>) -> Result<Role> {
+    pub async fn create_role(
+        &self,
+        path: &str,
+        name: &str,
+        trust: &str,
+        boundary: Option<&str>,
+    ) -> Result<Role> {
         let call = format!("IAM CreateRole {name}");
-        let request = self.client.create_role().role_name(name);
+        let request = self.client.create_role().path(path).role_name(name);
         let request = request
             .assume_role_policy_document(trust)
             .description("What the builds of one module may do. Made and removed by Seedflow.")

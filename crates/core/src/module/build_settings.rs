@@ -10,6 +10,8 @@ use serde_json::Value;
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
 use crate::module::maximum::{ComputeType, Maxima};
+use crate::module::registries::Registries;
+use crate::module::role::boundary;
 
 /// The environment types whose builds run in Linux containers, which the commands need.
 const ENVIRONMENT_TYPES: [&str; 3] = ["LINUX_CONTAINER", "LINUX_GPU_CONTAINER", "ARM_CONTAINER"];
@@ -32,6 +34,12 @@ pub struct BuildSettings {
     /// Versions of runtimes by name; they override those of the image.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub runtimes: BTreeMap<String, String>,
+    /// The name of the policy that is the permissions boundary of the module's own role, and of the roles that it makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary: Option<String>,
+    /// Where the build's tools get packages and images.
+    #[serde(flatten)]
+    pub registries: Registries,
 }
 
 impl BuildSettings {
@@ -51,6 +59,12 @@ impl BuildSettings {
             runtimes: fields
                 .any("runtimes")
                 .map_or_else(|| Ok(BTreeMap::new()), |value| runtimes(&value))?,
+            permissions_boundary: boundary::parse(
+                "build.permissions_boundary",
+                fields.text("permissions_boundary")?,
+                maxima,
+            )?,
+            registries: Registries::parse(&mut fields)?,
         };
         fields.finish()?;
         Ok(settings)

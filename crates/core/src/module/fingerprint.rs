@@ -156,6 +156,7 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
         ("build.timeout_minutes", json!(build.timeout_minutes)),
         ("build.environment_type", json!(build.environment_type)),
         ("build.privileged", json!(build.privileged)),
+        ("build.permissions_boundary", json!(build.permissions_boundary)),
         (
             "build.runtimes",
             if build.runtimes.is_empty() {

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorName};
+use crate::error::{Error, ErrorName, excerpt};
 
 /// The compute type of a build's machine, smallest first: CodeBuild's compute types for containers (CodeBuild user
 /// guide, "Build environment compute modes and types").
@@ -68,7 +68,7 @@ impl fmt::Display for ComputeType {
 }
 
 /// The template's maximum parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Maxima {
     /// Maximum minutes of a build (`MaxBuildTimeoutMinutes`).
     pub timeout_minutes: u64,
@@ -76,6 +76,10 @@ pub struct Maxima {
     pub compute_type: ComputeType,
     /// Maximum number of a deployment's modules that run at once (`MaxConcurrentModules`).
     pub concurrency: u32,
+    /// The ARN of the permissions boundary of all modules' roles (`PermissionsBoundaryArn`), if there is one.
+    pub permissions_boundary: Option<String>,
+    /// The path of the roles of builds (`BuildRolePath`), if it is known.
+    pub role_path: Option<String>,
 }
 
 impl Maxima {
@@ -85,6 +89,8 @@ impl Maxima {
         timeout_minutes: 2160,
         compute_type: ComputeType::TwoXLarge,
         concurrency: 40,
+        permissions_boundary: None,
+        role_path: None,
     };
 
     /// Checks the requested minutes of a build.
@@ -110,9 +116,29 @@ impl Maxima {
     pub fn concurrency(&self, asked: u32) -> Result<u32, Above> {
         at_most(self.concurrency, "MaxConcurrentModules", asked)
     }
+
+    /// Checks the name of the policy that is to be a permissions boundary.
+    ///
+    /// # Errors
+    /// If `PermissionsBoundaryArn` is another policy.
+    pub fn permissions_boundary(&self, name: &str) -> Result<(), Above> {
+        let ours = self.permissions_boundary.as_deref();
+        only(ours, "PermissionsBoundaryArn", name, |arn| {
+            arn.split_once(":policy/").is_some_and(|(_, own)| own == name)
+        })
+    }
+
+    /// Checks the path of the roles of builds.
+    ///
+    /// # Errors
+    /// If `BuildRolePath` is another one.
+    pub fn role_path(&self, asked: &str) -> Result<(), Above> {
+        let ours = self.role_path.as_deref();
+        only(ours, "BuildRolePath", asked, |path| path == asked)
+    }
 }
 
-/// A value above a maximum: the expected and the found value, for a message that begins with the field.
+/// A value above a maximum, or other than the only one: the expected and the found value, for a message that begins with the field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Above(String);
 
@@ -127,6 +153,17 @@ impl Above {
 impl fmt::Display for Above {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Refuses what the template has another value for.
+fn only(ours: Option<&str>, parameter: &str, asked: &str, same: impl Fn(&str) -> bool) -> Result<(), Above> {
+    match ours {
+        Some(ours) if !same(ours) => Err(Above(format!(
+            "expected \"{ours}\" (template parameter {parameter}), found \"{}\"",
+            excerpt(asked, 80)
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -162,7 +199,12 @@ mod tests {
             timeout_minutes: 480,
             compute_type: ComputeType::Large,
             concurrency: 10,
+            permissions_boundary: Some("arn:aws:iam::111111111111:policy/team/b".into()),
+            role_path: Some("/team/".into()),
         };
+        assert_eq!(maxima.permissions_boundary("team/b"), Ok(()));
+        assert_eq!(maxima.role_path("/team/"), Ok(()));
+        assert_eq!(Maxima::OF_AWS.permissions_boundary("b"), Ok(()));
         assert_eq!(maxima.timeout_minutes(480), Ok(480));
         assert_eq!(maxima.compute_type(ComputeType::Large), Ok(ComputeType::Large));
         assert_eq!(maxima.concurrency(10), Ok(10));
@@ -178,6 +220,14 @@ mod tests {
             (
                 maxima.concurrency(11).map(drop),
                 "expected at most 10 (template parameter MaxConcurrentModules), found 11",
+            ),
+            (
+                maxima.permissions_boundary("b"),
+                "expected \"arn:aws:iam::111111111111:policy/team/b\" (template parameter PermissionsBoundaryArn), found \"b\"",
+            ),
+            (
+                maxima.role_path("/"),
+                "expected \"/team/\" (template parameter BuildRolePath), found \"/\"",
             ),
         ] {
             assert_eq!(refused.unwrap_err().to_string(), message);

@@ -16,6 +16,7 @@ pub mod maximum;
 pub mod metadata_reference;
 pub mod parameters;
 pub mod plan;
+pub mod registries;
 pub mod report;
 pub mod role;
 pub mod source;

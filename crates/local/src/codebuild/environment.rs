@@ -10,6 +10,9 @@ use super::path_wrappers;
 use super::time::epoch;
 use crate::aws_api::{AwsApi, Credentials};
 
+/// Where no daemon listens; Docker's clients show the name.
+const NO_DOCKER: &str = "unix:///var/run/privileged-mode-is-off.sock";
+
 /// Completes a build's own variables by what CodeBuild and a container would bring.
 pub fn complete(
     mut variables: BTreeMap<String, String>,
@@ -29,6 +32,10 @@ pub fn complete(
     // No call of a build may leave the machine, whatever its variables are.
     variables.insert("AWS_ENDPOINT_URL".to_owned(), api.endpoint().to_owned());
     variables.insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
+    if !build.plan.privileged() {
+        // Docker's clients then fail as on CodeBuild: they cannot connect to a daemon.
+        variables.insert("DOCKER_HOST".to_owned(), NO_DOCKER.to_owned());
+    }
     variables
         .extend(of_codebuild(build, workspace).map(|(name, value)| (format!("CODEBUILD_{name}"), value)));
     variables

@@ -4,13 +4,17 @@
 //! uses this machine's programs instead, so what it installs goes into the workspace: pip into a virtual
 //! environment that is made when it is first needed, `npm install -g` to a prefix. Version 1 of the AWS
 //! CLI sends the calls of SQS to AWS in spite of `AWS_ENDPOINT_URL`, so its wrapper adds the endpoint to the command
-//! line.
+//! line. Version 2 of the AWS SDK for Node knows no such variable, so the wrapper of `node` loads a script first that
+//! redirects its calls.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::config::Config;
 use super::files::Workspace;
+
+/// Redirects what Node sends to AWS.
+const AWS_ENDPOINT: &str = include_str!("aws_endpoint.cjs");
 
 /// Where `npm install -g` puts things.
 pub fn npm_prefix(workspace: &Workspace) -> PathBuf {
@@ -46,8 +50,9 @@ fn host_path(config: &Config) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Writes the wrappers of the programs that there are.
-pub fn install(workspace: &Workspace, config: &Config) -> std::io::Result<()> {
+/// Writes the wrappers of the programs that there are. A build without privileged mode finds a `docker` that reaches no
+/// daemon, as in an image, also where the machine has none.
+pub fn install(workspace: &Workspace, config: &Config, privileged: bool) -> std::io::Result<()> {
     let find = |name: &str| {
         host_path(config)
             .into_iter()
@@ -57,6 +62,22 @@ pub fn install(workspace: &Workspace, config: &Config) -> std::io::Result<()> {
     if let Some(aws) = find("aws") {
         let script = format!("exec {} --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"", quote(&aws));
         write(workspace, "aws", &script)?;
+    }
+    if let Some(node) = find("node") {
+        let preload = workspace.scratch().join("aws_endpoint.cjs");
+        std::fs::write(&preload, AWS_ENDPOINT)?;
+        // Not once for the whole build: commands set NODE_OPTIONS, for example for more memory.
+        let script = format!(
+            "case \"$NODE_OPTIONS\" in *aws_endpoint.cjs*) ;; *) export NODE_OPTIONS=\"--require \\\"\"{}\"\\\" $NODE_OPTIONS\";; esac\n\
+             exec {} \"$@\"",
+            quote(&preload),
+            quote(&node)
+        );
+        write(workspace, "node", &script)?;
+    }
+    if !privileged && find("docker").is_none() {
+        let script = "echo \"Cannot connect to the Docker daemon at $DOCKER_HOST. Is the docker daemon running?\" >&2\nexit 1";
+        write(workspace, "docker", script)?;
     }
     if let Some(python) = find("python3") {
         let own = python_home(workspace);

@@ -128,7 +128,7 @@ pub struct Plan {
     pub artifacts: Artifacts,
     /// Variables of the project and of `StartBuild`, the latter winning.
     pub variables: Vec<Variable>,
-    /// Image, type, compute type and privileged mode, which a local build only shows.
+    /// Image, type and compute type, which a local build only shows, and privileged mode.
     pub environment: Value,
     /// Where the log goes; none where logs are disabled.
     pub logs: Option<Logs>,
@@ -165,6 +165,11 @@ impl Plan {
             region: region.to_owned(),
             project: name,
         })
+    }
+
+    /// Whether the build may run Docker.
+    pub fn privileged(&self) -> bool {
+        self.environment["privilegedMode"].as_bool().unwrap_or(false)
     }
 
     /// The source as the API shows it.

@@ -138,7 +138,9 @@ impl Runner<'_> {
         let keys = keys.map_err(|failure| (Status::Failed, failure))?;
         let config = &self.registry.config;
         let workspace = Workspace::new(&config.work_dir)
-            .and_then(|workspace| path_wrappers::install(&workspace, config).map(|()| workspace))
+            .and_then(|workspace| {
+                path_wrappers::install(&workspace, config, self.build.plan.privileged()).map(|()| workspace)
+            })
             .map_err(|error| {
                 let failure = Failure::new("INTERNAL_ERROR", format!("no workspace: {error}"));
                 (Status::Fault, failure)

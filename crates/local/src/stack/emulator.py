@@ -449,6 +449,8 @@ def resolve_condition_key(original, key, ctx):
         name = iam_evaluator._role_name_from_assumed_arn(ctx.principal_arn)
         role = iam._roles.get_scoped(ctx.principal_account, None, name) or {}
         return role.get("Arn", f"arn:aws:iam::{ctx.principal_account}:role/{name}")
+    if key.lower() == "aws:resourceaccount":  # the stack has one account; the roles of the CDK's bootstrap ask for it
+        return ctx.principal_account
     return original(key, ctx)
 
 

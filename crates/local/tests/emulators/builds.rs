@@ -505,3 +505,19 @@ async fn a_role_that_does_not_trust_codebuild_fails_the_build() {
     );
     assert_eq!(phases(&build)[2], "PROVISIONING FAILED");
 }
+
+#[tokio::test]
+async fn docker_is_refused_without_privileged_mode() {
+    let stack = stack().await;
+    let command =
+        "docker info > said 2>&1; grep 'Cannot connect to the Docker daemon.*privileged-mode-is-off' said";
+    for (privileged, status) in [(false, "SUCCEEDED"), (true, "FAILED")] {
+        let build = stack
+            .run(
+                json!({"privilegedModeOverride": privileged, "buildspecOverride": spec(json!({"build": {"commands": [command]}}))}),
+            )
+            .await;
+        assert_eq!(build["buildStatus"], status, "{privileged}");
+        assert_eq!(build["environment"]["privilegedMode"], privileged);
+    }
+}

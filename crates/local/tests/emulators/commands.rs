@@ -1,12 +1,15 @@
 //! What commands see of each other, and what their failures do.
 
-use std::collections::BTreeMap;
-
 use md5::{Digest, Md5};
+use seedflow_core::module::build_settings::BuildSettings;
 use seedflow_core::module::codebuild::buildspec::compose;
 use seedflow_core::module::codebuild::environment::Variable;
 use seedflow_core::module::deployspec::Phases;
+use seedflow_core::module::registries::Registries;
+use seedflow_local::process::programs;
+use seedflow_terminal::Ui;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::stack::{failure, phases, spec, stack, stack_with};
 
@@ -294,13 +297,21 @@ async fn a_build_has_an_environment_of_its_own() {
     );
 }
 
+/// A folder with these programs of the shell.
+fn tools(programs: &[(&str, &str)]) -> TempDir {
+    let tools = tempfile::tempdir().unwrap();
+    for (name, script) in programs {
+        let file = tools.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    tools
+}
+
 /// The AWS CLI heeds `AWS_ENDPOINT_URL` for most services only.
 #[tokio::test]
 async fn the_aws_command_gets_the_endpoint() {
-    let tools = tempfile::tempdir().unwrap();
-    let aws = tools.path().join("aws");
-    std::fs::write(&aws, "#!/bin/sh\necho \"$@\"\n").unwrap();
-    std::fs::set_permissions(&aws, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let tools = tools(&[("aws", "echo \"$@\"")]);
     let stack = stack_with(|config| config.tools = vec![tools.path().to_owned()]).await;
     let build = stack
         .run_phases(json!({"build": {"commands": ["aws sqs list-queues 'a b'"]}}))
@@ -384,7 +395,7 @@ async fn a_long_parameter_reaches_the_module_and_not_the_log() {
         "/tmp/.seedflow-emulators",
         &variables,
         "an-image",
-        &BTreeMap::new(),
+        &BuildSettings::default(),
     );
     let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
     let build = stack.run(overrides).await;
@@ -395,4 +406,119 @@ async fn a_long_parameter_reaches_the_module_and_not_the_log() {
     assert!(log.contains(&format!("\n{}\n", value.chars().count())), "{log}");
     assert!(log.contains("Running command printf %s \"$LONG\""));
     assert!(!log.contains("confidential"), "{log}");
+}
+
+/// A mock of the AWS CLI, whose secrets are those of the last argument but five.
+const SECRETS: &str = r#"case "$*" in
+*team-docker-credentials*) echo '{"reg.example": {"username": "bob", "password": "hunter2"}}';;
+*team-mirror-credentials*) echo '{"pypi": {"username": "me", "password": "hunter/2"}, "npm": {"username": "me", "password": "hunter2"}}';;
+*) echo "ResourceNotFoundException" >&2; exit 254;;
+esac"#;
+
+async fn install(registries: Registries, commands: &[&str]) -> (Value, String) {
+    let docker = "read -r password; echo \"$* $password\" > \"$HOME/docker-said\"";
+    let tools = tools(&[("aws", SECRETS), ("docker", docker)]);
+    let stack = stack_with(|config| config.tools = vec![tools.path().to_owned()]).await;
+    let phases = Phases {
+        install: commands.iter().map(|&command| command.to_owned()).collect(),
+        ..Phases::default()
+    };
+    let settings = BuildSettings {
+        registries,
+        ..BuildSettings::default()
+    };
+    let text = compose(
+        &phases,
+        "",
+        "/tmp/.seedflow-registries",
+        &[],
+        "an-image",
+        &settings,
+    );
+    let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
+    let build = stack.run(overrides).await;
+    let log = stack.log(&build).join("\n");
+    (build, log)
+}
+
+/// What a build stores for its tools, without the credentials in the log.
+#[tokio::test]
+async fn the_tools_of_a_build_get_into_its_registries_and_the_log_shows_no_credentials() {
+    let registries = Registries {
+        docker_credentials_secret: Some("team-docker-credentials".into()),
+        pypi_mirror: Some("https://mirror.example/simple".into()),
+        pypi_mirror_secret: Some("team-mirror-credentials".into()),
+        npm_mirror: Some("https://mirror.example/npm/".into()),
+        npm_mirror_secret: Some("team-mirror-credentials::npm".into()),
+    };
+    // Each line is compared by its checksum, because CodeBuild prints commands.
+    let sum = |text: &str| hex::encode(Md5::digest(format!("{text}\n")));
+    let check = |file: &str, line: &str| format!("grep -h . {file} | md5sum | grep -q {}", sum(line));
+    let commands = [
+        check(
+            "~/docker-said",
+            "login --username bob --password-stdin reg.example hunter2",
+        ),
+        check(
+            "~/.npmrc",
+            "registry=https://mirror.example/npm/\n//mirror.example/:_auth=bWU6aHVudGVyMg==",
+        ),
+        check(
+            "~/.config/pip/pip.conf",
+            "[global]\nindex-url = https://me:hunter%2F2@mirror.example/simple",
+        ),
+        "grep -q me:hunter ~/.config/uv/uv.toml"
+            .to_owned()
+            .replace("hunter", "'h'unter"),
+        "[ $(stat -c %a ~/.npmrc) = 600 ] && ! env | grep -q 'h'unter".to_owned(),
+    ];
+    let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+    let (build, log) = install(registries, &commands).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{log}");
+    assert!(!log.contains("hunter") && !log.contains("bWU6"), "{log}");
+}
+
+/// As in seed-farmer: an image may be public, but without its mirror a build gets other packages.
+#[tokio::test]
+async fn a_missing_secret_of_docker_is_a_warning_and_one_of_a_mirror_ends_the_build() {
+    let docker = Registries {
+        docker_credentials_secret: Some("missing".into()),
+        ..Registries::default()
+    };
+    let (build, log) = install(docker, &[]).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{log}");
+    assert!(
+        log.contains("WARNING: no docker login: secret missing: ResourceNotFoundException"),
+        "{log}"
+    );
+    let mirror = Registries {
+        pypi_mirror: Some("https://mirror.example/simple".into()),
+        pypi_mirror_secret: Some("missing".into()),
+        ..Registries::default()
+    };
+    let (build, log) = install(mirror, &["echo never"]).await;
+    assert_eq!(build["buildStatus"], "FAILED", "{log}");
+    assert!(!log.contains("echo never"), "{log}");
+}
+
+/// Version 2 of the AWS SDK sends to AWS, with a signature over the host. Other requests leave the machine.
+#[tokio::test]
+async fn what_node_signs_for_aws_goes_to_the_stack() {
+    let node = programs::node(&Ui::silent().task("Node")).await.unwrap();
+    let stack = stack_with(|config| config.tools = node.into_iter().collect()).await;
+    stack
+        .emulator
+        .change(|stored| drop(stored.parameters.insert("/x".into(), "value".into())));
+    let script = "const https = require('https');\n\
+        const headers = {Authorization: 'AWS4-HMAC-SHA256 x', 'X-Amz-Target': 'AmazonSSM.GetParameters'};\n\
+        const options = {host: 'ssm.us-east-1.amazonaws.com', method: 'POST', headers, agent: new https.Agent()};\n\
+        https.request(options, (answer) => console.log(answer.statusCode)).end('{\"Names\": [\"/x\"]}');";
+    let command = format!("export NODE_OPTIONS=--no-warnings\nnode -e \"$(cat <<'END'\n{script}\nEND\n)\"");
+    let build = stack.run_phases(json!({"build": {"commands": [command]}})).await;
+    assert_eq!(
+        stack.output(&build).last().unwrap(),
+        "200",
+        "{:#?}",
+        stack.log(&build)
+    );
 }

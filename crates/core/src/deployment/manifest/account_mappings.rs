@@ -7,60 +7,18 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
+use super::build_choice::BuildChoice;
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
 use super::spanned::{Spanned, YamlFields, texts};
 use crate::error::excerpt;
+use crate::formats::yaml::Kind;
 use crate::ids::AwsEnvironment;
+use crate::module::maximum::Maxima;
 
-/// Fields of both an account and a region that Seedflow doesn't support.
-const MIRRORS: [&str; 4] = ["npmMirror", "npmMirrorSecret", "pypiMirror", "pypiMirrorSecret"];
-const PREFIXES: [&str; 2] = ["rolePrefix", "policyPrefix"];
-
-/// The build settings of an account, a region or a module.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct BuildChoice {
-    /// The build image.
-    pub image: Option<String>,
-    /// Versions of runtimes by name.
-    pub runtimes: Map<String, Value>,
-}
-
-impl BuildChoice {
-    pub fn read(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Self {
-        Self {
-            image: fields.text("codebuildImage", problems),
-            runtimes: fields
-                .take("runtimeOverrides", problems)
-                .map(|part| texts(&part, problems))
-                .unwrap_or_default(),
-        }
-    }
-
-    /// These settings as the `build` of an input.
-    #[must_use]
-    pub fn said(&self) -> Map<String, Value> {
-        let mut said = Map::new();
-        if let Some(image) = &self.image {
-            said.insert("image".into(), image.clone().into());
-        }
-        if !self.runtimes.is_empty() {
-            said.insert("runtimes".into(), self.runtimes.clone().into());
-        }
-        said
-    }
-
-    /// Merges these settings over others: this image, and these versions over the other's.
-    #[must_use]
-    pub fn or(mut self, other: &Self) -> Self {
-        let mut runtimes = other.runtimes.clone();
-        runtimes.append(&mut self.runtimes);
-        Self {
-            image: self.image.or_else(|| other.image.clone()),
-            runtimes,
-        }
-    }
-}
+/// Parameters that seed-farmer itself reads.
+const BOUNDARY: &str = "permissionsBoundaryName";
+const DOCKER_SECRET: &str = "dockerCredentialsSecret";
 
 /// An account with its regions, or a region.
 #[derive(Debug)]
@@ -74,6 +32,8 @@ struct Mapping {
     default: bool,
     parameters: Map<String, Value>,
     build: BuildChoice,
+    /// The path of the roles of builds, and where the manifest has it.
+    role_path: Option<(String, Location)>,
     regions: Vec<Mapping>,
 }
 
@@ -194,6 +154,23 @@ impl Mappings {
         }
     }
 
+    /// Refuses a path of roles that is not the template's. A path of its own could match what other policies of the
+    /// account trust.
+    pub fn refuse_another_role_path(&self, maxima: &Maxima, problems: &mut Diagnostics) {
+        for &(a, r) in &self.used {
+            let account = &self.accounts[a];
+            let named = account.regions[r]
+                .role_path
+                .as_ref()
+                .or(account.role_path.as_ref());
+            if let Some((path, at)) = named
+                && let Err(other) = maxima.role_path(path)
+            {
+                problems.error(at, other.to_string());
+            }
+        }
+    }
+
     /// The account and region of the modules, if the manifest names them.
     pub fn account_and_region(&self) -> Option<(String, String)> {
         let &(a, r) = self.used.first()?;
@@ -212,11 +189,15 @@ impl Mappings {
             .filter(|value| !value.is_null())
     }
 
-    /// The build settings of the region over those of the account.
+    /// The build settings of the region over those of the account, with those among the parameters.
     pub fn build(&self, target: Target) -> BuildChoice {
         target.0.map_or_else(BuildChoice::default, |(a, r)| {
             let account = &self.accounts[a];
-            account.regions[r].build.clone().or(&account.build)
+            let choice = account.regions[r].build.clone().or(&account.build);
+            let named = |name| self.parameter(target, name).filter(|value| is_name(value));
+            choice
+                .with("docker_credentials_secret", named(DOCKER_SECRET))
+                .with("permissions_boundary", named(BOUNDARY))
         })
     }
 }
@@ -289,7 +270,7 @@ impl Mapping {
             .unwrap_or_default();
         let build = BuildChoice::read(&mut fields, problems);
         let regions = fields.take("regionMappings", problems);
-        unsupported(&mut fields, problems);
+        let role_path = role_path(&mut fields, problems);
         fields.finish(problems);
         let regions = regions
             .map(|list| Self::list(&list, "region", Self::region, problems))
@@ -301,6 +282,7 @@ impl Mapping {
             default,
             parameters,
             build,
+            role_path,
             regions,
         })
     }
@@ -324,7 +306,7 @@ impl Mapping {
             "Seedflow's template makes what a seedkit would",
             problems,
         );
-        unsupported(&mut fields, problems);
+        let role_path = role_path(&mut fields, problems);
         fields.finish(problems);
         Some(Self {
             name: name?,
@@ -333,6 +315,7 @@ impl Mapping {
             default,
             parameters,
             build,
+            role_path,
             regions: Vec::new(),
         })
     }
@@ -357,18 +340,17 @@ fn only_default(is: bool, first: &mut Option<Location>, at: &Location, problems:
     }
 }
 
-/// Refuses mirrors of package registries in an account, a region or a module.
-pub(super) fn refuse_mirrors(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) {
-    fields.unsupported(
-        &MIRRORS,
-        "configure pip or npm in the deployspec's install phase, or in the build image",
+/// Takes the two paths of IAM: that of the roles of builds, and that of the seedkit's policy.
+fn role_path(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Option<(String, Location)> {
+    fields.without_effect(
+        &["policyPrefix"],
+        "it is the path of the seedkit's policy, which the template replaces",
         problems,
     );
-}
-
-fn unsupported(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) {
-    refuse_mirrors(fields, problems);
-    fields.without_effect(&PREFIXES, "the template names the roles", problems);
+    let part = fields.take("rolePrefix", problems)?;
+    let path = part.text(problems)?;
+    // Blank means none, as in seed-farmer.
+    (!path.is_empty()).then(|| (path, part.at.clone()))
 }
 
 /// An account id: literal, or from a variable.
@@ -408,12 +390,11 @@ pub(super) fn variable(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics
 
 /// Values are texts, as in seed-farmer.
 fn global_parameters(part: &Spanned<'_>, problems: &mut Diagnostics) -> Map<String, Value> {
-    warn_of_special_names(part, problems);
     texts(part, problems)
 }
 
 fn regional_parameters(part: &Spanned<'_>, problems: &mut Diagnostics) -> Map<String, Value> {
-    warn_of_special_names(part, problems);
+    special_names(part, problems);
     part.warn_of_traps(problems);
     part.entries(problems)
         .into_iter()
@@ -421,25 +402,23 @@ fn regional_parameters(part: &Spanned<'_>, problems: &mut Diagnostics) -> Map<St
         .collect()
 }
 
-/// Warns of two parameters that change the behaviour of seed-farmer itself.
-fn warn_of_special_names(part: &Spanned<'_>, problems: &mut Diagnostics) {
-    for (name, instead) in [
-        (
-            "permissionsBoundaryName",
-            "give the permissions boundary as a parameter of Seedflow's template",
-        ),
-        (
-            "dockerCredentialsSecret",
-            "log in to the registry in the deployspec's install phase",
-        ),
-    ] {
-        if let Some(node) = part.node.get(name) {
-            let at = Location {
-                line: Some(node.line),
-                field: format!("{}.{name}", part.at.field),
-                ..part.at.clone()
-            };
-            problems.warning(&at, format!("{name} has no effect on builds; {instead}"));
-        }
+/// Blank means none, as in seed-farmer; what isn't a text was reported.
+fn is_name(value: &Value) -> bool {
+    value.as_str().is_some_and(|name| !name.trim().is_empty())
+}
+
+/// Checks the parameters that have a meaning of their own in seed-farmer.
+fn special_names(part: &Spanned<'_>, problems: &mut Diagnostics) {
+    for (name, node) in [BOUNDARY, DOCKER_SECRET]
+        .into_iter()
+        .filter_map(|name| Some((name, part.node.get(name)?)))
+        .filter(|(_, node)| !matches!(node.kind, Kind::Scalar(Value::String(_) | Value::Null)))
+    {
+        let at = Location {
+            line: Some(node.line),
+            field: format!("{}.{name}", part.at.field),
+            ..part.at.clone()
+        };
+        problems.found(&at, node.describe(), "a text");
     }
 }

@@ -9,6 +9,7 @@
 //! too much time or memory.
 
 mod account_mappings;
+mod build_choice;
 mod dependency_check;
 mod diagnostic;
 mod environment;
@@ -164,6 +165,7 @@ fn deployment(
     if let Some(environment) = given.environment {
         mappings.refuse_elsewhere(environment, problems);
     }
+    mappings.refuse_another_role_path(given.maxima, problems);
     let names = Names {
         project: project?,
         deployment: name?,

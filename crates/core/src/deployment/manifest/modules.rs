@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
-use super::account_mappings::{BuildChoice, Mappings, refuse_mirrors};
+use super::account_mappings::Mappings;
+use super::build_choice::BuildChoice;
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
 use super::model::Repository;
@@ -76,7 +77,6 @@ impl Reader<'_> {
         let parameters = fields.take("parameters", problems);
         let data_files = fields.take("dataFiles", problems);
         let build = BuildChoice::read(&mut fields, problems);
-        refuse_mirrors(&mut fields, problems);
         fields.ignored(&INTERNAL, problems);
         fields.finish(problems);
 
@@ -317,7 +317,7 @@ fn settings(
     problems: &mut Diagnostics,
 ) -> (Map<String, Value>, BuildSettings) {
     let mut build = Map::new();
-    if choice.image.as_deref().is_some_and(is_arm_image) {
+    if choice.image().is_some_and(is_arm_image) {
         build.insert("environment_type".into(), "ARM_CONTAINER".into());
     }
     build.append(&mut choice.said());

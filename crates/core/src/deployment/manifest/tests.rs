@@ -9,6 +9,7 @@ use crate::deployment::manifest_options::ManifestOptions;
 use crate::deployment::remote_source::{RemoteSource, SourcePath};
 use crate::error::says;
 use crate::ids::AwsEnvironment;
+use crate::module::maximum::Maxima;
 
 const SPEC: &str = "deploy: {phases: {build: {commands: [make]}}}\n";
 
@@ -171,6 +172,33 @@ fn a_deployment_as_seed_farmers_users_have_it() {
 }
 
 #[test]
+fn registries_boundary_and_privileged_mode_come_from_the_module_the_region_or_the_account() {
+    let mappings = "targetAccountMappings:\n- alias: primary\n  accountId: '111111111111'\n  default: true\n  privilegedMode: false\n  pypiMirror: https://account.example/simple\n  npmMirror: https://account.example/npm\n  npmMirrorSecret: npm-mirror-credentials\n  parametersGlobal: {dockerCredentialsSecret: global-docker-credentials}\n  regionMappings:\n  - region: eu-west-1\n    default: true\n    npmMirror: https://region.example/npm\n    parametersRegional: {dockerCredentialsSecret: regional-docker-credentials, permissionsBoundaryName: team/boundary}\n";
+    let build = |module: &str| Value::Object(module_of(&with_module(module, mappings)).build);
+    assert_eq!(
+        build(""),
+        json!({"privileged": false, "pypi_mirror": "https://account.example/simple",
+            "npm_mirror": "https://region.example/npm", "npm_mirror_secret": "npm-mirror-credentials",
+            "docker_credentials_secret": "regional-docker-credentials", "permissions_boundary": "team/boundary"})
+    );
+    let own = build(
+        "privilegedMode: true\npypiMirror: https://module.example/simple\npypiMirrorSecret: m-mirror-credentials::k",
+    );
+    assert_eq!(
+        (
+            &own["privileged"],
+            &own["pypi_mirror"],
+            &own["pypi_mirror_secret"]
+        ),
+        (
+            &json!(true),
+            &json!("https://module.example/simple"),
+            &json!("m-mirror-credentials::k")
+        )
+    );
+}
+
+#[test]
 fn the_smallest_manifest() {
     let module = module_of(&with_module("", ""));
     assert_eq!(
@@ -292,7 +320,14 @@ fn each_mistake_in_a_module_is_named() {
             "runtimeOverrides: {python: 3.10}",
             "runtimeOverrides.python: expected a text, found 3.1, as YAML reads 3.10; put it into quotes",
         ),
-        ("npmMirror: x", "npmMirror: npmMirror is not supported yet"),
+        (
+            "npmMirror: x",
+            "groups[0].modules[0]: build.npm_mirror: expected a URL…found \"x\"",
+        ),
+        (
+            "privilegedMode: 7",
+            "privilegedMode: expected true or false, found 7",
+        ),
         (
             "dataFiles: [{filePath: ../x}]",
             "dataFiles[0].filePath: expected a path within the repository…found \"../x\"",
@@ -684,8 +719,16 @@ fn mappings_are_read_strictly() {
             "accountId.valueFrom: envVariable is missing",
         ),
         (
-            "npmMirror: x",
-            "targetAccountMappings[0].npmMirror: npmMirror is not supported yet",
+            "npmMirror: https://u:p@x",
+            "groups[0].modules[0]: build.npm_mirror: expected a URL…found a URL with credentials",
+        ),
+        (
+            "regionMappings: [{region: eu-west-1, default: true, parametersRegional: {dockerCredentialsSecret: [a]}}]",
+            "parametersRegional.dockerCredentialsSecret: expected a text, found a list",
+        ),
+        (
+            "parametersGlobal: {permissionsBoundaryName: 'arn:aws:iam::1:policy/b'}",
+            "build.permissions_boundary: expected the name of an IAM policy",
         ),
         (
             "regionMappings: [{region: eu-west-1, default: true, network: {vpcId: v}}]",
@@ -705,7 +748,7 @@ fn mappings_are_read_strictly() {
         ),
         (
             "default2: true",
-            "default2: expected one of alias, accountId, default, parametersGlobal, codebuildImage, runtimeOverrides, regionMappings, found an unknown field",
+            "default2: expected one of alias, accountId, default, parametersGlobal, codebuildImage, npmMirror, npmMirrorSecret, pypiMirror, pypiMirrorSecret, runtimeOverrides, privilegedMode, regionMappings, rolePrefix, found an unknown field",
         ),
     ] {
         let problems = problems_of(&mapping(lines));
@@ -715,11 +758,7 @@ fn mappings_are_read_strictly() {
         );
     }
     for (lines, expected) in [
-        ("rolePrefix: /x/", "rolePrefix has no effect"),
-        (
-            "parametersGlobal: {permissionsBoundaryName: b}",
-            "targetAccountMappings[0].parametersGlobal.permissionsBoundaryName: permissionsBoundaryName has no effect",
-        ),
+        ("policyPrefix: /x/", "policyPrefix has no effect"),
         (
             "regionMappings: [{region: eu-west-1, default: true, parametersRegional: {v: 3.10}}]",
             "parametersRegional: 3.10 is read as 3.1",
@@ -729,6 +768,46 @@ fn mappings_are_read_strictly() {
         assert!(
             warnings.len() == 1 && warnings[0].contains(expected),
             "{warnings:#?} / {expected}"
+        );
+    }
+}
+
+#[test]
+fn the_path_of_roles_is_the_templates() {
+    let problems_of = |account: &str, region: &str, path: &str| {
+        let mappings = format!(
+            "targetAccountMappings:\n- alias: first\n  accountId: '111111111111'\n  default: true\n  rolePrefix: {account}\n  regionMappings: [{{region: eu-west-1, default: true, rolePrefix: {region}}}]\n"
+        );
+        let maxima = Maxima {
+            role_path: Some(path.to_owned()),
+            ..Maxima::OF_AWS
+        };
+        let options = ManifestOptions::default();
+        let given = LoadContext {
+            maxima: &maxima,
+            ..LoadContext::offline(&options)
+        };
+        let manifest = with_module("", &mappings);
+        let read = check(&mut repository(&[("deployment.yaml", &manifest)]), &given);
+        read.err().map(|found| problems(Err(found)))
+    };
+    assert_eq!(problems_of("/account/", "", "/account/"), None);
+    assert_eq!(problems_of("/account/", "/region/", "/region/"), None);
+    for (account, region, field) in [
+        ("/account/", "", "targetAccountMappings[0].rolePrefix"),
+        (
+            "",
+            "/region/",
+            "targetAccountMappings[0].regionMappings[0].rolePrefix",
+        ),
+    ] {
+        let found = problems_of(account, region, "/").unwrap();
+        let expected = format!(
+            "{field}: expected \"/\" (template parameter BuildRolePath), found \"{account}{region}\""
+        );
+        assert!(
+            found.len() == 1 && found[0].contains(&expected),
+            "{found:#?} / {expected}"
         );
     }
 }

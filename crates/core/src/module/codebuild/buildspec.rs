@@ -22,12 +22,17 @@ use sha2::{Digest, Sha256};
 
 use super::environment::Variable;
 use crate::ids::BuildFolder;
+use crate::module::build_settings::BuildSettings;
 use crate::module::deployspec::Phases;
+use crate::module::registries::Registries;
 
 /// The build's commands `seedfarmer` and `seedflow-collect`.
 pub const SEEDFARMER: &str = include_str!("seedfarmer.py");
 
-/// Ends the heredoc; the script does not contain it (tested).
+/// Lets the build's tools into registries.
+const REGISTRIES: &str = include_str!("registries.py");
+
+/// Ends a heredoc; the scripts do not contain it (tested).
 const END_OF_SCRIPT: &str = "SEEDFLOW_END_OF_SCRIPT";
 
 /// The folder of Seedflow's own files in a build. Builds of the local stack share a machine, so each has its own. The
@@ -46,9 +51,10 @@ pub fn compose(
     own: &str,
     variables: &[Variable],
     image: &str,
-    runtimes: &BTreeMap<String, String>,
+    settings: &BuildSettings,
 ) -> String {
     let mut install = vec![write_command(own), export(root, own), virtual_environment()];
+    install.extend(log_in(own, &settings.registries));
     install.push(enter());
     install.extend(phases.install.iter().cloned());
     let mut post_build = vec![unless_failed()];
@@ -56,7 +62,7 @@ pub fn compose(
     post_build.push(format!("{own}/python {own}/bin/seedflow-collect"));
     let phase = |commands: Vec<String>| json!({"on-failure": "ABORT", "commands": commands});
     let mut install = phase(install);
-    let versions = runtime_versions(image, runtimes);
+    let versions = runtime_versions(image, &settings.runtimes);
     if !versions.is_empty() {
         install["runtime-versions"] = Value::Object(versions);
     }
@@ -119,6 +125,18 @@ fn write_command(own: &str) -> String {
     )
 }
 
+/// Configures pip, uv, npm and docker for the registries. The script comes by its standard input, so it leaves no file.
+fn log_in(own: &str, registries: &Registries) -> Option<String> {
+    let argument = quoted(&json!(registries).to_string());
+    (!registries.is_empty())
+        .then(|| format!("{own}/python - {argument} <<'{END_OF_SCRIPT}'\n{REGISTRIES}{END_OF_SCRIPT}"))
+}
+
+/// A text as one word of a shell, which finds nothing special in it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 /// The shell, and the variables that are too long for StartBuild. Variables of StartBuild and of the project override
 /// these if a name is the same (user guide, "Buildspec syntax", `env/variables`).
 fn env(variables: &[Variable]) -> Value {
@@ -132,10 +150,9 @@ fn env(variables: &[Variable]) -> Value {
 }
 
 fn export(root: &str, own: &str) -> String {
-    // Within single quotes, the name of a folder of the zip means nothing to a shell.
     let folder = match root {
         "" => String::new(),
-        root => format!("/'{}'", root.replace('\'', "'\\''")),
+        root => format!("/{}", quoted(root)),
     };
     format!("export SEEDFLOW_MODULE_ROOT=\"$CODEBUILD_SRC_DIR\"{folder} PATH=\"{own}/bin:$PATH\"")
 }
@@ -195,7 +212,7 @@ mod tests {
             "/tmp/own",
             variables,
             "aws/codebuild/standard:7.0",
-            &BTreeMap::new(),
+            &BuildSettings::default(),
         ))
         .unwrap()
     }
@@ -247,9 +264,12 @@ mod tests {
         let of = |image: &str, set: &[(&str, &str)]| {
             let set = set
                 .iter()
-                .map(|(name, version)| ((*name).to_owned(), (*version).to_owned()))
-                .collect();
-            let spec = compose(&Phases::default(), "", "/tmp/own", &[], image, &set);
+                .map(|(name, version)| ((*name).to_owned(), (*version).to_owned()));
+            let settings = BuildSettings {
+                runtimes: set.collect(),
+                ..BuildSettings::default()
+            };
+            let spec = compose(&Phases::default(), "", "/tmp/own", &[], image, &settings);
             let spec: Value = serde_json::from_str(&spec).unwrap();
             spec["phases"]["install"]["runtime-versions"].clone()
         };
@@ -286,8 +306,44 @@ mod tests {
     }
 
     #[test]
-    fn the_script_does_not_end_its_own_heredoc() {
-        assert!(!SEEDFARMER.contains(END_OF_SCRIPT));
-        assert!(SEEDFARMER.ends_with('\n'));
+    fn the_scripts_do_not_end_their_own_heredocs() {
+        for script in [SEEDFARMER, REGISTRIES] {
+            assert!(!script.contains(END_OF_SCRIPT));
+            assert!(script.ends_with('\n'));
+        }
+    }
+
+    #[test]
+    fn registries_come_before_the_modules_commands_and_only_where_there_are_some() {
+        let install = |registries: Registries| -> Vec<String> {
+            let settings = BuildSettings {
+                registries,
+                ..BuildSettings::default()
+            };
+            let phases = Phases {
+                install: vec!["own".into()],
+                ..Phases::default()
+            };
+            let spec = compose(&phases, "", "/tmp/own", &[], "i", &settings);
+            let spec: Value = serde_json::from_str(&spec).unwrap();
+            serde_json::from_value(spec["phases"]["install"]["commands"].clone()).unwrap()
+        };
+        let without = install(Registries::default());
+        let with = install(Registries {
+            npm_mirror: Some("https://it's.example".into()),
+            ..Registries::default()
+        });
+        assert_eq!(with.len(), without.len() + 1);
+        let place = with
+            .iter()
+            .position(|command| command.contains("npm_mirror\""))
+            .unwrap();
+        assert!(
+            with[place].starts_with("/tmp/own/python - '{\"npm_mirror\":\"https://it'\\''s.example\"}' <<'"),
+            "{}",
+            with[place]
+        );
+        assert_eq!(with[place + 1..], without[place..]);
+        assert_eq!(with.last().unwrap(), "own");
     }
 }

@@ -9,6 +9,7 @@ use crate::module::deployspec::Phases;
 use crate::module::input::Action;
 use crate::module::maximum::ComputeType;
 use crate::module::plan::Plan;
+use crate::module::role::boundary;
 use crate::workflow::build_outcome::EXECUTION_VARIABLE;
 
 /// The template's defaults for builds.
@@ -22,6 +23,8 @@ pub struct Defaults {
     pub compute_type: ComputeType,
     /// The environment type.
     pub environment_type: String,
+    /// Whether builds may run Docker.
+    pub privileged: bool,
     /// Minutes until CodeBuild ends a build.
     pub timeout_minutes: u64,
     /// Minutes that a build may wait for a machine.
@@ -100,7 +103,12 @@ pub fn compose(
     let settings = &plan.options.build;
     let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
     let image = or(&settings.image, &defaults.image);
-    let mut variables = environment::variables(plan, environment, defaults.permissions_boundary.as_deref());
+    let boundary = boundary::arn(
+        defaults.permissions_boundary.as_deref(),
+        settings.permissions_boundary.as_deref(),
+        environment,
+    );
+    let mut variables = environment::variables(plan, environment, boundary.as_deref());
     variables.push(Variable::plain(EXECUTION_VARIABLE, execution.as_str()));
     let buildspec = buildspec::compose(
         &phases(plan),
@@ -108,7 +116,7 @@ pub fn compose(
         &buildspec::own_folder(run),
         &variables,
         &image,
-        &settings.runtimes,
+        settings,
     );
     BuildRequest {
         project: or(&settings.project_name, &defaults.project),
@@ -123,7 +131,7 @@ pub fn compose(
             .or(plan.deployspec.build_type)
             .unwrap_or(defaults.compute_type),
         environment_type: or(&settings.environment_type, &defaults.environment_type),
-        privileged: settings.privileged.unwrap_or(false),
+        privileged: settings.privileged.unwrap_or(defaults.privileged),
         timeout_minutes: settings.timeout_minutes.unwrap_or(defaults.timeout_minutes),
         queued_timeout_minutes: defaults.queued_timeout_minutes,
         log_group: defaults.log_group.clone(),
@@ -207,7 +215,8 @@ pub(crate) mod tests {
             image: "default-image".into(),
             compute_type: ComputeType::Small,
             environment_type: "LINUX_CONTAINER".into(),
-            timeout_minutes: 60,
+            privileged: true,
+            timeout_minutes: 120,
             queued_timeout_minutes: 480,
             log_group: "/seedflow".into(),
             work_bucket: "work".into(),
@@ -230,11 +239,11 @@ pub(crate) mod tests {
     fn the_input_goes_before_the_deployspec_before_the_template() {
         let plain = request(json!({}));
         assert_eq!(
-            (plain.compute_type, plain.image.as_str()),
-            (ComputeType::Large, "default-image")
+            (plain.compute_type, plain.image.as_str(), plain.privileged),
+            (ComputeType::Large, "default-image", true)
         );
         let set = request(
-            json!({"build": {"compute_type": "BUILD_GENERAL1_MEDIUM", "image": "i", "timeout_minutes": 7, "privileged": true, "project_name": "seedflow-x"}}),
+            json!({"build": {"compute_type": "BUILD_GENERAL1_MEDIUM", "image": "i", "timeout_minutes": 7, "privileged": false, "project_name": "seedflow-x"}}),
         );
         assert_eq!(
             (
@@ -244,7 +253,7 @@ pub(crate) mod tests {
                 set.privileged,
                 set.project.as_str()
             ),
-            (ComputeType::Medium, "i", 7, true, "seedflow-x")
+            (ComputeType::Medium, "i", 7, false, "seedflow-x")
         );
         assert_eq!(
             plain.source_location,

@@ -4,6 +4,7 @@
 //! a role that belongs to the module alone (seedfarmer-compat.md 2.8). This module has the logic that needs no AWS: the
 //! names, the values of the template's parameters, and the next step for the stack's state ([`step`]).
 
+pub mod boundary;
 pub mod policies;
 pub mod step;
 mod template;

@@ -12,6 +12,8 @@ pub struct RoleSettings {
     policies: Vec<String>,
     /// The ARN of their permissions boundary.
     pub boundary: Option<String>,
+    /// The path of new roles; one that exists keeps its path.
+    pub path: String,
     /// Prefix of the names of policies that modules' own stacks create.
     policies_of_stacks: String,
 }
@@ -19,11 +21,12 @@ pub struct RoleSettings {
 impl RoleSettings {
     /// Reads a list of ARNs with commas between them. `prefix` begins the names of all modules' stacks.
     #[must_use]
-    pub fn new(policies: &str, boundary: Option<String>, prefix: &str) -> Self {
+    pub fn new(policies: &str, boundary: Option<String>, path: String, prefix: &str) -> Self {
         let given = policies.split(',').map(str::trim).filter(|arn| !arn.is_empty());
         Self {
             policies: given.map(str::to_owned).collect(),
             boundary,
+            path,
             policies_of_stacks: format!(":policy/{prefix}"),
         }
     }
@@ -62,7 +65,7 @@ mod tests {
     fn what_an_administrator_wants_is_attached_and_what_a_stack_made_stays() {
         let arn = |name: &str| format!("arn:aws:iam::1:policy/{name}");
         let policies = format!("{}, {},", arn("seedflow-BuildDeny"), arn("project"));
-        let settings = RoleSettings::new(&policies, None, "seedflow-module-");
+        let settings = RoleSettings::new(&policies, None, "/".to_owned(), "seedflow-module-");
         let attached = [
             arn("seedflow-BuildDeny"),
             arn("seedflow-module-p-d-g-m-1234-Policy-X"),

@@ -1,0 +1,77 @@
+//! The build settings of an account, a region or a module, under the names of an input's `build`.
+
+use serde_json::{Map, Value};
+
+use super::diagnostic::Diagnostics;
+use super::spanned::{YamlFields, texts};
+
+/// Fields with a text, and their names in an input.
+const TEXTS: [(&str, &str); 5] = [
+    ("codebuildImage", "image"),
+    ("npmMirror", "npm_mirror"),
+    ("npmMirrorSecret", "npm_mirror_secret"),
+    ("pypiMirror", "pypi_mirror"),
+    ("pypiMirrorSecret", "pypi_mirror_secret"),
+];
+
+/// The build settings that an account, a region or a module chooses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct BuildChoice(Map<String, Value>);
+
+impl BuildChoice {
+    pub fn read(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Self {
+        let mut choice = Map::new();
+        for (field, name) in TEXTS {
+            if let Some(text) = fields.text(field, problems) {
+                choice.insert(name.to_owned(), text.into());
+            }
+        }
+        let runtimes = fields.take("runtimeOverrides", problems);
+        let runtimes = runtimes.map(|part| texts(&part, problems)).unwrap_or_default();
+        if !runtimes.is_empty() {
+            choice.insert("runtimes".to_owned(), runtimes.into());
+        }
+        // Seedflow's own: seed-farmer ignores it, unless the project refuses unknown fields.
+        let privileged = fields.take("privilegedMode", problems);
+        if let Some(flag) = privileged.and_then(|part| part.flag(problems)) {
+            choice.insert("privileged".to_owned(), flag.into());
+        }
+        Self(choice)
+    }
+
+    /// These settings as the `build` of an input.
+    #[must_use]
+    pub fn said(&self) -> Map<String, Value> {
+        self.0.clone()
+    }
+
+    /// The build image.
+    #[must_use]
+    pub fn image(&self) -> Option<&str> {
+        self.0.get("image")?.as_str()
+    }
+
+    /// One setting more, if it has a value.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Option<&Value>) -> Self {
+        self.0.extend(value.map(|value| (name.to_owned(), value.clone())));
+        self
+    }
+
+    /// Merges these settings over others: each of these, and of the runtimes each version.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        let mut merged = other.0.clone();
+        for (name, value) in self.0 {
+            let value = match (value, merged.shift_remove(&name)) {
+                (Value::Object(ours), Some(Value::Object(mut theirs))) => {
+                    theirs.extend(ours);
+                    theirs.into()
+                }
+                (value, _) => value,
+            };
+            merged.insert(name, value);
+        }
+        Self(merged)
+    }
+}
