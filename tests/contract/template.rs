@@ -34,6 +34,8 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
             "STACK_NAME_PREFIX",
             "PERMISSIONS_BOUNDARY_ARN",
             "BUILD_ROLE_PATH",
+            "BUILD_SUBNET_IDS",
+            "BUILD_SECURITY_GROUP_IDS",
             "MODULE_PREFIX",
         ],
     ),
@@ -88,6 +90,8 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
             "STACK_NAME_PREFIX",
             "PERMISSIONS_BOUNDARY_ARN",
             "BUILD_ROLE_PATH",
+            "BUILD_SUBNET_IDS",
+            "BUILD_SECURITY_GROUP_IDS",
         ],
     ),
     (
@@ -483,6 +487,12 @@ fn a_role_of_a_module_has_what_every_build_has_and_its_denies() {
         assert_eq!(given.matches(&format!("\"{policy}\"")).count(), 2, "{policy}");
         assert!(given_to_modules.contains(&format!("\"{policy}\"")), "{policy}");
     }
+    // The rights of a network are given to both, and only where an administrator allows networks.
+    let network = &resources["BuildNetworkPolicy"];
+    assert_eq!(network["Condition"], "HasBuildNetwork");
+    assert_eq!(texts(&network["Properties"]["Roles"]), ["BuildRole"].into());
+    let conditional = r#"["HasBuildNetwork","BuildNetworkPolicy",""]"#;
+    assert!(given_to_modules.contains(conditional), "{given_to_modules}");
 }
 
 #[test]

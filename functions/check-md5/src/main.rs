@@ -9,6 +9,7 @@
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::object_reader::{ObjectReader, Opened, blocking};
+use seedflow_aws::services::ssm::about_references;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
 use seedflow_core::error::Result;
@@ -20,7 +21,8 @@ use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
 use seedflow_core::module::fingerprint::Fingerprint;
-use seedflow_core::module::input::{Action, DeployInput, Limits, ModuleInput};
+use seedflow_core::module::input::{Action, DeployInput, Limits, ModuleInput, Options};
+use seedflow_core::module::network::Network;
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::source::Source;
@@ -111,6 +113,7 @@ impl Handler {
             source_bytes: Some(opened.size),
             commit_info: opened.commit_info,
             deployspec: Deployspec::parse(&bundle.deployspec, &self.limits.maxima)?,
+            network: self.network(&options).await?,
             options,
             fingerprint,
             renews: decision.renews,
@@ -126,7 +129,8 @@ impl Handler {
         let record = self.modules.record(&module).await?;
         let stored = self.modules.stored(&module).await?;
         match destroy::decide(&module, record, &stored)? {
-            Destruction::Build(plan) => {
+            Destruction::Build(mut plan) => {
+                plan.network = self.network(&plan.options).await?;
                 tracing::info!("to be destroyed");
                 let reasons = vec![destroy::REASON.to_owned()];
                 self.checked(true, reasons, *plan, execution).await
@@ -151,6 +155,19 @@ impl Handler {
             plan: Some(plans::store(&self.modules.work, plan, execution).await?),
             ..result
         })
+    }
+
+    /// The network of a build with these options.
+    async fn network(&self, options: &Options) -> Result<Option<Network>> {
+        let Some(asked) = &options.build.network else {
+            return Ok(None);
+        };
+        let found = self.modules.parameters.get(&asked.parameter_store_names()).await;
+        let found = found.map_err(about_references)?;
+        let text = |name: &str| found.get(name).map(|(text, _)| text.clone());
+        asked
+            .resolve(text, self.limits.maxima.networks.as_ref())
+            .map(Some)
     }
 
     async fn read_bundle(&self, source: &Source) -> Result<(Bundle, Opened)> {

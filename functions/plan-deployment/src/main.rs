@@ -170,7 +170,7 @@ impl Handler {
                     fetched: &[],
                     options,
                     environment,
-                    maxima: self.limits.maxima,
+                    maxima: &self.limits.maxima,
                 };
                 repository::name(self.stores(), &asked).await?
             }
@@ -206,7 +206,7 @@ impl Handler {
                     fetched: sources.as_deref().unwrap_or_default(),
                     options,
                     environment,
-                    maxima: self.limits.maxima,
+                    maxima: &self.limits.maxima,
                 };
                 match repository::read(self.stores(), &asked).await?.of(&deployment) {
                     Ok(Loaded::Whole(read)) => self.deploy(*read, force, &request, execution).await,

@@ -38,7 +38,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) fetched: &'a [FetchedSource],
     pub(crate) options: &'a ManifestOptions,
     pub(crate) environment: &'a AwsEnvironment,
-    pub(crate) maxima: Maxima,
+    pub(crate) maxima: &'a Maxima,
 }
 
 /// Reads the repository of a source.
@@ -93,7 +93,7 @@ async fn open<T: Send + 'static>(
     };
     let project = asked.request.project.clone();
     let (root, environment) = (asked.source.path.clone(), asked.environment.clone());
-    let maxima = asked.maxima;
+    let maxima = asked.maxima.clone();
     blocking("repository", move || {
         let given = LoadContext {
             options: &options,

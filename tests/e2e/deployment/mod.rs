@@ -5,6 +5,7 @@ mod faults;
 mod lock_queue;
 mod logs;
 mod migration;
+mod networks;
 mod order;
 mod pages;
 mod plans;
@@ -16,9 +17,16 @@ use std::collections::BTreeMap;
 use seedflow_e2e::{Finished, Group, ModuleId, Shared, StackOptions, TestStack, module_id};
 use serde_json::Value;
 
-/// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store.
+/// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store, and
+/// builds may have networks.
 pub static STACK: Shared = Shared::new(|| StackOptions {
-    parameters: [("ReferencedParameters".to_owned(), "shared/*".to_owned())].into(),
+    parameters: [
+        ("ReferencedParameters", "shared/*"),
+        ("BuildSubnetIds", "subnet-1,subnet-2"),
+        ("BuildSecurityGroupIds", "sg-1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into(),
     ..StackOptions::default()
 });
 

@@ -37,6 +37,8 @@ static STACK: Shared = Shared::new(|| StackOptions {
             "seedflow-examples/named,seedflow-examples/second",
         ),
         ("AllowCdkBootstrap", "true"),
+        ("BuildSubnetIds", "subnet-1"),
+        ("BuildSecurityGroupIds", "sg-1"),
         ("GitCredentialsSecret", "seedflow-git"),
         // The bucket of a stack is one whose name is not chosen here.
         ("SourceObjectArns", "arn:aws:s3:::*/archives/*"),

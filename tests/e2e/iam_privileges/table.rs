@@ -797,6 +797,19 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
                 json!({"SecretId": "team-docker-credentials"}),
             )
         },
+        // BuildSubnetIds: CodeBuild makes network interfaces with the build's role.
+        form("ec2", "DescribeSubnets", "2016-11-15", &[BUILD], &[]),
+        Row {
+            answer: Some("InvalidNetworkInterfaceID.NotFound"),
+            ..form(
+                "ec2",
+                "DeleteNetworkInterface",
+                "2016-11-15",
+                &[BUILD],
+                &[("NetworkInterfaceId", "eni-1")],
+            )
+        },
+        form("ec2", "DescribeInstances", "2016-11-15", NOBODY, &[]),
         // AllowCdkBootstrap: the roles that deploy, not the one that reads everything.
         form("sts", "AssumeRole", "2011-06-15", &[BUILD], &deploying),
         form("sts", "AssumeRole", "2011-06-15", NOBODY, &looking_up),

@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use seedflow_core::error::{Error, Result};
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::maximum::{ComputeType, Maxima};
+use seedflow_core::module::network::AllowedNetworks;
 
 /// Maximum time that a client waits for the start of an answer. A call that takes longer (a large copy, an upload) has to
 /// be split, or needs a timeout of its own.
@@ -104,6 +105,10 @@ pub fn limits() -> Result<Limits> {
             compute_type,
             concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
             permissions_boundary: optional_setting("PERMISSIONS_BOUNDARY_ARN"),
+            networks: Some(AllowedNetworks::new(
+                &optional_setting("BUILD_SUBNET_IDS").unwrap_or_default(),
+                &optional_setting("BUILD_SECURITY_GROUP_IDS").unwrap_or_default(),
+            )),
             role_path: Some(setting("BUILD_ROLE_PATH")?),
         },
         stack_name_prefix: setting("STACK_NAME_PREFIX")?,

@@ -5,7 +5,7 @@ use aws_sdk_codebuild::types::{
     ArtifactNamespace, ArtifactPackaging, ArtifactsType, Build, BuildPhase, CacheType, CloudWatchLogsConfig,
     ComputeType, EnvironmentType, EnvironmentVariable, EnvironmentVariableType, ImagePullCredentialsType,
     LogsConfig, LogsConfigStatusType, ProjectArtifacts, ProjectCache, ProjectEnvironment, ProjectSource,
-    ProjectVisibilityType, SourceType,
+    ProjectVisibilityType, SourceType, VpcConfig,
 };
 use jiff::Timestamp;
 use seedflow_core::console::LogUrl;
@@ -14,6 +14,7 @@ use seedflow_core::ids::{BuildFolder, BuildId};
 use seedflow_core::module::codebuild::environment::Variable;
 use seedflow_core::module::codebuild::project::Project;
 use seedflow_core::module::codebuild::request::BuildRequest;
+use seedflow_core::module::network::Network;
 use seedflow_core::module::parameters::VariableType;
 use seedflow_core::workflow::build_outcome::{BuildOutcome, BuildStatus, Phase, is_blank_context};
 
@@ -123,6 +124,7 @@ impl CodeBuild {
             .artifacts(none)
             .environment(environment)
             .service_role(role)
+            .set_vpc_config(build.network.as_ref().map(vpc_config))
             .logs_config(logs(&build.log_group)?);
         match request.send().await {
             Ok(_) => Ok(()),
@@ -305,9 +307,7 @@ fn no_cache() -> Result<ProjectCache> {
 fn described(project: aws_sdk_codebuild::types::Project) -> Project {
     let has_some = |list: Option<usize>| list.unwrap_or_default() > 0;
     let environment = project.environment.as_ref();
-    let in_vpc = |vpc: &aws_sdk_codebuild::types::VpcConfig| vpc.vpc_id().is_some_and(|id| !id.is_empty());
     let all = [
-        ("VPC", project.vpc_config.as_ref().is_some_and(in_vpc)),
         (
             "file systems",
             has_some(project.file_system_locations.as_ref().map(Vec::len)),
@@ -342,9 +342,31 @@ fn described(project: aws_sdk_codebuild::types::Project) -> Project {
     let brings = all.into_iter().filter(|(_, has)| *has).map(|(what, _)| what);
     Project {
         brings: brings.collect(),
+        network: project.vpc_config.and_then(network),
         name: project.name.unwrap_or_default(),
         service_role: project.service_role.unwrap_or_default(),
     }
+}
+
+fn vpc_config(network: &Network) -> VpcConfig {
+    VpcConfig::builder()
+        .vpc_id(&network.vpc_id)
+        .set_subnets(Some(network.subnet_ids.iter().cloned().collect()))
+        .set_security_group_ids(Some(network.security_group_ids.iter().cloned().collect()))
+        .build()
+}
+
+/// The network of a project; without a VPC there is none.
+fn network(config: VpcConfig) -> Option<Network> {
+    Some(Network {
+        vpc_id: config.vpc_id.filter(|id| !id.is_empty())?,
+        subnet_ids: config.subnets.unwrap_or_default().into_iter().collect(),
+        security_group_ids: config
+            .security_group_ids
+            .unwrap_or_default()
+            .into_iter()
+            .collect(),
+    })
 }
 
 fn logs(group: &str) -> Result<LogsConfig> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
 use crate::module::maximum::{ComputeType, Maxima};
+use crate::module::network::NetworkSettings;
 use crate::module::registries::Registries;
 use crate::module::role::boundary;
 
@@ -37,6 +38,9 @@ pub struct BuildSettings {
     /// The name of the policy that is the permissions boundary of the module's own role, and of the roles that it makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions_boundary: Option<String>,
+    /// The network of the build; outside of any VPC if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkSettings>,
     /// Where the build's tools get packages and images.
     #[serde(flatten)]
     pub registries: Registries,
@@ -49,7 +53,11 @@ impl BuildSettings {
     /// `InvalidInput` with the field.
     pub(crate) fn parse(value: &Value, default_project: &str, maxima: &Maxima) -> Result<Self> {
         let mut fields = JsonFields::of("build", value)?;
+        let network = fields.any("network");
         let settings = Self {
+            network: network
+                .map(|value| NetworkSettings::parse("build.network", &value))
+                .transpose()?,
             project_name: project_name(fields.text("project_name")?, default_project)?,
             image: image(fields.text("image")?)?,
             compute_type: compute_type(&mut fields, maxima)?,
@@ -67,7 +75,20 @@ impl BuildSettings {
             registries: Registries::parse(&mut fields)?,
         };
         fields.finish()?;
+        settings.refuse_two_projects()?;
         Ok(settings)
+    }
+
+    /// A network has a project of its own.
+    fn refuse_two_projects(&self) -> Result<()> {
+        match (&self.project_name, &self.network) {
+            (Some(name), Some(_)) => Err(Error::field(
+                "build.network",
+                format!("a network beside the project_name \"{name}\""),
+                "one of them: a network has a CodeBuild project of its own, and another project brings its own network",
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -239,6 +260,21 @@ mod tests {
             assert_eq!(build.project_name.as_deref(), Some(name));
         }
         assert!(parse(&json!({"project_name": "seedflowx"})).is_err());
+    }
+
+    #[test]
+    fn a_network_chooses_the_project_by_itself() {
+        let network = json!({"vpc_id": "vpc-1", "subnet_ids": ["subnet-1"], "security_group_ids": ["sg-1"]});
+        let build = parse(&json!({"network": network})).unwrap();
+        assert!(build.network.is_some());
+        let error = parse(&json!({"network": network, "project_name": "seedflow-arm"})).unwrap_err();
+        assert!(
+            says(
+                &error.message,
+                "build.network: expected one of them…found a network beside the project_name \"seedflow-arm\""
+            ),
+            "{error}"
+        );
     }
 
     #[test]

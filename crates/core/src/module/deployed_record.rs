@@ -102,6 +102,7 @@ impl DeployedModule {
             source_bytes: self.bundle_bytes,
             commit_info: self.commit_info,
             options: self.options,
+            network: None,
             deployspec: self.deployspec,
             fingerprint: self.fingerprint,
             renews: false,

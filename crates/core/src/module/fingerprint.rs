@@ -262,6 +262,9 @@ mod tests {
             base,
             of(json!({"parameters": {"b": 1, "a": {"y": 2, "x": 1}}, "force_update": true, "bundle": false}))
         );
+        // Where a build runs is not what it deploys.
+        let network = json!({"vpc_id": "vpc-1", "subnet_ids": ["subnet-1"], "security_group_ids": ["sg-1"]});
+        assert_eq!(of(json!({"build": {"network": network}})), of(json!({})));
         assert_ne!(
             base.hash,
             of(json!({"parameters": {"a": {"x": 1, "y": 2}, "b": "1"}})).hash

@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorName, excerpt};
+use crate::module::network::AllowedNetworks;
 
 /// The compute type of a build's machine, smallest first: CodeBuild's compute types for containers (CodeBuild user
 /// guide, "Build environment compute modes and types").
@@ -80,6 +81,8 @@ pub struct Maxima {
     pub permissions_boundary: Option<String>,
     /// The path of the roles of builds (`BuildRolePath`), if it is known.
     pub role_path: Option<String>,
+    /// The networks that builds may use (`BuildSubnetIds`, `BuildSecurityGroupIds`), if they are known.
+    pub networks: Option<AllowedNetworks>,
 }
 
 impl Maxima {
@@ -91,6 +94,7 @@ impl Maxima {
         concurrency: 40,
         permissions_boundary: None,
         role_path: None,
+        networks: None,
     };
 
     /// Checks the requested minutes of a build.
@@ -201,6 +205,7 @@ mod tests {
             concurrency: 10,
             permissions_boundary: Some("arn:aws:iam::111111111111:policy/team/b".into()),
             role_path: Some("/team/".into()),
+            ..Maxima::OF_AWS
         };
         assert_eq!(maxima.permissions_boundary("team/b"), Ok(()));
         assert_eq!(maxima.role_path("/team/"), Ok(()));

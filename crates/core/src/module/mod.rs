@@ -14,6 +14,7 @@ pub mod fingerprint;
 pub mod input;
 pub mod maximum;
 pub mod metadata_reference;
+pub mod network;
 pub mod parameters;
 pub mod plan;
 pub mod registries;

@@ -37,7 +37,7 @@ pub enum ParameterValue {
 pub(crate) const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
 
 impl ParameterValue {
-    fn parse(path: &str, value: &Value) -> Result<Self> {
+    pub(crate) fn parse(path: &str, value: &Value) -> Result<Self> {
         refuse_depth(path, value)?;
         let parsed = match value {
             Value::Null => {

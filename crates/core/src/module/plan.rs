@@ -13,6 +13,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
 use crate::module::input::{Action, Options};
+use crate::module::network::Network;
 use crate::module::role::{ModuleStack, RoleAndStackName};
 use crate::module::source::Source;
 use crate::module::status::{State, Status};
@@ -40,6 +41,9 @@ pub struct Plan {
     pub commit_info: CommitInfo,
     /// Parameters and settings.
     pub options: Options,
+    /// The network of the build, as it is now: the options may refer to Parameter Store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// The module's commands.
     pub deployspec: Deployspec,
     /// The stack of the module's own role, if it has one.
@@ -57,6 +61,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The CodeBuild project of the build; `default` is that of builds that ask for nothing else.
+    #[must_use]
+    pub fn project(&self, default: &str) -> String {
+        let named = self.options.build.project_name.clone();
+        let of_network = || self.network.as_ref().map(|network| network.project(default));
+        named.or_else(of_network).unwrap_or_else(|| default.to_owned())
+    }
+
     /// Whether to remove the module's role and stack after the build. The reason is that the module is destroyed, or
     /// that it has no template any more and may have had one. The metadata of a success show whether it had them; a
     /// module's own metadata about another role are ignored. An unsuccessful attempt leaves no such trace, so it may
@@ -137,11 +149,10 @@ impl CheckResult {
         default_project: &str,
         prefix: &str,
     ) -> Self {
-        let asked = plan.options.build.project_name.as_deref();
         Self {
             changed,
             reasons,
-            build_project: asked.unwrap_or(default_project).to_owned(),
+            build_project: plan.project(default_project),
             module_stack: plan.module_stack.is_some(),
             remove_role: plan.removes_role(prefix),
             ..Self::default()

@@ -107,6 +107,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         module: request.module,
         source,
         source_bytes: None,
+        network: None,
         commit_info: CommitInfo::default(),
         options,
         deployspec: Deployspec {

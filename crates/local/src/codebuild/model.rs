@@ -259,6 +259,10 @@ impl Build {
         let optional = [
             ("endTime", self.end.map(|end| epoch(end).into())),
             ("sourceVersion", self.plan.source.version.clone().map(Value::from)),
+            (
+                "vpcConfig",
+                Some(self.plan.vpc_config.clone()).filter(|network| !network.is_null()),
+            ),
         ];
         for (field, value) in optional {
             if let Some(value) = value {

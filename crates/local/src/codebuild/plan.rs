@@ -138,6 +138,8 @@ pub struct Plan {
     pub timeout_minutes: u32,
     /// How long it may be queued.
     pub queued_timeout_minutes: u32,
+    /// The project's network, which a local build only shows; null outside of any VPC.
+    pub vpc_config: Value,
     /// The key for artifacts.
     pub encryption_key: String,
     pub initiator: String,
@@ -160,6 +162,7 @@ impl Plan {
             service_role: overridden(&input["serviceRoleOverride"], &project["serviceRole"]).clone(),
             timeout_minutes: minutes(project, input, "timeoutInMinutes", 60),
             queued_timeout_minutes: minutes(project, input, "queuedTimeoutInMinutes", 480),
+            vpc_config: project["vpcConfig"].clone(),
             encryption_key: text(input, "encryptionKeyOverride")?.unwrap_or(default_key),
             initiator: "seedflow-local".to_owned(),
             region: region.to_owned(),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::build_choice::BuildChoice;
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
+use super::network::MappedNetwork;
 use super::spanned::{Spanned, YamlFields, texts};
 use crate::error::excerpt;
 use crate::formats::yaml::Kind;
@@ -32,6 +33,8 @@ struct Mapping {
     default: bool,
     parameters: Map<String, Value>,
     build: BuildChoice,
+    /// The network of the builds in a region.
+    network: Option<MappedNetwork>,
     /// The path of the roles of builds, and where the manifest has it.
     role_path: Option<(String, Location)>,
     regions: Vec<Mapping>,
@@ -154,6 +157,18 @@ impl Mappings {
         }
     }
 
+    /// Refuses networks of used mappings that builds may not use.
+    pub fn refuse_networks(&self, maxima: &Maxima, problems: &mut Diagnostics) {
+        let Some(allowed) = &maxima.networks else {
+            return;
+        };
+        for &(a, r) in &self.used {
+            if let Some(network) = &self.accounts[a].regions[r].network {
+                network.check(allowed, problems);
+            }
+        }
+    }
+
     /// Refuses a path of roles that is not the template's. A path of its own could match what other policies of the
     /// account trust.
     pub fn refuse_another_role_path(&self, maxima: &Maxima, problems: &mut Diagnostics) {
@@ -193,11 +208,14 @@ impl Mappings {
     pub fn build(&self, target: Target) -> BuildChoice {
         target.0.map_or_else(BuildChoice::default, |(a, r)| {
             let account = &self.accounts[a];
-            let choice = account.regions[r].build.clone().or(&account.build);
+            let region = &account.regions[r];
+            let choice = region.build.clone().or(&account.build);
+            let network = region.network.as_ref().map(MappedNetwork::written);
             let named = |name| self.parameter(target, name).filter(|value| is_name(value));
             choice
                 .with("docker_credentials_secret", named(DOCKER_SECRET))
                 .with("permissions_boundary", named(BOUNDARY))
+                .with("network", network.as_ref())
         })
     }
 }
@@ -272,8 +290,9 @@ impl Mapping {
         let regions = fields.take("regionMappings", problems);
         let role_path = role_path(&mut fields, problems);
         fields.finish(problems);
+        let region = |item: &Spanned<'_>, problems: &mut Diagnostics| Self::region(item, env, problems);
         let regions = regions
-            .map(|list| Self::list(&list, "region", Self::region, problems))
+            .map(|list| Self::list(&list, "region", region, problems))
             .unwrap_or_default();
         Some(Self {
             name: name?,
@@ -282,12 +301,13 @@ impl Mapping {
             default,
             parameters,
             build,
+            network: None,
             role_path,
             regions,
         })
     }
 
-    fn region(part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Self> {
+    fn region(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> Option<Self> {
         let mut fields = part.fields(problems)?;
         let region = fields.required("region", problems);
         let at = region
@@ -300,7 +320,8 @@ impl Mapping {
             .map(|part| regional_parameters(&part, problems))
             .unwrap_or_default();
         let build = BuildChoice::read(&mut fields, problems);
-        fields.unsupported(&["network"], "builds run outside of a VPC", problems);
+        let network = fields.take("network", problems);
+        let network = network.and_then(|part| MappedNetwork::read(&part, &parameters, env, problems));
         fields.without_effect(
             &["seedkitMetadata", "seedfarmerArtifactBucket"],
             "Seedflow's template makes what a seedkit would",
@@ -315,6 +336,7 @@ impl Mapping {
             default,
             parameters,
             build,
+            network,
             role_path,
             regions: Vec::new(),
         })

@@ -15,6 +15,7 @@ mod diagnostic;
 mod environment;
 mod model;
 mod modules;
+mod network;
 mod parameters;
 mod paths;
 mod project;
@@ -166,6 +167,7 @@ fn deployment(
         mappings.refuse_elsewhere(environment, problems);
     }
     mappings.refuse_another_role_path(given.maxima, problems);
+    mappings.refuse_networks(given.maxima, problems);
     let names = Names {
         project: project?,
         deployment: name?,

@@ -128,24 +128,7 @@ impl ParameterReader {
         around: &ParameterContext<'_>,
         problems: &mut Diagnostics,
     ) -> Option<Value> {
-        let mut fields = part.fields(problems)?;
-        let mut sources: Vec<(&str, Spanned<'_>)> = SOURCES
-            .into_iter()
-            .filter_map(|name| Some((name, fields.take(name, problems)?)))
-            .collect();
-        let known = fields.finish(problems);
-        let (Some((name, source)), true) = (sources.pop(), sources.is_empty()) else {
-            // An unknown name has been reported already.
-            if known {
-                let found = if sources.is_empty() {
-                    "nothing"
-                } else {
-                    "several sources"
-                };
-                problems.found(&part.at, found, format!("one of {}", SOURCES.join(", ")));
-            }
-            return None;
-        };
+        let (name, source) = one_source(part, &SOURCES, problems)?;
         if name == "moduleMetadata" {
             return self.module_metadata(&source, problems);
         }
@@ -211,6 +194,34 @@ impl ParameterReader {
             Err(error) => problems.refused(&at, &error),
         }
     }
+}
+
+/// The only source that a `valueFrom` names, out of these.
+pub(super) fn one_source<'n>(
+    part: &Spanned<'n>,
+    names: &[&'static str],
+    problems: &mut Diagnostics,
+) -> Option<(&'static str, Spanned<'n>)> {
+    let mut fields = part.fields(problems)?;
+    let mut sources: Vec<(&str, Spanned<'_>)> = names
+        .iter()
+        .filter_map(|name| Some((*name, fields.take(name, problems)?)))
+        .collect();
+    let known = fields.finish(problems);
+    let last = sources.pop();
+    if last.is_some() && sources.is_empty() {
+        return last;
+    }
+    // An unknown name has been reported already.
+    if known {
+        let found = if sources.is_empty() {
+            "nothing"
+        } else {
+            "several sources"
+        };
+        problems.found(&part.at, found, format!("one of {}", names.join(", ")));
+    }
+    None
 }
 
 fn parameter_name(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Option<String> {

@@ -8,6 +8,7 @@ use crate::module::codebuild::{buildspec, environment};
 use crate::module::deployspec::Phases;
 use crate::module::input::Action;
 use crate::module::maximum::ComputeType;
+use crate::module::network::Network;
 use crate::module::plan::Plan;
 use crate::module::role::boundary;
 use crate::workflow::build_outcome::EXECUTION_VARIABLE;
@@ -48,6 +49,8 @@ pub const MAX_INLINE_BUILDSPEC: usize = 25_600;
 pub struct BuildRequest {
     /// The CodeBuild project.
     pub project: String,
+    /// The network that the project has to have, if the build asks for one.
+    pub network: Option<Network>,
     /// The same for every attempt of one execution, so that CodeBuild starts one build (StartBuild, `idempotencyToken`:
     /// valid for five minutes, up to 64 characters).
     pub idempotency_token: String,
@@ -119,7 +122,8 @@ pub fn compose(
         settings,
     );
     BuildRequest {
-        project: or(&settings.project_name, &defaults.project),
+        project: plan.project(&defaults.project),
+        network: plan.network.clone(),
         idempotency_token: hex::encode(Md5::digest(execution.as_str())),
         source_location: format!("{}/{}", defaults.work_bucket, run.source_key()),
         run: run.clone(),
@@ -193,6 +197,7 @@ pub(crate) mod tests {
             source_bytes: None,
             commit_info: CommitInfo::default(),
             options,
+            network: None,
             deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),
             module_stack: None,
             renews: false,
@@ -270,6 +275,20 @@ pub(crate) mod tests {
         let own = "arn:aws:iam::111111111111:role/seedflow-module-m";
         let own_role = composed_with(&plan(manifest, true), Some(own.to_owned()));
         assert_eq!(own_role.service_role, own);
+    }
+
+    #[test]
+    fn a_build_in_a_network_runs_in_its_project() {
+        let mut plan = plan(json!({}), true);
+        let network = Network {
+            vpc_id: "vpc-1".into(),
+            subnet_ids: ["subnet-1".to_owned()].into(),
+            security_group_ids: ["sg-1".to_owned()].into(),
+        };
+        plan.network = Some(network.clone());
+        let request = composed(&plan);
+        assert_eq!(request.project, network.project("seedflow"));
+        assert_eq!(request.network, Some(network));
     }
 
     #[test]
