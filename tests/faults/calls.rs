@@ -35,8 +35,11 @@ pub const READ_HANDED_BACK: Call = call("s3", "GetObject", About::HandedBack);
 pub const READ_OUTPUTS: Call = call("cloudformation", "DescribeStacks", About::Stack);
 pub const READ_STORED_AGAIN: Call = READ_STORED.after(1);
 pub const COPY_BUNDLE: Call = call("s3", "CopyObject", About::Bundle);
-pub const COPY_KEPT: Call = call("s3", "CopyObject", About::Kept);
-pub const WRITE_RECORD: Call = call("s3", "PutObject", About::Record);
+/// A first deployment keeps its bundle and record before its build, too.
+pub const KEEP_ATTEMPT: Call = call("s3", "CopyObject", About::Kept);
+pub const RECORD_ATTEMPT: Call = call("s3", "PutObject", About::Record);
+pub const COPY_KEPT: Call = KEEP_ATTEMPT.after(1);
+pub const WRITE_RECORD: Call = RECORD_ATTEMPT.after(1);
 pub const WRITE_OUTPUTS: Call = call("ssm", "PutParameter", About::Parameter("outputs"));
 pub const WRITE_METADATA: Call = call("ssm", "PutParameter", About::Parameter("metadata"));
 pub const WRITE_MD5: Call = call("ssm", "PutParameter", About::Parameter("md5"));
@@ -259,6 +262,8 @@ fn of_mark_in_progress() -> Vec<Disturbed> {
         write,
         disturb("check-lock", CHECK_LOCK, plain),
         disturb("copy-source", COPY_SOURCE, plain),
+        disturb("keep-attempt", KEEP_ATTEMPT, plain),
+        disturb("record-attempt", RECORD_ATTEMPT, plain),
     ]
 }
 

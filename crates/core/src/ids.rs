@@ -7,20 +7,23 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, excerpt};
 
 /// The rule for names, as messages quote it.
 const NAME_RULE: &str =
-    "1 to 64 letters, digits and hyphens, starting with a letter or digit, not ending with a hyphen";
+    "1 to 64 letters, digits and - _ . characters, starting and ending with a letter or digit";
 
-/// Whether a text is valid as one of the four names. Names become parts of parameter names, S3 keys and stack names, so
-/// only characters that all three allow are allowed.
+/// Whether a text is valid as one of the four names. Names become parts of parameter names and S3 keys, so only characters
+/// that both allow are allowed. Names of stacks and roles allow less ([`ModuleId::stack_name`]).
 fn is_name(text: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let is_end = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
     (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+        && text.bytes().all(is_allowed)
+        && is_end(text.bytes().next())
+        && is_end(text.bytes().last())
 }
 
 /// A project, a deployment, a group or a module.
@@ -98,6 +101,8 @@ impl ModuleId {
         let lower = text.to_ascii_lowercase();
         let allowed = if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
             "a name that starts with a letter".to_owned()
+        } else if text.contains(['_', '.']) {
+            "a name of letters, digits and hyphens: variables and stacks begin with it".to_owned()
         } else if lower != text {
             format!("a name in lower case; write {lower}, under which seed-farmer stores the project too")
         } else {
@@ -112,11 +117,35 @@ impl ModuleId {
         format!("{}-{}", self.group, self.module)
     }
 
-    /// `{project}-{deployment}-{group}-{module}`: the default stack's name and `metadata depmod`.
+    /// `{project}-{deployment}-{group}-{module}`: what `metadata depmod` prints.
     #[must_use]
     pub fn dashed(&self) -> String {
         format!("{}-{}-{}", self.project, self.deployment, self.module_name())
     }
+
+    /// The default stack's name: [`Self::dashed`]. A stack's name has no `_` and no `.`; for a module whose name has, they
+    /// become hyphens, and a hash keeps modules apart whose names would then be the same.
+    #[must_use]
+    pub fn stack_name(&self) -> String {
+        let dashed = self.dashed();
+        let hyphens = hyphens(&dashed);
+        if hyphens == dashed {
+            return dashed;
+        }
+        format!("{hyphens}-{}", self.short_hash())
+    }
+
+    /// Eight digits that tell modules apart whose names become the same when they are joined, cut or transformed.
+    #[must_use]
+    pub fn short_hash(&self) -> String {
+        hex::encode(&Sha256::digest(self.to_string().as_bytes())[..4])
+    }
+}
+
+/// A name without the characters that only parameter names and S3 keys allow.
+#[must_use]
+pub fn hyphens(name: &str) -> String {
+    name.replace(['_', '.'], "-")
 }
 
 impl fmt::Display for ModuleId {
@@ -413,14 +442,41 @@ mod tests {
 
     #[test]
     fn a_bad_name_is_refused_with_the_field_and_the_rule() {
-        for bad in ["", "a/b", "-a", "a-", "a b", "ä", "a_b", &"a".repeat(65)] {
+        for bad in [
+            "",
+            "a/b",
+            "-a",
+            "a-",
+            "_a",
+            "a.",
+            ".",
+            "a b",
+            "ä",
+            &"a".repeat(65),
+        ] {
             let error = ModuleId::parse("p", "d", bad, "m").unwrap_err();
             assert!(error.message.starts_with("group: expected "), "{error}");
             let found = format!("found \"{}\"", excerpt(bad, 80));
             assert!(error.message.ends_with(&found), "{error}");
-            assert!(error.message.contains("letters, digits and hyphens"), "{error}");
+            assert!(error.message.contains("letters, digits and - _ ."), "{error}");
         }
         assert!(ModuleId::parse("1p", "d", "g", "m").is_err());
+        assert!(ModuleId::parse("p_p", "d", "g", "m").is_err());
+    }
+
+    #[test]
+    fn names_with_underscores_and_dots_get_stacks_of_their_own() {
+        let stack = |module: &str| ModuleId::parse("p", "d_1", "g", module).unwrap().stack_name();
+        let stacks = ["m-1", "m_1", "m.1"].map(stack);
+        for (i, name) in stacks.iter().enumerate() {
+            assert!(name.starts_with("p-d-1-g-m-1-"), "{name}");
+            assert!(
+                !name.contains(['_', '.']) && !stacks[..i].contains(name),
+                "{stacks:?}"
+            );
+        }
+        let plain = ModuleId::parse("p", "d", "g", "m").unwrap();
+        assert_eq!(plain.stack_name(), plain.dashed());
     }
 
     #[test]

@@ -157,6 +157,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
             module: id.clone(),
             execution: ExecutionArn::new(MARK),
             deployed_at,
+            attempt: false,
             bundle: None,
             published: None,
             commit_info: CommitInfo::default(),

@@ -13,15 +13,16 @@ use seedflow_aws::services::ssm::about_references;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
 use seedflow_core::error::Result;
-use seedflow_core::ids::{ExecutionArn, ModuleId};
+use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
 use seedflow_core::module::change_detection::decide;
+use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
 use seedflow_core::module::fingerprint::Fingerprint;
-use seedflow_core::module::input::{Action, DeployInput, Limits, ModuleInput, Options};
+use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, ModuleInput, Options};
 use seedflow_core::module::network::Network;
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::role::ModuleStack;
@@ -65,7 +66,7 @@ impl Handler {
                 log::add_log_context(&LogContext::module(&event.execution, &request.module));
                 self.check_deployment(*request, &event.execution).await
             }
-            ModuleInput::Destroy(module) => self.check_destruction(module, &event.execution).await,
+            ModuleInput::Destroy(request) => self.check_destruction(request, &event.execution).await,
         }
     }
 
@@ -117,6 +118,7 @@ impl Handler {
             options,
             fingerprint,
             renews: decision.renews,
+            keeps: destroy::is_never_deployed(&stored, previous_status.as_ref()),
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
@@ -125,21 +127,53 @@ impl Handler {
     }
 
     /// What there is to destroy of a module.
-    async fn check_destruction(&self, module: ModuleId, execution: &ExecutionArn) -> Result<CheckResult> {
-        let record = self.modules.record(&module).await?;
+    async fn check_destruction(
+        &self,
+        request: DestroyInput,
+        execution: &ExecutionArn,
+    ) -> Result<CheckResult> {
+        let DestroyInput { module, source } = request;
+        let keeps = source.is_some();
+        let record = match (self.modules.record(&module).await?, source) {
+            (Some(record), Some(source)) => Some(self.repaired(record, source).await?),
+            (record, _) => record,
+        };
         let stored = self.modules.stored(&module).await?;
         match destroy::decide(&module, record, &stored)? {
-            Destruction::Build(mut plan) => {
-                plan.network = self.network(&plan.options).await?;
-                tracing::info!("to be destroyed");
+            Destruction::Build(plan) => {
+                tracing::info!(repaired = keeps, "to be destroyed");
                 let reasons = vec![destroy::REASON.to_owned()];
-                self.checked(true, reasons, *plan, execution).await
+                let network = self.network(&plan.options).await?;
+                let plan = Plan {
+                    keeps,
+                    network,
+                    ..*plan
+                };
+                self.checked(true, reasons, plan, execution).await
             }
             Destruction::Forget => {
                 tracing::info!("isn't deployed");
                 Ok(CheckResult::nothing_deployed(&self.limits.codebuild_project))
             }
         }
+    }
+
+    /// A record with the destroy phases of a newer source.
+    async fn repaired(&self, record: DeployedModule, source: Source) -> Result<DeployedModule> {
+        let (bundle, opened) = self.read_bundle(&source).await?;
+        let parameters = &record.options.parameters;
+        let module_stack = bundle
+            .module_stack
+            .as_deref()
+            .map(|template| ModuleStack::parse(template, &self.module_prefix, &record.module, parameters));
+        let module_stack = module_stack.transpose()?;
+        let source = Source {
+            version_id: opened.version_id,
+            path: bundle.root,
+            ..source
+        };
+        let deployspec = Deployspec::parse(&bundle.deployspec, &self.limits.maxima)?;
+        Ok(record.repaired(source, Some(opened.size), deployspec, module_stack))
     }
 
     async fn checked(

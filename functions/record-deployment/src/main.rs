@@ -98,7 +98,7 @@ impl Handler {
             started_at: Some(now),
             previous_state: plan.previous_state,
             commit_info: plan.commit_info,
-            groups: plan.groups,
+            groups: plan.attempted_groups,
             ..Status::new(State::InProgress, execution, now)
         };
         self.modules

@@ -1,8 +1,9 @@
 //! `start-build`: starts the build of a changed module, exactly one however often it is called.
 //!
 //! It builds the buildspec and the environment from the plan, creates the CodeBuild project if it is missing, and starts
-//! the build. A network has a project of its own. The build has the role of all builds or the module's own role, whichever project the input names. A buildspec
-//! that is too long for the request is stored in the build's folder, and the request has its ARN.
+//! the build. A network has a project of its own. The build has the role of all builds or the module's own role, whichever
+//! project the input names. A buildspec that is too long for the request is stored in the build's folder, and the request
+//! has its ARN.
 //!
 //! CodeBuild recognises a repeated request by its idempotency token for five minutes. So a retry first looks for the build
 //! that an earlier try may have started, and retries may go on for longer.

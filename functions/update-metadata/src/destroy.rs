@@ -58,7 +58,7 @@ impl Handler {
             timeline: &timeline,
             report: &report,
         };
-        self.remove(&destroy::AFTER_THE_BUILD, &recorded).await?;
+        self.remove(&destroy::STEPS, &recorded).await?;
         // A repeated call finds no status.
         if before.is_some() {
             self.measure(module, &status, &timeline);
@@ -87,7 +87,8 @@ impl Handler {
         if ParameterKind::ALL.iter().all(|kind| stored.text(*kind).is_none()) {
             return Ok(answer(State::Unchanged, "nothing is deployed"));
         }
-        let reason = "nothing was deployed any more, or ever with success; what was stored of it is removed";
+        let reason =
+            "nothing was deployed any more, or no build of it ever ran; what was stored of it is removed";
         let reasons = [reason.to_owned()];
         let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now);
         fence::check(&self.modules.work, lock, execution).await?;
@@ -99,7 +100,7 @@ impl Handler {
             timeline: &timeline,
             report: &report,
         };
-        self.remove(&destroy::WITHOUT_A_BUILD, &recorded).await?;
+        self.remove(&destroy::STEPS, &recorded).await?;
         self.measure(module, &status, &timeline);
         tracing::info!("forgot");
         Ok(answer(status.state, reason))

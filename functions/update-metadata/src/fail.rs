@@ -28,9 +28,9 @@ impl Handler {
         now: Timestamp,
     ) -> Result<Value> {
         let failure = Failure::from(failure);
-        let recorded = match &lock {
-            Some(lock) => self.record(execution, lock, &failure, now).await?,
-            None => false,
+        let (recorded, failure) = match &lock {
+            Some(lock) => self.record(execution, lock, failure, now).await?,
+            None => (false, failure),
         };
         if !recorded {
             let about = match &lock {
@@ -44,15 +44,15 @@ impl Handler {
         Ok(json!({"state": "FAILED", "error": failure.error, "cause": failure.reason, "recorded": recorded}))
     }
 
-    /// Records the failure. `false` if the status may not be written, because the path belongs to another module or another
+    /// Records the failure, and returns it as recorded. `false` if the status may not be written, because the path belongs to another module or another
     /// execution holds the lock.
     async fn record(
         &self,
         execution: &ExecutionArn,
         lock: &Lease,
-        failure: &Failure,
+        failure: Failure,
         now: Timestamp,
-    ) -> Result<bool> {
+    ) -> Result<(bool, Failure)> {
         let module = &lock.of;
         let stored = self
             .modules
@@ -60,12 +60,13 @@ impl Handler {
             .stored(module, &[ParameterKind::Status])
             .await?;
         let before = match stored.status_of(module) {
-            Err(error) if error.name == ErrorName::StateConflict => return Ok(false),
+            Err(error) if error.name == ErrorName::StateConflict => return Ok((false, failure)),
             before => before?,
         };
-        let status = Status::fail(before.as_ref(), module, execution, failure, now);
+        let failure = failure.with_repair(before.as_ref(), execution);
+        let status = Status::fail(before.as_ref(), module, execution, &failure, now);
         match fence::check(&self.modules.work, lock, execution).await {
-            Err(error) if error.name == ErrorName::LockLost => return Ok(false),
+            Err(error) if error.name == ErrorName::LockLost => return Ok((false, failure)),
             held => held?,
         }
         let build = failure.outcome.as_ref();
@@ -78,6 +79,6 @@ impl Handler {
             self.measure(module, &status, &timeline);
         }
         self.publish(lock, &status, &timeline).await;
-        Ok(true)
+        Ok((true, failure))
     }
 }

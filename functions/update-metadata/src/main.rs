@@ -139,6 +139,9 @@ impl Handler {
             let work = &self.modules.work;
             let key = lock.run.source_key();
             work.copy_from(&plan.source, plan.source_bytes, &key).await?;
+            if plan.keeps {
+                self.keep_before_build(&plan, &execution, now).await?;
+            }
         }
         if status.state == State::Unchanged && plan.renews {
             // Before the status, as after a success: the fingerprint decides which modules may be destroyed.

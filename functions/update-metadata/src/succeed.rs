@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::fence;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::{AwsEnvironment, ParameterKind};
+use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ParameterKind};
 use seedflow_core::module::deployed_record::{DeployedModule, Kept};
+use seedflow_core::module::input::Action;
 use seedflow_core::module::plan::Plan;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::source::Source;
@@ -97,19 +98,32 @@ impl Handler {
     /// Keeps the bundle: a copy next to the record, which belongs to the module alone, and the published copy (decision
     /// 28). Both run concurrently, because a copy of gigabytes takes most of the function's time.
     async fn keep_bundle(&self, plan: &Plan) -> Result<Kept> {
-        let copy = async |bucket: &Bucket, key: String| -> Result<Source> {
-            Ok(Source {
-                version_id: bucket.copy_from(&plan.source, plan.source_bytes, &key).await?,
-                bucket: bucket.name().to_owned(),
-                key,
-                path: plan.source.path.clone(),
-            })
-        };
         let (bundle, published) = tokio::try_join!(
-            copy(&self.modules.work, plan.module.kept_bundle_key()),
-            copy(&self.bundles, plan.module.bundle_key()),
+            copy(plan, &self.modules.work, plan.module.kept_bundle_key()),
+            copy(plan, &self.bundles, plan.module.bundle_key()),
         )?;
         Ok(Kept { bundle, published })
+    }
+
+    /// Keeps the bundle and its record before the build, so that a build that fails leaves what can destroy it. The record
+    /// comes last: it names the copy.
+    pub(crate) async fn keep_before_build(
+        &self,
+        plan: &Plan,
+        execution: &ExecutionArn,
+        now: Timestamp,
+    ) -> Result<()> {
+        let stored = match plan.action {
+            Action::Destroy => self.modules.record(&plan.module).await?,
+            Action::Deploy => None,
+        };
+        let is_kept = plan.options.bundle || plan.action == Action::Destroy;
+        let bundle = match is_kept {
+            true => Some(copy(plan, &self.modules.work, plan.module.kept_bundle_key()).await?),
+            false => None,
+        };
+        let record = DeployedModule::before_build(plan, execution, stored, bundle, now);
+        self.modules.write_record(&record).await
     }
 
     /// The metadata that the build wrote as its artifact (decision 18).
@@ -130,4 +144,13 @@ impl Handler {
         workflow_metadata::parse_own(&bytes)
             .map_err(|what| Error::new(ErrorName::Refused, format!("{key}: the build's metadata {what}")))
     }
+}
+
+async fn copy(plan: &Plan, bucket: &Bucket, key: String) -> Result<Source> {
+    Ok(Source {
+        version_id: bucket.copy_from(&plan.source, plan.source_bytes, &key).await?,
+        bucket: bucket.name().to_owned(),
+        key,
+        path: plan.source.path.clone(),
+    })
 }

@@ -178,11 +178,13 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
             (&json!("ABORTED"), &json!(names_of_groups))
         );
 
-        // Read and written by record-deployment, which rejects a manifest with many mistakes.
+        // Read and written by record-deployment, which rejects a manifest with many mistakes, where they count.
+        let strict = format!("project: {project}\nmanifestValidationFailOnUnknownFields: true\n");
         let mistakes: String = (10..30).map(|n| format!("{}{n}: 1\n", "日".repeat(50))).collect();
         let broken = repository
             .clone()
-            .file("deployment.yaml", format!("name: dev\ngroups: []\n{mistakes}"));
+            .file("deployment.yaml", format!("name: dev\ngroups: []\n{mistakes}"))
+            .file("seedfarmer.yaml", strict);
         let refused = stack.deploy_repository(project, &broken, json!({})).await;
         assert_eq!(refused.error, "InvalidManifest", "{}", refused.cause);
         assert!(is_in_s3().await);

@@ -101,5 +101,7 @@ impl Call {
 /// Whether IAM refused the call.
 pub fn is_refusal(error: &ApiError) -> bool {
     let by_iam = error.message.contains("is not authorized to perform");
-    by_iam && ["AccessDenied", "AccessDeniedException"].contains(&error.code.as_str())
+    // The last is EC2's (API reference, "Error codes").
+    let codes = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"];
+    by_iam && codes.contains(&error.code.as_str())
 }

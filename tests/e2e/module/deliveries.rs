@@ -71,6 +71,17 @@ fn an_event_that_arrives_before_the_token_costs_no_timeout() {
 
 /// The newest execution whose input names this key.
 async fn execution_of(stack: &TestStack, key: &str) -> String {
+    let described = described(stack, key).await;
+    let execution = described
+        .as_ref()
+        .and_then(|described| described["executionArn"].as_str());
+    execution
+        .unwrap_or_else(|| panic!("no execution of {key}"))
+        .to_owned()
+}
+
+/// What Step Functions says of that execution, if there is one.
+async fn described(stack: &TestStack, key: &str) -> Option<Value> {
     for execution in stack.executions().await {
         let call = json!({"executionArn": execution});
         let described = stack
@@ -80,10 +91,31 @@ async fn execution_of(stack: &TestStack, key: &str) -> String {
             .as_str()
             .is_some_and(|input| input.contains(key))
         {
-            return execution;
+            return Some(described);
         }
     }
-    panic!("no execution of {key}")
+    None
+}
+
+#[test]
+fn an_upload_of_another_archive_starts_an_execution_that_says_so() {
+    run(async {
+        let stack = STACK.get().await;
+        let key = "sources/uploaded/prod/net/vpc.tar.gz";
+        stack.put(key, vec![0x1f, 0x8b]).await;
+        let ended = eventually("the end of the execution of an upload", || async {
+            let found = described(stack, key).await;
+            found.filter(|described| described["status"] != "RUNNING")
+        })
+        .await;
+        assert_eq!(
+            (&ended["status"], &ended["error"]),
+            (&json!("FAILED"), &json!("InvalidInput")),
+            "{ended}"
+        );
+        let cause = ended["cause"].as_str().expect("a cause");
+        assert!(cause.contains("only zips are read"), "{cause}");
+    });
 }
 
 #[test]

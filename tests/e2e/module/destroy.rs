@@ -158,6 +158,34 @@ fn a_destruction_that_failed_can_be_tried_again() {
 }
 
 #[test]
+fn what_a_failed_first_deployment_left_is_destroyed_by_its_bundle_or_a_newer_source() {
+    run(async {
+        let stack = STACK.get().await;
+        let id = module_id("destroy", "first-failed", "g", "m");
+        let broken = module("exit 3", &["exit 4"]);
+        let failed = stack.deploy(&id, &broken).await;
+        assert_eq!(failed.error, "BuildFailed", "{}", failed.cause);
+        // Not DESTROYED without a build: the failed one may have created something.
+        let refused = stack.execute(&destruction(&id)).await;
+        assert_eq!(refused.error, "BuildFailed", "{}", refused.cause);
+        assert!(
+            refused.cause.contains("name a newer source of the module"),
+            "{}",
+            refused.cause
+        );
+        assert!(!stored(stack, &id).await.is_empty());
+
+        let repaired = module("true", &["grep yes repaired"]).file("repaired", "yes");
+        let mut input = destruction(&id);
+        input["source"] = stack.input(&id, &repaired, json!({})).await["source"].clone();
+        let destroyed = stack.execute(&input).await;
+        assert_state(&destroyed, "DESTROYED");
+        assert!(!destroyed.build.is_null());
+        assert_eq!(stored(stack, &id).await, Vec::<String>::new());
+    });
+}
+
+#[test]
 fn what_can_not_be_destroyed_stays_and_says_what_to_do() {
     run(async {
         let stack = STACK.get().await;

@@ -207,9 +207,20 @@ fn collect_refuses_what_is_not_an_object() {
         case("half a character").stored("{\"a\": \"\\ud800\"}"),
         case("an exported list").exported("[1]"),
         case("exported prose").exported("vpc-1"),
+        case("a Python dict that isn't nearly JSON").exported("{'a': True}"),
     ] {
         let (step, collected) = collect(&case);
         assert_eq!((step.exit, collected), (1, None), "{}", case.name);
+    }
+}
+
+#[test]
+fn collect_refuses_what_would_be_refused_when_it_is_recorded() {
+    let metadata = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
+    let empty = metadata(0).len();
+    for (length, exit) in [(32 * 1024, 0), (32 * 1024 + 1, 1)] {
+        let (step, _) = collect(&case("long").stored(metadata(length - empty)));
+        assert_eq!(step.exit, exit, "{length}");
     }
 }
 

@@ -78,9 +78,7 @@ impl ManifestOptions {
         set("env_path", entry("env-path").map(Value::from));
         let list = |files: String| files.split(',').map(str::trim).map(Value::from).collect();
         set("env_files", entry("env-files").map(list));
-        // A text that isn't JSON is refused like any other value that isn't an object.
-        let object = |text: String| serde_json::from_str(&text).unwrap_or(Value::from(text));
-        set("env", entry("env").map(object));
+        set("env", entry("env").map(|text| env_entry(&text)).transpose()?);
         Self::parse(&Value::Object(input)).map_err(|error| Error {
             message: format!("metadata of the uploaded zip: {}", error.message),
             ..error
@@ -103,6 +101,23 @@ impl ManifestOptions {
             env_path: self.env_path.or(other.env_path),
         }
     }
+}
+
+/// The JSON of the entry `env`. An error doesn't show the text, which has the values of variables.
+fn env_entry(text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|_| {
+        let found = if text.starts_with("{'") {
+            "an object as Python prints it, with single quotes"
+        } else {
+            "a text that is not JSON"
+        };
+        let allowed = "a JSON object from a variable's name to its value, such as {\"STAGE\": \"dev\"} (json.dumps in Python)";
+        let error = Error::field("env", found, allowed);
+        Error {
+            message: format!("metadata of the uploaded zip: {}", error.message),
+            ..error
+        }
+    })
 }
 
 fn file(field: &str, given: &str) -> Result<String> {
@@ -219,6 +234,14 @@ mod tests {
         assert_eq!(metadata.unwrap(), input);
         let none = of_metadata(&[("manifest", ""), ("env-files", " "), ("env-path", "")]).unwrap();
         assert_eq!(none, ManifestOptions::default());
+        let error = of_metadata(&[("env", "{'TOKEN': 'hidden'}")]).unwrap_err();
+        assert!(
+            error
+                .message
+                .ends_with("found an object as Python prints it, with single quotes"),
+            "{error}"
+        );
+        assert!(!error.message.contains("hidden"), "{error}");
     }
 
     #[test]
@@ -281,7 +304,7 @@ mod tests {
             assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         let error = of_metadata(&[("env", "A=1")]).unwrap_err();
-        let part = "metadata of the uploaded zip: env: expected an object…found \"A=1\"";
+        let part = "metadata of the uploaded zip: env: expected a JSON object…found a text that is not JSON";
         assert!(says(&error.message, part), "{}", error.message);
     }
 }

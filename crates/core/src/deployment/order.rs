@@ -1,4 +1,7 @@
 //! The order in which modules are destroyed: consumers first, and among those the later groups first (decision 26).
+//!
+//! A deployment's status keeps the order of its groups. Groups that left the manifest keep their place in it as long as
+//! modules of theirs are deployed, and an attempt that fails changes no group's place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,6 +45,25 @@ pub fn destroying(
         waves.push(wave);
     }
     waves
+}
+
+/// The order `first`, with the groups that only `second` has, in its order: each after its predecessor of `second`.
+#[must_use]
+pub fn merged(first: &[String], second: &[String]) -> Vec<String> {
+    let mut merged = first.to_vec();
+    // The place after the last added group: added groups keep the order that `second` has.
+    let mut place = 0;
+    let mut predecessor: Option<&String> = None;
+    for group in second {
+        if !merged.contains(group) {
+            let after = merged.iter().position(|other| Some(other) == predecessor);
+            place = place.max(after.map_or(0, |after| after + 1));
+            merged.insert(place, group.clone());
+            place += 1;
+        }
+        predecessor = Some(group);
+    }
+    merged
 }
 
 #[cfg(test)]
@@ -92,6 +114,21 @@ mod tests {
                 vec!["net/vpc"]
             ]
         );
+    }
+
+    #[test]
+    fn groups_that_left_keep_their_places_and_their_order() {
+        for (first, second, expected) in [
+            ("a b c", "", "a b c"),
+            ("", "a b c", "a b c"),
+            ("x", "a b c", "a b c x"),
+            ("b", "a b c", "a b c"),
+            ("c a", "a b c d", "c a b d"),
+        ] {
+            let groups = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let merged = merged(&groups(first), &groups(second));
+            assert_eq!(merged, groups(expected), "{first} / {second}");
+        }
     }
 
     #[test]

@@ -179,7 +179,10 @@ impl DeploymentOutcome {
             started_at: started.and_then(|before| before.started_at),
             previous_state: plan.previous_state,
             commit_info: plan.commit_info.clone(),
-            groups: plan.groups.clone(),
+            groups: match self.is_good() {
+                true => plan.groups.clone(),
+                false => plan.attempted_groups.clone(),
+            },
             modules: self.counts(),
             ..Status::new(self.state(), execution, now)
         };
@@ -223,7 +226,8 @@ mod tests {
             },
             commit_info: CommitInfo::default(),
             previous_state: None,
-            groups: vec!["g".into()],
+            groups: vec!["g".into(), "f".into()],
+            attempted_groups: vec!["f".into(), "g".into()],
             modules: vec![
                 planned("a", PlannedAction::Deploy, Some("e-a")),
                 planned("b", PlannedAction::Unchanged, None),
@@ -261,6 +265,7 @@ mod tests {
             (status.state, status.failed),
             (State::Failed, vec!["g/c".to_owned()])
         );
+        assert_eq!(status.groups, ["f", "g"], "the order of the last success");
         assert_eq!(
             status.reason.unwrap(),
             "g/c failed: build failed; 1 of later groups never started; start it again when that is mended: what succeeded isn't done again"
@@ -279,6 +284,10 @@ mod tests {
             ended("e-c", End::Unchanged),
             ended("e-d", End::Destroyed),
         ];
-        assert_eq!(DeploymentOutcome::of(&plan(), &all).state(), State::Succeeded);
+        let outcome = DeploymentOutcome::of(&plan(), &all);
+        assert_eq!(outcome.state(), State::Succeeded);
+        let execution = ExecutionArn::new("e");
+        let status = outcome.status(&plan(), None, &execution, |_| None, Timestamp::UNIX_EPOCH);
+        assert_eq!(status.groups, ["g", "f"]);
     }
 }

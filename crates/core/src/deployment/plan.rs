@@ -73,8 +73,11 @@ pub struct Plan {
     /// Final state of the previous deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_state: Option<status::State>,
-    /// The groups of the manifest, in order.
+    /// The groups in the order in which this execution deploys them, with those that leave the manifest.
     pub groups: Vec<String>,
+    /// Their order as long as the execution has not succeeded: that of the last success, with the new groups.
+    #[serde(default)]
+    pub attempted_groups: Vec<String>,
     /// All selected modules.
     pub modules: Vec<PlannedModule>,
     /// Whether the deployment is empty after a complete success.

@@ -19,8 +19,7 @@ use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 use super::state::State;
 use crate::deployment::input::{Forced, Selection};
 use crate::error::{Error, ErrorName, Result};
-use crate::ids::DeploymentId;
-use crate::ids::{ExecutionArn, ModuleId, Name};
+use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name, hyphens};
 use crate::module::change_detection::decide;
 use crate::module::commit_info::CommitInfo;
 use crate::module::fingerprint::{Fingerprint, Versions};
@@ -109,20 +108,18 @@ pub fn deploying(
         .map(|module| ModuleRef::from(&module.id))
         .collect();
     let names: Vec<String> = groups.iter().map(|group| group.name.to_string()).collect();
-    run.destroy(&kept, "not in the manifest any more", &names);
-    run.finish(names, commit_info)
+    let deployed = run.deployed_groups();
+    // What is destroyed was deployed in the stored order, whatever the manifest's is.
+    let destroyed = order::merged(&deployed, &names);
+    run.destroy(&kept, "not in the manifest any more", &destroyed);
+    run.finish(order::merged(&names, &deployed), commit_info)
 }
 
 /// Plans the destruction of a deployment's modules.
 #[must_use]
 pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
     let mut run = Planner::new(planning);
-    let groups = planning
-        .state
-        .status
-        .as_ref()
-        .map(|status| status.groups.clone())
-        .unwrap_or_default();
+    let groups = run.stored_groups().to_vec();
     run.destroy(&BTreeSet::new(), "destroyed by request", &groups);
     run.finish(groups, CommitInfo::default())
 }
@@ -385,6 +382,19 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
+    /// The groups in the order in which they were deployed.
+    fn stored_groups(&self) -> &'a [String] {
+        let status = self.planning.state.status.as_ref();
+        status.map_or(&[], |status| &status.groups)
+    }
+
+    /// Those of which modules are still deployed: the others need no place any more.
+    fn deployed_groups(&self) -> Vec<String> {
+        let modules = self.planning.state.modules();
+        let is_deployed = |group: &&String| modules.iter().any(|module| module.group.as_str() == **group);
+        self.stored_groups().iter().filter(is_deployed).cloned().collect()
+    }
+
     fn previous_state(&self) -> Option<status::State> {
         let status = self.planning.state.status.as_ref()?;
         status.state_before(self.planning.execution)
@@ -406,6 +416,7 @@ impl<'a> Planner<'a> {
             deployment: self.planning.deployment.clone(),
             previous_state: self.previous_state(),
             commit_info,
+            attempted_groups: order::merged(self.stored_groups(), &groups),
             groups,
             modules: self.modules,
             leaves_nothing,
@@ -424,7 +435,7 @@ pub const SHARED_NAME: usize = 22;
 /// characters).
 fn execution_name(of: &ExecutionArn, module: &ModuleId) -> String {
     let digest = hex::encode(Sha256::digest(format!("{}/{module}", of.as_str())));
-    let readable: String = module.module_name().chars().take(40).collect();
+    let readable: String = hyphens(&module.module_name()).chars().take(40).collect();
     let shared: String = of.name().chars().take(SHARED_NAME).collect();
     format!("{readable}-{shared}-{}", &digest[..16])
 }

@@ -2,7 +2,7 @@
 //!
 //! Planning a deployment and checking one both read the repository here, so both compute the same fingerprints.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as ReadBytes, Seek};
 
 use super::planner;
@@ -149,11 +149,13 @@ fn load<R: ReadBytes + Seek>(
         return Ok(Loaded::Needs(described.sources.into_iter().collect()));
     }
     let files = read_files(&mut archives, &described.groups, maxima)?;
+    let unknown = unknown_fields(&files, described.strict)?;
+    let warnings = described.warnings.iter().chain(&unknown);
     Ok(Loaded::Whole(Box::new(LoadedRepository {
         deployment: described.id(),
         commit_info,
         fetched,
-        warnings: described.warnings.iter().map(ToString::to_string).collect(),
+        warnings: warnings.map(ToString::to_string).collect(),
         groups: described.groups,
         files,
         archives,
@@ -188,6 +190,21 @@ fn read_files<R: ReadBytes + Seek>(
             .map_err(|e| Error::new(e.name, format!("{}/{}", module.folder, e.message)))?;
     }
     Ok(contents.into_iter().zip(files).collect())
+}
+
+/// The fields of the modules' deployspecs that have no effect; a folder of several modules counts once.
+fn unknown_fields(files: &[(Content, Files)], strict: bool) -> Result<Vec<Diagnostic>> {
+    let mut unknown = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (content, files) in files {
+        if !seen.insert(&content.folder) {
+            continue;
+        }
+        let file = content.folder.file("deployspec.yaml");
+        let found = manifest::unknown_deployspec_fields(&file, &files.deployspec, strict);
+        unknown.append(&mut found.map_err(|problems| invalid(&problems))?);
+    }
+    Ok(unknown)
 }
 
 impl<R> LoadedRepository<R> {
@@ -369,5 +386,36 @@ mod tests {
                 ("remote", Some("remote-commit"), Some("v1"))
             ]
         );
+    }
+
+    #[test]
+    fn a_push_is_warned_of_fields_of_deployspecs_without_effect_or_refused_for_them() {
+        let manifest = "name: d\ngroups: [{name: g, modules: [{name: m, path: m}, {name: n, path: m}]}]\n";
+        let spec = format!("{SPEC}\nbuildType: x\n");
+        let read = |project: &str| {
+            let files = [
+                ("seedfarmer.yaml", project),
+                ("deployment.yaml", manifest),
+                ("m/deployspec.yaml", &spec),
+            ];
+            let opened = Opened {
+                archives: Archives::from(zip(&files)),
+                commit_info: CommitInfo::default(),
+                fetched: Vec::new(),
+            };
+            let options = ManifestOptions::default();
+            read(opened, &LoadContext::offline(&options)).unwrap().result
+        };
+        let Ok(Loaded::Whole(loaded)) = read("project: p\n") else {
+            panic!("refused")
+        };
+        let unknown = "m/deployspec.yaml:2: buildType: ";
+        assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+        assert!(loaded.warnings[0].starts_with(unknown), "{:?}", loaded.warnings);
+        let Err(error) = read("project: p\nmanifestValidationFailOnUnknownFields: true\n") else {
+            panic!("not refused")
+        };
+        assert_eq!(error.name, ErrorName::InvalidManifest);
+        assert!(error.message.starts_with(unknown), "{error}");
     }
 }

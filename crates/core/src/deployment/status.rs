@@ -33,7 +33,7 @@ pub struct Status {
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
-    /// The groups of the manifest, in order: a later destruction runs in reverse.
+    /// The groups in the order in which they were deployed: a later destruction runs in reverse.
     #[serde(default)]
     pub groups: Vec<String>,
     /// The number of modules for each end.

@@ -27,6 +27,9 @@ pub struct Node {
     /// The source text of a plain scalar that YAML 1.1 may read differently from what the author meant: `3.10` is the
     /// number 3.1, `012` is ten, `no` is false. (A date is a string here; PyYAML makes an object of it.)
     pub written: Option<String>,
+    /// A key of a mapping that is in it again, with the same value, and the line of the second. Only one is kept, so that
+    /// copies of it by aliases need no counting.
+    pub repeated: Option<(String, usize)>,
 }
 
 /// The kinds of nodes.
@@ -65,6 +68,7 @@ pub fn parse(text: &str) -> Result<Node, YamlError> {
         line: 1,
         kind: Kind::Scalar(Value::Null),
         written: None,
+        repeated: None,
     }))
 }
 
@@ -96,6 +100,20 @@ impl Node {
                     .collect::<Map<_, _>>(),
             ),
         }
+    }
+
+    /// The keys that a mapping has again, with the same value, and their lines.
+    #[must_use]
+    pub fn repeated_keys(&self) -> Vec<(&str, usize)> {
+        let repeated = self.repeated.iter().map(|(key, line)| (key.as_str(), *line));
+        let within: Vec<&Self> = match &self.kind {
+            Kind::Scalar(_) => Vec::new(),
+            Kind::List(items) => items.iter().collect(),
+            Kind::Mapping(entries) => entries.iter().map(|(.., node)| node).collect(),
+        };
+        repeated
+            .chain(within.into_iter().flat_map(Self::repeated_keys))
+            .collect()
     }
 
     /// The kind of the node, as messages name it.
@@ -245,7 +263,7 @@ impl<'a> Builder<'a> {
             nodes: 1,
             ..Extent::default()
         };
-        let mut written = None;
+        let (mut written, mut repeated) = (None, None);
         let (anchor, kind) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
@@ -265,7 +283,9 @@ impl<'a> Builder<'a> {
             }
             Event::MappingStart(anchor, _) => {
                 self.count(one, depth, line)?;
-                (anchor, self.mapping(depth)?)
+                let entries = self.mapping(depth)?;
+                repeated = entries.repeated;
+                (anchor, Kind::Mapping(entries.list))
             }
             Event::Alias(anchor) => {
                 let Some(extent) = self.anchors.get(&anchor).map(Node::extent) else {
@@ -276,7 +296,12 @@ impl<'a> Builder<'a> {
             }
             _ => return fail("a value was expected"),
         };
-        let node = Node { line, kind, written };
+        let node = Node {
+            line,
+            kind,
+            written,
+            repeated,
+        };
         if anchor > 0 {
             // The anchor keeps a copy, and nested anchors keep copies of copies.
             self.count(node.extent(), depth, line)?;
@@ -296,12 +321,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Kind, YamlError> {
+    fn mapping(&mut self, depth: usize) -> Result<Entries, YamlError> {
         let mut entries = Entries::default();
         loop {
             let next = self.next()?;
             if matches!(next.0, Event::MappingEnd) {
-                return Ok(Kind::Mapping(entries.list));
+                return Ok(entries);
             }
             let key = self.node(next, depth + 1)?;
             let value_event = self.next()?;
@@ -330,11 +355,12 @@ fn key_text(scalar: &Value) -> String {
 struct Entries {
     list: Vec<(String, usize, Node)>,
     places: HashMap<String, usize>,
+    repeated: Option<(String, usize)>,
 }
 
 impl Entries {
     /// Adds an entry of the mapping itself. PyYAML silently lets the later of two equal keys win; that hides a mistake, so
-    /// it is an error here.
+    /// it is an error here, unless both have the same value.
     fn set(&mut self, key: String, line: usize, value: Node) -> Result<(), YamlError> {
         match self.places.entry(key.clone()) {
             Entry::Vacant(place) => {
@@ -344,6 +370,10 @@ impl Entries {
             Entry::Occupied(place) => {
                 let entry = &mut self.list[*place.get()];
                 let first = entry.1;
+                if first > 0 && entry.2.to_json() == value.to_json() {
+                    self.repeated.get_or_insert_with(|| (excerpt(&key, 40), line));
+                    return Ok(());
+                }
                 if first > 0 {
                     return Err(YamlError {
                         line,
@@ -472,6 +502,10 @@ mod tests {
                 message: "duplicate key \"a\"; the first is on line 1".into()
             }
         );
+        let repeated = parse("a: [1]\nb: 2\na: [1]\n").unwrap();
+        assert_eq!(repeated.to_json(), json!({"a": [1], "b": 2}));
+        assert_eq!(repeated.repeated_keys(), [("a", 3)]);
+        assert_eq!(parse("- b: {c: 1, c: 1}\n").unwrap().repeated_keys(), [("c", 1)]);
         assert!(parse("a: 1\n---\nb: 2\n").is_err());
         let node = parse("a:\n  - 1\n  - b: c\n").unwrap();
         assert_eq!(node.get("a").unwrap().line, 2);

@@ -4,6 +4,9 @@
 //! inputs of the build (the kept bundle by its version, the deployspec, the options that were used). So the module can
 //! be destroyed with what deployed it, even if its source or the values of its parameters have changed since.
 //! References to Parameter Store and Secrets Manager stay references.
+//!
+//! Two executions write the record before their build (decision 46): a deployment of a module that was never deployed,
+//! which may fail and leave resources, and a destruction that names a newer source for broken destroy phases.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +15,7 @@ use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
+use crate::module::destroy;
 use crate::module::fingerprint::Fingerprint;
 use crate::module::input::{Action, Options};
 use crate::module::plan::Plan;
@@ -22,15 +26,18 @@ use crate::module::stored_parameters::ModuleParameters;
 /// The maximum size of a record: it contains as much as a plan.
 pub const MAX_BYTES: u64 = 1024 * 1024;
 
-/// A deployed module: what its last success deployed.
+/// A deployed module: what its last success deployed, or what its last attempt tried to deploy if there was no success.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeployedModule {
     /// The module.
     pub module: ModuleId,
     /// The execution that deployed it.
     pub execution: ExecutionArn,
-    /// When its build succeeded.
+    /// When its build succeeded; for an attempt, when it began.
     pub deployed_at: Timestamp,
+    /// Whether no deployment had succeeded when this was written.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attempt: bool,
     /// The kept bundle, with its version; `None` if the input disabled it. It is stored beside the record, where only
     /// this module's success writes (decision 24). Older records name the published copy here.
     pub bundle: Option<Source>,
@@ -73,6 +80,7 @@ impl DeployedModule {
             module: plan.module.clone(),
             execution: execution.clone(),
             deployed_at: now,
+            attempt: false,
             bundle,
             published,
             bundle_bytes: plan.source_bytes,
@@ -81,6 +89,54 @@ impl DeployedModule {
             deployspec: plan.deployspec.clone(),
             fingerprint: plan.fingerprint.clone(),
             module_stack: plan.module_stack.clone(),
+        }
+    }
+
+    /// The record to write before the build of a plan that [keeps](Plan::keeps) its bundle. `stored` is the record so far,
+    /// and `bundle` the kept copy.
+    #[must_use]
+    pub fn before_build(
+        plan: &Plan,
+        execution: &ExecutionArn,
+        stored: Option<Self>,
+        bundle: Option<Source>,
+        now: Timestamp,
+    ) -> Self {
+        let new = Self {
+            attempt: true,
+            bundle,
+            ..Self::new(plan, execution, None, now)
+        };
+        match stored {
+            Some(stored) if plan.action == Action::Destroy => Self {
+                bundle: new.bundle,
+                ..stored.repaired(
+                    plan.source.clone(),
+                    new.bundle_bytes,
+                    new.deployspec,
+                    new.module_stack,
+                )
+            },
+            _ => new,
+        }
+    }
+
+    /// The same record with a newer source for its destroy phases, and with the template of its role if the source has
+    /// one.
+    #[must_use]
+    pub fn repaired(
+        self,
+        bundle: Source,
+        bundle_bytes: Option<u64>,
+        deployspec: Deployspec,
+        module_stack: Option<ModuleStack>,
+    ) -> Self {
+        Self {
+            bundle: Some(bundle),
+            bundle_bytes,
+            deployspec,
+            module_stack: module_stack.or(self.module_stack),
+            ..self
         }
     }
 
@@ -106,6 +162,7 @@ impl DeployedModule {
             deployspec: self.deployspec,
             fingerprint: self.fingerprint,
             renews: false,
+            keeps: false,
             module_stack: self.module_stack,
         })
     }
@@ -115,8 +172,9 @@ fn no_bundle(module: &ModuleId) -> Error {
     Error::new(
         ErrorName::SourceNotFound,
         format!(
-            "{}: found no bundle, because the module was deployed with \"bundle\": false; deploy it once more with \"bundle\": true, then destroy it",
-            module.record_key()
+            "{}: found no bundle, because the module was deployed with \"bundle\": false; deploy it once more with \"bundle\": true, then destroy it, or {}",
+            module.record_key(),
+            destroy::REPAIR
         ),
     )
 }
@@ -125,7 +183,8 @@ fn no_phases(module: &ModuleId) -> Error {
     Error::new(
         ErrorName::InvalidDeployspec,
         format!(
-            "deployspec.yaml: destroy.phases is missing in the bundle that {module} was deployed with; add the commands that destroy it (or an empty destroy: {{phases: {{}}}} where there is nothing to destroy), deploy it, then destroy it"
+            "deployspec.yaml: destroy.phases is missing in the bundle that {module} was deployed with; add the commands that destroy it (or an empty destroy: {{phases: {{}}}} where there is nothing to destroy), deploy it, then destroy it, or {}",
+            destroy::REPAIR
         ),
     )
 }

@@ -80,8 +80,10 @@ pub struct UnknownField {
     pub line: usize,
     /// Its path in the file.
     pub path: String,
-    /// What is known there.
-    pub message: String,
+    /// Its name.
+    pub name: String,
+    /// The fields that are known there.
+    pub siblings: &'static [&'static str],
 }
 
 /// The fields of the file, and those of `deploy` and `destroy`.
@@ -130,7 +132,7 @@ pub fn unknown_fields(text: &str) -> Vec<UnknownField> {
 fn check_fields(
     node: &Node,
     path: &str,
-    names: &[&str],
+    siblings: &'static [&'static str],
     known: impl Fn(&str) -> bool,
     unknown: &mut Vec<UnknownField>,
 ) {
@@ -146,10 +148,8 @@ fn check_fields(
             } else {
                 format!("{path}.{shown}")
             },
-            message: format!(
-                "the field is unknown and has no effect{}",
-                did_you_mean(name, names)
-            ),
+            name: name.clone(),
+            siblings,
         });
     }
 }
@@ -408,17 +408,24 @@ mod tests {
         let unknown = |text: &str| -> Vec<String> {
             let unknown = unknown_fields(text).into_iter();
             unknown
-                .map(|field| format!("{} {}: {}", field.line, field.path, field.message))
+                .map(|field| {
+                    format!(
+                        "{} {}: {}",
+                        field.line,
+                        field.path,
+                        did_you_mean(&field.name, field.siblings)
+                    )
+                })
                 .collect()
         };
         assert!(Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).is_ok());
         assert_eq!(
             unknown(text),
             [
-                "2 deploy.phase: the field is unknown and has no effect; did you mean phases?",
-                "5 deploy.phases.build.command: the field is unknown and has no effect; did you mean commands?",
-                "7 deploy.phases.build.finally: the field is unknown and has no effect",
-                "8 buildType: the field is unknown and has no effect; did you mean build_type?",
+                "2 deploy.phase: ; did you mean phases?",
+                "5 deploy.phases.build.command: ; did you mean commands?",
+                "7 deploy.phases.build.finally: ",
+                "8 buildType: ; did you mean build_type?",
             ]
         );
         assert!(unknown("a: [").is_empty() && unknown("x").is_empty());

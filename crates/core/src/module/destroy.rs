@@ -2,14 +2,15 @@
 //!
 //! The record describes what is deployed. After a build has destroyed it, the record is removed before the parameters
 //! and values. So a module without a record is not deployed. Its remaining stored state (from a removal that was
-//! interrupted, or from deployments that never succeeded) is removed without a build. The exception is a module that
-//! was deployed without leaving a record: its state is never removed while the module may still be running.
+//! interrupted, or from deployments that failed before their build) is removed without a build. The exceptions are a
+//! module that was deployed without leaving a record, and one whose failed build left none: their state is never removed
+//! while they may still have resources.
 
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ModuleId, ParameterKind};
 use crate::module::deployed_record::DeployedModule;
 use crate::module::plan::Plan;
-use crate::module::status::Status;
+use crate::module::status::{State, Status};
 use crate::module::stored_parameters::ModuleParameters;
 
 /// The reason of a destruction's build. If a status has it, its execution found a record. A record that is missing
@@ -37,21 +38,15 @@ pub enum Step {
     DropStatus,
 }
 
-/// The steps after the destroy phases, in order. If they are interrupted, the next attempt of the same execution or the
+/// What to do if destroy phases are broken.
+pub const REPAIR: &str = "name a newer source of the module, whose destroy phases work, in the input that destroys it (\"action\": \"destroy\" with \"source\")";
+
+/// The steps after the destroy phases, in order; also if there is nothing to destroy, where most find nothing. If they are interrupted, the next attempt of the same execution or the
 /// next execution does the rest. The module is never called unchanged in between, because its last execution did not
 /// succeed.
-pub const AFTER_THE_BUILD: [Step; 7] = [
+pub const STEPS: [Step; 7] = [
     Step::DropBundles,
     Step::DropRecord,
-    Step::DropParameters,
-    Step::DropValues,
-    Step::Report,
-    Step::Publish,
-    Step::DropStatus,
-];
-
-/// The steps if nothing was deployed, in order.
-pub const WITHOUT_A_BUILD: [Step; 5] = [
     Step::DropParameters,
     Step::DropValues,
     Step::Report,
@@ -85,11 +80,14 @@ pub fn decide(
     stored: &ModuleParameters,
 ) -> Result<Destruction> {
     let status = stored.status_of(module)?;
+    let status = status.as_ref();
     match record {
+        Some(record) if record.attempt && !may_have_left(status) => Ok(Destruction::Forget),
         Some(record) => record
             .into_destruction(stored)
             .map(|plan| Destruction::Build(Box::new(plan))),
-        None if is_removed(stored, status.as_ref()) => Ok(Destruction::Forget),
+        None if is_removing(status) => Ok(Destruction::Forget),
+        None if is_never_deployed(stored, status) => forget_attempt(module, status),
         None => Err(Error::new(
             ErrorName::SourceNotFound,
             format!(
@@ -100,11 +98,37 @@ pub fn decide(
     }
 }
 
-/// Whether a module without a record is not deployed: it has never succeeded, or its removal had begun.
-fn is_removed(stored: &ModuleParameters, status: Option<&Status>) -> bool {
-    let succeeded = OF_A_SUCCESS.iter().any(|kind| stored.text(*kind).is_some())
-        || status.is_some_and(|status| status.deployed_at.is_some());
-    !succeeded || status.is_some_and(|status| status.reasons == [REASON])
+/// Whether no deployment of a module has succeeded.
+#[must_use]
+pub fn is_never_deployed(stored: &ModuleParameters, status: Option<&Status>) -> bool {
+    OF_A_SUCCESS.iter().all(|kind| stored.text(*kind).is_none())
+        && status.is_none_or(|status| status.deployed_at.is_none())
+}
+
+/// Whether the removal of a module had begun. If it has no record, its destroy phases have run.
+fn is_removing(status: Option<&Status>) -> bool {
+    status.is_some_and(|status| status.reasons == [REASON])
+}
+
+/// Whether a build of a module that was never deployed has run, or may have run.
+fn may_have_left(status: Option<&Status>) -> bool {
+    status.is_some_and(|status| {
+        status.attempted || status.build_id.is_some() || status.state == State::InProgress
+    })
+}
+
+/// Decides on a module that was never deployed and has no record of an attempt.
+fn forget_attempt(module: &ModuleId, status: Option<&Status>) -> Result<Destruction> {
+    if !may_have_left(status) {
+        return Ok(Destruction::Forget);
+    }
+    Err(Error::new(
+        ErrorName::SourceNotFound,
+        format!(
+            "{}: found no record, but a deployment of the module that failed may have left resources (by a version that kept none, or the record was removed); deploy it once more, even if it fails again, then destroy it",
+            module.record_key()
+        ),
+    ))
 }
 
 #[cfg(test)]
@@ -114,6 +138,7 @@ mod tests {
     use crate::ids::{BuildId, ExecutionArn};
     use crate::module::codebuild::request::tests::plan;
     use crate::module::deployed_record::Kept;
+    use crate::module::source::Source;
     use crate::module::status::Failure;
     use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};
     use jiff::Timestamp;
@@ -147,14 +172,49 @@ mod tests {
         Status::succeed(None, &module(), &ExecutionArn::new("e"), &build, NOW)
     }
 
-    fn failed(before: Option<&Status>) -> Status {
-        let failure = Failure {
+    fn failure() -> Failure {
+        Failure {
             error: "BuildFailed".into(),
             reason: "exit 1".into(),
             build_id: None,
             outcome: None,
+        }
+    }
+
+    fn failed(before: Option<&Status>) -> Status {
+        Status::fail(before, &module(), &ExecutionArn::new("d"), &failure(), NOW)
+    }
+
+    /// The record that a first deployment writes before its build.
+    fn attempt() -> DeployedModule {
+        let plan = plan(json!({}), true);
+        DeployedModule::before_build(
+            &plan,
+            &ExecutionArn::new("e"),
+            None,
+            Some(plan.source.clone()),
+            NOW,
+        )
+    }
+
+    /// The status of a module whose first deployment failed in its build, and later attempts did before.
+    fn failed_first(again: bool) -> Status {
+        let execution = ExecutionArn::new("d");
+        let failed = failed(Some(&Status::start(None, &module(), &execution, &[], NOW)));
+        if !again {
+            return failed;
+        }
+        let refused = Failure {
+            error: "InvalidInput".into(),
+            ..failure()
         };
-        Status::fail(before, &module(), &ExecutionArn::new("d"), &failure, NOW)
+        Status::fail(
+            Some(&failed),
+            &module(),
+            &ExecutionArn::new("later"),
+            &refused,
+            NOW,
+        )
     }
 
     fn destroying() -> Status {
@@ -187,6 +247,22 @@ mod tests {
         // No deployment has succeeded.
         let never = stored(&failed(None), false);
         assert_eq!(decided(None, &never), Ok(Destruction::Forget));
+        // No build has run: the role could not be created.
+        let before_the_build = Failure {
+            error: "ModuleStackFailed".into(),
+            ..failure()
+        };
+        let started = Status::start(None, &module(), &ExecutionArn::new("d"), &[], NOW);
+        let status = Status::fail(
+            Some(&started),
+            &module(),
+            &ExecutionArn::new("d"),
+            &before_the_build,
+            NOW,
+        );
+        for record in [None, Some(attempt())] {
+            assert_eq!(decided(record, &stored(&status, false)), Ok(Destruction::Forget));
+        }
         // The record was removed, and then a step failed.
         for status in [destroying(), failed(Some(&destroying()))] {
             for md5 in [true, false] {
@@ -209,6 +285,75 @@ mod tests {
     }
 
     #[test]
+    fn what_a_failed_first_deployment_left_is_destroyed_or_said_to_stay() {
+        let execution = ExecutionArn::new("e");
+        let in_progress = Status::start(None, &module(), &execution, &[], NOW);
+        // Whether a build was started is unknown, even if the role was still being prepared.
+        let stopped = Failure {
+            error: "Aborted".into(),
+            ..failure()
+        };
+        let aborted = Status::end(
+            State::Aborted,
+            Some(&in_progress),
+            &module(),
+            &execution,
+            &stopped,
+            NOW,
+        );
+        for status in [
+            failed_first(false),
+            failed_first(true),
+            in_progress,
+            aborted.unwrap(),
+        ] {
+            let stored = stored(&status, false);
+            let destruction = decided(Some(attempt()), &stored).unwrap();
+            assert!(matches!(destruction, Destruction::Build(_)), "{status:?}");
+            let error = decided(None, &stored).unwrap_err();
+            assert_eq!(error.name, ErrorName::SourceNotFound);
+            assert!(error.message.contains("may have left resources"), "{error}");
+        }
+    }
+
+    #[test]
+    fn broken_destroy_phases_are_repaired_by_a_newer_source_which_is_recorded() {
+        let newer = Source {
+            key: "uploads/newer.zip".into(),
+            ..plan(json!({}), true).source
+        };
+        let mut broken = record();
+        broken.deployspec.destroy = None;
+        let stored = stored(&failed(Some(&destroying())), true);
+        let error = decided(Some(broken.clone()), &stored).unwrap_err();
+        assert!(error.message.contains(REPAIR), "{error}");
+        let repaired = broken
+            .clone()
+            .repaired(newer.clone(), Some(7), record().deployspec, None);
+        let Destruction::Build(plan) = decided(Some(repaired), &stored).unwrap() else {
+            panic!("no build")
+        };
+        assert_eq!((&plan.source, plan.source_bytes), (&newer, Some(7)));
+        let kept = Source {
+            key: "deployed/kept.zip".into(),
+            ..newer
+        };
+        let written = DeployedModule::before_build(
+            &plan,
+            &ExecutionArn::new("d"),
+            Some(broken),
+            Some(kept.clone()),
+            NOW,
+        );
+        let expected = DeployedModule {
+            bundle: Some(kept),
+            bundle_bytes: Some(7),
+            ..record()
+        };
+        assert_eq!(written, expected, "what was deployed stays in the record");
+    }
+
+    #[test]
     fn another_module_at_the_same_path_stays() {
         let other = ModuleId::parse("my-project", "prod", "networking-vpc", "x").unwrap();
         let status = Status::start(None, &other, &ExecutionArn::new("e"), &[], NOW);
@@ -220,10 +365,10 @@ mod tests {
     /// record, as stored state to remove after that, and never as a deployed module without a record.
     #[test]
     fn a_destruction_that_is_broken_off_is_completed_by_the_next() {
-        for done in 0..=AFTER_THE_BUILD.len() {
+        for done in 0..=STEPS.len() {
             let mut found = Some(record());
             let mut left = stored(&destroying(), true);
-            for step in &AFTER_THE_BUILD[..done] {
+            for step in &STEPS[..done] {
                 match step {
                     Step::DropRecord => found = None,
                     Step::DropParameters => left.md5 = None,
@@ -235,10 +380,6 @@ mod tests {
             let decided = decide(&module(), found, &left).unwrap();
             let builds = matches!(decided, Destruction::Build(_));
             assert_eq!(builds, has_record, "after {done} steps");
-            assert!(
-                has_record || WITHOUT_A_BUILD == AFTER_THE_BUILD[2..],
-                "the rest is removed without a build"
-            );
         }
     }
 }

@@ -3,8 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::ids::BuildId;
-use crate::module::status::{Failure, State};
+use crate::error::ErrorName;
+use crate::ids::{BuildId, ExecutionArn};
+use crate::module::destroy;
+use crate::module::status::{Failure, State, Status};
 use crate::workflow::build_outcome::BuildOutcome;
 use crate::workflow::ending::{Described, ExecutionStatus};
 
@@ -64,7 +66,36 @@ fn readable(error: &str, cause: &str) -> String {
     }
 }
 
+/// The errors of the steps between the start of a deployment and its build.
+const BEFORE_THE_BUILD: [ErrorName; 5] = [
+    ErrorName::InvalidModuleStack,
+    ErrorName::ModuleStackFailed,
+    ErrorName::ModuleStackTimedOut,
+    ErrorName::RoleNotReady,
+    ErrorName::AccountLimitExceeded,
+];
+
 impl Failure {
+    /// Whether it is certain that no build was started.
+    #[must_use]
+    pub fn is_before_the_build(&self) -> bool {
+        self.build_id.is_none() && BEFORE_THE_BUILD.iter().any(|name| name.as_str() == self.error)
+    }
+
+    /// The same failure; if it is that of destroy phases, it says how they can be repaired. `before` is the status that
+    /// the failure replaces.
+    #[must_use]
+    pub fn with_repair(self, before: Option<&Status>, execution: &ExecutionArn) -> Self {
+        let destroys = before.is_some_and(|s| s.execution == *execution && s.reasons == [destroy::REASON]);
+        if !destroys || self.outcome.is_none() {
+            return self;
+        }
+        Self {
+            reason: format!("{}; {}", self.reason, destroy::REPAIR),
+            ..self
+        }
+    }
+
     /// The final state of an execution that ended without recording one, and its failure. `None` if it succeeded or still
     /// runs.
     #[must_use]

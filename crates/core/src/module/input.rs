@@ -3,8 +3,8 @@
 //! The input has two forms. People and programs write the four names, a source and options (docs/architecture.md,
 //! "Input of an execution"). An upload produces only a source; the names are in its key, and the options in the
 //! bundle's `manifest.yaml`. Both forms become one [`DeployInput`]. A value of this type is syntactically valid;
-//! whether the source exists is known only after reading it. An input that destroys a module contains only its names;
-//! the commands are in the record of the last success.
+//! whether the source exists is known only after reading it. An input that destroys a module contains its names; the
+//! commands are in the record of the last success, or in a newer source that repairs them.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ pub enum ModuleInput {
     /// Deploy a module.
     Deploy(Box<DeployInput>),
     /// Destroy a module.
-    Destroy(ModuleId),
+    Destroy(DestroyInput),
 }
 
 impl ModuleInput {
@@ -95,7 +95,7 @@ impl ModuleInput {
         let mut fields = JsonFields::of("", input)?;
         part_of(input)?;
         match fields.choice("action", &["deploy", "destroy"])?.as_deref() {
-            Some("destroy") => destroyed(fields).map(Self::Destroy),
+            Some("destroy") => DestroyInput::read(fields, limits).map(Self::Destroy),
             _ => DeployInput::read(fields, limits).map(|request| Self::Deploy(Box::new(request))),
         }
     }
@@ -105,33 +105,47 @@ impl ModuleInput {
     pub fn module(self) -> ModuleId {
         match self {
             Self::Deploy(request) => request.module,
-            Self::Destroy(module) => module,
+            Self::Destroy(request) => request.module,
         }
     }
 }
 
-/// The module of an input that destroys.
-fn destroyed(mut fields: JsonFields) -> Result<ModuleId> {
-    let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
-    let module = ModuleId::parse(&project, &deployment, &group, &module)?;
-    for key in [
-        "source",
-        "parameters",
-        "force_update",
-        "bundle",
-        "build",
-        "stack_name",
-    ] {
+/// An input that destroys a module.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DestroyInput {
+    /// The module.
+    pub module: ModuleId,
+    /// A newer source for its destroy phases; `None` for those that deployed it.
+    pub source: Option<Source>,
+}
+
+impl DestroyInput {
+    fn read(mut fields: JsonFields, limits: &Limits) -> Result<Self> {
+        let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
+        let module = ModuleId::parse(&project, &deployment, &group, &module)?;
+        let source = fields.any("source");
+        let source = source.map(|source| Source::parse(&source, &limits.work_bucket));
+        refuse_options(&mut fields)?;
+        fields.finish()?;
+        Ok(Self {
+            module,
+            source: source.transpose()?,
+        })
+    }
+}
+
+/// Refuses the options of a deployment beside `"action": "destroy"`.
+fn refuse_options(fields: &mut JsonFields) -> Result<()> {
+    for key in ["parameters", "force_update", "bundle", "build", "stack_name"] {
         if let Some(value) = fields.any(key) {
             return Err(Error::field(
                 key,
                 describe(&value),
-                "nothing beside \"action\": \"destroy\", which runs what the last successful deployment left",
+                "nothing beside \"action\": \"destroy\", which uses what the last successful deployment used",
             ));
         }
     }
-    fields.finish()?;
-    Ok(module)
+    Ok(())
 }
 
 /// An input that deploys a module.
@@ -263,9 +277,13 @@ pub(crate) fn module_of(fields: &mut JsonFields) -> Result<Option<ModuleId>> {
 }
 
 pub(crate) fn no_names(key: &str) -> Error {
+    let other_archive = match key.is_empty() || key.ends_with(".zip") {
+        true => "",
+        false => " (only zips are read, no other archives)",
+    };
     Error::field(
         "project, deployment, group, module",
-        format!("nothing, and source.key \"{}\"", excerpt(key, 120)),
+        format!("nothing, and source.key \"{}\"{other_archive}", excerpt(key, 120)),
         "the four names, or a key like sources/{project}/{deployment}/{group}/{module}.zip, which holds them",
     )
 }
@@ -337,7 +355,7 @@ pub(crate) const MAX_STACK_NAME: usize = 128;
 /// The stack with the outputs to record. The outputs are shown on the module's page, so an input may not name every
 /// stack.
 fn stack_name(given: Option<String>, module: &ModuleId, limits: &Limits) -> Result<String> {
-    let default = module.dashed();
+    let default = module.stack_name();
     let prefix = limits
         .stack_name_prefix
         .replace("{project}", module.project.as_str());
@@ -392,7 +410,7 @@ mod tests {
     fn parse(input: &Value) -> Result<DeployInput> {
         match ModuleInput::parse(input, &limits())? {
             ModuleInput::Deploy(request) => Ok(*request),
-            ModuleInput::Destroy(module) => panic!("{module} would be destroyed"),
+            ModuleInput::Destroy(request) => panic!("{} would be destroyed", request.module),
         }
     }
 
@@ -552,6 +570,25 @@ mod tests {
     }
 
     #[test]
+    fn an_upload_without_names_is_refused_with_what_is_wrong_with_its_key() {
+        let refused = |key: &str| {
+            let upload = json!({"source": {"key": key}});
+            DeployInput::module(&upload, &limits()).unwrap_err().message
+        };
+        let names =
+            "expected the four names, or a key like sources/{project}/{deployment}/{group}/{module}.zip";
+        for key in ["sources/p/d/m.zip", "sources/p/d/g/m.tar.gz"] {
+            let message = refused(key);
+            assert!(message.contains(names) && message.contains(key), "{message}");
+            assert_eq!(
+                message.contains("only zips are read"),
+                !key.ends_with(".zip"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
     fn a_module_is_found_in_an_invalid_input_if_its_names_are_valid() {
         let bad = input(|v| v["source"] = json!(7));
         assert_eq!(
@@ -565,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_destroys_has_the_four_names_and_nothing_else() {
+    fn an_input_that_destroys_has_the_four_names_and_at_most_a_source() {
         let destroying = |change: fn(&mut Value)| {
             let mut input =
                 json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"});
@@ -573,11 +610,20 @@ mod tests {
             ModuleInput::parse(&input, &limits())
         };
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        assert_eq!(destroying(|_| ()), Ok(ModuleInput::Destroy(module)));
+        let destroyed = |source| {
+            Ok(ModuleInput::Destroy(DestroyInput {
+                module: module.clone(),
+                source,
+            }))
+        };
+        assert_eq!(destroying(|_| ()), destroyed(None));
+        let source = Source::parse(&json!({"key": "uploads/x.zip"}), "work").unwrap();
+        let named = destroying(|v| v["source"] = json!({"key": "uploads/x.zip"}));
+        assert_eq!(named, destroyed(Some(source)));
         for (change, part) in [
             (
-                (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
-                "source: expected nothing beside \"action\": \"destroy\"…found an object",
+                (|v| v["parameters"] = json!({})) as fn(&mut Value),
+                "parameters: expected nothing beside \"action\": \"destroy\"…found an object",
             ),
             (|v| v["bundle"] = json!(false), "bundle: expected …found false"),
             (|v| v["module"] = json!(null), "module: expected …found nothing"),

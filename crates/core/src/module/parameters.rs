@@ -36,6 +36,12 @@ pub enum ParameterValue {
 /// The keys that mark an object as a reference.
 pub(crate) const REFERENCES: [&str; 3] = ["parameter_store", "secrets_manager", "module_metadata"];
 
+/// The references as an input has them.
+const WRITTEN_REFERENCES: &str = "{\"parameter_store\": name} / {\"secrets_manager\": name} / {\"module_metadata\": {\"group\", \"module\", \"key\"}}";
+
+/// The key of a reference in a deployment's manifest. In an input it would silently become a text.
+const MANIFEST_REFERENCES: [&str; 2] = ["valueFrom", "value_from"];
+
 impl ParameterValue {
     pub(crate) fn parse(path: &str, value: &Value) -> Result<Self> {
         refuse_depth(path, value)?;
@@ -44,7 +50,16 @@ impl ParameterValue {
                 return Err(Error::field(
                     path,
                     "null",
-                    "a text, a JSON value, or {\"parameter_store\": name} / {\"secrets_manager\": name} / {\"module_metadata\": {\"group\", \"module\", \"key\"}}",
+                    format!("a text, a JSON value, or {WRITTEN_REFERENCES}"),
+                ));
+            }
+            Value::Object(map)
+                if map.len() == 1 && map.keys().all(|key| MANIFEST_REFERENCES.contains(&key.as_str())) =>
+            {
+                return Err(Error::field(
+                    path,
+                    "valueFrom, which only a deployment's manifest has",
+                    format!("a value, or {WRITTEN_REFERENCES}"),
                 ));
             }
             Value::Object(map) if REFERENCES.iter().any(|key| map.contains_key(*key)) => {
@@ -193,7 +208,7 @@ impl Parameters {
         let Value::Object(map) = value else {
             return Err(Error::field(
                 path,
-                describe(value),
+                described(value),
                 "an object from a parameter's name to its value",
             ));
         };
@@ -312,6 +327,17 @@ impl Parameters {
     }
 }
 
+/// Parameters that are not an object. A list of names and values is what seed-farmer's manifests have.
+fn described(value: &Value) -> String {
+    let is_manifest = |items: &[Value]| items.iter().any(|item| item.get("name").is_some());
+    match value {
+        Value::Array(items) if is_manifest(items) => {
+            "a list of names and values, which only a deployment's manifest has".to_owned()
+        }
+        other => describe(other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -356,6 +382,14 @@ mod tests {
     fn bad_parameters_are_refused_by_name() {
         for (value, part) in [
             (json!({"a": null}), "parameters.a: expected …found null"),
+            (
+                json!({"a": {"valueFrom": {"parameterStore": "/x"}}}),
+                "parameters.a: expected …{\"parameter_store\": name}…found valueFrom, which only a deployment's manifest has",
+            ),
+            (
+                json!([{"name": "a", "value": 1}]),
+                "parameters: expected an object from a parameter's name to its value, found a list of names and values",
+            ),
             (
                 json!({"vpc-id": "a", "vpcId": "b"}),
                 "meets \"vpc-id\" in the variable VPC_ID",

@@ -54,6 +54,10 @@ pub struct Plan {
     /// Whether it contains more than the stored fingerprint: for an unchanged module it is then stored again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub renews: bool,
+    /// Whether the bundle is kept and recorded before the build: the module was never deployed, or it is destroyed by a
+    /// newer source.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keeps: bool,
     /// The previous status.
     pub previous_status: Option<Status>,
     /// The metadata of the last success, for the build's `…_MODULE_METADATA`.

@@ -103,6 +103,9 @@ pub struct Status {
         deserialize_with = "LogUrl::lenient"
     )]
     pub log_url: Option<LogUrl>,
+    /// Whether deployments that did not succeed may have left resources, for a module that was never deployed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attempted: bool,
     /// The commit of the bundle that was last deployed, or should have been.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
@@ -153,6 +156,7 @@ impl Status {
             deployed_at: None,
             build_id: None,
             log_url: None,
+            attempted: before.is_some_and(|s| s.attempted),
             commit_info: CommitInfo::default(),
             reasons: Vec::new(),
             error: None,
@@ -213,6 +217,7 @@ impl Status {
             reasons: ours.map(|s| s.reasons.clone()).unwrap_or_default(),
             commit_info: ours.map(|s| s.commit_info.clone()).unwrap_or_default(),
             deployed_at: Some(now),
+            attempted: false,
             build_id: Some(build.build_id.clone()),
             log_url: build.log_url.clone(),
             ..Self::new(State::Succeeded, before, module, execution, now)
@@ -250,17 +255,22 @@ impl Status {
         now: Timestamp,
     ) -> Self {
         let ours = before.filter(|s| s.execution == *execution);
+        let new = Self::new(State::Failed, before, module, execution, now);
+        let started_at = ours.and_then(|s| s.started_at);
+        let deployed_at = before.and_then(|s| s.deployed_at);
+        let has_built = started_at.is_some() && !failure.is_before_the_build();
         Self {
-            started_at: ours.and_then(|s| s.started_at),
+            started_at,
             reasons: ours.map(|s| s.reasons.clone()).unwrap_or_default(),
             commit_info: ours.map(|s| s.commit_info.clone()).unwrap_or_default(),
-            deployed_at: before.and_then(|s| s.deployed_at),
+            deployed_at,
+            attempted: new.attempted || (deployed_at.is_none() && has_built),
             build_id: failure.build_id.clone(),
             log_url: failure.outcome.as_ref().and_then(|o| o.log_url.clone()),
             phase: failure.outcome.as_ref().and_then(|o| o.failed_phase.clone()),
             error: Some(failure.error.clone()),
             reason: Some(excerpt(&failure.reason, MAX_REASON)),
-            ..Self::new(State::Failed, before, module, execution, now)
+            ..new
         }
     }
 

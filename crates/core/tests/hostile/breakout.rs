@@ -118,6 +118,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         },
         module_stack: None,
         renews: false,
+        keeps: false,
         previous_status: None,
         previous_metadata: said.previous.clone(),
     };

@@ -10,8 +10,8 @@ use crate::{assert_refusal, cases, dictionary};
 /// Valid names, hostile ones, and valid ones with a hostile part.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
-        3 => "[a-zA-Z][a-zA-Z0-9-]{0,20}[a-zA-Z0-9]",
-        1 => "[a-zA-Z0-9-]{0,70}",
+        3 => "[a-zA-Z][a-zA-Z0-9_.-]{0,20}[a-zA-Z0-9]",
+        1 => "[a-zA-Z0-9_.-]{0,70}",
         1 => dictionary::text(true),
         1 => ("[a-z]{1,4}", dictionary::text(true), "[a-z]{0,4}").prop_map(|(a, b, c)| a + &b + &c),
     ]
@@ -28,8 +28,10 @@ fn project() -> impl Strategy<Value = String> {
 /// Whether S3, Parameter Store, IAM, a shell and a URL all take this level of a path literally.
 fn is_harmless(level: &str) -> bool {
     !level.is_empty()
-        && level.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !level.starts_with('-')
+        && level
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        && !level.starts_with(['-', '_', '.'])
 }
 
 fn assert_places(id: &ModuleId) -> Result<(), TestCaseError> {
@@ -50,6 +52,11 @@ fn assert_places(id: &ModuleId) -> Result<(), TestCaseError> {
     prop_assert_eq!(id.bundle_key().split('/').count(), 4);
     prop_assert!(id.bundle_key().split('/').take(3).all(is_harmless));
     prop_assert_eq!(id.to_string().split('/').count(), 4);
+    prop_assert!(
+        id.stack_name()
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    );
     Ok(())
 }
 

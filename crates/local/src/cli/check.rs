@@ -1,5 +1,5 @@
-//! `check`: what a deployment manifest would deploy, in which order, or everything that is wrong with it. It reads the
-//! repository's files, and fetches what the manifest names on other hosts.
+//! `check`: what a deployment manifest would deploy, in which order, or everything that is wrong with it, or with the folder
+//! of a single module. It reads the repository's files, and fetches what the manifest names on other hosts.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +8,8 @@ use anyhow::Result;
 use clap::Args;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{Deployment, Diagnostic, Group, LoadContext, Module};
+use seedflow_core::deployment::manifest_options::ManifestOptions;
+use seedflow_core::module::maximum::Maxima;
 
 use super::parameters::ManifestArguments;
 use crate::checkout::repository::Folder;
@@ -17,7 +19,7 @@ use seedflow_terminal::{Tone, Ui};
 
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The repository's folder, with its seedfarmer.yaml.
+    /// The repository's folder, with its seedfarmer.yaml, or the folder of a single module.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     #[command(flatten)]
@@ -34,6 +36,9 @@ impl Check {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let mut repository = WithSources::new(Folder::open(&self.folder)?);
         let options = self.options.parse(None)?;
+        if options == ManifestOptions::default() && manifest::is_module(&repository) {
+            return Ok(check_module(&mut repository, ui));
+        }
         // Without a stack, so the template's parameters are unknown.
         let given = LoadContext::offline(&options);
         let mut problems = Vec::new();
@@ -58,6 +63,30 @@ impl Check {
     }
 }
 
+fn check_module(folder: &mut WithSources, ui: &Ui) -> ExitCode {
+    match manifest::check_module(folder, &Maxima::OF_AWS) {
+        Ok(warnings) => {
+            warn(&warnings, ui);
+            ui.say(format!("{} the folder of one module", ui.paint(Tone::Good, "ok")));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            let problems: Vec<String> = problems.iter().map(Diagnostic::to_string).collect();
+            complain(&problems, ui);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn warn(warnings: &[Diagnostic], ui: &Ui) {
+    if !warnings.is_empty() {
+        ui.heading(&count(warnings.len(), "warning"));
+    }
+    for warning in warnings {
+        ui.say(warning.to_string());
+    }
+}
+
 fn complain(problems: &[String], ui: &Ui) {
     for problem in problems {
         ui.say(problem);
@@ -74,12 +103,7 @@ fn show(deployment: &Deployment, offline: bool, ui: &Ui) {
     for (i, group) in deployment.groups.iter().enumerate() {
         show_group(i + 1, group, ui);
     }
-    if !deployment.warnings.is_empty() {
-        ui.heading(&count(deployment.warnings.len(), "warning"));
-    }
-    for warning in &deployment.warnings {
-        ui.say(warning.to_string());
-    }
+    warn(&deployment.warnings, ui);
     if offline && !deployment.sources.is_empty() {
         let sources = &deployment.sources;
         ui.heading(&format!(

@@ -28,6 +28,8 @@ struct Mapping {
     name: String,
     /// The id of an account.
     id: Option<String>,
+    /// What the manifest says for the id: it tells accounts apart whose variables are not set.
+    written_id: Value,
     /// Where the manifest has the id of an account, or the name of a region.
     at: Location,
     default: bool,
@@ -110,22 +112,25 @@ impl Mappings {
         };
         let goes_to = |a: usize, r: usize| {
             let account = &self.accounts[a];
-            (account.id.clone(), account.regions[r].name.clone())
+            let id = account
+                .id
+                .clone()
+                .map_or_else(|| account.written_id.clone(), Value::from);
+            (id, account.regions[r].name.as_str())
         };
-        let (here, first) = (goes_to(a, r), goes_to(first_a, first_r));
-        if here != first {
-            let shown = |(id, region): (Option<String>, String)| {
-                format!(
-                    "account {}, region {region}",
-                    id.unwrap_or_else(|| "unknown".to_owned())
-                )
+        if goes_to(a, r) != goes_to(first_a, first_r) {
+            let shown = |a: usize, r: usize| {
+                let account = &self.accounts[a];
+                let unknown = || format!("of \"{}\"", excerpt(&account.name, 80));
+                let id = account.id.clone().unwrap_or_else(unknown);
+                format!("account {id}, region {}", account.regions[r].name)
             };
             problems.error(
                 module,
                 format!(
                     "the module goes to {}, others go to {}; several accounts or regions are not supported yet",
-                    shown(here),
-                    shown(first)
+                    shown(a, r),
+                    shown(first_a, first_r)
                 ),
             );
         }
@@ -280,6 +285,7 @@ impl Mapping {
         let name = fields.required_text("alias", problems);
         let id = fields.required("accountId", problems);
         let at = id.as_ref().map_or_else(|| part.at.clone(), |id| id.at.clone());
+        let written_id = id.as_ref().map_or(Value::Null, |id| id.node.to_json());
         let id = id.and_then(|id| account_id(&id, env, problems));
         let default = flag(&mut fields, problems);
         let parameters = fields
@@ -297,6 +303,7 @@ impl Mapping {
         Some(Self {
             name: name?,
             id,
+            written_id,
             at,
             default,
             parameters,
@@ -332,6 +339,7 @@ impl Mapping {
         Some(Self {
             name: name?,
             id: None,
+            written_id: Value::Null,
             at,
             default,
             parameters,
@@ -405,7 +413,7 @@ pub(super) fn variable(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics
     fields.finish(problems);
     let mut source = source?.fields(problems)?;
     let name = source.required("envVariable", problems);
-    source.finish(problems);
+    source.refuse_unknown(problems);
     let name = name?;
     env.get(&name.text(problems)?, &name.at, problems)
 }

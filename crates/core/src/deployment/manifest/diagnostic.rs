@@ -7,8 +7,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::{Error, expected};
-use crate::formats::yaml::YamlError;
+use crate::error::{Error, did_you_mean, expected};
+use crate::formats::yaml;
+use crate::formats::yaml::{Node, YamlError};
 
 /// The maximum number of diagnostics: more than that is usually one repeated mistake.
 const MOST: usize = 100;
@@ -72,9 +73,14 @@ impl Location {
 pub(super) struct Diagnostics {
     errors: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
+    /// Warnings of unknown fields. If there are errors they are shown with them, because a misspelt field may be their
+    /// reason.
+    unknown_fields: Vec<Diagnostic>,
+    /// Whether unknown fields are errors (`manifestValidationFailOnUnknownFields`).
+    strict: bool,
     omitted: usize,
     /// Lines with unknown values, because a variable in them is not set.
-    unknown: HashSet<(Arc<str>, usize)>,
+    unset: HashSet<(Arc<str>, usize)>,
 }
 
 impl Diagnostics {
@@ -101,14 +107,14 @@ impl Diagnostics {
     pub fn unset(&mut self, at: &Location, message: impl Into<String>) {
         self.error(at, message);
         if let Some(line) = at.line {
-            self.unknown.insert((at.file.clone(), line));
+            self.unset.insert((at.file.clone(), line));
         }
     }
 
     /// Whether a value is unknown, because a variable in its line is not set.
     pub fn is_unknown(&self, at: &Location) -> bool {
         let line = at.line.map(|line| (at.file.clone(), line));
-        line.is_some_and(|line| self.unknown.contains(&line))
+        line.is_some_and(|line| self.unset.contains(&line))
     }
 
     /// Reports the error of a type that parses itself. The error begins with its field, which the location already
@@ -122,6 +128,20 @@ impl Diagnostics {
         self.error(at, message);
     }
 
+    /// The document of a file, without keys that it has twice.
+    pub fn document(&mut self, file: &str, text: &str) -> Option<Node> {
+        match yaml::parse(text) {
+            Ok(node) => {
+                self.repeated_keys(file, &node);
+                Some(node)
+            }
+            Err(error) => {
+                self.no_yaml(file, &error);
+                None
+            }
+        }
+    }
+
     /// Reports a file that is not valid YAML.
     pub fn no_yaml(&mut self, file: &str, error: &YamlError) {
         let at = Location {
@@ -129,6 +149,51 @@ impl Diagnostics {
             ..Location::file(file)
         };
         self.error(&at, error.message.clone());
+    }
+
+    /// Warns of keys that a document has twice, with the same value.
+    pub fn repeated_keys(&mut self, file: &str, document: &Node) {
+        for (key, line) in document.repeated_keys() {
+            let at = Location {
+                line: Some(line),
+                ..Location::file(file)
+            };
+            self.warning(
+                &at,
+                format!("duplicate key \"{key}\", with the same value; remove one of them"),
+            );
+        }
+    }
+
+    /// From here on, unknown fields are errors.
+    pub fn refuse_unknown_fields(&mut self) {
+        self.strict = true;
+    }
+
+    /// Whether unknown fields are errors.
+    pub fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// Reports an unknown field, one of whose siblings may be meant.
+    pub fn unknown_field(&mut self, at: &Location, name: &str, siblings: &[&str]) {
+        if self.strict {
+            return self.refuse_field(at, name, siblings);
+        }
+        let problem = at.problem(format!(
+            "the field is unknown and has no effect{}",
+            did_you_mean(name, siblings)
+        ));
+        if self.unknown_fields.len() < MOST && !self.unknown_fields.contains(&problem) {
+            self.unknown_fields.push(problem);
+        }
+    }
+
+    /// Refuses an unknown field.
+    pub fn refuse_field(&mut self, at: &Location, name: &str, siblings: &[&str]) {
+        let meant = did_you_mean(name, siblings);
+        let message = expected("an unknown field", format!("one of {}", siblings.join(", ")));
+        self.error(at, format!("{message}{meant}"));
     }
 
     pub fn warning(&mut self, at: &Location, message: impl Into<String>) {
@@ -146,12 +211,27 @@ impl Diagnostics {
     /// The warnings, or the errors if there are any.
     pub fn finish(mut self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         let Some(last) = self.errors.last() else {
+            self.warnings.append(&mut self.unknown_fields);
+            sort(&mut self.warnings);
             return Ok(self.warnings);
         };
+        let more = Location::file(&last.file).problem(format!("and {} more problems", self.omitted));
+        self.errors.append(&mut self.unknown_fields);
+        sort(&mut self.errors);
         if self.omitted > 0 {
-            let more = Location::file(&last.file).problem(format!("and {} more problems", self.omitted));
             self.errors.push(more);
         }
         Err(self.errors)
     }
+}
+
+/// Sorts diagnostics by line. The files keep the order in which they were read.
+fn sort(problems: &mut [Diagnostic]) {
+    let mut files: Vec<String> = Vec::new();
+    for problem in problems.iter() {
+        if !files.contains(&problem.file) {
+            files.push(problem.file.clone());
+        }
+    }
+    problems.sort_by_key(|problem| (files.iter().position(|file| *file == problem.file), problem.line));
 }

@@ -108,11 +108,11 @@ impl Env {
         problems.unset(at, message);
     }
 
-    /// Replaces the variables in a document.
-    pub fn fill(&mut self, file: &Arc<str>, node: &mut Node, problems: &mut Diagnostics) {
+    /// Replaces the variables in a document; `field` is its name in messages.
+    pub fn fill(&mut self, file: &Arc<str>, field: &str, node: &mut Node, problems: &mut Diagnostics) {
         let mut place = Cursor {
             file: file.clone(),
-            field: String::new(),
+            field: field.to_owned(),
         };
         self.value(&mut place, node, problems);
     }

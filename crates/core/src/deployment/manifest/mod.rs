@@ -11,6 +11,7 @@
 mod account_mappings;
 mod build_choice;
 mod dependency_check;
+mod deployspecs;
 mod diagnostic;
 mod environment;
 mod model;
@@ -21,6 +22,7 @@ mod paths;
 mod project;
 mod remote_path;
 mod remote_sources;
+mod single_module;
 mod spanned;
 
 use std::collections::{BTreeSet, HashSet};
@@ -37,6 +39,7 @@ use crate::module::input::{MAX_STACK_NAME, Options};
 
 use account_mappings::{Mappings, variable};
 use dependency_check::Group as DraftGroup;
+pub use deployspecs::unknown_fields as unknown_deployspec_fields;
 pub use diagnostic::Diagnostic;
 use diagnostic::{Diagnostics, Location};
 use environment::Env;
@@ -45,6 +48,7 @@ pub use model::{Deployment, Group, LoadContext, MANIFEST_NAME, MAX_FILE, Module,
 use modules::{Deployspecs, Draft, Reader};
 pub use remote_sources::place_of;
 use remote_sources::refuse_many;
+pub use single_module::{check_module, is_module};
 use spanned::{Spanned, YamlFields};
 
 /// The maximum number of groups in a deployment.
@@ -181,6 +185,7 @@ fn deployment(
         name: names.deployment,
         groups,
         target: mappings.account_and_region(),
+        strict: problems.is_strict(),
         sources: BTreeSet::new(),
         warnings: Vec::new(),
     })
@@ -268,16 +273,9 @@ fn manifest(
         return None;
     }
     let text = text(repository, &at, problems)?;
-    match yaml::parse(&text) {
-        Ok(mut node) => {
-            env.fill(&at.file, &mut node, problems);
-            Some(node)
-        }
-        Err(error) => {
-            problems.no_yaml(path, &error);
-            None
-        }
-    }
+    let mut node = problems.document(path, &text)?;
+    env.fill(&at.file, "", &mut node, problems);
+    Some(node)
 }
 
 /// `name`, or the name that `nameGenerator` builds.
@@ -395,21 +393,23 @@ impl<'a> Groups<'a> {
             .filter(|items| !items.is_empty());
         let modules = match (path, inline) {
             (Some(path), None) => self.file(&path, problems),
-            (None, Some(items)) => self.modules(&items, problems),
+            (None, Some(items)) => Some(self.modules(&items, problems)),
             (None, None) => {
                 problems.error(
                     &part.at,
                     "expected path or modules, with at least one module, found neither",
                 );
-                Vec::new()
+                None
             }
             (Some(path), Some(_)) => {
                 problems.error(&path.at, "expected path or modules, found both");
-                Vec::new()
+                None
             }
         };
-        let complete = !modules.is_empty() && modules.iter().all(Option::is_some);
-        let modules = modules.into_iter().flatten().collect();
+        let complete = modules
+            .as_ref()
+            .is_some_and(|modules| modules.iter().all(Option::is_some));
+        let modules = modules.into_iter().flatten().flatten().collect();
         Some(DraftGroup {
             name: name?,
             concurrency,
@@ -418,15 +418,12 @@ impl<'a> Groups<'a> {
         })
     }
 
-    /// The modules in a file's documents.
-    fn file(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Vec<Option<Draft>> {
-        self.documents(part, problems)
-            .map(|(file, documents)| {
-                let document = |(i, node)| Spanned::document(&file, format!("modules[{i}]"), node);
-                let items: Vec<Spanned<'_>> = documents.iter().enumerate().map(document).collect();
-                self.modules(&items, problems)
-            })
-            .unwrap_or_default()
+    /// The modules in a file's documents; `None` if it can't be read.
+    fn file(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Vec<Option<Draft>>> {
+        let (file, documents) = self.documents(part, problems)?;
+        let document = |(i, node)| Spanned::document(&file, format!("modules[{i}]"), node);
+        let items = spanned::distinct(documents.iter().enumerate().map(document), problems);
+        Some(self.modules(&items, problems))
     }
 
     fn documents(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<(Arc<str>, Vec<Node>)> {
@@ -465,10 +462,12 @@ impl<'a> Groups<'a> {
             }
         };
         if documents.is_empty() {
-            problems.error(&at, "the file is empty; a group needs at least one module");
+            problems.warning(&at, "the file has no modules, so the group is empty");
         }
-        for document in &mut documents {
-            self.reader.env.fill(&at.file, document, problems);
+        for (i, document) in documents.iter_mut().enumerate() {
+            problems.repeated_keys(&at.file, document);
+            let field = format!("modules[{i}]");
+            self.reader.env.fill(&at.file, &field, document, problems);
         }
         Some((at.file, documents))
     }
@@ -531,7 +530,7 @@ impl Names {
             group: group.clone(),
             module: draft.name,
         };
-        let stack = id.dashed();
+        let stack = id.stack_name();
         if stack.len() > MAX_STACK_NAME {
             problems.found(
                 &draft.at,

@@ -84,6 +84,8 @@ pub struct Deployment {
     pub groups: Vec<Group>,
     /// The account and region that the manifest names, if any.
     pub target: Option<(String, String)>,
+    /// Whether unknown fields are errors, also in deployspecs.
+    pub strict: bool,
     /// The remote sources of modules and data files.
     pub sources: BTreeSet<RemoteSource>,
     /// Warnings: correct, but possibly unintended.

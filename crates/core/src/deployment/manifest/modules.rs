@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::account_mappings::Mappings;
 use super::build_choice::BuildChoice;
+use super::deployspecs;
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
 use super::model::Repository;
@@ -19,8 +20,6 @@ use crate::error::excerpt;
 use crate::ids::Name;
 use crate::module::build_settings::BuildSettings;
 use crate::module::codebuild::buildspec::is_arm_image;
-use crate::module::deployspec;
-use crate::module::deployspec::Deployspec;
 use crate::module::maximum::Maxima;
 use crate::module::parameters::Parameters;
 use crate::module::source::normal_path;
@@ -113,7 +112,8 @@ impl Reader<'_> {
         );
         Some(Draft {
             name: name?,
-            folder: folder?,
+            // Without a folder there is an error, so this draft only tells that the module exists.
+            folder: folder.unwrap_or_else(|| SourcePath::own("")),
             data_files,
             written_parameters: read.written,
             parameters: read.parameters,
@@ -201,35 +201,13 @@ impl Reader<'_> {
             return;
         };
         if !files.has_file(&file.path) {
-            let message = match paths::near_miss(files, &file.path) {
-                Some(found) => format!(
-                    "the folder has no deployspec.yaml, but {}; rename that one",
-                    excerpt(&found, 120)
-                ),
-                None => format!("the folder has no deployspec.yaml; a module needs {file}"),
-            };
-            problems.error(module, message);
+            problems.error(module, deployspecs::missing(files, &file));
         } else if reads {
             let at = Location::file(&file.to_string());
             match files.text(&file.path) {
-                Ok(text) => self.check_deployspec(&text.unwrap_or_default(), &at, problems),
+                Ok(text) => deployspecs::check(&text.unwrap_or_default(), &at, self.maxima, problems),
                 Err(error) => problems.error(&at, error.message),
             }
-        }
-    }
-
-    fn check_deployspec(&self, text: &str, file: &Location, problems: &mut Diagnostics) {
-        if let Err(error) = Deployspec::parse(text.as_bytes(), self.maxima) {
-            let (line, message) = without_place(&error.message);
-            problems.error(&Location { line, ..file.clone() }, message);
-        }
-        for unknown in deployspec::unknown_fields(text) {
-            let at = Location {
-                line: Some(unknown.line),
-                field: unknown.path,
-                ..file.clone()
-            };
-            problems.warning(&at, unknown.message);
         }
     }
 
@@ -323,20 +301,27 @@ fn settings(
     build.append(&mut choice.said());
     // The rules of an execution's input apply. A manifest cannot name a bucket or a CodeBuild project.
     let parsed = BuildSettings::parse(&json!(build), "", maxima).unwrap_or_else(|error| {
-        problems.error(at, error.message);
+        let (at, message) = as_manifest_field(at, &error.message);
+        problems.error(&at, message);
         BuildSettings::default()
     });
     (build, parsed)
 }
 
-/// Splits `deployspec.yaml line 3: message` into line and message; the diagnostic names the file by its full path.
-fn without_place(message: &str) -> (Option<usize>, &str) {
-    let Some(rest) = message.strip_prefix("deployspec.yaml") else {
-        return (None, message);
-    };
-    let numbered = rest.strip_prefix(" line ").and_then(|rest| rest.split_once(": "));
-    match numbered.and_then(|(line, message)| Some((line.parse().ok()?, message))) {
-        Some((line, message)) => (Some(line), message),
-        None => (None, rest.trim_start_matches(": ")),
-    }
+/// The error of a setting of an execution's `build`, with the name that the setting has in a manifest. The value may be that
+/// of the module's account or region.
+fn as_manifest_field<'m>(module: &Location, message: &'m str) -> (Location, &'m str) {
+    let names = [
+        ("build.image", "codebuildImage"),
+        ("build.runtimes", "runtimeOverrides"),
+    ];
+    let named = names.iter().find_map(|(setting, field)| {
+        let (below, message) = message.strip_prefix(setting)?.split_once(": ")?;
+        let at = Location {
+            field: format!("{}.{field}{below}", module.field),
+            ..module.clone()
+        };
+        Some((at, message))
+    });
+    named.unwrap_or_else(|| (module.clone(), message))
 }

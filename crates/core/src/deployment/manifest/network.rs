@@ -43,7 +43,8 @@ impl MappedNetwork {
     ) -> Option<Self> {
         let mut fields = part.fields(problems)?;
         let given = FIELDS.map(|(name, field)| (name, field, fields.take(name, problems)));
-        fields.finish(problems);
+        // A misspelt field must not lead to a build outside of the network.
+        fields.refuse_unknown(problems);
         if given.iter().all(|(.., given)| given.is_none()) {
             return None;
         }

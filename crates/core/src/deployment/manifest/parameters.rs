@@ -175,7 +175,7 @@ impl ParameterReader {
         };
         if let Some(other) = self.variables.insert(upper_snake_case(&name), name.clone()) {
             let message = if other == name {
-                "duplicate parameter".to_owned()
+                "duplicate parameter, with another value; remove one of them".to_owned()
             } else {
                 format!(
                     "the name becomes the same variable as \"{}\"; rename one of them",
@@ -207,7 +207,7 @@ pub(super) fn one_source<'n>(
         .iter()
         .filter_map(|name| Some((*name, fields.take(name, problems)?)))
         .collect();
-    let known = fields.finish(problems);
+    let known = fields.refuse_unknown(problems);
     let last = sources.pop();
     if last.is_some() && sources.is_empty() {
         return last;

@@ -1,4 +1,4 @@
-//! `seedfarmer.yaml`: the project's name.
+//! `seedfarmer.yaml`: the project's name, and whether unknown fields are errors.
 
 use serde_json::Value;
 
@@ -7,10 +7,9 @@ use super::model::{Repository, text};
 use super::paths;
 use super::spanned::Spanned;
 use crate::error::excerpt;
-use crate::formats::yaml;
 use crate::ids::{ModuleId, Name};
 
-const FILE: &str = "seedfarmer.yaml";
+pub(super) const FILE: &str = "seedfarmer.yaml";
 
 /// The project, from the repository and the input; the two may not differ.
 pub(super) fn read(
@@ -31,13 +30,7 @@ pub(super) fn read(
         }
         return given.cloned();
     };
-    let node = match yaml::parse(&text) {
-        Ok(node) => node,
-        Err(error) => {
-            problems.no_yaml(FILE, &error);
-            return None;
-        }
-    };
+    let node = problems.document(FILE, &text)?;
     let mut fields = Spanned::document(&file.file, "", &node).fields(problems)?;
     let named = fields.required("project", problems);
     fields.without_effect(
@@ -46,7 +39,10 @@ pub(super) fn read(
         problems,
     );
     fields.ignored(&["description", "seedfarmerVersion"], problems);
-    fields.ignored(&["manifestValidationFailOnUnknownFields"], problems);
+    let strict = fields.take("manifestValidationFailOnUnknownFields", problems);
+    if strict.and_then(|strict| strict.flag(problems)) == Some(true) {
+        problems.refuse_unknown_fields();
+    }
     fields.finish(problems);
     let named = named?;
     let name = match ModuleId::project(&named.text(problems)?) {

@@ -1,9 +1,11 @@
 //! Reads a manifest: YAML values with their locations.
 //!
-//! As with JSON input ([`crate::formats::json_fields`]), each field is taken by its type, and fields that are not taken
-//! are refused: a misspelt field is an error, not a default. seed-farmer accepts every field in camelCase and in
-//! snake_case.
+//! As with JSON input ([`crate::formats::json_fields`]), each field is taken by its type. Fields that are not taken are
+//! warned of, as they have no effect in seed-farmer either, or refused if `seedfarmer.yaml` says so. seed-farmer accepts
+//! every field in camelCase and in snake_case.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -109,14 +111,14 @@ impl<'n> Spanned<'n> {
         number
     }
 
-    /// The items of a list.
+    /// The items of a list, each once.
     pub fn items(&self, problems: &mut Diagnostics) -> Vec<Self> {
         let Kind::List(items) = &self.node.kind else {
             self.refuse("a list", problems);
             return Vec::new();
         };
         let item = |(i, node): (usize, &'n Node)| self.within(&format!("[{i}]"), node.line, node);
-        items.iter().enumerate().map(item).collect()
+        distinct(items.iter().enumerate().map(item), problems)
     }
 
     /// The entries of a mapping by name.
@@ -174,6 +176,32 @@ impl<'n> Spanned<'n> {
             known: Vec::new(),
         })
     }
+}
+
+/// Drops items that are the same as an earlier one, with a warning: nothing depends on which of them is taken.
+pub(super) fn distinct<'n>(
+    items: impl Iterator<Item = Spanned<'n>>,
+    problems: &mut Diagnostics,
+) -> Vec<Spanned<'n>> {
+    let mut seen: HashMap<String, String> = HashMap::new();
+    let mut is_new = |item: &Spanned<'n>| {
+        let mut value = item.node.to_json();
+        value.sort_all_objects();
+        match seen.entry(value.to_string()) {
+            Entry::Vacant(place) => {
+                place.insert(item.at.field.clone());
+                true
+            }
+            Entry::Occupied(first) => {
+                problems.warning(
+                    &item.at,
+                    format!("duplicate of {}; remove one of them", first.get()),
+                );
+                false
+            }
+        }
+    };
+    items.filter(|item| is_new(item)).collect()
 }
 
 fn trap(written: &str, value: &Value) -> String {
@@ -239,23 +267,13 @@ impl<'n> YamlFields<'n> {
         self.take(name, problems)?.text(problems)
     }
 
-    /// Refuses fields that seed-farmer knows and Seedflow does not support yet.
-    pub fn unsupported(&mut self, names: &[&'static str], instead: &str, problems: &mut Diagnostics) {
-        for name in names {
-            if let Some(part) = self.take(name, problems) {
-                problems.error(&part.at, format!("{name} is not supported yet; {instead}"));
-            }
-            // An unsupported field is not suggested for a misspelt one.
-            self.known.pop();
-        }
-    }
-
     /// Warns of fields that have no effect here.
     pub fn without_effect(&mut self, names: &[&'static str], instead: &str, problems: &mut Diagnostics) {
         for name in names {
             if let Some(part) = self.take(name, problems) {
-                problems.warning(&part.at, format!("{name} has no effect; {instead}"));
+                problems.warning(&part.at, format!("the field has no effect; {instead}"));
             }
+            // A field without effect is not suggested for a misspelt one.
             self.known.pop();
         }
     }
@@ -268,15 +286,20 @@ impl<'n> YamlFields<'n> {
         }
     }
 
-    /// Refuses fields that were not taken; returns whether there were none.
-    pub fn finish(mut self, problems: &mut Diagnostics) -> bool {
+    /// Reports fields that were not taken: they have no effect.
+    pub fn finish(mut self, problems: &mut Diagnostics) {
         self.left.sort_by_key(|(_, part)| part.at.line);
-        for (_, part) in &self.left {
-            problems.found(
-                &part.at,
-                "an unknown field",
-                format!("one of {}", self.known.join(", ")),
-            );
+        for (name, part) in &self.left {
+            problems.unknown_field(&part.at, name, &self.known);
+        }
+    }
+
+    /// Refuses fields that were not taken, where one without an effect would change what is deployed; returns whether
+    /// there were none.
+    pub fn refuse_unknown(mut self, problems: &mut Diagnostics) -> bool {
+        self.left.sort_by_key(|(_, part)| part.at.line);
+        for (name, part) in &self.left {
+            problems.refuse_field(&part.at, name, &self.known);
         }
         self.left.is_empty()
     }

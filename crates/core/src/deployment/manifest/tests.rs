@@ -214,7 +214,7 @@ fn the_smallest_manifest() {
 
 #[test]
 fn all_problems_are_reported_at_once_with_file_line_and_field() {
-    let deployment = "nme: prod\ngroups:\n- name: g_1\n  path: manifests/none.yaml\n- name: h\n  path: manifests/h.yaml\ntoolchainRegion: x\n";
+    let deployment = "nme: prod\ngroups:\n- name: g 1\n  path: manifests/none.yaml\n- name: h\n  path: manifests/h.yaml\ntoolchainRegion: x\n";
     let h = "name: m\npath: modules/none\n---\nname: n\npath: modules/a\nparameters:\n- name: x\n  valueFrom: {}\n";
     assert_eq!(
         problems(read_files(&[
@@ -223,8 +223,8 @@ fn all_problems_are_reported_at_once_with_file_line_and_field() {
         ])),
         [
             "deployment.yaml:1: expected name or nameGenerator, found neither",
-            "deployment.yaml:1: nme: expected one of name, nameGenerator, targetAccountMappings, forceDependencyRedeploy, groups, found an unknown field",
-            "deployment.yaml:3: groups[0].name: expected 1 to 64 letters, digits and hyphens, starting with a letter or digit, not ending with a hyphen, found \"g_1\"",
+            "deployment.yaml:1: nme: the field is unknown and has no effect; did you mean name?",
+            "deployment.yaml:3: groups[0].name: expected 1 to 64 letters, digits and - _ . characters, starting and ending with a letter or digit, found \"g 1\"",
             "deployment.yaml:4: groups[0].path: expected the path of an existing file in the repository, found \"manifests/none.yaml\"",
             "manifests/h.yaml:2: modules[0].path: expected the path of an existing folder in the repository, found \"modules/none\"",
             "manifests/h.yaml:8: modules[1].parameters.x.valueFrom: expected one of moduleMetadata, envVariable, parameterStore, secretsManager, parameterValue, found nothing",
@@ -235,10 +235,6 @@ fn all_problems_are_reported_at_once_with_file_line_and_field() {
 #[test]
 fn each_mistake_in_a_module_is_named() {
     for (lines, expected) in [
-        (
-            "path2: x",
-            "deployment.yaml:7: groups[0].modules[0].path2: expected one of name, path, targetAccount, targetRegion, parameters, dataFiles, codebuildImage, runtimeOverrides, found an unknown field",
-        ),
         ("parameters: x", "parameters: expected a list, found \"x\""),
         (
             "parameters: [x]",
@@ -287,7 +283,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "parameters: [{name: x, value: 1}, {name: x, value: 2}]",
-            "parameters.x: duplicate parameter",
+            "parameters.x: duplicate parameter, with another value",
         ),
         (
             "parameters: [{name: vpc-id, value: 1}, {name: vpcId, value: 2}]",
@@ -315,7 +311,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "codebuildImage: a b",
-            "groups[0].modules[0]: build.image: expected …found \"a b\"",
+            "groups[0].modules[0].codebuildImage: expected …found \"a b\"",
         ),
         (
             "runtimeOverrides: {python: 3.10}",
@@ -352,6 +348,182 @@ fn each_mistake_in_a_module_is_named() {
             "{problems:#?} / {expected}"
         );
     }
+}
+
+#[test]
+fn unknown_fields_are_warnings_or_errors_as_the_project_says() {
+    let manifest = with_module(
+        "path2: x\nparameters: [{name: x, value: 1, valeu: 2}]",
+        "regions: []\n",
+    );
+    let spec = "deploy: {phases: {build: {commands: [make]}}}\nbuildType: x\n";
+    let files = [
+        ("deployment.yaml", manifest.as_str()),
+        ("modules/a/deployspec.yaml", spec),
+    ];
+    let warned = warnings(read_files(&files));
+    for (place, name) in [
+        ("deployment.yaml:7: groups[0].modules[0].path2", "path"),
+        (
+            "deployment.yaml:8: groups[0].modules[0].parameters.x.valeu",
+            "value",
+        ),
+        ("modules/a/deployspec.yaml:2: buildType", "build_type"),
+    ] {
+        let expected = format!("{place}: the field is unknown and has no effect; did you mean {name}?");
+        assert!(warned.contains(&expected), "{warned:#?}");
+    }
+    let strict = (
+        "seedfarmer.yaml",
+        "project: shop\nmanifestValidationFailOnUnknownFields: true\n",
+    );
+    let refused = problems(read_files(&[files[0], files[1], strict]));
+    assert_eq!(refused.len(), warned.len());
+    let expected = "deployment.yaml:7: groups[0].modules[0].path2: expected one of name, path, targetAccount…found an unknown field; did you mean path?";
+    assert!(
+        refused.iter().any(|problem| says(problem, expected)),
+        "{refused:#?}"
+    );
+    let lenient = (
+        "seedfarmer.yaml",
+        "project: shop\nmanifest_validation_fail_on_unknown_fields: false\n",
+    );
+    assert_eq!(warnings(read_files(&[files[0], files[1], lenient])), warned);
+}
+
+#[test]
+fn identical_duplicates_are_warned_of_and_count_once() {
+    let group = "- name: g\n  modules:\n  - {name: m, path: modules/a, path: modules/a}\n  - {path: modules/a, name: m}\n  - name: n\n    path: modules/b\n    parameters: [{name: x, value: 1}, {name: x, value: 1}]\n    dataFiles: [{filePath: data.json}, {filePath: data.json}]\n";
+    let account = "- alias: a\n  accountId: '111111111111'\n  default: true\n  regionMappings: [{region: eu-west-1, default: true}, {region: eu-west-1, default: true}]\n";
+    let manifest =
+        format!("name: prod\nname: prod\ngroups:\n{group}{group}targetAccountMappings:\n{account}{account}");
+    let with_data = |manifest: &str| read_files(&[("deployment.yaml", manifest), ("data.json", "{}")]);
+    let deployment = with_data(&manifest).unwrap();
+    let warned: Vec<String> = deployment.warnings.iter().map(Diagnostic::to_string).collect();
+    for expected in [
+        "deployment.yaml:2: duplicate key \"name\", with the same value",
+        "deployment.yaml:6: duplicate key \"path\", with the same value",
+        "deployment.yaml:7: groups[0].modules[1]: duplicate of groups[0].modules[0]; remove one of them",
+        "deployment.yaml:10: groups[0].modules[2].parameters[1]: duplicate of groups[0].modules[2].parameters[0]",
+        "deployment.yaml:11: groups[0].modules[2].dataFiles[1]: duplicate of groups[0].modules[2].dataFiles[0]",
+        "deployment.yaml:12: groups[1]: duplicate of groups[0]; remove one of them",
+        "deployment.yaml:24: targetAccountMappings[0].regionMappings[1]: duplicate of targetAccountMappings[0].regionMappings[0]",
+        "deployment.yaml:25: targetAccountMappings[1]: duplicate of targetAccountMappings[0]",
+    ] {
+        assert!(
+            warned.iter().any(|warning| warning.starts_with(expected)),
+            "{warned:#?} / {expected}"
+        );
+    }
+    let modules = &deployment.groups[0].modules;
+    assert_eq!(
+        (
+            deployment.groups.len(),
+            modules.len(),
+            &modules[1].parameters["x"]
+        ),
+        (1, 2, &json!(1))
+    );
+    // Another value is a mistake.
+    for (same, other) in [
+        ("name: prod", "name: dev"),
+        ("{path: modules/a, name: m}", "{path: modules/b, name: m}"),
+        ("{name: x, value: 1}]", "{name: x, value: 2}]"),
+        (group, "- {name: g, modules: [{name: o, path: modules/a}]}\n"),
+    ] {
+        assert!(with_data(&manifest.replacen(same, other, 1)).is_err(), "{other}");
+    }
+}
+
+#[test]
+fn a_deployspecs_duplicate_keys_are_warned_of() {
+    let spec = format!("{SPEC}build_type: BUILD_GENERAL1_SMALL\nbuild_type: BUILD_GENERAL1_SMALL\n");
+    let manifest = with_module("", "");
+    let files = [
+        ("deployment.yaml", manifest.as_str()),
+        ("modules/a/deployspec.yaml", &spec),
+    ];
+    let warned = warnings(read_files(&files));
+    let expected = "modules/a/deployspec.yaml:3: duplicate key \"build_type\", with the same value";
+    assert!(
+        warned.iter().any(|warning| warning.starts_with(expected)),
+        "{warned:#?}"
+    );
+}
+
+#[test]
+fn a_group_file_with_only_comments_is_an_empty_group() {
+    let manifest = "name: prod\ngroups:\n- {name: g, path: g.yaml}\n- {name: h, path: h.yaml}\n";
+    let h = "name: m\npath: modules/a\nparameters: [{name: x, valueFrom: {moduleMetadata: {group: g, name: m, key: k}}}]\n";
+    let read = |h: &str| {
+        read_files(&[
+            ("deployment.yaml", manifest),
+            ("g.yaml", "# nothing yet\n"),
+            ("h.yaml", h),
+        ])
+    };
+    let deployment = read("name: m\npath: modules/a\n").unwrap();
+    assert!(deployment.groups[0].modules.is_empty());
+    assert!(
+        deployment.warnings[0]
+            .to_string()
+            .starts_with("g.yaml: the file has no modules")
+    );
+    assert!(problems(read(h))[0].contains("the group g has no module m"));
+}
+
+#[test]
+fn everything_wrong_is_reported_at_once_sorted_by_line_and_each_field_by_one_name() {
+    let manifest = "name: prod\ngroups:\n- {name: g, path: g.yaml}\ntargetAccountMappings:\n- alias: one\n  accountId: ${ONE}\n  default: true\n  regionMappings: [{region: eu-west-1, default: true}]\n- alias: two\n  accountId: {valueFrom: {envVariable: TWO}}\n  regionMappings: [{region: eu-west-1, default: true}]\n";
+    let g = "name: m\npath: modules/none\nparameters:\n- name: x\n  valueFrom: {moduleMetadata: {group: h, name: m}}\n- name: y\n  value: ${Y}\n---\nname: n\npath: modules/a\ntargetAccount: two\nparameters:\n- name: x\n  valueFrom: {moduleMetadata: {group: g, name: m}}\n";
+    let found = problems(read_files(&[("deployment.yaml", manifest), ("g.yaml", g)]));
+    let expected = [
+        "deployment.yaml:6: targetAccountMappings[0].accountId: the variable ONE is not set",
+        "deployment.yaml:10: targetAccountMappings[1].accountId.valueFrom.envVariable: the variable TWO is not set",
+        "g.yaml:2: modules[0].path: expected the path of an existing folder",
+        "g.yaml:5: modules[0].parameters.x.valueFrom.moduleMetadata: the group h of the module m doesn't exist",
+        "g.yaml:7: modules[0].parameters[1].value: the variable Y is not set",
+        "g.yaml:9: modules[1]: the module goes to account of \"two\", region eu-west-1, others go to account of \"one\"",
+        "g.yaml:14: modules[1].parameters.x.valueFrom.moduleMetadata: g/n refers to g/m in its own group",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found} / {expected}");
+    }
+}
+
+#[test]
+fn a_single_modules_folder_is_checked_without_a_deployment() {
+    let files = |list: &[(&str, &str)]| Files(variables(list));
+    let check = |list: &[(&str, &str)]| {
+        let mut folder = files(list);
+        assert!(is_module(&folder), "{list:?}");
+        let shown = |found: Vec<Diagnostic>| found.iter().map(Diagnostic::to_string).collect::<Vec<_>>();
+        check_module(&mut folder, &crate::module::maximum::Maxima::OF_AWS)
+            .map(shown)
+            .map_err(shown)
+    };
+    let manifest = ("manifest.yaml", "parameters: {vpc-id: x}\n");
+    assert_eq!(check(&[("deployspec.yaml", SPEC), manifest]), Ok(Vec::new()));
+    let unknown = format!("{SPEC}buildType: x\n");
+    assert_eq!(
+        check(&[("deployspec.yaml", &unknown)]),
+        Ok(vec![
+            "deployspec.yaml:2: buildType: the field is unknown and has no effect; did you mean build_type?"
+                .to_owned()
+        ])
+    );
+    let wrong = check(&[
+        ("deployspec.yaml", "deploy: {phases: {biuld: {}}}\n"),
+        ("manifest.yaml", "parameter: {}\n"),
+    ]);
+    let wrong = wrong.unwrap_err();
+    assert!(
+        wrong[0].contains("did you mean build?") && wrong[1].starts_with("manifest.yaml: parameter: "),
+        "{wrong:#?}"
+    );
+    assert!(check(&[("deployspec.yml", SPEC)]).unwrap_err()[0].contains("rename that one"));
+    assert!(!is_module(&repository(&[("deployspec.yaml", SPEC)])));
 }
 
 #[test]
@@ -543,9 +715,9 @@ fn what_would_meet_is_refused() {
     assert_eq!(
         problems,
         [
-            "deployment.yaml:11: groups[2]: duplicate group \"a\"; put the modules of both into one",
             "deployment.yaml:7: groups[0].modules[2]: duplicate module a/x; rename one of them",
             "deployment.yaml:10: groups[1].modules[0]: the modules a/b-c and a-b/c would share the path a-b-c; rename one of them",
+            "deployment.yaml:11: groups[2]: duplicate group \"a\"; put the modules of both into one",
         ]
     );
     let long = "x".repeat(60);
@@ -573,7 +745,6 @@ fn groups_are_read_strictly() {
             "{name: g, path: x, modules: [{name: m, path: modules/a}]}",
             "groups[0].path: expected path or modules, found both",
         ),
-        ("{name: g, path: empty.yaml}", "empty.yaml: the file is empty"),
         ("{name: g, path: broken.yaml}", "broken.yaml:1: "),
         (
             "{name: g, path: nothing.yaml}",
@@ -600,7 +771,6 @@ fn groups_are_read_strictly() {
         let manifest = format!("name: d\ngroups:\n- {group}\n");
         let files = [
             ("deployment.yaml", manifest.as_str()),
-            ("empty.yaml", "# nothing\n"),
             ("broken.yaml", "a: b: c\n"),
             ("nothing.yaml", "name: m\npath: modules/a\n---\n"),
         ];
@@ -743,10 +913,6 @@ fn mappings_are_read_strictly() {
             "parametersGlobal: {a: 1}",
             "parametersGlobal.a: expected a text, found 1; put it into quotes",
         ),
-        (
-            "default2: true",
-            "default2: expected one of alias, accountId, default, parametersGlobal, codebuildImage, npmMirror, npmMirrorSecret, pypiMirror, pypiMirrorSecret, runtimeOverrides, privilegedMode, regionMappings, rolePrefix, found an unknown field",
-        ),
     ] {
         let problems = problems_of(&mapping(lines));
         assert!(
@@ -755,7 +921,11 @@ fn mappings_are_read_strictly() {
         );
     }
     for (lines, expected) in [
-        ("policyPrefix: /x/", "policyPrefix has no effect"),
+        ("policyPrefix: /x/", "policyPrefix: the field has no effect"),
+        (
+            "default2: true",
+            "default2: the field is unknown and has no effect; did you mean default?",
+        ),
         (
             "regionMappings: [{region: eu-west-1, default: true, parametersRegional: {v: 3.10}}]",
             "parametersRegional: 3.10 is read as 3.1",
@@ -803,7 +973,7 @@ fn a_network_that_is_not_whole_is_no_build_outside_of_it() {
     for (network, expected) in [
         (
             "vpcId: vpc-1, privateSubnetIds: [subnet-1]",
-            "deployment.yaml:15: targetAccountMappings[0].regionMappings[0].network: securityGroupIds is missing",
+            "deployment.yaml:16: targetAccountMappings[0].regionMappings[0].network: securityGroupIds is missing",
         ),
         (
             "vpcId: {valueFrom: {parameterValue: global}}, privateSubnetIds: [subnet-1], securityGroupIds: [sg-1]",
@@ -854,7 +1024,7 @@ fn a_network_that_no_administrator_named_is_refused_before_anything_runs() {
         refused.len() == 1
             && says(
                 &refused[0],
-                "deployment.yaml:15: targetAccountMappings[0].regionMappings[0].network.securityGroupIds: expected ids that the template parameter BuildSecurityGroupIds allows…none…found \"sg-1\""
+                "deployment.yaml:16: targetAccountMappings[0].regionMappings[0].network.securityGroupIds: expected ids that the template parameter BuildSecurityGroupIds allows…none…found \"sg-1\""
             ),
         "{refused:#?}"
     );
@@ -999,7 +1169,7 @@ fn the_project_is_the_repositorys_and_the_inputs() {
     assert_eq!(read(None, Some("shop")).unwrap().project.as_str(), "shop");
     assert!(
         warnings(read(Some("project: shop\nprojectPolicyPath: x\n"), None))[0]
-            .contains("projectPolicyPath has no effect")
+            .contains("projectPolicyPath: the field has no effect")
     );
     for (file, given, expected) in [
         (
@@ -1169,7 +1339,12 @@ fn a_manifest_that_is_too_much_is_refused() {
     );
     // Many diagnostics are usually one repeated mistake.
     let wrong: String = (0..300).map(|i| format!("x{i}: 1\n")).collect();
-    let problems = problems_of(&format!("{}{wrong}", with_module("", "")));
+    let manifest = format!("{}{wrong}", with_module("", ""));
+    let strict = "project: shop\nmanifestValidationFailOnUnknownFields: true\n";
+    let problems = problems(read_files(&[
+        ("deployment.yaml", &manifest),
+        ("seedfarmer.yaml", strict),
+    ]));
     assert_eq!(problems.len(), 101);
     assert_eq!(problems[100], "deployment.yaml: and 200 more problems");
     // A variable may add its long value to a text many times.
@@ -1373,7 +1548,7 @@ fn a_fetched_source_is_checked_like_the_repository() {
     assert_eq!(
         warnings,
         [
-            "deployment.yaml:2: archiveSecret: archiveSecret has no effect; credentials for archives are in the secret that the template's GitCredentialsSecret names",
+            "deployment.yaml:2: archiveSecret: the field has no effect; credentials for archives are in the secret that the template's GitCredentialsSecret names",
             "deployment.yaml:8: groups[0].modules[1].path: \"reff\" of the query has no effect; only ref and depth are known; did you mean ref?",
         ]
     );

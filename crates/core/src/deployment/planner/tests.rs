@@ -326,6 +326,62 @@ fn what_is_not_in_the_manifest_any_more_is_destroyed_last_and_consumers_first() 
     assert!(!planned.leaves_nothing);
 }
 
+/// Stores a deployment's status after an execution with this plan.
+fn record(stored: &mut BTreeMap<String, String>, groups: &[String]) {
+    let status =
+        json!({"state": "FAILED", "updated_at": "2026-01-01T00:00:00Z", "execution": "e", "groups": groups});
+    stored.insert("/sf/p/d/status".into(), status.to_string());
+}
+
+/// Groups of modules that consume nothing of each other, so that only the stored order decides.
+const INDEPENDENT: &Manifest<'_> = &[
+    ("net", &[("vpc", &[], "1")]),
+    ("data", &[("store", &[], "1")]),
+    ("apps", &[("web", &[], "1"), ("job", &[], "1")]),
+];
+const IN_REVERSE: [&str; 4] = ["-apps/job", "-apps/web", "-data/store", "-net/vpc"];
+
+#[test]
+fn groups_that_leave_together_are_destroyed_in_reverse_order_also_after_attempts_that_failed() {
+    let mut stored = deployed(INDEPENDENT, "v", false);
+    record(&mut stored, &["net".into(), "data".into(), "apps".into()]);
+    // Each manifest is tried and fails: its order is not that of what is deployed.
+    for attempt in [
+        &[] as &Manifest<'_>,
+        &[("new", &[("n", &[], "1")])],
+        &[("apps", &[("web", &[], "2")]), ("net", &[("vpc", &[], "2")])],
+        &[],
+    ] {
+        let (planned, waves) = plan(attempt, &stored, &ALL);
+        let leaving: Vec<String> = shown(&planned)
+            .into_iter()
+            .filter(|m| m.starts_with('-'))
+            .collect();
+        let expected = IN_REVERSE
+            .iter()
+            .filter(|module| leaving.iter().any(|m| m == *module));
+        assert_eq!(
+            leaving.iter().map(String::as_str).collect::<Vec<_>>(),
+            expected.copied().collect::<Vec<_>>()
+        );
+        if attempt.is_empty() {
+            assert_eq!(sizes(&waves), [2, 1, 1]);
+        }
+        record(&mut stored, &planned.attempted_groups);
+    }
+    let (planned, waves) = destroy(&stored, &[]);
+    assert_eq!(
+        (shown(&planned), sizes(&waves)),
+        (IN_REVERSE.map(str::to_owned).to_vec(), vec![2, 1, 1])
+    );
+    let (after, _) = plan(&[], &stored, &ALL);
+    assert_eq!(
+        after.groups,
+        ["net", "data", "apps"],
+        "\"new\" was never deployed"
+    );
+}
+
 #[test]
 fn a_module_whose_values_are_consumed_is_not_destroyed() {
     let stored = deployed(THREE, "v", false);

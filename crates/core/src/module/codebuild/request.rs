@@ -201,6 +201,7 @@ pub(crate) mod tests {
             deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),
             module_stack: None,
             renews: false,
+            keeps: false,
             previous_status: None,
             previous_metadata: None,
         }

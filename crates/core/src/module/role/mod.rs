@@ -10,10 +10,9 @@ pub mod step;
 mod template;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorName, Result};
-use crate::ids::ModuleId;
+use crate::ids::{ModuleId, hyphens};
 use crate::module::parameters::Parameters;
 
 /// The longest template (CloudFormation, CreateStack, `TemplateBody`).
@@ -59,13 +58,12 @@ fn name(prefix: &str, module: &ModuleId, limit: usize) -> Result<String> {
             ),
         ));
     };
-    let hash = hex::encode(Sha256::digest(module.to_string().as_bytes()));
-    let mut dashed = module.dashed();
+    let mut dashed = hyphens(&module.dashed());
     dashed.truncate(room);
     Ok(format!(
         "{prefix}{}-{}",
         dashed.trim_end_matches('-'),
-        &hash[..HASH - 1]
+        module.short_hash()
     ))
 }
 
@@ -118,6 +116,10 @@ mod tests {
             // These two are the same when joined by hyphens.
             module("p", "d-e", "m"),
             module("p-d", "e", "m"),
+            // These are the same where only hyphens are allowed.
+            module("p", "d", "m-1"),
+            module("p", "d", "m_1"),
+            module("p", "d", "m.1"),
             // These two are the same when cut.
             module(&long, &long, "a"),
             module(&long, &long, "b"),

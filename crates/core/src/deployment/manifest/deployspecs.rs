@@ -1,0 +1,75 @@
+//! The deployspecs of modules: what is wrong with them, and what has no effect.
+
+use super::diagnostic::{Diagnostic, Diagnostics, Location};
+use super::model::Repository;
+use super::paths;
+use crate::deployment::remote_source::SourcePath;
+use crate::error::excerpt;
+use crate::formats::yaml;
+use crate::module::deployspec;
+use crate::module::deployspec::Deployspec;
+use crate::module::maximum::Maxima;
+
+/// What to say of a folder without a deployspec; `file` is where it should be, in these files.
+pub(super) fn missing(files: &dyn Repository, file: &SourcePath) -> String {
+    match paths::near_miss(files, &file.path) {
+        Some(found) => format!(
+            "the folder has no deployspec.yaml, but {}; rename that one",
+            excerpt(&found, 120)
+        ),
+        None => format!("the folder has no deployspec.yaml; a module needs {file}"),
+    }
+}
+
+/// Reports the errors of a deployspec, and its fields without effect.
+pub(super) fn check(text: &str, file: &Location, maxima: &Maxima, problems: &mut Diagnostics) {
+    if let Err(error) = Deployspec::parse(text.as_bytes(), maxima) {
+        let (line, message) = without_place(&error.message);
+        problems.error(&Location { line, ..file.clone() }, message);
+    }
+    report_unknown_fields(text, file, problems);
+}
+
+/// The fields of a deployspec that have no effect, as warnings or, if the deployment is strict, as errors.
+///
+/// # Errors
+/// The unknown fields, if they are errors.
+pub fn unknown_fields(
+    file: &SourcePath,
+    text: &[u8],
+    strict: bool,
+) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    let mut problems = Diagnostics::default();
+    if strict {
+        problems.refuse_unknown_fields();
+    }
+    let text = String::from_utf8_lossy(text);
+    report_unknown_fields(&text, &Location::file(&file.to_string()), &mut problems);
+    problems.finish()
+}
+
+fn report_unknown_fields(text: &str, file: &Location, problems: &mut Diagnostics) {
+    if let Ok(document) = yaml::parse(text) {
+        problems.repeated_keys(&file.file, &document);
+    }
+    for unknown in deployspec::unknown_fields(text) {
+        let at = Location {
+            line: Some(unknown.line),
+            field: unknown.path,
+            ..file.clone()
+        };
+        problems.unknown_field(&at, &unknown.name, unknown.siblings);
+    }
+}
+
+/// Splits `deployspec.yaml line 3: message` into line and message; the diagnostic names the file by its full path.
+fn without_place(message: &str) -> (Option<usize>, &str) {
+    let Some(rest) = message.strip_prefix("deployspec.yaml") else {
+        return (None, message);
+    };
+    let numbered = rest.strip_prefix(" line ").and_then(|rest| rest.split_once(": "));
+    match numbered.and_then(|(line, message)| Some((line.parse().ok()?, message))) {
+        Some((line, message)) => (Some(line), message),
+        None => (None, rest.trim_start_matches(": ")),
+    }
+}

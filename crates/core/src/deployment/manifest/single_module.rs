@@ -1,0 +1,60 @@
+//! A single module's folder, as it is uploaded without a deployment.
+
+use super::diagnostic::{Diagnostic, Diagnostics, Location};
+use super::model::{MANIFEST_NAME, Repository, text};
+use super::{deployspecs, paths, project};
+use crate::deployment::remote_source::SourcePath;
+use crate::ids::ModuleId;
+use crate::module::input::{Limits, Options};
+use crate::module::maximum::Maxima;
+
+const DEPLOYSPEC: &str = "deployspec.yaml";
+/// The options of a module that is deployed by its upload.
+const OPTIONS: &str = "manifest.yaml";
+
+/// Whether a folder is that of a module and not of a repository: it has a deployspec, or a file that is meant as one, and
+/// no deployment.
+pub fn is_module(repository: &dyn Repository) -> bool {
+    let is_repository = [project::FILE, MANIFEST_NAME]
+        .iter()
+        .any(|file| repository.has_file(file));
+    !is_repository && (repository.has_file(DEPLOYSPEC) || paths::near_miss(repository, DEPLOYSPEC).is_some())
+}
+
+/// Checks a module's deployspec and options; returns the warnings.
+///
+/// # Errors
+/// All errors.
+pub fn check_module(
+    repository: &mut dyn Repository,
+    maxima: &Maxima,
+) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+    let mut problems = Diagnostics::default();
+    let file = Location::file(DEPLOYSPEC);
+    if !repository.has_file(DEPLOYSPEC) {
+        problems.error(
+            &file,
+            deployspecs::missing(repository, &SourcePath::own(DEPLOYSPEC)),
+        );
+    } else if let Some(text) = text(repository, &file, &mut problems) {
+        deployspecs::check(&text, &file, maxima, &mut problems);
+    }
+    options(repository, &mut problems);
+    problems.finish()
+}
+
+fn options(repository: &mut dyn Repository, problems: &mut Diagnostics) {
+    let file = Location::file(OPTIONS);
+    let Some(text) = text(repository, &file, problems) else {
+        return;
+    };
+    let Some(options) = problems.document(OPTIONS, &text) else {
+        return;
+    };
+    // The names are those of the upload's key. No option depends on them but the default of the stack's name.
+    let named = ModuleId::parse("project", "deployment", "group", "module");
+    let read = named.and_then(|id| Options::from_manifest(&options.to_json(), &id, &Limits::of_aws("", "")));
+    if let Err(error) = read {
+        problems.error(&file, error.message);
+    }
+}
