@@ -81,6 +81,8 @@ pub fn variables(
         Variable::plain("SEEDFARMER_VERSION", SEEDFARMER_VERSION),
         Variable::plain("AWS_PARTITION", environment.partition.clone()),
         Variable::plain("AWS_ACCOUNT_ID", environment.account.clone()),
+        // A variable of seed-farmer's CodeBuild project, from which modules derive the prefix and names of stacks.
+        Variable::plain("AWS_CODESEEDER_NAME", plan.module.project.as_str()),
     ];
     variables.extend(permissions_boundary.map(|arn| named("PERMISSIONS_BOUNDARY_ARN", arn.to_owned())));
     if plan.action == Action::Deploy {
@@ -147,6 +149,7 @@ mod tests {
             ("SEEDFARMER_MODULE_METADATA", "null "),
             ("AWS_PARTITION", "aws"),
             ("AWS_ACCOUNT_ID", "111111111111"),
+            ("AWS_CODESEEDER_NAME", "my-project"),
         ] {
             assert_eq!(value(&variables, name), expected, "{name}");
         }
