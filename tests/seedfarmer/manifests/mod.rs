@@ -3,6 +3,8 @@
 //! If both deploy something, it must be the same: names, paths, images, runtimes, and each parameter in the form of its
 //! variable. If seed-farmer rejects a repository, we reject it too. A repository that only we reject is an intended
 //! difference, with a test of its own in the core.
+mod public;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -13,6 +15,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use seedflow_core::deployment::manifest::{Deployment, Diagnostic, LoadContext, Module, read};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
+use seedflow_core::deployment::remote_source::SourcePath;
 use seedflow_core::formats::python_json::dumps;
 use seedflow_local::checkout::repository::Folder;
 use serde_json::{Map, Value, json};
@@ -42,7 +45,17 @@ impl SeedFarmer {
     }
 
     fn read(&mut self, folder: &Path, env: &BTreeMap<String, String>) -> Result<Value, String> {
-        writeln!(self.ask, "{}", json!({"folder": folder, "env": env})).unwrap();
+        self.read_manifest(folder, "deployment.yaml", env)
+    }
+
+    fn read_manifest(
+        &mut self,
+        folder: &Path,
+        manifest: &str,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Value, String> {
+        let repository = json!({"folder": folder, "manifest": manifest, "env": env});
+        writeln!(self.ask, "{repository}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
         let answer: Value = serde_json::from_str(&line).unwrap();
@@ -127,12 +140,17 @@ fn shown_module(module: &Module, target: &(String, String)) -> Value {
         .iter()
         .map(|(name, value)| (name.clone(), shown_parameter(value)))
         .collect();
-    let data_files: Vec<&str> = module.data_files.iter().map(|file| file.path.as_str()).collect();
+    let data_files: Vec<Option<&str>> = module.data_files.iter().map(shown_path).collect();
     json!({
-        "name": module.id.module, "path": module.folder.path, "data_files": data_files, "parameters": parameters,
+        "name": module.id.module, "path": shown_path(&module.folder), "data_files": data_files, "parameters": parameters,
         "image": module.build.get("image"), "runtimes": module.build.get("runtimes").cloned().unwrap_or(json!({})),
         "target": target,
     })
+}
+
+/// A path in the repository; sources of other hosts are compared by the tests of the core.
+fn shown_path(path: &SourcePath) -> Option<&str> {
+    path.source.is_none().then_some(path.path.as_str())
 }
 
 fn shown_parameter(value: &Value) -> Value {

@@ -54,6 +54,7 @@ fn git(given: &str) -> Result<RemotePath, String> {
         ));
     }
     check_address(url, "git::https://host/repository.git//folder?ref=main")?;
+    refuse_page(url)?;
     refuse_misplaced_folder(url)?;
     Ok(RemotePath {
         place: SourcePath {
@@ -197,6 +198,26 @@ fn check_address(url: &str, example: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Refuses the address of a page that GitHub or GitLab shows of a folder, where no repository can be. Elsewhere the host
+/// has the last word.
+fn refuse_page(url: &str) -> Result<(), String> {
+    let on_github = |(repository, _): &(&str, &str)| {
+        repository.starts_with("https://github.com/") && repository.matches('/').count() == 4
+    };
+    let page = ["tree", "blob"].iter().find_map(|kind| {
+        let on_gitlab = url.split_once(&format!("/-/{kind}/"));
+        on_gitlab.or_else(|| url.split_once(&format!("/{kind}/")).filter(on_github))
+    });
+    match page {
+        Some((repository, shown)) => Err(format!(
+            "expected a repository's address, found that of a page that shows {}; write git::{}.git//FOLDER?ref=REF",
+            excerpt(shown, 200),
+            excerpt(repository, 300)
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Refuses a folder that seed-farmer would take for a part of the address, because `.git//` is not before it.
 fn refuse_misplaced_folder(url: &str) -> Result<(), String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
@@ -304,6 +325,14 @@ mod tests {
             ),
             ("git::https://h/o/r", "https://h/o/r", None, ""),
             ("git::https://h/o/r.git//", "https://h/o/r", None, ""),
+            // Only GitHub's and GitLab's pages are known: elsewhere a repository may have such a name.
+            ("git::https://h/o/tree/r.git//a", "https://h/o/tree/r", None, "a"),
+            (
+                "git::https://github.com/tree/r.git//blob/a",
+                "https://github.com/tree/r",
+                None,
+                "blob/a",
+            ),
             // Groups within groups, and a folder whose name has a double slash.
             (
                 "git::https://h:8443/a/b/c/r.git//x//y",
@@ -419,6 +448,14 @@ mod tests {
             ),
             ("git::../r.git//a", "found no https://"),
             ("git::https://h", "found no host, or nothing after it"),
+            (
+                "git::https://github.com/o/r/tree/release/1.2.0/modules/a",
+                "found that of a page that shows release/1.2.0/modules/a; write git::https://github.com/o/r.git//FOLDER?ref=REF",
+            ),
+            (
+                "git::https://gitlab.example/a/b/r/-/blob/main/a?ref_type=heads",
+                "that shows main/a; write git::https://gitlab.example/a/b/r.git//FOLDER?ref=REF",
+            ),
             ("git::https://h/a b.git//c", "found a space"),
             (
                 "git::https://h/r.git//a?ref=a:b",
