@@ -1,7 +1,7 @@
 //! `seedflow-benches`: measures the figures that the project promises, and fails if a limit is missed.
 //!
-//! `limits` measures what we promise, `seedfarmer` compares the same deployments by Seedflow and by seed-farmer, and both
-//! write `docs/benchmarks.md`. `cost` computes what deployments cost on AWS and writes `docs/cost.md`. `benches/README.md`
+//! `limits` measures what we promise, `seedfarmer` compares the same deployments and plans by Seedflow and by seed-farmer, and
+//! both write `docs/benchmarks.md`. `cost` computes what deployments cost on AWS and writes `docs/cost.md`. `benches/README.md`
 //! explains each figure.
 
 mod bench_dir;
@@ -23,14 +23,14 @@ use limits::Measurement;
 use machine::Machine;
 use report::Part;
 
-/// Measures Seedflow and compares the figures with their limits. Without a subcommand: the limits and the comparison with
+/// Measures Seedflow and compares the figures with their limits. Without a subcommand: the limits and the comparisons with
 /// seed-farmer, in one run, and the result is written to docs/benchmarks.md.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Write the result: of `limits` and `compare` into docs/benchmarks.md, of `cost` to docs/cost.md.
+    /// Write the result: of `limits`, `compare` and `sources` into docs/benchmarks.md, of `cost` to docs/cost.md.
     #[arg(long, global = true)]
     write: bool,
 }
@@ -49,6 +49,8 @@ enum Command {
     Planning,
     /// The same deployments by Seedflow and by seed-farmer. Missed targets are reported and are not failures.
     Compare(seedfarmer::Wanted),
+    /// Planning modules of other git repositories by Seedflow and by seed-farmer.
+    Sources,
     /// The cost of deployments on AWS, computed from their use. It has a page of its own, and no limits.
     Cost,
 }
@@ -68,25 +70,27 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli, ui: &Ui) -> Result<ExitCode> {
     let machine = Machine::inspect().await?;
     let one = |measurement| limits::measure(Some(measurement), ui);
-    let (limits, comparison) = match &cli.command {
+    let (limits, comparisons) = match &cli.command {
         Some(Command::Cost) => return cost(&machine, cli.write, ui).await,
-        Some(Command::Fingerprint) => (Some(one(Measurement::Fingerprint).await?), None),
-        Some(Command::Functions) => (Some(one(Measurement::Functions).await?), None),
-        Some(Command::Calls) => (Some(one(Measurement::Calls).await?), None),
-        Some(Command::Planning) => (Some(one(Measurement::Planning).await?), None),
-        Some(Command::Limits) => (Some(limits::measure(None, ui).await?), None),
-        Some(Command::Compare(wanted)) => (None, Some(seedfarmer::measure(wanted, ui).await?)),
+        Some(Command::Fingerprint) => (Some(one(Measurement::Fingerprint).await?), vec![]),
+        Some(Command::Functions) => (Some(one(Measurement::Functions).await?), vec![]),
+        Some(Command::Calls) => (Some(one(Measurement::Calls).await?), vec![]),
+        Some(Command::Planning) => (Some(one(Measurement::Planning).await?), vec![]),
+        Some(Command::Limits) => (Some(limits::measure(None, ui).await?), vec![]),
+        Some(Command::Compare(wanted)) => (None, vec![seedfarmer::measure(wanted, ui).await?]),
+        Some(Command::Sources) => (None, vec![seedfarmer::sources::measure(ui).await?]),
         None => {
             let limits = limits::measure(None, ui).await?;
             let comparison = seedfarmer::measure(&seedfarmer::Wanted::default(), ui).await?;
-            (Some(limits), Some(comparison))
+            let sources = seedfarmer::sources::measure(ui).await?;
+            (Some(limits), vec![comparison, sources])
         }
     };
-    let parts: Vec<&Part> = limits.iter().chain(&comparison).collect();
+    let parts: Vec<&Part> = limits.iter().chain(&comparisons).collect();
     parts.iter().for_each(|part| ui.say(part.text()));
     let whole = match &cli.command {
         Some(Command::Compare(wanted)) => wanted.is_all(),
-        command => matches!(command, None | Some(Command::Limits)),
+        command => matches!(command, None | Some(Command::Limits | Command::Sources)),
     };
     if whole && (cli.write || cli.command.is_none()) {
         write(&parts, &machine)?;

@@ -1,6 +1,6 @@
 //! The results, compared with the promises: for the terminal and for `docs/benchmarks.md`.
 //!
-//! The page has two parts, and each part is one run of one commit: a run replaces the whole part.
+//! The page has parts, and each part is one run of one commit: a run replaces the whole part.
 
 use std::fmt;
 

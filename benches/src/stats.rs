@@ -36,7 +36,7 @@ impl Spread {
 }
 
 /// The median; of an even number, the upper of the two in the middle.
-pub fn median(mut all: Vec<Duration>) -> Option<Duration> {
+pub fn median<T: Ord + Copy>(mut all: Vec<T>) -> Option<T> {
     all.sort_unstable();
     all.get(all.len() / 2).copied()
 }

@@ -83,7 +83,7 @@ async fn deploy_module(stack: &Stack, module: &Module, state: &str) -> Result<()
 async fn deploy(stack: &Stack, repository: &Repository) -> Result<()> {
     let folder = stack.folder().join("repository-of-costs");
     repository.write(&folder);
-    let execution = start_deployment(stack, PROJECT, &folder).await?;
+    let execution = start_deployment(stack, PROJECT, &folder, false).await?;
     follow(stack, &execution, Finished::succeeded).await
 }
 

@@ -13,6 +13,12 @@ pub fn peak(id: u32) -> Result<u64> {
     of_status(&status).with_context(|| format!("{path} has no peak memory (VmHWM)"))
 }
 
+/// Makes the kernel count the peak memory of a process from now on (proc_pid_clear_refs(5)). A process that has just ended
+/// has none.
+pub fn forget_peak(id: u32) {
+    let _ = std::fs::write(format!("/proc/{id}/clear_refs"), "5");
+}
+
 fn of_status(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

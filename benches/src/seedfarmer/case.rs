@@ -43,6 +43,8 @@ pub enum Work {
     Unchanged,
     /// Every module has changed, and its build fails.
     Failed,
+    /// Whatever has changed, nothing is deployed: the deployment is only planned.
+    Planned,
 }
 
 /// One kind of deployment, which all tools run one after the other.
@@ -91,13 +93,14 @@ impl Case {
             Work::Changed => format!("{modules} changed, build of {} s", self.build),
             Work::Failed => format!("{modules} changed, build of {} s fails", self.build),
             Work::Unchanged => format!("{modules} unchanged"),
+            Work::Planned => format!("{modules} planned"),
         }
     }
 
     /// The number of builds that a deployment starts.
     pub fn builds(&self) -> usize {
         match self.work {
-            Work::Unchanged => 0,
+            Work::Unchanged | Work::Planned => 0,
             Work::Changed | Work::Failed => self.modules,
         }
     }

@@ -9,6 +9,7 @@ mod case;
 mod run;
 mod seed_farmer;
 mod seedflow;
+pub mod sources;
 mod tables;
 mod targets;
 mod usage;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::builder::PossibleValuesParser;
-use seedflow_fixtures::FixedWait;
+use seedflow_fixtures::{FixedWait, Repository};
 use seedflow_local::codebuild::SimulatedBuild;
 use seedflow_local::process::cargo_build::Profile;
 use seedflow_local::stack::{Stack, StackOptions};
@@ -73,14 +74,18 @@ impl Wanted {
 
 /// Compares, with the functions as they are deployed: in the release profile.
 pub async fn measure(wanted: &Wanted, ui: &Ui) -> Result<Part> {
+    let stack = release_stack(ui).await?;
+    let figures = compare(&stack, wanted, ui).await;
+    stack.stop().await;
+    Ok(tables::part(&figures?))
+}
+
+async fn release_stack(ui: &Ui) -> Result<Stack> {
     let options = StackOptions {
         profile: Profile::Release,
         ..StackOptions::default()
     };
-    let stack = Stack::start(&options, ui).await?;
-    let figures = compare(&stack, wanted, ui).await;
-    stack.stop().await;
-    Ok(tables::part(&figures?))
+    Stack::start(&options, ui).await
 }
 
 async fn compare(stack: &Stack, wanted: &Wanted, ui: &Ui) -> Result<Figures> {
@@ -93,10 +98,53 @@ async fn compare(stack: &Stack, wanted: &Wanted, ui: &Ui) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Both tools, with a repository of each size.
+/// Both tools, with copies of the same repository.
+struct Pair {
+    seedflow: SeedflowSide,
+    seed_farmer: SeedFarmerSide,
+}
+
+impl Pair {
+    async fn new(
+        stack: &Stack,
+        deployment: &str,
+        modules: usize,
+        repository: Repository,
+        task: &Task,
+    ) -> Result<Self> {
+        Ok(Self {
+            seedflow: SeedflowSide::new(stack, deployment, modules, repository.clone())?,
+            seed_farmer: SeedFarmerSide::new(stack, deployment, modules, repository, task).await?,
+        })
+    }
+
+    fn change(&mut self, tool: Tool) {
+        match tool {
+            Tool::Seedflow => self.seedflow.copy.change(),
+            _ => self.seed_farmer.copy.change(),
+        }
+    }
+
+    async fn deploy(&self, stack: &Stack, case: &Case, tool: Tool) -> Result<Run> {
+        stack.codebuild().simulate(Some(SimulatedBuild {
+            lasts: Duration::from_secs(case.build),
+            fails: case.work == Work::Failed,
+        }));
+        let run = match tool {
+            Tool::Seedflow => self.seedflow.deploy(stack, case).await?,
+            Tool::SeedFarmer => self.seed_farmer.deploy(stack, case, FixedWait::Kept).await?,
+            Tool::SeedFarmerWithoutWait => self.seed_farmer.deploy(stack, case, FixedWait::Skipped).await?,
+        };
+        let (expected, found) = (case.builds(), run.builds.len());
+        ensure!(found == expected, "expected {expected} builds, found {found}");
+        Ok(run)
+    }
+}
+
+/// A pair with a repository of each size.
 struct Sides<'a> {
     stack: &'a Stack,
-    by_size: BTreeMap<usize, (SeedflowSide, SeedFarmerSide)>,
+    by_size: BTreeMap<usize, Pair>,
 }
 
 impl<'a> Sides<'a> {
@@ -110,9 +158,11 @@ impl<'a> Sides<'a> {
             .filter(|case| case.modules == 1 || wanted.has(case.name))
         {
             let (name, modules) = (format!("of-{}", case.modules), case.modules);
-            let seedflow = SeedflowSide::new(stack, PROJECT, &name, modules)?;
-            let seed_farmer = SeedFarmerSide::new(stack, PROJECT, &name, modules, &task).await?;
-            by_size.insert(modules, (seedflow, seed_farmer));
+            let repository = Repository::numbered(PROJECT, &name, modules, modules);
+            by_size.insert(
+                modules,
+                Pair::new(stack, &name, modules, repository, &task).await?,
+            );
         }
         let mut sides = Self { stack, by_size };
         sides.deploy_first(&task).await?;
@@ -123,7 +173,7 @@ impl<'a> Sides<'a> {
     async fn deploy_first(&mut self, task: &Task) -> Result<()> {
         task.detail("seed-farmer's roles");
         let stack = self.stack;
-        self.of_size(1)?.1.bootstrap(stack).await?;
+        self.of_size(1)?.seed_farmer.bootstrap(stack).await?;
         for modules in self.by_size.keys().copied().collect::<Vec<_>>() {
             task.detail(&format!("first deployments, {modules} modules"));
             self.restore(modules, Tool::Seedflow).await?;
@@ -132,7 +182,7 @@ impl<'a> Sides<'a> {
         Ok(())
     }
 
-    fn of_size(&mut self, modules: usize) -> Result<&mut (SeedflowSide, SeedFarmerSide)> {
+    fn of_size(&mut self, modules: usize) -> Result<&mut Pair> {
         let found = self.by_size.get_mut(&modules);
         found.context("there is no repository of that size")
     }
@@ -170,7 +220,7 @@ impl<'a> Sides<'a> {
     /// One deployment of a case, after which everything is deployed again.
     async fn turn(&mut self, case: &Case, tool: Tool) -> Result<Run> {
         if case.work != Work::Unchanged {
-            self.change(case.modules, tool)?;
+            self.of_size(case.modules)?.change(tool);
         }
         let run = self.deploy(case, tool).await?;
         if case.work == Work::Failed {
@@ -179,30 +229,9 @@ impl<'a> Sides<'a> {
         Ok(run)
     }
 
-    fn change(&mut self, modules: usize, tool: Tool) -> Result<()> {
-        let (seedflow, seed_farmer) = self.of_size(modules)?;
-        match tool {
-            Tool::Seedflow => seedflow.copy.change(),
-            _ => seed_farmer.copy.change(),
-        }
-        Ok(())
-    }
-
     async fn deploy(&mut self, case: &Case, tool: Tool) -> Result<Run> {
         let stack = self.stack;
-        stack.codebuild().simulate(Some(SimulatedBuild {
-            lasts: Duration::from_secs(case.build),
-            fails: case.work == Work::Failed,
-        }));
-        let (seedflow, seed_farmer) = self.of_size(case.modules)?;
-        let run = match tool {
-            Tool::Seedflow => seedflow.deploy(stack, case).await?,
-            Tool::SeedFarmer => seed_farmer.deploy(stack, case, FixedWait::Kept).await?,
-            Tool::SeedFarmerWithoutWait => seed_farmer.deploy(stack, case, FixedWait::Skipped).await?,
-        };
-        let (expected, found) = (case.builds(), run.builds.len());
-        ensure!(found == expected, "expected {expected} builds, found {found}");
-        Ok(run)
+        self.of_size(case.modules)?.deploy(stack, case, tool).await
     }
 
     /// A deployment with each tool, and then its build as a real one.
@@ -213,7 +242,7 @@ impl<'a> Sides<'a> {
         for tool in [Tool::Seedflow, Tool::SeedFarmerWithoutWait] {
             task.detail(tool.name());
             let rule = build_overhead::keep_bundles(stack);
-            self.change(1, tool)?;
+            self.of_size(1)?.change(tool);
             let run = self.restore(1, tool).await;
             stack.proxy().remove_rule(rule);
             let run = run?;

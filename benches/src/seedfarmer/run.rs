@@ -43,6 +43,8 @@ pub struct Run {
     pub client: Usage,
     /// The use of AWS.
     pub served: Served,
+    /// What the tool says of it: the execution's output, or what the command line printed.
+    pub output: String,
 }
 
 impl Figures {
@@ -173,6 +175,7 @@ mod tests {
             calls: BTreeMap::new(),
             client: Usage::default(),
             served: Served::default(),
+            output: String::new(),
         };
         assert_eq!(run.overhead(), Duration::from_secs(7));
         run.builds.clear();

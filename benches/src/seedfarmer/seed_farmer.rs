@@ -12,6 +12,7 @@ use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
 use seedflow_terminal::Task;
 
+use super::PROJECT;
 use super::case::{Case, Copy, Work};
 use super::run::{Build, Recorder, Run, between};
 use super::usage::{Meter, Tree, Usage};
@@ -33,13 +34,12 @@ pub struct SeedFarmerSide {
 impl SeedFarmerSide {
     pub async fn new(
         stack: &Stack,
-        project: &str,
         deployment: &str,
         modules: usize,
+        repository: Repository,
         task: &Task,
     ) -> Result<Self> {
-        let repository = Repository::numbered(project, deployment, modules, modules);
-        let seed_farmer = SeedFarmer::set_up(stack, project, deployment, &repository, task).await?;
+        let seed_farmer = SeedFarmer::set_up(stack, PROJECT, deployment, &repository, task).await?;
         Ok(Self {
             copy: Copy::new(seed_farmer.folder().to_owned(), repository, modules),
             seed_farmer,
@@ -54,7 +54,9 @@ impl SeedFarmerSide {
         let log = bench_dir()?.join("seed-farmer.log");
         let mut recorder = Recorder::start(stack)?;
         let begun = Instant::now();
-        let (status, client) = self.apply(stack, wait, &mut recorder.meter, &log).await?;
+        let (status, client) = self
+            .apply(stack, (case.work, wait), &mut recorder.meter, &log)
+            .await?;
         let wall = begun.elapsed();
         let served = recorder.meter.served();
         let counted = stack.proxy().calls();
@@ -80,6 +82,7 @@ impl SeedFarmerSide {
             calls: calls.map(|(name, count)| (name.to_owned(), count)).collect(),
             client,
             served,
+            output: std::fs::read_to_string(&log).unwrap_or_default(),
         })
     }
 
@@ -87,7 +90,7 @@ impl SeedFarmerSide {
     async fn apply(
         &self,
         stack: &Stack,
-        wait: FixedWait,
+        (work, wait): (Work, FixedWait),
         meter: &mut Meter,
         log: &Path,
     ) -> Result<(ExitStatus, Usage)> {
@@ -95,6 +98,9 @@ impl SeedFarmerSide {
         let mut command = self
             .seed_farmer
             .command(stack, wait, &["apply", "deployment.yaml"])?;
+        if work == Work::Planned {
+            command.arg("--dry-run");
+        }
         command.stdout(output.try_clone()?).stderr(output);
         let mut process = command.spawn().context("cannot start seed-farmer")?;
         let mut tree = Tree::of(process.id().context("seed-farmer has ended")?);

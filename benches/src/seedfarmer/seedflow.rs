@@ -18,6 +18,7 @@ use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
 use serde_json::{Value, json};
 
+use super::PROJECT;
 use super::case::{Case, Copy, Work};
 use super::run::{Build, Recorder, Run, between, timestamp};
 use super::usage::Usage;
@@ -39,12 +40,11 @@ pub struct SeedflowSide {
 }
 
 impl SeedflowSide {
-    pub fn new(stack: &Stack, project: &str, deployment: &str, modules: usize) -> Result<Self> {
+    pub fn new(stack: &Stack, deployment: &str, modules: usize, repository: Repository) -> Result<Self> {
         let folder = stack.folder().join(format!("seedflow-{deployment}"));
-        let repository = Repository::numbered(project, deployment, modules, modules);
         Ok(Self {
             copy: Copy::new(folder, repository, modules),
-            module: ModuleId::parse(project, deployment, &group_name(0), &module_name(0))?,
+            module: ModuleId::parse(PROJECT, deployment, &group_name(0), &module_name(0))?,
         })
     }
 
@@ -53,11 +53,11 @@ impl SeedflowSide {
         let api = stack.api();
         let mut recorder = Recorder::start(stack)?;
         let begun = Timestamp::now();
-        let execution = self.start(stack, &api).await?;
+        let execution = self.start(stack, &api, case.work).await?;
         let (ended, written) = self.wait(&api, &execution, &mut recorder).await?;
         let served = recorder.meter.served();
         let expected = match case.work {
-            Work::Changed | Work::Unchanged => "SUCCEEDED",
+            Work::Changed | Work::Unchanged | Work::Planned => "SUCCEEDED",
             Work::Failed => "FAILED",
         };
         let (status, cause) = (&ended["status"], &ended["cause"]);
@@ -76,6 +76,7 @@ impl SeedflowSide {
             // The client that starts a deployment doesn't wait for it.
             client: Usage::default(),
             served,
+            output: ended["output"].as_str().unwrap_or_default().to_owned(),
         })
     }
 
@@ -124,11 +125,11 @@ impl SeedflowSide {
         }
     }
 
-    async fn start(&self, stack: &Stack, api: &AwsApi) -> Result<String> {
+    async fn start(&self, stack: &Stack, api: &AwsApi, work: Work) -> Result<String> {
         if self.copy.modules == 1 {
             self.start_module(stack, api).await
         } else {
-            start_deployment(stack, self.module.project.as_str(), &self.copy.folder).await
+            start_deployment(stack, PROJECT, &self.copy.folder, work == Work::Planned).await
         }
     }
 

@@ -10,7 +10,7 @@ use crate::stats::{megabytes, seconds};
 /// Overhead of a changed module and wall time of an unchanged one, compared with seed-farmer's.
 const TENTH: f64 = 1.0 / 10.0;
 /// Overhead compared with seed-farmer's without its fixed wait.
-const THIRD: f64 = 1.0 / 3.0;
+pub const THIRD: f64 = 1.0 / 3.0;
 /// AWS calls compared with seed-farmer's.
 const CALLS: f64 = 2.0 / 3.0;
 /// From a build's end to the stored status.
@@ -99,7 +99,7 @@ fn running(figures: &Figures) -> Option<Limit> {
     })
 }
 
-fn ratio(what: String, ours: Duration, theirs: Duration, most: f64) -> Limit {
+pub fn ratio(what: String, ours: Duration, theirs: Duration, most: f64) -> Limit {
     let found = ours.as_secs_f64() / theirs.as_secs_f64().max(f64::MIN_POSITIVE);
     Limit {
         what,

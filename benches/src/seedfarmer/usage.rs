@@ -106,14 +106,15 @@ impl Stat {
     }
 }
 
-/// Processor time of the parts that AWS would run.
+/// Processor time of the parts that AWS would run, and the largest memory of a function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Served {
     pub functions: Duration,
     pub emulator: Duration,
+    pub peak: u64,
 }
 
-/// Reads the processor time that a stack's processes take from now on.
+/// Reads what a stack's processes use from now on.
 pub struct Meter {
     folder: PathBuf,
     seen: HashMap<(u32, u64), Seen>,
@@ -123,6 +124,7 @@ struct Seen {
     is_function: bool,
     before: Duration,
     last: Duration,
+    peak: u64,
 }
 
 impl Meter {
@@ -133,8 +135,10 @@ impl Meter {
             seen: HashMap::new(),
         };
         meter.look();
-        for seen in meter.seen.values_mut() {
+        for ((id, _), seen) in &mut meter.seen {
             seen.before = seen.last;
+            memory::forget_peak(*id);
+            seen.peak = 0;
         }
         Ok(meter)
     }
@@ -152,8 +156,10 @@ impl Meter {
                 is_function,
                 before: Duration::ZERO,
                 last: Duration::ZERO,
+                peak: 0,
             });
             seen.last = stat.own;
+            seen.peak = memory::peak(id).unwrap_or(seen.peak);
         }
     }
 
@@ -174,9 +180,11 @@ impl Meter {
             let seen = self.seen.values().filter(|seen| seen.is_function == functions);
             seen.map(|seen| seen.last.saturating_sub(seen.before)).sum()
         };
+        let functions = self.seen.values().filter(|seen| seen.is_function);
         Served {
             functions: of(true),
             emulator: of(false),
+            peak: functions.map(|seen| seen.peak).max().unwrap_or_default(),
         }
     }
 }
