@@ -91,7 +91,7 @@ fn each_generation_of_the_cdk_deploys_on_the_local_stack() {
         }}});
         let package = json!({"private": true, "dependencies": packages});
         let module = Module::with_deployspec(&spec.to_string())
-            .file("package.json", &package.to_string())
+            .file("package.json", package.to_string())
             .file("app.js", APP);
         let id = module_id("cdk", "generations", "g", "m");
         succeeds(stack, &stack.input(&id, &module, json!({})).await).await;

@@ -44,8 +44,8 @@ impl Handler {
         Ok(json!({"state": "FAILED", "error": failure.error, "cause": failure.reason, "recorded": recorded}))
     }
 
-    /// Records the failure, and returns it as recorded. `false` if the status may not be written, because the path belongs to another module or another
-    /// execution holds the lock.
+    /// Records the failure, and returns it as recorded. `false` if the status may not be written, because the path belongs
+    /// to another module or another execution holds the lock.
     async fn record(
         &self,
         execution: &ExecutionArn,

@@ -135,12 +135,10 @@ impl Handler {
                 format!("{key}: the build succeeded but handed no metadata back; was its artifact removed?"),
             )
         };
-        let (bytes, _) = self
-            .modules
-            .work
-            .get(&key, MAX_METADATA)
-            .await?
-            .ok_or_else(missing)?;
+        let read = self.modules.work.get(&key, MAX_METADATA).await;
+        // Too much metadata is the module's mistake, so the message says what is too long.
+        let of_metadata = |e: Error| Error::new(e.name, format!("the build's metadata: {}", e.message));
+        let (bytes, _) = read.map_err(of_metadata)?.ok_or_else(missing)?;
         workflow_metadata::parse_own(&bytes)
             .map_err(|what| Error::new(ErrorName::Refused, format!("{key}: the build's metadata {what}")))
     }

@@ -155,7 +155,9 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
         };
 
         // Written by end-execution, with a reason of three thousand bytes.
-        let slow = Module::running("build", &["sleep 600"]);
+        let phases = |command: &str| json!({"phases": {"build": {"commands": [command]}}});
+        let spec = json!({"deploy": phases("sleep 600"), "destroy": phases("true")});
+        let slow = Module::with_deployspec(&spec.to_string());
         let repository =
             Repository::deploying(&groups).module(&format!("modules/{}-m", names_of_groups[0]), &slow);
         let input = stack.repository_input(project, &repository, only).await;

@@ -100,7 +100,7 @@ fn cases() -> Vec<Case> {
         case(
             "unknown-nested-field",
             "InvalidInput",
-            "build.cpu: expected one of project_name…found an unknown field",
+            "build.cpu: expected one of …project_name…found an unknown field",
             Field("/build", json!({"cpu": 4})),
         ),
         case(

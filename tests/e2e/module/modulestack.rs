@@ -109,7 +109,7 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
         let boundary = policy(stack, "modulestack-boundary").await;
         let mut more = parameters();
         more["build"] = json!({"permissions_boundary": "modulestack-boundary"});
-        let finished = stack.deploy_with(&id, &module, more).await;
+        let finished = stack.deploy_with(&id, &module, more.clone()).await;
         assert_state(&finished, "SUCCEEDED");
         let role = role(stack, &id).await;
         assert!(role.starts_with("seedflow-module-modulestack-own-g-m-"), "{role}");
@@ -129,7 +129,7 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
 
         // The role exists, and the stack has nothing to update.
         let again = stack
-            .deploy_with(&id, &module.clone().file("data", "x"), parameters())
+            .deploy_with(&id, &module.clone().file("data", "x"), more)
             .await;
         assert_state(&again, "SUCCEEDED");
 

@@ -215,16 +215,6 @@ fn collect_refuses_what_is_not_an_object() {
 }
 
 #[test]
-fn collect_refuses_what_would_be_refused_when_it_is_recorded() {
-    let metadata = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length));
-    let empty = metadata(0).len();
-    for (length, exit) in [(32 * 1024, 0), (32 * 1024 + 1, 1)] {
-        let (step, _) = collect(&case("long").stored(metadata(length - empty)));
-        assert_eq!(step.exit, exit, "{length}");
-    }
-}
-
-#[test]
 fn the_command_stays_small() {
     let script =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/core/src/module/codebuild/seedfarmer.py");

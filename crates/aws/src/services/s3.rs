@@ -92,7 +92,7 @@ impl Bucket {
         if length > limit {
             return Err(Error::new(
                 ErrorName::Refused,
-                format!("{call}: the object has {length} bytes; at most {limit} are read"),
+                format!("{call}: expected an object of at most {limit} bytes, found {length}"),
             ));
         }
         let bytes = object.body.collect().await.map_err(|e| {

@@ -41,9 +41,9 @@ pub enum Step {
 /// What to do if destroy phases are broken.
 pub const REPAIR: &str = "name a newer source of the module, whose destroy phases work, in the input that destroys it (\"action\": \"destroy\" with \"source\")";
 
-/// The steps after the destroy phases, in order; also if there is nothing to destroy, where most find nothing. If they are interrupted, the next attempt of the same execution or the
-/// next execution does the rest. The module is never called unchanged in between, because its last execution did not
-/// succeed.
+/// The steps after the destroy phases, in order; also if there is nothing to destroy, where most find nothing. If they
+/// are interrupted, the next attempt of the same execution or the next execution does the rest. The module is never
+/// called unchanged in between, because its last execution did not succeed.
 pub const STEPS: [Step; 7] = [
     Step::DropBundles,
     Step::DropRecord,

@@ -427,14 +427,9 @@ async fn install(registries: Registries, commands: &[&str]) -> (Value, String) {
         registries,
         ..BuildSettings::default()
     };
-    let text = compose(
-        &phases,
-        "",
-        "/tmp/.seedflow-registries",
-        &[],
-        "an-image",
-        &settings,
-    );
+    // Builds with one folder would remove each other's files.
+    let own = tools.path().join("own").display().to_string();
+    let text = compose(&phases, "", &own, &[], "an-image", &settings);
     let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
     let build = stack.run(overrides).await;
     let log = stack.log(&build).join("\n");
@@ -512,7 +507,7 @@ async fn what_node_signs_for_aws_goes_to_the_stack() {
     let script = "const https = require('https');\n\
         const headers = {Authorization: 'AWS4-HMAC-SHA256 x', 'X-Amz-Target': 'AmazonSSM.GetParameters'};\n\
         const options = {host: 'ssm.us-east-1.amazonaws.com', method: 'POST', headers, agent: new https.Agent()};\n\
-        https.request(options, (answer) => console.log(answer.statusCode)).end('{\"Names\": [\"/x\"]}');";
+        https.request(options, (answer) => console.log(answer.resume().statusCode)).end('{\"Names\": [\"/x\"]}');";
     let command = format!("export NODE_OPTIONS=--no-warnings\nnode -e \"$(cat <<'END'\n{script}\nEND\n)\"");
     let build = stack.run_phases(json!({"build": {"commands": [command]}})).await;
     assert_eq!(

@@ -14,7 +14,6 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 PREFIX = os.environ.get("SEEDFLOW_PREFIX") or "SEEDFARMER"
 METADATA = PREFIX + "_MODULE_METADATA"
-LONGEST = 32 * 1024  # RecordSuccess reads no more
 USAGE = """Usage: seedfarmer metadata COMMAND
   add -k KEY -v VALUE | -j JSON     add a text, or all keys of a JSON object
   convert [-f FILE] [-jq PATH]      add what a CDK output file (default: cdk-exports.json) holds
@@ -151,10 +150,7 @@ def collect() -> str:
         raise Failure(f"{origin} is not JSON: {error}{hint}") from None
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "out")  # beside bin/
     os.makedirs(folder, exist_ok=True)
-    file = os.path.join(folder, "metadata.json")
-    write(file, metadata, separators=(",", ":"), ensure_ascii=False)
-    if os.path.getsize(file) > LONGEST:
-        raise Failure(f"{origin} has {os.path.getsize(file)} bytes, at most {LONGEST} are stored: publish less")
+    write(os.path.join(folder, "metadata.json"), metadata, separators=(",", ":"), ensure_ascii=False)
     return f"Metadata keys: {len(metadata)}\n"
 
 
