@@ -5,6 +5,7 @@
 //! which field or object is wrong, what was expected, what was found and what to do. A secret or a task token never becomes
 //! part of a message.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The names of errors; the state machine catches each of them.
@@ -215,6 +216,18 @@ pub fn excerpt(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(limit).chain(['…']).collect()
+}
+
+/// A text of a user for a message, without what may be a password: what precedes an `@`, if it has a colon as in
+/// `user:password@host`, besides that of `https://`. The form of the text doesn't matter: it is shown where it is wrong.
+#[must_use]
+pub fn without_credentials(text: &str) -> Cow<'_, str> {
+    match text.rsplit_once('@') {
+        Some((before, rest)) if before.replacen("://", "", 1).contains(':') => {
+            Cow::Owned(format!("…@{rest}"))
+        }
+        _ => Cow::Borrowed(text),
+    }
 }
 
 /// Whether a message contains the parts of `pattern`, separated by `…`, in order. Tests omit the parts that they do not check.

@@ -138,6 +138,17 @@ fn everything_wrong_in_the_sources_of_other_hosts_is_shown_at_once() {
 }
 
 #[test]
+fn a_module_may_name_a_project_of_the_stack_that_is_not_known_here() {
+    let folder = repository(&[
+        ("deployspec.yaml", SPEC),
+        ("manifest.yaml", "build: {project_name: seedflow-large}\n"),
+    ]);
+    let output = check(folder.path(), &[]);
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_is_another_exit_code() {
     let folder = repository(&[]);
     for arguments in [&["--env", "no-value"][..], &["--unknown"][..]] {

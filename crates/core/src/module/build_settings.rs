@@ -115,12 +115,14 @@ fn timeout_minutes(fields: &mut JsonFields, maxima: &Maxima) -> Result<Option<u6
         .map_err(|above| above.in_field("build.timeout_minutes"))
 }
 
-/// The name of a project that the functions may use: the default one, or one that starts with its name.
+/// The name of a project that the functions may use: the default one, or one that starts with its name. An empty default
+/// is one that is not known.
 fn project_name(given: Option<String>, default: &str) -> Result<Option<String>> {
     match given {
         None => Ok(None),
         Some(name) => {
-            let ours = name == default
+            let ours = default.is_empty()
+                || name == default
                 || name
                     .strip_prefix(default)
                     .is_some_and(|rest| rest.starts_with('-'));

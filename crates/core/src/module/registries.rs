@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, excerpt};
+use crate::error::{Error, Result, excerpt, without_credentials};
 use crate::formats::json_fields::JsonFields;
 
 /// The longest URL of a mirror.
@@ -66,7 +66,7 @@ fn mirror(fields: &mut JsonFields, key: &'static str) -> Result<Option<String>> 
     };
     match fields.text(key)? {
         Some(url) if has_credentials(&url) => refuse("a URL with credentials".to_owned()),
-        Some(url) if !is_url(&url) => refuse(format!("\"{}\"", excerpt(&url, 80))),
+        Some(url) if !is_url(&url) => refuse(format!("\"{}\"", excerpt(&without_credentials(&url), 80))),
         url => Ok(url),
     }
 }
@@ -96,7 +96,8 @@ fn secret(fields: &mut JsonFields, key: &'static str) -> Result<Option<String>> 
     match named {
         Some(name) if !valid(&name) => Err(Error::field(
             &fields.path(key),
-            format!("\"{}\"", excerpt(&name, 80)),
+            // Not shown: it may be the secret itself.
+            "another text",
             "the name of a secret: letters, digits and / _ + = . @ -; for a mirror, :: and a key may follow",
         )),
         named => Ok(named),
@@ -147,10 +148,17 @@ mod tests {
     #[test]
     fn credentials_in_a_url_are_refused_and_not_repeated() {
         let error = parse(&json!({"pypi_mirror": "https://me:hunter2@a.example/simple"})).unwrap_err();
-        assert!(
-            error.message.contains("a URL with credentials") && !error.message.contains("hunter2"),
-            "{error}"
-        );
+        assert!(error.message.contains("a URL with credentials"), "{error}");
+        for build in [
+            json!({"pypi_mirror": "https://me:hunter2@a.example/simple"}),
+            json!({"pypi_mirror": "ftp://me:hunter2@a.example"}),
+            json!({"npm_mirror": "https:/me:hunter2@a.example"}),
+            json!({"npm_mirror": "me:hunter2@a.example/simple"}),
+            json!({"npm_mirror_secret": "{\"username\":\"me\",\"password\":\"hunter2\"}"}),
+        ] {
+            let error = parse(&build).unwrap_err();
+            assert!(!error.message.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

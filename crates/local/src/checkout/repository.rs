@@ -51,7 +51,13 @@ impl Repository for Folder {
 
     /// What git ignores is left out, because it isn't pushed.
     fn files(&self) -> Vec<String> {
-        let entries = WalkBuilder::new(&self.root).require_git(false).build().flatten();
+        // Hidden files are part of a push.
+        let mut walk = WalkBuilder::new(&self.root);
+        let walk = walk.require_git(false).hidden(false);
+        let entries = walk
+            .filter_entry(|entry| entry.file_name() != ".git")
+            .build()
+            .flatten();
         entries
             .filter(|entry| entry.path().is_file())
             .filter_map(|entry| Some(entry.path().strip_prefix(&self.root).ok()?.to_str()?.to_owned()))
@@ -60,11 +66,14 @@ impl Repository for Folder {
 }
 
 fn read(path: &Path) -> std::io::Result<Option<String>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        // To open a pipe would wait for whoever writes to it.
+        Ok(_) => return Err(ErrorKind::InvalidInput.into()),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
-    };
+    }
+    let file = File::open(path)?;
     let mut text = String::new();
     // One byte more than is allowed shows that a file is too long.
     file.take(MAX_FILE as u64 + 1).read_to_string(&mut text)?;
@@ -77,6 +86,7 @@ fn read(path: &Path) -> std::io::Result<Option<String>> {
 fn explain(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::InvalidData => "the file is not valid UTF-8".to_owned(),
+        ErrorKind::InvalidInput => "expected a file, found a folder, a pipe or a device".to_owned(),
         ErrorKind::FileTooLarge => format!("the file is longer than {MAX_FILE} bytes"),
         _ => format!("the file can't be read: {error}"),
     }
@@ -99,6 +109,14 @@ mod tests {
         write("long", &vec![b'x'; MAX_FILE + 1]);
         write("full", &vec![b'x'; MAX_FILE]);
         std::os::unix::fs::symlink(outside.path(), folder.path().join("out")).unwrap();
+        for (path, content) in [(".hidden/a", "a"), (".git/b", "b"), (".gitignore", "full\n")] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
 
         let mut repository = Folder::open(folder.path()).unwrap();
         assert_eq!(repository.text("modules/a"), Ok(Some("text".to_owned())));
@@ -123,9 +141,14 @@ mod tests {
                 .text("modules")
                 .unwrap_err()
                 .message
-                .contains("can't be read")
+                .contains("expected a file")
         );
         assert!(repository.text("full").unwrap().is_some());
+        assert!(repository.text("pipe").unwrap_err().message.contains("a pipe"));
+        // As in a push: with hidden files, and without what git ignores.
+        let mut files = repository.files();
+        files.sort();
+        assert_eq!(files, [".gitignore", ".hidden/a", "bytes", "long", "modules/a"]);
         assert!(repository.has_file("modules/a") && !repository.has_file("modules"));
         assert!(
             repository.has_folder("modules")

@@ -1,9 +1,11 @@
 //! The build settings of an account, a region or a module, under the names of an input's `build`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostics, Location};
 use super::spanned::{YamlFields, texts};
+use crate::module::build_settings::BuildSettings;
+use crate::module::maximum::Maxima;
 
 /// Fields with a text, and their names in an input.
 const TEXTS: [(&str, &str); 5] = [
@@ -19,24 +21,44 @@ const TEXTS: [(&str, &str); 5] = [
 pub(super) struct BuildChoice(Map<String, Value>);
 
 impl BuildChoice {
+    /// Reads the settings, and reports those that an execution's input may not have where they are written.
     pub fn read(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Self {
-        let mut choice = Map::new();
+        let mut choice = Self::default();
         for (field, name) in TEXTS {
-            if let Some(text) = fields.text(field, problems) {
-                choice.insert(name.to_owned(), text.into());
+            if let Some(part) = fields.take(field, problems)
+                && let Some(text) = part.text(problems)
+            {
+                choice.add(name, text.into(), &part.at, problems);
             }
         }
-        let runtimes = fields.take("runtimeOverrides", problems);
-        let runtimes = runtimes.map(|part| texts(&part, problems)).unwrap_or_default();
-        if !runtimes.is_empty() {
-            choice.insert("runtimes".to_owned(), runtimes.into());
+        if let Some(part) = fields.take("runtimeOverrides", problems) {
+            let runtimes = texts(&part, problems);
+            if !runtimes.is_empty() {
+                choice.add("runtimes", runtimes.into(), &part.at, problems);
+            }
         }
         // Seedflow's own: seed-farmer ignores it, unless the project refuses unknown fields.
         let privileged = fields.take("privilegedMode", problems);
         if let Some(flag) = privileged.and_then(|part| part.flag(problems)) {
-            choice.insert("privileged".to_owned(), flag.into());
+            choice.0.insert("privileged".to_owned(), flag.into());
         }
-        Self(choice)
+        choice
+    }
+
+    fn add(&mut self, name: &str, value: Value, at: &Location, problems: &mut Diagnostics) {
+        let Err(error) = BuildSettings::parse(&json!({name: &value}), "", &Maxima::OF_AWS) else {
+            self.0.insert(name.to_owned(), value);
+            return;
+        };
+        // `build.runtimes.python: expected…`, with the name that the setting has in a manifest.
+        let rest = error.message.strip_prefix(&format!("build.{name}"));
+        match rest.and_then(|rest| rest.split_once(": ")) {
+            Some((below, message)) => {
+                let field = format!("{}{below}", at.field);
+                problems.error(&Location { field, ..at.clone() }, message);
+            }
+            None => problems.error(at, error.message),
+        }
     }
 
     /// These settings as the `build` of an input.

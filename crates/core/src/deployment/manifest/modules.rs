@@ -16,7 +16,7 @@ use super::remote_path;
 use super::remote_path::RemotePath;
 use super::spanned::Spanned;
 use crate::deployment::remote_source::{RemoteSource, SourcePath};
-use crate::error::excerpt;
+use crate::error::{excerpt, without_credentials};
 use crate::ids::Name;
 use crate::module::build_settings::BuildSettings;
 use crate::module::codebuild::buildspec::is_arm_image;
@@ -257,7 +257,8 @@ const REMOTE: &str =
 fn shown(part: &Spanned<'_>, place: &SourcePath) -> String {
     match (&place.source, part.scalar()) {
         (None, Some(Value::String(written))) => quoted(written),
-        _ => quoted(&place.to_string()),
+        // Its address has been parsed, so it has no credentials.
+        _ => format!("\"{}\"", excerpt(&place.to_string(), 120)),
     }
 }
 
@@ -284,7 +285,7 @@ const INTERNAL: [&str; 5] = [
 ];
 
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", excerpt(text, 120))
+    format!("\"{}\"", excerpt(&without_credentials(text), 120))
 }
 
 /// The `build` of an execution's input, and the same parsed.
@@ -301,27 +302,8 @@ fn settings(
     build.append(&mut choice.said());
     // The rules of an execution's input apply. A manifest cannot name a bucket or a CodeBuild project.
     let parsed = BuildSettings::parse(&json!(build), "", maxima).unwrap_or_else(|error| {
-        let (at, message) = as_manifest_field(at, &error.message);
-        problems.error(&at, message);
+        problems.error(at, error.message);
         BuildSettings::default()
     });
     (build, parsed)
-}
-
-/// The error of a setting of an execution's `build`, with the name that the setting has in a manifest. The value may be that
-/// of the module's account or region.
-fn as_manifest_field<'m>(module: &Location, message: &'m str) -> (Location, &'m str) {
-    let names = [
-        ("build.image", "codebuildImage"),
-        ("build.runtimes", "runtimeOverrides"),
-    ];
-    let named = names.iter().find_map(|(setting, field)| {
-        let (below, message) = message.strip_prefix(setting)?.split_once(": ")?;
-        let at = Location {
-            field: format!("{}.{field}{below}", module.field),
-            ..module.clone()
-        };
-        Some((at, message))
-    });
-    named.unwrap_or_else(|| (module.clone(), message))
 }

@@ -10,6 +10,8 @@ use crate::error::{did_you_mean, excerpt, expected};
 
 /// The longest address.
 const MAX_ADDRESS: usize = 2048;
+/// The form of a path to a git repository.
+const EXAMPLE_GIT: &str = "git::https://host/repository.git//folder?ref=main";
 /// The longest reference.
 const MAX_REFERENCE: usize = 255;
 
@@ -41,21 +43,20 @@ fn git(given: &str) -> Result<RemotePath, String> {
         return Err("expected one .git// before the folder, found several".to_owned());
     }
     let mut warnings = Vec::new();
-    let query = decoded(query);
-    let reference = reference(&query, &mut warnings)?;
+    // As it is written, for a form to copy.
+    let written = query.split('&').find(|pair| pair.starts_with("ref="));
+    let written = written.map_or_else(String::new, |pair| format!("?{pair}"));
+    let reference = reference(&decoded(query), &mut warnings)?;
     if let Some(https) = over_https(url) {
-        let folder = &address[url.len()..];
-        let asked = reference
-            .as_ref()
-            .map_or_else(String::new, |r| format!("?ref={r}"));
+        let right = format!("{https}{}{written}", &address[url.len()..]);
         return Err(format!(
-            "a repository is fetched over https; write git::{}",
-            excerpt(&format!("{https}{folder}{asked}"), 300)
+            "a repository is fetched over https; write {}",
+            form(&right)
         ));
     }
-    check_address(url, "git::https://host/repository.git//folder?ref=main")?;
+    check_address(url, EXAMPLE_GIT)?;
     refuse_page(url)?;
-    refuse_misplaced_folder(url)?;
+    refuse_misplaced_folder(url, &written)?;
     Ok(RemotePath {
         place: SourcePath {
             source: Some(RemoteSource::Git {
@@ -66,6 +67,14 @@ fn git(given: &str) -> Result<RemotePath, String> {
         },
         warnings,
     })
+}
+
+/// The right form of a path; an example if it has an `@`, before which may be a password.
+fn form(right: &str) -> String {
+    match right.contains('@') {
+        true => EXAMPLE_GIT.to_owned(),
+        false => format!("git::{}", excerpt(right, 300)),
+    }
 }
 
 /// `ref` of a query, with warnings of what has no effect.
@@ -123,8 +132,13 @@ fn over_https(url: &str) -> Option<String> {
     if let Some(repository) = url.strip_prefix("codecommit::") {
         let (region, name) = repository.split_once("://")?;
         let name = name.rsplit_once('@').map_or(name, |(_, name)| name);
+        let domain = if region.starts_with("cn-") {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        };
         return Some(format!(
-            "https://git-codecommit.{region}.amazonaws.com/v1/repos/{name}"
+            "https://git-codecommit.{region}.{domain}/v1/repos/{name}"
         ));
     }
     let (host, path) = match url.split_once("://") {
@@ -151,6 +165,13 @@ fn over_https(url: &str) -> Option<String> {
 
 fn without_user(authority: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// What follows the colon of a host.
+fn port(host: &str) -> Option<&str> {
+    // An IPv6 address has colons of its own, within brackets.
+    let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
+    after.split_once(':').map(|(_, port)| port)
 }
 
 fn without_port(host: &str) -> &str {
@@ -192,6 +213,10 @@ fn check_address(url: &str, example: &str) -> Result<(), String> {
     if authority.is_empty() || path.is_empty() {
         return refuse("no host, or nothing after it");
     }
+    // Not shown: in `user:pass/word@host` a part of a password is at its place.
+    if port(authority).is_some_and(|port| port.parse::<u16>().is_err()) {
+        return refuse("something else than a number from 0 to 65535 after the host's colon");
+    }
     if url.contains(strange) {
         return refuse("a space, a backslash, a # or a control character");
     }
@@ -219,14 +244,14 @@ fn refuse_page(url: &str) -> Result<(), String> {
 }
 
 /// Refuses a folder that seed-farmer would take for a part of the address, because `.git//` is not before it.
-fn refuse_misplaced_folder(url: &str) -> Result<(), String> {
+fn refuse_misplaced_folder(url: &str, query: &str) -> Result<(), String> {
     let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
     let rest = rest.trim_end_matches('/');
     let parts = rest.split_once(".git/").or_else(|| rest.split_once("//"));
     match parts {
         Some((repository, folder)) => Err(format!(
-            "expected .git// between repository and folder; write git::{}",
-            excerpt(&format!("{scheme}://{repository}.git//{folder}"), 300)
+            "expected .git// between repository and folder; write {}",
+            form(&format!("{scheme}://{repository}.git//{folder}{query}"))
         )),
         None => Ok(()),
     }
@@ -246,6 +271,14 @@ fn archive(given: &str) -> Result<RemotePath, String> {
         none if none.is_empty() => address.to_owned(),
         rest => format!("{address}?{rest}"),
     };
+    if let Some(rest) = address.strip_prefix("http://")
+        && !is_this_machine(rest.split('/').next().unwrap_or_default())
+    {
+        return Err(expected(
+            "http://",
+            format!("an address like {EXAMPLE}: archives are fetched over https"),
+        ));
+    }
     check_address(&url, EXAMPLE)?;
     let query = decoded(query);
     let Some(module) = first(&query, "module") else {
@@ -447,6 +480,15 @@ mod tests {
                 "expected an address like git::https://host/repository.git//folder?ref=main, found file://",
             ),
             ("git::../r.git//a", "found no https://"),
+            ("git::https://h:99999/r", "after the host's colon"),
+            (
+                "git::https://h/x/y//m?ref=v1%2Brc&depth=1",
+                "write git::https://h/x/y.git//m?ref=v1%2Brc",
+            ),
+            (
+                "git::codecommit::cn-north-1://r",
+                "write git::https://git-codecommit.cn-north-1.amazonaws.com.cn/v1/repos/r",
+            ),
             ("git::https://h", "found no host, or nothing after it"),
             (
                 "git::https://github.com/o/r/tree/release/1.2.0/modules/a",
@@ -515,5 +557,25 @@ mod tests {
             warnings("depth=all"),
             ["depth: expected a number, found \"all\"; it has no effect"]
         );
+    }
+
+    #[test]
+    fn no_message_shows_a_password() {
+        for path in [
+            "git::https://user:S3CRET@github.com/x/y.git//m",
+            "git::user:S3CRET@github.com/x/y.git//m",
+            "git::https:/user:S3CRET@github.com/x/y.git//m",
+            "git::https:user:S3CRET@github.com/x/y.git//m",
+            "git::ssh://user:S3/CRET@github.com/x/y.git//m",
+            "git::https://user:S3/CRET@github.com/x/y//m",
+            "git::https://user:S3/CRET@github.com/x/y.git//m",
+            "archive::https://user:S3/CRET@github.com/x.zip?module=m",
+        ] {
+            let message = parse(path).unwrap().unwrap_err();
+            assert!(
+                !message.contains("S3") && !message.contains("CRET"),
+                "{path}: {message}"
+            );
+        }
     }
 }

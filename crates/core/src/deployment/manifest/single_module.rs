@@ -51,7 +51,8 @@ fn options(repository: &mut dyn Repository, problems: &mut Diagnostics) {
     let Some(options) = problems.document(OPTIONS, &text) else {
         return;
     };
-    // The names are those of the upload's key. No option depends on them but the default of the stack's name.
+    // The names are those of the upload's key. No option depends on them but the default of the stack's name. The names of
+    // the bucket and of the CodeBuild project are the stack's, so they are not known.
     let named = ModuleId::parse("project", "deployment", "group", "module");
     let read = named.and_then(|id| Options::from_manifest(&options.to_json(), &id, &Limits::of_aws("", "")));
     if let Err(error) = read {

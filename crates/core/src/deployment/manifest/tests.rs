@@ -319,7 +319,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "npmMirror: x",
-            "groups[0].modules[0]: build.npm_mirror: expected a URL…found \"x\"",
+            "groups[0].modules[0].npmMirror: expected a URL…found \"x\"",
         ),
         (
             "privilegedMode: 7",
@@ -891,7 +891,7 @@ fn mappings_are_read_strictly() {
         ),
         (
             "npmMirror: https://u:p@x",
-            "groups[0].modules[0]: build.npm_mirror: expected a URL…found a URL with credentials",
+            "targetAccountMappings[0].npmMirror: expected a URL…found a URL with credentials",
         ),
         (
             "regionMappings: [{region: eu-west-1, default: true, parametersRegional: {dockerCredentialsSecret: [a]}}]",
