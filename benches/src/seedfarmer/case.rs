@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use seedflow_fixtures::Repository;
 
+/// The project of all deployments.
+pub const PROJECT: &str = "compared";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tool {
     Seedflow,

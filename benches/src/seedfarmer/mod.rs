@@ -27,12 +27,11 @@ use seedflow_terminal::{Task, Ui, seconds};
 
 use crate::report::Part;
 use build_overhead::BuildOverhead;
-use case::{CASES, Case, Tool, Work, case};
+use case::{CASES, Case, PROJECT, Tool, Work, case};
 use run::{Figures, Run, Series};
 use seed_farmer::SeedFarmerSide;
 use seedflow::SeedflowSide;
 
-const PROJECT: &str = "compared";
 /// The measurements besides the cases.
 const BUILD_OVERHEAD: &str = "build-overhead";
 

@@ -12,8 +12,7 @@ use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
 use seedflow_terminal::Task;
 
-use super::PROJECT;
-use super::case::{Case, Copy, Work};
+use super::case::{Case, Copy, PROJECT, Work};
 use super::run::{Build, Recorder, Run, between};
 use super::usage::{Meter, Tree, Usage};
 use crate::bench_dir::bench_dir;

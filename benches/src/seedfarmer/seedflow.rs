@@ -18,8 +18,7 @@ use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;
 use serde_json::{Value, json};
 
-use super::PROJECT;
-use super::case::{Case, Copy, Work};
+use super::case::{Case, Copy, PROJECT, Work};
 use super::run::{Build, Recorder, Run, between, timestamp};
 use super::usage::Usage;
 use crate::limits::calls;

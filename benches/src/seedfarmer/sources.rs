@@ -8,10 +8,10 @@ use seedflow_local::stack::Stack;
 use seedflow_terminal::{Task, Ui, seconds};
 use serde_json::Value;
 
-use super::case::{Case, Tool, Work, case};
+use super::case::{Case, PROJECT, Tool, Work, case};
 use super::run::Run;
 use super::targets::{THIRD, ratio};
-use super::{PROJECT, Pair, release_stack};
+use super::{Pair, release_stack};
 use crate::limits::bundle::incompressible;
 use crate::report::{Limit, Part, Section};
 use crate::stats::{Spread, grouped, median, megabytes};

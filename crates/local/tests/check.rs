@@ -69,8 +69,8 @@ fn all_problems_are_shown_and_nothing_else() {
     for (line, beginning) in lines.iter().zip([
         "seedfarmer.yaml: the file doesn't exist",
         "deployment.yaml:1: name: the variable STAGE is not set",
-        "modules/vpc/deployspec.yaml:1: ",
         "deployment.yaml:10: groups[1].modules[0].path: expected the path of an existing folder in the repository, found \"modules/api/\"",
+        "modules/vpc/deployspec.yaml:1: ",
     ]) {
         assert!(line.starts_with(beginning), "{line} / {beginning}");
     }

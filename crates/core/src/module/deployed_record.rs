@@ -15,7 +15,6 @@ use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
-use crate::module::destroy;
 use crate::module::fingerprint::Fingerprint;
 use crate::module::input::{Action, Options};
 use crate::module::plan::Plan;
@@ -25,6 +24,9 @@ use crate::module::stored_parameters::ModuleParameters;
 
 /// The maximum size of a record: it contains as much as a plan.
 pub const MAX_BYTES: u64 = 1024 * 1024;
+
+/// What to do if destroy phases are broken.
+pub const REPAIR: &str = "name a newer source of the module, whose destroy phases work, in the input that destroys it (\"action\": \"destroy\" with \"source\")";
 
 /// A deployed module: what its last success deployed, or what its last attempt tried to deploy if there was no success.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -174,7 +176,7 @@ fn no_bundle(module: &ModuleId) -> Error {
         format!(
             "{}: found no bundle, because the module was deployed with \"bundle\": false; deploy it once more with \"bundle\": true, then destroy it, or {}",
             module.record_key(),
-            destroy::REPAIR
+            REPAIR
         ),
     )
 }
@@ -184,7 +186,7 @@ fn no_phases(module: &ModuleId) -> Error {
         ErrorName::InvalidDeployspec,
         format!(
             "deployspec.yaml: destroy.phases is missing in the bundle that {module} was deployed with; add the commands that destroy it (or an empty destroy: {{phases: {{}}}} where there is nothing to destroy), deploy it, then destroy it, or {}",
-            destroy::REPAIR
+            REPAIR
         ),
     )
 }

@@ -38,9 +38,6 @@ pub enum Step {
     DropStatus,
 }
 
-/// What to do if destroy phases are broken.
-pub const REPAIR: &str = "name a newer source of the module, whose destroy phases work, in the input that destroys it (\"action\": \"destroy\" with \"source\")";
-
 /// The steps after the destroy phases, in order; also if there is nothing to destroy, where most find nothing. If they
 /// are interrupted, the next attempt of the same execution or the next execution does the rest. The module is never
 /// called unchanged in between, because its last execution did not succeed.
@@ -138,6 +135,7 @@ mod tests {
     use crate::ids::{BuildId, ExecutionArn};
     use crate::module::codebuild::request::tests::plan;
     use crate::module::deployed_record::Kept;
+    use crate::module::deployed_record::REPAIR;
     use crate::module::source::Source;
     use crate::module::status::Failure;
     use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::error::ErrorName;
 use crate::ids::{BuildId, ExecutionArn};
-use crate::module::destroy;
 use crate::module::status::{Failure, State, Status};
+use crate::module::{deployed_record, destroy};
 use crate::workflow::build_outcome::BuildOutcome;
 use crate::workflow::ending::{Described, ExecutionStatus};
 
@@ -91,7 +91,7 @@ impl Failure {
             return self;
         }
         Self {
-            reason: format!("{}; {}", self.reason, destroy::REPAIR),
+            reason: format!("{}; {}", self.reason, deployed_record::REPAIR),
             ..self
         }
     }

@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
-use super::parameters::one_source;
-use super::spanned::Spanned;
+use super::spanned::{Spanned, one_source};
 use crate::error::excerpt;
 use crate::formats::yaml::Kind;
 use crate::module::network::{AllowedNetworks, Field, Setting};

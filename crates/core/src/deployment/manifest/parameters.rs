@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::account_mappings::{Mappings, Target};
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
-use super::spanned::{Spanned, YamlFields};
+use super::spanned::{Spanned, YamlFields, one_source};
 use crate::error::excerpt;
 use crate::formats::python_json::dumps;
 use crate::formats::upper_snake_case::upper_snake_case;
@@ -194,34 +194,6 @@ impl ParameterReader {
             Err(error) => problems.refused(&at, &error),
         }
     }
-}
-
-/// The only source that a `valueFrom` names, out of these.
-pub(super) fn one_source<'n>(
-    part: &Spanned<'n>,
-    names: &[&'static str],
-    problems: &mut Diagnostics,
-) -> Option<(&'static str, Spanned<'n>)> {
-    let mut fields = part.fields(problems)?;
-    let mut sources: Vec<(&str, Spanned<'_>)> = names
-        .iter()
-        .filter_map(|name| Some((*name, fields.take(name, problems)?)))
-        .collect();
-    let known = fields.refuse_unknown(problems);
-    let last = sources.pop();
-    if last.is_some() && sources.is_empty() {
-        return last;
-    }
-    // An unknown name has been reported already.
-    if known {
-        let found = if sources.is_empty() {
-            "nothing"
-        } else {
-            "several sources"
-        };
-        problems.found(&part.at, found, format!("one of {}", names.join(", ")));
-    }
-    None
 }
 
 fn parameter_name(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Option<String> {

@@ -305,6 +305,34 @@ impl<'n> YamlFields<'n> {
     }
 }
 
+/// The only source that a `valueFrom` names, out of these.
+pub fn one_source<'n>(
+    part: &Spanned<'n>,
+    names: &[&'static str],
+    problems: &mut Diagnostics,
+) -> Option<(&'static str, Spanned<'n>)> {
+    let mut fields = part.fields(problems)?;
+    let mut sources: Vec<(&str, Spanned<'_>)> = names
+        .iter()
+        .filter_map(|name| Some((*name, fields.take(name, problems)?)))
+        .collect();
+    let known = fields.refuse_unknown(problems);
+    let last = sources.pop();
+    if last.is_some() && sources.is_empty() {
+        return last;
+    }
+    // An unknown name has been reported already.
+    if known {
+        let found = if sources.is_empty() {
+            "nothing"
+        } else {
+            "several sources"
+        };
+        problems.found(&part.at, found, format!("one of {}", names.join(", ")));
+    }
+    None
+}
+
 /// `codebuildImage` as `codebuild_image`.
 fn snake_case(camel: &str) -> String {
     camel.chars().fold(String::new(), |mut snake, c| {
