@@ -113,7 +113,7 @@ impl Repository {
 
 /// A deployment in the form of the driver's output.
 fn shown(deployment: &Deployment) -> Value {
-    let target = deployment.target.clone().unwrap();
+    let target = deployment.target.as_ref();
     let groups: Vec<Value> = deployment
         .groups
         .iter()
@@ -121,7 +121,7 @@ fn shown(deployment: &Deployment) -> Value {
             let modules: Vec<Value> = group
                 .modules
                 .iter()
-                .map(|module| shown_module(module, &target))
+                .map(|module| shown_module(module, target))
                 .collect();
             json!({"name": group.name, "concurrency": group.concurrency, "modules": modules})
         })
@@ -134,7 +134,7 @@ fn shown(deployment: &Deployment) -> Value {
     json!({"name": deployment.name, "force": force, "groups": groups})
 }
 
-fn shown_module(module: &Module, target: &(String, String)) -> Value {
+fn shown_module(module: &Module, target: Option<&(String, String)>) -> Value {
     let parameters: Map<String, Value> = module
         .parameters
         .iter()

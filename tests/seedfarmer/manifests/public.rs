@@ -14,7 +14,7 @@ use super::{SeedFarmer, shown};
 /// Why we refuse what seed-farmer's models accept. All are on docs/for-seedfarmer-modules.md with their reasons.
 const DIFFERENCES: [&str; 8] = [
     "several accounts or regions are not supported yet",
-    "network is not supported yet",
+    "that of a page that shows",
     "a repository is fetched over https",
     "expected the 12 digits of an account",
     "duplicate key",
