@@ -355,18 +355,29 @@ impl AwsApi {
         collect(answer).await.map(Vec::from)
     }
 
-    /// The keys of a bucket that start with a prefix: the first thousand of them.
+    /// The keys of a bucket that start with a prefix.
     pub async fn list_objects(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, ApiError> {
-        let path = format!("/{bucket}?list-type=2&prefix={}", encode(prefix, false));
-        let request = self.request(Method::GET, &path).body(Bytes::new());
-        let answer = self.send("s3", request).await?;
-        let listed = String::from_utf8_lossy(&collect(answer).await?).into_owned();
-        // Keys with characters that XML escapes aren't used here.
-        Ok(listed
-            .split("<Key>")
-            .skip(1)
-            .filter_map(|rest| Some(rest.split_once("</Key>")?.0.to_owned()))
-            .collect())
+        let mut keys: Vec<String> = Vec::new();
+        loop {
+            let mut path = format!("/{bucket}?list-type=2&prefix={}", encode(prefix, false));
+            if let Some(last) = keys.last() {
+                path.push_str(&format!("&start-after={}", encode(last, false)));
+            }
+            let request = self.request(Method::GET, &path).body(Bytes::new());
+            let answer = self.send("s3", request).await?;
+            let listed = String::from_utf8_lossy(&collect(answer).await?).into_owned();
+            // Keys with characters that XML escapes aren't used here.
+            keys.extend(
+                listed
+                    .split("<Key>")
+                    .skip(1)
+                    .filter_map(|rest| Some(rest.split_once("</Key>")?.0.to_owned())),
+            );
+            // An answer has a thousand keys at most (S3 API reference, ListObjectsV2).
+            if !listed.contains("<IsTruncated>true</IsTruncated>") {
+                return Ok(keys);
+            }
+        }
     }
 
     /// A URL by which a browser, without any keys, can read an object for a while (S3 user guide, "Download and upload
