@@ -93,7 +93,7 @@ pub fn fetched_commit_key(url: &str, commit: &str) -> String {
     format!("fetched/git/{url}/{commit}.zip")
 }
 
-/// The key of the zip of an archive, by the SHA-256 of the archive. Its address is no part of it: a presigned one is
+/// The key of the zip of an archive, by the SHA-256 of the archive. Its address is not part of it: a presigned one is
 /// different every time.
 #[must_use]
 pub fn fetched_archive_key(sha256: &str) -> String {

@@ -111,7 +111,7 @@ fn options(executable: bool) -> SimpleFileOptions {
         .unix_permissions(if executable { 0o755 } else { 0o644 })
 }
 
-/// Copies a file's content, and tells a source that can't be read from a disk that can't be written.
+/// Copies a file's content, and distinguishes a source that can't be read from a disk that can't be written.
 fn copy(path: &str, content: &mut impl Read, zip: &mut impl Write) -> Result<()> {
     let mut piece = vec![0; 64 * 1024];
     loop {

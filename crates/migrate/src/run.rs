@@ -106,7 +106,7 @@ fn read(
 
 /// The folder and the remote sources that its manifest names.
 fn open(cli: &Cli, folder: &Path, given: &LoadContext<'_>) -> Result<Opened<File>> {
-    let mut archives = Archives::from(checkout::repository(folder)?);
+    let mut archives = Archives::new(checkout::repository(folder)?);
     let credentials = Credentials::of_file(cli.credentials.as_deref())?;
     let fetcher = Fetcher::new(credentials, Limits::default());
     let mut fetched = Vec::new();

@@ -55,7 +55,7 @@ pub(crate) async fn read(stores: Stores<'_>, asked: &Asked<'_>) -> Result<Found<
     }
     let fetched = asked.fetched.to_vec();
     open(stores, asked, |repository, commit_info, given| {
-        let mut archives = Archives::from(repository);
+        let mut archives = Archives::new(repository);
         for (fetched, (reader, opened)) in fetched.iter().zip(zips) {
             archives.add(fetched.source.clone(), Repository::open(reader, opened.size)?)?;
         }

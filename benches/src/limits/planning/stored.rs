@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 /// The parameters by their names.
 pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
     let repository = Repository::open(Cursor::new(zip), zip.len() as u64)?;
-    let mut repository = Archives::from(repository);
+    let mut repository = Archives::new(repository);
     let options = ManifestOptions::default();
     let given = LoadContext {
         maxima: &limits.maxima,

@@ -1,5 +1,6 @@
 //! The configuration of all clients: credentials and region, HTTP client, retries, timeouts; and the settings of functions.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 pub use aws_config::SdkConfig;
@@ -130,24 +131,21 @@ pub fn compute_type_setting(name: &str) -> Result<ComputeType> {
 
 /// A switch from the function's environment.
 pub fn flag_setting(name: &str) -> Result<bool> {
-    let text = setting(name)?;
-    text.parse().map_err(|_| {
-        Error::field(
-            &format!("environment variable {name}"),
-            format!("\"{text}\""),
-            "true or false",
-        )
-    })
+    parsed_setting(name, "true or false")
 }
 
 /// An integer from the function's environment.
 pub fn number_setting(name: &str) -> Result<u64> {
+    parsed_setting(name, "a whole number")
+}
+
+fn parsed_setting<T: FromStr>(name: &str, allowed: &str) -> Result<T> {
     let text = setting(name)?;
     text.parse().map_err(|_| {
         Error::field(
             &format!("environment variable {name}"),
             format!("\"{text}\""),
-            "a whole number",
+            allowed,
         )
     })
 }

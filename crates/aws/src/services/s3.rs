@@ -104,7 +104,7 @@ impl Bucket {
         Ok(Some((bytes.to_vec(), tag)))
     }
 
-    /// An address that gives whoever has it this object, by the right of the caller, for `duration`. No request is sent.
+    /// An address that gives its holder this object, by the right of the caller, for `duration`. No request is sent.
     pub async fn presigned(&self, key: &str, duration: Duration) -> Result<String> {
         let failed = |e: &dyn std::fmt::Display| {
             let message = format!(

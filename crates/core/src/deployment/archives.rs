@@ -12,7 +12,7 @@ use zip::{ZipArchive, ZipWriter};
 
 use super::remote_source::{RemoteSource, SourcePath};
 use super::repository_zip::{Directory, Repository};
-use crate::deployment::manifest;
+use crate::deployment::manifest::WithSources;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::module::bundle::archive::{Entry, Metered, broken, invalid};
 use crate::module::bundle::{Reading, check_link, digest, hash};
@@ -21,10 +21,7 @@ use crate::module::bundle::{Reading, check_link, digest, hash};
 const MAX_ENTRIES: usize = 300_000;
 
 /// The zips of a deployment.
-pub struct Archives<R> {
-    own: Repository<R>,
-    fetched: BTreeMap<RemoteSource, Repository<R>>,
-}
+pub type Archives<R> = WithSources<Repository<R>, Repository<R>>;
 
 /// The files of a module: its folder, and further files that are added to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,15 +59,6 @@ type BySource<'a, T> = BTreeMap<Option<&'a RemoteSource>, T>;
 struct Wanted<'a> {
     entries: HashSet<usize>,
     deployspecs: HashSet<&'a str>,
-}
-
-impl<R> From<Repository<R>> for Archives<R> {
-    fn from(own: Repository<R>) -> Self {
-        Self {
-            own,
-            fetched: BTreeMap::new(),
-        }
-    }
 }
 
 impl<R: Read + Seek> Archives<R> {
@@ -159,29 +147,6 @@ impl<R: Read + Seek> Archives<R> {
                 .map_err(|e| failed(path, &e))?;
         }
         writer.finish().map(drop).map_err(|e| failed("the bundle", &e))
-    }
-}
-
-impl<R: Read + Seek> manifest::Repository for Archives<R> {
-    fn text(&mut self, path: &str) -> Result<Option<String>> {
-        self.own.text(path)
-    }
-
-    fn has_file(&self, path: &str) -> bool {
-        self.own.has_file(path)
-    }
-
-    fn has_folder(&self, path: &str) -> bool {
-        self.own.has_folder(path)
-    }
-
-    fn files(&self) -> Vec<String> {
-        self.own.files()
-    }
-
-    fn fetched(&mut self, source: &RemoteSource) -> Option<&mut dyn manifest::Repository> {
-        let zip = self.fetched.get_mut(source)?;
-        Some(zip)
     }
 }
 

@@ -338,7 +338,7 @@ mod tests {
             ("deployment.yaml", manifest),
             ("own/deployspec.yaml", SPEC),
         ];
-        let mut archives = Archives::from(zip(&own));
+        let mut archives = Archives::new(zip(&own));
         for fetched in fetched {
             let files = [("m/deployspec.yaml", SPEC)];
             archives.add(fetched.source.clone(), zip(&files)).unwrap();
@@ -399,7 +399,7 @@ mod tests {
                 ("m/deployspec.yaml", &spec),
             ];
             let opened = Opened {
-                archives: Archives::from(zip(&files)),
+                archives: Archives::new(zip(&files)),
                 commit_info: CommitInfo::default(),
                 fetched: Vec::new(),
             };

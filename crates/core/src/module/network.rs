@@ -2,9 +2,9 @@
 //!
 //! StartBuild takes no network, only a CodeBuild project has one. So each network has a project of its own, named by
 //! the network, which the first build makes (decision 47). A network says where a build runs, not what it deploys, so
-//! it is no part of a fingerprint.
+//! it is not part of a fingerprint.
 //!
-//! A security group can open a database to a build, and whoever may upload a bundle can write an input. So an
+//! A security group can open a database to a build, and everyone who may upload a bundle can write an input. So an
 //! administrator names the subnets and security groups that builds may use.
 
 use std::collections::BTreeSet;

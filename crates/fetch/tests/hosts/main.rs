@@ -68,7 +68,7 @@ fn module(zip: &File, folder: &str) -> Result<(), Error> {
         folder: SourcePath::own(folder),
         data_files: Vec::new(),
     };
-    let mut archives = Archives::from(Repository::open(zip, size)?);
+    let mut archives = Archives::new(Repository::open(zip, size)?);
     archives.read(&[content]).map(drop)
 }
 

@@ -68,7 +68,7 @@ impl Repository for Folder {
 fn read(path: &Path) -> std::io::Result<Option<String>> {
     match path.metadata() {
         Ok(metadata) if metadata.is_file() => {}
-        // To open a pipe would wait for whoever writes to it.
+        // Opening a pipe would wait for its writer.
         Ok(_) => return Err(ErrorKind::InvalidInput.into()),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

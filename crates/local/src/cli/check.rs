@@ -13,7 +13,7 @@ use seedflow_core::module::maximum::Maxima;
 
 use super::parameters::ManifestArguments;
 use crate::checkout::repository::Folder;
-use crate::checkout::sources::WithSources;
+use crate::checkout::sources::{Sources, fetch};
 use seedflow_fetch::{Credentials, Fetcher, Limits};
 use seedflow_terminal::{Tone, Ui};
 
@@ -34,7 +34,7 @@ pub struct Check {
 
 impl Check {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
-        let mut repository = WithSources::new(Folder::open(&self.folder)?);
+        let mut repository = Sources::new(Folder::open(&self.folder)?);
         let options = self.options.parse(None)?;
         if options == ManifestOptions::default() && manifest::is_module(&repository) {
             return Ok(check_module(&mut repository, ui));
@@ -46,7 +46,7 @@ impl Check {
             let sources = manifest::sources(&mut repository, &given);
             let credentials = Credentials::of_file(self.credentials.as_deref())?;
             let fetcher = Fetcher::new(credentials, Limits::default());
-            problems = repository.fetch(sources, &fetcher);
+            problems = fetch(&mut repository, sources, &fetcher);
         }
         let mut problems: Vec<String> = problems.into_iter().map(|error| error.message).collect();
         let checked = manifest::check(&mut repository, &given);
@@ -63,7 +63,7 @@ impl Check {
     }
 }
 
-fn check_module(folder: &mut WithSources, ui: &Ui) -> ExitCode {
+fn check_module(folder: &mut Sources, ui: &Ui) -> ExitCode {
     match manifest::check_module(folder, &Maxima::OF_AWS) {
         Ok(warnings) => {
             warn(&warnings, ui);

@@ -1,6 +1,6 @@
 //! Whether a module's files are those that seed-farmer deployed.
 //!
-//! For a folder of the repository, seed-farmer's MD5 of the files tells. For a `git::` module the commit does: seed-farmer
+//! For a folder of the repository, seed-farmer's MD5 of the files shows it. For a `git::` module the commit does: seed-farmer
 //! takes the MD5 of its clone below the repository, which most projects ignore, and then no file counts.
 
 use seedflow_core::deployment::manifest::place_of;

@@ -38,7 +38,7 @@ fn repository(files: &[(&str, &str)]) -> Repository<Cursor<Vec<u8>>> {
 }
 
 fn archives(files: &[(&str, &str)]) -> Archives<Cursor<Vec<u8>>> {
-    repository(files).into()
+    Archives::new(repository(files))
 }
 
 fn content(folder: &str, data_files: &[&str]) -> Content {
@@ -106,7 +106,7 @@ fn a_folder_of_a_repository_is_one_too() {
         content("modules/vpc-peer", &[]),
     ];
     let below = repository(&files).rooted("live", "deployment.yaml").unwrap();
-    let mut below = Archives::from(below);
+    let mut below = Archives::new(below);
     let read = below.read(&modules).unwrap();
     assert_eq!(read, whole.read(&modules).unwrap());
     assert_eq!(below.text("deployment.yaml").unwrap().as_deref(), Some("name: d"));
@@ -139,7 +139,7 @@ fn an_archive_of_a_code_host_has_everything_in_one_folder() {
         ("shop-4f2a91c/modules/vpc/Thumbs.db", "x"),
     ]);
     let inner = repository(&files).rooted("", "deployment.yaml").unwrap();
-    let mut inner = Archives::from(inner);
+    let mut inner = Archives::new(inner);
     assert_eq!(inner.text("deployment.yaml").unwrap().as_deref(), Some("name: d"));
     assert_eq!(inner.read(&modules).unwrap(), plain);
     let bundle = packed(&mut inner, &modules[0]);
@@ -261,7 +261,7 @@ fn a_module_has_files_of_several_sources_and_one_digest() {
         );
     }
     assert_eq!(read[1].deployspec, b"deploy: {two}");
-    // The same files of one repository are the same module: where they come from is no change.
+    // The same files of one repository are the same module: their origin is not a change.
     let local = [
         ("any/deployspec.yaml", "deploy: {}"),
         ("any/main.tf", "one"),

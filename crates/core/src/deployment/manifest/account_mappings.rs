@@ -28,7 +28,7 @@ struct Mapping {
     name: String,
     /// The id of an account.
     id: Option<String>,
-    /// What the manifest says for the id: it tells accounts apart whose variables are not set.
+    /// What the manifest says for the id: it distinguishes accounts whose variables are not set.
     written_id: Value,
     /// Where the manifest has the id of an account, or the name of a region.
     at: Location,

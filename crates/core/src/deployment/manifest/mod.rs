@@ -44,7 +44,7 @@ pub use diagnostic::Diagnostic;
 use diagnostic::{Diagnostics, Location};
 use environment::Env;
 use model::text;
-pub use model::{Deployment, Group, LoadContext, MANIFEST_NAME, MAX_FILE, Module, Repository};
+pub use model::{Deployment, Group, LoadContext, MANIFEST_NAME, MAX_FILE, Module, Repository, WithSources};
 use modules::{Deployspecs, Draft, Reader};
 pub use remote_sources::place_of;
 use remote_sources::refuse_many;

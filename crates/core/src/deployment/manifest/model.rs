@@ -41,6 +41,52 @@ pub trait Repository {
     }
 }
 
+/// The files of a deployment, with those of the remote sources that are fetched.
+#[derive(Debug)]
+pub struct WithSources<R, S> {
+    pub(crate) own: R,
+    pub(crate) fetched: BTreeMap<RemoteSource, S>,
+}
+
+impl<R, S> WithSources<R, S> {
+    /// The files of a deployment; nothing is fetched yet.
+    #[must_use]
+    pub const fn new(own: R) -> Self {
+        Self {
+            own,
+            fetched: BTreeMap::new(),
+        }
+    }
+
+    /// Adds the files of a fetched source.
+    pub fn insert(&mut self, source: RemoteSource, files: S) {
+        self.fetched.insert(source, files);
+    }
+}
+
+impl<R: Repository, S: Repository> Repository for WithSources<R, S> {
+    fn text(&mut self, path: &str) -> Result<Option<String>> {
+        self.own.text(path)
+    }
+
+    fn has_file(&self, path: &str) -> bool {
+        self.own.has_file(path)
+    }
+
+    fn has_folder(&self, path: &str) -> bool {
+        self.own.has_folder(path)
+    }
+
+    fn files(&self) -> Vec<String> {
+        self.own.files()
+    }
+
+    fn fetched(&mut self, source: &RemoteSource) -> Option<&mut dyn Repository> {
+        let files = self.fetched.get_mut(source)?;
+        Some(files)
+    }
+}
+
 /// What reading needs besides the repository.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadContext<'a> {

@@ -112,7 +112,7 @@ impl Reader<'_> {
         );
         Some(Draft {
             name: name?,
-            // Without a folder there is an error, so this draft only tells that the module exists.
+            // Without a folder there is an error, so this draft only shows that the module exists.
             folder: folder.unwrap_or_else(|| SourcePath::own("")),
             data_files,
             written_parameters: read.written,

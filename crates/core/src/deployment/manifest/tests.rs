@@ -1452,35 +1452,6 @@ fn variables_come_from_the_input_then_from_files_then_from_parameter_store() {
     );
 }
 
-/// A repository in which some sources are fetched.
-struct WithSources {
-    own: Files,
-    fetched: BTreeMap<RemoteSource, Files>,
-}
-
-impl Repository for WithSources {
-    fn text(&mut self, path: &str) -> Result<Option<String>> {
-        self.own.text(path)
-    }
-
-    fn has_file(&self, path: &str) -> bool {
-        self.own.has_file(path)
-    }
-
-    fn has_folder(&self, path: &str) -> bool {
-        self.own.has_folder(path)
-    }
-
-    fn files(&self) -> Vec<String> {
-        self.own.files()
-    }
-
-    fn fetched(&mut self, source: &RemoteSource) -> Option<&mut dyn Repository> {
-        let files = self.fetched.get_mut(source)?;
-        Some(files)
-    }
-}
-
 fn git(reference: Option<&str>) -> RemoteSource {
     RemoteSource::Git {
         url: "https://h/r".to_owned(),
