@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{SeedFarmer, shown};
 
-/// Why we refuse what seed-farmer's models accept. All are on docs/for-seedfarmer-modules.md with their reasons.
+/// Why we refuse what seed-farmer's models accept; docs/public-repositories.md has the reasons.
 const DIFFERENCES: [&str; 8] = [
     "several accounts or regions are not supported yet",
     "that of a page that shows",
