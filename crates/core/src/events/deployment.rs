@@ -132,6 +132,7 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
         State::Destroyed => format!("was destroyed{took}{counts}"),
         State::Failed => format!("failed{took}{counts}: {}", trouble()),
         State::Aborted => format!("was aborted{took}: {}", trouble()),
+        State::Refused => format!("was refused before anything ran: {}", trouble()),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {

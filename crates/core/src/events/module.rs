@@ -168,6 +168,7 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
         State::Destroyed => format!("was destroyed{took}"),
         State::Failed => format!("failed{took}: {}", trouble(status)),
         State::Aborted => format!("was aborted{took}: {}", trouble(status)),
+        State::Refused => format!("was refused before anything ran: {}", trouble(status)),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
@@ -238,6 +239,7 @@ mod tests {
             reason: reason.into(),
             build_id: Some(BuildId::parse("p:u").unwrap()),
             outcome: Some(build(BuildStatus::Failed)),
+            commit_info: CommitInfo::default(),
         };
         Status::fail(before, &module(), &execution("e1"), &failure, at(230))
     }

@@ -17,6 +17,7 @@ pub mod metadata_reference;
 pub mod network;
 pub mod parameters;
 pub mod plan;
+pub mod refusal;
 pub mod registries;
 pub mod report;
 pub mod role;
