@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::excerpt;
 use crate::ids::ExecutionArn;
+use crate::module::cause;
 use crate::module::commit_info::CommitInfo;
 use crate::module::refusal::Refusal;
 use crate::module::status::{Failure, State};
@@ -49,6 +50,9 @@ pub struct Status {
     /// The reason of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Why it failed: one sentence for people. Of a failed module it begins with `group/module: `.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// The last request, if it was refused before anything ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refusal>,
@@ -70,6 +74,7 @@ impl Status {
             failed: Vec::new(),
             error: None,
             reason: None,
+            cause: None,
             refused: None,
         }
     }
@@ -119,6 +124,16 @@ impl Status {
         Self {
             error: Some(error.to_owned()),
             reason: Some(excerpt(reason, MAX_REASON)),
+            cause: Some(cause::of_error(error, reason)),
+            ..self
+        }
+    }
+
+    /// The same status with the cause that was found, if one was.
+    #[must_use]
+    pub fn with_cause(self, found: Option<&str>) -> Self {
+        Self {
+            cause: found.map(cause::line).or(self.cause),
             ..self
         }
     }
@@ -203,6 +218,7 @@ mod tests {
         let ended = end(Some(running.clone())).unwrap();
         assert_eq!((ended.state, &ended.groups), (State::Aborted, &running.groups));
         assert_eq!(ended.error.as_deref(), Some("ExecutionAborted"));
+        assert_eq!(ended.cause.as_deref(), Some("The execution was stopped"));
         assert!(ended.is_final_of(&me) && !running.is_final_of(&me));
         let other = Status::new(State::InProgress, &ExecutionArn::new("other"), now);
         assert!(!ended.is_final_of(&other.execution));

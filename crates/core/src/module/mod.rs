@@ -3,6 +3,7 @@
 
 pub mod build_settings;
 pub mod bundle;
+pub mod cause;
 pub mod change_detection;
 pub mod codebuild;
 pub mod commit_info;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::console::LogUrl;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
+use crate::module::cause;
 use crate::module::commit_info::CommitInfo;
 use crate::module::refusal::Refusal;
 use crate::workflow::build_outcome::BuildOutcome;
@@ -123,9 +124,12 @@ pub struct Status {
     /// The phase of the build that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// The reason of the failure.
+    /// The reason of the failure, in the words of whoever reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Why it failed: one sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// The last request, if it was refused before anything ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<Refusal>,
@@ -172,6 +176,7 @@ impl Status {
             error: None,
             phase: None,
             reason: None,
+            cause: None,
             refused: None,
         }
     }
@@ -282,7 +287,17 @@ impl Status {
             phase: failure.outcome.as_ref().and_then(|o| o.failed_phase.clone()),
             error: Some(failure.error.clone()),
             reason: Some(excerpt(&failure.reason, MAX_REASON)),
+            cause: Some(cause::of_error(&failure.error, &failure.reason)),
             ..new
+        }
+    }
+
+    /// The same status with the cause that was found, if one was.
+    #[must_use]
+    pub fn with_cause(self, found: Option<&str>) -> Self {
+        Self {
+            cause: found.map(cause::line).or(self.cause),
+            ..self
         }
     }
 
@@ -444,6 +459,15 @@ mod tests {
             (failed.deployed_at, failed.started_at, failed.phase.as_deref()),
             (Some(at(10)), Some(at(20)), Some("BUILD"))
         );
+        assert!(
+            failed
+                .cause
+                .as_deref()
+                .is_some_and(|cause| cause.starts_with("Xxx"))
+        );
+        let found = failed.clone().with_cause(Some("Queue failed:\nwhy"));
+        assert_eq!(found.cause.as_deref(), Some("Queue failed: why"));
+        assert_eq!(failed.clone().with_cause(None), failed);
         assert_eq!(failed.reasons, ["bundle changed"]);
         assert!(serde_json::to_string(&failed).unwrap().len() < 4096);
     }
