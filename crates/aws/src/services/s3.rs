@@ -258,6 +258,23 @@ impl Bucket {
         }
     }
 
+    /// The keys below a prefix, and when each object was last written.
+    pub async fn keys_by_time(&self, prefix: &str) -> Result<Vec<(String, SystemTime)>> {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failure(&self.call("ListObjectsV2", prefix), &e))?;
+            let objects = page.contents.unwrap_or_default().into_iter();
+            keys.extend(
+                objects.filter_map(|object| {
+                    Some((object.key?, SystemTime::try_from(object.last_modified?).ok()?))
+                }),
+            );
+        }
+        Ok(keys)
+    }
+
     /// The keys below a prefix.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
         let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);

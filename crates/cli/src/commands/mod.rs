@@ -1,0 +1,11 @@
+//! One file for each command: its arguments, and what it does.
+
+pub mod diff;
+pub mod history;
+pub mod locks;
+pub mod logs;
+pub mod open;
+pub mod published;
+pub mod reading;
+pub mod report;
+pub mod status;

@@ -1,0 +1,3 @@
+//! The program; the library has everything.
+
+fn main() {}
