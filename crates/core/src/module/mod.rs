@@ -20,6 +20,7 @@ pub mod plan;
 pub mod registries;
 pub mod report;
 pub mod role;
+pub mod rollback;
 pub mod source;
 pub mod status;
 pub mod stored_input;
