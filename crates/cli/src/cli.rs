@@ -1,0 +1,90 @@
+//! The command line: the options that all commands have, and what each command is called.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use seedflow_core::ids::ParameterKind;
+use seedflow_terminal::Ui;
+
+use crate::account::{Account, StackArguments};
+use crate::commands::diff::Diff;
+use crate::commands::history::History;
+use crate::commands::locks::Locks;
+use crate::commands::logs::Logs;
+use crate::commands::open::Open;
+use crate::commands::published::Published;
+use crate::commands::report::Report;
+use crate::commands::status::Status;
+use crate::exit;
+
+/// Deploys infrastructure modules into an AWS account, and shows what was deployed.
+///
+/// A stack of Seedflow in the account does the work, so nothing has to keep running here: Ctrl-C leaves a deployment
+/// running, and `seedflow follow` shows it again.
+///
+/// Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 changes pending (plan --detailed-exitcode), 4 refused before
+/// anything ran, 130 Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(name = "seedflow", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    stack: StackArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Status(Status),
+    History(History),
+    Report(Report),
+    Diff(Diff),
+    /// Shows the outputs of a module's stack.
+    Outputs(Published),
+    /// Shows the metadata that a module published.
+    Metadata(Published),
+    Logs(Logs),
+    Locks(Locks),
+    Open(Open),
+}
+
+impl Cli {
+    /// Runs the command and returns its exit code.
+    pub async fn run(self) -> ExitCode {
+        let ui = Ui::for_stdout();
+        self.command.run(self.stack, &ui).await.unwrap_or_else(|error| {
+            ui.complain(&format!("error: {error:#}"));
+            exit::code_of(&error)
+        })
+    }
+}
+
+impl Command {
+    async fn run(self, stack: StackArguments, ui: &Ui) -> Result<ExitCode> {
+        let account = Account::find(&stack, ui).await?;
+        match self {
+            Self::Status(command) => command.run(&account, ui).await,
+            Self::History(command) => command.run(&account, ui).await,
+            Self::Report(command) => command.run(&account, ui).await,
+            Self::Diff(command) => command.run(&account, ui).await,
+            Self::Outputs(command) => command.run(ParameterKind::Outputs, &account, ui).await,
+            Self::Metadata(command) => command.run(ParameterKind::Metadata, &account, ui).await,
+            Self::Logs(command) => command.run(&account, ui).await,
+            Self::Locks(command) => command.run(&account, ui).await,
+            Self::Open(command) => command.run(&account, ui).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
