@@ -8,13 +8,22 @@ use seedflow_core::ids::ParameterKind;
 use seedflow_terminal::Ui;
 
 use crate::account::{Account, StackArguments};
+use crate::commands::apply::Apply;
+use crate::commands::cancel::Cancel;
+use crate::commands::check::Check;
+use crate::commands::deploy::Deploy;
+use crate::commands::destroy::Destroy;
 use crate::commands::diff::Diff;
+use crate::commands::follow::Follow;
 use crate::commands::history::History;
 use crate::commands::locks::Locks;
 use crate::commands::logs::Logs;
 use crate::commands::open::Open;
+use crate::commands::plan::Plan;
 use crate::commands::published::Published;
 use crate::commands::report::Report;
+use crate::commands::retry::Retry;
+use crate::commands::rollback::Rollback;
 use crate::commands::status::Status;
 use crate::exit;
 
@@ -36,6 +45,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Plan(Plan),
+    Apply(Apply),
+    Deploy(Deploy),
+    Follow(Follow),
+    Cancel(Cancel),
+    Retry(Retry),
+    Rollback(Rollback),
+    Destroy(Destroy),
     Status(Status),
     History(History),
     Report(Report),
@@ -44,6 +61,7 @@ enum Command {
     Outputs(Published),
     /// Shows the metadata that a module published.
     Metadata(Published),
+    Check(Check),
     Logs(Logs),
     Locks(Locks),
     Open(Open),
@@ -62,8 +80,21 @@ impl Cli {
 
 impl Command {
     async fn run(self, stack: StackArguments, ui: &Ui) -> Result<ExitCode> {
+        if let Self::Check(command) = self {
+            return command.run(ui);
+        }
         let account = Account::find(&stack, ui).await?;
         match self {
+            // It needs no stack.
+            Self::Check(command) => command.run(ui),
+            Self::Plan(command) => command.run(&account, ui).await,
+            Self::Apply(command) => command.run(&account, ui).await,
+            Self::Deploy(command) => command.run(&account, ui).await,
+            Self::Follow(command) => command.run(&account, ui).await,
+            Self::Cancel(command) => command.run(&account, ui).await,
+            Self::Retry(command) => command.run(&account, ui).await,
+            Self::Rollback(command) => command.run(&account, ui).await,
+            Self::Destroy(command) => command.run(&account, ui).await,
             Self::Status(command) => command.run(&account, ui).await,
             Self::History(command) => command.run(&account, ui).await,
             Self::Report(command) => command.run(&account, ui).await,
