@@ -1,6 +1,7 @@
 //! `seedflow`: the command line for an account and for the local stack.
 
 pub mod account;
+pub mod cli;
 pub mod commands;
 pub mod records;
 pub mod serve;

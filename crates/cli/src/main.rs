@@ -1,3 +1,11 @@
 //! The program; the library has everything.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use seedflow_cli::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    Cli::parse().run().await
+}

@@ -1,5 +1,6 @@
 //! One file for each command: its arguments, and what it does.
 
+pub mod completions;
 pub mod diff;
 pub mod history;
 pub mod locks;
