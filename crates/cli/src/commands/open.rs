@@ -40,10 +40,7 @@ impl Open {
         if !self.no_browser && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
             browse(&address);
         }
-        tokio::select! {
-            served = pages.serve() => served.map(|()| ExitCode::SUCCESS),
-            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| ExitCode::SUCCESS).map_err(Into::into),
-        }
+        pages.serve().await.map(|()| ExitCode::SUCCESS)
     }
 }
 
