@@ -1,4 +1,4 @@
-//! The command line: its commands and exit codes.
+//! The command line: the options that all commands have, and what each command is called.
 
 use std::process::ExitCode;
 
@@ -7,19 +7,32 @@ use clap::{Parser, Subcommand};
 use seedflow_core::ids::ParameterKind;
 use seedflow_terminal::Ui;
 
-use crate::account::Account;
-use crate::commands::{
-    completions::Completions, diff::Diff, history::History, locks::Locks, logs::Logs, open::Open,
-    published::Published, report::Report, status::Status,
-};
+use crate::account::{Account, StackArguments};
+use crate::commands::completions::Completions;
+use crate::commands::diff::Diff;
+use crate::commands::doctor::Doctor;
+use crate::commands::history::History;
+use crate::commands::init::Init;
+use crate::commands::locks::Locks;
+use crate::commands::logs::Logs;
+use crate::commands::open::Open;
+use crate::commands::published::Published;
+use crate::commands::report::Report;
+use crate::commands::status::Status;
+use crate::exit;
 
-/// Deploys modules and repositories with Seedflow, and shows what is deployed.
+/// Deploys infrastructure modules into an AWS account, and shows what was deployed.
+///
+/// A stack of Seedflow in the account does the work, so nothing has to keep running here: Ctrl-C leaves a deployment
+/// running, and `seedflow follow` shows it again.
+///
+/// Exit codes: 0 success, 1 failure, 2 wrong arguments, 3 changes pending (plan --detailed-exitcode), 4 refused before
+/// anything ran, 130 Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "seedflow", version, max_term_width = 100)]
 pub struct Cli {
-    /// The name of Seedflow's CloudFormation stack.
-    #[arg(long, global = true, value_name = "S", default_value = "seedflow")]
-    stack: String,
+    #[command(flatten)]
+    stack: StackArguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -30,56 +43,59 @@ enum Command {
     History(History),
     Report(Report),
     Diff(Diff),
-    /// Shows the outputs of the stack that a module deployed.
+    /// Shows the outputs of a module's stack.
     Outputs(Published),
-    /// Shows the metadata that a module published for other modules.
+    /// Shows the metadata that a module published.
     Metadata(Published),
     Logs(Logs),
     Locks(Locks),
     Open(Open),
+    Init(Init),
+    Doctor(Doctor),
     Completions(Completions),
 }
 
 impl Cli {
-    /// Runs the command.
+    /// Runs the command and returns its exit code.
     pub async fn run(self) -> ExitCode {
         let ui = Ui::for_stdout();
-        let outcome = tokio::select! {
-            outcome = self.command.run(&self.stack, &ui) => outcome,
-            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
-        };
-        outcome.unwrap_or_else(|error| {
+        self.command.run(self.stack, &ui).await.unwrap_or_else(|error| {
             ui.complain(&format!("error: {error:#}"));
-            ExitCode::FAILURE
+            exit::code_of(&error)
         })
     }
 }
 
 impl Command {
-    async fn run(self, stack: &str, ui: &Ui) -> Result<ExitCode> {
-        if let Self::Completions(completions) = self {
-            return completions.run::<Cli>();
-        }
-        let account = &Account::of_stack(stack).await?;
+    async fn run(self, stack: StackArguments, ui: &Ui) -> Result<ExitCode> {
+        // These need no stack, or find out what is wrong with it.
         match self {
-            Self::Status(command) => command.run(account, ui).await,
-            Self::History(command) => command.run(account, ui).await,
-            Self::Report(command) => command.run(account, ui).await,
-            Self::Diff(command) => command.run(account, ui).await,
-            Self::Outputs(command) => command.run(ParameterKind::Outputs, account, ui).await,
-            Self::Metadata(command) => command.run(ParameterKind::Metadata, account, ui).await,
-            Self::Logs(command) => command.run(account, ui).await,
-            Self::Locks(command) => command.run(account, ui).await,
-            Self::Open(command) => command.run(account, ui).await,
-            Self::Completions(_) => Ok(ExitCode::SUCCESS),
+            Self::Init(command) => return command.run(ui),
+            Self::Doctor(command) => return command.run(&stack, ui).await,
+            Self::Completions(command) => return command.run::<Cli>(),
+            _ => {}
+        }
+        let account = Account::find(&stack, ui).await?;
+        match self {
+            Self::Status(command) => command.run(&account, ui).await,
+            Self::History(command) => command.run(&account, ui).await,
+            Self::Report(command) => command.run(&account, ui).await,
+            Self::Diff(command) => command.run(&account, ui).await,
+            Self::Outputs(command) => command.run(ParameterKind::Outputs, &account, ui).await,
+            Self::Metadata(command) => command.run(ParameterKind::Metadata, &account, ui).await,
+            Self::Logs(command) => command.run(&account, ui).await,
+            Self::Locks(command) => command.run(&account, ui).await,
+            Self::Open(command) => command.run(&account, ui).await,
+            Self::Init(_) | Self::Doctor(_) | Self::Completions(_) => Ok(ExitCode::SUCCESS),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use clap::CommandFactory;
+
+    use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {

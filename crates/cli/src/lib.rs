@@ -1,8 +1,12 @@
 //! `seedflow`: the command line for an account and for the local stack.
+//!
+//! A command finds the stack ([`account`]), then reads what Seedflow has recorded ([`records`]), and shows it ([`view`]). It knows Seedflow from outside only: it calls
+//! AWS with the caller's credentials, and no function.
 
 pub mod account;
 pub mod cli;
 pub mod commands;
+pub mod exit;
 pub mod records;
 pub mod serve;
 pub mod view;

@@ -2,7 +2,9 @@
 
 pub mod completions;
 pub mod diff;
+pub mod doctor;
 pub mod history;
+pub mod init;
 pub mod locks;
 pub mod logs;
 pub mod open;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::reading::OfProject;
 use crate::account::Account;
+use crate::exit::INTERRUPTED;
 use crate::serve::Pages;
 
 /// Serves the pages of a project on loopback until Ctrl-C, with your credentials; the links between them work.
@@ -40,7 +41,13 @@ impl Open {
         if !self.no_browser && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
             browse(&address);
         }
-        pages.serve().await.map(|()| ExitCode::SUCCESS)
+        tokio::select! {
+            served = pages.serve() => served.map(|()| ExitCode::SUCCESS),
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                Ok(ExitCode::from(INTERRUPTED))
+            }
+        }
     }
 }
 
