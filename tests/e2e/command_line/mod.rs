@@ -1,5 +1,6 @@
 //! The program `seedflow`, as a person would run it.
 
+mod beginning;
 mod reading;
 mod serving;
 

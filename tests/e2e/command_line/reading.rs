@@ -150,12 +150,6 @@ fn a_mistake_is_told_with_what_to_do() {
             other.code == Some(1) && other.err.contains("--stack"),
             "{other:?}"
         );
-        let script = seedflow(stack, &["completions", "bash"]).await;
-        assert!(
-            script.code == Some(0) && script.out.contains("history"),
-            "{:?}",
-            script.err
-        );
     });
 }
 
