@@ -1,5 +1,6 @@
 //! The program `seedflow`, as a person would run it.
 
+mod deploying;
 mod reading;
 mod serving;
 
