@@ -1,8 +1,12 @@
 //! What was deployed, as the commands show it.
 
-use seedflow_e2e::command_line::seedflow;
-use seedflow_e2e::{Module, eventually, module_id, run};
+use std::process::Stdio;
+
+use seedflow_e2e::command_line::{command, seedflow};
+use seedflow_e2e::{Module, TestStack, eventually, module_id, run};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 
 use super::{deployed, read, shown};
 use crate::deployment::STACK;
@@ -153,6 +157,31 @@ fn a_mistake_is_told_with_what_to_do() {
     });
 }
 
+/// A command that goes on while something happens.
+struct Followed {
+    program: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+async fn follow(stack: &TestStack, arguments: &[&str]) -> Followed {
+    let mut program = command(stack, arguments).await;
+    let mut program = program.stdout(Stdio::piped()).spawn().expect("starting seedflow");
+    let lines = BufReader::new(program.stdout.take().expect("a pipe")).lines();
+    Followed { program, lines }
+}
+
+impl Followed {
+    /// Reads up to the line with this text.
+    async fn until(&mut self, text: &str) {
+        while let Some(line) = self.lines.next_line().await.expect("output") {
+            if line.contains(text) {
+                return;
+            }
+        }
+        panic!("the output ended before {text}");
+    }
+}
+
 #[test]
 fn locks_show_who_works_and_who_waits_and_only_what_was_left_behind_is_released() {
     run(async {
@@ -160,7 +189,7 @@ fn locks_show_who_works_and_who_waits_and_only_what_was_left_behind_is_released(
         let id = module_id("locked", "dev", "core", "slow");
         let folder = tempfile::tempdir().unwrap();
         let go = folder.path().join("go");
-        let slow = format!("until test -e {}; do sleep 0.1; done", go.display());
+        let slow = format!("until test -e {}; do sleep 0.1; done; echo gone", go.display());
         let first = stack
             .input(&id, &Module::running("build", &[&slow]), json!({}))
             .await;
@@ -201,7 +230,18 @@ fn locks_show_who_works_and_who_waits_and_only_what_was_left_behind_is_released(
             "{refused:?}"
         );
 
+        let mut log = follow(stack, &["logs", "dev/core/slow", "--project", "locked", "-f"]).await;
+        log.until("$ until test").await;
+        let mut states = follow(stack, &["status", "--project", "locked", "--watch", "--json"]).await;
+        states.until("IN_PROGRESS").await;
         std::fs::write(&go, "").unwrap();
+        log.until("gone").await;
+        assert_eq!(
+            log.program.wait().await.unwrap().code(),
+            Some(0),
+            "it ends with the build"
+        );
+        states.until("SUCCEEDED").await;
         let (first, second) = (stack.finished(&first).await, stack.finished(&second).await);
         assert!(
             first.succeeded() && second.succeeded(),
