@@ -6,7 +6,7 @@
 
 use seedflow_e2e::Action;
 
-use crate::fault_case::{About, Amount, Build, Call, Fault, FaultCase, run_cases};
+use crate::fault_case::{About, Amount, Build, Call, End, Fault, FaultCase, run_cases};
 
 pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);
 /// The reads of the lock: before the start is written, before the success, and by `end-execution`.
