@@ -1,5 +1,7 @@
 //! A build's log without CodeBuild's lines and without Seedflow's own commands.
 
+use seedflow_core::module::own_commands::is_own;
+
 /// What CodeBuild's own lines begin with.
 const CONTAINER: &str = "[Container] ";
 /// What begins the line about a command.
@@ -45,19 +47,6 @@ fn failed_phase(said: &str) -> Option<String> {
     (is_failure || has_context).then(|| said.to_owned())
 }
 
-/// Whether a command is one of Seedflow's.
-fn is_own(command: &str) -> bool {
-    let command = command.trim();
-    ["SEEDFLOW_", "/tmp/.seedflow-", "CODEBUILD_BUILD_SUCCEEDING"]
-        .iter()
-        .any(|ours| {
-            command
-                .split('\n')
-                .next()
-                .is_some_and(|first| first.contains(ours))
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +56,8 @@ mod tests {
         let log = "[Container] 2026/11/29 12:00:00.1 Entering phase BUILD\n\
             [Container] 2026/11/29 12:00:00.2 Running command cd \"$SEEDFLOW_MODULE_ROOT\"\n\
             noise of ours\n\
+            [Container] 2026/11/29 12:00:00.3 Running command echo $SEEDFLOW_EXECUTION\n\
+            arn\n\
             [Container] 2026/11/29 12:00:00.3 Running command echo hello; exit 3\n\
             hello\n\n\
             [Container] 2026/11/29 12:00:01 Command did not exit successfully echo hello; exit 3 exit status 3\n\
@@ -78,6 +69,8 @@ mod tests {
         assert_eq!(
             lines,
             [
+                "$ echo $SEEDFLOW_EXECUTION",
+                "arn",
                 "$ echo hello; exit 3",
                 "hello",
                 "Phase complete: BUILD State: FAILED",
