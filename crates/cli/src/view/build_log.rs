@@ -17,7 +17,8 @@ pub struct BuildLog {
 impl BuildLog {
     /// The line as people read it: `None` for noise, `$ command` for a command of the module.
     pub fn line(&mut self, raw: &str) -> Option<String> {
-        let raw = raw.trim_end();
+        let plain = plain(raw);
+        let raw = plain.trim_end();
         let Some(said) = raw.strip_prefix(CONTAINER).map(without_time) else {
             return (!self.own && !raw.is_empty()).then(|| raw.to_owned());
         };
@@ -28,6 +29,29 @@ impl BuildLog {
         self.own = false;
         failed_phase(said)
     }
+}
+
+/// A line without what controls a terminal: colours, positions, and a progress bar's earlier states.
+fn plain(raw: &str) -> String {
+    let last = raw
+        .trim_end_matches(['\r', '\n'])
+        .rsplit('\r')
+        .next()
+        .unwrap_or_default();
+    let mut plain = String::with_capacity(last.len());
+    let mut rest = last.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            // ECMA-48: ESC, `[`, and parameters up to a final byte.
+            '\u{1b}' if rest.next_if_eq(&'[').is_some() => {
+                while rest.next().is_some_and(|c| !matches!(c, '@'..='~')) {}
+            }
+            '\t' => plain.push(c),
+            c if c.is_control() => {}
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// The text after the time of one of CodeBuild's lines: `2026/11/29 12:00:00.123456 Text`.
@@ -77,5 +101,12 @@ mod tests {
                 "Phase context status code: COMMAND_EXECUTION_ERROR Message: exit status 3",
             ]
         );
+    }
+
+    #[test]
+    fn no_line_controls_the_terminal() {
+        let mut log = BuildLog::default();
+        let line = log.line("10%\r\u{1b}[32mdone\u{1b}[0m\tall \u{1b}]0;title\u{7}\r\n");
+        assert_eq!(line.as_deref(), Some("done\tall ]0;title"));
     }
 }
