@@ -7,7 +7,9 @@ use anyhow::Result;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-/// Prints the completions of a shell, for example: seedflow completions bash > ~/.local/share/bash-completion/completions/seedflow
+/// Prints the completions of a shell.
+///
+/// For example: seedflow completions bash > ~/.local/share/bash-completion/completions/seedflow
 #[derive(Debug, Args)]
 pub struct Completions {
     /// The shell.

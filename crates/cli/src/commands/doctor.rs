@@ -11,7 +11,10 @@ use crate::account::{Account, StackArguments};
 use crate::exit::FAILED;
 use crate::records::setup::{self, Finding, Level};
 
-/// Checks region, credentials, stack, the CDK's bootstrap, quotas and what was left behind, and says what to do.
+/// Checks whether the account is set up for Seedflow, and says what to do.
+///
+/// It looks at region, credentials, stack, the CDK's bootstrap, quotas, and events that could not be handled. It changes
+/// nothing.
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Prints JSON.

@@ -17,7 +17,9 @@ const SEEDFARMER: &str = include_str!("init/seedfarmer.yaml");
 const DEPLOYSPEC: &str = include_str!("init/deployspec.yaml");
 const TEMPLATE: &str = include_str!("init/template.yaml");
 
-/// Writes a first project, or a first module, that deploys as it is. Files that exist are never overwritten.
+/// Writes a first project, or a first module, that deploys as it is.
+///
+/// Files that exist are never overwritten.
 #[derive(Debug, Args)]
 pub struct Init {
     #[command(subcommand)]

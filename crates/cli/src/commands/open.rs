@@ -12,7 +12,9 @@ use crate::account::Account;
 use crate::exit::INTERRUPTED;
 use crate::serve::Pages;
 
-/// Serves the pages of a project on loopback until Ctrl-C, with your credentials; the links between them work.
+/// Opens the pages of a project in a browser.
+///
+/// They are served on loopback until Ctrl-C, with your credentials, so the links between them work.
 #[derive(Debug, Args)]
 pub struct Open {
     #[command(flatten)]
