@@ -8,16 +8,25 @@ use seedflow_core::ids::ParameterKind;
 use seedflow_terminal::Ui;
 
 use crate::account::{Account, StackArguments};
+use crate::commands::apply::Apply;
+use crate::commands::cancel::Cancel;
+use crate::commands::check::Check;
 use crate::commands::completions::Completions;
+use crate::commands::deploy::Deploy;
+use crate::commands::destroy::Destroy;
 use crate::commands::diff::Diff;
 use crate::commands::doctor::Doctor;
+use crate::commands::follow::Follow;
 use crate::commands::history::History;
 use crate::commands::init::Init;
 use crate::commands::locks::Locks;
 use crate::commands::logs::Logs;
 use crate::commands::open::Open;
+use crate::commands::plan::Plan;
 use crate::commands::published::Published;
 use crate::commands::report::Report;
+use crate::commands::retry::Retry;
+use crate::commands::rollback::Rollback;
 use crate::commands::status::Status;
 use crate::exit;
 
@@ -39,6 +48,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Plan(Plan),
+    Apply(Apply),
+    Deploy(Deploy),
+    Follow(Follow),
+    Cancel(Cancel),
+    Retry(Retry),
+    Rollback(Rollback),
+    Destroy(Destroy),
     Status(Status),
     History(History),
     Report(Report),
@@ -47,6 +64,7 @@ enum Command {
     Outputs(Published),
     /// Shows the metadata that a module published.
     Metadata(Published),
+    Check(Check),
     Logs(Logs),
     Locks(Locks),
     Open(Open),
@@ -70,6 +88,7 @@ impl Command {
     async fn run(self, stack: StackArguments, ui: &Ui) -> Result<ExitCode> {
         // These need no stack, or find out what is wrong with it.
         match self {
+            Self::Check(command) => return command.run(ui),
             Self::Init(command) => return command.run(ui),
             Self::Doctor(command) => return command.run(&stack, ui).await,
             Self::Completions(command) => return command.run::<Cli>(),
@@ -77,6 +96,14 @@ impl Command {
         }
         let account = Account::find(&stack, ui).await?;
         match self {
+            Self::Plan(command) => command.run(&account, ui).await,
+            Self::Apply(command) => command.run(&account, ui).await,
+            Self::Deploy(command) => command.run(&account, ui).await,
+            Self::Follow(command) => command.run(&account, ui).await,
+            Self::Cancel(command) => command.run(&account, ui).await,
+            Self::Retry(command) => command.run(&account, ui).await,
+            Self::Rollback(command) => command.run(&account, ui).await,
+            Self::Destroy(command) => command.run(&account, ui).await,
             Self::Status(command) => command.run(&account, ui).await,
             Self::History(command) => command.run(&account, ui).await,
             Self::Report(command) => command.run(&account, ui).await,
@@ -86,7 +113,7 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
-            Self::Init(_) | Self::Doctor(_) | Self::Completions(_) => Ok(ExitCode::SUCCESS),
+            Self::Check(_) | Self::Init(_) | Self::Doctor(_) | Self::Completions(_) => Ok(ExitCode::SUCCESS),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `locks`: who deploys what, who waits, and the release of a lock that was left behind.
 
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use seedflow_core::workflow::lock::{Lock, Seen};
 use seedflow_terminal::Ui;
 use serde_json::json;
 
+use super::confirm::confirmed;
 use super::reading::{OfProject, parse_target, print_json};
 use crate::account::Account;
 use crate::exit::{REFUSED, Refused};
@@ -184,19 +184,6 @@ fn refusal(lock: &Lock, seen: Seen, now: Timestamp) -> Option<String> {
             "Step Functions doesn't know its holder {holder}, which may have just started; try again in ten minutes"
         )),
     }
-}
-
-/// Asks on the terminal.
-fn confirmed(question: &str) -> Result<bool> {
-    if !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
-        bail!("{question} Without a terminal, --yes answers that");
-    }
-    let mut out = std::io::stderr().lock();
-    write!(out, "{question} [y/N] ")?;
-    out.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 #[cfg(test)]

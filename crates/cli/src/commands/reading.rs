@@ -34,7 +34,8 @@ impl OfProject {
     }
 }
 
-fn parse_project(text: &str) -> Result<Name, String> {
+/// Parses the name of a project, with a message for people.
+pub fn parse_project(text: &str) -> Result<Name, String> {
     ModuleId::project(text).map_err(|error| error.message)
 }
 

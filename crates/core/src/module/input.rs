@@ -449,7 +449,7 @@ mod tests {
     fn parse(input: &Value) -> Result<DeployInput> {
         match ModuleInput::parse(input, &limits())? {
             ModuleInput::Deploy(request) => Ok(*request),
-            ModuleInput::Destroy(request) => panic!("{} would be destroyed", request.module),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -168,6 +168,7 @@ mod tests {
             reason: "exit 1".into(),
             build_id: None,
             outcome: None,
+            commit_info: Default::default(),
         };
         match succeeded {
             true => Status::succeed(None, &module, &execution, &build, NOW),
