@@ -1,8 +1,8 @@
 //! The first steps of a new user: what is missing in the account, and a first project.
 
 use seedflow_e2e::command_line::seedflow;
-use seedflow_e2e::{Repository, module_id, run};
-use serde_json::{Value, json};
+use seedflow_e2e::{module_id, run};
+use serde_json::Value;
 
 use crate::deployment::STACK;
 
@@ -13,7 +13,7 @@ fn a_new_project_deploys_as_it_was_written() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("first");
         let path = path.to_str().expect("a path");
-        let arguments = ["init", "project", path, "--project", "begun", "--json"];
+        let arguments = ["init", "project", path, "--project", "begun"];
         let begun = seedflow(stack, &arguments).await;
         assert_eq!(begun.code, Some(0), "{begun:?}");
         let again = seedflow(stack, &arguments).await;
@@ -22,15 +22,8 @@ fn a_new_project_deploys_as_it_was_written() {
             "{again:?}"
         );
 
-        let said = begun.json();
-        let mut repository = Repository::default();
-        for file in said["files"].as_array().expect("files") {
-            let file = file.as_str().expect("a path");
-            let content = std::fs::read(folder.path().join("first").join(file)).expect("a file");
-            repository = repository.file(file, content);
-        }
-        let deployed = stack.deploy_repository("begun", &repository, json!({})).await;
-        assert!(deployed.succeeded(), "{}: {}", deployed.error, deployed.cause);
+        let applied = seedflow(stack, &["apply", path, "--project", "begun"]).await;
+        assert_eq!(applied.code, Some(0), "{applied:?}");
         let metadata = stack
             .parameter(&module_id("begun", "dev", "core", "topic"), "metadata")
             .await;
