@@ -85,6 +85,7 @@ fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -
         module_stack,
         remove_role,
         plan: None,
+        refused: None,
     })
 }
 
