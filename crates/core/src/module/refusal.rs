@@ -6,12 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ErrorName, excerpt};
+use crate::error::ErrorName;
 use crate::ids::ExecutionArn;
+use crate::module::cause;
 use crate::module::commit_info::CommitInfo;
-
-/// The longest cause: the whole status should stay within Parameter Store's cheap 4 KB.
-const MAX_CAUSE: usize = 500;
 
 /// The errors of a module's request that is refused before anything runs. All other errors are failures: the request may
 /// be right.
@@ -33,7 +31,7 @@ pub struct Refusal {
     /// The name of the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Why, for people.
+    /// Why: one sentence for people.
     pub cause: String,
     /// The commit of the files that were refused, if they could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +52,7 @@ impl Refusal {
             at: now,
             execution: execution.clone(),
             error: error.map(str::to_owned),
-            cause: excerpt(cause, MAX_CAUSE),
+            cause: cause::of_error(error.unwrap_or_default(), cause),
             commit: commit_info.commit().map(str::to_owned),
         }
     }
@@ -72,10 +70,23 @@ mod tests {
 
     #[test]
     fn a_wrong_request_is_refused_and_a_service_in_trouble_is_a_failure() {
-        for name in ["InvalidInput", "SourceNotFound", "InvalidBundle", "InvalidDeployspec", "InvalidModuleStack"] {
+        for name in [
+            "InvalidInput",
+            "SourceNotFound",
+            "InvalidBundle",
+            "InvalidDeployspec",
+            "InvalidModuleStack",
+        ] {
             assert!(Refusal::is_by(name), "{name}");
         }
-        for name in ["BuildFailed", "AccessDenied", "Refused", "Throttled", "Lambda.Unknown", "StateConflict"] {
+        for name in [
+            "BuildFailed",
+            "AccessDenied",
+            "Refused",
+            "Throttled",
+            "Lambda.Unknown",
+            "StateConflict",
+        ] {
             assert!(!Refusal::is_by(name), "{name}");
         }
     }
@@ -84,10 +95,22 @@ mod tests {
     fn a_long_cause_is_cut_and_what_is_unknown_is_left_out() {
         let execution = ExecutionArn::new("e");
         let commit = CommitInfo::of_commit(Some("c1"), None);
-        let refusal = Refusal::new(&execution, None, &"x".repeat(9000), &commit, Timestamp::UNIX_EPOCH);
-        assert!(refusal.cause.chars().count() <= MAX_CAUSE + 1);
+        let refusal = Refusal::new(
+            &execution,
+            None,
+            &"x".repeat(9000),
+            &commit,
+            Timestamp::UNIX_EPOCH,
+        );
+        assert!(refusal.cause.chars().count() <= cause::MAX_CAUSE + 1);
         assert_eq!(refusal.commit.as_deref(), Some("c1"));
-        let unknown = Refusal::new(&execution, None, "no", &CommitInfo::default(), Timestamp::UNIX_EPOCH);
+        let unknown = Refusal::new(
+            &execution,
+            None,
+            "no",
+            &CommitInfo::default(),
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(
             serde_json::json!(unknown),
             serde_json::json!({"at": "1970-01-01T00:00:00Z", "execution": "e", "cause": "no"})

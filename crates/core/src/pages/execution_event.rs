@@ -13,7 +13,14 @@ use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId, Name};
 
 /// The final states of an execution.
-const ENDED: [&str; 6] = ["SUCCEEDED", "UNCHANGED", "FAILED", "ABORTED", "DESTROYED", "REFUSED"];
+const ENDED: [&str; 6] = [
+    "SUCCEEDED",
+    "UNCHANGED",
+    "FAILED",
+    "ABORTED",
+    "DESTROYED",
+    "REFUSED",
+];
 /// Maximum length of a text that is kept.
 const MAX_TEXT: usize = 200;
 
