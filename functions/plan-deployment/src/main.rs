@@ -343,6 +343,11 @@ impl Handler {
         self.work.put(&answer.plan_key, text(&plan)).await?;
         answer.counts = json!(plan.counts());
         answer.modules = Some(json!(plan.modules)).filter(|modules| text(modules).len() < MAX_LISTED);
+        if request.record_refusal
+            && let Err(error) = plan.refuse_blocked()
+        {
+            answer.refused = Some(refused(error));
+        }
         if request.plan_only {
             return Ok(answer);
         }
