@@ -214,11 +214,13 @@ case "$1 $2" in
       *) cp "$(of --body)" "$STORE/object" && printf %s "$key" >"$STORE/key" && of --metadata >"$STORE/metadata" && echo version-2 ;;
     esac ;;
   "stepfunctions start-execution") of --input >"$STORE/asked" && echo arn:plan ;;
-  "stepfunctions list-executions") [ -e "$STORE/no-execution" ] || echo "arn:plan arn:execution" ;;
+  "stepfunctions list-executions") 
+    if [ -e "$STORE/object" ] && [ ! -e "$STORE/no-execution" ]; then printf 'arn:other\tarn:execution\t'; fi
+    printf 'arn:plan\tarn:older\n' ;;
   "stepfunctions describe-execution")
     case "$(of --execution-arn) $(of --query)" in
-      "arn:execution input") printf '{"source": {"key": "%s", "version_id": "version-2"}}' "$(cat "$STORE/key")" ;;
-      "arn:plan input") cat "$STORE/asked" ;;
+      "arn:execution input") printf '{"source": {"key": "%s"}}' "$(cat "$STORE/key")" ;;
+      "arn:other input") echo '{"source": {"key": "sources/other/repository.zip"}}' ;;
       *) cat "$STORE/plan" ;;
     esac ;;
   *) exit 2 ;;
