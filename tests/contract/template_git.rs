@@ -221,7 +221,10 @@ case "$1 $2" in
     case "$(of --execution-arn) $(of --query)" in
       "arn:execution input") printf '{"source": {"key": "%s"}}' "$(cat "$STORE/key")" ;;
       "arn:other input") echo '{"source": {"key": "sources/other/repository.zip"}}' ;;
-      *) cat "$STORE/plan" ;;
+      *)
+        # Not shown yet.
+        if [ -e "$STORE/unseen" ]; then rm "$STORE/unseen" && exit 254; fi
+        cat "$STORE/plan" ;;
     esac ;;
   *) exit 2 ;;
 esac
@@ -314,6 +317,7 @@ fn a_commit_is_handed_over_as_a_zip_with_its_author_and_branch() {
     repository.write("not-committed", "");
     let store = Store::new();
     let branch = "feature/ü\"x";
+    store.set("unseen", "");
     let (succeeded, said) = store.build(&repository, branch, "1700000000000");
     assert!(succeeded, "{said}");
     assert!(
