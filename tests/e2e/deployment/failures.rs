@@ -193,6 +193,17 @@ fn a_refused_deployment_stays_as_it_was_and_has_a_report_whether_or_not_the_lock
         );
         reported(stack, project, &refused.execution).await;
 
+        // So does an input that names nothing of the manifest.
+        let nobody = json!({"only": ["nowhere"]});
+        let unknown = stack.deploy_repository(project, &repository, nobody).await;
+        assert_eq!(unknown.error, "InvalidInput", "{}", unknown.cause);
+        stack.deployment_released(project).await;
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["refused"]["execution"]),
+            (&json!("SUCCEEDED"), &json!(unknown.execution))
+        );
+
         // While another execution holds the lock, its status is left alone.
         let slow = repository
             .clone()
