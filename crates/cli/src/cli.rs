@@ -11,11 +11,14 @@ use crate::account::{Account, StackArguments};
 use crate::commands::apply::Apply;
 use crate::commands::cancel::Cancel;
 use crate::commands::check::Check;
+use crate::commands::completions::Completions;
 use crate::commands::deploy::Deploy;
 use crate::commands::destroy::Destroy;
 use crate::commands::diff::Diff;
+use crate::commands::doctor::Doctor;
 use crate::commands::follow::Follow;
 use crate::commands::history::History;
+use crate::commands::init::Init;
 use crate::commands::locks::Locks;
 use crate::commands::logs::Logs;
 use crate::commands::open::Open;
@@ -65,6 +68,9 @@ enum Command {
     Logs(Logs),
     Locks(Locks),
     Open(Open),
+    Init(Init),
+    Doctor(Doctor),
+    Completions(Completions),
 }
 
 impl Cli {
@@ -80,13 +86,16 @@ impl Cli {
 
 impl Command {
     async fn run(self, stack: StackArguments, ui: &Ui) -> Result<ExitCode> {
-        if let Self::Check(command) = self {
-            return command.run(ui);
+        // These need no stack, or find out what is wrong with it.
+        match self {
+            Self::Check(command) => return command.run(ui),
+            Self::Init(command) => return command.run(ui),
+            Self::Doctor(command) => return command.run(&stack, ui).await,
+            Self::Completions(command) => return command.run::<Cli>(),
+            _ => {}
         }
         let account = Account::find(&stack, ui).await?;
         match self {
-            // It needs no stack.
-            Self::Check(command) => command.run(ui),
             Self::Plan(command) => command.run(&account, ui).await,
             Self::Apply(command) => command.run(&account, ui).await,
             Self::Deploy(command) => command.run(&account, ui).await,
@@ -104,6 +113,7 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
+            Self::Check(_) | Self::Init(_) | Self::Doctor(_) | Self::Completions(_) => Ok(ExitCode::SUCCESS),
         }
     }
 }

@@ -15,8 +15,9 @@ use crate::records::report::{self, Report, ReportKey};
 use crate::records::target::Target;
 use crate::view::report::{Difference, differences};
 
-/// Shows what changed between two executions of a module or deployment: its last two, or those that are named. Reports have
-/// no values of parameters, so a changed parameter is only named.
+/// Shows what changed between two executions of a module or deployment.
+///
+/// By default these are its last two. Reports have no values of parameters, so a changed parameter is only named.
 #[derive(Debug, Args)]
 pub struct Diff {
     /// The deployment or the module.

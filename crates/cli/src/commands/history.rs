@@ -18,8 +18,9 @@ use crate::view::report::without_address;
 use crate::view::status::tone;
 use crate::view::table::{Cell, Table};
 
-/// Shows what ran when, by which commit and whose, the newest first. Executions that found nothing changed leave no trace
-/// here.
+/// Shows what ran when, by which commit and whose, the newest first.
+///
+/// Executions that found nothing changed have no report, and are not listed.
 #[derive(Debug, Args)]
 pub struct History {
     /// Only executions of this deployment, group or module.

@@ -14,13 +14,12 @@ use serde_json::json;
 use super::confirm::confirmed;
 use super::reading::{OfProject, parse_target, print_json};
 use crate::account::Account;
+use crate::exit::{REFUSED, Refused};
 use crate::records::locks::{self, HeldLock, Locked};
 use crate::records::target::Target;
 use crate::view::moment::ago;
 use crate::view::table::Table;
 
-/// The exit code of what is refused before anything ran.
-const REFUSED: u8 = 4;
 /// How long `end-execution` may take until a lock is free.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -116,8 +115,7 @@ impl Release {
         };
         let seen = locks::seen(&account.step_functions(), &lock.holder.execution).await?;
         if let Some(why) = refusal(&lock, seen, Timestamp::now()) {
-            ui.complain(&format!("{}: {why}", of.name()));
-            return Ok(ExitCode::from(REFUSED));
+            return Err(Refused(format!("{}: {why}", of.name())).into());
         }
         if !self.yes
             && !confirmed(&format!(

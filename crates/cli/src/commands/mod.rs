@@ -3,12 +3,15 @@
 pub mod apply;
 pub mod cancel;
 pub mod check;
+pub mod completions;
 pub mod confirm;
 pub mod deploy;
 pub mod destroy;
 pub mod diff;
+pub mod doctor;
 pub mod follow;
 pub mod history;
+pub mod init;
 pub mod locks;
 pub mod logs;
 pub mod open;

@@ -9,9 +9,12 @@ use serde_json::json;
 
 use super::reading::OfProject;
 use crate::account::Account;
+use crate::exit::INTERRUPTED;
 use crate::serve::Pages;
 
-/// Serves the pages of a project on loopback until Ctrl-C, with your credentials; the links between them work.
+/// Opens the pages of a project in a browser.
+///
+/// They are served on loopback until Ctrl-C, with your credentials, so the links between them work.
 #[derive(Debug, Args)]
 pub struct Open {
     #[command(flatten)]
@@ -42,7 +45,10 @@ impl Open {
         }
         tokio::select! {
             served = pages.serve() => served.map(|()| ExitCode::SUCCESS),
-            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| ExitCode::SUCCESS).map_err(Into::into),
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                Ok(ExitCode::from(INTERRUPTED))
+            }
         }
     }
 }

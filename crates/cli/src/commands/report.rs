@@ -13,7 +13,9 @@ use crate::records::report::{self, Report as Parsed};
 use crate::records::target::Target;
 use crate::view::report::show;
 
-/// Shows the report of an execution: the newest one of a module or deployment, or the one that is named.
+/// Shows what an execution of a module or deployment did.
+///
+/// By default it is the newest one with a report.
 #[derive(Debug, Args)]
 pub struct Report {
     /// The deployment or the module.

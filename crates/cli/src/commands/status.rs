@@ -62,6 +62,11 @@ impl Status {
     }
 
     fn show(&self, state: &ProjectState, again: bool, ui: &Ui) -> Result<()> {
+        // One line for each change, for programs that read lines.
+        if self.json && self.watch {
+            ui.say(serde_json::to_string(state)?);
+            return Ok(());
+        }
         if self.json {
             return print_json(state, ui);
         }

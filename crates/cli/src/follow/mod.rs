@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::account::Account;
 use crate::records::project;
-use crate::work::{End, Phase, Progress, Work, between};
+use crate::work::{End, Module, Phase, Progress, Work, between};
 
 use show::Shown;
 pub use show::{Detail, Outcome};
@@ -163,36 +163,42 @@ impl<'a> Follower<'a> {
         Ok(())
     }
 
-    /// Looks at each module that may have changed.
+    /// Looks at each module that may have changed, wave by wave as far as those have ended: several may have since the
+    /// last look.
     async fn look(&mut self, whole: Option<&Described>) -> Result<()> {
-        let Some(current) = self.work.as_ref().map(Work::current) else {
-            return Ok(());
-        };
-        for module in current {
-            let execution = match &self.followed.subject {
-                Subject::Module(_) => self.followed.execution.clone(),
-                Subject::Deployment(_) => self.account.module_execution(&module.execution),
-            };
-            let described = match &self.followed.subject {
-                Subject::Module(_) => whole.cloned(),
-                Subject::Deployment(_) => self.sfn.describe(&execution).await?,
-            };
-            let progress = match described {
-                None => Progress::Pending,
-                Some(described) if described.status == ExecutionStatus::Running => {
-                    Progress::Running(phase(&self.sfn.latest(&execution).await?))
+        loop {
+            let current = self.work.as_ref().map(Work::current).unwrap_or_default();
+            for module in &current {
+                let progress = self.progress(module, whole).await?;
+                let work = self.work.as_mut();
+                let changed = work.and_then(|work| work.update(&module.execution, progress));
+                if let Some(module) = changed {
+                    self.shown.module(&module);
                 }
-                Some(described) => Progress::Ended(self.ended(&module.name, &execution, &described).await?),
-            };
-            let changed = self
-                .work
-                .as_mut()
-                .and_then(|work| work.update(&module.execution, progress));
-            if let Some(module) = changed {
-                self.shown.module(&module);
+            }
+            let left = self.work.as_ref().map(Work::current).unwrap_or_default();
+            if left.is_empty() || left.iter().any(|module| was_in(&current, module)) {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+
+    async fn progress(&self, module: &Module, whole: Option<&Described>) -> Result<Progress> {
+        let (execution, described) = match &self.followed.subject {
+            Subject::Module(_) => (self.followed.execution.clone(), whole.cloned()),
+            Subject::Deployment(_) => {
+                let execution = self.account.module_execution(&module.execution);
+                let described = self.sfn.describe(&execution).await?;
+                (execution, described)
+            }
+        };
+        Ok(match described {
+            None => Progress::Pending,
+            Some(described) if described.status == ExecutionStatus::Running => {
+                Progress::Running(phase(&self.sfn.latest(&execution).await?))
+            }
+            Some(described) => Progress::Ended(self.ended(&module.name, &execution, &described).await?),
+        })
     }
 
     /// How a module ended, with the cause from its status.
@@ -242,6 +248,10 @@ impl<'a> Follower<'a> {
         let Self { followed, work, .. } = self;
         Ok(Outcome::new(followed, work.unwrap_or_default(), described))
     }
+}
+
+fn was_in(modules: &[Module], module: &Module) -> bool {
+    modules.iter().any(|other| other.execution == module.execution)
 }
 
 /// The phase of an execution, from its newest events.

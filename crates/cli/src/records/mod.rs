@@ -8,6 +8,7 @@ pub mod locks;
 pub mod project;
 pub mod published;
 pub mod report;
+pub mod setup;
 pub mod target;
 
 use serde_json::Value;

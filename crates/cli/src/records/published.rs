@@ -96,7 +96,7 @@ mod tests {
             [
                 "export VPC_ID='vpc-1'",
                 "export SUBNET_IDS='[\"a\",\"b\"]'",
-                r"export ___ID_='it'\''s $(id)'",
+                r"export __ID_='it'\''s $(id)'",
                 "export _1ST='1'",
             ]
         );

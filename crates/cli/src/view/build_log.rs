@@ -1,5 +1,7 @@
 //! A build's log without CodeBuild's lines and without Seedflow's own commands.
 
+use seedflow_core::module::own_commands::is_own;
+
 /// What CodeBuild's own lines begin with.
 const CONTAINER: &str = "[Container] ";
 /// What begins the line about a command.
@@ -15,7 +17,8 @@ pub struct BuildLog {
 impl BuildLog {
     /// The line as people read it: `None` for noise, `$ command` for a command of the module.
     pub fn line(&mut self, raw: &str) -> Option<String> {
-        let raw = raw.trim_end();
+        let plain = plain(raw);
+        let raw = plain.trim_end();
         let Some(said) = raw.strip_prefix(CONTAINER).map(without_time) else {
             return (!self.own && !raw.is_empty()).then(|| raw.to_owned());
         };
@@ -26,6 +29,29 @@ impl BuildLog {
         self.own = false;
         failed_phase(said)
     }
+}
+
+/// A line without what controls a terminal: colours, positions, and a progress bar's earlier states.
+fn plain(raw: &str) -> String {
+    let last = raw
+        .trim_end_matches(['\r', '\n'])
+        .rsplit('\r')
+        .next()
+        .unwrap_or_default();
+    let mut plain = String::with_capacity(last.len());
+    let mut rest = last.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            // ECMA-48: ESC, `[`, and parameters up to a final byte.
+            '\u{1b}' if rest.next_if_eq(&'[').is_some() => {
+                while rest.next().is_some_and(|c| !matches!(c, '@'..='~')) {}
+            }
+            '\t' => plain.push(c),
+            c if c.is_control() => {}
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// The text after the time of one of CodeBuild's lines: `2026/11/29 12:00:00.123456 Text`.
@@ -45,19 +71,6 @@ fn failed_phase(said: &str) -> Option<String> {
     (is_failure || has_context).then(|| said.to_owned())
 }
 
-/// Whether a command is one of Seedflow's.
-fn is_own(command: &str) -> bool {
-    let command = command.trim();
-    ["SEEDFLOW_", "/tmp/.seedflow-", "CODEBUILD_BUILD_SUCCEEDING"]
-        .iter()
-        .any(|ours| {
-            command
-                .split('\n')
-                .next()
-                .is_some_and(|first| first.contains(ours))
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +80,8 @@ mod tests {
         let log = "[Container] 2026/11/29 12:00:00.1 Entering phase BUILD\n\
             [Container] 2026/11/29 12:00:00.2 Running command cd \"$SEEDFLOW_MODULE_ROOT\"\n\
             noise of ours\n\
+            [Container] 2026/11/29 12:00:00.3 Running command echo $SEEDFLOW_EXECUTION\n\
+            arn\n\
             [Container] 2026/11/29 12:00:00.3 Running command echo hello; exit 3\n\
             hello\n\n\
             [Container] 2026/11/29 12:00:01 Command did not exit successfully echo hello; exit 3 exit status 3\n\
@@ -78,11 +93,20 @@ mod tests {
         assert_eq!(
             lines,
             [
+                "$ echo $SEEDFLOW_EXECUTION",
+                "arn",
                 "$ echo hello; exit 3",
                 "hello",
                 "Phase complete: BUILD State: FAILED",
                 "Phase context status code: COMMAND_EXECUTION_ERROR Message: exit status 3",
             ]
         );
+    }
+
+    #[test]
+    fn no_line_controls_the_terminal() {
+        let mut log = BuildLog::default();
+        let line = log.line("10%\r\u{1b}[32mdone\u{1b}[0m\tall \u{1b}]0;title\u{7}\r\n");
+        assert_eq!(line.as_deref(), Some("done\tall ]0;title"));
     }
 }
