@@ -14,7 +14,7 @@ use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Expect;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
-use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution};
+use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution, Failed};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::report;
 use seedflow_core::deployment::status::Status;
@@ -32,8 +32,8 @@ use serde_json::{Value, json};
 
 /// Maximum number of failed modules with their cause.
 const MAX_CAUSES: usize = 10;
-/// Maximum length of each cause.
-const MAX_CAUSE: usize = 200;
+/// Maximum length of each reason.
+const MAX_REASON: usize = 200;
 
 #[derive(Deserialize)]
 struct Event {
@@ -215,7 +215,7 @@ impl Handler {
     }
 
     /// Why modules failed, from their own statuses.
-    async fn causes(&self, plan: &Plan, outcome: &DeploymentOutcome) -> Result<BTreeMap<ModuleRef, String>> {
+    async fn causes(&self, plan: &Plan, outcome: &DeploymentOutcome) -> Result<BTreeMap<ModuleRef, Failed>> {
         let failed: Vec<(ModuleId, &str, &ModuleRef)> = outcome
             .ended(End::Failed)
             .take(MAX_CAUSES)
@@ -236,7 +236,11 @@ impl Handler {
             let (text, _) = found.get(&id.parameter(ParameterKind::Status))?;
             let status: ModuleStatus = serde_json::from_str(text).ok()?;
             let reason = status.reason.filter(|_| status.execution.name() == *execution)?;
-            Some(((*module).clone(), excerpt(&reason, MAX_CAUSE)))
+            let failed = Failed {
+                cause: status.cause.unwrap_or_else(|| reason.clone()),
+                reason: excerpt(&reason, MAX_REASON),
+            };
+            Some(((*module).clone(), failed))
         };
         Ok(failed.iter().filter_map(cause).collect())
     }

@@ -77,6 +77,15 @@ pub struct ModuleResult {
     pub execution: Option<String>,
 }
 
+/// Why a module failed, from its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The reason, in the words of whoever reported it.
+    pub reason: String,
+    /// One sentence for people.
+    pub cause: String,
+}
+
 /// The outcome of a whole plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeploymentOutcome {
@@ -136,13 +145,13 @@ impl DeploymentOutcome {
         }
     }
 
-    /// A summary of the failures, for people; `causes` gives the reason of each failed module.
+    /// A summary of the failures, for people; `why` tells why a module failed, if it is known.
     #[must_use]
-    pub fn explain(&self, causes: impl Fn(&ModuleRef) -> Option<String>) -> String {
+    pub fn explain(&self, why: impl Fn(&ModuleRef) -> Option<Failed>) -> String {
         let mut parts: Vec<String> = self
             .ended(End::Failed)
-            .map(|result| match causes(&result.module) {
-                Some(cause) => format!("{} failed: {cause}", result.module),
+            .map(|result| match why(&result.module) {
+                Some(failed) => format!("{} failed: {}", result.module, failed.reason),
                 None => format!("{} failed", result.module),
             })
             .collect();
@@ -160,6 +169,12 @@ impl DeploymentOutcome {
         parts.join("; ")
     }
 
+    /// The cause of the first failed module, `group/module: cause`.
+    fn cause(&self, why: impl Fn(&ModuleRef) -> Option<Failed>) -> Option<String> {
+        let first = self.ended(End::Failed).next()?;
+        Some(format!("{}: {}", first.module, why(&first.module)?.cause))
+    }
+
     /// The deployment's status.
     #[must_use]
     pub fn status(
@@ -167,7 +182,7 @@ impl DeploymentOutcome {
         plan: &Plan,
         before: Option<&Status>,
         execution: &ExecutionArn,
-        causes: impl Fn(&ModuleRef) -> Option<String>,
+        why: impl Fn(&ModuleRef) -> Option<Failed>,
         now: Timestamp,
     ) -> Status {
         let started = before.filter(|before| before.execution == *execution);
@@ -190,7 +205,9 @@ impl DeploymentOutcome {
         if self.is_good() {
             return status;
         }
-        status.failed(FAILED, &self.explain(causes))
+        status
+            .failed(FAILED, &self.explain(&why))
+            .with_cause(self.cause(&why).as_deref())
     }
 }
 
@@ -259,13 +276,19 @@ mod tests {
             [End::Succeeded, End::Unchanged, End::Failed, End::NotStarted]
         );
         let execution = ExecutionArn::new("e");
-        let why = |_: &ModuleRef| Some("build failed".to_owned());
+        let why = |_: &ModuleRef| {
+            Some(Failed {
+                reason: "build failed".to_owned(),
+                cause: "The build failed".to_owned(),
+            })
+        };
         let status = outcome.status(&plan(), None, &execution, why, Timestamp::UNIX_EPOCH);
         assert_eq!(
             (status.state, status.failed),
             (State::Failed, vec!["g/c".to_owned()])
         );
         assert_eq!(status.groups, ["f", "g"], "the order of the last success");
+        assert_eq!(status.cause.unwrap(), "g/c: The build failed");
         assert_eq!(
             status.reason.unwrap(),
             "g/c failed: build failed; 1 of later groups never started; start it again when that is mended: what succeeded isn't done again"

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::excerpt;
 use crate::ids::ExecutionArn;
+use crate::module::cause;
 use crate::module::commit_info::CommitInfo;
+use crate::module::refusal::Refusal;
 use crate::module::status::{Failure, State};
 
 /// The maximum number of modules that a status names.
@@ -48,6 +50,12 @@ pub struct Status {
     /// The reason of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Why it failed: one sentence for people. Of a failed module it begins with `group/module: `.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// The last request, if it was refused before anything ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refusal>,
 }
 
 impl Status {
@@ -66,7 +74,48 @@ impl Status {
             failed: Vec::new(),
             error: None,
             reason: None,
+            cause: None,
+            refused: None,
         }
+    }
+
+    /// The request of an execution was refused before anything ran. The report and the event have this status; the
+    /// deployment keeps its own ([`Status::beside`]).
+    #[must_use]
+    pub fn refuse(
+        before: Option<&Self>,
+        execution: &ExecutionArn,
+        (error, cause): (&str, &str),
+        commit_info: &CommitInfo,
+        now: Timestamp,
+    ) -> Self {
+        let status = Self {
+            commit_info: commit_info.clone(),
+            refused: Some(Refusal::new(execution, Some(error), cause, commit_info, now)),
+            ..Self::new(State::Refused, execution, now).failed(error, cause)
+        };
+        status.after(before)
+    }
+
+    /// The status to store for a refusal: the stored one with the refusal beside it. A deployment without a status gets
+    /// that of the refusal.
+    #[must_use]
+    pub fn beside(self, stored: Option<&Self>) -> Self {
+        match stored {
+            Some(stored) if stored.state != State::Refused => Self {
+                refused: self.refused,
+                ..stored.clone()
+            },
+            _ => self,
+        }
+    }
+
+    /// Whether the status has the refusal of this execution.
+    #[must_use]
+    pub fn has_refused(&self, execution: &ExecutionArn) -> bool {
+        self.refused
+            .as_ref()
+            .is_some_and(|refused| refused.execution == *execution)
     }
 
     /// The same status with a failure.
@@ -75,6 +124,16 @@ impl Status {
         Self {
             error: Some(error.to_owned()),
             reason: Some(excerpt(reason, MAX_REASON)),
+            cause: Some(cause::of_error(error, reason)),
+            ..self
+        }
+    }
+
+    /// The same status with the cause that was found, if one was.
+    #[must_use]
+    pub fn with_cause(self, found: Option<&str>) -> Self {
+        Self {
+            cause: found.map(cause::line).or(self.cause),
             ..self
         }
     }
@@ -149,6 +208,7 @@ mod tests {
             reason: "the execution was stopped".into(),
             build_id: None,
             outcome: None,
+            commit_info: CommitInfo::default(),
         };
         let end = |before| Status::end(before, State::Aborted, &me, &failure, now);
         let running = Status {
@@ -158,6 +218,7 @@ mod tests {
         let ended = end(Some(running.clone())).unwrap();
         assert_eq!((ended.state, &ended.groups), (State::Aborted, &running.groups));
         assert_eq!(ended.error.as_deref(), Some("ExecutionAborted"));
+        assert_eq!(ended.cause.as_deref(), Some("The execution was stopped"));
         assert!(ended.is_final_of(&me) && !running.is_final_of(&me));
         let other = Status::new(State::InProgress, &ExecutionArn::new("other"), now);
         assert!(!ended.is_final_of(&other.execution));

@@ -12,8 +12,10 @@ use crate::ids::{AwsEnvironment, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::module::status::State;
 
-/// Maximum length of the cause in the message: the cause names the modules that failed.
-const MAX_CAUSE: usize = 1000;
+/// Maximum lengths in the message of the cause, of the error's name, and of the names of other failed modules.
+const MAX_CAUSE: usize = 600;
+const MAX_ERROR: usize = 200;
+const MAX_OTHERS: usize = 400;
 
 /// The detail of "Seedflow Deployment State Change".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,9 +51,12 @@ pub struct DeploymentStateChange {
     /// Name of the error, after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Reason of the failure.
+    /// Why it failed: one sentence for people. Of a failed module it begins with `group/module: `.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Reason of the failure, with those of all modules that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
@@ -87,7 +92,8 @@ impl DeploymentStateChange {
             modules: status.modules.clone(),
             failed: status.failed.clone(),
             error: status.error.clone(),
-            cause: status.reason.clone(),
+            cause: status.cause.clone().or_else(|| status.reason.clone()),
+            reason: status.reason.clone(),
             commit_info: status.commit_info.clone(),
             report,
             message: message(deployment, status, ended),
@@ -120,18 +126,14 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
         [] => String::new(),
         counts => format!(" ({})", counts.join(", ")),
     };
-    let trouble = || {
-        let error = status.error.as_deref().unwrap_or("no error is known");
-        let cause = status.reason.as_deref().unwrap_or_default();
-        line(&format!("{error}: {cause}"), MAX_CAUSE)
-    };
     let happened = match status.state {
         State::InProgress => "is being deployed".to_owned(),
         State::Succeeded => format!("was deployed{took}{counts}"),
         State::Unchanged => format!("is unchanged{counts}"),
         State::Destroyed => format!("was destroyed{took}{counts}"),
-        State::Failed => format!("failed{took}{counts}: {}", trouble()),
-        State::Aborted => format!("was aborted{took}: {}", trouble()),
+        State::Failed => format!("failed{took}{counts}: {}", trouble(status)),
+        State::Aborted => format!("was aborted{took}: {}", trouble(status)),
+        State::Refused => format!("was refused before anything ran: {}", trouble(status)),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
@@ -141,6 +143,23 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
     format!(
         "Deployment {} of project {} {happened}{recovered}",
         deployment.deployment, deployment.project
+    )
+}
+
+/// Why it failed, the error's name, and which other modules failed.
+fn trouble(status: &Status) -> String {
+    let error = status.error.as_deref().unwrap_or("no error is known");
+    let cause = status.cause.as_ref().or(status.reason.as_ref());
+    let cause = cause.map_or("no cause is known", String::as_str);
+    let others = match status.failed.get(1..).unwrap_or_default() {
+        [] => String::new(),
+        others => format!("; failed too: {}", others.join(", ")),
+    };
+    format!(
+        "{} ({}){}",
+        line(cause, MAX_CAUSE),
+        line(error, MAX_ERROR),
+        line(&others, MAX_OTHERS)
     )
 }
 
@@ -178,16 +197,17 @@ mod tests {
     #[test]
     fn a_failure_names_what_failed() {
         let status = status(State::Failed)
-            .failed("DeploymentFailed", "g/c failed: exit\n1")
-            .naming(&["g/c".to_owned()]);
+            .failed("DeploymentFailed", "g/c failed: exit 1; g/d failed: exit 2")
+            .with_cause(Some("g/c: The command `make`\nfailed with exit status 1"))
+            .naming(&["g/c".to_owned(), "g/d".to_owned()]);
         let event = event_of(&status);
         assert_eq!(
             event.message,
-            "Deployment prod of project x failed in 1 min 5 s (1 FAILED, 2 SUCCEEDED): DeploymentFailed: g/c failed: exit 1"
+            "Deployment prod of project x failed in 1 min 5 s (1 FAILED, 2 SUCCEEDED): g/c: The command `make` failed with exit status 1 (DeploymentFailed); failed too: g/d"
         );
         assert_eq!(
             (event.failed, event.duration_seconds),
-            (vec!["g/c".to_owned()], Some(65.0))
+            (vec!["g/c".to_owned(), "g/d".to_owned()], Some(65.0))
         );
         let url = event.execution_url.unwrap();
         assert!(

@@ -15,8 +15,8 @@ use crate::module::timeline::Timeline;
 /// Maximum number of reasons in an event, and maximum length of each.
 const MAX_REASONS: usize = 20;
 const MAX_REASON: usize = 300;
-/// Maximum length of the cause in the message.
-const MAX_CAUSE: usize = 200;
+/// Maximum length of the cause, and of the reasons, in the message.
+const MAX_CAUSE: usize = 400;
 
 /// The detail of "Seedflow Module State Change".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,9 +72,12 @@ pub struct ModuleStateChange {
     /// The phase of the build that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// Reason of the failure.
+    /// Why it failed: one sentence for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Reason of the failure, in the words of whoever reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
@@ -124,7 +127,8 @@ impl ModuleStateChange {
             reasons: reasons.map(|reason| excerpt(reason, MAX_REASON)).collect(),
             error: status.error.clone(),
             phase: status.phase.clone(),
-            cause: status.reason.clone(),
+            cause: status.cause.clone().or_else(|| status.reason.clone()),
+            reason: status.reason.clone(),
             commit_info: status.commit_info.clone(),
             report: is_reported(status.state).then(|| ReportAt {
                 bucket: work_bucket.to_owned(),
@@ -158,7 +162,7 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
         .unwrap_or_default();
     let why = match status.reasons.as_slice() {
         [] => String::new(),
-        reasons => format!(" ({})", line(&reasons.join(", "), MAX_CAUSE)),
+        reasons => format!(" ({})", line(&reasons.join(", "), MAX_REASON)),
     };
     let happened = match status.state {
         State::InProgress if status.reasons == [destroy::REASON] => "is being destroyed".to_owned(),
@@ -168,6 +172,7 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
         State::Destroyed => format!("was destroyed{took}"),
         State::Failed => format!("failed{took}: {}", trouble(status)),
         State::Aborted => format!("was aborted{took}: {}", trouble(status)),
+        State::Refused => format!("was refused before anything ran: {}", trouble(status)),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
@@ -180,15 +185,15 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
     )
 }
 
-/// What failed, and where to look.
+/// Why it failed, the error's name, and where to look.
 fn trouble(status: &Status) -> String {
     let error = status.error.as_deref().unwrap_or("no error is known");
     let phase = status.phase.as_ref().map(|phase| format!(" in {phase}"));
-    let cause = status.reason.as_ref().map(|cause| format!(": {cause}"));
+    let cause = status.cause.as_ref().or(status.reason.as_ref());
     let said = format!(
-        "{}{}",
-        line(&format!("{error}{}", phase.unwrap_or_default()), MAX_CAUSE),
-        line(&cause.unwrap_or_default(), MAX_CAUSE)
+        "{} ({})",
+        line(cause.map_or("no cause is known", String::as_str), MAX_CAUSE),
+        line(&format!("{error}{}", phase.unwrap_or_default()), MAX_REASON),
     );
     match &status.log_url {
         Some(url) => format!("{said}; log: {url}"),
@@ -238,6 +243,7 @@ mod tests {
             reason: reason.into(),
             build_id: Some(BuildId::parse("p:u").unwrap()),
             outcome: Some(build(BuildStatus::Failed)),
+            commit_info: CommitInfo::default(),
         };
         Status::fail(before, &module(), &execution("e1"), &failure, at(230))
     }
@@ -269,11 +275,14 @@ mod tests {
     fn the_message_of_a_failure_is_one_line_with_where_to_look() {
         let status = failed("exit \"1\"\n".repeat(200).as_str(), Some(&started(None, "e1")));
         let event = event_of(&status, Some(&build(BuildStatus::Failed)));
-        let start =
-            "prod/network/vpc in project x failed in 3 min 20 s: BuildFailed in BUILD: exit '1' exit '1'";
+        let start = "prod/network/vpc in project x failed in 3 min 20 s: Exit '1' exit '1'";
         assert!(event.message.starts_with(start), "{}", event.message);
-        assert!(event.message.ends_with(&format!("…; log: {LOG}")));
-        assert!(event.message.chars().count() < 400, "{}", event.message);
+        assert!(
+            event
+                .message
+                .ends_with(&format!("… (BuildFailed in BUILD); log: {LOG}"))
+        );
+        assert!(event.message.chars().count() < 700, "{}", event.message);
         assert_eq!(
             (event.duration_seconds, event.build_seconds),
             (Some(200.0), Some(42.0))

@@ -38,6 +38,7 @@ pub fn decide(
         // A status without a fingerprint: no success yet, or the md5 was removed or damaged.
         (None, Some(status)) => reasons.push(match status.state {
             State::Succeeded | State::Unchanged => "stored md5 missing or unreadable".to_owned(),
+            State::Refused => "first deployment".to_owned(),
             state => format!("first deployment, after one that ended {}", state.as_str()),
         }),
         (Some(stored), status) => {

@@ -176,6 +176,7 @@ mod tests {
             reason: "exit 1".into(),
             build_id: None,
             outcome: None,
+            commit_info: crate::module::commit_info::CommitInfo::default(),
         }
     }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::error::ErrorName;
 use crate::ids::{BuildId, ExecutionArn};
+use crate::module::commit_info::CommitInfo;
 use crate::module::status::{Failure, State, Status};
 use crate::module::{deployed_record, destroy};
 use crate::workflow::build_outcome::BuildOutcome;
@@ -27,6 +28,9 @@ pub enum FailureInput {
         cause: String,
         /// The build, if there was one.
         build_id: Option<BuildId>,
+        /// The commit of the files that were refused, if they could be read.
+        #[serde(default)]
+        origin: CommitInfo,
     },
 }
 
@@ -38,16 +42,19 @@ impl From<FailureInput> for Failure {
                 reason: build.explain(),
                 build_id: Some(build.build_id.clone()),
                 outcome: Some(*build),
+                commit_info: CommitInfo::default(),
             },
             FailureInput::Caught {
                 error,
                 cause,
                 build_id,
+                origin,
             } => Self {
                 reason: readable(&error, &cause),
                 error,
                 build_id,
                 outcome: None,
+                commit_info: origin,
             },
         }
     }
@@ -119,6 +126,7 @@ impl Failure {
             },
             build_id: build.cloned(),
             outcome: None,
+            commit_info: CommitInfo::default(),
         };
         Some((state, failure))
     }

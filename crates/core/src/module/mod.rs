@@ -3,6 +3,7 @@
 
 pub mod build_settings;
 pub mod bundle;
+pub mod cause;
 pub mod change_detection;
 pub mod codebuild;
 pub mod commit_info;
@@ -17,6 +18,7 @@ pub mod metadata_reference;
 pub mod network;
 pub mod parameters;
 pub mod plan;
+pub mod refusal;
 pub mod registries;
 pub mod report;
 pub mod role;

@@ -8,12 +8,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::error::{Error, Result};
 use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
 use crate::module::input::{Action, Options};
 use crate::module::network::Network;
+use crate::module::refusal::Refusal;
 use crate::module::role::{ModuleStack, RoleAndStackName};
 use crate::module::source::Source;
 use crate::module::status::{State, Status};
@@ -140,6 +142,20 @@ pub struct CheckResult {
     pub remove_role: bool,
     /// The plan; `None` if only the stored state is removed.
     pub plan: Option<PlanHandle>,
+    /// Why the request is refused. Everything else is empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedBundle>,
+}
+
+/// A bundle that could be opened and is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RefusedBundle {
+    /// The name of the error.
+    pub error: String,
+    /// Why.
+    pub cause: String,
+    /// The commit of the bundle's files.
+    pub origin: CommitInfo,
 }
 
 impl CheckResult {
@@ -161,6 +177,26 @@ impl CheckResult {
             remove_role: plan.removes_role(prefix),
             ..Self::default()
         }
+    }
+
+    /// The result for a bundle that an error refuses. Other errors are returned: they are about services, or about the state
+    /// that is stored.
+    ///
+    /// # Errors
+    /// The error, if it refuses no request.
+    pub fn refuse(error: Error, origin: CommitInfo) -> Result<Self> {
+        if !Refusal::is_by(error.name.as_str()) {
+            return Err(error);
+        }
+        let refused = RefusedBundle {
+            error: error.name.as_str().to_owned(),
+            cause: error.message,
+            origin,
+        };
+        Ok(Self {
+            refused: Some(refused),
+            ..Self::default()
+        })
     }
 
     /// The result for a module that is to be destroyed and is not deployed.

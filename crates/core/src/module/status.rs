@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::console::LogUrl;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
+use crate::module::cause;
 use crate::module::commit_info::CommitInfo;
+use crate::module::refusal::Refusal;
 use crate::workflow::build_outcome::BuildOutcome;
 
 /// The longest reason: the whole status should stay within Parameter Store's cheap 4 KB.
@@ -32,6 +34,9 @@ pub enum State {
     Aborted,
     /// The module was destroyed. Nothing of it is stored any more, so only outputs and reports have this state.
     Destroyed,
+    /// The request was refused before anything ran. The stored state stays as it was, so only events, reports and the status
+    /// of a module that was never deployed have this state (decision 51).
+    Refused,
     /// A state that a newer version wrote.
     #[serde(other)]
     Unknown,
@@ -48,15 +53,16 @@ impl State {
             Self::Failed => "FAILED",
             Self::Aborted => "ABORTED",
             Self::Destroyed => "DESTROYED",
+            Self::Refused => "REFUSED",
             Self::Unknown => "UNKNOWN",
         }
     }
 
-    /// The final state of the previous execution. If the stored status is ours or still IN_PROGRESS, that state is its
-    /// `previous_state`.
+    /// The final state of the previous execution. If the stored status is ours, still IN_PROGRESS or a refusal, that state is
+    /// its `previous_state`.
     #[must_use]
     pub fn before(state: Self, previous: Option<Self>, is_ours: bool) -> Option<Self> {
-        if is_ours || state == Self::InProgress {
+        if is_ours || matches!(state, Self::InProgress | Self::Refused) {
             previous
         } else {
             Some(state)
@@ -118,9 +124,15 @@ pub struct Status {
     /// The phase of the build that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// The reason of the failure.
+    /// The reason of the failure, in the words of whoever reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Why it failed: one sentence for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// The last request, if it was refused before anything ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refusal>,
 }
 
 /// A failure as the state machine passes it on: the error's name, the message, and the build if there was one.
@@ -134,6 +146,8 @@ pub struct Failure {
     pub build_id: Option<BuildId>,
     /// The outcome of the failed build.
     pub outcome: Option<BuildOutcome>,
+    /// The commit of the files that were refused, if they could be read.
+    pub commit_info: CommitInfo,
 }
 
 impl Status {
@@ -162,6 +176,8 @@ impl Status {
             error: None,
             phase: None,
             reason: None,
+            cause: None,
+            refused: None,
         }
     }
 
@@ -198,6 +214,7 @@ impl Status {
             updated_at: now,
             execution: new.execution.clone(),
             reasons: reasons.to_vec(),
+            refused: None,
             ..before.cloned().unwrap_or(new)
         }
     }
@@ -270,8 +287,74 @@ impl Status {
             phase: failure.outcome.as_ref().and_then(|o| o.failed_phase.clone()),
             error: Some(failure.error.clone()),
             reason: Some(excerpt(&failure.reason, MAX_REASON)),
+            cause: Some(cause::of_error(&failure.error, &failure.reason)),
             ..new
         }
+    }
+
+    /// The same status with the cause that was found, if one was.
+    #[must_use]
+    pub fn with_cause(self, found: Option<&str>) -> Self {
+        Self {
+            cause: found.map(cause::line).or(self.cause),
+            ..self
+        }
+    }
+
+    /// The request of an execution was refused before anything ran. The report and the event have this status; the module
+    /// keeps its own ([`Status::beside`]).
+    #[must_use]
+    pub fn refuse(
+        before: Option<&Self>,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Self {
+        let refusal = Refusal::new(
+            execution,
+            Some(&failure.error),
+            &failure.reason,
+            &failure.commit_info,
+            now,
+        );
+        Self {
+            state: State::Refused,
+            started_at: None,
+            reasons: Vec::new(),
+            commit_info: failure.commit_info.clone(),
+            refused: Some(refusal),
+            ..Self::fail(before, module, execution, failure, now)
+        }
+    }
+
+    /// The status to store for a refusal: the stored one with the refusal beside it. A module without a status gets that
+    /// of the refusal.
+    #[must_use]
+    pub fn beside(self, stored: Option<&Self>) -> Self {
+        match stored {
+            Some(stored) if stored.state != State::Refused => Self {
+                refused: self.refused,
+                ..stored.clone()
+            },
+            _ => self,
+        }
+    }
+
+    /// Whether an error refused the request of this execution before anything ran: it concerns the request, and the
+    /// execution has not begun to deploy.
+    #[must_use]
+    pub fn is_refusal(before: Option<&Self>, execution: &ExecutionArn, failure: &Failure) -> bool {
+        let has_begun = before.is_some_and(|s| s.execution == *execution && s.state != State::Refused);
+        failure.build_id.is_none() && !has_begun && Refusal::is_by(&failure.error)
+    }
+
+    /// Whether the status has the refusal of this execution.
+    #[must_use]
+    pub fn has_refused(&self, execution: &ExecutionArn) -> bool {
+        self.refused
+            .as_ref()
+            .is_some_and(|refused| refused.execution == *execution)
     }
 
     /// The execution was ended from outside, or ended without a status. This is the status to write for it; `None` if
@@ -285,7 +368,9 @@ impl Status {
         failure: &Failure,
         now: Timestamp,
     ) -> Option<Self> {
-        let is_written = before.is_some_and(|s| s.execution == *execution && s.state != State::InProgress);
+        let is_written = before.is_some_and(|s| {
+            s.has_refused(execution) || (s.execution == *execution && s.state != State::InProgress)
+        });
         (!is_written).then(|| Self {
             state,
             ..Self::fail(before, module, execution, failure, now)
@@ -347,6 +432,7 @@ mod tests {
             reason: "x".repeat(5000),
             build_id: Some(outcome.build_id.clone()),
             outcome: Some(outcome),
+            commit_info: CommitInfo::default(),
         }
     }
 
@@ -373,6 +459,15 @@ mod tests {
             (failed.deployed_at, failed.started_at, failed.phase.as_deref()),
             (Some(at(10)), Some(at(20)), Some("BUILD"))
         );
+        assert!(
+            failed
+                .cause
+                .as_deref()
+                .is_some_and(|cause| cause.starts_with("Xxx"))
+        );
+        let found = failed.clone().with_cause(Some("Queue failed:\nwhy"));
+        assert_eq!(found.cause.as_deref(), Some("Queue failed: why"));
+        assert_eq!(failed.clone().with_cause(None), failed);
         assert_eq!(failed.reasons, ["bundle changed"]);
         assert!(serde_json::to_string(&failed).unwrap().len() < 4096);
     }

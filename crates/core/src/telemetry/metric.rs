@@ -62,6 +62,8 @@ metrics! {
     ModulesAborted: "Count",
     /// A module was destroyed.
     ModulesDestroyed: "Count",
+    /// The request for a module was refused before anything ran.
+    ModulesRefused: "Count",
     /// A newer execution deploys the module instead.
     ModulesSuperseded: "Count",
     /// A whole deployment succeeded.
@@ -74,6 +76,8 @@ metrics! {
     DeploymentsAborted: "Count",
     /// A whole deployment was destroyed.
     DeploymentsDestroyed: "Count",
+    /// The request for a whole deployment was refused before anything ran.
+    DeploymentsRefused: "Count",
     /// A newer execution deploys the manifest instead.
     DeploymentsSuperseded: "Count",
     /// Time from the start of a whole deployment to its end.
@@ -104,6 +108,7 @@ impl Metric {
             State::Failed => Some(Self::ModulesFailed),
             State::Aborted => Some(Self::ModulesAborted),
             State::Destroyed => Some(Self::ModulesDestroyed),
+            State::Refused => Some(Self::ModulesRefused),
             State::InProgress | State::Unknown => None,
         }
     }
@@ -117,6 +122,7 @@ impl Metric {
             State::Failed => Some(Self::DeploymentsFailed),
             State::Aborted => Some(Self::DeploymentsAborted),
             State::Destroyed => Some(Self::DeploymentsDestroyed),
+            State::Refused => Some(Self::DeploymentsRefused),
             State::InProgress | State::Unknown => None,
         }
     }

@@ -111,7 +111,7 @@ proptest! {
         let id = BuildId::parse("p:u").unwrap();
         let phases = vec![Phase { name: phase, status: Some("FAILED".into()), started_at: None, seconds: None, context: Some(reason.repeat(times)) }];
         let outcome = BuildOutcome::ended(id.clone(), BuildStatus::Failed).with_phases(phases);
-        let failure = Failure { error: "BuildFailed".into(), reason: outcome.explain(), build_id: Some(id), outcome: Some(outcome) };
+        let failure = Failure { error: "BuildFailed".into(), reason: outcome.explain(), build_id: Some(id), outcome: Some(outcome), commit_info: seedflow_core::module::commit_info::CommitInfo::default() };
         let status = Status::fail(None, &module(), &ExecutionArn::new("arn:e"), &failure, Timestamp::UNIX_EPOCH);
         // Readers of a status do not resolve references to S3, so it must fit into the parameter.
         prop_assert!(Text::of_json(&serde_json::to_string(&status).unwrap()).as_str().len() <= 8192);
