@@ -72,10 +72,23 @@ mod tests {
 
     #[test]
     fn a_wrong_request_is_refused_and_a_service_in_trouble_is_a_failure() {
-        for name in ["InvalidInput", "SourceNotFound", "InvalidBundle", "InvalidDeployspec", "InvalidModuleStack"] {
+        for name in [
+            "InvalidInput",
+            "SourceNotFound",
+            "InvalidBundle",
+            "InvalidDeployspec",
+            "InvalidModuleStack",
+        ] {
             assert!(Refusal::is_by(name), "{name}");
         }
-        for name in ["BuildFailed", "AccessDenied", "Refused", "Throttled", "Lambda.Unknown", "StateConflict"] {
+        for name in [
+            "BuildFailed",
+            "AccessDenied",
+            "Refused",
+            "Throttled",
+            "Lambda.Unknown",
+            "StateConflict",
+        ] {
             assert!(!Refusal::is_by(name), "{name}");
         }
     }
@@ -84,10 +97,22 @@ mod tests {
     fn a_long_cause_is_cut_and_what_is_unknown_is_left_out() {
         let execution = ExecutionArn::new("e");
         let commit = CommitInfo::of_commit(Some("c1"), None);
-        let refusal = Refusal::new(&execution, None, &"x".repeat(9000), &commit, Timestamp::UNIX_EPOCH);
+        let refusal = Refusal::new(
+            &execution,
+            None,
+            &"x".repeat(9000),
+            &commit,
+            Timestamp::UNIX_EPOCH,
+        );
         assert!(refusal.cause.chars().count() <= MAX_CAUSE + 1);
         assert_eq!(refusal.commit.as_deref(), Some("c1"));
-        let unknown = Refusal::new(&execution, None, "no", &CommitInfo::default(), Timestamp::UNIX_EPOCH);
+        let unknown = Refusal::new(
+            &execution,
+            None,
+            "no",
+            &CommitInfo::default(),
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(
             serde_json::json!(unknown),
             serde_json::json!({"at": "1970-01-01T00:00:00Z", "execution": "e", "cause": "no"})

@@ -77,14 +77,16 @@ pub(super) fn failure(status: &Status, by_build: bool) -> Markup {
     let cause = status.cause().map(|cause| html! { p.cause { bdi { (cause) } } });
     let reported = status.reason.as_deref().filter(|_| status.cause.is_some());
     let reported = reported.filter(|reported| Some(*reported) != status.cause());
+    let refused = status.refused.as_ref().filter(|_| status.is_refused());
+    let error = status.error.as_ref().or(refused.and_then(|refused| refused.error.as_ref()));
     html! {
-        @if status.error.is_some() || cause.is_some() {
+        @if error.is_some() || cause.is_some() {
             section.failure.refused[status.is_refused()] {
                 h2 { @if status.is_refused() { "Why nothing was started" } @else { "What went wrong" } }
                 @if let Some(cause) = cause {
                     @if by_build { (from_module(&cause)) } @else { (cause) }
                 }
-                @if let Some(error) = &status.error {
+                @if let Some(error) = error {
                     p.note {
                         (code(error))
                         @if let Some(phase) = &status.phase { " in " (code(phase)) }

@@ -49,6 +49,8 @@ read!(
 read!(
     /// A request that was refused before anything ran.
     Refused {
+        /// The name of the error.
+        error: Option<String>,
         /// Why.
         cause: Option<String>,
         /// The commit that was refused.
