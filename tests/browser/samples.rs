@@ -232,11 +232,14 @@ fn live_deployment() -> String {
         ]
     });
     let reached = |group: &str, module: &str, state: &str, at: &str| {
-        let detail = json!({
+        let mut detail = json!({
             "project": "platform", "deployment": "production", "group": group, "module": module, "state": state, "at": at,
             "execution": format!("arn:aws:states:eu-west-1:123456789012:execution:m:{module}-2"), "duration_seconds": 41,
-            "part_of": "arn:aws:states:eu-west-1:123456789012:execution:d:e2", "report": {}
+            "part_of": "arn:aws:states:eu-west-1:123456789012:execution:d:e2"
         });
+        if state == "SUCCEEDED" {
+            detail["report"] = json!({});
+        }
         ExecutionState::from_event(&json!({"detail": detail}))
             .unwrap()
             .unwrap()
@@ -337,8 +340,12 @@ fn event(of: Value, state: &str, run: usize, why: &str) -> ExecutionState {
         "project": "platform", "deployment": "production", "state": state, "reasons": [why], "author": format!("{why} <jane@example.com>"), "branch": "main",
         "repository": "https://github.com/example/platform",
         "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "duration_seconds": 20 + (run * 37) % 90, "report": {},
-        "execution": format!("arn:aws:states:eu-west-1:123456789012:execution:m:e-{run}"), "at": format!("2026-11-{:02}T08:{run:02}:11Z", 1 + run % 28)
+        "execution": format!("arn:aws:states:eu-west-1:123456789012:execution:m:e-{run}"), "at": format!("2026-11-{:02}T08:{run:02}:11Z", 1 + run * 22 / 32)
     });
+    if state == "IN_PROGRESS" {
+        detail["duration_seconds"] = Value::Null;
+        detail["report"] = Value::Null;
+    }
     if state == "FAILED" {
         detail["error"] = json!(why);
         detail["cause"] = json!("Queue UPDATE_FAILED: MessageRetentionPeriod must be between 60 and 1209600");

@@ -78,7 +78,10 @@ pub(super) fn failure(status: &Status, by_build: bool) -> Markup {
     let reported = status.reason.as_deref().filter(|_| status.cause.is_some());
     let reported = reported.filter(|reported| Some(*reported) != status.cause());
     let refused = status.refused.as_ref().filter(|_| status.is_refused());
-    let error = status.error.as_ref().or(refused.and_then(|refused| refused.error.as_ref()));
+    let error = status
+        .error
+        .as_ref()
+        .or(refused.and_then(|refused| refused.error.as_ref()));
     html! {
         @if error.is_some() || cause.is_some() {
             section.failure.refused[status.is_refused()] {

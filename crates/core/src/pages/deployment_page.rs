@@ -183,8 +183,8 @@ impl DeploymentPage<'_> {
                     commit,
                     author,
                     branch,
-                    ("Modules", counts(&self.counts())),
                 ]))
+                p.counts { (counts(&self.counts())) }
                 nav.links aria-label="In AWS's console" { (console_link(Some(&execution), "Execution")) }
                 (neighbours(&self.page, &index, around))
             }

@@ -189,7 +189,7 @@ impl Table<'_> {
                 thead {
                     tr {
                         th scope="col" { (what) } th scope="col" { "State" } th scope="col" { "When" }
-                        th scope="col" { "Why" } th scope="col" { "Commit" } th scope="col" { "Took" }
+                        th scope="col" { "Why, or cause" } th scope="col" { "Commit" } th scope="col" { "Took" }
                         th scope="col" { "Trend" }
                     }
                 }
