@@ -2,7 +2,8 @@
 //!
 //! The input is an error that the state machine caught, or the outcome of a build that didn't succeed. The module is that
 //! of the lock. An execution that never got the lock, because its names are invalid or the lock was not available, has
-//! nothing to write. It ends with the error itself.
+//! nothing to write. It ends with the error itself. The cause of a build's failure is read from its log and its stack
+//! (decision 49).
 
 use jiff::Timestamp;
 use seedflow_aws::stores::fence;
@@ -63,8 +64,12 @@ impl Handler {
             Err(error) if error.name == ErrorName::StateConflict => return Ok((false, failure)),
             before => before?,
         };
+        let cause = self
+            .find_cause(module, execution, &failure, before.as_ref())
+            .await;
         let failure = failure.with_repair(before.as_ref(), execution);
-        let status = Status::fail(before.as_ref(), module, execution, &failure, now);
+        let status =
+            Status::fail(before.as_ref(), module, execution, &failure, now).with_cause(cause.as_deref());
         match fence::check(&self.modules.work, lock, execution).await {
             Err(error) if error.name == ErrorName::LockLost => return Ok((false, failure)),
             held => held?,

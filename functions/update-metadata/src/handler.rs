@@ -3,6 +3,7 @@
 use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
+use seedflow_aws::services::logs::LogGroup;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::events::ModuleStateChange;
@@ -28,6 +29,7 @@ pub(crate) struct Handler {
     pub(crate) modules: ModuleStore,
     pub(crate) bundles: Bucket,
     pub(crate) cloudformation: CloudFormation,
+    pub(crate) build_log: LogGroup,
     pub(crate) events: Events,
     pub(crate) metrics: Metrics,
 }

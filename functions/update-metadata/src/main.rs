@@ -4,6 +4,7 @@
 //! checks that its execution still holds the module's lock. Each is idempotent: a success writes only what is missing, and
 //! a status that is already stored is not written again. After a write the status is published as an event (decision 29).
 
+mod cause;
 mod destroy;
 mod fail;
 mod handler;
@@ -16,6 +17,7 @@ use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
+use seedflow_aws::services::logs::LogGroup;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
@@ -78,6 +80,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         modules: ModuleStore::new(&aws, config::setting("WORK_BUCKET")?),
         bundles: Bucket::new(&aws, config::setting("BUNDLE_BUCKET")?),
         cloudformation: CloudFormation::new(&aws),
+        build_log: LogGroup::new(&aws, config::setting("BUILD_LOG_GROUP")?),
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };

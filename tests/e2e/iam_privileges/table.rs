@@ -408,7 +408,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
         }
     };
     let mut rows = vec![
-        read(builds, &[PUBLISH_REPORT]),
+        read(builds, &[PUBLISH_REPORT, UPDATE_METADATA]),
         read("/aws/lambda/other", NOBODY),
         write(builds, &[BUILD]),
         ask(
@@ -909,7 +909,7 @@ fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
     let stack_of_module = "seedflow-module-privileges";
     let template = [("TemplateBody", "{\"Resources\": {}}")];
     for (action, granted) in [
-        ("DescribeStackEvents", &[MODULE_STACK][..]),
+        ("DescribeStackEvents", &[MODULE_STACK, UPDATE_METADATA][..]),
         ("DescribeStacks", &[MODULE_STACK, UPDATE_METADATA]),
         ("DeleteStack", &[MODULE_STACK]),
     ] {

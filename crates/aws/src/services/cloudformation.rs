@@ -1,8 +1,10 @@
-//! CloudFormation: the outputs of the stack that a module deploys, and the stack of the module's own role.
+//! CloudFormation: the outputs and the events of the stack that a module deploys, and the stack of the module's own role.
 
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackEvent};
+use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
+use seedflow_core::module::cause;
 use seedflow_core::module::role::ModuleStack;
 use serde_json::{Map, Value};
 
@@ -88,6 +90,31 @@ impl CloudFormation {
             .map_err(|e| failure(&format!("CloudFormation DeleteStack {stack}"), &e))
     }
 
+    /// The newest events of a stack, at least those since `since` unless there are very many; none if there is no such stack.
+    pub async fn events(&self, stack: &str, since: Timestamp) -> Result<Vec<cause::StackEvent>> {
+        let (mut events, mut token) = (Vec::new(), None);
+        for _ in 0..EVENT_PAGES {
+            let request = self.client.describe_stack_events().stack_name(stack);
+            let answer = match request.set_next_token(token).send().await {
+                Ok(answer) => answer,
+                Err(error) if is_missing(&error) => return Ok(events),
+                Err(error) => {
+                    let call = format!("CloudFormation DescribeStackEvents {stack}");
+                    return Err(failure(&call, &error));
+                }
+            };
+            events.extend(answer.stack_events.unwrap_or_default().into_iter().map(plain));
+            let reached = events
+                .last()
+                .is_some_and(|oldest| oldest.at.is_some_and(|at| at < since));
+            token = answer.next_token.filter(|_| !reached);
+            if token.is_none() {
+                break;
+            }
+        }
+        Ok(events)
+    }
+
     /// The resource that failed first in the last operation on a stack, and why. It is among the newest events, which the
     /// first page contains: a module's stack has few resources.
     pub async fn failed_resource(&self, stack: &str) -> Result<Option<String>> {
@@ -96,6 +123,26 @@ impl CloudFormation {
         let answer =
             answer.map_err(|e| failure(&format!("CloudFormation DescribeStackEvents {stack}"), &e))?;
         Ok(first_failure(stack, &answer.stack_events.unwrap_or_default()))
+    }
+}
+
+/// Maximum number of pages of events that are read; one has up to 100.
+const EVENT_PAGES: usize = 5;
+
+fn plain(event: StackEvent) -> cause::StackEvent {
+    cause::StackEvent {
+        at: event
+            .timestamp
+            .and_then(|at| Timestamp::from_millisecond(at.to_millis().ok()?).ok()),
+        stack_id: event.stack_id.unwrap_or_default(),
+        logical_id: event.logical_resource_id.unwrap_or_default(),
+        physical_id: event.physical_resource_id.unwrap_or_default(),
+        resource_type: event.resource_type.unwrap_or_default(),
+        status: event
+            .resource_status
+            .map(|status| status.as_str().to_owned())
+            .unwrap_or_default(),
+        reason: event.resource_status_reason.unwrap_or_default(),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod input;
 pub mod maximum;
 pub mod metadata_reference;
 pub mod network;
+pub mod own_commands;
 pub mod parameters;
 pub mod plan;
 pub mod refusal;

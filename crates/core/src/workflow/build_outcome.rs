@@ -232,6 +232,14 @@ impl BuildOutcome {
         Ok(Some(outcome.with_phases(phases.unwrap_or_default())))
     }
 
+    /// Whether one of the module's or Seedflow's commands failed, so that the build's log says why.
+    #[must_use]
+    pub fn failed_in_commands(&self) -> bool {
+        let phases = ["INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD"];
+        let phase = self.failed_phase.as_deref();
+        self.status == BuildStatus::Failed && phase.is_some_and(|phase| phases.contains(&phase))
+    }
+
     /// The failure for people: the phase and CodeBuild's reason.
     #[must_use]
     pub fn explain(&self) -> String {

@@ -1,0 +1,108 @@
+//! Reads why a build failed: once the end of its log, and once the events of the stack that failed.
+//!
+//! Nothing here may hide the failure itself: what can't be read is logged, and the cause is then made of less.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use seedflow_core::error::{Error, Result};
+use seedflow_core::ids::{ExecutionArn, ModuleId};
+use seedflow_core::module::cause::{BuildLog, first_failure, is_of};
+use seedflow_core::module::status::{Failure, State, Status};
+use seedflow_core::workflow::build_outcome::BuildOutcome;
+
+use crate::handler::Handler;
+
+/// The number of messages that are read of a log. A command that fails prints its errors last.
+const MESSAGES: usize = 1000;
+/// The longest time for all reads, so that a slow answer doesn't use up the function's time.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How deep nested stacks are followed.
+const DEPTH: usize = 4;
+
+impl Handler {
+    /// The cause of a build that failed, if its log or its stack has one. A repeated call reads nothing again, so that it
+    /// writes what the first one wrote.
+    pub(crate) async fn find_cause(
+        &self,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        failure: &Failure,
+        before: Option<&Status>,
+    ) -> Option<String> {
+        let is_written = |status: &&Status| status.execution == *execution && status.state == State::Failed;
+        if let Some(written) = before.filter(is_written) {
+            return written.cause.clone();
+        }
+        let build = failure
+            .outcome
+            .as_ref()
+            .filter(|build| build.failed_in_commands())?;
+        match tokio::time::timeout(LIMIT, self.read_cause(module, build)).await {
+            Ok(cause) => cause,
+            Err(_) => {
+                tracing::warn!(seconds = LIMIT.as_secs(), "the cause was not read in time");
+                None
+            }
+        }
+    }
+
+    async fn read_cause(&self, module: &ModuleId, build: &BuildOutcome) -> Option<String> {
+        let log = BuildLog::read(&self.end_of_log(build).await);
+        let of_stack = match build.started_at {
+            Some(since) => self.cause_of_stack(module, log.stack(module), since).await,
+            None => Ok(None),
+        };
+        match of_stack {
+            Ok(cause) => cause.or_else(|| log.cause()),
+            Err(error) => {
+                not_read("the stack's events", &error);
+                log.cause()
+            }
+        }
+    }
+
+    /// The last messages of the build's log; none if it can't be read.
+    async fn end_of_log(&self, build: &BuildOutcome) -> Vec<String> {
+        let Some(stream) = build.log_stream.as_deref() else {
+            return Vec::new();
+        };
+        if build.log_group.as_deref() != Some(self.build_log.name()) {
+            return Vec::new();
+        }
+        match self.build_log.last(stream, MESSAGES).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                not_read("the build's log", &error);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The first failure of a stack since the build began, followed into nested stacks of the module.
+    async fn cause_of_stack(
+        &self,
+        module: &ModuleId,
+        stack: String,
+        since: Timestamp,
+    ) -> Result<Option<String>> {
+        let (mut stack, mut path, mut cause) = (stack, String::new(), None);
+        for _ in 0..DEPTH {
+            let events = self.cloudformation.events(&stack, since).await?;
+            let Some(failure) = first_failure(&events, since) else {
+                break;
+            };
+            cause = Some(format!("{path}{}", failure.cause));
+            match failure.nested.filter(|nested| is_of(module, nested)) {
+                Some(nested) => stack = nested,
+                None => break,
+            }
+            path = format!("{path}{}/", failure.logical_id);
+        }
+        Ok(cause)
+    }
+}
+
+fn not_read(what: &str, error: &Error) {
+    tracing::warn!(what, error = error.name.as_str(), cause = %error.message, "not read for the cause");
+}
