@@ -327,6 +327,14 @@ impl Index {
         self.deployment(id, execution).into_iter().chain(own).collect()
     }
 
+    /// Whether the index has the end of an execution.
+    #[must_use]
+    pub fn has_ended(&self, execution: &str) -> bool {
+        let entries = self.modules.values().chain(self.deployments.values());
+        let mut runs = entries.flat_map(|entry| &entry.runs);
+        runs.any(|run| run.execution == execution && !run.is_running())
+    }
+
     /// Whether anything is in progress.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -14,8 +14,12 @@ use super::report_view::{Module, Status};
 use super::{PageContext, advice, format, link, state, timeline};
 use crate::console::LogUrl;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
+use crate::module::cause::{FailedCommand, failed_command};
 use crate::module::fingerprint::Fingerprint;
 use crate::storage_layout::{index_key, page_key};
+
+/// Number of lines shown of what a failing command printed: its errors come last.
+const OUTPUT_LINES: usize = 40;
 
 /// The last lines of a failed build's log, if they could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,12 +121,29 @@ fn output(log: &Log) -> Markup {
         Log::Lines(lines) if lines.is_empty() => return html! { p.note { "The build's log is empty." } },
         Log::Lines(lines) => lines,
     };
+    let command = failed_command(lines).filter(|command| !command.output.is_empty());
     html! {
+        @if let Some(command) = &command { (printed(command)) }
         section {
-            details {
+            details open[command.is_none()] {
                 summary { "The last lines of the build's log" }
                 (from_module(&log_text("The last lines of the build's log", lines)))
             }
+        }
+    }
+}
+
+/// The command that failed, and the end of what it printed.
+fn printed(command: &FailedCommand) -> Markup {
+    let skipped = command.output.len().saturating_sub(OUTPUT_LINES);
+    html! {
+        section {
+            h2 { "What the failing command printed" }
+            (from_module(&html! {
+                p.command { (code(&command.command)) @if !command.exit.is_empty() { " ended with " (command.exit) } }
+                @if skipped > 0 { p.note { (skipped) " lines before are left out." } }
+                (log_text("What the failing command printed", &command.output[skipped..]))
+            }))
         }
     }
 }

@@ -303,7 +303,12 @@ fn failed_module(status: Value) -> String {
     let environment = environment();
     let id = ModuleId::parse("p", "d", "g", "m").unwrap();
     let report = serde_json::from_value(json!({"execution": "e", "status": status})).unwrap();
-    let log = Log::Lines(vec!["+ deploy".to_owned(), "no space left".to_owned()]);
+    let log = [
+        "[Container] 2026/01/01 00:00:00 Running command make",
+        "no space left",
+        "[Container] 2026/01/01 00:00:01 Command did not exit successfully make exit status 3",
+    ];
+    let log = Log::Lines(log.map(str::to_owned).to_vec());
     let key = "reports/p/d/g/m/e.json";
     module_page::render(
         &context(&environment),
@@ -329,7 +334,10 @@ fn a_failure_leads_with_its_cause_and_what_to_do_and_says_nothing_three_times() 
         "The disk is full.",
         "COMMAND_EXECUTION_ERROR",
         "What to do now",
+        "What the failing command printed",
         "no space left",
+        "<details>",
+        "Running command make",
     ];
     assert!(order.windows(2).all(|two| at(two[0]) < at(two[1])), "{page}");
     for text in ["The disk is full.", "COMMAND_EXECUTION_ERROR", "no space left"] {
