@@ -7,7 +7,9 @@
 //! errors with and without a cause.
 
 use seedflow_contract::{StateMachine, asl};
+use seedflow_core::error::{Error, ErrorName};
 use seedflow_core::ids::BuildId;
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::plan::CheckResult;
 use seedflow_core::workflow::build_outcome::{BuildOutcome, BuildStatus};
 use serde_json::{Value, json};
@@ -85,6 +87,7 @@ fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -
         module_stack,
         remove_role,
         plan: None,
+        refused: None,
     })
 }
 
@@ -96,6 +99,13 @@ fn of_deploy_module() -> Value {
         checked(true, false, false, true),
         checked(true, false, true, false),
         checked(true, false, true, true),
+        json!(
+            CheckResult::refuse(
+                Error::new(ErrorName::InvalidDeployspec, "why"),
+                CommitInfo::of_commit(Some("c"), None)
+            )
+            .unwrap()
+        ),
     ];
     let build = |status| json!(BuildOutcome::ended(BuildId::parse("p:u").unwrap(), status));
     let waits =
@@ -161,14 +171,19 @@ fn of_deploy() -> Value {
         .map(planned)
         .chain([refused, fetch(1), fetch(2)])
         .collect();
-    let named = |plan_only: bool| json!({"deployment": {}, "whole": true, "plan_only": plan_only});
+    let named = |plan_only: bool, record_refusal: bool, origin: Value| json!({"deployment": {}, "whole": true, "plan_only": plan_only, "record_refusal": record_refusal, "origin": origin});
     json!({
-        "ReadName": task(answers(&[named(false), named(true)])),
+        "ReadName": task(answers(&[
+            named(false, false, json!({"commit": "c"})),
+            named(true, false, json!({})),
+            named(true, true, json!({})),
+        ])),
         "AcquireLock": task(answers(&turns())),
         "WaitForLock": task(json!(turns())),
         "Plan": task(answers(&planned)),
         "FetchSources": task(answers(&[fetched])),
-        "RecordRefusal": task(answers(&[json!({"state": "FAILED", "error": "Blocked", "cause": "why"})])),
+        "ClaimForRefusal": task(answers(&turns())),
+        "RecordRefusal": task(answers(&[json!({"state": "REFUSED", "error": "Blocked", "cause": "why"})])),
         "MarkInProgress": task(answers(&[json!({"state": "IN_PROGRESS"})])),
         "DeployWave": {"results": [
             [{"name": "a", "state": "SUCCEEDED"}],

@@ -81,6 +81,7 @@ impl Task {
             ("deploy-module", "RecordFailure") => Some("Failed"),
             ("deploy-module", _) => Some("RecordFailure"),
             ("deploy", "DeployModule") => Some("ModuleFailed"),
+            ("deploy", "ClaimForRefusal") => Some("RecordRefusal"),
             ("deploy", "FetchSources") => Some("WhatIsPlanned"),
             ("deploy", _) => Some("Failed"),
             ("end-execution", "EndExecution") => Some("KeepEvent"),

@@ -10,6 +10,7 @@ use seedflow_contract::{Template, WorkTree, file};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_local::git::hand_over;
+use seedflow_local::git::hand_over::Phase;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -77,13 +78,13 @@ fn codecommit_s_event_of_a_push_to_the_branch_starts_the_build() {
 }
 
 #[test]
-fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
+fn the_build_reads_its_repository_has_it_planned_and_writes_one_object_and_its_log() {
     let resources = resources();
     let policies = &resources["HandOverRole"]["Properties"]["Policies"];
     assert_eq!(policies.as_array().unwrap().len(), 1);
     let statements = policies[0]["PolicyDocument"]["Statement"].as_array().unwrap();
-    let [object, log, codecommit, connection, used] = statements.as_slice() else {
-        panic!("five statements")
+    let [object, upload, plan, read_plan, log, codecommit, connection, used] = statements.as_slice() else {
+        panic!("eight statements")
     };
     let key = json!([
         "arn:${AWS::Partition}:s3:::${WorkBucketName}/sources/${Folder}/repository.zip",
@@ -92,6 +93,27 @@ fn the_build_reads_its_repository_and_writes_one_object_and_its_log() {
     assert_eq!(
         (&object["Resource"], &object["Action"]),
         (&key, &json!(["s3:GetObject", "s3:PutObject"]))
+    );
+    let checked = json!([
+        "arn:${AWS::Partition}:s3:::${WorkBucketName}/uploads/git/${Folder}/repository.zip",
+        {"Folder": ["HasName", "${Project}/${Name}", "Project"]},
+    ]);
+    assert_eq!(
+        (&upload["Resource"], &upload["Action"]),
+        (&checked, &json!("s3:PutObject"))
+    );
+    assert_eq!(
+        (&plan["Resource"], &plan["Action"]),
+        (
+            &json!("DeployStateMachineArn"),
+            &json!(["states:StartExecution", "states:ListExecutions"])
+        )
+    );
+    assert_eq!(read_plan["Action"], "states:DescribeExecution");
+    let executions = read_plan["Resource"][0].as_str().unwrap();
+    assert!(
+        executions.ends_with(":execution:${StateMachine}:*"),
+        "{executions}"
     );
     assert_eq!(log["Resource"], "HandOverLogGroup.Arn");
     let only_if = |condition: &str, statement: &Value| {
@@ -157,7 +179,8 @@ fn the_repository_has_no_word_in_its_own_hand_over() {
             "VARIABLES",
             "ENV_FILES",
             "ENV_PATH",
-            "WORK_BUCKET"
+            "WORK_BUCKET",
+            "DEPLOY_STATE_MACHINE"
         ]
     );
     assert_eq!(project["Environment"]["PrivilegedMode"], Value::Null);
@@ -175,14 +198,47 @@ struct Store {
 }
 
 const AWS: &str = r#"#!/usr/bin/env bash
+said=("$@")
+of() {
+  for ((i = 0; i < ${#said[@]}; i++)); do
+    if [ "${said[i]}" = "$1" ]; then printf %s "${said[i + 1]}"; fi
+  done
+}
+key=$(of --key)
 case "$1 $2" in
   "s3api head-object") cat "$STORE/handed-over-at" ;;
-  "s3 cp")
+  "s3api put-object")
     [ ! -e "$STORE/refuses" ] || { echo "upload failed: AccessDenied" >&2; exit 1; }
-    cp "$3" "$STORE/object" && printf %s "$4" >"$STORE/url" && printf %s "${@: -1}" >"$STORE/metadata" ;;
+    case $key in
+      uploads/git/*) printf %s "$key" >"$STORE/checked" && echo version-1 ;;
+      *) cp "$(of --body)" "$STORE/object" && printf %s "$key" >"$STORE/key" && of --metadata >"$STORE/metadata" && echo version-2 ;;
+    esac ;;
+  "stepfunctions start-execution") of --input >"$STORE/asked" && echo arn:plan ;;
+  "stepfunctions list-executions") [ -e "$STORE/no-execution" ] || echo "arn:plan arn:execution" ;;
+  "stepfunctions describe-execution")
+    case "$(of --execution-arn) $(of --query)" in
+      "arn:execution input") printf '{"source": {"key": "%s", "version_id": "version-2"}}' "$(cat "$STORE/key")" ;;
+      "arn:plan input") cat "$STORE/asked" ;;
+      *) cat "$STORE/plan" ;;
+    esac ;;
   *) exit 2 ;;
 esac
 "#;
+
+/// The state machine that plans.
+const MACHINE: &str = "arn:aws-cn:states:cn-north-1:123456789012:stateMachine:seedflow-deploy";
+
+/// A plan that was made, as `describe-execution` shows it.
+fn planned() -> Value {
+    let output = json!({
+        "deployment": {"project": "p", "deployment": "dev"}, "counts": {"deploy": 1, "unchanged": 1, "destroy": 0},
+        "modules": [
+            {"group": "g", "module": "a", "action": "DEPLOY", "reasons": ["bundle changed", "forced"]},
+            {"group": "g", "module": "b", "action": "UNCHANGED", "reasons": ["unchanged"]},
+        ],
+    });
+    json!({"executionArn": "arn:plan", "status": "SUCCEEDED", "output": output.to_string(), "input": "{}"})
+}
 
 impl Store {
     fn new() -> Self {
@@ -193,7 +249,13 @@ impl Store {
         let aws = store.folder.path().join("aws");
         std::fs::write(&aws, AWS).unwrap();
         std::fs::set_permissions(&aws, std::fs::Permissions::from_mode(0o755)).unwrap();
+        store.plans(&planned());
         store
+    }
+
+    /// What is answered to who asks for the plan.
+    fn plans(&self, plan: &Value) {
+        self.set("plan", &serde_json::to_string_pretty(plan).unwrap());
     }
 
     fn set(&self, name: &str, content: &str) {
@@ -210,7 +272,7 @@ impl Store {
 
     /// Runs the build of a checkout; returns whether it succeeded, and its output.
     fn build(&self, repository: &WorkTree, branch: &str, started: &str) -> (bool, String) {
-        let commands = hand_over::commands(&text()).unwrap();
+        let commands = hand_over::commands(&text(), &Phase::ALL).unwrap();
         let path = format!(
             "{}:{}",
             self.folder.path().display(),
@@ -220,7 +282,12 @@ impl Store {
         bash.arg("-c")
             .arg(hand_over::in_order(&commands, "exit 1"))
             .current_dir(repository.folder());
-        bash.envs([("PROJECT", "p"), ("BRANCH", branch), ("WORK_BUCKET", "bucket")]);
+        bash.envs([
+            ("PROJECT", "p"),
+            ("BRANCH", branch),
+            ("WORK_BUCKET", "bucket"),
+            ("DEPLOY_STATE_MACHINE", MACHINE),
+        ]);
         bash.envs(self.options.iter().cloned());
         bash.env("CODEBUILD_START_TIME", started)
             .env("PATH", path)
@@ -253,7 +320,24 @@ fn a_commit_is_handed_over_as_a_zip_with_its_author_and_branch() {
         )),
         "{said}"
     );
-    assert_eq!(store.get("url").unwrap(), b"s3://bucket/sources/p/repository.zip");
+    assert_eq!(store.get("key").unwrap(), b"sources/p/repository.zip");
+    // The plan is of the version that was uploaded for it, and its lines are shown before anything is handed over.
+    let asked: Value = serde_json::from_slice(&store.get("asked").unwrap()).unwrap();
+    let expected = json!({
+        "project": "p", "source": {"key": "uploads/git/p/repository.zip", "version_id": "version-1"},
+        "plan_only": true, "record_refusal": true,
+    });
+    assert_eq!(asked, expected);
+    let lines = "  deploy g/a: bundle changed, forced\n  unchanged g/b: unchanged\nin all: 1 deploy, 1 unchanged\nhanded over";
+    assert!(said.contains(lines), "{said}");
+    let console = "https://cn-north-1.console.amazonaws.cn/states/home?region=cn-north-1#/v2/executions/details/arn:execution";
+    for line in [
+        "execution: arn:execution",
+        &format!("follow it: {console}"),
+        "pages: s3://bucket/index/p.html",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
     let zip = std::io::Cursor::new(store.get("object").unwrap());
     let mut zip = zip::ZipArchive::new(zip).unwrap();
     let names: Vec<_> = (0..zip.len())
@@ -317,9 +401,12 @@ fn a_long_author_is_cut_and_everything_said_fits_into_s3_s_two_kilobytes() {
     assert_eq!(options.env["A"], "é".repeat(145));
     assert_eq!(options.env_files, [long(200)]);
     assert_eq!(options.env_path, Some(format!("/{}", long(199))));
-    let url = store.get("url").unwrap();
-    let key = format!("/sources/p/{}/repository.zip", long(20));
-    assert!(url.ends_with(key.as_bytes()));
+    let key = format!("p/{}/repository.zip", long(20));
+    assert_eq!(store.get("key").unwrap(), format!("sources/{key}").as_bytes());
+    assert_eq!(
+        store.get("checked").unwrap(),
+        format!("uploads/git/{key}").as_bytes()
+    );
 }
 
 #[test]
@@ -328,7 +415,7 @@ fn the_older_of_two_builds_does_not_have_the_last_word() {
     repository.commit("Begin");
     let store = Store::new();
     for (held, started, handed_over) in [
-        ("2000", "1999", false),
+        ("2000\tc0ffee", "1999", false),
         ("2000", "2000", true),
         ("2000", "2001", true),
         // Uploaded by hand, without this metadata.
@@ -340,7 +427,58 @@ fn the_older_of_two_builds_does_not_have_the_last_word() {
         assert!(succeeded, "{said}");
         assert_eq!(store.get("object").is_some(), handed_over, "{held} {started}");
         assert_eq!(said.contains("a newer push was quicker"), !handed_over, "{said}");
+        assert_eq!(said.contains("execution: "), handed_over, "{said}");
     }
+}
+
+#[test]
+fn an_older_build_names_the_commit_that_replaced_its_own() {
+    let repository = WorkTree::new();
+    repository.commit("Begin");
+    let store = Store::new();
+    store.set("handed-over-at", "2000\tc0ffee");
+    let (_, said) = store.build(&repository, "main", "1999");
+    assert!(
+        said.contains("a newer push was quicker, with commit c0ffee\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_commit_that_is_refused_fails_the_build_with_the_errors_and_is_not_handed_over() {
+    let repository = WorkTree::new();
+    let commit = repository.commit("Begin");
+    let store = Store::new();
+    store.plans(&json!({
+        "executionArn": "arn:plan", "status": "FAILED", "error": "InvalidManifest",
+        "cause": "deployment.yaml:6: path: found nothing at \"m\"\ndeployment.yaml:9: value: found no text",
+    }));
+    let (succeeded, said) = store.build(&repository, "main", "1");
+    assert!(!succeeded, "{said}");
+    let refused = format!(
+        "deployment.yaml:6: path: found nothing at \"m\"\ndeployment.yaml:9: value: found no text\n\
+         error: commit {commit} is refused (InvalidManifest); nothing of it is deployed\nthe plan: arn:plan\n"
+    );
+    assert!(said.contains(&refused), "{said}");
+    assert!(store.get("object").is_none());
+}
+
+#[test]
+fn an_execution_that_is_not_found_does_not_fail_what_was_handed_over() {
+    let repository = WorkTree::new();
+    repository.commit("Begin");
+    let store = Store::new();
+    store.set("no-execution", "");
+    // The tries are a second apart.
+    let sleep = store.folder.path().join("sleep");
+    std::fs::write(&sleep, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&sleep, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (succeeded, said) = store.build(&repository, "main", "1");
+    assert!(succeeded, "{said}");
+    assert!(
+        said.contains(&format!("/statemachines/view/{MACHINE}\n")) && !said.contains("execution: "),
+        "{said}"
+    );
 }
 
 #[test]

@@ -47,6 +47,9 @@ enum Deploys {
         deployment: DeploymentId,
         /// Whether everything is deployed. An execution that deploys less may not replace one that waits.
         whole: bool,
+        /// The commit of the repository, if known.
+        #[serde(default)]
+        commit: Option<String>,
     },
     /// The module that the input names.
     Module {
@@ -92,6 +95,7 @@ impl Handler {
             started_at: event.started_at,
             part_of: None,
             replaces_nobody: false,
+            commit: None,
         };
         match event.deploys {
             Deploys::Module { input } => {
@@ -106,9 +110,14 @@ impl Handler {
                 let outcome = self.claim(&module, contender, event.waiting).await?;
                 Ok(json!(outcome.response(&module)))
             }
-            Deploys::Deployment { deployment, whole } => {
+            Deploys::Deployment {
+                deployment,
+                whole,
+                commit,
+            } => {
                 let contender = Claimant {
                     replaces_nobody: !whole,
+                    commit,
                     ..contender
                 };
                 let outcome = self.claim(&deployment, contender, event.waiting).await?;
@@ -169,7 +178,7 @@ impl Handler {
             (LockOutcome::Held(lock), _) => Ok(Some(lock.clone())),
             (LockOutcome::Superseded(by), LockRequest::Claim(me)) if me.replaces_nobody => {
                 let found = self.locks.find(of).await?;
-                Ok(found.filter(|lock| lock.holder.execution == *by))
+                Ok(found.filter(|lock| lock.holder.execution == by.execution))
             }
             _ => Ok(None),
         }

@@ -70,8 +70,24 @@ impl Handler {
         }
     }
 
+    /// An error that concerns a bundle which could be opened is returned with the bundle's commit, so that the refusal has
+    /// it.
     async fn check_deployment(&self, request: DeployInput, execution: &ExecutionArn) -> Result<CheckResult> {
-        let (bundle, opened) = self.read_bundle(&request.source).await?;
+        let (reader, opened) = ObjectReader::open(&self.modules.work, &request.source).await?;
+        let commit_info = opened.commit_info.clone();
+        match self.check_bundle(request, (reader, opened), execution).await {
+            Err(error) => CheckResult::refuse(error, commit_info),
+            checked => checked,
+        }
+    }
+
+    async fn check_bundle(
+        &self,
+        request: DeployInput,
+        (reader, opened): (ObjectReader, Opened),
+        execution: &ExecutionArn,
+    ) -> Result<CheckResult> {
+        let bundle = read_bundle(reader, &request.source, opened.size).await?;
         let options = match request.options {
             Some(options) => options,
             None => bundle.options(&request.module, &self.limits)?,
@@ -160,7 +176,8 @@ impl Handler {
 
     /// A record with the destroy phases of a newer source.
     async fn repaired(&self, record: DeployedModule, source: Source) -> Result<DeployedModule> {
-        let (bundle, opened) = self.read_bundle(&source).await?;
+        let (reader, opened) = ObjectReader::open(&self.modules.work, &source).await?;
+        let bundle = read_bundle(reader, &source, opened.size).await?;
         let parameters = &record.options.parameters;
         let module_stack = bundle
             .module_stack
@@ -203,11 +220,9 @@ impl Handler {
             .resolve(text, self.limits.maxima.networks.as_ref())
             .map(Some)
     }
+}
 
-    async fn read_bundle(&self, source: &Source) -> Result<(Bundle, Opened)> {
-        let (reader, opened) = ObjectReader::open(&self.modules.work, source).await?;
-        let (root, size) = (source.path.clone(), opened.size);
-        let bundle = blocking("bundle", move || bundle::read(reader, &root, size)).await?;
-        Ok((bundle, opened))
-    }
+async fn read_bundle(reader: ObjectReader, source: &Source, size: u64) -> Result<Bundle> {
+    let root = source.path.clone();
+    blocking("bundle", move || bundle::read(reader, &root, size)).await
 }

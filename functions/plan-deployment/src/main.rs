@@ -31,6 +31,7 @@ use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn};
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::fingerprint::Versions;
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::metadata_reference::ModuleRef;
@@ -75,6 +76,10 @@ struct Named {
     whole: bool,
     /// Whether nothing is changed: such an execution needs no lock.
     plan_only: bool,
+    /// Whether a refusal of such a plan is recorded.
+    record_refusal: bool,
+    /// The commit of the repository: a refusal has it.
+    origin: CommitInfo,
 }
 
 /// The answer of the second call.
@@ -158,11 +163,14 @@ impl Handler {
     ) -> Result<Named> {
         let input = plans::first_input(&self.work, &self.step_functions, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
-        let deployment = match &request.action {
-            Action::Destroy { deployment } => DeploymentId {
-                project: request.project.clone(),
-                deployment: deployment.clone(),
-            },
+        let (deployment, origin) = match &request.action {
+            Action::Destroy { deployment } => {
+                let deployment = DeploymentId {
+                    project: request.project.clone(),
+                    deployment: deployment.clone(),
+                };
+                (deployment, CommitInfo::default())
+            }
             Action::Deploy { source, options, .. } => {
                 let asked = Asked {
                     request: &request,
@@ -181,6 +189,8 @@ impl Handler {
             deployment,
             whole: request.is_whole(),
             plan_only: request.plan_only,
+            record_refusal: request.record_refusal,
+            origin,
         })
     }
 
@@ -333,6 +343,11 @@ impl Handler {
         self.work.put(&answer.plan_key, text(&plan)).await?;
         answer.counts = json!(plan.counts());
         answer.modules = Some(json!(plan.modules)).filter(|modules| text(modules).len() < MAX_LISTED);
+        if request.record_refusal
+            && let Err(error) = plan.refuse_blocked()
+        {
+            answer.refused = Some(refused(error));
+        }
         if request.plan_only {
             return Ok(answer);
         }

@@ -69,10 +69,10 @@ pub(crate) async fn read(stores: Stores<'_>, asked: &Asked<'_>) -> Result<Found<
     .await
 }
 
-/// Reads the name of the deployment in a source's manifest.
-pub(crate) async fn name(stores: Stores<'_>, asked: &Asked<'_>) -> Result<DeploymentId> {
-    open(stores, asked, |mut archive, _, given| {
-        repository::name(&mut archive, given)
+/// Reads the name of the deployment in a source's manifest, and the repository's commit.
+pub(crate) async fn name(stores: Stores<'_>, asked: &Asked<'_>) -> Result<(DeploymentId, CommitInfo)> {
+    open(stores, asked, |mut archive, commit_info, given| {
+        Ok((repository::name(&mut archive, given)?, commit_info))
     })
     .await
 }

@@ -2,7 +2,8 @@
 //!
 //! `start` before the first module is deployed, `end` with the results of all modules, and `refuse` if nothing was started.
 //! Each first checks that its execution still holds the deployment's lock, and each is idempotent. A status that was
-//! written is also published as an event (decision 29).
+//! written is also published as an event (decision 29). A refusal changes no state: it is recorded beside it. A check that
+//! found the lock held leaves the status alone and has report, event and metric only (decision 51).
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use seedflow_core::error::{Result, excerpt};
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::{State, Status as ModuleStatus};
 use seedflow_core::telemetry::log_context::LogContext;
@@ -38,7 +40,6 @@ const MAX_REASON: usize = 200;
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
-    lock: Lease<DeploymentId>,
     #[serde(flatten)]
     action: Action,
 }
@@ -46,14 +47,21 @@ struct Event {
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Action {
-    Start,
+    Start {
+        lock: Lease<DeploymentId>,
+    },
     End {
+        lock: Lease<DeploymentId>,
         results: Vec<EndedExecution>,
     },
     Refuse {
+        /// Null if another execution holds it.
+        lock: Option<Lease<DeploymentId>>,
         deployment: DeploymentId,
         error: String,
         cause: String,
+        /// The commit that was refused, if it could be read.
+        origin: Option<CommitInfo>,
     },
 }
 
@@ -77,20 +85,34 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 
 impl Handler {
     async fn record(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Value> {
-        let Event {
-            execution,
-            lock,
-            action,
-        } = event;
-        fence::check(&self.modules.work, &lock, &execution).await?;
+        let Event { execution, action } = event;
         match action {
-            Action::Start => self.start(&execution, now).await,
-            Action::End { results } => self.end(&execution, &lock, &results, now).await,
+            Action::Start { lock } => {
+                fence::check(&self.modules.work, &lock, &execution).await?;
+                self.start(&execution, now).await
+            }
+            Action::End { lock, results } => {
+                fence::check(&self.modules.work, &lock, &execution).await?;
+                self.end(&execution, &lock, &results, now).await
+            }
             Action::Refuse {
+                lock,
                 deployment,
                 error,
                 cause,
-            } => self.refuse(&deployment, &execution, &error, &cause, now).await,
+                origin,
+            } => {
+                if let Some(lock) = &lock {
+                    fence::check(&self.modules.work, lock, &execution).await?;
+                }
+                let before = self.modules.deployment_status(&deployment).await?;
+                let why = (error.as_str(), cause.as_str());
+                let origin = origin.unwrap_or_default();
+                let status = Status::refuse(before.as_ref(), &execution, why, &origin, now);
+                self.refuse(&deployment, before.as_ref(), status, lock.is_some())
+                    .await?;
+                Ok(json!({"state": State::Refused, "error": error, "cause": cause}))
+            }
         }
     }
 
@@ -182,26 +204,33 @@ impl Handler {
         }))
     }
 
+    /// Records a refusal: its report, the refusal beside the stored state unless another execution holds the lock, and the
+    /// event.
     async fn refuse(
         &self,
         deployment: &DeploymentId,
-        execution: &ExecutionArn,
-        error: &str,
-        cause: &str,
-        now: Timestamp,
-    ) -> Result<Value> {
-        let before = self.modules.deployment_status(deployment).await?;
-        let status = Status::new(State::Failed, execution, now)
-            .failed(error, cause)
-            .after(before.as_ref());
-        self.modules.write_deployment_status(deployment, &status).await?;
-        if !before.is_some_and(|before| before.is_final_of(execution)) {
+        before: Option<&Status>,
+        status: Status,
+        is_locked: bool,
+    ) -> Result<()> {
+        let execution = &status.execution;
+        let key = deployment.report_key(execution);
+        let report = json!({
+            "deployment": deployment, "execution": execution, "written_at": status.updated_at, "status": status,
+            "plan": [], "results": [],
+        });
+        self.modules.work.put(&key, report.to_string()).await?;
+        if !before.is_some_and(|before| before.has_refused(execution)) {
+            if is_locked {
+                let stays = status.clone().beside(before);
+                self.modules.write_deployment_status(deployment, &stays).await?;
+            }
             let measured = Measurement::end_of_deployment(status.state, None);
             self.metrics
                 .write(&measured, &LogContext::deployment(execution, deployment));
         }
-        self.publish(deployment, &status, None).await;
-        Ok(json!({"state": status.state, "error": error, "cause": cause}))
+        self.publish(deployment, &status, Some(&key)).await;
+        Ok(())
     }
 
     /// Publishes the event of a status that was written. A failed PutEvents does not fail the deployment.
@@ -235,10 +264,10 @@ impl Handler {
         let cause = |(id, execution, module): &(ModuleId, &str, &ModuleRef)| {
             let (text, _) = found.get(&id.parameter(ParameterKind::Status))?;
             let status: ModuleStatus = serde_json::from_str(text).ok()?;
-            let reason = status.reason.filter(|_| status.execution.name() == *execution)?;
+            let (reason, cause) = status.why_failed(execution)?;
             let failed = Failed {
-                cause: status.cause.unwrap_or_else(|| reason.clone()),
-                reason: excerpt(&reason, MAX_REASON),
+                reason: excerpt(reason, MAX_REASON),
+                cause: cause.to_owned(),
             };
             Some(((*module).clone(), failed))
         };

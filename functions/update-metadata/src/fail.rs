@@ -1,5 +1,7 @@
 //! Records a failure: the status is FAILED with the reason; md5, metadata and outputs stay those of the last success.
 //!
+//! A request that was refused before anything ran is recorded beside the state, which stays as it was (decision 51).
+//!
 //! The input is an error that the state machine caught, or the outcome of a build that didn't succeed. The module is that
 //! of the lock. An execution that never got the lock, because its names are invalid or the lock was not available, has
 //! nothing to write. It ends with the error itself. The cause of a build's failure is read from its log and its stack
@@ -38,8 +40,12 @@ impl Handler {
                 Some(lock) => LogContext::module(execution, &lock.of),
                 None => LogContext::execution(execution),
             };
-            self.metrics
-                .write(&Measurement::one(Metric::ModulesFailed), &about);
+            let metric = if Status::is_refusal(None, execution, &failure) {
+                Metric::ModulesRefused
+            } else {
+                Metric::ModulesFailed
+            };
+            self.metrics.write(&Measurement::one(metric), &about);
         }
         tracing::info!(error = failure.error, recorded, "recorded a failure");
         Ok(json!({"state": "FAILED", "error": failure.error, "cause": failure.reason, "recorded": recorded}))
@@ -68,8 +74,9 @@ impl Handler {
             .find_cause(module, execution, &failure, before.as_ref())
             .await;
         let failure = failure.with_repair(before.as_ref(), execution);
-        let status =
-            Status::fail(before.as_ref(), module, execution, &failure, now).with_cause(cause.as_deref());
+        let refuses = Status::is_refusal(before.as_ref(), execution, &failure);
+        let next = if refuses { Status::refuse } else { Status::fail };
+        let status = next(before.as_ref(), module, execution, &failure, now).with_cause(cause.as_deref());
         match fence::check(&self.modules.work, lock, execution).await {
             Err(error) if error.name == ErrorName::LockLost => return Ok((false, failure)),
             held => held?,
@@ -79,8 +86,20 @@ impl Handler {
         self.modules
             .write_report(&Report::of_failure(module, &status, Some(&timeline), build))
             .await?;
-        self.modules.write_status(module, &stored, &status).await?;
-        if !status.repeats(before.as_ref()) {
+        let is_repeated = if refuses {
+            before
+                .as_ref()
+                .is_some_and(|before| before.has_refused(execution))
+        } else {
+            status.repeats(before.as_ref())
+        };
+        if !is_repeated {
+            let stays = if refuses {
+                status.clone().beside(before.as_ref())
+            } else {
+                status.clone()
+            };
+            self.modules.write_status(module, &stored, &stays).await?;
             self.measure(module, &status, &timeline);
         }
         self.publish(lock, &status, &timeline).await;

@@ -78,7 +78,7 @@ async fn assert_deployment_events(events: &[Value], [failed, mended]: [&String; 
     assert_eq!(deployments[1]["failed"], json!(["data/store"]));
     let message = deployments[1]["message"].as_str().unwrap();
     assert!(
-        message.contains("1 FAILED") && message.contains("data/store failed: "),
+        message.contains("1 FAILED") && message.contains("data/store: "),
         "{message}"
     );
     for detail in &modules {

@@ -32,6 +32,8 @@ pub struct DeploymentInput {
     pub only: Selection,
     /// Only plan; change nothing.
     pub plan_only: bool,
+    /// Whether a plan that is refused is recorded: it is the check of what is handed over next.
+    pub record_refusal: bool,
 }
 
 /// The action on a deployment.
@@ -168,6 +170,14 @@ impl DeploymentInput {
         let project = fields.text("project")?;
         let only = Selection(selectors("only", fields.any("only"))?);
         let plan_only = fields.flag("plan_only")?.unwrap_or(false);
+        let record_refusal = fields.flag("record_refusal")?.unwrap_or(false);
+        if record_refusal && !plan_only {
+            return Err(Error::field(
+                "record_refusal",
+                "true without plan_only",
+                "true together with \"plan_only\": true; every other refusal is recorded anyway",
+            ));
+        }
         let action = fields.choice("action", &["deploy", "destroy"])?;
         let (project, action) = if action.as_deref() == Some("destroy") {
             destroy(project, &mut fields)?
@@ -180,6 +190,7 @@ impl DeploymentInput {
             action,
             only,
             plan_only,
+            record_refusal,
         })
     }
 

@@ -6,12 +6,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ErrorName, excerpt};
+use crate::error::ErrorName;
 use crate::ids::ExecutionArn;
+use crate::module::cause;
 use crate::module::commit_info::CommitInfo;
-
-/// The longest cause: the whole status should stay within Parameter Store's cheap 4 KB.
-const MAX_CAUSE: usize = 500;
 
 /// The errors of a module's request that is refused before anything runs. All other errors are failures: the request may
 /// be right.
@@ -33,7 +31,7 @@ pub struct Refusal {
     /// The name of the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Why, for people.
+    /// Why: one sentence for people.
     pub cause: String,
     /// The commit of the files that were refused, if they could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,7 +52,7 @@ impl Refusal {
             at: now,
             execution: execution.clone(),
             error: error.map(str::to_owned),
-            cause: excerpt(cause, MAX_CAUSE),
+            cause: cause::of_error(error.unwrap_or_default(), cause),
             commit: commit_info.commit().map(str::to_owned),
         }
     }
@@ -104,7 +102,7 @@ mod tests {
             &commit,
             Timestamp::UNIX_EPOCH,
         );
-        assert!(refusal.cause.chars().count() <= MAX_CAUSE + 1);
+        assert!(refusal.cause.chars().count() <= cause::MAX_CAUSE + 1);
         assert_eq!(refusal.commit.as_deref(), Some("c1"));
         let unknown = Refusal::new(
             &execution,

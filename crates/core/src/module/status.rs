@@ -389,6 +389,23 @@ impl Status {
         })
     }
 
+    /// Why an execution of this name failed or was refused: the reason, and one sentence for people.
+    #[must_use]
+    pub fn why_failed(&self, execution: &str) -> Option<(&str, &str)> {
+        if let Some(refused) = self
+            .refused
+            .as_ref()
+            .filter(|refused| refused.execution.name() == execution)
+        {
+            return Some((&refused.cause, &refused.cause));
+        }
+        let reason = self
+            .reason
+            .as_deref()
+            .filter(|_| self.execution.name() == execution)?;
+        Some((reason, self.cause.as_deref().unwrap_or(reason)))
+    }
+
     /// Refuses a status that belongs to another module with the same path.
     pub fn check_owner(&self, module: &ModuleId) -> Result<()> {
         if self.group == module.group.as_str() && self.module == module.module.as_str() {

@@ -221,8 +221,10 @@ impl DeploymentPage<'_> {
     /// What went wrong: the cause of each failed module, or else that of the whole.
     fn failure(&self) -> Markup {
         let failed = self.failed();
-        if !failed.iter().any(|row| row.cause.is_some()) {
-            return failure(&self.report.status, quotes_modules(&self.report.status));
+        let status = &self.report.status;
+        let is_own = status.cause().is_some() && !quotes_modules(status);
+        if is_own || !failed.iter().any(|row| row.cause.is_some()) {
+            return failure(status, quotes_modules(status));
         }
         html! {
             section.failure {

@@ -73,6 +73,9 @@ pub struct Claimant {
     /// lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replaces_nobody: bool,
+    /// The commit that it deploys, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 impl Claimant {
@@ -305,7 +308,7 @@ pub enum LockOutcome {
     /// Another execution holds it.
     Held(Lock),
     /// A newer execution holds it or waits.
-    Superseded(ExecutionArn),
+    Superseded(Box<Claimant>),
 }
 
 /// Lock outcome, as returned to the state machine by the function's answer or by the token.
@@ -323,6 +326,9 @@ pub enum LockResponse<S = ModuleId> {
     Superseded {
         /// The execution that deploys instead.
         superseded_by: ExecutionArn,
+        /// The commit that it deploys, if known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        superseded_by_commit: Option<String>,
     },
 }
 
@@ -345,7 +351,7 @@ impl LockOutcome {
         let holder = match self {
             Self::Acquired(_) => return Ok(()),
             Self::Held(lock) => &lock.holder.execution,
-            Self::Superseded(by) => by,
+            Self::Superseded(by) => &by.execution,
         };
         Err(Error::new(
             ErrorName::DeploymentBusy,
@@ -363,7 +369,8 @@ impl LockOutcome {
             Self::Acquired(lock) => LockResponse::Acquired { lock: lock.held(of) },
             Self::Held(_) => LockResponse::Waiting,
             Self::Superseded(by) => LockResponse::Superseded {
-                superseded_by: by.clone(),
+                superseded_by: by.execution.clone(),
+                superseded_by_commit: by.commit.clone(),
             },
         }
     }
@@ -421,9 +428,9 @@ fn claim(me: &Claimant, found: Option<&Lock>, fresh: &NewLease) -> LockDecision 
     LockDecision::nothing(Some(if lock.holder.execution == me.execution {
         LockOutcome::Acquired(lock.clone())
     } else if newer(&lock.holder) {
-        LockOutcome::Superseded(lock.holder.execution.clone())
+        LockOutcome::Superseded(Box::new(lock.holder.clone()))
     } else if let Some(waiter) = waiter.filter(|waiter| newer(waiter)) {
-        LockOutcome::Superseded(waiter.execution.clone())
+        LockOutcome::Superseded(Box::new(waiter.clone()))
     } else {
         LockOutcome::Held(lock.clone())
     }))
@@ -456,7 +463,7 @@ fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
             LockDecision::nothing(outcome)
         }
         Some(there) if there.contender.execution != me.contender.execution => {
-            let replaced = LockOutcome::Superseded(me.contender.execution.clone());
+            let replaced = LockOutcome::Superseded(Box::new(me.contender.clone()));
             LockDecision::put(mine, vec![(there.registration.token.clone(), replaced)], outcome)
         }
         _ => LockDecision::put(mine, Vec::new(), outcome),
@@ -473,13 +480,13 @@ fn take_over(me: &Claimant, from: &ExecutionArn, found: Option<&Lock>, fresh: &N
         .as_ref()
         .filter(|waiter| waiter.contender.execution != me.execution);
     if let Some(newer) = other.filter(|waiter| waiter.contender.is_newer_than(me)) {
-        return LockDecision::nothing(Some(LockOutcome::Superseded(newer.contender.execution.clone())));
+        return LockDecision::nothing(Some(LockOutcome::Superseded(Box::new(newer.contender.clone()))));
     }
     let mine = Lock::new(me.clone(), lock.fence, fresh);
     let replaced = |waiter: &Waiter| {
         (
             waiter.registration.token.clone(),
-            LockOutcome::Superseded(me.execution.clone()),
+            LockOutcome::Superseded(Box::new(me.clone())),
         )
     };
     let answers = other.map(replaced).into_iter().collect();

@@ -12,16 +12,47 @@ pub const TEMPLATE: &str = "template-git.yaml";
 /// The mark of our hooks.
 pub const MARK: &str = "# Made by `seedflow-local up --git`";
 
-/// The commands of the template's build, in order.
-pub fn commands(template: &str) -> Result<Vec<String>> {
+/// The phases of the template's build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Makes the zip and its metadata.
+    Prepare,
+    /// Has it planned, and fails if the plan is refused.
+    Check,
+    /// Hands it over.
+    HandOver,
+}
+
+impl Phase {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Prepare, Self::Check, Self::HandOver];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Prepare => "install",
+            Self::Check => "pre_build",
+            Self::HandOver => "build",
+        }
+    }
+}
+
+/// The commands of phases of the template's build, in order.
+pub fn commands(template: &str, phases: &[Phase]) -> Result<Vec<String>> {
     let template = parse(template)?;
     let buildspec = &template["Resources"]["HandOverProject"]["Properties"]["Source"]["BuildSpec"];
     let buildspec = parse(buildspec.as_str().context("HandOverProject has no BuildSpec")?)?;
-    let commands = buildspec["phases"]["build"]["commands"].as_array();
-    let text = |command: &Value| command.as_str().map(str::to_owned);
-    commands
-        .and_then(|commands| commands.iter().map(text).collect())
-        .with_context(|| format!("the build of {TEMPLATE} has no list of commands"))
+    let mut all = Vec::new();
+    for phase in phases {
+        let commands: Option<Vec<String>> = buildspec["phases"][phase.name()]["commands"]
+            .as_array()
+            .and_then(|commands| {
+                let text = |command: &Value| command.as_str().map(str::to_owned);
+                commands.iter().map(text).collect()
+            });
+        let missing = || format!("the phase {} of {TEMPLATE} has no list of commands", phase.name());
+        all.extend(commands.with_context(missing)?);
+    }
+    Ok(all)
 }
 
 fn parse(text: &str) -> Result<Value> {
@@ -48,39 +79,81 @@ pub fn in_order(commands: &[String], otherwise: &str) -> String {
     std::iter::once(begin).chain(commands.iter().map(step)).collect()
 }
 
-/// A `post-receive` hook (githooks(5)): it runs the commands after a push to the branch. The environment is the whole one
-/// that they get: git runs hooks in the pusher's environment, with profiles and endpoints of real accounts.
-#[must_use]
-pub fn hook(commands: &[String], branch: &str, environment: &[(String, String)]) -> String {
-    let variables: Vec<String> = environment
-        .iter()
-        .map(|(name, value)| quote(&format!("{name}={value}")))
-        .collect();
-    let variables = variables.join(" ");
-    let branch = quote(branch);
-    let steps = in_order(commands, "refuse");
-    format!(
-        r#"#!/usr/bin/env bash
+/// What a hook runs, for which branch, and in which environment.
+///
+/// The environment is the whole one that the commands get: git runs hooks in the pusher's environment, with profiles and
+/// endpoints of real accounts. Only what leads to the objects of a push is kept, which git keeps apart until the push is
+/// accepted (git-receive-pack(1), "QUARANTINE ENVIRONMENT").
+#[derive(Debug, Clone, Copy)]
+pub struct Hook<'a> {
+    /// The commands of the template.
+    pub commands: &'a [String],
+    /// The branch whose pushes are handed over.
+    pub branch: &'a str,
+    /// The environment.
+    pub environment: &'a [(String, String)],
+}
+
+impl Hook<'_> {
+    /// A `pre-receive` hook (githooks(5)): it checks what is pushed, and rejects the push if the check fails.
+    #[must_use]
+    pub fn check(&self) -> String {
+        let refuse = r#"  echo "error: the push is rejected, and $BRANCH stays as it was (see above)"
+  exit 1"#;
+        self.script("exit 0", refuse, "")
+    }
+
+    /// A `post-receive` hook: it hands over what was pushed. It can't reject the push any more. `afterwards` are commands of
+    /// the shell that run then, with the execution's ARN in `$execution` (empty if there is none, or if it was not found):
+    /// the place to follow it to its end.
+    #[must_use]
+    pub fn hand_over(&self, afterwards: &str) -> String {
+        let refuse = r#"  echo "error: commit $pushed is in the repository, but it was NOT handed over (see above; does the stack still run?)"
+  echo "to try again: git commit --allow-empty -m 'Try again' && git push"
+  exit 1"#;
+        self.script(
+            r#"echo "nothing handed over: that is for pushes to $BRANCH"; exit 0"#,
+            refuse,
+            afterwards,
+        )
+    }
+
+    fn script(&self, other_branch: &str, refuse: &str, afterwards: &str) -> String {
+        let variables: Vec<String> = self
+            .environment
+            .iter()
+            .map(|(name, value)| quote(&format!("{name}={value}")))
+            .collect();
+        let variables = variables.join(" ");
+        let branch = quote(self.branch);
+        let steps = in_order(self.commands, "refuse");
+        format!(
+            r#"#!/usr/bin/env bash
 {MARK}, which makes it anew each time.
 if [ "${{1:-}}" != clean ]; then
-  exec env -i GIT_DIR="$PWD" {variables} bash "$0" clean
+  kept=(GIT_DIR="$PWD")
+  for name in GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_QUARANTINE_PATH; do
+    if [ -n "${{!name:-}}" ]; then kept+=("$name=${{!name}}"); fi
+  done
+  exec env -i "${{kept[@]}}" {variables} bash "$0" clean
 fi
+BRANCH={branch}
 pushed=
 while read -r _ new ref; do
-  if [ "$ref" = refs/heads/{branch} ]; then pushed=$new; fi
+  if [ "$ref" = "refs/heads/$BRANCH" ] && [ -n "${{new//0/}}" ]; then pushed=$new; fi
 done
 if [ -z "$pushed" ]; then
-  echo "nothing handed over: that is for pushes to "{branch}
-  exit 0
+  {other_branch}
 fi
 refuse() {{
-  echo "error: commit $pushed is in the repository, but it was NOT handed over (see above; does the stack still run?)"
-  echo "to try again: git commit --allow-empty -m 'Try again' && git push"
-  exit 1
+{refuse}
 }}
+export PUSHED_COMMIT=$pushed
 export CODEBUILD_START_TIME=$(date +%s000)
-{steps}"#
-    )
+{steps}. "$TMPDIR/variables"
+{afterwards}"#
+        )
+    }
 }
 
 /// A text as one word of a shell.
@@ -102,12 +175,14 @@ mod tests {
             )
         };
         let spec = "phases: {build: {commands: [one, two]}}";
-        assert_eq!(commands(&template(spec)).unwrap(), ["one", "two"]);
+        let found = commands(&template(spec), &[Phase::HandOver]).unwrap();
+        assert_eq!(found, ["one", "two"]);
+        assert!(commands(&template(spec), &Phase::ALL).is_err());
         for broken in ["phases: {}", "phases: {build: {commands: [[]]}}"] {
-            let error = commands(&template(broken)).unwrap_err();
+            let error = commands(&template(broken), &[Phase::HandOver]).unwrap_err();
             assert!(error.to_string().contains("no list of commands"), "{error}");
         }
-        assert!(commands("Resources: {}").is_err());
+        assert!(commands("Resources: {}", &[Phase::HandOver]).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use tokio::process::Command;
 
-use super::hand_over::{self, MARK, TEMPLATE};
+use super::hand_over::{self, Hook, MARK, Phase, TEMPLATE};
 use crate::process::workspace;
 use crate::stack::Stack;
 
@@ -70,7 +70,9 @@ impl Remote {
         let path = hooks.to_string_lossy();
         git_in(&folder, &["config", "core.hooksPath", &path]).await?;
         std::fs::create_dir_all(&hooks).with_context(|| format!("cannot make {}", hooks.display()))?;
-        write_hook(&hooks.join("post-receive"), &hook(stack, wanted)?)?;
+        let [check, hand_over] = self::hooks(stack, wanted)?;
+        write_hook(&hooks.join("pre-receive"), &check)?;
+        write_hook(&hooks.join("post-receive"), &hand_over)?;
         Ok(Self { folder })
     }
 
@@ -81,7 +83,8 @@ impl Remote {
     }
 }
 
-fn hook(stack: &Stack, wanted: &Wanted) -> Result<String> {
+/// The hooks that check a push and hand it over.
+fn hooks(stack: &Stack, wanted: &Wanted) -> Result<[String; 2]> {
     let file = workspace::root()?.join(TEMPLATE);
     let template =
         std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -97,14 +100,27 @@ fn hook(stack: &Stack, wanted: &Wanted) -> Result<String> {
         ("NAME", wanted.name.clone().unwrap_or_default()),
         ("BRANCH", wanted.branch.clone()),
         ("WORK_BUCKET", stack.connection().work_bucket.clone()),
+        (
+            "DEPLOY_STATE_MACHINE",
+            stack.connection().deploy_state_machine_arn.clone(),
+        ),
         ("MANIFEST", manifest.unwrap_or_default()),
         ("VARIABLES", variables(&env)?),
         ("ENV_FILES", env_files.join(",")),
         ("ENV_PATH", env_path.unwrap_or_default()),
     ];
     environment.extend(own.map(|(name, value)| (name.to_owned(), value)));
-    let commands = hand_over::commands(&template)?;
-    Ok(hand_over::hook(&commands, &wanted.branch, &environment))
+    let of = |phases: &[Phase]| hand_over::commands(&template, phases);
+    let (check, hand_over) = (
+        of(&[Phase::Prepare, Phase::Check])?,
+        of(&[Phase::Prepare, Phase::HandOver])?,
+    );
+    let hook = |commands| Hook {
+        commands,
+        branch: &wanted.branch,
+        environment: &environment,
+    };
+    Ok([hook(&check).check(), hook(&hand_over).hand_over("")])
 }
 
 /// Variables as the metadata of a zip has them. S3 takes two kilobytes of metadata in all.
@@ -203,7 +219,16 @@ mod tests {
         std::fs::write(&hook, "#!/bin/sh\n").unwrap();
         let error = wanted("main").check().await.unwrap_err();
         assert!(error.to_string().contains("not empty"), "{error}");
-        std::fs::write(&hook, hand_over::hook(&[], "main", &[])).unwrap();
+        std::fs::write(
+            &hook,
+            Hook {
+                commands: &[],
+                branch: "main",
+                environment: &[],
+            }
+            .hand_over(""),
+        )
+        .unwrap();
         assert!(wanted("main").check().await.is_ok());
         let new = Wanted {
             folder: Some(folder.path().join("not/there/yet")),

@@ -60,6 +60,7 @@ fn arn(index: usize) -> ExecutionArn {
 
 fn contender(index: usize) -> Claimant {
     Claimant {
+        commit: None,
         execution: arn(index),
         started_at: Timestamp::from_second(i64::try_from(index).unwrap()).unwrap(),
         part_of: None,
@@ -192,6 +193,7 @@ impl World {
                 self.executions[of] = ExecutionState::Deploying(lock.fence);
             }
             LockOutcome::Superseded(by) => {
+                let by = by.execution;
                 assert!(index(&by) > of, "{of} gives way to the older {by:?}");
                 self.end(of, ExecutionState::Superseded(by), true);
             }
@@ -504,12 +506,12 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
     assert!(acquired(&older));
     assert_eq!(
         older.answers,
-        [(Token::new("t2"), LockOutcome::Superseded(arn(3)))]
+        [(Token::new("t2"), LockOutcome::Superseded(Box::new(contender(3))))]
     );
     let newer = decided(&found(Some(waits(4))));
     assert_eq!(
         (newer.write, newer.outcome),
-        (None, Some(LockOutcome::Superseded(arn(4))))
+        (None, Some(LockOutcome::Superseded(Box::new(contender(4)))))
     );
     // Another execution holds it by now.
     let other = decided(&lock_of(2));
@@ -567,7 +569,7 @@ fn an_execution_that_does_less_replaces_none_and_is_known_by_its_own_start() {
     ));
     assert_eq!(
         claimed(&part, &held(&whole)),
-        Some(LockOutcome::Superseded(whole.execution.clone()))
+        Some(LockOutcome::Superseded(Box::new(whole.clone())))
     );
     let module = ModuleId::parse("p", "d", "g", "m").unwrap();
     assert_eq!(held(&part).held(&module).started_at, Some(part.started_at));
@@ -649,7 +651,7 @@ fn who_may_not_wait_fails_with_the_execution_that_deploys() {
     assert_eq!(refused(LockOutcome::Acquired(lock.clone())), Ok(()));
     for outcome in [
         LockOutcome::Held(lock.clone()),
-        LockOutcome::Superseded(lock.holder.execution.clone()),
+        LockOutcome::Superseded(Box::new(lock.holder.clone())),
     ] {
         let (name, message) = refused(outcome).unwrap_err();
         assert_eq!(name, ErrorName::DeploymentBusy);
