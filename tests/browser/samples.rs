@@ -132,7 +132,7 @@ fn failed() -> String {
         "Waiting for changeset to be created..",
         "Waiting for stack create/update to complete",
         "Failed to create/update the stack. Run the following command to fetch the list of events leading up to the failure",
-        "[Container] 2026/11/23 12:31:47 Command did not exit successfully exit status 255",
+        "[Container] 2026/11/23 12:31:47 Command did not exit successfully aws cloudformation deploy --stack-name platform-production-networking-vpc --template-file template.yaml exit status 255",
     ];
     of_module(&names(), report, &Log::Lines(log.map(str::to_owned).to_vec()))
 }

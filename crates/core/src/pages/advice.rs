@@ -16,12 +16,12 @@ const LOG: &str = "Read the whole log";
 const BACK: &str = "Or go back to what was deployed last";
 
 /// After a module has failed. `deployed`: it was deployed before, so there is something to go back to.
-pub(super) fn of_module(id: &ModuleId, deployed: bool) -> Vec<Step> {
+pub(super) fn of_module(id: &ModuleId, execution: &str, deployed: bool) -> Vec<Step> {
     let project = &id.project;
     let module = format!("{}/{}/{}", id.deployment, id.group, id.module);
     let command = |name: &str| format!("seedflow {name} {module} --project {project}");
     let mut steps = vec![
-        step(LOG, [command("logs")]),
+        step(LOG, [format!("{} --execution {execution}", command("logs"))]),
         step(
             "Correct the module and deploy it again; or run the same once more, if the fault was elsewhere",
             [command("retry")],

@@ -174,11 +174,11 @@ impl DeploymentPage<'_> {
                 nav aria-label="Where this is" {
                     a href=(link::relative(&self.page, &index)) { (id.project) }
                 }
-                h1 { (id.deployment) " " (state::badge(&status.state)) }
+                h1 { span { span.kind { "Deployment" } " " (id.deployment) } " " (state::badge(&status.state)) }
                 @if report.is_running() { (live_note(context.now)) }
                 (facts(&[
                     ("Started", time(status.started_at)),
-                    ("Ended", time(ended)),
+                    (status.ended(), time(ended)),
                     (if report.is_running() { "Takes until now" } else { "Took" }, untrusted(took.as_deref())),
                     commit,
                     author,
@@ -290,7 +290,7 @@ impl DeploymentPage<'_> {
                         }
                         thead {
                             tr {
-                                th scope="col" { "Module" } th scope="col" { "Result" } th scope="col" { "Why" }
+                                th scope="col" { "Module" } th scope="col" { "State" } th scope="col" { "Why" }
                                 th scope="col" { "When" } th scope="col" { "Took" }
                             }
                         }
@@ -313,7 +313,7 @@ impl DeploymentPage<'_> {
                 @for row in rows {
                     tr {
                         th scope="row" { (self.linked(row, &row.module)) }
-                        (cell("Result", "", &state::badge(&row.state)))
+                        (cell("State", "", &state::badge(&row.state)))
                         (cell("Why", "why", &untrusted(Some(&row.reasons))))
                         (self.times(row.span, state::class(&row.state)))
                     }

@@ -42,7 +42,7 @@ pub fn render(index: &Index, context: &PageContext<'_>, project: &Name) -> Strin
     let gone: Vec<_> = gone.into_iter().chain(gone_deployments).collect();
     let body = html! {
         header {
-            h1 { (project) }
+            h1 { span { span.kind { "Project" } " " (project) } }
             @if index.is_live() { (live_note(context.now)) } @else { p.note { "As of " (time(Some(context.now))) } }
             (counted("deployment", &deployments.iter().collect::<Vec<_>>()))
             (counted("module", &modules))

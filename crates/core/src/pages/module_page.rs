@@ -10,7 +10,7 @@ use super::components::{
 };
 use super::index::Around;
 use super::layout::{Page, console_link};
-use super::report_view::{Module, Status};
+use super::report_view::Module;
 use super::{PageContext, advice, format, link, state, timeline};
 use crate::console::LogUrl;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
@@ -47,7 +47,7 @@ pub fn render(
     let body = html! {
         (heading(context, id, &page, report, around))
         (failure(&report.status, report.was_built()))
-        (advice::section(&advice(id, &report.status)))
+        (advice::section(&advice(id, report)))
         (output(log))
         (changes(report))
         (timeline::table(report))
@@ -78,9 +78,9 @@ fn heading(context: &PageContext<'_>, id: &ModuleId, page: &str, report: &Module
                 }
                 span aria-hidden="true" { " / " } (id.group)
             }
-            h1 { (id.module) " " (state::badge(&report.status.state)) }
+            h1 { span { span.kind { "Module" } " " (id.module) } " " (state::badge(&report.status.state)) }
             (facts(&[
-                ("Ended", time(report.written_at)),
+                (report.status.ended(), time(report.written_at)),
                 ("Took", untrusted(report.took().map(format::duration).as_deref())),
                 commit,
                 author,
@@ -103,10 +103,14 @@ fn last_good(report: &Module) -> Markup {
 }
 
 /// What to do after a failure or a refusal.
-fn advice(id: &ModuleId, status: &Status) -> Vec<advice::Step> {
+fn advice(id: &ModuleId, report: &Module) -> Vec<advice::Step> {
+    let status = &report.status;
+    let execution = ExecutionArn::new(report.execution.as_str());
     match status.state.as_str() {
         "REFUSED" => advice::of_refusal(),
-        state if state::is_trouble(state) => advice::of_module(id, status.deployed_at.is_some()),
+        state if state::is_trouble(state) => {
+            advice::of_module(id, execution.name(), status.deployed_at.is_some())
+        }
         _ => Vec::new(),
     }
 }

@@ -271,6 +271,12 @@ impl Status {
         self.state == "REFUSED"
     }
 
+    /// What the time of the report is.
+    #[must_use]
+    pub fn ended(&self) -> &'static str {
+        if self.is_refused() { "Refused" } else { "Ended" }
+    }
+
     /// The commit that the report is about.
     #[must_use]
     pub fn commit(&self) -> Option<&str> {
