@@ -347,9 +347,9 @@ fn a_failure_leads_with_its_cause_and_what_to_do_and_says_nothing_three_times() 
         at(&format!("seedflow {command} d/g/m --project p"));
     }
     // There is nothing to go back to, and without a cause the reason leads.
-    let first = failed_module(json!({"state": "FAILED", "error": "BuildFailed", "reason": "exit status 3"}));
+    let first = failed_module(json!({"state": "FAILED", "error": "BuildFailed", "reason": "exit status 7"}));
     assert!(!first.contains("rollback"), "{first}");
-    assert_eq!(first.matches("exit status 3").count(), 1, "{first}");
+    assert_eq!(first.matches("exit status 7").count(), 1, "{first}");
 }
 
 #[test]
