@@ -67,7 +67,11 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
         ],
     ),
     ("CheckStatus", "check-status", &[]),
-    ("UpdateMetadata", "update-metadata", &["BUNDLE_BUCKET"]),
+    (
+        "UpdateMetadata",
+        "update-metadata",
+        &["BUNDLE_BUCKET", "BUILD_LOG_GROUP"],
+    ),
     ("BuildEvent", "build-event", &[]),
     (
         "EndExecution",

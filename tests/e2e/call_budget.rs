@@ -5,6 +5,9 @@ use seedflow_core::pages::index::Index;
 use seedflow_e2e::{Caller, Module, ModuleId, Shared, StackOptions, TestStack, eventually, run};
 use serde_json::json;
 
+/// Of a module whose build fails.
+const FAILURE: u64 = 1;
+
 static STACK: Shared = Shared::new(StackOptions::default);
 
 /// The calls that the functions made since the last count.
@@ -37,7 +40,9 @@ fn a_changed_module_costs_at_most_35_calls_a_new_one_38_and_an_unchanged_one_at_
         for (expected, limit, module) in [
             ("SUCCEEDED", 38, module.clone()),
             ("UNCHANGED", 11, module.clone()),
-            ("SUCCEEDED", 35, module.file("data", "two")),
+            ("SUCCEEDED", 35, module.clone().file("data", "two")),
+            // It reads the end of the build's log and the events of the stack, which no success does.
+            ("FAILED", FAILURE, Module::running("build", &["exit 1"])),
         ] {
             let input = stack.input(&id, &module, json!({})).await;
             stack.proxy().reset_calls();

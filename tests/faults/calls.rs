@@ -6,7 +6,7 @@
 
 use seedflow_e2e::Action;
 
-use crate::fault_case::{About, Amount, Build, Call, Fault, FaultCase, run_cases};
+use crate::fault_case::{About, Amount, Build, Call, End, Fault, FaultCase, run_cases};
 
 pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);
 /// The reads of the lock: before the start is written, before the success, and by `end-execution`.
@@ -33,6 +33,9 @@ pub const ANSWER: Call = call("states", "SendTaskSuccess", About::Project);
 pub const UNREGISTER: Call = call("s3", "DeleteObject", About::Callback);
 pub const READ_HANDED_BACK: Call = call("s3", "GetObject", About::HandedBack);
 pub const READ_OUTPUTS: Call = call("cloudformation", "DescribeStacks", About::Stack);
+/// What is read of a build that failed.
+pub const READ_LOG: Call = call("logs", "GetLogEvents", About::AnyLog);
+pub const READ_EVENTS: Call = call("cloudformation", "DescribeStackEvents", About::Stack);
 pub const READ_STORED_AGAIN: Call = READ_STORED.after(1);
 pub const COPY_BUNDLE: Call = call("s3", "CopyObject", About::Bundle);
 /// A first deployment keeps its bundle and record before its build, too.
@@ -411,6 +414,21 @@ fn record_success() {
         let fault = Fault::new(PUBLISH_END, action, Amount::Minute);
         FaultCase::new(format!("publish-end-{way}-a-minute"), vec![fault])
     }));
+}
+
+/// What can't be read for the cause of a failure does not hide the failure: it is recorded with the cause that is left.
+#[test]
+fn record_failure() {
+    let calls = [("read-log", READ_LOG), ("read-events", READ_EVENTS)];
+    let cases = calls.into_iter().flat_map(|(name, call)| {
+        call.ways().into_iter().map(move |(way, action)| {
+            let fault = Fault::new(call, action, Amount::Minute);
+            FaultCase::new(format!("{name}-{way}-a-minute"), vec![fault])
+                .build(Build::Failing)
+                .fails(End::Failed("BuildFailed"))
+        })
+    });
+    run_cases(cases);
 }
 
 #[test]

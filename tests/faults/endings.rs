@@ -7,7 +7,8 @@
 use std::path::PathBuf;
 
 use seedflow_e2e::{
-    Action, Caller, Finished, Module, ModuleId, Repository, Rule, TestStack, eventually, module_id, run,
+    Action, Caller, Finished, Module, ModuleId, Repository, Rule, TestStack, assert_explained, eventually,
+    module_id, run,
 };
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -199,6 +200,9 @@ impl EndCase {
             Value::Null
         };
         assert_eq!(message["unwritten"]["state"], state, "{row}: {message}");
+        if self.unwritten {
+            assert_explained(&message["unwritten"]);
+        }
         gate.open();
         drop(lost);
 
@@ -325,6 +329,9 @@ async fn end_of_deployment((row, service, operation, contains, unwritten): OfDep
     );
     let state = if unwritten { json!("ABORTED") } else { Value::Null };
     assert_eq!(message["unwritten"]["state"], state, "{row}: {message}");
+    if unwritten {
+        assert_explained(&message["unwritten"]);
+    }
     stack.deployment_released(row).await;
     assert!(rule.applied() > 0, "{row}");
     drop(rule);

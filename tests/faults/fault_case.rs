@@ -47,6 +47,8 @@ pub enum About {
     Project,
     /// The module's CloudFormation stack.
     Stack,
+    /// The log of any build: a request for one names neither project nor case.
+    AnyLog,
     /// The module's own role.
     Role,
     /// The stack of that role.

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seedflow_core::error::{Error, Result};
+use seedflow_core::error::Error;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
-use seedflow_core::module::cause::{BuildLog, first_failure, is_of};
+use seedflow_core::module::cause::{BuildLog, StackSearch};
 use seedflow_core::module::status::{Failure, State, Status};
 use seedflow_core::workflow::build_outcome::BuildOutcome;
 
@@ -17,8 +17,6 @@ use crate::handler::Handler;
 const MESSAGES: usize = 1000;
 /// The longest time for all reads, so that a slow answer doesn't use up the function's time.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How deep nested stacks are followed.
-const DEPTH: usize = 4;
 
 impl Handler {
     /// The cause of a build that failed, if its log or its stack has one. A repeated call reads nothing again, so that it
@@ -51,15 +49,9 @@ impl Handler {
         let log = BuildLog::read(&self.end_of_log(build).await);
         let of_stack = match build.started_at {
             Some(since) => self.cause_of_stack(module, log.stack(module), since).await,
-            None => Ok(None),
+            None => None,
         };
-        match of_stack {
-            Ok(cause) => cause.or_else(|| log.cause()),
-            Err(error) => {
-                not_read("the stack's events", &error);
-                log.cause()
-            }
-        }
+        of_stack.or_else(|| log.cause())
     }
 
     /// The last messages of the build's log; none if it can't be read.
@@ -79,27 +71,19 @@ impl Handler {
         }
     }
 
-    /// The first failure of a stack since the build began, followed into nested stacks of the module.
-    async fn cause_of_stack(
-        &self,
-        module: &ModuleId,
-        stack: String,
-        since: Timestamp,
-    ) -> Result<Option<String>> {
-        let (mut stack, mut path, mut cause) = (stack, String::new(), None);
-        for _ in 0..DEPTH {
-            let events = self.cloudformation.events(&stack, since).await?;
-            let Some(failure) = first_failure(&events, since) else {
-                break;
+    /// The first failure of a stack since the build began, as far as events can be read.
+    async fn cause_of_stack(&self, module: &ModuleId, stack: String, since: Timestamp) -> Option<String> {
+        let (mut search, mut next) = (StackSearch::new(module, since), Some(stack));
+        while let Some(stack) = next {
+            next = match self.cloudformation.events(&stack, since).await {
+                Ok(events) => search.look(&events),
+                Err(error) => {
+                    not_read("the stack's events", &error);
+                    None
+                }
             };
-            cause = Some(format!("{path}{}", failure.cause));
-            match failure.nested.filter(|nested| is_of(module, nested)) {
-                Some(nested) => stack = nested,
-                None => break,
-            }
-            path = format!("{path}{}/", failure.logical_id);
         }
-        Ok(cause)
+        search.cause()
     }
 }
 

@@ -38,6 +38,10 @@ fn a_run_goes_on_where_the_last_one_failed() {
             (&status["state"], &status["failed"]),
             (&json!("FAILED"), &json!(["data/store"]))
         );
+        assert_eq!(
+            status["cause"],
+            "data/store: no space left (`echo no space left; exit 3` failed with exit status 3)"
+        );
         stack.deployment_released(project).await;
         pages::show(stack, project, &failed).await;
 

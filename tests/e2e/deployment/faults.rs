@@ -84,6 +84,8 @@ async fn deploy_under(
         && status["state"] == "SUCCEEDED"
         && status["modules"] == json!({"SUCCEEDED": 1})
         && module["state"] == "SUCCEEDED"
+        && status["cause"].is_null()
+        && module["cause"].is_null()
         && builds == 1
         && rule.applied() == times;
     (!right).then(|| {

@@ -1,6 +1,6 @@
 //! Builds that fail, are stopped or take too long, and the stored values that they leave unchanged.
 
-use seedflow_e2e::{Module, run};
+use seedflow_e2e::{Module, assert_explained, run};
 use serde_json::json;
 
 use super::{STACK, assert_state};
@@ -241,5 +241,62 @@ fn a_failed_build_reports_its_failure_only() {
             .map(|phase| phase["phaseType"].as_str().unwrap())
             .collect();
         assert_eq!(failed, ["BUILD"], "{phases:#?}");
+
+        let status = stack.parameter(&names, "status").await;
+        assert_explained(&status);
+        assert_eq!(status["cause"], "The command `exit 3` failed with exit status 3");
+        let log = stack.log(&build).await;
+        let of_ours = |line: &&String| line.contains("seedfarmer.py") || line.contains("import ");
+        assert_eq!(log.iter().find(of_ours), None, "{log:#?}");
+        let set_up = "Running command eval \"$SEEDFLOW_SETUP\"";
+        assert_eq!(
+            log.iter().filter(|line| line.ends_with(set_up)).count(),
+            1,
+            "{log:#?}"
+        );
+    });
+}
+
+/// The module's stack refuses its queue, and the log says nothing about it.
+#[test]
+fn a_build_whose_stack_failed_is_explained_by_the_stacks_first_failure() {
+    run(async {
+        let stack = STACK.get().await;
+        let id = stack.module_id("stack-fails");
+        let template = json!({"Resources": {"Queue": {
+            "Type": "AWS::SQS::Queue", "Properties": {"MessageRetentionPeriod": 5},
+        }}});
+        let name = id.stack_name();
+        let create = format!(
+            "aws cloudformation create-stack --stack-name {name} --template-body file://template.json"
+        );
+        let wait = format!(
+            "until aws cloudformation describe-stacks --stack-name {name} | grep -q ROLLBACK_COMPLETE; do sleep 0.2; done; exit 255"
+        );
+        let module = Module::running("build", &[&create, &wait]).file("template.json", template.to_string());
+        let finished = stack.deploy(&id, &module).await;
+        assert_eq!(finished.error, "BuildFailed", "{}", finished.cause);
+        let status = stack.parameter(&id, "status").await;
+        assert_explained(&status);
+        let cause = status["cause"].as_str().unwrap();
+        assert!(cause.starts_with("Queue CREATE_FAILED: "), "{cause}");
+        assert!(cause.contains("MessageRetentionPeriod"), "{cause}");
+        assert!(
+            status["reason"].as_str().unwrap().contains("exit status 255"),
+            "{status}"
+        );
+        assert_eq!(status["reasons"], json!(["first deployment"]));
+        let report = format!(
+            "reports/{}/{}/{}/{}/",
+            id.project, id.deployment, id.group, id.module
+        );
+        let key = stack
+            .keys(&report)
+            .await
+            .into_iter()
+            .find(|key| key.ends_with(".json"))
+            .unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&stack.object(&key).await.unwrap()).unwrap();
+        assert_eq!(report["status"]["cause"], cause);
     });
 }

@@ -44,3 +44,28 @@ pub use seedflow_local::proxy::{Action, Caller, Calls, Rates, Rule, Traffic, Whe
 pub use seedflow_local::stack::StackOptions;
 pub use shared::{Shared, run};
 pub use stack::{RuleGuard, TestStack, destruction, eventually, module_id};
+
+/// The status of a failure says why in one sentence for people, and not in the words of an SDK.
+///
+/// # Panics
+/// If it doesn't.
+pub fn assert_explained(status: &serde_json::Value) {
+    let cause = status["cause"].as_str().unwrap_or_default();
+    assert!(!cause.trim().is_empty(), "no cause: {status}");
+    assert!(!cause.chars().any(char::is_control), "not one line: {status}");
+    assert_ne!(
+        status["cause"], status["error"],
+        "only the error's name: {status}"
+    );
+    // What the SDKs' errors print for programmers.
+    for debug in [
+        "SdkError",
+        "ServiceError",
+        "DispatchFailure",
+        "Some(",
+        "source: ",
+        "\"errorType\"",
+    ] {
+        assert!(!cause.contains(debug), "{debug} in the cause: {status}");
+    }
+}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use seedflow_e2e::{
-    Action, Caller, Finished, Module, ModuleId, Rule, RuleGuard, TestStack, destruction, eventually,
-    module_id, run,
+    Action, Caller, Finished, Module, ModuleId, Rule, RuleGuard, TestStack, assert_explained, destruction,
+    eventually, module_id, run,
 };
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -161,6 +161,7 @@ impl Target {
             About::Parameter(name) => format!("/dev/{case}-m/{name}\""),
             About::Project => self.project.clone(),
             About::Event(state) => format!("dev/{case}/m in project faults {state}"),
+            About::AnyLog => "/aws/codebuild/".to_owned(),
             About::Stack => format!("StackName=faults-dev-{case}-m"),
             About::Role => format!("RoleName={}", self.own_names().role),
             About::RoleStack => format!("StackName={}", self.own_names().stack),
@@ -330,6 +331,10 @@ impl FaultCase {
         };
         assert_eq!(finished.error, error, "{context}");
         assert_eq!(status["state"], state, "{context} {status}");
+        match self.end {
+            End::Succeeded => assert_eq!(status["cause"], Value::Null, "{context} {status}"),
+            End::Failed(_) | End::NotRecorded => assert_explained(&status),
+        }
         assert_eq!(status["execution"], json!(finished.execution), "{name}");
         let builds = stack.builds_of(&target.project).await;
         assert_eq!(builds.len(), self.builds, "{name}: builds");

@@ -183,7 +183,7 @@ proptest! {
             let all = commands(&spec, phase);
             all[before..all.len() - after].iter().map(|command| (*command).to_owned()).collect::<Vec<_>>()
         };
-        prop_assert_eq!(&own("install", 4, 0), install);
+        prop_assert_eq!(&own("install", 1, 0), install);
         prop_assert_eq!(&own("pre_build", 1, 0), pre_build);
         prop_assert_eq!(&own("build", 1, 0), build);
         prop_assert_eq!(&own("post_build", 1, 1), post_build);
@@ -212,8 +212,18 @@ proptest! {
 fn long_variables(spec: &Value) -> BTreeMap<String, String> {
     let variables = spec["env"]["variables"].as_object().into_iter().flatten();
     variables
+        .filter(|(name, _)| *name != buildspec::SET_UP_VARIABLE)
         .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
         .collect()
+}
+
+/// The steps before the module's commands.
+fn set_up(spec: &Value) -> Vec<String> {
+    let steps = spec["env"]["variables"][buildspec::SET_UP_VARIABLE]
+        .as_str()
+        .unwrap();
+    let steps = steps.strip_prefix("{\n").unwrap().split("\n} && {\n");
+    steps.map(str::to_owned).collect()
 }
 
 /// The environment of a command after the buildspec's first commands ran in bash, with the files in its folder.
@@ -270,8 +280,8 @@ proptest! {
         let Some((request, plan)) = composed(&said) else { return Ok(()) };
         let spec: Value = serde_json::from_str(&request.buildspec).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        // The command that writes `seedfarmer`, and the one that exports; CodeBuild's log shows both.
-        let script = commands(&spec, "install")[..2].join("\n");
+        // The step that writes `seedfarmer`, and the one that exports.
+        let script = set_up(&spec)[..2].join("\n");
         let long = long_variables(&spec);
         prop_assert!(long.values().all(|value| !script.contains(value.as_str())));
         let found = environment_after(&script, &long, folder.path()).map_err(TestCaseError::fail)?;
@@ -323,7 +333,7 @@ fn every_text_of_the_dictionary_reaches_the_shell_and_no_command() {
     let spec: Value = serde_json::from_str(&request.buildspec).unwrap();
     let folder = tempfile::tempdir().unwrap();
     assert!(!spec["phases"].to_string().contains("xxxxxxxx"));
-    let export = commands(&spec, "install")[1];
+    let export = &set_up(&spec)[1];
     let found = environment_after(export, &long_variables(&spec), folder.path()).unwrap();
     for (name, text) in &parameters {
         let variable = format!("SEEDFARMER_PARAMETER_{}", name.to_uppercase());

@@ -43,7 +43,7 @@ pub async fn deploy_folder(
     task.step(format!("execution {execution}"));
     let finished = progress::follow(&api, &execution, &task, ui).await?;
     progress::end(task, &finished);
-    progress::show_failure(&api, &finished, ui).await;
+    progress::show_failure(&api, module, &finished, ui).await;
     progress::summary(&api, module, &finished, ui).await?;
     if let Some(link) = pages::link(&api, stack, module, &finished).await? {
         ui.heading("Report");

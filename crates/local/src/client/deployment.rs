@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use seedflow_core::ids::ModuleId;
+use seedflow_core::ids::{ModuleId, ParameterKind};
+use seedflow_core::module::cause;
 use seedflow_core::module::stored_parameters::SpillReference;
 use serde_json::{Map, Value, json};
 
@@ -316,6 +317,20 @@ pub struct Parameter {
     pub value: String,
     /// How often it was written.
     pub version: u64,
+}
+
+/// Why an execution failed, as the module's status says, or else as the error does if the status is not this execution's.
+pub async fn cause(api: &AwsApi, module: &ModuleId, finished: &Finished) -> Result<String> {
+    let parameters = parameters(api, &module.parameter_path()).await?;
+    let name = module.parameter(ParameterKind::Status);
+    let stored = parameters.iter().find(|parameter| parameter.name == name);
+    let status: Value = match stored {
+        Some(stored) => serde_json::from_str(&stored.value).with_context(|| format!("{name} is no JSON"))?,
+        None => Value::Null,
+    };
+    let is_own = status["execution"] == finished.execution.as_str();
+    let cause = text(&status["cause"]).filter(|_| is_own);
+    Ok(cause.unwrap_or_else(|| cause::of_error(&finished.error, &finished.cause)))
 }
 
 /// Every parameter below a path, in order of their names.

@@ -54,16 +54,16 @@ pub fn end(task: Task, finished: &Finished) {
     }
 }
 
-/// Shows why a deployment failed, with the last lines of the build's log.
-pub async fn show_failure(api: &AwsApi, finished: &Finished, ui: &Ui) {
+/// Shows why a deployment failed: its cause, the error as it was reported, and the last lines of the build's log.
+pub async fn show_failure(api: &AwsApi, module: &ModuleId, finished: &Finished, ui: &Ui) {
     if finished.succeeded() {
         return;
     }
-    ui.say(format!(
-        "  {} {}",
-        ui.paint(Tone::Bad, &finished.error),
-        finished.cause
-    ));
+    match deployment::cause(api, module, finished).await {
+        Ok(cause) => ui.say(format!("  {}", ui.paint(Tone::Bad, cause))),
+        Err(error) => ui.say(format!("  (the status can't be shown: {error:#})")),
+    }
+    ui.say(ui.paint(Tone::Quiet, format!("  {} {}", finished.error, finished.cause)));
     let failed = !finished.build.is_null() && finished.build["buildStatus"] != "SUCCEEDED";
     if failed {
         match deployment::log_lines(api, &finished.build, LOG_LINES).await {

@@ -233,6 +233,14 @@ impl Demo<'_> {
         self.checks.reason(&finished, "parameter fail-in changed");
         self.checks
             .that("the error names the phase", finished.cause.contains("BUILD"));
+        let cause = after.json("status")["cause"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        self.checks.that(
+            "the cause is what the module said",
+            cause.contains("giving up in phase build"),
+        );
         // A log that can't be read fails the check.
         let log = deployment::log_lines(&self.stack.api(), &finished.build, 50)
             .await
@@ -280,7 +288,7 @@ impl Demo<'_> {
         let execution = deployment::start(&api, self.stack.connection(), &input).await?;
         let finished = progress::follow(&api, &execution, &task, self.ui).await?;
         progress::end(task, &finished);
-        progress::show_failure(&api, &finished, self.ui).await;
+        progress::show_failure(&api, &example.id, &finished, self.ui).await;
         Ok(finished)
     }
 

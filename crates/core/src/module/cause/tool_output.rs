@@ -148,6 +148,8 @@ fn says_something(line: &str) -> bool {
         "[notice] ",
         "Node.js v",
         "To perform exactly these actions",
+        "to fetch the list of events leading up to the failure",
+        "aws cloudformation describe-stack-events",
     ];
     let is_drawn = !line.chars().any(char::is_alphanumeric);
     !(frame || is_drawn || noise.iter().any(|words| line.contains(words)))
@@ -242,6 +244,10 @@ mod tests {
             (
                 "one\nmake: *** [all] Error 1\n-----",
                 Some("make: *** [all] Error 1"),
+            ),
+            (
+                "Failed to create/update the stack. Run the following command\nto fetch the list of events leading up to the failure\naws cloudformation describe-stack-events --stack-name s",
+                Some("Failed to create/update the stack. Run the following command"),
             ),
             ("error: file not found\nbye", Some("error: file not found")),
             ("\n---\n", None),

@@ -6,13 +6,14 @@
 //! own, post_build begins with a check of the build's state instead. So nothing after a failure can look like a
 //! success. Before the module's commands, the install phase writes the `seedfarmer` command to the PATH (a script of a
 //! few KB; seed-farmer itself installs 66 MB) and creates the virtual environment that modules expect in `~/.venv`.
+//! All of this is in a variable that one short command evaluates, because CodeBuild prints every command to the log.
 //! Each phase then starts in the module's folder. The last command returns the module's metadata as the build's
 //! artifact (decision 18).
 //!
 //! Seedflow's files are in a folder outside of the source (decision 12), so a module may publish, clean or remove its
 //! whole folder. The last command is called by absolute paths, because a module may set a new PATH.
 //!
-//! CodeBuild prints every command to the build's log, but not variables. So the values of long variables are in
+//! CodeBuild prints no variables to the build's log. So the values of long variables are in
 //! `env/variables` and not in commands (decision 34).
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use super::environment::Variable;
 use crate::ids::BuildFolder;
 use crate::module::build_settings::BuildSettings;
 use crate::module::deployspec::Phases;
+use crate::module::own_commands;
 use crate::module::registries::Registries;
 
 /// The build's commands `seedfarmer` and `seedflow-collect`.
@@ -31,6 +33,9 @@ pub const SEEDFARMER: &str = include_str!("seedfarmer.py");
 
 /// Lets the build's tools into registries.
 const REGISTRIES: &str = include_str!("registries.py");
+
+/// The variable that [`own_commands::SET_UP`] evaluates.
+pub const SET_UP_VARIABLE: &str = "SEEDFLOW_SETUP";
 
 /// Ends a heredoc; the scripts do not contain it (tested).
 const END_OF_SCRIPT: &str = "SEEDFLOW_END_OF_SCRIPT";
@@ -53,13 +58,13 @@ pub fn compose(
     image: &str,
     settings: &BuildSettings,
 ) -> String {
-    let mut install = vec![write_command(own), export(root, own), virtual_environment()];
-    install.extend(log_in(own, &settings.registries));
-    install.push(enter());
+    let mut install = vec![own_commands::SET_UP.to_owned()];
     install.extend(phases.install.iter().cloned());
-    let mut post_build = vec![unless_failed()];
+    // CodeBuild runs post_build after a failed build, and supports `on-failure` only with its own images (user guide,
+    // "Buildspec syntax", `on-failure`). The phase ends with its first failing command.
+    let mut post_build = vec![own_commands::UNLESS_FAILED.to_owned()];
     post_build.extend(in_module(&phases.post_build));
-    post_build.push(format!("{own}/python {own}/bin/seedflow-collect"));
+    post_build.push(format!("{own}/python {own}{}", own_commands::COLLECT));
     let phase = |commands: Vec<String>| json!({"on-failure": "ABORT", "commands": commands});
     let mut install = phase(install);
     let versions = runtime_versions(image, &settings.runtimes);
@@ -68,7 +73,7 @@ pub fn compose(
     }
     let spec = json!({
         "version": 0.2,
-        "env": env(variables),
+        "env": env(variables, set_up(root, own, &settings.registries)),
         "phases": {
             "install": install,
             "pre_build": phase(in_module(&phases.pre_build)),
@@ -98,17 +103,19 @@ fn yaml_of(json: &str) -> String {
 }
 
 fn in_module(commands: &[String]) -> Vec<String> {
-    std::iter::once(enter()).chain(commands.iter().cloned()).collect()
+    let enter = own_commands::ENTER.to_owned();
+    std::iter::once(enter).chain(commands.iter().cloned()).collect()
 }
 
-fn enter() -> String {
-    "cd \"$SEEDFLOW_MODULE_ROOT\"".to_owned()
-}
-
-/// Ends post_build after a failed build. CodeBuild runs post_build after a failed build, and supports `on-failure` only
-/// with its own images (user guide, "Buildspec syntax", `on-failure`). The phase ends with its first failing command.
-fn unless_failed() -> String {
-    "test \"$CODEBUILD_BUILD_SUCCEEDING\" != 0".to_owned()
+/// The steps before the module's commands; the first one that fails is the last. The variable becomes empty, so that the
+/// commands that follow don't have it in their environment.
+fn set_up(root: &str, own: &str, registries: &Registries) -> String {
+    let mut steps = vec![write_command(own), export(root, own), virtual_environment()];
+    steps.extend(log_in(own, registries));
+    steps.push(format!("export {SET_UP_VARIABLE}="));
+    steps.push(own_commands::ENTER.to_owned());
+    let steps: Vec<String> = steps.iter().map(|step| format!("{{\n{step}\n}}")).collect();
+    steps.join(" && ")
 }
 
 /// Writes the script, a link to the image's Python, and an empty result. The heredoc is quoted, so the shell expands
@@ -137,16 +144,13 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
 }
 
-/// The shell, and the variables that are too long for StartBuild. Variables of StartBuild and of the project override
+/// The shell, the steps before the module's commands, and the variables that are too long for StartBuild. Variables of StartBuild and of the project override
 /// these if a name is the same (user guide, "Buildspec syntax", `env/variables`).
-fn env(variables: &[Variable]) -> Value {
+fn env(variables: &[Variable], set_up: String) -> Value {
     let long = variables.iter().filter(|variable| !variable.in_request());
-    let long: Map<String, Value> = long.map(|v| (v.name.clone(), json!(v.value))).collect();
-    let mut env = json!({"shell": "bash"});
-    if !long.is_empty() {
-        env["variables"] = Value::Object(long);
-    }
-    env
+    let mut long: Map<String, Value> = long.map(|v| (v.name.clone(), json!(v.value))).collect();
+    long.insert(SET_UP_VARIABLE.to_owned(), Value::String(set_up));
+    json!({"shell": "bash", "variables": long})
 }
 
 fn export(root: &str, own: &str) -> String {
@@ -220,14 +224,19 @@ mod tests {
     #[test]
     fn every_phase_starts_in_the_module_and_aborts_on_failure() {
         let spec = spec("modules/vpc", &[]);
+        for phase in ["pre_build", "build", "post_build"] {
+            let commands = spec["phases"][phase]["commands"].as_array().unwrap();
+            assert!(commands.contains(&json!(own_commands::ENTER)), "{phase}");
+        }
         for phase in ["install", "pre_build", "build", "post_build"] {
             assert_eq!(spec["phases"][phase]["on-failure"], "ABORT");
-            let commands = spec["phases"][phase]["commands"].as_array().unwrap();
-            assert!(
-                commands.contains(&json!("cd \"$SEEDFLOW_MODULE_ROOT\"")),
-                "{phase}"
-            );
         }
+        assert_eq!(
+            spec["phases"]["install"]["commands"],
+            json!(["eval \"$SEEDFLOW_SETUP\"", "i"])
+        );
+        let set_up = spec["env"]["variables"][SET_UP_VARIABLE].as_str().unwrap();
+        assert!(set_up.ends_with("{\nexport SEEDFLOW_SETUP=\n} && {\ncd \"$SEEDFLOW_MODULE_ROOT\"\n}"));
         assert_eq!(
             spec["phases"]["build"]["commands"],
             json!(["cd \"$SEEDFLOW_MODULE_ROOT\"", "b1", "b2\n"])
@@ -292,10 +301,10 @@ mod tests {
             Variable::plain("SHORT", "s"),
         ];
         let spec = spec("", &variables);
-        assert_eq!(
-            spec["env"],
-            json!({"shell": "bash", "variables": {"LONG": value}})
-        );
+        let found = spec["env"]["variables"].as_object().unwrap();
+        let names: Vec<&String> = found.keys().collect();
+        assert_eq!(names, ["LONG", SET_UP_VARIABLE]);
+        assert_eq!(found["LONG"], value.as_str());
         assert!(!spec["phases"].to_string().contains("yyy"));
     }
 
@@ -315,28 +324,19 @@ mod tests {
 
     #[test]
     fn registries_come_before_the_modules_commands_and_only_where_there_are_some() {
-        let install = |registries: Registries| -> Vec<String> {
-            let settings = BuildSettings {
-                registries,
-                ..BuildSettings::default()
-            };
-            let phases = Phases {
-                install: vec!["own".into()],
-                ..Phases::default()
-            };
-            let spec = compose(&phases, "", "/tmp/own", &[], "i", &settings);
-            let spec: Value = serde_json::from_str(&spec).unwrap();
-            serde_json::from_value(spec["phases"]["install"]["commands"].clone()).unwrap()
+        let steps = |registries: Registries| -> Vec<String> {
+            let set_up = set_up("", "/tmp/own", &registries);
+            set_up.split("\n} && {\n").map(str::to_owned).collect()
         };
-        let without = install(Registries::default());
-        let with = install(Registries {
+        let without = steps(Registries::default());
+        let with = steps(Registries {
             npm_mirror: Some("https://it's.example".into()),
             ..Registries::default()
         });
         assert_eq!(with.len(), without.len() + 1);
         let place = with
             .iter()
-            .position(|command| command.contains("npm_mirror\""))
+            .position(|step| step.contains("npm_mirror\""))
             .unwrap();
         assert!(
             with[place].starts_with("/tmp/own/python - '{\"npm_mirror\":\"https://it'\\''s.example\"}' <<'"),
@@ -344,6 +344,25 @@ mod tests {
             with[place]
         );
         assert_eq!(with[place + 1..], without[place..]);
-        assert_eq!(with.last().unwrap(), "own");
+    }
+
+    #[test]
+    fn no_command_of_ours_is_long_and_each_is_known_as_ours() {
+        let spec = compose(
+            &Phases::default(),
+            "",
+            &own_folder(&BuildFolder::from_random([1; 16])),
+            &[],
+            "i",
+            &BuildSettings::default(),
+        );
+        let spec: Value = serde_json::from_str(&spec).unwrap();
+        for phase in ["install", "pre_build", "build", "post_build"] {
+            for command in spec["phases"][phase]["commands"].as_array().unwrap() {
+                let command = command.as_str().unwrap();
+                assert!(own_commands::is_own(command), "{command}");
+                assert!(command.len() < 100 && !command.contains('\n'), "{command}");
+            }
+        }
     }
 }
