@@ -214,12 +214,17 @@ case "$1 $2" in
       *) cp "$(of --body)" "$STORE/object" && printf %s "$key" >"$STORE/key" && of --metadata >"$STORE/metadata" && echo version-2 ;;
     esac ;;
   "stepfunctions start-execution") of --input >"$STORE/asked" && echo arn:plan ;;
-  "stepfunctions list-executions") [ -e "$STORE/no-execution" ] || echo "arn:plan arn:execution" ;;
+  "stepfunctions list-executions") 
+    if [ -e "$STORE/object" ] && [ ! -e "$STORE/no-execution" ]; then printf 'arn:other\tarn:execution\t'; fi
+    printf 'arn:plan\tarn:older\n' ;;
   "stepfunctions describe-execution")
     case "$(of --execution-arn) $(of --query)" in
-      "arn:execution input") printf '{"source": {"key": "%s", "version_id": "version-2"}}' "$(cat "$STORE/key")" ;;
-      "arn:plan input") cat "$STORE/asked" ;;
-      *) cat "$STORE/plan" ;;
+      "arn:execution input") printf '{"source": {"key": "%s"}}' "$(cat "$STORE/key")" ;;
+      "arn:other input") echo '{"source": {"key": "sources/other/repository.zip"}}' ;;
+      *)
+        # Not shown yet.
+        if [ -e "$STORE/unseen" ]; then rm "$STORE/unseen" && exit 254; fi
+        cat "$STORE/plan" ;;
     esac ;;
   *) exit 2 ;;
 esac
@@ -312,6 +317,7 @@ fn a_commit_is_handed_over_as_a_zip_with_its_author_and_branch() {
     repository.write("not-committed", "");
     let store = Store::new();
     let branch = "feature/ü\"x";
+    store.set("unseen", "");
     let (succeeded, said) = store.build(&repository, branch, "1700000000000");
     assert!(succeeded, "{said}");
     assert!(

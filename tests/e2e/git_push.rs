@@ -10,6 +10,16 @@ use serde_json::{Value, json};
 
 use crate::deployment::STACK;
 
+/// A deployment without modules: a push of it has nothing to do.
+const NOTHING: &str = "name: dev\ngroups: []\n";
+
+/// A work tree with such a deployment.
+fn work_tree() -> WorkTree {
+    let repository = WorkTree::new();
+    repository.write("deployment.yaml", NOTHING);
+    repository
+}
+
 /// A repository whose pushes to `main` deploy this project.
 pub async fn remote(stack: &TestStack, project: &str) -> Remote {
     let wanted = Wanted {
@@ -34,7 +44,7 @@ fn a_push_is_handed_over_with_its_files_and_where_they_come_from() {
         let stack = STACK.get().await;
         let remote = remote(stack, "pushed").await;
         let repository = WorkTree::new();
-        repository.write("deployment.yaml", "name: dev\n");
+        repository.write("deployment.yaml", NOTHING);
         let commit = repository.commit_as("Jürgen \"J\" Müller <j@example.com>", "Begin");
         let pushed = repository.push(&remote, "main");
         assert!(pushed.accepted, "{pushed:?}");
@@ -44,12 +54,27 @@ fn a_push_is_handed_over_with_its_files_and_where_they_come_from() {
             "{}",
             pushed.said
         );
+        let machine = &stack.about().deploy_state_machine_arn;
+        let executions = stack.executions_of(machine).await;
+        let ours = |line: &str| {
+            let execution = line.strip_prefix("remote: execution: ")?.trim().to_owned();
+            executions.contains(&execution).then_some(execution)
+        };
+        let execution = pushed.said.lines().find_map(ours);
+        let execution = execution.unwrap_or_else(|| panic!("no execution: {}", pushed.said));
+        for said in [
+            format!("plan of pushed/dev, commit {commit}:"),
+            format!("#/v2/executions/details/{execution}"),
+            "/index/pushed.html".to_owned(),
+        ] {
+            assert!(pushed.said.contains(&said), "{said}: {}", pushed.said);
+        }
 
         let key = "sources/pushed/repository.zip";
         let zip = stack.object(key).await.expect("what was handed over");
         let mut zip = zip::ZipArchive::new(std::io::Cursor::new(zip)).unwrap();
         let file = zip.by_name("deployment.yaml").unwrap();
-        assert_eq!(std::io::read_to_string(file).unwrap(), "name: dev\n");
+        assert_eq!(std::io::read_to_string(file).unwrap(), NOTHING);
         let bucket = &stack.about().work_bucket;
         let metadata = stack.client().object_metadata(bucket, key).await.unwrap();
         let origin = CommitInfo::from_metadata(|name| metadata.get(name).map(String::as_str));
@@ -91,7 +116,7 @@ fn a_refused_upload_is_reported_to_the_client_and_the_next_push_repairs_it() {
     run(async {
         let stack = STACK.get().await;
         let remote = remote(stack, "refused").await;
-        let repository = WorkTree::new();
+        let repository = work_tree();
         let first = repository.commit("Begin");
         let refuse = Action::Refuse {
             status: 403,
@@ -133,6 +158,7 @@ fn the_shell_that_pushes_has_no_say_in_where_it_goes() {
             ("AWS_SESSION_TOKEN", "somebody's"),
             ("PROJECT", "another"),
         ]);
+        repository.write("deployment.yaml", NOTHING);
         repository.commit("Begin");
         let pushed = repository.push(&remote, "main");
         assert!(pushed.said.contains("handed over commit"), "{}", pushed.said);
@@ -147,21 +173,27 @@ fn the_shell_that_pushes_has_no_say_in_where_it_goes() {
 fn a_repository_that_outlived_its_stack_is_taken_again_with_what_is_in_it() {
     run(async {
         let stack = STACK.get().await;
-        let repository = WorkTree::new();
+        let repository = work_tree();
         repository.commit("Begin");
         let before = remote(stack, "again").await;
         repository.push(&before, "main");
-        let hook = before.url().join("hooks/post-receive");
-        let lived = std::fs::read_to_string(&hook).unwrap();
-        // The state that a removed stack leaves behind: its endpoint doesn't answer any more.
-        std::fs::write(
-            &hook,
-            lived.replace(&stack.about().endpoint, "http://127.0.0.1:9"),
-        )
-        .unwrap();
-        repository.commit("Into the void");
+        // The state that a removed stack leaves behind: its endpoint doesn't answer any more. Without the check of a push
+        // nothing can be handed over either.
+        let lost = |hook: &str| {
+            let hook = before.url().join("hooks").join(hook);
+            let lived = std::fs::read_to_string(&hook).unwrap();
+            let lost = lived.replace(&stack.about().endpoint, "http://127.0.0.1:9");
+            std::fs::write(&hook, lost).unwrap();
+        };
+        lost("post-receive");
+        let commit = repository.commit("Into the void");
         let pushed = repository.push(&before, "main");
-        assert!(pushed.said.contains("NOT handed over"), "{}", pushed.said);
+        let said = format!("commit {commit} is in the repository, but it was NOT handed over");
+        assert!(pushed.accepted && pushed.said.contains(&said), "{pushed:?}");
+        lost("pre-receive");
+        repository.commit("Not even checked");
+        let pushed = repository.push(&before, "main");
+        assert!(!pushed.accepted, "{pushed:?}");
 
         let after = remote(stack, "again").await;
         assert_eq!(after.url(), before.url());
@@ -171,6 +203,62 @@ fn a_repository_that_outlived_its_stack_is_taken_again_with_what_is_in_it() {
             pushed.said.contains(&format!("handed over commit {commit}")),
             "{}",
             pushed.said
+        );
+    });
+}
+
+#[test]
+fn a_bad_push_is_rejected_with_its_errors_and_recorded_with_its_commit() {
+    run(async {
+        let stack = STACK.get().await;
+        let remote = remote(stack, "bad-push").await;
+        let repository = work_tree();
+        repository.write(
+            "deployment.yaml",
+            "name: dev\ngroups:\n- name: g\n  modules:\n  - {name: m, path: modules/nowhere}\n  - {name: m, path: modules/m}\n",
+        );
+        let bad = repository.commit("Begin");
+        let pushed = repository.push(&remote, "main");
+        assert!(!pushed.accepted, "{pushed:?}");
+        for expected in [
+            "remote: deployment.yaml:5: ".to_owned(),
+            "modules/nowhere".to_owned(),
+            format!("error: commit {bad} is refused (InvalidManifest); nothing of it is deployed"),
+            "error: the push is rejected, and main stays as it was".to_owned(),
+        ] {
+            assert!(pushed.said.contains(&expected), "{expected}: {}", pushed.said);
+        }
+        assert_eq!(stack.keys("sources/bad-push/").await, [""; 0]);
+        stack.deployment_released("bad-push").await;
+        let status = stack.deployment_status("bad-push", "dev").await;
+        assert_eq!(
+            (&status["state"], &status["refused"]["commit"]),
+            (&json!("REFUSED"), &json!(bad))
+        );
+
+        repository.write(
+            "deployment.yaml",
+            manifest("dev").replace("${STAGE} ${ZONE} ${SIZE}", "x"),
+        );
+        repository.write("modules/m/deployspec.yaml", SPEC);
+        let good = repository.commit("Mend it");
+        let pushed = repository.push(&remote, "main");
+        assert!(pushed.accepted, "{pushed:?}");
+        for expected in [
+            "remote:   deploy g/m: first deployment".to_owned(),
+            "remote: in all: 1 deploy".to_owned(),
+            format!("remote: handed over commit {good} of main"),
+        ] {
+            assert!(pushed.said.contains(&expected), "{expected}: {}", pushed.said);
+        }
+        let status = eventually("the end of a deployment", || async {
+            let status = stack.deployment_status("bad-push", "dev").await;
+            (status["state"] == "SUCCEEDED").then_some(status)
+        })
+        .await;
+        assert_eq!(
+            (&status["commit"], &status["refused"]),
+            (&json!(good), &Value::Null)
         );
     });
 }

@@ -334,7 +334,7 @@ impl Handler {
                 answer.fetch = Some(sources);
                 return Ok(answer);
             }
-            Err(error) if is_decided(&error) => {
+            Err(error) if is_decided(&error, request) => {
                 answer.refused = Some(refused(error));
                 return Ok(answer);
             }
@@ -369,12 +369,13 @@ impl Handler {
 }
 
 /// Whether an error concerns the deployment, so that its status should have it. Temporary errors do not, nor do errors of
-/// an input, which may name a deployment that never existed.
-fn is_decided(error: &Error) -> bool {
-    !matches!(
-        error.name,
-        ErrorName::InvalidInput | ErrorName::Throttled | ErrorName::ServiceUnavailable
-    )
+/// an input that destroys, which may name a deployment that never existed.
+fn is_decided(error: &Error, request: &DeploymentInput) -> bool {
+    match error.name {
+        ErrorName::Throttled | ErrorName::ServiceUnavailable => false,
+        ErrorName::InvalidInput => matches!(request.action, Action::Deploy { .. }),
+        _ => true,
+    }
 }
 
 /// The error of a manifest that names other sources than it did before they were fetched. To fetch again could go on for

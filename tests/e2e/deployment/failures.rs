@@ -1,6 +1,6 @@
 //! If a module fails, the others of its group finish, later groups don't start, and the next run continues from there.
 
-use seedflow_e2e::{EventQueue, Module, Repository, run, schema};
+use seedflow_e2e::{EventQueue, Module, Repository, TestStack, eventually, run, schema};
 use serde_json::{Value, json};
 
 use super::{STACK, THREE, assert_state, deployed_by, executed_between, pages, results};
@@ -116,13 +116,15 @@ fn an_invalid_manifest_is_reported_with_file_line_and_field_and_changes_nothing(
         ] {
             assert!(failed.cause.contains(part), "{}", failed.cause);
         }
+        // A deployment that never was has only the refusal.
         let status = stack.deployment_status(project, "dev").await;
         assert_eq!(
             (&status["state"], &status["error"]),
-            (&json!("FAILED"), &json!("InvalidManifest"))
+            (&json!("REFUSED"), &json!("InvalidManifest"))
         );
         let reason = status["reason"].as_str().unwrap();
         assert!(reason.contains("{{colour}}"), "{reason}");
+        assert_eq!(status["refused"]["execution"], failed.execution.as_str());
         assert!(
             deployed_by(stack, project)
                 .await
@@ -139,4 +141,106 @@ fn an_invalid_manifest_is_reported_with_file_line_and_field_and_changes_nothing(
             .await;
         assert_eq!(stack.finished(&nothing).await.error, "SourceNotFound");
     });
+}
+
+#[test]
+fn a_refused_deployment_stays_as_it_was_and_has_a_report_whether_or_not_the_lock_is_free() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "refused";
+        let one: &[(&str, &[(&str, &[&str])])] = &[("network", &[("vpc", &[])])];
+        let repository = Repository::deploying(one);
+        assert_state(
+            &stack.deploy_repository(project, &repository, json!({})).await,
+            "SUCCEEDED",
+        );
+        stack.deployment_released(project).await;
+        let good = stack.deployment_status(project, "dev").await;
+        let broken = Repository::deploying(one).file(
+            "deployment.yaml",
+            "name: dev\ngroups:\n- name: network\n  modules:\n  - {name: vpc, path: modules/nowhere}\n",
+        );
+        // A plan by itself changes nothing at all; the check of a hand-over records what it refuses, with the commit.
+        let plan = json!({"plan_only": true});
+        let failed = stack.deploy_repository(project, &broken, plan).await;
+        assert_eq!(failed.error, "InvalidManifest", "{}", failed.cause);
+        assert_eq!(stack.deployment_status(project, "dev").await, good);
+
+        let check = json!({"plan_only": true, "record_refusal": true});
+        let bucket = &stack.about().work_bucket;
+        let key = "uploads/git/refused/repository.zip";
+        let put = stack
+            .client()
+            .put_object_with(bucket, key, broken.zip(), &[("commit", "c0ffee")])
+            .await;
+        put.expect("storing a repository");
+        let mut input = json!({"project": project, "source": {"bucket": bucket, "key": key}});
+        let fields = input.as_object_mut().expect("an input");
+        fields.extend(check.as_object().expect("more").clone());
+        let refused = stack.finished(&stack.start_deployment(&input).await).await;
+        assert_eq!(refused.error, "InvalidManifest", "{}", refused.cause);
+        stack.deployment_released(project).await;
+        let mut status = stack.deployment_status(project, "dev").await;
+        let recorded = status.as_object_mut().expect("a status").remove("refused");
+        assert_eq!(status, good);
+        let recorded = recorded.expect("a refusal");
+        assert_eq!(
+            (&recorded["execution"], &recorded["commit"], &recorded["error"]),
+            (
+                &json!(refused.execution),
+                &json!("c0ffee"),
+                &json!("InvalidManifest")
+            )
+        );
+        reported(stack, project, &refused.execution).await;
+
+        // So does an input that names nothing of the manifest.
+        let nobody = json!({"only": ["nowhere"]});
+        let unknown = stack.deploy_repository(project, &repository, nobody).await;
+        assert_eq!(unknown.error, "InvalidInput", "{}", unknown.cause);
+        stack.deployment_released(project).await;
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(
+            (&status["state"], &status["refused"]["execution"]),
+            (&json!("SUCCEEDED"), &json!(unknown.execution))
+        );
+
+        // While another execution holds the lock, its status is left alone.
+        let slow = repository
+            .clone()
+            .module("modules/network-vpc", &Module::running("build", &["sleep 600"]));
+        let running = stack
+            .start_deployment(&stack.repository_input(project, &slow, json!({})).await)
+            .await;
+        let status = eventually("a deployment in progress", || async {
+            let status = stack.deployment_status(project, "dev").await;
+            (status["state"] == "IN_PROGRESS").then_some(status)
+        })
+        .await;
+        assert!(status["refused"].is_null(), "{status}");
+        let refused = stack.finished(&stack.start_deployment(&input).await).await;
+        assert_eq!(refused.error, "InvalidManifest", "{}", refused.cause);
+        reported(stack, project, &refused.execution).await;
+        assert_eq!(stack.deployment_status(project, "dev").await, status);
+        let stop = json!({"executionArn": running});
+        stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
+        stack.deployment_released(project).await;
+    });
+}
+
+/// Waits for the report of a refusal and its page.
+async fn reported(stack: &TestStack, project: &str, execution: &str) {
+    let name = execution.rsplit(':').next().expect("a name");
+    let report = format!("reports/{project}/dev/{name}");
+    let stored = stack.object(&format!("{report}.json")).await.expect("a report");
+    let stored: Value = serde_json::from_slice(&stored).expect("JSON");
+    assert_eq!(
+        (&stored["status"]["state"], &stored["status"]["commit"]),
+        (&json!("REFUSED"), &json!("c0ffee"))
+    );
+    let page = eventually("a page", || async {
+        stack.object(&format!("{report}.html")).await
+    })
+    .await;
+    assert!(String::from_utf8_lossy(&page).contains("modules/nowhere"));
 }

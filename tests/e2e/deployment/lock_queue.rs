@@ -180,7 +180,7 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
             (&json!("ABORTED"), &json!(names_of_groups))
         );
 
-        // Read and written by record-deployment, which rejects a manifest with many mistakes, where they count.
+        // Read and written by record-deployment, which refuses a manifest with many mistakes, where they count.
         let strict = format!("project: {project}\nmanifestValidationFailOnUnknownFields: true\n");
         let mistakes: String = (10..30).map(|n| format!("{}{n}: 1\n", "日".repeat(50))).collect();
         let broken = repository
@@ -193,8 +193,9 @@ fn a_status_that_is_too_long_for_a_parameter_is_stored_and_read_by_all() {
         let status = stack.deployment_status(project, "dev").await;
         assert_eq!(
             (&status["state"], &status["groups"]),
-            (&json!("FAILED"), &json!(names_of_groups))
+            (&json!("ABORTED"), &json!(names_of_groups))
         );
+        assert_eq!(status["refused"]["execution"], refused.execution.as_str());
         stack.deployment_released(project).await;
 
         // Read by plan-deployment, which destroys in the order of its groups; nothing of the deployment remains.

@@ -1,14 +1,15 @@
-//! Bad input: one clear message for each, and no other write. If the four names are valid, that message becomes the
-//! status.
+//! Bad input: one clear message for each, and no other write. If the four names are valid, the refusal with that message
+//! is recorded in the status, whose state stays as it was.
 
 use std::io::{Cursor, Write};
 
-use seedflow_e2e::{Finished, Module, ModuleId, TestStack, module_id, run};
+use seedflow_core::telemetry::metric::Metric;
+use seedflow_e2e::{Finished, Module, ModuleId, TestStack, eventually, module_id, run};
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::STACK;
+use super::{STACK, assert_state};
 
 /// The mistake, and the expected text of the message.
 struct Case {
@@ -384,7 +385,9 @@ async fn check(stack: &TestStack, case: &Case, id: &ModuleId, finished: &Finishe
     }
     if !names_are_bad {
         let status = stack.parameter(id, "status").await;
-        if status["state"] != "FAILED"
+        if status["state"] != "REFUSED"
+            || status["refused"]["error"] != case.error
+            || status["refused"]["execution"] != finished.execution.as_str()
             || status["error"] != case.error
             || !status["reason"]
                 .as_str()
@@ -408,17 +411,66 @@ fn a_bad_input_leaves_the_last_success_as_it_was() {
         let module = Module::running("build", &["seedfarmer metadata add -k Good -v yes"]);
         stack.deploy(&id, &module).await;
         let before = stack.parameters(&id).await;
-        let bad = stack.deploy_with(&id, &module, json!({"bundle": "no"})).await;
-        assert_eq!(bad.error, "InvalidInput");
+        let good = stack.parameter(&id, "status").await;
+        // A bundle that can be opened: the refusal has its commit.
+        let bundle = Module::with_deployspec("deploy: {phases: {}}\nbuild_type: TINY\n").zip();
+        let key = "uploads/bad-after-good.zip";
+        let bucket = &stack.about().work_bucket;
+        let put = stack
+            .client()
+            .put_object_with(bucket, key, bundle, &[("commit", "c0ffee")])
+            .await;
+        put.expect("storing a bundle");
+        let mut input = stack.input(&id, &module, json!({})).await;
+        input["source"] = json!({"bucket": bucket, "key": key});
+        let bad = stack.execute(&input).await;
+        assert_eq!(bad.error, "InvalidDeployspec", "{}", bad.cause);
+        assert_eq!(
+            stack
+                .measured("update-metadata", Metric::ModulesRefused, &bad.execution)
+                .await,
+            [1.0]
+        );
+        stack.released(&id).await;
         let after = stack.parameters(&id).await;
         for name in ["md5", "metadata", "outputs"] {
             assert_eq!(before[name], after[name], "{name}");
         }
-        assert_eq!(stack.parameter(&id, "status").await["state"], "FAILED");
+        let mut status = stack.parameter(&id, "status").await;
+        let refused = status
+            .as_object_mut()
+            .expect("a status")
+            .remove("refused")
+            .expect("a refusal");
+        assert_eq!(status, good);
         assert_eq!(
-            stack.deploy(&id, &module).await.reasons,
-            ["last deployment FAILED"]
+            (&refused["execution"], &refused["error"], &refused["commit"]),
+            (
+                &json!(bad.execution),
+                &json!("InvalidDeployspec"),
+                &json!("c0ffee")
+            )
         );
+        assert!(
+            refused["cause"].as_str().unwrap().contains("build_type"),
+            "{refused}"
+        );
+        let execution = bad.execution.rsplit(':').next().expect("a name");
+        let report = format!("reports/{}/{execution}", id);
+        let stored = stack.object(&format!("{report}.json")).await.expect("a report");
+        let stored: Value = serde_json::from_slice(&stored).expect("JSON");
+        assert_eq!(
+            (&stored["status"]["state"], &stored["commit"]),
+            (&json!("REFUSED"), &json!("c0ffee"))
+        );
+        let page = eventually("a page", || async {
+            stack.object(&format!("{report}.html")).await
+        })
+        .await;
+        assert!(String::from_utf8_lossy(&page).contains("build_type"));
+        // Nothing has changed since the success, and the next request that is accepted removes the refusal.
+        assert_state(&stack.deploy(&id, &module).await, "UNCHANGED");
+        assert!(stack.parameter(&id, "status").await["refused"].is_null());
     });
 }
 

@@ -59,13 +59,16 @@ fn each_change_of_a_modules_state_is_an_event_of_the_schema() {
         let secret = json!({"parameters": {"word": "a-word-that-is-secret"}});
         assert_state(&stack.deploy_with(&id, &good, secret.clone()).await, "SUCCEEDED");
         assert_state(&stack.deploy_with(&id, &good, secret).await, "UNCHANGED");
+        // A request that is refused: the module stays unchanged.
+        let wrong = Module::with_deployspec("deploy: {phases: {}}\nbuild_type: TINY\n");
+        assert_eq!(stack.deploy(&id, &wrong).await.error, "InvalidDeployspec");
         let bad = Module::running("build", &["echo \"no space left\"; exit 3"]);
         assert_eq!(stack.deploy(&id, &bad).await.error, "BuildFailed");
         assert_state(&stack.deploy(&id, &good).await, "SUCCEEDED");
         abort(stack, &id).await;
         assert_state(&stack.execute(&destruction(&id)).await, "DESTROYED");
 
-        let details = module_events(&mut events, 11).await;
+        let details = module_events(&mut events, 12).await;
         let states: Vec<(&str, bool)> = details
             .iter()
             .map(|detail| (detail["state"].as_str().unwrap(), detail["recovered"] == true))
@@ -76,6 +79,7 @@ fn each_change_of_a_modules_state_is_an_event_of_the_schema() {
                 ("IN_PROGRESS", false),
                 ("SUCCEEDED", false),
                 ("UNCHANGED", false),
+                ("REFUSED", false),
                 ("IN_PROGRESS", false),
                 ("FAILED", false),
                 ("IN_PROGRESS", false),
@@ -90,7 +94,12 @@ fn each_change_of_a_modules_state_is_an_event_of_the_schema() {
         assert!(faults.is_empty(), "{faults:#?}\n{details:#?}");
         assert!(!json!(details).to_string().contains("a-word-that-is-secret"));
 
-        let failed = &details[4];
+        let refused = &details[3];
+        assert_eq!(
+            (&refused["error"], &refused["previous_state"]),
+            (&json!("InvalidDeployspec"), &json!("UNCHANGED"))
+        );
+        let failed = &details[5];
         assert_eq!(
             (&failed["error"], &failed["phase"], &failed["previous_state"]),
             (&json!("BuildFailed"), &json!("BUILD"), &json!("UNCHANGED"))
@@ -100,8 +109,8 @@ fn each_change_of_a_modules_state_is_an_event_of_the_schema() {
         let key = failed["report"]["key"].as_str().unwrap();
         let report: Value = serde_json::from_slice(&stack.object(key).await.unwrap()).unwrap();
         assert_eq!(report["execution"], failed["execution"]);
-        let messages = [4, 6, 8, 10].map(|at| details[at]["message"].as_str().unwrap());
-        assert_eq!(mailed(&mut mails, 4).await, messages);
+        let messages = [3, 5, 7, 9, 11].map(|at| details[at]["message"].as_str().unwrap());
+        assert_eq!(mailed(&mut mails, 5).await, messages);
     });
 }
 

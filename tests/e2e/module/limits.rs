@@ -148,7 +148,7 @@ fn an_input_of_the_longest_length_is_read_whatever_its_characters_are() {
         let refused = stack.execute(&input).await;
         assert_eq!(refused.error, "InvalidInput", "{}", refused.cause);
         assert!(refused.cause.contains("unknown"), "{}", refused.cause);
-        assert_eq!(stack.parameter(&id, "status").await["state"], "FAILED");
+        assert_eq!(stack.parameter(&id, "status").await["state"], "REFUSED");
         stack.released(&id).await;
         // Step Functions accepts not one byte more.
         let over = json!({"stateMachineArn": stack.about().state_machine_arn, "input": json!("x".repeat(MAX_PAYLOAD - 1)).to_string()});

@@ -150,7 +150,8 @@ async fn assert_refused(stack: &TestStack, id: &ModuleId, finished: &Finished, e
     let status = stack.parameter(id, "status").await;
     assert_eq!(
         (&status["state"], &status["error"]),
-        (&json!("FAILED"), &json!(error))
+        (&json!("REFUSED"), &json!(error))
     );
+    assert_eq!(status["refused"]["execution"], finished.execution.as_str());
     assert_eq!(status["reason"].as_str(), Some(finished.cause.as_str()));
 }

@@ -318,6 +318,18 @@ mod tests {
     }
 
     #[test]
+    fn only_a_plan_may_ask_that_its_refusal_is_recorded() {
+        let input = |plan_only: bool| {
+            parse(
+                json!({"project": "p", "source": {"key": "uploads/r.zip"}, "plan_only": plan_only, "record_refusal": true}),
+            )
+        };
+        assert!(input(true).unwrap().record_refusal);
+        let error = input(false).unwrap_err();
+        assert!(error.message.starts_with("record_refusal: "), "{error}");
+    }
+
+    #[test]
     fn what_is_selected_and_forced_is_by_group_or_by_module() {
         let request = parse(json!({
             "project": "p", "source": {"key": "uploads/r.zip"}, "manifest": "a/./b.yaml", "plan_only": true,

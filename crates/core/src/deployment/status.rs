@@ -226,4 +226,37 @@ mod tests {
             assert_eq!(end(before), None);
         }
     }
+
+    #[test]
+    fn a_refusal_leaves_the_state_as_it_was() {
+        let (one, two) = (ExecutionArn::new("one"), ExecutionArn::new("two"));
+        let now = Timestamp::UNIX_EPOCH;
+        let good = Status {
+            groups: vec!["g".into()],
+            ..Status::new(State::Succeeded, &one, now)
+        };
+        let commit = CommitInfo::of_commit(Some("c2"), None);
+        let why = ("InvalidManifest", "deployment.yaml:6: path: found nothing");
+        let refusal = Status::refuse(Some(&good), &two, why, &commit, now);
+        assert_eq!(
+            (
+                refusal.state,
+                refusal.previous_state,
+                refusal.commit_info.commit()
+            ),
+            (State::Refused, Some(State::Succeeded), Some("c2"))
+        );
+        let stored = refusal.clone().beside(Some(&good));
+        assert!(stored.has_refused(&two));
+        assert_eq!(
+            Status {
+                refused: None,
+                ..stored.clone()
+            },
+            good
+        );
+        assert_eq!(Status::refuse(Some(&stored), &two, why, &commit, now), refusal);
+        let first = Status::refuse(None, &two, why, &commit, now).beside(None);
+        assert_eq!((first.state, first.state_before(&one)), (State::Refused, None));
+    }
 }

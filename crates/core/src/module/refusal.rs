@@ -113,7 +113,7 @@ mod tests {
         );
         assert_eq!(
             serde_json::json!(unknown),
-            serde_json::json!({"at": "1970-01-01T00:00:00Z", "execution": "e", "cause": "no"})
+            serde_json::json!({"at": "1970-01-01T00:00:00Z", "execution": "e", "cause": "No"})
         );
     }
 }

@@ -532,6 +532,81 @@ mod tests {
         assert_eq!(end(Some(&aborted)), None);
     }
 
+    fn refused() -> Failure {
+        Failure {
+            error: "InvalidDeployspec".into(),
+            reason: "build_type: found \"TINY\"".into(),
+            build_id: None,
+            outcome: None,
+            commit_info: CommitInfo::of_commit(Some("c2"), None),
+        }
+    }
+
+    #[test]
+    fn a_refusal_leaves_the_state_as_it_was_until_the_next_start() {
+        let [one, two, three] = ["e1", "e2", "e3"].map(ExecutionArn::new);
+        let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
+        let good = Status::succeed(None, &module(), &one, &build, at(10));
+        let refuse = |before| Status::refuse(before, &module(), &two, &refused(), at(20));
+        let refusal = refuse(Some(&good));
+        assert_eq!(
+            (
+                refusal.state,
+                refusal.previous_state,
+                refusal.commit_info.commit()
+            ),
+            (State::Refused, Some(State::Succeeded), Some("c2"))
+        );
+        let stored = refusal.clone().beside(Some(&good));
+        assert_eq!(
+            stored,
+            Status {
+                refused: refusal.refused.clone(),
+                ..good.clone()
+            }
+        );
+        assert!(stored.has_refused(&two) && !stored.has_refused(&one));
+        // Nothing is to be written at the end of such an execution, and a repeated call says the same.
+        let end = Status::end(State::Failed, Some(&stored), &module(), &two, &refused(), at(21));
+        assert_eq!(end, None);
+        assert_eq!(refuse(Some(&stored)), refusal);
+        assert_eq!(
+            stored.why_failed("e2").map(|(reason, _)| reason),
+            refusal.cause.as_deref()
+        );
+        for next in [Status::start, Status::touch] {
+            let next = next(Some(&stored), &module(), &three, &[], at(30));
+            assert_eq!(
+                (next.refused, next.previous_state),
+                (None, Some(State::Succeeded))
+            );
+        }
+        // What was never deployed has the refusal only, and no final state of an earlier execution.
+        let first = refuse(None).beside(None);
+        assert_eq!((first.state, first.previous_state), (State::Refused, None));
+        let again = Status::refuse(Some(&first), &module(), &three, &refused(), at(30)).beside(Some(&first));
+        assert_eq!((again.state, again.has_refused(&three)), (State::Refused, true));
+        assert_eq!(
+            Status::start(Some(&again), &module(), &three, &[], at(40)).previous_state,
+            None
+        );
+    }
+
+    #[test]
+    fn what_has_begun_or_is_a_service_in_trouble_fails_and_is_not_refused() {
+        let [one, two] = ["e1", "e2"].map(ExecutionArn::new);
+        let started = Status::start(None, &module(), &one, &[], at(1));
+        assert!(!Status::is_refusal(Some(&started), &one, &refused()));
+        assert!(Status::is_refusal(Some(&started), &two, &refused()));
+        assert!(Status::is_refusal(None, &one, &refused()));
+        let denied = Failure {
+            error: "AccessDenied".into(),
+            ..refused()
+        };
+        assert!(!Status::is_refusal(None, &one, &denied));
+        assert!(!Status::is_refusal(None, &one, &failure()));
+    }
+
     #[test]
     fn touching_changes_states_time_execution_and_reasons_only() {
         let good = Status::succeed(

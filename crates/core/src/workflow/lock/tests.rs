@@ -661,3 +661,28 @@ fn who_may_not_wait_fails_with_the_execution_that_deploys() {
         );
     }
 }
+
+#[test]
+fn a_superseded_execution_names_the_commit_that_replaced_it() {
+    let newer = Claimant {
+        commit: Some("c0ffee".to_owned()),
+        ..contender(2)
+    };
+    let fresh = NewLease {
+        now: Timestamp::from_millisecond(5).unwrap(),
+        run: BuildFolder::from_random([7; 16]),
+    };
+    let lock = Lock::new(newer, 0, &fresh);
+    let found = decide(&LockRequest::Claim(contender(1)), Some(&lock), &fresh);
+    let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let response = |outcome: LockOutcome| serde_json::to_value(outcome.response(&module)).unwrap();
+    assert_eq!(
+        response(found.outcome.unwrap()),
+        serde_json::json!({"state": "SUPERSEDED", "superseded_by": "e2", "superseded_by_commit": "c0ffee"})
+    );
+    let unknown = LockOutcome::Superseded(Box::new(contender(3)));
+    assert_eq!(
+        response(unknown),
+        serde_json::json!({"state": "SUPERSEDED", "superseded_by": "e3"})
+    );
+}
