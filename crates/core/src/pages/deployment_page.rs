@@ -11,15 +11,14 @@ use super::components::{
 use super::deployment_rows::{Row, Sources};
 use super::index::{Around, Index};
 use super::layout::{Page, REFRESH_SECONDS, console_link};
-use super::report_view::{Deployment, FetchedSource, Module, ModuleResult, Status};
+use super::report_view::{Deployment, FetchedSource, ModuleResult, Status};
 use super::{PageContext, advice, format, link, state, timeline};
 use crate::deployment::outcome::FAILED;
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout::{index_key, page_key};
 
-/// Reports of the deployment's modules, by group and module.
-pub type Reports = BTreeMap<(String, String), Module>;
+pub use super::report_view::Reports;
 
 /// Maximum number of module reports to read; those of failed modules come first.
 pub const MAX_REPORTS: usize = 300;

@@ -5,9 +5,8 @@
 
 use jiff::Timestamp;
 
-use super::deployment_page::Reports;
 use super::index::{Index, IndexedExecution};
-use super::report_view::{Deployment, Module, ModuleResult, PlannedModule};
+use super::report_view::{Deployment, Module, ModuleResult, PlannedModule, Reports};
 use super::state;
 use crate::ids::{DeploymentId, ExecutionArn};
 use crate::storage_layout::page_of;

@@ -250,8 +250,7 @@ impl Entry {
                 .find(|run| at.is_none_or(|at| run.at < at))
                 .and_then(page),
             next: others()
-                .filter(|run| at.is_some_and(|at| run.at > at))
-                .next_back()
+                .rfind(|run| at.is_some_and(|at| run.at > at))
                 .and_then(page),
             deployment: None,
         }

@@ -256,6 +256,9 @@ read!(
     }
 );
 
+/// The reports of a deployment's modules, by group and module.
+pub type Reports = BTreeMap<(String, String), Module>;
+
 impl Status {
     /// Why it failed or was refused: the sentence for people, or else the reason as it was reported.
     #[must_use]
