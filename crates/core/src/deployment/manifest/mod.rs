@@ -172,6 +172,7 @@ fn deployment(
     }
     mappings.refuse_another_role_path(given.maxima, problems);
     mappings.refuse_networks(given.maxima, problems);
+    mappings.refuse_settings(given.maxima, problems);
     let names = Names {
         project: project?,
         deployment: name?,
