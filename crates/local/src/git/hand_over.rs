@@ -25,7 +25,7 @@ pub fn commands(template: &str) -> Result<Vec<String>> {
 }
 
 fn parse(text: &str) -> Result<Value> {
-    Ok(yaml::parse(text)
+    Ok(yaml::parse_template(text)
         .with_context(|| format!("{TEMPLATE} can't be read"))?
         .to_json())
 }
