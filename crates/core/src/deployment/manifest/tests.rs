@@ -1483,6 +1483,15 @@ fn the_only_manifest_is_found_and_of_several_one_has_to_be_named() {
         with_options(&root, &none, &[]).is_ok(),
         "the one at the root comes first"
     );
+    // Whether a file is one is decided by its content, not by its layout.
+    let flow = r#"{"name": "d", "groups": [{"name": "g", "modules": [{"name": "m", "path": "modules/a"}]}]}"#;
+    let text = "kind: ConfigMap\ndata:\n  x: |\ngroups: []\n: {\n".replace("groups", "other");
+    let not_at_the_start = [
+        ("manifests/dev/deployment.yaml", flow),
+        ("charts/deployment.yaml", "spec: |\n  text\n\n  groups:\n"),
+        ("helm/deployment.yaml", text.as_str()),
+    ];
+    assert!(with_options(&not_at_the_start, &none, &[]).is_ok());
     let missing = problems(with_options(&[], &none, &[]));
     assert!(
         says(
