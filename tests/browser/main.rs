@@ -94,7 +94,14 @@ fn pages_stay_readable_and_inert_for_every_report() {
             }
         }
     }
-    for name in ["good", "failed", "deployment", "index"] {
+    for name in [
+        "good",
+        "failed",
+        "deployment",
+        "live-deployment",
+        "refused",
+        "index",
+    ] {
         browser::picture(&folder, name, PHONE, Scheme::Dark);
         browser::picture(&folder, name, DESKTOP, Scheme::Light);
     }

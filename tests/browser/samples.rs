@@ -2,8 +2,9 @@
 
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId, Name};
-use seedflow_core::pages::execution_event::ExecutionEnd;
-use seedflow_core::pages::index::Index;
+use seedflow_core::pages::deployment_page::{Known, Reports};
+use seedflow_core::pages::execution_event::ExecutionState;
+use seedflow_core::pages::index::{Around, Index};
 use seedflow_core::pages::module_page::Log;
 use seedflow_core::pages::{PageContext, deployment_page, module_page};
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ pub fn all() -> Vec<(&'static str, String)> {
             whole_deployment("DeploymentFailed", "networking/vpc failed: build failed in BUILD"),
         ),
         ("hostile-deployment", whole_deployment(HOSTILE, HOSTILE)),
+        ("live-deployment", live_deployment()),
+        ("refused", refused()),
         ("index", index("bundle changed")),
         ("hostile-index", index(HOSTILE)),
     ]
@@ -34,6 +37,9 @@ pub fn all() -> Vec<(&'static str, String)> {
 fn environment() -> AwsEnvironment {
     AwsEnvironment::from_arn("arn:aws:lambda:eu-west-1:123456789012:function:f").unwrap()
 }
+
+/// When the pages are written.
+const NOW: &str = "2026-11-23T12:40:05Z";
 
 fn names() -> ModuleId {
     ModuleId::parse("platform", "production", "networking", "vpc").unwrap()
@@ -44,6 +50,7 @@ fn of_module(id: &ModuleId, report: Value, log: &Log) -> String {
     let context = PageContext {
         environment: &environment,
         bucket: "work-bucket",
+        now: NOW.parse().unwrap(),
     };
     let report = serde_json::from_value(report).unwrap();
     module_page::render(
@@ -52,6 +59,12 @@ fn of_module(id: &ModuleId, report: Value, log: &Log) -> String {
         &format!("reports/{id}/vpc-0a1b2c3d.json"),
         &report,
         log,
+        &Around {
+            name: format!("{}/{}/{}", id.deployment, id.group, id.module),
+            previous: Some(format!("reports/{id}/vpc-before.html")),
+            next: None,
+            deployment: Some(format!("reports/{}/{}/e1.html", id.project, id.deployment)),
+        },
     )
 }
 
@@ -69,7 +82,8 @@ fn base(state: &str) -> Value {
         "written_at": "2026-11-23T12:31:49.8Z",
         "status": {
             "state": state, "started_at": "2026-11-23T12:30:02.1Z", "reasons": ["bundle changed", "parameter subnets changed"],
-            "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "author": "Jane Doe <jane@example.com>", "branch": "main"
+            "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "author": "Jane Doe <jane@example.com>", "branch": "main",
+            "repository": "https://github.com/example/platform.git"
         },
         "timeline": {
             "execution_started_at": "2026-11-23T12:29:41Z", "lock_acquired_at": "2026-11-23T12:30:01Z",
@@ -106,6 +120,9 @@ fn failed() -> String {
     report["status"]["error"] = json!("BuildFailed");
     report["status"]["phase"] = json!("BUILD");
     report["status"]["deployed_at"] = json!("2026-11-20T08:00:11Z");
+    report["status"]["cause"] = json!(
+        "Vpc CREATE_FAILED: CidrBlock: the block 10.0.0.0/8 is larger than a VPC may have (from /28 to /16)"
+    );
     report["status"]["reason"] = json!(
         "build failed in BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: aws cloudformation deploy. Reason: exit status 255"
     );
@@ -115,7 +132,7 @@ fn failed() -> String {
         "Waiting for changeset to be created..",
         "Waiting for stack create/update to complete",
         "Failed to create/update the stack. Run the following command to fetch the list of events leading up to the failure",
-        "[Container] 2026/11/23 12:31:47 Command did not exit successfully exit status 255",
+        "[Container] 2026/11/23 12:31:47 Command did not exit successfully aws cloudformation deploy --stack-name platform-production-networking-vpc --template-file template.yaml exit status 255",
     ];
     of_module(&names(), report, &Log::Lines(log.map(str::to_owned).to_vec()))
 }
@@ -172,31 +189,95 @@ fn whole_deployment(error: &str, cause: &str) -> String {
         ],
         "warnings": [cause]
     });
-    let report = serde_json::from_value(report).unwrap();
     let mut failed = base("FAILED");
     failed["status"]["error"] = json!("BuildFailed");
-    failed["status"]["reason"] = json!(cause);
-    let read = |report: Value| serde_json::from_value(report).unwrap();
+    failed["status"]["cause"] = json!(cause);
+    failed["status"]["deployed_at"] = json!("2026-11-20T08:00:11Z");
+    let shifted = |report: Value, minute: &str| {
+        let text = report
+            .to_string()
+            .replace("T12:29", minute)
+            .replace("T12:30", minute)
+            .replace("T12:31", "T12:35");
+        serde_json::from_str(&text).unwrap()
+    };
+    let key = |group: &str, module: &str| (group.to_owned(), module.to_owned());
     let modules = [
-        (("core".to_owned(), "buckets".to_owned()), read(base("SUCCEEDED"))),
-        (("networking".to_owned(), "vpc".to_owned()), read(failed)),
+        (
+            key("core", "buckets"),
+            serde_json::from_value(base("SUCCEEDED")).unwrap(),
+        ),
+        (key("networking", "vpc"), shifted(failed, "T12:32")),
+        (key("networking", "dns"), shifted(base("SUCCEEDED"), "T12:33")),
     ];
+    deployment_of("e1", report, &modules.into(), &Index::default())
+}
+
+/// A deployment of which some modules are done and some wait.
+fn live_deployment() -> String {
+    let planned = |group: &str, module: &str, action: &str| {
+        let execution = (action != "unchanged").then(|| format!("{module}-2"));
+        json!({"group": group, "module": module, "action": action, "reasons": ["bundle changed"], "execution": execution})
+    };
+    let report = json!({
+        "execution": "arn:aws:states:eu-west-1:123456789012:execution:d:e2", "written_at": "2026-11-23T12:38:00Z",
+        "status": {
+            "state": "IN_PROGRESS", "started_at": "2026-11-23T12:38:00Z", "author": "Jane Doe <jane@example.com>",
+            "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "branch": "main",
+            "repository": "https://gitlab.com/example/infra/platform"
+        },
+        "plan": [
+            planned("core", "buckets", "deploy"), planned("core", "roles", "unchanged"), planned("networking", "vpc", "deploy"),
+            planned("networking", "dns", "deploy"), planned("apps", "frontend", "deploy")
+        ]
+    });
+    let reached = |group: &str, module: &str, state: &str, at: &str| {
+        let mut detail = json!({
+            "project": "platform", "deployment": "production", "group": group, "module": module, "state": state, "at": at,
+            "execution": format!("arn:aws:states:eu-west-1:123456789012:execution:m:{module}-2"), "duration_seconds": 41,
+            "part_of": "arn:aws:states:eu-west-1:123456789012:execution:d:e2"
+        });
+        if state == "SUCCEEDED" {
+            detail["report"] = json!({});
+        }
+        ExecutionState::from_event(&json!({"detail": detail}))
+            .unwrap()
+            .unwrap()
+    };
+    let index = [
+        reached("core", "buckets", "SUCCEEDED", "2026-11-23T12:38:42Z"),
+        reached("networking", "vpc", "IN_PROGRESS", "2026-11-23T12:38:43Z"),
+        reached("networking", "dns", "SUCCEEDED", "2026-11-23T12:39:25Z"),
+    ]
+    .iter()
+    .fold(Index::default(), |index, reached| index.with(reached));
+    deployment_of("e2", report, &Reports::new(), &index)
+}
+
+fn deployment_of(execution: &str, report: Value, modules: &Reports, index: &Index) -> String {
     let environment = environment();
     let context = PageContext {
         environment: &environment,
         bucket: "work-bucket",
+        now: NOW.parse().unwrap(),
     };
     let id = DeploymentId {
         project: Name::parse("project", "platform").unwrap(),
         deployment: Name::parse("deployment", "production").unwrap(),
     };
-    deployment_page::render(
-        &context,
-        &id,
-        "reports/platform/production/e1.json",
-        &report,
-        &modules.into(),
-    )
+    let key = format!("reports/platform/production/{execution}.json");
+    let report = serde_json::from_value(report).unwrap();
+    deployment_page::render(&context, &id, &key, &report, Known { modules, index })
+}
+
+/// A push whose manifest was refused.
+fn refused() -> String {
+    let cause = "deployment.yaml:6: path: found modules/nowhere, which the repository doesn't have; allowed: the path of a folder with a deployspec.yaml";
+    let report = json!({
+        "execution": "arn:aws:states:eu-west-1:123456789012:execution:d:e3", "written_at": "2026-11-23T12:40:00Z",
+        "status": {"state": "REFUSED", "error": "InvalidManifest", "cause": cause, "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0"}
+    });
+    deployment_of("e3", report, &Reports::new(), &Index::default())
 }
 
 fn index(why: &str) -> String {
@@ -236,28 +317,44 @@ fn index(why: &str) -> String {
     for (run, state) in states.iter().enumerate().take(5) {
         index = index.with(&event(json!({}), state, run, why));
     }
+    let vpn = json!({"group": "networking", "module": "vpn"});
+    let queue = json!({"group": "data", "module": "queue"});
+    for (module, state, run) in [
+        (&vpn, "IN_PROGRESS", 22),
+        (&queue, "SUCCEEDED", 20),
+        (&queue, "REFUSED", 21),
+    ] {
+        index = index.with(&event(module.clone(), state, run, why));
+    }
     let environment = environment();
     let context = PageContext {
         environment: &environment,
         bucket: "work-bucket",
+        now: NOW.parse().unwrap(),
     };
     seedflow_core::pages::index_page::render(&index, &context, &Name::parse("project", "platform").unwrap())
 }
 
-fn event(of: Value, state: &str, run: usize, why: &str) -> ExecutionEnd {
+fn event(of: Value, state: &str, run: usize, why: &str) -> ExecutionState {
     let mut detail = json!({
-        "project": "platform", "deployment": "production", "state": state, "reasons": [why], "author": why, "branch": "main",
+        "project": "platform", "deployment": "production", "state": state, "reasons": [why], "author": format!("{why} <jane@example.com>"), "branch": "main",
+        "repository": "https://github.com/example/platform",
         "commit": "0a4d55a8d778e5022fab701977c5d840bbc486d0", "duration_seconds": 20 + (run * 37) % 90, "report": {},
-        "execution": format!("arn:aws:states:eu-west-1:123456789012:execution:m:e-{run}"), "at": format!("2026-11-{:02}T08:{run:02}:11Z", 1 + run % 28)
+        "execution": format!("arn:aws:states:eu-west-1:123456789012:execution:m:e-{run}"), "at": format!("2026-11-{:02}T08:{run:02}:11Z", 1 + run * 22 / 32)
     });
+    if state == "IN_PROGRESS" {
+        detail["duration_seconds"] = Value::Null;
+        detail["report"] = Value::Null;
+    }
     if state == "FAILED" {
         detail["error"] = json!(why);
+        detail["cause"] = json!("Queue UPDATE_FAILED: MessageRetentionPeriod must be between 60 and 1209600");
     }
     detail
         .as_object_mut()
         .unwrap()
         .extend(of.as_object().unwrap().clone());
-    ExecutionEnd::from_event(&json!({"detail": detail}))
+    ExecutionState::from_event(&json!({"detail": detail}))
         .unwrap()
         .unwrap()
 }

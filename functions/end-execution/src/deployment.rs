@@ -7,9 +7,10 @@
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::stores::plans;
 use seedflow_core::deployment::plan::Plan;
+use seedflow_core::deployment::report;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::Result;
-use seedflow_core::events::DeploymentStateChange;
+use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::status::Failure;
@@ -107,8 +108,15 @@ impl Handler {
         let Some(status) = Status::end(before, state, execution, &failure, now) else {
             return Ok(());
         };
+        let key = plan.deployment.report_key(execution);
+        let text = report::report(plan, &status, &[]).to_string();
+        let written = refused.note(self.modules.work.put(&key, text).await)?;
+        let report = written.map(|()| ReportAt {
+            bucket: self.modules.work.name().to_owned(),
+            key,
+        });
         // Before the status, as for a module.
-        let event = DeploymentStateChange::of(&plan.deployment, &status, None);
+        let event = DeploymentStateChange::of(&plan.deployment, &status, report);
         if !refused.is_announced() {
             self.events.send(&event).await;
         }

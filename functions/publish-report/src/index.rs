@@ -1,45 +1,43 @@
-//! Updates the index of a project: reads it, adds executions that have ended, and writes it unless it was written in
-//! between.
+//! Updates the index of a project: reads it, adds the states that executions have reached, and writes it unless it was
+//! written in between.
 
 use seedflow_aws::services::s3::{Conditional, Expect};
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::{AwsEnvironment, Name};
-use seedflow_core::pages::execution_event::ExecutionEnd;
+use seedflow_core::ids::Name;
 use seedflow_core::pages::index::Index;
 use seedflow_core::pages::{PageContext, index_page};
 use seedflow_core::storage_layout::index_key;
 
-use crate::Handler;
+use crate::{Events, Handler};
 
 /// Maximum size of an index: some four thousand modules. The function's memory holds it several times.
 const MAX_INDEX: u64 = 16 * 1024 * 1024;
 /// Maximum number of tries. At most two calls run concurrently, so the one that loses wins next.
-const TRIES: usize = 5;
+pub(crate) const TRIES: usize = 5;
 
 impl Handler {
+    /// Adds the states to the index that was read, and returns the index that is stored then.
     pub(crate) async fn update_index(
         &self,
+        context: &PageContext<'_>,
         project: &Name,
-        ended: &[(String, ExecutionEnd)],
-        environment: &AwsEnvironment,
-    ) -> Result<()> {
+        read: (Index, Expect),
+        reached: &Events,
+    ) -> Result<Index> {
         let key = index_key(project);
+        let (mut before, mut expect) = read;
         for _ in 0..TRIES {
-            let (before, expect) = self.index(&key).await?;
-            let index = ended
+            let index = reached
                 .iter()
-                .fold(before.clone(), |index, (_, ended)| index.with(ended));
+                .fold(before.clone(), |index, (_, state)| index.with(state));
             if index == before && expect != Expect::Nothing {
-                return Ok(());
+                return Ok(index);
             }
-            let context = PageContext {
-                environment,
-                bucket: self.work.name(),
-            };
-            let page = index_page::render(&index, &context, project);
+            let page = index_page::render(&index, context, project);
             if let Conditional::Done(_) = self.work.put_page_if(&key, page, expect).await? {
-                return Ok(());
+                return Ok(index);
             }
+            (before, expect) = self.index(project).await?;
         }
         Err(Error::new(
             ErrorName::ServiceUnavailable,
@@ -47,8 +45,10 @@ impl Handler {
         ))
     }
 
-    async fn index(&self, key: &str) -> Result<(Index, Expect)> {
-        let Some((bytes, tag)) = self.work.get(key, MAX_INDEX).await? else {
+    /// The stored index, and what to expect of it when it is written.
+    pub(crate) async fn index(&self, project: &Name) -> Result<(Index, Expect)> {
+        let key = index_key(project);
+        let Some((bytes, tag)) = self.work.get(&key, MAX_INDEX).await? else {
             return Ok((Index::default(), Expect::Nothing));
         };
         let index = Index::read(&String::from_utf8_lossy(&bytes)).unwrap_or_else(|| {

@@ -1,23 +1,28 @@
-//! `publish-report`: renders reports as pages, and maintains the index of each project (decision 30).
+//! `publish-report`: renders reports as pages, and maintains the index of each project (decisions 30 and 50).
 //!
-//! Our own events about ends arrive by a queue, several at a time, at least once and in any order. First the function
-//! writes the page of each event: it depends on the report only, so it may be written again. Then it updates the index,
-//! once for all events of a project, by a conditional write: of two concurrent writes the second one reads the index again.
-//! Failed messages go back to the queue. No deployment waits for pages, so pages can neither delay it nor make it fail.
+//! Our own events arrive by a queue, several at a time, at least once and in any order. For each project the function first
+//! writes the pages of modules that ended: such a page depends on its report only, so it may be written again. Then it
+//! updates the index, once for all events, by a conditional write: of two concurrent writes the second one reads the index
+//! again. Last it writes the pages of the deployments that are concerned; those of deployments in progress are made of the
+//! index. Failed messages go back to the queue. No deployment waits for pages, so pages can neither delay it nor make it
+//! fail.
 
 mod index;
 mod pages;
 mod queue;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::logs::LogGroup;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_core::error::{Error, Result};
-use seedflow_core::ids::Name;
-use seedflow_core::pages::execution_event::ExecutionEnd;
+use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, Name};
+use seedflow_core::pages::PageContext;
+use seedflow_core::pages::execution_event::{ExecutionState, IndexKey};
+use seedflow_core::pages::index::Index;
 
 use queue::{Answer, Batch, Message};
 
@@ -26,6 +31,9 @@ struct Handler {
     build_log: LogGroup,
 }
 
+/// The events of a project, with the messages that they came in.
+type Events = Vec<(String, ExecutionState)>;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
@@ -33,37 +41,113 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         build_log: LogGroup::new(&aws, config::setting("BUILD_LOG_GROUP")?),
     };
-    handler::run(async |invocation| function.publish(invocation).await).await
+    handler::run(async |invocation| function.publish(invocation, Timestamp::now()).await).await
 }
 
 impl Handler {
-    async fn publish(&self, Invocation { event, environment }: Invocation<Batch>) -> Result<Answer> {
+    async fn publish(
+        &self,
+        Invocation { event, environment }: Invocation<Batch>,
+        now: Timestamp,
+    ) -> Result<Answer> {
         let mut failed = Answer::default();
-        let mut projects: BTreeMap<Name, Vec<(String, ExecutionEnd)>> = BTreeMap::new();
+        let mut projects: BTreeMap<Name, Events> = BTreeMap::new();
         for Message { id, body } in event.messages {
-            match self.page_of(&body, &environment).await {
-                Ok(Some(ended)) => projects
-                    .entry(ended.project().clone())
+            match parse(&body) {
+                Ok(Some(reached)) => projects
+                    .entry(reached.project().clone())
                     .or_default()
-                    .push((id, ended)),
+                    .push((id, reached)),
                 Ok(None) => {}
                 Err(error) => failed.add(id, &error),
             }
         }
-        for (project, ended) in projects {
-            if let Err(error) = self.update_index(&project, &ended, &environment).await {
-                ended.into_iter().for_each(|(id, _)| failed.add(id, &error));
+        for (project, events) in projects {
+            let ids: Vec<String> = events.iter().map(|(id, _)| id.clone()).collect();
+            let published = self.publish_project(&project, events, &environment, now, &mut failed);
+            if let Err(error) = published.await {
+                ids.into_iter().for_each(|id| failed.add(id, &error));
             }
         }
         Ok(failed)
     }
+
+    /// Publishes the events of a project. An error concerns all of them; what concerns one is added to `failed`.
+    async fn publish_project(
+        &self,
+        project: &Name,
+        events: Events,
+        environment: &AwsEnvironment,
+        now: Timestamp,
+        failed: &mut Answer,
+    ) -> Result<()> {
+        let context = PageContext {
+            environment,
+            bucket: self.work.name(),
+            now,
+        };
+        let read = self.index(project).await?;
+        let mut reached = Events::new();
+        for (id, state) in events {
+            match self.module_page(&context, &read.0, state).await {
+                Ok(state) => reached.push((id, state)),
+                Err(error) => failed.add(id, &error),
+            }
+        }
+        let index = self.update_index(&context, project, read, &reached).await?;
+        for of in concerned(&index, &reached).into_values() {
+            let page = self.deployment_page(&context, &of.deployment, &of.execution, index.clone());
+            if let Err(error) = page.await {
+                of.messages.into_iter().for_each(|id| failed.add(id, &error));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An execution of a deployment, and the messages with the events that change its page.
+struct Concerned {
+    deployment: DeploymentId,
+    execution: ExecutionArn,
+    messages: BTreeSet<String>,
+}
+
+/// The executions of deployments whose pages the events change, by their reports: those of a deployment's own events, and
+/// of the events of its modules while it is in progress.
+fn concerned(index: &Index, reached: &Events) -> BTreeMap<String, Concerned> {
+    let mut found: BTreeMap<String, Concerned> = BTreeMap::new();
+    for (message, state) in reached {
+        let (deployment, execution) = match &state.key {
+            IndexKey::Deployment(id) if state.has_report => (id.clone(), state.execution.clone()),
+            IndexKey::Deployment(_) => continue,
+            IndexKey::Module(id) => {
+                let whole = DeploymentId {
+                    project: id.project.clone(),
+                    deployment: id.deployment.clone(),
+                };
+                let Some(part_of) = state.part_of.clone().filter(|of| index.is_open(&whole, of)) else {
+                    continue;
+                };
+                (whole, part_of)
+            }
+        };
+        let entry = found
+            .entry(deployment.report_key(&execution))
+            .or_insert_with(|| Concerned {
+                deployment,
+                execution,
+                messages: BTreeSet::new(),
+            });
+        entry.messages.insert(message.clone());
+    }
+    found
 }
 
 /// Parses the event in a message that EventBridge put into the queue.
-fn parse(body: &str) -> Result<Option<ExecutionEnd>> {
+fn parse(body: &str) -> Result<Option<ExecutionState>> {
     let event = serde_json::from_str(body).map_err(|e| {
         let found = format!("no JSON ({e})");
         Error::field("the message's body", found, "an event of EventBridge")
     })?;
-    ExecutionEnd::from_event(&event)
+    ExecutionState::from_event(&event)
 }

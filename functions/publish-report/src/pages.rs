@@ -1,75 +1,115 @@
-//! The page of one report.
+//! The pages of reports.
 
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{AwsEnvironment, ModuleId};
-use seedflow_core::pages::execution_event::{ExecutionEnd, IndexKey};
+use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::pages::deployment_page::{self, Known, Reports};
+use seedflow_core::pages::execution_event::{ExecutionState, IndexKey};
+use seedflow_core::pages::index::{Around, Index};
 use seedflow_core::pages::module_page::Log;
-use seedflow_core::pages::{PageContext, deployment_page, format, module_page, report_view};
+use seedflow_core::pages::{PageContext, format, module_page, report_view};
 use seedflow_core::storage_layout::page_key;
 use serde::de::DeserializeOwned;
 
-use crate::{Handler, parse};
+use crate::Handler;
+use crate::index::TRIES;
 
 /// Maximum size of a report that is rendered. Outputs are its largest part, at most 4 KB each.
 const MAX_REPORT: u64 = 8 * 1024 * 1024;
-/// Number of lines shown of a failed build's log.
-const LOG_LINES: usize = 30;
+/// Number of lines of a failed build's log of which the page is made.
+const LOG_LINES: usize = 200;
 /// Number of messages that are read for them: some are blank lines.
-const LOG_MESSAGES: usize = 60;
+const LOG_MESSAGES: usize = 300;
 
 impl Handler {
-    /// Parses an event and writes the page of its report. If the report no longer exists, the execution has no page.
-    pub(crate) async fn page_of(
+    /// Writes the page of a module's execution that has a report. If the report no longer exists, the execution has no
+    /// page.
+    pub(crate) async fn module_page(
         &self,
-        body: &str,
-        environment: &AwsEnvironment,
-    ) -> Result<Option<ExecutionEnd>> {
-        let Some(mut ended) = parse(body)? else {
-            return Ok(None);
-        };
-        if let Some(key) = ended.report_key() {
-            let context = PageContext {
-                environment,
-                bucket: self.work.name(),
-            };
-            let page = match &ended.key {
-                IndexKey::Module(id) => self.module(&context, id, &key).await?,
-                IndexKey::Deployment(id) => self.deployment(&context, id, &key).await?,
-            };
-            ended.has_report = page.is_some();
-            if let (Some(page), Some(page_key)) = (page, page_key(&key)) {
-                self.work.put_page(&page_key, page).await?;
-                tracing::info!(execution = ended.execution.as_str(), page = page_key, "published");
+        context: &PageContext<'_>,
+        index: &Index,
+        mut reached: ExecutionState,
+    ) -> Result<ExecutionState> {
+        if let (IndexKey::Module(id), Some(key)) = (&reached.key, reached.report_key()) {
+            let around = index.around_module(id, &reached);
+            let page = self.module(context, id, &key, &around).await?;
+            let is_there = page.is_some();
+            if let Some(page) = page {
+                self.put(&key, page).await?;
             }
+            reached.has_report = is_there;
         }
-        Ok(Some(ended))
+        Ok(reached)
     }
 
-    async fn module(&self, context: &PageContext<'_>, id: &ModuleId, key: &str) -> Result<Option<String>> {
+    async fn module(
+        &self,
+        context: &PageContext<'_>,
+        id: &ModuleId,
+        key: &str,
+        around: &Around,
+    ) -> Result<Option<String>> {
         let Some(report) = self.report::<report_view::Module>(key).await? else {
             return Ok(None);
         };
         let log = self.log(&report).await;
-        Ok(Some(module_page::render(context, id, key, &report, &log)))
+        Ok(Some(module_page::render(context, id, key, &report, &log, around)))
     }
 
-    async fn deployment(
+    /// Writes the page of a deployment's execution.
+    ///
+    /// Two calls may write the page at once, and the one with the older index must not have the last word. So after a page
+    /// without results, the index is read again: whoever else writes the page has written the index before. If it shows more
+    /// than the page, the page is written again.
+    pub(crate) async fn deployment_page(
         &self,
         context: &PageContext<'_>,
         id: &DeploymentId,
-        key: &str,
-    ) -> Result<Option<String>> {
-        let Some(report) = self.report::<report_view::Deployment>(key).await? else {
-            return Ok(None);
-        };
-        let mut modules = deployment_page::Reports::new();
-        for (module, key) in deployment_page::reports_of(id, &report) {
+        execution: &ExecutionArn,
+        mut index: Index,
+    ) -> Result<()> {
+        let key = id.report_key(execution);
+        for _ in 0..TRIES {
+            let Some(report) = self.report::<report_view::Deployment>(&key).await? else {
+                return Ok(());
+            };
+            let modules = self.reports_of(id, &report).await?;
+            let known = Known {
+                modules: &modules,
+                index: &index,
+            };
+            self.put(&key, deployment_page::render(context, id, &key, &report, known))
+                .await?;
+            if !report.results.is_empty() {
+                return Ok(());
+            }
+            let (newer, _) = self.index(&id.project).await?;
+            if newer.progress(id, execution) == index.progress(id, execution) {
+                return Ok(());
+            }
+            index = newer;
+        }
+        Err(Error::new(
+            ErrorName::ServiceUnavailable,
+            format!("{key}: its modules went on each time in between, {TRIES} times"),
+        ))
+    }
+
+    async fn reports_of(&self, id: &DeploymentId, report: &report_view::Deployment) -> Result<Reports> {
+        let mut modules = Reports::new();
+        for (module, key) in deployment_page::reports_of(id, report) {
             if let Some(report) = self.report(&key).await? {
                 modules.insert(module, report);
             }
         }
-        Ok(Some(deployment_page::render(context, id, key, &report, &modules)))
+        Ok(modules)
+    }
+
+    async fn put(&self, report: &str, page: String) -> Result<()> {
+        if let Some(key) = page_key(report) {
+            self.work.put_page(&key, page).await?;
+            tracing::info!(page = key, "published");
+        }
+        Ok(())
     }
 
     async fn report<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {

@@ -12,10 +12,12 @@ use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::eventbridge::Events;
+use seedflow_aws::services::s3::Expect;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution, Failed};
 use seedflow_core::deployment::plan::Plan;
+use seedflow_core::deployment::report;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::{Result, excerpt};
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
@@ -119,15 +121,25 @@ impl Handler {
         let status = Status {
             started_at: Some(now),
             previous_state: plan.previous_state,
-            commit_info: plan.commit_info,
-            groups: plan.attempted_groups,
+            commit_info: plan.commit_info.clone(),
+            groups: plan.attempted_groups.clone(),
             ..Status::new(State::InProgress, execution, now)
         };
+        let report = self.first_report(&plan, &status).await?;
         self.modules
             .write_deployment_status(&plan.deployment, &status)
             .await?;
-        self.publish(&plan.deployment, &status, None).await;
+        self.publish(&plan.deployment, &status, Some(&report)).await;
         Ok(json!({"state": status.state}))
+    }
+
+    /// Writes the report without results, of which the page of the work in progress is made. A repeated call leaves alone
+    /// what is there: it may be the report of the end.
+    async fn first_report(&self, plan: &Plan, status: &Status) -> Result<String> {
+        let key = plan.deployment.report_key(&status.execution);
+        let text = report::report(plan, status, &[]).to_string();
+        self.modules.work.put_if(&key, text, Expect::Nothing).await?;
+        Ok(key)
     }
 
     async fn end(
@@ -264,11 +276,7 @@ impl Handler {
 
     async fn report(&self, plan: &Plan, outcome: &DeploymentOutcome, status: &Status) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);
-        let report = json!({
-            "deployment": plan.deployment, "execution": status.execution, "written_at": status.updated_at,
-            "status": status, "plan": plan.modules, "sources": plan.sources, "warnings": plan.warnings,
-            "results": outcome.results,
-        });
+        let report = report::report(plan, status, &outcome.results);
         self.modules.work.put(&key, report.to_string()).await?;
         Ok(key)
     }

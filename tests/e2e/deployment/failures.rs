@@ -55,6 +55,7 @@ fn a_run_goes_on_where_the_last_one_failed() {
         // Four of its own, and two for each of the seven module runs.
         let events = received.count("events", 18).await;
         assert_deployment_events(&events, [&failed.execution, &mended.execution]).await;
+        pages::stay(stack, project, &mended.execution, &events).await;
     });
 }
 

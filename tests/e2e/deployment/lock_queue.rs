@@ -5,7 +5,7 @@ use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Finished, Group, Module, Repository, eventually, run};
 use serde_json::json;
 
-use super::{STACK, THREE, assert_state, id_of};
+use super::{STACK, THREE, assert_state, id_of, pages};
 
 /// A repository of one module whose build takes a while.
 fn slow(tag: &str, seconds: u32) -> Repository {
@@ -215,7 +215,7 @@ fn a_stopped_deployment_stops_its_modules_and_says_so() {
     run(async {
         let stack = STACK.get().await;
         let project = "stopped";
-        let module = Module::running("build", &["sleep 60"]);
+        let module = Module::running("build", &["sleep 600"]);
         let repository = Repository::deploying(THREE).module("modules/network-vpc", &module);
         let input = stack.repository_input(project, &repository, json!({})).await;
         let execution = stack.start_deployment(&input).await;
@@ -226,6 +226,7 @@ fn a_stopped_deployment_stops_its_modules_and_says_so() {
             Some(stack.build_of(&module).await)
         })
         .await;
+        pages::show_progress(stack, project, &execution).await;
         let stop = json!({"executionArn": execution, "error": "Changed.My.Mind", "cause": "wrong branch"});
         stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
         stack.deployment_released(project).await;
@@ -240,5 +241,6 @@ fn a_stopped_deployment_stops_its_modules_and_says_so() {
         assert_eq!(stack.build(&build).await["buildStatus"], "STOPPED");
         let later = stack.parameters(&id_of(project, "data/store")).await;
         assert!(later.is_empty(), "{later:?}");
+        pages::show_stopped(stack, project, &execution).await;
     });
 }

@@ -2,8 +2,12 @@
 
 use seedflow_core::pages::index::Index;
 use seedflow_e2e::{Finished, TestStack, eventually};
+use serde_json::{Value, json};
 
 use super::{deployed_by, id_of};
+
+/// What makes a browser load a page again.
+const REFRESH: &str = "http-equiv=\"refresh\"";
 
 /// Waits for the pages of a deployment in which `data/store` failed and `data/queue` succeeded, and for the project's index.
 pub async fn show(stack: &TestStack, project: &str, failed: &Finished) {
@@ -23,13 +27,36 @@ pub async fn show(stack: &TestStack, project: &str, failed: &Finished) {
         "{good}"
     );
     let bad = page("data/store").await;
-    for part in ["BuildFailed", "What went wrong", "no space left"] {
-        assert!(bad.contains(part), "{part} is missing: {bad}");
+    let name = failed.execution.rsplit(':').next().unwrap_or_default();
+    let parts = [
+        "What went wrong".to_owned(),
+        "BuildFailed".to_owned(),
+        "no space left".to_owned(),
+        format!("seedflow logs dev/data/store --project {project}"),
+        format!("seedflow retry dev/data/store --project {project}"),
+        // The deployment that it is part of.
+        format!("href=\"../../{name}.html\""),
+    ];
+    for part in parts {
+        assert!(bad.contains(&part), "{part} is missing: {bad}");
     }
-    let execution = failed.execution.rsplit(':').next().unwrap_or_default();
-    let whole = page_at(stack, &format!("reports/{project}/dev/{execution}.html")).await;
-    for part in ["DeploymentFailed", "Not started", "data/store"] {
-        assert!(whole.contains(part), "{part} is missing: {whole}");
+    let whole = eventually("the page of the end", || async {
+        let page = page_at(stack, &deployment_page(project, &failed.execution)).await;
+        (!page.contains(REFRESH)).then_some(page)
+    })
+    .await;
+    let store = executions["data/store"]
+        .as_str()
+        .and_then(|execution| execution.rsplit(':').next());
+    let parts = [
+        "Failed".to_owned(),
+        "Not started".to_owned(),
+        "Because of that, 2 modules were not started".to_owned(),
+        format!("seedflow retry {name} --project {project}"),
+        format!("href=\"data/store/{}.html\"", store.expect("an execution")),
+    ];
+    for part in parts {
+        assert!(whole.contains(&part), "{part} is missing: {whole}");
     }
     eventually("an index with all that ended", || async {
         let index = Index::read(&page_at(stack, &format!("index/{project}.html")).await)?;
@@ -53,6 +80,81 @@ pub async fn show(stack: &TestStack, project: &str, failed: &Finished) {
         (found == ["SUCCEEDED", "FAILED", "SUCCEEDED", "FAILED"]).then_some(())
     })
     .await;
+}
+
+/// Waits for the pages of a deployment in progress, in which `network/vpc` is built.
+pub async fn show_progress(stack: &TestStack, project: &str, execution: &str) {
+    eventually("a page of the work in progress", || async {
+        let page = page_at(stack, &deployment_page(project, execution)).await;
+        let parts = ["Waiting", "In progress", "Takes until now", "network"];
+        (page.contains(REFRESH) && parts.iter().all(|part| page.contains(part))).then_some(())
+    })
+    .await;
+    eventually("an index with the work in progress", || async {
+        let page = page_at(stack, &format!("index/{project}.html")).await;
+        let index = Index::read(&page)?;
+        let module = index.modules.get("dev/network/vpc")?.newest()?;
+        let deployment = index.deployments.get("dev")?.newest()?;
+        let states = [module.state.as_str(), deployment.state.as_str()];
+        (page.contains(REFRESH) && states == ["IN_PROGRESS"; 2]).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the page of the same deployment says that it was stopped, and no longer loads again.
+pub async fn show_stopped(stack: &TestStack, project: &str, execution: &str) {
+    eventually("a page of the stop", || async {
+        let page = page_at(stack, &deployment_page(project, execution)).await;
+        let parts = ["wrong branch", "Aborted", "Not started", "seedflow retry"];
+        (!page.contains(REFRESH) && parts.iter().all(|part| page.contains(part))).then_some(())
+    })
+    .await;
+}
+
+/// Sends all events again, in another order. The pages stay at what they show, which is the end.
+pub async fn stay(stack: &TestStack, project: &str, execution: &str, events: &[Value]) {
+    let key = deployment_page(project, execution);
+    eventually("the page of the end", || async {
+        (!page_at(stack, &key).await.contains(REFRESH)).then_some(())
+    })
+    .await;
+    let mut late: Vec<Value> = events.iter().rev().map(|event| event["detail"].clone()).collect();
+    // What shows that the others were published.
+    let mut last = late[0].clone();
+    last["group"] = json!("marker");
+    last["module"] = json!("marker");
+    last["state"] = json!("UNCHANGED");
+    if let Some(fields) = last.as_object_mut() {
+        fields.remove("part_of");
+    }
+    late.push(last);
+    for detail in &late {
+        let kind = if detail["module"].is_string() {
+            "Module"
+        } else {
+            "Deployment"
+        };
+        let entry = json!({
+            "Source": "seedflow", "DetailType": format!("Seedflow {kind} State Change"), "Detail": detail.to_string()
+        });
+        let answer = stack
+            .call("events", "AWSEvents.PutEvents", json!({"Entries": [entry]}))
+            .await;
+        assert_eq!(answer["FailedEntryCount"], 0, "{answer}");
+    }
+    let index = eventually("an index with the last event", || async {
+        let index = Index::read(&page_at(stack, &format!("index/{project}.html")).await)?;
+        index.modules.contains_key("dev/marker/marker").then_some(index)
+    })
+    .await;
+    assert!(!index.is_live(), "{index:#?}");
+    let page = page_at(stack, &key).await;
+    assert!(!page.contains(REFRESH), "{page}");
+}
+
+fn deployment_page(project: &str, execution: &str) -> String {
+    let name = execution.rsplit(':').next().unwrap_or_default();
+    format!("reports/{project}/dev/{name}.html")
 }
 
 async fn page_at(stack: &TestStack, key: &str) -> String {

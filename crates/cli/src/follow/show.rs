@@ -58,11 +58,10 @@ impl<'a> Shown<'a> {
         match &module.progress {
             Progress::Pending => {}
             Progress::Running(phase) => {
-                let detail = self.detail;
-                let task = self.task(module);
-                task.detail(phase.as_str());
-                if detail > Detail::Modules {
-                    task.step(phase.as_str());
+                self.task(module).detail(phase.as_str());
+                if self.detail > Detail::Modules {
+                    let line = format!("    {} {}", module.name.module, phase.as_str());
+                    self.ui.say(self.ui.paint(Tone::Quiet, line));
                 }
             }
             Progress::Ended(end) => {

@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod plan;
 pub mod planner;
 pub mod remote_source;
+pub mod report;
 pub mod repository;
 pub mod repository_zip;
 pub mod state;

@@ -1,6 +1,6 @@
-//! The commit that a bundle was made of, its author and its branch.
+//! The commit that a bundle was made of, its author, its branch and its repository.
 //!
-//! An uploader may add them to the object's own metadata (`commit`, `author`, `branch`). They are copied to the
+//! An uploader may add them to the object's own metadata (`commit`, `author`, `branch`, `repository`). They are copied to the
 //! module's metadata, status and reports, for people. No decision depends on them, so a value that is too long is cut
 //! and no value is refused. S3 stores ASCII only and returns everything else as encoded words of RFC 2047 (S3 user
 //! guide, "Working with object metadata"), which are decoded in this module.
@@ -29,6 +29,8 @@ pub struct CommitInfo {
     author: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     branch: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repository: Option<String>,
 }
 
 impl CommitInfo {
@@ -39,6 +41,7 @@ impl CommitInfo {
             commit: read("commit"),
             author: read("author"),
             branch: read("branch"),
+            repository: entry("repository").and_then(address),
         }
     }
 
@@ -49,6 +52,7 @@ impl CommitInfo {
             commit: commit.and_then(readable),
             author: None,
             branch: branch.and_then(readable),
+            repository: None,
         }
     }
 
@@ -58,6 +62,7 @@ impl CommitInfo {
             ("commit", &self.commit),
             ("author", &self.author),
             ("branch", &self.branch),
+            ("repository", &self.repository),
         ];
         entries
             .into_iter()
@@ -81,6 +86,16 @@ impl CommitInfo {
     pub fn branch(&self) -> Option<&str> {
         self.branch.as_deref()
     }
+}
+
+/// The https address of a repository; `None` for any other one. An address with a user may have a password, and one that is
+/// cut leads elsewhere.
+fn address(value: &str) -> Option<String> {
+    let address = readable(value)?;
+    let plain = address
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-._~:/".contains(&b));
+    (address.starts_with("https://") && plain).then_some(address)
 }
 
 /// Cuts a value to one line of bounded length; `None` if nothing is left.
@@ -177,6 +192,7 @@ mod tests {
             commit: Some("0123".to_owned()),
             author: Some("J\u{fc}rgen =?_ <j@example.com>".to_owned()),
             branch: None,
+            repository: Some("https://github.com/org/infra".to_owned()),
         };
         let metadata: std::collections::BTreeMap<_, _> = commit_info.metadata().collect();
         assert!(metadata["author"].is_ascii());
@@ -234,6 +250,27 @@ mod tests {
             "a  b",
         ] {
             assert_eq!(author(text).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn an_address_of_a_repository_has_no_user_and_is_whole() {
+        let read = |value: &str| {
+            let read = CommitInfo::from_metadata(|name| (name == "repository").then_some(value));
+            serde_json::to_value(read).unwrap()["repository"].clone()
+        };
+        assert_eq!(
+            read("https://github.com/org/infra.git"),
+            "https://github.com/org/infra.git"
+        );
+        let long = format!("https://github.com/{}", "x".repeat(200));
+        for value in [
+            "https://me:secret@github.com/org/infra",
+            "git@github.com:org/infra",
+            "http://x/y",
+            &long,
+        ] {
+            assert!(read(value).is_null(), "{value}");
         }
     }
 

@@ -1,8 +1,12 @@
 //! Components that several pages use.
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
+use super::index::Around;
+use super::layout::console_link;
 use super::report_view::Status;
+use super::{PageContext, format, link};
 
 /// Number of characters shown of a commit's id.
 const SHORT_COMMIT: usize = 12;
@@ -30,11 +34,14 @@ pub(super) fn code(value: &str) -> Markup {
     html! { code { bdi { (value) } } }
 }
 
-/// A commit: its short id, with the full id as a tooltip.
-pub(super) fn commit(id: Option<&str>) -> Markup {
+/// A commit: its short id with the full id as a tooltip, linked where its repository is known.
+pub(super) fn commit(id: Option<&str>, repository: Option<&str>) -> Markup {
+    let Some(id) = id else { return html! {} };
+    let short = html! { code title=(id) { bdi { (id.chars().take(SHORT_COMMIT).collect::<String>()) } } };
     html! {
-        @if let Some(id) = id {
-            code title=(id) { bdi { (id.chars().take(SHORT_COMMIT).collect::<String>()) } }
+        @match repository.and_then(|repository| link::commit(repository, id)) {
+            Some(url) => a href=(url) rel="noreferrer noopener" { (short) },
+            None => (short),
         }
     }
 }
@@ -64,25 +71,75 @@ pub(super) fn from_module(text: &Markup) -> Markup {
     }
 }
 
-/// What failed, if anything did. `by_build`: CodeBuild reported the reason, so it may quote the module's commands.
-pub(super) fn failure(status: &Status, by_build: bool, log: Option<Markup>) -> Markup {
-    let reason = status
-        .reason
+/// What failed or was refused, if anything was: first the cause for people, then the error as it was reported.
+/// `by_build`: CodeBuild reported it, so it may quote the module's commands.
+pub(super) fn failure(status: &Status, by_build: bool) -> Markup {
+    let cause = status.cause().map(|cause| html! { p.cause { bdi { (cause) } } });
+    let reported = status.reason.as_deref().filter(|_| status.cause.is_some());
+    let reported = reported.filter(|reported| Some(*reported) != status.cause());
+    let refused = status.refused.as_ref().filter(|_| status.is_refused());
+    let error = status
+        .error
         .as_ref()
-        .map(|reason| html! { p.cause { bdi { (reason) } } });
+        .or(refused.and_then(|refused| refused.error.as_ref()));
     html! {
-        @if status.error.is_some() || status.reason.is_some() || log.is_some() {
-            section.failure {
-                h2 { "What went wrong" }
-                p {
-                    @if let Some(error) = &status.error { strong { (code(error)) } }
-                    @if let Some(phase) = &status.phase { " in " (code(phase)) }
+        @if error.is_some() || cause.is_some() {
+            section.failure.refused[status.is_refused()] {
+                h2 { @if status.is_refused() { "Why nothing was started" } @else { "What went wrong" } }
+                @if let Some(cause) = cause {
+                    @if by_build { (from_module(&cause)) } @else { (cause) }
                 }
-                @if let Some(reason) = reason {
-                    @if by_build { (from_module(&reason)) } @else { (reason) }
+                @if let Some(error) = error {
+                    p.note {
+                        (code(error))
+                        @if let Some(phase) = &status.phase { " in " (code(phase)) }
+                        @if let Some(reported) = reported { ": " bdi.quoted[by_build] { (reported) } }
+                    }
                 }
-                @if let Some(log) = log { (log) }
             }
+        }
+    }
+}
+
+/// A time, exactly.
+pub(super) fn time(at: Option<Timestamp>) -> Markup {
+    html! { @if let Some(at) = at { time datetime=(at.to_string()) { (format::time(at)) } } }
+}
+
+/// A time by its distance from the writing of the page, with the exact time as a tooltip.
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(at.to_string()) title=(format::time(at)) { (format::ago(at, now)) } }
+}
+
+/// What a page says about the commit: id, author and branch, as far as they are known.
+pub(super) fn commit_facts(status: &Status) -> [(&'static str, Markup); 3] {
+    [
+        ("Commit", commit(status.commit(), status.repository.as_deref())),
+        ("Author", untrusted(status.author.as_deref().map(format::author))),
+        ("Branch", untrusted(status.branch.as_deref())),
+    ]
+}
+
+/// The footer of a report's page.
+pub(super) fn footer(context: &PageContext<'_>, page: &str, report: &str) -> Markup {
+    let object = link::object(context.environment, context.bucket, report);
+    html! {
+        p {
+            a href=(link::relative(page, report)) { "This report as JSON" } " "
+            (console_link(Some(&object), "and in S3"))
+            " · written " (time(Some(context.now)))
+        }
+    }
+}
+
+/// Links to the executions before and after the one on a page, and to all of them.
+pub(super) fn neighbours(page: &str, index: &str, around: &Around) -> Markup {
+    let to = |key: &str| link::relative(page, key);
+    html! {
+        nav.neighbours aria-label="Other executions" {
+            @if let Some(previous) = &around.previous { a rel="prev" href=(to(previous)) { "← Previous" } " " }
+            @if let Some(next) = &around.next { a rel="next" href=(to(next)) { "Next →" } " " }
+            a href={ (to(index)) "#" (link::fragment(&around.name)) } { "All executions" }
         }
     }
 }

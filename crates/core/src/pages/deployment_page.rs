@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::components::{cell, code, commit, facts, failure, from_module, untrusted};
-use super::format;
-use super::layout::{Page, console_link};
-use super::report_view::{Deployment, FetchedSource, Module, ModuleResult, PlannedModule, Status};
-use super::{PageContext, link, state};
+use super::components::{
+    cell, commit, commit_facts, facts, failure, footer, from_module, neighbours, time, untrusted,
+};
+use super::deployment_rows::{Row, Sources};
+use super::index::{Around, Index};
+use super::layout::{Page, REFRESH_SECONDS, console_link};
+use super::report_view::{Deployment, FetchedSource, ModuleResult, Status};
+use super::{PageContext, advice, format, link, state, timeline};
 use crate::deployment::outcome::FAILED;
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout::{index_key, page_key};
 
-/// Reports of the deployment's modules, by group and module.
-pub type Reports = BTreeMap<(String, String), Module>;
+pub use super::report_view::Reports;
 
 /// Maximum number of module reports to read; those of failed modules come first.
 pub const MAX_REPORTS: usize = 300;
@@ -48,6 +51,15 @@ fn report_key(id: &DeploymentId, ended: &ModuleResult) -> Option<String> {
     Some(module.report_key(&ExecutionArn::new(execution)))
 }
 
+/// What a deployment's page is made of, besides its own report.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// The reports of its modules, after the end.
+    pub modules: &'a Reports,
+    /// The project's index.
+    pub index: &'a Index,
+}
+
 /// Renders the page of the report stored at `key`.
 #[must_use]
 pub fn render(
@@ -55,67 +67,43 @@ pub fn render(
     id: &DeploymentId,
     key: &str,
     report: &Deployment,
-    modules: &Reports,
+    known: Known<'_>,
 ) -> String {
-    let title = format!("{} · {id}", state::word(&report.status.state));
-    let rows = Rows {
+    let execution = ExecutionArn::new(report.execution.as_str());
+    let around = known.index.around_deployment(id, &execution);
+    let sources_of_rows = Sources {
         id,
-        key,
         report,
-        modules,
+        modules: known.modules,
+        index: known.index,
+        now: context.now,
+    };
+    let page = DeploymentPage {
+        context,
+        id,
+        page: page_key(key).unwrap_or_default(),
+        report,
+        rows: sources_of_rows.rows(),
     };
     let body = html! {
-        (heading(context, id, key, report))
-        (failure(&report.status, quotes_modules(&report.status), None))
-        (rows.attention())
-        (rows.plan())
+        (page.heading(&around))
+        (page.failure())
+        (advice::section(&page.advice()))
+        (page.modules())
+        (page.unchanged())
         (sources(&report.sources))
         (warnings(&report.warnings))
     };
-    let page = page_key(key).unwrap_or_default();
-    let object = link::object(context.environment, context.bucket, key);
-    let footer = html! {
-        p {
-            a href=(link::relative(&page, key)) { "This report as JSON" } " "
-            (console_link(Some(&object), "and in S3"))
-        }
-    };
     Page {
-        title: &title,
+        title: &format!("{} · {id}", state::word(&report.status.state)),
+        live: report.is_running(),
         body,
-        footer,
+        footer: footer(context, &page.page, key),
     }
     .render()
 }
 
-fn heading(context: &PageContext<'_>, id: &DeploymentId, key: &str, report: &Deployment) -> Markup {
-    let page = page_key(key).unwrap_or_default();
-    let took = report
-        .span()
-        .map(|(from, to)| format::duration(format::between(from, to)));
-    let execution = context
-        .environment
-        .execution_url(&ExecutionArn::new(report.execution.as_str()));
-    html! {
-        header {
-            nav aria-label="Where this is" {
-                a href=(link::relative(&page, &index_key(&id.project))) { (id.project) }
-            }
-            h1 { (id.deployment) " " (state::badge(&report.status.state)) }
-            (facts(&[
-                ("Ended", untrusted(report.written_at.map(format::time).as_deref())),
-                ("Took", untrusted(took.as_deref())),
-                ("Commit", commit(report.status.commit.as_deref())),
-                ("Author", untrusted(report.status.author.as_deref())),
-                ("Branch", untrusted(report.status.branch.as_deref())),
-                ("Modules", counts(&report.status.modules)),
-            ]))
-            nav.links aria-label="In AWS's console" { (console_link(Some(&execution), "Execution")) }
-        }
-    }
-}
-
-/// The number of modules by final state.
+/// The number of modules or deployments by state.
 pub(super) fn counts(counts: &BTreeMap<String, usize>) -> Markup {
     html! {
         @for (state, count) in counts {
@@ -144,7 +132,7 @@ fn source_row(source: &FetchedSource) -> Markup {
         tr {
             th scope="row" { bdi { (source.url) } }
             (cell("Reference", "", &untrusted(source.r#ref.as_deref())))
-            (cell("Commit", "", &commit(source.commit.as_deref())))
+            (cell("Commit", "", &commit(source.commit.as_deref(), Some(&source.url))))
         }
     }
 }
@@ -157,118 +145,243 @@ fn warnings(warnings: &[String]) -> Markup {
     }
 }
 
-/// Whether the reason of the failure quotes reasons of modules, which their commands may have written.
-fn quotes_modules(status: &Status) -> bool {
-    status.error.as_deref() == Some(FAILED)
-}
-
-struct Rows<'a> {
+struct DeploymentPage<'a> {
+    context: &'a PageContext<'a>,
     id: &'a DeploymentId,
-    key: &'a str,
+    /// The key of this page.
+    page: String,
     report: &'a Deployment,
-    modules: &'a Reports,
+    rows: Vec<Row>,
 }
 
-impl Rows<'_> {
-    /// The failures, at the top of the page.
-    fn attention(&self) -> Markup {
-        let failed: Vec<&ModuleResult> = self
-            .report
-            .results
+impl DeploymentPage<'_> {
+    fn heading(&self, around: &Around) -> Markup {
+        let Self {
+            context, id, report, ..
+        } = self;
+        let index = index_key(&id.project);
+        let status = &report.status;
+        let execution = ExecutionArn::new(report.execution.as_str());
+        let execution = context.environment.execution_url(&execution);
+        let [commit, author, branch] = commit_facts(status);
+        let took = self
+            .span()
+            .map(|(from, to)| format::duration(format::between(from, to)));
+        let ended = report.written_at.filter(|_| !report.is_running());
+        html! {
+            header {
+                nav aria-label="Where this is" {
+                    a href=(link::relative(&self.page, &index)) { (id.project) }
+                }
+                h1 { span { span.kind { "Deployment" } " " (id.deployment) } " " (state::badge(&status.state)) }
+                @if report.is_running() { (live_note(context.now)) }
+                (facts(&[
+                    ("Started", time(status.started_at)),
+                    (status.ended(), time(ended)),
+                    (if report.is_running() { "Takes until now" } else { "Took" }, untrusted(took.as_deref())),
+                    commit,
+                    author,
+                    branch,
+                ]))
+                p.counts { (counts(&self.counts())) }
+                nav.links aria-label="In AWS's console" { (console_link(Some(&execution), "Execution")) }
+                (neighbours(&self.page, &index, around))
+            }
+        }
+    }
+
+    /// The number of modules by state.
+    fn counts(&self) -> BTreeMap<String, usize> {
+        if !self.report.status.modules.is_empty() {
+            return self.report.status.modules.clone();
+        }
+        let mut counts = BTreeMap::new();
+        for row in &self.rows {
+            *counts.entry(row.state.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// From the start to the end, or to now.
+    fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let (from, to) = self.report.span()?;
+        let to = if self.report.is_running() {
+            self.context.now
+        } else {
+            to
+        };
+        Some((from, to.max(from)))
+    }
+
+    fn failed(&self) -> Vec<&Row> {
+        self.rows.iter().filter(|row| row.has_failed()).collect()
+    }
+
+    /// What went wrong: the cause of each failed module, or else that of the whole.
+    fn failure(&self) -> Markup {
+        let failed = self.failed();
+        let status = &self.report.status;
+        let is_own = status.cause().is_some() && !quotes_modules(status);
+        if is_own || !failed.iter().any(|row| row.cause.is_some()) {
+            return failure(status, quotes_modules(status));
+        }
+        html! {
+            section.failure {
+                h2 { "What went wrong" }
+                ul.causes { @for row in failed { li { (self.cause(row)) } } }
+                (self.not_started())
+            }
+        }
+    }
+
+    fn cause(&self, row: &Row) -> Markup {
+        let cause = html! { p.cause { bdi { (row.cause.as_deref().unwrap_or("no cause is known")) } } };
+        html! {
+            strong { (self.linked(row, &row.name())) }
+            @if row.by_build { (from_module(&cause)) } @else { (cause) }
+        }
+    }
+
+    fn not_started(&self) -> Markup {
+        let waiting = self.rows.iter().filter(|row| row.state == "NOT_STARTED").count();
+        html! {
+            @if waiting > 0 {
+                p.note { "Because of that, " (waiting) @if waiting == 1 { " module was" } @else { " modules were" } " not started." }
+            }
+        }
+    }
+
+    fn advice(&self) -> Vec<advice::Step> {
+        let status = &self.report.status;
+        if status.is_refused() {
+            return advice::of_refusal();
+        }
+        if !state::is_trouble(&status.state) {
+            return Vec::new();
+        }
+        let failed: Vec<(String, bool)> = self
+            .failed()
             .iter()
-            .filter(|ended| state::rank(&ended.state) == 0)
+            .map(|row| (row.name(), row.deployed_before))
             .collect();
+        let execution = ExecutionArn::new(self.report.execution.as_str());
+        advice::of_deployment(self.id, execution.name(), &failed)
+    }
+
+    /// The modules with something to do, by group, with the time of each as a bar.
+    fn modules(&self) -> Markup {
+        let mut groups: Vec<(&str, Vec<&Row>)> = Vec::new();
+        for row in self.rows.iter().filter(|row| !row.is_unchanged()) {
+            match groups.iter_mut().find(|(name, _)| *name == row.group) {
+                Some((_, rows)) => rows.push(row),
+                None => groups.push((&row.group, vec![row])),
+            }
+        }
         html! {
-            @if !failed.is_empty() {
+            @if !groups.is_empty() {
                 section {
-                    h2 { "Failed modules" }
-                    (self.table(failed.iter().copied().map(|ended| (ended, true))))
-                }
-            }
-        }
-    }
-
-    /// All modules, by group, in the order of the groups.
-    fn plan(&self) -> Markup {
-        let mut groups: Vec<&str> = Vec::new();
-        for ended in &self.report.results {
-            if !groups.contains(&ended.group.as_str()) {
-                groups.push(&ended.group);
-            }
-        }
-        html! {
-            section {
-                h2 { "Modules by group" }
-                @for group in groups {
-                    h3 { bdi { (group) } }
-                    (self.table(self.report.results.iter().filter(|ended| ended.group == group).map(|ended| (ended, false))))
-                }
-            }
-        }
-    }
-
-    fn table<'r>(&self, rows: impl Iterator<Item = (&'r ModuleResult, bool)>) -> Markup {
-        html! {
-            table.cards.modules {
-                thead {
-                    tr {
-                        th scope="col" { "Module" } th scope="col" { "Result" }
-                        th scope="col" { "Why" } th scope="col" { "Took" }
+                    h2 { "Modules" }
+                    table.cards.gantt {
+                        @if let Some((from, to)) = self.span() {
+                            caption {
+                                (format::duration(format::between(from, to))) " from " (format::time(from)) " to " (format::time(to))
+                            }
+                        }
+                        thead {
+                            tr {
+                                th scope="col" { "Module" } th scope="col" { "State" } th scope="col" { "Why" }
+                                th scope="col" { "When" } th scope="col" { "Took" }
+                            }
+                        }
+                        @for (group, rows) in groups { (self.group(group, &rows)) }
                     }
                 }
-                tbody { @for (ended, with_group) in rows { (self.row(ended, with_group)) } }
             }
         }
     }
 
-    fn row(&self, ended: &ModuleResult, with_group: bool) -> Markup {
-        let name = if with_group {
-            format!("{}/{}", ended.group, ended.module)
-        } else {
-            ended.module.clone()
-        };
-        let module = self.modules.get(&names(ended));
-        let took = module.and_then(Module::took).map(format::duration);
+    fn group(&self, name: &str, rows: &[&Row]) -> Markup {
+        let from = rows.iter().filter_map(|row| Some(row.span?.0)).min();
+        let to = rows.iter().filter_map(|row| Some(row.span?.1)).max();
         html! {
-            tr {
-                th scope="row" { (self.linked(ended, &name, module.is_some())) }
-                (cell("Result", "", &state::badge(&ended.state)))
-                (cell("Why", "why", &self.why(ended, module)))
-                (cell("Took", "took", &html! { (took.as_deref().unwrap_or("–")) }))
+            tbody {
+                tr.group {
+                    th scope="rowgroup" colspan="3" { "Group " bdi { (name) } }
+                    (self.times(from.zip(to), "wait"))
+                }
+                @for row in rows {
+                    tr {
+                        th scope="row" { (self.linked(row, &row.module)) }
+                        (cell("State", "", &state::badge(&row.state)))
+                        (cell("Why", "why", &untrusted(Some(&row.reasons))))
+                        (self.times(row.span, state::class(&row.state)))
+                    }
+                }
             }
         }
     }
 
-    fn linked(&self, ended: &ModuleResult, name: &str, is_there: bool) -> Markup {
-        let page = report_key(self.id, ended)
-            .and_then(|key| page_key(&key))
-            .filter(|_| is_there);
-        let here = page_key(self.key).unwrap_or_default();
+    /// The cells with the bar of a span and its duration.
+    fn times(&self, span: Option<(Timestamp, Timestamp)>, class: &str) -> Markup {
+        let whole = self.span();
         html! {
-            @match page {
-                Some(page) => a href=(link::relative(&here, &page)) { bdi { (name) } },
+            td.bar {
+                @if let (Some(span), Some((from, to))) = (span, whole) {
+                    (timeline::bar(span, class, from, format::between(from, to)))
+                }
+            }
+            (cell("Took", "took", &html! {
+                @match span {
+                    Some((from, to)) => (format::duration(format::between(from, to))),
+                    None => "–",
+                }
+            }))
+        }
+    }
+
+    /// The modules with nothing to do, folded.
+    fn unchanged(&self) -> Markup {
+        let unchanged: Vec<&Row> = self.rows.iter().filter(|row| row.is_unchanged()).collect();
+        html! {
+            @if !unchanged.is_empty() {
+                section {
+                    details {
+                        summary { (unchanged.len()) @if unchanged.len() == 1 { " module is" } @else { " modules are" } " unchanged" }
+                        p.note { "Each leads to the report of its last deployment, as far as the index knows it." }
+                        ul.reasons {
+                            @for row in unchanged {
+                                li {
+                                    (self.linked(row, &row.name()))
+                                    @if !row.reasons.is_empty() { " " span.note { bdi { (row.reasons) } } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn linked(&self, row: &Row, name: &str) -> Markup {
+        html! {
+            @match &row.page {
+                Some(page) => a href=(link::relative(&self.page, page)) { bdi { (name) } },
                 None => bdi { (name) },
             }
         }
     }
+}
 
-    /// Why the module failed, or else why it was deployed.
-    fn why(&self, ended: &ModuleResult, module: Option<&Module>) -> Markup {
-        let failed = module.filter(|_| state::rank(&ended.state) == 0);
-        if let Some((module, reason)) = failed.and_then(|m| Some((m, m.status.reason.as_deref()?))) {
-            let reason = untrusted(Some(reason));
-            return html! {
-                @if let Some(error) = &module.status.error { (code(error)) " " }
-                @if module.was_built() { (from_module(&reason)) } @else { (reason) }
-            };
+/// Says that a page shows work in progress, and when it was written.
+pub(super) fn live_note(now: Timestamp) -> Markup {
+    html! {
+        p.live {
+            "In progress, as of " (time(Some(now))) ". The page loads again every " (REFRESH_SECONDS) " seconds."
         }
-        let planned = self.report.plan.iter().find(|planned| planned.is(ended));
-        untrusted(planned.map(|planned| planned.reasons.join(", ")).as_deref())
     }
 }
 
-impl PlannedModule {
-    fn is(&self, ended: &ModuleResult) -> bool {
-        self.group == ended.group && self.module == ended.module
-    }
+/// Whether the reason of the failure quotes reasons of modules, which their commands may have written.
+fn quotes_modules(status: &Status) -> bool {
+    status.error.as_deref() == Some(FAILED)
 }

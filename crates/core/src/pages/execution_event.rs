@@ -1,4 +1,4 @@
-//! What the pages need of our own events about the end of an execution.
+//! What the pages need of our own events: that an execution has begun to work, that it has ended, or that it was refused.
 //!
 //! Such an event is untrusted like any other on EventBridge: it may arrive twice, late, and from anyone with the permission
 //! for PutEvents. So names are parsed, and the key of a report is built from them instead of being taken from the event.
@@ -12,8 +12,9 @@ use crate::formats::json_fields::describe;
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId, Name};
 
-/// The final states of an execution.
-const ENDED: [&str; 6] = [
+/// The states that pages show.
+const SHOWN: [&str; 7] = [
+    "IN_PROGRESS",
     "SUCCEEDED",
     "UNCHANGED",
     "FAILED",
@@ -33,29 +34,35 @@ pub enum IndexKey {
     Deployment(DeploymentId),
 }
 
-/// An execution that has ended.
+/// An execution and the state that it has reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExecutionEnd {
+pub struct ExecutionState {
     /// The module or the deployment.
     pub key: IndexKey,
-    /// Its final state.
+    /// Its state.
     pub state: String,
     /// The execution.
     pub execution: ExecutionArn,
-    /// When it ended.
+    /// The deployment's execution that started this one.
+    pub part_of: Option<ExecutionArn>,
+    /// When it reached the state.
     pub at: Timestamp,
     /// Its duration.
     pub milliseconds: Option<i64>,
     /// Whether it has a report.
     pub has_report: bool,
-    /// Why it was started, or what failed.
+    /// Why it was started, or the name of the error.
     pub why: Option<String>,
+    /// Why it failed or was refused.
+    pub cause: Option<String>,
     /// The commit.
     pub commit: Option<String>,
     /// The author of the commit.
     pub author: Option<String>,
     /// The branch of the commit.
     pub branch: Option<String>,
+    /// The address of the commit's repository.
+    pub repository: Option<String>,
 }
 
 /// The required fields.
@@ -68,8 +75,8 @@ struct Needed {
     at: Timestamp,
 }
 
-impl ExecutionEnd {
-    /// Parses an event of EventBridge; `None` if its state is not final.
+impl ExecutionState {
+    /// Parses an event of EventBridge; `None` if pages don't show its state.
     pub fn from_event(event: &Value) -> Result<Option<Self>> {
         let detail = event.get("detail").unwrap_or(&Value::Null);
         let needed: Needed = serde_json::from_value(detail.clone()).map_err(|_| {
@@ -79,10 +86,17 @@ impl ExecutionEnd {
                 "an object with project, deployment, state, execution and at, as Seedflow's own events have them",
             )
         })?;
-        if !ENDED.contains(&needed.state.as_str()) {
+        if !SHOWN.contains(&needed.state.as_str()) {
             return Ok(None);
         }
-        check_name(&needed.execution)?;
+        check_name("execution", &needed.execution)?;
+        let part_of = detail
+            .get("part_of")
+            .and_then(Value::as_str)
+            .map(ExecutionArn::new);
+        if let Some(part_of) = &part_of {
+            check_name("part_of", part_of)?;
+        }
         let text = |field: &str| {
             let found = detail.get(field).and_then(Value::as_str);
             found
@@ -94,10 +108,13 @@ impl ExecutionEnd {
             key: key(&needed, detail)?,
             has_report: detail.get("report").is_some_and(Value::is_object),
             milliseconds: seconds.map(|seconds| (seconds.clamp(0.0, 1e9) * 1000.0) as i64),
+            part_of,
             why: text("error").or_else(|| reasons(detail)),
+            cause: text("cause"),
             commit: text("commit"),
             author: text("author"),
             branch: text("branch"),
+            repository: text("repository"),
             state: needed.state,
             execution: needed.execution,
             at: needed.at,
@@ -126,7 +143,7 @@ impl ExecutionEnd {
 
 /// Refuses a text that isn't a valid name of an execution (StartExecution, `name`: up to 80 characters, no slash): the name
 /// becomes part of a key.
-fn check_name(execution: &ExecutionArn) -> Result<()> {
+fn check_name(field: &str, execution: &ExecutionArn) -> Result<()> {
     let name = execution.name();
     if (1..=80).contains(&name.chars().count())
         && !name.contains(['/', '\\'])
@@ -135,7 +152,7 @@ fn check_name(execution: &ExecutionArn) -> Result<()> {
         return Ok(());
     }
     Err(Error::field(
-        "detail.execution",
+        &format!("detail.{field}"),
         format!("\"{}\"", excerpt(execution.as_str(), 120)),
         "the ARN of an execution",
     ))
@@ -192,22 +209,22 @@ mod tests {
 
     #[test]
     fn the_report_key_follows_from_the_names_and_not_from_the_event() {
-        let ended = ExecutionEnd::from_event(&event(json!({}))).unwrap().unwrap();
+        let ended = ExecutionState::from_event(&event(json!({}))).unwrap().unwrap();
         assert_eq!(ended.report_key().unwrap(), "reports/p/d/g/m/e.json");
         assert_eq!(
             (ended.milliseconds, ended.why.as_deref()),
             (Some(1250), Some("BuildFailed"))
         );
         let whole = event(json!({"group": null, "module": null, "state": "SUCCEEDED", "error": null}));
-        let ended = ExecutionEnd::from_event(&whole).unwrap().unwrap();
+        let ended = ExecutionState::from_event(&whole).unwrap().unwrap();
         assert_eq!(ended.report_key().unwrap(), "reports/p/d/e.json");
         assert_eq!(ended.why.as_deref(), Some("forced"));
     }
 
     #[test]
-    fn what_goes_on_is_no_end_and_what_is_wrong_is_refused() {
+    fn what_pages_do_not_show_is_left_out_and_what_is_wrong_is_refused() {
         assert_eq!(
-            ExecutionEnd::from_event(&event(json!({"state": "IN_PROGRESS"}))).unwrap(),
+            ExecutionState::from_event(&event(json!({"state": "SUPERSEDED"}))).unwrap(),
             None
         );
         for bad in [
@@ -216,9 +233,10 @@ mod tests {
             json!({"group": 1}),
             json!({"at": "now"}),
             json!({"execution": null}),
+            json!({"part_of": "arn:aws:states:r:1:execution:x:../x"}),
             json!({"execution": "arn:aws:states:r:1:execution:x:../../locks/x"}),
         ] {
-            assert!(ExecutionEnd::from_event(&event(bad.clone())).is_err(), "{bad}");
+            assert!(ExecutionState::from_event(&event(bad.clone())).is_err(), "{bad}");
         }
     }
 }

@@ -17,10 +17,17 @@ pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`
+/// `under 1 s` (CodeBuild counts whole seconds, so nothing finer is known of 0), `40 ms`, `1.4 s`, `12 s`, `3 min 05 s`,
+/// `2 h 10 min`
 #[must_use]
 pub fn duration(milliseconds: i64) -> String {
     let milliseconds = milliseconds.max(0);
+    if milliseconds == 0 {
+        return "under 1 s".to_owned();
+    }
+    if milliseconds < 950 {
+        return format!("{milliseconds} ms");
+    }
     if milliseconds < 9_950 {
         return format!("{:.1} s", milliseconds as f64 / 1000.0);
     }
@@ -29,6 +36,31 @@ pub fn duration(milliseconds: i64) -> String {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// How long before `now` a time was: `just now`, `4 min ago`, `3 h ago`, `12 days ago`.
+#[must_use]
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = between(at, now) / 1000;
+    let (count, unit) = match seconds {
+        0..60 => return "just now".to_owned(),
+        60..3600 => (seconds / 60, "min"),
+        3600..172_800 => (seconds / 3600, "h"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{count} {unit} ago")
+}
+
+/// The name of an author, without the e-mail address that git writes behind it.
+#[must_use]
+pub fn author(author: &str) -> &str {
+    let name = author.split('<').next().unwrap_or_default().trim();
+    let address = || author.trim_matches(['<', '>', ' ']).split('@').next();
+    match name {
+        "" => address().unwrap_or_default(),
+        name if name.contains(' ') => name,
+        name => name.split('@').next().unwrap_or_default(),
     }
 }
 
@@ -102,8 +134,9 @@ mod tests {
     #[test]
     fn durations_are_as_fine_as_they_are_long() {
         for (milliseconds, text) in [
-            (-5, "0.0 s"),
-            (440, "0.4 s"),
+            (-5, "under 1 s"),
+            (40, "40 ms"),
+            (960, "1.0 s"),
             (9_960, "10 s"),
             (59_499, "59 s"),
             (59_500, "1 min 00 s"),
@@ -111,6 +144,33 @@ mod tests {
             (7_800_000, "2 h 10 min"),
         ] {
             assert_eq!(duration(milliseconds), text);
+        }
+    }
+
+    #[test]
+    fn a_time_is_told_by_its_distance() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        for (seconds, text) in [
+            (-9, "just now"),
+            (240, "4 min ago"),
+            (90_000, "25 h ago"),
+            (200_000, "2 days ago"),
+        ] {
+            let at = Timestamp::from_second(1_000_000 - seconds).unwrap();
+            assert_eq!(ago(at, now), text);
+        }
+    }
+
+    #[test]
+    fn an_author_is_a_name_without_an_address() {
+        for (text, name) in [
+            ("Jane Doe <jane@example.com>", "Jane Doe"),
+            ("<jane@example.com>", "jane"),
+            ("jane@example.com", "jane"),
+            ("Jane", "Jane"),
+            ("", ""),
+        ] {
+            assert_eq!(author(text), name);
         }
     }
 

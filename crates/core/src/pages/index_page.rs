@@ -4,18 +4,28 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::components::{cell, commit, untrusted};
+use super::components::{ago, cell, commit, time, untrusted};
+use super::deployment_page::{counts, live_note};
 use super::index::{Entry, Index, IndexedExecution, live_and_gone};
 use super::layout::{Page, console_link};
-use super::{PageContext, link, state};
-use super::{deployment_page, format};
+use super::{PageContext, format, link, state};
 use crate::ids::{ExecutionArn, Name};
-use crate::storage_layout::index_key;
+use crate::storage_layout::{index_key, page_of};
 
 /// The dimensions of the sparkline, in its own units.
 const BAR: usize = 5;
 const GAP: usize = 1;
-const HEIGHT: usize = 24;
+const HEIGHT: usize = 20;
+
+/// The filters: the id of each, which style.css knows, its text, and the classes of the states that it shows.
+const FILTERS: [(&str, &str, &[&str]); 6] = [
+    ("all", "All", &["bad", "warn", "refused", "busy", "good", "calm"]),
+    ("trouble", "Failed or aborted", &["bad", "warn"]),
+    ("refused", "Refused", &["refused"]),
+    ("busy", "In progress", &["busy"]),
+    ("good", "Succeeded", &["good"]),
+    ("calm", "Unchanged", &["calm"]),
+];
 
 /// Renders an index.
 #[must_use]
@@ -23,37 +33,36 @@ pub fn render(index: &Index, context: &PageContext<'_>, project: &Name) -> Strin
     let table = Table { context, project };
     let (modules, gone) = live_and_gone(&index.modules);
     let (deployments, gone_deployments) = live_and_gone(&index.deployments);
+    let rows = by_deployment(&modules);
+    let modules: Vec<&Row<'_>> = rows.values().flatten().collect();
     let deployments: Vec<Row<'_>> = deployments
         .into_iter()
-        .map(|(name, entry)| Row {
-            name,
-            whole: name,
-            entry,
-        })
+        .filter_map(|(name, entry)| Row::of(name, name, entry))
         .collect();
     let gone: Vec<_> = gone.into_iter().chain(gone_deployments).collect();
     let body = html! {
         header {
-            h1 { (project) }
-            p.counts { (deployment_page::counts(&counted(&modules))) }
+            h1 { span { span.kind { "Project" } " " (project) } }
+            @if index.is_live() { (live_note(context.now)) } @else { p.note { "As of " (time(Some(context.now))) } }
+            (counted("deployment", &deployments.iter().collect::<Vec<_>>()))
+            (counted("module", &modules))
+            (filters(deployments.iter().chain(modules.iter().copied())))
         }
         @if !deployments.is_empty() {
             section { h2 { "Deployments" } (table.render("Deployment", &deployments)) }
         }
-        @if modules.is_empty() {
+        @if rows.is_empty() {
             p.note { "No module is deployed." }
         }
-        @for (name, modules) in by_deployment(&modules) {
-            section { h2 { "Modules of " (name) } (table.render("Module", &modules)) }
+        @for (name, modules) in &rows {
+            section { h2 { "Modules of " (name) } (table.render("Module", modules)) }
         }
         @if !gone.is_empty() {
             section {
                 h2 { "Destroyed" }
                 ul.gone {
                     @for (name, entry) in &gone {
-                        @if let Some(run) = entry.newest() {
-                            li { bdi { (name) } " " span.note { (format::time(run.at)) } }
-                        }
+                        @if let Some(run) = entry.newest() { (table.gone(name, run)) }
                     }
                 }
             }
@@ -64,6 +73,7 @@ pub fn render(index: &Index, context: &PageContext<'_>, project: &Name) -> Strin
     let object = link::object(context.environment, context.bucket, &key);
     let footer = html! {
         p {
+            "“Quoted” causes come from the modules' builds, not from Seedflow. "
             "Links to reports work in a copy of this page and the reports (" code { "aws s3 sync" } "). "
             (console_link(Some(&object), "This page in S3"))
         }
@@ -71,18 +81,44 @@ pub fn render(index: &Index, context: &PageContext<'_>, project: &Name) -> Strin
     let title = format!("{project} · Seedflow");
     Page {
         title: &title,
+        live: index.is_live(),
         body,
         footer,
     }
     .render()
 }
 
-fn counted(modules: &[(&str, &Entry)]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for run in modules.iter().filter_map(|(_, entry)| entry.newest()) {
-        *counts.entry(run.state.clone()).or_default() += 1;
+/// How many deployments or modules there are, and how many in which state.
+fn counted(what: &str, rows: &[&Row<'_>]) -> Markup {
+    let mut states: BTreeMap<String, usize> = BTreeMap::new();
+    for row in rows {
+        *states.entry(row.run.state.clone()).or_default() += 1;
     }
-    counts
+    html! {
+        @if !rows.is_empty() {
+            p.counts {
+                span.what { (rows.len()) " " (what) @if rows.len() != 1 { "s" } }
+                (counts(&states))
+            }
+        }
+    }
+}
+
+/// The filters by state, as far as they would leave anything out; style.css hides the rows.
+fn filters<'a>(rows: impl Iterator<Item = &'a Row<'a>>) -> Markup {
+    let classes: Vec<&str> = rows.flat_map(Row::classes).collect();
+    let shown = |of: &&(&str, &str, &[&str])| classes.iter().any(|class| of.2.contains(class));
+    let offered: Vec<_> = FILTERS.iter().filter(shown).collect();
+    html! {
+        @if offered.len() > 2 {
+            fieldset.filters {
+                legend { "Show" }
+                @for (id, text, _) in offered {
+                    label { input type="radio" name="show" id={ "show-" (id) } checked[*id == "all"]; " " (text) }
+                }
+            }
+        }
+    }
 }
 
 /// The modules of each deployment, by `{group}/{module}`; those that need attention come first.
@@ -90,14 +126,13 @@ fn by_deployment<'a>(modules: &[(&'a str, &'a Entry)]) -> BTreeMap<&'a str, Vec<
     let mut deployments: BTreeMap<&str, Vec<Row<'_>>> = BTreeMap::new();
     for (whole, entry) in modules {
         let (deployment, name) = whole.split_once('/').unwrap_or(("", whole));
-        deployments
-            .entry(deployment)
-            .or_default()
-            .push(Row { name, whole, entry });
+        if let Some(row) = Row::of(name, whole, entry) {
+            deployments.entry(deployment).or_default().push(row);
+        }
     }
     for modules in deployments.values_mut() {
         // A stable sort: within a rank the names stay in order.
-        modules.sort_by_key(|Row { entry, .. }| entry.newest().map(|run| state::rank(&run.state)));
+        modules.sort_by_key(Row::rank);
     }
     deployments
 }
@@ -109,6 +144,37 @@ struct Row<'a> {
     /// The name in the index.
     whole: &'a str,
     entry: &'a Entry,
+    /// The newest execution, or the refusal if there never was one.
+    run: &'a IndexedExecution,
+    /// The refusal that no newer execution has followed.
+    refusal: Option<&'a IndexedExecution>,
+}
+
+impl<'a> Row<'a> {
+    fn of(name: &'a str, whole: &'a str, entry: &'a Entry) -> Option<Self> {
+        let refusal = entry.refusal();
+        Some(Self {
+            name,
+            whole,
+            entry,
+            run: entry.newest().or(refusal)?,
+            refusal,
+        })
+    }
+
+    /// The classes of its states, by which it is filtered.
+    fn classes(&self) -> Vec<&'static str> {
+        let refused = self.refusal.map(|refusal| state::class(&refusal.state));
+        [state::class(&self.run.state)]
+            .into_iter()
+            .chain(refused)
+            .collect()
+    }
+
+    fn rank(&self) -> u8 {
+        let refused = self.refusal.map(|refusal| state::rank(&refusal.state));
+        state::rank(&self.run.state).min(refused.unwrap_or(u8::MAX))
+    }
 }
 
 struct Table<'a> {
@@ -122,116 +188,171 @@ impl Table<'_> {
             table.cards.index {
                 thead {
                     tr {
-                        th scope="col" { (what) } th scope="col" { "State" } th scope="col" { "When (UTC)" }
-                        th scope="col" { "Commit" } th scope="col" { "Took" } th scope="col" { "Trend" }
-                        th scope="col" { "More" }
+                        th scope="col" { (what) } th scope="col" { "State" } th scope="col" { "When" }
+                        th scope="col" { "Why, or cause" } th scope="col" { "Commit" } th scope="col" { "Took" }
+                        th scope="col" { "Trend" }
                     }
                 }
-                tbody {
-                    @for row in rows {
-                        @if let Some(run) = row.entry.newest() { (self.row(row, run)) }
-                    }
-                }
+                tbody { @for row in rows { (self.row(row)) } }
             }
         }
     }
 
-    fn row(&self, row: &Row<'_>, run: &IndexedExecution) -> Markup {
+    fn row(&self, row: &Row<'_>) -> Markup {
+        let run = row.run;
         let took = run.milliseconds.map_or_else(|| "–".to_owned(), format::duration);
-        let page = row.entry.page_key(self.project, row.whole);
         html! {
-            tr {
-                th scope="row" { (self.linked(row.name, page.as_deref())) }
-                (cell("State", "", &state_cell(run)))
-                (cell("When", "", &when(run, row.entry)))
-                (cell("Commit", "", &by(run)))
+            tr.row.(row.classes().join(" ")) id=(row.whole) {
+                th scope="row" { (self.linked(row)) }
+                (cell("State", "state", &self.states(row)))
+                (cell("When", "when", &self.when(row)))
+                (cell("Why", "why", &why(row.refusal.unwrap_or(run))))
+                (cell("Commit", "by", &by(row.refusal.unwrap_or(run))))
                 (cell("Took", "took", &html! { (took) }))
-                (cell("Trend", "", &trend(&row.entry.trend())))
-                (cell("More", "links", &self.links(run, page.as_deref())))
+                (cell("Trend", "", &self.trend(row)))
             }
         }
     }
 
-    fn links(&self, run: &IndexedExecution, page: Option<&str>) -> Markup {
+    /// The page of an execution, if it has one.
+    fn page(&self, whole: &str, run: &IndexedExecution) -> Option<String> {
+        let key = page_of(self.project, whole, &ExecutionArn::new(run.execution.as_str()));
+        let key = key.filter(|_| run.page)?;
+        Some(link::relative(&index_key(self.project), &key))
+    }
+
+    /// The page that a row's name leads to: that of its execution. Where nothing had changed it is the last report, and a
+    /// module in progress has the page of its deployment.
+    fn page_of_row(&self, row: &Row<'_>) -> Option<String> {
+        let run = row.run;
+        if let Some(page) = self.page(row.whole, run) {
+            return Some(page);
+        }
+        if run.is_running() {
+            let (deployment, _) = row.whole.split_once('/')?;
+            let execution = ExecutionArn::new(run.part_of.as_deref()?);
+            let key = page_of(self.project, deployment, &execution)?;
+            return Some(link::relative(&index_key(self.project), &key));
+        }
+        let last = row.entry.newest_page().filter(|_| run.state == "UNCHANGED")?;
+        self.page(row.whole, last)
+    }
+
+    fn linked(&self, row: &Row<'_>) -> Markup {
+        html! {
+            @match self.page_of_row(row) {
+                Some(page) => a href=(page) { bdi { (row.name) } },
+                None => {
+                    bdi { (row.name) } " "
+                    span.note { (self.execution(row.run)) }
+                }
+            }
+        }
+    }
+
+    /// A link to an execution that has no page.
+    fn execution(&self, run: &IndexedExecution) -> Markup {
         let execution = ExecutionArn::new(run.execution.as_str());
-        let execution = self.context.environment.execution_url(&execution);
-        let report = page.map(|page| link::object(self.context.environment, self.context.bucket, page));
-        html! {
-            (console_link(Some(&execution), "Execution")) " "
-            (console_link(report.as_deref(), "Report in S3"))
-        }
+        console_link(
+            Some(&self.context.environment.execution_url(&execution)),
+            "execution",
+        )
     }
 
-    /// The name, linked to the newest page of it.
-    fn linked(&self, name: &str, page: Option<&str>) -> Markup {
+    fn states(&self, row: &Row<'_>) -> Markup {
+        let refusal = row.refusal.filter(|_| row.run.state != "REFUSED");
         html! {
-            @match page {
-                Some(page) => a href=(link::relative(&index_key(self.project), page)) { bdi { (name) } },
-                None => bdi { (name) },
+            (state::badge(&row.run.state))
+            @if let Some(refusal) = refusal {
+                " "
+                @match self.page(row.whole, refusal) {
+                    Some(page) => a href=(page) { (state::badge(&refusal.state)) },
+                    None => (state::badge(&refusal.state)),
+                }
             }
         }
     }
-}
 
-fn state_cell(run: &IndexedExecution) -> Markup {
-    html! {
-        (state::badge(&run.state))
-        @if let Some(why) = &run.why { div.why { bdi { (why) } } }
+    /// When the state was reached; for an unchanged module the tooltip also says when it was last deployed.
+    fn when(&self, row: &Row<'_>) -> Markup {
+        let deployed = row.entry.runs.iter().find(|run| run.state == "SUCCEEDED");
+        let deployed = deployed.filter(|deployed| deployed.at != row.run.at);
+        let said = deployed.map(|deployed| format!("last deployed {}", format::time(deployed.at)));
+        html! { span title=[said] { (ago(row.run.at, self.context.now)) } }
     }
-}
 
-/// When the execution ended; for an unchanged module also when it was last deployed.
-fn when(run: &IndexedExecution, entry: &Entry) -> Markup {
-    let deployed = entry.runs.iter().find(|run| run.state == "SUCCEEDED");
-    let deployed = deployed.filter(|deployed| deployed.at != run.at);
-    html! {
-        (format::moment(run.at))
-        @if let Some(deployed) = deployed { div.note { "deployed " (format::moment(deployed.at)) } }
-    }
-}
-
-/// The commit and its author.
-fn by(run: &IndexedExecution) -> Markup {
-    let known = run.commit.is_some() || run.author.is_some() || run.branch.is_some();
-    html! {
-        @if known {
-            (commit(run.commit.as_deref()))
-            div.note {
-                (untrusted(run.author.as_deref()))
-                @if let Some(branch) = &run.branch { " on " bdi { (branch) } }
+    /// A destroyed module or deployment, with the page of its end.
+    fn gone(&self, name: &str, run: &IndexedExecution) -> Markup {
+        html! {
+            li {
+                @match self.page(name, run) {
+                    Some(page) => a href=(page) { bdi { (name) } },
+                    None => bdi { (name) },
+                }
+                " " span.note { (ago(run.at, self.context.now)) }
             }
-        } @else { "–" }
+        }
     }
-}
 
-/// The durations as bars, the newest last; the text alternative has the same data.
-fn trend(runs: &[&IndexedExecution]) -> Markup {
-    let known: Vec<(&IndexedExecution, i64)> = runs
-        .iter()
-        .filter_map(|run| Some((*run, run.milliseconds?)))
-        .collect();
-    let Some(most) = known.iter().map(|(_, took)| *took).max() else {
-        return html! { "–" };
-    };
-    let said: Vec<String> = known
-        .iter()
-        .map(|(run, took)| {
+    /// The durations as bars that lead to their pages, the newest last; the text alternative has the same data.
+    fn trend(&self, row: &Row<'_>) -> Markup {
+        let known: Vec<(&IndexedExecution, i64)> = row
+            .entry
+            .trend()
+            .into_iter()
+            .filter_map(|run| Some((run, run.milliseconds?)))
+            .collect();
+        let Some(most) = known.iter().map(|(_, took)| *took).max() else {
+            return html! { "–" };
+        };
+        let said = |(run, took): &(&IndexedExecution, i64)| {
             format!(
                 "{} {}",
                 format::duration(*took),
                 state::word(&run.state).to_lowercase()
             )
-        })
-        .collect();
-    let said = format!("The last {}, the newest last: {}", known.len(), said.join(", "));
-    let width = super::index::TREND * (BAR + GAP);
-    html! {
-        svg.trend viewBox=(format!("0 0 {width} {HEIGHT}")) width=(width) height=(HEIGHT) role="img" {
-            title { (said) }
-            @for (i, (run, took)) in known.iter().enumerate() {
-                (bar(i * (BAR + GAP), run, *took, most))
+        };
+        let said: Vec<String> = known.iter().map(said).collect();
+        let said = format!("The last {}, the newest last: {}", known.len(), said.join(", "));
+        let width = super::index::TREND * (BAR + GAP);
+        html! {
+            svg.trend viewBox=(format!("0 0 {width} {HEIGHT}")) width=(width) height=(HEIGHT) role="img" {
+                title { (said) }
+                @for (i, (run, took)) in known.iter().enumerate() {
+                    @let drawn = bar(i * (BAR + GAP), run, *took, most);
+                    @match self.page(row.whole, run) {
+                        Some(page) => a href=(page) tabindex="-1" { (drawn) },
+                        None => (drawn),
+                    }
+                }
             }
         }
+    }
+}
+
+/// Why it failed or was refused, or else why it ran. A cause may quote the module's build.
+fn why(run: &IndexedExecution) -> Markup {
+    let cause = run.cause.as_deref().filter(|_| state::rank(&run.state) < 2);
+    let said = cause.or(run.why.as_deref());
+    html! {
+        @if let Some(said) = said {
+            @let quoted = cause.is_some() && state::is_trouble(&run.state);
+            span.line-clamp title=(said) { @if quoted { "“" } bdi { (said) } @if quoted { "”" } }
+        } @else { "–" }
+    }
+}
+
+/// The commit and its author.
+fn by(run: &IndexedExecution) -> Markup {
+    let author = run.author.as_deref().map(format::author);
+    let on = run.branch.as_ref().map(|branch| format!("on {branch}"));
+    html! {
+        @if run.commit.is_some() || author.is_some() || on.is_some() {
+            span.line-clamp title=[on] {
+                (commit(run.commit.as_deref(), run.repository.as_deref())) " "
+                span.note { (untrusted(author)) }
+            }
+        } @else { "–" }
     }
 }
 

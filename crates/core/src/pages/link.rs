@@ -1,5 +1,5 @@
-//! Links of a page lead to AWS's console ([`crate::console`]) or to another file next to the page. Nothing else in a report
-//! becomes a link.
+//! Links of a page lead to AWS's console ([`crate::console`]), to another file next to the page, or to a commit on a known
+//! code host. Nothing else in a report becomes a link.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -28,6 +28,12 @@ pub fn object(environment: &AwsEnvironment, bucket: &str, key: &str) -> String {
     )
 }
 
+/// The part of a link that names a row of an index.
+#[must_use]
+pub fn fragment(name: &str) -> String {
+    name.split('/').map(encoded).collect::<Vec<_>>().join("/")
+}
+
 /// A relative link between two objects of a bucket. It also works in a copy of both, as `aws s3 sync` makes it.
 #[must_use]
 pub fn relative(from: &str, to: &str) -> String {
@@ -39,6 +45,33 @@ pub fn relative(from: &str, to: &str) -> String {
     let up = "../".repeat(folders - common);
     let down: Vec<String> = to[common..].iter().map(|part| encoded(part)).collect();
     format!("{up}{}", down.join("/"))
+}
+
+/// The code hosts, and the path of a commit below a repository there.
+const CODE_HOSTS: [(&str, &str); 3] = [
+    ("github.com", "commit"),
+    ("gitlab.com", "-/commit"),
+    ("bitbucket.org", "commits"),
+];
+
+/// A commit on its code host, if the repository's address has the shape `https://{code host}/{names}` and the commit is a
+/// hexadecimal id. Addresses come from the metadata of uploads, which anybody with the right to upload writes.
+#[must_use]
+pub fn commit(repository: &str, commit: &str) -> Option<String> {
+    let rest = repository.strip_prefix("https://")?;
+    let (host, path) = rest.trim_end_matches('/').split_once('/')?;
+    let (_, commits) = CODE_HOSTS.iter().find(|(known, _)| *known == host)?;
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && !name.starts_with('.')
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let is_id = (7..=64).contains(&commit.len()) && commit.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_repository = path.contains('/') && path.split('/').all(is_name);
+    (is_id && is_repository).then(|| format!("https://{host}/{path}/{commits}/{commit}"))
 }
 
 #[cfg(test)]
@@ -71,5 +104,32 @@ mod tests {
             relative("index/p.html", "reports/p/d/a:b.html"),
             "../reports/p/d/a%3Ab.html"
         );
+    }
+
+    #[test]
+    fn a_commit_is_linked_on_a_known_host_only() {
+        let id = "0a4d55a8d778e5022fab701977c5d840bbc486d0";
+        for (repository, link) in [
+            (
+                "https://github.com/org/infra.git",
+                "https://github.com/org/infra/commit/",
+            ),
+            ("https://gitlab.com/a/b/c/", "https://gitlab.com/a/b/c/-/commit/"),
+            ("https://bitbucket.org/a/b", "https://bitbucket.org/a/b/commits/"),
+        ] {
+            assert_eq!(commit(repository, id), Some(format!("{link}{id}")));
+        }
+        for repository in [
+            "http://github.com/org/infra",
+            "https://github.com.evil.example/org/infra",
+            "https://token@github.com/org/infra",
+            "https://github.com/org/../x",
+            "https://github.com/org/a\"onclick=",
+            "https://github.com/org",
+            "git@github.com:org/infra.git",
+        ] {
+            assert_eq!(commit(repository, id), None, "{repository}");
+        }
+        assert_eq!(commit("https://github.com/org/infra", "main/../.."), None);
     }
 }

@@ -3,14 +3,17 @@
 //!
 //! Each page is one self-contained HTML file: its style is inline, it loads nothing and runs nothing, and its
 //! Content-Security-Policy enforces that. Templates escape every value from outside and put it into an element that
-//! isolates its text direction. A value becomes a link only if it leads to AWS's console ([`crate::console`]).
+//! isolates its text direction. A value becomes a link only if it leads to AWS's console ([`crate::console`]) or to a commit on
+//! a known code host ([`link::commit`]).
 //!
 //! Reports are parsed leniently ([`report_view`]): a report of an older version has fewer fields, and its page shows fewer.
 //! The index keeps its own data in its page, so page and data can't disagree. The next update ([`index`]) reads the data
-//! from there.
+//! from there. While a deployment runs, its page is made of the report that was written at its start and of the index.
 
+mod advice;
 mod components;
 pub mod deployment_page;
+mod deployment_rows;
 pub mod execution_event;
 pub mod format;
 pub mod index;
@@ -24,6 +27,8 @@ mod timeline;
 
 #[cfg(test)]
 mod tests;
+
+use jiff::Timestamp;
 
 use crate::ids::AwsEnvironment;
 
@@ -41,4 +46,6 @@ pub struct PageContext<'a> {
     pub environment: &'a AwsEnvironment,
     /// The work bucket.
     pub bucket: &'a str,
+    /// When the page is written.
+    pub now: Timestamp,
 }

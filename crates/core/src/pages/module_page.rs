@@ -5,15 +5,21 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::components::{cell, code, commit, facts, failure, from_module, reasons, untrusted};
-use super::format;
+use super::components::{
+    cell, code, commit_facts, facts, failure, footer, from_module, neighbours, reasons, time, untrusted,
+};
+use super::index::Around;
 use super::layout::{Page, console_link};
 use super::report_view::Module;
-use super::{PageContext, link, state, timeline};
+use super::{PageContext, advice, format, link, state, timeline};
 use crate::console::LogUrl;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
+use crate::module::cause::{FailedCommand, failed_command};
 use crate::module::fingerprint::Fingerprint;
 use crate::storage_layout::{index_key, page_key};
+
+/// Number of lines shown of what a failing command printed: its errors come last.
+const OUTPUT_LINES: usize = 40;
 
 /// The last lines of a failed build's log, if they could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +34,21 @@ pub enum Log {
 
 /// Renders the page of the report stored at `key`.
 #[must_use]
-pub fn render(context: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module, log: &Log) -> String {
+pub fn render(
+    context: &PageContext<'_>,
+    id: &ModuleId,
+    key: &str,
+    report: &Module,
+    log: &Log,
+    around: &Around,
+) -> String {
     let title = format!("{} · {id}", state::word(&report.status.state));
+    let page = page_key(key).unwrap_or_default();
     let body = html! {
-        (heading(context, id, key, report))
-        (failure(&report.status, report.was_built(), log_lines(log)))
+        (heading(context, id, &page, report, around))
+        (failure(&report.status, report.was_built()))
+        (advice::section(&advice(id, report)))
+        (output(log))
         (changes(report))
         (timeline::table(report))
         (parameters(report))
@@ -41,31 +57,38 @@ pub fn render(context: &PageContext<'_>, id: &ModuleId, key: &str, report: &Modu
     };
     Page {
         title: &title,
+        live: false,
         body,
-        footer: footer(context, key),
+        footer: footer(context, &page, key),
     }
     .render()
 }
 
-fn heading(context: &PageContext<'_>, id: &ModuleId, key: &str, report: &Module) -> Markup {
-    let page = page_key(key).unwrap_or_default();
+fn heading(context: &PageContext<'_>, id: &ModuleId, page: &str, report: &Module, around: &Around) -> Markup {
+    let [commit, author, branch] = commit_facts(&report.status);
+    let index = index_key(&id.project);
     html! {
         header {
             nav aria-label="Where this is" {
-                a href=(link::relative(&page, &index_key(&id.project))) { (id.project) }
-                span aria-hidden="true" { " / " } (id.deployment)
+                a href=(link::relative(page, &index)) { (id.project) }
+                span aria-hidden="true" { " / " }
+                @match &around.deployment {
+                    Some(deployment) => a href=(link::relative(page, deployment)) { (id.deployment) },
+                    None => (id.deployment),
+                }
                 span aria-hidden="true" { " / " } (id.group)
             }
-            h1 { (id.module) " " (state::badge(&report.status.state)) }
+            h1 { span { span.kind { "Module" } " " (id.module) } " " (state::badge(&report.status.state)) }
             (facts(&[
-                ("Ended", untrusted(report.written_at.map(format::time).as_deref())),
+                (report.status.ended(), time(report.written_at)),
                 ("Took", untrusted(report.took().map(format::duration).as_deref())),
-                ("Commit", commit(report.status.commit.as_deref())),
-                ("Author", untrusted(report.status.author.as_deref())),
-                ("Branch", untrusted(report.status.branch.as_deref())),
+                commit,
+                author,
+                branch,
                 ("Last good deployment", last_good(report)),
             ]))
             nav.links aria-label="In AWS's console" { (links(context, report)) }
+            (neighbours(page, &index, around))
         }
     }
 }
@@ -76,22 +99,62 @@ fn last_good(report: &Module) -> Markup {
         .status
         .deployed_at
         .filter(|_| report.status.state != "SUCCEEDED");
-    untrusted(before.map(format::time).as_deref())
+    time(before)
 }
 
-fn log_lines(log: &Log) -> Option<Markup> {
-    match log {
-        Log::None => None,
-        Log::Unreadable(why) => Some(html! { p.note { "The build's log can't be shown: " bdi { (why) } } }),
-        Log::Lines(lines) if lines.is_empty() => Some(html! { p.note { "The build's log is empty." } }),
-        Log::Lines(lines) => Some(html! {
-            h3 { "The last lines of the build's log" }
+/// What to do after a failure or a refusal.
+fn advice(id: &ModuleId, report: &Module) -> Vec<advice::Step> {
+    let status = &report.status;
+    let execution = ExecutionArn::new(report.execution.as_str());
+    match status.state.as_str() {
+        "REFUSED" => advice::of_refusal(),
+        state if state::is_trouble(state) => {
+            advice::of_module(id, execution.name(), status.deployed_at.is_some())
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What the build printed before it failed.
+fn output(log: &Log) -> Markup {
+    let lines = match log {
+        Log::None => return html! {},
+        Log::Unreadable(why) => {
+            return html! { p.note { "The build's log can't be shown: " bdi { (why) } } };
+        }
+        Log::Lines(lines) if lines.is_empty() => return html! { p.note { "The build's log is empty." } },
+        Log::Lines(lines) => lines,
+    };
+    let command = failed_command(lines).filter(|command| !command.output.is_empty());
+    html! {
+        @if let Some(command) = &command { (printed(command)) }
+        section {
+            details open[command.is_none()] {
+                summary { "The last lines of the build's log" }
+                (from_module(&log_text("The last lines of the build's log", lines)))
+            }
+        }
+    }
+}
+
+/// The command that failed, and the end of what it printed.
+fn printed(command: &FailedCommand) -> Markup {
+    let skipped = command.output.len().saturating_sub(OUTPUT_LINES);
+    html! {
+        section {
+            h2 { "What the failing command printed" }
             (from_module(&html! {
-                pre tabindex="0" aria-label="The last lines of the build's log" {
-                    code { @for line in lines { span.line { (line) } } }
-                }
+                p.command { (code(&command.command)) @if !command.exit.is_empty() { " ended with " (command.exit) } }
+                @if skipped > 0 { p.note { (skipped) " lines before are left out." } }
+                (log_text("What the failing command printed", &command.output[skipped..]))
             }))
-        }),
+        }
+    }
+}
+
+fn log_text(label: &str, lines: &[String]) -> Markup {
+    html! {
+        pre tabindex="0" aria-label=(label) { code { @for line in lines { span.line { (line) } } } }
     }
 }
 
@@ -103,7 +166,7 @@ fn changes(report: &Module) -> Markup {
     html! {
         @if !report.status.reasons.is_empty() {
             section {
-                h2 { "Why" }
+                h2 { "Why it ran" }
                 (reasons(&report.status.reasons))
                 @if !differences.is_empty() {
                     table.cards {
@@ -204,17 +267,6 @@ fn source(report: &Module) -> Markup {
                 ("Folder", untrusted(source.path.as_deref())),
                 ("MD5 of all", untrusted(report.fingerprint.as_ref().map(|f| f.hash.as_str()))),
             ]))
-        }
-    }
-}
-
-fn footer(context: &PageContext<'_>, key: &str) -> Markup {
-    let page = page_key(key).unwrap_or_default();
-    let object = link::object(context.environment, context.bucket, key);
-    html! {
-        p {
-            a href=(link::relative(&page, key)) { "This report as JSON" } " "
-            (console_link(Some(&object), "and in S3"))
         }
     }
 }

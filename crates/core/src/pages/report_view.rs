@@ -13,6 +13,9 @@ use serde_json::{Map, Value};
 use crate::console::LogUrl;
 use crate::module::fingerprint::Fingerprint;
 
+/// The state of an execution that has not ended.
+pub const RUNNING: &str = "IN_PROGRESS";
+
 /// The field's value if it is valid, or else its default.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(from)?).unwrap_or_default())
@@ -44,6 +47,18 @@ read!(
 );
 
 read!(
+    /// A request that was refused before anything ran.
+    Refused {
+        /// The name of the error.
+        error: Option<String>,
+        /// Why.
+        cause: Option<String>,
+        /// The commit that was refused.
+        commit: Option<String>,
+    }
+);
+
+read!(
     /// The status as it was stored.
     Status {
         /// The final state.
@@ -62,14 +77,20 @@ read!(
         error: Option<String>,
         /// The phase of the build that failed.
         phase: Option<String>,
-        /// The reason of the failure.
+        /// Why it failed, in one sentence for people.
+        cause: Option<String>,
+        /// The reason of the failure as it was reported.
         reason: Option<String>,
+        /// A request that was refused before anything ran.
+        refused: Option<Refused>,
         /// The commit.
         commit: Option<String>,
         /// The author of the commit.
         author: Option<String>,
         /// The branch of the commit.
         branch: Option<String>,
+        /// The address of the commit's repository.
+        repository: Option<String>,
         /// The number of modules by final state.
         modules: BTreeMap<String, usize>,
     }
@@ -180,6 +201,8 @@ read!(
         action: String,
         /// The reasons.
         reasons: Vec<String>,
+        /// The name of its execution, if it has one.
+        execution: Option<String>,
     }
 );
 
@@ -233,6 +256,39 @@ read!(
     }
 );
 
+/// The reports of a deployment's modules, by group and module.
+pub type Reports = BTreeMap<(String, String), Module>;
+
+impl Status {
+    /// Why it failed or was refused: the sentence for people, or else the reason as it was reported.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        let refused = self.refused.as_ref().filter(|_| self.is_refused());
+        let cause = refused.and_then(|refused| refused.cause.as_deref());
+        cause.or(self.cause.as_deref()).or(self.reason.as_deref())
+    }
+
+    /// Whether nothing ran, because the request could not be carried out.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.state == "REFUSED"
+    }
+
+    /// What the time of the report is.
+    #[must_use]
+    pub fn ended(&self) -> &'static str {
+        if self.is_refused() { "Refused" } else { "Ended" }
+    }
+
+    /// The commit that the report is about.
+    #[must_use]
+    pub fn commit(&self) -> Option<&str> {
+        let refused = self.refused.as_ref().filter(|_| self.is_refused());
+        let refused = refused.and_then(|refused| refused.commit.as_deref());
+        refused.or(self.commit.as_deref())
+    }
+}
+
 impl Module {
     /// Start and end of the execution, as far as the report has them.
     #[must_use]
@@ -255,6 +311,12 @@ impl Module {
 }
 
 impl Deployment {
+    /// Whether it is the report that was written at the start: its results are not known yet.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.status.state == RUNNING
+    }
+
     /// Start and end of the execution, as far as the report has them.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {

@@ -21,7 +21,9 @@ fn look(state: &str) -> Look {
         "SUPERSEDED" => ("calm", "»", "Superseded"),
         "DESTROYED" => ("calm", "−", "Destroyed"),
         "NOT_STARTED" => ("calm", "○", "Not started"),
+        "WAITING" => ("calm", "○", "Waiting"),
         "IN_PROGRESS" => ("busy", "…", "In progress"),
+        "REFUSED" => ("refused", "⊘", "Refused"),
         other => ("calm", "?", other),
     };
     Look {
@@ -53,7 +55,13 @@ pub(super) fn class(state: &str) -> &'static str {
 pub(super) fn rank(state: &str) -> u8 {
     match class(state) {
         "bad" => 0,
-        "warn" => 1,
-        _ => 2,
+        "refused" | "warn" => 1,
+        "busy" => 2,
+        _ => 3,
     }
+}
+
+/// Whether the state is a failure or an abort.
+pub(super) fn is_trouble(state: &str) -> bool {
+    matches!(class(state), "bad" | "warn")
 }

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ids::DeploymentId;
 use crate::ids::{ModuleId, Name};
+use crate::pages::deployment_page::{Known, Reports};
+use crate::pages::index::{Around, Index};
 use crate::pages::module_page::Log;
 
 /// A hostile text that every page must show as plain text.
@@ -14,6 +16,7 @@ fn context(environment: &AwsEnvironment) -> PageContext<'_> {
     PageContext {
         environment,
         bucket: "work",
+        now: "2026-01-01T00:01:00Z".parse().unwrap(),
     }
 }
 
@@ -75,6 +78,7 @@ fn nothing_of_a_report_becomes_html_or_a_link() {
         "reports/p/d/g/m/e.json",
         &report,
         &log,
+        &Around::default(),
     ));
     let id = DeploymentId {
         project: id.project,
@@ -92,7 +96,10 @@ fn nothing_of_a_report_becomes_html_or_a_link() {
         &id,
         "reports/p/d/e.json",
         &report,
-        &deployment_page::Reports::new(),
+        Known {
+            modules: &Reports::new(),
+            index: &Index::default(),
+        },
     ));
 }
 
@@ -125,6 +132,7 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
             "reports/p/d/g/m/e.json",
             &report,
             &log,
+            &Around::default(),
         )
     };
     let built = page(with(json!({"status": "FAILED"})));
@@ -135,7 +143,7 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
     assert!(!attributed(&not_built, "Seedflow: your session"), "{not_built}");
 
     let key = ("g".to_owned(), "m".to_owned());
-    let reports = deployment_page::Reports::from([(key, with(json!({"status": "FAILED"})))]);
+    let reports = Reports::from([(key, with(json!({"status": "FAILED"})))]);
     let whole = serde_json::from_value(json!({
         "execution": "e",
         "status": {"state": "FAILED", "error": "DeploymentFailed", "reason": "g/m: Seedflow: your session has ended"},
@@ -151,7 +159,10 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
         &id,
         "reports/p/d/e.json",
         &whole,
-        &reports,
+        Known {
+            modules: &reports,
+            index: &Index::default(),
+        },
     );
     assert!(attributed(&page, "Seedflow: your session"), "{page}");
 }
@@ -197,4 +208,167 @@ fn the_modules_that_failed_are_looked_at_first() {
         .map(|(_, key)| key)
         .collect();
     assert_eq!(keys, ["reports/p/d/g/d/e.json", "reports/p/d/g/a/e.json"]);
+}
+
+fn deployment() -> DeploymentId {
+    DeploymentId {
+        project: Name::parse("project", "p").unwrap(),
+        deployment: Name::parse("deployment", "d").unwrap(),
+    }
+}
+
+/// A deployment of which one module is done, one is in progress, one waits, and one has nothing to do.
+fn in_progress(state: &str) -> (Value, Index) {
+    let planned = |module: &str, action: &str, execution: Option<&str>| json!({"group": "g", "module": module, "action": action, "reasons": ["first deployment"], "execution": execution});
+    let report = json!({
+        "execution": "arn:aws:states:r:1:execution:d:whole", "written_at": "2026-01-01T00:00:00Z",
+        "status": {"state": state, "started_at": "2026-01-01T00:00:00Z"}, "results": [],
+        "plan": [
+            planned("done", "deploy", Some("x1")), planned("busy", "deploy", Some("x2")),
+            planned("waits", "deploy", Some("x3")), planned("same", "unchanged", None)
+        ]
+    });
+    let reached = |module: &str, state: &str, at: &str, part_of: &str| {
+        let event = json!({"detail": {
+            "project": "p", "deployment": "d", "group": "g", "module": module, "state": state, "at": at, "report": {},
+            "execution": format!("arn:aws:states:r:1:execution:m:{module}-{state}"), "duration_seconds": 5,
+            "part_of": format!("arn:aws:states:r:1:execution:d:{part_of}")
+        }});
+        execution_event::ExecutionState::from_event(&event)
+            .unwrap()
+            .unwrap()
+    };
+    let index = [
+        reached("done", "SUCCEEDED", "2026-01-01T00:00:20Z", "whole"),
+        reached("busy", "IN_PROGRESS", "2026-01-01T00:00:30Z", "whole"),
+        reached("waits", "SUCCEEDED", "2025-12-01T00:00:00Z", "another"),
+        reached("same", "SUCCEEDED", "2025-12-01T00:00:00Z", "another"),
+    ];
+    let index = index
+        .iter()
+        .fold(Index::default(), |index, reached| index.with(reached));
+    (report, index)
+}
+
+fn page_of(report: Value, index: &Index) -> String {
+    let known = Known {
+        modules: &Reports::new(),
+        index,
+    };
+    let report = serde_json::from_value(report).unwrap();
+    let environment = environment();
+    deployment_page::render(
+        &context(&environment),
+        &deployment(),
+        "reports/p/d/whole.json",
+        &report,
+        known,
+    )
+}
+
+#[test]
+fn a_deployment_in_progress_shows_each_module_and_loads_itself_again() {
+    let (report, index) = in_progress("IN_PROGRESS");
+    let page = page_of(report, &index);
+    assert!(page.contains("http-equiv=\"refresh\""), "{page}");
+    for part in [
+        "Takes until now",
+        "1 min 00 s",
+        "Waiting",
+        "In progress",
+        "Succeeded",
+        "1 module is unchanged",
+        "href=\"g/done/done-SUCCEEDED.html\"",
+        "href=\"g/same/same-SUCCEEDED.html\"",
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    assert!(!page.contains("another"), "{page}");
+}
+
+#[test]
+fn a_deployment_that_was_stopped_no_longer_waits_and_does_not_load_again() {
+    let (report, index) = in_progress("ABORTED");
+    let page = page_of(report, &index);
+    assert!(
+        page.contains("Not started") && !page.contains("Waiting"),
+        "{page}"
+    );
+    assert!(!page.contains("http-equiv=\"refresh\""), "{page}");
+    assert!(page.contains("seedflow retry whole --project p"), "{page}");
+}
+
+/// The page of a module that failed.
+fn failed_module(status: Value) -> String {
+    let environment = environment();
+    let id = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let report = serde_json::from_value(json!({"execution": "e", "status": status})).unwrap();
+    let log = [
+        "[Container] 2026/01/01 00:00:00 Running command make",
+        "no space left",
+        "[Container] 2026/01/01 00:00:01 Command did not exit successfully make exit status 3",
+    ];
+    let log = Log::Lines(log.map(str::to_owned).to_vec());
+    let key = "reports/p/d/g/m/e.json";
+    module_page::render(
+        &context(&environment),
+        &id,
+        key,
+        &report,
+        &log,
+        &Around::default(),
+    )
+}
+
+#[test]
+fn a_failure_leads_with_its_cause_and_what_to_do_and_says_nothing_three_times() {
+    let page = failed_module(json!({
+        "state": "FAILED", "error": "BuildFailed", "phase": "BUILD", "deployed_at": "2025-12-01T00:00:00Z",
+        "cause": "The disk is full.", "reason": "COMMAND_EXECUTION_ERROR: exit status 3"
+    }));
+    let at = |text: &str| {
+        page.find(text)
+            .unwrap_or_else(|| panic!("{text} is missing: {page}"))
+    };
+    let order = [
+        "The disk is full.",
+        "COMMAND_EXECUTION_ERROR",
+        "What to do now",
+        "What the failing command printed",
+        "no space left",
+        "<details>",
+        "Running command make",
+    ];
+    assert!(order.windows(2).all(|two| at(two[0]) < at(two[1])), "{page}");
+    for text in ["The disk is full.", "COMMAND_EXECUTION_ERROR", "no space left"] {
+        assert!(page.matches(text).count() < 3, "{text}: {page}");
+    }
+    for command in ["logs", "retry", "rollback"] {
+        at(&format!("seedflow {command} d/g/m --project p"));
+    }
+    // There is nothing to go back to, and without a cause the reason leads.
+    let first = failed_module(json!({"state": "FAILED", "error": "BuildFailed", "reason": "exit status 7"}));
+    assert!(!first.contains("rollback"), "{first}");
+    assert_eq!(first.matches("exit status 7").count(), 1, "{first}");
+}
+
+#[test]
+fn a_refusal_says_that_nothing_was_started() {
+    let page = failed_module(json!({
+        "state": "REFUSED", "cause": "deployment.yaml:6: path: found nothing", "commit": "aaaaaaaaaa",
+        "refused": {"cause": "deployment.yaml:6: path: found nothing", "commit": "bbbbbbbbbb"}
+    }));
+    for part in [
+        "Refused",
+        "Why nothing was started",
+        "deployment.yaml:6",
+        "bbbbbbbbbb",
+        "seedflow check",
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    assert!(
+        !page.contains("aaaaaaaaaa") && !page.contains("What went wrong"),
+        "{page}"
+    );
 }

@@ -42,31 +42,39 @@ pub(super) fn table(report: &Module) -> Markup {
 }
 
 fn row(step: &Step, begin: Timestamp, whole: i64) -> Markup {
-    let took = format::between(step.from, step.to);
-    let share = |milliseconds: i64| 100.0 * milliseconds as f64 / whole.max(1) as f64;
-    let left = share(format::between(begin, step.from)).min(99.4);
-    // A span that is too short to be visible is drawn as a line.
-    let width = share(took).max(0.6).min(100.0 - left);
-    let said = format!(
-        "{} after the start, for {}",
-        format::duration(format::between(begin, step.from)),
-        format::duration(took)
-    );
     html! {
         tr.phase[step.phase] {
             th scope="row" {
                 bdi { (step.name) }
                 @if let Some(status) = &step.status { " " span.note { (state::word(status)) } }
             }
-            td.bar {
-                svg width="100%" height="12" role="img" aria-label=(said) {
-                    rect class="track" width="100%" height="12" rx="3" {}
-                    rect class=(step.class) x=(percent(left)) width=(percent(width)) height="12" rx="3" {
-                        title { (said) }
-                    }
-                }
+            td.bar { (bar((step.from, step.to), step.class, begin, whole)) }
+            td.took { (format::duration(format::between(step.from, step.to))) }
+        }
+    }
+}
+
+/// A span as a bar within a whole that began at `begin` and took `whole` milliseconds.
+pub(super) fn bar((from, to): (Timestamp, Timestamp), class: &str, begin: Timestamp, whole: i64) -> Markup {
+    let took = format::between(from, to);
+    let share = |milliseconds: i64| 100.0 * milliseconds as f64 / whole.max(1) as f64;
+    let left = share(format::between(begin, from)).min(99.4);
+    // A span that is too short to be visible is drawn as a line.
+    let width = share(took).max(0.6).min(100.0 - left);
+    let said = match format::between(begin, from) {
+        0 => format!("from the start, for {}", format::duration(took)),
+        after => format!(
+            "{} after the start, for {}",
+            format::duration(after),
+            format::duration(took)
+        ),
+    };
+    html! {
+        svg width="100%" height="12" role="img" aria-label=(said) {
+            rect class="track" width="100%" height="12" rx="3" {}
+            rect class=(class) x=(percent(left)) width=(percent(width)) height="12" rx="3" {
+                title { (said) }
             }
-            td.took { (format::duration(took)) }
         }
     }
 }
@@ -114,11 +122,24 @@ fn steps(report: &Module) -> Vec<Step> {
     ));
     steps.push(step("Build", build_from, build_to, "build"));
     let mut steps: Vec<Step> = steps.into_iter().flatten().collect();
+    in_order(&mut steps);
     if let Some(build) = &report.build {
-        steps.extend(phases(&build.phases, build_from.or(started)));
+        let mut phases = phases(&build.phases, build_from.or(started));
+        in_order(&mut phases);
+        steps.extend(phases);
     }
     steps.extend(step("Recorded the result", build_to, recorded, "step"));
     steps
+}
+
+/// Moves the start of a step that seems to begin before the step above it: CodeBuild tells whole seconds, and the workflow
+/// milliseconds.
+fn in_order(steps: &mut [Step]) {
+    for i in 1..steps.len() {
+        let floor = steps[i - 1].from;
+        steps[i].from = steps[i].from.max(floor);
+        steps[i].to = steps[i].to.max(steps[i].from);
+    }
 }
 
 /// When the build ran: by the workflow's times, or else by the times of its phases.
@@ -199,6 +220,24 @@ mod tests {
         assert_eq!(
             named(report),
             expected.map(|(name, took)| (name.to_owned(), took))
+        );
+    }
+
+    #[test]
+    fn whole_seconds_beside_milliseconds_stay_in_order() {
+        let report = json!({
+            "timeline": {
+                "lock_acquired_at": "2026-01-01T00:00:03.1Z", "started_at": "2026-01-01T00:00:03.6Z",
+                "build_started_at": "2026-01-01T00:00:03Z", "build_ended_at": "2026-01-01T00:00:05Z",
+                "recorded_at": "2026-01-01T00:00:05.4Z"
+            },
+            "build": {"status": "SUCCEEDED", "phases": []}
+        });
+        let report: Module = serde_json::from_value(report).unwrap();
+        let steps = steps(&report);
+        assert!(
+            steps.windows(2).all(|two| two[0].from <= two[1].from),
+            "{steps:#?}"
         );
     }
 

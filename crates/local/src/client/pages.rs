@@ -73,7 +73,7 @@ pub async fn links(api: &AwsApi, stack: &Connection, project: &str) -> Result<Ve
     pages.into_iter().map(link).collect()
 }
 
-/// Waits until a project's index lists an execution; whether it does.
+/// Waits until a project's index has the end of an execution; whether it has.
 pub async fn indexed(api: &AwsApi, stack: &Connection, project: &str, execution: &str) -> Result<bool> {
     let key = index_key(&ModuleId::project(project)?);
     let looking = async {
@@ -82,7 +82,8 @@ pub async fn indexed(api: &AwsApi, stack: &Connection, project: &str, execution:
                 .read_object(&stack.work_bucket, &key)
                 .await
                 .unwrap_or_default();
-            if String::from_utf8_lossy(&page).contains(execution) {
+            let index = Index::read(&String::from_utf8_lossy(&page));
+            if index.is_some_and(|index| index.has_ended(execution)) {
                 return;
             }
             tokio::time::sleep(LOOK_AGAIN).await;

@@ -1,0 +1,92 @@
+//! What to do after a failure: sentences with their commands, ready to be copied.
+
+use maud::{Markup, html};
+
+use crate::ids::{DeploymentId, ModuleId};
+
+/// A sentence, and the commands that do it.
+pub(super) struct Step {
+    what: &'static str,
+    commands: Vec<String>,
+}
+
+/// Maximum number of modules for which a step has commands.
+const MAX_COMMANDS: usize = 3;
+const LOG: &str = "Read the whole log";
+const BACK: &str = "Or go back to what was deployed last";
+
+/// After a module has failed. `deployed`: it was deployed before, so there is something to go back to.
+pub(super) fn of_module(id: &ModuleId, execution: &str, deployed: bool) -> Vec<Step> {
+    let project = &id.project;
+    let module = format!("{}/{}/{}", id.deployment, id.group, id.module);
+    let command = |name: &str| format!("seedflow {name} {module} --project {project}");
+    let mut steps = vec![
+        step(LOG, [format!("{} --execution {execution}", command("logs"))]),
+        step(
+            "Correct the module and deploy it again; or run the same once more, if the fault was elsewhere",
+            [command("retry")],
+        ),
+    ];
+    if deployed {
+        steps.push(step(BACK, [command("rollback")]));
+    }
+    steps
+}
+
+/// After a deployment has failed. `failed` are the `{group}/{module}` that failed, and whether each was deployed before.
+pub(super) fn of_deployment(id: &DeploymentId, execution: &str, failed: &[(String, bool)]) -> Vec<Step> {
+    let DeploymentId { project, deployment } = id;
+    let each =
+        |name: &str, module: &str| format!("seedflow {name} {deployment}/{module} --project {project}");
+    let logs = failed.iter().map(|(module, _)| each("logs", module));
+    let back = failed.iter().filter(|(_, deployed)| *deployed);
+    let back = back.map(|(module, _)| each("rollback", module));
+    let steps = [
+        step(LOG, logs.take(MAX_COMMANDS)),
+        step(
+            "Correct what failed and deploy again; or run the same once more: what succeeded isn't done again",
+            [format!("seedflow retry {execution} --project {project}")],
+        ),
+        step(BACK, back.take(MAX_COMMANDS)),
+    ];
+    steps
+        .into_iter()
+        .filter(|step| !step.commands.is_empty())
+        .collect()
+}
+
+/// After a request was refused.
+pub(super) fn of_refusal() -> Vec<Step> {
+    vec![step(
+        "Correct it, check it on your machine, then deploy or push it again",
+        ["seedflow check".to_owned()],
+    )]
+}
+
+fn step(what: &'static str, commands: impl IntoIterator<Item = String>) -> Step {
+    Step {
+        what,
+        commands: commands.into_iter().collect(),
+    }
+}
+
+/// The steps as a section; empty if there are none.
+pub(super) fn section(steps: &[Step]) -> Markup {
+    html! {
+        @if !steps.is_empty() {
+            section.advice {
+                h2 { "What to do now" }
+                ul {
+                    @for Step { what, commands } in steps {
+                        li {
+                            p { (what) ":" }
+                            @for command in commands {
+                                pre tabindex="0" aria-label="Command" { code { (command) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
