@@ -3,6 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
+use seedflow_core::error::Error;
+
 /// Something failed: a module, a deployment, a check, or the command itself.
 pub const FAILED: u8 = 1;
 /// A plan has changes, and `--detailed-exitcode` asked for it. clap uses 2 for a wrong command line.
@@ -30,5 +33,32 @@ pub fn code_of(error: &anyhow::Error) -> ExitCode {
     match error.is::<Refused>() {
         true => ExitCode::from(REFUSED),
         false => ExitCode::from(FAILED),
+    }
+}
+
+/// Whether an error is that of a request that was refused before anything ran (docs/errors.md).
+#[must_use]
+pub fn is_refusal(error: &str) -> bool {
+    REFUSALS.contains(&error)
+}
+
+/// The names of the errors of a request, by which nothing was started.
+const REFUSALS: [&str; 9] = [
+    "InvalidInput",
+    "InvalidManifest",
+    "InvalidBundle",
+    "InvalidDeployspec",
+    "SourceNotFound",
+    "SourceUnavailable",
+    "Blocked",
+    "DeploymentBusy",
+    "StateConflict",
+];
+
+/// Turns an error of core into one for people.
+pub fn for_people(error: Error) -> anyhow::Error {
+    match is_refusal(error.name.as_str()) {
+        true => Refused(error.message).into(),
+        false => anyhow!(error.message),
     }
 }

@@ -9,7 +9,7 @@ use seedflow_terminal::Ui;
 use super::repository::RepositoryArguments;
 use super::start::Showing;
 use crate::account::Account;
-use crate::follow::Subject;
+use crate::work::Subject;
 
 /// Deploys the repository of a folder: what changed, group by group, and follows it to its end.
 ///

@@ -13,7 +13,8 @@ use super::settings::{by_name, parse_parameter};
 use super::start::{Showing, upload};
 use crate::account::Account;
 use crate::checkout::{bundle, commit};
-use crate::follow::{Subject, for_people};
+use crate::exit::for_people;
+use crate::work::Subject;
 
 /// Deploys one module from its folder, without a manifest.
 #[derive(Debug, Args)]

@@ -12,8 +12,8 @@ use super::reading::{OfProject, parse_target};
 use super::start::Showing;
 use crate::account::Account;
 use crate::exit::Refused;
-use crate::follow::Subject;
 use crate::records::target::Target;
+use crate::work::Subject;
 
 /// Destroys a module, the modules of a group, or a whole deployment, by the destroy phases of what is deployed; then
 /// removes what is stored of it.

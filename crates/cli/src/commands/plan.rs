@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::repository::RepositoryArguments;
 use super::start::start;
 use crate::account::Account;
-use crate::exit::{self, Refused};
-use crate::follow::{Subject, is_refusal};
+use crate::exit::{self, Refused, is_refusal};
 use crate::view::table::{Cell, Table};
+use crate::work::Subject;
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

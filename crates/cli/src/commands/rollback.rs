@@ -11,9 +11,9 @@ use super::confirm::confirmed;
 use super::reading::{OfProject, parse_target};
 use super::start::Showing;
 use crate::account::Account;
-use crate::exit::Refused;
-use crate::follow::{Subject, for_people};
+use crate::exit::{Refused, for_people};
 use crate::records::target::Target;
+use crate::work::Subject;
 
 /// Deploys again what a module was before: the kept bundle with the parameters that it had.
 ///

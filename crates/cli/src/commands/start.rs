@@ -12,7 +12,8 @@ use seedflow_terminal::{Tone, Ui};
 use serde_json::{Value, json};
 
 use crate::account::Account;
-use crate::follow::{Detail, Followed, Subject};
+use crate::follow::{Detail, Followed};
+use crate::work::Subject;
 
 /// How an execution is shown.
 #[derive(Debug, Clone, Copy, Args)]

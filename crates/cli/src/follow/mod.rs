@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use seedflow_aws::services::sfn::StepFunctions;
-use seedflow_core::error::Error;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::{State, Status};
@@ -19,22 +18,13 @@ use serde_json::Value;
 
 use crate::account::Account;
 use crate::records::project;
-use crate::work::{End, Module, Phase, Progress, Work, between};
+use crate::work::{End, Module, Phase, Progress, Subject, Work, between};
 
 use show::Shown;
 pub use show::{Detail, Outcome};
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// What an execution deploys or destroys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Subject {
-    /// One module.
-    Module(ModuleId),
-    /// A deployment. Its name is known once the execution has read its manifest.
-    Deployment(Option<DeploymentId>),
-}
 
 /// An execution to follow.
 #[derive(Debug, Clone)]
@@ -245,7 +235,13 @@ impl<'a> Follower<'a> {
 
     async fn end(self, described: &Described) -> Result<Outcome> {
         let Self { followed, work, .. } = self;
-        Ok(Outcome::new(followed, work.unwrap_or_default(), described))
+        let work = work.unwrap_or_default();
+        Ok(Outcome::new(
+            followed.execution,
+            followed.subject,
+            work,
+            described,
+        ))
     }
 }
 
@@ -283,33 +279,6 @@ fn was_in(modules: &[Module], module: &Module) -> bool {
 fn phase(newest_first: &[Event]) -> Phase {
     let state = newest_first.iter().find_map(|event| event.state.as_deref());
     state.map_or(Phase::Starting, Phase::of_state)
-}
-
-/// Whether an error is that of a request that was refused before anything ran (docs/errors.md).
-#[must_use]
-pub fn is_refusal(error: &str) -> bool {
-    REFUSALS.contains(&error)
-}
-
-/// The names of the errors of a request, by which nothing was started.
-const REFUSALS: [&str; 9] = [
-    "InvalidInput",
-    "InvalidManifest",
-    "InvalidBundle",
-    "InvalidDeployspec",
-    "SourceNotFound",
-    "SourceUnavailable",
-    "Blocked",
-    "DeploymentBusy",
-    "StateConflict",
-];
-
-/// Turns an error of core into one for people.
-pub fn for_people(error: Error) -> anyhow::Error {
-    match is_refusal(error.name.as_str()) {
-        true => crate::exit::Refused(error.message).into(),
-        false => anyhow!(error.message),
-    }
 }
 
 #[cfg(test)]

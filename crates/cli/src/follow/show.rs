@@ -11,10 +11,9 @@ use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_terminal::{Task, Tone, Ui};
 use serde_json::{Value, json};
 
-use super::{Followed, Subject, is_refusal};
 use crate::account::Account;
-use crate::exit;
-use crate::work::{Module, Progress, Work, between, clock};
+use crate::exit::{self, is_refusal};
+use crate::work::{Module, Progress, Subject, Work, between, clock};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,11 +104,11 @@ struct Ended {
 }
 
 impl Outcome {
-    pub(super) fn new(followed: Followed, work: Work, described: &Described) -> Self {
+    pub(super) fn new(execution: ExecutionArn, subject: Subject, work: Work, described: &Described) -> Self {
         Self {
-            execution: followed.execution,
+            execution,
             ended: Some(Ended {
-                subject: followed.subject,
+                subject,
                 work,
                 described: described.clone(),
             }),

@@ -7,8 +7,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use seedflow_core::ids::{DeploymentId, ModuleId};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use serde_json::Value;
+
+/// What an execution deploys or destroys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// One module.
+    Module(ModuleId),
+    /// A deployment. Its name is known once the execution has read its manifest.
+    Deployment(Option<DeploymentId>),
+}
 
 /// What a module's execution is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
