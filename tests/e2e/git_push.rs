@@ -22,14 +22,31 @@ fn work_tree() -> WorkTree {
 
 /// A repository whose pushes to `main` deploy this project.
 pub async fn remote(stack: &TestStack, project: &str) -> Remote {
-    let wanted = Wanted {
+    make(stack, &of_main(stack, project)).await
+}
+
+fn of_main(stack: &TestStack, project: &str) -> Wanted {
+    Wanted {
         folder: Some(stack.folder().join(project)),
         project: project.to_owned(),
         name: None,
         branch: "main".to_owned(),
         options: ManifestOptions::default(),
-    };
-    make(stack, &wanted).await
+    }
+}
+
+/// The same repository, whose pushes are followed to the end of what they start.
+async fn followed(stack: &TestStack, project: &str) -> Remote {
+    let file = stack.folder().join(format!("{project}.json"));
+    stack.about().write(&file).expect("a stack file");
+    let file = file.to_str().expect("a path of text");
+    let command = seedflow_e2e::command_line::command(stack, &["follow", "--stack-file", file]).await;
+    let command = command.as_std();
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    Remote::followed_by(stack, &of_main(stack, project), &words)
+        .await
+        .expect("a repository to push to")
 }
 
 async fn make(stack: &TestStack, wanted: &Wanted) -> Remote {
@@ -42,7 +59,7 @@ async fn make(stack: &TestStack, wanted: &Wanted) -> Remote {
 fn a_push_is_handed_over_with_its_files_and_where_they_come_from() {
     run(async {
         let stack = STACK.get().await;
-        let remote = remote(stack, "pushed").await;
+        let remote = followed(stack, "pushed").await;
         let repository = WorkTree::new();
         repository.write("deployment.yaml", NOTHING);
         let commit = repository.commit_as("Jürgen \"J\" Müller <j@example.com>", "Begin");
@@ -65,6 +82,7 @@ fn a_push_is_handed_over_with_its_files_and_where_they_come_from() {
         for said in [
             format!("plan of pushed/dev, commit {commit}:"),
             "/index/pushed.html".to_owned(),
+            "remote: ok pushed/dev: ".to_owned(),
         ] {
             assert!(pushed.said.contains(&said), "{said}: {}", pushed.said);
         }

@@ -149,7 +149,7 @@ fn a_bad_manifest_is_refused_before_anything_is_uploaded() {
             Vec::<String>::new()
         );
         let folder = checkout.path().to_str().unwrap();
-        let module = [
+        let names = [
             "--project",
             project,
             "--deployment",
@@ -159,8 +159,12 @@ fn a_bad_manifest_is_refused_before_anything_is_uploaded() {
             "--module",
             "m",
         ];
-        let no_module = seedflow(stack, &[&["deploy", folder][..], &module].concat()).await;
+        let deploy = [&["deploy", folder][..], &names].concat();
+        let no_module = seedflow(stack, &deploy).await;
         ended(&no_module, 1, &["deployspec.yaml"]);
+        std::fs::write(checkout.path().join("deployspec.yaml"), "deploy: 3").unwrap();
+        let refused = seedflow(stack, &deploy).await;
+        ended(&refused, 4, &["refused mistaken/dev/g/m", "deployspec.yaml"]);
     });
 }
 

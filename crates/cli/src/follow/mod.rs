@@ -10,6 +10,7 @@ use anyhow::{Result, anyhow};
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::metadata_reference::ModuleRef;
+use seedflow_core::module::status::{State, Status};
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_core::workflow::execution_history::Event;
 use seedflow_terminal::Ui;
@@ -214,12 +215,10 @@ impl<'a> Follower<'a> {
             }
             None => None,
         };
-        let status = status.filter(|status| status.execution == *execution);
-        let state = status.as_ref().map_or("FAILED", |status| status.state.as_str());
-        let cause = status.and_then(|status| status.cause.or(status.reason));
+        let (state, cause) = failure(execution, described, status.as_ref());
         Ok(End {
             state: state.to_owned(),
-            cause: cause.or_else(|| described.cause.clone()),
+            cause,
             took,
         })
     }
@@ -243,6 +242,32 @@ impl<'a> Follower<'a> {
             work,
             described,
         ))
+    }
+}
+
+/// The state and the cause of a module's execution that did not succeed: what it has recorded, else how it ended.
+fn failure(
+    execution: &ExecutionArn,
+    described: &Described,
+    status: Option<&Status>,
+) -> (&'static str, Option<String>) {
+    let refusal = status.and_then(|status| status.refused.as_ref());
+    if let Some(refusal) = refusal.filter(|refusal| refusal.execution == *execution) {
+        return (State::Refused.as_str(), Some(refusal.cause.clone()));
+    }
+    let cause = described.cause.clone();
+    let has_written = |status: &&Status| status.execution == *execution && status.state != State::InProgress;
+    match (status.filter(has_written), described.status) {
+        (Some(status), _) => {
+            let written = status.cause.clone().or_else(|| status.reason.clone());
+            (status.state.as_str(), written.or(cause))
+        }
+        (None, ExecutionStatus::Aborted) => (State::Aborted.as_str(), cause),
+        (None, ExecutionStatus::TimedOut) => ("TIMED_OUT", cause),
+        (None, _) if is_refusal(described.error.as_deref().unwrap_or_default()) => {
+            (State::Refused.as_str(), cause)
+        }
+        (None, _) => (State::Failed.as_str(), cause),
     }
 }
 
@@ -284,5 +309,64 @@ mod tests {
         ];
         assert_eq!(phase(&events), Phase::Building);
         assert_eq!(phase(&[]), Phase::Starting);
+    }
+
+    #[test]
+    fn a_failure_is_what_its_execution_recorded_else_how_it_ended() {
+        let execution = ExecutionArn::new("arn:aws:states:eu-west-1:123456789012:execution:deploy-module:e");
+        let status = |of: &str, more: Value| {
+            let mut status = json!({"state": "FAILED", "updated_at": "2026-11-29T12:00:00Z", "group": "g", "module": "m",
+                "execution": format!("arn:aws:states:eu-west-1:123456789012:execution:deploy-module:{of}"),
+                "cause": "no space left", "reasons": []});
+            status
+                .as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            serde_json::from_value::<Status>(status).unwrap()
+        };
+        let ended = |status: ExecutionStatus, error: &str| Described {
+            status,
+            input: Value::Null,
+            output: Value::Null,
+            started_at: None,
+            stopped_at: None,
+            error: Some(error.to_owned()),
+            cause: Some("raw".to_owned()),
+        };
+        let failed = ended(ExecutionStatus::Failed, "BuildFailed");
+        let is = |described: &Described, status: Option<&Status>, state: &str, cause: &str| {
+            assert_eq!(
+                failure(&execution, described, status),
+                (state, Some(cause.to_owned()))
+            );
+        };
+        is(&failed, Some(&status("e", json!({}))), "FAILED", "no space left");
+        is(&failed, Some(&status("other", json!({}))), "FAILED", "raw");
+        let refusal = json!({"refused": {"at": "2026-11-29T12:00:00Z", "execution": execution, "cause": "no deployspec"}});
+        is(
+            &failed,
+            Some(&status("other", refusal)),
+            "REFUSED",
+            "no deployspec",
+        );
+        is(
+            &ended(ExecutionStatus::Failed, "InvalidInput"),
+            None,
+            "REFUSED",
+            "raw",
+        );
+        let running = status("e", json!({"state": "IN_PROGRESS"}));
+        is(
+            &ended(ExecutionStatus::Aborted, "Canceled"),
+            Some(&running),
+            "ABORTED",
+            "raw",
+        );
+        is(
+            &ended(ExecutionStatus::TimedOut, "States.Timeout"),
+            None,
+            "TIMED_OUT",
+            "raw",
+        );
     }
 }

@@ -158,15 +158,13 @@ impl Ended {
         })
     }
 
+    /// Whether nothing ran. A deployment that is refused has no modules yet; a module says so itself.
     fn is_refused(&self) -> bool {
         let error = self.described.error.as_deref().unwrap_or_default();
-        is_refusal(error)
-            && self
-                .work
-                .counts()
-                .keys()
-                .all(|word| word == "not started" || word == "failed")
-            && !matches!(self.subject, Subject::Deployment(_) if !self.work.counts().is_empty())
+        match &self.subject {
+            Subject::Module(_) => self.work.failed().iter().any(|(_, end)| end.state == "REFUSED"),
+            Subject::Deployment(_) => self.work.counts().is_empty() && is_refusal(error),
+        }
     }
 
     fn code(&self) -> ExitCode {

@@ -3,6 +3,7 @@
 mod soak;
 mod up;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,6 +40,25 @@ enum Command {
     Check(Check),
     /// Deploys a few modules hundreds of times under random faults, and checks that nothing is lost.
     Soak(soak::Soak),
+    /// Follows what a push has started, from the hook of `up --git`.
+    #[command(hide = true)]
+    Follow(Follow),
+}
+
+#[derive(Debug, Args)]
+struct Follow {
+    #[command(flatten)]
+    stack: StackFile,
+    execution: String,
+}
+
+impl Follow {
+    async fn run(self) -> Result<ExitCode> {
+        let file = self.stack.path()?.into_os_string();
+        let arguments = ["seedflow", "follow", "--stack-file"].map(OsString::from);
+        let arguments = arguments.into_iter().chain([file, self.execution.into()]);
+        Ok(seedflow_cli::cli::Cli::try_parse_from(arguments)?.run().await)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +161,7 @@ impl Command {
             }
             Self::Check(check) => check.run(ui),
             Self::Soak(soak) => soak.run(ui).await,
+            Self::Follow(follow) => follow.run().await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::git::{Remote, Wanted};
 use crate::stack::{Connection, Stack, StackOptions};
@@ -34,11 +34,25 @@ pub async fn run(
     let written = Written::write(stack.connection(), file)?;
     show(stack.connection(), file, ui);
     if let Some(wanted) = &git {
-        show_remote(&Remote::make(&stack, wanted).await?, wanted, ui);
+        let remote = Remote::followed_by(&stack, wanted, &follow(file)?).await?;
+        show_remote(&remote, wanted, ui);
     }
     stack.ended().await?;
     drop(written);
     Ok(ExitCode::FAILURE)
+}
+
+/// The command that follows what a push has started: this program's own.
+fn follow(file: &Path) -> Result<Vec<String>> {
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let file = std::path::absolute(file).with_context(|| format!("cannot resolve {}", file.display()))?;
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    Ok(vec![
+        text(&program),
+        "follow".to_owned(),
+        "--stack-file".to_owned(),
+        text(&file),
+    ])
 }
 
 /// Looks at the port before the preparation, which takes minutes the first time.
@@ -71,8 +85,8 @@ fn show(stack: &Connection, file: &Path, ui: &Ui) {
     ui.say(format!("  bundle bucket  {}", stack.bundle_bucket));
     ui.say(format!("  all of it      {}", file.display()));
     ui.say("\nIn another terminal:");
-    ui.say("  cargo run -p seedflow-local -- deploy DIR --project P --deployment D --group G --module M");
-    ui.say("  cargo run -p seedflow-local -- status");
+    ui.say("  cargo run -p seedflow-cli -- apply DIR --local     # deploys a repository");
+    ui.say("  cargo run -p seedflow-cli -- status --local");
     ui.say("\nAny AWS client works with:");
     ui.say(format!(
         "  export AWS_ENDPOINT_URL={} AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}",
@@ -89,7 +103,9 @@ fn show_remote(remote: &Remote, wanted: &Wanted, ui: &Ui) {
         "\nA push to {branch} is handed over as the project {project}. In your repository:"
     ));
     ui.say(format!("  git remote add seedflow {}", remote.url().display()));
-    ui.say(format!("  git push seedflow {branch}"));
+    ui.say(format!(
+        "  git push seedflow {branch}     # -o no-follow doesn't wait for the end of the deployment"
+    ));
 }
 
 /// The stack file, which goes when the stack goes.

@@ -135,6 +135,10 @@ if [ "${{1:-}}" != clean ]; then
   for name in GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_QUARANTINE_PATH; do
     if [ -n "${{!name:-}}" ]; then kept+=("$name=${{!name}}"); fi
   done
+  for ((i = 0; i < ${{GIT_PUSH_OPTION_COUNT:-0}}; i++)); do
+    name=GIT_PUSH_OPTION_$i
+    if [ "${{!name}}" = no-follow ]; then kept+=(NO_FOLLOW=1); fi
+  done
   exec env -i "${{kept[@]}}" {variables} bash "$0" clean
 fi
 BRANCH={branch}
@@ -154,6 +158,20 @@ export CODEBUILD_START_TIME=$(date +%s000)
 {afterwards}"#
         )
     }
+}
+
+/// What follows the execution that a push has started: a command that gets it as its last argument. Nothing for no command.
+#[must_use]
+pub fn follow(command: &[String]) -> String {
+    if command.is_empty() {
+        return String::new();
+    }
+    let words: Vec<String> = command.iter().map(|word| quote(word)).collect();
+    // How the deployment ends doesn't change that the push has succeeded.
+    format!(
+        r#"if [ -n "${{execution:-}}" ] && [ -z "${{NO_FOLLOW:-}}" ]; then {} "$execution" || true; fi"#,
+        words.join(" ")
+    )
 }
 
 /// A text as one word of a shell.
@@ -183,6 +201,23 @@ mod tests {
             assert!(error.to_string().contains("no list of commands"), "{error}");
         }
         assert!(commands("Resources: {}", &[Phase::HandOver]).is_err());
+    }
+
+    #[test]
+    fn a_push_is_followed_unless_it_says_no() {
+        assert_eq!(follow(&[]), "");
+        let run = |variables: &[(&str, &str)]| {
+            let command = follow(&["echo".to_owned(), "follows it's".to_owned()]);
+            let mut bash = std::process::Command::new("bash");
+            let output = bash
+                .args(["-c", &command])
+                .envs(variables.iter().copied())
+                .output();
+            String::from_utf8(output.unwrap().stdout).unwrap()
+        };
+        assert_eq!(run(&[("execution", "arn:1")]), "follows it's arn:1\n");
+        assert_eq!(run(&[("execution", "arn:1"), ("NO_FOLLOW", "1")]), "");
+        assert_eq!(run(&[("execution", "")]), "");
     }
 
     #[test]

@@ -52,8 +52,14 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Makes the repository, or takes the one that is there; its hook is written again for this stack.
+    /// Makes the repository, or takes the one that is there; its hooks are written again for this stack.
     pub async fn make(stack: &Stack, wanted: &Wanted) -> Result<Self> {
+        Self::followed_by(stack, wanted, &[]).await
+    }
+
+    /// The same, and what a push has started is followed to its end by a command, unless it is pushed with
+    /// `git push -o no-follow`. The command gets the execution as its last argument.
+    pub async fn followed_by(stack: &Stack, wanted: &Wanted, command: &[String]) -> Result<Self> {
         wanted.check().await?;
         let folder = wanted.folder.clone();
         let folder = folder.unwrap_or_else(|| stack.folder().join("repository.git"));
@@ -69,8 +75,9 @@ impl Remote {
         // Said here, because a setting of the user's may name other hooks for all repositories.
         let path = hooks.to_string_lossy();
         git_in(&folder, &["config", "core.hooksPath", &path]).await?;
+        git_in(&folder, &["config", "receive.advertisePushOptions", "true"]).await?;
         std::fs::create_dir_all(&hooks).with_context(|| format!("cannot make {}", hooks.display()))?;
-        let [check, hand_over] = self::hooks(stack, wanted)?;
+        let [check, hand_over] = self::hooks(stack, wanted, &hand_over::follow(command))?;
         write_hook(&hooks.join("pre-receive"), &check)?;
         write_hook(&hooks.join("post-receive"), &hand_over)?;
         Ok(Self { folder })
@@ -83,8 +90,8 @@ impl Remote {
     }
 }
 
-/// The hooks that check a push and hand it over.
-fn hooks(stack: &Stack, wanted: &Wanted) -> Result<[String; 2]> {
+/// The hooks that check a push and hand it over, with what the second runs afterwards.
+fn hooks(stack: &Stack, wanted: &Wanted, afterwards: &str) -> Result<[String; 2]> {
     let file = workspace::root()?.join(TEMPLATE);
     let template =
         std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -120,7 +127,7 @@ fn hooks(stack: &Stack, wanted: &Wanted) -> Result<[String; 2]> {
         branch: &wanted.branch,
         environment: &environment,
     };
-    Ok([hook(&check).check(), hook(&hand_over).hand_over("")])
+    Ok([hook(&check).check(), hook(&hand_over).hand_over(afterwards)])
 }
 
 /// Variables as the metadata of a zip has them. S3 takes two kilobytes of metadata in all.
