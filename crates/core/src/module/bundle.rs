@@ -75,7 +75,7 @@ impl Bundle {
 /// top-level folder.
 pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<Bundle> {
     let (mut archive, entries) = archive::open(source, archive_size)?;
-    let root = find_root(&entries, root)?;
+    let root = module_root(&entries, root)?;
     let prefix = prefix_of(&root);
     let is_ours = |e: &&Entry| !e.folder && e.path.starts_with(&prefix);
     let files: Vec<&Entry> = entries.iter().filter(is_ours).collect();
@@ -95,17 +95,16 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
     })
 }
 
-/// The folder with the module's deployspec: the given one, or the same below the only top-level folder.
-fn find_root(entries: &[Entry], given: &str) -> Result<String> {
-    let has_deployspec = |root: &String| {
+/// The folder with the module's deployspec.
+fn module_root(entries: &[Entry], given: &str) -> Result<String> {
+    let has_deployspec = |root: &str| {
         let path = format!("{}deployspec.yaml", prefix_of(root));
         entries.iter().any(|e| !e.folder && e.path == path)
     };
-    let mut roots = vec![given.to_owned()];
-    roots.extend(top_folder(entries.iter().map(|e| e.path.as_str())).map(|top| below(top, given)));
-    if let Some(root) = roots.iter().find(|root| has_deployspec(root)) {
-        return Ok(root.clone());
-    }
+    let roots = match find_root(entries.iter().map(|e| e.path.as_str()), given, has_deployspec) {
+        Ok(root) => return Ok(root),
+        Err(roots) => roots,
+    };
     let holds_files = |root: &&String| {
         let prefix = prefix_of(root);
         let mut files = entries.iter().filter(|e| !e.folder && !is_added(&e.path));
@@ -115,6 +114,25 @@ fn find_root(entries: &[Entry], given: &str) -> Result<String> {
     match roots.iter().rev().find(holds_files) {
         Some(root) => Err(no_deployspec(entries, root)),
         None => Err(nothing_there(entries, given)),
+    }
+}
+
+/// The folder of an archive that has what is looked for: the given one, or the same below the only top-level folder, as in
+/// the archives of code hosts.
+///
+/// # Errors
+/// The folders in which it was looked for.
+pub(crate) fn find_root<'a>(
+    paths: impl IntoIterator<Item = &'a str>,
+    given: &str,
+    has: impl Fn(&str) -> bool,
+) -> Result<String, Vec<String>> {
+    if has(given) {
+        return Ok(given.to_owned());
+    }
+    match top_folder(paths).map(|top| below(top, given)) {
+        Some(inner) if has(&inner) => Ok(inner),
+        inner => Err(std::iter::once(given.to_owned()).chain(inner).collect()),
     }
 }
 

@@ -49,6 +49,14 @@ fn an_upload_has_its_options_in_its_manifest() {
         (b"\xff".as_slice(), "manifest.yaml is not valid UTF-8"),
         (b"a: [", "manifest.yaml line "),
         (b"bundle: 1\n", "manifest.yaml: bundle: expected "),
+        (
+            b"parameters: {x: {valueFrom: {parameterStore: /x}}}\n",
+            "manifest.yaml: parameters.x: expected a value, or {\"parameter_store\": name}",
+        ),
+        (
+            b"parameters: [{name: x, valueFrom: {parameterStore: /x}}]\n",
+            "manifest.yaml: parameters: expected an object from a parameter's name to its value, found a list",
+        ),
     ] {
         let error = options(Some(manifest)).unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidInput);
