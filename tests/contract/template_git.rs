@@ -294,7 +294,8 @@ impl Store {
             ("DEPLOY_STATE_MACHINE", MACHINE),
         ]);
         bash.envs(self.options.iter().cloned());
-        bash.env("CODEBUILD_START_TIME", started)
+        bash.env_remove("AWS_ENDPOINT_URL")
+            .env("CODEBUILD_START_TIME", started)
             .env("PATH", path)
             .env("STORE", self.folder.path())
             .env("TMPDIR", self.folder.path());

@@ -6,7 +6,7 @@ use seedflow_e2e::{Caller, Module, ModuleId, Shared, StackOptions, TestStack, ev
 use serde_json::json;
 
 /// Of a module whose build fails.
-const FAILURE: u64 = 1;
+const FAILURE: u64 = 40;
 
 static STACK: Shared = Shared::new(StackOptions::default);
 

@@ -42,7 +42,7 @@ fn a_cdk_module_deploys_its_stack_and_its_outputs_are_recorded() {
         let id: ModuleId = serde_json::from_value(input.clone()).unwrap();
         let target = tempfile::tempdir().unwrap();
         let zip = target.path().join("bundle.zip");
-        seedflow_local::checkout::bundle::folder(folder, &zip).unwrap();
+        seedflow_cli::checkout::bundle::folder(folder, &zip).unwrap();
         input["source"] = stack.upload_bytes(&id, std::fs::read(&zip).unwrap()).await;
         succeeds(stack, &input).await;
 

@@ -64,11 +64,15 @@ fn a_push_is_handed_over_with_its_files_and_where_they_come_from() {
         let execution = execution.unwrap_or_else(|| panic!("no execution: {}", pushed.said));
         for said in [
             format!("plan of pushed/dev, commit {commit}:"),
-            format!("#/v2/executions/details/{execution}"),
             "/index/pushed.html".to_owned(),
         ] {
             assert!(pushed.said.contains(&said), "{said}: {}", pushed.said);
         }
+        assert!(
+            !pushed.said.contains("console.aws"),
+            "{execution}: {}",
+            pushed.said
+        );
 
         let key = "sources/pushed/repository.zip";
         let zip = stack.object(key).await.expect("what was handed over");

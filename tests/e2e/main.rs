@@ -7,6 +7,7 @@
 
 mod call_budget;
 mod cdk;
+mod command_line;
 mod deployment;
 mod git_push;
 mod iam_privileges;

@@ -97,11 +97,12 @@ fn modules_of_another_repository_follow_their_branch() {
             [(&json!("main"), &json!(first)), (&json!("v1"), &json!(first))]
         );
 
-        // Of a host whose branch did not move, only the references are asked: two requests for each.
+        // Of a host whose branch did not move, only the references are asked: two requests for each, by the check of the push
+        // and by the deployment.
         let asked = server.requests();
         let status = deployed(stack, &push("Again")).await;
         assert_eq!(status["modules"], json!({"UNCHANGED": 2}), "{status}");
-        assert_eq!(server.requests() - asked, 4);
+        assert_eq!(server.requests() - asked, 8);
 
         hosted.write("README.md", "no file of a module");
         hosted.commit();

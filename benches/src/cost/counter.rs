@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use seedflow_cli::checkout::bundle;
 use seedflow_core::ids::ModuleId;
 use seedflow_fixtures::{Module, Repository, start_deployment};
-use seedflow_local::checkout::bundle;
 use seedflow_local::client::deployment::{self, Finished};
 use seedflow_local::proxy::Caller;
 use seedflow_local::stack::Stack;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use seedflow_cli::checkout::bundle;
 use seedflow_core::ids::ModuleId;
-use seedflow_local::checkout::bundle;
 use seedflow_local::client::deployment::{self, Finished};
 use seedflow_local::process::workspace;
 use seedflow_local::proxy::{Caller, Calls};

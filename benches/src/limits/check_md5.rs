@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use seedflow_cli::checkout::bundle::Bundle;
 use seedflow_core::ids::ModuleId;
-use seedflow_local::checkout::bundle::Bundle;
 use seedflow_local::client::deployment;
 use seedflow_local::stack::Stack;
 use seedflow_terminal::Ui;

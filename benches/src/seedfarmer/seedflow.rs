@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
+use seedflow_cli::checkout::bundle;
 use seedflow_core::ids::{DeploymentId, ModuleId, ParameterKind};
 use seedflow_fixtures::{Repository, cidr, group_name, module_folder, module_name, start_deployment};
 use seedflow_local::aws_api::AwsApi;
-use seedflow_local::checkout::bundle;
 use seedflow_local::client::deployment;
 use seedflow_local::proxy::{Caller, ParameterWrite};
 use seedflow_local::stack::Stack;

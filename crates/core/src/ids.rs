@@ -359,6 +359,45 @@ impl ExecutionArn {
     }
 }
 
+/// The name of an execution, the last part of its ARN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecutionName(String);
+
+impl ExecutionName {
+    /// Parses a name, or the ARN that ends with it. Names have 1 to 80 characters (Step Functions, StartExecution,
+    /// `name`).
+    ///
+    /// # Errors
+    /// `InvalidInput` with the field `to`, the only one that has a name.
+    pub fn parse(text: &str) -> Result<Self> {
+        let name = text.rsplit(':').next().unwrap_or(text);
+        let is_name = (1..=80).contains(&name.len())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        match is_name {
+            true => Ok(Self(name.to_owned())),
+            false => Err(Error::field(
+                "to",
+                format!("\"{}\"", excerpt(text, 120)),
+                "the name or the ARN of an execution that deployed the module",
+            )),
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ExecutionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Partition, region and account in which a function runs, parsed from its ARN
 /// (`arn:{partition}:lambda:{region}:{account}:function:{name}`).
 #[derive(Debug, Clone, PartialEq, Eq)]

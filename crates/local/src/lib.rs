@@ -5,7 +5,6 @@
 //! talks to loopback only; [`process`] alone downloads, once, what the stack is made of.
 
 pub mod aws_api;
-pub mod checkout;
 pub mod cli;
 pub mod client;
 pub mod codebuild;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use seedflow_cli::checkout::repository::Folder;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{Diagnostic, LoadContext};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
@@ -13,7 +14,6 @@ use seedflow_core::module::build_settings::BuildSettings;
 use seedflow_core::module::codebuild::buildspec;
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::maximum::Maxima;
-use seedflow_local::checkout::repository::Folder;
 use serde_json::Value;
 
 /// The folder, if there is one; the message shows in a run with `--nocapture`.

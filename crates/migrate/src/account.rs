@@ -34,7 +34,7 @@ pub struct Account {
 impl Account {
     /// Finds Seedflow's stack.
     pub async fn of_stack(stack: &str) -> Result<Self> {
-        let aws = config::load_for_people().await;
+        let aws = config::load_for_people(None, None).await;
         let cloudformation = CloudFormation::new(&aws);
         let outputs = cloudformation.outputs(stack).await.context(
             "cannot ask AWS; credentials and region come from the environment or from a profile (AWS_PROFILE, AWS_REGION)",

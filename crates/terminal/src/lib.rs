@@ -116,6 +116,23 @@ impl Ui {
         self.task_among(label, "")
     }
 
+    /// A task of which a pipe sees the end only.
+    pub fn quiet_task(&self, label: impl Into<String>) -> Task {
+        let label = label.into();
+        let bar = match &self.shared.mode {
+            Mode::Live(live) => Some(live_line(live, &label)),
+            Mode::Plain | Mode::Silent => None,
+        };
+        Task {
+            ui: self.clone(),
+            label,
+            name: String::new(),
+            bar,
+            started: Instant::now(),
+            over: false,
+        }
+    }
+
     /// The same where several run at once: each of its steps begins with `name`.
     pub fn task_among(&self, label: impl Into<String>, name: impl Into<String>) -> Task {
         let (label, name) = (label.into(), name.into());
@@ -190,6 +207,18 @@ impl Task {
     pub fn failed(self, result: &str) {
         let mark = self.ui.paint(Tone::Bad, "failed");
         self.finish(&mark, result);
+    }
+
+    /// It ended, and took so long by the clock of who did it: the result is beside the label.
+    pub fn ended(mut self, good: bool, result: &str, took: Option<String>) {
+        self.over = true;
+        self.clear();
+        let tone = if good { Tone::Good } else { Tone::Bad };
+        let took = took.map_or_else(String::new, |took| {
+            self.ui.paint(Tone::Quiet, format!(" ({took})"))
+        });
+        self.ui
+            .say(format!("{} {}{took}", self.label, self.ui.paint(tone, result)));
     }
 
     fn finish(mut self, mark: &str, result: &str) {

@@ -2,7 +2,7 @@
 //!
 //! It parses the execution's input, streams the bundle from S3, computes the fingerprint and reads the stored parameters.
 //! It returns the decision with its reasons and the plan for the later states. For a destruction it makes the plan from the
-//! module's record.
+//! module's record; a rollback is a deployment of what an earlier record names.
 //!
 //! It writes only a plan that is too long to be returned, always at the same key, so it is idempotent.
 
@@ -26,6 +26,7 @@ use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, Mo
 use seedflow_core::module::network::Network;
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::role::ModuleStack;
+use seedflow_core::module::rollback;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::telemetry::log_context::LogContext;
@@ -64,18 +65,33 @@ impl Handler {
         match ModuleInput::parse(&input, &self.limits)? {
             ModuleInput::Deploy(request) => {
                 log::add_log_context(&LogContext::module(&event.execution, &request.module));
-                self.check_deployment(*request, &event.execution).await
+                self.check_deployment(*request, None, &event.execution).await
+            }
+            ModuleInput::Rollback(request) => {
+                log::add_log_context(&LogContext::module(&event.execution, &request.module));
+                let record = self.modules.record_to_roll_back_to(request).await?;
+                let (request, reason) = rollback::request(record)?;
+                self.check_deployment(request, Some(reason), &event.execution)
+                    .await
             }
             ModuleInput::Destroy(request) => self.check_destruction(request, &event.execution).await,
         }
     }
 
-    /// An error that concerns a bundle which could be opened is returned with the bundle's commit, so that the refusal has
-    /// it.
-    async fn check_deployment(&self, request: DeployInput, execution: &ExecutionArn) -> Result<CheckResult> {
+    /// What changed; with a reason, the module is deployed even if nothing did. An error that concerns a bundle which could
+    /// be opened is returned with the bundle's commit, so that the refusal has it.
+    async fn check_deployment(
+        &self,
+        request: DeployInput,
+        reason: Option<String>,
+        execution: &ExecutionArn,
+    ) -> Result<CheckResult> {
         let (reader, opened) = ObjectReader::open(&self.modules.work, &request.source).await?;
         let commit_info = opened.commit_info.clone();
-        match self.check_bundle(request, (reader, opened), execution).await {
+        match self
+            .check_bundle(request, (reader, opened), reason, execution)
+            .await
+        {
             Err(error) => CheckResult::refuse(error, commit_info),
             checked => checked,
         }
@@ -85,6 +101,7 @@ impl Handler {
         &self,
         request: DeployInput,
         (reader, opened): (ObjectReader, Opened),
+        reason: Option<String>,
         execution: &ExecutionArn,
     ) -> Result<CheckResult> {
         let bundle = read_bundle(reader, &request.source, opened.size).await?;
@@ -106,6 +123,10 @@ impl Handler {
             previous_status.as_ref(),
             options.force_update,
         );
+        let decision = match reason {
+            Some(reason) => decision.forced_by(reason),
+            None => decision,
+        };
         tracing::info!(
             changed = decision.changed,
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"

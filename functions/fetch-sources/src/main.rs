@@ -40,7 +40,7 @@ struct Event {
     sources: Vec<RemoteSource>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Answer {
     sources: Vec<FetchedSource>,
 }
@@ -70,14 +70,15 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
             fetcher: Arc::new(Fetcher::new(credentials, Limits::default())),
             s3: s3.clone(),
         };
-        handler.fetch_all(event.sources).await
+        handler.fetch_all(event.sources, Instant::now() + TIME).await
     })
     .await
 }
 
 impl Handler {
-    async fn fetch_all(&self, sources: Vec<RemoteSource>) -> Result<Answer> {
-        let mut waiting: BTreeSet<RemoteSource> = sources.into_iter().collect();
+    /// Fetches the sources. Those that are not fetched at the deadline are failures.
+    async fn fetch_all(&self, sources: Vec<RemoteSource>, deadline: Instant) -> Result<Answer> {
+        let waiting: BTreeSet<RemoteSource> = sources.into_iter().collect();
         let slots = Arc::new(Semaphore::new(CONCURRENCY));
         let mut running = JoinSet::new();
         for source in waiting.clone() {
@@ -87,22 +88,7 @@ impl Handler {
                 (handler.fetch(source.clone()).await, source)
             });
         }
-        let (mut fetched, mut failed) = (Vec::new(), Vec::new());
-        let deadline = Instant::now() + TIME;
-        while let Ok(Some(ended)) = timeout_at(deadline, running.join_next()).await {
-            let (result, source) = ended.map_err(panicked)?;
-            waiting.remove(&source);
-            match result {
-                Ok(source) => fetched.push(source),
-                Err(error) => failed.push(error),
-            }
-        }
-        failed.extend(waiting.iter().map(late));
-        fetched.sort_by(|a, b| a.source.cmp(&b.source));
-        match all_of(failed) {
-            Some(error) => Err(error),
-            None => Ok(Answer { sources: fetched }),
-        }
+        ended(running, waiting, deadline).await
     }
 
     async fn fetch(&self, source: RemoteSource) -> Result<FetchedSource> {
@@ -168,6 +154,29 @@ impl Handler {
     }
 }
 
+/// What the fetches of these sources led to. Those that run at the deadline are ended, and are failures.
+async fn ended(
+    mut running: JoinSet<(Result<FetchedSource>, RemoteSource)>,
+    mut waiting: BTreeSet<RemoteSource>,
+    deadline: Instant,
+) -> Result<Answer> {
+    let (mut fetched, mut failed) = (Vec::new(), Vec::new());
+    while let Ok(Some(ended)) = timeout_at(deadline, running.join_next()).await {
+        let (result, source) = ended.map_err(panicked)?;
+        waiting.remove(&source);
+        match result {
+            Ok(source) => fetched.push(source),
+            Err(error) => failed.push(error),
+        }
+    }
+    failed.extend(waiting.iter().map(late));
+    fetched.sort_by(|a, b| a.source.cmp(&b.source));
+    match all_of(failed) {
+        Some(error) => Err(error),
+        None => Ok(Answer { sources: fetched }),
+    }
+}
+
 /// All failures as one error, so that a person can correct them at once. What passes by itself comes first: the state
 /// machine then tries again.
 fn all_of(mut failed: Vec<Error>) -> Option<Error> {
@@ -201,4 +210,83 @@ fn panicked(error: tokio::task::JoinError) -> Error {
         ErrorName::ServiceUnavailable,
         format!("fetching a source ended in a panic: {error}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn archive(url: &str) -> RemoteSource {
+        RemoteSource::Archive { url: url.to_owned() }
+    }
+
+    /// A fetch of each source; those without a result never end.
+    async fn started(
+        sources: &[(&RemoteSource, Option<Result<FetchedSource>>)],
+    ) -> (
+        JoinSet<(Result<FetchedSource>, RemoteSource)>,
+        BTreeSet<RemoteSource>,
+    ) {
+        let mut running = JoinSet::new();
+        for (source, result) in sources {
+            let (source, result) = ((*source).clone(), result.clone());
+            running.spawn(async move {
+                match result {
+                    Some(result) => (result, source),
+                    None => std::future::pending().await,
+                }
+            });
+        }
+        // Lets those with a result end.
+        tokio::task::yield_now().await;
+        let waiting = sources.iter().map(|(source, _)| (*source).clone()).collect();
+        (running, waiting)
+    }
+
+    #[tokio::test]
+    async fn at_the_deadline_the_missing_sources_are_named_without_signatures() {
+        let done = archive("https://host.example/done.zip");
+        let slow = archive("https://host.example/slow.zip?X-Amz-Signature=secret");
+        let refused = archive("https://host.example/refused.zip");
+        let fetched = FetchedSource {
+            source: done.clone(),
+            commit: None,
+            key: "fetched/done".to_owned(),
+        };
+        let no = Error::new(ErrorName::SourceNotFound, "https://host.example/refused.zip: 404");
+        let (running, waiting) = started(&[
+            (&done, Some(Ok(fetched.clone()))),
+            (&slow, None),
+            (&refused, Some(Err(no))),
+        ])
+        .await;
+        let error = ended(running, waiting, Instant::now()).await.unwrap_err();
+        assert_eq!(
+            error.message,
+            "https://host.example/refused.zip: 404\nhttps://host.example/slow.zip: not fetched within 14 minutes"
+        );
+
+        let (running, waiting) = started(&[(&slow, None)]).await;
+        let error = ended(running, waiting, Instant::now()).await.unwrap_err();
+        assert_eq!(error.name, ErrorName::SourceUnavailable);
+
+        let (running, waiting) = started(&[(&done, Some(Ok(fetched)))]).await;
+        let answer = ended(running, waiting, Instant::now()).await.unwrap();
+        assert_eq!(answer.sources[0].key, "fetched/done");
+    }
+
+    #[test]
+    fn lambda_ends_the_function_after_the_deadline() {
+        let template = include_str!("../../../template.yaml");
+        let function = template.split_once("  FetchSourcesFunction:").unwrap().1;
+        let timeout = function
+            .split_once("Timeout: ")
+            .unwrap()
+            .1
+            .lines()
+            .next()
+            .unwrap();
+        assert!(timeout.parse::<u64>().unwrap() > TIME.as_secs(), "{timeout}");
+    }
 }

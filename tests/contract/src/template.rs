@@ -10,7 +10,7 @@ pub struct Template(Value);
 impl Template {
     /// The template with this name in the checkout's root.
     pub fn read(path: &str) -> Self {
-        let parsed = seedflow_core::formats::yaml::parse(&file(path));
+        let parsed = seedflow_core::formats::yaml::parse_template(&file(path));
         Self(parsed.unwrap_or_else(|error| panic!("{path}: {error}")).to_json())
     }
 

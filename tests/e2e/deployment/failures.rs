@@ -1,6 +1,6 @@
 //! If a module fails, the others of its group finish, later groups don't start, and the next run continues from there.
 
-use seedflow_e2e::{EventQueue, Module, Repository, TestStack, eventually, run, schema};
+use seedflow_e2e::{EventQueue, Group, Module, Repository, TestStack, eventually, run, schema};
 use serde_json::{Value, json};
 
 use super::{STACK, THREE, assert_state, deployed_by, executed_between, pages, results};
@@ -148,7 +148,7 @@ fn a_refused_deployment_stays_as_it_was_and_has_a_report_whether_or_not_the_lock
     run(async {
         let stack = STACK.get().await;
         let project = "refused";
-        let one: &[(&str, &[(&str, &[&str])])] = &[("network", &[("vpc", &[])])];
+        let one: &[Group<'_>] = &[("network", &[("vpc", &[])])];
         let repository = Repository::deploying(one);
         assert_state(
             &stack.deploy_repository(project, &repository, json!({})).await,

@@ -194,7 +194,7 @@ fn a_manifest_with_a_mistake_is_named_in_the_status() {
             .put("sources/uploaded/prod/net/broken.zip", module.zip())
             .await;
         let status = eventually("the status of an uploaded module", || async {
-            Some(stack.parameter(&id, "status").await).filter(|status| status["state"] == "FAILED")
+            Some(stack.parameter(&id, "status").await).filter(|status| status["state"] == "REFUSED")
         })
         .await;
         assert!(

@@ -248,7 +248,7 @@ fn every_example_deploys() {
                     .expect("JSON");
             let target = tempfile::tempdir().expect("a folder");
             let zip = target.path().join("bundle.zip");
-            seedflow_local::checkout::bundle::folder(&folder, &zip).expect("packing");
+            seedflow_cli::checkout::bundle::folder(&folder, &zip).expect("packing");
             let id: ModuleId = serde_json::from_value(input.clone()).expect("the four names");
             input["source"] = stack
                 .upload_bytes(&id, std::fs::read(&zip).expect("the bundle"))

@@ -26,8 +26,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod command_line;
 mod event_queue;
 mod migrate;
+mod program;
 mod shared;
 mod stack;
 /// The zips of the core's own tests: small to store and large to read.

@@ -13,11 +13,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
+use seedflow_cli::checkout::repository::Folder;
 use seedflow_core::deployment::manifest::{Deployment, Diagnostic, LoadContext, Module, read};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::deployment::remote_source::SourcePath;
 use seedflow_core::formats::python_json::dumps;
-use seedflow_local::checkout::repository::Folder;
 use serde_json::{Map, Value, json};
 
 /// The real seed-farmer, which waits for repositories.

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use seedflow_cli::checkout::repository::Folder;
 use seedflow_core::deployment::manifest::{LoadContext, check};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
-use seedflow_local::checkout::repository::Folder;
 use serde_json::Value;
 
 use super::{SeedFarmer, shown};

@@ -8,6 +8,7 @@ use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -41,15 +42,35 @@ pub fn load() -> SdkConfig {
     builder.build()
 }
 
-/// The configuration of a command that a person runs: credentials from any source of the SDK. No state machine retries the
-/// command, so throttled calls are retried for some minutes.
-pub async fn load_for_people() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
+/// The configuration of a command that a person runs: credentials and region from any source of the SDK, or from a
+/// profile. No state machine retries the command, so throttled calls are retried for some minutes.
+pub async fn load_for_people(profile: Option<&str>, region: Option<String>) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
         .retry_config(retries(12))
+        .timeout_config(timeouts());
+    if let Some(profile) = profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region));
+    }
+    loader.load().await
+}
+
+/// The configuration of a command that a person runs for a local stack.
+#[must_use]
+pub fn load_for_endpoint(endpoint: String, region: String, key_id: String, secret: String) -> SdkConfig {
+    let credentials = Credentials::new(key_id, secret, None, None, "the stack's file");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region))
+        .endpoint_url(endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http_client())
+        .retry_config(retries(3))
         .timeout_config(timeouts())
-        .load()
-        .await
+        .build()
 }
 
 /// An HTTP client with ring instead of the SDK's default aws-lc: each binary is a megabyte smaller, and cross-compiling

@@ -1,5 +1,7 @@
 //! CloudFormation: the outputs and the events of the stack that a module deploys, and the stack of the module's own role.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_cloudformation::Client;
 use aws_sdk_cloudformation::types::{Capability, Parameter, Stack, StackEvent};
 use jiff::Timestamp;
@@ -33,6 +35,16 @@ impl CloudFormation {
             .into_iter()
             .filter_map(|o| Some((o.output_key?, Value::String(o.output_value?))))
             .collect())
+    }
+
+    /// The values of a stack's parameters by name; `None` if the stack does not exist.
+    pub async fn parameters(&self, stack: &str) -> Result<Option<BTreeMap<String, String>>> {
+        let Some(stack) = self.describe(stack).await? else {
+            return Ok(None);
+        };
+        let parameters = stack.parameters.unwrap_or_default().into_iter();
+        let values = parameters.filter_map(|p| Some((p.parameter_key?, p.parameter_value?)));
+        Ok(Some(values.collect()))
     }
 
     async fn describe(&self, stack: &str) -> Result<Option<Stack>> {

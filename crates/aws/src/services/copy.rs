@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Tag};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MetadataDirective, Tag};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::module::source::Source;
 use tokio::task::JoinSet;
@@ -46,13 +46,13 @@ impl Bucket {
             source,
             key,
         };
-        if bytes.is_some_and(|bytes| bytes <= PART) {
-            return copying.whole().await;
+        if bytes.is_some_and(|bytes| bytes <= PART) && !copying.is_onto_itself() {
+            return copying.whole(None).await;
         }
         let head = copying.head().await?;
         let bytes = u64::try_from(head.content_length().unwrap_or_default()).unwrap_or(u64::MAX);
         if bytes <= PART {
-            return copying.whole().await;
+            return copying.whole(Some(&head)).await;
         }
         // All parts are of the same version, even if the source names none.
         let source = Source {
@@ -86,8 +86,21 @@ impl Copying<'_> {
         sent.map_err(|e| self.source_failure("HeadObject", &e))
     }
 
-    async fn whole(&self) -> Result<Option<String>> {
-        let request = self.to.client.copy_object().copy_source(copy_source(self.source));
+    /// A rollback keeps the bundle that was kept before: a version of the same object.
+    fn is_onto_itself(&self) -> bool {
+        self.source.bucket == self.to.name && self.source.key == self.key
+    }
+
+    /// Copies in one call. Onto itself, S3 copies an object only if the request gives its metadata anew (S3 API,
+    /// CopyObject, `x-amz-metadata-directive`).
+    async fn whole(&self, head: Option<&HeadObjectOutput>) -> Result<Option<String>> {
+        let mut request = self.to.client.copy_object().copy_source(copy_source(self.source));
+        if let Some(head) = head.filter(|_| self.is_onto_itself()) {
+            request = request
+                .metadata_directive(MetadataDirective::Replace)
+                .set_metadata(head.metadata.clone())
+                .set_content_type(head.content_type.clone());
+        }
         let copied = request.bucket(&self.to.name).key(self.key).send().await;
         copied
             .map(|copied| copied.version_id)

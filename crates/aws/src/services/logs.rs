@@ -3,7 +3,7 @@
 use aws_sdk_cloudwatchlogs::Client;
 use seedflow_core::error::Result;
 
-use crate::runtime::failure::failure;
+use crate::runtime::failure::{SdkFailure, failure};
 
 /// Maximum number of pages that are read.
 const PAGES: usize = 4;
@@ -46,6 +46,30 @@ impl LogGroup {
             before = earlier;
         }
         Ok(messages)
+    }
+
+    /// The messages of a stream after a token, or from its beginning, and the token of what follows. `None` if there is no
+    /// such stream, yet or any more.
+    pub async fn after(&self, stream: &str, token: Option<String>) -> Result<Option<(Vec<String>, String)>> {
+        let request = self.client.get_log_events();
+        let request = request.log_group_name(&self.name).log_stream_name(stream);
+        let sent = request
+            .start_from_head(true)
+            .set_next_token(token.clone())
+            .send()
+            .await;
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(error) if error.error_code() == Some("ResourceNotFoundException") => return Ok(None),
+            Err(error) => {
+                let call = format!("CloudWatch Logs GetLogEvents {} {stream}", self.name);
+                return Err(failure(&call, &error));
+            }
+        };
+        let events = answer.events.unwrap_or_default().into_iter();
+        let messages = events.filter_map(|event| event.message).collect();
+        let next = answer.next_forward_token.or(token).unwrap_or_default();
+        Ok(Some((messages, next)))
     }
 
     /// The messages before a token, or the last ones of the stream, and the token of the previous page.

@@ -14,11 +14,15 @@ pub mod iam;
 pub mod logs;
 #[cfg(feature = "s3")]
 pub mod object_reader;
+#[cfg(feature = "servicequotas")]
+pub mod quotas;
 #[cfg(feature = "s3")]
 pub mod s3;
 #[cfg(feature = "secretsmanager")]
 pub mod secrets;
 #[cfg(feature = "sfn")]
 pub mod sfn;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 #[cfg(feature = "ssm")]
 pub mod ssm;

@@ -81,8 +81,19 @@ impl Bucket {
 
     /// The content of an object of at most `limit` bytes, and its ETag; `None` if it does not exist.
     pub async fn get(&self, key: &str, limit: u64) -> Result<Option<(Vec<u8>, ETag)>> {
+        self.get_version(key, None, limit).await
+    }
+
+    /// The content of one version of an object, or of the newest.
+    pub async fn get_version(
+        &self,
+        key: &str,
+        version: Option<String>,
+        limit: u64,
+    ) -> Result<Option<(Vec<u8>, ETag)>> {
         let call = self.call("GetObject", key);
-        let object = match self.client.get_object().bucket(&self.name).key(key).send().await {
+        let request = self.client.get_object().bucket(&self.name).key(key);
+        let object = match request.set_version_id(version).send().await {
             Ok(object) => object,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(failure(&call, &error)),
@@ -258,6 +269,23 @@ impl Bucket {
         }
     }
 
+    /// The keys below a prefix, and when each object was last written.
+    pub async fn keys_by_time(&self, prefix: &str) -> Result<Vec<(String, SystemTime)>> {
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+        let mut pages = request.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| failure(&self.call("ListObjectsV2", prefix), &e))?;
+            let objects = page.contents.unwrap_or_default().into_iter();
+            keys.extend(
+                objects.filter_map(|object| {
+                    Some((object.key?, SystemTime::try_from(object.last_modified?).ok()?))
+                }),
+            );
+        }
+        Ok(keys)
+    }
+
     /// The keys below a prefix.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
         let request = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
@@ -273,6 +301,19 @@ impl Bucket {
             );
         }
         Ok(keys)
+    }
+
+    /// The versions of an object, at most `limit` of them, the newest first (S3 API, ListObjectVersions).
+    pub async fn versions(&self, key: &str, limit: i32) -> Result<Vec<String>> {
+        let request = self.client.list_object_versions().bucket(&self.name);
+        let sent = request.prefix(key).max_keys(limit).send().await;
+        let page = sent.map_err(|e| failure(&self.call("ListObjectVersions", key), &e))?;
+        // Keys that are longer than the prefix come after it.
+        let versions = page.versions.unwrap_or_default().into_iter();
+        Ok(versions
+            .filter(|version| version.key.as_deref() == Some(key))
+            .filter_map(|version| version.version_id)
+            .collect())
     }
 }
 

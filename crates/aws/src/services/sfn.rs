@@ -34,6 +34,8 @@ pub enum Reached {
 /// The errors for a task that was answered or timed out before. AWS returns each of them, the local emulator only the last.
 const ANSWERED_BEFORE: [&str; 3] = ["TaskTimedOut", "InvalidToken", "TaskDoesNotExist"];
 
+/// Number of events among which the last entered state is.
+const LATEST: i32 = 20;
 /// Maximum number of results of one call (API reference, GetExecutionHistory and ListExecutions).
 const RESULTS_A_PAGE: i32 = 1000;
 
@@ -97,6 +99,7 @@ impl StepFunctions {
         Ok(Some(Described {
             input: json(answer.input.as_deref()),
             output: json(answer.output.as_deref()),
+            started_at: time(&answer.start_date),
             stopped_at: answer.stop_date.as_ref().and_then(time),
             status: status(&answer.status),
             error: answer.error,
@@ -113,6 +116,22 @@ impl StepFunctions {
     pub async fn history(&self, execution: &ExecutionArn) -> Result<Vec<Event>> {
         let events = self.events(execution).await?.into_iter();
         Ok(events.map(event).collect())
+    }
+
+    /// The newest events, for the state that an execution is in.
+    pub async fn latest(&self, execution: &ExecutionArn) -> Result<Vec<Event>> {
+        let request = self.client.get_execution_history();
+        let request = request.execution_arn(execution.as_str()).reverse_order(true);
+        let sent = request
+            .max_results(LATEST)
+            .include_execution_data(false)
+            .send()
+            .await;
+        let page = sent.map_err(|e| {
+            let call = format!("Step Functions GetExecutionHistory {}", execution.as_str());
+            failure(&call, &e)
+        })?;
+        Ok(page.events.into_iter().map(event).collect())
     }
 
     /// All events: the start of a build that was waited for a day is a thousand events back.
@@ -176,6 +195,19 @@ impl StepFunctions {
         }
     }
 
+    /// Starts an execution of this name.
+    pub async fn start(&self, state_machine: &str, name: &str, input: &Value) -> Result<ExecutionArn> {
+        let request = self
+            .client
+            .start_execution()
+            .state_machine_arn(state_machine)
+            .name(name);
+        let sent = request.input(input.to_string()).send().await;
+        let started =
+            sent.map_err(|e| failure(&format!("Step Functions StartExecution {state_machine}"), &e))?;
+        Ok(ExecutionArn::new(started.execution_arn))
+    }
+
     /// Starts the state machine that cleans up after an ended execution. It is idempotent.
     pub async fn start_end(&self, execution: &ExecutionArn, of: &impl Serialize) -> Result<()> {
         let request = self
@@ -209,6 +241,7 @@ fn of_events(newest_first: &[HistoryEvent]) -> Described {
         status: ExecutionStatus::Running,
         input: json(started.and_then(|details| details.input.as_deref())),
         output: Value::Null,
+        started_at: None,
         stopped_at: None,
         error: None,
         cause: None,

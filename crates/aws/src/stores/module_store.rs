@@ -7,8 +7,10 @@ use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::deployed_record;
 use seedflow_core::module::deployed_record::DeployedModule;
+use seedflow_core::module::input::RollbackInput;
 use seedflow_core::module::parameters::Parameters;
 use seedflow_core::module::report::Report;
+use seedflow_core::module::rollback::{MAX_VERSIONS, Search};
 use seedflow_core::module::status::Status;
 use seedflow_core::module::stored_parameters::{EncodedParameter, ModuleParameters};
 use seedflow_core::module::stored_state::{StateNames, StoredState};
@@ -122,7 +124,14 @@ impl ModuleStore {
     /// The record of a module; `None` if it has none.
     pub async fn record(&self, module: &ModuleId) -> Result<Option<DeployedModule>> {
         let key = module.record_key();
-        let found = self.work.get(&key, deployed_record::MAX_BYTES).await?;
+        self.record_version(&key, None).await
+    }
+
+    async fn record_version(&self, key: &str, version: Option<String>) -> Result<Option<DeployedModule>> {
+        let found = self
+            .work
+            .get_version(key, version, deployed_record::MAX_BYTES)
+            .await?;
         let parse = |(bytes, _): (Vec<u8>, _)| {
             serde_json::from_slice(&bytes).map_err(|e| {
                 Error::new(
@@ -132,6 +141,27 @@ impl ModuleStore {
             })
         };
         found.map(parse).transpose()
+    }
+
+    /// The record of the deployment to which a module goes back.
+    ///
+    /// # Errors
+    /// `SourceNotFound` if there is none.
+    pub async fn record_to_roll_back_to(&self, request: RollbackInput) -> Result<DeployedModule> {
+        let RollbackInput { module, to } = request;
+        let status = self.stored(&module).await?.status_of(&module)?;
+        let mut search = Search::new(&module, to, status.as_ref());
+        let key = module.record_key();
+        for version in self.work.versions(&key, MAX_VERSIONS).await? {
+            // A version that expired meanwhile is one that can't be gone back to.
+            let Some(record) = self.record_version(&key, Some(version)).await? else {
+                continue;
+            };
+            if search.look_at(record) {
+                break;
+            }
+        }
+        search.end()
     }
 
     /// The state by which a module with these parameters is checked.

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::ModuleId;
 use crate::module::commit_info::CommitInfo;
-use crate::module::deployspec::Deployspec;
+use crate::module::deployspec::{Deployspec, MAX_SHOWN};
 use crate::module::input::Options;
 use crate::module::maximum::Maxima;
 
@@ -185,11 +185,33 @@ fn read_files<R: ReadBytes + Seek>(
         })
         .collect();
     let files = archives.read(&contents)?;
-    for (module, files) in modules.iter().zip(&files) {
-        Deployspec::parse(&files.deployspec, maxima)
-            .map_err(|e| Error::new(e.name, format!("{}/{}", module.folder, e.message)))?;
-    }
+    refuse_deployspecs(&contents, &files, maxima)?;
     Ok(contents.into_iter().zip(files).collect())
+}
+
+/// Refuses invalid deployspecs with the errors of all modules; a folder of several modules counts once.
+fn refuse_deployspecs(contents: &[Content], files: &[Files], maxima: &Maxima) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let mut problems = Vec::new();
+    for (content, files) in contents.iter().zip(files) {
+        if seen.insert(&content.folder) {
+            let found = Deployspec::check(&files.deployspec, maxima);
+            let found = found.err().unwrap_or_default().into_iter();
+            problems.extend(found.map(|problem| format!("{}/{problem}", content.folder)));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let more = match problems.len().saturating_sub(MAX_SHOWN) {
+        0 => String::new(),
+        more => format!("; and {more} more problems"),
+    };
+    problems.truncate(MAX_SHOWN);
+    Err(Error::new(
+        ErrorName::InvalidDeployspec,
+        format!("{}{more}", problems.join("; ")),
+    ))
 }
 
 /// The fields of the modules' deployspecs that have no effect; a folder of several modules counts once.
@@ -417,5 +439,43 @@ mod tests {
         };
         assert_eq!(error.name, ErrorName::InvalidManifest);
         assert!(error.message.starts_with(unknown), "{error}");
+    }
+
+    #[test]
+    fn a_push_is_refused_with_the_errors_of_all_deployspecs() {
+        let manifest = "name: d\ngroups: [{name: g, modules: [{name: m, path: m}, {name: n, path: n}, {name: o, path: n}]}]\n";
+        let files = [
+            ("seedfarmer.yaml", "project: p\n"),
+            ("deployment.yaml", manifest),
+            (
+                "m/deployspec.yaml",
+                "deploy: {phases: {biuld: {}}}\nbuild_type: HUGE\n",
+            ),
+            ("n/deployspec.yaml", "deploy: {phases: [a]}\n"),
+        ];
+        let opened = Opened {
+            archives: Archives::new(zip(&files)),
+            commit_info: CommitInfo::default(),
+            fetched: Vec::new(),
+        };
+        let options = ManifestOptions::default();
+        let Err(error) = read(opened, &LoadContext::offline(&options)).unwrap().result else {
+            panic!("not refused")
+        };
+        assert_eq!(error.name, ErrorName::InvalidDeployspec);
+        let places: Vec<&str> = error
+            .message
+            .split("; ")
+            .filter_map(|problem| Some(problem.split_once(": ")?.0))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                "m/deployspec.yaml line 1",
+                "m/deployspec.yaml line 2",
+                "n/deployspec.yaml line 1"
+            ],
+            "{error}"
+        );
     }
 }

@@ -11,10 +11,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Value};
 
-use crate::error::excerpt;
+use crate::error::{excerpt, expected};
 use crate::formats::yaml_scalar::{is_trap, plain_scalar};
 
 /// A value with the line on which it starts, counted from 1.
@@ -63,7 +63,16 @@ const MAX_TEXT: usize = 1 << 20;
 
 /// Parses the only document of a text; an empty text is null.
 pub fn parse(text: &str) -> Result<Node, YamlError> {
-    let documents = Builder::new(text).documents(1)?;
+    only(Builder::new(text, Tags::Checked))
+}
+
+/// Parses a CloudFormation template as [`parse`] does, but without its tags: the value of `!Ref X` is the text `X`.
+pub fn parse_template(text: &str) -> Result<Node, YamlError> {
+    only(Builder::new(text, Tags::Ignored))
+}
+
+fn only(mut builder: Builder<'_>) -> Result<Node, YamlError> {
+    let documents = builder.documents(1)?;
     Ok(documents.into_iter().next().unwrap_or(Node {
         line: 1,
         kind: Kind::Scalar(Value::Null),
@@ -74,7 +83,7 @@ pub fn parse(text: &str) -> Result<Node, YamlError> {
 
 /// Parses all documents of a text; an empty text has none. The limits of one document apply to all of them together.
 pub fn parse_all(text: &str) -> Result<Vec<Node>, YamlError> {
-    Builder::new(text).documents(usize::MAX)
+    Builder::new(text, Tags::Checked).documents(usize::MAX)
 }
 
 impl Node {
@@ -179,15 +188,27 @@ impl Extent {
     }
 }
 
+/// What becomes of tags such as `!Sub`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tags {
+    /// A tag that has no meaning is an error, as in PyYAML's safe loader.
+    Checked,
+    Ignored,
+}
+
 struct Builder<'a> {
+    text: &'a str,
+    tags: Tags,
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     built: Extent,
 }
 
 impl<'a> Builder<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, tags: Tags) -> Self {
         Self {
+            text,
+            tags,
             parser: Parser::new_from_str(text),
             anchors: HashMap::new(),
             built: Extent::default(),
@@ -197,10 +218,7 @@ impl<'a> Builder<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span), YamlError> {
         match self.parser.next() {
             Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => Err(YamlError {
-                line: error.marker().line(),
-                message: error.info().to_owned(),
-            }),
+            Some(Err(error)) => Err(syntax_error(self.text, error.marker().line(), error.info())),
             None => Err(YamlError {
                 line: 1,
                 message: "the text ends too early".to_owned(),
@@ -267,21 +285,25 @@ impl<'a> Builder<'a> {
         let (anchor, kind) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
-                let value = if plain {
-                    plain_scalar(&text)
-                } else {
-                    Value::String(text.to_string())
+                let value = match (&tag, self.tags) {
+                    (None, _) if plain => plain_scalar(&text),
+                    (Some(tag), Tags::Checked) => {
+                        tagged_scalar(tag, &text, style).map_err(|message| YamlError { line, message })?
+                    }
+                    _ => Value::String(text.to_string()),
                 };
                 // Cut, so that copies of it by aliases need no counting.
                 written = (plain && is_trap(&text, &value)).then(|| excerpt(&text, 40));
                 self.count(Extent::of_scalar(&value), depth, line)?;
                 (anchor, Kind::Scalar(value))
             }
-            Event::SequenceStart(anchor, _) => {
+            Event::SequenceStart(anchor, tag) => {
+                self.refuse_tag(tag.as_deref(), "seq", line)?;
                 self.count(one, depth, line)?;
                 (anchor, self.list(depth)?)
             }
-            Event::MappingStart(anchor, _) => {
+            Event::MappingStart(anchor, tag) => {
+                self.refuse_tag(tag.as_deref(), "map", line)?;
                 self.count(one, depth, line)?;
                 let entries = self.mapping(depth)?;
                 repeated = entries.repeated;
@@ -308,6 +330,17 @@ impl<'a> Builder<'a> {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
+    }
+
+    /// Refuses every tag of a list or mapping but its own type.
+    fn refuse_tag(&self, tag: Option<&Tag>, own: &str, line: usize) -> Result<(), YamlError> {
+        match tag {
+            Some(tag) if self.tags == Tags::Checked && !is_core(tag, own) && !is_plain(tag) => {
+                let message = unknown_tag(tag);
+                Err(YamlError { line, message })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn list(&mut self, depth: usize) -> Result<Kind, YamlError> {
@@ -344,6 +377,105 @@ impl<'a> Builder<'a> {
             }
         }
     }
+}
+
+/// The prefix of YAML's own tags, which `!!` stands for.
+const CORE: &str = "tag:yaml.org,2002:";
+/// CloudFormation's short forms of its functions (CloudFormation Template Reference Guide, "Intrinsic function reference").
+const CLOUDFORMATION: [&str; 18] = [
+    "And",
+    "Base64",
+    "Cidr",
+    "Condition",
+    "Equals",
+    "FindInMap",
+    "GetAtt",
+    "GetAZs",
+    "If",
+    "ImportValue",
+    "Join",
+    "Not",
+    "Or",
+    "Ref",
+    "Select",
+    "Split",
+    "Sub",
+    "Transform",
+];
+
+fn is_core(tag: &Tag, name: &str) -> bool {
+    tag.handle == CORE && tag.suffix == name
+}
+
+/// Whether a tag is a single `!`, which says nothing.
+fn is_plain(tag: &Tag) -> bool {
+    tag.handle.is_empty() && tag.suffix == "!" || tag.handle == "!" && tag.suffix.is_empty()
+}
+
+/// A scalar with one of YAML's own tags, as PyYAML reads it.
+fn tagged_scalar(tag: &Tag, text: &str, style: ScalarStyle) -> Result<Value, String> {
+    if is_plain(tag) && style == ScalarStyle::Plain {
+        return Ok(plain_scalar(text));
+    }
+    if is_plain(tag) || is_core(tag, "str") {
+        return Ok(Value::String(text.to_owned()));
+    }
+    let value = plain_scalar(text);
+    let is_type = match (&value, tag.suffix.as_str()) {
+        _ if tag.handle != CORE => return Err(unknown_tag(tag)),
+        (Value::Number(number), "int") => !number.is_f64(),
+        (Value::Number(_), "float") | (Value::Bool(_), "bool") | (Value::Null, "null") => true,
+        (_, "int" | "float" | "bool" | "null") => false,
+        _ => return Err(unknown_tag(tag)),
+    };
+    if is_type {
+        return Ok(value);
+    }
+    Err(expected(
+        format!("\"{}\"", excerpt(text, 80)),
+        format!("a value of the type that the tag !!{} names", tag.suffix),
+    ))
+}
+
+fn unknown_tag(tag: &Tag) -> String {
+    let name = if tag.handle == CORE {
+        format!("!!{}", tag.suffix)
+    } else {
+        format!("{}{}", tag.handle, tag.suffix)
+    };
+    let name = excerpt(&name, 80);
+    if tag.handle == "!" && CLOUDFORMATION.contains(&tag.suffix.as_str()) {
+        return format!(
+            "the tag {name} is CloudFormation's, and means nothing in this file; write the value itself, or put a text that begins with ! into quotes"
+        );
+    }
+    format!("unknown tag {name}; remove it, or put a text that begins with ! into quotes")
+}
+
+/// The parser's error. It names the line before a tab in an indentation, or calls the tab something else.
+fn syntax_error(text: &str, line: usize, message: &str) -> YamlError {
+    let mentions_tab = message.contains("tab");
+    let tab = text
+        .lines()
+        .enumerate()
+        .skip(line.saturating_sub(1))
+        .take(if mentions_tab { usize::MAX } else { 1 })
+        .find(|(_, line)| is_indented_by_tab(line));
+    match tab {
+        Some((before, _)) => YamlError {
+            line: before + 1,
+            message: "a tab in the indentation; YAML takes spaces only".to_owned(),
+        },
+        None => YamlError {
+            line,
+            message: message.to_owned(),
+        },
+    }
+}
+
+fn is_indented_by_tab(line: &str) -> bool {
+    let content = line.trim_start();
+    !content.is_empty() && line[..line.len() - content.len()].contains('\t')
 }
 
 fn key_text(scalar: &Value) -> String {
@@ -509,6 +641,60 @@ mod tests {
         assert!(parse("a: 1\n---\nb: 2\n").is_err());
         let node = parse("a:\n  - 1\n  - b: c\n").unwrap();
         assert_eq!(node.get("a").unwrap().line, 2);
+    }
+
+    #[test]
+    fn a_tag_means_what_it_means_to_pyyaml_or_is_refused_with_its_line() {
+        assert_eq!(
+            read("[!!str 012, !!int '12', !!float 1, !!bool yes, !!null '', ! 12, !!seq [!!map {}]]"),
+            json!(["012", 12, 1, true, null, 12, [{}]])
+        );
+        for (text, message) in [
+            ("a: 1\nb: !Sub ${X}\n", "the tag !Sub is CloudFormation's"),
+            (
+                "a: 1\nb: !GetAtt\n- X\n- Arn\n",
+                "the tag !GetAtt is CloudFormation's",
+            ),
+            ("a: 1\nb: !If {c: d}\n", "the tag !If is CloudFormation's"),
+            ("a: 1\nb: !important text\n", "unknown tag !important; remove it"),
+            ("a: 1\nb: !!python/none x\n", "unknown tag !!python/none"),
+            ("a: 1\nb: !!set {c}\n", "unknown tag !!set"),
+            (
+                "a: 1\nb: !!int x\n",
+                "expected a value of the type that the tag !!int names, found \"x\"",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(
+                error.line == 2 && error.message.starts_with(message),
+                "{text}: {error}"
+            );
+        }
+        let template = parse_template("a: !Ref X\nb: !GetAtt [X, Arn]\n").unwrap();
+        assert_eq!(template.to_json(), json!({"a": "X", "b": ["X", "Arn"]}));
+    }
+
+    #[test]
+    fn a_tab_in_an_indentation_is_named_with_its_line() {
+        for (text, line) in [
+            ("a:\n\t- b\n", 2),
+            ("a:\n  b: 1\n\tc: 2\nd: 3\n", 3),
+            ("a:\n  b: 1\n  \tc: 2\nd: 3\ne: 4\n", 3),
+            ("a:\n\tb: 1\n", 2),
+            ("a:\n- b\n\t- c\n- d\n", 3),
+            ("a:\n  b:\n\t\tc: 1\n  d: 2\n", 3),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(
+                (error.line, error.message.as_str()),
+                (line, "a tab in the indentation; YAML takes spaces only"),
+                "{text:?}"
+            );
+        }
+        // In a block of text a tab is text.
+        assert_eq!(read("a: |\n  x\n  \ty\n"), json!({"a": "x\n\ty\n"}));
+        let error = parse("a: |\n  x\n  \ty\nb: [\n").unwrap_err();
+        assert!(!error.message.contains("tab"), "{error}");
     }
 
     #[test]

@@ -21,6 +21,19 @@ pub struct Decision {
     pub renews: bool,
 }
 
+impl Decision {
+    /// The decision for a module that is deployed for this reason, changed or not.
+    #[must_use]
+    pub fn forced_by(self, reason: String) -> Self {
+        let changes = self.reasons.into_iter().filter(|_| self.changed);
+        Self {
+            changed: true,
+            reasons: [reason].into_iter().chain(changes).collect(),
+            renews: false,
+        }
+    }
+}
+
 /// Decides from the new fingerprint and the stored state.
 #[must_use]
 pub fn decide(

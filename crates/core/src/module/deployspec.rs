@@ -5,10 +5,12 @@
 //! CodeBuild does not have is an error and does not become SMALL, an unknown phase is an error, because its commands
 //! would not run, and every error names its line.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Error, ErrorName, Result, did_you_mean, excerpt};
+use crate::error::{Error, ErrorName, Result, did_you_mean, excerpt, expected};
 use crate::formats::yaml;
 use crate::formats::yaml::{Kind, Node};
 use crate::module::maximum::{ComputeType, Maxima};
@@ -47,29 +49,80 @@ impl Deployspec {
     /// Parses the file's bytes.
     ///
     /// # Errors
-    /// `InvalidDeployspec` with the line, also if `build_type` exceeds the maximum.
+    /// `InvalidDeployspec` with all errors and their lines, also if `build_type` exceeds the maximum.
     pub fn parse(bytes: &[u8], maxima: &Maxima) -> Result<Self> {
-        let text = std::str::from_utf8(bytes).map_err(|_| error(None, "the file is not valid UTF-8"))?;
-        let root = yaml::parse(text).map_err(|e| error(Some(e.line), &e.message))?;
-        let deploy = match (&root.kind, root.get("deploy")) {
-            (Kind::Mapping(_), Some(deploy)) => deploy,
-            (Kind::Mapping(_), None) => {
-                return Err(error(
-                    None,
-                    "deploy is missing; a module needs deploy.phases with its commands",
-                ));
-            }
-            _ => return Err(found(&root, "the file", "a mapping with the key deploy")),
-        };
-        let Some(phases) = deploy.get("phases") else {
-            return Err(found(deploy, "deploy", "a mapping with the key phases"));
-        };
-        Ok(Self {
-            deploy: Phases::parse(phases, "deploy.phases")?,
-            destroy: destroy_phases(&root)?,
-            build_type: build_type(&root, maxima)?,
-            generic_variables: generic_variables(&root)?,
+        Self::check(bytes, maxima).map_err(|problems| {
+            let shown: Vec<String> = problems.iter().take(MAX_SHOWN).map(Problem::to_string).collect();
+            let more = match problems.len().saturating_sub(MAX_SHOWN) {
+                0 => String::new(),
+                more => format!("; and {more} more problems"),
+            };
+            Error::new(
+                ErrorName::InvalidDeployspec,
+                format!("{}{more}", shown.join("; ")),
+            )
         })
+    }
+
+    /// Parses the file's bytes.
+    ///
+    /// # Errors
+    /// All errors, sorted by line.
+    pub fn check(bytes: &[u8], maxima: &Maxima) -> Result<Self, Vec<Problem>> {
+        let one = |line, message: &str| vec![Problem::new(line, message)];
+        let text = std::str::from_utf8(bytes).map_err(|_| one(None, "the file is not valid UTF-8"))?;
+        let root = yaml::parse(text).map_err(|e| one(Some(e.line), &e.message))?;
+        if !matches!(root.kind, Kind::Mapping(_)) {
+            return Err(vec![found(&root, "the file", "a mapping with the key deploy")]);
+        }
+        let mut problems = Vec::new();
+        let spec = Self {
+            deploy: deploy_phases(&root, &mut problems),
+            destroy: destroy_phases(&root, &mut problems),
+            build_type: build_type(&root, maxima).unwrap_or_else(|problem| {
+                problems.push(problem);
+                None
+            }),
+            generic_variables: generic_variables(&root).unwrap_or_else(|problem| {
+                problems.push(problem);
+                true
+            }),
+        };
+        if problems.is_empty() {
+            return Ok(spec);
+        }
+        problems.sort_by_key(|problem| problem.line);
+        Err(problems)
+    }
+}
+
+/// The most errors of deployspecs that the error of an execution has.
+pub const MAX_SHOWN: usize = 20;
+
+/// An error of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its line, counted from 1, if it has one.
+    pub line: Option<usize>,
+    /// The field, what is allowed, and what was found.
+    pub message: String,
+}
+
+impl Problem {
+    fn new(line: Option<usize>, message: impl Into<String>) -> Self {
+        Self {
+            line,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "deployspec.yaml line {line}: {}", self.message),
+            None => write!(f, "deployspec.yaml: {}", self.message),
+        }
     }
 }
 
@@ -154,88 +207,104 @@ fn check_fields(
     }
 }
 
-/// The phases of `destroy`; `None` if there are none.
-fn destroy_phases(root: &Node) -> Result<Option<Phases>> {
-    let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
-    let Some(destroy) = root.get("destroy").filter(is_said) else {
-        return Ok(None);
+/// The phases of `deploy`, which a module needs.
+fn deploy_phases(root: &Node, problems: &mut Vec<Problem>) -> Phases {
+    let Some(deploy) = root.get("deploy") else {
+        problems.push(Problem::new(
+            None,
+            "deploy is missing; a module needs deploy.phases with its commands",
+        ));
+        return Phases::default();
     };
+    let Some(phases) = deploy.get("phases") else {
+        problems.push(found(deploy, "deploy", "a mapping with the key phases"));
+        return Phases::default();
+    };
+    Phases::read(phases, "deploy.phases", problems)
+}
+
+/// The phases of `destroy`; `None` if there are none.
+fn destroy_phases(root: &Node, problems: &mut Vec<Problem>) -> Option<Phases> {
+    let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
+    let destroy = root.get("destroy").filter(is_said)?;
     if !matches!(destroy.kind, Kind::Mapping(_)) {
-        return Err(found(destroy, "destroy", "a mapping with the key phases"));
+        problems.push(found(destroy, "destroy", "a mapping with the key phases"));
+        return None;
     }
-    let phases = destroy.get("phases").filter(is_said);
-    phases
-        .map(|phases| Phases::parse(phases, "destroy.phases"))
-        .transpose()
+    let phases = destroy.get("phases").filter(is_said)?;
+    Some(Phases::read(phases, "destroy.phases", problems))
 }
 
 /// The phases of a build.
 const PHASES: [&str; 4] = ["install", "pre_build", "build", "post_build"];
 
 impl Phases {
-    fn parse(node: &Node, path: &str) -> Result<Self> {
+    fn read(node: &Node, path: &str, problems: &mut Vec<Problem>) -> Self {
         let Kind::Mapping(entries) = &node.kind else {
-            return Err(found(
+            problems.push(found(
                 node,
                 path,
                 "a mapping of install, pre_build, build and post_build",
             ));
+            return Self::default();
         };
         let is_known = |name: &str| PHASES.contains(&name) || ["preBuild", "postBuild"].contains(&name);
-        if let Some((name, line, _)) = entries.iter().find(|(name, ..)| !is_known(name)) {
-            return Err(error(
-                Some(*line),
-                &format!(
-                    "{path}: expected one of {}, found the phase \"{}\", whose commands would never run{}",
-                    PHASES.join(", "),
-                    excerpt(name, 80),
-                    did_you_mean(name, &PHASES)
-                ),
-            ));
-        }
-        let phase = |snake: &str, camel: &str| {
+        let unknown = entries.iter().filter(|(name, ..)| !is_known(name));
+        problems.extend(unknown.map(|(name, line, _)| unknown_phase(name, *line, path)));
+        let mut phase = |snake: &str, camel: &str| {
             // If both spellings exist, seed-farmer uses the camelCase one.
             node.get(camel)
                 .or_else(|| node.get(snake))
-                .map_or(Ok(Vec::new()), |phase| {
-                    commands(phase, &format!("{path}.{snake}"))
+                .map_or_else(Vec::new, |phase| {
+                    commands(phase, &format!("{path}.{snake}"), problems)
                 })
         };
-        Ok(Self {
-            install: phase("install", "install")?,
-            pre_build: phase("pre_build", "preBuild")?,
-            build: phase("build", "build")?,
-            post_build: phase("post_build", "postBuild")?,
-        })
+        Self {
+            install: phase("install", "install"),
+            pre_build: phase("pre_build", "preBuild"),
+            build: phase("build", "build"),
+            post_build: phase("post_build", "postBuild"),
+        }
     }
 }
 
-fn commands(phase: &Node, path: &str) -> Result<Vec<String>> {
-    let list = match &phase.kind {
-        Kind::Mapping(_) => phase
-            .get("commands")
-            .ok_or_else(|| found(phase, path, "a mapping with the key commands"))?,
-        _ => return Err(found(phase, path, "a mapping with the key commands")),
-    };
-    let Kind::List(items) = &list.kind else {
-        return Err(found(list, &format!("{path}.commands"), "a list of commands"));
-    };
-    items
-        .iter()
-        .enumerate()
-        .map(|(i, item)| match &item.kind {
-            Kind::Scalar(Value::String(command)) => Ok(command.clone()),
-            Kind::Mapping(_) => Err(found(
-                item,
-                &format!("{path}.commands[{i}]"),
-                "a text; put a command with \": \" in it into quotes",
-            )),
-            _ => Err(found(item, &format!("{path}.commands[{i}]"), "a text")),
-        })
-        .collect()
+fn unknown_phase(name: &str, line: usize, path: &str) -> Problem {
+    Problem::new(
+        Some(line),
+        format!(
+            "{path}: expected one of {}, found the phase \"{}\", whose commands would never run{}",
+            PHASES.join(", "),
+            excerpt(name, 80),
+            did_you_mean(name, &PHASES)
+        ),
+    )
 }
 
-fn build_type(root: &Node, maxima: &Maxima) -> Result<Option<ComputeType>> {
+fn commands(phase: &Node, path: &str, problems: &mut Vec<Problem>) -> Vec<String> {
+    let Some(list) = phase.get("commands") else {
+        problems.push(found(phase, path, "a mapping with the key commands"));
+        return Vec::new();
+    };
+    let Kind::List(items) = &list.kind else {
+        problems.push(found(list, &format!("{path}.commands"), "a list of commands"));
+        return Vec::new();
+    };
+    let mut read = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let allowed = match &item.kind {
+            Kind::Scalar(Value::String(command)) => {
+                read.push(command.clone());
+                continue;
+            }
+            Kind::Mapping(_) => "a text; put a command with \": \" in it into quotes",
+            _ => "a text",
+        };
+        problems.push(found(item, &format!("{path}.commands[{i}]"), allowed));
+    }
+    read
+}
+
+fn build_type(root: &Node, maxima: &Maxima) -> Result<Option<ComputeType>, Problem> {
     let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
     let Some(node) = root.get("build_type").filter(is_said) else {
         return Ok(None);
@@ -251,11 +320,11 @@ fn build_type(root: &Node, maxima: &Maxima) -> Result<Option<ComputeType>> {
     let checked = maxima.compute_type(asked);
     checked
         .map(Some)
-        .map_err(|above| error(Some(node.line), &format!("build_type: {above}")))
+        .map_err(|above| Problem::new(Some(node.line), format!("build_type: {above}")))
 }
 
 /// True by default; an empty value is false, as in seed-farmer.
-fn generic_variables(root: &Node) -> Result<bool> {
+fn generic_variables(root: &Node) -> Result<bool, Problem> {
     let Some(node) = root
         .get("publishGenericEnvVariables")
         .or_else(|| root.get("publish_generic_env_variables"))
@@ -287,18 +356,10 @@ fn generic_variables(root: &Node) -> Result<bool> {
     }
 }
 
-fn found(node: &Node, path: &str, allowed: &str) -> Error {
-    error(
+fn found(node: &Node, path: &str, allowed: &str) -> Problem {
+    Problem::new(
         Some(node.line),
-        &format!("{path}: expected {allowed}, found {}", node.describe()),
-    )
-}
-
-fn error(line: Option<usize>, message: &str) -> Error {
-    let place = line.map_or(String::new(), |line| format!(" line {line}"));
-    Error::new(
-        ErrorName::InvalidDeployspec,
-        format!("deployspec.yaml{place}: {message}"),
+        format!("{path}: {}", expected(node.describe(), allowed)),
     )
 }
 
@@ -400,6 +461,44 @@ mod tests {
             assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         assert!(Deployspec::parse(b"\xff\xfe", &Maxima::OF_AWS).is_err());
+    }
+
+    #[test]
+    fn all_errors_are_reported_at_once_sorted_by_line() {
+        let text = "publishGenericEnvVariables: maybe\nbuild_type: HUGE\ndestroy:\n  phases:\n    biuld: {commands: [a]}\ndeploy:\n  phases:\n    install:\n      commands: [1, a, b: c]\n    build: {}\n";
+        let problems = Deployspec::check(text.as_bytes(), &Maxima::OF_AWS).unwrap_err();
+        let found: Vec<String> = problems
+            .iter()
+            .map(|problem| {
+                let (field, _) = problem.message.split_once(": ").unwrap();
+                format!("{} {field}", problem.line.unwrap())
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "1 publishGenericEnvVariables",
+                "2 build_type",
+                "5 destroy.phases",
+                "9 deploy.phases.install.commands[0]",
+                "9 deploy.phases.install.commands[2]",
+                "10 deploy.phases.build",
+            ]
+        );
+        let error = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap_err();
+        assert!(
+            says(
+                &error.message,
+                "deployspec.yaml line 1: publish…; deployspec.yaml line 10: deploy.phases.build"
+            ),
+            "{error}"
+        );
+        let many = format!(
+            "deploy: {{phases: {{build: {{commands: [{}]}}}}}}",
+            "1,".repeat(30)
+        );
+        let error = Deployspec::parse(many.as_bytes(), &Maxima::OF_AWS).unwrap_err();
+        assert!(error.message.ends_with("; and 10 more problems"), "{error}");
     }
 
     #[test]

@@ -164,6 +164,7 @@ mod tests {
     fn an_end_without_a_record_is_explained_by_its_status_and_by_what_step_functions_was_given() {
         let of = |status, error: Option<&str>, cause: Option<&str>| {
             let described = Described {
+                started_at: None,
                 status,
                 input: Value::Null,
                 output: Value::Null,

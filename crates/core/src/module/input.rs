@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
-use crate::ids::{ExecutionArn, ModuleId};
+use crate::ids::{ExecutionArn, ExecutionName, ModuleId};
 use crate::module::build_settings::BuildSettings;
 use crate::module::maximum::Maxima;
 use crate::module::metadata_reference::UpstreamMetadata;
@@ -87,6 +87,8 @@ pub enum ModuleInput {
     Deploy(Box<DeployInput>),
     /// Destroy a module.
     Destroy(DestroyInput),
+    /// Deploy what an earlier execution deployed.
+    Rollback(RollbackInput),
 }
 
 impl ModuleInput {
@@ -94,8 +96,12 @@ impl ModuleInput {
     pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
         let mut fields = JsonFields::of("", input)?;
         part_of(input)?;
-        match fields.choice("action", &["deploy", "destroy"])?.as_deref() {
+        match fields
+            .choice("action", &["deploy", "destroy", "rollback"])?
+            .as_deref()
+        {
             Some("destroy") => DestroyInput::read(fields, limits).map(Self::Destroy),
+            Some("rollback") => RollbackInput::read(fields).map(Self::Rollback),
             _ => DeployInput::read(fields, limits).map(|request| Self::Deploy(Box::new(request))),
         }
     }
@@ -106,6 +112,7 @@ impl ModuleInput {
         match self {
             Self::Deploy(request) => request.module,
             Self::Destroy(request) => request.module,
+            Self::Rollback(request) => request.module,
         }
     }
 }
@@ -125,7 +132,7 @@ impl DestroyInput {
         let module = ModuleId::parse(&project, &deployment, &group, &module)?;
         let source = fields.any("source");
         let source = source.map(|source| Source::parse(&source, &limits.work_bucket));
-        refuse_options(&mut fields)?;
+        refuse_beside(&mut fields, &OPTIONS, OF_THE_LAST_SUCCESS)?;
         fields.finish()?;
         Ok(Self {
             module,
@@ -134,15 +141,47 @@ impl DestroyInput {
     }
 }
 
-/// Refuses the options of a deployment beside `"action": "destroy"`.
-fn refuse_options(fields: &mut JsonFields) -> Result<()> {
-    for key in ["parameters", "force_update", "bundle", "build", "stack_name"] {
+/// An input that deploys what an earlier execution deployed ([`crate::module::rollback`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RollbackInput {
+    /// The module.
+    pub module: ModuleId,
+    /// The execution; `None` for the last one that succeeded with something else than what is deployed now.
+    pub to: Option<ExecutionName>,
+}
+
+impl RollbackInput {
+    fn read(mut fields: JsonFields) -> Result<Self> {
+        let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
+        let module = ModuleId::parse(&project, &deployment, &group, &module)?;
+        let to = fields.text("to")?;
+        let to = to.map(|to| ExecutionName::parse(&to)).transpose()?;
+        refuse_beside(&mut fields, &["source"], OF_THE_EARLIER)?;
+        refuse_beside(&mut fields, &OPTIONS, OF_THE_EARLIER)?;
+        fields.finish()?;
+        Ok(Self { module, to })
+    }
+}
+
+/// The fields of [`Options`].
+const OPTIONS: [&str; 6] = [
+    "parameters",
+    "force_update",
+    "bundle",
+    "build",
+    "stack_name",
+    "redeploy_with_dependencies",
+];
+const OF_THE_LAST_SUCCESS: &str =
+    "nothing beside \"action\": \"destroy\", which uses what the last successful deployment used";
+const OF_THE_EARLIER: &str =
+    "nothing beside \"action\": \"rollback\", which uses what the earlier deployment used";
+
+/// Refuses fields that an action doesn't use.
+fn refuse_beside(fields: &mut JsonFields, keys: &[&'static str], allowed: &str) -> Result<()> {
+    for key in keys {
         if let Some(value) = fields.any(key) {
-            return Err(Error::field(
-                key,
-                describe(&value),
-                "nothing beside \"action\": \"destroy\", which uses what the last successful deployment used",
-            ));
+            return Err(Error::field(key, describe(&value), allowed));
         }
     }
     Ok(())
@@ -317,10 +356,10 @@ impl Options {
     /// `InvalidInput` if a value does not exist.
     pub fn resolve(self, module: &ModuleId, known: &UpstreamMetadata) -> Result<Self> {
         let consumed = self.parameters.upstreams().into_iter();
+        let consumed = consumed.map(|upstream| (upstream.to_string(), known.deployed_by(&upstream)));
         Ok(Self {
-            consumed: consumed
-                .map(|upstream| (upstream.to_string(), known.deployed_by(&upstream)))
-                .collect(),
+            // Options of a record are resolved already, and keep what they consumed.
+            consumed: self.consumed.into_iter().chain(consumed).collect(),
             parameters: self.parameters.resolve(module, known)?,
             ..self
         })
@@ -410,7 +449,7 @@ mod tests {
     fn parse(input: &Value) -> Result<DeployInput> {
         match ModuleInput::parse(input, &limits())? {
             ModuleInput::Deploy(request) => Ok(*request),
-            ModuleInput::Destroy(request) => panic!("{} would be destroyed", request.module),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -602,7 +641,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_destroys_has_the_four_names_and_at_most_a_source() {
+    fn an_input_that_destroys_or_goes_back_has_the_four_names_and_at_most_a_source_or_an_execution() {
         let destroying = |change: fn(&mut Value)| {
             let mut input =
                 json!({"action": "destroy", "project": "p", "deployment": "d", "group": "g", "module": "m"});
@@ -633,6 +672,32 @@ mod tests {
             ),
         ] {
             let error = destroying(change).unwrap_err();
+            assert!(says(&error.message, part), "{} / {part}", error.message);
+        }
+        let rolled_back = |change: fn(&mut Value)| {
+            let mut input = json!({"action": "rollback", "project": "p", "deployment": "d", "group": "g",
+                "module": "m", "part_of": null, "to": "arn:aws:states:r:1:execution:deploy-module:e"});
+            change(&mut input);
+            ModuleInput::parse(&input, &limits())
+        };
+        let to = Some(ExecutionName::parse("e").unwrap());
+        let expected = RollbackInput { module, to };
+        assert_eq!(rolled_back(|_| ()), Ok(ModuleInput::Rollback(expected)));
+        for (change, part) in [
+            (
+                (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
+                "source: expected nothing beside \"action\": \"rollback\"…found an object",
+            ),
+            (
+                |v| v["force_update"] = json!(true),
+                "force_update: expected nothing beside …found true",
+            ),
+            (
+                |v| v["to"] = json!("a/b"),
+                "to: expected the name or the ARN of an execution…found \"a/b\"",
+            ),
+        ] {
+            let error = rolled_back(change).unwrap_err();
             assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         let explicit = ModuleInput::parse(&input(|v| v["action"] = json!("deploy")), &limits());

@@ -135,11 +135,36 @@ impl Maxima {
     /// Checks the path of the roles of builds.
     ///
     /// # Errors
-    /// If `BuildRolePath` is another one.
+    /// If `BuildRolePath` is another one, or can never be this one.
     pub fn role_path(&self, asked: &str) -> Result<(), Above> {
+        if !is_role_path(asked) {
+            return Err(Above(format!(
+                "expected a path that the template parameter BuildRolePath can have, such as /team/, found \"{}\"; it has a slash at both ends, names of letters, digits and _ + = , . @ - between them, and up to {MAX_ROLE_PATH} characters",
+                excerpt(asked, 80)
+            )));
+        }
         let ours = self.role_path.as_deref();
         only(ours, "BuildRolePath", asked, |path| path == asked)
     }
+}
+
+/// The longest `BuildRolePath`.
+const MAX_ROLE_PATH: usize = 64;
+
+/// Whether a path matches the pattern and the length of the template's `BuildRolePath`.
+fn is_role_path(path: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b))
+    };
+    let inside = path.strip_prefix('/').map(|rest| rest.strip_suffix('/'));
+    path.len() <= MAX_ROLE_PATH
+        && match inside {
+            Some(Some(names)) => names.split('/').all(is_name),
+            _ => path == "/",
+        }
 }
 
 /// A value above a maximum, or other than the only one: the expected and the found value, for a message that begins with the field.
@@ -184,6 +209,39 @@ fn at_most<T: PartialOrd + fmt::Display>(most: T, parameter: &str, asked: T) -> 
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_path_of_roles_that_the_template_cannot_have_is_refused_with_the_reason() {
+        for valid in ["/", "/team/", "/a/b_+=,.@-/"] {
+            assert_eq!(Maxima::OF_AWS.role_path(valid), Ok(()), "{valid}");
+        }
+        let long = format!("/{}/", "x".repeat(MAX_ROLE_PATH - 1));
+        for invalid in [
+            "team",
+            "/team",
+            "team/",
+            "//",
+            "/a//b/",
+            "/a b/",
+            "/ü/",
+            long.as_str(),
+        ] {
+            let refused = Maxima::OF_AWS.role_path(invalid).unwrap_err().to_string();
+            assert!(
+                refused.contains("BuildRolePath can have") && refused.contains("a slash at both ends"),
+                "{invalid}: {refused}"
+            );
+        }
+        let template = include_str!("../../../../template.yaml");
+        let parameter = template.split_once("  BuildRolePath:").unwrap().1;
+        assert!(
+            parameter
+                .split_once("Description")
+                .unwrap()
+                .0
+                .contains("AllowedPattern: \"/([A-Za-z0-9_+=,.@-]+/)*\"")
+        );
+    }
 
     #[test]
     fn compute_types_are_stored_by_codebuilds_names_and_ordered_by_size() {

@@ -23,6 +23,7 @@ pub mod refusal;
 pub mod registries;
 pub mod report;
 pub mod role;
+pub mod rollback;
 pub mod source;
 pub mod status;
 pub mod stored_input;

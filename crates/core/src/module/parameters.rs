@@ -106,7 +106,12 @@ impl ParameterValue {
                 format!("\"{}\"", excerpt(&name, 80)),
                 "a parameter's name: letters, digits and _ . - /, up to 1011 characters",
             )),
-            (None, Some(name), None) => Ok(Self::SecretsManager(name)),
+            (None, Some(name), None) if is_secret_reference(&name) => Ok(Self::SecretsManager(name)),
+            (None, Some(name), None) => Err(Error::field(
+                &format!("{path}.secrets_manager"),
+                format!("\"{}\"", excerpt(&name, 80)),
+                "SECRET[:JSON-KEY[:VERSION-STAGE[:VERSION-ID]]], where SECRET is the name or the whole ARN of a secret",
+            )),
             (None, None, Some(published)) => {
                 MetadataReference::parse(&format!("{path}.module_metadata"), &published)
                     .map(Self::ModuleMetadata)
@@ -183,6 +188,14 @@ fn is_parameter_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_.-/".contains(&b))
+}
+
+/// CodeBuild's reference to a secret: its id and up to three parts more (CodeBuild User Guide, "Build specification
+/// reference", `env/secrets-manager`). An ARN has seven parts itself.
+fn is_secret_reference(reference: &str) -> bool {
+    let parts: Vec<&str> = reference.split(':').collect();
+    let id = if parts[0] == "arn" { 7 } else { 1 };
+    (id..=id + 3).contains(&parts.len()) && !parts[id - 1].is_empty()
 }
 
 /// CodeBuild's types of environment variables.
@@ -419,5 +432,38 @@ mod tests {
             assert!(says(&error.message, part), "{} / {part}", error.message);
         }
         assert!(parse(json!({"a": "x".repeat(MAX_VALUE)})).is_ok());
+    }
+
+    #[test]
+    fn a_secret_is_named_as_codebuild_names_it() {
+        let secret =
+            |reference: &str| Parameters::parse("parameters", &json!({"a": {"secrets_manager": reference}}));
+        let arn = "arn:aws:secretsmanager:eu-west-1:111111111111:secret:db-a1b2c3";
+        for valid in [
+            "db",
+            "db:key",
+            "db:key:AWSCURRENT",
+            "db:key:AWSCURRENT:1-2",
+            "db::AWSPREVIOUS",
+            arn,
+        ] {
+            assert!(secret(valid).is_ok(), "{valid}");
+        }
+        assert!(secret(&format!("{arn}:key:AWSCURRENT:1-2")).is_ok());
+        for invalid in [
+            "a:b:c:d:e",
+            ":key",
+            "arn:aws:secretsmanager:eu-west-1",
+            &format!("{arn}:a:b:c:d"),
+        ] {
+            let error = secret(invalid).unwrap_err();
+            assert!(
+                says(
+                    &error.message,
+                    "parameters.a.secrets_manager: expected SECRET[:JSON-KEY[:VERSION-STAGE[:VERSION-ID]]], …found \""
+                ) && error.message.contains(invalid),
+                "{error}"
+            );
+        }
     }
 }

@@ -56,6 +56,8 @@ pub struct Described {
     pub input: Value,
     /// The output; null unless the execution succeeded.
     pub output: Value,
+    /// When it was started, if that was described.
+    pub started_at: Option<Timestamp>,
     /// When it ended.
     pub stopped_at: Option<Timestamp>,
     /// The error with which it ended, or that StopExecution was given.
@@ -251,6 +253,7 @@ mod tests {
             status,
             input: Value::Null,
             output: Value::Null,
+            started_at: None,
             stopped_at: stopped_at.map(second),
             error: error.map(str::to_owned),
             cause: None,

@@ -1,10 +1,6 @@
 //! The command line of `seedflow-local`: its commands and exit codes.
 
-mod check;
-mod deploy;
-mod parameters;
 mod soak;
-mod status;
 mod up;
 
 use std::path::PathBuf;
@@ -12,7 +8,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use seedflow_core::ids::ModuleId;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo;
@@ -20,8 +15,8 @@ use crate::git::Wanted;
 use crate::stack::Connection;
 use seedflow_terminal::Ui;
 
-use deploy::deploy_folder;
-use parameters::{ManifestArguments, Settings, by_name, parse_parameter, parse_project, parse_text};
+use seedflow_cli::commands::check::Check;
+use seedflow_cli::commands::settings::{ManifestArguments, parse_project, parse_text};
 
 /// Runs Seedflow on this machine: the real template and functions on an AWS emulator, with builds
 /// that really run. Needs Rust and Python 3.11 or newer, no AWS account; sends nothing to AWS.
@@ -37,15 +32,11 @@ enum Command {
     /// Shows the whole workflow: starts a stack, deploys modules of examples/, checks the results, and removes
     /// everything again.
     Demo(Demo),
-    /// Runs a local stack in the foreground until Ctrl-C, for `deploy`, `status` and any AWS client.
+    /// Runs a local stack in the foreground until Ctrl-C, for `seedflow --local` and any AWS client.
     Up(Up),
-    /// Deploys a folder on the running stack and follows it to its end.
-    Deploy(Deploy),
     /// Reads a repository's deployment manifest without deploying anything, and shows the groups and modules in
     /// their order, or all errors.
-    Check(check::Check),
-    /// Shows the parameters in Parameter Store of the running stack.
-    Status(Status),
+    Check(Check),
     /// Deploys a few modules hundreds of times under random faults, and checks that nothing is lost.
     Soak(soak::Soak),
 }
@@ -119,44 +110,6 @@ impl StackFile {
     }
 }
 
-#[derive(Debug, Args)]
-struct Deploy {
-    /// The module's folder, with its deployspec.yaml.
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
-    /// The project, the first of the module's four names: lower-case letters, digits and hyphens.
-    #[arg(long, value_name = "P")]
-    project: String,
-    /// The deployment, for example dev.
-    #[arg(long, value_name = "D")]
-    deployment: String,
-    /// The group, for example network.
-    #[arg(long, value_name = "G")]
-    group: String,
-    /// The module, for example vpc.
-    #[arg(long, value_name = "M")]
-    module: String,
-    /// A parameter of the module, as often as needed. V is parsed as JSON if it is valid JSON, otherwise it is a
-    /// string, for example subnets='["a","b"]' or password='{"secrets_manager":"db/password"}'. Quote a number to
-    /// keep it a string: '"123"'.
-    #[arg(long = "parameter", value_name = "K=V", value_parser = parse_parameter)]
-    parameters: Vec<(String, serde_json::Value)>,
-    /// Builds even if nothing changed.
-    #[arg(long)]
-    force: bool,
-    #[command(flatten)]
-    stack: StackFile,
-}
-
-#[derive(Debug, Args)]
-struct Status {
-    /// Only this project.
-    #[arg(long, value_name = "P")]
-    project: Option<String>,
-    #[command(flatten)]
-    stack: StackFile,
-}
-
 /// The exit code of what a signal ended: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
 const TERMINATED: u8 = 143;
@@ -165,17 +118,11 @@ impl Cli {
     /// Runs the command. Returns 0 on success, 1 on failure, 130 after Ctrl-C.
     pub async fn run(self) -> ExitCode {
         let ui = Ui::for_stdout();
-        let follows = matches!(self.command, Command::Deploy(_));
         let signals = signals();
         // Everything that was started ends here, by drop, before the program does.
         let outcome = tokio::select! {
             outcome = self.command.run(&ui) => outcome,
-            stopped = signals => {
-                if follows {
-                    ui.complain("The deployment goes on without this command; `status` shows how it ends.");
-                }
-                stopped.map(ExitCode::from)
-            }
+            stopped = signals => stopped.map(ExitCode::from),
         };
         outcome.unwrap_or_else(|error| {
             ui.complain(&format!("error: {error:#}"));
@@ -192,30 +139,9 @@ impl Command {
                 let file = up.stack.path()?;
                 up::run(up.port, up.template_parameters, up.git.wanted()?, &file, ui).await
             }
-            Self::Deploy(deploy) => deploy.run(ui).await,
             Self::Check(check) => check.run(ui),
-            Self::Status(status) => status::run(&status.stack.path()?, status.project.as_deref(), ui)
-                .await
-                .map(|()| ExitCode::SUCCESS),
             Self::Soak(soak) => soak.run(ui).await,
         }
-    }
-}
-
-impl Deploy {
-    async fn run(self, ui: &Ui) -> Result<ExitCode> {
-        let stack = Connection::of_running_stack(&self.stack.path()?).await?;
-        let module = ModuleId::parse(&self.project, &self.deployment, &self.group, &self.module)?;
-        let settings = Settings {
-            parameters: by_name("--parameter", self.parameters)?,
-            force: self.force,
-        };
-        let finished = deploy_folder(&stack, &module, &self.folder, &settings, ui).await?;
-        Ok(if finished.succeeded() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
     }
 }
 
@@ -272,19 +198,5 @@ mod tests {
         assert!(wanted("seedflow-local up --project p").is_err());
         let bad = wanted("seedflow-local up --git --project 1st").unwrap_err();
         assert!(bad.contains("starts with a letter"), "{bad}");
-    }
-
-    #[test]
-    fn a_deployment_needs_its_names() {
-        let all =
-            "seedflow-local deploy . --project p --deployment d --group g --module m --parameter a=1 --force";
-        assert!(Cli::try_parse_from(all.split(' ')).is_ok());
-        let one_missing = all.replace(" --group g", "");
-        assert!(
-            Cli::try_parse_from(one_missing.split(' '))
-                .unwrap_err()
-                .to_string()
-                .contains("--group")
-        );
     }
 }

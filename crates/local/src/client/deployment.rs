@@ -14,8 +14,8 @@ use seedflow_core::module::stored_parameters::SpillReference;
 use serde_json::{Map, Value, json};
 
 use crate::aws_api::AwsApi;
-use crate::checkout::bundle::Bundle;
 use crate::stack::Connection;
+use seedflow_cli::checkout::bundle::Bundle;
 
 const POLL: Duration = Duration::from_millis(400);
 

@@ -9,11 +9,11 @@ use seedflow_core::ids::ModuleId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::checkout::bundle;
 use crate::client::deployment;
 use crate::process::child_guard::{self, ChildGuard};
 use crate::process::{output_tail, workspace};
 use crate::stack::Stack;
+use seedflow_cli::checkout::bundle;
 
 /// How long an upload may take to start an execution.
 const STARTED: Duration = Duration::from_secs(30);

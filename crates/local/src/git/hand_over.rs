@@ -56,7 +56,7 @@ pub fn commands(template: &str, phases: &[Phase]) -> Result<Vec<String>> {
 }
 
 fn parse(text: &str) -> Result<Value> {
-    Ok(yaml::parse(text)
+    Ok(yaml::parse_template(text)
         .with_context(|| format!("{TEMPLATE} can't be read"))?
         .to_json())
 }

@@ -6,8 +6,8 @@ use seedflow_core::ids::ModuleId;
 use serde_json::{Value, json};
 
 use super::plan::{Build, Content};
-use crate::checkout::bundle;
 use crate::client::deployment;
+use seedflow_cli::checkout::bundle;
 
 /// What a build deploys its stack with.
 const STACK: &str = include_str!("stack.py");

@@ -232,7 +232,7 @@ async fn the_parts_of_a_copy_that_fails_are_removed() {
 
 #[test]
 fn the_function_runs_longer_than_the_longest_copy() {
-    let template = seedflow_core::formats::yaml::parse(include_str!("../../../../../template.yaml"));
+    let template = seedflow_core::formats::yaml::parse_template(include_str!("../../../../../template.yaml"));
     let template = template.unwrap().to_json();
     let timeout = template["Resources"]["UpdateMetadataFunction"]["Properties"]["Timeout"].as_u64();
     assert!(LONGEST < Duration::from_secs(timeout.unwrap()), "{LONGEST:?}");

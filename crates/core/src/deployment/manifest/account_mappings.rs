@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::build_choice::BuildChoice;
+use super::build_choice::{BuildChoice, checked};
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
 use super::network::MappedNetwork;
@@ -20,6 +20,11 @@ use crate::module::maximum::Maxima;
 /// Parameters that seed-farmer itself reads.
 const BOUNDARY: &str = "permissionsBoundaryName";
 const DOCKER_SECRET: &str = "dockerCredentialsSecret";
+/// The same, with the names of the build settings that they become.
+const SPECIAL: [(&str, &str); 2] = [
+    (DOCKER_SECRET, "docker_credentials_secret"),
+    (BOUNDARY, "permissions_boundary"),
+];
 
 /// An account with its regions, or a region.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ struct Mapping {
     at: Location,
     default: bool,
     parameters: Map<String, Value>,
+    /// Where the manifest has the parameters that seed-farmer itself reads.
+    special: Vec<(&'static str, Location)>,
     build: BuildChoice,
     /// The network of the builds in a region.
     network: Option<MappedNetwork>,
@@ -209,18 +216,45 @@ impl Mappings {
             .filter(|value| !value.is_null())
     }
 
-    /// The build settings of the region over those of the account, with those among the parameters.
-    pub fn build(&self, target: Target) -> BuildChoice {
+    /// Refuses parameters of used mappings that become build settings, and that an input may not have.
+    pub fn refuse_settings(&self, maxima: &Maxima, problems: &mut Diagnostics) {
+        for &(a, r) in &self.used {
+            for (parameter, setting) in SPECIAL {
+                if let Some((value, at)) = self.special((a, r), parameter)
+                    && let Err(refused) = checked(setting, value, at, maxima)
+                {
+                    refused.report(problems);
+                }
+            }
+        }
+    }
+
+    /// The value of a parameter that seed-farmer itself reads, and where it is.
+    fn special(&self, (a, r): (usize, usize), name: &str) -> Option<(&Value, &Location)> {
+        // What isn't a text was reported.
+        let value = self
+            .parameter(Target(Some((a, r))), name)
+            .filter(|value| is_name(value))?;
+        let account = &self.accounts[a];
+        let places = account.regions[r].special.iter().chain(&account.special);
+        let (_, at) = places.into_iter().find(|(found, _)| *found == name)?;
+        Some((value, at))
+    }
+
+    /// The build settings of the region over those of the account, with those among the parameters. Settings that an
+    /// input may not have are left out: [`Self::refuse_settings`] reports them.
+    pub fn build(&self, target: Target, maxima: &Maxima) -> BuildChoice {
         target.0.map_or_else(BuildChoice::default, |(a, r)| {
             let account = &self.accounts[a];
             let region = &account.regions[r];
-            let choice = region.build.clone().or(&account.build);
             let network = region.network.as_ref().map(MappedNetwork::written);
-            let named = |name| self.parameter(target, name).filter(|value| is_name(value));
-            choice
-                .with("docker_credentials_secret", named(DOCKER_SECRET))
-                .with("permissions_boundary", named(BOUNDARY))
-                .with("network", network.as_ref())
+            let choice = region.build.clone().or(&account.build);
+            let choice = SPECIAL.iter().fold(choice, |choice, (parameter, setting)| {
+                let named = self.special((a, r), parameter);
+                let allowed = named.filter(|(value, at)| checked(setting, value, at, maxima).is_ok());
+                choice.with(setting, allowed.map(|(value, _)| value))
+            });
+            choice.with("network", network.as_ref())
         })
     }
 }
@@ -288,9 +322,9 @@ impl Mapping {
         let written_id = id.as_ref().map_or(Value::Null, |id| id.node.to_json());
         let id = id.and_then(|id| account_id(&id, env, problems));
         let default = flag(&mut fields, problems);
-        let parameters = fields
+        let (parameters, special) = fields
             .take("parametersGlobal", problems)
-            .map(|part| global_parameters(&part, problems))
+            .map(|part| (global_parameters(&part, problems), special_places(&part)))
             .unwrap_or_default();
         let build = BuildChoice::read(&mut fields, problems);
         let regions = fields.take("regionMappings", problems);
@@ -307,6 +341,7 @@ impl Mapping {
             at,
             default,
             parameters,
+            special,
             build,
             network: None,
             role_path,
@@ -322,9 +357,9 @@ impl Mapping {
             .map_or_else(|| part.at.clone(), |region| region.at.clone());
         let name = region.and_then(|region| region.text(problems));
         let default = flag(&mut fields, problems);
-        let parameters = fields
+        let (parameters, special) = fields
             .take("parametersRegional", problems)
-            .map(|part| regional_parameters(&part, problems))
+            .map(|part| (regional_parameters(&part, problems), special_places(&part)))
             .unwrap_or_default();
         let build = BuildChoice::read(&mut fields, problems);
         let network = fields.take("network", problems);
@@ -343,6 +378,7 @@ impl Mapping {
             at,
             default,
             parameters,
+            special,
             build,
             network,
             role_path,
@@ -439,16 +475,24 @@ fn is_name(value: &Value) -> bool {
 
 /// Checks the parameters that have a meaning of their own in seed-farmer.
 fn special_names(part: &Spanned<'_>, problems: &mut Diagnostics) {
-    for (name, node) in [BOUNDARY, DOCKER_SECRET]
-        .into_iter()
-        .filter_map(|name| Some((name, part.node.get(name)?)))
-        .filter(|(_, node)| !matches!(node.kind, Kind::Scalar(Value::String(_) | Value::Null)))
-    {
+    for (name, at) in special_places(part) {
+        if let Some(node) = part.node.get(name)
+            && !matches!(node.kind, Kind::Scalar(Value::String(_) | Value::Null))
+        {
+            problems.found(&at, node.describe(), "a text");
+        }
+    }
+}
+
+/// Where these parameters are.
+fn special_places(part: &Spanned<'_>) -> Vec<(&'static str, Location)> {
+    let place = |name: &'static str| {
         let at = Location {
-            line: Some(node.line),
+            line: Some(part.node.get(name)?.line),
             field: format!("{}.{name}", part.at.field),
             ..part.at.clone()
         };
-        problems.found(&at, node.describe(), "a text");
-    }
+        Some((name, at))
+    };
+    SPECIAL.iter().filter_map(|(name, _)| place(name)).collect()
 }

@@ -46,19 +46,10 @@ impl BuildChoice {
     }
 
     fn add(&mut self, name: &str, value: Value, at: &Location, problems: &mut Diagnostics) {
-        let Err(error) = BuildSettings::parse(&json!({name: &value}), "", &Maxima::OF_AWS) else {
-            self.0.insert(name.to_owned(), value);
-            return;
-        };
-        // `build.runtimes.python: expected…`, with the name that the setting has in a manifest.
-        let rest = error.message.strip_prefix(&format!("build.{name}"));
-        match rest.and_then(|rest| rest.split_once(": ")) {
-            Some((below, message)) => {
-                let field = format!("{}{below}", at.field);
-                problems.error(&Location { field, ..at.clone() }, message);
-            }
-            None => problems.error(at, error.message),
+        if let Err(problem) = checked(name, &value, at, &Maxima::OF_AWS) {
+            return problem.report(problems);
         }
+        self.0.insert(name.to_owned(), value);
     }
 
     /// These settings as the `build` of an input.
@@ -96,4 +87,38 @@ impl BuildChoice {
         }
         Self(merged)
     }
+}
+
+/// A setting that an input may not have, where the manifest has it.
+pub(super) struct Refused {
+    at: Location,
+    message: String,
+}
+
+impl Refused {
+    pub fn report(self, problems: &mut Diagnostics) {
+        problems.error(&self.at, self.message);
+    }
+}
+
+/// Checks one setting by the rules of an execution's input.
+pub(super) fn checked(name: &str, value: &Value, at: &Location, maxima: &Maxima) -> Result<(), Refused> {
+    let Err(error) = BuildSettings::parse(&json!({name: value}), "", maxima) else {
+        return Ok(());
+    };
+    // `build.runtimes.python: expected…`, with the name that the setting has in a manifest.
+    let rest = error.message.strip_prefix(&format!("build.{name}"));
+    Err(match rest.and_then(|rest| rest.split_once(": ")) {
+        Some((below, message)) => Refused {
+            at: Location {
+                field: format!("{}{below}", at.field),
+                ..at.clone()
+            },
+            message: message.to_owned(),
+        },
+        None => Refused {
+            at: at.clone(),
+            message: error.message,
+        },
+    })
 }

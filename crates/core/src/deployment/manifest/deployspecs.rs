@@ -23,9 +23,12 @@ pub(super) fn missing(files: &dyn Repository, file: &SourcePath) -> String {
 
 /// Reports the errors of a deployspec, and its fields without effect.
 pub(super) fn check(text: &str, file: &Location, maxima: &Maxima, problems: &mut Diagnostics) {
-    if let Err(error) = Deployspec::parse(text.as_bytes(), maxima) {
-        let (line, message) = without_place(&error.message);
-        problems.error(&Location { line, ..file.clone() }, message);
+    for problem in Deployspec::check(text.as_bytes(), maxima)
+        .err()
+        .unwrap_or_default()
+    {
+        let line = problem.line;
+        problems.error(&Location { line, ..file.clone() }, problem.message);
     }
     report_unknown_fields(text, file, problems);
 }
@@ -59,17 +62,5 @@ fn report_unknown_fields(text: &str, file: &Location, problems: &mut Diagnostics
             ..file.clone()
         };
         problems.unknown_field(&at, &unknown.name, unknown.siblings);
-    }
-}
-
-/// Splits `deployspec.yaml line 3: message` into line and message; the diagnostic names the file by its full path.
-fn without_place(message: &str) -> (Option<usize>, &str) {
-    let Some(rest) = message.strip_prefix("deployspec.yaml") else {
-        return (None, message);
-    };
-    let numbered = rest.strip_prefix(" line ").and_then(|rest| rest.split_once(": "));
-    match numbered.and_then(|(line, message)| Some((line.parse().ok()?, message))) {
-        Some((line, message)) => (Some(line), message),
-        None => (None, rest.trim_start_matches(": ")),
     }
 }

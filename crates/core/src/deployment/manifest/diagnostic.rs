@@ -85,10 +85,12 @@ pub(super) struct Diagnostics {
 
 impl Diagnostics {
     pub fn error(&mut self, at: &Location, message: impl Into<String>) {
-        if self.is_unknown(at) {
-            return;
+        if !self.is_unknown(at) {
+            self.add(at.problem(message));
         }
-        let problem = at.problem(message);
+    }
+
+    fn add(&mut self, problem: Diagnostic) {
         if self.errors.contains(&problem) {
             // Repeated, because two groups name the same module file.
         } else if self.errors.len() < MOST {
@@ -103,9 +105,9 @@ impl Diagnostics {
         self.error(at, expected(found, allowed));
     }
 
-    /// Reports a variable that is not set; further errors of its line follow from that.
+    /// Reports variables that are not set; further errors of their line follow from that.
     pub fn unset(&mut self, at: &Location, message: impl Into<String>) {
-        self.error(at, message);
+        self.add(at.problem(message));
         if let Some(line) = at.line {
             self.unset.insert((at.file.clone(), line));
         }

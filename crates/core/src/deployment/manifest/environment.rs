@@ -94,7 +94,7 @@ impl Env {
     pub fn get(&self, name: &str, at: &Location, problems: &mut Diagnostics) -> Option<String> {
         let value = self.variables.get(name);
         if value.is_none() {
-            self.unset(at, unset(name), problems);
+            self.unset(at, unset(&[name]), problems);
         }
         value.cloned()
     }
@@ -139,9 +139,9 @@ impl Env {
         }
     }
 
-    /// Replaces the variables in a text; the text is unchanged if one is not set.
+    /// Replaces the variables in a text; the text is unchanged if some are not set, which are reported together.
     fn text(&mut self, text: &str, at: &Location, problems: &mut Diagnostics) -> String {
-        let mut result = String::new();
+        let (mut result, mut missing) = (String::new(), Vec::new());
         let mut rest = text;
         while let Some((before, name, after)) = next_variable(rest) {
             result.push_str(before);
@@ -157,16 +157,18 @@ impl Env {
                     );
                     return text.to_owned();
                 }
-                None => {
-                    let message = format!(
-                        "{}; to pass the text to the module unchanged, set disableEnvVarResolution: true on the parameter",
-                        unset(name)
-                    );
-                    self.unset(at, message, problems);
-                    return text.to_owned();
-                }
+                None if missing.contains(&name) => {}
+                None => missing.push(name),
             }
             rest = after;
+        }
+        if !missing.is_empty() {
+            let message = format!(
+                "{}; to pass the text to the module unchanged, set disableEnvVarResolution: true on the parameter",
+                unset(&missing)
+            );
+            self.unset(at, message, problems);
+            return text.to_owned();
         }
         result.push_str(rest);
         result
@@ -197,11 +199,16 @@ fn diagnosed(file: &Location, skipped: &[Skipped]) -> (Vec<(Location, String)>, 
     (shown, too_long.first().copied().map(at))
 }
 
-fn unset(name: &str) -> String {
-    format!(
-        "the variable {} is not set; set it in env, in a file of variables (.env), or in Parameter Store below env_path",
-        excerpt(name, 80)
-    )
+fn unset(names: &[&str]) -> String {
+    let shown: Vec<String> = names.iter().map(|name| excerpt(name, 80)).collect();
+    let (which, them) = match shown.as_slice() {
+        [name] => (format!("the variable {name} is not set"), "it"),
+        _ => (
+            format!("the variables {} are not set", excerpt(&shown.join(", "), 1000)),
+            "them",
+        ),
+    };
+    format!("{which}; set {them} in env, in a file of variables (.env), or in Parameter Store below env_path")
 }
 
 /// The text before the next `${VAR}`, its name, and the text after it. A name cannot span lines.

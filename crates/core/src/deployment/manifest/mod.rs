@@ -172,6 +172,7 @@ fn deployment(
     }
     mappings.refuse_another_role_path(given.maxima, problems);
     mappings.refuse_networks(given.maxima, problems);
+    mappings.refuse_settings(given.maxima, problems);
     let names = Names {
         project: project?,
         deployment: name?,
@@ -239,11 +240,17 @@ fn renamed(found: &str) -> String {
 }
 
 /// Whether a file of the name is a deployment manifest: Kubernetes has manifests of the same name. A deployment has to
-/// have groups. A file that can't be read or parsed may be one: it is named beside others, or reported as the only one.
+/// have groups. A file that can't be read may be one: it is named beside others, or reported as the only one.
 fn is_manifest(repository: &mut dyn Repository, path: &str) -> bool {
-    match repository.text(path) {
-        Ok(text) => text.is_some_and(|text| text.lines().any(|line| line.starts_with("groups:"))),
-        Err(_) => true,
+    let text = match repository.text(path) {
+        Ok(Some(text)) => text,
+        Ok(None) => return false,
+        Err(_) => return true,
+    };
+    match yaml::parse(&text) {
+        Ok(node) => node.get("groups").is_some(),
+        // Templates of Kubernetes manifests are no YAML either.
+        Err(_) => text.contains("groups"),
     }
 }
 

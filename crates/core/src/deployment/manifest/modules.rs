@@ -105,7 +105,7 @@ impl Reader<'_> {
             .unwrap_or_default();
         let own_build = build.said();
         let (written_build, build) = settings(
-            &build.or(&self.mappings.build(target)),
+            &build.or(&self.mappings.build(target, self.maxima)),
             &at,
             self.maxima,
             problems,

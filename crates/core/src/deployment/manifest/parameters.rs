@@ -92,7 +92,8 @@ impl ParameterReader {
     ) -> Option<(Location, Value)> {
         let value = fields.take("value", problems);
         let source = fields.take("valueFrom", problems);
-        if let Some(off) = fields.take("disableEnvVarResolution", problems)
+        // Variables are replaced before seed-farmer's models read the manifest, and only this spelling is known there.
+        if let Some(off) = fields.take_exactly("disableEnvVarResolution")
             && !matches!(off.scalar(), Some(Value::Bool(_)))
         {
             off.refuse("true or false", problems);

@@ -2,7 +2,7 @@
 //!
 //! As with JSON input ([`crate::formats::json_fields`]), each field is taken by its type. Fields that are not taken are
 //! warned of, as they have no effect in seed-farmer either, or refused if `seedfarmer.yaml` says so. seed-farmer accepts
-//! every field in camelCase and in snake_case.
+//! fields in camelCase and in snake_case, all but one (`disableEnvVarResolution`).
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -240,6 +240,13 @@ impl<'n> YamlFields<'n> {
         }
         first
             .or(second)
+            .filter(|part| part.scalar() != Some(&Value::Null))
+    }
+
+    /// Takes a field that has one spelling only; an empty field counts as absent.
+    pub fn take_exactly(&mut self, name: &'static str) -> Option<Spanned<'n>> {
+        self.known.push(name);
+        self.remove(name)
             .filter(|part| part.scalar() != Some(&Value::Null))
     }
 

@@ -899,7 +899,7 @@ fn mappings_are_read_strictly() {
         ),
         (
             "parametersGlobal: {permissionsBoundaryName: 'arn:aws:iam::1:policy/b'}",
-            "build.permissions_boundary: expected the name of an IAM policy",
+            "targetAccountMappings[0].parametersGlobal.permissionsBoundaryName: expected the name of an IAM policy",
         ),
         (
             "regionMappings: [{region: eu-west-1, default: true}, {region: us-east-1, default: true}]",
@@ -1221,6 +1221,78 @@ fn an_unset_variable_is_reported_once_and_no_value_of_env_shows() {
 }
 
 #[test]
+fn every_unset_variable_of_a_line_is_named() {
+    let manifest =
+        "name: ${A}-${B}-${A}\ngroups:\n- {name: '${C}', modules: [{name: '${D}', path: modules/a}]}\n";
+    let found = problems_of(manifest);
+    for (i, expected) in [
+        "deployment.yaml:1: name: the variables A, B are not set; set them in env",
+        "deployment.yaml:3: groups[0].name: the variable C is not set; set it in env",
+        "deployment.yaml:3: groups[0].modules[0].name: the variable D is not set",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(found[i].starts_with(expected), "{found:#?} / {expected}");
+    }
+    assert_eq!(found.len(), 3, "{found:#?}");
+}
+
+#[test]
+fn only_one_spelling_switches_variables_off_as_in_seed_farmer() {
+    let read = |spelling: &str| {
+        let parameter = format!("parameters: [{{name: x, value: '${{A}}', {spelling}: true}}]");
+        read_with(
+            &[("deployment.yaml", &with_module(&parameter, ""))],
+            &[("A", "replaced")],
+            None,
+        )
+    };
+    let value = |read: &Result<Deployment, Vec<Diagnostic>>| {
+        read.as_ref().unwrap().groups[0].modules[0].parameters["x"].clone()
+    };
+    let off = read("disableEnvVarResolution");
+    assert_eq!(value(&off), "${A}");
+    assert!(warnings(off).is_empty());
+    let unknown = read("disable_env_var_resolution");
+    assert_eq!(value(&unknown), "replaced");
+    assert_eq!(
+        warnings(unknown),
+        [
+            "deployment.yaml:7: groups[0].modules[0].parameters.x.disable_env_var_resolution: the field is unknown and has no effect; did you mean disableEnvVarResolution?"
+        ]
+    );
+}
+
+#[test]
+fn a_setting_of_an_account_is_refused_once_and_where_it_is() {
+    let manifest = "name: prod\ngroups:\n- name: g\n  modules:\n  - {name: m, path: modules/a}\n  - {name: n, path: modules/b}\ntargetAccountMappings:\n- alias: first\n  accountId: '111111111111'\n  default: true\n  parametersGlobal:\n    permissionsBoundaryName: other\n    dockerCredentialsSecret: 'not a name'\n  regionMappings: [{region: eu-west-1, default: true}]\n";
+    let maxima = Maxima {
+        permissions_boundary: Some("arn:aws:iam::111111111111:policy/ours".to_owned()),
+        ..Maxima::OF_AWS
+    };
+    let options = ManifestOptions::default();
+    let given = LoadContext {
+        maxima: &maxima,
+        ..LoadContext::offline(&options)
+    };
+    let found = problems(check(&mut repository(&[("deployment.yaml", manifest)]), &given));
+    let field = "targetAccountMappings[0].parametersGlobal";
+    for expected in [
+        format!(
+            "deployment.yaml:12: {field}.permissionsBoundaryName: expected \"arn:aws:iam::111111111111:policy/ours\" (template parameter PermissionsBoundaryArn), found \"other\""
+        ),
+        format!("deployment.yaml:13: {field}.dockerCredentialsSecret: expected"),
+    ] {
+        assert!(
+            found.iter().any(|found| found.starts_with(&expected)),
+            "{found:#?} / {expected}"
+        );
+    }
+    assert_eq!(found.len(), 2, "{found:#?}");
+}
+
+#[test]
 fn a_line_of_env_that_cannot_be_read_is_told_once_and_the_other_lines_count() {
     let skipped = ".env:2: the line is skipped, because it is not NAME=value; is a quote left open?";
     let env = (".env", "A=prod\nB=\"hidden\nC=2\n");
@@ -1411,6 +1483,15 @@ fn the_only_manifest_is_found_and_of_several_one_has_to_be_named() {
         with_options(&root, &none, &[]).is_ok(),
         "the one at the root comes first"
     );
+    // Whether a file is one is decided by its content, not by its layout.
+    let flow = r#"{"name": "d", "groups": [{"name": "g", "modules": [{"name": "m", "path": "modules/a"}]}]}"#;
+    let text = "kind: ConfigMap\ndata:\n  x: |\ngroups: []\n: {\n".replace("groups", "other");
+    let not_at_the_start = [
+        ("manifests/dev/deployment.yaml", flow),
+        ("charts/deployment.yaml", "spec: |\n  text\n\n  groups:\n"),
+        ("helm/deployment.yaml", text.as_str()),
+    ];
+    assert!(with_options(&not_at_the_start, &none, &[]).is_ok());
     let missing = problems(with_options(&[], &none, &[]));
     assert!(
         says(

@@ -58,7 +58,7 @@ fn item(value: &Value) -> String {
 
 /// The template's parameters with their values; parameters without a value have a default.
 pub(super) fn parameters(text: &str, values: &Values) -> Result<Vec<(String, String)>> {
-    let root = yaml::parse(text).map_err(|e| error(&e.to_string()))?;
+    let root = yaml::parse_template(text).map_err(|e| error(&e.to_string()))?;
     let Kind::Mapping(_) = &root.kind else {
         return Err(error(&format!(
             "line {}: expected a CloudFormation template, found {}",

@@ -7,7 +7,7 @@ use seedflow_core::ids::ModuleId;
 use serde_json::{Map, Value, json};
 
 /// Which deployment manifest of a repository, and with which variables.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ManifestArguments {
     /// The deployment manifest, by its path in the repository [default: deployment.yaml at its root, or the only one].
     #[arg(long, value_name = "FILE")]
@@ -23,15 +23,31 @@ pub struct ManifestArguments {
 impl ManifestArguments {
     /// The options, by the rules of an execution's input. `env_path` is one of those.
     pub fn parse(self, env_path: Option<String>) -> Result<ManifestOptions> {
+        let input = Value::Object(self.fields(env_path)?);
+        ManifestOptions::parse(&input).map_err(|error| anyhow!(error.message))
+    }
+
+    /// The options that were given, as fields of an execution's input.
+    pub fn fields(&self, env_path: Option<String>) -> Result<Map<String, Value>> {
         let env = self
             .env
-            .into_iter()
-            .map(|(name, value)| (name, Value::from(value)));
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::from(value.as_str())));
         let env = by_name("--env", env)?;
-        let input = json!({
-            "manifest": self.manifest, "env": env, "env_files": self.env_files, "env_path": env_path,
-        });
-        ManifestOptions::parse(&input).map_err(|error| anyhow!(error.message))
+        let mut fields = Map::new();
+        if let Some(manifest) = &self.manifest {
+            fields.insert("manifest".to_owned(), json!(manifest));
+        }
+        if !env.is_empty() {
+            fields.insert("env".to_owned(), Value::Object(env));
+        }
+        if !self.env_files.is_empty() {
+            fields.insert("env_files".to_owned(), json!(self.env_files));
+        }
+        if let Some(path) = env_path {
+            fields.insert("env_path".to_owned(), json!(path));
+        }
+        Ok(fields)
     }
 }
 

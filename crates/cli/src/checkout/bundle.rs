@@ -14,6 +14,9 @@ use md5::{Digest, Md5};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use super::repository::Folder;
+use seedflow_core::deployment::manifest::Repository;
+
 /// Folders that are never part of a module.
 const LEFT_BEHIND: [&str; 7] = [
     "build",
@@ -53,9 +56,31 @@ pub fn folder(folder: &Path, target: &Path) -> Result<Bundle> {
         );
     }
     files.sort();
+    pack(&files, target)
+}
+
+/// Packs a repository into a zip at `target`: what a push would have, so hidden files too and nothing that git ignores.
+pub fn repository(folder: &Path, target: &Path) -> Result<Bundle> {
+    let repository = Folder::open(folder)?;
+    let root = folder
+        .canonicalize()
+        .with_context(|| format!("no such folder: {}", folder.display()))?;
+    let mut files = Vec::new();
+    for name in repository.files() {
+        let path = root.join(&name);
+        files.push((name_in_bundle(&root, &path)?, path));
+    }
+    if files.is_empty() {
+        bail!("{} has no files that git doesn't ignore", folder.display());
+    }
+    files.sort();
+    pack(&files, target)
+}
+
+fn pack(files: &[(String, PathBuf)], target: &Path) -> Result<Bundle> {
     let file = File::create(target).with_context(|| format!("cannot write {}", target.display()))?;
     let mut zip = ZipWriter::new(file);
-    for (name, path) in &files {
+    for (name, path) in files {
         let mut content = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
         begin(&mut zip, name, executable(&content)?)?;
         std::io::copy(&mut content, &mut zip).with_context(|| format!("cannot pack {}", path.display()))?;

@@ -11,7 +11,7 @@ use seedflow_core::deployment::manifest::{Deployment, Diagnostic, Group, LoadCon
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::module::maximum::Maxima;
 
-use super::parameters::ManifestArguments;
+use super::settings::ManifestArguments;
 use crate::checkout::repository::Folder;
 use crate::checkout::sources::{Sources, fetch};
 use seedflow_fetch::{Credentials, Fetcher, Limits};

@@ -1,0 +1,33 @@
+//! `apply`: deploys the repository of a folder.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use seedflow_terminal::Ui;
+
+use super::repository::RepositoryArguments;
+use super::start::Showing;
+use crate::account::Account;
+use crate::follow::Subject;
+
+/// Deploys the repository of a folder: what changed, group by group, and follows it to its end.
+///
+/// Ctrl-C leaves the deployment running; `seedflow follow` shows it again, and `seedflow cancel` stops it.
+#[derive(Debug, Args)]
+pub struct Apply {
+    #[command(flatten)]
+    repository: RepositoryArguments,
+    #[command(flatten)]
+    showing: Showing,
+}
+
+impl Apply {
+    /// Runs the command.
+    pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        let input = self.repository.input(account, ui).await?;
+        self.showing
+            .start("apply", Subject::Deployment(None), &input, account, ui)
+            .await
+    }
+}

@@ -1,0 +1,45 @@
+//! `cancel`: stops an execution.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use seedflow_terminal::Ui;
+use serde_json::json;
+
+use super::start::Shown;
+use crate::account::Account;
+use crate::follow::Followed;
+
+/// The error that the execution then ends with.
+const ERROR: &str = "Canceled";
+
+/// Stops an execution: a deployment with all its modules, or one module, with its build. Follows it to its end.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The execution, by its name or ARN.
+    #[arg(value_name = "EXECUTION")]
+    execution: String,
+    /// Why, for the execution's cause.
+    #[arg(long, value_name = "TEXT", default_value = "canceled by seedflow cancel")]
+    reason: String,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+impl Cancel {
+    /// Runs the command. It succeeds if the execution has ended, however it ended.
+    pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        let followed = Followed::find(account, &self.execution).await?;
+        let (execution, sfn) = (followed.execution.clone(), account.step_functions());
+        sfn.stop(&execution, ERROR, &self.reason).await?;
+        let name = execution.name();
+        match self.shown.is_json() {
+            true => ui.say(json!({"execution": execution, "canceled": true}).to_string()),
+            false => ui.say(format!(
+                "Stopped {name}; its builds are stopped, and the status then says ABORTED (`seedflow status`)."
+            )),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

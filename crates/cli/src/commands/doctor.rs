@@ -1,0 +1,61 @@
+//! `doctor`: what is missing in the account, and what to do about it.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use seedflow_terminal::{Tone, Ui};
+use serde_json::json;
+
+use crate::account::{Account, StackArguments};
+use crate::exit::FAILED;
+use crate::records::setup::{self, Finding, Level};
+
+/// Checks whether the account is set up for Seedflow, and says what to do.
+///
+/// It looks at region, credentials, stack, the CDK's bootstrap, quotas, and events that could not be handled. It changes
+/// nothing.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Doctor {
+    /// Runs the command.
+    pub async fn run(self, stack: &StackArguments, ui: &Ui) -> Result<ExitCode> {
+        let findings = match Account::find(stack, ui).await {
+            Ok(account) => setup::findings(&setup::read(&account).await),
+            Err(error) => vec![Finding::without_stack(&format!("{error:#}"))],
+        };
+        if self.json {
+            ui.say(serde_json::to_string_pretty(&json!({"findings": findings}))?);
+        } else {
+            findings.iter().for_each(|finding| show(finding, ui));
+        }
+        let is_bad = findings.iter().any(|finding| finding.level == Level::Bad);
+        Ok(if is_bad {
+            ExitCode::from(FAILED)
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}
+
+fn show(finding: &Finding, ui: &Ui) {
+    let (mark, tone) = match finding.level {
+        Level::Ok => ("ok  ", Tone::Good),
+        Level::Warn => ("warn", Tone::Bold),
+        Level::Bad => ("bad ", Tone::Bad),
+    };
+    ui.say(format!(
+        "{} {}: {}",
+        ui.paint(tone, mark),
+        finding.check,
+        finding.found
+    ));
+    if let Some(advice) = &finding.advice {
+        ui.say(format!("       {advice}"));
+    }
+}

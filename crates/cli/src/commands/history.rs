@@ -1,0 +1,81 @@
+//! `history`: what ran when and by whom.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use jiff::Timestamp;
+use seedflow_core::pages::format::duration;
+use seedflow_terminal::Ui;
+use serde_json::json;
+
+use super::reading::{OfProject, parse_target, print_json};
+use crate::account::Account;
+use crate::records::executions::{self, Execution};
+use crate::records::target::Target;
+use crate::view::moment::{ago, short};
+use crate::view::report::without_address;
+use crate::view::status::tone;
+use crate::view::table::{Cell, Table};
+
+/// Shows what ran when, by which commit and whose, the newest first.
+///
+/// Executions that found nothing changed have no report, and are not listed.
+#[derive(Debug, Args)]
+pub struct History {
+    /// Only executions of this deployment, group or module.
+    #[arg(value_name = "DEPLOYMENT[/GROUP[/MODULE]]", value_parser = parse_target)]
+    target: Option<Target>,
+    #[command(flatten)]
+    project: OfProject,
+    /// How many executions at most.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl History {
+    /// Runs the command.
+    pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        let project = self.project.find(account).await?;
+        let bucket = account.bucket();
+        let found = executions::newest(&bucket, &project, self.target.as_ref(), self.limit).await?;
+        if self.json {
+            print_json(&json!({"project": project, "executions": found}), ui)?;
+        } else if found.is_empty() {
+            ui.say("Nothing has run here, or its reports are older than 400 days.");
+        } else {
+            table(&found, Timestamp::now()).show(ui);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn table(executions: &[Execution], now: Timestamp) -> Table {
+    let mut table = Table::new([
+        "ENDED",
+        "MODULE",
+        "STATE",
+        "TOOK",
+        "COMMIT",
+        "BY",
+        "EXECUTION",
+        "WHY",
+    ]);
+    for run in executions {
+        let why = run.cause.clone().unwrap_or_else(|| run.reasons.join(", "));
+        table.row([
+            run.ended_at.map_or_else(String::new, |at| ago(at, now)).into(),
+            run.of.as_str().into(),
+            Cell::toned(&run.state, tone(&run.state)),
+            run.milliseconds.map_or_else(String::new, duration).into(),
+            short(run.commit.as_deref()).into(),
+            without_address(run.author.as_deref().unwrap_or_default()).into(),
+            run.execution.as_str().into(),
+            why.into(),
+        ]);
+    }
+    table
+}

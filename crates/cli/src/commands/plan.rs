@@ -1,0 +1,273 @@
+//! `plan`: what `apply` would do, and why.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
+use seedflow_core::workflow::ending::{Described, ExecutionStatus};
+use seedflow_terminal::{Tone, Ui};
+use serde_json::{Value, json};
+
+use super::repository::RepositoryArguments;
+use super::start::start;
+use crate::account::Account;
+use crate::exit::{self, Refused};
+use crate::follow::{Subject, is_refusal};
+use crate::view::table::{Cell, Table};
+
+/// The pause between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Shows what would be deployed, destroyed or left as it is, and why. Changes nothing.
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    repository: RepositoryArguments,
+    /// Prints JSON (docs/command-line.md).
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Prints a table in Markdown, for a comment in a pull request.
+    #[arg(long)]
+    markdown: bool,
+    /// Ends with 3 if there are changes.
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+impl Plan {
+    /// Runs the command.
+    pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        let mut input = self.repository.input(account, ui).await?;
+        input["plan_only"] = json!(true);
+        let output = planned(account, &input).await?;
+        let modules = match output.get("modules") {
+            Some(modules) => serde_json::from_value(modules.clone())?,
+            None => bail!(
+                "the plan is too long to be shown; it is stored at s3://{}/{}, and --only shows parts of it",
+                account.work_bucket,
+                output["plan_key"].as_str().unwrap_or_default()
+            ),
+        };
+        let planned = Planned {
+            deployment: name(&output["deployment"]),
+            modules,
+        };
+        if self.json {
+            ui.say(planned.json(&output).to_string());
+        } else if self.markdown {
+            ui.say(planned.markdown());
+        } else {
+            planned.show(ui);
+        }
+        Ok(self.code(&planned))
+    }
+
+    fn code(&self, planned: &Planned) -> ExitCode {
+        if planned.count(PlannedAction::Blocked) > 0 {
+            return ExitCode::from(exit::REFUSED);
+        }
+        match self.detailed_exitcode && planned.has_changes() {
+            true => ExitCode::from(exit::CHANGES_PENDING),
+            false => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// Plans by an execution, and waits for its output.
+async fn planned(account: &Account, input: &Value) -> Result<Value> {
+    let execution = start("plan", &Subject::Deployment(None), input, account).await?;
+    let sfn = account.step_functions();
+    loop {
+        match sfn.describe(&execution).await? {
+            Some(described) if described.status != ExecutionStatus::Running => return output(described),
+            _ => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+    }
+}
+
+fn output(described: Described) -> Result<Value> {
+    let (error, cause) = (
+        described.error.unwrap_or_default(),
+        described.cause.unwrap_or_default(),
+    );
+    match described.status {
+        ExecutionStatus::Succeeded => Ok(described.output),
+        _ if is_refusal(&error) => Err(Refused(cause).into()),
+        _ => bail!("{error}: {cause}"),
+    }
+}
+
+fn name(deployment: &Value) -> String {
+    let text = |field: &str| deployment[field].as_str().unwrap_or_default().to_owned();
+    format!("{}/{}", text("project"), text("deployment"))
+}
+
+struct Planned {
+    deployment: String,
+    modules: Vec<PlannedModule>,
+}
+
+impl Planned {
+    fn count(&self, action: PlannedAction) -> usize {
+        self.modules
+            .iter()
+            .filter(|module| module.action == action)
+            .count()
+    }
+
+    fn has_changes(&self) -> bool {
+        self.modules
+            .iter()
+            .any(|module| module.action != PlannedAction::Unchanged)
+    }
+
+    /// `3 to deploy, 1 to destroy, 12 unchanged`
+    fn summary(&self) -> String {
+        let counts = [
+            (PlannedAction::Deploy, "to deploy"),
+            (PlannedAction::Destroy, "to destroy"),
+            (PlannedAction::Blocked, "blocked"),
+            (PlannedAction::Unchanged, "unchanged"),
+        ];
+        let counts = counts.map(|(action, words)| (self.count(action), words));
+        let named: Vec<String> = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, words)| format!("{count} {words}"))
+            .collect();
+        match named.is_empty() {
+            true => "no modules".to_owned(),
+            false => named.join(", "),
+        }
+    }
+
+    /// The modules that are not only unchanged.
+    fn changes(&self) -> impl Iterator<Item = &PlannedModule> {
+        let is_shown =
+            |module: &&PlannedModule| module.action != PlannedAction::Unchanged || !module.unless.is_empty();
+        self.modules.iter().filter(is_shown)
+    }
+
+    fn show(&self, ui: &Ui) {
+        ui.say(ui.paint(Tone::Bold, &self.deployment));
+        let mut table = Table::new(["", "MODULE", "WHY"]);
+        for module in self.changes() {
+            let (word, tone) = word(module);
+            table.row([
+                Cell::toned(word, tone),
+                module.module.to_string().into(),
+                why(module).into(),
+            ]);
+        }
+        if self.changes().next().is_some() {
+            table.show(ui);
+        }
+        ui.say(self.summary());
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = format!("### {}: {}\n", self.deployment, self.summary());
+        if self.changes().next().is_some() {
+            text.push_str("\n| | module | why |\n|---|---|---|\n");
+        }
+        for module in self.changes() {
+            let why = escaped(&why(module));
+            text.push_str(&format!("| {} | `{}` | {why} |\n", word(module).0, module.module));
+        }
+        text
+    }
+
+    fn json(&self, output: &Value) -> Value {
+        json!({
+            "deployment": output["deployment"], "changes": self.has_changes(), "counts": output["counts"],
+            "modules": output["modules"],
+        })
+    }
+}
+
+fn word(module: &PlannedModule) -> (&'static str, Option<Tone>) {
+    match module.action {
+        PlannedAction::Deploy => ("deploy", Some(Tone::Good)),
+        PlannedAction::Destroy => ("destroy", Some(Tone::Bad)),
+        PlannedAction::Blocked => ("blocked", Some(Tone::Bad)),
+        PlannedAction::Unchanged => ("check", Some(Tone::Quiet)),
+    }
+}
+
+fn why(module: &PlannedModule) -> String {
+    match module.action {
+        PlannedAction::Unchanged => format!(
+            "unchanged, unless {} publishes other values",
+            module.unless.join(", ")
+        ),
+        _ => module.reasons.join("; "),
+    }
+}
+
+/// A text within a cell of a table in Markdown: no text of a repository ends the cell or becomes markup.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for c in text.chars() {
+        match c {
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '@' => escaped.extend(['\\', c]),
+            '<' => escaped.push_str("&lt;"),
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn planned() -> Planned {
+        let modules = json!([
+            {"group": "network", "module": "vpc", "action": "deploy", "reasons": ["bundle changed", "parameter a|b changed"]},
+            {"group": "data", "module": "queue", "action": "unchanged", "reasons": ["unchanged since x"], "unless": ["network/vpc"]},
+            {"group": "data", "module": "store", "action": "unchanged", "reasons": ["unchanged since x"]},
+            {"group": "old", "module": "gone", "action": "destroy", "reasons": ["not in the manifest any more"]},
+        ]);
+        Planned {
+            deployment: "p/dev".to_owned(),
+            modules: serde_json::from_value(modules).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_plan_counts_and_shows_what_is_not_unchanged() {
+        let planned = planned();
+        assert_eq!(planned.summary(), "1 to deploy, 1 to destroy, 2 unchanged");
+        assert!(planned.has_changes());
+        let text = planned.markdown();
+        assert!(
+            text.contains("| deploy | `network/vpc` | bundle changed; parameter a\\|b changed |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("| check | `data/queue` | unchanged, unless network/vpc publishes other values |"),
+            "{text}"
+        );
+        assert!(!text.contains("data/store"), "{text}");
+    }
+
+    #[test]
+    fn a_refused_plan_is_a_refusal() {
+        let ended = |error: &str| Described {
+            status: ExecutionStatus::Failed,
+            input: Value::Null,
+            output: Value::Null,
+            started_at: None,
+            stopped_at: None,
+            error: Some(error.to_owned()),
+            cause: Some("deployment.yaml:1: no".to_owned()),
+        };
+        let refused = output(ended("InvalidManifest")).unwrap_err();
+        assert!(refused.is::<Refused>());
+        assert!(!output(ended("Refused")).unwrap_err().is::<Refused>());
+    }
+}

@@ -1,0 +1,110 @@
+//! What `plan` and `apply` have in common: a folder's repository, checked and uploaded, and the input that deploys it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use seedflow_core::deployment::manifest;
+use seedflow_core::deployment::manifest::{Diagnostic, LoadContext};
+use seedflow_core::ids::Name;
+use seedflow_terminal::Ui;
+use serde_json::{Value, json};
+
+use super::reading::parse_project;
+use super::settings::ManifestArguments;
+use super::start::upload;
+use crate::account::Account;
+use crate::checkout::repository::Folder;
+use crate::checkout::sources::Sources;
+use crate::checkout::{bundle, commit};
+use crate::exit::Refused;
+
+/// Which repository, and what of it.
+#[derive(Debug, Args)]
+pub struct RepositoryArguments {
+    /// The repository: the folder with seedfarmer.yaml.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// The project [default: that of seedfarmer.yaml].
+    #[arg(long, short, value_name = "P", value_parser = parse_project)]
+    project: Option<Name>,
+    #[command(flatten)]
+    manifest: ManifestArguments,
+    /// A path in Parameter Store: each parameter directly below it is a variable of the manifests. Needs --project.
+    #[arg(long, value_name = "PATH", requires = "project")]
+    env_path: Option<String>,
+    /// Only this group or module, as often as needed.
+    #[arg(long, value_name = "GROUP[/MODULE]")]
+    only: Vec<String>,
+    /// Deploys this group or module even if nothing changed, as often as needed; `--force=all` is everything.
+    #[arg(long, value_name = "GROUP[/MODULE]")]
+    force: Vec<String>,
+}
+
+/// The word for everything.
+const ALL: &str = "all";
+
+impl RepositoryArguments {
+    /// Checks the repository here, uploads it, and returns the input that deploys it.
+    ///
+    /// # Errors
+    /// [`Refused`] with every problem of the manifest; nothing is uploaded then.
+    pub async fn input(&self, account: &Account, ui: &Ui) -> Result<Value> {
+        let project = match &self.env_path {
+            // Its variables are in the account, so the workflow checks the manifest.
+            Some(_) => self.project.clone(),
+            None => Some(self.check(ui)?),
+        };
+        let Some(project) = project else {
+            bail!("--project is missing");
+        };
+        let draft = tempfile::NamedTempFile::new().context("cannot write the repository's zip")?;
+        let packed = bundle::repository(&self.folder, draft.path())?;
+        let key = format!("uploads/{project}/repository/{}.zip", packed.md5);
+        let source = upload(account, &key, &packed.path, &commit::of_folder(&self.folder)).await?;
+        let mut input = self.manifest.fields(self.env_path.clone())?;
+        input.insert("project".to_owned(), json!(project));
+        input.insert("source".to_owned(), source);
+        if !self.only.is_empty() {
+            input.insert("only".to_owned(), json!(self.only));
+        }
+        if !self.force.is_empty() {
+            let force = match self.force.iter().any(|force| force == ALL) {
+                true => json!(true),
+                false => json!(self.force),
+            };
+            input.insert("force_update".to_owned(), force);
+        }
+        Ok(Value::Object(input))
+    }
+
+    /// Checks the manifests without what other hosts have, and returns the project. Warnings go to standard error.
+    fn check(&self, ui: &Ui) -> Result<Name> {
+        let options = self.manifest.clone().parse(None)?;
+        let mut repository = Sources::new(Folder::open(&self.folder)?);
+        let given = LoadContext {
+            project: self.project.as_ref(),
+            ..LoadContext::offline(&options)
+        };
+        let lines = |found: &[Diagnostic]| {
+            found
+                .iter()
+                .map(Diagnostic::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        match manifest::check(&mut repository, &given) {
+            Ok(deployment) => {
+                if !deployment.warnings.is_empty() {
+                    ui.complain(&lines(&deployment.warnings));
+                }
+                Ok(deployment.project)
+            }
+            Err(problems) => Err(Refused(format!(
+                "the manifest is not valid, so nothing was started:\n{}",
+                lines(&problems)
+            ))
+            .into()),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Shows an execution while it runs, and how it ended.
+//!
+//! On a terminal each running module is a live line with its phase and time, under its group; in a pipe each end is a
+//! line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+
+use seedflow_core::ids::{DeploymentId, ExecutionArn};
+use seedflow_core::workflow::ending::{Described, ExecutionStatus};
+use seedflow_terminal::{Task, Tone, Ui};
+use serde_json::{Value, json};
+
+use super::{Followed, Subject, is_refusal};
+use crate::account::Account;
+use crate::exit;
+use crate::work::{Module, Progress, Work, between, clock};
+
+/// How much is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// Nothing, because the output is JSON.
+    None,
+    /// The modules.
+    Modules,
+    /// Each phase of each module too.
+    Phases,
+}
+
+/// What is on the terminal.
+pub(super) struct Shown<'a> {
+    detail: Detail,
+    ui: &'a Ui,
+    groups: BTreeSet<String>,
+    running: BTreeMap<String, Task>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn new(detail: Detail, ui: &'a Ui) -> Self {
+        Self {
+            detail,
+            ui,
+            groups: BTreeSet::new(),
+            running: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn deployment(&self, deployment: &DeploymentId) {
+        if self.detail > Detail::None {
+            self.ui.say(self.ui.paint(Tone::Bold, deployment.to_string()));
+        }
+    }
+
+    pub(super) fn module(&mut self, module: &Module) {
+        if self.detail == Detail::None {
+            return;
+        }
+        match &module.progress {
+            Progress::Pending => {}
+            Progress::Running(phase) => {
+                self.task(module).detail(phase.as_str());
+                if self.detail > Detail::Modules {
+                    let line = format!("    {} {}", module.name.module, phase.as_str());
+                    self.ui.say(self.ui.paint(Tone::Quiet, line));
+                }
+            }
+            Progress::Ended(end) => {
+                let words = match (&end.cause, end.is_good()) {
+                    (Some(cause), false) => format!("{}: {cause}", end.word()),
+                    _ => end.word().to_owned(),
+                };
+                self.task(module);
+                if let Some(task) = self.running.remove(&module.execution) {
+                    task.ended(end.is_good(), &words, end.took.map(clock));
+                }
+            }
+        }
+    }
+
+    fn task(&mut self, module: &Module) -> &Task {
+        let group = module.name.group.to_string();
+        if self.groups.insert(group.clone()) {
+            self.ui.say(format!("  {group}"));
+        }
+        let ui = self.ui;
+        self.running
+            .entry(module.execution.clone())
+            .or_insert_with(|| ui.quiet_task(format!("    {}", module.name.module)))
+    }
+}
+
+/// How a followed execution ended.
+#[derive(Debug)]
+pub struct Outcome {
+    execution: ExecutionArn,
+    /// `None` if Ctrl-C ended the following.
+    ended: Option<Ended>,
+}
+
+#[derive(Debug)]
+struct Ended {
+    subject: Subject,
+    work: Work,
+    described: Described,
+}
+
+impl Outcome {
+    pub(super) fn new(followed: Followed, work: Work, described: &Described) -> Self {
+        Self {
+            execution: followed.execution,
+            ended: Some(Ended {
+                subject: followed.subject,
+                work,
+                described: described.clone(),
+            }),
+        }
+    }
+
+    pub(super) fn detached(execution: &ExecutionArn) -> Self {
+        Self {
+            execution: execution.clone(),
+            ended: None,
+        }
+    }
+
+    /// Shows the end with what to do next, and returns the exit code.
+    pub fn show(&self, account: &Account, as_json: bool, ui: &Ui) -> ExitCode {
+        let name = self.execution.name();
+        let arguments = &account.arguments;
+        let Some(ended) = &self.ended else {
+            ui.complain(&format!(
+                "\nDetached; the deployment goes on.\n  seedflow follow {name}{arguments}\n  seedflow cancel {name}{arguments}"
+            ));
+            return ExitCode::from(exit::INTERRUPTED);
+        };
+        if as_json {
+            ui.say(ended.json(&self.execution).to_string());
+        } else {
+            ended.summary(ui);
+            ended.what_to_do(name, arguments, ui);
+        }
+        ended.code()
+    }
+}
+
+impl Ended {
+    fn is_good(&self) -> bool {
+        self.described.status == ExecutionStatus::Succeeded
+    }
+
+    fn state(&self) -> &str {
+        let state = self.described.output["state"].as_str();
+        state.unwrap_or(match self.described.status {
+            ExecutionStatus::Succeeded => "SUCCEEDED",
+            ExecutionStatus::Aborted => "ABORTED",
+            ExecutionStatus::TimedOut => "TIMED_OUT",
+            _ if self.is_refused() => "REFUSED",
+            _ => "FAILED",
+        })
+    }
+
+    fn is_refused(&self) -> bool {
+        let error = self.described.error.as_deref().unwrap_or_default();
+        is_refusal(error)
+            && self
+                .work
+                .counts()
+                .keys()
+                .all(|word| word == "not started" || word == "failed")
+            && !matches!(self.subject, Subject::Deployment(_) if !self.work.counts().is_empty())
+    }
+
+    fn code(&self) -> ExitCode {
+        match (self.is_good(), self.is_refused()) {
+            (true, _) => ExitCode::SUCCESS,
+            (false, true) => ExitCode::from(exit::REFUSED),
+            (false, false) => ExitCode::from(exit::FAILED),
+        }
+    }
+
+    /// What the execution is about, for people.
+    fn name(&self) -> String {
+        match &self.subject {
+            Subject::Module(module) => module.to_string(),
+            Subject::Deployment(Some(deployment)) => deployment.to_string(),
+            Subject::Deployment(None) => "the deployment".to_owned(),
+        }
+    }
+
+    fn summary(&self, ui: &Ui) {
+        let took = between(self.described.started_at, self.described.stopped_at).map(clock);
+        let took = took.map_or_else(String::new, |took| ui.paint(Tone::Quiet, format!(" ({took})")));
+        if self.is_good() {
+            let by = self.described.output["superseded_by"].as_str();
+            let words = match by {
+                Some(by) => format!("left to a newer execution, {by}"),
+                None => match self.counts() {
+                    counts if counts.is_empty() => "nothing to do".to_owned(),
+                    counts => counts,
+                },
+            };
+            ui.say(format!(
+                "{} {}: {words}{took}",
+                ui.paint(Tone::Good, "ok"),
+                self.name()
+            ));
+            return;
+        }
+        let verb = match self.state() {
+            "REFUSED" => "refused",
+            "ABORTED" => "stopped",
+            _ => "failed",
+        };
+        let counts = self.counts();
+        let counts = if counts.is_empty() {
+            String::new()
+        } else {
+            format!(": {counts}")
+        };
+        ui.say(format!(
+            "{} {}{counts}{took}",
+            ui.paint(Tone::Bad, verb),
+            self.name()
+        ));
+        let failed = self.work.failed();
+        for (name, end) in &failed {
+            ui.say(format!(
+                "  {name}: {}",
+                end.cause.as_deref().unwrap_or(end.word())
+            ));
+        }
+        if let (true, Some(cause)) = (failed.is_empty(), &self.described.cause) {
+            cause.lines().for_each(|line| ui.say(format!("  {line}")));
+        }
+    }
+
+    fn counts(&self) -> String {
+        let reported = self.described.output["modules"].as_object();
+        let counts: Vec<String> = match reported {
+            Some(reported) => reported
+                .iter()
+                .filter_map(|(state, count)| Some(format!("{} {}", count.as_u64()?, word(state))))
+                .collect(),
+            None => {
+                let counts = self.work.counts().into_iter();
+                counts.map(|(word, count)| format!("{count} {word}")).collect()
+            }
+        };
+        counts.join(", ")
+    }
+
+    fn what_to_do(&self, execution: &str, arguments: &str, ui: &Ui) {
+        if self.is_good() {
+            return;
+        }
+        let mut commands = Vec::new();
+        let project = match &self.subject {
+            Subject::Module(module) => Some((&module.project, &module.deployment)),
+            Subject::Deployment(deployment) => deployment.as_ref().map(|d| (&d.project, &d.deployment)),
+        };
+        if let (Some((project, deployment)), false) = (project, self.is_refused()) {
+            if let Some((name, _)) = self.work.failed().first() {
+                commands.push(format!(
+                    "seedflow logs {deployment}/{name} --project {project}{arguments}"
+                ));
+                commands.push(format!(
+                    "seedflow rollback {deployment}/{name} --project {project}{arguments}"
+                ));
+            }
+            commands.push(format!("seedflow retry {execution}{arguments}"));
+        }
+        if !commands.is_empty() {
+            ui.say(ui.paint(Tone::Quiet, "What to do now:"));
+            commands.iter().for_each(|command| ui.say(format!("  {command}")));
+        }
+    }
+
+    fn json(&self, execution: &ExecutionArn) -> Value {
+        let failed = self.work.failed();
+        let failed: Vec<Value> = failed
+            .iter()
+            .map(|(name, end)| json!({"group": name.group, "module": name.module, "state": end.state, "cause": end.cause}))
+            .collect();
+        json!({
+            "execution": execution, "of": self.name(), "state": self.state(), "modules": self.work.counts(),
+            "failed": failed, "error": self.described.error, "cause": self.described.cause,
+        })
+    }
+}
+
+fn word(state: &str) -> String {
+    match state {
+        "SUCCEEDED" => "deployed".to_owned(),
+        other => other.to_lowercase().replace('_', " "),
+    }
+}

@@ -1,0 +1,336 @@
+//! The statuses of a project: one of each deployment and one of each module.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::ssm::ParameterStore;
+use seedflow_aws::stores::spilled_values;
+use seedflow_core::deployment::state::State as StoredDeployment;
+use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::ids::{DeploymentId, ModuleId, Name, ParameterKind};
+use seedflow_core::module::refusal::Refusal;
+use seedflow_core::module::status::{State, Status};
+use seedflow_core::storage_layout;
+use serde::Serialize;
+
+use super::target::Target;
+
+/// A deployment and its status.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeploymentRow {
+    /// The deployment.
+    pub deployment: Name,
+    /// Its status, as stored.
+    #[serde(flatten)]
+    pub status: DeploymentStatus,
+}
+
+/// A module and its status.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModuleRow {
+    /// The deployment that the module belongs to. The status has the group and the module.
+    pub deployment: Name,
+    /// Its status, as stored.
+    #[serde(flatten)]
+    pub status: Status,
+}
+
+/// The statuses of a project.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProjectState {
+    /// The project.
+    pub project: Name,
+    /// The deployments, by name.
+    pub deployments: Vec<DeploymentRow>,
+    /// The modules, by name.
+    pub modules: Vec<ModuleRow>,
+    /// The paths of parameters whose status can't be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
+}
+
+impl ProjectState {
+    /// Parses the parameters below a project's path.
+    #[must_use]
+    pub fn of(project: &Name, parameters: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut state = Self {
+            project: project.clone(),
+            deployments: Vec::new(),
+            modules: Vec::new(),
+            unreadable: Vec::new(),
+        };
+        for (deployment, parameters) in by_deployment(project, parameters) {
+            state.add(&deployment, parameters);
+        }
+        state
+    }
+
+    fn add(&mut self, deployment: &DeploymentId, parameters: Vec<(String, String)>) {
+        let own = deployment.status_parameter();
+        let has_own = parameters.iter().any(|(name, _)| *name == own);
+        let stored = StoredDeployment::of(deployment, parameters);
+        match &stored.status {
+            Some(status) => self.deployments.push(DeploymentRow {
+                deployment: deployment.deployment.clone(),
+                status: status.clone(),
+            }),
+            None if has_own => self.unreadable.push(own),
+            None => {}
+        }
+        let without = stored.without_owner().into_iter();
+        self.unreadable
+            .extend(without.map(|path| format!("{}/{path}", deployment.path())));
+        for owner in stored.modules() {
+            let module = deployment.module(owner.group, owner.module);
+            match stored.status_of(&module) {
+                Ok(Some(status)) => self.modules.push(ModuleRow {
+                    deployment: deployment.deployment.clone(),
+                    status,
+                }),
+                _ => self.unreadable.push(module.parameter(ParameterKind::Status)),
+            }
+        }
+    }
+
+    /// The part of the project below a target, or only what failed or was refused in it.
+    #[must_use]
+    pub fn selected(self, target: Option<&Target>, failed: bool) -> Self {
+        let is_wanted = |deployment: &Name, group: &str, module: &str| {
+            target.is_none_or(|target| target.covers(deployment.as_str(), group, module))
+        };
+        let mut selected = self;
+        selected.deployments.retain(|row| {
+            is_wanted(&row.deployment, "", "")
+                && (!failed || went_wrong(row.status.state, row.status.refused.as_ref()))
+        });
+        selected.modules.retain(|row| {
+            is_wanted(&row.deployment, &row.status.group, &row.status.module)
+                && (!failed || went_wrong(row.status.state, row.status.refused.as_ref()))
+        });
+        selected
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.deployments.is_empty() && self.modules.is_empty() && self.unreadable.is_empty()
+    }
+}
+
+fn went_wrong(state: State, refused: Option<&Refusal>) -> bool {
+    refused.is_some() || matches!(state, State::Failed | State::Aborted | State::Refused)
+}
+
+/// Since when a module or a deployment is in its state: a success since it was deployed, whatever looked at it later.
+#[must_use]
+pub fn since(state: State, updated_at: Timestamp, deployed_at: Option<Timestamp>) -> Timestamp {
+    match state {
+        State::Succeeded | State::Unchanged => deployed_at.unwrap_or(updated_at),
+        _ => updated_at,
+    }
+}
+
+/// Groups parameters by the deployment in their paths.
+fn by_deployment(
+    project: &Name,
+    parameters: impl IntoIterator<Item = (String, String)>,
+) -> Vec<(DeploymentId, Vec<(String, String)>)> {
+    let above = format!("/sf/{project}/");
+    let mut grouped: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for (name, text) in parameters {
+        let rest = name.strip_prefix(&above).and_then(|rest| rest.split_once('/'));
+        if let Some((deployment, _)) = rest {
+            grouped
+                .entry(deployment.to_owned())
+                .or_default()
+                .push((name, text));
+        }
+    }
+    let named = grouped.into_iter().filter_map(|(name, parameters)| {
+        let id = DeploymentId {
+            project: project.clone(),
+            deployment: Name::parse("deployment", &name).ok()?,
+        };
+        Some((id, parameters))
+    });
+    named.collect()
+}
+
+/// Reads the statuses of a project.
+pub async fn read(store: &ParameterStore, bucket: &Bucket, project: &Name) -> Result<ProjectState> {
+    let mut statuses = Vec::new();
+    for (name, text) in store.below(&format!("/sf/{project}")).await? {
+        if name.ends_with("/status") {
+            statuses.push((name, spilled_values::resolve(bucket, text).await?));
+        }
+    }
+    Ok(ProjectState::of(project, statuses))
+}
+
+/// The status of a module; `None` if nothing is stored of it.
+pub async fn module_status(
+    store: &ParameterStore,
+    bucket: &Bucket,
+    module: &ModuleId,
+) -> Result<Option<Status>> {
+    let name = module.parameter(ParameterKind::Status);
+    let Some(text) = super::published::parameter(store, bucket, &name).await? else {
+        return Ok(None);
+    };
+    match serde_json::from_str::<Status>(&text) {
+        Ok(status) => {
+            status.check_owner(module)?;
+            Ok(Some(status))
+        }
+        Err(error) => bail!("{name}: expected the status of a module, found text that is none: {error}"),
+    }
+}
+
+/// The project that is meant if none is named: the only one.
+///
+/// # Errors
+/// If there is no project, or more than one.
+pub fn only(projects: &[Name]) -> Result<Name> {
+    match projects {
+        [project] => Ok(project.clone()),
+        [] => bail!("no project has been deployed by this stack yet; `seedflow apply` deploys a first one"),
+        several => {
+            let names: Vec<&str> = several.iter().map(Name::as_str).collect();
+            bail!(
+                "--project is missing, and the stack has several projects: {}",
+                names.join(", ")
+            )
+        }
+    }
+}
+
+/// The projects of the stack: those with an index or, before the first index is written, with a status.
+pub async fn projects(store: &ParameterStore, bucket: &Bucket) -> Result<Vec<Name>> {
+    let keys = bucket.keys("index/").await?;
+    let indexed = keys.iter().filter_map(|key| project_of_index(key));
+    let mut projects: Vec<Name> = indexed.collect();
+    if projects.is_empty() {
+        let names = store.below("/sf").await?.into_iter();
+        projects = names
+            .filter_map(|(name, _)| project_of_parameter(&name))
+            .collect();
+    }
+    projects.sort_unstable();
+    projects.dedup();
+    Ok(projects)
+}
+
+fn project_of_index(key: &str) -> Option<Name> {
+    let name = Name::parse("project", key.strip_prefix("index/")?.strip_suffix(".html")?).ok()?;
+    (storage_layout::index_key(&name) == key).then_some(name)
+}
+
+fn project_of_parameter(path: &str) -> Option<Name> {
+    let rest = path.strip_prefix("/sf/")?;
+    Name::parse("project", rest.split('/').next()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn name(text: &str) -> Name {
+        Name::parse("name", text).unwrap()
+    }
+
+    fn status(group: &str, module: &str, more: serde_json::Value) -> String {
+        let mut status = json!({"state": "SUCCEEDED", "updated_at": "2026-11-29T12:00:00Z", "group": group,
+            "module": module, "execution": "arn:aws:states:r:1:execution:m:e1"});
+        for (field, value) in more.as_object().unwrap() {
+            status[field] = value.clone();
+        }
+        status.to_string()
+    }
+
+    fn project() -> ProjectState {
+        let refused =
+            json!({"refused": {"at": "2026-11-29T12:05:00Z", "execution": "e2", "cause": "no such folder"}});
+        let deployment = json!({"state": "FAILED", "updated_at": "2026-11-29T12:00:00Z", "execution": "e3"});
+        ProjectState::of(
+            &name("p"),
+            [
+                (
+                    "/sf/p/dev/network-vpc/status".to_owned(),
+                    status("network", "vpc", json!({})),
+                ),
+                (
+                    "/sf/p/dev/network-dns/status".to_owned(),
+                    status("network", "dns", refused),
+                ),
+                (
+                    "/sf/p/dev/data-store/status".to_owned(),
+                    status("data", "store", json!({"state": "FAILED"})),
+                ),
+                ("/sf/p/dev/data-lost/status".to_owned(), "{".to_owned()),
+                ("/sf/p/dev/status".to_owned(), deployment.to_string()),
+                (
+                    "/sf/p/prod/network-vpc/status".to_owned(),
+                    status("network", "vpc", json!({})),
+                ),
+            ],
+        )
+    }
+
+    fn modules(state: &ProjectState) -> Vec<String> {
+        let rows = state.modules.iter();
+        rows.map(|row| format!("{}/{}/{}", row.deployment, row.status.group, row.status.module))
+            .collect()
+    }
+
+    #[test]
+    fn statuses_become_rows_and_what_is_unreadable_is_named() {
+        let all = project();
+        assert_eq!(
+            modules(&all),
+            [
+                "dev/data/store",
+                "dev/network/dns",
+                "dev/network/vpc",
+                "prod/network/vpc"
+            ]
+        );
+        assert_eq!(all.unreadable, ["/sf/p/dev/data-lost"]);
+        assert_eq!(all.deployments.len(), 1);
+    }
+
+    #[test]
+    fn a_target_and_failures_select_rows() {
+        let target: Target = "dev/network".parse().unwrap();
+        let network = project().selected(Some(&target), false);
+        assert_eq!(modules(&network), ["dev/network/dns", "dev/network/vpc"]);
+        assert!(network.deployments.is_empty());
+        let failed = project().selected(None, true);
+        assert_eq!(modules(&failed), ["dev/data/store", "dev/network/dns"]);
+        assert_eq!(failed.deployments.len(), 1);
+    }
+
+    #[test]
+    fn a_success_counts_from_its_deployment() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(since(State::Unchanged, at(9), Some(at(1))), at(1));
+        assert_eq!(since(State::Failed, at(9), Some(at(1))), at(9));
+    }
+
+    #[test]
+    fn the_project_may_be_left_out_if_there_is_one() {
+        assert_eq!(only(&[name("p")]).unwrap(), name("p"));
+        assert!(only(&[]).unwrap_err().to_string().contains("seedflow apply"));
+        let several = only(&[name("a"), name("b")]).unwrap_err().to_string();
+        assert!(
+            several.contains("--project") && several.ends_with("a, b"),
+            "{several}"
+        );
+        assert_eq!(project_of_index("index/shop.html"), Some(name("shop")));
+        assert_eq!(project_of_index("index/Shop?.html"), None);
+        assert_eq!(project_of_parameter("/sf/shop/dev/status"), Some(name("shop")));
+    }
+}

@@ -1,0 +1,213 @@
+//! The reports of executions: which there are, and what they say.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_core::ids::{ExecutionArn, Name};
+use seedflow_core::pages::report_view::{Deployment, Module};
+use serde_json::Value;
+
+use super::target::Target;
+
+/// The longest report that is read.
+const MAX_REPORT: u64 = 4 * 1024 * 1024;
+
+/// Where the report of an execution is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportKey {
+    /// The key in the work bucket.
+    pub key: String,
+    /// The deployment.
+    pub deployment: String,
+    /// The group and the module, unless it is the report of a whole deployment.
+    pub module: Option<(String, String)>,
+    /// The name of the execution.
+    pub execution: String,
+}
+
+impl ReportKey {
+    /// Parses the key of a report; `None` for any other key.
+    #[must_use]
+    pub fn parse(project: &Name, key: &str) -> Option<Self> {
+        let names = key.strip_prefix("reports/")?.strip_suffix(".json")?;
+        let names = names.strip_prefix(project.as_str())?.strip_prefix('/')?;
+        let (deployment, module, execution) = match names.split('/').collect::<Vec<_>>().as_slice() {
+            [deployment, execution] => (*deployment, None, *execution),
+            [deployment, group, module, execution] => (
+                *deployment,
+                Some(((*group).to_owned(), (*module).to_owned())),
+                *execution,
+            ),
+            _ => return None,
+        };
+        Some(Self {
+            key: key.to_owned(),
+            deployment: deployment.to_owned(),
+            module,
+            execution: execution.to_owned(),
+        })
+    }
+
+    /// `deployment` or `deployment/group/module`.
+    #[must_use]
+    pub fn of(&self) -> String {
+        match &self.module {
+            Some((group, module)) => format!("{}/{group}/{module}", self.deployment),
+            None => self.deployment.clone(),
+        }
+    }
+
+    fn is_below(&self, target: Option<&Target>) -> bool {
+        let (group, module) = self
+            .module
+            .as_ref()
+            .map_or(("", ""), |(group, module)| (group, module));
+        target.is_none_or(|target| target.covers(&self.deployment, group, module))
+    }
+}
+
+/// The reports below a target, the newest first.
+pub async fn list(bucket: &Bucket, project: &Name, target: Option<&Target>) -> Result<Vec<ReportKey>> {
+    let prefix = match target {
+        Some(target) => format!("reports/{project}/{target}/"),
+        None => format!("reports/{project}/"),
+    };
+    let written = bucket.keys_by_time(&prefix).await?;
+    Ok(newest_first(project, target, written))
+}
+
+fn newest_first(
+    project: &Name,
+    target: Option<&Target>,
+    mut written: Vec<(String, SystemTime)>,
+) -> Vec<ReportKey> {
+    written.sort_by(|one, other| (other.1, &other.0).cmp(&(one.1, &one.0)));
+    let keys = written
+        .iter()
+        .filter_map(|(key, _)| ReportKey::parse(project, key));
+    keys.filter(|key| key.is_below(target)).collect()
+}
+
+/// The report of an execution, or the newest one of exactly this target.
+///
+/// # Errors
+/// If there is no such report.
+pub async fn find(
+    bucket: &Bucket,
+    project: &Name,
+    target: &Target,
+    execution: Option<&str>,
+) -> Result<ReportKey> {
+    let name = execution.map(|execution| ExecutionArn::new(execution).name().to_owned());
+    let listed = list(bucket, project, Some(target)).await?;
+    let mut own = listed
+        .into_iter()
+        .filter(|report| report.of() == target.to_string());
+    let found = match &name {
+        Some(name) => own.find(|report| report.execution == *name),
+        None => own.next(),
+    };
+    match (found, name) {
+        (Some(report), _) => Ok(report),
+        (None, Some(name)) => bail!(
+            "{project}/{target}: found no report of the execution {name}; `seedflow history {target} --project {project}` lists those that have one"
+        ),
+        (None, None) => bail!(
+            "{project}/{target}: found no report; only executions that deployed, failed or were refused leave one, for 400 days"
+        ),
+    }
+}
+
+/// A report as it is stored.
+pub async fn json(bucket: &Bucket, key: &str) -> Result<Value> {
+    let Some((bytes, _)) = bucket.get(key, MAX_REPORT).await? else {
+        bail!("{key}: the report is gone");
+    };
+    serde_json::from_slice(&bytes).with_context(|| format!("{key}: expected a report in JSON"))
+}
+
+/// A report as people read it.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// Of a module's execution.
+    Module(Box<Module>),
+    /// Of a deployment's.
+    Deployment(Box<Deployment>),
+}
+
+impl Report {
+    /// Parses a report; what is missing in it is unknown.
+    ///
+    /// # Errors
+    /// If it is no JSON object.
+    pub fn parse(key: &ReportKey, json: Value) -> Result<Self> {
+        let parsed = match key.module {
+            Some(_) => serde_json::from_value(json).map(|report| Self::Module(Box::new(report))),
+            None => serde_json::from_value(json).map(|report| Self::Deployment(Box::new(report))),
+        };
+        parsed.with_context(|| format!("{}: expected a report", key.key))
+    }
+
+    /// Start and end, as far as they are known.
+    #[must_use]
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        match self {
+            Self::Module(report) => report.span(),
+            Self::Deployment(report) => report.span(),
+        }
+    }
+
+    /// When it was written: the end of the execution.
+    #[must_use]
+    pub fn written_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Module(report) => report.written_at,
+            Self::Deployment(report) => report.written_at,
+        }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> &seedflow_core::pages::report_view::Status {
+        match self {
+            Self::Module(report) => &report.status,
+            Self::Deployment(report) => &report.status,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::time::Duration;
+
+    fn name(text: &str) -> Name {
+        Name::parse("name", text).unwrap()
+    }
+
+    #[test]
+    fn reports_are_listed_newest_first_without_their_pages_and_without_others() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let written = vec![
+            ("reports/p/dev/e1.json".to_owned(), at(1)),
+            ("reports/p/dev/g/m/e2.json".to_owned(), at(3)),
+            ("reports/p/dev/g/m/e2.html".to_owned(), at(4)),
+            ("reports/p/dev/g/other/e3.json".to_owned(), at(2)),
+            ("reports/px/dev/g/m/e4.json".to_owned(), at(9)),
+        ];
+        let of = |target: Option<&str>| {
+            let target: Option<Target> = target.map(|text| text.parse().unwrap());
+            let found = newest_first(&name("p"), target.as_ref(), written.clone());
+            found
+                .iter()
+                .map(|key| format!("{} {}", key.of(), key.execution))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(None), ["dev/g/m e2", "dev/g/other e3", "dev e1"]);
+        assert_eq!(of(Some("dev/g/m")), ["dev/g/m e2"]);
+        assert_eq!(of(Some("dev/g")), ["dev/g/m e2", "dev/g/other e3"]);
+    }
+}

@@ -1,0 +1,461 @@
+//! How the account is set up: what can be read of it, and what that means.
+//!
+//! A fact that can't be read is a warning and not a failure: whoever deploys need not have the right to read it.
+
+use std::collections::BTreeMap;
+
+use seedflow_aws::services::cloudformation::CloudFormation;
+use seedflow_aws::services::{quotas, sqs};
+use serde::Serialize;
+
+use crate::account::Account;
+
+/// The outputs of the stack that this version needs.
+const OUTPUTS: [&str; 6] = [
+    "StateMachineArn",
+    "DeployStateMachineArn",
+    "WorkBucketName",
+    "BundleBucketName",
+    "BuildLogGroupName",
+    "FailedEventsQueueUrl",
+];
+/// The quota of CodeBuild for the default size of builds.
+const BUILDS: &str = "Concurrently running builds for Linux/Small environment";
+const FUNCTIONS: &str = "Concurrent executions";
+/// Below this many, a group of modules waits for its builds or its functions.
+const FEW_BUILDS: f64 = 5.0;
+const FEW_FUNCTIONS: f64 = 100.0;
+
+/// A fact, or why it can't be read.
+type Read<T> = Result<T, String>;
+
+/// What can be read of an account.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The region.
+    pub region: Option<String>,
+    /// The stack's name.
+    pub stack: String,
+    /// The status of the stack.
+    pub status: Read<Option<String>>,
+    /// The outputs of the stack.
+    pub outputs: Read<BTreeMap<String, String>>,
+    /// The parameters of the stack.
+    pub parameters: Read<BTreeMap<String, String>>,
+    /// The version of the CDK's bootstrap with the stack's qualifier; `None` if there is none.
+    pub bootstrap: Read<Option<String>>,
+    /// The number of events that could not be handled.
+    pub failed_events: Read<Option<u64>>,
+    /// The number of builds that may run at once.
+    pub builds: Read<Option<f64>>,
+    /// The number of functions that may run at once.
+    pub functions: Read<Option<f64>>,
+    /// Whether there is a page of any project.
+    pub pages: Read<bool>,
+    /// Whether anything was deployed.
+    pub deployed: Read<bool>,
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing to do.
+    Ok,
+    /// It may be intended.
+    Warn,
+    /// Something does not work.
+    Bad,
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How it ended.
+    pub level: Level,
+    /// What was looked at.
+    pub check: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            level: Level::Ok,
+            check,
+            found: found.into(),
+            advice: None,
+        }
+    }
+
+    fn warn(check: &'static str, found: impl Into<String>, advice: &str) -> Self {
+        Self {
+            level: Level::Warn,
+            advice: Some(advice.to_owned()),
+            ..Self::ok(check, found)
+        }
+    }
+
+    fn bad(check: &'static str, found: impl Into<String>, advice: &str) -> Self {
+        Self {
+            level: Level::Bad,
+            ..Self::warn(check, found, advice)
+        }
+    }
+
+    /// The one finding where no stack can be reached; the error says what to do.
+    #[must_use]
+    pub fn without_stack(error: &str) -> Self {
+        Self {
+            level: Level::Bad,
+            ..Self::ok("stack", error)
+        }
+    }
+}
+
+/// Reads what can be read.
+pub async fn read(account: &Account) -> Setup {
+    let config = &account.config;
+    let stacks = CloudFormation::new(config);
+    let stack = stack_of(&account.deploy_state_machine_arn);
+    let outputs = said(stacks.outputs(&stack).await).map(|outputs| {
+        let texts = outputs
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
+        texts.collect::<BTreeMap<_, _>>()
+    });
+    let parameters = said(stacks.parameters(&stack).await).map(Option::unwrap_or_default);
+    let qualifier = parameters
+        .as_ref()
+        .ok()
+        .and_then(|found| found.get("CdkQualifier"))
+        .cloned();
+    let queue = outputs
+        .as_ref()
+        .ok()
+        .and_then(|found| found.get("FailedEventsQueueUrl"));
+    Setup {
+        region: config.region().map(ToString::to_string),
+        status: said(stacks.status(&stack).await),
+        bootstrap: bootstrap(account, qualifier.as_deref().unwrap_or("hnb659fds")).await,
+        failed_events: match queue {
+            Some(queue) => said(sqs::messages(config, queue).await),
+            None => Err("the stack names no queue".to_owned()),
+        },
+        builds: quota(account, "codebuild", BUILDS).await,
+        functions: quota(account, "lambda", FUNCTIONS).await,
+        pages: said(account.bucket().keys("index/").await).map(|keys| !keys.is_empty()),
+        deployed: said(account.bucket().keys("deployed/").await).map(|keys| !keys.is_empty()),
+        stack,
+        outputs,
+        parameters,
+    }
+}
+
+/// The stack of a state machine that is called `{stack}-deploy`.
+fn stack_of(deploy_state_machine: &str) -> String {
+    let name = deploy_state_machine.rsplit(':').next().unwrap_or_default();
+    name.strip_suffix("-deploy").unwrap_or(name).to_owned()
+}
+
+fn said<T>(result: seedflow_core::error::Result<T>) -> Read<T> {
+    result.map_err(|error| error.message)
+}
+
+async fn bootstrap(account: &Account, qualifier: &str) -> Read<Option<String>> {
+    let name = format!("/cdk-bootstrap/{qualifier}/version");
+    let found = account.parameters().get(std::slice::from_ref(&name)).await;
+    Ok(said(found)?.remove(&name).map(|(version, _)| version))
+}
+
+async fn quota(account: &Account, service: &str, name: &str) -> Read<Option<f64>> {
+    let found = said(quotas::quotas(&account.config, service).await)?;
+    Ok(found
+        .into_iter()
+        .find(|(quota, _)| quota == name)
+        .map(|(_, value)| value))
+}
+
+/// What the facts mean, in the order of the steps that set an account up.
+#[must_use]
+pub fn findings(setup: &Setup) -> Vec<Finding> {
+    vec![
+        region(setup),
+        stack(setup),
+        outputs(setup),
+        policies(setup),
+        cdk(setup),
+        limit(
+            "builds at once",
+            &setup.builds,
+            FEW_BUILDS,
+            BUILDS,
+            "AWS CodeBuild",
+        ),
+        limit(
+            "functions at once",
+            &setup.functions,
+            FEW_FUNCTIONS,
+            FUNCTIONS,
+            "AWS Lambda",
+        ),
+        failed_events(setup),
+        pages(setup),
+    ]
+}
+
+fn region(setup: &Setup) -> Finding {
+    match &setup.region {
+        Some(region) => Finding::ok("region and credentials", region),
+        None => Finding::bad(
+            "region and credentials",
+            "no region",
+            "name it by --region or AWS_REGION, or set it in the profile",
+        ),
+    }
+}
+
+fn stack(setup: &Setup) -> Finding {
+    let name = &setup.stack;
+    match &setup.status {
+        Err(error) => unreadable("stack", error),
+        Ok(None) => Finding::bad(
+            "stack",
+            format!("there is no stack \"{name}\""),
+            "deploy it (README.md), or name another by --stack",
+        ),
+        Ok(Some(status)) if status.ends_with("_IN_PROGRESS") => Finding::warn(
+            "stack",
+            format!("{name} is {status}"),
+            "wait until its update has ended",
+        ),
+        Ok(Some(status)) if status.ends_with("_FAILED") || status.starts_with("ROLLBACK") => Finding::bad(
+            "stack",
+            format!("{name} is {status}"),
+            "look at the stack's events in the console of CloudFormation, correct what failed and deploy it again",
+        ),
+        Ok(Some(status)) => Finding::ok("stack", format!("{name} is {status}")),
+    }
+}
+
+fn outputs(setup: &Setup) -> Finding {
+    match &setup.outputs {
+        Err(error) => unreadable("template", error),
+        Ok(outputs) => {
+            let missing: Vec<&str> = OUTPUTS
+                .into_iter()
+                .filter(|name| !outputs.contains_key(*name))
+                .collect();
+            match missing.is_empty() {
+                true => Finding::ok("template", "it has every output that this version needs"),
+                false => Finding::bad(
+                    "template",
+                    format!("the stack has no output {}", missing.join(", ")),
+                    "its template is older than this command: deploy the newer template (docs/operations.md, \"Upgrade\")",
+                ),
+            }
+        }
+    }
+}
+
+fn policies(setup: &Setup) -> Finding {
+    const CHECK: &str = "rights of builds";
+    match &setup.parameters {
+        Err(error) => unreadable(CHECK, error),
+        Ok(parameters) => match parameters
+            .get("BuildManagedPolicyArns")
+            .filter(|arns| !arns.is_empty())
+        {
+            Some(arns) => Finding::ok(CHECK, arns),
+            None if is_true(parameters, "AllowCdkBootstrap") => {
+                Finding::ok(CHECK, "those of the CDK's bootstrap")
+            }
+            None => Finding::warn(
+                CHECK,
+                "BuildManagedPolicyArns is empty",
+                "builds of modules without a modulestack.yaml may deploy nothing: name policies in that parameter of the template (docs/template-parameters.md)",
+            ),
+        },
+    }
+}
+
+fn is_true(parameters: &BTreeMap<String, String>, name: &str) -> bool {
+    parameters.get(name).is_some_and(|value| value == "true")
+}
+
+fn cdk(setup: &Setup) -> Finding {
+    const CHECK: &str = "bootstrap of the CDK";
+    let is_wanted = setup
+        .parameters
+        .as_ref()
+        .is_ok_and(|parameters| is_true(parameters, "AllowCdkBootstrap"));
+    let advice = "run `npx aws-cdk bootstrap` in this account and region, if modules use the CDK";
+    match &setup.bootstrap {
+        Err(error) => unreadable(CHECK, error),
+        Ok(Some(version)) => Finding::ok(CHECK, format!("version {version}")),
+        Ok(None) if is_wanted => Finding::bad(CHECK, "there is none, and AllowCdkBootstrap is true", advice),
+        Ok(None) => Finding::warn(CHECK, "there is none", advice),
+    }
+}
+
+fn limit(check: &'static str, found: &Read<Option<f64>>, few: f64, quota: &str, service: &str) -> Finding {
+    match found {
+        Err(error) => unreadable(check, error),
+        Ok(None) => Finding::warn(
+            check,
+            "the account's quota is not known",
+            &format!("look for \"{quota}\" of {service} in the console of Service Quotas"),
+        ),
+        Ok(Some(value)) if *value < few => Finding::warn(
+            check,
+            format!("at most {value}"),
+            &format!(
+                "further ones wait; ask for more of \"{quota}\" of {service} in the console of Service Quotas"
+            ),
+        ),
+        Ok(Some(value)) => Finding::ok(check, format!("at most {value}")),
+    }
+}
+
+fn failed_events(setup: &Setup) -> Finding {
+    const CHECK: &str = "events that could not be handled";
+    match &setup.failed_events {
+        Err(error) => unreadable(CHECK, error),
+        Ok(None) => Finding::warn(
+            CHECK,
+            "SQS does not say how many there are",
+            "look into the queue of failed events",
+        ),
+        Ok(Some(0)) => Finding::ok(CHECK, "none"),
+        Ok(Some(count)) => Finding::bad(
+            CHECK,
+            count.to_string(),
+            "docs/operations.md, \"Messages in the queue of failed events\", says how to read them and send them again",
+        ),
+    }
+}
+
+fn pages(setup: &Setup) -> Finding {
+    const CHECK: &str = "pages";
+    match (&setup.pages, &setup.deployed) {
+        (Err(error), _) | (_, Err(error)) => unreadable(CHECK, error),
+        (Ok(true), _) => Finding::ok(CHECK, "`seedflow open` shows them"),
+        (Ok(false), Ok(false)) => Finding::ok(CHECK, "none yet: nothing has been deployed"),
+        (Ok(false), Ok(true)) => Finding::bad(
+            CHECK,
+            "modules are deployed, and there is no page of them",
+            "the function publish-report makes them: its log says why it fails (docs/reports.md, \"When pages don't come\")",
+        ),
+    }
+}
+
+fn unreadable(check: &'static str, error: &str) -> Finding {
+    Finding::warn(
+        check,
+        format!("it can't be read: {error}"),
+        "look at it with an administrator's credentials",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn good() -> Setup {
+        Setup {
+            region: Some("eu-west-1".into()),
+            stack: "seedflow".into(),
+            status: Ok(Some("UPDATE_COMPLETE".into())),
+            outputs: Ok(texts(&OUTPUTS.map(|name| (name, "x")))),
+            parameters: Ok(texts(&[
+                ("BuildManagedPolicyArns", "arn:p"),
+                ("AllowCdkBootstrap", "false"),
+            ])),
+            bootstrap: Ok(Some("28".into())),
+            failed_events: Ok(Some(0)),
+            builds: Ok(Some(60.0)),
+            functions: Ok(Some(1000.0)),
+            pages: Ok(true),
+            deployed: Ok(true),
+        }
+    }
+
+    fn levels(setup: &Setup) -> Vec<(&'static str, Level)> {
+        let found = findings(setup).into_iter();
+        found
+            .map(|finding| (finding.check, finding.level))
+            .filter(|(_, level)| *level != Level::Ok)
+            .collect()
+    }
+
+    #[test]
+    fn a_good_account_has_nothing_to_do() {
+        assert_eq!(levels(&good()), []);
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_is_found_with_what_to_do() {
+        type Spoil = fn(&mut Setup);
+        let cases: [(Spoil, &str, Level); 9] = [
+            (|s| s.region = None, "region and credentials", Level::Bad),
+            (
+                |s| s.status = Ok(Some("ROLLBACK_COMPLETE".into())),
+                "stack",
+                Level::Bad,
+            ),
+            (
+                |s| s.outputs = Ok(texts(&[("StateMachineArn", "x")])),
+                "template",
+                Level::Bad,
+            ),
+            (
+                |s| s.parameters = Ok(texts(&[("BuildManagedPolicyArns", "")])),
+                "rights of builds",
+                Level::Warn,
+            ),
+            (|s| s.bootstrap = Ok(None), "bootstrap of the CDK", Level::Warn),
+            (|s| s.builds = Ok(Some(1.0)), "builds at once", Level::Warn),
+            (
+                |s| s.functions = Err("AccessDenied".into()),
+                "functions at once",
+                Level::Warn,
+            ),
+            (
+                |s| s.failed_events = Ok(Some(2)),
+                "events that could not be handled",
+                Level::Bad,
+            ),
+            (|s| s.pages = Ok(false), "pages", Level::Bad),
+        ];
+        for (spoil, check, level) in cases {
+            let mut setup = good();
+            spoil(&mut setup);
+            assert_eq!(levels(&setup), [(check, level)]);
+            assert!(
+                findings(&setup)
+                    .iter()
+                    .all(|finding| finding.level == Level::Ok || finding.advice.is_some())
+            );
+        }
+    }
+
+    #[test]
+    fn the_stack_is_the_one_of_the_state_machine() {
+        assert_eq!(
+            stack_of("arn:aws:states:r:1:stateMachine:my-flow-deploy"),
+            "my-flow"
+        );
+    }
+}

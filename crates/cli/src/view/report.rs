@@ -1,0 +1,298 @@
+//! A report as text, and what differs between two.
+
+use jiff::Timestamp;
+use seedflow_core::pages::format::{duration, time};
+use seedflow_core::pages::report_view::{Deployment, Module, Status};
+use seedflow_terminal::{Tone, Ui};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::moment::short;
+use super::status::tone;
+use super::table::{Cell, Table};
+use crate::records::published::text;
+use crate::records::report::Report;
+
+/// Prints a report.
+pub fn show(of: &str, execution: &str, report: &Report, cause: Option<&str>, ui: &Ui) {
+    let status = report.status();
+    let state = ui.paint(tone(&status.state).unwrap_or(Tone::Quiet), &status.state);
+    ui.say(format!("{} {state}", ui.paint(Tone::Bold, of)));
+    for (label, value) in facts(execution, status, report.span(), cause) {
+        ui.say(format!("  {:10} {value}", ui.paint(Tone::Quiet, label)));
+    }
+    match report {
+        Report::Module(report) => show_module(report, ui),
+        Report::Deployment(report) => show_deployment(report, ui),
+    }
+}
+
+/// The lines with one value each.
+fn facts(
+    execution: &str,
+    status: &Status,
+    span: Option<(Timestamp, Timestamp)>,
+    cause: Option<&str>,
+) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Some(cause) = cause {
+        facts.push(("cause", cause.to_owned()));
+    }
+    facts.push(("execution", execution.to_owned()));
+    if let Some((from, to)) = span {
+        let took = duration(seedflow_core::pages::format::between(from, to));
+        facts.push(("started", time(from)));
+        facts.push(("took", took));
+    }
+    if let Some(commit) = commit(status) {
+        facts.push(("commit", commit));
+    }
+    if !status.reasons.is_empty() {
+        facts.push(("because", status.reasons.join(", ")));
+    }
+    if let Some(error) = &status.error {
+        let phase = status.phase.as_ref().map(|phase| format!(" in {phase}"));
+        facts.push(("error", format!("{error}{}", phase.unwrap_or_default())));
+    }
+    if let Some(build) = &status.build_id {
+        facts.push(("build", build.clone()));
+    }
+    if let Some(log) = &status.log_url {
+        facts.push(("log", log.as_str().to_owned()));
+    }
+    facts
+}
+
+/// `c0ffee12 of main by Jane Doe`
+fn commit(status: &Status) -> Option<String> {
+    let commit = short(status.commit.as_deref());
+    let branch = status.branch.as_ref().map(|branch| format!("of {branch}"));
+    let author = status
+        .author
+        .as_ref()
+        .map(|author| format!("by {}", without_address(author)));
+    let parts: Vec<String> = [Some(commit).filter(|commit| !commit.is_empty()), branch, author]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// The name of an author without the e-mail address.
+#[must_use]
+pub fn without_address(author: &str) -> &str {
+    let name = author.split('<').next().unwrap_or_default().trim();
+    if name.is_empty() { author } else { name }
+}
+
+fn show_module(report: &Module, ui: &Ui) {
+    let phases = report.build.iter().flat_map(|build| &build.phases);
+    let mut table = Table::new(["PHASE", "STATE", "TOOK"]);
+    let mut some = false;
+    for phase in phases {
+        some = true;
+        let state = phase.status.as_deref().unwrap_or_default();
+        let took = phase.seconds.map(|seconds| duration((seconds * 1000.0) as i64));
+        table.row([
+            phase.r#type.as_str().into(),
+            Cell::toned(state, tone(state)),
+            took.unwrap_or_default().into(),
+        ]);
+    }
+    if some {
+        ui.say("");
+        table.show(ui);
+    }
+    if let Some(outputs) = report.outputs.as_ref().filter(|outputs| !outputs.is_empty()) {
+        ui.say("");
+        values(outputs, ["OUTPUT", "VALUE"]).show(ui);
+    }
+}
+
+/// A table of values by name.
+#[must_use]
+pub fn values(values: &Map<String, Value>, heading: [&str; 2]) -> Table {
+    let mut table = Table::new(heading);
+    for (name, value) in values {
+        table.row([name.as_str().into(), text(value).into()]);
+    }
+    table
+}
+
+fn show_deployment(report: &Deployment, ui: &Ui) {
+    ui.say("");
+    let mut table = Table::new(["MODULE", "STATE", "EXECUTION"]);
+    for result in &report.results {
+        table.row([
+            format!("{}/{}", result.group, result.module).into(),
+            Cell::toned(&result.state, tone(&result.state)),
+            result.execution.as_deref().unwrap_or_default().into(),
+        ]);
+    }
+    table.show(ui);
+    for warning in &report.warnings {
+        ui.say(format!("warning: {warning}"));
+    }
+}
+
+/// What differs between two executions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What it is about, such as `state`, `files`, `output VpcId` or a module of a deployment.
+    pub what: String,
+    /// The value of the earlier execution, if it has one that may be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// The value of the later one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+}
+
+impl Difference {
+    fn of(what: impl Into<String>, old: Option<&str>, new: Option<&str>) -> Option<Self> {
+        (old != new).then(|| Self {
+            what: what.into(),
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+        })
+    }
+}
+
+/// What differs between the reports of two executions of the same module or deployment. Reports have no values of
+/// parameters, so a parameter is only named.
+#[must_use]
+pub fn differences(old: &Report, new: &Report) -> Vec<Difference> {
+    let (before, after) = (old.status(), new.status());
+    let mut found: Vec<Difference> = [
+        Difference::of("state", Some(&before.state), Some(&after.state)),
+        Difference::of("commit", before.commit.as_deref(), after.commit.as_deref()),
+        Difference::of("branch", before.branch.as_deref(), after.branch.as_deref()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match (old, new) {
+        (Report::Module(old), Report::Module(new)) => found.extend(of_modules(old, new)),
+        (Report::Deployment(old), Report::Deployment(new)) => found.extend(of_deployments(old, new)),
+        _ => {}
+    }
+    found
+}
+
+fn of_modules(old: &Module, new: &Module) -> Vec<Difference> {
+    let mut found = Vec::new();
+    if let (Some(before), Some(after)) = (&old.fingerprint, &new.fingerprint) {
+        let named = after.differences(before).into_iter();
+        found.extend(named.map(|what| Difference {
+            what,
+            ..Difference::default()
+        }));
+    }
+    if let (Some(before), Some(after)) = (&old.outputs, &new.outputs) {
+        found.extend(of_outputs(before, after));
+    }
+    found
+}
+
+fn of_outputs(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<Difference> {
+    let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let of = |name: &String| {
+        let (before, after) = (old.get(name).map(text), new.get(name).map(text));
+        Difference::of(format!("output {name}"), before.as_deref(), after.as_deref())
+    };
+    names.into_iter().filter_map(of).collect()
+}
+
+fn of_deployments(old: &Deployment, new: &Deployment) -> Vec<Difference> {
+    let results = |report: &Deployment| -> std::collections::BTreeMap<String, String> {
+        let results = report.results.iter();
+        results
+            .map(|one| (format!("{}/{}", one.group, one.module), one.state.clone()))
+            .collect()
+    };
+    let (before, after) = (results(old), results(new));
+    let mut names: Vec<&String> = before.keys().chain(after.keys()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let of = |name: &String| {
+        let (old, new) = (before.get(name), after.get(name));
+        Difference::of(name, old.map(String::as_str), new.map(String::as_str))
+    };
+    names.into_iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    fn module(json: Value) -> Report {
+        Report::Module(serde_json::from_value(json).unwrap())
+    }
+
+    fn told(found: &[Difference]) -> Vec<String> {
+        let none = String::new();
+        found
+            .iter()
+            .map(|one| {
+                let (old, new) = (
+                    one.old.as_ref().unwrap_or(&none),
+                    one.new.as_ref().unwrap_or(&none),
+                );
+                format!("{}: {old} -> {new}", one.what)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn two_reports_differ_in_commit_parts_and_outputs() {
+        let fingerprint = |bundle: &str, part: &str| {
+            json!({"hash": bundle, "bundle": bundle, "deployspec": "d", "configuration": part,
+                "parts": {"parameter size": part}})
+        };
+        let old = module(
+            json!({"status": {"state": "SUCCEEDED", "commit": "a"}, "fingerprint": fingerprint("1", "1"),
+            "outputs": {"Same": "1", "Gone": "2", "Changed": "3"}}),
+        );
+        let new = module(
+            json!({"status": {"state": "SUCCEEDED", "commit": "b"}, "fingerprint": fingerprint("2", "2"),
+            "outputs": {"Same": "1", "Changed": "4", "New": 5}}),
+        );
+        assert_eq!(
+            told(&differences(&old, &new)),
+            [
+                "commit: a -> b",
+                "bundle changed:  -> ",
+                "parameter size changed:  -> ",
+                "output Changed: 3 -> 4",
+                "output Gone: 2 -> ",
+                "output New:  -> 5",
+            ]
+        );
+        assert!(differences(&old, &old).is_empty());
+    }
+
+    #[test]
+    fn deployments_differ_by_how_their_modules_ended() {
+        let of = |state: &str| {
+            let results = json!([{"group": "g", "module": "a", "state": "SUCCEEDED"},
+                {"group": "g", "module": "b", "state": state}]);
+            let report = json!({"status": {"state": state}, "results": results});
+            Report::Deployment(serde_json::from_value(report).unwrap())
+        };
+        let found = differences(&of("SUCCEEDED"), &of("FAILED"));
+        assert_eq!(
+            told(&found),
+            ["state: SUCCEEDED -> FAILED", "g/b: SUCCEEDED -> FAILED"]
+        );
+    }
+
+    #[test]
+    fn an_author_is_shown_without_an_address() {
+        assert_eq!(without_address("Jane Doe <j@x>"), "Jane Doe");
+        assert_eq!(without_address("<j@x>"), "<j@x>");
+    }
+}

@@ -1,0 +1,124 @@
+//! The table of `status`.
+
+use jiff::Timestamp;
+use seedflow_core::module::refusal::Refusal;
+use seedflow_core::module::status::State;
+use seedflow_terminal::Tone;
+
+use super::moment::{ago, short};
+use super::table::{Cell, Table};
+use crate::records::project::{ProjectState, since};
+
+/// The tone of a state.
+#[must_use]
+pub fn tone(state: &str) -> Option<Tone> {
+    match state {
+        "SUCCEEDED" | "UNCHANGED" => Some(Tone::Good),
+        "FAILED" | "ABORTED" | "REFUSED" => Some(Tone::Bad),
+        "IN_PROGRESS" => Some(Tone::Bold),
+        _ => Some(Tone::Quiet),
+    }
+}
+
+/// One row for each deployment and each module.
+#[must_use]
+pub fn table(state: &ProjectState, now: Timestamp) -> Table {
+    let mut table = Table::new(["MODULE", "STATE", "SINCE", "COMMIT", "CAUSE"]);
+    for row in &state.deployments {
+        let status = &row.status;
+        table.row([
+            row.deployment.as_str().into(),
+            Cell::toned(status.state.as_str(), tone(status.state.as_str())),
+            ago(status.updated_at, now).into(),
+            short(status.commit_info.commit()).into(),
+            cause(
+                status.state,
+                &status.cause,
+                &status.reason,
+                status.refused.as_ref(),
+                now,
+            )
+            .into(),
+        ]);
+    }
+    for row in &state.modules {
+        let status = &row.status;
+        table.row([
+            format!("{}/{}/{}", row.deployment, status.group, status.module).into(),
+            Cell::toned(status.state.as_str(), tone(status.state.as_str())),
+            ago(since(status.state, status.updated_at, status.deployed_at), now).into(),
+            short(status.commit_info.commit()).into(),
+            cause(
+                status.state,
+                &status.cause,
+                &status.reason,
+                status.refused.as_ref(),
+                now,
+            )
+            .into(),
+        ]);
+    }
+    table
+}
+
+/// Why it failed, or why its last request was refused.
+fn cause(
+    state: State,
+    cause: &Option<String>,
+    reason: &Option<String>,
+    refused: Option<&Refusal>,
+    now: Timestamp,
+) -> String {
+    if let Some(refused) = refused {
+        return format!("refused {}: {}", ago(refused.at, now), refused.cause);
+    }
+    match state {
+        State::Failed | State::Aborted | State::Refused => {
+            cause.as_ref().or(reason.as_ref()).cloned().unwrap_or_default()
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use seedflow_core::ids::Name;
+    use serde_json::json;
+
+    #[test]
+    fn a_row_has_the_cause_of_a_failure_or_the_refusal() {
+        let status = |module: &str, more: serde_json::Value| {
+            let mut status = json!({"state": "SUCCEEDED", "updated_at": "2026-11-29T12:00:00Z", "group": "g",
+                "module": module, "execution": "e", "commit": "0123456789abcdef"});
+            for (field, value) in more.as_object().unwrap() {
+                status[field] = value.clone();
+            }
+            (format!("/sf/p/dev/g-{module}/status"), status.to_string())
+        };
+        let failed = json!({"state": "FAILED", "reason": "exit status 1", "cause": "no space left"});
+        let refused =
+            json!({"refused": {"at": "2026-11-29T12:59:00Z", "execution": "e", "cause": "no such key"}});
+        let old = json!({"state": "FAILED", "reason": "exit status 1"});
+        let parameters = [
+            status("a", failed),
+            status("b", refused),
+            status("c", old),
+            status("d", json!({})),
+        ];
+        let state = ProjectState::of(&Name::parse("project", "p").unwrap(), parameters);
+        let now: Timestamp = "2026-11-29T13:00:00Z".parse().unwrap();
+        let lines = table(&state, now).lines(None, |_, text| text.to_owned());
+        assert_eq!(
+            lines,
+            [
+                "MODULE   STATE      SINCE    COMMIT    CAUSE",
+                "dev/g/a  FAILED     1 h ago  01234567  no space left",
+                "dev/g/b  SUCCEEDED  1 h ago  01234567  refused 1 min ago: no such key",
+                "dev/g/c  FAILED     1 h ago  01234567  exit status 1",
+                "dev/g/d  SUCCEEDED  1 h ago  01234567",
+            ]
+        );
+    }
+}

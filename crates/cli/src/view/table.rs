@@ -1,0 +1,156 @@
+//! Tables: columns that line up, one row a line. In a pipe the last column is whole; on a terminal it is cut to the width.
+
+use seedflow_terminal::{Tone, Ui};
+
+/// A cell: its text, and how it is coloured on a terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    tone: Option<Tone>,
+}
+
+impl Cell {
+    /// A cell in the tone of what it says.
+    pub fn toned(text: impl AsRef<str>, tone: Option<Tone>) -> Self {
+        Self {
+            text: one_line(text.as_ref()),
+            tone,
+        }
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::toned(text, None)
+    }
+}
+
+/// A cell is one line, and no text of a module controls the terminal.
+fn one_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
+}
+
+/// A table with a heading.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table with these columns.
+    #[must_use]
+    pub fn new<const N: usize>(columns: [&str; N]) -> Self {
+        let heading = columns.map(|column| Cell::toned(column, Some(Tone::Quiet)));
+        Self {
+            rows: vec![heading.into()],
+        }
+    }
+
+    /// Adds a row.
+    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        self.rows.push(cells.into());
+    }
+
+    /// The lines; `width` is the terminal's, and `paint` colours a text.
+    #[must_use]
+    pub fn lines(&self, width: Option<usize>, paint: impl Fn(Tone, &str) -> String) -> Vec<String> {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let widths: Vec<usize> = (0..columns).map(|column| self.width_of(column)).collect();
+        self.rows
+            .iter()
+            .map(|row| line(row, &widths, width, &paint))
+            .collect()
+    }
+
+    fn width_of(&self, column: usize) -> usize {
+        let lengths = self.rows.iter().filter_map(|row| row.get(column));
+        lengths.map(|cell| cell.text.chars().count()).max().unwrap_or(0)
+    }
+
+    /// Prints the table.
+    pub fn show(&self, ui: &Ui) {
+        let paint = |tone: Tone, text: &str| ui.paint(tone, text);
+        for line in self.lines(width(), paint) {
+            ui.say(line);
+        }
+    }
+}
+
+fn line(
+    row: &[Cell],
+    widths: &[usize],
+    most: Option<usize>,
+    paint: &impl Fn(Tone, &str) -> String,
+) -> String {
+    let mut line = String::new();
+    let mut used = 0;
+    for (position, cell) in row.iter().enumerate() {
+        let is_last = position + 1 == row.len();
+        let text = match most.filter(|_| is_last) {
+            Some(most) => cut(&cell.text, most.saturating_sub(used).max(20)),
+            None => cell.text.clone(),
+        };
+        let pad = widths
+            .get(position)
+            .copied()
+            .unwrap_or(0)
+            .saturating_sub(text.chars().count());
+        line.push_str(&cell.tone.map_or_else(|| text.clone(), |tone| paint(tone, &text)));
+        if !is_last {
+            line.push_str(&" ".repeat(pad + 2));
+            used += widths.get(position).copied().unwrap_or(0) + 2;
+        }
+    }
+    line.trim_end().to_owned()
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+/// The width of the terminal; `None` in a pipe.
+fn width() -> Option<usize> {
+    console::Term::stdout()
+        .size_checked()
+        .map(|(_, columns)| usize::from(columns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(["MODULE", "STATE", "CAUSE"]);
+        table.row([
+            "dev/network/vpc".into(),
+            Cell::toned("FAILED", Some(Tone::Bad)),
+            "a\n\u{1b}[2Jlong cause of a failure".into(),
+        ]);
+        table.row(["dev".into(), "SUCCEEDED".into(), "".into()]);
+        table
+    }
+
+    #[test]
+    fn columns_line_up_and_a_pipe_gets_everything_in_one_line() {
+        let lines = table().lines(None, |_, text| text.to_owned());
+        assert_eq!(
+            lines,
+            [
+                "MODULE           STATE      CAUSE",
+                "dev/network/vpc  FAILED     a  [2Jlong cause of a failure",
+                "dev              SUCCEEDED",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_terminal_gets_colours_and_no_line_that_wraps() {
+        let lines = table().lines(Some(50), |_, text| format!("<{text}>"));
+        assert_eq!(lines[1], "dev/network/vpc  <FAILED>     a  [2Jlong cause of a…");
+    }
+}

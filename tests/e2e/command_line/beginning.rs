@@ -1,0 +1,68 @@
+//! The first steps of a new user: what is missing in the account, and a first project.
+
+use seedflow_e2e::command_line::seedflow;
+use seedflow_e2e::{module_id, run};
+use serde_json::Value;
+
+use crate::deployment::STACK;
+
+#[test]
+fn a_new_project_deploys_as_it_was_written() {
+    run(async {
+        let stack = STACK.get().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("first");
+        let path = path.to_str().expect("a path");
+        let arguments = ["init", "project", path, "--project", "begun"];
+        let begun = seedflow(stack, &arguments).await;
+        assert_eq!(begun.code, Some(0), "{begun:?}");
+        let again = seedflow(stack, &arguments).await;
+        assert!(
+            again.code == Some(4) && again.err.contains("nothing is overwritten"),
+            "{again:?}"
+        );
+
+        let applied = seedflow(stack, &["apply", path, "--project", "begun"]).await;
+        assert_eq!(applied.code, Some(0), "{applied:?}");
+        let metadata = stack
+            .parameter(&module_id("begun", "dev", "core", "topic"), "metadata")
+            .await;
+        let topic = metadata["TopicArn"].as_str().expect("a topic");
+        assert!(topic.starts_with("arn:aws:sns:"), "{topic}");
+        stack.deployment_released("begun").await;
+    });
+}
+
+#[test]
+fn an_account_is_checked_and_each_finding_says_what_to_do() {
+    run(async {
+        let stack = STACK.get().await;
+        let doctor = seedflow(stack, &["doctor", "--json"]).await.json();
+        let findings = doctor["findings"].as_array().expect("findings");
+        let level = |check: &str| {
+            let found = findings.iter().find(|finding| finding["check"] == check);
+            found.unwrap_or_else(|| panic!("{check}: {doctor}"))["level"].clone()
+        };
+        for check in ["region and credentials", "stack", "template", "rights of builds"] {
+            assert_eq!(level(check), "ok", "{doctor}");
+        }
+        assert!(
+            findings
+                .iter()
+                .all(|finding| finding["level"] == "ok" || finding["advice"].is_string()),
+            "{doctor}"
+        );
+        let without = seedflow(stack, &["doctor", "--stack", "other"]).await;
+        assert!(
+            without.code == Some(1) && without.out.starts_with("bad  stack: "),
+            "{without:?}"
+        );
+        let script = seedflow(stack, &["completions", "bash"]).await;
+        assert!(
+            script.code == Some(0) && script.out.contains("history"),
+            "{:?}",
+            script.err
+        );
+        assert_ne!(level("events that could not be handled"), Value::Null);
+    });
+}

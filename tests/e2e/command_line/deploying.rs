@@ -1,0 +1,282 @@
+//! A repository's life from the command line: planned, applied, failed, rolled back, destroyed; and the live view.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use seedflow_e2e::command_line::{Ran, command, seedflow};
+use seedflow_e2e::{Module, Repository, TestStack, eventually, run};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::deployment::STACK;
+
+/// What a terminal sends for Ctrl-C.
+const CTRL_C: &[u8] = b"\x03";
+
+/// Two groups; the second takes a value from the first.
+fn repository() -> Repository {
+    Repository::deploying(&[
+        ("network", &[("vpc", &[])]),
+        ("data", &[("store", &["network/vpc"])]),
+    ])
+}
+
+/// Runs a command on a checked out repository of a project.
+async fn on(stack: &TestStack, verb: &str, folder: &Path, project: &str, more: &[&str]) -> Ran {
+    let folder = folder.to_str().expect("a path of text");
+    seedflow(stack, &[&[verb, folder, "--project", project], more].concat()).await
+}
+
+#[track_caller]
+fn ended(ran: &Ran, code: i32, parts: &[&str]) {
+    assert_eq!(ran.code, Some(code), "{ran:?}");
+    for part in parts {
+        assert!(
+            ran.out.contains(part) || ran.err.contains(part),
+            "{part} is missing: {ran:?}"
+        );
+    }
+}
+
+/// The arguments of a command that an output names for the person to run.
+fn named(ran: &Ran, verb: &str) -> Vec<String> {
+    let begin = format!("seedflow {verb} ");
+    let line = ran
+        .out
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with(&begin));
+    let line = line.unwrap_or_else(|| panic!("{begin}is missing: {ran:?}"));
+    line.split_whitespace().skip(1).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
+    run(async {
+        let (stack, project) = (STACK.get().await, "applied");
+        let checkout = tempfile::tempdir().unwrap();
+        let folder = checkout.path();
+        repository().write(folder);
+
+        let plan = on(stack, "plan", folder, project, &["--detailed-exitcode"]).await;
+        ended(&plan, 3, &["applied/dev", "2 to deploy"]);
+        assert!(
+            plan.row("deploy  network/vpc").contains("first deployment"),
+            "{plan:?}"
+        );
+        let applied = on(stack, "apply", folder, project, &[]).await;
+        ended(
+            &applied,
+            0,
+            &[
+                "applied/dev",
+                "  network\n",
+                "vpc deployed (",
+                "ok applied/dev: 2 deployed",
+            ],
+        );
+        assert!(
+            !applied.out.contains('\u{1b}'),
+            "plain text in a pipe: {applied:?}"
+        );
+        stack.deployment_released(project).await;
+        let plan = on(stack, "plan", folder, project, &["--detailed-exitcode", "--json"]).await;
+        ended(&plan, 0, &[]);
+        assert_eq!(plan.json()["changes"], json!(false), "{plan:?}");
+        let unknown = on(stack, "apply", folder, project, &["--only", "data/stor"]).await;
+        ended(&unknown, 4, &["data/stor", "data/store"]);
+
+        repository()
+            .module(
+                "modules/data-store",
+                &Module::running("build", &["echo no space left; exit 3"]),
+            )
+            .write(folder);
+        let plan = on(stack, "plan", folder, project, &["--markdown", "--only", "data"]).await;
+        ended(&plan, 0, &["| deploy | `data/store` |"]);
+        let failed = on(stack, "apply", folder, project, &["--only", "data/store"]).await;
+        ended(&failed, 1, &["store failed: ", "What to do now:"]);
+        stack.deployment_released(project).await;
+        let retry = [named(&failed, "retry"), vec!["--json".to_owned()]].concat();
+        let retry: Vec<&str> = retry.iter().map(String::as_str).collect();
+        let retried = seedflow(stack, &retry).await;
+        ended(&retried, 1, &[]);
+        let failure = &retried.json()["failed"][0];
+        assert_eq!(
+            (&failure["module"], &failure["state"]),
+            (&json!("store"), &json!("FAILED"))
+        );
+        assert!(failure["cause"].is_string(), "{retried:?}");
+        stack.deployment_released(project).await;
+
+        let rollback = named(&failed, "rollback");
+        let mut rollback: Vec<&str> = rollback.iter().map(String::as_str).collect();
+        let unasked = seedflow(stack, &rollback).await;
+        ended(&unasked, 1, &["--yes"]);
+        rollback.push("--yes");
+        let back = seedflow(stack, &rollback).await;
+        ended(&back, 0, &["ok applied/dev/data/store: 1 deployed"]);
+        let value = seedflow(
+            stack,
+            &["metadata", "dev/data/store", "Value", "--project", project],
+        )
+        .await;
+        assert_eq!(value.out.trim_end(), "one", "{value:?}");
+
+        let destroyed = seedflow(stack, &["destroy", "dev", "--project", project, "--yes"]).await;
+        ended(&destroyed, 0, &["store destroyed (", "vpc destroyed ("]);
+        stack.deployment_released(project).await;
+        let left = seedflow(stack, &["status", "dev/data", "--project", project, "--json"]).await;
+        assert!(!left.out.contains("SUCCEEDED"), "{left:?}");
+    });
+}
+
+#[test]
+fn a_bad_manifest_is_refused_before_anything_is_uploaded() {
+    run(async {
+        let (stack, project) = (STACK.get().await, "mistaken");
+        let checkout = tempfile::tempdir().unwrap();
+        repository()
+            .replacing("deployment.yaml", "modules/data-store", "modules/data-stores")
+            .write(checkout.path());
+        for verb in ["plan", "apply"] {
+            let refused = on(stack, verb, checkout.path(), project, &[]).await;
+            ended(&refused, 4, &["modules/data-stores"]);
+        }
+        assert_eq!(
+            stack.keys(&format!("uploads/{project}/")).await,
+            Vec::<String>::new()
+        );
+        let folder = checkout.path().to_str().unwrap();
+        let module = [
+            "--project",
+            project,
+            "--deployment",
+            "dev",
+            "--group",
+            "g",
+            "--module",
+            "m",
+        ];
+        let no_module = seedflow(stack, &[&["deploy", folder][..], &module].concat()).await;
+        ended(&no_module, 1, &["deployspec.yaml"]);
+    });
+}
+
+/// A program on a terminal of its own.
+struct Terminal {
+    program: tokio::process::Child,
+    shown: String,
+}
+
+impl Terminal {
+    async fn start(stack: &TestStack, arguments: &[&str]) -> Self {
+        let program = command(stack, arguments).await;
+        let program = program.as_std();
+        let mut line = quoted(program.get_program().to_str().expect("a path of text"));
+        for argument in program.get_args() {
+            write!(line, " {}", quoted(argument.to_str().expect("text"))).expect("a text");
+        }
+        let mut script = tokio::process::Command::new("script");
+        script
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env_clear();
+        for (name, value) in program.get_envs() {
+            script.env(name, value.expect("a set variable"));
+        }
+        let script = script
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        Self {
+            program: script.kill_on_drop(true).spawn().expect("starting script"),
+            shown: String::new(),
+        }
+    }
+
+    /// Reads until a text is shown.
+    async fn shows(&mut self, text: &str) {
+        let out = self.program.stdout.as_mut().expect("a terminal");
+        let mut bytes = [0; 4096];
+        while !self.shown.contains(text) {
+            let count = out.read(&mut bytes).await.expect("output");
+            assert!(count > 0, "{text} is missing: {}", self.shown);
+            self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    }
+
+    async fn interrupt(&mut self) -> Option<i32> {
+        let keys = self.program.stdin.as_mut().expect("a keyboard");
+        keys.write_all(CTRL_C).await.expect("a key");
+        self.shows("seedflow cancel ").await;
+        self.program.wait().await.expect("an end").code()
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[test]
+fn a_terminal_shows_the_work_live_and_ctrl_c_leaves_it_running() {
+    run(async {
+        let (stack, project) = (STACK.get().await, "watched");
+        let checkout = tempfile::tempdir().unwrap();
+        let go = checkout.path().join("go");
+        let slow = format!("until test -e {}; do sleep 0.1; done", go.display());
+        let folder = checkout.path().join("repository");
+        repository()
+            .module("modules/network-vpc", &Module::running("build", &[&slow]))
+            .with_groups(&[("network", &[("vpc", &[])])])
+            .write(&folder);
+        let text = folder.to_str().unwrap();
+
+        let mut terminal = Terminal::start(stack, &["apply", text, "--project", project]).await;
+        terminal.shows("building").await;
+        assert!(terminal.shown.contains("vpc"), "{}", terminal.shown);
+        assert_eq!(terminal.interrupt().await, Some(130), "{}", terminal.shown);
+        let (_, execution) = terminal
+            .shown
+            .split_once("seedflow follow ")
+            .expect("how to come back");
+        let execution = execution
+            .split_whitespace()
+            .next()
+            .expect("an execution")
+            .to_owned();
+        std::fs::write(&go, "").unwrap();
+        let followed = seedflow(stack, &["follow", &execution]).await;
+        ended(&followed, 0, &["vpc deployed (", "ok watched/dev: 1 deployed"]);
+        stack.deployment_released(project).await;
+
+        std::fs::remove_file(&go).unwrap();
+        let started = on(
+            stack,
+            "apply",
+            &folder,
+            project,
+            &["--detach", "--force=network", "--json"],
+        )
+        .await;
+        ended(&started, 0, &[]);
+        let execution = started.json()["execution"]
+            .as_str()
+            .expect("an execution")
+            .to_owned();
+        eventually("the module at work", || async {
+            let status = seedflow(
+                stack,
+                &["status", "dev/network/vpc", "--project", project, "--json"],
+            )
+            .await;
+            let state: &Value = &status.json()["modules"][0]["state"];
+            (state == "IN_PROGRESS").then_some(())
+        })
+        .await;
+        let canceled = seedflow(stack, &["cancel", &execution]).await;
+        ended(&canceled, 0, &["Stopped"]);
+        let followed = seedflow(stack, &["follow", &execution]).await;
+        ended(&followed, 1, &["stopped watched/dev"]);
+    });
+}

@@ -1,0 +1,64 @@
+//! `seedflow` as a person would run it.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::program::built;
+use crate::stack::TestStack;
+
+/// The result of a run.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+}
+
+impl Ran {
+    /// The output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The line of a table that begins with this text, its columns joined by one space.
+    pub fn row(&self, begin: &str) -> String {
+        let line = self.out.lines().find(|line| line.starts_with(begin));
+        let line = line.unwrap_or_else(|| panic!("no line begins with {begin}: {self:?}"));
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The program with these arguments and the stack's environment, not started yet.
+pub async fn command(stack: &TestStack, arguments: &[&str]) -> Command {
+    static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
+    let program = PROGRAM.get_or_init(|| built("seedflow-cli", "seedflow")).await;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(stack.client_environment().expect("an environment"))
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs the program to its end.
+pub async fn seedflow(stack: &TestStack, arguments: &[&str]) -> Ran {
+    let ran = command(stack, arguments)
+        .await
+        .output()
+        .await
+        .expect("starting seedflow");
+    Ran {
+        code: ran.status.code(),
+        out: String::from_utf8_lossy(&ran.stdout).into_owned(),
+        err: String::from_utf8_lossy(&ran.stderr).into_owned(),
+    }
+}
