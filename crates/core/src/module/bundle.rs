@@ -22,7 +22,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::error::{Error, ErrorName, Result, excerpt};
-use crate::formats::file_name::near_miss;
+use crate::formats::file_name::{misspelt, near_miss};
 use crate::formats::yaml;
 use crate::ids::ModuleId;
 use crate::module::deployspec;
@@ -48,6 +48,8 @@ pub struct Bundle {
     pub deployspec: Vec<u8>,
     /// The content of `manifest.yaml`, if there is one.
     pub manifest: Option<Vec<u8>>,
+    /// The name of a file that is probably meant as `manifest.yaml`.
+    pub misspelt_manifest: Option<String>,
     /// The content of `modulestack.yaml`, if there is one.
     pub module_stack: Option<Vec<u8>>,
     /// The number of files of the module.
@@ -60,8 +62,11 @@ impl Bundle {
     /// The options of an uploaded bundle: those of its `manifest.yaml`, or the defaults if it has none.
     ///
     /// # Errors
-    /// `InvalidInput` if the file is not valid.
+    /// `InvalidInput` if the file is not valid, or has another name: its options would have no effect.
     pub fn options(&self, module: &ModuleId, limits: &Limits) -> Result<Options> {
+        if let Some(found) = &self.misspelt_manifest {
+            return Err(renamed(ErrorName::InvalidInput, "manifest.yaml", found));
+        }
         let invalid = |what: String| Error::new(ErrorName::InvalidInput, format!("manifest.yaml {what}"));
         let text = std::str::from_utf8(self.manifest.as_deref().unwrap_or_default());
         let text = text.map_err(|_| invalid("is not valid UTF-8".to_owned()))?;
@@ -83,16 +88,32 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
     for (path, target) in &reading.links {
         check_link(path, target)?;
     }
+    let names = files.iter().map(|entry| &entry.path[prefix.len()..]);
+    if let Some(found) = misspelt("modulestack.yaml", names.clone()) {
+        return Err(renamed(ErrorName::InvalidModuleStack, "modulestack.yaml", found));
+    }
     let deployspec = reading.kept.get("deployspec.yaml").cloned().unwrap_or_default();
     Ok(Bundle {
         root,
         digest: digest(reading.digests.iter().map(|(path, file)| (path.as_str(), file))),
         deployspec,
         manifest: reading.kept.get("manifest.yaml").cloned(),
+        misspelt_manifest: misspelt("manifest.yaml", names).map(str::to_owned),
         module_stack: reading.kept.get("modulestack.yaml").cloned(),
         files: files.len(),
         bytes: reading.bytes,
     })
+}
+
+/// Refuses a file that would have no effect because of its name.
+fn renamed(error: ErrorName, expected: &str, found: &str) -> Error {
+    let found = excerpt(found, 120);
+    Error::new(
+        error,
+        format!(
+            "{expected}: not in the module's folder, but {found}, which has no effect; rename it to {expected}"
+        ),
+    )
 }
 
 /// The folder with the module's deployspec.

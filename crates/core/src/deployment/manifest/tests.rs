@@ -528,6 +528,18 @@ fn a_single_modules_folder_is_checked_without_a_deployment() {
         "{wrong:#?}"
     );
     assert!(check(&[("deployspec.yml", SPEC)]).unwrap_err()[0].contains("rename that one"));
+    let misspelt = [
+        ("deployspec.yaml", SPEC),
+        ("manifest.yml", ""),
+        ("moduleStack.yaml", ""),
+    ];
+    assert_eq!(
+        check(&misspelt).unwrap_err(),
+        [
+            "manifest.yaml: the folder has no such file, but manifest.yml, which has no effect; rename that one",
+            "modulestack.yaml: the folder has no such file, but moduleStack.yaml, which has no effect; rename that one",
+        ]
+    );
     assert!(!is_module(&repository(&[("deployspec.yaml", SPEC)])));
 }
 
