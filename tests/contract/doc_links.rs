@@ -439,7 +439,7 @@ fn code_below(folder: &Path) -> String {
 fn every_message_in_the_page_of_errors_is_one_of_ours() {
     let root = root();
     let page = std::fs::read_to_string(root.join("docs/errors.md")).unwrap();
-    let code: String = ["crates/local/src", "crates/migrate/src"]
+    let code: String = ["crates/cli/src", "crates/local/src", "crates/migrate/src"]
         .map(|folder| code_below(&root.join(folder)))
         .concat();
     let rows = first_cells(&page, "Command lines");

@@ -380,6 +380,13 @@ impl AwsApi {
         }
     }
 
+    /// Lists the versions of the objects whose keys start with a prefix; the caller only wants to know whether it may.
+    pub async fn list_versions(&self, bucket: &str, prefix: &str) -> Result<(), ApiError> {
+        let path = format!("/{bucket}?versions&prefix={}", encode(prefix, false));
+        let request = self.request(Method::GET, &path).body(Bytes::new());
+        self.send("s3", request).await.map(drop)
+    }
+
     /// A URL by which a browser, without any keys, can read an object for a while (S3 user guide, "Download and upload
     /// objects with presigned URLs").
     pub fn presigned(&self, bucket: &str, key: &str, lasts: Duration) -> Result<String, ApiError> {

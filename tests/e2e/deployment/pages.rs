@@ -33,7 +33,13 @@ pub async fn show(stack: &TestStack, project: &str, failed: &Finished) {
         "BuildFailed".to_owned(),
         "no space left".to_owned(),
         format!("seedflow logs dev/data/store --project {project}"),
-        format!("seedflow retry dev/data/store --project {project}"),
+        format!(
+            "seedflow retry {}",
+            executions["data/store"]
+                .as_str()
+                .and_then(|e| e.rsplit(':').next())
+                .unwrap_or_default()
+        ),
         // The deployment that it is part of.
         format!("href=\"../../{name}.html\""),
     ];
@@ -52,7 +58,7 @@ pub async fn show(stack: &TestStack, project: &str, failed: &Finished) {
         "Failed".to_owned(),
         "Not started".to_owned(),
         "Because of that, 2 modules were not started".to_owned(),
-        format!("seedflow retry {name} --project {project}"),
+        format!("seedflow retry {name}"),
         format!("href=\"data/store/{}.html\"", store.expect("an execution")),
     ];
     for part in parts {

@@ -25,6 +25,11 @@ pub enum Call {
     List {
         bucket: String,
     },
+    /// Lists the versions of objects below a prefix.
+    ListVersions {
+        bucket: String,
+        prefix: String,
+    },
     /// An operation of a service that speaks the JSON protocol.
     Json {
         service: &'static str,
@@ -73,6 +78,14 @@ impl Call {
         }
     }
 
+    /// Lists the versions of what is below a folder.
+    pub fn list_versions(bucket: &str, folder: &str) -> Self {
+        Self::ListVersions {
+            bucket: bucket.to_owned(),
+            prefix: format!("{folder}/"),
+        }
+    }
+
     /// Makes the call.
     pub async fn attempt(&self, api: &AwsApi) -> Result<(), ApiError> {
         match self {
@@ -80,6 +93,7 @@ impl Call {
             Self::Write { bucket, key } => api.put_object(bucket, key, b"{}".to_vec()).await,
             Self::Delete { bucket, key } => api.delete_object(bucket, key).await,
             Self::Abort { bucket, key } => api.abort_upload(bucket, key, "never").await,
+            Self::ListVersions { bucket, prefix } => api.list_versions(bucket, prefix).await,
             Self::List { bucket } => api.list_objects(bucket, "").await.map(drop),
             Self::Json {
                 service,

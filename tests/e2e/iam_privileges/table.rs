@@ -348,6 +348,9 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         PUBLISH_REPORT,
     ];
     rows.push(row("list the work bucket", list, Call::list(bucket)));
+    // The earlier records of a module, for a rollback.
+    let records = Call::list_versions(bucket, "deployed");
+    rows.push(row("list versions of records", &[CHECK_MD5], records));
     rows
 }
 

@@ -98,23 +98,30 @@ async fn described(stack: &TestStack, key: &str) -> Option<Value> {
 }
 
 #[test]
-fn an_upload_of_another_archive_starts_an_execution_that_says_so() {
+fn an_upload_of_another_archive_or_with_a_level_too_many_starts_an_execution_that_says_so() {
     run(async {
         let stack = STACK.get().await;
-        let key = "sources/uploaded/prod/net/vpc.tar.gz";
-        stack.put(key, vec![0x1f, 0x8b]).await;
-        let ended = eventually("the end of the execution of an upload", || async {
-            let found = described(stack, key).await;
-            found.filter(|described| described["status"] != "RUNNING")
-        })
-        .await;
-        assert_eq!(
-            (&ended["status"], &ended["error"]),
-            (&json!("FAILED"), &json!("InvalidInput")),
-            "{ended}"
-        );
-        let cause = ended["cause"].as_str().expect("a cause");
-        assert!(cause.contains("only zips are read"), "{cause}");
+        for (key, message) in [
+            ("sources/uploaded/prod/net/vpc.tar.gz", "only zips are read"),
+            (
+                "sources/uploaded/prod/net/vpc/again.zip",
+                "sources/{project}/{deployment}/{group}/{module}.zip",
+            ),
+        ] {
+            stack.put(key, vec![0x1f, 0x8b]).await;
+            let ended = eventually("the end of the execution of an upload", || async {
+                let found = described(stack, key).await;
+                found.filter(|described| described["status"] != "RUNNING")
+            })
+            .await;
+            assert_eq!(
+                (&ended["status"], &ended["error"]),
+                (&json!("FAILED"), &json!("InvalidInput")),
+                "{ended}"
+            );
+            let cause = ended["cause"].as_str().expect("a cause");
+            assert!(cause.contains(message) && cause.contains(key), "{cause}");
+        }
     });
 }
 

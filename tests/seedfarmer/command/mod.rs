@@ -215,6 +215,20 @@ fn collect_refuses_what_is_not_an_object() {
 }
 
 #[test]
+fn collect_recognises_a_printed_python_dict() {
+    for (case, expected) in [
+        (case("a dict").exported("{'a': True}"), true),
+        (case("prose").exported("vpc-1"), false),
+    ] {
+        let stage = Stage::set(&case);
+        let said = stage.said(&stage.collector());
+        let hint = "it seems to be a printed Python dict, print json.dumps of it";
+        assert_eq!(said.contains(hint), expected, "{}: {said}", case.name);
+        assert!(said.contains("is not JSON"), "{}: {said}", case.name);
+    }
+}
+
+#[test]
 fn the_command_stays_small() {
     let script =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/core/src/module/codebuild/seedfarmer.py");

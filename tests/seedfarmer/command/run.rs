@@ -233,6 +233,17 @@ impl Stage {
         Some(serde_json::from_slice(&bytes).unwrap())
     }
 
+    /// What a program says on standard error in the module's folder.
+    pub fn said(&self, program: &Program) -> String {
+        let output = Command::new(&program.0)
+            .current_dir(self.module())
+            .env_clear()
+            .envs(&self.env)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     pub fn step(&self, command: &mut dyn Seedfarmer, args: &[String], cwd: &str) -> Step {
         let args: Vec<_> = args.iter().map(|arg| self.filled(arg)).collect();
         let (exit, stdout) = command.call(&args, &self.module().join(cwd), &self.env);

@@ -23,6 +23,17 @@ use crate::runtime::failure::{SdkFailure, failure};
 /// The buildspec of a project that is created here, for users who start it by hand.
 const BY_HAND: &str = "{\"version\": 0.2, \"phases\": {\"build\": {\"commands\": [\"echo 'Builds of this project are started by Seedflow, which brings source and buildspec.' && exit 1\"]}}}";
 
+/// Where the log of a build is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLocation {
+    /// Whether the build still runs.
+    pub is_running: bool,
+    /// The log group; `None` as long as the build has no log.
+    pub group: Option<String>,
+    /// The log stream.
+    pub stream: Option<String>,
+}
+
 /// CodeBuild in this account and region.
 #[derive(Debug, Clone)]
 pub struct CodeBuild {
@@ -134,6 +145,22 @@ impl CodeBuild {
                 &error,
             )),
         }
+    }
+
+    /// Where the log of a build is, also while it runs; `None` if CodeBuild doesn't know the build.
+    pub async fn log(&self, id: &BuildId) -> Result<Option<LogLocation>> {
+        let read = self.client.batch_get_builds().ids(id.as_str()).send().await;
+        let read = read.map_err(|e| failure(&format!("CodeBuild BatchGetBuilds {id}"), &e))?;
+        let build = read.builds.unwrap_or_default().into_iter().next();
+        Ok(build.map(|build| {
+            let runs = build.build_status.as_ref().map(|status| status.as_str());
+            let logs = build.logs;
+            LogLocation {
+                is_running: runs == Some(BuildStatus::InProgress.as_str()),
+                group: logs.as_ref().and_then(|logs| logs.group_name.clone()),
+                stream: logs.and_then(|logs| logs.stream_name),
+            }
+        }))
     }
 
     /// The outcome of a build, or `None` while it runs.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use ignore::WalkBuilder;
@@ -62,6 +63,20 @@ impl Repository for Folder {
             .filter(|entry| entry.path().is_file())
             .filter_map(|entry| Some(entry.path().strip_prefix(&self.root).ok()?.to_str()?.to_owned()))
             .collect()
+    }
+
+    /// Asks git, since a file that was added by force is pushed. Without a git repository nothing is.
+    fn is_ignored(&self, path: &str) -> bool {
+        let asked = Command::new("git")
+            // A repository may name a program to run here.
+            .args(["-c", "core.fsmonitor=false", "-C"])
+            .arg(&self.root)
+            .args(["check-ignore", "--quiet", "--", path])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        asked.is_ok_and(|status| status.success())
     }
 }
 
@@ -157,5 +172,32 @@ mod tests {
         );
         assert!(Folder::open(&folder.path().join("bytes")).is_err());
         assert!(Folder::open(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_file_is_ignored_unless_git_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = |arguments: &[&str]| {
+            let git = Command::new("git")
+                .arg("-C")
+                .arg(folder.path())
+                .args(arguments)
+                .output();
+            assert!(git.unwrap().status.success());
+        };
+        for (name, text) in [
+            (".gitignore", "*.json\n"),
+            ("a.json", "{}"),
+            ("b.json", "{}"),
+            ("c", ""),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let repository = Folder::open(folder.path()).unwrap();
+        let ignored = || ["a.json", "b.json", "c"].map(|path| repository.is_ignored(path));
+        assert_eq!(ignored(), [false; 3], "no repository, so there is no push");
+        git(&["init", "--quiet"]);
+        git(&["add", "--force", "b.json"]);
+        assert_eq!(ignored(), [true, false, false]);
     }
 }

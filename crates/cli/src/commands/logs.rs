@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use seedflow_aws::services::codebuild::LogLocation;
 use seedflow_aws::services::logs::LogGroup;
 use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Name};
 use seedflow_core::module::status::State;
-use seedflow_core::workflow::build_outcome::{BuildOutcome, BuildStatus};
 use seedflow_core::workflow::execution_history::trace;
 use seedflow_terminal::Ui;
 
@@ -52,10 +52,7 @@ impl Logs {
             Some(execution) => self.reported(account, &project, Some(execution)).await?,
             None => self.newest(account, &project, &module).await?,
         };
-        let outcome = read(account, &build).await?;
-        let (Some(group), Some(stream)) = (outcome.log_group, outcome.log_stream) else {
-            bail!("{module}: CodeBuild has no log of the build {}", build.as_str());
-        };
+        let (group, stream) = self.log_of(account, &build).await?;
         self.print(
             account,
             &build,
@@ -105,6 +102,28 @@ impl Logs {
         Ok(BuildId::parse(id)?)
     }
 
+    /// The log of a build. One that waits in the queue has none yet; `--follow` waits for it.
+    async fn log_of(&self, account: &Account, build: &BuildId) -> Result<(String, String)> {
+        loop {
+            let log = read(account, build).await?;
+            if let (Some(group), Some(stream)) = (log.group, log.stream) {
+                return Ok((group, stream));
+            }
+            if !log.is_running || !self.follow {
+                bail!(
+                    "the build {} has no log{}",
+                    build.as_str(),
+                    if log.is_running {
+                        " yet; -f waits for it"
+                    } else {
+                        ""
+                    }
+                );
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     async fn print(
         &self,
         account: &Account,
@@ -126,7 +145,7 @@ impl Logs {
                 if ended {
                     return Ok(());
                 }
-                ended = read(account, build).await?.status != BuildStatus::InProgress;
+                ended = !read(account, build).await?.is_running;
                 tokio::time::sleep(LOOK_AGAIN).await;
                 continue;
             };
@@ -140,7 +159,7 @@ impl Logs {
                 if ended {
                     return Ok(());
                 }
-                ended = read(account, build).await?.status != BuildStatus::InProgress;
+                ended = !read(account, build).await?.is_running;
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             token = Some(next);
@@ -161,9 +180,14 @@ impl Logs {
     }
 }
 
-async fn read(account: &Account, build: &BuildId) -> Result<BuildOutcome> {
-    let found = account.builds().read(build).await?;
-    found.with_context(|| format!("CodeBuild doesn't know the build {} any more", build.as_str()))
+async fn read(account: &Account, build: &BuildId) -> Result<LogLocation> {
+    let found = account.builds().log(build).await?;
+    found.with_context(|| {
+        format!(
+            "CodeBuild doesn't know the build {}; it keeps builds for a year",
+            build.as_str()
+        )
+    })
 }
 
 /// The build that a running execution has started; `None` if it has started none yet.

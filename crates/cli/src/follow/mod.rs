@@ -17,6 +17,7 @@ use seedflow_terminal::Ui;
 use serde_json::Value;
 
 use crate::account::Account;
+use crate::exit::is_refusal;
 use crate::records::project;
 use crate::work::{End, Module, Phase, Progress, Subject, Work, between};
 

@@ -12,7 +12,7 @@ use crate::deployment::manifest;
 use crate::deployment::manifest::MAX_FILE;
 use crate::error::{Result, excerpt};
 use crate::module::bundle::archive::{Entry, Metered, broken, invalid, open};
-use crate::module::bundle::{below, nothing_there, top_folder};
+use crate::module::bundle::{below, find_root, nothing_there};
 
 /// An open repository.
 pub struct Repository<R> {
@@ -50,7 +50,7 @@ impl<R: Read + Seek> Repository<R> {
     /// # Errors
     /// `InvalidBundle` if the folder doesn't exist.
     pub fn rooted(mut self, folder: &str, manifest: &str) -> Result<Self> {
-        let folder = self.find_root(folder, manifest);
+        let folder = self.root(folder, manifest);
         if folder.is_empty() {
             return Ok(self);
         }
@@ -67,7 +67,7 @@ impl<R: Read + Seek> Repository<R> {
         Ok(self)
     }
 
-    fn find_root(&self, folder: &str, manifest: &str) -> String {
+    fn root(&self, folder: &str, manifest: &str) -> String {
         let has_manifest = |folder: &str| {
             let path = if folder.is_empty() {
                 manifest.to_owned()
@@ -76,13 +76,13 @@ impl<R: Read + Seek> Repository<R> {
             };
             self.directory.file(&path).is_some()
         };
-        let inner = top_folder(self.directory.entries.iter().map(|entry| entry.path.as_str()))
-            .filter(|_| !has_manifest(folder))
-            .map(|top| below(top, folder));
-        // Without a manifest in either, nothing but the folder is in the root, and messages are about the files in it.
-        inner
-            .filter(|inner| folder.is_empty() || has_manifest(inner))
-            .unwrap_or_else(|| folder.to_owned())
+        let paths = self.directory.entries.iter().map(|entry| entry.path.as_str());
+        match find_root(paths, folder, has_manifest) {
+            Ok(root) => root,
+            // Without a manifest in either, nothing but the folder is in the root, and messages are about the files in it.
+            Err(mut roots) if folder.is_empty() => roots.pop().unwrap_or_default(),
+            Err(_) => folder.to_owned(),
+        }
     }
 
     fn text_of(&mut self, path: &str) -> Result<Option<String>> {

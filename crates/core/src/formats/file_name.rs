@@ -16,6 +16,22 @@ pub(crate) fn near_miss<'n>(name: &str, names: impl Iterator<Item = &'n str>) ->
     similar.next()
 }
 
+/// A near miss of an optional file. Only YAML is one: a module's own `manifest.json` may be anything.
+#[must_use]
+pub(crate) fn misspelt<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<&'n str> {
+    let is_yaml = |other: &&str| {
+        let other = other.to_lowercase();
+        let other = other.strip_suffix(".txt").unwrap_or(&other);
+        [".yml", ".yaml"]
+            .iter()
+            .any(|extension| other.ends_with(extension))
+    };
+    if names.clone().any(|other| other == name) {
+        return None;
+    }
+    near_miss(name, names.filter(is_yaml))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +52,20 @@ mod tests {
             near_miss("deployment.yaml", ["deployments.yaml", "prod.yaml"].into_iter()),
             None
         );
+    }
+
+    #[test]
+    fn an_optional_file_is_misspelt_only_as_yaml_and_only_if_it_is_missing() {
+        let names = ["manifest.json", "modulestack.yml", "sub/manifest.yml"];
+        assert_eq!(misspelt("manifest.yaml", names.into_iter()), None);
+        assert_eq!(
+            misspelt("modulestack.yaml", names.into_iter()),
+            Some("modulestack.yml")
+        );
+        for other in ["Manifest.yaml", "manifest.yml", "manifest.yaml.txt"] {
+            assert_eq!(misspelt("manifest.yaml", [other].into_iter()), Some(other));
+            let both = [other, "manifest.yaml"];
+            assert_eq!(misspelt("manifest.yaml", both.into_iter()), None);
+        }
     }
 }

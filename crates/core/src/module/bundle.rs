@@ -22,7 +22,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::error::{Error, ErrorName, Result, excerpt};
-use crate::formats::file_name::near_miss;
+use crate::formats::file_name::{misspelt, near_miss};
 use crate::formats::yaml;
 use crate::ids::ModuleId;
 use crate::module::deployspec;
@@ -48,6 +48,8 @@ pub struct Bundle {
     pub deployspec: Vec<u8>,
     /// The content of `manifest.yaml`, if there is one.
     pub manifest: Option<Vec<u8>>,
+    /// The name of a file that is probably meant as `manifest.yaml`.
+    pub misspelt_manifest: Option<String>,
     /// The content of `modulestack.yaml`, if there is one.
     pub module_stack: Option<Vec<u8>>,
     /// The number of files of the module.
@@ -60,8 +62,11 @@ impl Bundle {
     /// The options of an uploaded bundle: those of its `manifest.yaml`, or the defaults if it has none.
     ///
     /// # Errors
-    /// `InvalidInput` if the file is not valid.
+    /// `InvalidInput` if the file is not valid, or has another name: its options would have no effect.
     pub fn options(&self, module: &ModuleId, limits: &Limits) -> Result<Options> {
+        if let Some(found) = &self.misspelt_manifest {
+            return Err(renamed(ErrorName::InvalidInput, "manifest.yaml", found));
+        }
         let invalid = |what: String| Error::new(ErrorName::InvalidInput, format!("manifest.yaml {what}"));
         let text = std::str::from_utf8(self.manifest.as_deref().unwrap_or_default());
         let text = text.map_err(|_| invalid("is not valid UTF-8".to_owned()))?;
@@ -75,7 +80,7 @@ impl Bundle {
 /// top-level folder.
 pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<Bundle> {
     let (mut archive, entries) = archive::open(source, archive_size)?;
-    let root = find_root(&entries, root)?;
+    let root = module_root(&entries, root)?;
     let prefix = prefix_of(&root);
     let is_ours = |e: &&Entry| !e.folder && e.path.starts_with(&prefix);
     let files: Vec<&Entry> = entries.iter().filter(is_ours).collect();
@@ -83,29 +88,44 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
     for (path, target) in &reading.links {
         check_link(path, target)?;
     }
+    let names = files.iter().map(|entry| &entry.path[prefix.len()..]);
+    if let Some(found) = misspelt("modulestack.yaml", names.clone()) {
+        return Err(renamed(ErrorName::InvalidModuleStack, "modulestack.yaml", found));
+    }
     let deployspec = reading.kept.get("deployspec.yaml").cloned().unwrap_or_default();
     Ok(Bundle {
         root,
         digest: digest(reading.digests.iter().map(|(path, file)| (path.as_str(), file))),
         deployspec,
         manifest: reading.kept.get("manifest.yaml").cloned(),
+        misspelt_manifest: misspelt("manifest.yaml", names).map(str::to_owned),
         module_stack: reading.kept.get("modulestack.yaml").cloned(),
         files: files.len(),
         bytes: reading.bytes,
     })
 }
 
-/// The folder with the module's deployspec: the given one, or the same below the only top-level folder.
-fn find_root(entries: &[Entry], given: &str) -> Result<String> {
-    let has_deployspec = |root: &String| {
+/// Refuses a file that would have no effect because of its name.
+fn renamed(error: ErrorName, expected: &str, found: &str) -> Error {
+    let found = excerpt(found, 120);
+    Error::new(
+        error,
+        format!(
+            "{expected}: not in the module's folder, but {found}, which has no effect; rename it to {expected}"
+        ),
+    )
+}
+
+/// The folder with the module's deployspec.
+fn module_root(entries: &[Entry], given: &str) -> Result<String> {
+    let has_deployspec = |root: &str| {
         let path = format!("{}deployspec.yaml", prefix_of(root));
         entries.iter().any(|e| !e.folder && e.path == path)
     };
-    let mut roots = vec![given.to_owned()];
-    roots.extend(top_folder(entries.iter().map(|e| e.path.as_str())).map(|top| below(top, given)));
-    if let Some(root) = roots.iter().find(|root| has_deployspec(root)) {
-        return Ok(root.clone());
-    }
+    let roots = match find_root(entries.iter().map(|e| e.path.as_str()), given, has_deployspec) {
+        Ok(root) => return Ok(root),
+        Err(roots) => roots,
+    };
     let holds_files = |root: &&String| {
         let prefix = prefix_of(root);
         let mut files = entries.iter().filter(|e| !e.folder && !is_added(&e.path));
@@ -115,6 +135,25 @@ fn find_root(entries: &[Entry], given: &str) -> Result<String> {
     match roots.iter().rev().find(holds_files) {
         Some(root) => Err(no_deployspec(entries, root)),
         None => Err(nothing_there(entries, given)),
+    }
+}
+
+/// The folder of an archive that has what is looked for: the given one, or the same below the only top-level folder, as in
+/// the archives of code hosts.
+///
+/// # Errors
+/// The folders in which it was looked for.
+pub(crate) fn find_root<'a>(
+    paths: impl IntoIterator<Item = &'a str>,
+    given: &str,
+    has: impl Fn(&str) -> bool,
+) -> Result<String, Vec<String>> {
+    if has(given) {
+        return Ok(given.to_owned());
+    }
+    match top_folder(paths).map(|top| below(top, given)) {
+        Some(inner) if has(&inner) => Ok(inner),
+        inner => Err(std::iter::once(given.to_owned()).chain(inner).collect()),
     }
 }
 

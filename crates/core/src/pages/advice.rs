@@ -21,10 +21,13 @@ pub(super) fn of_module(id: &ModuleId, execution: &str, deployed: bool) -> Vec<S
     let module = format!("{}/{}/{}", id.deployment, id.group, id.module);
     let command = |name: &str| format!("seedflow {name} {module} --project {project}");
     let mut steps = vec![
-        step(LOG, [format!("{} --execution {execution}", command("logs"))]),
+        step(
+            LOG,
+            [format!("{} --execution {}", command("logs"), quoted(execution))],
+        ),
         step(
             "Correct the module and deploy it again; or run the same once more, if the fault was elsewhere",
-            [command("retry")],
+            [retry(execution)],
         ),
     ];
     if deployed {
@@ -45,7 +48,7 @@ pub(super) fn of_deployment(id: &DeploymentId, execution: &str, failed: &[(Strin
         step(LOG, logs.take(MAX_COMMANDS)),
         step(
             "Correct what failed and deploy again; or run the same once more: what succeeded isn't done again",
-            [format!("seedflow retry {execution} --project {project}")],
+            [retry(execution)],
         ),
         step(BACK, back.take(MAX_COMMANDS)),
     ];
@@ -59,8 +62,21 @@ pub(super) fn of_deployment(id: &DeploymentId, execution: &str, failed: &[(Strin
 pub(super) fn of_refusal() -> Vec<Step> {
     vec![step(
         "Correct it, check it on your machine, then deploy or push it again",
-        ["seedflow check".to_owned()],
+        ["seedflow check .".to_owned()],
     )]
+}
+
+fn retry(execution: &str) -> String {
+    format!("seedflow retry {}", quoted(execution))
+}
+
+/// The name of an execution as a shell takes it for one word. Whoever starts an execution names it.
+fn quoted(name: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if name.bytes().all(is_plain) {
+        return name.to_owned();
+    }
+    format!("'{}'", name.replace('\'', r"'\''"))
 }
 
 fn step(what: &'static str, commands: impl IntoIterator<Item = String>) -> Step {
@@ -88,5 +104,31 @@ pub(super) fn section(steps: &[Step]) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_name_stays_one_word_of_a_command() {
+        let id = ModuleId::parse("p", "d", "g", "m").unwrap();
+        let commands = |execution| {
+            let steps = of_module(&id, execution, false);
+            steps
+                .into_iter()
+                .flat_map(|step| step.commands)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            commands("e-1"),
+            [
+                "seedflow logs d/g/m --project p --execution e-1",
+                "seedflow retry e-1"
+            ]
+        );
+        assert_eq!(commands("a' $(b)")[1], r"seedflow retry 'a'\'' $(b)'");
     }
 }

@@ -45,6 +45,7 @@ pub fn complete(
 fn defaults(workspace: &Workspace, config: &Config, region: &str) -> Vec<(&'static str, String)> {
     vec![
         ("PATH", path_wrappers::path(workspace, config)),
+        ("PYTHONPATH", text(&path_wrappers::python_path(workspace))),
         ("npm_config_prefix", text(&path_wrappers::npm_prefix(workspace))),
         ("HOME", text(&workspace.home())),
         ("TMPDIR", text(&workspace.temp())),

@@ -5,7 +5,8 @@
 //! environment that is made when it is first needed, `npm install -g` to a prefix. Version 1 of the AWS
 //! CLI sends the calls of SQS to AWS in spite of `AWS_ENDPOINT_URL`, so its wrapper adds the endpoint to the command
 //! line. Version 2 of the AWS SDK for Node knows no such variable, so the wrapper of `node` loads a script first that
-//! redirects its calls.
+//! redirects its calls. Nor does boto3 before 1.28: a `sitecustomize` on `PYTHONPATH` does the same in every Python, also
+//! in those of virtual environments, which have no wrapper.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,14 @@ use super::files::Workspace;
 
 /// Redirects what Node sends to AWS.
 const AWS_ENDPOINT: &str = include_str!("aws_endpoint.cjs");
+
+/// Redirects what an old boto3 sends to AWS.
+const BOTO3_ENDPOINT: &str = include_str!("sitecustomize.py");
+
+/// Where Python finds what redirects an old boto3.
+pub fn python_path(workspace: &Workspace) -> PathBuf {
+    workspace.scratch().join("python")
+}
 
 /// Where `npm install -g` puts things.
 pub fn npm_prefix(workspace: &Workspace) -> PathBuf {
@@ -80,15 +89,24 @@ pub fn install(workspace: &Workspace, config: &Config, privileged: bool) -> std:
         write(workspace, "docker", script)?;
     }
     if let Some(python) = find("python3") {
+        let preload = python_path(workspace);
+        std::fs::create_dir_all(&preload)?;
+        std::fs::write(preload.join("sitecustomize.py"), BOTO3_ENDPOINT)?;
+        // Commands set PYTHONPATH, for example for a module's own packages.
+        let keep = format!(
+            "case \":$PYTHONPATH:\" in *:{0}:*) ;; *) export PYTHONPATH={0}\"${{PYTHONPATH:+:$PYTHONPATH}}\";; esac",
+            quote(&preload)
+        );
         let own = python_home(workspace);
         let (python, own_python) = (quote(&python), quote(&own.join("bin/python3")));
         let make = format!(
             "[ -x {own_python} ] || {python} -m venv --system-site-packages {} || exit 1",
             quote(&own)
         );
-        let pip = format!("{make}\nexec {own_python} -m pip \"$@\"");
+        let pip = format!("{keep}\n{make}\nexec {own_python} -m pip \"$@\"");
         let run = format!(
-            "case \"$1 $2\" in '-m pip') {make};; esac\n\
+            "{keep}\n\
+             case \"$1 $2\" in '-m pip') {make};; esac\n\
              [ -x {own_python} ] && exec {own_python} \"$@\"\n\
              exec {python} \"$@\""
         );

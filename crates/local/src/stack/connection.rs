@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::aws_api::{AwsApi, Credentials};
 use crate::process::workspace;
@@ -55,7 +56,33 @@ impl Connection {
                 found.endpoint
             );
         }
+        found.is_the_stack().await.with_context(|| {
+            format!(
+                "{} names {}, where something else answers: {advice}",
+                file.display(),
+                found.endpoint
+            )
+        })?;
         Ok(found)
+    }
+
+    /// Checks that what answers knows the stack's state machine.
+    async fn is_the_stack(&self) -> Result<()> {
+        let asked = json!({"stateMachineArn": self.state_machine_arn});
+        let call = self.api();
+        let answer = call.json("states", "AWSStepFunctions.DescribeStateMachine", &asked);
+        let answer = tokio::time::timeout(Duration::from_secs(20), answer)
+            .await
+            .context("no answer to a request within 20 seconds")?;
+        match answer {
+            Ok(found) if found["stateMachineArn"] == asked["stateMachineArn"] => Ok(()),
+            Ok(_) => bail!("its answer is none of AWS's"),
+            // A web server answers with a page, which nobody wants to read here.
+            Err(error) if error.code.starts_with("Http") => {
+                bail!("it answers with the HTTP status {}, and not as AWS", error.status)
+            }
+            Err(error) => bail!("it does not have {}: {error}", self.state_machine_arn),
+        }
     }
 
     /// The content of the file; `None` where there is no file.
@@ -111,6 +138,7 @@ impl Connection {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn connection(endpoint: &str) -> Connection {
         let text = |text: &str| text.to_owned();
@@ -143,5 +171,28 @@ mod tests {
         assert_eq!(Connection::read(&file).unwrap(), Some(gone));
         let gone = Connection::of_running_stack(&file).await.unwrap_err().to_string();
         assert!(gone.contains("has ended") && gone.contains("up`"), "{gone}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_stack_is_named_without_its_page() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let page = "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 20\r\nConnection: close\r\n\r\n<html>no stack</html";
+                let mut request = [0; 4096];
+                let _ = client.read(&mut request).await;
+                let _ = client.write_all(page.as_bytes()).await;
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("stack.json");
+        connection(&endpoint).write(&file).unwrap();
+        let other = Connection::of_running_stack(&file).await.unwrap_err();
+        let other = format!("{other:#}");
+        for part in [&endpoint, "something else answers", "up`", "HTTP status 404"] {
+            assert!(other.contains(part), "{other} / {part}");
+        }
+        assert!(!other.contains("<html"), "{other}");
     }
 }

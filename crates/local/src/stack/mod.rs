@@ -73,9 +73,14 @@ impl Default for StackOptions {
             parameter_store: None,
             emulator_env: Vec::new(),
             build_policy: Some(allow_everything()),
-            parameters: ["ReferencedParameters", "ReferencedSecrets"]
-                .map(|name| (name.to_owned(), EXAMPLES.to_owned()))
-                .into(),
+            parameters: [
+                ("ReferencedParameters", EXAMPLES),
+                ("ReferencedSecrets", EXAMPLES),
+                // Most public modules are of the CDK, and nothing here is worth protecting from its bootstrap.
+                ("AllowCdkBootstrap", "true"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
         }
     }
 }

@@ -337,6 +337,38 @@ async fn what_a_build_installs_stays_in_its_workspace() {
     assert_eq!(stack.output(&build), expected, "{:#?}", stack.log(&build));
 }
 
+/// boto3 before 1.28, whose botocore is before 1.31, doesn't know `AWS_ENDPOINT_URL`.
+#[tokio::test]
+async fn an_old_boto3_is_redirected_in_every_python_of_a_build() {
+    let stack = stack().await;
+    let commands = [
+        "mkdir -p botocore own",
+        "printf 'import os\\n__version__ = os.environ[\"VERSION\"]\\n' > botocore/__init__.py",
+        "printf 'class Session:\\n    def create_client(self, service_name, endpoint_url=None):\\n        return endpoint_url\\n' > botocore/session.py",
+        "printf 'from botocore.session import Session\\nprint(Session().create_client(\"s3\"), Session().create_client(\"s3\", \"given\"))\\n' > client.py",
+        "printf 'print(\"own sitecustomize\")\\n' > own/sitecustomize.py",
+        "VERSION=1.29.8 python3 client.py",
+        "VERSION=1.31.0 python3 client.py",
+        "python3 -m venv --without-pip venv && VERSION=1.29.8 venv/bin/python client.py",
+        "(export PYTHONPATH=own; VERSION=1.29.8 python client.py)",
+    ];
+    let build = stack.run_phases(json!({"build": {"commands": commands}})).await;
+    let endpoint = stack.proxy.endpoint(seedflow_local::proxy::Caller::Builds);
+    let redirected = format!("{endpoint} given");
+    assert_eq!(
+        stack.output(&build),
+        [
+            redirected.as_str(),
+            "None given",
+            &redirected,
+            "own sitecustomize",
+            &redirected
+        ],
+        "{:#?}",
+        stack.log(&build)
+    );
+}
+
 #[tokio::test]
 async fn what_a_build_leaves_running_ends_with_it() {
     let stack = stack().await;

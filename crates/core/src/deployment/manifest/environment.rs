@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::diagnostic::{Diagnostics, Location};
-use super::model::{LoadContext, Repository, text};
+use super::model::{LoadContext, Repository, refuse_ignored, text};
 use crate::deployment::manifest_options::DEFAULT_ENV_FILE;
 use crate::error::excerpt;
 use crate::formats::dotenv;
@@ -56,6 +56,11 @@ impl Env {
             if !named.is_empty() && !repository.has_file(path) {
                 problems.error(&at, "the file doesn't exist; `env_files` names files of variables by their paths in the repository");
                 continue;
+            }
+            if !named.is_empty() {
+                refuse_ignored(repository, path, &at, problems);
+            } else if repository.has_file(path) && repository.is_ignored(path) {
+                problems.warning(&at, "git ignores the file, so a push has none of its variables; a push takes them from Parameter Store (env_path), from other files (env_files), or from the metadata env");
             }
             if let Some(text) = text(repository, &at, problems) {
                 env.add_file(&at, &text, &given.options.env, problems);

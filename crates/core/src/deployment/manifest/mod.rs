@@ -43,8 +43,8 @@ pub use deployspecs::unknown_fields as unknown_deployspec_fields;
 pub use diagnostic::Diagnostic;
 use diagnostic::{Diagnostics, Location};
 use environment::Env;
-use model::text;
 pub use model::{Deployment, Group, LoadContext, MANIFEST_NAME, MAX_FILE, Module, Repository, WithSources};
+use model::{refuse_ignored, text};
 use modules::{Deployspecs, Draft, Reader};
 pub use remote_sources::place_of;
 use remote_sources::refuse_many;
@@ -279,6 +279,7 @@ fn manifest(
         );
         return None;
     }
+    refuse_ignored(repository, path, &at, problems);
     let text = text(repository, &at, problems)?;
     let mut node = problems.document(path, &text)?;
     env.fill(&at.file, "", &mut node, problems);
@@ -452,6 +453,7 @@ impl<'a> Groups<'a> {
             );
             return None;
         }
+        refuse_ignored(self.reader.repository, &path, &part.at, problems);
         let text = text(self.reader.repository, &at, problems)?;
         self.text += text.len();
         if self.text > MAX_TEXT {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::deployment::manifest_options::ManifestOptions;
 use crate::deployment::remote_source::{RemoteSource, SourcePath};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::ids::{AwsEnvironment, DeploymentId, ModuleId, Name};
 use crate::module::input::Options;
 use crate::module::maximum::Maxima;
@@ -34,6 +34,11 @@ pub trait Repository {
 
     /// The paths of all files.
     fn files(&self) -> Vec<String>;
+
+    /// Whether git ignores a file that is there, so that a push would lack it.
+    fn is_ignored(&self, _path: &str) -> bool {
+        false
+    }
 
     /// The files of a remote source, if it is fetched.
     fn fetched(&mut self, _source: &RemoteSource) -> Option<&mut dyn Repository> {
@@ -79,6 +84,10 @@ impl<R: Repository, S: Repository> Repository for WithSources<R, S> {
 
     fn files(&self) -> Vec<String> {
         self.own.files()
+    }
+
+    fn is_ignored(&self, path: &str) -> bool {
+        self.own.is_ignored(path)
     }
 
     fn fetched(&mut self, source: &RemoteSource) -> Option<&mut dyn Repository> {
@@ -220,5 +229,23 @@ pub(super) fn text(
             problems.error(at, message);
             None
         }
+    }
+}
+
+/// Refuses a file that is there and that a push would lack.
+pub(super) fn refuse_ignored(
+    repository: &dyn Repository,
+    path: &str,
+    at: &Location,
+    problems: &mut Diagnostics,
+) {
+    if repository.is_ignored(path) {
+        problems.error(
+            at,
+            format!(
+                "git ignores {}, so a push would lack it; change .gitignore, or add the file by `git add --force`",
+                excerpt(path, 120)
+            ),
+        );
     }
 }

@@ -9,7 +9,7 @@ use super::build_choice::BuildChoice;
 use super::deployspecs;
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
-use super::model::Repository;
+use super::model::{Repository, refuse_ignored};
 use super::parameters::{ParameterContext, ParameterReader, Reference};
 use super::paths;
 use super::remote_path;
@@ -202,7 +202,10 @@ impl Reader<'_> {
         };
         if !files.has_file(&file.path) {
             problems.error(module, deployspecs::missing(files, &file));
-        } else if reads {
+            return;
+        }
+        refuse_ignored(files, &file.path, module, problems);
+        if reads {
             let at = Location::file(&file.to_string());
             match files.text(&file.path) {
                 Ok(text) => deployspecs::check(&text.unwrap_or_default(), &at, self.maxima, problems),
@@ -240,10 +243,12 @@ impl Reader<'_> {
         fields.finish(problems);
         let part = part?;
         let file = self.place(&part, problems)?;
-        let files = self.files_of(file.source.as_ref());
-        if files.is_some_and(|files| !files.has_file(&file.path)) {
-            refuse_missing(&part, &file, "file", problems);
-            return None;
+        if let Some(files) = self.files_of(file.source.as_ref()) {
+            if !files.has_file(&file.path) {
+                refuse_missing(&part, &file, "file", problems);
+                return None;
+            }
+            refuse_ignored(files, &file.path, &part.at, problems);
         }
         Some(file)
     }

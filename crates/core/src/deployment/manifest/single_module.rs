@@ -4,6 +4,8 @@ use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use super::model::{MANIFEST_NAME, Repository, text};
 use super::{deployspecs, paths, project};
 use crate::deployment::remote_source::SourcePath;
+use crate::error::excerpt;
+use crate::formats::file_name::misspelt;
 use crate::ids::ModuleId;
 use crate::module::input::{Limits, Options};
 use crate::module::maximum::Maxima;
@@ -11,6 +13,8 @@ use crate::module::maximum::Maxima;
 const DEPLOYSPEC: &str = "deployspec.yaml";
 /// The options of a module that is deployed by its upload.
 const OPTIONS: &str = "manifest.yaml";
+/// The policies of a module's own role.
+const MODULE_STACK: &str = "modulestack.yaml";
 
 /// Whether a folder is that of a module and not of a repository: it has a deployspec, or a file that is meant as one, and
 /// no deployment.
@@ -39,8 +43,23 @@ pub fn check_module(
     } else if let Some(text) = text(repository, &file, &mut problems) {
         deployspecs::check(&text, &file, maxima, &mut problems);
     }
+    for name in [OPTIONS, MODULE_STACK] {
+        refuse_misspelt(repository, name, &mut problems);
+    }
     options(repository, &mut problems);
     problems.finish()
+}
+
+/// Refuses a file that would have no effect because of its name.
+fn refuse_misspelt(repository: &dyn Repository, name: &str, problems: &mut Diagnostics) {
+    let files = repository.files();
+    if let Some(found) = misspelt(name, files.iter().map(String::as_str)) {
+        let found = excerpt(found, 120);
+        problems.error(
+            &Location::file(name),
+            format!("the folder has no such file, but {found}, which has no effect; rename that one"),
+        );
+    }
 }
 
 fn options(repository: &mut dyn Repository, problems: &mut Diagnostics) {

@@ -34,6 +34,11 @@ impl Repository for Files {
     fn files(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
     }
+
+    fn is_ignored(&self, path: &str) -> bool {
+        let ignored = self.0.get("ignored").map_or("", String::as_str);
+        ignored.lines().any(|line| line == path)
+    }
 }
 
 /// A repository with the modules a, b and c, and with these files.
@@ -523,6 +528,18 @@ fn a_single_modules_folder_is_checked_without_a_deployment() {
         "{wrong:#?}"
     );
     assert!(check(&[("deployspec.yml", SPEC)]).unwrap_err()[0].contains("rename that one"));
+    let misspelt = [
+        ("deployspec.yaml", SPEC),
+        ("manifest.yml", ""),
+        ("moduleStack.yaml", ""),
+    ];
+    assert_eq!(
+        check(&misspelt).unwrap_err(),
+        [
+            "manifest.yaml: the folder has no such file, but manifest.yml, which has no effect; rename that one",
+            "modulestack.yaml: the folder has no such file, but moduleStack.yaml, which has no effect; rename that one",
+        ]
+    );
     assert!(!is_module(&repository(&[("deployspec.yaml", SPEC)])));
 }
 
@@ -1499,6 +1516,46 @@ fn the_only_manifest_is_found_and_of_several_one_has_to_be_named() {
             "deployment.yaml: the repository has no deployment manifest of this name; …"
         ),
         "{missing:?}"
+    );
+}
+
+#[test]
+fn a_file_that_a_push_would_lack_is_reported_where_it_is_named() {
+    let manifest = "name: prod\ngroups:\n- {name: g, path: more.yaml}\n- name: h\n  modules:\n  - name: m\n    path: modules/a\n    dataFiles:\n    - filePath: data.json\n";
+    let files = |ignored| {
+        [
+            ("deployment.yaml", manifest),
+            ("more.yaml", "name: n\npath: modules/b\n"),
+            ("data.json", "{}"),
+            (".env", "A=1"),
+            ("ignored", ignored),
+        ]
+    };
+    let found = problems(read_files(&files(
+        "deployment.yaml\nmore.yaml\ndata.json\nmodules/a/deployspec.yaml\n.env",
+    )));
+    let places = [
+        ("deployment.yaml:", "deployment.yaml"),
+        ("deployment.yaml:3: groups[0].path:", "more.yaml"),
+        (
+            "deployment.yaml:7: groups[1].modules[0].path:",
+            "modules/a/deployspec.yaml",
+        ),
+        (
+            "deployment.yaml:9: groups[1].modules[0].dataFiles[0].filePath:",
+            "data.json",
+        ),
+    ];
+    let expected =
+        places.map(|(place, file)| format!("{place} git ignores {file}, so a push would lack it; change"));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(found.starts_with(expected), "{found} / {expected}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    let warned = warnings(read_files(&files(".env")));
+    assert!(
+        warned.len() == 1 && warned[0].starts_with(".env: git ignores the file, so a push has none"),
+        "{warned:#?}"
     );
 }
 

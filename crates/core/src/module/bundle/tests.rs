@@ -49,11 +49,51 @@ fn an_upload_has_its_options_in_its_manifest() {
         (b"\xff".as_slice(), "manifest.yaml is not valid UTF-8"),
         (b"a: [", "manifest.yaml line "),
         (b"bundle: 1\n", "manifest.yaml: bundle: expected "),
+        (
+            b"parameters: {x: {valueFrom: {parameterStore: /x}}}\n",
+            "manifest.yaml: parameters.x: expected a value, or {\"parameter_store\": name}",
+        ),
+        (
+            b"parameters: [{name: x, valueFrom: {parameterStore: /x}}]\n",
+            "manifest.yaml: parameters: expected an object from a parameter's name to its value, found a list",
+        ),
     ] {
         let error = options(Some(manifest)).unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidInput);
         assert!(error.message.starts_with(start), "{error}");
     }
+}
+
+#[test]
+fn a_misspelt_file_of_options_or_of_the_role_is_no_module_without_it() {
+    let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let bundle = read_zip(&pack(&[SPEC, ("Manifest.yml", b"bundle: no\n")]), "").unwrap();
+    // A module of a deployment has its options in the deployment's manifest, so only an upload is refused.
+    let error = bundle
+        .options(&module, &Limits::of_aws("work", "seedflow"))
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "manifest.yaml: not in the module's folder, but Manifest.yml, which has no effect; rename it to manifest.yaml"
+    );
+    let files = [
+        ("m/deployspec.yaml", SPEC.1),
+        ("m/modulestack.yml", b"Resources: {}"),
+    ];
+    let error = read_zip(&pack(&files), "m").unwrap_err();
+    assert_eq!(error.name, ErrorName::InvalidModuleStack);
+    assert!(
+        error.message.ends_with("rename it to modulestack.yaml"),
+        "{error}"
+    );
+    // Files of the module's own.
+    let files = [SPEC, ("manifest.json", b"{}"), ("src/modulestack.yml", b"x")];
+    let bundle = read_zip(&pack(&files), "").unwrap();
+    assert!(
+        bundle
+            .options(&module, &Limits::of_aws("work", "seedflow"))
+            .is_ok()
+    );
 }
 
 #[test]
