@@ -560,6 +560,35 @@ fn every_end_of_an_execution_is_cleaned_up_after() {
 }
 
 /// Events of S3 arrive in any order and more than once: the execution that they start deploys the newest upload.
+/// seed-farmer's image, its 120 minutes, and Docker (`sf/services/_codebuild.py` of 8.0.9).
+#[test]
+fn builds_are_by_default_as_seed_farmers() {
+    let template = template();
+    let default = |parameter: &str| &template["Parameters"][parameter]["Default"];
+    assert_eq!(
+        default("BuildImage"),
+        "aws/codebuild/amazonlinux2-x86_64-standard:5.0"
+    );
+    assert_eq!(default("BuildTimeoutMinutes"), 120);
+    assert_eq!(default("PrivilegedMode"), "true");
+    let resources = template["Resources"].as_object().unwrap();
+    let projects: Vec<&Value> = resources
+        .values()
+        .filter(|resource| resource["Type"] == "AWS::CodeBuild::Project")
+        .map(|project| &project["Properties"])
+        .collect();
+    assert!(!projects.is_empty());
+    for project in projects {
+        let environment = &project["Environment"];
+        assert_eq!(environment["Image"], "BuildImage");
+        assert_eq!(
+            environment["PrivilegedMode"],
+            serde_json::json!(["BuildsArePrivileged", true, false])
+        );
+        assert_eq!(project["TimeoutInMinutes"], "BuildTimeoutMinutes");
+    }
+}
+
 #[test]
 fn no_upload_starts_an_execution_of_one_version() {
     let template = template();
