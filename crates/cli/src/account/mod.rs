@@ -5,7 +5,7 @@
 
 mod local;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
@@ -70,10 +70,13 @@ impl Account {
     /// If there is none, or it can't be reached; the message says what to do.
     pub async fn find(arguments: &StackArguments, ui: &Ui) -> Result<Self> {
         let named = environment("SEEDFLOW_STACK_FILE").map(PathBuf::from);
-        let file = arguments.stack_file.clone().or(named);
-        if arguments.local || file.is_some() {
-            let file = file.map_or_else(local::default_file, Ok)?;
-            return LocalStack::running(&file).await.map(Self::of_local);
+        if let Some(file) = arguments.stack_file.clone().or(named) {
+            return Self::of_file(&file).await;
+        }
+        if arguments.local {
+            return LocalStack::running(&local::default_file()?)
+                .await
+                .map(|stack| Self::of_local(stack, " --local".to_owned()));
         }
         let is_chosen = arguments.stack.is_some() || arguments.profile.is_some();
         if !is_chosen && !local::has_aws_credentials() {
@@ -82,10 +85,20 @@ impl Account {
                     "There are no AWS credentials; this is the local stack of {}.",
                     file.display()
                 ));
-                return LocalStack::running(&file).await.map(Self::of_local);
+                let stack = LocalStack::running(&file).await?;
+                return Ok(Self::of_local(stack, " --local".to_owned()));
             }
         }
         Self::of_account(arguments).await
+    }
+
+    /// The local stack of this file.
+    ///
+    /// # Errors
+    /// If it doesn't run.
+    pub async fn of_file(file: &Path) -> Result<Self> {
+        let stack = LocalStack::running(file).await?;
+        Ok(Self::of_local(stack, format!(" --stack-file {}", file.display())))
     }
 
     async fn of_account(arguments: &StackArguments) -> Result<Self> {
@@ -128,7 +141,7 @@ impl Account {
         })
     }
 
-    fn of_local(local: LocalStack) -> Self {
+    fn of_local(local: LocalStack, arguments: String) -> Self {
         Self {
             config: config::load_for_endpoint(
                 local.endpoint,
@@ -140,7 +153,7 @@ impl Account {
             work_bucket: local.work_bucket,
             state_machine_arn: local.state_machine_arn,
             deploy_state_machine_arn: local.deploy_state_machine_arn,
-            arguments: " --local".to_owned(),
+            arguments,
         }
     }
 

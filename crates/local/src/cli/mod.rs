@@ -63,6 +63,9 @@ impl Follow {
 
 #[derive(Debug, Args)]
 struct Demo {
+    /// Shows each state, phase, check and parameter.
+    #[arg(long, short)]
+    verbose: bool,
     /// The stack's port on loopback; a free one by default.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
@@ -154,7 +157,9 @@ impl Cli {
 impl Command {
     async fn run(self, ui: &Ui) -> Result<ExitCode> {
         match self {
-            Self::Demo(demo) => demo::run(demo.port, ui).await.map(|()| ExitCode::SUCCESS),
+            Self::Demo(demo) => demo::run(demo.port, demo.verbose, ui)
+                .await
+                .map(|()| ExitCode::SUCCESS),
             Self::Up(up) => {
                 let file = up.stack.path()?;
                 up::run(up.port, up.template_parameters, up.git.wanted()?, &file, ui).await

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use seedflow_cli::work::{End, Phase};
 use seedflow_core::ids::ModuleId;
 
 use crate::aws_api::AwsApi;
@@ -15,6 +16,30 @@ const LOG_LINES: usize = 15;
 /// Follows an execution, shows what happens, and returns how it ended.
 pub async fn follow(api: &AwsApi, execution: &str, task: &Task, ui: &Ui) -> Result<Finished> {
     deployment::follow(api, execution, None, |happening| show(happening, task, ui)).await
+}
+
+/// Follows an execution, and shows only the state that it is in.
+pub async fn follow_quietly(api: &AwsApi, execution: &str, task: &Task) -> Result<Finished> {
+    deployment::follow(api, execution, None, |happening| {
+        if let Happening::Entered(state) = happening {
+            task.detail(Phase::of_state(state).as_str());
+        }
+    })
+    .await
+}
+
+/// How an execution ended, and why it deployed or failed.
+pub async fn in_words(api: &AwsApi, module: &ModuleId, finished: &Finished) -> Result<String> {
+    let end = End {
+        state: finished.state().to_owned(),
+        cause: None,
+        took: None,
+    };
+    let why = match finished.succeeded() {
+        true => finished.reasons.join(", "),
+        false => deployment::cause(api, module, finished).await?,
+    };
+    Ok(format!("{}: {why}", end.word()))
 }
 
 fn show(happening: &Happening, task: &Task, ui: &Ui) {

@@ -13,14 +13,17 @@ use seedflow_terminal::{Tone, Ui};
 /// The demo's checks, each shown when it passes or fails.
 pub struct Checks<'a> {
     ui: &'a Ui,
+    /// Whether a check that the line of its module shows has a line too.
+    verbose: bool,
     met: usize,
     missed: Vec<String>,
 }
 
 impl<'a> Checks<'a> {
-    pub fn new(ui: &'a Ui) -> Self {
+    pub fn new(verbose: bool, ui: &'a Ui) -> Self {
         Self {
             ui,
+            verbose,
             met: 0,
             missed: Vec::new(),
         }
@@ -28,10 +31,16 @@ impl<'a> Checks<'a> {
 
     /// Something that has to be so.
     pub fn that(&mut self, what: &str, so: bool) {
+        self.check(what, so, true);
+    }
+
+    fn check(&mut self, what: &str, so: bool, shown: bool) {
         if so {
             self.met += 1;
-            self.ui
-                .say(format!("  {} {what}", self.ui.paint(Tone::Good, "as expected:")));
+            if shown {
+                self.ui
+                    .say(format!("  {} {what}", self.ui.paint(Tone::Good, "as expected:")));
+            }
         } else {
             self.ui.say(format!(
                 "  {} {what}",
@@ -49,7 +58,11 @@ impl<'a> Checks<'a> {
         } else {
             format!(", not {seen}: {} {}", finished.error, finished.cause)
         };
-        self.that(&format!("{what} ended {state}{found}"), seen == state);
+        self.check(
+            &format!("{what} ended {state}{found}"),
+            seen == state,
+            self.verbose,
+        );
     }
 
     /// A deployment has to have this reason.
@@ -60,7 +73,7 @@ impl<'a> Checks<'a> {
         } else {
             format!(", it was {:?}", finished.reasons)
         };
-        self.that(&format!("the reason is \"{reason}\"{found}"), so);
+        self.check(&format!("the reason is \"{reason}\"{found}"), so, self.verbose);
     }
 
     /// An error if anything was missed.

@@ -9,6 +9,12 @@ mod example;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use seedflow_cli::account::Account;
+use seedflow_cli::records::project;
+use seedflow_cli::view::status::table;
+use seedflow_cli::work::clock;
+use seedflow_core::ids::ModuleId;
 use serde_json::{Value, json};
 
 use crate::client::deployment::{self, Finished};
@@ -21,8 +27,18 @@ use seedflow_terminal::{Tone, Ui, seconds};
 use check::{Checks, Holds};
 use example::Example;
 
-/// Runs the demo; an error if a check failed.
-pub async fn run(port: Option<u16>, ui: &Ui) -> Result<()> {
+/// The project of the examples.
+const PROJECT: &str = "seedflow";
+
+/// What to try after the demo.
+const NEXT: [&str; 3] = [
+    "cargo install --path crates/cli           # the command `seedflow`",
+    "cargo run -p seedflow-local -- up         # a stack that stays, in another terminal",
+    "seedflow init project first --project first && seedflow apply first --local",
+];
+
+/// Runs the demo; an error if a check failed. `verbose` shows each state, phase, check and parameter.
+pub async fn run(port: Option<u16>, verbose: bool, ui: &Ui) -> Result<()> {
     let begun = Instant::now();
     ui.heading("Setting up");
     let stack = Stack::start(
@@ -36,7 +52,8 @@ pub async fn run(port: Option<u16>, ui: &Ui) -> Result<()> {
     let mut demo = Demo {
         stack,
         ui,
-        checks: Checks::new(ui),
+        verbose,
+        checks: Checks::new(verbose, ui),
         steps: Vec::new(),
     };
     demo.deploy_all().await?;
@@ -49,6 +66,7 @@ pub async fn run(port: Option<u16>, ui: &Ui) -> Result<()> {
 struct Demo<'a> {
     stack: Stack,
     ui: &'a Ui,
+    verbose: bool,
     checks: Checks<'a>,
     /// What the summary lists: a step, its result, how long it took.
     steps: Vec<(String, String, Duration)>,
@@ -280,26 +298,30 @@ impl Demo<'_> {
     }
 
     async fn follow(&self, example: &Example, more: &Value) -> Result<Finished> {
-        let task = self
-            .ui
-            .task_among(example.id.to_string(), example.id.module.as_str());
-        let api = self.stack.api();
         let input = example.input(&self.stack, more).await?;
-        let execution = deployment::start(&api, self.stack.connection(), &input).await?;
-        let finished = progress::follow(&api, &execution, &task, self.ui).await?;
-        progress::end(task, &finished);
-        progress::show_failure(&api, &example.id, &finished, self.ui).await;
-        Ok(finished)
+        let execution = deployment::start(&self.stack.api(), self.stack.connection(), &input).await?;
+        self.follow_execution(example, &execution).await
     }
 
     async fn follow_upload(&self, example: &Example) -> Result<Finished> {
-        let task = self.ui.task_among(
-            format!("{} (by its upload)", example.id),
-            example.id.module.as_str(),
-        );
         let execution = example.upload_as_source(&self.stack).await?;
-        let finished = progress::follow(&self.stack.api(), &execution, &task, self.ui).await?;
+        self.follow_execution(example, &execution).await
+    }
+
+    /// Shows an execution as `seedflow apply` does, or each of its steps.
+    async fn follow_execution(&self, example: &Example, execution: &str) -> Result<Finished> {
+        let (api, ui, name) = (self.stack.api(), self.ui, example.id.module.as_str());
+        if !self.verbose {
+            let task = ui.quiet_task(format!("    {name}"));
+            let finished = progress::follow_quietly(&api, execution, &task).await?;
+            let words = progress::in_words(&api, &example.id, &finished).await?;
+            task.ended(finished.succeeded(), &words, Some(clock(finished.took)));
+            return Ok(finished);
+        }
+        let task = ui.task_among(example.id.to_string(), name);
+        let finished = progress::follow(&api, execution, &task, ui).await?;
         progress::end(task, &finished);
+        progress::show_failure(&api, &example.id, &finished, ui).await;
         Ok(finished)
     }
 
@@ -314,6 +336,27 @@ impl Demo<'_> {
     }
 
     async fn summary(&self, begun: Instant) -> Result<()> {
+        let ui = self.ui;
+        if self.verbose {
+            self.details().await?;
+        }
+        ui.heading("`seedflow status`");
+        let file = self.stack.folder().join("stack.json");
+        self.stack.connection().write(&file)?;
+        let account = Account::of_file(&file).await?;
+        let project = ModuleId::project(PROJECT)?;
+        let state = project::read(&account.parameters(), &account.bucket(), &project).await?;
+        table(&state, Timestamp::now()).show(ui);
+        let took = ui.paint(Tone::Quiet, format!("({} in all)", clock(begun.elapsed())));
+        ui.heading(&format!("Pages for a browser {took}"));
+        self.pages().await?;
+        ui.heading("To try next");
+        NEXT.iter().for_each(|command| ui.say(format!("  {command}")));
+        Ok(())
+    }
+
+    /// The duration of each step, and all parameters.
+    async fn details(&self) -> Result<()> {
         let ui = self.ui;
         ui.heading("What happened");
         let width = self
@@ -333,11 +376,6 @@ impl Demo<'_> {
         if parameters.is_empty() {
             bail!("expected parameters in Parameter Store after these deployments, found none");
         }
-        self.pages().await?;
-        ui.say(format!(
-            "\n{}",
-            ui.paint(Tone::Quiet, format!("{} in all", seconds(begun.elapsed())))
-        ));
         Ok(())
     }
 
@@ -345,7 +383,6 @@ impl Demo<'_> {
     async fn pages(&self) -> Result<()> {
         let folder = workspace::local_dir()?.join("pages");
         let indexes = pages::copy(&self.stack.api(), self.stack.connection(), &folder).await?;
-        self.ui.heading("Pages for a browser");
         for index in indexes {
             self.ui.say(format!("  file://{}", index.display()));
         }
