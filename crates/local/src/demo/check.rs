@@ -34,6 +34,11 @@ impl<'a> Checks<'a> {
         self.check(what, so, true);
     }
 
+    /// The same of something that the line of the module shows as well.
+    pub fn detail(&mut self, what: &str, so: bool) {
+        self.check(what, so, self.verbose);
+    }
+
     fn check(&mut self, what: &str, so: bool, shown: bool) {
         if so {
             self.met += 1;
@@ -73,7 +78,7 @@ impl<'a> Checks<'a> {
         } else {
             format!(", it was {:?}", finished.reasons)
         };
-        self.check(&format!("the reason is \"{reason}\"{found}"), so, self.verbose);
+        self.detail(&format!("the reason is \"{reason}\"{found}"), so);
     }
 
     /// An error if anything was missed.

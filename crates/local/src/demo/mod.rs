@@ -40,7 +40,6 @@ const NEXT: [&str; 3] = [
 /// Runs the demo; an error if a check failed. `verbose` shows each state, phase, check and parameter.
 pub async fn run(port: Option<u16>, verbose: bool, ui: &Ui) -> Result<()> {
     let begun = Instant::now();
-    ui.heading("Setting up");
     let stack = Stack::start(
         &StackOptions {
             port,
@@ -152,7 +151,7 @@ impl Demo<'_> {
     async fn recorded_of_bucket(&mut self, bucket: &Example, finished: &Finished) -> Result<()> {
         let holds = Holds::read(&self.stack, &bucket.id).await?;
         self.checks
-            .that("its build ran", finished.build["buildStatus"] == "SUCCEEDED");
+            .detail("its build ran", finished.build["buildStatus"] == "SUCCEEDED");
         self.checks.that(
             "its stack's outputs are recorded",
             holds.json("outputs")["BucketName"].is_string(),
@@ -233,7 +232,7 @@ impl Demo<'_> {
         self.checks.state("it", &finished, "SUCCEEDED");
         self.checks.reason(&finished, "forced");
         self.checks
-            .that("a build ran", finished.build["buildStatus"] == "SUCCEEDED");
+            .detail("a build ran", finished.build["buildStatus"] == "SUCCEEDED");
         self.checks.that(
             "the same md5 was not written again",
             after.same(&before, &["md5"]),
@@ -250,7 +249,7 @@ impl Demo<'_> {
         self.checks.state("it", &finished, "FAILED");
         self.checks.reason(&finished, "parameter fail-in changed");
         self.checks
-            .that("the error names the phase", finished.cause.contains("BUILD"));
+            .detail("the error names the phase", finished.cause.contains("BUILD"));
         let cause = after.json("status")["cause"]
             .as_str()
             .unwrap_or_default()
@@ -263,12 +262,12 @@ impl Demo<'_> {
         let log = deployment::log_lines(&self.stack.api(), &finished.build, 50)
             .await
             .unwrap_or_default();
-        self.checks.that(
+        self.checks.detail(
             "the log has the reason",
             log.iter().any(|line| line.contains("giving up in phase build")),
         );
         self.checks
-            .that("the status is FAILED", after.json("status")["state"] == "FAILED");
+            .detail("the status is FAILED", after.json("status")["state"] == "FAILED");
         let kept = after.same(&before, &["md5", "metadata", "outputs"]);
         self.checks.that("md5, metadata and outputs are unchanged", kept);
         Ok(())
@@ -282,7 +281,7 @@ impl Demo<'_> {
         let (api, about) = (self.stack.api(), self.stack.connection());
         let shown = pages::indexed(&api, about, fragile.id.project.as_str(), &finished.execution).await?;
         self.checks.that("the project's page lists it", shown);
-        self.checks.that(
+        self.checks.detail(
             "the status is SUCCEEDED",
             after.json("status")["state"] == "SUCCEEDED",
         );
@@ -348,10 +347,11 @@ impl Demo<'_> {
         let state = project::read(&account.parameters(), &account.bucket(), &project).await?;
         table(&state, Timestamp::now()).show(ui);
         let took = ui.paint(Tone::Quiet, format!("({} in all)", clock(begun.elapsed())));
-        ui.heading(&format!("Pages for a browser {took}"));
+        ui.say("");
         self.pages().await?;
         ui.heading("To try next");
         NEXT.iter().for_each(|command| ui.say(format!("  {command}")));
+        ui.say(took);
         Ok(())
     }
 
@@ -384,7 +384,8 @@ impl Demo<'_> {
         let folder = workspace::local_dir()?.join("pages");
         let indexes = pages::copy(&self.stack.api(), self.stack.connection(), &folder).await?;
         for index in indexes {
-            self.ui.say(format!("  file://{}", index.display()));
+            self.ui
+                .say(format!("Pages for a browser: file://{}", index.display()));
         }
         Ok(())
     }
