@@ -78,7 +78,7 @@ pub fn has_aws_credentials() -> bool {
         "SEEDFLOW_STACK",
     ];
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    variables.iter().any(|name| set(&name))
+    variables.iter().any(set)
         || ["config", "credentials"]
             .iter()
             .any(|file| home.join(".aws").join(file).is_file())

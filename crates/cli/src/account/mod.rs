@@ -79,15 +79,16 @@ impl Account {
                 .map(|stack| Self::of_local(stack, " --local".to_owned()));
         }
         let is_chosen = arguments.stack.is_some() || arguments.profile.is_some();
-        if !is_chosen && !local::has_aws_credentials() {
-            if let Ok(file) = local::default_file() {
-                ui.complain(&format!(
-                    "There are no AWS credentials; this is the local stack of {}.",
-                    file.display()
-                ));
-                let stack = LocalStack::running(&file).await?;
-                return Ok(Self::of_local(stack, " --local".to_owned()));
-            }
+        if !is_chosen
+            && !local::has_aws_credentials()
+            && let Ok(file) = local::default_file()
+        {
+            ui.complain(&format!(
+                "There are no AWS credentials; this is the local stack of {}.",
+                file.display()
+            ));
+            let stack = LocalStack::running(&file).await?;
+            return Ok(Self::of_local(stack, " --local".to_owned()));
         }
         Self::of_account(arguments).await
     }
