@@ -339,19 +339,18 @@ impl Demo<'_> {
         if self.verbose {
             self.details().await?;
         }
-        ui.heading("`seedflow status`");
+        let took = ui.paint(Tone::Quiet, format!("({} in all)", clock(begun.elapsed())));
+        ui.heading(&format!("`seedflow status` {took}"));
         let file = self.stack.folder().join("stack.json");
         self.stack.connection().write(&file)?;
         let account = Account::of_file(&file).await?;
         let project = ModuleId::project(PROJECT)?;
         let state = project::read(&account.parameters(), &account.bucket(), &project).await?;
         table(&state, Timestamp::now()).show(ui);
-        let took = ui.paint(Tone::Quiet, format!("({} in all)", clock(begun.elapsed())));
         ui.say("");
         self.pages().await?;
         ui.heading("To try next");
         NEXT.iter().for_each(|command| ui.say(format!("  {command}")));
-        ui.say(took);
         Ok(())
     }
 
