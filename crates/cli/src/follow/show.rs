@@ -220,7 +220,11 @@ impl Ended {
             self.name()
         ));
         let failed = self.work.failed();
-        for (name, end) in &failed {
+        // The line of a single module has just said it.
+        for (name, end) in failed
+            .iter()
+            .filter(|_| matches!(self.subject, Subject::Deployment(_)))
+        {
             ui.say(format!(
                 "  {name}: {}",
                 end.cause.as_deref().unwrap_or(end.word())
