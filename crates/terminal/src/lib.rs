@@ -130,6 +130,7 @@ impl Ui {
             bar,
             started: Instant::now(),
             over: false,
+            quiet: true,
         }
     }
 
@@ -151,6 +152,7 @@ impl Ui {
             bar,
             started: Instant::now(),
             over: false,
+            quiet: false,
         }
     }
 }
@@ -177,6 +179,8 @@ pub struct Task {
     bar: Option<ProgressBar>,
     started: Instant,
     over: bool,
+    /// Whether it ends without a word if it is dropped: what it shows goes on without this program.
+    quiet: bool,
 }
 
 impl Task {
@@ -246,6 +250,9 @@ impl Drop for Task {
     fn drop(&mut self) {
         if !self.over {
             self.clear();
+            if self.quiet {
+                return;
+            }
             let mark = self.ui.paint(Tone::Bad, "stopped");
             self.ui.say(format!("{mark} {}", self.label));
         }

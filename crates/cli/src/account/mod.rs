@@ -108,7 +108,7 @@ impl Account {
         let config = config::load_for_people(arguments.profile.as_deref(), arguments.region.clone()).await;
         let Some(region) = config.region().map(ToString::to_string) else {
             bail!(
-                "expected a region, found none; name it by --region or AWS_REGION, or set it in the profile"
+                "expected a region, found none; name it by --region or AWS_REGION, or set it in the profile; for a local stack, run this in its checkout, or name its file by --stack-file or SEEDFLOW_STACK_FILE"
             );
         };
         let outputs = CloudFormation::new(&config).outputs(&stack).await.context(

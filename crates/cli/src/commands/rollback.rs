@@ -12,6 +12,7 @@ use super::reading::{OfProject, parse_target};
 use super::start::Showing;
 use crate::account::Account;
 use crate::exit::{Refused, for_people};
+use crate::records::project;
 use crate::records::target::Target;
 use crate::work::Subject;
 
@@ -41,6 +42,11 @@ impl Rollback {
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let project = self.project.find(account).await?;
         let module = self.module.module(&project).map_err(for_people)?;
+        let stored = project::module_status(&account.parameters(), &account.bucket(), &module).await?;
+        if stored.is_none() {
+            let nothing = format!("{module}: nothing is deployed of it, so there is nothing to go back to");
+            return Err(Refused(format!("{nothing}; `seedflow status` shows what is deployed")).into());
+        }
         let to = self.to.as_deref().map_or_else(
             || "what it was before".to_owned(),
             |to| format!("what {to} deployed"),

@@ -152,6 +152,9 @@ impl<'a> Follower<'a> {
                 self.work = Work::of_plan(payload);
             }
         }
+        if self.work.is_none() && phase(&events) == Phase::Waiting {
+            self.shown.waiting();
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::exit::{self, is_refusal};
-use crate::work::{Module, Progress, Subject, Work, between, clock};
+use crate::work::{Module, Phase, Progress, Subject, Work, between, clock};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,8 @@ pub enum Detail {
 pub(super) struct Shown<'a> {
     detail: Detail,
     ui: &'a Ui,
+    /// Whether it was said that another execution deploys.
+    waits: bool,
     groups: BTreeSet<String>,
     running: BTreeMap<String, Task>,
 }
@@ -39,6 +41,7 @@ impl<'a> Shown<'a> {
         Self {
             detail,
             ui,
+            waits: false,
             groups: BTreeSet::new(),
             running: BTreeMap::new(),
         }
@@ -47,6 +50,13 @@ impl<'a> Shown<'a> {
     pub(super) fn deployment(&self, deployment: &DeploymentId) {
         if self.detail > Detail::None {
             self.ui.say(self.ui.paint(Tone::Bold, deployment.to_string()));
+        }
+    }
+
+    /// Another execution deploys: said once, because it may take hours.
+    pub(super) fn waiting(&mut self) {
+        if self.detail > Detail::None && !std::mem::replace(&mut self.waits, true) {
+            self.ui.say(format!("  {}", Phase::Waiting.as_str()));
         }
     }
 

@@ -85,8 +85,13 @@ fn show(stack: &Connection, file: &Path, ui: &Ui) {
     ui.say(format!("  bundle bucket  {}", stack.bundle_bucket));
     ui.say(format!("  all of it      {}", file.display()));
     ui.say("\nIn another terminal:");
-    ui.say("  cargo run -p seedflow-cli -- apply DIR --local     # deploys a repository");
-    ui.say("  cargo run -p seedflow-cli -- status --local");
+    let file = file.display();
+    ui.say(format!(
+        "  cargo run -p seedflow-cli -- apply DIR --stack-file {file}     # deploys a repository"
+    ));
+    ui.say(format!(
+        "  cargo run -p seedflow-cli -- status --stack-file {file}"
+    ));
     ui.say("\nAny AWS client works with:");
     ui.say(format!(
         "  export AWS_ENDPOINT_URL={} AWS_REGION={region} AWS_DEFAULT_REGION={region} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}",
