@@ -213,7 +213,7 @@ fn whole_deployment(error: &str, cause: &str) -> String {
     deployment_of("e1", report, &modules.into(), &Index::default())
 }
 
-/// A deployment of which some modules are done and some wait.
+/// A deployment with some modules that are done and some that wait.
 fn live_deployment() -> String {
     let planned = |group: &str, module: &str, action: &str| {
         let execution = (action != "unchanged").then(|| format!("{module}-2"));

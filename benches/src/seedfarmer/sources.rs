@@ -213,7 +213,7 @@ fn about() -> String {
          machine, and counts requests and what it sends, with its HTTP headers. Seedflow plans by an execution of the deployment \
          workflow with `plan_only`, from the packing to the execution's end; seed-farmer 8.0.9 by `apply --dry-run`, from its start to \
          its end. So both read the manifests, fetch, compute the fingerprints and compare them with the stored state, and neither \
-         packs or deploys anything. First run: nothing is deployed, and each round has new commits, of which nothing is fetched. \
+         packs or deploys anything. First run: nothing is deployed, and each round has new commits, and nothing of them is fetched. \
          Unchanged: both have deployed all modules, and keep what they fetched: Seedflow in its bucket, seed-farmer in its working \
          folder; a job that begins with a new checkout fetches as in a first run. seed-farmer ignores `depth` beside `ref`, so it \
          fetches the history. Medians of {ROUNDS} (shortest to longest), after a round that isn't counted; of requests, bytes and calls \

@@ -4,7 +4,8 @@ use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use seedflow_core::error::Error;
+use seedflow_core::error::{Error, ErrorName};
+use seedflow_core::module::refusal::Refusal;
 
 /// Something failed: a module, a deployment, a check, or the command itself.
 pub const FAILED: u8 = 1;
@@ -36,23 +37,20 @@ pub fn code_of(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// Whether an error is that of a request that was refused before anything ran (docs/errors.md).
+/// Whether an error is that of a request that was refused before anything ran (docs/errors.md): by a module's check, or by
+/// what a deployment adds to it.
 #[must_use]
 pub fn is_refusal(error: &str) -> bool {
-    REFUSALS.contains(&error)
+    Refusal::is_by(error) || OF_DEPLOYMENTS.iter().any(|name| name.as_str() == error)
 }
 
-/// The names of the errors of a request, by which nothing was started.
-const REFUSALS: [&str; 9] = [
-    "InvalidInput",
-    "InvalidManifest",
-    "InvalidBundle",
-    "InvalidDeployspec",
-    "SourceNotFound",
-    "SourceUnavailable",
-    "Blocked",
-    "DeploymentBusy",
-    "StateConflict",
+/// The errors with which a deployment is refused, besides those of a module.
+const OF_DEPLOYMENTS: [ErrorName; 5] = [
+    ErrorName::InvalidManifest,
+    ErrorName::SourceUnavailable,
+    ErrorName::Blocked,
+    ErrorName::DeploymentBusy,
+    ErrorName::StateConflict,
 ];
 
 /// Turns an error of core into one for people.
@@ -60,5 +58,25 @@ pub fn for_people(error: Error) -> anyhow::Error {
     match is_refusal(error.name.as_str()) {
         true => Refused(error.message).into(),
         false => anyhow!(error.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_refused_by_a_module_or_by_a_deployment() {
+        for name in [
+            "InvalidModuleStack",
+            "InvalidInput",
+            "InvalidManifest",
+            "DeploymentBusy",
+        ] {
+            assert!(is_refusal(name), "{name}");
+        }
+        for name in ["BuildFailed", "Throttled", "AccessDenied", ""] {
+            assert!(!is_refusal(name), "{name}");
+        }
     }
 }

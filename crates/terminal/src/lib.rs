@@ -116,7 +116,7 @@ impl Ui {
         self.task_among(label, "")
     }
 
-    /// A task of which a pipe sees the end only.
+    /// A task that shows a pipe its end only.
     pub fn quiet_task(&self, label: impl Into<String>) -> Task {
         let label = label.into();
         let bar = match &self.shared.mode {

@@ -15,7 +15,7 @@ use crate::index::TRIES;
 
 /// Maximum size of a report that is rendered. Outputs are its largest part, at most 4 KB each.
 const MAX_REPORT: u64 = 8 * 1024 * 1024;
-/// Number of lines of a failed build's log of which the page is made.
+/// Number of lines of a failed build's log that the page is made from.
 const LOG_LINES: usize = 200;
 /// Number of messages that are read for them: some are blank lines.
 const LOG_MESSAGES: usize = 300;
@@ -58,7 +58,7 @@ impl Handler {
     /// Writes the page of a deployment's execution.
     ///
     /// Two calls may write the page at once, and the one with the older index must not have the last word. So after a page
-    /// without results, the index is read again: whoever else writes the page has written the index before. If it shows more
+    /// without results, the index is read again: any other writer of the page has written the index before. If it shows more
     /// than the page, the page is written again.
     pub(crate) async fn deployment_page(
         &self,

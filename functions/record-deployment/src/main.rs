@@ -133,7 +133,7 @@ impl Handler {
         Ok(json!({"state": status.state}))
     }
 
-    /// Writes the report without results, of which the page of the work in progress is made. A repeated call leaves alone
+    /// Writes the report without results; the page of the work in progress is made from it. A repeated call leaves alone
     /// what is there: it may be the report of the end.
     async fn first_report(&self, plan: &Plan, status: &Status) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);

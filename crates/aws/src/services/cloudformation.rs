@@ -102,7 +102,7 @@ impl CloudFormation {
             .map_err(|e| failure(&format!("CloudFormation DeleteStack {stack}"), &e))
     }
 
-    /// The newest events of a stack, at least those since `since` unless there are very many; none if there is no such stack.
+    /// The newest events of a stack, at least those since `since` unless there are very many; none if the stack does not exist.
     pub async fn events(&self, stack: &str, since: Timestamp) -> Result<Vec<cause::StackEvent>> {
         let (mut events, mut token) = (Vec::new(), None);
         for _ in 0..EVENT_PAGES {

@@ -1,4 +1,4 @@
-//! `history`: what ran when and by whom.
+//! `history`: what ran, when, with its commit and author.
 
 use std::process::ExitCode;
 

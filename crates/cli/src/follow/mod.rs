@@ -40,7 +40,7 @@ impl Followed {
     /// An execution by its name or ARN, of one of the stack's two workflows.
     ///
     /// # Errors
-    /// If there is no such execution.
+    /// If the execution does not exist.
     pub async fn find(account: &Account, name: &str) -> Result<Self> {
         let short = ExecutionArn::new(name).name().to_owned();
         let sfn = account.step_functions();

@@ -1,4 +1,4 @@
-//! What ran when and by whom: the executions that have reports.
+//! What ran, when, with its commit and author: the executions that have reports.
 
 use anyhow::Result;
 use jiff::Timestamp;

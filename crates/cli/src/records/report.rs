@@ -93,7 +93,7 @@ fn newest_first(
 /// The report of an execution, or the newest one of exactly this target.
 ///
 /// # Errors
-/// If there is no such report.
+/// If the report does not exist.
 pub async fn find(
     bucket: &Bucket,
     project: &Name,

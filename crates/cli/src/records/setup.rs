@@ -1,6 +1,6 @@
 //! How the account is set up: what can be read of it, and what that means.
 //!
-//! A fact that can't be read is a warning and not a failure: whoever deploys need not have the right to read it.
+//! A fact that can't be read is a warning and not a failure: a person who deploys may lack the right to read it.
 
 use std::collections::BTreeMap;
 

@@ -112,7 +112,7 @@ impl Site {
                     .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
                 answer
             }
-            Wanted::Nothing => text(StatusCode::NOT_FOUND, "There is no such page."),
+            Wanted::Nothing => text(StatusCode::NOT_FOUND, "The page does not exist."),
         }
     }
 
@@ -121,7 +121,7 @@ impl Site {
             Ok(Some((bytes, _))) => found(key, bytes),
             Ok(None) => text(
                 StatusCode::NOT_FOUND,
-                "There is no such page. A page comes some ten seconds after the end of its execution, and is kept for 400 days.",
+                "The page does not exist. A page comes some ten seconds after the end of its execution, and is kept for 400 days.",
             ),
             Err(error) => text(StatusCode::BAD_GATEWAY, &error.message),
         }

@@ -27,12 +27,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_told_in_the_unit_that_fits() {
+    fn a_time_is_shown_in_the_unit_that_fits() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         let of = |seconds: i64| ago(Timestamp::from_second(1_000_000 - seconds).unwrap(), now);
-        let told = [-9, 4, 59, 60, 3599, 3600, 172_799, 172_800].map(of);
+        let shown = [-9, 4, 59, 60, 3599, 3600, 172_799, 172_800].map(of);
         assert_eq!(
-            told,
+            shown,
             [
                 "just now",
                 "just now",

@@ -233,7 +233,7 @@ mod tests {
         Report::Module(serde_json::from_value(json).unwrap())
     }
 
-    fn told(found: &[Difference]) -> Vec<String> {
+    fn lines_of(found: &[Difference]) -> Vec<String> {
         let none = String::new();
         found
             .iter()
@@ -262,7 +262,7 @@ mod tests {
             "outputs": {"Same": "1", "Changed": "4", "New": 5}}),
         );
         assert_eq!(
-            told(&differences(&old, &new)),
+            lines_of(&differences(&old, &new)),
             [
                 "commit: a -> b",
                 "bundle changed:  -> ",
@@ -285,7 +285,7 @@ mod tests {
         };
         let found = differences(&of("SUCCEEDED"), &of("FAILED"));
         assert_eq!(
-            told(&found),
+            lines_of(&found),
             ["state: SUCCEEDED -> FAILED", "g/b: SUCCEEDED -> FAILED"]
         );
     }

@@ -28,13 +28,12 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
         let status = &row.status;
         table.row([
             row.deployment.as_str().into(),
-            Cell::toned(status.state.as_str(), tone(status.state.as_str())),
+            state_cell(status.state),
             ago(status.updated_at, now).into(),
             short(status.commit_info.commit()).into(),
             cause(
                 status.state,
-                &status.cause,
-                &status.reason,
+                [&status.cause, &status.reason],
                 status.refused.as_ref(),
                 now,
             )
@@ -45,13 +44,12 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
         let status = &row.status;
         table.row([
             format!("{}/{}/{}", row.deployment, status.group, status.module).into(),
-            Cell::toned(status.state.as_str(), tone(status.state.as_str())),
+            state_cell(status.state),
             ago(since(status.state, status.updated_at, status.deployed_at), now).into(),
             short(status.commit_info.commit()).into(),
             cause(
                 status.state,
-                &status.cause,
-                &status.reason,
+                [&status.cause, &status.reason],
                 status.refused.as_ref(),
                 now,
             )
@@ -61,20 +59,18 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
     table
 }
 
-/// Why it failed, or why its last request was refused.
-fn cause(
-    state: State,
-    cause: &Option<String>,
-    reason: &Option<String>,
-    refused: Option<&Refusal>,
-    now: Timestamp,
-) -> String {
+fn state_cell(state: State) -> Cell {
+    Cell::toned(state.as_str(), tone(state.as_str()))
+}
+
+/// Why it failed, by the first text that there is, or why its last request was refused.
+fn cause(state: State, texts: [&Option<String>; 2], refused: Option<&Refusal>, now: Timestamp) -> String {
     if let Some(refused) = refused {
         return format!("refused {}: {}", ago(refused.at, now), refused.cause);
     }
     match state {
         State::Failed | State::Aborted | State::Refused => {
-            cause.as_ref().or(reason.as_ref()).cloned().unwrap_or_default()
+            texts.into_iter().flatten().next().cloned().unwrap_or_default()
         }
         _ => String::new(),
     }

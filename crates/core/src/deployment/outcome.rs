@@ -80,7 +80,7 @@ pub struct ModuleResult {
 /// Why a module failed, from its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// The reason, in the words of whoever reported it.
+    /// The reason, as it was reported.
     pub reason: String,
     /// One sentence for people.
     pub cause: String,
@@ -145,7 +145,7 @@ impl DeploymentOutcome {
         }
     }
 
-    /// A summary of the failures, for people; `why` tells why a module failed, if it is known.
+    /// A summary of the failures, for people; `why` returns why a module failed, if it is known.
     #[must_use]
     pub fn explain(&self, why: impl Fn(&ModuleRef) -> Option<Failed>) -> String {
         let mut parts: Vec<String> = self

@@ -75,7 +75,7 @@ pub struct ModuleStateChange {
     /// Why it failed: one sentence for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// Reason of the failure, in the words of whoever reported it.
+    /// Reason of the failure, as it was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The commit that is or was deployed.

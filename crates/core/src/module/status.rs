@@ -124,7 +124,7 @@ pub struct Status {
     /// The phase of the build that failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<String>,
-    /// The reason of the failure, in the words of whoever reported it.
+    /// The reason of the failure, as it was reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Why it failed: one sentence for people.

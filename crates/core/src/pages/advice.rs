@@ -70,7 +70,7 @@ fn retry(execution: &str) -> String {
     format!("seedflow retry {}", quoted(execution))
 }
 
-/// The name of an execution as a shell takes it for one word. Whoever starts an execution names it.
+/// The name of an execution as a shell takes it for one word. The starter of an execution names it.
 fn quoted(name: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     if name.bytes().all(is_plain) {

@@ -217,7 +217,7 @@ fn deployment() -> DeploymentId {
     }
 }
 
-/// A deployment of which one module is done, one is in progress, one waits, and one has nothing to do.
+/// A deployment with one module that is done, one is in progress, one waits, and one has nothing to do.
 fn in_progress(state: &str) -> (Value, Index) {
     let planned = |module: &str, action: &str, execution: Option<&str>| json!({"group": "g", "module": module, "action": action, "reasons": ["first deployment"], "execution": execution});
     let report = json!({

@@ -132,7 +132,7 @@ fn steps(report: &Module) -> Vec<Step> {
     steps
 }
 
-/// Moves the start of a step that seems to begin before the step above it: CodeBuild tells whole seconds, and the workflow
+/// Moves the start of a step that seems to begin before the step above it: CodeBuild gives whole seconds, and the workflow
 /// milliseconds.
 fn in_order(steps: &mut [Step]) {
     for i in 1..steps.len() {

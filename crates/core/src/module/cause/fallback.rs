@@ -1,4 +1,4 @@
-//! The cause of a failure of which only the error's name and message are known.
+//! The cause of a failure with nothing known but the error's name and message.
 
 use super::line::{line, one_line};
 
@@ -8,7 +8,7 @@ pub fn of_error(error: &str, message: &str) -> String {
     let message = one_line(message);
     let said = match says_nothing(error, &message) {
         true => sentence(error).to_owned(),
-        false => told(error, &message),
+        false => with_message(error, &message),
     };
     line(&said)
 }
@@ -53,7 +53,7 @@ fn is_crash(error: &str) -> bool {
 }
 
 /// A sentence with what the message says.
-fn told(error: &str, message: &str) -> String {
+fn with_message(error: &str, message: &str) -> String {
     match error {
         "BuildFailed" | "BuildFault" | "BuildTimedOut" | "BuildStopped" => build(error, message),
         "ExecutionAborted" | "DeploymentAborted" | "ExecutionFailed" => capital(message),

@@ -26,7 +26,7 @@ fn is_hidden(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The text without the sequences by which a terminal is told a colour or a position (ECMA-48: ESC, `[`, and parameters up
+/// The text without the sequences that set a terminal's colour or position (ECMA-48: ESC, `[`, and parameters up
 /// to a final byte from `@` to `~`).
 pub(super) fn without_escapes(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
