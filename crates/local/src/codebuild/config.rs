@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::account_region::AccountRegion;
 use crate::aws_api::Credentials;
 
 /// The configuration of the CodeBuild emulator.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The account in the builds' ARNs.
+    /// The stack's own account.
     pub account: String,
-    /// The account's own keys, for what CodeBuild itself does, and the region; builds use their role's.
+    /// The account's own keys and region, for what CodeBuild itself does; in another account it has that one's. Builds use
+    /// their role's.
     pub credentials: Credentials,
     /// Where builds have their workspaces.
     pub work_dir: PathBuf,
@@ -51,6 +53,14 @@ impl Config {
             minute: Duration::from_secs(60),
             concurrent_builds: 20,
             queued_builds: 100,
+        }
+    }
+
+    /// The stack's own account and region.
+    pub(crate) fn home(&self) -> AccountRegion {
+        AccountRegion {
+            account: self.account.clone(),
+            region: self.credentials.region.clone(),
         }
     }
 }

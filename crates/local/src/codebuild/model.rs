@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::account_region::AccountRegion;
 use super::plan::{Plan, Variable};
 use super::time::{epoch, event_date, seconds};
 
@@ -169,6 +170,8 @@ pub struct Build {
     /// `project:uuid`.
     pub id: String,
     pub arn: String,
+    /// Where it was started; everything of it is there.
+    pub at: AccountRegion,
     /// Counts the builds of a project from 1.
     pub number: u64,
     pub plan: Plan,
