@@ -6,15 +6,25 @@ and a role may do here what it may do on AWS. Each correction replaces a functio
 """
 
 import collections
+import contextlib
 import contextvars
+import dataclasses
 import json
 import time
+import urllib.parse
 import uuid
 
 from jsonata.functions import Functions
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, request_scope
+from ministack.core.responses import (
+    AccountScopedDict,
+    error_response_json,
+    get_account_id,
+    get_region,
+    json_response,
+    request_scope,
+)
 from ministack.services import codebuild, eventbridge, iam, lambda_svc, s3, ssm, stepfunctions
 from ministack.services.cloudformation import provisioners
 
@@ -232,7 +242,7 @@ def enforce(original, access_key_id, iam_action, service, region, resource_arn="
             return denied
     if iam_action in READS_OF_OBJECTS and is_missing(iam_action, resource_arn):
         bucket = resource_arn.partition("/")[0]
-        denied = original(access_key_id, "s3:ListBucket", service, region, bucket, {})
+        denied = original(access_key_id, "s3:ListBucket", service, region, bucket, {}) or other_account_refuses_list(bucket)
         if denied:
             refused_resource.set(bucket)
         return denied
@@ -247,12 +257,22 @@ READS_OF_OBJECTS = {"s3:GetObject", "s3:GetObjectVersion"}
 
 def is_missing(iam_action, arn):
     name, _, key = arn.removeprefix("arn:aws:s3:::").partition("/")
-    bucket = s3._buckets.get(name)
-    if bucket is None:
+    owner = s3._bucket_owner_account(name)
+    if owner is None:
         return False
+    bucket = s3._buckets.get_scoped(owner, None, name)
     # A version can still be there when the object is not.
-    versions = s3._object_versions.get((name, key)) if iam_action == "s3:GetObjectVersion" else None
+    versions = s3._object_versions.get_scoped(owner, None, (name, key)) if iam_action == "s3:GetObjectVersion" else None
     return key not in bucket["objects"] and not versions
+
+
+def other_account_refuses_list(bucket):
+    """The refusal of a bucket of another account, whose policy has to allow lists as well."""
+    name = bucket.removeprefix("arn:aws:s3:::")
+    owner = s3._bucket_owner_account(name)
+    if owner == get_account_id() or s3._foreign_bucket_allows(owner, name, "", "GET", {}, get_account_id()):
+        return None
+    return iam_evaluator.EvalResult("ImplicitDeny", principal_arn=iam_evaluator.caller_arn())
 
 
 @replace(iam_actions, "access_denied_response")
@@ -756,6 +776,72 @@ provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {
     "update": update_bus_policy,
     "delete": delete_bus_policy,
 }
+
+
+# --- Buckets of other accounts ------------------------------------------------------------------------------
+# Their policies are about the role that asks; the emulator asks them about its account's root. And it looks for the source of
+# a copy in the account of the bucket that it is copied into:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-walkthroughs-managing-access-example2.html,
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+
+caller_of_bucket = contextvars.ContextVar("caller_of_bucket", default=None)
+copied_bucket = contextvars.ContextVar("copied_bucket", default=None)
+
+
+@replace(s3, "_foreign_bucket_allows")
+def foreign_bucket_allows(original, owner_account, bucket_name, key, method, query_params, caller, headers=None):
+    before = caller_of_bucket.set(iam_evaluator.caller_arn() if caller else None)
+    try:
+        return original(owner_account, bucket_name, key, method, query_params, caller, headers)
+    finally:
+        caller_of_bucket.reset(before)
+
+
+@replace(iam_evaluator, "evaluate_resource_policy")
+def evaluate_resource_policy(original, doc, ctx, *args, **kwargs):
+    caller = caller_of_bucket.get()
+    if caller:
+        kind = iam_evaluator._principal_type(caller, "") or ctx.principal_type
+        ctx = dataclasses.replace(ctx, principal_arn=caller, principal_type=kind)
+    return original(doc, ctx, *args, **kwargs)
+
+
+class OfTheCopiedBucket(AccountScopedDict):
+    """What is about the copied bucket is in its own account."""
+
+    __slots__ = ()
+
+    def _scoped(self, key):
+        name = key[0] if isinstance(key, tuple) else key
+        if name == copied_bucket.get():
+            return (s3._bucket_owner_account(name), key)
+        return super()._scoped(key)
+
+
+for store in (s3._buckets, s3._object_versions, s3._object_tags, s3._object_annotations, s3._object_retention, s3._object_legal_hold):
+    store.__class__ = OfTheCopiedBucket
+
+
+@contextlib.contextmanager
+def copying(headers):
+    source = urllib.parse.unquote(headers.get("x-amz-copy-source", "").partition("?")[0])
+    before = copied_bucket.set(source.lstrip("/").partition("/")[0])
+    try:
+        yield
+    finally:
+        copied_bucket.reset(before)
+
+
+@replace(s3, "_copy_object")
+def copy_object(original, bucket_name, dest_key, headers):
+    with copying(headers):
+        return original(bucket_name, dest_key, headers)
+
+
+@replace(s3, "_upload_part_copy")
+def upload_part_copy(original, bucket_name, dest_key, query_params, headers):
+    with copying(headers):
+        return original(bucket_name, dest_key, query_params, headers)
 
 
 # --- Parameter Store ----------------------------------------------------------------------------------------
