@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::codebuild::AccountRegion;
 use crate::demo;
 use crate::git::Wanted;
 use crate::stack::Connection;
@@ -79,6 +80,10 @@ struct Up {
     /// A parameter of the template, as often as needed, for example ReferencedParameters='shared/*'.
     #[arg(long = "template-parameter", value_name = "NAME=VALUE", value_parser = parse_text)]
     template_parameters: Vec<(String, String)>,
+    /// A further account and region that manifests map modules to, as often as needed, for example
+    /// 222222222222/eu-west-1. It gets the stack of template-target.yaml.
+    #[arg(long = "target", value_name = "ACCOUNT/REGION")]
+    targets: Vec<AccountRegion>,
     #[command(flatten)]
     git: Git,
     #[command(flatten)]
@@ -162,7 +167,15 @@ impl Command {
                 .map(|()| ExitCode::SUCCESS),
             Self::Up(up) => {
                 let file = up.stack.path()?;
-                up::run(up.port, up.template_parameters, up.git.wanted()?, &file, ui).await
+                up::run(
+                    up.port,
+                    up.template_parameters,
+                    up.targets,
+                    up.git.wanted()?,
+                    &file,
+                    ui,
+                )
+                .await
             }
             Self::Check(check) => check.run(ui),
             Self::Soak(soak) => soak.run(ui).await,
@@ -193,6 +206,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn targets_are_accounts_and_regions() {
+        let parsed = |target: &str| Cli::try_parse_from(["seedflow-local", "up", "--target", target]);
+        assert!(parsed("222222222222/eu-west-1").is_ok());
+        for bad in [
+            "222222222222",
+            "22222222222/eu-west-1",
+            "222222222222/",
+            "222222222222/Eu-west-1",
+        ] {
+            let error = parsed(bad).unwrap_err().to_string();
+            assert!(error.contains("expected ACCOUNT/REGION"), "{error}");
+        }
     }
 
     #[test]

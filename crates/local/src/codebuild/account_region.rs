@@ -13,6 +13,33 @@ pub struct AccountRegion {
     pub region: String,
 }
 
+/// `ACCOUNT/REGION`
+impl std::str::FromStr for AccountRegion {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("expected ACCOUNT/REGION such as 222222222222/eu-west-1, found {text}");
+        let (account, region) = text.split_once('/').ok_or_else(expected)?;
+        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        let is_region = region.matches('-').count() >= 2
+            && region
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        (is_account && is_region)
+            .then(|| Self {
+                account: account.to_owned(),
+                region: region.to_owned(),
+            })
+            .ok_or_else(expected)
+    }
+}
+
+impl std::fmt::Display for AccountRegion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.account, self.region)
+    }
+}
+
 impl AccountRegion {
     /// The caller's, as the AWS emulator answers it (`emulator.py`); it knows the accounts of keys.
     pub(crate) fn of_answer(answer: &[u8]) -> Option<Self> {

@@ -10,6 +10,7 @@ mod emulator;
 pub mod environment;
 mod package;
 mod sam;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,9 +24,10 @@ use serde_json::{Value, json};
 pub use connection::Connection;
 use emulator::Emulator;
 use environment::Folders;
+pub use targets::TargetStack;
 
 use crate::aws_api::{AwsApi, Credentials};
-use crate::codebuild::{self, CodeBuild};
+use crate::codebuild::{self, AccountRegion, CodeBuild};
 use crate::process::cargo_build::{self, Profile};
 use crate::process::{programs, python_tools, workspace};
 use crate::proxy::{self, Caller, Ports, Proxy, Rates};
@@ -59,6 +61,8 @@ pub struct StackOptions {
     pub build_policy: Option<Value>,
     /// Further parameters of the template by their names.
     pub parameters: BTreeMap<String, String>,
+    /// Further accounts and regions that modules can be deployed in.
+    pub targets: Vec<AccountRegion>,
 }
 
 impl Default for StackOptions {
@@ -81,6 +85,7 @@ impl Default for StackOptions {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
+            targets: Vec::new(),
         }
     }
 }
@@ -103,6 +108,7 @@ pub struct Stack {
     emulator: Emulator,
     connection: Connection,
     outputs: BTreeMap<String, String>,
+    targets: Vec<TargetStack>,
     folders: Folders,
     bin: PathBuf,
 }
@@ -118,11 +124,13 @@ struct Parts {
 impl Stack {
     /// Sets up what is missing, starts everything and deploys the template.
     pub async fn start(options: &StackOptions, ui: &Ui) -> Result<Self> {
+        targets::accounts(&options.targets)?;
         let parts = Parts::prepare(options.profile, ui).await?;
         let folders = Folders { root: new_folder()? };
         let running = Running::start(options, &parts, &folders, ui).await?;
         let outputs = running.deploy(options, &parts, &folders, ui).await?;
         let connection = connection(running.proxy.endpoint(Caller::Clients), &outputs)?;
+        let targets = targets::deploy(options, &parts, &folders, &connection.api(), ui).await?;
         let Running {
             codebuild,
             proxy,
@@ -134,6 +142,7 @@ impl Stack {
             emulator,
             connection,
             outputs,
+            targets,
             folders,
             bin: parts.bin,
         })
@@ -147,6 +156,16 @@ impl Stack {
     /// A client of it.
     pub fn api(&self) -> AwsApi {
         self.connection.api()
+    }
+
+    /// A client of it as root of any account, in any region.
+    pub fn api_in(&self, at: &AccountRegion) -> AwsApi {
+        self.api().with_credentials(at.root(environment::SECRET))
+    }
+
+    /// The targets, as they were named.
+    pub fn targets(&self) -> &[TargetStack] {
+        &self.targets
     }
 
     /// The proxy in front of the emulator.
@@ -286,8 +305,14 @@ impl Running {
         api.put_object(sam::PACKAGE_BUCKET, "", Vec::new())
             .await
             .context("cannot make a bucket for the functions' packages")?;
-        let parameters = parameters(options, &api).await?;
-        let outputs = sam::deploy(&template, &parameters, &endpoint, folders, &parts.bin, &task).await?;
+        let deployment = sam::Deployment {
+            at: &environment::home(),
+            stack_name: sam::STACK_NAME,
+            bucket: sam::PACKAGE_BUCKET,
+            template: &template,
+            parameters: &parameters(options, &api).await?,
+        };
+        let outputs = sam::deploy(&deployment, &endpoint, folders, &parts.bin, &task).await?;
         task.done(&format!("{} outputs", outputs.len()));
         Ok(outputs)
     }
@@ -302,13 +327,22 @@ async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<Str
     // The emulator doesn't have AWS::Logs::AccountPolicy.
     set("NoMetricsFromBuilds", "false");
     if let Some(policy) = &options.build_policy {
-        let made = api.create_policy(BUILD_POLICY, policy).await;
-        set(
-            "BuildManagedPolicyArns",
-            &made.context("cannot make the policy of the builds")?,
-        );
+        let policy = build_policy(api, policy, &environment::home(), true).await?;
+        set("BuildManagedPolicyArns", &policy);
+    }
+    if let Some(accounts) = targets::accounts(&options.targets)? {
+        set("TargetAccounts", &accounts);
     }
     Ok(parameters)
+}
+
+/// The policy for builds of an account; makes it where it is new.
+async fn build_policy(api: &AwsApi, policy: &Value, at: &AccountRegion, is_new: bool) -> Result<String> {
+    if !is_new {
+        return Ok(format!("arn:aws:iam::{}:policy/{BUILD_POLICY}", at.account));
+    }
+    let made = api.create_policy(BUILD_POLICY, policy).await;
+    made.context("cannot make the policy of the builds")
 }
 
 fn codebuild_emulator(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
@@ -323,12 +357,7 @@ fn codebuild_emulator(options: &StackOptions, parts: &Parts, folders: &Folders) 
 }
 
 fn credentials() -> Credentials {
-    Credentials {
-        access_key_id: environment::ACCOUNT.to_owned(),
-        secret_access_key: environment::SECRET.to_owned(),
-        session_token: None,
-        region: environment::REGION.to_owned(),
-    }
+    environment::home().root(environment::SECRET)
 }
 
 /// A folder that no other stack has: the name has the process's number, and a counter for
