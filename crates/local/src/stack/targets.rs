@@ -25,6 +25,8 @@ const SHARED: &[&str] = &[
     "ReferencedSecrets",
 ];
 
+const TEMPLATE: &str = "template-target.yaml";
+
 /// The name of a target's CloudFormation stack.
 const STACK_NAME: &str = "seedflow-target";
 
@@ -60,6 +62,13 @@ pub async fn deploy(
     home: &AwsApi,
     ui: &Ui,
 ) -> Result<Vec<TargetStack>> {
+    if options.targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    // A copy: `sam` takes the settings beside a template, and those of the repository are for AWS.
+    let template = folders.template().join(TEMPLATE);
+    std::fs::copy(workspace::root()?.join(TEMPLATE), &template)
+        .with_context(|| format!("cannot copy {TEMPLATE}"))?;
     let mut deployed: Vec<TargetStack> = Vec::new();
     for at in &options.targets {
         let task = ui.task(&format!("Target {at}"));
@@ -75,7 +84,7 @@ pub async fn deploy(
             at,
             stack_name: STACK_NAME,
             bucket: &bucket,
-            template: &workspace::root()?.join("template-target.yaml"),
+            template: &template,
             parameters: &parameters,
         };
         let outputs = sam::deploy(&deployment, home.endpoint(), folders, &parts.bin, &task).await;
