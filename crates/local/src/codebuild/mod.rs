@@ -46,9 +46,17 @@ use registry::{Builds, Entry, Registry, Token};
 
 /// The CodeBuild emulator: its builds and what they need. The proxy connects it to the emulator.
 pub struct CodeBuild {
+    /// `{account}/{region}`
+    place: String,
     registry: Arc<Registry>,
     queue: Queue,
     simulated: Mutex<Option<SimulatedBuild>>,
+}
+
+impl std::fmt::Debug for CodeBuild {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CodeBuild({})", self.place)
+    }
 }
 
 /// BatchGetBuilds and the lists answer this many at once.
@@ -62,10 +70,17 @@ impl CodeBuild {
     pub fn new(config: Config) -> Arc<Self> {
         let queue = Queue::new(config.concurrent_builds, config.queued_builds);
         Arc::new(Self {
+            place: format!("{}/{}", config.account, config.credentials.region),
             registry: Arc::new(Registry::new(config)),
             queue,
             simulated: Mutex::default(),
         })
+    }
+
+    /// The account and region of its builds.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Sets the proxy's ports for builds and for the service itself. The first call counts.

@@ -72,6 +72,9 @@ impl Ports {
     }
 }
 
+/// The header in which the emulator says whose builds a request is about.
+const PLACE: &str = "x-seedflow-place";
+
 /// How a proxy is set up.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -81,6 +84,8 @@ pub struct Options {
     pub functions: Option<PathBuf>,
     /// The rates of Parameter Store; none where not set.
     pub parameter_store: Option<Rates>,
+    /// The CodeBuild emulators of other accounts and regions.
+    pub targets: Vec<Arc<CodeBuild>>,
 }
 
 /// The running proxy; it ends with this value.
@@ -93,6 +98,7 @@ pub struct Proxy {
 struct State {
     upstream: SocketAddr,
     codebuild: Arc<CodeBuild>,
+    targets: Vec<Arc<CodeBuild>>,
     client: Client<HttpConnector, Body>,
     controls: Controls,
     ssm: SsmLimits,
@@ -138,6 +144,7 @@ impl Proxy {
         let state = Arc::new(State {
             upstream,
             codebuild: Arc::clone(&codebuild),
+            targets: options.targets.clone(),
             client,
             controls: Controls::default(),
             ssm: SsmLimits::default(),
@@ -165,10 +172,12 @@ impl Proxy {
             ports,
             _listeners: listeners,
         };
-        codebuild.connect(
-            &proxy.endpoint(Caller::Builds),
-            &proxy.endpoint(Caller::Codebuild),
-        );
+        for codebuild in std::iter::once(&codebuild).chain(&options.targets) {
+            codebuild.connect(
+                &proxy.endpoint(Caller::Builds),
+                &proxy.endpoint(Caller::Codebuild),
+            );
+        }
         Ok(proxy)
     }
 
@@ -416,7 +425,13 @@ impl State {
             return Ok(asked);
         }
         let answered = match serde_json::from_slice(&body) {
-            Ok(input) => self.codebuild.handle(&request.call.operation, input).await,
+            Ok(input) => {
+                let place = asked.headers().get(PLACE).and_then(|place| place.to_str().ok());
+                let mut targets = self.targets.iter();
+                let target = targets.find(|target| Some(target.place()) == place);
+                let codebuild = target.unwrap_or(&self.codebuild);
+                codebuild.handle(&request.call.operation, input).await
+            }
             Err(error) => Err(ApiError::client("SerializationException", error.to_string())),
         };
         Ok(answered.map_or_else(|e| request.error(&e), |json| answer::json(&json)))

@@ -13,8 +13,8 @@ import time
 from jsonata.functions import Functions
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
-from ministack.core.responses import error_response_json
-from ministack.services import codebuild, eventbridge, iam, lambda_svc, s3, ssm, stepfunctions
+from ministack.core.responses import error_response_json, get_account_id, get_region, request_scope
+from ministack.services import codebuild, eventbridge, iam, lambda_svc, s3, ssm, stepfunctions, sts
 from ministack.services.cloudformation import provisioners
 
 
@@ -39,6 +39,7 @@ def replace(module, name):
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html,
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
 
+session_of_request = contextvars.ContextVar("session_of_request", default=None)
 further_resources = contextvars.ContextVar("further_resources", default=())
 refused_resource = contextvars.ContextVar("refused_resource", default=None)
 machine_of_task = contextvars.ContextVar("machine_of_task", default=None)
@@ -215,6 +216,7 @@ def extract_resource_arn(original, service, method, path, headers, body, query_p
 
 @replace(iam_evaluator, "enforce")
 def enforce(original, access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
+    session_of_request.set((sts._sessions.get(access_key_id) or {}).get("Arn"))
     service_context = {**(service_context or {}), **condition_values.get()}
     condition_values.set({})
     if resource_arn == NO_TASK:
@@ -449,9 +451,30 @@ def resolve_condition_key(original, key, ctx):
         name = iam_evaluator._role_name_from_assumed_arn(ctx.principal_arn)
         role = iam._roles.get_scoped(ctx.principal_account, None, name) or {}
         return role.get("Arn", f"arn:aws:iam::{ctx.principal_account}:role/{name}")
-    if key.lower() == "aws:resourceaccount":  # the stack has one account; the roles of the CDK's bootstrap ask for it
-        return ctx.principal_account
+    if key.lower() == "aws:principalarn" and ctx.principal_type == "Root" and ctx.action.startswith("s3:"):
+        # For a bucket of another account the emulator takes every caller for that caller's root.
+        role = role_of(session_of_request.get())
+        return role if role and role.split(":")[4] == ctx.principal_account else original(key, ctx)
+    if key.lower() in ("aws:resourceaccount", "s3:resourceaccount"):
+        return account_of(ctx.resource_arn) or ctx.principal_account
     return original(key, ctx)
+
+
+def role_of(session):
+    """The ARN of a session's role, with its path."""
+    if not session or ":assumed-role/" not in session:
+        return None
+    account, name = session.split(":")[4], session.split("/")[1]
+    role = iam._roles.get_scoped(account, None, name) or {}
+    return role.get("Arn", f"arn:aws:iam::{account}:role/{name}")
+
+
+def account_of(arn):
+    """The account of a resource; the ARNs of buckets name none."""
+    if arn.startswith("arn:aws:s3:::"):
+        return s3._bucket_owner_account(arn.removeprefix("arn:aws:s3:::").split("/")[0])
+    parts = arn.split(":")
+    return parts[4] if len(parts) > 4 else None
 
 
 # --- Services that assume roles -----------------------------------------------------------------------------
@@ -501,7 +524,9 @@ OF_THE_STAND_IN = {"StartBuild", "BatchGetBuilds", "StopBuild", "ListBuilds", "L
 @replace(codebuild, "_handle_request_sync")
 def handle_codebuild(original, method, path, headers, body, query_params):
     if headers.get("x-amz-target", "").rsplit(".", 1)[-1] in OF_THE_STAND_IN:
-        return 200, {"Content-Type": "application/x-amz-json-1.1"}, b"{}"
+        # Each account and region has builds of its own; the proxy can't tell them by the keys of a session.
+        place = {"x-seedflow-place": f"{get_account_id()}/{get_region()}"}
+        return 200, {"Content-Type": "application/x-amz-json-1.1", **place}, b"{}"
     return original(method, path, headers, body, query_params)
 
 
@@ -556,6 +581,92 @@ def dispatch_to_lambda(original, arn, payload):
     if not function or not config:
         return original(arn, payload)
     return lambda_svc.invoke_async_with_retry(function, json.loads(payload))
+
+
+# --- Buses of other accounts and regions --------------------------------------------------------------------
+# A rule hands events over to a bus of another account or region, as they are, if the rule's role may put them there and,
+# for another account, the policy of that bus admits it:
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html and eb-cross-region.html. The emulator has no
+# such delivery. Rules at the receiving bus don't hand them on to a third one ("eb-cross-account.html", limits).
+
+
+def matches(statement, event, account):
+    """Whether a statement of a bus's policy admits an event from an account."""
+    principal = (statement.get("Principal") or {}).get("AWS", [])
+    principals = principal if isinstance(principal, list) else [principal]
+    admitted = {account, f"arn:aws:iam::{account}:root"}
+    values = {"events:source": event.get("Source"), "events:detail-type": event.get("DetailType")}
+    for operator, keys in (statement.get("Condition") or {}).items():
+        for key, wanted in keys.items():
+            wanted = wanted if isinstance(wanted, list) else [wanted]
+            if operator == "Null":
+                if str(not values.get(key)).lower() not in [str(one).lower() for one in wanted]:
+                    return False
+            elif values.get(key) not in wanted:
+                return False
+    return statement.get("Effect") == "Allow" and any(str(one) in admitted for one in principals)
+
+
+def may_put(role_arn, bus_arn):
+    """Whether the role of a rule may put events on a bus, and trusts EventBridge."""
+    account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
+    role = iam._roles.get_scoped(account, None, name)
+    if not role or "events.amazonaws.com" not in json.dumps(role.get("AssumeRolePolicyDocument")):
+        return False
+    context = iam_evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/events",
+        principal_type="AssumedRole",
+        principal_account=account,
+        action="events:PutEvents",
+        resource_arn=bus_arn,
+        region=get_region(),
+    )
+    return iam_evaluator.evaluate(context, iam_evaluator._gather_role_policies(name, account)).decision == "Allow"
+
+
+@replace(eventbridge, "_dispatch_to_event_bus")
+def dispatch_to_event_bus(original, spec, event, rule, event_path, target_input_payload=None):
+    here = get_account_id(), get_region()
+    if (spec.account_id, spec.region) == here or target_input_payload is not None or event_path:
+        return original(spec, event, rule, event_path, target_input_payload)
+    key = eventbridge._rule_key(rule.get("Name"), rule.get("EventBusName", "default"))
+    bus_arn = f"arn:aws:events:{spec.region}:{spec.account_id}:{spec.resource}"
+    targets = [one for one in eventbridge._targets.get(key, []) if one.get("Arn") == bus_arn]
+    if not any(may_put(one.get("RoleArn", "::::"), bus_arn) for one in targets):
+        return None
+    bus = spec.resource.split("/", 1)[1]
+    # Account and region stay those of the event's origin.
+    forwarded = {**event, "EventBusName": bus, "_DispatchPath": [*event_path, key]}
+    with request_scope(spec.account_id, spec.region):
+        policy = eventbridge._event_bus_policies.get(bus) or {}
+        admits = any(matches(one, event, here[0]) for one in policy.get("Statement", []))
+        if spec.account_id == here[0] or admits:
+            eventbridge._dispatch_event(forwarded)
+    return None
+
+
+# The emulator's CloudFormation doesn't have the resource type:
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbuspolicy.html
+
+
+def create_bus_policy(_logical_id, props, _stack_name):
+    bus, statement_id = props.get("EventBusName", "default"), props["StatementId"]
+    policy = eventbridge._event_bus_policies.get(bus) or {"Version": "2012-10-17", "Statement": []}
+    others = [one for one in policy["Statement"] if one.get("Sid") != statement_id]
+    policy["Statement"] = [*others, {**props["Statement"], "Sid": statement_id}]
+    eventbridge._event_bus_policies[bus] = policy
+    return f"{bus}|{statement_id}", {}
+
+
+def delete_bus_policy(physical_id, _props):
+    bus, _, statement_id = physical_id.partition("|")
+    eventbridge._remove_permission({"EventBusName": bus, "StatementId": statement_id})
+
+
+provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {
+    "create": create_bus_policy,
+    "delete": delete_bus_policy,
+}
 
 
 # --- Events of S3 -------------------------------------------------------------------------------------------

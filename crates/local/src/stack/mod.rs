@@ -11,7 +11,7 @@ pub mod environment;
 mod package;
 mod sam;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,6 +29,7 @@ use crate::codebuild::{self, CodeBuild};
 use crate::process::cargo_build::{self, Profile};
 use crate::process::{programs, python_tools, workspace};
 use crate::proxy::{self, Caller, Ports, Proxy, Rates};
+use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 /// The source of the CodeBuild emulator's events: only AWS may send as `aws.codebuild`, and the
@@ -59,6 +60,8 @@ pub struct StackOptions {
     pub build_policy: Option<Value>,
     /// Further parameters of the template by their names.
     pub parameters: BTreeMap<String, String>,
+    /// Other accounts and regions, with the stack of `template-target.yaml`.
+    pub targets: Vec<Target>,
 }
 
 impl Default for StackOptions {
@@ -81,12 +84,16 @@ impl Default for StackOptions {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
+            targets: Vec::new(),
         }
     }
 }
 
 /// What the examples refer to, in Parameter Store and in Secrets Manager.
 const EXAMPLES: &str = "seedflow-examples/*";
+
+/// The name of the stack of `template-target.yaml`.
+const TARGET_STACK: &str = "seedflow-target";
 
 /// The name of the policy for builds.
 const BUILD_POLICY: &str = "seedflow-builds";
@@ -99,6 +106,7 @@ fn allow_everything() -> Value {
 /// A running stack.
 pub struct Stack {
     codebuild: Arc<CodeBuild>,
+    targets: Vec<Arc<CodeBuild>>,
     proxy: Proxy,
     emulator: Emulator,
     connection: Connection,
@@ -125,11 +133,13 @@ impl Stack {
         let connection = connection(running.proxy.endpoint(Caller::Clients), &outputs)?;
         let Running {
             codebuild,
+            targets,
             proxy,
             emulator,
         } = running;
         Ok(Self {
             codebuild,
+            targets,
             proxy,
             emulator,
             connection,
@@ -164,6 +174,11 @@ impl Stack {
         &self.codebuild
     }
 
+    /// A client of another account or region, as its administrator.
+    pub fn api_in(&self, target: &Target) -> AwsApi {
+        AwsApi::new(&self.connection.endpoint, credentials_in(target))
+    }
+
     /// A folder of the stack's own; it goes with the stack.
     pub fn folder(&self) -> &Path {
         &self.folders.root
@@ -178,7 +193,9 @@ impl Stack {
 
     /// Ends builds first and in good order, then everything else. Dropping does the same at once.
     pub async fn stop(self) {
-        self.codebuild.shutdown().await;
+        for codebuild in std::iter::once(&self.codebuild).chain(&self.targets) {
+            codebuild.shutdown().await;
+        }
     }
 
     /// Waits until the emulator ends by itself, and returns that as an error.
@@ -226,6 +243,7 @@ impl Parts {
 /// The processes of a stack before anything is deployed on it.
 struct Running {
     codebuild: Arc<CodeBuild>,
+    targets: Vec<Arc<CodeBuild>>,
     proxy: Proxy,
     emulator: Emulator,
 }
@@ -236,6 +254,12 @@ impl Running {
         // Held until the proxy has its ports, or it might be given this one.
         let port = emulator::FreePort::find()?;
         let address = port.address();
+        let codebuild = codebuild_emulator(options, parts, folders, None);
+        let targets: Vec<Arc<CodeBuild>> = options
+            .targets
+            .iter()
+            .map(|target| codebuild_emulator(options, parts, folders, Some(target)))
+            .collect();
         let proxied = proxy::Options {
             ports: Ports {
                 clients: options.port.unwrap_or_default(),
@@ -244,8 +268,8 @@ impl Running {
             // The emulator unpacks functions there; its own program and the builds' lie elsewhere.
             functions: Some(folders.tmp()),
             parameter_store: options.parameter_store,
+            targets: targets.clone(),
         };
-        let codebuild = codebuild_emulator(options, parts, folders);
         let proxy = Proxy::start(address, Arc::clone(&codebuild), proxied).await?;
         let functions = proxy.endpoint(Caller::Functions);
         drop(port);
@@ -256,6 +280,7 @@ impl Running {
         task.done(&format!("listens on {}", proxy.endpoint(Caller::Clients)));
         Ok(Self {
             codebuild,
+            targets,
             proxy,
             emulator,
         })
@@ -287,8 +312,26 @@ impl Running {
             .await
             .context("cannot make a bucket for the functions' packages")?;
         let parameters = parameters(options, &api).await?;
-        let outputs = sam::deploy(&template, &parameters, &endpoint, folders, &parts.bin, &task).await?;
+        let home = sam::Template {
+            stack: sam::STACK_NAME,
+            file: &template,
+            parameters: &parameters,
+            credentials: &credentials(),
+        };
+        let outputs = home.deploy(&endpoint, folders, &parts.bin, &task).await?;
         task.done(&format!("{} outputs", outputs.len()));
+        for target in &options.targets {
+            let task = ui.task(&format!("Target {target}"));
+            let parameters = parameters_of_target(options, &endpoint, target).await?;
+            let there = sam::Template {
+                stack: TARGET_STACK,
+                file: &root.join("template-target.yaml"),
+                parameters: &parameters,
+                credentials: &credentials_in(target),
+            };
+            there.deploy(&endpoint, folders, &parts.bin, &task).await?;
+            task.done("ready");
+        }
         Ok(outputs)
     }
 }
@@ -301,6 +344,11 @@ async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<Str
     set("FunctionArchitecture", architecture()?);
     // The emulator doesn't have AWS::Logs::AccountPolicy.
     set("NoMetricsFromBuilds", "false");
+    let accounts: BTreeSet<&str> = options.targets.iter().map(Target::account).collect();
+    if !accounts.is_empty() {
+        let accounts: Vec<&str> = accounts.into_iter().collect();
+        set("TargetAccounts", &accounts.join(","));
+    }
     if let Some(policy) = &options.build_policy {
         let made = api.create_policy(BUILD_POLICY, policy).await;
         set(
@@ -311,8 +359,47 @@ async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<Str
     Ok(parameters)
 }
 
-fn codebuild_emulator(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
-    let mut config = codebuild::Config::new(environment::ACCOUNT, credentials(), folders.builds());
+/// The parameters that the template of targets is deployed with.
+async fn parameters_of_target(
+    options: &StackOptions,
+    endpoint: &str,
+    target: &Target,
+) -> Result<BTreeMap<String, String>> {
+    let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut parameters = BTreeMap::from([
+        named("HomeAccountId", environment::ACCOUNT),
+        named("HomeRegion", environment::REGION),
+        named("HomeStackName", sam::STACK_NAME),
+        named("EventSource", EVENT_SOURCE),
+        named("ReferencedParameters", EXAMPLES),
+        named("ReferencedSecrets", EXAMPLES),
+    ]);
+    if let Some(policy) = &options.build_policy {
+        let api = AwsApi::new(endpoint, credentials_in(target));
+        // Policies are global in their account, which may have targets in several regions.
+        let name = format!("{BUILD_POLICY}-{}", target.region());
+        let made = api.create_policy(&name, policy).await;
+        let made = made.with_context(|| format!("cannot make the policy of the builds in {target}"))?;
+        parameters.insert("BuildManagedPolicyArns".to_owned(), made);
+    }
+    Ok(parameters)
+}
+
+fn codebuild_emulator(
+    options: &StackOptions,
+    parts: &Parts,
+    folders: &Folders,
+    target: Option<&Target>,
+) -> Arc<CodeBuild> {
+    let mut config = match target {
+        None => codebuild::Config::new(environment::ACCOUNT, credentials(), folders.builds()),
+        Some(target) => {
+            let work = folders
+                .builds()
+                .join(format!("{}-{}", target.account(), target.region()));
+            codebuild::Config::new(target.account(), credentials_in(target), work)
+        }
+    };
     config.tools = std::iter::once(parts.bin.clone())
         .chain(parts.node.clone())
         .collect();
@@ -328,6 +415,15 @@ fn credentials() -> Credentials {
         secret_access_key: environment::SECRET.to_owned(),
         session_token: None,
         region: environment::REGION.to_owned(),
+    }
+}
+
+/// The administrator of another account.
+fn credentials_in(target: &Target) -> Credentials {
+    Credentials {
+        access_key_id: target.account().to_owned(),
+        region: target.region().to_owned(),
+        ..credentials()
     }
 }
 

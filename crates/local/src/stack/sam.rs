@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::environment::{self, Folders};
+use crate::aws_api::Credentials;
 use crate::process::child_guard::{self, ChildGuard};
 use crate::process::output_tail;
 use seedflow_terminal::Task;
@@ -18,10 +19,33 @@ pub const STACK_NAME: &str = "seedflow";
 /// Where `sam deploy` puts the packages of the functions.
 pub const PACKAGE_BUCKET: &str = "seedflow-packages";
 
-/// Deploys `template` and returns the stack's outputs.
-pub async fn deploy(
-    template: &Path,
-    parameters: &BTreeMap<String, String>,
+/// A template to deploy.
+pub struct Template<'a> {
+    /// The name of the CloudFormation stack.
+    pub stack: &'a str,
+    /// The template's file.
+    pub file: &'a Path,
+    /// The values of its parameters.
+    pub parameters: &'a BTreeMap<String, String>,
+    /// Whose account, and which region.
+    pub credentials: &'a Credentials,
+}
+
+impl Template<'_> {
+    /// Deploys it and returns the stack's outputs.
+    pub async fn deploy(
+        &self,
+        endpoint: &str,
+        folders: &Folders,
+        bin: &Path,
+        task: &Task,
+    ) -> Result<BTreeMap<String, String>> {
+        deploy(self, endpoint, folders, bin, task).await
+    }
+}
+
+async fn deploy(
+    template: &Template<'_>,
     endpoint: &str,
     folders: &Folders,
     bin: &Path,
@@ -32,7 +56,7 @@ pub async fn deploy(
     command.args([
         "deploy",
         "--stack-name",
-        STACK_NAME,
+        template.stack,
         "--s3-bucket",
         PACKAGE_BUCKET,
         "--output",
@@ -51,13 +75,27 @@ pub async fn deploy(
     ]);
     command
         .arg("--template-file")
-        .arg(template)
+        .arg(template.file)
         .arg("--parameter-overrides");
-    command.args(parameters.iter().map(|(name, value)| format!("{name}={value}")));
+    command.args(
+        template
+            .parameters
+            .iter()
+            .map(|(name, value)| format!("{name}={value}")),
+    );
     command.current_dir(folders.template()).env_clear();
     command
         .envs(environment::base(folders, bin)?)
         .envs(environment::client(endpoint));
+    let Credentials {
+        access_key_id,
+        region,
+        ..
+    } = template.credentials;
+    command
+        .env("AWS_ACCESS_KEY_ID", access_key_id)
+        .env("AWS_REGION", region)
+        .env("AWS_DEFAULT_REGION", region);
     command
         .env("SAM_CLI_TELEMETRY", "0")
         .env("__SAM_CLI_APP_DIR", folders.home());
