@@ -12,3 +12,4 @@ mod state_machines;
 mod task_errors;
 mod template;
 mod template_git;
+mod template_target;

@@ -197,6 +197,8 @@ fn has_the_states_of_the_design() {
         "ForgetModule",
         "Forgotten",
         "HasModuleStack",
+        "HasMoved",
+        "HasMovedWithoutBuild",
         "IsChanged",
         "IsRolePrepared",
         "IsRoleRemoved",

@@ -9,6 +9,7 @@ use seedflow_terminal::Ui;
 
 use crate::account::{Account, StackArguments};
 use crate::commands::apply::Apply;
+use crate::commands::bootstrap::Bootstrap;
 use crate::commands::cancel::Cancel;
 use crate::commands::check::Check;
 use crate::commands::completions::Completions;
@@ -69,6 +70,7 @@ enum Command {
     Locks(Locks),
     Open(Open),
     Init(Init),
+    Bootstrap(Bootstrap),
     Doctor(Doctor),
     Completions(Completions),
 }
@@ -91,6 +93,7 @@ impl Command {
             Self::Check(command) => return command.run(ui),
             Self::Init(command) => return command.run(ui),
             Self::Doctor(command) => return command.run(&stack, ui).await,
+            Self::Bootstrap(command) => return command.run(&stack, ui).await,
             Self::Completions(command) => return command.run::<Cli>(),
             _ => {}
         }
@@ -113,7 +116,9 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
-            Self::Check(_) | Self::Init(_) | Self::Doctor(_) | Self::Completions(_) => Ok(ExitCode::SUCCESS),
+            Self::Check(_) | Self::Init(_) | Self::Bootstrap(_) | Self::Doctor(_) | Self::Completions(_) => {
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }

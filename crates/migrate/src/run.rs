@@ -99,8 +99,24 @@ fn read(
     let opened = open(cli, folder, &given)?;
     let found = repository::read(opened, &given)?;
     match found.result.context("Seedflow can't deploy this repository")? {
-        Loaded::Whole(read) => Ok(*read),
+        Loaded::Whole(read) => {
+            refuse_targets(&read)?;
+            Ok(*read)
+        }
         Loaded::Needs(_) => bail!("the manifest changed while it was read; run this again"),
+    }
+}
+
+/// The state of seed-farmer is read in one account and region.
+fn refuse_targets(read: &repository::LoadedRepository<File>) -> Result<()> {
+    let mut modules = read.manifest().iter().flat_map(|group| &group.modules);
+    let elsewhere = modules.find_map(|module| Some((module, module.options.target.as_ref()?)));
+    match elsewhere {
+        None => Ok(()),
+        Some((module, target)) => bail!(
+            "{}: the manifest maps it to {target}; seedflow-migrate takes over modules of Seedflow's own account and region only. Deploy the others anew, or leave them out",
+            module.id
+        ),
     }
 }
 

@@ -4,24 +4,22 @@
 
 use std::time::Duration;
 
-use seedflow_e2e::{EventQueue, Shared, StackOptions, TestStack, eventually, run};
+use seedflow_core::target::Target;
+use seedflow_e2e::{EventQueue, TestStack, eventually, run};
 use seedflow_local::aws_api::{ApiError, AwsApi, Credentials};
 use seedflow_local::client::deployment;
-use seedflow_local::codebuild::AccountRegion;
 use seedflow_local::stack::EVENT_SOURCE;
 use serde_json::{Value, json};
 
+use super::deployment::STACK;
+use super::deployment::accounts::TARGETS;
+
 /// The target of most tests: another account and another region.
-const TARGET: &str = "222222222222/eu-west-1";
+const TARGET: &str = TARGETS[0];
 /// Another target, in home's region.
-const OTHER: &str = "333333333333/us-east-1";
+const OTHER: &str = TARGETS[1];
 /// An account that home doesn't list.
 const UNLISTED: &str = "444444444444/us-east-1";
-
-static STACK: Shared = Shared::new(|| StackOptions {
-    targets: [TARGET, OTHER].map(at).into(),
-    ..StackOptions::default()
-});
 
 const SCRIPT: &str = include_str!("hostile.sh");
 
@@ -33,7 +31,7 @@ const BY_HAND: &str = "sent-by-hand";
 
 const SECRET: &str = "nobody may read this";
 
-fn at(text: &str) -> AccountRegion {
+fn at(text: &str) -> Target {
     text.parse().expect("an account and a region")
 }
 
@@ -90,7 +88,8 @@ async fn as_function(stack: &TestStack, role: &str) -> AwsApi {
 }
 
 fn role_of(target: &str, role: &str) -> String {
-    let AccountRegion { account, region } = at(target);
+    let target = at(target);
+    let (account, region) = (target.account(), target.region());
     format!("arn:aws:iam::{account}:role/seedflow-target-{region}-{role}")
 }
 
@@ -134,9 +133,10 @@ fn a_hostile_build_in_a_target_gets_nothing_of_home_or_of_another_target() {
             "arn:aws:events:{}:{}:event-bus/default",
             about.region, about.account
         );
+        let at_other = at(OTHER);
         let variables = [
             ("HOME_ACCOUNT", about.account.as_str()),
-            ("OTHER_ACCOUNT", &at(OTHER).account),
+            ("OTHER_ACCOUNT", at_other.account()),
             ("WORK", &about.work_bucket),
             ("BUCKET", &bucket(TARGET)),
             ("OTHER_BUCKET", &bucket(OTHER)),
@@ -156,7 +156,7 @@ fn a_hostile_build_in_a_target_gets_nothing_of_home_or_of_another_target() {
 
         // It ran there, with the role of there, and has rights there.
         let id = ended["id"].as_str().unwrap();
-        let session = format!("arn:aws:sts::{}:assumed-role/", at(TARGET).account);
+        let session = format!("arn:aws:sts::{}:assumed-role/", at(TARGET).account());
         let is_session =
             |line: &&String| line.starts_with(&session) && line.contains("seedflow-target-eu-west-1-build/");
         assert!(log.iter().any(|line| is_session(&line)), "{log:#?}");
@@ -224,7 +224,8 @@ fn the_end_of_a_build_in_a_target_reaches_home_and_nothing_else_does() {
         );
         let of_build = |event: &Value| event["detail"]["build-id"] == arn;
         let events = queue.count_of("the end of a build", 1, of_build).await;
-        let AccountRegion { account, region } = at(TARGET);
+        let target = at(TARGET);
+        let (account, region) = (target.account(), target.region());
         let expected = json!([account, region, EVENT_SOURCE, "FAILED", [arn]]);
         let found: Vec<Value> = events
             .iter()
@@ -243,7 +244,7 @@ fn the_end_of_a_build_in_a_target_reaches_home_and_nothing_else_does() {
 
         // It is the policy of the bus that keeps the other account's away.
         let permission = json!({
-            "StatementId": "unlisted", "Principal": at(UNLISTED).account, "Action": "events:PutEvents",
+            "StatementId": "unlisted", "Principal": at(UNLISTED).account(), "Action": "events:PutEvents",
         });
         stack.call("events", "AWSEvents.PutPermission", permission).await;
         send(&unlisted, EVENT_SOURCE, "CodeBuild Build State Change").await;
@@ -254,7 +255,7 @@ fn the_end_of_a_build_in_a_target_reaches_home_and_nothing_else_does() {
                 json!({"StatementId": "unlisted"}),
             )
             .await;
-        let of_unlisted = |event: &Value| event["account"] == at(UNLISTED).account;
+        let of_unlisted = |event: &Value| event["account"] == at(UNLISTED).account();
         let events = queue
             .count_of("an event of a listed account", 1, of_unlisted)
             .await;
@@ -263,7 +264,7 @@ fn the_end_of_a_build_in_a_target_reaches_home_and_nothing_else_does() {
 }
 
 /// A rule that sends the CodeBuild emulator's and Seedflow's events of an account to home, with a role that may.
-async fn forward_all(stack: &TestStack, api: &AwsApi, place: &AccountRegion) {
+async fn forward_all(stack: &TestStack, api: &AwsApi, place: &Target) {
     let about = stack.about();
     let bus = format!(
         "arn:aws:events:{}:{}:event-bus/default",
@@ -295,7 +296,7 @@ async fn forward_all(stack: &TestStack, api: &AwsApi, place: &AccountRegion) {
     let pattern = json!({"source": [EVENT_SOURCE, "seedflow"]}).to_string();
     let rule = json!({"Name": "forward-all", "EventPattern": pattern});
     call(api, "events", "AWSEvents.PutRule", rule).await;
-    let role = format!("arn:aws:iam::{}:role/forward-all", place.account);
+    let role = format!("arn:aws:iam::{}:role/forward-all", place.account());
     let target = json!({"Rule": "forward-all", "Targets": [{"Id": "home", "Arn": bus, "RoleArn": role}]});
     call(api, "events", "AWSEvents.PutTargets", target).await;
 }
@@ -320,7 +321,7 @@ fn the_roles_of_a_target_are_for_certain_functions_of_home_with_the_external_id(
             .assume_role_as(&builds, "start-build", &external_id)
             .await;
         let there = stack.api_in(&at(TARGET)).with_credentials(Credentials {
-            region: at(TARGET).region,
+            region: at(TARGET).region().to_owned(),
             ..keys.expect("the role of builds")
         });
         let found = codebuild(&there, "ListBuildsForProject", json!({"projectName": "seedflow"})).await;

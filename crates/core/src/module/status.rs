@@ -13,6 +13,7 @@ use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::module::cause;
 use crate::module::commit_info::CommitInfo;
 use crate::module::refusal::Refusal;
+use crate::target::Target;
 use crate::workflow::build_outcome::BuildOutcome;
 
 /// The longest reason: the whole status should stay within Parameter Store's cheap 4 KB.
@@ -109,6 +110,9 @@ pub struct Status {
         deserialize_with = "LogUrl::lenient"
     )]
     pub log_url: Option<LogUrl>,
+    /// Where the module is; at home if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// Whether deployments that did not succeed may have left resources, for a module that was never deployed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attempted: bool,
@@ -170,6 +174,7 @@ impl Status {
             deployed_at: None,
             build_id: None,
             log_url: None,
+            target: before.and_then(|s| s.target.clone()),
             attempted: before.is_some_and(|s| s.attempted),
             commit_info: CommitInfo::default(),
             reasons: Vec::new(),

@@ -11,10 +11,10 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::codebuild::AccountRegion;
 use crate::demo;
 use crate::git::Wanted;
 use crate::stack::Connection;
+use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 use seedflow_cli::commands::check::Check;
@@ -82,12 +82,17 @@ struct Up {
     template_parameters: Vec<(String, String)>,
     /// A further account and region that manifests map modules to, as often as needed, for example
     /// 222222222222/eu-west-1. It gets the stack of template-target.yaml.
-    #[arg(long = "target", value_name = "ACCOUNT/REGION")]
-    targets: Vec<AccountRegion>,
+    #[arg(long = "target", value_name = "ACCOUNT/REGION", value_parser = parse_target)]
+    targets: Vec<Target>,
     #[command(flatten)]
     git: Git,
     #[command(flatten)]
     stack: StackFile,
+}
+
+fn parse_target(text: &str) -> std::result::Result<Target, String> {
+    text.parse()
+        .map_err(|error: seedflow_core::error::Error| error.message)
 }
 
 /// A repository to push to.
@@ -219,7 +224,7 @@ mod tests {
             "222222222222/Eu-west-1",
         ] {
             let error = parsed(bad).unwrap_err().to_string();
-            assert!(error.contains("expected ACCOUNT/REGION"), "{error}");
+            assert!(error.contains("target"), "{error}");
         }
     }
 

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use crate::codebuild::AccountRegion;
 use crate::git::{Remote, Wanted};
 use crate::stack::{Connection, Stack, StackOptions, TargetStack};
+use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 /// Runs a stack until a signal ends it.
 pub async fn run(
     port: Option<u16>,
     parameters: Vec<(String, String)>,
-    targets: Vec<AccountRegion>,
+    targets: Vec<Target>,
     git: Option<Wanted>,
     file: &Path,
     ui: &Ui,

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::account_region::AccountRegion;
-use crate::aws_api::Credentials;
+use seedflow_core::target::Target;
+
+use crate::aws_api::{ApiError, Credentials};
 
 /// The configuration of the CodeBuild emulator.
 #[derive(Debug, Clone)]
@@ -57,10 +58,8 @@ impl Config {
     }
 
     /// The stack's own account and region.
-    pub(crate) fn home(&self) -> AccountRegion {
-        AccountRegion {
-            account: self.account.clone(),
-            region: self.credentials.region.clone(),
-        }
+    pub(crate) fn home(&self) -> Result<Target, ApiError> {
+        Target::parse("stack", &self.account, &self.credentials.region)
+            .map_err(|error| ApiError::server("ServiceUnavailableException", error.message))
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! Not emulated: images and compute types; sources other than S3; batches, reports and caches.
 
-mod account_region;
+pub(crate) mod account_region;
 mod buildspec;
 mod config;
 mod constraints;
@@ -36,10 +36,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use seedflow_core::target::Target;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-pub use account_region::AccountRegion;
 pub use config::{Config, SimulatedBuild};
 
 use crate::aws_api::ApiError;
@@ -59,7 +59,7 @@ pub struct CodeBuild {
 struct Queues {
     concurrent_builds: usize,
     queued_builds: usize,
-    of: HashMap<AccountRegion, Queue>,
+    of: HashMap<Target, Queue>,
 }
 
 /// BatchGetBuilds and the lists answer this many at once.
@@ -99,14 +99,14 @@ impl CodeBuild {
 
     /// Answers one operation of CodeBuild's API to a caller of the stack's own account and region.
     pub async fn handle(self: &Arc<Self>, operation: &str, input: Value) -> Result<Value, ApiError> {
-        self.handle_in(&self.registry.config.home(), operation, input)
+        self.handle_in(&self.registry.config.home()?, operation, input)
             .await
     }
 
     /// Answers one operation of CodeBuild's API in an account and region.
     pub async fn handle_in(
         self: &Arc<Self>,
-        at: &AccountRegion,
+        at: &Target,
         operation: &str,
         input: Value,
     ) -> Result<Value, ApiError> {
@@ -166,7 +166,7 @@ impl CodeBuild {
     }
 
     /// The places for builds of an account and region.
-    fn queue(&self, at: &AccountRegion) -> Queue {
+    fn queue(&self, at: &Target) -> Queue {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let (concurrent, queued) = (queues.concurrent_builds, queues.queued_builds);
         let queue = queues.of.entry(at.clone());
@@ -193,7 +193,7 @@ impl CodeBuild {
         let _ = tokio::time::timeout(STOP_PATIENCE, all_ended).await;
     }
 
-    async fn start_build(self: &Arc<Self>, at: &AccountRegion, mut input: Value) -> Result<Value, ApiError> {
+    async fn start_build(self: &Arc<Self>, at: &Target, mut input: Value) -> Result<Value, ApiError> {
         let name = required(&input, "projectName")?.to_owned();
         constraints::check(&input)?;
         let token = plan::text(&input, "idempotencyToken")?;
@@ -201,7 +201,7 @@ impl CodeBuild {
             fields.shift_remove("idempotencyToken");
         }
         let project = self.project(at, &name).await?;
-        let plan = Plan::new(&project, &input, &at.region, &at.account)?;
+        let plan = Plan::new(&project, &input, at.region(), at.account())?;
         // From here on nothing waits: of two calls with one token the second finds the first one's build.
         let mut builds = self.registry.lock();
         if builds.closing {
@@ -252,7 +252,7 @@ impl CodeBuild {
     }
 
     /// Reads a project from the emulator.
-    async fn project(&self, at: &AccountRegion, name: &str) -> Result<Value, ApiError> {
+    async fn project(&self, at: &Target, name: &str) -> Result<Value, ApiError> {
         let target = "CodeBuild_20161006.BatchGetProjects";
         let service = self.registry.service(at)?;
         let answer = service
@@ -260,13 +260,13 @@ impl CodeBuild {
             .await?;
         let project = &answer["projects"][0];
         if project.is_null() {
-            let arn = at.arn(&format!("project/{name}"));
+            let arn = account_region::arn(at, &format!("project/{name}"));
             return Err(not_found(format!("Project cannot be found: {arn}")));
         }
         Ok(project.clone())
     }
 
-    fn batch_get_builds(&self, at: &AccountRegion, input: &Value) -> Result<Value, ApiError> {
+    fn batch_get_builds(&self, at: &Target, input: &Value) -> Result<Value, ApiError> {
         let ids: Vec<&str> = input["ids"]
             .as_array()
             .into_iter()
@@ -294,7 +294,7 @@ impl CodeBuild {
     }
 
     /// Stops a build; one that has ended is answered as it is.
-    async fn stop_build(&self, at: &AccountRegion, input: &Value) -> Result<Value, ApiError> {
+    async fn stop_build(&self, at: &Target, input: &Value) -> Result<Value, ApiError> {
         let id = bare_id(required(input, "id")?);
         let mut changes = self.changes();
         if let Some(entry) = self.registry.lock().of(at, id) {
@@ -313,12 +313,7 @@ impl CodeBuild {
         Ok(json!({"build": self.build(id)}))
     }
 
-    fn list_builds(
-        &self,
-        at: &AccountRegion,
-        input: &Value,
-        project: Option<&str>,
-    ) -> Result<Value, ApiError> {
+    fn list_builds(&self, at: &Target, input: &Value, project: Option<&str>) -> Result<Value, ApiError> {
         let builds = self.registry.lock();
         let of_project = |id: &&String| project.is_none_or(|p| id.split(':').next() == Some(p));
         let of_here = |id: &&String| builds.of(at, id).is_some();
@@ -338,13 +333,13 @@ impl CodeBuild {
     }
 }
 
-fn new_build(at: &AccountRegion, builds: &mut Builds, plan: Plan) -> Build {
+fn new_build(at: &Target, builds: &mut Builds, plan: Plan) -> Build {
     let number = builds.numbers.entry((at.clone(), plan.project.clone()));
     let number = number.and_modify(|number| *number += 1).or_insert(1);
     let id = format!("{}:{}", plan.project, uuid::Uuid::new_v4());
     let now = Timestamp::now();
     let mut build = Build {
-        arn: at.arn(&format!("build/{id}")),
+        arn: account_region::arn(at, &format!("build/{id}")),
         id,
         at: at.clone(),
         number: *number,

@@ -1,9 +1,9 @@
 //! A build's record: the API's answers and the events are two views of it.
 
 use jiff::Timestamp;
+use seedflow_core::target::Target;
 use serde_json::{Value, json};
 
-use super::account_region::AccountRegion;
 use super::plan::{Plan, Variable};
 use super::time::{epoch, event_date, seconds};
 
@@ -171,7 +171,7 @@ pub struct Build {
     pub id: String,
     pub arn: String,
     /// Where it was started; everything of it is there.
-    pub at: AccountRegion,
+    pub at: Target,
     /// Counts the builds of a project from 1.
     pub number: u64,
     pub plan: Plan,

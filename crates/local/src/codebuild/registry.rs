@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use seedflow_core::target::Target;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::account_region::AccountRegion;
+use super::account_region;
 use super::config::Config;
 use super::model::Build;
 use crate::aws_api::{ApiError, AwsApi};
@@ -36,9 +37,9 @@ pub struct Builds {
     pub entries: HashMap<String, Entry>,
     pub order: Vec<String>,
     /// By account, region and token.
-    pub tokens: HashMap<(AccountRegion, String), Token>,
+    pub tokens: HashMap<(Target, String), Token>,
     /// By account, region and project.
-    pub numbers: HashMap<(AccountRegion, String), u64>,
+    pub numbers: HashMap<(Target, String), u64>,
     pub closing: bool,
 }
 
@@ -93,8 +94,8 @@ impl Registry {
     }
 
     /// A client for the service's calls in an account and region: projects, roles and events.
-    pub fn service(&self, at: &AccountRegion) -> Result<AwsApi, ApiError> {
-        let keys = at.root(&self.config.credentials.secret_access_key);
+    pub fn service(&self, at: &Target) -> Result<AwsApi, ApiError> {
+        let keys = account_region::root(at, &self.config.credentials.secret_access_key);
         Ok(self.endpoints()?.service.with_credentials(keys))
     }
 
@@ -117,14 +118,14 @@ impl Registry {
 
 impl Builds {
     /// A build of an account and region.
-    pub fn of(&self, at: &AccountRegion, id: &str) -> Option<&Entry> {
+    pub fn of(&self, at: &Target, id: &str) -> Option<&Entry> {
         self.entries.get(id).filter(|entry| entry.build.at == *at)
     }
 
     /// The build that a token has started, if it has. The token may not be used for anything else.
     pub fn already_started(
         &mut self,
-        at: &AccountRegion,
+        at: &Target,
         token: Option<&str>,
         input: &Value,
     ) -> Result<Option<String>, ApiError> {

@@ -39,7 +39,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 use crate::aws_api::ApiError;
-use crate::codebuild::{AccountRegion, CodeBuild};
+use crate::codebuild::{CodeBuild, account_region};
 use body::{Body, BoxError};
 pub use calls::{Caller, Calls};
 use classify::Call;
@@ -415,7 +415,7 @@ impl State {
         if !asked.status().is_success() {
             return Ok(asked);
         }
-        let caller = AccountRegion::of_answer(&asked.into_body().collect().await?.to_bytes());
+        let caller = account_region::of_answer(&asked.into_body().collect().await?.to_bytes());
         let operation = &request.call.operation;
         let answered = match (serde_json::from_slice(&body), caller) {
             (Ok(input), Some(caller)) => self.codebuild.handle_in(&caller, operation, input).await,

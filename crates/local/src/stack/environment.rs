@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::codebuild::AccountRegion;
-
 /// The region of the local stack.
 pub const REGION: &str = "us-east-1";
 /// The account of the local stack: the emulator takes the account from a 12-digit access key.
@@ -97,27 +95,19 @@ pub fn base(folders: &Folders, bin: &Path) -> Result<Vec<(String, String)>> {
     ]))
 }
 
-/// The stack's own account and region.
-pub fn home() -> AccountRegion {
-    AccountRegion {
-        account: ACCOUNT.to_owned(),
-        region: REGION.to_owned(),
-    }
-}
-
 /// The variables that make an AWS client use `endpoint` only, as root of the stack's own account.
 pub fn client(endpoint: &str) -> Vec<(String, String)> {
-    client_in(endpoint, &home())
+    client_in(endpoint, ACCOUNT, REGION)
 }
 
 /// The same as root of any account, in any region.
-pub fn client_in(endpoint: &str, at: &AccountRegion) -> Vec<(String, String)> {
+pub fn client_in(endpoint: &str, account: &str, region: &str) -> Vec<(String, String)> {
     named([
         ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_ACCESS_KEY_ID", &at.account),
+        ("AWS_ACCESS_KEY_ID", account),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
-        ("AWS_REGION", &at.region),
-        ("AWS_DEFAULT_REGION", &at.region),
+        ("AWS_REGION", region),
+        ("AWS_DEFAULT_REGION", region),
         ("AWS_CONFIG_FILE", "/dev/null"),
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
         ("AWS_EC2_METADATA_DISABLED", "true"),

@@ -27,10 +27,11 @@ use environment::Folders;
 pub use targets::TargetStack;
 
 use crate::aws_api::{AwsApi, Credentials};
-use crate::codebuild::{self, AccountRegion, CodeBuild};
+use crate::codebuild::{self, CodeBuild, account_region};
 use crate::process::cargo_build::{self, Profile};
 use crate::process::{programs, python_tools, workspace};
 use crate::proxy::{self, Caller, Ports, Proxy, Rates};
+use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 /// The source of the CodeBuild emulator's events: only AWS may send as `aws.codebuild`, and the
@@ -62,7 +63,7 @@ pub struct StackOptions {
     /// Further parameters of the template by their names.
     pub parameters: BTreeMap<String, String>,
     /// Further accounts and regions that modules can be deployed in.
-    pub targets: Vec<AccountRegion>,
+    pub targets: Vec<Target>,
 }
 
 impl Default for StackOptions {
@@ -159,8 +160,9 @@ impl Stack {
     }
 
     /// A client of it as root of any account, in any region.
-    pub fn api_in(&self, at: &AccountRegion) -> AwsApi {
-        self.api().with_credentials(at.root(environment::SECRET))
+    pub fn api_in(&self, at: &Target) -> AwsApi {
+        self.api()
+            .with_credentials(account_region::root(at, environment::SECRET))
     }
 
     /// The targets, as they were named.
@@ -306,7 +308,8 @@ impl Running {
             .await
             .context("cannot make a bucket for the functions' packages")?;
         let deployment = sam::Deployment {
-            at: &environment::home(),
+            account: environment::ACCOUNT,
+            region: environment::REGION,
             stack_name: sam::STACK_NAME,
             bucket: sam::PACKAGE_BUCKET,
             template: &template,
@@ -327,22 +330,16 @@ async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<Str
     // The emulator doesn't have AWS::Logs::AccountPolicy.
     set("NoMetricsFromBuilds", "false");
     if let Some(policy) = &options.build_policy {
-        let policy = build_policy(api, policy, &environment::home(), true).await?;
-        set("BuildManagedPolicyArns", &policy);
+        let made = api.create_policy(BUILD_POLICY, policy).await;
+        set(
+            "BuildManagedPolicyArns",
+            &made.context("cannot make the policy of the builds")?,
+        );
     }
     if let Some(accounts) = targets::accounts(&options.targets)? {
         set("TargetAccounts", &accounts);
     }
     Ok(parameters)
-}
-
-/// The policy for builds of an account; makes it where it is new.
-async fn build_policy(api: &AwsApi, policy: &Value, at: &AccountRegion, is_new: bool) -> Result<String> {
-    if !is_new {
-        return Ok(format!("arn:aws:iam::{}:policy/{BUILD_POLICY}", at.account));
-    }
-    let made = api.create_policy(BUILD_POLICY, policy).await;
-    made.context("cannot make the policy of the builds")
 }
 
 fn codebuild_emulator(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
@@ -357,7 +354,12 @@ fn codebuild_emulator(options: &StackOptions, parts: &Parts, folders: &Folders) 
 }
 
 fn credentials() -> Credentials {
-    environment::home().root(environment::SECRET)
+    Credentials {
+        access_key_id: environment::ACCOUNT.to_owned(),
+        secret_access_key: environment::SECRET.to_owned(),
+        session_token: None,
+        region: environment::REGION.to_owned(),
+    }
 }
 
 /// A folder that no other stack has: the name has the process's number, and a counter for

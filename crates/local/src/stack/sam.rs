@@ -8,7 +8,6 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::environment::{self, Folders};
-use crate::codebuild::AccountRegion;
 use crate::process::child_guard::{self, ChildGuard};
 use crate::process::output_tail;
 use seedflow_terminal::Task;
@@ -21,8 +20,8 @@ pub const PACKAGE_BUCKET: &str = "seedflow-packages";
 
 /// A stack to deploy.
 pub struct Deployment<'a> {
-    /// The account and region.
-    pub at: &'a AccountRegion,
+    pub account: &'a str,
+    pub region: &'a str,
     /// The CloudFormation stack.
     pub stack_name: &'a str,
     /// A bucket of the account and region, for packages and the template.
@@ -40,7 +39,12 @@ pub async fn deploy(
     task: &Task,
 ) -> Result<BTreeMap<String, String>> {
     settings(folders)?;
-    let Deployment { at, parameters, .. } = deployment;
+    let Deployment {
+        account,
+        region,
+        parameters,
+        ..
+    } = deployment;
     let mut command = child_guard::command(bin.join("sam"), None)?;
     command.args([
         "deploy",
@@ -70,7 +74,7 @@ pub async fn deploy(
     command.current_dir(folders.template()).env_clear();
     command
         .envs(environment::base(folders, bin)?)
-        .envs(environment::client_in(endpoint, at));
+        .envs(environment::client_in(endpoint, account, region));
     command
         .env("SAM_CLI_TELEMETRY", "0")
         .env("__SAM_CLI_APP_DIR", folders.home());

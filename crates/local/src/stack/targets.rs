@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
+use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 use super::environment::{self, Folders};
-use super::{EVENT_SOURCE, Parts, StackOptions, build_policy, sam};
+use super::{BUILD_POLICY, EVENT_SOURCE, Parts, StackOptions, sam};
 use crate::aws_api::AwsApi;
-use crate::codebuild::AccountRegion;
+use crate::codebuild::account_region;
 use crate::process::workspace;
 
 /// The parameters that a target shares with home: what is true of modules and builds there is true of them here.
@@ -34,22 +35,22 @@ const STACK_NAME: &str = "seedflow-target";
 #[derive(Debug)]
 pub struct TargetStack {
     /// The account and region.
-    pub at: AccountRegion,
+    pub at: Target,
     /// The outputs of `template-target.yaml`.
     pub outputs: BTreeMap<String, String>,
 }
 
 /// The accounts for home's `TargetAccounts`.
-pub fn accounts(targets: &[AccountRegion]) -> Result<Option<String>> {
+pub fn accounts(targets: &[Target]) -> Result<Option<String>> {
     for (index, target) in targets.iter().enumerate() {
-        if *target == environment::home() {
+        if (target.account(), target.region()) == (environment::ACCOUNT, environment::REGION) {
             bail!("target {target}: this is the stack's own account and region; name another one");
         }
         if targets[..index].contains(target) {
             bail!("target {target}: named twice");
         }
     }
-    let accounts: BTreeSet<&str> = targets.iter().map(|target| target.account.as_str()).collect();
+    let accounts: BTreeSet<&str> = targets.iter().map(|target| target.account()).collect();
     let accounts: Vec<&str> = accounts.into_iter().collect();
     Ok((!accounts.is_empty()).then(|| accounts.join(",")))
 }
@@ -72,16 +73,13 @@ pub async fn deploy(
     let mut deployed: Vec<TargetStack> = Vec::new();
     for at in &options.targets {
         let task = ui.task(&format!("Target {at}"));
-        let api = home.with_credentials(at.root(environment::SECRET));
+        let api = home.with_credentials(account_region::root(at, environment::SECRET));
         let bucket = format!("seedflow-packages-{at}").replace('/', "-");
         make_bucket(&api, &bucket, at).await?;
-        // Policies are of the account, and home made its own.
-        let known = deployed.iter().map(|target| &target.at.account);
-        let is_new =
-            at.account != environment::ACCOUNT && !known.into_iter().any(|known| *known == at.account);
-        let parameters = parameters(options, &api, at, is_new).await?;
+        let parameters = parameters(options, &api, at).await?;
         let deployment = sam::Deployment {
-            at,
+            account: at.account(),
+            region: at.region(),
             stack_name: STACK_NAME,
             bucket: &bucket,
             template: &template,
@@ -98,12 +96,7 @@ pub async fn deploy(
     Ok(deployed)
 }
 
-async fn parameters(
-    options: &StackOptions,
-    api: &AwsApi,
-    at: &AccountRegion,
-    is_new: bool,
-) -> Result<BTreeMap<String, String>> {
+async fn parameters(options: &StackOptions, api: &AwsApi, at: &Target) -> Result<BTreeMap<String, String>> {
     let shared = options
         .parameters
         .iter()
@@ -117,21 +110,23 @@ async fn parameters(
     set("HomeStackName", sam::STACK_NAME);
     set("EventSource", EVENT_SOURCE);
     if let Some(policy) = &options.build_policy {
-        set(
-            "BuildManagedPolicyArns",
-            &build_policy(api, policy, at, is_new).await?,
-        );
+        // Policies are global in their account, which may have targets in several regions.
+        let made = api
+            .create_policy(&format!("{BUILD_POLICY}-{}", at.region()), policy)
+            .await;
+        let made = made.with_context(|| format!("cannot make the policy of the builds in {at}"))?;
+        set("BuildManagedPolicyArns", &made);
     }
     Ok(parameters)
 }
 
 /// An empty key: the path is the bucket's own, and a PUT of that makes it. Only in us-east-1 it needs no region.
-async fn make_bucket(api: &AwsApi, name: &str, at: &AccountRegion) -> Result<()> {
+async fn make_bucket(api: &AwsApi, name: &str, at: &Target) -> Result<()> {
     let location = format!(
         "<CreateBucketConfiguration><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
-        at.region
+        at.region()
     );
-    let body = if at.region == "us-east-1" {
+    let body = if at.region() == "us-east-1" {
         Vec::new()
     } else {
         location.into_bytes()
@@ -160,7 +155,7 @@ mod tests {
         );
         let elsewhere = format!("{}/eu-west-1", environment::ACCOUNT);
         assert!(accounts(&targets(&[&elsewhere])).is_ok());
-        let home = environment::home().to_string();
+        let home = format!("{}/{}", environment::ACCOUNT, environment::REGION);
         let error = accounts(&targets(&[&home])).unwrap_err().to_string();
         assert!(error.contains("own account and region"), "{error}");
         let error = accounts(&targets(&["222222222222/eu-west-1"; 2]))
