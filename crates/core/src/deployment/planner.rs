@@ -111,16 +111,27 @@ pub fn deploying(
     let deployed = run.deployed_groups();
     // What is destroyed was deployed in the stored order, whatever the manifest's is.
     let destroyed = order::merged(&deployed, &names);
-    run.destroy(&kept, "not in the manifest any more", &destroyed);
+    run.destroy(
+        planning.state.deployed(),
+        &kept,
+        "not in the manifest any more",
+        &destroyed,
+    );
     run.finish(order::merged(&names, &deployed), commit_info)
 }
 
-/// Plans the destruction of a deployment's modules.
+/// Plans the destruction of a deployment's modules. Whatever is stored of one goes, also a refusal of one that was never
+/// deployed.
 #[must_use]
 pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
     let mut run = Planner::new(planning);
     let groups = run.stored_groups().to_vec();
-    run.destroy(&BTreeSet::new(), "destroyed by request", &groups);
+    run.destroy(
+        planning.state.modules(),
+        &BTreeSet::new(),
+        "destroyed by request",
+        &groups,
+    );
     run.finish(groups, CommitInfo::default())
 }
 
@@ -284,9 +295,9 @@ impl<'a> Planner<'a> {
         self.modules.push(planned);
     }
 
-    /// Adds the deployed modules that are not kept, consumers first.
-    fn destroy(&mut self, kept: &BTreeSet<ModuleRef>, why: &str, groups: &[String]) {
-        let deployed: BTreeSet<ModuleRef> = self.planning.state.modules().into_iter().collect();
+    /// Adds the modules that are not kept, consumers first.
+    fn destroy(&mut self, modules: Vec<ModuleRef>, kept: &BTreeSet<ModuleRef>, why: &str, groups: &[String]) {
+        let deployed: BTreeSet<ModuleRef> = modules.into_iter().collect();
         let going: BTreeSet<ModuleRef> = deployed
             .iter()
             .filter(|module| !kept.contains(*module) && self.planning.only.covers(&self.id(module)))
@@ -390,7 +401,7 @@ impl<'a> Planner<'a> {
 
     /// Those of which modules are still deployed: the others need no place any more.
     fn deployed_groups(&self) -> Vec<String> {
-        let modules = self.planning.state.modules();
+        let modules = self.planning.state.deployed();
         let is_deployed = |group: &&String| modules.iter().any(|module| module.group.as_str() == **group);
         self.stored_groups().iter().filter(is_deployed).cloned().collect()
     }
@@ -411,7 +422,7 @@ impl<'a> Planner<'a> {
             .modules
             .iter()
             .all(|planned| planned.action == PlannedAction::Destroy)
-            && !self.planning.state.modules().iter().any(stays);
+            && !self.planning.state.deployed().iter().any(stays);
         let plan = Plan {
             deployment: self.planning.deployment.clone(),
             previous_state: self.previous_state(),
