@@ -732,8 +732,8 @@ fn what_would_meet_is_refused() {
     assert_eq!(
         problems,
         [
-            "deployment.yaml:7: groups[0].modules[2]: duplicate module a/x; rename one of them",
-            "deployment.yaml:10: groups[1].modules[0]: the modules a/b-c and a-b/c would share the path a-b-c; rename one of them",
+            "deployment.yaml:7: groups[0].modules[2]: duplicate module a/x, which deployment.yaml:6 has too; rename one of them",
+            "deployment.yaml:10: groups[1].modules[0]: the modules a-b/c and a/b-c (deployment.yaml:5) would share the path a-b-c; rename one of them",
             "deployment.yaml:11: groups[2]: duplicate group \"a\"; put the modules of both into one",
         ]
     );
@@ -1145,6 +1145,20 @@ fn a_value_that_yaml_reads_otherwise_than_it_looks_is_warned_of() {
             "{plain}"
         );
     }
+}
+
+#[test]
+fn a_repository_that_names_another_project_is_refused_as_one_of_the_project_that_it_was_given_for() {
+    let mut repository = repository(&[("deployment.yaml", "name: d\ngroups: []\n")]);
+    let given = Name::parse("project", "mine").unwrap();
+    let options = ManifestOptions::default();
+    let context = LoadContext {
+        project: Some(&given),
+        ..LoadContext::offline(&options)
+    };
+    assert!(read(&mut repository, &context).is_err());
+    let (project, deployment) = names(&mut repository, &context).unwrap();
+    assert_eq!((project.as_str(), deployment.as_str()), ("mine", "d"));
 }
 
 #[test]
