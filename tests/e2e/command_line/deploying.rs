@@ -117,6 +117,13 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         rollback.push("--yes");
         let back = seedflow(stack, &rollback).await;
         ended(&back, 0, &["ok applied/dev/data/store: 1 deployed"]);
+        // The status is now that of the rollback; the cause of the failure is still that of its own execution.
+        let followed = seedflow(stack, &["follow", retry[1]]).await;
+        ended(
+            &followed,
+            1,
+            &["no space left (`echo no space left; exit 3` failed"],
+        );
         let value = seedflow(
             stack,
             &["metadata", "dev/data/store", "Value", "--project", project],

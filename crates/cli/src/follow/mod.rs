@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::account::Account;
 use crate::exit::is_refusal;
-use crate::records::project;
+use crate::records::report;
 use crate::work::{End, Module, Phase, Progress, Subject, Work, between};
 
 use show::Shown;
@@ -196,7 +196,7 @@ impl<'a> Follower<'a> {
         })
     }
 
-    /// How a module ended, with the cause from its status.
+    /// How a module ended, with the cause from the report of its execution.
     async fn ended(
         &self,
         module: &ModuleRef,
@@ -214,9 +214,7 @@ impl<'a> Follower<'a> {
             });
         }
         let status = match self.module_id(module) {
-            Some(id) => {
-                project::module_status(&self.account.parameters(), &self.account.bucket(), &id).await?
-            }
+            Some(id) => report::status(&self.account.bucket(), &id, execution).await?,
             None => None,
         };
         let (state, cause) = failure(execution, described, status.as_ref());

@@ -77,7 +77,7 @@ pub struct ModuleResult {
     pub execution: Option<String>,
 }
 
-/// Why a module failed, from its status.
+/// Why a module failed, from the report of its execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     /// The reason, as it was reported.

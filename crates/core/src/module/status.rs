@@ -389,23 +389,6 @@ impl Status {
         })
     }
 
-    /// Why an execution of this name failed or was refused: the reason, and one sentence for people.
-    #[must_use]
-    pub fn why_failed(&self, execution: &str) -> Option<(&str, &str)> {
-        if let Some(refused) = self
-            .refused
-            .as_ref()
-            .filter(|refused| refused.execution.name() == execution)
-        {
-            return Some((&refused.cause, &refused.cause));
-        }
-        let reason = self
-            .reason
-            .as_deref()
-            .filter(|_| self.execution.name() == execution)?;
-        Some((reason, self.cause.as_deref().unwrap_or(reason)))
-    }
-
     /// Refuses a status that belongs to another module with the same path.
     pub fn check_owner(&self, module: &ModuleId) -> Result<()> {
         if self.group == module.group.as_str() && self.module == module.module.as_str() {
@@ -570,10 +553,6 @@ mod tests {
         let end = Status::end(State::Failed, Some(&stored), &module(), &two, &refused(), at(21));
         assert_eq!(end, None);
         assert_eq!(refuse(Some(&stored)), refusal);
-        assert_eq!(
-            stored.why_failed("e2").map(|(reason, _)| reason),
-            refusal.cause.as_deref()
-        );
         for next in [Status::start, Status::touch] {
             let next = next(Some(&stored), &module(), &three, &[], at(30));
             assert_eq!(
