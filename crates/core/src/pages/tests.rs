@@ -168,6 +168,33 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
 }
 
 #[test]
+fn the_next_execution_can_be_reached_from_a_page_that_was_written_before_it() {
+    let environment = environment();
+    let id = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let page = |next: Option<&str>| {
+        module_page::render(
+            &context(&environment),
+            &id,
+            "reports/p/d/g/m/e.json",
+            &serde_json::from_value(module_report()).unwrap(),
+            &Log::None,
+            &Around {
+                name: "d/g/m".to_owned(),
+                next: next.map(str::to_owned),
+                ..Around::default()
+            },
+        )
+    };
+    let newest = page(None);
+    assert!(
+        newest.contains("rel=\"next\" href=\"../../../../../index/p.html#d/g/m\""),
+        "{newest}"
+    );
+    let older = page(Some("reports/p/d/g/m/e2.html"));
+    assert!(older.contains("rel=\"next\" href=\"e2.html\""), "{older}");
+}
+
+#[test]
 fn the_policy_knows_the_style() {
     use sha2::{Digest, Sha256};
     let digest: Vec<u8> = Sha256::digest(layout::STYLE.as_bytes()).to_vec();
