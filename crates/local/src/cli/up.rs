@@ -25,12 +25,7 @@ pub async fn run(
     if let Some(wanted) = &git {
         wanted.check().await?;
     }
-    let mut options = StackOptions {
-        port,
-        ..StackOptions::default()
-    };
-    options.parameters.extend(parameters);
-    let mut stack = Stack::start(&options, ui).await?;
+    let mut stack = Stack::start(&options(port, parameters), ui).await?;
     let written = Written::write(stack.connection(), file)?;
     show(stack.connection(), file, ui);
     if let Some(wanted) = &git {
@@ -40,6 +35,16 @@ pub async fn run(
     stack.ended().await?;
     drop(written);
     Ok(ExitCode::FAILURE)
+}
+
+/// The options of a stack: parameters of the template that are given win over those of a local stack.
+fn options(port: Option<u16>, parameters: Vec<(String, String)>) -> StackOptions {
+    let mut options = StackOptions {
+        port,
+        ..StackOptions::default()
+    };
+    options.parameters.extend(parameters);
+    options
 }
 
 /// The command that follows what a push has started: this program's own.
@@ -138,5 +143,27 @@ impl Drop for Written<'_> {
         if ours {
             let _ = std::fs::remove_file(self.file);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builds_may_use_the_cdk_s_bootstrap_unless_that_is_forbidden() {
+        let allows = |given: &[(&str, &str)]| {
+            let given = given.iter();
+            let given = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            options(None, given.collect())
+                .parameters
+                .remove("AllowCdkBootstrap")
+        };
+        assert_eq!(allows(&[]).as_deref(), Some("true"));
+        assert_eq!(allows(&[("PrivilegedMode", "false")]).as_deref(), Some("true"));
+        assert_eq!(
+            allows(&[("AllowCdkBootstrap", "false")]).as_deref(),
+            Some("false")
+        );
     }
 }
