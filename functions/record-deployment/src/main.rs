@@ -24,6 +24,7 @@ use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::commit_info::CommitInfo;
+use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::State;
 use seedflow_core::pages::report_view::Module;
@@ -203,7 +204,7 @@ impl Handler {
         tracing::info!(state = status.state.as_str(), modules = ?status.modules, "recorded");
         Ok(json!({
             "state": status.state, "deployment": plan.deployment, "origin": plan.commit_info, "modules": status.modules, "failed": status.failed,
-            "error": status.error, "cause": status.reason, "report": report,
+            "error": status.why.error, "cause": status.why.reason, "report": report,
         }))
     }
 

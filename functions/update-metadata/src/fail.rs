@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use seedflow_aws::stores::fence;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::ids::{ExecutionArn, ParameterKind};
+use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::failure::FailureInput;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::{Failure, Status};

@@ -253,7 +253,7 @@ fn failure(
     described: &Described,
     status: Option<&Status>,
 ) -> (&'static str, Option<String>) {
-    let refusal = status.and_then(|status| status.refused.as_ref());
+    let refusal = status.and_then(|status| status.why.refused.as_ref());
     if let Some(refusal) = refusal.filter(|refusal| refusal.execution == *execution) {
         return (State::Refused.as_str(), Some(refusal.cause.clone()));
     }
@@ -261,7 +261,7 @@ fn failure(
     let has_written = |status: &&Status| status.execution == *execution && status.state != State::InProgress;
     match (status.filter(has_written), described.status) {
         (Some(status), _) => {
-            let written = status.cause.clone().or_else(|| status.reason.clone());
+            let written = status.why.cause_or_reason().map(str::to_owned);
             (status.state.as_str(), written.or(cause))
         }
         (None, ExecutionStatus::Aborted) => (State::Aborted.as_str(), cause),

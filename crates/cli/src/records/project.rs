@@ -103,11 +103,11 @@ impl ProjectState {
         let mut selected = self;
         selected.deployments.retain(|row| {
             is_wanted(&row.deployment, "", "")
-                && (!failed || went_wrong(row.status.state, row.status.refused.as_ref()))
+                && (!failed || went_wrong(row.status.state, row.status.why.refused.as_ref()))
         });
         selected.modules.retain(|row| {
             is_wanted(&row.deployment, &row.status.group, &row.status.module)
-                && (!failed || went_wrong(row.status.state, row.status.refused.as_ref()))
+                && (!failed || went_wrong(row.status.state, row.status.why.refused.as_ref()))
         });
         selected
     }

@@ -134,7 +134,7 @@ impl Sources<'_> {
             cause: own
                 .filter(|run| state::is_trouble(&run.state))
                 .and_then(|run| run.cause.clone()),
-            by_build: true,
+            by_build: state == "FAILED",
             span: own.and_then(|run| span(run, self.now)),
             page,
             deployed_before: entry.is_some_and(|entry| entry.was_deployed()),

@@ -314,7 +314,7 @@ impl Table<'_> {
         };
         let said: Vec<String> = known.iter().map(said).collect();
         let said = format!("The last {}, the newest last: {}", known.len(), said.join(", "));
-        let width = super::index::TREND * (BAR + GAP);
+        let width = super::index_entry::TREND * (BAR + GAP);
         html! {
             svg.trend viewBox=(format!("0 0 {width} {HEIGHT}")) width=(width) height=(HEIGHT) role="img" {
                 title { (said) }
