@@ -123,10 +123,11 @@ pub async fn show_stopped_module(stack: &TestStack, id: &ModuleId) {
     let stopped = status["execution"].as_str().expect("an execution");
     let page = module_page(stack, id, stopped).await;
     let row = format!("index/{}.html#dev/{}/{}\"", id.project, id.group, id.module);
+    assert!(!page.contains("Text from the module's build"), "{page}");
     // What to do, and where newer executions are found once there are any.
     for part in [
         "Aborted",
-        "DeploymentAborted",
+        "The execution was stopped",
         "seedflow retry",
         "rel=\"next\"",
         &row,

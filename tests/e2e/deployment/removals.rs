@@ -24,7 +24,7 @@ fn a_module_that_leaves_the_manifest_is_destroyed() {
         assert_eq!(refused.error, "SourceNotFound", "{}", refused.cause);
         assert_eq!(stack.parameter(&typo, "status").await["state"], "REFUSED");
         stack.released(&typo).await;
-        let less = repository.with_groups(&[
+        let less = repository.clone().with_groups(&[
             ("network", &[("vpc", &[]), ("dns", &[])]),
             ("data", &[("queue", &[])]),
         ]);

@@ -95,7 +95,7 @@ impl Sources<'_> {
                 .map(|planned| planned.reasons.join(", "))
                 .unwrap_or_default(),
             cause: failed.and_then(|module| module.status.cause()).map(str::to_owned),
-            by_build: report.is_some_and(Module::was_built),
+            by_build: report.is_some_and(Module::quotes_build),
             span: report.and_then(Module::span),
             page,
             deployed_before: report.is_some_and(|module| module.status.deployed_at.is_some()),

@@ -336,7 +336,7 @@ fn why(run: &IndexedExecution) -> Markup {
     let said = cause.or(run.why.as_deref());
     html! {
         @if let Some(said) = said {
-            @let quoted = cause.is_some() && state::is_trouble(&run.state);
+            @let quoted = cause.is_some() && run.state == "FAILED";
             span.line-clamp title=(said) { @if quoted { "“" } bdi { (said) } @if quoted { "”" } }
         } @else { "–" }
     }

@@ -138,7 +138,12 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
     let built = page(with(json!({"status": "FAILED"})));
     assert!(attributed(&built, "Seedflow: your session"), "{built}");
     assert!(attributed(&built, "Seedflow: call this number"), "{built}");
-    // Seedflow's own texts are not marked as the module's.
+    // Seedflow's own texts are not marked as the module's, nor is the end of an execution that was stopped during its build.
+    let stopped = serde_json::from_value(json!({
+        "execution": "e", "status": {"state": "ABORTED", "build_id": "b", "reason": "Seedflow: your session has ended"}
+    }));
+    let stopped = page(stopped.unwrap());
+    assert!(!attributed(&stopped, "Seedflow: your session"), "{stopped}");
     let not_built = page(with(Value::Null));
     assert!(!attributed(&not_built, "Seedflow: your session"), "{not_built}");
 
