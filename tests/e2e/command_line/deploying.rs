@@ -117,7 +117,7 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         let failed = on(stack, "apply", folder, project, &["--only", "data/store"]).await;
         ended(&failed, 1, &["store failed: ", "What to do now:"]);
         stack.deployment_released(project).await;
-        named(&failed, "retry");
+        let retry = named(&failed, "retry");
         let retried = seedflow(stack, &["retry", "dev", "--project", project, "--json"]).await;
         ended(&retried, 1, &[]);
         assert!(!retried.out.contains("null"), "{retried:?}");
@@ -137,7 +137,7 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         let back = seedflow(stack, &rollback).await;
         ended(&back, 0, &["ok applied/dev/data/store: 1 deployed"]);
         // The status is now that of the rollback; the cause of the failure is still that of its own execution.
-        let followed = seedflow(stack, &["follow", retry[1]]).await;
+        let followed = seedflow(stack, &["follow", retry[1].as_str()]).await;
         ended(
             &followed,
             1,
