@@ -11,6 +11,7 @@ use seedflow_core::pages::report_view::{Deployment, Module};
 use serde_json::Value;
 
 use super::target::Target;
+use crate::exit::Refused;
 
 /// The longest report that is read.
 const MAX_REPORT: u64 = 4 * 1024 * 1024;
@@ -112,9 +113,10 @@ pub async fn find(
     };
     match (found, name) {
         (Some(report), _) => Ok(report),
-        (None, Some(name)) => bail!(
+        (None, Some(name)) => Err(Refused(format!(
             "{project}/{target}: found no report of the execution {name}; `seedflow history {target} --project {project}` lists those that have one"
-        ),
+        ))
+        .into()),
         (None, None) => bail!(
             "{project}/{target}: found no report; only executions that deployed, failed or were refused leave one, for 400 days"
         ),

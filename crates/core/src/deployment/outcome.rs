@@ -230,6 +230,7 @@ mod tests {
             },
             action,
             reasons: Vec::new(),
+            changes: Vec::new(),
             unless: Vec::new(),
             execution: execution.map(str::to_owned),
         }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::changed_values::Planned;
 use super::order;
 use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 use super::state::State;
@@ -22,6 +23,7 @@ use crate::error::{Error, ErrorName, Result};
 use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name, hyphens};
 use crate::module::change_detection::decide;
 use crate::module::commit_info::CommitInfo;
+use crate::module::deployed_record::DeployedModule;
 use crate::module::fingerprint::{Fingerprint, Versions};
 use crate::module::input::Options;
 use crate::module::metadata_reference::ModuleRef;
@@ -120,6 +122,52 @@ pub fn deploying(
     run.finish(order::merged(&names, &deployed), commit_info)
 }
 
+/// The modules that a plan deploys again: their records have the values that may change.
+#[must_use]
+pub fn deployed_again(plan: &Plan, state: &State) -> Vec<ModuleId> {
+    let deploys = plan
+        .modules
+        .iter()
+        .filter(|planned| planned.action == PlannedAction::Deploy);
+    let ids = deploys.map(|planned| {
+        let (group, module) = (planned.module.group.clone(), planned.module.module.clone());
+        plan.deployment.module(group, module)
+    });
+    ids.filter(|id| state.fingerprint(id).is_some()).collect()
+}
+
+/// Adds to a plan which values change, from the records of the modules that are deployed again. `commits` are those of the
+/// modules' files.
+pub fn add_changed_values(
+    plan: &mut Plan,
+    planning: &Planning<'_>,
+    groups: &[PlannableGroup],
+    commits: &BTreeMap<ModuleId, CommitInfo>,
+    records: &[DeployedModule],
+) {
+    let modules: Vec<&PlannableModule> = groups.iter().flat_map(|group| &group.modules).collect();
+    for record in records.iter().filter(|record| !record.attempt) {
+        let of = ModuleRef::from(&record.module);
+        let planned = plan.modules.iter_mut().find(|planned| planned.module == of);
+        let module = modules.iter().find(|module| module.id == record.module);
+        if let (Some(planned), Some(module)) = (planned, module) {
+            let siblings = planning
+                .state
+                .upstreams(module.options.parameters.upstreams(), &module.id);
+            let resolved = module.options.clone().resolve(&module.id, &siblings);
+            let unknown = CommitInfo::default();
+            planned.changes = Planned {
+                // What isn't published yet can't be shown.
+                options: resolved.as_ref().unwrap_or(&module.options),
+                versions: planning.versions,
+                digest: &module.digest,
+                commit_info: commits.get(&module.id).unwrap_or(&unknown),
+            }
+            .changed_since(record);
+        }
+    }
+}
+
 /// Plans the destruction of a deployment's modules. Whatever is stored of one goes, also a refusal of one that was never
 /// deployed.
 #[must_use]
@@ -196,6 +244,7 @@ impl<'a> Planner<'a> {
             module: ModuleRef::from(&module.id),
             action: decided.action,
             reasons: decided.reasons,
+            changes: Vec::new(),
             unless,
             execution: has_turn.then(|| self.name(&module.id)),
         }
@@ -367,6 +416,7 @@ impl<'a> Planner<'a> {
             module: module.clone(),
             action,
             reasons: vec![reason],
+            changes: Vec::new(),
             unless: Vec::new(),
             execution: (action == PlannedAction::Destroy).then(|| self.name(&self.id(module))),
         }

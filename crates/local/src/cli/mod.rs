@@ -223,6 +223,6 @@ mod tests {
         assert!(missing.contains("--project"), "{missing}");
         assert!(wanted("seedflow-local up --project p").is_err());
         let bad = wanted("seedflow-local up --git --project 1st").unwrap_err();
-        assert!(bad.contains("starts with a letter"), "{bad}");
+        assert!(bad.contains("start with a letter"), "{bad}");
     }
 }

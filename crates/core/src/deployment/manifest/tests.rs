@@ -1211,7 +1211,7 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         (
             Some("project: Shop\n"),
             Some("shop"),
-            "seedfarmer.yaml:1: project: expected a name in lower case, found \"Shop\"; write shop",
+            "seedfarmer.yaml:1: project: expected 1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen, found \"Shop\"; write shop",
         ),
         (
             Some("project: shop\n"),
@@ -1226,7 +1226,7 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         (
             Some("project: 1x\n"),
             None,
-            "seedfarmer.yaml:1: project: expected a name that starts with a letter, found \"1x\"",
+            "seedfarmer.yaml:1: project: expected 1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen, found \"1x\"",
         ),
         (
             Some("- x"),
