@@ -316,8 +316,8 @@ impl Handler {
         let mut records = Vec::new();
         for some in modules.chunks(READS) {
             let mut reading = JoinSet::new();
-            for module in some.iter().cloned() {
-                let store = store.clone();
+            for module in some {
+                let (store, module) = (store.clone(), module.clone());
                 reading.spawn(async move { store.record(&module).await });
             }
             for record in reading.join_all().await {

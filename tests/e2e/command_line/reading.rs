@@ -154,7 +154,7 @@ fn what_a_module_published_and_printed_is_shown() {
         assert!(
             same.out
                 .lines()
-                .any(|line| line == r#"{"line":"no space left","module":"data/store"}"#),
+                .any(|line| line == r#"{"module":"data/store","line":"no space left"}"#),
             "{same:?}"
         );
         let followed = read(stack, &["follow", "data/store"]).await;

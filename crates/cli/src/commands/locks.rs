@@ -85,9 +85,7 @@ impl Locks {
         if self.json {
             print_json(json!({"project": project, "locks": held}), ui)?;
         } else if held.is_empty() {
-            ui.say(format!(
-                "No lock of {of} is held: nothing of it is being deployed."
-            ));
+            ui.say(format!("No lock of {of} is held: nothing is being deployed."));
         } else {
             table(&held, Timestamp::now()).show(ui);
         }

@@ -109,18 +109,42 @@ fn differing(old: &BTreeMap<String, Shown>, new: &BTreeMap<String, Shown>) -> Ve
     let mut names: Vec<&String> = old.keys().chain(new.keys()).collect();
     names.sort_unstable();
     names.dedup();
-    let text = |shown: Option<&Shown>| Some(shown?.as_ref()?.1.clone());
     let changed = names.into_iter().filter_map(|name| {
         let (before, after) = (old.get(name), new.get(name));
         let is_known = !matches!(before, Some(None)) && !matches!(after, Some(None));
-        let raw = |shown: Option<&Shown>| Some(shown?.as_ref()?.0.clone());
-        (is_known && raw(before) != raw(after)).then(|| ChangedValue {
+        let (before, after) = (before.and_then(Option::as_ref), after.and_then(Option::as_ref));
+        let (old, new) = texts(before, after);
+        (is_known && before.map(|(raw, _)| raw) != after.map(|(raw, _)| raw)).then(|| ChangedValue {
             what: excerpt(name, MAX_LENGTH),
-            old: text(before),
-            new: text(after),
+            old,
+            new,
         })
     });
     changed.collect()
+}
+
+/// The texts of two values, with their types if they would look the same: 2 and "2".
+fn texts(
+    before: Option<&(Value, String)>,
+    after: Option<&(Value, String)>,
+) -> (Option<String>, Option<String>) {
+    let texts = |kind: &dyn Fn(&Value) -> &'static str| {
+        let text = |shown: &(Value, String)| format!("{}{}", shown.1, kind(&shown.0["value"]));
+        (before.map(text), after.map(text))
+    };
+    let (old, new) = texts(&|_| "");
+    let is_same =
+        old == new && before.map(|(raw, _)| kind(&raw["value"])) != after.map(|(raw, _)| kind(&raw["value"]));
+    if is_same { texts(&kind) } else { (old, new) }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => " (text)",
+        Value::Number(_) => " (number)",
+        Value::Bool(_) => " (boolean)",
+        _ => "",
+    }
 }
 
 /// The values of options by their names in reasons. `modified` is when the version of a parameter was written.
@@ -240,9 +264,9 @@ mod tests {
 
     #[test]
     fn values_are_shown_old_and_new_and_secrets_are_not() {
-        let old = json!({"size": 2, "gone": "x", "same": [1], "db-password": "hunter2", "at": {"parameter_store": "/n"},
+        let old = json!({"size": 2, "same-look": 2, "gone": "x", "same": [1], "db-password": "hunter2", "at": {"parameter_store": "/n"},
             "db": {"secrets_manager": "db/old"}, "json": {"a": 1, "apiKey": "k1"}, "url": "https://me:hunter2@h"});
-        let new = json!({"size": 3, "added": true, "same": [1], "db-password": "hunter3", "at": {"parameter_store": "/n"},
+        let new = json!({"size": 3, "same-look": "2", "added": true, "same": [1], "db-password": "hunter3", "at": {"parameter_store": "/n"},
             "db": {"secrets_manager": "db/new"}, "json": {"a": 1, "apiKey": "k2"}, "url": "https://me:hunter3@h"});
         let record = record(&options(&old, &json!({"image": "i:1"})));
         let changed = changed(&options(&new, &json!({"image": "i:2"})), "b2", &record);
@@ -257,6 +281,7 @@ mod tests {
                 "parameter db-password: (hidden) (hidden)",
                 "parameter gone: x -",
                 "parameter json: {\"a\": 1, \"apiKey\": \"(hidden)\"} {\"a\": 1, \"apiKey\": \"(hidden)\"}",
+                "parameter same-look: 2 (number) 2 (text)",
                 "parameter size: 2 3",
                 "parameter url: …@h …@h",
             ]

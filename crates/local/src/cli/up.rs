@@ -11,21 +11,15 @@ use crate::stack::{Connection, Stack, StackOptions};
 use seedflow_terminal::Ui;
 
 /// Runs a stack until a signal ends it.
-pub async fn run(
-    port: Option<u16>,
-    parameters: Vec<(String, String)>,
-    git: Option<Wanted>,
-    file: &Path,
-    ui: &Ui,
-) -> Result<ExitCode> {
+pub async fn run(options: &StackOptions, git: Option<Wanted>, file: &Path, ui: &Ui) -> Result<ExitCode> {
     refuse_second(file).await?;
-    if let Some(port) = port {
+    if let Some(port) = options.port {
         refuse_used(port)?;
     }
     if let Some(wanted) = &git {
         wanted.check().await?;
     }
-    let mut stack = Stack::start(&options(port, parameters), ui).await?;
+    let mut stack = Stack::start(options, ui).await?;
     let written = Written::write(stack.connection(), file)?;
     show(stack.connection(), file, ui);
     if let Some(wanted) = &git {
@@ -35,16 +29,6 @@ pub async fn run(
     stack.ended().await?;
     drop(written);
     Ok(ExitCode::FAILURE)
-}
-
-/// The options of a stack: parameters of the template that are given win over those of a local stack.
-fn options(port: Option<u16>, parameters: Vec<(String, String)>) -> StackOptions {
-    let mut options = StackOptions {
-        port,
-        ..StackOptions::default()
-    };
-    options.parameters.extend(parameters);
-    options
 }
 
 /// The command that follows what a push has started: this program's own.
@@ -143,27 +127,5 @@ impl Drop for Written<'_> {
         if ours {
             let _ = std::fs::remove_file(self.file);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn builds_may_use_the_cdk_s_bootstrap_unless_that_is_forbidden() {
-        let allows = |given: &[(&str, &str)]| {
-            let given = given.iter();
-            let given = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            options(None, given.collect())
-                .parameters
-                .remove("AllowCdkBootstrap")
-        };
-        assert_eq!(allows(&[]).as_deref(), Some("true"));
-        assert_eq!(allows(&[("PrivilegedMode", "false")]).as_deref(), Some("true"));
-        assert_eq!(
-            allows(&[("AllowCdkBootstrap", "false")]).as_deref(),
-            Some("false")
-        );
     }
 }
