@@ -95,6 +95,7 @@ enum Quotas {
 }
 
 impl Up {
+    /// Parameters of the template that are given win over those of a local stack.
     fn options(&mut self) -> StackOptions {
         let mut options = StackOptions {
             port: self.port,
@@ -221,6 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn builds_may_use_the_cdk_s_bootstrap_unless_that_is_forbidden() {
+        let allows = |options: &str| {
+            let line = format!("seedflow-local up {options}");
+            let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+            let Command::Up(mut up) = cli.command else {
+                panic!("up")
+            };
+            up.options().parameters.remove("AllowCdkBootstrap")
+        };
+        assert_eq!(allows("").as_deref(), Some("true"));
+        let another = allows("--template-parameter PrivilegedMode=false");
+        assert_eq!(another.as_deref(), Some("true"));
+        let forbidden = allows("--template-parameter AllowCdkBootstrap=false");
+        assert_eq!(forbidden.as_deref(), Some("false"));
+    }
+
+    #[test]
     fn a_repository_needs_a_project_and_may_do_without_a_folder() {
         let wanted = |line: &str| {
             let cli = Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
@@ -248,6 +266,6 @@ mod tests {
         assert!(missing.contains("--project"), "{missing}");
         assert!(wanted("seedflow-local up --project p").is_err());
         let bad = wanted("seedflow-local up --git --project 1st").unwrap_err();
-        assert!(bad.contains("starts with a letter"), "{bad}");
+        assert!(bad.contains("start with a letter"), "{bad}");
     }
 }
