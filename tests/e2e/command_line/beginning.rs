@@ -1,6 +1,6 @@
 //! The first steps of a new user: what is missing in the account, and a first project.
 
-use seedflow_e2e::command_line::seedflow;
+use seedflow_e2e::command_line::{command, seedflow};
 use seedflow_e2e::{module_id, run};
 use serde_json::Value;
 
@@ -22,6 +22,17 @@ fn a_new_project_deploys_as_it_was_written() {
             "{again:?}"
         );
 
+        let checked = command(stack, &["check"])
+            .await
+            .current_dir(path)
+            .output()
+            .await
+            .unwrap();
+        assert!(
+            checked.status.success()
+                && String::from_utf8_lossy(&checked.stdout).contains("1 module in 1 group"),
+            "the current folder: {checked:?}"
+        );
         let applied = seedflow(stack, &["apply", path, "--project", "begun"]).await;
         assert_eq!(applied.code, Some(0), "{applied:?}");
         let metadata = stack
@@ -43,18 +54,26 @@ fn an_account_is_checked_and_each_finding_says_what_to_do() {
             let found = findings.iter().find(|finding| finding["check"] == check);
             found.unwrap_or_else(|| panic!("{check}: {doctor}"))["level"].clone()
         };
-        for check in ["region and credentials", "stack", "template", "rights of builds"] {
+        for check in ["region", "credentials", "stack", "template", "rights of builds"] {
             assert_eq!(level(check), "ok", "{doctor}");
         }
+        // The emulator has no Service Quotas, and the account needs no bootstrap.
+        for (check, level_of) in [("builds at once", "note"), ("bootstrap of the CDK", "warn")] {
+            assert_eq!(level(check), level_of, "{doctor}");
+        }
+        assert!(!doctor.to_string().contains("no code"), "{doctor}");
         assert!(
-            findings
-                .iter()
-                .all(|finding| finding["level"] == "ok" || finding["advice"].is_string()),
+            findings.iter().all(
+                |finding| ["ok", "note"].contains(&finding["level"].as_str().unwrap())
+                    || finding["advice"].is_string()
+            ),
             "{doctor}"
         );
         let without = seedflow(stack, &["doctor", "--stack", "other"]).await;
         assert!(
-            without.code == Some(1) && without.out.starts_with("bad  stack: "),
+            without.code == Some(1)
+                && without.out.contains("bad  stack: ")
+                && without.out.contains("credentials: "),
             "{without:?}"
         );
         let script = seedflow(stack, &["completions", "bash"]).await;

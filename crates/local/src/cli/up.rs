@@ -8,32 +8,18 @@ use anyhow::{Context, Result, bail};
 
 use crate::git::{Remote, Wanted};
 use crate::stack::{Connection, Stack, StackOptions, TargetStack};
-use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 /// Runs a stack until a signal ends it.
-pub async fn run(
-    port: Option<u16>,
-    parameters: Vec<(String, String)>,
-    targets: Vec<Target>,
-    git: Option<Wanted>,
-    file: &Path,
-    ui: &Ui,
-) -> Result<ExitCode> {
+pub async fn run(options: &StackOptions, git: Option<Wanted>, file: &Path, ui: &Ui) -> Result<ExitCode> {
     refuse_second(file).await?;
-    if let Some(port) = port {
+    if let Some(port) = options.port {
         refuse_used(port)?;
     }
     if let Some(wanted) = &git {
         wanted.check().await?;
     }
-    let mut options = StackOptions {
-        port,
-        targets,
-        ..StackOptions::default()
-    };
-    options.parameters.extend(parameters);
-    let mut stack = Stack::start(&options, ui).await?;
+    let mut stack = Stack::start(options, ui).await?;
     let written = Written::write(stack.connection(), file)?;
     show(stack.connection(), file, ui);
     show_targets(stack.targets(), ui);
