@@ -320,12 +320,16 @@ impl Running {
         };
         let outputs = home.deploy(&endpoint, folders, &parts.bin, &task).await?;
         task.done(&format!("{} outputs", outputs.len()));
+        // Apart from the checkout's samconfig.toml, which is for AWS.
+        let of_targets = folders.template().join("template-target.yaml");
+        std::fs::copy(root.join("template-target.yaml"), &of_targets)
+            .context("cannot copy the template of targets")?;
         for target in &options.targets {
             let task = ui.task(&format!("Target {target}"));
             let parameters = parameters_of_target(options, &endpoint, target).await?;
             let there = sam::Template {
                 stack: TARGET_STACK,
-                file: &root.join("template-target.yaml"),
+                file: &of_targets,
                 parameters: &parameters,
                 credentials: &credentials_in(target),
             };
