@@ -1,4 +1,4 @@
-//! STS: clients of targets, with the credentials of the roles there that trust Seedflow's functions (decision 55).
+//! STS: whose credentials these are, and clients of targets with the credentials of the roles there that trust Seedflow's functions (decision 55).
 //!
 //! A function assumes a target's role only when it has something to do there. The credentials last an hour and are kept for
 //! the function's next calls. Each role trusts certain functions only, so a function names one of them once.
@@ -18,6 +18,25 @@ use seedflow_core::target::{Target, TargetRole, external_id};
 
 use crate::runtime::config;
 use crate::runtime::failure::failure;
+
+/// Who makes a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The account.
+    pub account: String,
+    /// The ARN of the user or the session.
+    pub arn: String,
+}
+
+/// Who calls AWS with these credentials. It needs no right (STS API reference, GetCallerIdentity).
+pub async fn caller(config: &aws_config::SdkConfig) -> Result<Caller> {
+    let answer = Client::new(config).get_caller_identity().send().await;
+    let answer = answer.map_err(|e| failure("STS GetCallerIdentity", &e))?;
+    Ok(Caller {
+        account: answer.account.unwrap_or_default(),
+        arn: answer.arn.unwrap_or_default(),
+    })
+}
 
 /// The name of the sessions, as CloudTrail of a target shows it.
 const SESSION: &str = "seedflow";

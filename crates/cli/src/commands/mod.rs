@@ -15,6 +15,7 @@ pub mod history;
 pub mod init;
 pub mod locks;
 pub mod logs;
+pub mod named;
 pub mod open;
 pub mod plan;
 pub mod published;
