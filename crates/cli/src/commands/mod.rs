@@ -16,6 +16,7 @@ pub mod locks;
 pub mod logs;
 pub mod open;
 pub mod plan;
+pub mod policy;
 pub mod published;
 pub mod reading;
 pub mod report;

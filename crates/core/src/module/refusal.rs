@@ -13,12 +13,13 @@ use crate::module::commit_info::CommitInfo;
 
 /// The errors of a module's request that is refused before anything runs. All other errors are failures: the request may
 /// be right.
-const REFUSALS: [ErrorName; 5] = [
+const REFUSALS: [ErrorName; 6] = [
     ErrorName::InvalidInput,
     ErrorName::SourceNotFound,
     ErrorName::InvalidBundle,
     ErrorName::InvalidDeployspec,
     ErrorName::InvalidModuleStack,
+    ErrorName::DeniedByPolicy,
 ];
 
 /// A request that was refused.
@@ -76,6 +77,7 @@ mod tests {
             "InvalidBundle",
             "InvalidDeployspec",
             "InvalidModuleStack",
+            "DeniedByPolicy",
         ] {
             assert!(Refusal::is_by(name), "{name}");
         }
