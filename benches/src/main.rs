@@ -8,6 +8,7 @@ mod bench_dir;
 mod cost;
 mod limits;
 mod machine;
+mod quotas;
 mod report;
 mod seedfarmer;
 mod stats;
@@ -24,13 +25,14 @@ use machine::Machine;
 use report::Part;
 
 /// Measures Seedflow and compares the figures with their limits. Without a subcommand: the limits and the comparisons with
-/// seed-farmer, in one run, and the result is written to docs/benchmarks.md.
+/// seed-farmer, in one run, and the result is written to docs/benchmarks.md. The deployments under quotas have a run of their
+/// own.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Write the result: of `limits`, `compare` and `sources` into docs/benchmarks.md, of `cost` to docs/cost.md.
+    /// Write the result: of `limits`, `compare`, `sources` and `quotas` into docs/benchmarks.md, of `cost` to docs/cost.md.
     #[arg(long, global = true)]
     write: bool,
 }
@@ -51,6 +53,8 @@ enum Command {
     Compare(seedfarmer::Wanted),
     /// Planning modules of other git repositories by Seedflow and by seed-farmer.
     Sources,
+    /// Deployments of up to 500 modules under the quotas of a new account.
+    Quotas(quotas::Wanted),
     /// The cost of deployments on AWS, computed from their use. It has a page of its own, and no limits.
     Cost,
 }
@@ -79,6 +83,7 @@ async fn run(cli: &Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Limits) => (Some(limits::measure(None, ui).await?), vec![]),
         Some(Command::Compare(wanted)) => (None, vec![seedfarmer::measure(wanted, ui).await?]),
         Some(Command::Sources) => (None, vec![seedfarmer::sources::measure(ui).await?]),
+        Some(Command::Quotas(wanted)) => (Some(quotas::measure(wanted, ui).await?), vec![]),
         None => {
             let limits = limits::measure(None, ui).await?;
             let comparison = seedfarmer::measure(&seedfarmer::Wanted::default(), ui).await?;
@@ -90,6 +95,7 @@ async fn run(cli: &Cli, ui: &Ui) -> Result<ExitCode> {
     parts.iter().for_each(|part| ui.say(part.text()));
     let whole = match &cli.command {
         Some(Command::Compare(wanted)) => wanted.is_all(),
+        Some(Command::Quotas(wanted)) => wanted.is_all(),
         command => matches!(command, None | Some(Command::Limits | Command::Sources)),
     };
     if whole && (cli.write || cli.command.is_none()) {

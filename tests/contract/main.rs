@@ -6,6 +6,7 @@ mod aws_facts;
 mod doc_links;
 mod events;
 mod expressions;
+mod full_account;
 mod observability;
 mod policies;
 mod state_machines;

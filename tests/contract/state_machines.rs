@@ -369,8 +369,14 @@ fn what_passes_by_itself_is_retried_for_minutes_and_what_was_decided_never() {
         assert_eq!(errors(decided), left, "{name}");
         assert_eq!(errors(crash), ["States.ALL"].into(), "{name}");
         assert_eq!(crash["MaxAttempts"], 2, "{name}");
-        let longest = longest_wait(&passing[0]);
-        assert!((480.0..600.0).contains(&longest), "{name}: {longest}");
+        // The locks of what has ended are taken over after the tries of end-execution (decision 33), so these are fewer.
+        let minutes = if name == "EndExecution" {
+            8.0..10.0
+        } else {
+            28.0..32.0
+        };
+        let longest = longest_wait(&passing[0]) / 60.0;
+        assert!(minutes.contains(&longest), "{name}: {longest}");
     }
 }
 
@@ -448,7 +454,7 @@ fn longest_wait(rule: &Value) -> f64 {
 }
 
 #[test]
-fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_an_hour_a_role_for_a_minute() {
+fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_a_week_a_role_for_a_minute() {
     let states = states();
     // CodeBuild forgets the idempotency token after five minutes; a retry looks for the build before that.
     assert_eq!(
@@ -457,13 +463,30 @@ fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_an_h
     );
     let limit = &list(&states["StartBuild"], "Retry")[1];
     assert_eq!(errors(limit), ["AccountLimitExceeded"].into());
+    let days = longest_wait(limit) / 86_400.0;
+    assert!((6.5..7.0).contains(&days), "{days}");
+    // 500 builds of five minutes, 20 at once, take 125 minutes. With full jitter a wait is half as long on average, and a queue
+    // of CodeBuild is empty after 25 minutes: it is filled again before.
+    assert!(limit["MaxDelaySeconds"].as_u64().unwrap() < 25 * 60);
     // Full jitter waits half of the longest time on average.
-    let mean = longest_wait(limit) / 2.0;
-    assert!((3000.0..4200.0).contains(&mean), "{mean}");
     let role = &list(&states["StartBuild"], "Retry")[2];
     assert_eq!(errors(role), ["RoleNotReady"].into());
     let mean = longest_wait(role) / 2.0;
     assert!((50.0..70.0).contains(&mean), "{mean}");
+}
+
+/// Each try of a function is three events: scheduled, started, failed. A history ends with 25,000 (aws-facts W4).
+#[test]
+fn all_tries_of_all_tasks_together_leave_room_in_the_history() {
+    for machine in ["deploy-module", "deploy", "end-execution"] {
+        let (_, states) = self::machine(machine);
+        let tries = |state: &Value| -> u64 {
+            let rules = list(state, "Retry").iter();
+            rules.filter_map(|rule| rule["MaxAttempts"].as_u64()).sum()
+        };
+        let events = 3 * states.values().map(tries).sum::<u64>();
+        assert!(events < 20_000, "{machine}: {events}");
+    }
 }
 
 /// The error is named `ExecutionLimitExceeded` in the API reference (StartExecution) and in the developer guide's example

@@ -171,10 +171,11 @@ impl Expected {
 
     fn tries_of_a_function(task: &Task, error: &str) -> u64 {
         match (task.name.as_str(), error) {
-            ("StartBuild", "AccountLimitExceeded") => 25,
+            ("StartBuild", "AccountLimitExceeded") => 2001,
             ("StartBuild", "RoleNotReady") => 15,
             ("AwaitBuild", "BuildNotFound") => 5,
-            (_, error) if PASSING.contains(&error) => 21,
+            ("EndExecution", error) if PASSING.contains(&error) => 69,
+            (_, error) if PASSING.contains(&error) => 226,
             // A decision of the function is final. An error that belongs to another function is an unknown one here.
             _ if is_decided(task, error) => 1,
             _ => 3,
@@ -233,7 +234,7 @@ fn each_task_succeeds_after_all_but_the_last_of_its_tries_have_failed() {
     for task in tasks() {
         for error in all_errors() {
             let tries = Expected::of(&task, error).tries;
-            for failures in 0..tries {
+            for failures in [0, tries / 2, tries - 1] {
                 let run = run_task(&task.state, (0..failures).map(|_| error));
                 assert_eq!(
                     (run.end, run.tries),

@@ -37,12 +37,13 @@ fn a_changed_module_costs_at_most_36_calls_a_new_one_39_and_an_unchanged_one_at_
         let id = stack.module_id("counted");
         let module = Module::running("build", &["sleep 1"]).file("data", "one");
         // The first deployment keeps bundle and record before its build, too.
-        for (expected, limit, module) in [
-            ("SUCCEEDED", 39, module.clone()),
-            ("UNCHANGED", 11, module.clone()),
-            ("SUCCEEDED", 36, module.clone().file("data", "two")),
+        for (expected, limit, writes, module) in [
+            ("SUCCEEDED", 39, 5, module.clone()),
+            ("UNCHANGED", 11, 1, module.clone()),
+            // Its outputs are those that are stored, so they aren't written: three writes a second are all that AWS grants.
+            ("SUCCEEDED", 36, 4, module.clone().file("data", "two")),
             // It reads the end of the build's log and the events of the stack, which no success does.
-            ("FAILED", FAILURE, Module::running("build", &["exit 1"])),
+            ("FAILED", FAILURE, 2, Module::running("build", &["exit 1"])),
         ] {
             let input = stack.input(&id, &module, json!({})).await;
             stack.proxy().reset_calls();
@@ -52,6 +53,8 @@ fn a_changed_module_costs_at_most_36_calls_a_new_one_39_and_an_unchanged_one_at_
             published(stack, &id, &finished.execution).await;
             let (count, which) = calls(stack);
             assert!(count > 0 && count <= limit, "{expected}: {count} calls, {which}");
+            let written = stack.proxy().calls().get(Caller::Functions, "ssm:PutParameter");
+            assert_eq!(written, writes, "{expected}: writes of Parameter Store");
         }
     });
 }

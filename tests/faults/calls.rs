@@ -62,6 +62,8 @@ pub const CREATE_STACK: Call = call("cloudformation", "CreateStack", About::Role
 pub const UPDATE_STACK: Call = call("cloudformation", "UpdateStack", About::RoleStack);
 pub const DELETE_STACK: Call = call("cloudformation", "DeleteStack", About::RoleStack);
 pub const READ_RECORD: Call = call("s3", "GetObject", About::Record);
+/// Those of the record, by a rollback.
+pub const LIST_RECORDS: Call = call("s3", "ListObjectVersions", About::RecordVersions);
 pub const FIND_BUNDLE: Call = call("s3", "HeadObject", About::Bundle);
 pub const DELETE_BUNDLE: Call = call("s3", "DeleteObject", About::Bundle);
 pub const DELETE_KEPT: Call = call("s3", "DeleteObject", About::Kept);
@@ -225,6 +227,11 @@ fn with_role(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case.with_role()
 }
 
+/// Of a rollback of a module.
+fn rolls_back(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
+    case.rolls_back()
+}
+
 /// Of the destruction of a module.
 fn destroys(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case.destroys()
@@ -249,6 +256,10 @@ fn of_check_md5() -> Vec<Disturbed> {
         disturb("read-source", READ_SOURCE, plain),
         disturb("read-stored", READ_STORED, plain),
     ]
+}
+
+fn of_check_md5_of_a_rollback() -> Vec<Disturbed> {
+    vec![disturb("list-records", LIST_RECORDS, rolls_back)]
 }
 
 fn of_mark_in_progress() -> Vec<Disturbed> {
@@ -361,6 +372,7 @@ fn every_call_once() {
     let steps = [
         of_acquire_lock(),
         of_check_md5(),
+        of_check_md5_of_a_rollback(),
         of_mark_in_progress(),
         of_start_build(),
         of_check_status(),
@@ -384,6 +396,11 @@ fn acquire_lock() {
 #[test]
 fn check_md5() {
     run_disturbed(of_check_md5());
+}
+
+#[test]
+fn rollback() {
+    run_disturbed(of_check_md5_of_a_rollback());
 }
 
 #[test]

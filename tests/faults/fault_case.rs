@@ -34,6 +34,8 @@ pub enum About {
     Kept,
     /// The record of the deployed state.
     Record,
+    /// The list of the record's versions.
+    RecordVersions,
     /// The registration of the task token.
     Callback,
     /// The report's key.
@@ -123,6 +125,7 @@ pub struct FaultCase {
     then: bool,
     role: bool,
     destroys: bool,
+    rolls_back: bool,
 }
 
 impl FaultCase {
@@ -148,6 +151,7 @@ impl FaultCase {
             then: false,
             role: false,
             destroys: false,
+            rolls_back: false,
         }
     }
 
@@ -166,9 +170,33 @@ impl FaultCase {
         }
     }
 
+    /// Two bundles of the module are deployed without faults, and the rollback to the first is disturbed.
+    pub fn rolls_back(self) -> Self {
+        Self {
+            rolls_back: true,
+            builds: 3,
+            written: [
+                ("md5", 3..=3),
+                ("metadata", 3..=3),
+                ("outputs", 1..=1),
+                ("status", 6..=6),
+            ]
+            .into(),
+            ..self
+        }
+    }
+
     /// Whether both deploy a module in the same way, so that they can be one case.
     pub fn same_module(&self, other: &Self) -> bool {
-        let module = |case: &Self| (case.build, case.role, case.destroys, case.has_endless_fault());
+        let module = |case: &Self| {
+            (
+                case.build,
+                case.role,
+                case.destroys,
+                case.rolls_back,
+                case.has_endless_fault(),
+            )
+        };
         module(self) == module(other)
     }
 

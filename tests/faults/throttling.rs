@@ -1,15 +1,13 @@
 //! Fifty deployments start and end at once in an account whose Parameter Store accepts 40 reads and 3 writes a second:
 //! AWS's default for an account.
 //!
-//! The stack belongs to this suite alone, since the rates apply to the whole account. With the emulator's scale of
-//! 0.25, the waits of the state machine are no longer than the averages of AWS's full jitter (0.5, 1, 2, 4, 8 and then
-//! 15 seconds, against 1, 2, 4, 8, 15 and then 15), while the rates are real. So the tries that suffice here suffice
-//! there.
+//! The stack belongs to this suite alone, since the quotas apply to the whole account. Its waits are AWS's, like the rates. So
+//! the tries that suffice here suffice there.
 
 use std::time::Duration;
 
 use seedflow_e2e::{
-    Module, ModuleId, Rates, Shared, StackOptions, TestStack, Traffic, eventually, module_id, run,
+    Count, Module, ModuleId, Shared, StackOptions, TestStack, eventually, module_id, parameter_store, run,
 };
 use serde_json::{Value, json};
 
@@ -19,8 +17,7 @@ const MODULES: u64 = 50;
 const LIMIT: Duration = Duration::from_secs(400);
 
 static STACK: Shared = Shared::new(|| StackOptions {
-    parameter_store: Some(Rates::AWS_DEFAULT),
-    emulator_env: vec![("SFN_WAIT_SCALE".to_owned(), "0.25".to_owned())],
+    quotas: parameter_store(40, 3).to_vec(),
     ..StackOptions::default()
 });
 
@@ -63,7 +60,13 @@ async fn most_tries(stack: &TestStack, executions: &[String]) -> usize {
     most
 }
 
-fn report(what: &str, seconds: f64, Traffic { reads, writes }: Traffic, tries: usize) {
+/// The reads and the writes since the quotas were applied.
+fn traffic(stack: &TestStack) -> (Count, Count) {
+    let count = |operation| stack.proxy().quota_count("ssm", operation);
+    (count("GetParameters"), count("PutParameter"))
+}
+
+fn report(what: &str, seconds: f64, (reads, writes): (Count, Count), tries: usize) {
     eprintln!(
         "{what}: {seconds:.0} s; reads: {} granted, {} refused, at most {} a second; writes: {} granted, {} refused, \
          at most {} a second; the most failed tries of one deployment: {tries}",
@@ -79,12 +82,12 @@ fn fifty_modules_end_at_once_and_every_parameter_is_written_once() {
         let begun = std::time::Instant::now();
         let executions = start_all(stack, &gate).await;
         all_wait(stack).await;
-        let started = stack.proxy().parameter_store_traffic();
+        let started = traffic(stack);
         let tries = most_tries(stack, &executions).await;
         report("fifty starts", begun.elapsed().as_secs_f64(), started, tries);
-        assert_eq!(started.writes.granted, MODULES);
+        assert_eq!(started.1.granted, MODULES);
 
-        stack.proxy().limit_parameter_store(Some(Rates::AWS_DEFAULT));
+        stack.proxy().apply_quotas(&parameter_store(40, 3));
         let begun = std::time::Instant::now();
         std::fs::write(&gate, "").unwrap();
         for execution in &executions {
@@ -97,9 +100,14 @@ fn fifty_modules_end_at_once_and_every_parameter_is_written_once() {
                 finished.cause
             );
         }
-        let ended = stack.proxy().parameter_store_traffic();
+        let (reads, writes) = traffic(stack);
         let all_tries = most_tries(stack, &executions).await;
-        report("fifty ends", begun.elapsed().as_secs_f64(), ended, all_tries);
+        report(
+            "fifty ends",
+            begun.elapsed().as_secs_f64(),
+            (reads, writes),
+            all_tries,
+        );
 
         let once = [("md5", 1), ("metadata", 1), ("outputs", 1), ("status", 2)]
             .map(|(name, version)| (name.to_owned(), version));
@@ -110,8 +118,8 @@ fn fifty_modules_end_at_once_and_every_parameter_is_written_once() {
                 "{number}"
             );
         }
-        assert_eq!(ended.writes.granted, 4 * MODULES, "no write was made twice");
-        assert!(ended.writes.peak <= 3 && ended.reads.peak <= 40, "{ended:?}");
-        assert!(ended.writes.refused > 0, "the rates were never reached");
+        assert_eq!(writes.granted, 4 * MODULES, "no write was made twice");
+        assert!(writes.peak <= 3 && reads.peak <= 40, "{reads:?} {writes:?}");
+        assert!(writes.refused > 0, "the rates were never reached");
     });
 }

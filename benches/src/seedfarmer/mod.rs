@@ -5,10 +5,10 @@
 //! builds.
 
 mod build_overhead;
-mod case;
+pub mod case;
 mod run;
 mod seed_farmer;
-mod seedflow;
+pub mod seedflow;
 pub mod sources;
 mod tables;
 mod targets;

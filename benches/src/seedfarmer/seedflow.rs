@@ -29,7 +29,7 @@ const SOON: Duration = Duration::from_millis(25);
 /// The interval before that. It is long, so that checks take no time from the measured processes.
 const SELDOM: Duration = Duration::from_secs(1);
 /// The longest time of a deployment, on the busiest machine.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(2400);
 
 /// Seedflow with a copy of the repository.
 pub struct SeedflowSide {

@@ -9,7 +9,9 @@ use seedflow_core::module::refusal::Refusal;
 
 /// Something failed: a module, a deployment, a check, or the command itself.
 pub const FAILED: u8 = 1;
-/// A plan has changes, and `--detailed-exitcode` asked for it. clap uses 2 for a wrong command line.
+/// The arguments are wrong. clap uses the same code.
+pub const WRONG: u8 = 2;
+/// A plan has changes, and `--detailed-exitcode` asked for it.
 pub const CHANGES_PENDING: u8 = 3;
 /// The request was refused before anything ran.
 pub const REFUSED: u8 = 4;
@@ -28,12 +30,25 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
+/// An argument that can't be what the command is about, which shows only after the stack was asked.
+#[derive(Debug)]
+pub struct Wrong(pub String);
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
 /// The code of an error.
 #[must_use]
 pub fn code_of(error: &anyhow::Error) -> ExitCode {
-    match error.is::<Refused>() {
-        true => ExitCode::from(REFUSED),
-        false => ExitCode::from(FAILED),
+    match (error.is::<Refused>(), error.is::<Wrong>()) {
+        (true, _) => ExitCode::from(REFUSED),
+        (_, true) => ExitCode::from(WRONG),
+        _ => ExitCode::from(FAILED),
     }
 }
 

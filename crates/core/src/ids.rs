@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, excerpt};
 
+/// What a project's name may be. Variables and stacks begin with it.
+pub const PROJECT_RULE: &str = "1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen";
 /// The rule for names, as messages quote it.
 const NAME_RULE: &str =
     "1 to 64 letters, digits and - _ . characters, starting and ending with a letter or digit";
@@ -97,18 +99,20 @@ impl ModuleId {
     /// # Errors
     /// `InvalidInput` with the name to write, if only upper case is wrong.
     pub fn project(text: &str) -> Result<Name> {
-        let name = Name::parse("project", text)?;
         let lower = text.to_ascii_lowercase();
-        let allowed = if !text.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            "a name that starts with a letter".to_owned()
-        } else if text.contains(['_', '.']) {
-            "a name of letters, digits and hyphens: variables and stacks begin with it".to_owned()
-        } else if lower != text {
-            format!("a name in lower case; write {lower}, under which seed-farmer stores the project too")
-        } else {
-            return Ok(name);
+        let is_plain = |text: &str| {
+            is_name(text) && text.starts_with(|c: char| c.is_ascii_alphabetic()) && !text.contains(['_', '.'])
         };
-        Err(Error::field("project", format!("\"{name}\""), allowed))
+        let advice = match (is_plain(text), lower == text) {
+            (true, true) => return Ok(Name(text.to_owned())),
+            (true, false) => format!("; write {lower}, under which seed-farmer stores the project too"),
+            (false, _) => String::new(),
+        };
+        Err(Error::field(
+            "project",
+            format!("\"{}\"", excerpt(text, 80)),
+            format!("{PROJECT_RULE}{advice}"),
+        ))
     }
 
     /// `{group}-{module}`: the module's name inside a build, as seed-farmer defines it.
@@ -474,7 +478,7 @@ mod tests {
         let refused = ModuleId::project("PROJB").unwrap_err();
         assert_eq!(
             refused.message,
-            "project: expected a name in lower case, found \"PROJB\"; write projb, under which seed-farmer stores the project too"
+            "project: expected 1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen, found \"PROJB\"; write projb, under which seed-farmer stores the project too"
         );
         let upload = ModuleId::from_upload_key("sources/PROJB/d/g/m.zip").unwrap_err();
         assert!(

@@ -45,10 +45,11 @@ pub struct Here<'a> {
     pub versions: &'a Versions,
 }
 
-/// Whether Seedflow itself has written the status of a module.
+/// Whether the status is that of a module which Seedflow itself has deployed, or tried to. A request that was refused
+/// before anything ran deploys nothing.
 #[must_use]
 pub fn is_seedflows_own(status: &Status) -> bool {
-    status.execution.as_str() != MARK
+    status.execution.as_str() != MARK && status.state != State::Refused
 }
 
 /// What has changed since seed-farmer deployed a module; nothing where it would report "up to date".
@@ -294,6 +295,22 @@ mod tests {
         let decision = decide(&now, stored.fingerprint().as_ref(), status.as_ref(), false);
         assert!(!decision.changed, "{decision:?}");
         assert!(!is_seedflows_own(&status.unwrap()));
+    }
+
+    #[test]
+    fn a_module_that_was_only_refused_can_still_be_taken_over() {
+        let own = Status::start(
+            None,
+            &module().id,
+            &ExecutionArn::new("e"),
+            &[],
+            Timestamp::UNIX_EPOCH,
+        );
+        let refused = Status {
+            state: State::Refused,
+            ..own.clone()
+        };
+        assert!(is_seedflows_own(&own) && !is_seedflows_own(&refused));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
+use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{plans, policies, spilled_values};
 use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
 use seedflow_core::deployment::plan;
@@ -30,9 +31,9 @@ use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
 use seedflow_core::deployment::repository::Loaded;
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
-use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{AwsEnvironment, ExecutionArn};
+use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
+use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::fingerprint::Versions;
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::metadata_reference::ModuleRef;
@@ -40,11 +41,14 @@ use seedflow_core::policy::Decision;
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::repository::{Asked, Read, Stores};
 
 /// Maximum length of the list of modules in the answer; a longer one is stored with the plan.
 const MAX_LISTED: usize = 150 * 1024;
+/// Number of concurrent reads of records.
+const READS: usize = 16;
 
 #[derive(Deserialize)]
 struct Event {
@@ -289,6 +293,10 @@ impl Handler {
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
         plan.policy = self.policy(&plan).await?;
+        if request.plan_only {
+            let records = self.records(&planner::deployed_again(&plan, &state)).await?;
+            planner::add_changed_values(&mut plan, &planning, &groups, &read.commits(), &records);
+        }
         if !request.plan_only && plan.refuse().is_ok() {
             bundles::store(&self.work, read, &plan).await?;
         }
@@ -310,6 +318,26 @@ impl Handler {
             }
         }
         Ok(State::of(deployment, whole))
+    }
+
+    /// The records of modules that are deployed.
+    async fn records(&self, modules: &[ModuleId]) -> Result<Vec<DeployedModule>> {
+        let store = ModuleStore {
+            parameters: self.parameters.clone(),
+            work: self.work.clone(),
+        };
+        let mut records = Vec::new();
+        for some in modules.chunks(READS) {
+            let mut reading = JoinSet::new();
+            for module in some {
+                let (store, module) = (store.clone(), module.clone());
+                reading.spawn(async move { store.record(&module).await });
+            }
+            for record in reading.join_all().await {
+                records.extend(record?);
+            }
+        }
+        Ok(records)
     }
 
     /// The versions of all parameters that modules reference.
@@ -357,7 +385,7 @@ impl Handler {
         self.work.put(&answer.plan_key, text(&plan)).await?;
         answer.counts = json!(plan.counts());
         answer.policy = plan.policy.clone();
-        answer.modules = Some(json!(plan.modules)).filter(|modules| text(modules).len() < MAX_LISTED);
+        answer.modules = listed(&plan);
         if request.record_refusal
             && let Err(error) = plan.refuse()
         {
@@ -419,6 +447,19 @@ fn known(groups: &[planner::PlannableGroup], state: &State) -> Vec<ModuleRef> {
     let mut known: Vec<ModuleRef> = modules.map(|module| ModuleRef::from(&module.id)).collect();
     known.extend(state.modules());
     known
+}
+
+/// The list of modules for the answer: without the values that change if it is too long with them, and none if it is too
+/// long even then. The stored plan has everything.
+fn listed(plan: &Plan) -> Option<Value> {
+    let is_short = |modules: &Value| text(modules).len() < MAX_LISTED;
+    let whole = json!(plan.modules);
+    if is_short(&whole) {
+        return Some(whole);
+    }
+    let mut modules = plan.modules.clone();
+    modules.iter_mut().for_each(|module| module.changes.clear());
+    Some(json!(modules)).filter(is_short)
 }
 
 /// Keys are strings only, so this can't fail.

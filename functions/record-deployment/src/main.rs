@@ -22,10 +22,12 @@ use seedflow_core::deployment::status::Status;
 use seedflow_core::error::{Result, excerpt};
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
+use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::commit_info::CommitInfo;
+use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::metadata_reference::ModuleRef;
-use seedflow_core::module::status::{State, Status as ModuleStatus};
+use seedflow_core::module::status::State;
+use seedflow_core::pages::report_view::Module;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::lock::Lease;
@@ -36,6 +38,8 @@ use serde_json::{Value, json};
 const MAX_CAUSES: usize = 10;
 /// Maximum length of each reason.
 const MAX_REASON: usize = 200;
+/// Maximum length of a module's report that is read. Outputs are its largest part.
+const MAX_REPORT: u64 = 8 * 1024 * 1024;
 
 #[derive(Deserialize)]
 struct Event {
@@ -200,7 +204,7 @@ impl Handler {
         tracing::info!(state = status.state.as_str(), modules = ?status.modules, "recorded");
         Ok(json!({
             "state": status.state, "deployment": plan.deployment, "origin": plan.commit_info, "modules": status.modules, "failed": status.failed,
-            "error": status.error, "cause": status.reason, "report": report,
+            "error": status.why.error, "cause": status.why.reason, "report": report,
         }))
     }
 
@@ -243,35 +247,25 @@ impl Handler {
         self.events.send(&event).await;
     }
 
-    /// Why modules failed, from their own statuses.
+    /// Why modules failed, from the reports of their executions: a status may be that of a later one already.
     async fn causes(&self, plan: &Plan, outcome: &DeploymentOutcome) -> Result<BTreeMap<ModuleRef, Failed>> {
-        let failed: Vec<(ModuleId, &str, &ModuleRef)> = outcome
-            .ended(End::Failed)
-            .take(MAX_CAUSES)
-            .filter_map(|result| {
-                let module = &result.module;
-                let id = plan
-                    .deployment
-                    .module(module.group.clone(), module.module.clone());
-                Some((id, result.execution.as_deref()?, module))
-            })
-            .collect();
-        let names: Vec<String> = failed
-            .iter()
-            .map(|(id, ..)| id.parameter(ParameterKind::Status))
-            .collect();
-        let found = self.modules.parameters.get(&names).await?;
-        let cause = |(id, execution, module): &(ModuleId, &str, &ModuleRef)| {
-            let (text, _) = found.get(&id.parameter(ParameterKind::Status))?;
-            let status: ModuleStatus = serde_json::from_str(text).ok()?;
-            let (reason, cause) = status.why_failed(execution)?;
-            let failed = Failed {
-                reason: excerpt(reason, MAX_REASON),
-                cause: cause.to_owned(),
+        let mut causes = BTreeMap::new();
+        for result in outcome.ended(End::Failed).take(MAX_CAUSES) {
+            let module = &result.module;
+            let id = plan
+                .deployment
+                .module(module.group.clone(), module.module.clone());
+            let Some(execution) = result.execution.as_deref() else {
+                continue;
             };
-            Some(((*module).clone(), failed))
-        };
-        Ok(failed.iter().filter_map(cause).collect())
+            let key = id.report_key(&ExecutionArn::new(execution));
+            if let Some((bytes, _)) = self.modules.work.get(&key, MAX_REPORT).await?
+                && let Some(failed) = why_failed(&bytes)
+            {
+                causes.insert(module.clone(), failed);
+            }
+        }
+        Ok(causes)
     }
 
     async fn report(&self, plan: &Plan, outcome: &DeploymentOutcome, status: &Status) -> Result<String> {
@@ -280,4 +274,15 @@ impl Handler {
         self.modules.work.put(&key, report.to_string()).await?;
         Ok(key)
     }
+}
+
+/// Why an execution failed or was refused, from its report.
+fn why_failed(report: &[u8]) -> Option<Failed> {
+    let report: Module = serde_json::from_slice(report).ok()?;
+    let cause = report.status.cause()?;
+    let reason = report.status.reason.as_deref().unwrap_or(cause);
+    Some(Failed {
+        reason: excerpt(reason, MAX_REASON),
+        cause: cause.to_owned(),
+    })
 }

@@ -30,7 +30,7 @@ impl Handler {
     ) -> Option<String> {
         let is_written = |status: &&Status| status.execution == *execution && status.state == State::Failed;
         if let Some(written) = before.filter(is_written) {
-            return written.cause.clone();
+            return written.why.cause.clone();
         }
         let build = failure
             .outcome

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use seedflow_aws::stores::fence;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::ids::{ExecutionArn, ParameterKind};
+use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::failure::FailureInput;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::{Failure, Status};
@@ -51,8 +52,8 @@ impl Handler {
         Ok(json!({"state": "FAILED", "error": failure.error, "cause": failure.reason, "recorded": recorded}))
     }
 
-    /// Records the failure, and returns it as recorded. `false` if the status may not be written, because the path belongs
-    /// to another module or another execution holds the lock.
+    /// Records the failure, and returns it as recorded. `false` if it may not be written, because the path belongs to
+    /// another module or another execution holds the lock.
     async fn record(
         &self,
         execution: &ExecutionArn,
@@ -67,7 +68,9 @@ impl Handler {
             .stored(module, &[ParameterKind::Status])
             .await?;
         let before = match stored.status_of(module) {
-            Err(error) if error.name == ErrorName::StateConflict => return Ok((false, failure)),
+            Err(error) if error.name == ErrorName::StateConflict => {
+                return self.refuse_beside_another(execution, lock, failure, now).await;
+            }
             before => before?,
         };
         let cause = self
@@ -77,9 +80,8 @@ impl Handler {
         let refuses = Status::is_refusal(before.as_ref(), execution, &failure);
         let next = if refuses { Status::refuse } else { Status::fail };
         let status = next(before.as_ref(), module, execution, &failure, now).with_cause(cause.as_deref());
-        match fence::check(&self.modules.work, lock, execution).await {
-            Err(error) if error.name == ErrorName::LockLost => return Ok((false, failure)),
-            held => held?,
+        if !self.holds(lock, execution).await? {
+            return Ok((false, failure));
         }
         let build = failure.outcome.as_ref();
         let timeline = Timeline::new(lock, &status, build);
@@ -104,5 +106,36 @@ impl Handler {
         }
         self.publish(lock, &status, &timeline).await;
         Ok((true, failure))
+    }
+
+    /// Records the refusal of a module whose path belongs to another one. The status there is the other's, so this one has
+    /// report, event and metric only.
+    async fn refuse_beside_another(
+        &self,
+        execution: &ExecutionArn,
+        lock: &Lease,
+        failure: Failure,
+        now: Timestamp,
+    ) -> Result<(bool, Failure)> {
+        let module = &lock.of;
+        if !Status::is_refusal(None, execution, &failure) || !self.holds(lock, execution).await? {
+            return Ok((false, failure));
+        }
+        let status = Status::refuse(None, module, execution, &failure, now);
+        let timeline = Timeline::new(lock, &status, None);
+        self.modules
+            .write_report(&Report::of_failure(module, &status, Some(&timeline), None))
+            .await?;
+        self.measure(module, &status, &timeline);
+        self.publish(lock, &status, &timeline).await;
+        Ok((true, failure))
+    }
+
+    /// Whether the execution still holds its lock.
+    async fn holds(&self, lock: &Lease, execution: &ExecutionArn) -> Result<bool> {
+        match fence::check(&self.modules.work, lock, execution).await {
+            Err(error) if error.name == ErrorName::LockLost => Ok(false),
+            held => held.map(|()| true),
+        }
     }
 }

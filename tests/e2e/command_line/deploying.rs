@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use seedflow_e2e::command_line::{Ran, command, seedflow};
-use seedflow_e2e::{Module, Repository, TestStack, eventually, run};
+use seedflow_e2e::{Action, Caller, Module, Repository, Rule, TestStack, eventually, run};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -84,8 +85,25 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         let plan = on(stack, "plan", folder, project, &["--detailed-exitcode", "--json"]).await;
         ended(&plan, 0, &[]);
         assert_eq!(plan.json()["changes"], json!(false), "{plan:?}");
-        let unknown = on(stack, "apply", folder, project, &["--only", "data/stor"]).await;
-        ended(&unknown, 4, &["data/stor", "data/store"]);
+        let uploaded = stack.keys(&format!("uploads/{project}/")).await;
+        std::fs::write(folder.join("more"), "not uploaded").unwrap();
+        for option in ["--only", "--force"] {
+            let unknown = on(stack, "apply", folder, project, &[option, "data/stor"]).await;
+            ended(
+                &unknown,
+                4,
+                &[
+                    option,
+                    "of data/store, network/vpc, found \"data/stor\"",
+                    "did you mean data/store?",
+                ],
+            );
+        }
+        assert_eq!(
+            stack.keys(&format!("uploads/{project}/")).await,
+            uploaded,
+            "found before anything is uploaded"
+        );
 
         repository()
             .module(
@@ -95,13 +113,14 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
             .write(folder);
         let plan = on(stack, "plan", folder, project, &["--markdown", "--only", "data"]).await;
         ended(&plan, 0, &["| deploy | `data/store` |"]);
+        plans_values_without_secrets(stack, project).await;
         let failed = on(stack, "apply", folder, project, &["--only", "data/store"]).await;
         ended(&failed, 1, &["store failed: ", "What to do now:"]);
         stack.deployment_released(project).await;
-        let retry = [named(&failed, "retry"), vec!["--json".to_owned()]].concat();
-        let retry: Vec<&str> = retry.iter().map(String::as_str).collect();
-        let retried = seedflow(stack, &retry).await;
+        let retry = named(&failed, "retry");
+        let retried = seedflow(stack, &["retry", "dev", "--project", project, "--json"]).await;
         ended(&retried, 1, &[]);
+        assert!(!retried.out.contains("null"), "{retried:?}");
         let failure = &retried.json()["failed"][0];
         assert_eq!(
             (&failure["module"], &failure["state"]),
@@ -117,6 +136,13 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         rollback.push("--yes");
         let back = seedflow(stack, &rollback).await;
         ended(&back, 0, &["ok applied/dev/data/store: 1 deployed"]);
+        // The status is now that of the rollback; the cause of the failure is still that of its own execution.
+        let followed = seedflow(stack, &["follow", retry[1].as_str()]).await;
+        ended(
+            &followed,
+            1,
+            &["no space left (`echo no space left; exit 3` failed"],
+        );
         let value = seedflow(
             stack,
             &["metadata", "dev/data/store", "Value", "--project", project],
@@ -130,6 +156,35 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         let left = seedflow(stack, &["status", "dev/data", "--project", project, "--json"]).await;
         assert!(!left.out.contains("SUCCEEDED"), "{left:?}");
     });
+}
+
+/// Plans a change of the parameters of `data/store`: values are shown, secrets are not.
+async fn plans_values_without_secrets(stack: &TestStack, project: &str) {
+    let checkout = tempfile::tempdir().unwrap();
+    let changed = repository().replacing(
+        "deployment.yaml",
+        "\"name\":\"of-network-vpc\"",
+        "\"name\":\"size\",\"value\":3},{\"name\":\"db-password\",\"value\":\"hunter2\"},{\"name\":\"of-vpc\"",
+    );
+    changed.write(checkout.path());
+    let plan = on(stack, "plan", checkout.path(), project, &[]).await;
+    ended(
+        &plan,
+        0,
+        &[
+            "+ parameter size: 3",
+            "- parameter of-network-vpc: one",
+            "+ parameter db-password: (hidden)",
+        ],
+    );
+    let plan = on(stack, "plan", checkout.path(), project, &["--json"]).await;
+    let modules = plan.json()["modules"].clone();
+    let changes = modules[1]["changes"].as_array().expect("changes").clone();
+    assert!(
+        changes.contains(&json!({"what": "parameter size", "new": "3"})),
+        "{plan:?}"
+    );
+    assert!(!plan.out.contains("hunter2"), "{plan:?}");
 }
 
 #[test]
@@ -210,10 +265,11 @@ impl Terminal {
         }
     }
 
-    async fn interrupt(&mut self) -> Option<i32> {
+    /// Presses Ctrl-C, and reads until a text is shown and the program ends.
+    async fn interrupt(&mut self, text: &str) -> Option<i32> {
         let keys = self.program.stdin.as_mut().expect("a keyboard");
         keys.write_all(CTRL_C).await.expect("a key");
-        self.shows("seedflow cancel ").await;
+        self.shows(text).await;
         self.program.wait().await.expect("an end").code()
     }
 }
@@ -236,10 +292,37 @@ fn a_terminal_shows_the_work_live_and_ctrl_c_leaves_it_running() {
             .write(&folder);
         let text = folder.to_str().unwrap();
 
+        // Ctrl-C in a plan stops it. The planner answers later than anybody waits.
+        let read_state = Rule::new(
+            "ssm",
+            "GetParametersByPath",
+            Action::Delay(Duration::from_secs(60)),
+        );
+        let held = stack.rule(read_state.contains("/sf/watched/dev").caller(Caller::Functions));
+        let mut terminal = Terminal::start(stack, &["plan", text, "--project", project]).await;
+        terminal.shows("planning").await;
+        let code = terminal.interrupt("Stopped planning").await;
+        assert_eq!(code, Some(130), "{}", terminal.shown);
+        drop(held);
+        let machine = &stack.about().deploy_state_machine_arn;
+        let stopped = json!({"stateMachineArn": machine, "statusFilter": "ABORTED"});
+        let stopped = stack
+            .call("states", "AWSStepFunctions.ListExecutions", stopped)
+            .await;
+        let stopped = stopped["executions"].as_array().expect("executions");
+        let is_plan = |execution: &&Value| {
+            execution["name"]
+                .as_str()
+                .is_some_and(|name| name.starts_with("plan-"))
+        };
+        assert_eq!(stopped.iter().filter(is_plan).count(), 1, "{stopped:?}");
+        assert_eq!(stack.deployment_status(project, "dev").await, Value::Null);
+
         let mut terminal = Terminal::start(stack, &["apply", text, "--project", project]).await;
         terminal.shows("building").await;
         assert!(terminal.shown.contains("vpc"), "{}", terminal.shown);
-        assert_eq!(terminal.interrupt().await, Some(130), "{}", terminal.shown);
+        let code = terminal.interrupt("seedflow cancel ").await;
+        assert_eq!(code, Some(130), "{}", terminal.shown);
         let (_, execution) = terminal
             .shown
             .split_once("seedflow follow ")

@@ -76,12 +76,18 @@ fn what_was_deployed_and_what_failed_is_shown() {
         assert_eq!(stored["status"]["state"], "FAILED", "{stored}");
         let unknown = read(stack, &["report", "dev", "--execution", "none"]).await;
         assert!(
-            unknown.code == Some(1) && unknown.err.contains("seedflow history"),
+            unknown.code == Some(4) && unknown.err.contains("seedflow history"),
             "{unknown:?}"
         );
 
         let diff = shown(stack, &["diff", "dev/data/store"]).await;
-        assert!(diff.out.contains("~ state: SUCCEEDED -> FAILED"), "{diff:?}");
+        for part in [
+            "~ state: SUCCEEDED -> FAILED",
+            "~ deployspec changed",
+            "last success",
+        ] {
+            assert!(diff.out.contains(part), "{part}: {diff:?}");
+        }
         let diff = shown(stack, &["diff", "dev", "--json"]).await.json();
         let changed = json!({"what": "network/vpc", "old": "SUCCEEDED", "new": "UNCHANGED"});
         assert!(
@@ -121,9 +127,51 @@ fn what_a_module_published_and_printed_is_shown() {
             log.out.contains("$ echo no space left; exit 3\nno space left\n"),
             "{log:?}"
         );
-        for noise in ["SEEDFLOW", "Entering phase", "seedflow-collect"] {
+        for noise in [
+            "SEEDFLOW",
+            "Entering phase",
+            "Phase complete",
+            "[Container]",
+            "seedflow-collect",
+        ] {
             assert!(!log.out.contains(noise), "{noise} is no module's: {log:?}");
         }
+        let more = shown(stack, &["logs", "data/store", "-vv"]).await;
+        assert!(more.out.contains("Phase complete: BUILD"), "{more:?}");
+        // Of a deployment those that its last execution built: network/vpc was unchanged.
+        let all = shown(stack, &["logs", "dev"]).await;
+        assert!(
+            all.out.contains("data/store\n$ echo no space left; exit 3\n")
+                && !all.out.contains("network/vpc\n"),
+            "{all:?}"
+        );
+        let status = shown(stack, &["status", "dev", "--json"]).await.json();
+        let execution = status["deployments"][0]["execution"]
+            .as_str()
+            .expect("an execution")
+            .to_owned();
+        let same = shown(stack, &["logs", &execution, "--json"]).await;
+        assert!(
+            same.out
+                .lines()
+                .any(|line| line == r#"{"module":"data/store","line":"no space left"}"#),
+            "{same:?}"
+        );
+        let followed = read(stack, &["follow", "data/store"]).await;
+        assert!(
+            followed.code == Some(1) && followed.out.contains("store failed"),
+            "{followed:?}"
+        );
+        let retried = read(stack, &["retry", "network/vpc"]).await;
+        assert!(
+            retried.code == Some(4) && retried.err.contains("expected an execution that failed"),
+            "{retried:?}"
+        );
+        let canceled = read(stack, &["cancel", "dev"]).await;
+        assert!(
+            canceled.code == Some(4) && canceled.err.contains("nothing was stopped"),
+            "{canceled:?}"
+        );
         let raw = shown(stack, &["logs", "dev/data/store", "--raw"]).await;
         assert!(raw.out.contains("Entering phase"), "{raw:?}");
     });
@@ -141,13 +189,29 @@ fn a_mistake_is_told_with_what_to_do() {
         );
         let group = read(stack, &["metadata", "dev/network"]).await;
         assert!(
-            group.code == Some(1) && group.err.contains("DEPLOYMENT/GROUP/MODULE"),
+            group.code == Some(2) && group.err.contains("DEPLOYMENT/GROUP/MODULE"),
             "{group:?}"
         );
-        let never = read(stack, &["logs", "dev/network/never"]).await;
+        let report = read(stack, &["report", "dev/network"]).await;
         assert!(
-            never.code == Some(1) && never.err.contains("nothing has been deployed"),
-            "{never:?}"
+            report.code == Some(2) && report.err.contains("found a group"),
+            "{report:?}"
+        );
+        // An unknown name is the same mistake in every command.
+        for command in [
+            "status", "history", "report", "diff", "outputs", "metadata", "logs", "locks", "follow",
+            "cancel", "retry", "rollback", "destroy",
+        ] {
+            let unknown = read(stack, &[command, "dev/data/stor"]).await;
+            assert_eq!(unknown.code, Some(4), "{unknown:?}");
+            let message =
+                "found nothing called \"dev/data/stor\" in the project reading; did you mean dev/data/store?";
+            assert!(unknown.err.contains(message), "{command}: {unknown:?}");
+        }
+        let execution = read(stack, &["follow", "apply-never"]).await;
+        assert!(
+            execution.code == Some(4) && execution.err.contains("found nothing called"),
+            "{execution:?}"
         );
         let other = seedflow(stack, &["status", "--stack", "other"]).await;
         assert!(

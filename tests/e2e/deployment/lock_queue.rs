@@ -242,5 +242,6 @@ fn a_stopped_deployment_stops_its_modules_and_says_so() {
         let later = stack.parameters(&id_of(project, "data/store")).await;
         assert!(later.is_empty(), "{later:?}");
         pages::show_stopped(stack, project, &execution).await;
+        pages::show_stopped_module(stack, &vpc).await;
     });
 }

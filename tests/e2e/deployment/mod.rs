@@ -80,15 +80,20 @@ fn executed_between(before: &BTreeMap<String, Value>, after: &BTreeMap<String, V
         .collect()
 }
 
-/// The final state of each module of the last run, by the report of the deployment.
-async fn results(stack: &TestStack, finished: &Finished) -> BTreeMap<String, String> {
+/// The report of a deployment.
+async fn report(stack: &TestStack, finished: &Finished) -> Value {
     let execution = finished.execution.rsplit(':').next().expect("a name");
     let reports = stack.keys("reports/").await;
     let key = reports
         .iter()
         .find(|key| key.ends_with(&format!("/{execution}.json")))
         .expect("the report of a deployment");
-    let report: Value = serde_json::from_slice(&stack.object(key).await.expect("a report")).expect("JSON");
+    serde_json::from_slice(&stack.object(key).await.expect("a report")).expect("JSON")
+}
+
+/// The final state of each module of the last run, by the report of the deployment.
+async fn results(stack: &TestStack, finished: &Finished) -> BTreeMap<String, String> {
+    let report = report(stack, finished).await;
     let results = report["results"].as_array().expect("results");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     results

@@ -1,7 +1,7 @@
 //! The pages that people read after a deployment; they are made of its reports.
 
 use seedflow_core::pages::index::Index;
-use seedflow_e2e::{Finished, TestStack, eventually};
+use seedflow_e2e::{Finished, ModuleId, TestStack, eventually};
 use serde_json::{Value, json};
 
 use super::{deployed_by, id_of};
@@ -115,6 +115,43 @@ pub async fn show_stopped(stack: &TestStack, project: &str, execution: &str) {
         (!page.contains(REFRESH) && parts.iter().all(|part| page.contains(part))).then_some(())
     })
     .await;
+}
+
+/// Waits for the page of a module that was stopped with its deployment, and of one that is refused.
+pub async fn show_stopped_module(stack: &TestStack, id: &ModuleId) {
+    let status = stack.parameter(id, "status").await;
+    let stopped = status["execution"].as_str().expect("an execution");
+    let page = module_page(stack, id, stopped).await;
+    let row = format!("index/{}.html#dev/{}/{}\"", id.project, id.group, id.module);
+    assert!(!page.contains("Text from the module's build"), "{page}");
+    // What to do, and where newer executions are found once there are any.
+    for part in [
+        "Aborted",
+        "The execution was stopped",
+        "seedflow retry",
+        "rel=\"next\"",
+        &row,
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    let mut rollback = json!(id);
+    rollback["action"] = json!("rollback");
+    let refused = stack.finished(&stack.start(&rollback).await).await;
+    assert_eq!(refused.error, "SourceNotFound", "{}", refused.cause);
+    let page = module_page(stack, id, &refused.execution).await;
+    for part in [
+        "Refused",
+        "Why nothing was started",
+        "expected an earlier successful deployment",
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    assert_eq!(stack.parameter(id, "status").await["state"], "ABORTED");
+}
+
+async fn module_page(stack: &TestStack, id: &ModuleId, execution: &str) -> String {
+    let name = execution.rsplit(':').next().unwrap_or_default();
+    page_at(stack, &format!("reports/{id}/{name}.html")).await
 }
 
 /// Sends all events again, in another order. The pages stay at what they show, which is the end.

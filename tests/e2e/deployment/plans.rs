@@ -67,6 +67,12 @@ fn a_plan_says_what_would_be_done_and_why_and_does_nothing() {
         let modules = &plan.output["modules"];
         assert_eq!(modules[0]["reasons"], json!(["bundle changed"]));
         assert_eq!(modules[2]["unless"], json!(["network/vpc"]));
+        assert_eq!(
+            modules[0]["changes"],
+            Value::Null,
+            "no commit is known: {}",
+            modules[0]
+        );
         assert_eq!(deployed_by(stack, project).await, before);
     });
 }

@@ -1,9 +1,9 @@
 //! A module that leaves the manifest is destroyed, consumers first, and not while a remaining module consumes it.
 
-use seedflow_e2e::{Repository, run};
+use seedflow_e2e::{Finished, Repository, TestStack, module_id, run};
 use serde_json::{Value, json};
 
-use super::{ALL, STACK, THREE, assert_state, deployed_by, id_of, results};
+use super::{ALL, STACK, THREE, assert_state, deployed_by, id_of, report, results};
 
 #[test]
 fn a_module_that_leaves_the_manifest_is_destroyed() {
@@ -16,7 +16,15 @@ fn a_module_that_leaves_the_manifest_is_destroyed() {
             "SUCCEEDED",
         );
         stack.deployment_released(project).await;
-        let less = repository.with_groups(&[
+        // A request for a module that was never deployed, by mistake: it is refused, and no later plan takes it for one.
+        let typo = module_id(project, "dev", "apps", "typo");
+        let mut rollback = json!(typo);
+        rollback["action"] = json!("rollback");
+        let refused = stack.finished(&stack.start(&rollback).await).await;
+        assert_eq!(refused.error, "SourceNotFound", "{}", refused.cause);
+        assert_eq!(stack.parameter(&typo, "status").await["state"], "REFUSED");
+        stack.released(&typo).await;
+        let less = repository.clone().with_groups(&[
             ("network", &[("vpc", &[]), ("dns", &[])]),
             ("data", &[("queue", &[])]),
         ]);
@@ -27,6 +35,7 @@ fn a_module_that_leaves_the_manifest_is_destroyed() {
             [&ended["apps/web"], &ended["apps/worker"], &ended["data/store"]],
             ["DESTROYED", "DESTROYED", "DESTROYED"]
         );
+        assert_eq!(ended.get("apps/typo"), None);
         let left: Vec<String> = deployed_by(stack, project)
             .await
             .into_iter()
@@ -36,6 +45,20 @@ fn a_module_that_leaves_the_manifest_is_destroyed() {
         assert_eq!(left, ["data/queue", "network/dns", "network/vpc"]);
         stack.deployment_released(project).await;
 
+        // A manifest without groups destroys what is left, the later group first.
+        let nothing = repository
+            .clone()
+            .file("deployment.yaml", "name: dev\ngroups: []\n");
+        let destroyed = stack.deploy_repository(project, &nothing, json!({})).await;
+        assert_state(&destroyed, "DESTROYED");
+        let [queue, vpc] = [
+            span(stack, &destroyed, project, "data/queue").await,
+            span(stack, &destroyed, project, "network/vpc").await,
+        ];
+        assert!(queue.1 <= vpc.0, "{queue:?} {vpc:?}");
+        stack.deployment_released(project).await;
+
+        // What is left is the refusal, which goes with the deployment.
         let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
         let execution = stack.start_deployment(&all).await;
         let destroyed = stack.finished(&execution).await;
@@ -46,8 +69,28 @@ fn a_module_that_leaves_the_manifest_is_destroyed() {
                 "{module}"
             );
         }
+        assert!(stack.parameters(&typo).await.is_empty());
         assert_eq!(stack.deployment_status(project, "dev").await, Value::Null);
     });
+}
+
+/// The times of a module's build in a deployment, by its report.
+async fn span(stack: &TestStack, finished: &Finished, project: &str, module: &str) -> (f64, f64) {
+    let report = report(stack, finished).await;
+    let ended = report["results"].as_array().expect("results").iter();
+    let mut own =
+        ended.filter(|ended| format!("{}/{}", ended["group"], ended["module"]).replace('"', "") == module);
+    let execution = own
+        .next()
+        .and_then(|ended| ended["execution"].as_str())
+        .expect("an execution");
+    let key = format!("reports/{}/{execution}.json", id_of(project, module));
+    let report: Value = serde_json::from_slice(&stack.object(&key).await.expect("a report")).expect("JSON");
+    let build = stack
+        .build(report["status"]["build_id"].as_str().expect("a build"))
+        .await;
+    let at = |field: &str| build[field].as_f64().expect("a time");
+    (at("startTime"), at("endTime"))
 }
 
 #[test]

@@ -82,13 +82,13 @@ fn cases() -> Vec<Case> {
         case(
             "project-starts-with-digit",
             "InvalidInput",
-            "project: expected a name that starts with a letter, found \"1p\"",
+            "project: expected 1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen, found \"1p\"",
             Field("/project", json!("1p")),
         ),
         case(
             "project-in-upper-case",
             "InvalidInput",
-            "project: expected a name in lower case, found \"PROJB\"; write projb",
+            "project: expected 1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen, found \"PROJB\"; write projb",
             Field("/project", json!("PROJB")),
         ),
         // Fields.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Action, Caller, Finished, Module, Rule, run};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
@@ -171,5 +171,10 @@ fn two_modules_that_would_share_a_path_are_distinguished() {
             refused.cause
         );
         assert_eq!(stack.parameters(&one).await, before);
+        // The status at the path is the other module's, so the report has the refusal.
+        let execution = refused.execution.rsplit(':').next().expect("a name");
+        let report = stack.object(&format!("reports/{other}/{execution}.json")).await;
+        let report: Value = serde_json::from_slice(&report.expect("a report")).unwrap();
+        assert_eq!(report["status"]["state"], "REFUSED", "{report}");
     });
 }

@@ -154,6 +154,7 @@ impl Target {
             About::Bundle => format!("/dev/{case}/m/bundle.zip"),
             About::Kept => format!("/deployed/faults/dev/{case}/m.zip"),
             About::Record => format!("/deployed/faults/dev/{case}/m.json"),
+            About::RecordVersions => format!("deployed%2Ffaults%2Fdev%2F{case}%2Fm.json"),
             About::Callback => format!("/callbacks/{}", self.project),
             About::Report => format!("/reports/faults/dev/{case}/m/"),
             About::HandedBack => format!("/{}/metadata.json", known.folder.clone()?),
@@ -256,8 +257,11 @@ impl FaultCase {
         }
     }
 
-    /// The input of the disturbed execution. If it destroys the module, the module is deployed before.
+    /// The input of the disturbed execution. If it destroys the module or rolls it back, the module is deployed before.
     async fn input(&self, stack: &TestStack, target: &Target) -> Value {
+        if self.rolls_back {
+            return self.rollback(stack, target).await;
+        }
         let more = json!({"build": {"project_name": target.project}});
         let module = if self.destroys {
             target.destructible()
@@ -277,6 +281,20 @@ impl FaultCase {
         assert_eq!(deployed.state(), "SUCCEEDED", "{}: {}", self.name, deployed.cause);
         stack.released(&target.id).await;
         destruction(&target.id)
+    }
+
+    /// The input of a rollback, after deployments of two bundles.
+    async fn rollback(&self, stack: &TestStack, target: &Target) -> Value {
+        for command in ["true", "true second"] {
+            let more = json!({"build": {"project_name": target.project}});
+            let module = Module::running("build", &[command]);
+            let deployed = stack.deploy_with(&target.id, &module, more).await;
+            assert_eq!(deployed.state(), "SUCCEEDED", "{}: {}", self.name, deployed.cause);
+            stack.released(&target.id).await;
+        }
+        let mut input = json!(target.id);
+        input["action"] = json!("rollback");
+        input
     }
 
     /// Lets a late build end once the token is registered.
@@ -341,7 +359,9 @@ impl FaultCase {
         let run_on = builds.iter().any(|build| build["buildComplete"] != true);
         assert!(!run_on, "{name}: a build runs on");
         if self.end == End::Succeeded {
-            self.check_agreement(stack, target, &builds[0]).await;
+            let last = builds.iter().find(|build| build["id"] == status["build_id"]);
+            self.check_agreement(stack, target, last.expect("the build of the status"))
+                .await;
         }
         let written = stack.versions(&target.id).await;
         assert!(

@@ -26,3 +26,5 @@ pub mod sfn;
 pub mod sqs;
 #[cfg(feature = "ssm")]
 pub mod ssm;
+#[cfg(feature = "sts")]
+pub mod sts;

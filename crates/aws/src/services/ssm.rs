@@ -1,17 +1,23 @@
 //! Parameter Store: the only code that reads and writes parameters.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use aws_config::retry::RetryConfig;
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::config::Builder;
 use aws_sdk_ssm::types::{ParameterTier, ParameterType};
 use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::fingerprint::Version;
 use seedflow_core::module::stored_parameters::{ModuleParameters, Text};
+use seedflow_core::workflow::pacing;
 
 use crate::runtime::failure::{SdkFailure, failure};
 
+/// Errors that pass by themselves.
+const PASSING: [ErrorName; 2] = [ErrorName::Throttled, ErrorName::ServiceUnavailable];
 /// GetParameters takes ten names.
 const NAMES_A_CALL: usize = 10;
 
@@ -19,6 +25,9 @@ const NAMES_A_CALL: usize = 10;
 #[derive(Debug, Clone)]
 pub struct ParameterStore {
     client: Client,
+    /// Without retries of the SDK: writes have a pace of their own. The SDK's retries share a budget that every refusal uses up,
+    /// and at a full quota most calls are refused.
+    writer: Client,
 }
 
 /// A parameter's text and version.
@@ -39,8 +48,10 @@ impl ParameterStore {
     /// Creates the client.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig) -> Self {
+        let unretried = Builder::from(config).retry_config(RetryConfig::disabled());
         Self {
             client: Client::new(config),
+            writer: Client::from_conf(unretried.build()),
         }
     }
 
@@ -163,9 +174,26 @@ impl ParameterStore {
 
     /// Writes a parameter. The tier is always Intelligent-Tiering: standard up to 4 KB, advanced above. A plain standard
     /// write would be refused once a parameter has been advanced (PutParameter, `Tier`; decision 8).
+    ///
+    /// The account has few writes a second for all executions together. A write that is refused for the moment is made again
+    /// at the pace of [`pacing`].
     pub async fn put(&self, name: &str, text: &Text) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let error = match self.put_once(name, text).await {
+                Err(error) if PASSING.contains(&error.name) => error,
+                ended => return ended,
+            };
+            match pacing::pause(begun.elapsed(), fastrand::f64()) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    async fn put_once(&self, name: &str, text: &Text) -> Result<()> {
         let request = self
-            .client
+            .writer
             .put_parameter()
             .name(name)
             .value(text.as_str())

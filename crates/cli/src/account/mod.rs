@@ -46,6 +46,18 @@ pub struct StackArguments {
     stack_file: Option<PathBuf>,
 }
 
+impl StackArguments {
+    /// The credentials and the region for an account; `None` for a local stack.
+    pub async fn config(&self) -> Option<SdkConfig> {
+        let is_local =
+            self.local || self.stack_file.is_some() || environment("SEEDFLOW_STACK_FILE").is_some();
+        match is_local {
+            true => None,
+            false => Some(config::load_for_people(self.profile.as_deref(), self.region.clone()).await),
+        }
+    }
+}
+
 /// A stack, and how to reach it.
 #[derive(Debug, Clone)]
 pub struct Account {

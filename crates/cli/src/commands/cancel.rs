@@ -2,25 +2,28 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use seedflow_core::workflow::ending::ExecutionStatus;
 use seedflow_terminal::Ui;
 use serde_json::json;
 
+use super::named::What;
+use super::reading::print_json_line;
 use super::start::Shown;
 use crate::account::Account;
-use crate::follow::Followed;
+use crate::exit::Refused;
 
-/// The error that the execution then ends with.
-const ERROR: &str = "Canceled";
+/// The error that a stopped execution ends with.
+pub const CANCELED: &str = "Canceled";
 
-/// Stops an execution: a deployment with all its modules, or one module, with its build. `seedflow follow` shows its end.
+/// Stops an execution: a deployment with all its modules, or one module, with its build.
+///
+/// Of a module or a deployment it stops the one that runs. `seedflow follow` shows its end.
 #[derive(Debug, Args)]
 pub struct Cancel {
-    /// The execution, by its name or ARN.
-    #[arg(value_name = "EXECUTION")]
-    execution: String,
+    #[command(flatten)]
+    what: What,
     /// Why, for the execution's cause.
     #[arg(long, value_name = "TEXT", default_value = "canceled by seedflow cancel")]
     reason: String,
@@ -32,21 +35,22 @@ impl Cancel {
     /// Runs the command.
     ///
     /// # Errors
-    /// If the execution had ended before.
+    /// [`Refused`] if the execution had ended before.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let followed = Followed::find(account, &self.execution).await?;
+        let followed = self.what.find(account).await?.execution(account).await?;
         let (execution, sfn) = (followed.execution.clone(), account.step_functions());
         let name = execution.name();
         let described = sfn.describe(&execution).await?;
         if let Some(described) = described.filter(|described| described.status != ExecutionStatus::Running) {
-            bail!(
+            return Err(Refused(format!(
                 "{name} has ended already ({:?}); nothing was stopped",
                 described.status
-            );
+            ))
+            .into());
         }
-        sfn.stop(&execution, ERROR, &self.reason).await?;
+        sfn.stop(&execution, CANCELED, &self.reason).await?;
         match self.shown.is_json() {
-            true => ui.say(json!({"execution": execution, "canceled": true}).to_string()),
+            true => print_json_line(json!({"execution": execution, "canceled": true}), ui),
             false => ui.say(format!(
                 "Stopped {name}; its builds are stopped, and the status then says ABORTED (`seedflow status`)."
             )),

@@ -20,7 +20,7 @@ use seedflow_terminal::{Tone, Ui};
 #[derive(Debug, Args)]
 pub struct Check {
     /// The repository's folder, with its seedfarmer.yaml, or the folder of a single module.
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
     #[command(flatten)]
     options: ManifestArguments,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use seedflow_core::ids::ModuleId;
+use seedflow_core::ids::{ModuleId, PROJECT_RULE};
 use seedflow_terminal::Ui;
 use serde_json::{Map, Value, json};
 
@@ -22,8 +22,7 @@ pub struct Deploy {
     /// The module's folder, with its deployspec.yaml.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The project: lower-case letters, digits and hyphens.
-    #[arg(long, short, value_name = "P")]
+    #[arg(long, short, value_name = "P", help = format!("The project: {PROJECT_RULE}"))]
     project: String,
     /// The deployment, for example dev.
     #[arg(long, value_name = "D")]

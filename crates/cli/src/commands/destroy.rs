@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use seedflow_core::ids::Name;
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
@@ -34,30 +35,30 @@ pub struct Destroy {
 impl Destroy {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let project = self.project.find(account).await?;
-        let what = match (&self.target.group, &self.target.module) {
+        let (project, target) = self.project.meant(account, &self.target).await?;
+        let what = match (&target.group, &target.module) {
             (None, _) => "all modules of ",
             (Some(_), None) => "the modules of ",
             (Some(_), Some(_)) => "",
         };
-        if !self.yes && !confirmed(&format!("Destroy {what}{project}/{}?", self.target))? {
+        if !self.yes && !confirmed(&format!("Destroy {what}{project}/{target}?"))? {
             return Err(Refused("nothing was destroyed".to_owned()).into());
         }
-        let (subject, input) = self.request(&project);
+        let (subject, input) = request(&target, &project);
         self.showing.start("destroy", subject, &input, account, ui).await
     }
+}
 
-    fn request(&self, project: &seedflow_core::ids::Name) -> (Subject, Value) {
-        if let Ok(module) = self.target.module(project) {
-            let mut input = json!(module);
-            input["action"] = json!("destroy");
-            return (Subject::Module(module), input);
-        }
-        let deployment = self.target.deployment(project);
-        let mut input = json!({"action": "destroy", "project": project, "deployment": deployment.deployment});
-        if let Some(group) = &self.target.group {
-            input["only"] = json!([group]);
-        }
-        (Subject::Deployment(Some(deployment)), input)
+fn request(target: &Target, project: &Name) -> (Subject, Value) {
+    if let Ok(module) = target.module(project) {
+        let mut input = json!(module);
+        input["action"] = json!("destroy");
+        return (Subject::Module(module), input);
     }
+    let deployment = target.deployment(project);
+    let mut input = json!({"action": "destroy", "project": project, "deployment": deployment.deployment});
+    if let Some(group) = &target.group {
+        input["only"] = json!([group]);
+    }
+    (Subject::Deployment(Some(deployment)), input)
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use seedflow_terminal::{Tone, Ui};
 use serde_json::json;
 
+use super::reading::print_json;
 use crate::account::{Account, StackArguments};
 use crate::exit::FAILED;
 use crate::records::setup::{self, Finding, Level};
@@ -27,10 +28,18 @@ impl Doctor {
     pub async fn run(self, stack: &StackArguments, ui: &Ui) -> Result<ExitCode> {
         let findings = match Account::find(stack, ui).await {
             Ok(account) => setup::findings(&setup::read(&account).await),
-            Err(error) => vec![Finding::without_stack(&format!("{error:#}"))],
+            Err(error) => {
+                // Without a stack file the error may be about the credentials.
+                let mut findings = match stack.config().await {
+                    Some(config) => vec![Finding::of_caller(&setup::caller(&config).await)],
+                    None => Vec::new(),
+                };
+                findings.push(Finding::without_stack(&format!("{error:#}")));
+                findings
+            }
         };
         if self.json {
-            ui.say(serde_json::to_string_pretty(&json!({"findings": findings}))?);
+            print_json(json!({"findings": findings}), ui)?;
         } else {
             findings.iter().for_each(|finding| show(finding, ui));
         }
@@ -46,6 +55,7 @@ impl Doctor {
 fn show(finding: &Finding, ui: &Ui) {
     let (mark, tone) = match finding.level {
         Level::Ok => ("ok  ", Tone::Good),
+        Level::Note => ("note", Tone::Quiet),
         Level::Warn => ("warn", Tone::Bold),
         Level::Bad => ("bad ", Tone::Bad),
     };

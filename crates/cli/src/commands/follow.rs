@@ -6,16 +6,15 @@ use anyhow::Result;
 use clap::Args;
 use seedflow_terminal::Ui;
 
+use super::named::What;
 use super::start::Shown;
 use crate::account::Account;
-use crate::follow::Followed;
 
-/// Follows an execution to its end: its name or ARN, of a deployment or of a module.
+/// Follows an execution to its end; of a module or a deployment the one that runs, or the last one.
 #[derive(Debug, Args)]
 pub struct Follow {
-    /// The execution.
-    #[arg(value_name = "EXECUTION")]
-    execution: String,
+    #[command(flatten)]
+    what: What,
     #[command(flatten)]
     shown: Shown,
 }
@@ -23,7 +22,7 @@ pub struct Follow {
 impl Follow {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let followed = Followed::find(account, &self.execution).await?;
+        let followed = self.what.find(account).await?.execution(account).await?;
         self.shown.follow(followed, account, ui).await
     }
 }

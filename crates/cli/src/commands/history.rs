@@ -39,11 +39,16 @@ pub struct History {
 impl History {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let project = self.project.find(account).await?;
-        let bucket = account.bucket();
-        let found = executions::newest(&bucket, &project, self.target.as_ref(), self.limit).await?;
+        let (project, target) = match &self.target {
+            Some(target) => {
+                let (project, target) = self.project.meant(account, target).await?;
+                (project, Some(target))
+            }
+            None => (self.project.find(account).await?, None),
+        };
+        let found = executions::newest(&account.bucket(), &project, target.as_ref(), self.limit).await?;
         if self.json {
-            print_json(&json!({"project": project, "executions": found}), ui)?;
+            print_json(json!({"project": project, "executions": found}), ui)?;
         } else if found.is_empty() {
             ui.say("Nothing has run here, or its reports are older than 400 days.");
         } else {

@@ -9,6 +9,7 @@ use seedflow_core::ids::{ModuleId, Name};
 use seedflow_terminal::Ui;
 use serde_json::json;
 
+use super::reading::print_json_line;
 use crate::exit::Refused;
 
 const DEPLOYMENT: &str = include_str!("init/deployment.yaml");
@@ -62,7 +63,7 @@ impl Init {
         write_new(folder, &files)?;
         if self.json {
             let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
-            ui.say(json!({"folder": folder, "files": paths}).to_string());
+            print_json_line(json!({"folder": folder, "files": paths}), ui);
             return Ok(ExitCode::SUCCESS);
         }
         files

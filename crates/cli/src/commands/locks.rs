@@ -14,8 +14,9 @@ use serde_json::json;
 use super::confirm::confirmed;
 use super::reading::{OfProject, parse_target, print_json};
 use crate::account::Account;
-use crate::exit::{REFUSED, Refused};
+use crate::exit::{REFUSED, Refused, Wrong};
 use crate::records::locks::{self, HeldLock, Locked};
+use crate::records::names;
 use crate::records::target::Target;
 use crate::view::moment::ago;
 use crate::view::table::Table;
@@ -70,13 +71,21 @@ impl Locks {
         }
         let project = self.project.find(account).await?;
         let (bucket, step_functions) = (account.bucket(), account.step_functions());
-        let held = locks::list(&bucket, &step_functions, &project, self.target.as_ref()).await?;
+        let mut held = locks::list(&bucket, &step_functions, &project, self.target.as_ref()).await?;
+        let mut of = project.to_string();
+        if let Some(target) = &self.target {
+            of = format!("{project}/{target}");
+            // A lock may be held before anything is recorded of its module.
+            if held.is_empty() {
+                let target = names::meant(account, &project, target).await?;
+                held = locks::list(&bucket, &step_functions, &project, Some(&target)).await?;
+                of = format!("{project}/{target}");
+            }
+        }
         if self.json {
-            print_json(&json!({"project": project, "locks": held}), ui)?;
+            print_json(json!({"project": project, "locks": held}), ui)?;
         } else if held.is_empty() {
-            ui.say(format!(
-                "No lock of {project} is held: nothing is being deployed."
-            ));
+            ui.say(format!("No lock of {of} is held: nothing is being deployed."));
         } else {
             table(&held, Timestamp::now()).show(ui);
         }
@@ -108,8 +117,8 @@ fn table(held: &[HeldLock], now: Timestamp) -> Table {
 impl Release {
     async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let project = self.project.find(account).await?;
-        let of = Locked::of(&self.target, &project)?;
-        let Some(lock) = locks::find(&account.bucket(), &of).await? else {
+        let (of, lock) = self.find(account, &project).await?;
+        let Some(lock) = lock else {
             self.say(&of, None, "free", ui)?;
             return Ok(ExitCode::SUCCESS);
         };
@@ -130,6 +139,21 @@ impl Release {
         self.release(account, &project, &of, &lock).await?;
         self.say(&of, Some(&lock), "released", ui)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What is named, with its lock.
+    async fn find(&self, account: &Account, project: &Name) -> Result<(Locked, Option<Lock>)> {
+        let bucket = account.bucket();
+        // A lock may be held before anything is recorded of its module.
+        if let Ok(of) = Locked::of(&self.target, project)
+            && let Some(lock) = locks::find(&bucket, &of).await?
+        {
+            return Ok((of, Some(lock)));
+        }
+        let target = names::meant(account, project, &self.target).await?;
+        let of = Locked::of(&target, project).map_err(|error| Wrong(error.message))?;
+        let lock = locks::find(&bucket, &of).await?;
+        Ok((of, lock))
     }
 
     /// Starts `end-execution`, which stops what the holder left running, then releases the lock and wakes who waits.
@@ -165,7 +189,7 @@ impl Release {
     fn say(&self, of: &Locked, lock: Option<&Lock>, what: &str, ui: &Ui) -> Result<()> {
         if self.json {
             let holder = lock.map(|lock| lock.holder.execution.as_str());
-            return print_json(&json!({"of": of.name(), "lock": what, "holder": holder}), ui);
+            return print_json(json!({"of": of.name(), "lock": what, "holder": holder}), ui);
         }
         ui.say(format!("The lock of {} is {what}.", of.name()));
         Ok(())

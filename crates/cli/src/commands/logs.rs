@@ -4,78 +4,187 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{ArgAction, Args};
 use seedflow_aws::services::codebuild::LogLocation;
 use seedflow_aws::services::logs::LogGroup;
-use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, Name};
+use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId};
 use seedflow_core::module::status::State;
+use seedflow_core::workflow::ending::ExecutionStatus;
 use seedflow_core::workflow::execution_history::trace;
 use seedflow_terminal::Ui;
+use serde_json::json;
 
-use super::reading::{OfProject, parse_target};
+use super::named::{Named, What};
+use super::reading::print_json_line;
 use crate::account::Account;
+use crate::exit::Wrong;
+use crate::follow::{Followed, work_of};
 use crate::records::target::Target;
 use crate::records::{project, report};
 use crate::view::build_log::BuildLog;
+use crate::work::{Module, Subject};
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Shows what a module's build printed, without the lines of CodeBuild and of Seedflow.
+/// Shows what builds printed, without the lines of CodeBuild and of Seedflow.
+///
+/// Of a module it is the newest build, of a deployment each build of its last execution.
 #[derive(Debug, Args)]
 pub struct Logs {
-    /// The module.
-    #[arg(value_name = "DEPLOYMENT/GROUP/MODULE", value_parser = parse_target)]
-    module: Target,
     #[command(flatten)]
-    project: OfProject,
-    /// The name or the ARN of an execution that has a report; by default the newest that built.
+    what: What,
+    /// Of a module: the name or the ARN of an execution that has a report; by default the newest that built.
     #[arg(long, value_name = "E")]
     execution: Option<String>,
-    /// Goes on until the build ends.
+    /// Goes on until the builds end.
     #[arg(long, short)]
     follow: bool,
+    /// -vv shows CodeBuild's own lines too.
+    #[arg(long, short, action = ArgAction::Count)]
+    verbose: u8,
     /// Shows every line as CodeBuild stored it.
     #[arg(long)]
     raw: bool,
-    /// Prints each line as a JSON text.
+    /// Prints each line as a JSON text; of several modules as {"module", "line"}.
     #[arg(long)]
     json: bool,
+}
+
+/// What an execution of a module has to show.
+enum Ran {
+    /// The log of this build.
+    Build(BuildId),
+    /// No build, because it failed before.
+    Failed(String),
+    /// No build: it found nothing changed, or has not started one.
+    Nothing,
 }
 
 impl Logs {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let project = self.project.find(account).await?;
-        let module = self.module.module(&project)?;
-        let build = match &self.execution {
-            Some(execution) => self.reported(account, &project, Some(execution)).await?,
-            None => self.newest(account, &project, &module).await?,
-        };
-        let (group, stream) = self.log_of(account, &build).await?;
-        self.print(
-            account,
-            &build,
-            LogGroup::new(&account.config, group),
-            &stream,
-            ui,
-        )
-        .await?;
+        match (self.what.find(account).await?, &self.execution) {
+            (Named::Module(module), Some(execution)) => {
+                let build = reported(account, &module, Some(execution)).await?;
+                self.show(account, &build, None, ui).await?;
+            }
+            (Named::Module(module), None) => {
+                let build = self.newest(account, &module).await?;
+                self.show(account, &build, None, ui).await?;
+            }
+            (_, Some(execution)) => {
+                return Err(Wrong(format!(
+                    "--execution belongs to a module; `seedflow logs {execution}` shows all builds of an execution"
+                ))
+                .into());
+            }
+            (named, None) => {
+                self.of_execution(&named.execution(account).await?, account, ui)
+                    .await?
+            }
+        }
         Ok(ExitCode::SUCCESS)
     }
 
+    /// The builds of an execution.
+    async fn of_execution(&self, followed: &Followed, account: &Account, ui: &Ui) -> Result<()> {
+        let execution = &followed.execution;
+        if let Subject::Module(module) = &followed.subject {
+            return match self.ran(account, execution, None).await? {
+                Ran::Build(build) => self.show(account, &build, None, ui).await,
+                _ => bail!(
+                    "{module}: the execution {} started no build, so it has no log",
+                    execution.name()
+                ),
+            };
+        }
+        let mut some = false;
+        for module in self.modules(account, execution).await? {
+            let (name, part) = (
+                module.name.to_string(),
+                account.module_execution(&module.execution),
+            );
+            match self.ran(account, &part, Some(execution)).await? {
+                Ran::Build(build) => {
+                    self.head(&name, ui);
+                    self.show(account, &build, Some(&name), ui).await?;
+                }
+                Ran::Failed(cause) => {
+                    self.head(&name, ui);
+                    self.say(Some(&name), &format!("It failed before its build: {cause}"), ui);
+                }
+                Ran::Nothing => continue,
+            }
+            some = true;
+        }
+        if !some && !self.json {
+            ui.say(format!(
+                "The execution {} has started no build.",
+                execution.name()
+            ));
+        }
+        Ok(())
+    }
+
+    /// The modules of a deployment's execution. One that runs may not have planned yet; `--follow` waits for it.
+    async fn modules(&self, account: &Account, execution: &ExecutionArn) -> Result<Vec<Module>> {
+        loop {
+            if let Some(work) = work_of(account, execution).await? {
+                return Ok(work.modules().cloned().collect());
+            }
+            if !self.follow || has_ended(account, execution).await? {
+                return Ok(Vec::new());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// What a module's execution has to show. One that will start its build is waited for by `--follow`; it may be part of a
+    /// `whole` deployment, which then hasn't ended.
+    async fn ran(
+        &self,
+        account: &Account,
+        execution: &ExecutionArn,
+        whole: Option<&ExecutionArn>,
+    ) -> Result<Ran> {
+        let sfn = account.step_functions();
+        loop {
+            // Before its module: once it has ended, no execution of a module starts.
+            let is_over = match whole {
+                Some(whole) => has_ended(account, whole).await?,
+                None => false,
+            };
+            let described = sfn.describe(execution).await?;
+            if described.is_some()
+                && let Some(build) = running(account, execution).await?
+            {
+                return Ok(Ran::Build(build));
+            }
+            match described {
+                Some(described) if described.is_unsuccessful() => {
+                    return Ok(Ran::Failed(described.cause.unwrap_or_default()));
+                }
+                Some(described) if described.status != ExecutionStatus::Running => return Ok(Ran::Nothing),
+                None if is_over => return Ok(Ran::Nothing),
+                _ if !self.follow => return Ok(Ran::Nothing),
+                _ => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
     /// The build of the newest execution. One that runs may not have started its build yet; `--follow` waits for it.
-    async fn newest(&self, account: &Account, project: &Name, module: &ModuleId) -> Result<BuildId> {
+    async fn newest(&self, account: &Account, module: &ModuleId) -> Result<BuildId> {
         loop {
             let status = project::module_status(&account.parameters(), &account.bucket(), module).await?;
             let Some(status) = status else {
-                bail!("{module}: nothing has been deployed of it, so it has no log");
+                return reported(account, module, None).await;
             };
             if let Some(build) = status.build_id {
                 return Ok(build);
             }
             if status.state != State::InProgress {
-                return self.reported(account, project, None).await;
+                return reported(account, module, None).await;
             }
             if let Some(build) = running(account, &status.execution).await? {
                 return Ok(build);
@@ -87,19 +196,17 @@ impl Logs {
         }
     }
 
-    async fn reported(&self, account: &Account, project: &Name, execution: Option<&str>) -> Result<BuildId> {
-        let bucket = account.bucket();
-        let key = report::find(&bucket, project, &self.module, execution).await?;
-        let json = report::json(&bucket, &key.key).await?;
-        let id = json["status"]["build_id"].as_str();
-        let Some(id) = id else {
-            bail!(
-                "{project}/{}: the execution {} started no build, so it has no log",
-                self.module,
-                key.execution
-            );
-        };
-        Ok(BuildId::parse(id)?)
+    /// Shows the log of a build, of several modules that of `module`.
+    async fn show(&self, account: &Account, build: &BuildId, module: Option<&str>, ui: &Ui) -> Result<()> {
+        let (group, stream) = self.log_of(account, build).await?;
+        let group = LogGroup::new(&account.config, group);
+        self.print(account, build, (group, &stream), module, ui).await
+    }
+
+    fn head(&self, module: &str, ui: &Ui) {
+        if !self.json {
+            ui.heading(module);
+        }
     }
 
     /// The log of a build. One that waits in the queue has none yet; `--follow` waits for it.
@@ -128,11 +235,11 @@ impl Logs {
         &self,
         account: &Account,
         build: &BuildId,
-        group: LogGroup,
-        stream: &str,
+        (group, stream): (LogGroup, &str),
+        module: Option<&str>,
         ui: &Ui,
     ) -> Result<()> {
-        let (mut token, mut filter, mut ended) = (None, BuildLog::default(), !self.follow);
+        let (mut token, mut filter, mut ended) = (None, BuildLog::new(self.verbose > 1), !self.follow);
         loop {
             let found = group.after(stream, token.clone()).await?;
             let Some((lines, next)) = found else {
@@ -149,10 +256,15 @@ impl Logs {
                 tokio::time::sleep(LOOK_AGAIN).await;
                 continue;
             };
-            lines
-                .iter()
-                .flat_map(|message| message.lines())
-                .for_each(|line| self.say(line, &mut filter, ui));
+            for line in lines.iter().flat_map(|message| message.lines()) {
+                match self.raw {
+                    true => self.say(module, line, ui),
+                    false => filter
+                        .line(line)
+                        .iter()
+                        .for_each(|line| self.say(module, line, ui)),
+                }
+            }
             // The same token again: there is nothing more now (GetLogEvents). What a build prints at its end may come after
             // it has ended, so the log is read once more then.
             if token.as_ref() == Some(&next) {
@@ -166,18 +278,32 @@ impl Logs {
         }
     }
 
-    fn say(&self, line: &str, filter: &mut BuildLog, ui: &Ui) {
-        let shown = if self.raw {
-            Some(line.to_owned())
-        } else {
-            filter.line(line)
-        };
-        match shown {
-            Some(line) if self.json => ui.say(serde_json::Value::String(line).to_string()),
-            Some(line) => ui.say(line),
-            None => {}
+    fn say(&self, module: Option<&str>, line: &str, ui: &Ui) {
+        match (self.json, module) {
+            (true, Some(module)) => print_json_line(json!({"module": module, "line": line}), ui),
+            (true, None) => print_json_line(json!(line), ui),
+            (false, _) => ui.say(line),
         }
     }
+}
+
+/// The build of an execution that has a report; of the newest without a name.
+async fn reported(account: &Account, module: &ModuleId, execution: Option<&str>) -> Result<BuildId> {
+    let bucket = account.bucket();
+    let key = report::find(&bucket, &module.project, &Target::from(module), execution).await?;
+    let json = report::json(&bucket, &key.key).await?;
+    let Some(id) = json["status"]["build_id"].as_str() else {
+        bail!(
+            "{module}: the execution {} started no build, so it has no log",
+            key.execution
+        );
+    };
+    Ok(BuildId::parse(id)?)
+}
+
+async fn has_ended(account: &Account, execution: &ExecutionArn) -> Result<bool> {
+    let described = account.step_functions().describe(execution).await?;
+    Ok(described.is_some_and(|described| described.status != ExecutionStatus::Running))
 }
 
 async fn read(account: &Account, build: &BuildId) -> Result<LogLocation> {

@@ -14,6 +14,7 @@ pub mod history;
 pub mod init;
 pub mod locks;
 pub mod logs;
+pub mod named;
 pub mod open;
 pub mod plan;
 pub mod policy;

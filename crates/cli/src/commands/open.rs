@@ -7,7 +7,7 @@ use clap::Args;
 use seedflow_terminal::Ui;
 use serde_json::json;
 
-use super::reading::OfProject;
+use super::reading::{OfProject, print_json_line};
 use crate::account::Account;
 use crate::exit::INTERRUPTED;
 use crate::serve::Pages;
@@ -37,7 +37,7 @@ impl Open {
         let pages = Pages::listen(account.bucket(), project, self.port).await?;
         let address = pages.address();
         match self.json {
-            true => ui.say(json!({"url": address}).to_string()),
+            true => print_json_line(json!({"url": address}), ui),
             false => ui.say(format!("{address}\nCtrl-C ends it.")),
         }
         if !self.no_browser && std::io::IsTerminal::is_terminal(&std::io::stdout()) {

@@ -12,17 +12,22 @@ use seedflow_terminal::{Tone, Ui};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::cancel::CANCELED;
+use super::reading::print_json_line;
 use super::repository::RepositoryArguments;
 use super::start::start;
 use crate::account::Account;
 use crate::exit::{self, Refused, is_refusal};
+use crate::view::report::line;
 use crate::view::table::{Cell, Table};
 use crate::work::Subject;
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Shows what would be deployed, destroyed or left as it is, and why. Changes nothing.
+/// Shows what would be deployed, destroyed or left as it is, and why, with old and new values. Changes nothing.
+///
+/// Ctrl-C stops the planning. Values that may be secret are not shown.
 #[derive(Debug, Args)]
 pub struct Plan {
     #[command(flatten)]
@@ -43,7 +48,10 @@ impl Plan {
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let mut input = self.repository.input(account, ui).await?;
         input["plan_only"] = json!(true);
-        let output = planned(account, &input).await?;
+        let Some(output) = planned(account, &input, ui).await? else {
+            ui.complain("\nStopped planning; nothing was changed.");
+            return Ok(ExitCode::from(exit::INTERRUPTED));
+        };
         let modules = match output.get("modules") {
             Some(modules) => serde_json::from_value(modules.clone())?,
             None => bail!(
@@ -58,7 +66,7 @@ impl Plan {
             policy: output.get("policy").map(Decision::deserialize).transpose()?,
         };
         if self.json {
-            ui.say(planned.json(&output).to_string());
+            print_json_line(planned.json(&output), ui);
         } else if self.markdown {
             ui.say(planned.markdown());
         } else {
@@ -78,14 +86,27 @@ impl Plan {
     }
 }
 
-/// Plans by an execution, and waits for its output.
-async fn planned(account: &Account, input: &Value) -> Result<Value> {
+/// Plans by an execution, and waits for its output. Ctrl-C stops the execution, which changes nothing; `None` then.
+async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Value>> {
+    // From before the start on, so that no Ctrl-C leaves an execution behind.
+    let interrupted = tokio::spawn(tokio::signal::ctrl_c());
     let execution = start("plan", &Subject::Deployment(None), input, account).await?;
+    let _live = ui.quiet_task("planning");
     let sfn = account.step_functions();
-    loop {
-        match sfn.describe(&execution).await? {
-            Some(described) if described.status != ExecutionStatus::Running => return output(described),
-            _ => tokio::time::sleep(LOOK_AGAIN).await,
+    let ended = async {
+        loop {
+            match sfn.describe(&execution).await? {
+                Some(described) if described.status != ExecutionStatus::Running => return output(described),
+                _ => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    };
+    tokio::select! {
+        output = ended => output.map(Some),
+        interrupted = interrupted => {
+            interrupted??;
+            sfn.stop(&execution, CANCELED, "Ctrl-C in seedflow plan").await?;
+            Ok(None)
         }
     }
 }
@@ -169,6 +190,13 @@ impl Planned {
                 module.module.to_string().into(),
                 why(module).into(),
             ]);
+            for changed in &module.changes {
+                table.note(line(
+                    &changed.what,
+                    changed.old.as_deref(),
+                    changed.new.as_deref(),
+                ));
+            }
         }
         if self.changes().next().is_some() {
             table.show(ui);
@@ -185,7 +213,11 @@ impl Planned {
             text.push_str("\n| | module | why |\n|---|---|---|\n");
         }
         for module in self.changes() {
-            let why = escaped(&why(module));
+            let changes = module.changes.iter();
+            let changes = changes.map(|one| line(&one.what, one.old.as_deref(), one.new.as_deref()));
+            let lines: Vec<String> = [why(module)].into_iter().chain(changes).collect();
+            let lines: Vec<String> = lines.iter().map(|line| escaped(line)).collect();
+            let why = lines.join("<br>");
             text.push_str(&format!("| {} | `{}` | {why} |\n", word(module).0, module.module));
         }
         for broken in self.broken() {
@@ -246,7 +278,8 @@ mod tests {
 
     fn planned() -> Planned {
         let modules = json!([
-            {"group": "network", "module": "vpc", "action": "deploy", "reasons": ["bundle changed", "parameter a|b changed"]},
+            {"group": "network", "module": "vpc", "action": "deploy", "reasons": ["bundle changed", "parameter a|b changed"],
+             "changes": [{"what": "parameter a|b", "old": "<1>", "new": "2"}, {"what": "parameter c", "new": "3"}]},
             {"group": "data", "module": "queue", "action": "unchanged", "reasons": ["unchanged since x"], "unless": ["network/vpc"]},
             {"group": "data", "module": "store", "action": "unchanged", "reasons": ["unchanged since x"]},
             {"group": "old", "module": "gone", "action": "destroy", "reasons": ["not in the manifest any more"]},
@@ -265,7 +298,9 @@ mod tests {
         assert!(planned.has_changes());
         let text = planned.markdown();
         assert!(
-            text.contains("| deploy | `network/vpc` | bundle changed; parameter a\\|b changed |"),
+            text.contains(
+                "| deploy | `network/vpc` | bundle changed; parameter a\\|b changed<br>~ parameter a\\|b: &lt;1> -> 2<br>+ parameter c: 3 |"
+            ),
             "{text}"
         );
         assert!(

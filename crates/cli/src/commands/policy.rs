@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::reading::{OfProject, parse_target, print_json};
 use crate::account::{Account, StackArguments};
-use crate::exit;
+use crate::exit::{self, Wrong};
 use crate::records::target::Target;
 
 /// Shows, checks, tries and stores the policy of a deployment: what may not be deployed or destroyed, whoever asks for it.
@@ -113,7 +113,7 @@ impl Show {
         })?;
         let Some((text, _)) = found else {
             match self.json {
-                true => print_json(&json!({"deployment": of, "policy": null}), ui)?,
+                true => print_json(json!({"deployment": of, "policy": null}), ui)?,
                 false => ui.say(format!("{of} has no policy: everything is allowed.")),
             }
             return Ok(ExitCode::SUCCESS);
@@ -124,7 +124,7 @@ impl Show {
                 "deployment": of, "document": of.policy_key(), "version": version_of(&text), "policy": policy,
                 "problems": Document::parse(&text).err().unwrap_or_default(),
             });
-            print_json(&shown, ui)?;
+            print_json(shown, ui)?;
         } else {
             ui.say(String::from_utf8_lossy(&text).trim_end());
         }
@@ -176,7 +176,7 @@ impl Test {
                 )
             })?;
         if self.json {
-            print_json(&decision, ui)?;
+            print_json(json!(decision), ui)?;
         } else if decision.broken.is_empty() {
             ui.say("The policy allows the plan.");
         } else {
@@ -206,10 +206,11 @@ fn decide(policy: &str, plan: &str, now: Timestamp) -> serde_json::Result<Decisi
 }
 
 async fn deployment(target: &Target, project: &OfProject, account: &Account) -> Result<DeploymentId> {
-    if let Some(group) = &target.group {
-        bail!(
-            "DEPLOYMENT: expected a deployment, found \"{target}\" with the group {group}; a policy is that of a whole deployment"
-        );
+    if target.group.is_some() {
+        return Err(Wrong(format!(
+            "{target}: expected a deployment, found a part of one; a policy is that of a whole deployment"
+        ))
+        .into());
     }
     Ok(target.deployment(&project.find(account).await?))
 }

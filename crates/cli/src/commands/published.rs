@@ -6,8 +6,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 use seedflow_core::ids::ParameterKind;
 use seedflow_terminal::Ui;
+use serde::Serialize;
 
-use super::reading::{OfProject, parse_target, print_json};
+use super::reading::{OfProject, parse_target};
 use crate::account::Account;
 use crate::records::published::{exports, read, text};
 use crate::records::target::Target;
@@ -35,8 +36,7 @@ pub struct Published {
 impl Published {
     /// Runs the command for the outputs or the metadata.
     pub async fn run(self, kind: ParameterKind, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let project = self.project.find(account).await?;
-        let module = self.module.module(&project)?;
+        let module = self.project.module(account, &self.module).await?;
         let found = read(&account.parameters(), &account.bucket(), &module, kind).await?;
         if let Some(key) = &self.key {
             let Some(value) = found.get(key) else {
@@ -47,11 +47,11 @@ impl Published {
                 );
             };
             match self.json {
-                true => print_json(value, ui)?,
+                true => print_value(value, ui)?,
                 false => ui.say(text(value)),
             }
         } else if self.json {
-            print_json(&found, ui)?;
+            print_value(&found, ui)?;
         } else if self.export {
             exports(&found)?.iter().for_each(|line| ui.say(line));
         } else if found.is_empty() {
@@ -61,6 +61,12 @@ impl Published {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Prints what a module published as it is: a null of its own stays.
+fn print_value(value: &impl Serialize, ui: &Ui) -> Result<()> {
+    ui.say(serde_json::to_string_pretty(value)?);
+    Ok(())
 }
 
 fn listed(keys: &[&str]) -> String {

@@ -1,13 +1,17 @@
 //! What the commands that read have in common: the project, and output for programs.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use seedflow_core::ids::{ModuleId, Name};
 use seedflow_terminal::Ui;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::account::Account;
-use crate::records::project;
+use crate::exit::Wrong;
+use crate::records::target::Target;
+use crate::records::{names, project};
+use crate::view::json::without_nulls;
 
 /// The project that a command reads.
 #[derive(Debug, Clone, Args)]
@@ -19,12 +23,60 @@ pub struct OfProject {
 
 impl OfProject {
     /// The named project, or the only one.
+    ///
+    /// # Errors
+    /// If there is no project, or more than one.
     pub async fn find(&self, account: &Account) -> Result<Name> {
+        match self.find_any(account).await? {
+            Some(project) => Ok(project),
+            None => bail!(project::NONE),
+        }
+    }
+
+    /// The same; `None` if nothing has been deployed by the stack.
+    pub async fn find_any(&self, account: &Account) -> Result<Option<Name>> {
         if let Some(project) = &self.project {
-            return Ok(project.clone());
+            return Ok(Some(project.clone()));
         }
         let projects = project::projects(&account.parameters(), &account.bucket()).await?;
         project::only(&projects)
+    }
+
+    /// The project, and what of it is meant.
+    ///
+    /// # Errors
+    /// [`crate::exit::Refused`] if nothing has this name.
+    pub async fn meant(&self, account: &Account, target: &Target) -> Result<(Name, Target)> {
+        let project = self.find(account).await?;
+        let target = names::meant(account, &project, target).await?;
+        Ok((project, target))
+    }
+
+    /// The module that is meant.
+    ///
+    /// # Errors
+    /// [`Wrong`] for a group or a deployment, [`crate::exit::Refused`] if nothing has this name.
+    pub async fn module(&self, account: &Account, target: &Target) -> Result<ModuleId> {
+        let (project, target) = self.meant(account, target).await?;
+        target
+            .module(&project)
+            .map_err(|error| Wrong(error.message).into())
+    }
+
+    /// The deployment or the module that is meant.
+    ///
+    /// # Errors
+    /// [`Wrong`] for a group, [`crate::exit::Refused`] if nothing has this name.
+    pub async fn no_group(&self, account: &Account, target: &Target) -> Result<(Name, Target)> {
+        let (project, target) = self.meant(account, target).await?;
+        if target.group.is_some() && target.module.is_none() {
+            return Err(Wrong(format!(
+                "{target}: expected a deployment or a module, found a group; `seedflow history {target} --project {project}{}` lists what ran in it",
+                account.arguments
+            ))
+            .into());
+        }
+        Ok((project, target))
     }
 
     /// The project, if one is named.
@@ -40,13 +92,19 @@ pub fn parse_project(text: &str) -> Result<Name, String> {
 }
 
 /// Parses what a command is about, with a message for people.
-pub fn parse_target(text: &str) -> Result<crate::records::target::Target, String> {
+pub fn parse_target(text: &str) -> Result<Target, String> {
     text.parse()
         .map_err(|error: seedflow_core::error::Error| error.message)
 }
 
-/// Prints a value as JSON.
-pub fn print_json(value: &impl Serialize, ui: &Ui) -> Result<()> {
-    ui.say(serde_json::to_string_pretty(value)?);
+/// Prints a value as JSON, without fields that are null: what is not known is missing.
+pub fn print_json(value: impl Serialize, ui: &Ui) -> Result<()> {
+    let value = without_nulls(serde_json::to_value(value)?);
+    ui.say(serde_json::to_string_pretty(&value)?);
     Ok(())
+}
+
+/// The same on one line, for programs that read lines.
+pub fn print_json_line(value: Value, ui: &Ui) {
+    ui.say(without_nulls(value).to_string());
 }

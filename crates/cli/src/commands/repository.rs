@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use seedflow_core::deployment::input::refuse_unknown_names;
 use seedflow_core::deployment::manifest;
-use seedflow_core::deployment::manifest::{Diagnostic, LoadContext};
+use seedflow_core::deployment::manifest::{Deployment, Diagnostic, LoadContext};
+use seedflow_core::deployment::state::State;
 use seedflow_core::ids::Name;
+use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
@@ -17,7 +20,7 @@ use crate::account::Account;
 use crate::checkout::repository::Folder;
 use crate::checkout::sources::Sources;
 use crate::checkout::{bundle, commit};
-use crate::exit::Refused;
+use crate::exit::{Refused, for_people};
 
 /// Which repository, and what of it.
 #[derive(Debug, Args)]
@@ -53,7 +56,11 @@ impl RepositoryArguments {
         let project = match &self.env_path {
             // Its variables are in the account, so the workflow checks the manifest.
             Some(_) => self.project.clone(),
-            None => Some(self.check(ui)?),
+            None => {
+                let deployment = self.check(ui)?;
+                self.refuse_unknown(&deployment, account).await?;
+                Some(deployment.project)
+            }
         };
         let Some(project) = project else {
             bail!("--project is missing");
@@ -78,8 +85,27 @@ impl RepositoryArguments {
         Ok(Value::Object(input))
     }
 
-    /// Checks the manifests without what other hosts have, and returns the project. Warnings go to standard error.
-    fn check(&self, ui: &Ui) -> Result<Name> {
+    /// Refuses names that are neither in the manifest nor deployed: a module that left the manifest can be selected, too.
+    async fn refuse_unknown(&self, deployment: &Deployment, account: &Account) -> Result<()> {
+        let force: Vec<String> = self.force.iter().filter(|force| *force != ALL).cloned().collect();
+        let refuse = |known: &[ModuleRef]| {
+            refuse_unknown_names("--only", &self.only, known)?;
+            refuse_unknown_names("--force", &force, known)
+        };
+        let modules = deployment.groups.iter().flat_map(|group| &group.modules);
+        let mut known: Vec<ModuleRef> = modules.map(|module| ModuleRef::from(&module.id)).collect();
+        if refuse(&known).is_ok() {
+            return Ok(());
+        }
+        let id = deployment.id();
+        let mut statuses = account.parameters().below(&id.path()).await?;
+        statuses.retain(|(name, _)| name.ends_with("/status"));
+        known.extend(State::of(&id, statuses).modules());
+        refuse(&known).map_err(for_people)
+    }
+
+    /// Checks the manifests without what other hosts have. Warnings go to standard error.
+    fn check(&self, ui: &Ui) -> Result<Deployment> {
         let options = self.manifest.clone().parse(None)?;
         let mut repository = Sources::new(Folder::open(&self.folder)?);
         let given = LoadContext {
@@ -98,7 +124,7 @@ impl RepositoryArguments {
                 if !deployment.warnings.is_empty() {
                     ui.complain(&lines(&deployment.warnings));
                 }
-                Ok(deployment.project)
+                Ok(deployment)
             }
             Err(problems) => Err(Refused(format!(
                 "the manifest is not valid, so nothing was started:\n{}",

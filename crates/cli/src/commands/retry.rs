@@ -2,22 +2,27 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
+use seedflow_core::ids::ExecutionArn;
+use seedflow_core::module::status::State;
 use seedflow_core::workflow::ending::ExecutionStatus;
 use seedflow_terminal::Ui;
 
+use super::named::{Last, Named, What};
 use super::start::Showing;
 use crate::account::Account;
+use crate::exit::Refused;
 use crate::follow::Followed;
 
 /// Starts an execution that has ended once more, with the same input. What it has deployed is unchanged then, so a
 /// deployment goes on where it failed.
+///
+/// Of a module or a deployment it is the last execution, which has to have failed.
 #[derive(Debug, Args)]
 pub struct Retry {
-    /// The execution, by its name or ARN.
-    #[arg(value_name = "EXECUTION")]
-    execution: String,
+    #[command(flatten)]
+    what: What,
     #[command(flatten)]
     showing: Showing,
 }
@@ -25,15 +30,19 @@ pub struct Retry {
 impl Retry {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let followed = Followed::find(account, &self.execution).await?;
+        let followed = match self.what.find(account).await? {
+            Named::Execution(followed) => followed,
+            named => Followed::found(account, failed(named.last(account).await?)?.as_str()).await?,
+        };
         let described = account.step_functions().describe(&followed.execution).await?;
         let Some(described) = described.filter(|described| described.status != ExecutionStatus::Running)
         else {
-            bail!(
+            return Err(Refused(format!(
                 "{name} still runs; `seedflow follow {name}{0}` shows it, and `seedflow cancel {name}{0}` stops it",
                 account.arguments,
                 name = followed.execution.name()
-            );
+            ))
+            .into());
         };
         let mut input = described.input;
         if let Some(fields) = input.as_object_mut() {
@@ -43,5 +52,21 @@ impl Retry {
         self.showing
             .start("retry", followed.subject, &input, account, ui)
             .await
+    }
+}
+
+/// The last execution that failed or was refused; one that still runs is told from it later.
+fn failed(last: Last) -> Result<ExecutionArn> {
+    if let Some(refused) = last.refused {
+        return Ok(refused.execution);
+    }
+    match last.state {
+        State::Failed | State::Aborted | State::Refused | State::InProgress => Ok(last.execution),
+        state => Err(Refused(format!(
+            "{}: expected an execution that failed, found {}; name an execution to start it again (`seedflow history` lists them)",
+            last.of,
+            state.as_str()
+        ))
+        .into()),
     }
 }

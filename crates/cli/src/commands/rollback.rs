@@ -11,7 +11,7 @@ use super::confirm::confirmed;
 use super::reading::{OfProject, parse_target};
 use super::start::Showing;
 use crate::account::Account;
-use crate::exit::{Refused, for_people};
+use crate::exit::Refused;
 use crate::records::project;
 use crate::records::target::Target;
 use crate::work::Subject;
@@ -40,8 +40,7 @@ pub struct Rollback {
 impl Rollback {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let project = self.project.find(account).await?;
-        let module = self.module.module(&project).map_err(for_people)?;
+        let module = self.project.module(account, &self.module).await?;
         let stored = project::module_status(&account.parameters(), &account.bucket(), &module).await?;
         if stored.is_none() {
             let nothing = format!("{module}: nothing is deployed of it, so there is nothing to go back to");

@@ -11,6 +11,7 @@ use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_terminal::{Tone, Ui};
 use serde_json::{Value, json};
 
+use super::reading::print_json_line;
 use crate::account::Account;
 use crate::follow::{Detail, Followed};
 use crate::work::Subject;
@@ -78,7 +79,7 @@ impl Showing {
         let name = execution.name();
         if self.detach {
             match self.shown.json {
-                true => ui.say(json!({"execution": execution}).to_string()),
+                true => print_json_line(json!({"execution": execution}), ui),
                 false => ui.say(format!(
                     "Started {name}\n  seedflow follow {name}{0}\n  seedflow cancel {name}{0}",
                     account.arguments

@@ -8,8 +8,9 @@ use clap::Args;
 use jiff::Timestamp;
 use seedflow_core::ids::Name;
 use seedflow_terminal::{Tone, Ui};
+use serde_json::json;
 
-use super::reading::{OfProject, parse_target, print_json};
+use super::reading::{OfProject, parse_target, print_json, print_json_line};
 use crate::account::Account;
 use crate::records::project::{self, ProjectState};
 use crate::records::target::Target;
@@ -39,8 +40,18 @@ pub struct Status {
 
 impl Status {
     /// Runs the command.
-    pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let project = self.project.find(account).await?;
+    pub async fn run(mut self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        let project = match &self.target {
+            Some(target) => {
+                let (project, target) = self.project.meant(account, target).await?;
+                self.target = Some(target);
+                project
+            }
+            None => match self.project.find_any(account).await? {
+                Some(project) => project,
+                None => return self.show_nothing(ui),
+            },
+        };
         let mut shown = None;
         loop {
             let state = self.read(account, &project).await?;
@@ -56,6 +67,15 @@ impl Status {
         }
     }
 
+    /// A stack by which nothing has been deployed.
+    fn show_nothing(&self, ui: &Ui) -> Result<ExitCode> {
+        match self.json {
+            true => print_json(json!({"deployments": [], "modules": []}), ui)?,
+            false => ui.say(project::NONE),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     async fn read(&self, account: &Account, project: &Name) -> Result<ProjectState> {
         let state = project::read(&account.parameters(), &account.bucket(), project).await?;
         Ok(state.selected(self.target.as_ref(), self.failed))
@@ -64,7 +84,7 @@ impl Status {
     fn show(&self, state: &ProjectState, again: bool, ui: &Ui) -> Result<()> {
         // One line for each change, for programs that read lines.
         if self.json && self.watch {
-            ui.say(serde_json::to_string(state)?);
+            print_json_line(json!(state), ui);
             return Ok(());
         }
         if self.json {

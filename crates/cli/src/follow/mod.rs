@@ -17,8 +17,8 @@ use seedflow_terminal::Ui;
 use serde_json::Value;
 
 use crate::account::Account;
-use crate::exit::is_refusal;
-use crate::records::project;
+use crate::exit::{Refused, is_refusal};
+use crate::records::report;
 use crate::work::{End, Module, Phase, Progress, Subject, Work, between};
 
 use show::Shown;
@@ -37,11 +37,8 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// An execution by its name or ARN, of one of the stack's two workflows.
-    ///
-    /// # Errors
-    /// If the execution does not exist.
-    pub async fn find(account: &Account, name: &str) -> Result<Self> {
+    /// An execution by its name or ARN, of one of the stack's two workflows; `None` if Step Functions knows none.
+    pub async fn find(account: &Account, name: &str) -> Result<Option<Self>> {
         let short = ExecutionArn::new(name).name().to_owned();
         let sfn = account.step_functions();
         for execution in [
@@ -56,13 +53,31 @@ impl Followed {
                     true => Subject::Module(module_of(&described.input)?),
                     false => Subject::Deployment(None),
                 };
-                return Ok(Self { execution, subject });
+                return Ok(Some(Self { execution, subject }));
             }
         }
-        Err(anyhow!(
-            "found no execution \"{name}\" of the stack {}; `seedflow status` shows what is deployed, and `seedflow history` the executions",
+        Ok(None)
+    }
+
+    /// The same, of an execution that has to exist.
+    ///
+    /// # Errors
+    /// [`Refused`] if Step Functions doesn't know it.
+    pub async fn found(account: &Account, name: &str) -> Result<Self> {
+        Self::find(account, name)
+            .await?
+            .ok_or_else(|| Self::unknown(account, name))
+    }
+
+    /// The error of an execution that Step Functions doesn't know.
+    #[must_use]
+    pub fn unknown(account: &Account, name: &str) -> anyhow::Error {
+        let arguments = &account.arguments;
+        Refused(format!(
+            "found no execution \"{name}\" of the stack {}, and Step Functions keeps one for 90 days after its end; `seedflow status{arguments}` shows what is deployed, and `seedflow history{arguments}` the executions",
             account.stack
         ))
+        .into()
     }
 
     /// Follows it until it ends, or until Ctrl-C.
@@ -76,6 +91,15 @@ impl Followed {
             }
         }
     }
+}
+
+/// What a deployment's execution has planned to do; `None` if it has not, or does nothing.
+pub async fn work_of(account: &Account, execution: &ExecutionArn) -> Result<Option<Work>> {
+    let events = account.step_functions().history(execution).await?;
+    let mut outputs = events
+        .iter()
+        .filter_map(|event| serde_json::from_str::<Value>(event.output.as_deref()?).ok());
+    Ok(outputs.find_map(|output| Work::of_plan(&output["Payload"])))
 }
 
 /// The module that an execution's input names.
@@ -196,7 +220,7 @@ impl<'a> Follower<'a> {
         })
     }
 
-    /// How a module ended, with the cause from its status.
+    /// How a module ended, with the cause from the report of its execution.
     async fn ended(
         &self,
         module: &ModuleRef,
@@ -214,9 +238,7 @@ impl<'a> Follower<'a> {
             });
         }
         let status = match self.module_id(module) {
-            Some(id) => {
-                project::module_status(&self.account.parameters(), &self.account.bucket(), &id).await?
-            }
+            Some(id) => report::status(&self.account.bucket(), &id, execution).await?,
             None => None,
         };
         let (state, cause) = failure(execution, described, status.as_ref());
@@ -255,7 +277,7 @@ fn failure(
     described: &Described,
     status: Option<&Status>,
 ) -> (&'static str, Option<String>) {
-    let refusal = status.and_then(|status| status.refused.as_ref());
+    let refusal = status.and_then(|status| status.why.refused.as_ref());
     if let Some(refusal) = refusal.filter(|refusal| refusal.execution == *execution) {
         return (State::Refused.as_str(), Some(refusal.cause.clone()));
     }
@@ -263,7 +285,7 @@ fn failure(
     let has_written = |status: &&Status| status.execution == *execution && status.state != State::InProgress;
     match (status.filter(has_written), described.status) {
         (Some(status), _) => {
-            let written = status.cause.clone().or_else(|| status.reason.clone());
+            let written = status.why.cause_or_reason().map(str::to_owned);
             (status.state.as_str(), written.or(cause))
         }
         (None, ExecutionStatus::Aborted) => (State::Aborted.as_str(), cause),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::account::Account;
 use crate::exit::{self, is_refusal};
+use crate::view::json::without_nulls;
 use crate::work::{Module, Phase, Progress, Subject, Work, between, clock};
 
 /// How much is shown.
@@ -143,7 +144,7 @@ impl Outcome {
             return ExitCode::from(exit::INTERRUPTED);
         };
         if as_json {
-            ui.say(ended.json(&self.execution).to_string());
+            ui.say(without_nulls(ended.json(&self.execution)).to_string());
         } else {
             ended.summary(ui);
             ended.what_to_do(name, arguments, ui);

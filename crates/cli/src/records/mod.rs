@@ -5,6 +5,7 @@
 
 pub mod executions;
 pub mod locks;
+pub mod names;
 pub mod project;
 pub mod published;
 pub mod report;

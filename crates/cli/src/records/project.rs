@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
@@ -103,11 +103,11 @@ impl ProjectState {
         let mut selected = self;
         selected.deployments.retain(|row| {
             is_wanted(&row.deployment, "", "")
-                && (!failed || went_wrong(row.status.state, row.status.refused.as_ref()))
+                && (!failed || went_wrong(row.status.state, row.status.why.refused.as_ref()))
         });
         selected.modules.retain(|row| {
             is_wanted(&row.deployment, &row.status.group, &row.status.module)
-                && (!failed || went_wrong(row.status.state, row.status.refused.as_ref()))
+                && (!failed || went_wrong(row.status.state, row.status.why.refused.as_ref()))
         });
         selected
     }
@@ -188,14 +188,32 @@ pub async fn module_status(
     }
 }
 
-/// The project that is meant if none is named: the only one.
+/// The status of a deployment; `None` if nothing is stored of it.
+pub async fn deployment_status(
+    store: &ParameterStore,
+    bucket: &Bucket,
+    deployment: &DeploymentId,
+) -> Result<Option<DeploymentStatus>> {
+    let name = deployment.status_parameter();
+    let Some(text) = super::published::parameter(store, bucket, &name).await? else {
+        return Ok(None);
+    };
+    serde_json::from_str(&text)
+        .map(Some)
+        .with_context(|| format!("{name}: expected the status of a deployment, found text that is none"))
+}
+
+/// What there is to say of a stack without projects.
+pub const NONE: &str = "no project has been deployed by this stack yet; `seedflow apply` deploys a first one";
+
+/// The project that is meant if none is named: the only one, if there is one.
 ///
 /// # Errors
-/// If there is no project, or more than one.
-pub fn only(projects: &[Name]) -> Result<Name> {
+/// If there is more than one project.
+pub fn only(projects: &[Name]) -> Result<Option<Name>> {
     match projects {
-        [project] => Ok(project.clone()),
-        [] => bail!("no project has been deployed by this stack yet; `seedflow apply` deploys a first one"),
+        [project] => Ok(Some(project.clone())),
+        [] => Ok(None),
         several => {
             let names: Vec<&str> = several.iter().map(Name::as_str).collect();
             bail!(
@@ -322,8 +340,8 @@ mod tests {
 
     #[test]
     fn the_project_may_be_left_out_if_there_is_one() {
-        assert_eq!(only(&[name("p")]).unwrap(), name("p"));
-        assert!(only(&[]).unwrap_err().to_string().contains("seedflow apply"));
+        assert_eq!(only(&[name("p")]).unwrap(), Some(name("p")));
+        assert_eq!(only(&[]).unwrap(), None);
         let several = only(&[name("a"), name("b")]).unwrap_err().to_string();
         assert!(
             several.contains("--project") && several.ends_with("a, b"),

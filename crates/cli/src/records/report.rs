@@ -5,11 +5,13 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
-use seedflow_core::ids::{ExecutionArn, Name};
+use seedflow_core::ids::{ExecutionArn, ModuleId, Name};
+use seedflow_core::module::status::Status;
 use seedflow_core::pages::report_view::{Deployment, Module};
 use serde_json::Value;
 
 use super::target::Target;
+use crate::exit::Refused;
 
 /// The longest report that is read.
 const MAX_REPORT: u64 = 4 * 1024 * 1024;
@@ -111,9 +113,10 @@ pub async fn find(
     };
     match (found, name) {
         (Some(report), _) => Ok(report),
-        (None, Some(name)) => bail!(
+        (None, Some(name)) => Err(Refused(format!(
             "{project}/{target}: found no report of the execution {name}; `seedflow history {target} --project {project}` lists those that have one"
-        ),
+        ))
+        .into()),
         (None, None) => bail!(
             "{project}/{target}: found no report; only executions that deployed, failed or were refused leave one, for 400 days"
         ),
@@ -126,6 +129,17 @@ pub async fn json(bucket: &Bucket, key: &str) -> Result<Value> {
         bail!("{key}: the report is gone");
     };
     serde_json::from_slice(&bytes).with_context(|| format!("{key}: expected a report in JSON"))
+}
+
+/// The status in the report of a module's execution; `None` if there is no report yet, or none that has one.
+pub async fn status(bucket: &Bucket, module: &ModuleId, execution: &ExecutionArn) -> Result<Option<Status>> {
+    let found = bucket.get(&module.report_key(execution), MAX_REPORT).await?;
+    Ok(found.and_then(|(bytes, _)| status_in(&bytes)))
+}
+
+fn status_in(report: &[u8]) -> Option<Status> {
+    let report: Value = serde_json::from_slice(report).ok()?;
+    serde_json::from_value(report["status"].clone()).ok()
 }
 
 /// A report as people read it.

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use aws_config::SdkConfig;
 use seedflow_aws::services::cloudformation::CloudFormation;
-use seedflow_aws::services::{quotas, sqs};
+use seedflow_aws::services::sts::Caller;
+use seedflow_aws::services::{quotas, sqs, sts};
 use serde::Serialize;
 
 use crate::account::Account;
@@ -27,13 +29,15 @@ const FEW_BUILDS: f64 = 5.0;
 const FEW_FUNCTIONS: f64 = 100.0;
 
 /// A fact, or why it can't be read.
-type Read<T> = Result<T, String>;
+pub type Read<T> = Result<T, String>;
 
 /// What can be read of an account.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The region.
     pub region: Option<String>,
+    /// Whose credentials these are.
+    pub caller: Read<Caller>,
     /// The stack's name.
     pub stack: String,
     /// The status of the stack.
@@ -47,21 +51,34 @@ pub struct Setup {
     /// The number of events that could not be handled.
     pub failed_events: Read<Option<u64>>,
     /// The number of builds that may run at once.
-    pub builds: Read<Option<f64>>,
+    pub builds: Read<Quota>,
     /// The number of functions that may run at once.
-    pub functions: Read<Option<f64>>,
+    pub functions: Read<Quota>,
     /// Whether there is a page of any project.
     pub pages: Read<bool>,
     /// Whether anything was deployed.
     pub deployed: Read<bool>,
 }
 
+/// A quota of the account.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Quota {
+    /// Its value.
+    Of(f64),
+    /// Service Quotas has none of this name.
+    Unknown,
+    /// There is no Service Quotas, as on a local stack.
+    NotChecked,
+}
+
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Nothing to do.
     Ok,
+    /// It was not checked, because there is nothing to check.
+    Note,
     /// It may be intended.
     Warn,
     /// Something does not work.
@@ -107,7 +124,28 @@ impl Finding {
         }
     }
 
-    /// The one finding where no stack can be reached; the error says what to do.
+    fn note(check: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            level: Level::Note,
+            ..Self::ok(check, found)
+        }
+    }
+
+    /// Whose credentials these are.
+    #[must_use]
+    pub fn of_caller(caller: &Read<Caller>) -> Self {
+        const CHECK: &str = "credentials";
+        const ADVICE: &str = "sign in: `aws sso login` for a profile of IAM Identity Center, or put keys into the environment or a profile (`aws configure`), as for the AWS CLI";
+        match caller {
+            Ok(caller) => Self::ok(CHECK, format!("account {}, {}", caller.account, caller.arn)),
+            Err(error) if error.contains("Expired") => {
+                Self::bad(CHECK, format!("they have expired: {error}"), ADVICE)
+            }
+            Err(error) => Self::bad(CHECK, format!("found none that AWS accepts: {error}"), ADVICE),
+        }
+    }
+
+    /// The finding where no stack can be reached; the error says what to do.
     #[must_use]
     pub fn without_stack(error: &str) -> Self {
         Self {
@@ -140,6 +178,7 @@ pub async fn read(account: &Account) -> Setup {
         .and_then(|found| found.get("FailedEventsQueueUrl"));
     Setup {
         region: config.region().map(ToString::to_string),
+        caller: caller(config).await,
         status: said(stacks.status(&stack).await),
         bootstrap: bootstrap(account, qualifier.as_deref().unwrap_or("hnb659fds")).await,
         failed_events: match queue {
@@ -172,12 +211,17 @@ async fn bootstrap(account: &Account, qualifier: &str) -> Read<Option<String>> {
     Ok(said(found)?.remove(&name).map(|(version, _)| version))
 }
 
-async fn quota(account: &Account, service: &str, name: &str) -> Read<Option<f64>> {
-    let found = said(quotas::quotas(&account.config, service).await)?;
-    Ok(found
-        .into_iter()
-        .find(|(quota, _)| quota == name)
-        .map(|(_, value)| value))
+/// Whose credentials a configuration has.
+pub async fn caller(config: &SdkConfig) -> Read<Caller> {
+    said(sts::caller(config).await)
+}
+
+async fn quota(account: &Account, service: &str, name: &str) -> Read<Quota> {
+    let Some(found) = said(quotas::quotas(&account.config, service).await)? else {
+        return Ok(Quota::NotChecked);
+    };
+    let found = found.into_iter().find(|(quota, _)| quota == name);
+    Ok(found.map_or(Quota::Unknown, |(_, value)| Quota::Of(value)))
 }
 
 /// What the facts mean, in the order of the steps that set an account up.
@@ -185,6 +229,7 @@ async fn quota(account: &Account, service: &str, name: &str) -> Read<Option<f64>
 pub fn findings(setup: &Setup) -> Vec<Finding> {
     vec![
         region(setup),
+        Finding::of_caller(&setup.caller),
         stack(setup),
         outputs(setup),
         policies(setup),
@@ -210,10 +255,10 @@ pub fn findings(setup: &Setup) -> Vec<Finding> {
 
 fn region(setup: &Setup) -> Finding {
     match &setup.region {
-        Some(region) => Finding::ok("region and credentials", region),
+        Some(region) => Finding::ok("region", region),
         None => Finding::bad(
-            "region and credentials",
-            "no region",
+            "region",
+            "there is none",
             "name it by --region or AWS_REGION, or set it in the profile",
         ),
     }
@@ -289,35 +334,35 @@ fn is_true(parameters: &BTreeMap<String, String>, name: &str) -> bool {
 
 fn cdk(setup: &Setup) -> Finding {
     const CHECK: &str = "bootstrap of the CDK";
-    let is_wanted = setup
-        .parameters
-        .as_ref()
-        .is_ok_and(|parameters| is_true(parameters, "AllowCdkBootstrap"));
-    let advice = "run `npx aws-cdk bootstrap` in this account and region, if modules use the CDK";
     match &setup.bootstrap {
         Err(error) => unreadable(CHECK, error),
         Ok(Some(version)) => Finding::ok(CHECK, format!("version {version}")),
-        Ok(None) if is_wanted => Finding::bad(CHECK, "there is none, and AllowCdkBootstrap is true", advice),
-        Ok(None) => Finding::warn(CHECK, "there is none", advice),
+        // Only modules that use the CDK need it.
+        Ok(None) => Finding::warn(
+            CHECK,
+            "there is none",
+            "run `npx aws-cdk bootstrap` in this account and region, if modules use the CDK",
+        ),
     }
 }
 
-fn limit(check: &'static str, found: &Read<Option<f64>>, few: f64, quota: &str, service: &str) -> Finding {
+fn limit(check: &'static str, found: &Read<Quota>, few: f64, quota: &str, service: &str) -> Finding {
     match found {
         Err(error) => unreadable(check, error),
-        Ok(None) => Finding::warn(
+        Ok(Quota::NotChecked) => Finding::note(check, "not checked: there is no Service Quotas here"),
+        Ok(Quota::Unknown) => Finding::warn(
             check,
             "the account's quota is not known",
             &format!("look for \"{quota}\" of {service} in the console of Service Quotas"),
         ),
-        Ok(Some(value)) if *value < few => Finding::warn(
+        Ok(Quota::Of(value)) if *value < few => Finding::warn(
             check,
             format!("at most {value}"),
             &format!(
                 "further ones wait; ask for more of \"{quota}\" of {service} in the console of Service Quotas"
             ),
         ),
-        Ok(Some(value)) => Finding::ok(check, format!("at most {value}")),
+        Ok(Quota::Of(value)) => Finding::ok(check, format!("at most {value}")),
     }
 }
 
@@ -376,6 +421,10 @@ mod tests {
     fn good() -> Setup {
         Setup {
             region: Some("eu-west-1".into()),
+            caller: Ok(Caller {
+                account: "123456789012".into(),
+                arn: "arn:aws:iam::123456789012:user/me".into(),
+            }),
             stack: "seedflow".into(),
             status: Ok(Some("UPDATE_COMPLETE".into())),
             outputs: Ok(texts(&OUTPUTS.map(|name| (name, "x")))),
@@ -385,8 +434,8 @@ mod tests {
             ])),
             bootstrap: Ok(Some("28".into())),
             failed_events: Ok(Some(0)),
-            builds: Ok(Some(60.0)),
-            functions: Ok(Some(1000.0)),
+            builds: Ok(Quota::Of(60.0)),
+            functions: Ok(Quota::Of(1000.0)),
             pages: Ok(true),
             deployed: Ok(true),
         }
@@ -408,8 +457,23 @@ mod tests {
     #[test]
     fn each_thing_that_is_wrong_is_found_with_what_to_do() {
         type Spoil = fn(&mut Setup);
-        let cases: [(Spoil, &str, Level); 9] = [
-            (|s| s.region = None, "region and credentials", Level::Bad),
+        let cases: [(Spoil, &str, Level); 12] = [
+            (|s| s.region = None, "region", Level::Bad),
+            (
+                |s| s.caller = Err("STS GetCallerIdentity: ExpiredToken (HTTP 403)".into()),
+                "credentials",
+                Level::Bad,
+            ),
+            (
+                |s| s.caller = Err("no answer from AWS".into()),
+                "credentials",
+                Level::Bad,
+            ),
+            (
+                |s| s.builds = Ok(Quota::NotChecked),
+                "builds at once",
+                Level::Note,
+            ),
             (
                 |s| s.status = Ok(Some("ROLLBACK_COMPLETE".into())),
                 "stack",
@@ -426,7 +490,7 @@ mod tests {
                 Level::Warn,
             ),
             (|s| s.bootstrap = Ok(None), "bootstrap of the CDK", Level::Warn),
-            (|s| s.builds = Ok(Some(1.0)), "builds at once", Level::Warn),
+            (|s| s.builds = Ok(Quota::Of(1.0)), "builds at once", Level::Warn),
             (
                 |s| s.functions = Err("AccessDenied".into()),
                 "functions at once",
@@ -446,7 +510,7 @@ mod tests {
             assert!(
                 findings(&setup)
                     .iter()
-                    .all(|finding| finding.level == Level::Ok || finding.advice.is_some())
+                    .all(|finding| finding.level <= Level::Note || finding.advice.is_some())
             );
         }
     }

@@ -48,6 +48,16 @@ impl fmt::Display for Target {
     }
 }
 
+impl From<&ModuleId> for Target {
+    fn from(id: &ModuleId) -> Self {
+        Self {
+            deployment: id.deployment.clone(),
+            group: Some(id.group.clone()),
+            module: Some(id.module.clone()),
+        }
+    }
+}
+
 impl Target {
     /// Whether this is a module (or its group, or its deployment). `group` and `module` are empty for a deployment as a
     /// whole, which is part of a target that names nothing below it.

@@ -12,9 +12,20 @@ const RUNNING: &str = "Running command ";
 pub struct BuildLog {
     /// Within the lines of one of our commands.
     own: bool,
+    /// Whether CodeBuild's own lines are shown.
+    of_codebuild: bool,
 }
 
 impl BuildLog {
+    /// A log with or without CodeBuild's own lines.
+    #[must_use]
+    pub fn new(of_codebuild: bool) -> Self {
+        Self {
+            of_codebuild,
+            ..Self::default()
+        }
+    }
+
     /// The line as people read it: `None` for noise, `$ command` for a command of the module.
     pub fn line(&mut self, raw: &str) -> Option<String> {
         let plain = plain(raw);
@@ -27,7 +38,7 @@ impl BuildLog {
             return (!self.own).then(|| format!("$ {command}"));
         }
         self.own = false;
-        failed_phase(said)
+        self.of_codebuild.then(|| said.to_owned())
     }
 }
 
@@ -63,14 +74,6 @@ fn without_time(said: &str) -> &str {
     }
 }
 
-/// A phase that failed, such as `Phase context status code: … Message: …`, or `Phase complete: BUILD State: FAILED`.
-fn failed_phase(said: &str) -> Option<String> {
-    let is_failure = said.starts_with("Phase complete:") && !said.contains("State: SUCCEEDED");
-    let context = said.strip_prefix("Phase context status code:");
-    let has_context = context.is_some_and(|rest| !rest.trim_start().starts_with("Message:"));
-    (is_failure || has_context).then(|| said.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,19 +91,29 @@ mod tests {
             [Container] 2026/11/29 12:00:01 Phase complete: BUILD State: FAILED\n\
             [Container] 2026/11/29 12:00:01 Phase context status code:  Message: \n\
             [Container] 2026/11/29 12:00:01 Phase context status code: COMMAND_EXECUTION_ERROR Message: exit status 3\n";
-        let mut shown = BuildLog::default();
-        let lines: Vec<String> = log.lines().filter_map(|line| shown.line(line)).collect();
+        let lines = |mut shown: BuildLog| {
+            log.lines()
+                .filter_map(|line| shown.line(line))
+                .collect::<Vec<String>>()
+        };
         assert_eq!(
-            lines,
+            lines(BuildLog::default()),
             [
                 "$ echo $SEEDFLOW_EXECUTION",
                 "arn",
                 "$ echo hello; exit 3",
-                "hello",
-                "Phase complete: BUILD State: FAILED",
-                "Phase context status code: COMMAND_EXECUTION_ERROR Message: exit status 3",
+                "hello"
             ]
         );
+        let all = lines(BuildLog::new(true));
+        for line in [
+            "Entering phase BUILD",
+            "Phase complete: BUILD State: FAILED",
+            "hello",
+        ] {
+            assert!(all.iter().any(|shown| shown == line), "{line}: {all:?}");
+        }
+        assert!(!all.iter().any(|line| line == "noise of ours"), "{all:?}");
     }
 
     #[test]

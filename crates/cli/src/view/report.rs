@@ -158,6 +158,42 @@ impl Difference {
     }
 }
 
+/// The line about something that differs: `~ state: FAILED -> SUCCEEDED`, `+ parameter size: 3`, `- output Url: https://a`.
+#[must_use]
+pub fn line(what: &str, old: Option<&str>, new: Option<&str>) -> String {
+    match (old, new) {
+        (None, None) => format!("~ {what}"),
+        (None, Some(new)) => format!("+ {what}: {new}"),
+        (Some(old), None) => format!("- {what}: {old}"),
+        (Some(old), Some(new)) => format!("~ {what}: {old} -> {new}"),
+    }
+}
+
+/// Why the files and parameters of two executions can't be compared as such; `None` if they can.
+#[must_use]
+pub fn incomparable(old: &Report, new: &Report) -> Option<&'static str> {
+    let (Report::Module(before), Report::Module(after)) = (old, new) else {
+        return None;
+    };
+    match (&before.fingerprint, &after.fingerprint) {
+        (Some(_), Some(_)) => None,
+        (_, None) if changes_in(&new.status().reasons).next().is_some() => Some(
+            "Only a success records its files and parameters. Those of the later execution are compared with the last success before it, by its reasons.",
+        ),
+        _ => Some("Only a success records its files and parameters, so they can't be compared here."),
+    }
+}
+
+/// The reasons that name something of the module that differs from its last success.
+fn changes_in(reasons: &[String]) -> impl Iterator<Item = &String> {
+    let is_change = |reason: &&String| {
+        [" changed", " added", " removed"]
+            .iter()
+            .any(|end| reason.ends_with(end))
+    };
+    reasons.iter().filter(is_change)
+}
+
 /// What differs between the reports of two executions of the same module or deployment. Reports have no values of
 /// parameters, so a parameter is only named.
 #[must_use]
@@ -181,13 +217,15 @@ pub fn differences(old: &Report, new: &Report) -> Vec<Difference> {
 
 fn of_modules(old: &Module, new: &Module) -> Vec<Difference> {
     let mut found = Vec::new();
-    if let (Some(before), Some(after)) = (&old.fingerprint, &new.fingerprint) {
-        let named = after.differences(before).into_iter();
-        found.extend(named.map(|what| Difference {
-            what,
-            ..Difference::default()
-        }));
-    }
+    let named = match (&old.fingerprint, &new.fingerprint) {
+        (Some(before), Some(after)) => after.differences(before),
+        (_, None) => changes_in(&new.status.reasons).cloned().collect(),
+        (None, Some(_)) => Vec::new(),
+    };
+    found.extend(named.into_iter().map(|what| Difference {
+        what,
+        ..Difference::default()
+    }));
     if let (Some(before), Some(after)) = (&old.outputs, &new.outputs) {
         found.extend(of_outputs(before, after));
     }
@@ -273,6 +311,34 @@ mod tests {
             ]
         );
         assert!(differences(&old, &old).is_empty());
+    }
+
+    #[test]
+    fn a_failure_differs_by_its_reasons_and_says_what_they_are_compared_with() {
+        let succeeded = module(json!({"status": {"state": "SUCCEEDED"},
+            "fingerprint": {"hash": "h", "bundle": "b", "deployspec": "d", "configuration": "c"}}));
+        let failed = |reasons: &[&str]| module(json!({"status": {"state": "FAILED", "reasons": reasons}}));
+        let changed = failed(&["bundle changed", "last deployment FAILED"]);
+        assert_eq!(
+            lines_of(&differences(&succeeded, &changed)),
+            ["state: SUCCEEDED -> FAILED", "bundle changed:  -> "]
+        );
+        assert!(
+            incomparable(&succeeded, &changed)
+                .unwrap()
+                .contains("last success")
+        );
+        assert!(
+            incomparable(&succeeded, &failed(&[]))
+                .unwrap()
+                .contains("can't be compared")
+        );
+        assert!(
+            incomparable(&changed, &succeeded)
+                .unwrap()
+                .contains("can't be compared")
+        );
+        assert_eq!(incomparable(&succeeded, &succeeded), None);
     }
 
     #[test]

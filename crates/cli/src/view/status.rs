@@ -1,7 +1,7 @@
 //! The table of `status`.
 
 use jiff::Timestamp;
-use seedflow_core::module::refusal::Refusal;
+use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
 use seedflow_terminal::Tone;
 
@@ -31,13 +31,7 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
             state_cell(status.state),
             ago(status.updated_at, now).into(),
             short(status.commit_info.commit()).into(),
-            cause(
-                status.state,
-                [&status.cause, &status.reason],
-                status.refused.as_ref(),
-                now,
-            )
-            .into(),
+            cause(status.state, &status.why, now).into(),
         ]);
     }
     for row in &state.modules {
@@ -47,13 +41,7 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
             state_cell(status.state),
             ago(since(status.state, status.updated_at, status.deployed_at), now).into(),
             short(status.commit_info.commit()).into(),
-            cause(
-                status.state,
-                [&status.cause, &status.reason],
-                status.refused.as_ref(),
-                now,
-            )
-            .into(),
+            cause(status.state, &status.why, now).into(),
         ]);
     }
     table
@@ -64,13 +52,13 @@ fn state_cell(state: State) -> Cell {
 }
 
 /// Why it failed, by the first text that there is, or why its last request was refused.
-fn cause(state: State, texts: [&Option<String>; 2], refused: Option<&Refusal>, now: Timestamp) -> String {
-    if let Some(refused) = refused {
+fn cause(state: State, why: &Explanation, now: Timestamp) -> String {
+    if let Some(refused) = &why.refused {
         return format!("refused {}: {}", ago(refused.at, now), refused.cause);
     }
     match state {
         State::Failed | State::Aborted | State::Refused => {
-            texts.into_iter().flatten().next().cloned().unwrap_or_default()
+            why.cause_or_reason().unwrap_or_default().to_owned()
         }
         _ => String::new(),
     }

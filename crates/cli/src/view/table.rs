@@ -35,6 +35,8 @@ fn one_line(text: &str) -> String {
 #[derive(Debug, Clone, Default)]
 pub struct Table {
     rows: Vec<Vec<Cell>>,
+    /// Lines below rows, by the number of rows before each.
+    notes: Vec<(usize, Cell)>,
 }
 
 impl Table {
@@ -44,6 +46,7 @@ impl Table {
         let heading = columns.map(|column| Cell::toned(column, Some(Tone::Quiet)));
         Self {
             rows: vec![heading.into()],
+            notes: Vec::new(),
         }
     }
 
@@ -52,15 +55,25 @@ impl Table {
         self.rows.push(cells.into());
     }
 
+    /// Adds a line below the last row, from its second column on.
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        let note = Cell::toned(text, Some(Tone::Quiet));
+        self.notes.push((self.rows.len(), note));
+    }
+
     /// The lines; `width` is the terminal's, and `paint` colours a text.
     #[must_use]
     pub fn lines(&self, width: Option<usize>, paint: impl Fn(Tone, &str) -> String) -> Vec<String> {
         let columns = self.rows.first().map_or(0, Vec::len);
         let widths: Vec<usize> = (0..columns).map(|column| self.width_of(column)).collect();
-        self.rows
-            .iter()
-            .map(|row| line(row, &widths, width, &paint))
-            .collect()
+        let indent = " ".repeat(widths.first().map_or(0, |width| width + 2));
+        let mut lines = Vec::new();
+        for (position, row) in self.rows.iter().enumerate() {
+            lines.push(line(row, &widths, width, &paint));
+            let below = self.notes.iter().filter(|(rows, _)| *rows == position + 1);
+            lines.extend(below.map(|(_, note)| format!("{indent}{}", paint(Tone::Quiet, &note.text))));
+        }
+        lines
     }
 
     fn width_of(&self, column: usize) -> usize {
@@ -145,6 +158,20 @@ mod tests {
                 "dev/network/vpc  FAILED     a  [2Jlong cause of a failure",
                 "dev              SUCCEEDED",
             ]
+        );
+    }
+
+    #[test]
+    fn a_note_is_below_its_row_and_whole() {
+        let mut table = table();
+        table.note("~ size: 2 -> 3, longer than the terminal is wide");
+        let lines = table.lines(Some(30), |_, text| text.to_owned());
+        assert_eq!(
+            lines[3],
+            format!(
+                "{}~ size: 2 -> 3, longer than the terminal is wide",
+                " ".repeat(17)
+            )
         );
     }
 

@@ -155,6 +155,11 @@ impl Work {
         (!waves.is_empty()).then_some(Self { waves })
     }
 
+    /// All modules, in the order in which they are started.
+    pub fn modules(&self) -> impl Iterator<Item = &Module> {
+        self.waves.iter().flatten()
+    }
+
     /// The modules whose executions may have changed: those of the first wave that has not ended.
     #[must_use]
     pub fn current(&self) -> Vec<Module> {

@@ -3,6 +3,7 @@
 //! The input has two forms, as for a module: the one that people and programs write, and the one that an upload to
 //! `sources/{project}/repository.zip` produces, which has only a source.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::ids::DeploymentId;
 
 use crate::deployment::manifest_options::ManifestOptions;
-use crate::error::{Error, Result, excerpt};
+use crate::error::{Error, Result, did_you_mean, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
 use crate::ids::{ExecutionArn, ModuleId, Name};
 use crate::module::input::Limits;
@@ -217,17 +218,37 @@ impl DeploymentInput {
     }
 }
 
+/// Refuses names of groups and modules that do not exist, before there is a whole input.
+///
+/// # Errors
+/// `InvalidInput` with the field, the name and the existing names.
+pub fn refuse_unknown_names(field: &str, names: &[String], known: &[ModuleRef]) -> Result<()> {
+    let names = Value::from(names.to_vec());
+    refuse_unknown(field, &selectors(field, Some(names))?, known)
+}
+
 /// Refuses a selector that matches nothing: it is a typing mistake, and would silently leave out the intended module.
 fn refuse_unknown(field: &str, selectors: &[Selector], known: &[ModuleRef]) -> Result<()> {
     let unknown = |selector: &&Selector| !known.iter().any(|module| selector.means(module));
     match selectors.iter().find(unknown) {
         None => Ok(()),
         Some(selector) => {
-            let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+            // A deployed module of the manifest is known twice.
+            let modules: BTreeSet<&ModuleRef> = known.iter().collect();
+            let modules: Vec<String> = modules.into_iter().map(ToString::to_string).collect();
+            let groups = known.iter().map(|module| module.group.as_str());
+            let alike: Vec<&str> = match selector.module {
+                Some(_) => modules.iter().map(String::as_str).collect(),
+                None => groups.collect(),
+            };
+            let meant = did_you_mean(&selector.to_string(), &alike);
             Err(Error::field(
                 field,
                 format!("\"{selector}\", which names no group or module of the manifest"),
-                format!("a group or a module of {}", excerpt(&known.join(", "), 600)),
+                format!(
+                    "a group or a module of {}{meant}",
+                    excerpt(&modules.join(", "), 600)
+                ),
             ))
         }
     }
@@ -357,6 +378,8 @@ mod tests {
         let known = [
             ModuleRef::from(&module("g", "a")),
             ModuleRef::from(&module("h", "m")),
+            // Of the manifest, and deployed.
+            ModuleRef::from(&module("g", "a")),
         ];
         let of = |only: Value, force: Value| {
             let input = json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
@@ -366,7 +389,7 @@ mod tests {
         let error = of(json!(["g", "h/x"]), json!(false)).unwrap_err();
         assert_eq!(
             error.message,
-            "only: expected a group or a module of g/a, h/m, found \"h/x\", which names no group or module of the manifest"
+            "only: expected a group or a module of g/a, h/m, found \"h/x\", which names no group or module of the manifest; did you mean h/m?"
         );
         assert!(
             of(json!([]), json!(["x"]))
@@ -403,7 +426,7 @@ mod tests {
             ),
             (
                 json!({"source": {"key": "sources/My/repository.zip"}}),
-                "project: expected a name in lower case, found \"My\"; write my",
+                "project: expected 1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen, found \"My\"; write my",
             ),
             (
                 json!({"project": "1p", "source": source}),

@@ -6,6 +6,7 @@
 //! [`outcome::DeploymentOutcome`], and the deployment's own [`status::Status`] publishes them.
 
 pub mod archives;
+pub mod changed_values;
 pub mod input;
 pub mod manifest;
 pub mod manifest_options;

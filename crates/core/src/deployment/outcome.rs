@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Plan, PlannedAction};
 use super::status::Status;
 use crate::ids::ExecutionArn;
+use crate::module::explanation::Explained;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status::State;
 
@@ -77,7 +78,7 @@ pub struct ModuleResult {
     pub execution: Option<String>,
 }
 
-/// Why a module failed, from its status.
+/// Why a module failed, from the report of its execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     /// The reason, as it was reported.
@@ -229,6 +230,7 @@ mod tests {
             },
             action,
             reasons: Vec::new(),
+            changes: Vec::new(),
             unless: Vec::new(),
             execution: execution.map(str::to_owned),
         }
@@ -289,9 +291,9 @@ mod tests {
             (State::Failed, vec!["g/c".to_owned()])
         );
         assert_eq!(status.groups, ["f", "g"], "the order of the last success");
-        assert_eq!(status.cause.unwrap(), "g/c: The build failed");
+        assert_eq!(status.why.cause.unwrap(), "g/c: The build failed");
         assert_eq!(
-            status.reason.unwrap(),
+            status.why.reason.unwrap(),
             "g/c failed: build failed; 1 of later groups never started; start it again when that is mended: what succeeded isn't done again"
         );
     }

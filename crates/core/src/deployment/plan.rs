@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::changed_values::ChangedValue;
 use super::remote_source::FetchedSource;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
@@ -53,6 +54,9 @@ pub struct PlannedModule {
     pub action: PlannedAction,
     /// The reasons.
     pub reasons: Vec<String>,
+    /// The values that change, if it is a plan that is only shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ChangedValue>,
     /// The modules, as `{group}/{module}`, whose values may change before this one's execution and make it one to
     /// deploy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::changed_values::Planned;
 use super::order;
 use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 use super::state::State;
@@ -22,6 +23,7 @@ use crate::error::{Error, ErrorName, Result};
 use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name, hyphens};
 use crate::module::change_detection::decide;
 use crate::module::commit_info::CommitInfo;
+use crate::module::deployed_record::DeployedModule;
 use crate::module::fingerprint::{Fingerprint, Versions};
 use crate::module::input::Options;
 use crate::module::metadata_reference::ModuleRef;
@@ -111,16 +113,73 @@ pub fn deploying(
     let deployed = run.deployed_groups();
     // What is destroyed was deployed in the stored order, whatever the manifest's is.
     let destroyed = order::merged(&deployed, &names);
-    run.destroy(&kept, "not in the manifest any more", &destroyed);
+    run.destroy(
+        planning.state.deployed(),
+        &kept,
+        "not in the manifest any more",
+        &destroyed,
+    );
     run.finish(order::merged(&names, &deployed), commit_info)
 }
 
-/// Plans the destruction of a deployment's modules.
+/// The modules that a plan deploys again: their records have the values that may change.
+#[must_use]
+pub fn deployed_again(plan: &Plan, state: &State) -> Vec<ModuleId> {
+    let deploys = plan
+        .modules
+        .iter()
+        .filter(|planned| planned.action == PlannedAction::Deploy);
+    let ids = deploys.map(|planned| {
+        let (group, module) = (planned.module.group.clone(), planned.module.module.clone());
+        plan.deployment.module(group, module)
+    });
+    ids.filter(|id| state.fingerprint(id).is_some()).collect()
+}
+
+/// Adds to a plan which values change, from the records of the modules that are deployed again. `commits` are those of the
+/// modules' files.
+pub fn add_changed_values(
+    plan: &mut Plan,
+    planning: &Planning<'_>,
+    groups: &[PlannableGroup],
+    commits: &BTreeMap<ModuleId, CommitInfo>,
+    records: &[DeployedModule],
+) {
+    let modules: Vec<&PlannableModule> = groups.iter().flat_map(|group| &group.modules).collect();
+    for record in records.iter().filter(|record| !record.attempt) {
+        let of = ModuleRef::from(&record.module);
+        let planned = plan.modules.iter_mut().find(|planned| planned.module == of);
+        let module = modules.iter().find(|module| module.id == record.module);
+        if let (Some(planned), Some(module)) = (planned, module) {
+            let siblings = planning
+                .state
+                .upstreams(module.options.parameters.upstreams(), &module.id);
+            let resolved = module.options.clone().resolve(&module.id, &siblings);
+            let unknown = CommitInfo::default();
+            planned.changes = Planned {
+                // What isn't published yet can't be shown.
+                options: resolved.as_ref().unwrap_or(&module.options),
+                versions: planning.versions,
+                digest: &module.digest,
+                commit_info: commits.get(&module.id).unwrap_or(&unknown),
+            }
+            .changed_since(record);
+        }
+    }
+}
+
+/// Plans the destruction of a deployment's modules. Whatever is stored of one goes, also a refusal of one that was never
+/// deployed.
 #[must_use]
 pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
     let mut run = Planner::new(planning);
     let groups = run.stored_groups().to_vec();
-    run.destroy(&BTreeSet::new(), "destroyed by request", &groups);
+    run.destroy(
+        planning.state.modules(),
+        &BTreeSet::new(),
+        "destroyed by request",
+        &groups,
+    );
     run.finish(groups, CommitInfo::default())
 }
 
@@ -185,6 +244,7 @@ impl<'a> Planner<'a> {
             module: ModuleRef::from(&module.id),
             action: decided.action,
             reasons: decided.reasons,
+            changes: Vec::new(),
             unless,
             execution: has_turn.then(|| self.name(&module.id)),
         }
@@ -284,9 +344,9 @@ impl<'a> Planner<'a> {
         self.modules.push(planned);
     }
 
-    /// Adds the deployed modules that are not kept, consumers first.
-    fn destroy(&mut self, kept: &BTreeSet<ModuleRef>, why: &str, groups: &[String]) {
-        let deployed: BTreeSet<ModuleRef> = self.planning.state.modules().into_iter().collect();
+    /// Adds the modules that are not kept, consumers first.
+    fn destroy(&mut self, modules: Vec<ModuleRef>, kept: &BTreeSet<ModuleRef>, why: &str, groups: &[String]) {
+        let deployed: BTreeSet<ModuleRef> = modules.into_iter().collect();
         let going: BTreeSet<ModuleRef> = deployed
             .iter()
             .filter(|module| !kept.contains(*module) && self.planning.only.covers(&self.id(module)))
@@ -356,6 +416,7 @@ impl<'a> Planner<'a> {
             module: module.clone(),
             action,
             reasons: vec![reason],
+            changes: Vec::new(),
             unless: Vec::new(),
             execution: (action == PlannedAction::Destroy).then(|| self.name(&self.id(module))),
         }
@@ -390,7 +451,7 @@ impl<'a> Planner<'a> {
 
     /// Those of which modules are still deployed: the others need no place any more.
     fn deployed_groups(&self) -> Vec<String> {
-        let modules = self.planning.state.modules();
+        let modules = self.planning.state.deployed();
         let is_deployed = |group: &&String| modules.iter().any(|module| module.group.as_str() == **group);
         self.stored_groups().iter().filter(is_deployed).cloned().collect()
     }
@@ -411,7 +472,7 @@ impl<'a> Planner<'a> {
             .modules
             .iter()
             .all(|planned| planned.action == PlannedAction::Destroy)
-            && !self.planning.state.modules().iter().any(stays);
+            && !self.planning.state.deployed().iter().any(stays);
         let plan = Plan {
             deployment: self.planning.deployment.clone(),
             previous_state: self.previous_state(),

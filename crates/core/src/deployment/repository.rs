@@ -253,6 +253,19 @@ impl<R> LoadedRepository<R> {
         self.groups.iter().map(group).collect()
     }
 
+    /// The commits of the modules' files.
+    #[must_use]
+    pub fn commits(&self) -> BTreeMap<ModuleId, CommitInfo> {
+        let commits = Commits {
+            own: self.commit_info.clone(),
+            fetched: self.fetched.clone(),
+        };
+        let modules = self.groups.iter().flat_map(|group| &group.modules);
+        modules
+            .map(|module| (module.id.clone(), commits.of(&module.folder)))
+            .collect()
+    }
+
     /// What each bundle is packed of, and the zips to pack it from.
     #[must_use]
     pub fn into_archives(self) -> (Archives<R>, BTreeMap<ModuleId, Packing>) {

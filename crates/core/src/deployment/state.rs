@@ -94,11 +94,21 @@ impl State {
             .collect()
     }
 
-    /// The modules with stored parameters, if their status names them.
+    /// The modules with stored parameters, if their status names them; also those that were only ever refused.
     #[must_use]
     pub fn modules(&self) -> Vec<ModuleRef> {
         self.stored
             .iter()
+            .filter_map(|(path, stored)| owner(path, stored))
+            .collect()
+    }
+
+    /// The modules of which something is, or may be, deployed: those with stored parameters, except where these are only a
+    /// request that was refused (decision 51).
+    #[must_use]
+    pub fn deployed(&self) -> Vec<ModuleRef> {
+        let deployed = self.stored.iter().filter(|(_, stored)| !stored.is_refused_only());
+        deployed
             .filter_map(|(path, stored)| owner(path, stored))
             .collect()
     }
@@ -137,6 +147,27 @@ mod tests {
             project: name("p"),
             deployment: name("d"),
         }
+    }
+
+    #[test]
+    fn what_was_only_ever_refused_is_stored_but_not_deployed() {
+        let status = |module: &str, state: &str| {
+            json!({"state": state, "updated_at": "2026-11-29T12:00:00Z", "group": "g", "module": module, "execution": "e"})
+                .to_string()
+        };
+        let state = State::of(
+            &deployment(),
+            [
+                ("/sf/p/d/g-typo/status".to_owned(), status("typo", "REFUSED")),
+                ("/sf/p/d/g-failed/status".to_owned(), status("failed", "FAILED")),
+                // Its status was lost before the refusal.
+                ("/sf/p/d/g-lost/status".to_owned(), status("lost", "REFUSED")),
+                ("/sf/p/d/g-lost/md5".to_owned(), "{}".to_owned()),
+            ],
+        );
+        let names = |modules: Vec<ModuleRef>| modules.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(names(state.modules()), ["g/failed", "g/lost", "g/typo"]);
+        assert_eq!(names(state.deployed()), ["g/failed", "g/lost"]);
     }
 
     #[test]

@@ -5,17 +5,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::excerpt;
 use crate::ids::ExecutionArn;
-use crate::module::cause;
 use crate::module::commit_info::CommitInfo;
+use crate::module::explanation::{Explained, Explanation};
 use crate::module::refusal::Refusal;
 use crate::module::status::{Failure, State};
 
 /// The maximum number of modules that a status names.
 const MAX_NAMED: usize = 20;
-/// The longest reason: the whole status should stay within Parameter Store's cheap 4 KB.
-const MAX_REASON: usize = 1000;
 
 /// The content of the parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,18 +41,9 @@ pub struct Status {
     /// The failed modules, up to twenty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
-    /// The name of the error of a failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// The reason of a failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Why it failed: one sentence for people. Of a failed module it begins with `group/module: `.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-    /// The last request, if it was refused before anything ran.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<Refusal>,
+    /// Why it failed or was refused.
+    #[serde(flatten)]
+    pub why: Explanation,
 }
 
 impl Status {
@@ -72,10 +60,7 @@ impl Status {
             groups: Vec::new(),
             modules: BTreeMap::new(),
             failed: Vec::new(),
-            error: None,
-            reason: None,
-            cause: None,
-            refused: None,
+            why: Explanation::default(),
         }
     }
 
@@ -91,49 +76,23 @@ impl Status {
     ) -> Self {
         let status = Self {
             commit_info: commit_info.clone(),
-            refused: Some(Refusal::new(execution, Some(error), cause, commit_info, now)),
-            ..Self::new(State::Refused, execution, now).failed(error, cause)
+            why: Explanation {
+                refused: Some(Refusal::new(execution, Some(error), cause, commit_info, now)),
+                ..Explanation::of_failure(error, cause)
+            },
+            ..Self::new(State::Refused, execution, now)
         };
         status.after(before)
-    }
-
-    /// The status to store for a refusal: the stored one with the refusal beside it. A deployment without a status gets
-    /// that of the refusal.
-    #[must_use]
-    pub fn beside(self, stored: Option<&Self>) -> Self {
-        match stored {
-            Some(stored) if stored.state != State::Refused => Self {
-                refused: self.refused,
-                ..stored.clone()
-            },
-            _ => self,
-        }
-    }
-
-    /// Whether the status has the refusal of this execution.
-    #[must_use]
-    pub fn has_refused(&self, execution: &ExecutionArn) -> bool {
-        self.refused
-            .as_ref()
-            .is_some_and(|refused| refused.execution == *execution)
     }
 
     /// The same status with a failure.
     #[must_use]
     pub fn failed(self, error: &str, reason: &str) -> Self {
         Self {
-            error: Some(error.to_owned()),
-            reason: Some(excerpt(reason, MAX_REASON)),
-            cause: Some(cause::of_error(error, reason)),
-            ..self
-        }
-    }
-
-    /// The same status with the cause that was found, if one was.
-    #[must_use]
-    pub fn with_cause(self, found: Option<&str>) -> Self {
-        Self {
-            cause: found.map(cause::line).or(self.cause),
+            why: Explanation {
+                refused: self.why.refused,
+                ..Explanation::of_failure(error, reason)
+            },
             ..self
         }
     }
@@ -195,6 +154,20 @@ impl Status {
     }
 }
 
+impl Explained for Status {
+    fn state(&self) -> State {
+        self.state
+    }
+
+    fn why(&self) -> &Explanation {
+        &self.why
+    }
+
+    fn why_mut(&mut self) -> &mut Explanation {
+        &mut self.why
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -217,8 +190,8 @@ mod tests {
         };
         let ended = end(Some(running.clone())).unwrap();
         assert_eq!((ended.state, &ended.groups), (State::Aborted, &running.groups));
-        assert_eq!(ended.error.as_deref(), Some("ExecutionAborted"));
-        assert_eq!(ended.cause.as_deref(), Some("The execution was stopped"));
+        assert_eq!(ended.why.error.as_deref(), Some("ExecutionAborted"));
+        assert_eq!(ended.why.cause.as_deref(), Some("The execution was stopped"));
         assert!(ended.is_final_of(&me) && !running.is_final_of(&me));
         let other = Status::new(State::InProgress, &ExecutionArn::new("other"), now);
         assert!(!ended.is_final_of(&other.execution));
@@ -250,7 +223,7 @@ mod tests {
         assert!(stored.has_refused(&two));
         assert_eq!(
             Status {
-                refused: None,
+                why: Explanation::default(),
                 ..stored.clone()
             },
             good

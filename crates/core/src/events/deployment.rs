@@ -91,9 +91,9 @@ impl DeploymentStateChange {
             duration_seconds: ended.map(seconds),
             modules: status.modules.clone(),
             failed: status.failed.clone(),
-            error: status.error.clone(),
-            cause: status.cause.clone().or_else(|| status.reason.clone()),
-            reason: status.reason.clone(),
+            error: status.why.error.clone(),
+            cause: status.why.cause_or_reason().map(str::to_owned),
+            reason: status.why.reason.clone(),
             commit_info: status.commit_info.clone(),
             report,
             message: message(deployment, status, ended),
@@ -148,9 +148,9 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
 
 /// Why it failed, the error's name, and which other modules failed.
 fn trouble(status: &Status) -> String {
-    let error = status.error.as_deref().unwrap_or("no error is known");
-    let cause = status.cause.as_ref().or(status.reason.as_ref());
-    let cause = cause.map_or("no cause is known", String::as_str);
+    let error = status.why.error.as_deref().unwrap_or("no error is known");
+    let cause = status.why.cause_or_reason();
+    let cause = cause.unwrap_or("no cause is known");
     let others = match status.failed.get(1..).unwrap_or_default() {
         [] => String::new(),
         others => format!("; failed too: {}", others.join(", ")),
@@ -168,6 +168,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::ids::Name;
+    use crate::module::explanation::Explained;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -125,10 +125,10 @@ impl ModuleStateChange {
             log_url: status.log_url.clone().filter(|_| own),
             build_seconds: timeline.build().map(seconds),
             reasons: reasons.map(|reason| excerpt(reason, MAX_REASON)).collect(),
-            error: status.error.clone(),
-            phase: status.phase.clone(),
-            cause: status.cause.clone().or_else(|| status.reason.clone()),
-            reason: status.reason.clone(),
+            error: status.why.error.clone(),
+            phase: status.why.phase.clone(),
+            cause: status.why.cause_or_reason().map(str::to_owned),
+            reason: status.why.reason.clone(),
             commit_info: status.commit_info.clone(),
             report: is_reported(status.state).then(|| ReportAt {
                 bucket: work_bucket.to_owned(),
@@ -187,12 +187,12 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
 
 /// Why it failed, the error's name, and where to look.
 fn trouble(status: &Status) -> String {
-    let error = status.error.as_deref().unwrap_or("no error is known");
-    let phase = status.phase.as_ref().map(|phase| format!(" in {phase}"));
-    let cause = status.cause.as_ref().or(status.reason.as_ref());
+    let error = status.why.error.as_deref().unwrap_or("no error is known");
+    let phase = status.why.phase.as_ref().map(|phase| format!(" in {phase}"));
+    let cause = status.why.cause_or_reason();
     let said = format!(
         "{} ({})",
-        line(cause.map_or("no cause is known", String::as_str), MAX_CAUSE),
+        line(cause.unwrap_or("no cause is known"), MAX_CAUSE),
         line(&format!("{error}{}", phase.unwrap_or_default()), MAX_REASON),
     );
     match &status.log_url {
@@ -339,11 +339,11 @@ mod tests {
     #[test]
     fn an_event_of_the_longest_status_has_room_in_an_entry() {
         let reasons: Vec<String> = (0..1000).map(|n| format!("{n}{}", "ü".repeat(5000))).collect();
-        let status = Status {
+        let mut status = Status {
             reasons,
-            reason: Some("ü".repeat(1001)),
             ..failed("", None)
         };
+        status.why.reason = Some("ü".repeat(1001));
         let text = serde_json::to_string(&event_of(&status, None)).unwrap();
         assert!(text.len() < 32 * 1024, "{}", text.len());
         let read: ModuleStateChange = serde_json::from_str(&text).unwrap();

@@ -6,4 +6,6 @@ pub mod json_fields;
 pub mod python_json;
 pub mod upper_snake_case;
 pub mod yaml;
+mod yaml_node;
 pub(crate) mod yaml_scalar;
+mod yaml_tags;

@@ -142,6 +142,11 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
             .map(|version| version.number);
         (format!("parameter {name}"), value.fingerprint_json(version))
     });
+    parameters.chain(settings(options)).collect()
+}
+
+/// The parts of the configuration besides the parameters.
+pub(crate) fn settings(options: &Options) -> Vec<(String, Value)> {
     let deployments = options
         .consumed
         .iter()
@@ -171,7 +176,7 @@ fn parts(options: &Options, versions: &Versions) -> Vec<(String, Value)> {
         .into_iter()
         .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| (name.to_owned(), value));
-    parameters.chain(deployments).chain(settings).collect()
+    deployments.chain(settings).collect()
 }
 
 /// When the versions of the parameters in `options` were written, if known.

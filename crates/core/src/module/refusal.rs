@@ -13,12 +13,13 @@ use crate::module::commit_info::CommitInfo;
 
 /// The errors of a module's request that is refused before anything runs. All other errors are failures: the request may
 /// be right.
-const REFUSALS: [ErrorName; 6] = [
+const REFUSALS: [ErrorName; 7] = [
     ErrorName::InvalidInput,
     ErrorName::SourceNotFound,
     ErrorName::InvalidBundle,
     ErrorName::InvalidDeployspec,
     ErrorName::InvalidModuleStack,
+    ErrorName::StateConflict,
     ErrorName::DeniedByPolicy,
 ];
 
@@ -77,6 +78,7 @@ mod tests {
             "InvalidBundle",
             "InvalidDeployspec",
             "InvalidModuleStack",
+            "StateConflict",
             "DeniedByPolicy",
         ] {
             assert!(Refusal::is_by(name), "{name}");
@@ -87,7 +89,6 @@ mod tests {
             "Refused",
             "Throttled",
             "Lambda.Unknown",
-            "StateConflict",
         ] {
             assert!(!Refusal::is_by(name), "{name}");
         }

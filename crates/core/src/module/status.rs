@@ -8,74 +8,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::console::LogUrl;
-use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::error::{Error, ErrorName, Result};
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
-use crate::module::cause;
 use crate::module::commit_info::CommitInfo;
+use crate::module::explanation::{Explained, Explanation};
 use crate::module::refusal::Refusal;
+pub use crate::module::state::State;
 use crate::workflow::build_outcome::BuildOutcome;
-
-/// The longest reason: the whole status should stay within Parameter Store's cheap 4 KB.
-const MAX_REASON: usize = 1000;
-
-/// The state of an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum State {
-    /// A build was started or is about to start.
-    InProgress,
-    /// The module was deployed.
-    Succeeded,
-    /// Nothing had changed since the last success.
-    Unchanged,
-    /// The deployment failed; md5, metadata and outputs are those of the last success.
-    Failed,
-    /// The execution was stopped or timed out; md5, metadata and outputs are those of the last success.
-    Aborted,
-    /// The module was destroyed. Nothing of it is stored any more, so only outputs and reports have this state.
-    Destroyed,
-    /// The request was refused before anything ran. The stored state stays as it was, so only events, reports and the status
-    /// of a module that was never deployed have this state (decision 51).
-    Refused,
-    /// A state that a newer version wrote.
-    #[serde(other)]
-    Unknown,
-}
-
-impl State {
-    /// The text in the parameter.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InProgress => "IN_PROGRESS",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Unchanged => "UNCHANGED",
-            Self::Failed => "FAILED",
-            Self::Aborted => "ABORTED",
-            Self::Destroyed => "DESTROYED",
-            Self::Refused => "REFUSED",
-            Self::Unknown => "UNKNOWN",
-        }
-    }
-
-    /// The final state of the previous execution. If the stored status is ours, still IN_PROGRESS or a refusal, that state is
-    /// its `previous_state`.
-    #[must_use]
-    pub fn before(state: Self, previous: Option<Self>, is_ours: bool) -> Option<Self> {
-        if is_ours || matches!(state, Self::InProgress | Self::Refused) {
-            previous
-        } else {
-            Some(state)
-        }
-    }
-
-    /// Whether this state recovers from the previous one.
-    #[must_use]
-    pub fn recovers(self, previous: Option<Self>) -> bool {
-        matches!(self, Self::Succeeded | Self::Unchanged | Self::Destroyed)
-            && matches!(previous, Some(Self::Failed | Self::Aborted))
-    }
-}
 
 /// The content of the `status` parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,21 +57,9 @@ pub struct Status {
     /// Why the module was deployed, or that nothing had changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
-    /// The name of the error of a failure.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// The phase of the build that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<String>,
-    /// The reason of the failure, as it was reported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Why it failed: one sentence for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-    /// The last request, if it was refused before anything ran.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refused: Option<Refusal>,
+    /// Why it failed or was refused.
+    #[serde(flatten)]
+    pub why: Explanation,
 }
 
 /// A failure as the state machine passes it on: the error's name, the message, and the build if there was one.
@@ -173,11 +100,7 @@ impl Status {
             attempted: before.is_some_and(|s| s.attempted),
             commit_info: CommitInfo::default(),
             reasons: Vec::new(),
-            error: None,
-            phase: None,
-            reason: None,
-            cause: None,
-            refused: None,
+            why: Explanation::default(),
         }
     }
 
@@ -214,7 +137,7 @@ impl Status {
             updated_at: now,
             execution: new.execution.clone(),
             reasons: reasons.to_vec(),
-            refused: None,
+            why: Explanation::default(),
             ..before.cloned().unwrap_or(new)
         }
     }
@@ -284,20 +207,11 @@ impl Status {
             attempted: new.attempted || (deployed_at.is_none() && has_built),
             build_id: failure.build_id.clone(),
             log_url: failure.outcome.as_ref().and_then(|o| o.log_url.clone()),
-            phase: failure.outcome.as_ref().and_then(|o| o.failed_phase.clone()),
-            error: Some(failure.error.clone()),
-            reason: Some(excerpt(&failure.reason, MAX_REASON)),
-            cause: Some(cause::of_error(&failure.error, &failure.reason)),
+            why: Explanation {
+                phase: failure.outcome.as_ref().and_then(|o| o.failed_phase.clone()),
+                ..Explanation::of_failure(&failure.error, &failure.reason)
+            },
             ..new
-        }
-    }
-
-    /// The same status with the cause that was found, if one was.
-    #[must_use]
-    pub fn with_cause(self, found: Option<&str>) -> Self {
-        Self {
-            cause: found.map(cause::line).or(self.cause),
-            ..self
         }
     }
 
@@ -318,26 +232,17 @@ impl Status {
             &failure.commit_info,
             now,
         );
+        let failed = Self::fail(before, module, execution, failure, now);
         Self {
             state: State::Refused,
             started_at: None,
             reasons: Vec::new(),
             commit_info: failure.commit_info.clone(),
-            refused: Some(refusal),
-            ..Self::fail(before, module, execution, failure, now)
-        }
-    }
-
-    /// The status to store for a refusal: the stored one with the refusal beside it. A module without a status gets that
-    /// of the refusal.
-    #[must_use]
-    pub fn beside(self, stored: Option<&Self>) -> Self {
-        match stored {
-            Some(stored) if stored.state != State::Refused => Self {
-                refused: self.refused,
-                ..stored.clone()
+            why: Explanation {
+                refused: Some(refusal),
+                ..failed.why
             },
-            _ => self,
+            ..failed
         }
     }
 
@@ -347,14 +252,6 @@ impl Status {
     pub fn is_refusal(before: Option<&Self>, execution: &ExecutionArn, failure: &Failure) -> bool {
         let has_begun = before.is_some_and(|s| s.execution == *execution && s.state != State::Refused);
         failure.build_id.is_none() && !has_begun && Refusal::is_by(&failure.error)
-    }
-
-    /// Whether the status has the refusal of this execution.
-    #[must_use]
-    pub fn has_refused(&self, execution: &ExecutionArn) -> bool {
-        self.refused
-            .as_ref()
-            .is_some_and(|refused| refused.execution == *execution)
     }
 
     /// The execution was ended from outside, or ended without a status. This is the status to write for it; `None` if
@@ -389,23 +286,6 @@ impl Status {
         })
     }
 
-    /// Why an execution of this name failed or was refused: the reason, and one sentence for people.
-    #[must_use]
-    pub fn why_failed(&self, execution: &str) -> Option<(&str, &str)> {
-        if let Some(refused) = self
-            .refused
-            .as_ref()
-            .filter(|refused| refused.execution.name() == execution)
-        {
-            return Some((&refused.cause, &refused.cause));
-        }
-        let reason = self
-            .reason
-            .as_deref()
-            .filter(|_| self.execution.name() == execution)?;
-        Some((reason, self.cause.as_deref().unwrap_or(reason)))
-    }
-
     /// Refuses a status that belongs to another module with the same path.
     pub fn check_owner(&self, module: &ModuleId) -> Result<()> {
         if self.group == module.group.as_str() && self.module == module.module.as_str() {
@@ -425,284 +305,19 @@ impl Status {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::workflow::build_outcome::BuildStatus;
-
-    fn module() -> ModuleId {
-        ModuleId::parse("p", "d", "g", "m").unwrap()
+impl Explained for Status {
+    fn state(&self) -> State {
+        self.state
     }
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    fn why(&self) -> &Explanation {
+        &self.why
     }
 
-    fn failure() -> Failure {
-        let outcome = BuildOutcome {
-            failed_phase: Some("BUILD".into()),
-            ..BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Failed)
-        };
-        Failure {
-            error: "BuildFailed".into(),
-            reason: "x".repeat(5000),
-            build_id: Some(outcome.build_id.clone()),
-            outcome: Some(outcome),
-            commit_info: CommitInfo::default(),
-        }
-    }
-
-    #[test]
-    fn a_failure_keeps_when_it_was_last_deployed_and_fits() {
-        let execution = ExecutionArn::new("e1");
-        let good = Status::succeed(
-            None,
-            &module(),
-            &execution,
-            &BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded),
-            at(10),
-        );
-        let again = ExecutionArn::new("e2");
-        let started = Status::start(
-            Some(&good),
-            &module(),
-            &again,
-            &["bundle changed".to_owned()],
-            at(20),
-        );
-        let failed = Status::fail(Some(&started), &module(), &again, &failure(), at(30));
-        assert_eq!(
-            (failed.deployed_at, failed.started_at, failed.phase.as_deref()),
-            (Some(at(10)), Some(at(20)), Some("BUILD"))
-        );
-        assert!(
-            failed
-                .cause
-                .as_deref()
-                .is_some_and(|cause| cause.starts_with("Xxx"))
-        );
-        let found = failed.clone().with_cause(Some("Queue failed:\nwhy"));
-        assert_eq!(found.cause.as_deref(), Some("Queue failed: why"));
-        assert_eq!(failed.clone().with_cause(None), failed);
-        assert_eq!(failed.reasons, ["bundle changed"]);
-        assert!(serde_json::to_string(&failed).unwrap().len() < 4096);
-    }
-
-    #[test]
-    fn a_status_says_which_commit_its_own_execution_deploys() {
-        let of =
-            |commit: &'static str| CommitInfo::from_metadata(|name| (name == "commit").then_some(commit));
-        let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
-        let (one, two) = (ExecutionArn::new("e1"), ExecutionArn::new("e2"));
-        let mut started = Status::start(None, &module(), &one, &[], at(1));
-        started.commit_info = of("c1");
-        let good = Status::succeed(Some(&started), &module(), &one, &build, at(2));
-        assert_eq!(good.commit_info, of("c1"));
-        assert_eq!(
-            Status::fail(Some(&started), &module(), &one, &failure(), at(2)).commit_info,
-            of("c1")
-        );
-        // Unchanged if nothing was deployed. Unknown if the next execution never got that far; the last one's commit
-        // does not count.
-        assert_eq!(
-            Status::touch(Some(&good), &module(), &two, &[], at(3)).commit_info,
-            of("c1")
-        );
-        assert_eq!(
-            Status::fail(Some(&good), &module(), &two, &failure(), at(3)).commit_info,
-            CommitInfo::default()
-        );
-    }
-
-    #[test]
-    fn an_end_from_outside_is_written_unless_the_execution_had_written_its_own() {
-        let execution = ExecutionArn::new("e");
-        let end = |before: Option<&Status>| {
-            Status::end(State::Aborted, before, &module(), &execution, &failure(), at(9))
-        };
-        let started = Status::start(None, &module(), &execution, &[], at(1));
-        let aborted = end(Some(&started)).unwrap();
-        assert_eq!((aborted.state, aborted.started_at), (State::Aborted, Some(at(1))));
-        let others = Status::start(None, &module(), &ExecutionArn::new("f"), &[], at(1));
-        assert_eq!(end(Some(&others)).unwrap().execution, execution);
-        assert!(end(None).is_some());
-        let failed = Status::fail(None, &module(), &execution, &failure(), at(2));
-        assert_eq!(end(Some(&failed)), None);
-        assert_eq!(end(Some(&aborted)), None);
-    }
-
-    fn refused() -> Failure {
-        Failure {
-            error: "InvalidDeployspec".into(),
-            reason: "build_type: found \"TINY\"".into(),
-            build_id: None,
-            outcome: None,
-            commit_info: CommitInfo::of_commit(Some("c2"), None),
-        }
-    }
-
-    #[test]
-    fn a_refusal_leaves_the_state_as_it_was_until_the_next_start() {
-        let [one, two, three] = ["e1", "e2", "e3"].map(ExecutionArn::new);
-        let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
-        let good = Status::succeed(None, &module(), &one, &build, at(10));
-        let refuse = |before| Status::refuse(before, &module(), &two, &refused(), at(20));
-        let refusal = refuse(Some(&good));
-        assert_eq!(
-            (
-                refusal.state,
-                refusal.previous_state,
-                refusal.commit_info.commit()
-            ),
-            (State::Refused, Some(State::Succeeded), Some("c2"))
-        );
-        let stored = refusal.clone().beside(Some(&good));
-        assert_eq!(
-            stored,
-            Status {
-                refused: refusal.refused.clone(),
-                ..good.clone()
-            }
-        );
-        assert!(stored.has_refused(&two) && !stored.has_refused(&one));
-        // Nothing is to be written at the end of such an execution, and a repeated call says the same.
-        let end = Status::end(State::Failed, Some(&stored), &module(), &two, &refused(), at(21));
-        assert_eq!(end, None);
-        assert_eq!(refuse(Some(&stored)), refusal);
-        assert_eq!(
-            stored.why_failed("e2").map(|(reason, _)| reason),
-            refusal.cause.as_deref()
-        );
-        for next in [Status::start, Status::touch] {
-            let next = next(Some(&stored), &module(), &three, &[], at(30));
-            assert_eq!(
-                (next.refused, next.previous_state),
-                (None, Some(State::Succeeded))
-            );
-        }
-        // What was never deployed has the refusal only, and no final state of an earlier execution.
-        let first = refuse(None).beside(None);
-        assert_eq!((first.state, first.previous_state), (State::Refused, None));
-        let again = Status::refuse(Some(&first), &module(), &three, &refused(), at(30)).beside(Some(&first));
-        assert_eq!((again.state, again.has_refused(&three)), (State::Refused, true));
-        assert_eq!(
-            Status::start(Some(&again), &module(), &three, &[], at(40)).previous_state,
-            None
-        );
-    }
-
-    #[test]
-    fn what_has_begun_or_is_a_service_in_trouble_fails_and_is_not_refused() {
-        let [one, two] = ["e1", "e2"].map(ExecutionArn::new);
-        let started = Status::start(None, &module(), &one, &[], at(1));
-        assert!(!Status::is_refusal(Some(&started), &one, &refused()));
-        assert!(Status::is_refusal(Some(&started), &two, &refused()));
-        assert!(Status::is_refusal(None, &one, &refused()));
-        let denied = Failure {
-            error: "AccessDenied".into(),
-            ..refused()
-        };
-        assert!(!Status::is_refusal(None, &one, &denied));
-        assert!(!Status::is_refusal(None, &one, &failure()));
-    }
-
-    #[test]
-    fn touching_changes_states_time_execution_and_reasons_only() {
-        let good = Status::succeed(
-            None,
-            &module(),
-            &ExecutionArn::new("e1"),
-            &BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded),
-            at(10),
-        );
-        let touched = Status::touch(Some(&good), &module(), &ExecutionArn::new("e2"), &[], at(20));
-        assert_eq!(
-            touched,
-            Status {
-                state: State::Unchanged,
-                previous_state: Some(State::Succeeded),
-                updated_at: at(20),
-                execution: ExecutionArn::new("e2"),
-                ..good
-            }
-        );
-    }
-
-    #[test]
-    fn a_status_says_what_the_last_ended_execution_left() {
-        let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
-        let [one, two, three] = ["e1", "e2", "e3"].map(ExecutionArn::new);
-        let failed = Status::fail(None, &module(), &one, &failure(), at(1));
-        assert_eq!(failed.previous_state, None);
-        let started = Status::start(Some(&failed), &module(), &two, &[], at(2));
-        let good = Status::succeed(Some(&started), &module(), &two, &build, at(3));
-        assert_eq!(
-            (started.previous_state, good.previous_state),
-            (Some(State::Failed), Some(State::Failed))
-        );
-        // It is unchanged when written twice.
-        let again = Status::succeed(Some(&good), &module(), &two, &build, at(4));
-        assert_eq!(again.previous_state, Some(State::Failed));
-        // An execution that never wrote its end has no final state.
-        let next = Status::fail(Some(&started), &module(), &three, &failure(), at(5));
-        assert_eq!(next.previous_state, Some(State::Failed));
-        let end = Status::end(State::Aborted, Some(&started), &module(), &two, &failure(), at(5));
-        assert_eq!(end.unwrap().previous_state, Some(State::Failed));
-        let touched = Status::touch(Some(&good), &module(), &three, &[], at(6));
-        assert_eq!(touched.previous_state, Some(State::Succeeded));
-    }
-
-    #[test]
-    fn a_good_state_after_a_bad_one_is_a_recovery() {
-        assert!(State::Succeeded.recovers(Some(State::Failed)));
-        assert!(State::Unchanged.recovers(Some(State::Aborted)));
-        assert!(State::Destroyed.recovers(Some(State::Failed)));
-        assert!(!State::InProgress.recovers(Some(State::Failed)));
-        assert!(!State::Failed.recovers(Some(State::Failed)));
-        assert!(!State::Succeeded.recovers(Some(State::Unchanged)));
-        assert!(!State::Succeeded.recovers(None));
-    }
-
-    #[test]
-    fn a_repeated_write_is_known_as_one() {
-        let execution = ExecutionArn::new("e");
-        let first = Status::fail(None, &module(), &execution, &failure(), at(1));
-        assert!(Status::fail(Some(&first), &module(), &execution, &failure(), at(2)).repeats(Some(&first)));
-        assert!(
-            !Status::fail(
-                Some(&first),
-                &module(),
-                &ExecutionArn::new("f"),
-                &failure(),
-                at(2)
-            )
-            .repeats(Some(&first))
-        );
-        assert!(!first.repeats(None));
-    }
-
-    #[test]
-    fn another_module_at_the_same_path_is_noticed() {
-        let one = ModuleId::parse("p", "d", "a-b", "c").unwrap();
-        let other = ModuleId::parse("p", "d", "a", "b-c").unwrap();
-        assert_eq!(
-            one.parameter(crate::ids::ParameterKind::Status),
-            other.parameter(crate::ids::ParameterKind::Status)
-        );
-        let status = Status::start(None, &one, &ExecutionArn::new("e"), &[], at(1));
-        assert!(status.check_owner(&one).is_ok());
-        assert_eq!(
-            status.check_owner(&other).unwrap_err().name,
-            ErrorName::StateConflict
-        );
-    }
-
-    #[test]
-    fn a_state_of_a_newer_version_reads_as_unknown() {
-        assert_eq!(
-            serde_json::from_str::<State>("\"PAUSED\"").unwrap(),
-            State::Unknown
-        );
+    fn why_mut(&mut self) -> &mut Explanation {
+        &mut self.why
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::formats::json_fields::is_too_deep;
 use crate::ids::{DeploymentId, ModuleId, ParameterKind};
 use crate::module::fingerprint::Fingerprint;
-use crate::module::status::Status;
+use crate::module::status::{State, Status};
 use crate::storage_layout;
 
 /// The longest value inside a parameter (AWS Systems Manager: advanced parameters, 8 KB).
@@ -167,16 +167,34 @@ impl ModuleParameters {
         serde_json::from_str(self.md5.as_deref()?).ok()
     }
 
-    /// The last status, if it exists and is readable; an error if it belongs to another module.
+    /// The last status, if it exists and is readable; an error if it belongs to another module. A module that was only ever
+    /// refused owns no path.
     pub fn status_of(&self, module: &ModuleId) -> Result<Option<Status>> {
         let status: Option<Status> = self
             .status
             .as_deref()
             .and_then(|text| serde_json::from_str(text).ok());
-        status
+        let owned = status
             .as_ref()
-            .map_or(Ok(()), |status| status.check_owner(module))?;
-        Ok(status)
+            .map_or(Ok(()), |status| status.check_owner(module));
+        match owned {
+            Err(_) if self.is_refused_only() => Ok(None),
+            Err(error) => Err(error),
+            Ok(()) => Ok(status),
+        }
+    }
+
+    /// Whether only a request that was refused is stored of a module that was never deployed (decision 51): a success would
+    /// have left more, and a status of anything else keeps its state.
+    #[must_use]
+    pub fn is_refused_only(&self) -> bool {
+        let status = self.status.as_deref().unwrap_or_default();
+        let is_refused =
+            serde_json::from_str(status).is_ok_and(|status: Status| status.state == State::Refused);
+        is_refused
+            && [&self.md5, &self.metadata, &self.outputs]
+                .into_iter()
+                .all(Option::is_none)
     }
 
     /// The metadata of the last success, if they exist and are readable.
@@ -265,6 +283,30 @@ mod tests {
             None
         );
         assert_eq!(SpillReference::of(r#"{"a": 1}"#), None);
+    }
+
+    #[test]
+    fn a_module_that_was_only_ever_refused_owns_no_path() {
+        let [module, same_path] = [("a-b", "c"), ("a", "b-c")]
+            .map(|(group, module)| ModuleId::parse("p", "d", group, module).unwrap());
+        let stored = |state: &str, md5: Option<&str>| {
+            ModuleParameters {
+            status: Some(
+                json!({"state": state, "updated_at": "2026-11-29T12:00:00Z", "group": "a-b", "module": "c", "execution": "e"})
+                    .to_string(),
+            ),
+            md5: md5.map(str::to_owned),
+            ..ModuleParameters::default()
+        }
+        };
+        let refused = stored("REFUSED", None);
+        assert!(refused.is_refused_only());
+        assert!(refused.status_of(&module).unwrap().is_some());
+        assert_eq!(refused.status_of(&same_path), Ok(None));
+        for deployed in [stored("FAILED", None), stored("REFUSED", Some("{}"))] {
+            assert!(!deployed.is_refused_only());
+            assert!(deployed.status_of(&same_path).is_err());
+        }
     }
 
     #[test]

@@ -132,14 +132,21 @@ pub(super) fn footer(context: &PageContext<'_>, page: &str, report: &str) -> Mar
     }
 }
 
-/// Links to the executions before and after the one on a page, and to all of them.
+/// Links to the executions before and after the one on a page, and to all of them. A page is not written again when a newer
+/// execution has one. So as long as it knows none, its "Next" leads to the row of the index, whose bars lead to all pages.
 pub(super) fn neighbours(page: &str, index: &str, around: &Around) -> Markup {
     let to = |key: &str| link::relative(page, key);
+    let all = format!("{}#{}", to(index), link::fragment(&around.name));
+    let next = around.next.as_deref().map(to);
     html! {
         nav.neighbours aria-label="Other executions" {
             @if let Some(previous) = &around.previous { a rel="prev" href=(to(previous)) { "← Previous" } " " }
-            @if let Some(next) = &around.next { a rel="next" href=(to(next)) { "Next →" } " " }
-            a href={ (to(index)) "#" (link::fragment(&around.name)) } { "All executions" }
+            @match &next {
+                Some(next) => a rel="next" href=(next) { "Next →" },
+                None => a rel="next" href=(all) title="The newest executions, in the index" { "Next →" },
+            }
+            " "
+            a href=(all) { "All executions" }
         }
     }
 }

@@ -95,7 +95,7 @@ impl Sources<'_> {
                 .map(|planned| planned.reasons.join(", "))
                 .unwrap_or_default(),
             cause: failed.and_then(|module| module.status.cause()).map(str::to_owned),
-            by_build: report.is_some_and(Module::was_built),
+            by_build: report.is_some_and(Module::quotes_build),
             span: report.and_then(Module::span),
             page,
             deployed_before: report.is_some_and(|module| module.status.deployed_at.is_some()),
@@ -134,7 +134,7 @@ impl Sources<'_> {
             cause: own
                 .filter(|run| state::is_trouble(&run.state))
                 .and_then(|run| run.cause.clone()),
-            by_build: true,
+            by_build: state == "FAILED",
             span: own.and_then(|run| span(run, self.now)),
             page,
             deployed_before: entry.is_some_and(|entry| entry.was_deployed()),

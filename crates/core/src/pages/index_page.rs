@@ -314,7 +314,7 @@ impl Table<'_> {
         };
         let said: Vec<String> = known.iter().map(said).collect();
         let said = format!("The last {}, the newest last: {}", known.len(), said.join(", "));
-        let width = super::index::TREND * (BAR + GAP);
+        let width = super::index_entry::TREND * (BAR + GAP);
         html! {
             svg.trend viewBox=(format!("0 0 {width} {HEIGHT}")) width=(width) height=(HEIGHT) role="img" {
                 title { (said) }
@@ -336,7 +336,7 @@ fn why(run: &IndexedExecution) -> Markup {
     let said = cause.or(run.why.as_deref());
     html! {
         @if let Some(said) = said {
-            @let quoted = cause.is_some() && state::is_trouble(&run.state);
+            @let quoted = cause.is_some() && run.state == "FAILED";
             span.line-clamp title=(said) { @if quoted { "“" } bdi { (said) } @if quoted { "”" } }
         } @else { "–" }
     }

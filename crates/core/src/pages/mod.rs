@@ -17,6 +17,7 @@ mod deployment_rows;
 pub mod execution_event;
 pub mod format;
 pub mod index;
+mod index_entry;
 pub mod index_page;
 mod layout;
 pub mod link;
@@ -25,6 +26,8 @@ pub mod report_view;
 mod state;
 mod timeline;
 
+#[cfg(test)]
+mod index_tests;
 #[cfg(test)]
 mod tests;
 

@@ -46,7 +46,7 @@ pub fn render(
     let page = page_key(key).unwrap_or_default();
     let body = html! {
         (heading(context, id, &page, report, around))
-        (failure(&report.status, report.was_built()))
+        (failure(&report.status, report.quotes_build()))
         (advice::section(&advice(id, report)))
         (output(log))
         (changes(report))

@@ -296,10 +296,12 @@ impl Module {
         span(self.timeline.as_ref(), self.status.started_at, self.written_at)
     }
 
-    /// Whether there was a build, whose output the reason of a failure may quote.
+    /// Whether the reason of a failure may quote what a build printed: there was a build, and nobody stopped the execution
+    /// from outside.
     #[must_use]
-    pub fn was_built(&self) -> bool {
-        self.build.is_some() || self.status.phase.is_some() || self.status.build_id.is_some()
+    pub fn quotes_build(&self) -> bool {
+        let was_built = self.build.is_some() || self.status.phase.is_some() || self.status.build_id.is_some();
+        was_built && self.status.state != "ABORTED"
     }
 
     /// The duration in milliseconds.

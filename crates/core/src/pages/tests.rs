@@ -138,7 +138,12 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
     let built = page(with(json!({"status": "FAILED"})));
     assert!(attributed(&built, "Seedflow: your session"), "{built}");
     assert!(attributed(&built, "Seedflow: call this number"), "{built}");
-    // Seedflow's own texts are not marked as the module's.
+    // Seedflow's own texts are not marked as the module's, nor is the end of an execution that was stopped during its build.
+    let stopped = serde_json::from_value(json!({
+        "execution": "e", "status": {"state": "ABORTED", "build_id": "b", "reason": "Seedflow: your session has ended"}
+    }));
+    let stopped = page(stopped.unwrap());
+    assert!(!attributed(&stopped, "Seedflow: your session"), "{stopped}");
     let not_built = page(with(Value::Null));
     assert!(!attributed(&not_built, "Seedflow: your session"), "{not_built}");
 
@@ -165,6 +170,33 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
         },
     );
     assert!(attributed(&page, "Seedflow: your session"), "{page}");
+}
+
+#[test]
+fn the_next_execution_can_be_reached_from_a_page_that_was_written_before_it() {
+    let environment = environment();
+    let id = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let page = |next: Option<&str>| {
+        module_page::render(
+            &context(&environment),
+            &id,
+            "reports/p/d/g/m/e.json",
+            &serde_json::from_value(module_report()).unwrap(),
+            &Log::None,
+            &Around {
+                name: "d/g/m".to_owned(),
+                next: next.map(str::to_owned),
+                ..Around::default()
+            },
+        )
+    };
+    let newest = page(None);
+    assert!(
+        newest.contains("rel=\"next\" href=\"../../../../../index/p.html#d/g/m\""),
+        "{newest}"
+    );
+    let older = page(Some("reports/p/d/g/m/e2.html"));
+    assert!(older.contains("rel=\"next\" href=\"e2.html\""), "{older}");
 }
 
 #[test]

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::demo;
 use crate::git::Wanted;
-use crate::stack::Connection;
+use crate::stack::{Connection, StackOptions};
 use seedflow_terminal::Ui;
 
 use seedflow_cli::commands::check::Check;
@@ -79,10 +79,36 @@ struct Up {
     /// A parameter of the template, as often as needed, for example ReferencedParameters='shared/*'.
     #[arg(long = "template-parameter", value_name = "NAME=VALUE", value_parser = parse_text)]
     template_parameters: Vec<(String, String)>,
+    /// The quotas of the account. `new-account`: AWS's defaults, for all calls but those of clients.
+    #[arg(long, value_enum)]
+    quotas: Option<Quotas>,
     #[command(flatten)]
     git: Git,
     #[command(flatten)]
     stack: StackFile,
+}
+
+/// The quotas of a stack's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Quotas {
+    NewAccount,
+}
+
+impl Up {
+    /// Parameters of the template that are given win over those of a local stack.
+    fn options(&mut self) -> StackOptions {
+        let mut options = StackOptions {
+            port: self.port,
+            ..StackOptions::default()
+        };
+        options
+            .parameters
+            .extend(std::mem::take(&mut self.template_parameters));
+        match self.quotas {
+            Some(Quotas::NewAccount) => options.of_a_new_account(),
+            None => options,
+        }
+    }
 }
 
 /// A repository to push to.
@@ -160,9 +186,9 @@ impl Command {
             Self::Demo(demo) => demo::run(demo.port, demo.verbose, ui)
                 .await
                 .map(|()| ExitCode::SUCCESS),
-            Self::Up(up) => {
+            Self::Up(mut up) => {
                 let file = up.stack.path()?;
-                up::run(up.port, up.template_parameters, up.git.wanted()?, &file, ui).await
+                up::run(&up.options(), up.git.wanted()?, &file, ui).await
             }
             Self::Check(check) => check.run(ui),
             Self::Soak(soak) => soak.run(ui).await,
@@ -196,6 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn builds_may_use_the_cdk_s_bootstrap_unless_that_is_forbidden() {
+        let allows = |options: &str| {
+            let line = format!("seedflow-local up {options}");
+            let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
+            let Command::Up(mut up) = cli.command else {
+                panic!("up")
+            };
+            up.options().parameters.remove("AllowCdkBootstrap")
+        };
+        assert_eq!(allows("").as_deref(), Some("true"));
+        let another = allows("--template-parameter PrivilegedMode=false");
+        assert_eq!(another.as_deref(), Some("true"));
+        let forbidden = allows("--template-parameter AllowCdkBootstrap=false");
+        assert_eq!(forbidden.as_deref(), Some("false"));
+    }
+
+    #[test]
     fn a_repository_needs_a_project_and_may_do_without_a_folder() {
         let wanted = |line: &str| {
             let cli = Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
@@ -223,6 +266,6 @@ mod tests {
         assert!(missing.contains("--project"), "{missing}");
         assert!(wanted("seedflow-local up --project p").is_err());
         let bad = wanted("seedflow-local up --git --project 1st").unwrap_err();
-        assert!(bad.contains("starts with a letter"), "{bad}");
+        assert!(bad.contains("start with a letter"), "{bad}");
     }
 }

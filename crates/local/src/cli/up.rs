@@ -11,26 +11,15 @@ use crate::stack::{Connection, Stack, StackOptions};
 use seedflow_terminal::Ui;
 
 /// Runs a stack until a signal ends it.
-pub async fn run(
-    port: Option<u16>,
-    parameters: Vec<(String, String)>,
-    git: Option<Wanted>,
-    file: &Path,
-    ui: &Ui,
-) -> Result<ExitCode> {
+pub async fn run(options: &StackOptions, git: Option<Wanted>, file: &Path, ui: &Ui) -> Result<ExitCode> {
     refuse_second(file).await?;
-    if let Some(port) = port {
+    if let Some(port) = options.port {
         refuse_used(port)?;
     }
     if let Some(wanted) = &git {
         wanted.check().await?;
     }
-    let mut options = StackOptions {
-        port,
-        ..StackOptions::default()
-    };
-    options.parameters.extend(parameters);
-    let mut stack = Stack::start(&options, ui).await?;
+    let mut stack = Stack::start(options, ui).await?;
     let written = Written::write(stack.connection(), file)?;
     show(stack.connection(), file, ui);
     if let Some(wanted) = &git {

@@ -1,20 +1,40 @@
 //! AWS's usual errors in each service's words, so that a test asks for "throttled" by name.
 
 use super::rules::Action;
+use crate::aws_api::ApiError;
+
+/// The error of a caller that is too fast.
+pub fn throttled(service: &str) -> ApiError {
+    let (status, code, message) = match service {
+        // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+        "s3" => (503, "SlowDown", "Please reduce your request rate."),
+        // The Query protocol has names of its own:
+        // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html
+        "cloudformation" | "iam" | "sts" => (400, "Throttling", "Rate exceeded"),
+        // https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html, which
+        // CodeBuild and Step Functions have in the same words.
+        _ => (400, "ThrottlingException", "Rate exceeded"),
+    };
+    ApiError {
+        status,
+        code: code.to_owned(),
+        message: message.to_owned(),
+    }
+}
 
 impl Action {
     /// The error of a caller that is too fast.
     #[must_use]
     pub fn throttled(service: &str) -> Self {
-        match service {
-            // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-            "s3" => refuse(503, "SlowDown", "Please reduce your request rate."),
-            // The Query protocol has names of its own:
-            // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html
-            "cloudformation" => refuse(400, "Throttling", "Rate exceeded"),
-            // https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html, which
-            // CodeBuild and Step Functions have in the same words.
-            _ => refuse(400, "ThrottlingException", "Rate exceeded"),
+        let ApiError {
+            status,
+            code,
+            message,
+        } = throttled(service);
+        Self::Refuse {
+            status,
+            code,
+            message,
         }
     }
 

@@ -1,8 +1,8 @@
-//! Counts, rules and rates over HTTP, for clients in other languages: `/_seedflow/calls`, `/_seedflow/rules` and
-//! `/_seedflow/parameter-store`.
+//! Counts, rules and quotas over HTTP, for clients in other languages: `/_seedflow/calls`, `/_seedflow/rules` and
+//! `/_seedflow/quotas`.
 //!
 //! GET reads each; DELETE resets the counts, removes the rules (`/_seedflow/rules/3` removes one) or lifts the
-//! rates; POST adds a rule and answers its id; PUT sets the rates.
+//! quotas; POST adds a rule and answers its id; PUT sets the quotas.
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::answer::response;
 use super::body::Body;
 use super::calls::Calls;
-use super::rates::Limiter;
+use super::quotas::{Limiter, Quota};
 use super::rules::{Rule, RuleId, RuleSet};
 
 /// What the paths begin with.
@@ -23,8 +23,7 @@ pub const PREFIX: &str = "/_seedflow/";
 pub struct Controls {
     pub calls: watch::Sender<Calls>,
     pub rules: RuleSet,
-    /// The rates of Parameter Store.
-    pub rates: Limiter,
+    pub quotas: Limiter,
 }
 
 impl Default for Controls {
@@ -32,7 +31,7 @@ impl Default for Controls {
         Self {
             calls: watch::channel(Calls::default()).0,
             rules: RuleSet::default(),
-            rates: Limiter::default(),
+            quotas: Limiter::default(),
         }
     }
 }
@@ -52,18 +51,16 @@ pub async fn serve(controls: &Controls, request: Request<Incoming>) -> Result<Re
             controls.rules.clear();
             Ok(json!({}))
         }
-        (&Method::GET, "parameter-store") => {
-            Ok(json!({"rates": controls.rates.rates(), "traffic": controls.rates.traffic()}))
-        }
-        (&Method::PUT, "parameter-store") => set_rates(controls, &body.collect().await?.to_bytes()),
-        (&Method::DELETE, "parameter-store") => {
-            controls.rates.set(None);
+        (&Method::GET, "quotas") => Ok(json!(controls.quotas.limited())),
+        (&Method::PUT, "quotas") => set_quotas(controls, &body.collect().await?.to_bytes()),
+        (&Method::DELETE, "quotas") => {
+            controls.quotas.set(&[]);
             Ok(json!({}))
         }
         (&Method::DELETE, path) => remove_rule(controls, path),
         _ => Err((
             StatusCode::NOT_FOUND,
-            "expected calls, rules or parameter-store".to_owned(),
+            "expected calls, rules or quotas".to_owned(),
         )),
     };
     let (status, json) = match answer {
@@ -78,9 +75,10 @@ fn add_rule(controls: &Controls, body: &[u8]) -> Result<Value, (StatusCode, Stri
     Ok(json!({"id": controls.rules.add(rule)}))
 }
 
-fn set_rates(controls: &Controls, body: &[u8]) -> Result<Value, (StatusCode, String)> {
-    let rates = serde_json::from_slice(body).map_err(|e| (StatusCode::BAD_REQUEST, e.to_string()))?;
-    controls.rates.set(Some(rates));
+fn set_quotas(controls: &Controls, body: &[u8]) -> Result<Value, (StatusCode, String)> {
+    let quotas: Vec<Quota> =
+        serde_json::from_slice(body).map_err(|e| (StatusCode::BAD_REQUEST, e.to_string()))?;
+    controls.quotas.set(&quotas);
     Ok(json!({}))
 }
 

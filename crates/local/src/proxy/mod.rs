@@ -3,9 +3,9 @@
 //! Each caller (the functions, builds, the CodeBuild emulator, clients) has a port of its own, so that a call's caller
 //! is known. A request is classified (`classify`), counted, matched with the rules (`rules`), and then answered:
 //! operations on builds by the CodeBuild emulator if the AWS emulator allows the caller, violations of AWS's limits on
-//! parameters by an error (`ssm`, `rates`), everything else by the AWS emulator. Requests are signed, so they are
+//! parameters by an error (`ssm`), calls above the account's quotas by another one (`quotas`), everything else by the AWS emulator. Requests are signed, so they are
 //! forwarded unchanged. Bodies are streamed; only requests whose body has to be read are held in memory. Counts, rules
-//! and rates can be read and set over HTTP under `/_seedflow/` on every port.
+//! and quotas can be read and set over HTTP under `/_seedflow/` on every port.
 
 mod answer;
 mod aws_errors;
@@ -15,7 +15,7 @@ mod classify;
 mod control;
 mod kill_caller;
 mod parameter_writes;
-mod rates;
+pub mod quotas;
 mod rules;
 mod ssm;
 
@@ -46,7 +46,7 @@ use classify::Call;
 use control::Controls;
 pub use parameter_writes::ParameterWrite;
 use parameter_writes::ParameterWrites;
-pub use rates::{Count, Rates, Traffic};
+pub use quotas::{Count, Limit, Limited, Quota};
 pub use rules::{Action, Rule, RuleId, When};
 use ssm::SsmLimits;
 
@@ -79,8 +79,8 @@ pub struct Options {
     pub ports: Ports,
     /// The folder of the functions' programs, which rules may kill; without it nothing is killed.
     pub functions: Option<PathBuf>,
-    /// The rates of Parameter Store; none where not set.
-    pub parameter_store: Option<Rates>,
+    /// The account's quotas.
+    pub quotas: Vec<Quota>,
 }
 
 /// The running proxy; it ends with this value.
@@ -144,7 +144,7 @@ impl Proxy {
             writes: ParameterWrites::default(),
             functions: options.functions,
         });
-        state.controls.rates.set(options.parameter_store);
+        state.controls.quotas.set(&options.quotas);
         let mut listeners = JoinSet::new();
         let mut ports = options.ports;
         for caller in Caller::ALL {
@@ -221,16 +221,25 @@ impl Proxy {
         self.state.controls.rules.clear();
     }
 
-    /// Limits Parameter Store's calls of all callers but clients to these rates, or lifts the limit, and counts
-    /// from zero.
-    pub fn limit_parameter_store(&self, rates: Option<Rates>) {
-        self.state.controls.rates.set(rates);
+    /// Holds the calls of all callers but clients to these quotas, in place of earlier ones, and counts from zero.
+    pub fn apply_quotas(&self, quotas: &[Quota]) {
+        self.state.controls.quotas.set(quotas);
     }
 
-    /// The counts of Parameter Store's calls since the rates were set.
+    /// The calls of a quota since the quotas were set, by one of its operations.
     #[must_use]
-    pub fn parameter_store_traffic(&self) -> Traffic {
-        self.state.controls.rates.traffic()
+    pub fn quota_count(&self, service: &str, operation: &str) -> Count {
+        let limited = self.state.controls.quotas.limited();
+        let found = limited.into_iter().find(|limited| {
+            limited.quota.service == service && limited.quota.operations.iter().any(|o| o == operation)
+        });
+        found.map(|limited| limited.count).unwrap_or_default()
+    }
+
+    /// All quotas with their counts.
+    #[must_use]
+    pub fn quotas(&self) -> Vec<Limited> {
+        self.state.controls.quotas.limited()
     }
 }
 
@@ -397,6 +406,13 @@ impl State {
 
     async fn answer(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let call = &request.call;
+        let admitted = self
+            .controls
+            .quotas
+            .admit(request.origin.caller, call, Instant::now());
+        if let Err(error) = admitted {
+            return Ok(request.error(&error));
+        }
         if call.service == "codebuild" && CodeBuild::serves(&call.operation) {
             return self.answer_build(request, payload).await;
         }
@@ -425,12 +441,7 @@ impl State {
     /// Forwards what is within AWS's limits, and remembers which parameters it made advanced.
     async fn answer_ssm(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let Named { origin, call, .. } = request;
-        let admitted = self
-            .controls
-            .rates
-            .admit(origin.caller, &call.operation, Instant::now());
-        let checked = admitted.and_then(|()| self.ssm.check(&call.operation, payload.bytes()));
-        let effect = match checked {
+        let effect = match self.ssm.check(&call.operation, payload.bytes()) {
             Err(error) => return Ok(request.error(&error)),
             Ok(effect) => effect,
         };

@@ -8,6 +8,8 @@ and a role may do here what it may do on AWS. Each correction replaces a functio
 import collections
 import contextvars
 import json
+import random
+import threading
 import time
 
 from jsonata.functions import Functions
@@ -279,7 +281,67 @@ def execute_task(original, state_def, raw_input, execution, ctx):
 @replace(stepfunctions, "_invoke_with_callback")
 def invoke_with_callback(original, resource, input_data, token, state_def):
     machine_by_token[token] = machine_of_task.get()
-    return original(resource, input_data, token, state_def)
+    token_of_call.set(token)
+    try:
+        return original(resource, input_data, token, state_def)
+    finally:
+        token_of_call.set(None)
+
+
+# --- Waits between tries ------------------------------------------------------------------------------------
+# A retrier waits for MaxDelaySeconds at most, and with full jitter for a random time up to that
+# (https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html#error-handling-retrying-after-an-error). The
+# emulator knows neither, so executions that are throttled together would try again together.
+
+
+@replace(stepfunctions, "_find_matching_retrier")
+def find_matching_retrier(original, retriers, error, retry_counts):
+    retrier, index = original(retriers, error, retry_counts)
+    if retrier is None:
+        return retrier, index
+    delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** min(retry_counts.get(index, 0), 60)
+    delay = min(delay, retrier.get("MaxDelaySeconds", delay))
+    if retrier.get("JitterStrategy") == "FULL":
+        delay *= random.random()
+    return {**retrier, "IntervalSeconds": delay, "BackoffRate": 1.0}, index
+
+
+# --- An account at its quota of functions -------------------------------------------------------------------
+# Step Functions reports it under a name of its own, also of a function that is called with a token, whose errors the emulator
+# swallows (https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception). An event
+# waits: Lambda tries it again after a second, then after longer and longer pauses of up to five minutes, for up to six hours,
+# and doesn't count these tries (https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html).
+
+TOO_MANY = "Lambda.TooManyRequestsException"
+LONGEST_PAUSE = 300
+token_of_call = contextvars.ContextVar("token_of_call", default=None)
+
+
+@replace(stepfunctions, "_call_lambda")
+def call_lambda(original, func_ref, event):
+    try:
+        return original(func_ref, event)
+    except stepfunctions._ExecutionError as error:
+        if "TooManyRequestsException" not in error.cause or error.error != "Lambda.Unknown":
+            raise
+        waiting = stepfunctions._task_tokens.get(token_of_call.get())
+        if waiting:
+            waiting["error"] = {"Error": TOO_MANY, "Cause": error.cause}
+            waiting["event"].set()
+        raise stepfunctions._ExecutionError(TOO_MANY, error.cause) from None
+
+
+def has_room():
+    most = lambda_svc._ACCOUNT_CONCURRENCY_CAP
+    return most <= 0 or lambda_svc.executions_in_flight()[0] < most
+
+
+def when_there_is_room(function, event):
+    pause = 1
+    while not has_room():
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+    lambda_svc.invoke_async_with_retry(function, event)
 
 
 # --- The limits of payloads, and errors that nothing catches ------------------------------------------------
@@ -555,7 +617,9 @@ def dispatch_to_lambda(original, arn, payload):
     function, config, _ = lambda_svc._get_func_record_for_ref(arn)
     if not function or not config:
         return original(arn, payload)
-    return lambda_svc.invoke_async_with_retry(function, json.loads(payload))
+    if has_room():
+        return lambda_svc.invoke_async_with_retry(function, json.loads(payload))
+    return threading.Thread(target=when_there_is_room, args=(function, json.loads(payload)), daemon=True).start()
 
 
 # --- Events of S3 -------------------------------------------------------------------------------------------

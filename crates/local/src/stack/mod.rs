@@ -28,7 +28,8 @@ use crate::aws_api::{AwsApi, Credentials};
 use crate::codebuild::{self, CodeBuild};
 use crate::process::cargo_build::{self, Profile};
 use crate::process::{programs, python_tools, workspace};
-use crate::proxy::{self, Caller, Ports, Proxy, Rates};
+use crate::proxy::quotas::{self, Quota};
+use crate::proxy::{self, Caller, Ports, Proxy};
 use seedflow_terminal::Ui;
 
 /// The source of the CodeBuild emulator's events: only AWS may send as `aws.codebuild`, and the
@@ -50,8 +51,10 @@ pub struct StackOptions {
     pub profile: Profile,
     /// The longest timeout of a function, in place of the template's minutes.
     pub function_timeout: Option<Duration>,
-    /// The rates of Parameter Store; none where not set.
-    pub parameter_store: Option<Rates>,
+    /// The account's quotas of calls.
+    pub quotas: Vec<Quota>,
+    /// How many functions run at once; further calls of functions are refused.
+    pub concurrent_functions: Option<usize>,
     /// Further settings of the emulator, such as `SFN_WAIT_SCALE`.
     pub emulator_env: Vec<(String, String)>,
     /// The policy of builds, for the template's `BuildManagedPolicyArns`; none gives them
@@ -70,7 +73,8 @@ impl Default for StackOptions {
             concurrent_builds: 60,
             profile: Profile::Dev,
             function_timeout: None,
-            parameter_store: None,
+            quotas: Vec::new(),
+            concurrent_functions: None,
             emulator_env: Vec::new(),
             build_policy: Some(allow_everything()),
             parameters: [
@@ -82,6 +86,27 @@ impl Default for StackOptions {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         }
+    }
+}
+
+impl StackOptions {
+    /// The same in an account that never asked for higher quotas.
+    #[must_use]
+    pub fn of_a_new_account(self) -> Self {
+        Self {
+            quotas: quotas::new_account(),
+            concurrent_builds: quotas::CONCURRENT_BUILDS,
+            concurrent_functions: Some(quotas::CONCURRENT_FUNCTIONS),
+            ..self
+        }
+    }
+
+    /// The settings of the emulator.
+    fn emulator(&self) -> Vec<(String, String)> {
+        let concurrency = self
+            .concurrent_functions
+            .map(|most| ("LAMBDA_ACCOUNT_CONCURRENCY".to_owned(), most.to_string()));
+        self.emulator_env.iter().cloned().chain(concurrency).collect()
     }
 }
 
@@ -243,7 +268,7 @@ impl Running {
             },
             // The emulator unpacks functions there; its own program and the builds' lie elsewhere.
             functions: Some(folders.tmp()),
-            parameter_store: options.parameter_store,
+            quotas: options.quotas.clone(),
         };
         let codebuild = codebuild_emulator(options, parts, folders);
         let proxy = Proxy::start(address, Arc::clone(&codebuild), proxied).await?;
@@ -251,7 +276,7 @@ impl Running {
         drop(port);
         // From here on the emulator's child guard removes them.
         folders.create()?;
-        let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &options.emulator_env)?;
+        let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &options.emulator())?;
         emulator.ready(address).await?;
         task.done(&format!("listens on {}", proxy.endpoint(Caller::Clients)));
         Ok(Self {
@@ -319,6 +344,7 @@ fn codebuild_emulator(options: &StackOptions, parts: &Parts, folders: &Folders) 
     config.event_source = EVENT_SOURCE.to_owned();
     config.minute = options.minute;
     config.concurrent_builds = options.concurrent_builds;
+    config.queued_builds = 5 * options.concurrent_builds;
     CodeBuild::new(config)
 }
 

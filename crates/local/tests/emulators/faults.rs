@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use http_body_util::Full;
 use hyper::{Request, StatusCode};
-use seedflow_local::proxy::{Action, Caller, Rates, Rule, When};
+use seedflow_local::proxy::quotas::parameter_store;
+use seedflow_local::proxy::{Action, Caller, Rule, When};
 use serde_json::json;
 
 use crate::stack::{Stack, stack};
@@ -100,7 +101,7 @@ async fn only_functions_are_killed() {
 }
 
 #[tokio::test]
-async fn parameter_store_is_held_to_an_accounts_rates() {
+async fn calls_are_held_to_an_accounts_quotas() {
     let stack = stack().await;
     let put = async |caller| {
         let input = json!({"Name": "/p", "Value": "x", "Type": "String", "Overwrite": true});
@@ -108,11 +109,7 @@ async fn parameter_store_is_held_to_an_accounts_rates() {
             .await
             .unwrap()
     };
-    let rates = Rates {
-        reads_per_second: 40,
-        writes_per_second: 1,
-    };
-    stack.proxy.limit_parameter_store(Some(rates));
+    stack.proxy.apply_quotas(&parameter_store(40, 1));
     assert_eq!(put(Caller::Functions).await.0, StatusCode::OK);
     let (status, error) = put(Caller::Builds).await;
     assert_eq!(
@@ -123,25 +120,21 @@ async fn parameter_store_is_held_to_an_accounts_rates() {
         )
     );
     assert_eq!(put(Caller::Clients).await.0, StatusCode::OK);
-    let writes = stack.proxy.parameter_store_traffic().writes;
+    let writes = stack.proxy.quota_count("ssm", "PutParameter");
     assert_eq!((writes.granted, writes.refused, writes.peak), (1, 1, 1));
 
-    let page = format!(
-        "{}/_seedflow/parameter-store",
-        stack.proxy.endpoint(Caller::Clients)
-    );
+    let page = format!("{}/_seedflow/quotas", stack.proxy.endpoint(Caller::Clients));
     let (_, shown) = control("GET", page.clone(), &json!(null)).await;
-    assert_eq!(
-        shown["rates"],
-        json!({"reads_per_second": 40, "writes_per_second": 1})
-    );
-    assert_eq!(shown["traffic"]["writes"]["refused"], 1);
-    let unknown = json!({"writes": 3});
+    assert_eq!(shown[1]["operations"], json!(["PutParameter"]));
+    assert_eq!(shown[1]["limit"], json!({"per_second": 1}));
+    assert_eq!(shown[1]["count"]["refused"], 1);
+    let unknown = json!([{"writes": 3}]);
     assert_eq!(
         control("PUT", page.clone(), &unknown).await.0,
         StatusCode::BAD_REQUEST
     );
-    let none = json!({"reads_per_second": 1, "writes_per_second": 0});
+    let none =
+        json!([{"service": "ssm", "operations": ["PutParameter"], "limit": {"per_second": 0}, "source": ""}]);
     assert_eq!(control("PUT", page.clone(), &none).await.0, StatusCode::OK);
     assert_eq!(put(Caller::Functions).await.0, StatusCode::BAD_REQUEST);
     assert_eq!(control("DELETE", page, &json!(null)).await.0, StatusCode::OK);

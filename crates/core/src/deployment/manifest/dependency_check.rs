@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::diagnostic::Diagnostics;
+use super::diagnostic::{Diagnostics, Location};
 use super::modules::Draft;
 use super::parameters::Reference;
 use crate::error::excerpt;
@@ -39,24 +39,30 @@ pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Diagnostics
     }
 }
 
-/// Refuses modules with equal names, or with equal `{group}-{module}`, the path of a module's state.
+/// Refuses modules with equal names, or with equal `{group}-{module}`, the path of a module's state. The error names both
+/// places.
 fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
-    let mut paths: HashMap<String, String> = HashMap::new();
-    for group in groups {
-        for module in &group.modules {
-            let shown = format!("{}/{}", group.name, module.name);
-            if let Some(other) = paths.insert(format!("{}-{}", group.name, module.name), shown.clone()) {
-                let message = if other == shown {
-                    format!("duplicate module {shown}; rename one of them")
-                } else {
-                    format!(
-                        "the modules {other} and {shown} would share the path {}-{}; rename one of them",
-                        group.name, module.name
-                    )
-                };
-                problems.error(&module.at, message);
-            }
-        }
+    let mut paths: HashMap<String, (String, &Location)> = HashMap::new();
+    let modules = groups
+        .iter()
+        .flat_map(|group| group.modules.iter().map(move |module| (&group.name, module)));
+    for (group, module) in modules {
+        let (path, shown) = (
+            format!("{group}-{}", module.name),
+            format!("{group}/{}", module.name),
+        );
+        let Some((other, place)) = paths.insert(path.clone(), (shown.clone(), &module.at)) else {
+            continue;
+        };
+        let place = place.file_and_line();
+        let message = if other == shown {
+            format!("duplicate module {shown}, which {place} has too; rename one of them")
+        } else {
+            format!(
+                "the modules {shown} and {other} ({place}) would share the path {path}; rename one of them"
+            )
+        };
+        problems.error(&module.at, message);
     }
 }
 

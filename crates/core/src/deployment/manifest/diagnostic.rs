@@ -58,6 +58,14 @@ impl Location {
         }
     }
 
+    /// The location in a message about another one.
+    pub fn file_and_line(&self) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}", self.file),
+            None => self.file.to_string(),
+        }
+    }
+
     fn problem(&self, message: impl Into<String>) -> Diagnostic {
         Diagnostic {
             file: self.file.to_string(),

@@ -11,7 +11,8 @@ use crate::ids::{ModuleId, Name};
 
 pub(super) const FILE: &str = "seedfarmer.yaml";
 
-/// The project, from the repository and the input; the two may not differ.
+/// The project, from the repository and the input. The two may not differ; if they do, the error is one of the input's
+/// project, whose repository this is.
 pub(super) fn read(
     repository: &mut dyn Repository,
     given: Option<&Name>,
@@ -63,6 +64,7 @@ pub(super) fn read(
                 .map_or_else(String::new, |name| format!("\"{}\"", excerpt(name, 80))),
             format!("{given}, the project that the input names"),
         );
+        return Some(given.clone());
     }
     Some(name)
 }

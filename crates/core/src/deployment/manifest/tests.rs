@@ -732,8 +732,8 @@ fn what_would_meet_is_refused() {
     assert_eq!(
         problems,
         [
-            "deployment.yaml:7: groups[0].modules[2]: duplicate module a/x; rename one of them",
-            "deployment.yaml:10: groups[1].modules[0]: the modules a/b-c and a-b/c would share the path a-b-c; rename one of them",
+            "deployment.yaml:7: groups[0].modules[2]: duplicate module a/x, which deployment.yaml:6 has too; rename one of them",
+            "deployment.yaml:10: groups[1].modules[0]: the modules a-b/c and a/b-c (deployment.yaml:5) would share the path a-b-c; rename one of them",
             "deployment.yaml:11: groups[2]: duplicate group \"a\"; put the modules of both into one",
         ]
     );
@@ -1148,6 +1148,20 @@ fn a_value_that_yaml_reads_otherwise_than_it_looks_is_warned_of() {
 }
 
 #[test]
+fn a_repository_that_names_another_project_is_refused_as_one_of_the_project_that_it_was_given_for() {
+    let mut repository = repository(&[("deployment.yaml", "name: d\ngroups: []\n")]);
+    let given = Name::parse("project", "mine").unwrap();
+    let options = ManifestOptions::default();
+    let context = LoadContext {
+        project: Some(&given),
+        ..LoadContext::offline(&options)
+    };
+    assert!(read(&mut repository, &context).is_err());
+    let (project, deployment) = names(&mut repository, &context).unwrap();
+    assert_eq!((project.as_str(), deployment.as_str()), ("mine", "d"));
+}
+
+#[test]
 fn the_project_is_the_repositorys_and_the_inputs() {
     let read = |file: Option<&str>, given: Option<&str>| {
         let manifest = with_module("", "");
@@ -1197,7 +1211,7 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         (
             Some("project: Shop\n"),
             Some("shop"),
-            "seedfarmer.yaml:1: project: expected a name in lower case, found \"Shop\"; write shop",
+            "seedfarmer.yaml:1: project: expected 1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen, found \"Shop\"; write shop",
         ),
         (
             Some("project: shop\n"),
@@ -1212,7 +1226,7 @@ fn the_project_is_the_repositorys_and_the_inputs() {
         (
             Some("project: 1x\n"),
             None,
-            "seedfarmer.yaml:1: project: expected a name that starts with a letter, found \"1x\"",
+            "seedfarmer.yaml:1: project: expected 1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen, found \"1x\"",
         ),
         (
             Some("- x"),

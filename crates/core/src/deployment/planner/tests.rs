@@ -481,6 +481,29 @@ fn destroying_everything_leaves_nothing() {
     assert!(planned.modules.is_empty() && waves.is_empty());
 }
 
+/// Such as a rollback of a module that never existed.
+#[test]
+fn what_was_only_ever_refused_is_no_deployed_module() {
+    let mut stored = deployed(THREE, "v", false);
+    let phantom = ModuleId::parse("p", "d", "ap", "ps-web2").unwrap();
+    let refused = json!({"state": "REFUSED", "updated_at": "2026-01-01T00:00:00Z", "group": "ap", "module": "ps-web2", "execution": "e"});
+    stored.insert(phantom.parameter(ParameterKind::Status), refused.to_string());
+    let (planned, waves) = plan(THREE, &stored, &ALL);
+    assert!(
+        !shown(&planned).iter().any(|module| module.contains("web2")),
+        "{planned:?}"
+    );
+    assert_eq!(waves, []);
+    // Nothing of it is deployed, so nothing is left; and a real module may have the path.
+    let (planned, _) = plan(&[], &stored, &ALL);
+    assert!(planned.leaves_nothing, "{planned:?}");
+    let (planned, _) = plan(&[("ap-ps", &[("web2", &[], "1")])], &stored, &ALL);
+    assert_eq!(planned.modules[0].action, PlannedAction::Deploy, "{planned:?}");
+    // The whole deployment goes with what is stored of it.
+    let (planned, _) = destroy(&stored, &[]);
+    assert!(shown(&planned).contains(&"-ap/ps-web2".to_owned()), "{planned:?}");
+}
+
 #[test]
 fn the_status_of_another_module_at_the_same_path_blocks() {
     let stored = deployed(&[("a-b", &[("c", &[], "1")])], "v", false);

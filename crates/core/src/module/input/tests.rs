@@ -90,7 +90,7 @@ fn each_bad_field_is_named_with_what_is_allowed() {
         ),
         (
             |v| v["project"] = json!("P"),
-            "project: expected a name in lower case, found \"P\"; write p, under which",
+            "project: expected 1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen, found \"P\"; write p, under which",
         ),
         (|v| v["group"] = json!("a/b"), "group: expected …found \"a/b\""),
         (|v| v["group"] = json!(7), "group: expected a text…found 7"),

@@ -1,0 +1,132 @@
+//! What a person named: an execution, a module or a deployment.
+
+use anyhow::Result;
+use clap::Args;
+use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::module::refusal::Refusal;
+use seedflow_core::module::status::State;
+
+use super::reading::OfProject;
+use crate::account::Account;
+use crate::exit::{Refused, Wrong, for_people};
+use crate::follow::Followed;
+use crate::records::target::Target;
+use crate::records::{names, project};
+
+/// What a command is about.
+#[derive(Debug, Clone, Args)]
+pub struct What {
+    /// An execution by its name or ARN, a module as [DEPLOYMENT/]GROUP/MODULE, or a deployment.
+    #[arg(value_name = "WHAT")]
+    what: String,
+    #[command(flatten)]
+    project: OfProject,
+}
+
+/// What was found under a name.
+#[derive(Debug, Clone)]
+pub enum Named {
+    /// An execution.
+    Execution(Followed),
+    /// A module.
+    Module(ModuleId),
+    /// A deployment.
+    Deployment(DeploymentId),
+}
+
+/// What is recorded of the last execution of a module or a deployment.
+#[derive(Debug)]
+pub struct Last {
+    /// `project/deployment` or `project/deployment/group/module`.
+    pub of: String,
+    /// Its state.
+    pub state: State,
+    /// The execution.
+    pub execution: ExecutionArn,
+    /// A later request that was refused.
+    pub refused: Option<Refusal>,
+}
+
+impl What {
+    /// Finds what is named.
+    ///
+    /// # Errors
+    /// [`Refused`] if there is nothing of this name, [`Wrong`] for a group.
+    pub async fn find(&self, account: &Account) -> Result<Named> {
+        let is_arn = self.what.contains(':');
+        if is_arn || !self.what.contains('/') {
+            match Followed::find(account, &self.what).await? {
+                Some(followed) => return Ok(Named::Execution(followed)),
+                None if is_arn => return Err(Followed::unknown(account, &self.what)),
+                None => {}
+            }
+        }
+        let target: Target = self.what.parse().map_err(for_people)?;
+        let project = self.project.find(account).await?;
+        let target = names::meant(account, &project, &target).await?;
+        match (&target.group, target.module(&project)) {
+            (None, _) => Ok(Named::Deployment(target.deployment(&project))),
+            (Some(_), Ok(module)) => Ok(Named::Module(module)),
+            (Some(_), Err(_)) => Err(Wrong(format!(
+                "{target}: expected an execution, a module or a deployment, found a group; `seedflow status {target} --project {project}{}` lists its modules",
+                account.arguments
+            ))
+            .into()),
+        }
+    }
+}
+
+impl Named {
+    /// The execution itself, or the last one of the module or the deployment.
+    ///
+    /// # Errors
+    /// [`Refused`] if Step Functions doesn't know it any more.
+    pub async fn execution(self, account: &Account) -> Result<Followed> {
+        match self {
+            Self::Execution(followed) => Ok(followed),
+            Self::Module(_) | Self::Deployment(_) => {
+                let last = self.last(account).await?;
+                Followed::found(account, last.execution.as_str()).await
+            }
+        }
+    }
+
+    /// What is recorded of the last execution of a module or a deployment.
+    pub async fn last(&self, account: &Account) -> Result<Last> {
+        let (store, bucket) = (account.parameters(), account.bucket());
+        let last = match self {
+            Self::Module(id) => project::module_status(&store, &bucket, id)
+                .await?
+                .map(|status| Last {
+                    of: id.to_string(),
+                    state: status.state,
+                    execution: status.execution,
+                    refused: status.why.refused,
+                }),
+            Self::Deployment(id) => project::deployment_status(&store, &bucket, id)
+                .await?
+                .map(|status| Last {
+                    of: id.to_string(),
+                    state: status.state,
+                    execution: status.execution,
+                    refused: status.why.refused,
+                }),
+            Self::Execution(_) => None,
+        };
+        last.ok_or_else(|| {
+            Refused(format!(
+                "{}: nothing is recorded of its last execution; `seedflow history` lists executions, and one of them can be named",
+                self.of()
+            ))
+            .into()
+        })
+    }
+
+    fn of(&self) -> String {
+        match self {
+            Self::Execution(followed) => followed.execution.name().to_owned(),
+            Self::Module(id) => id.to_string(),
+            Self::Deployment(id) => id.to_string(),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The names in a project: what a person named is one of them, or a typing error.
+//!
+//! Every command finds its deployment, group or module here. So an unknown name has one message and one exit code (4), and
+//! `GROUP/MODULE` is enough wherever only one deployment has such a module.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use seedflow_core::error::did_you_mean;
+use seedflow_core::ids::{Name, ParameterKind};
+
+use super::target::Target;
+use super::{project, published};
+use crate::account::Account;
+use crate::exit::Refused;
+
+/// The names of a project's deployments and modules: `dev`, `dev/network/vpc`.
+#[derive(Debug, Clone, Default)]
+pub struct Names(BTreeSet<String>);
+
+impl FromIterator<String> for Names {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
+        Self(names.into_iter().collect())
+    }
+}
+
+/// What a name means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meant {
+    /// This deployment, group or module.
+    One(Target),
+    /// A module of each of these names.
+    Several(Vec<String>),
+    /// Nothing; perhaps with a question after a misspelling.
+    Nothing(String),
+}
+
+impl Names {
+    /// What a target means: itself, or the module of the only deployment that has it.
+    #[must_use]
+    pub fn meant(&self, target: &Target) -> Meant {
+        let named = target.to_string();
+        let below = format!("{named}/");
+        if self
+            .0
+            .iter()
+            .any(|name| *name == named || name.starts_with(&below))
+        {
+            return Meant::One(target.clone());
+        }
+        let end = format!("/{named}");
+        let is_short = target.group.is_some() && target.module.is_none();
+        let modules = self.0.iter().filter(|name| is_short && name.ends_with(&end));
+        let modules: Vec<&String> = modules.collect();
+        match modules.as_slice() {
+            [one] => match one.parse() {
+                Ok(target) => Meant::One(target),
+                Err(_) => Meant::Nothing(String::new()),
+            },
+            [] => Meant::Nothing(self.suggestion(&named)),
+            several => Meant::Several(several.iter().map(|name| (*name).clone()).collect()),
+        }
+    }
+
+    /// `; did you mean dev/network/vpc?`, of the names with as many parts.
+    fn suggestion(&self, named: &str) -> String {
+        let parts = |name: &str| name.split('/').count();
+        let mut all: BTreeSet<&str> = BTreeSet::new();
+        for name in &self.0 {
+            let ends = name.match_indices('/').map(|(at, _)| &name[..at]);
+            all.extend(ends.chain([name.as_str()]));
+            all.extend(name.split_once('/').map(|(_, module)| module));
+        }
+        let alike: Vec<&str> = all
+            .into_iter()
+            .filter(|name| parts(name) == parts(named))
+            .collect();
+        did_you_mean(named, &alike)
+    }
+}
+
+/// The deployment, group or module of a project that is meant.
+///
+/// # Errors
+/// [`Refused`] if there is none, or more than one.
+pub async fn meant(account: &Account, project: &Name, target: &Target) -> Result<Target> {
+    if is_stored(account, project, target).await? {
+        return Ok(target.clone());
+    }
+    let state = project::read(&account.parameters(), &account.bucket(), project).await?;
+    let deployments = state.deployments.iter().map(|row| row.deployment.to_string());
+    let modules = state.modules.iter();
+    let modules = modules.map(|row| format!("{}/{}/{}", row.deployment, row.status.group, row.status.module));
+    match deployments.chain(modules).collect::<Names>().meant(target) {
+        Meant::One(target) => Ok(target),
+        Meant::Several(modules) => Err(Refused(format!(
+            "{target}: expected the name of one module, found it in several deployments; name {}",
+            modules.join(" or ")
+        ))
+        .into()),
+        Meant::Nothing(suggestion) => Err(unknown(account, project, &target.to_string(), &suggestion)),
+    }
+}
+
+/// Whether something is stored of a target: its own status, or a report. A destroyed module has only reports.
+async fn is_stored(account: &Account, project: &Name, target: &Target) -> Result<bool> {
+    let (store, bucket) = (account.parameters(), account.bucket());
+    let status = match (&target.group, target.module(project)) {
+        (None, _) => Some(target.deployment(project).status_parameter()),
+        (_, Ok(module)) => Some(module.parameter(ParameterKind::Status)),
+        (Some(_), Err(_)) => None,
+    };
+    if let Some(status) = status
+        && published::parameter(&store, &bucket, &status).await?.is_some()
+    {
+        return Ok(true);
+    }
+    let reports = bucket.keys(&format!("reports/{project}/{target}/")).await?;
+    Ok(!reports.is_empty())
+}
+
+/// The error of a name that nothing has.
+#[must_use]
+pub fn unknown(account: &Account, project: &Name, named: &str, suggestion: &str) -> anyhow::Error {
+    let joint = if suggestion.is_empty() { "; " } else { " " };
+    let arguments = &account.arguments;
+    Refused(format!(
+        "found nothing called \"{named}\" in the project {project}{suggestion}{joint}`seedflow status --project {project}{arguments}` shows what is deployed, and `seedflow history --project {project}{arguments}` the executions"
+    ))
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_deployment_a_group_or_a_module_and_a_module_of_one_deployment_needs_no_more() {
+        let names = ["dev", "dev/data/store", "dev/network/vpc", "prod/network/vpc"];
+        let names: Names = names.map(str::to_owned).into_iter().collect();
+        let meant = |text: &str| names.meant(&text.parse().unwrap());
+        let one = |text: &str| Meant::One(text.parse().unwrap());
+        for text in ["dev", "prod", "dev/data", "dev/data/store"] {
+            assert_eq!(meant(text), one(text));
+        }
+        assert_eq!(meant("data/store"), one("dev/data/store"));
+        let several = ["dev/network/vpc", "prod/network/vpc"].map(str::to_owned);
+        assert_eq!(meant("network/vpc"), Meant::Several(several.to_vec()));
+        for (text, suggestion) in [
+            ("dve", "; did you mean dev?"),
+            ("dev/dta", "; did you mean dev/data?"),
+            ("data/stor", "; did you mean data/store?"),
+            ("dev/data/stor", "; did you mean dev/data/store?"),
+            ("dev/other/thing", ""),
+        ] {
+            assert_eq!(meant(text), Meant::Nothing(suggestion.to_owned()), "{text}");
+        }
+    }
+}

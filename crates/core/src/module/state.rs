@@ -1,0 +1,87 @@
+//! The state of an execution, of a module or of a whole deployment, in statuses, reports and events.
+
+use serde::{Deserialize, Serialize};
+
+/// The state of an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    /// A build was started or is about to start.
+    InProgress,
+    /// The module was deployed.
+    Succeeded,
+    /// Nothing had changed since the last success.
+    Unchanged,
+    /// The deployment failed; md5, metadata and outputs are those of the last success.
+    Failed,
+    /// The execution was stopped or timed out; md5, metadata and outputs are those of the last success.
+    Aborted,
+    /// The module was destroyed. Nothing of it is stored any more, so only outputs and reports have this state.
+    Destroyed,
+    /// The request was refused before anything ran. The stored state stays as it was, so only events, reports and the status
+    /// of a module that was never deployed have this state (decision 51).
+    Refused,
+    /// A state that a newer version wrote.
+    #[serde(other)]
+    Unknown,
+}
+
+impl State {
+    /// The text in the parameter.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "IN_PROGRESS",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Unchanged => "UNCHANGED",
+            Self::Failed => "FAILED",
+            Self::Aborted => "ABORTED",
+            Self::Destroyed => "DESTROYED",
+            Self::Refused => "REFUSED",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+
+    /// The final state of the previous execution. If the stored status is ours, still IN_PROGRESS or a refusal, that state is
+    /// its `previous_state`.
+    #[must_use]
+    pub fn before(state: Self, previous: Option<Self>, is_ours: bool) -> Option<Self> {
+        if is_ours || matches!(state, Self::InProgress | Self::Refused) {
+            previous
+        } else {
+            Some(state)
+        }
+    }
+
+    /// Whether this state recovers from the previous one.
+    #[must_use]
+    pub fn recovers(self, previous: Option<Self>) -> bool {
+        matches!(self, Self::Succeeded | Self::Unchanged | Self::Destroyed)
+            && matches!(previous, Some(Self::Failed | Self::Aborted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_good_state_after_a_bad_one_is_a_recovery() {
+        assert!(State::Succeeded.recovers(Some(State::Failed)));
+        assert!(State::Unchanged.recovers(Some(State::Aborted)));
+        assert!(State::Destroyed.recovers(Some(State::Failed)));
+        assert!(!State::InProgress.recovers(Some(State::Failed)));
+        assert!(!State::Failed.recovers(Some(State::Failed)));
+        assert!(!State::Succeeded.recovers(Some(State::Unchanged)));
+        assert!(!State::Succeeded.recovers(None));
+    }
+
+    #[test]
+    fn a_state_of_a_newer_version_reads_as_unknown() {
+        assert_eq!(
+            serde_json::from_str::<State>("\"PAUSED\"").unwrap(),
+            State::Unknown
+        );
+    }
+}
