@@ -77,10 +77,7 @@ fn a_protected_module_survives_an_emptied_manifest_a_move_and_every_destruction(
         let report: Value = serde_json::from_slice(&report.expect("a report")).expect("JSON");
         assert_eq!(report["status"]["state"], "REFUSED");
 
-        let moved = changed
-            .clone()
-            .moved("modules/data-store", "modules/storage-store")
-            .with_groups(&[TWO[0], ("storage", &[("store", &[])])]);
+        let moved = Repository::deploying(&[TWO[0], ("storage", &[("store", &[])])]);
         assert_denied(
             &stack.deploy_repository(project, &moved, json!({})).await,
             "found data/store",
