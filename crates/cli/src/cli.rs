@@ -23,6 +23,7 @@ use crate::commands::locks::Locks;
 use crate::commands::logs::Logs;
 use crate::commands::open::Open;
 use crate::commands::plan::Plan;
+use crate::commands::policy::Policy;
 use crate::commands::published::Published;
 use crate::commands::report::Report;
 use crate::commands::retry::Retry;
@@ -68,6 +69,7 @@ enum Command {
     Logs(Logs),
     Locks(Locks),
     Open(Open),
+    Policy(Policy),
     Init(Init),
     Doctor(Doctor),
     Completions(Completions),
@@ -91,6 +93,7 @@ impl Command {
             Self::Check(command) => return command.run(ui),
             Self::Init(command) => return command.run(ui),
             Self::Doctor(command) => return command.run(&stack, ui).await,
+            Self::Policy(command) => return command.run(&stack, ui).await,
             Self::Completions(command) => return command.run::<Cli>(),
             _ => {}
         }
@@ -113,7 +116,9 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
-            Self::Check(_) | Self::Init(_) | Self::Doctor(_) | Self::Completions(_) => Ok(ExitCode::SUCCESS),
+            Self::Check(_) | Self::Init(_) | Self::Doctor(_) | Self::Policy(_) | Self::Completions(_) => {
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }
