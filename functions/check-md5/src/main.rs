@@ -6,14 +6,15 @@
 //!
 //! It writes only a plan that is too long to be returned, always at the same key, so it is idempotent.
 
+use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::object_reader::{ObjectReader, Opened, blocking};
 use seedflow_aws::services::ssm::about_references;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::plans;
+use seedflow_aws::stores::{plans, policies};
 use seedflow_core::error::Result;
-use seedflow_core::ids::ExecutionArn;
+use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
 use seedflow_core::module::change_detection::decide;
@@ -23,12 +24,14 @@ use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
 use seedflow_core::module::fingerprint::Fingerprint;
 use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, ModuleInput, Options};
+use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::network::Network;
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::rollback;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::stored_state::StoredState;
+use seedflow_core::policy::{Change, Changes};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::Value;
@@ -131,6 +134,9 @@ impl Handler {
             changed = decision.changed,
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
+        if decision.changed {
+            self.refuse_by_policy(&request.module, Change::Deploy).await?;
+        }
         let module_stack = bundle.module_stack.as_deref().map(|template| {
             ModuleStack::parse(
                 template,
@@ -170,6 +176,7 @@ impl Handler {
         execution: &ExecutionArn,
     ) -> Result<CheckResult> {
         let DestroyInput { module, source } = request;
+        self.refuse_by_policy(&module, Change::Destroy).await?;
         let keeps = source.is_some();
         let record = match (self.modules.record(&module).await?, source) {
             (Some(record), Some(source)) => Some(self.repaired(record, source).await?),
@@ -192,6 +199,17 @@ impl Handler {
                 tracing::info!("isn't deployed");
                 Ok(CheckResult::nothing_deployed(&self.limits.codebuild_project))
             }
+        }
+    }
+
+    /// Refuses a change of a module that breaks the policy of its deployment, whoever started the execution.
+    async fn refuse_by_policy(&self, module: &ModuleId, change: Change) -> Result<()> {
+        match policies::of(&self.modules.work, &DeploymentId::from(module)).await? {
+            Some(policy) => {
+                let changes = Changes::from([(ModuleRef::from(module), change)]);
+                policy.decide(&changes, Timestamp::now()).refuse()
+            }
+            None => Ok(()),
         }
     }
 
