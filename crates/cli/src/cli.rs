@@ -125,12 +125,28 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use clap::CommandFactory;
+    use seedflow_core::ids::{ModuleId, PROJECT_RULE};
 
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_a_project_says_what_its_error_says() {
+        let mut cli = Cli::command();
+        let deploy = cli.find_subcommand_mut("deploy").unwrap();
+        // However the lines are broken.
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let help = words(&deploy.render_long_help().to_string());
+        assert!(help.contains(PROJECT_RULE), "{help}");
+        for name in ["My_shop", "shop.eu", "1shop", "shop-"] {
+            let error = ModuleId::project(name).unwrap_err().message;
+            assert!(error.contains(PROJECT_RULE), "{error}");
+        }
     }
 }

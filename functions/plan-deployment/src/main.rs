@@ -258,7 +258,7 @@ impl Handler {
         execution: &ExecutionArn,
     ) -> Result<Outcome> {
         let state = self.state(deployment).await?;
-        request.refuse_unknown(&known(&[], &state))?;
+        request.refuse_unknown(&known(&[], state.modules()))?;
         let (mut plan, waves) = planner::destroying(&Planning {
             deployment,
             execution,
@@ -280,7 +280,7 @@ impl Handler {
     ) -> Result<Outcome> {
         let groups = read.groups(force);
         let state = self.state(&read.deployment).await?;
-        request.refuse_unknown(&known(&groups, &state))?;
+        request.refuse_unknown(&known(&groups, state.deployed()))?;
         let planning = Planning {
             deployment: &read.deployment,
             execution,
@@ -442,10 +442,10 @@ fn refused(error: Error) -> Refused {
 }
 
 /// The modules that an input can name.
-fn known(groups: &[planner::PlannableGroup], state: &State) -> Vec<ModuleRef> {
+fn known(groups: &[planner::PlannableGroup], stored: Vec<ModuleRef>) -> Vec<ModuleRef> {
     let modules = groups.iter().flat_map(|group| &group.modules);
     let mut known: Vec<ModuleRef> = modules.map(|module| ModuleRef::from(&module.id)).collect();
-    known.extend(state.modules());
+    known.extend(stored);
     known
 }
 
