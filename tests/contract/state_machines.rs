@@ -74,6 +74,7 @@ const THROWS: [(&str, &[ErrorName]); 10] = [
             InvalidDeployspec,
             InvalidModuleStack,
             StateConflict,
+            DeniedByPolicy,
             AccessDenied,
             Refused,
             Throttled,

@@ -24,6 +24,7 @@ use crate::commands::locks::Locks;
 use crate::commands::logs::Logs;
 use crate::commands::open::Open;
 use crate::commands::plan::Plan;
+use crate::commands::policy::Policy;
 use crate::commands::published::Published;
 use crate::commands::report::Report;
 use crate::commands::retry::Retry;
@@ -69,6 +70,7 @@ enum Command {
     Logs(Logs),
     Locks(Locks),
     Open(Open),
+    Policy(Policy),
     Init(Init),
     Bootstrap(Bootstrap),
     Doctor(Doctor),
@@ -94,6 +96,7 @@ impl Command {
             Self::Init(command) => return command.run(ui),
             Self::Doctor(command) => return command.run(&stack, ui).await,
             Self::Bootstrap(command) => return command.run(&stack, ui).await,
+            Self::Policy(command) => return command.run(&stack, ui).await,
             Self::Completions(command) => return command.run::<Cli>(),
             _ => {}
         }
@@ -116,9 +119,12 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
-            Self::Check(_) | Self::Init(_) | Self::Bootstrap(_) | Self::Doctor(_) | Self::Completions(_) => {
-                Ok(ExitCode::SUCCESS)
-            }
+            Self::Check(_)
+            | Self::Init(_)
+            | Self::Bootstrap(_)
+            | Self::Doctor(_)
+            | Self::Policy(_)
+            | Self::Completions(_) => Ok(ExitCode::SUCCESS),
         }
     }
 }

@@ -256,6 +256,7 @@ mod tests {
             leaves_nothing: false,
             sources: Vec::new(),
             warnings: Vec::new(),
+            policy: None,
         }
     }
 

@@ -512,6 +512,7 @@ impl<'a> Planner<'a> {
             leaves_nothing,
             sources: Vec::new(),
             warnings: self.warnings,
+            policy: None,
         };
         (plan, self.waves)
     }

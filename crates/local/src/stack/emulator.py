@@ -11,7 +11,6 @@ import contextvars
 import dataclasses
 import json
 import random
-import threading
 import time
 import urllib.parse
 import uuid
@@ -352,17 +351,22 @@ def call_lambda(original, func_ref, event):
         raise stepfunctions._ExecutionError(TOO_MANY, error.cause) from None
 
 
-def has_room():
-    most = lambda_svc._ACCOUNT_CONCURRENCY_CAP
-    return most <= 0 or lambda_svc.executions_in_flight()[0] < most
+# By their ids, so that each is kept as long as it is known here.
+events = {}
 
 
-def when_there_is_room(function, event):
+@replace(lambda_svc, "_execute_function")
+def execute_function(original, function, event):
     pause = 1
-    while not has_room():
+    while True:
+        result = original(function, event)
+        if id(event) not in events or not result.get("throttle"):
+            break
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-    lambda_svc.invoke_async_with_retry(function, event)
+    if not result.get("error"):
+        events.pop(id(event), None)
+    return result
 
 
 # --- The limits of payloads, and errors that nothing catches ------------------------------------------------
@@ -656,9 +660,9 @@ def dispatch_to_lambda(original, arn, payload):
     function, config, _ = lambda_svc._get_func_record_for_ref(arn)
     if not function or not config:
         return original(arn, payload)
-    if has_room():
-        return lambda_svc.invoke_async_with_retry(function, json.loads(payload))
-    return threading.Thread(target=when_there_is_room, args=(function, json.loads(payload)), daemon=True).start()
+    event = json.loads(payload)
+    events[id(event)] = event
+    return lambda_svc.invoke_async_with_retry(function, event)
 
 
 # --- Events of S3 -------------------------------------------------------------------------------------------

@@ -1,0 +1,19 @@
+//! The policy of a deployment: what may not be deployed or destroyed, whoever asks for it.
+//!
+//! A policy is one JSON document, `policies/{project}/{deployment}.json` in the work bucket, which only administrators
+//! write (decision 58). The planner decides by it on a whole plan, and the module workflow on each module that is about
+//! to be deployed or destroyed. So nothing goes around it, and a policy that is stored while a deployment runs applies to
+//! its modules that have not started yet. Decisions are pure: the changes and the time come in, and what breaks the policy
+//! comes out.
+//!
+//! A document that can't be read refuses everything. Without a document everything is allowed.
+
+mod decision;
+mod document;
+mod freeze;
+mod pattern;
+
+pub use decision::{Change, Changes, Decision, StoredPolicy};
+pub use document::{MAX_BYTES, Policy, version_of};
+pub use freeze::Freeze;
+pub use pattern::Pattern;
