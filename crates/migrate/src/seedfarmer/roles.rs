@@ -24,7 +24,6 @@ impl RoleNames {
         };
         let qualifier = self.qualifier.as_ref().map(|qualifier| format!("-{qualifier}"));
         let qualifier = qualifier.unwrap_or_default();
-        let project = project.to_string().to_lowercase();
         let arn = |account: &str, kind: &str| {
             let partition = &home.partition;
             format!("arn:{partition}:iam::{account}:role{path}seedfarmer-{project}-{kind}-role{qualifier}")
@@ -42,7 +41,7 @@ mod tests {
     #[test]
     fn the_names_are_those_of_seed_farmers_bootstrap() {
         let home = AwsEnvironment::from_arn("arn:aws:states:us-east-1:111122223333:stateMachine:s").unwrap();
-        let project = ModuleId::project("MyShop").unwrap();
+        let project = ModuleId::project("myshop").unwrap();
         assert_eq!(
             RoleNames::default().to(&home, &project, "222222222222"),
             [
