@@ -86,9 +86,18 @@ fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -
         build_project: "p".to_owned(),
         module_stack,
         remove_role,
+        target: None,
+        moves: false,
         plan: None,
         refused: None,
     })
+}
+
+/// The same for a module that is destroyed elsewhere first.
+fn moving(mut checked: Value) -> Value {
+    checked["moves"] = true.into();
+    checked["target"] = json!({"account": "222222222222", "region": "eu-west-1"});
+    checked
 }
 
 fn of_deploy_module() -> Value {
@@ -99,6 +108,8 @@ fn of_deploy_module() -> Value {
         checked(true, false, false, true),
         checked(true, false, true, false),
         checked(true, false, true, true),
+        moving(checked(true, false, false, false)),
+        moving(checked(false, true, false, true)),
         json!(
             CheckResult::refuse(
                 Error::new(ErrorName::InvalidDeployspec, "why"),

@@ -13,3 +13,4 @@ mod state_machines;
 mod task_errors;
 mod template;
 mod template_git;
+mod template_target;

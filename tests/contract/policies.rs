@@ -1,5 +1,5 @@
-//! What every role of the template may do, checked against the list in `policies.json`: a change that widens a role
-//! shows in review as an added line.
+//! What every role of the templates may do, checked against the lists in `policies.json` and `policies-target.json`: a change
+//! that widens a role shows in review as an added line.
 //!
 //! The list has a line for each action on each resource. If it differs from the template, this test writes the new list
 //! to `target/policies.json` and says so; a person reads the difference and copies the file. SAM makes policies of its
@@ -14,8 +14,18 @@ use serde_json::{Value, json};
 type Lines = BTreeMap<String, BTreeSet<String>>;
 
 fn template() -> Value {
-    with_names(&Template::read("template.yaml").json())
+    named("template.yaml")
 }
+
+fn named(template: &str) -> Value {
+    with_names(&Template::read(template).json())
+}
+
+/// The templates with roles that Seedflow uses, and the lists of what these may do.
+const LISTS: [(&str, &str); 2] = [
+    ("template.yaml", "policies.json"),
+    ("template-target.yaml", "policies-target.json"),
+];
 
 /// The template with a text for each `!Sub` that puts the n-th name of a list into an ARN:
 /// "…/${ReferencedParameters[0]}".
@@ -155,6 +165,17 @@ fn of_resource(resource: &Value) -> Option<Lines> {
             add(&mut found, &properties["KeyPolicy"], None, "allow");
             Some(found)
         }
+        "AWS::Events::EventBusPolicy" => {
+            let mut found = Lines::new();
+            let condition = resource["Condition"].as_str();
+            add(
+                &mut found,
+                &json!({"Statement": [properties["Statement"]]}),
+                condition,
+                "allow",
+            );
+            Some(found)
+        }
         // Describes how CloudWatch uses log lines; it grants no right.
         "AWS::Logs::AccountPolicy" => None,
         "AWS::Lambda::Permission" => {
@@ -177,7 +198,22 @@ fn of_resource(resource: &Value) -> Option<Lines> {
 
 #[test]
 fn roles_may_do_what_was_reviewed_and_nothing_else() {
-    let template = template();
+    let differ: Vec<&str> = LISTS
+        .iter()
+        .filter(|(template, list)| !is_reviewed(template, list))
+        .map(|(_, list)| *list)
+        .collect();
+    assert!(
+        differ.is_empty(),
+        "the roles of the templates are no longer those of {differ:?} in tests/contract; read what changed \
+         (git diff --no-index tests/contract/policies.json target/policies.json), then \
+         cp target/policies.json tests/contract/policies.json"
+    );
+}
+
+/// Whether the roles of a template are those of a list; if not, the new list is written to `target`.
+fn is_reviewed(template: &str, list: &str) -> bool {
+    let template = named(template);
     let resources = template["Resources"].as_object().unwrap();
     let found: BTreeMap<&String, Lines> = resources
         .iter()
@@ -185,15 +221,12 @@ fn roles_may_do_what_was_reviewed_and_nothing_else() {
         .collect();
     let mut found = serde_json::to_string_pretty(&json!(found)).unwrap();
     found.push('\n');
-    let reviewed = std::fs::read_to_string(root().join("tests/contract/policies.json")).unwrap_or_default();
-    if found != reviewed {
-        std::fs::write(root().join("target/policies.json"), found).unwrap();
-        panic!(
-            "the roles of template.yaml are no longer those of tests/contract/policies.json; read what changed \
-             (git diff --no-index tests/contract/policies.json target/policies.json), then \
-             cp target/policies.json tests/contract/policies.json"
-        );
+    let reviewed = root().join("tests/contract").join(list);
+    if found == std::fs::read_to_string(reviewed).unwrap_or_default() {
+        return true;
     }
+    std::fs::write(root().join("target").join(list), found).unwrap();
+    false
 }
 
 /// The properties from which SAM makes roles, statements and permissions.
@@ -236,6 +269,10 @@ fn with_longest_names(policy: &Value) -> String {
         ("AWS::Region", region.to_owned()),
         ("AWS::AccountId", "123456789012".to_owned()),
         ("AWS::StackName", stack.clone()),
+        ("HomeStackName", "h".repeat(24)),
+        ("HomeAccountId", "123456789012".to_owned()),
+        ("HomeRegion", region.to_owned()),
+        ("BuildBucket.Arn", format!("arn:aws-us-gov:s3:::{bucket}")),
         ("CodeBuildProjectName", project.clone()),
         ("CdkQualifier", "q".repeat(10)),
         ("BuildRolePath", "/".repeat(64)),
@@ -275,8 +312,8 @@ const STACK_NAME: usize = 64 - "-record-deployment".len();
 /// inline policies of a role, 6,144 for a managed policy.
 #[test]
 fn the_policies_of_a_role_are_not_too_long() {
-    let template = template();
-    for (name, resource) in template["Resources"].as_object().unwrap() {
+    let resources = LISTS.map(|(template, _)| named(template)["Resources"].as_object().unwrap().clone());
+    for (name, resource) in resources.iter().flatten() {
         let properties = &resource["Properties"];
         if resource["Type"] == "AWS::IAM::Role" {
             let length = properties["Policies"].to_string().len();
@@ -297,8 +334,8 @@ fn the_policies_of_a_role_are_not_too_long() {
 /// 20,480 characters, with names as IAM and S3 know them (S3 user guide, "Bucket policies for Amazon S3").
 #[test]
 fn the_policy_of_a_bucket_is_not_too_long() {
-    let template = template();
-    for (name, resource) in template["Resources"].as_object().unwrap() {
+    let resources = LISTS.map(|(template, _)| named(template)["Resources"].as_object().unwrap().clone());
+    for (name, resource) in resources.iter().flatten() {
         if resource["Type"] == "AWS::S3::BucketPolicy" {
             let policy = with_longest_names(&resource["Properties"]["PolicyDocument"]);
             // A role's ARN instead of "NameRole.Arn", and as many administrators as fit.

@@ -198,6 +198,8 @@ fn has_the_states_of_the_design() {
         "ForgetModule",
         "Forgotten",
         "HasModuleStack",
+        "HasMoved",
+        "HasMovedWithoutBuild",
         "IsChanged",
         "IsRolePrepared",
         "IsRoleRemoved",

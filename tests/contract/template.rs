@@ -31,6 +31,7 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
             "MAX_BUILD_TIMEOUT_MINUTES",
             "MAX_BUILD_COMPUTE_TYPE",
             "MAX_CONCURRENT_MODULES",
+            "TARGET_ACCOUNTS",
             "STACK_NAME_PREFIX",
             "PERMISSIONS_BOUNDARY_ARN",
             "BUILD_ROLE_PATH",
@@ -91,6 +92,7 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
             "MAX_BUILD_TIMEOUT_MINUTES",
             "MAX_BUILD_COMPUTE_TYPE",
             "MAX_CONCURRENT_MODULES",
+            "TARGET_ACCOUNTS",
             "STACK_NAME_PREFIX",
             "PERMISSIONS_BOUNDARY_ARN",
             "BUILD_ROLE_PATH",
@@ -890,11 +892,16 @@ fn rules_take_events_of_this_account_and_no_replays_and_have_names_that_builds_a
         let given = properties["Name"].as_str().unwrap_or_default();
         assert!(given.starts_with("${AWS::StackName}-"), "{name}: {given}");
         let pattern = &properties["EventPattern"];
-        assert_eq!(
-            pattern["account"],
-            serde_json::json!(["AWS::AccountId"]),
-            "{name}"
-        );
+        let ours = serde_json::json!(["AWS::AccountId"]);
+        let accounts = match name.as_str() {
+            // And those with targets, if there are any.
+            "BuildEndedRule" => {
+                assert_eq!(pattern["account"][0], "HasTargets");
+                &pattern["account"][2]
+            }
+            _ => &pattern["account"],
+        };
+        assert_eq!(*accounts, ours, "{name}");
         assert_eq!(
             pattern["replay-name"],
             serde_json::json!([{"exists": false}]),

@@ -9,6 +9,7 @@ use seedflow_terminal::Ui;
 
 use crate::account::{Account, StackArguments};
 use crate::commands::apply::Apply;
+use crate::commands::bootstrap::Bootstrap;
 use crate::commands::cancel::Cancel;
 use crate::commands::check::Check;
 use crate::commands::completions::Completions;
@@ -71,6 +72,7 @@ enum Command {
     Open(Open),
     Policy(Policy),
     Init(Init),
+    Bootstrap(Bootstrap),
     Doctor(Doctor),
     Completions(Completions),
 }
@@ -93,6 +95,7 @@ impl Command {
             Self::Check(command) => return command.run(ui),
             Self::Init(command) => return command.run(ui),
             Self::Doctor(command) => return command.run(&stack, ui).await,
+            Self::Bootstrap(command) => return command.run(&stack, ui).await,
             Self::Policy(command) => return command.run(&stack, ui).await,
             Self::Completions(command) => return command.run::<Cli>(),
             _ => {}
@@ -116,9 +119,12 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
-            Self::Check(_) | Self::Init(_) | Self::Doctor(_) | Self::Policy(_) | Self::Completions(_) => {
-                Ok(ExitCode::SUCCESS)
-            }
+            Self::Check(_)
+            | Self::Init(_)
+            | Self::Bootstrap(_)
+            | Self::Doctor(_)
+            | Self::Policy(_)
+            | Self::Completions(_) => Ok(ExitCode::SUCCESS),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, excerpt};
+use crate::target::Target;
 
 /// What a project's name may be. Variables and stacks begin with it.
 pub const PROJECT_RULE: &str = "1 to 64 letters in lower case, digits and hyphens, which start with a letter and don't end with a hyphen";
@@ -238,15 +239,18 @@ impl fmt::Display for ParameterKind {
 /// Maximum length of a build id: a project's name of 150 characters, a UUID, and a margin. The id is part of S3 keys.
 const MAX_BUILD_ID: usize = 255;
 
-/// A CodeBuild build id, `{project}:{uuid}`.
+/// A CodeBuild build id, `{project}:{uuid}`; for a build in a target `{account}/{region}/{project}:{uuid}`. So whatever
+/// stores or passes on the id of a build also says where the build is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct BuildId(String);
 
 impl BuildId {
-    /// Parses an id, or the ARN in CodeBuild's events (`…:build/{project}:{uuid}`).
+    /// Parses an id, or the ARN in CodeBuild's events (`…:build/{project}:{uuid}`), which says nothing about a target:
+    /// [`Self::at`] adds it.
     pub fn parse(text: &str) -> Result<Self> {
-        let id = text.rsplit_once(":build/").map_or(text, |(_, id)| id);
+        let text = text.rsplit_once(":build/").map_or(text, |(_, id)| id);
+        let (_, id) = split_target(text);
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_:".contains(&b);
         match id.split_once(':') {
             Some((project, uuid))
@@ -255,7 +259,7 @@ impl BuildId {
                     && id.len() <= MAX_BUILD_ID
                     && id.bytes().all(allowed) =>
             {
-                Ok(Self(id.to_owned()))
+                Ok(Self(text.to_owned()))
             }
             _ => Err(Error::field(
                 "build_id",
@@ -265,16 +269,52 @@ impl BuildId {
         }
     }
 
-    /// The id as text.
+    /// The id as text, with the target.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The CodeBuild project.
+    /// The id as CodeBuild knows it, without the target.
+    #[must_use]
+    pub fn in_codebuild(&self) -> &str {
+        split_target(&self.0).1
+    }
+
+    /// Where the build is; `None` at home.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        split_target(&self.0).0
+    }
+
+    /// The same build of a target.
+    #[must_use]
+    pub fn at(&self, target: Option<&Target>) -> Self {
+        Self(in_target(target, self.in_codebuild()))
+    }
+
+    /// The CodeBuild project, without the target.
     #[must_use]
     pub fn project(&self) -> &str {
-        self.0.split_once(':').map_or("", |(project, _)| project)
+        self.in_codebuild()
+            .split_once(':')
+            .map_or("", |(project, _)| project)
+    }
+}
+
+/// A build or a project of CodeBuild with the target in which it is.
+#[must_use]
+pub fn in_target(target: Option<&Target>, name: &str) -> String {
+    target.map_or_else(|| name.to_owned(), |target| format!("{target}/{name}"))
+}
+
+/// The reverse of [`in_target`].
+#[must_use]
+pub fn split_target(text: &str) -> (Option<Target>, &str) {
+    let found = text.rsplit_once('/');
+    match found.and_then(|(target, name)| Some((target.parse().ok()?, name))) {
+        Some((target, name)) => (Some(target), name),
+        None => (None, text),
     }
 }
 
@@ -440,12 +480,32 @@ impl AwsEnvironment {
         }
     }
 
+    /// That of a target; this one without a target.
+    #[must_use]
+    pub fn of(&self, target: Option<&Target>) -> Self {
+        target.map_or_else(
+            || self.clone(),
+            |target| Self {
+                partition: self.partition.clone(),
+                region: target.region().to_owned(),
+                account: target.account().to_owned(),
+            },
+        )
+    }
+
+    /// Whether this is what `target` names.
+    #[must_use]
+    pub fn is(&self, target: &Target) -> bool {
+        self.account == target.account() && self.region == target.region()
+    }
+
     /// The URL of a build in the CodeBuild console.
     #[must_use]
     pub fn build_url(&self, build: &BuildId) -> String {
-        let (console, region, account) = (self.console(), &self.region, &self.account);
-        let project = build.as_str().split(':').next().unwrap_or_default();
-        let id = build.as_str().replace(':', "%3A");
+        let place = self.of(build.target().as_ref());
+        let (console, region, account) = (place.console(), &place.region, &place.account);
+        let project = build.project();
+        let id = build.in_codebuild().replace(':', "%3A");
         format!("{console}/codesuite/codebuild/{account}/projects/{project}/build/{id}/?region={region}")
     }
 
@@ -558,6 +618,26 @@ mod tests {
         assert_eq!(id.as_str(), "my-sample-project:8745a7a9-c340");
         assert_eq!(id.project(), "my-sample-project");
         for bad in ["", "x", ":u", "p:", "p/../:u", &format!("p:{}", "u".repeat(254))] {
+            assert!(BuildId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_a_build_says_where_the_build_is() {
+        let home = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+        let target: Target = "222222222222/eu-west-1".parse().unwrap();
+        let id = BuildId::parse("seedflow:1-2").unwrap();
+        assert_eq!((id.target(), id.in_codebuild()), (None, "seedflow:1-2"));
+        let there = id.at(Some(&target));
+        assert_eq!(there.as_str(), "222222222222/eu-west-1/seedflow:1-2");
+        assert_eq!(BuildId::parse(there.as_str()).unwrap(), there);
+        assert_eq!((there.target(), there.project()), (Some(target), "seedflow"));
+        assert_eq!(there.at(None), id);
+        assert_eq!(
+            home.build_url(&there),
+            "https://eu-west-1.console.aws.amazon.com/codesuite/codebuild/222222222222/projects/seedflow/build/seedflow%3A1-2/?region=eu-west-1"
+        );
+        for bad in ["2/eu-west-1/p:u", "222222222222/p:u", "222222222222/../p:u"] {
             assert!(BuildId::parse(bad).is_err(), "{bad}");
         }
     }

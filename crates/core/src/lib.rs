@@ -2,7 +2,7 @@
 //!
 //! In reading order:
 //!
-//! - [`error`], [`ids`], [`storage_layout`], [`console`]: the basis. Names are parsed once; every S3 key and parameter path
+//! - [`error`], [`target`], [`ids`], [`storage_layout`], [`console`]: the basis. Names are parsed once; every S3 key and parameter path
 //!   is built in one file.
 //! - [`formats`]: text formats that others define (YAML 1.1, dotenv, Python's JSON), parsed and written.
 //! - [`workflow`]: the coordination of executions, builds and functions: lock, callback, and outcome of a build.
@@ -28,5 +28,6 @@ pub mod module;
 pub mod pages;
 pub mod policy;
 pub mod storage_layout;
+pub mod target;
 pub mod telemetry;
 pub mod workflow;

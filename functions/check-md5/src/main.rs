@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::object_reader::{ObjectReader, Opened, blocking};
-use seedflow_aws::services::ssm::about_references;
+use seedflow_aws::services::ssm::{ParameterStore, about_references};
+use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{plans, policies};
 use seedflow_core::error::Result;
-use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
 use seedflow_core::module::change_detection::decide;
@@ -25,13 +26,15 @@ use seedflow_core::module::destroy::Destruction;
 use seedflow_core::module::fingerprint::Fingerprint;
 use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, ModuleInput, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
-use seedflow_core::module::network::Network;
+use seedflow_core::module::network::{AllowedNetworks, Network};
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::rollback;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::stored_state::StoredState;
+use seedflow_core::module::target_settings::TargetSettings;
 use seedflow_core::policy::{Change, Changes};
+use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,6 +51,16 @@ struct Handler {
     /// Prefix of the names of all modules' roles and stacks.
     module_prefix: String,
     modules: ModuleStore,
+    /// Parameter Store at home and in targets.
+    parameters: Placed<ParameterStore>,
+    /// The parameter with the settings of a target.
+    settings: String,
+}
+
+/// Where a module is deployed or destroyed: Parameter Store, and the target's settings. At home there are none.
+struct Place {
+    parameters: ParameterStore,
+    settings: Option<TargetSettings>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -57,27 +70,32 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let function = Handler {
         modules: ModuleStore::new(&aws, limits.work_bucket.clone()),
         module_prefix: config::setting("MODULE_PREFIX")?,
+        parameters: Placed::new(&aws, TargetRole::Reads, ParameterStore::new)?,
+        settings: settings_parameter(&config::setting("STACK_NAME")?),
         limits,
     };
     handler::run(async |invocation| function.check(invocation).await).await
 }
 
+/// The execution, and where it runs.
+type At<'a> = (&'a ExecutionArn, &'a AwsEnvironment);
+
 impl Handler {
-    async fn check(&self, Invocation { event, .. }: Invocation<Event>) -> Result<CheckResult> {
+    async fn check(&self, Invocation { event, environment }: Invocation<Event>) -> Result<CheckResult> {
+        let at = (&event.execution, &environment);
         let input = plans::input(&self.modules.work, event.input, &event.execution).await?;
         match ModuleInput::parse(&input, &self.limits)? {
             ModuleInput::Deploy(request) => {
                 log::add_log_context(&LogContext::module(&event.execution, &request.module));
-                self.check_deployment(*request, None, &event.execution).await
+                self.check_deployment(*request, None, at).await
             }
             ModuleInput::Rollback(request) => {
                 log::add_log_context(&LogContext::module(&event.execution, &request.module));
                 let record = self.modules.record_to_roll_back_to(request).await?;
                 let (request, reason) = rollback::request(record)?;
-                self.check_deployment(request, Some(reason), &event.execution)
-                    .await
+                self.check_deployment(request, Some(reason), at).await
             }
-            ModuleInput::Destroy(request) => self.check_destruction(request, &event.execution).await,
+            ModuleInput::Destroy(request) => self.check_destruction(request, at).await,
         }
     }
 
@@ -87,14 +105,11 @@ impl Handler {
         &self,
         request: DeployInput,
         reason: Option<String>,
-        execution: &ExecutionArn,
+        at: At<'_>,
     ) -> Result<CheckResult> {
         let (reader, opened) = ObjectReader::open(&self.modules.work, &request.source).await?;
         let commit_info = opened.commit_info.clone();
-        match self
-            .check_bundle(request, (reader, opened), reason, execution)
-            .await
-        {
+        match self.check_bundle(request, (reader, opened), reason, at).await {
             Err(error) => CheckResult::refuse(error, commit_info),
             checked => checked,
         }
@@ -105,21 +120,41 @@ impl Handler {
         request: DeployInput,
         (reader, opened): (ObjectReader, Opened),
         reason: Option<String>,
-        execution: &ExecutionArn,
+        at: At<'_>,
     ) -> Result<CheckResult> {
         let bundle = read_bundle(reader, &request.source, opened.size).await?;
         let options = match request.options {
             Some(options) => options,
             None => bundle.options(&request.module, &self.limits)?,
         };
+        options.check_target(at.1, &self.limits.maxima)?;
+        let place = self.place(options.target.as_ref(), at.1).await?;
+        let elsewhere = options.target.as_ref().map(|_| &place.parameters);
         let StoredState {
             stored,
             versions,
             upstreams,
-        } = self.modules.state(&request.module, &options.parameters).await?;
+        } = self
+            .modules
+            .state(&request.module, &options.parameters, elsewhere)
+            .await?;
         let options = options.resolve(&request.module, &upstreams)?;
+        if let Some(settings) = &place.settings {
+            settings.check(&options)?;
+        }
+        let network = self.network(&options, &place).await?;
         let fingerprint = Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions);
         let previous_status = stored.status_of(&request.module)?;
+        if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
+            tracing::info!(%from, "moves");
+            // Both are asked before anything runs; the destruction by the check of it.
+            self.refuse_by_policy(&request.module, Change::Deploy).await?;
+            let moving = self.check_destruction_of(request.module, None, at).await?;
+            return Ok(CheckResult {
+                moves: true,
+                ..moving
+            });
+        }
         let decision = decide(
             &fingerprint,
             stored.fingerprint().as_ref(),
@@ -157,7 +192,8 @@ impl Handler {
             source_bytes: Some(opened.size),
             commit_info: opened.commit_info,
             deployspec: Deployspec::parse(&bundle.deployspec, &self.limits.maxima)?,
-            network: self.network(&options).await?,
+            network,
+            target_settings: place.settings,
             options,
             fingerprint,
             renews: decision.renews,
@@ -165,17 +201,21 @@ impl Handler {
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
-        self.checked(decision.changed, decision.reasons, plan, execution)
-            .await
+        self.checked(decision.changed, decision.reasons, plan, at.0).await
     }
 
     /// What there is to destroy of a module.
-    async fn check_destruction(
-        &self,
-        request: DestroyInput,
-        execution: &ExecutionArn,
-    ) -> Result<CheckResult> {
+    async fn check_destruction(&self, request: DestroyInput, at: At<'_>) -> Result<CheckResult> {
         let DestroyInput { module, source } = request;
+        self.check_destruction_of(module, source, at).await
+    }
+
+    async fn check_destruction_of(
+        &self,
+        module: ModuleId,
+        source: Option<Source>,
+        at: At<'_>,
+    ) -> Result<CheckResult> {
         self.refuse_by_policy(&module, Change::Destroy).await?;
         let keeps = source.is_some();
         let record = match (self.modules.record(&module).await?, source) {
@@ -187,17 +227,23 @@ impl Handler {
             Destruction::Build(plan) => {
                 tracing::info!(repaired = keeps, "to be destroyed");
                 let reasons = vec![destroy::REASON.to_owned()];
-                let network = self.network(&plan.options).await?;
+                let place = self.place(plan.target(), at.1).await?;
+                let network = self.network(&plan.options, &place).await?;
                 let plan = Plan {
                     keeps,
                     network,
+                    target_settings: place.settings,
                     ..*plan
                 };
-                self.checked(true, reasons, plan, execution).await
+                self.checked(true, reasons, plan, at.0).await
             }
             Destruction::Forget => {
                 tracing::info!("isn't deployed");
-                Ok(CheckResult::nothing_deployed(&self.limits.codebuild_project))
+                let target = stored.status_of(&module)?.and_then(|status| status.target);
+                Ok(CheckResult {
+                    target,
+                    ..CheckResult::nothing_deployed(&self.limits.codebuild_project)
+                })
             }
         }
     }
@@ -247,17 +293,34 @@ impl Handler {
         })
     }
 
+    /// What is known of a target; of home without one.
+    async fn place(&self, target: Option<&Target>, home: &AwsEnvironment) -> Result<Place> {
+        let parameters = self.parameters.at(target, home).await?;
+        let settings = match target {
+            None => None,
+            Some(target) => {
+                let found = parameters.get(std::slice::from_ref(&self.settings)).await?;
+                let text = found.get(&self.settings).map(|(text, _)| text.as_str());
+                Some(TargetSettings::parse(target, home, text)?)
+            }
+        };
+        Ok(Place { parameters, settings })
+    }
+
     /// The network of a build with these options.
-    async fn network(&self, options: &Options) -> Result<Option<Network>> {
+    async fn network(&self, options: &Options, place: &Place) -> Result<Option<Network>> {
         let Some(asked) = &options.build.network else {
             return Ok(None);
         };
-        let found = self.modules.parameters.get(&asked.parameter_store_names()).await;
+        let found = place.parameters.get(&asked.parameter_store_names()).await;
         let found = found.map_err(about_references)?;
         let text = |name: &str| found.get(name).map(|(text, _)| text.clone());
-        asked
-            .resolve(text, self.limits.maxima.networks.as_ref())
-            .map(Some)
+        let of_target = place.settings.as_ref().map(TargetSettings::networks);
+        let allowed: Option<&AllowedNetworks> = match &of_target {
+            Some(allowed) => Some(allowed),
+            None => self.limits.maxima.networks.as_ref(),
+        };
+        asked.resolve(text, allowed).map(Some)
     }
 }
 

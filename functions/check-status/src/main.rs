@@ -12,9 +12,11 @@ use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::codebuild::CodeBuild;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
+use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::callbacks::Callbacks;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{BuildId, ExecutionArn};
+use seedflow_core::target::TargetRole;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::callback::{End, Register, Registration, Token};
@@ -37,7 +39,7 @@ struct Event {
 
 struct Handler {
     callbacks: Callbacks,
-    codebuild: CodeBuild,
+    codebuild: Placed<CodeBuild>,
     metrics: Metrics,
 }
 
@@ -47,14 +49,18 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let work = Bucket::new(&aws, config::setting("WORK_BUCKET")?);
     let function = Handler {
         callbacks: Callbacks::new(work, StepFunctions::new(&aws)),
-        codebuild: CodeBuild::new(&aws),
+        codebuild: Placed::new(&aws, TargetRole::Builds, CodeBuild::new)?,
         metrics: Metrics::of_stack()?,
     };
     handler::run(async |invocation| function.check(invocation, Timestamp::now()).await).await
 }
 
 impl Handler {
-    async fn check(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Value> {
+    async fn check(
+        &self,
+        Invocation { event, environment }: Invocation<Event>,
+        now: Timestamp,
+    ) -> Result<Value> {
         let Event {
             token,
             build_id,
@@ -69,10 +75,12 @@ impl Handler {
             entered_at,
             attempt,
         });
-        let end: End = self
-            .callbacks
-            .run(&build_id, register, async || self.codebuild.read(&build_id).await)
-            .await?;
+        let read = async || {
+            let target = build_id.target();
+            let codebuild = self.codebuild.at(target.as_ref(), &environment).await?;
+            codebuild.read(&build_id).await
+        };
+        let end: End = self.callbacks.run(&build_id, register, read).await?;
         let lost = u32::from(timeouts > 0 && end == End::Answered);
         tracing::info!(end = ?end, timeouts, lost = lost > 0, "registered");
         let about = execution.map(|execution| LogContext::execution(&execution));

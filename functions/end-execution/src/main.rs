@@ -25,6 +25,7 @@ use seedflow_aws::services::codebuild::CodeBuild;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
+use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::locks::Locks;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
@@ -32,6 +33,7 @@ use seedflow_core::deployment::input::Locked;
 use seedflow_core::error::Result;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::input::{DeployInput, Limits};
+use seedflow_core::target::TargetRole;
 use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::ending;
 use seedflow_core::workflow::ending::{Described, Known};
@@ -106,7 +108,7 @@ struct Handler {
     longest_write: SignedDuration,
     step_functions: StepFunctions,
     locks: Locks,
-    codebuild: CodeBuild,
+    codebuild: Placed<CodeBuild>,
     modules: ModuleStore,
     events: Events,
     metrics: Metrics,
@@ -128,7 +130,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         longest_write: SignedDuration::from_secs(i64::try_from(longest).unwrap_or(i64::MAX)),
         locks: Locks::new(work.clone(), step_functions.clone(), metrics.clone()),
         step_functions,
-        codebuild: CodeBuild::new(&aws),
+        codebuild: Placed::new(&aws, TargetRole::Builds, CodeBuild::new)?,
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::runtime::log;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::events::ModuleStateChange;
-use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId, ParameterKind};
+use seedflow_core::ids::{AwsEnvironment, BuildId, ExecutionArn, ModuleId, ParameterKind, split_target};
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::{Failure, Status};
 use seedflow_core::module::timeline::Timeline;
@@ -69,9 +69,11 @@ impl Handler {
         now: Timestamp,
     ) -> Result<Option<SignedDuration>> {
         let trace = self.trace(execution, described, refused).await?;
-        let build = refused.note(self.build(&trace, lock).await)?.flatten();
+        // An execution runs where this function does.
+        let home = AwsEnvironment::from_arn(execution.as_str())?;
+        let build = refused.note(self.build(&trace, lock, &home).await)?.flatten();
         let left = match &build {
-            Some(build) => self.stop(build, refused).await?,
+            Some(build) => self.stop(build, &home, refused).await?,
             None => LeftBuild::Nothing,
         };
         if let Some(lock) = lock {
@@ -98,18 +100,33 @@ impl Handler {
     }
 
     /// The build that the execution started, if any.
-    async fn build(&self, trace: &Trace, lock: Option<&Lock>) -> Result<Option<BuildId>> {
+    async fn build(
+        &self,
+        trace: &Trace,
+        lock: Option<&Lock>,
+        home: &AwsEnvironment,
+    ) -> Result<Option<BuildId>> {
         match (&trace.build_id, &trace.searched, lock) {
             (Some(build), ..) => Ok(Some(build.clone())),
-            (None, Some(project), Some(lock)) => self.codebuild.find(project, &lock.run).await,
+            (None, Some(searched), Some(lock)) => {
+                let (target, project) = split_target(searched);
+                let codebuild = self.codebuild.at(target.as_ref(), home).await?;
+                let found = codebuild.find(project, &lock.run).await?;
+                Ok(found.map(|build| build.at(target.as_ref())))
+            }
             _ => Ok(None),
         }
     }
 
     /// Stops a running build. If the build can't be read, StopBuild's answer has its state. If it can be neither read nor
     /// stopped, its state is unknown, and it can't hold the lock.
-    async fn stop(&self, build: &BuildId, refused: &mut Refused) -> Result<LeftBuild> {
-        let read = match self.codebuild.read(build).await {
+    async fn stop(&self, build: &BuildId, home: &AwsEnvironment, refused: &mut Refused) -> Result<LeftBuild> {
+        let codebuild = self.codebuild.at(build.target().as_ref(), home).await;
+        // A target that doesn't let Seedflow in any more: whether the build runs is unknown, and it can't hold the lock.
+        let Some(codebuild) = refused.note(codebuild)? else {
+            return Ok(LeftBuild::Nothing);
+        };
+        let read = match codebuild.read(build).await {
             Err(error) if error.name == ErrorName::BuildNotFound => return Ok(LeftBuild::Nothing),
             read => refused.note(read)?,
         };
@@ -117,7 +134,7 @@ impl Handler {
             return Ok(LeftBuild::Nothing);
         }
         let runs = read.is_some();
-        let Some(ended) = refused.note(self.codebuild.stop(build).await)? else {
+        let Some(ended) = refused.note(codebuild.stop(build).await)? else {
             return Ok(if runs {
                 LeftBuild::Running
             } else {

@@ -12,14 +12,16 @@ use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::cloudformation::{CloudFormation, NewStack};
 use seedflow_aws::services::iam::Iam;
 use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::ExecutionArn;
+use seedflow_core::ids::{AwsEnvironment, ExecutionArn};
 use seedflow_core::module::plan::PlanHandle;
 use seedflow_core::module::role::policies::RoleSettings;
 use seedflow_core::module::role::step;
 use seedflow_core::module::role::step::{Asked, Progress, Step};
 use seedflow_core::module::role::{ModuleStack, RoleAndStackName};
+use seedflow_core::target::{Target, TargetRole};
 use seedflow_core::workflow::lock::Lease;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,9 @@ enum Event {
     Remove {
         execution: ExecutionArn,
         lock: Lease,
+        /// Where the role is; null at home.
+        #[serde(default)]
+        target: Option<Target>,
         /// Null in the first call.
         progress: Option<Progress>,
     },
@@ -58,12 +63,20 @@ enum Next {
 
 struct Handler {
     work: Bucket,
-    cloudformation: CloudFormation,
-    iam: Iam,
+    cloudformation: Placed<CloudFormation>,
+    iam: Placed<Iam>,
     role: RoleSettings,
     /// Prefix of the names of all modules' roles and stacks.
     prefix: String,
-    /// The role with which CloudFormation deploys modules' stacks.
+    /// The role with which CloudFormation deploys modules' stacks at home.
+    service_role: String,
+}
+
+/// The clients of the account and region of a module.
+struct Clients {
+    cloudformation: CloudFormation,
+    iam: Iam,
+    /// The role with which CloudFormation deploys modules' stacks there.
     service_role: String,
 }
 
@@ -72,8 +85,8 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let function = Handler {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
-        cloudformation: CloudFormation::new(&aws),
-        iam: Iam::new(&aws),
+        cloudformation: Placed::new(&aws, TargetRole::Roles, CloudFormation::new)?,
+        iam: Placed::new(&aws, TargetRole::Roles, Iam::new)?,
         role: role::settings()?,
         prefix: config::setting("MODULE_PREFIX")?,
         service_role: config::setting("MODULE_STACK_SERVICE_ROLE_ARN")?,
@@ -95,19 +108,28 @@ impl Handler {
                 progress,
             } => {
                 let plan = plans::load(&self.work, plan).await?;
-                let stack = plan.module_stack.ok_or_else(no_module_stack)?;
+                let stack = plan.module_stack.clone().ok_or_else(no_module_stack)?;
                 fence::check(&self.work, &lock, &execution).await?;
+                let mut clients = self.clients(plan.target(), &environment).await?;
+                let of_target = plan.target_settings.as_ref();
+                let settings = of_target.map(|target| role::settings_of(target, &self.prefix));
+                if let Some(target) = of_target {
+                    clients.service_role.clone_from(&target.service_role);
+                }
                 let boundary = plan.options.build.permissions_boundary.as_deref();
                 let role = &stack.names.role;
-                let role_arn = role::prepare(&self.iam, &self.role, &environment, role, boundary).await?;
+                let settings = settings.as_ref().unwrap_or(&self.role);
+                let place = environment.of(plan.target());
+                let role_arn = role::prepare(&clients.iam, settings, &place, role, boundary).await?;
                 let progress = progress.unwrap_or(Progress::new(now));
-                let next = self.prepare(&stack, role_arn, progress, now).await?;
+                let next = clients.prepare(&stack, role_arn, progress, now).await?;
                 tracing::info!(stack = stack.names.stack, next = next.word(), "prepared");
                 Ok(next)
             }
             Event::Remove {
                 execution,
                 lock,
+                target,
                 progress,
             } => {
                 // If the module's name is too long for a role's name, the role never existed.
@@ -115,14 +137,25 @@ impl Handler {
                     return Ok(Next::Removed { removed: None });
                 };
                 fence::check(&self.work, &lock, &execution).await?;
+                let clients = self.clients(target.as_ref(), &environment).await?;
                 let progress = progress.unwrap_or(Progress::new(now));
-                let next = self.remove(&names, progress, now).await?;
+                let next = clients.remove(&names, progress, now).await?;
                 tracing::info!(stack = names.stack, next = next.word(), "removed");
                 Ok(next)
             }
         }
     }
 
+    async fn clients(&self, target: Option<&Target>, home: &AwsEnvironment) -> Result<Clients> {
+        Ok(Clients {
+            cloudformation: self.cloudformation.at(target, home).await?,
+            iam: self.iam.at(target, home).await?,
+            service_role: self.service_role.clone(),
+        })
+    }
+}
+
+impl Clients {
     /// Takes the next step towards a stack that is up to date.
     async fn prepare(
         &self,

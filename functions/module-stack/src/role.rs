@@ -9,6 +9,7 @@ use seedflow_core::error::Result;
 use seedflow_core::ids::AwsEnvironment;
 use seedflow_core::module::role::boundary;
 use seedflow_core::module::role::policies::{RoleSettings, trust};
+use seedflow_core::module::target_settings::TargetSettings;
 
 /// Reads the settings of all modules' roles.
 pub(crate) fn settings() -> Result<RoleSettings> {
@@ -18,6 +19,16 @@ pub(crate) fn settings() -> Result<RoleSettings> {
         config::setting("BUILD_ROLE_PATH")?,
         &config::setting("MODULE_PREFIX")?,
     ))
+}
+
+/// The settings of modules' roles in a target.
+pub(crate) fn settings_of(target: &TargetSettings, prefix: &str) -> RoleSettings {
+    RoleSettings::new(
+        &target.policies,
+        target.boundary().map(str::to_owned),
+        target.role_path.clone(),
+        prefix,
+    )
 }
 
 /// Creates or updates the role, and returns its ARN. `boundary` is the name of the policy that the input asks for.

@@ -20,6 +20,7 @@ use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
+use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{plans, policies, spilled_values};
 use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
@@ -34,10 +35,12 @@ use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::deployed_record::DeployedModule;
-use seedflow_core::module::fingerprint::Versions;
+use seedflow_core::module::fingerprint::{Versions, VersionsByTarget};
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::metadata_reference::ModuleRef;
+use seedflow_core::module::target_settings::{TargetSettings, all_not_ready};
 use seedflow_core::policy::Decision;
+use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -132,6 +135,10 @@ struct Handler {
     limits: Limits,
     work: Bucket,
     parameters: ParameterStore,
+    /// Parameter Store at home and in targets.
+    places: Placed<ParameterStore>,
+    /// The parameter with the settings of a target.
+    settings: String,
     step_functions: StepFunctions,
 }
 
@@ -142,6 +149,8 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let function = Handler {
         work: Bucket::new(&aws, limits.work_bucket.clone()),
         parameters: ParameterStore::new(&aws),
+        places: Placed::new(&aws, TargetRole::Reads, ParameterStore::new)?,
+        settings: settings_parameter(&config::setting("STACK_NAME")?),
         step_functions: StepFunctions::new(&aws),
         limits,
     };
@@ -228,7 +237,10 @@ impl Handler {
                     maxima: &self.limits.maxima,
                 };
                 match repository::read(self.stores(), &asked).await?.of(&deployment) {
-                    Ok(Loaded::Whole(read)) => self.deploy(*read, force, &request, execution).await,
+                    Ok(Loaded::Whole(read)) => {
+                        self.deploy((*read, force), &request, execution, environment)
+                            .await
+                    }
                     Ok(Loaded::Needs(missing)) if sources.is_none() => Ok(Outcome::Fetch(missing)),
                     Ok(Loaded::Needs(missing)) => Err(replaced(&missing)),
                     Err(error) => Err(error),
@@ -263,7 +275,7 @@ impl Handler {
             deployment,
             execution,
             state: &state,
-            versions: &Versions::new(),
+            versions: &VersionsByTarget::new(),
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         });
@@ -273,19 +285,20 @@ impl Handler {
 
     async fn deploy(
         &self,
-        mut read: Read,
-        force: &Forced,
+        (mut read, force): (Read, &Forced),
         request: &DeploymentInput,
         execution: &ExecutionArn,
+        home: &AwsEnvironment,
     ) -> Result<Outcome> {
         let groups = read.groups(force);
+        self.check_targets(&groups, home).await?;
         let state = self.state(&read.deployment).await?;
         request.refuse_unknown(&known(&groups, state.deployed()))?;
         let planning = Planning {
             deployment: &read.deployment,
             execution,
             state: &state,
-            versions: &self.versions(&groups).await?,
+            versions: &self.versions(&groups, home).await?,
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         };
@@ -340,15 +353,38 @@ impl Handler {
         Ok(records)
     }
 
-    /// The versions of all parameters that modules reference.
-    async fn versions(&self, groups: &[planner::PlannableGroup]) -> Result<Versions> {
-        let modules = groups.iter().flat_map(|group| &group.modules);
-        let names = modules.flat_map(|module| module.options.parameters.parameter_store_names());
-        let names: BTreeSet<&str> = names.collect();
-        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        let found = self.parameters.get(&names).await.map_err(about_references)?;
-        let version = |name: &String| found.get(name).map(|(_, version)| *version);
-        Ok(names.iter().map(|name| (name.clone(), version(name))).collect())
+    /// Refuses targets in which nothing can be deployed, all at once.
+    async fn check_targets(&self, groups: &[planner::PlannableGroup], home: &AwsEnvironment) -> Result<()> {
+        let mut errors = Vec::new();
+        for target in planner::targets(groups).into_iter().flatten() {
+            match self.check_target(target, home).await {
+                Err(error) if error.name == ErrorName::Refused => errors.push(error),
+                checked => checked?,
+            }
+        }
+        all_not_ready(&errors)
+    }
+
+    async fn check_target(&self, target: &Target, home: &AwsEnvironment) -> Result<()> {
+        let parameters = self.places.at(Some(target), home).await?;
+        let found = parameters.get(std::slice::from_ref(&self.settings)).await?;
+        let text = found.get(&self.settings).map(|(text, _)| text.as_str());
+        TargetSettings::parse(target, home, text).map(drop)
+    }
+
+    /// The versions of all parameters that modules reference, each in the module's own target.
+    async fn versions(
+        &self,
+        groups: &[planner::PlannableGroup],
+        home: &AwsEnvironment,
+    ) -> Result<VersionsByTarget> {
+        let mut versions = VersionsByTarget::new();
+        for target in planner::targets(groups) {
+            let parameters = self.places.at(target, home).await?;
+            let found = versions_of(&parameters, planner::references(groups, target)).await?;
+            versions.insert(target.cloned(), found);
+        }
+        Ok(versions)
     }
 
     /// Stores the plan and returns what to start. An error is returned with the deployment's name, so that the deployment's
@@ -409,6 +445,13 @@ impl Handler {
         }
         Ok(answer)
     }
+}
+
+async fn versions_of(parameters: &ParameterStore, names: BTreeSet<&str>) -> Result<Versions> {
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    let found = parameters.get(&names).await.map_err(about_references)?;
+    let version = |name: &String| found.get(name).map(|(_, version)| *version);
+    Ok(names.iter().map(|name| (name.clone(), version(name))).collect())
 }
 
 /// Whether an error concerns the deployment, so that its status should have it. Temporary errors do not, nor do errors of

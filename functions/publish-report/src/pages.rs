@@ -130,6 +130,10 @@ impl Handler {
         else {
             return Log::None;
         };
+        // What a target says of a build's log must not lead to the log of a build here.
+        if report.status.target.is_some() {
+            return Log::Unreadable("it is in the account and region of the build".to_owned());
+        }
         if build.log_group.as_deref() != Some(self.build_log.name()) {
             return Log::Unreadable("it is not in the log group of this stack's builds".to_owned());
         }

@@ -12,12 +12,14 @@ use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::codebuild::CodeBuild;
 use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::plans;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{AwsEnvironment, BuildId, ExecutionArn};
 use seedflow_core::module::codebuild::request;
 use seedflow_core::module::codebuild::request::{BuildRequest, Defaults};
-use seedflow_core::module::plan::PlanHandle;
+use seedflow_core::module::plan::{Plan, PlanHandle};
+use seedflow_core::target::TargetRole;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::workflow::lock::Lease;
 use serde::{Deserialize, Serialize};
@@ -39,17 +41,28 @@ struct Started {
     build_url: String,
 }
 
+/// A build to request.
+struct Asked<'a> {
+    plan: &'a Plan,
+    request: BuildRequest,
+    defaults: &'a Defaults,
+}
+
 struct Handler {
-    codebuild: CodeBuild,
+    aws: config::SdkConfig,
+    codebuild: Placed<CodeBuild>,
     work: Bucket,
     defaults: Defaults,
+    /// The name of Seedflow's stack.
+    stack: String,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let function = Handler {
-        codebuild: CodeBuild::new(&aws),
+        codebuild: Placed::new(&aws, TargetRole::Builds, CodeBuild::new)?,
+        stack: config::setting("STACK_NAME")?,
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         defaults: Defaults {
             project: config::setting("CODEBUILD_PROJECT")?,
@@ -64,6 +77,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
             permissions_boundary: config::optional_setting("PERMISSIONS_BOUNDARY_ARN"),
             service_role: config::setting("BUILD_ROLE_ARN")?,
         },
+        aws,
     };
     handler::run(async |invocation| function.start(invocation).await).await
 }
@@ -84,22 +98,32 @@ impl Handler {
         }: Invocation<Event>,
     ) -> Result<Started> {
         let plan = plans::load(&self.work, plan).await?;
-        let mut request = request::compose(
+        let defaults = self.defaults.of(&plan, &self.stack);
+        let request = request::compose(
             &plan,
             &execution,
             &lock.run,
             &environment,
             service_role,
-            &self.defaults,
+            &defaults,
         );
+        let codebuild = self.codebuild.at(plan.target(), &environment).await?;
         let found = match attempt {
             0 => None,
-            _ => self.codebuild.find(&request.project, &lock.run).await?,
+            _ => codebuild.find(&request.project, &lock.run).await?,
         };
         let build_id = match found {
             Some(build_id) => build_id,
-            None => self.request(&mut request, &environment).await?,
+            None => {
+                let asked = Asked {
+                    plan: &plan,
+                    request,
+                    defaults: &defaults,
+                };
+                self.request(&codebuild, asked, &environment).await?
+            }
         };
+        let build_id = build_id.at(plan.target());
         log::add_log_context(&LogContext::module(&execution, &plan.module).with_build(Some(&build_id)));
         tracing::info!("started");
         Ok(Started {
@@ -108,22 +132,41 @@ impl Handler {
         })
     }
 
-    async fn request(&self, request: &mut BuildRequest, environment: &AwsEnvironment) -> Result<BuildId> {
-        let build_role = &self.defaults.service_role;
-        if request.project != self.defaults.project
-            && let Some(named) = self.codebuild.project(&request.project).await?
+    async fn request(
+        &self,
+        codebuild: &CodeBuild,
+        Asked {
+            plan,
+            mut request,
+            defaults,
+        }: Asked<'_>,
+        environment: &AwsEnvironment,
+    ) -> Result<BuildId> {
+        let build_role = &defaults.service_role;
+        if request.project != defaults.project
+            && let Some(named) = codebuild.project(&request.project).await?
         {
             named.check(build_role, request.network.as_ref())?;
         }
         if let Some(key) = request.buildspec_key() {
             let arn = format!(
                 "arn:{}:s3:::{}/{key}",
-                environment.partition, self.defaults.work_bucket
+                environment.partition, defaults.work_bucket
             );
-            self.work
+            self.bucket(plan)
                 .put(&key, std::mem::replace(&mut request.buildspec, arn))
                 .await?;
         }
-        self.codebuild.start(request, build_role).await
+        codebuild.start(&request, build_role).await
+    }
+
+    /// The bucket with the build's folder.
+    fn bucket(&self, plan: &Plan) -> Bucket {
+        match plan.target() {
+            None => self.work.clone(),
+            Some(target) => {
+                Bucket::in_region(&self.aws, target.bucket(&self.stack), target.region().to_owned())
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@
 use jiff::Timestamp;
 use seedflow_aws::stores::fence;
 use seedflow_core::error::{ErrorName, Result};
-use seedflow_core::ids::{ExecutionArn, ParameterKind};
+use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ParameterKind};
 use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::failure::FailureInput;
 use seedflow_core::module::report::Report;
@@ -29,11 +29,11 @@ impl Handler {
         execution: &ExecutionArn,
         lock: Option<Lease>,
         failure: FailureInput,
-        now: Timestamp,
+        at: (&AwsEnvironment, Timestamp),
     ) -> Result<Value> {
         let failure = Failure::from(failure);
         let (recorded, failure) = match &lock {
-            Some(lock) => self.record(execution, lock, failure, now).await?,
+            Some(lock) => self.record(execution, lock, failure, at).await?,
             None => (false, failure),
         };
         if !recorded {
@@ -59,7 +59,7 @@ impl Handler {
         execution: &ExecutionArn,
         lock: &Lease,
         failure: Failure,
-        now: Timestamp,
+        (home, now): (&AwsEnvironment, Timestamp),
     ) -> Result<(bool, Failure)> {
         let module = &lock.of;
         let stored = self
@@ -74,7 +74,7 @@ impl Handler {
             before => before?,
         };
         let cause = self
-            .find_cause(module, execution, &failure, before.as_ref())
+            .find_cause((module, execution), &failure, before.as_ref(), home)
             .await;
         let failure = failure.with_repair(before.as_ref(), execution);
         let refuses = Status::is_refusal(before.as_ref(), execution, &failure);

@@ -19,6 +19,7 @@ use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::logs::LogGroup;
 use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::Result;
@@ -30,6 +31,7 @@ use seedflow_core::module::status::{State, Status};
 use seedflow_core::module::stored_parameters::ModuleParameters;
 use seedflow_core::module::success;
 use seedflow_core::module::timeline::Timeline;
+use seedflow_core::target::TargetRole;
 use seedflow_core::workflow::build_outcome::BuildOutcome;
 use seedflow_core::workflow::lock::Lease;
 use serde::Deserialize;
@@ -81,8 +83,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         bundles: Bucket::new(&aws, config::setting("BUNDLE_BUCKET")?),
         cloudformation: CloudFormation::new(&aws),
         build_log: LogGroup::new(&aws, config::setting("BUILD_LOG_GROUP")?),
+        places: Placed::new(&aws, TargetRole::Reads, Clone::clone)?,
+        stack: config::setting("STACK_NAME")?,
         events: Events::new(&aws, metrics.clone()),
         metrics,
+        aws,
     };
     lambda::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
 }
@@ -119,7 +124,10 @@ impl Handler {
                 execution,
                 lock,
                 failure,
-            } => self.fail(&execution, lock, failure, now).await,
+            } => {
+                let at = (&environment, now);
+                self.fail(&execution, lock, failure, at).await
+            }
         }
     }
 
@@ -137,11 +145,12 @@ impl Handler {
         fence::check(&self.modules.work, &lock, &execution).await?;
         if status.state == State::InProgress {
             status.commit_info = plan.commit_info.clone();
+            status.target = plan.target().cloned();
             // Before the status, so that a retry repeats no write: the build reads a copy of the bundle in a folder of its
             // own.
-            let work = &self.modules.work;
+            let folder = self.builds(plan.target());
             let key = lock.run.source_key();
-            work.copy_from(&plan.source, plan.source_bytes, &key).await?;
+            folder.copy_from(&plan.source, plan.source_bytes, &key).await?;
             if plan.keeps {
                 self.keep_before_build(&plan, &execution, now).await?;
             }

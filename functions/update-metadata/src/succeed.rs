@@ -41,15 +41,17 @@ impl Handler {
             build,
         } = done;
         let module = &plan.module;
+        let place = environment.of(plan.target());
         let known = WorkflowMetadata {
             build,
-            environment,
+            environment: &place,
             commit: &plan.commit_info,
             role: plan.module_stack.as_ref().map(|stack| stack.names.role.as_str()),
             version: env!("CARGO_PKG_VERSION"),
         };
-        let metadata = known.added_to(self.read_build_metadata(lock).await?);
-        let outputs = self.cloudformation.outputs(&plan.options.stack_name).await?;
+        let metadata = known.added_to(self.read_build_metadata(plan, lock).await?);
+        let cloudformation = self.cloudformation(plan.target(), environment).await?;
+        let outputs = cloudformation.outputs(&plan.options.stack_name).await?;
         let stored = self
             .modules
             .parameters
@@ -127,7 +129,7 @@ impl Handler {
     }
 
     /// The metadata that the build wrote as its artifact (decision 18).
-    async fn read_build_metadata(&self, lock: &Lease) -> Result<Map<String, Value>> {
+    async fn read_build_metadata(&self, plan: &Plan, lock: &Lease) -> Result<Map<String, Value>> {
         let key = lock.run.metadata_key();
         let missing = || {
             Error::new(
@@ -135,7 +137,7 @@ impl Handler {
                 format!("{key}: the build succeeded but handed no metadata back; was its artifact removed?"),
             )
         };
-        let read = self.modules.work.get(&key, MAX_METADATA).await;
+        let read = self.builds(plan.target()).get(&key, MAX_METADATA).await;
         // Too much metadata is the module's mistake, so the message says what is too long.
         let of_metadata = |e: Error| Error::new(e.name, format!("the build's metadata: {}", e.message));
         let (bytes, _) = read.map_err(of_metadata)?.ok_or_else(missing)?;

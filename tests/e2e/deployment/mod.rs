@@ -1,5 +1,6 @@
 //! Whole repositories end to end: planned, deployed group by group, followed by their dependents, destroyed.
 
+pub mod accounts;
 mod failures;
 mod faults;
 mod lock_queue;
@@ -18,8 +19,8 @@ use std::collections::BTreeMap;
 use seedflow_e2e::{Finished, Group, ModuleId, Shared, StackOptions, TestStack, module_id};
 use serde_json::Value;
 
-/// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store, and
-/// builds may have networks.
+/// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store,
+/// builds may have networks, and two other accounts are targets.
 pub static STACK: Shared = Shared::new(|| StackOptions {
     parameters: [
         ("ReferencedParameters", "shared/*"),
@@ -28,6 +29,10 @@ pub static STACK: Shared = Shared::new(|| StackOptions {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into(),
+    targets: accounts::TARGETS
+        .iter()
+        .map(|target| target.parse().expect("a target"))
+        .collect(),
     ..StackOptions::default()
 });
 

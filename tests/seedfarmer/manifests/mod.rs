@@ -113,16 +113,11 @@ impl Repository {
 
 /// A deployment in the form of the driver's output.
 fn shown(deployment: &Deployment) -> Value {
-    let target = deployment.target.as_ref();
     let groups: Vec<Value> = deployment
         .groups
         .iter()
         .map(|group| {
-            let modules: Vec<Value> = group
-                .modules
-                .iter()
-                .map(|module| shown_module(module, target))
-                .collect();
+            let modules: Vec<Value> = group.modules.iter().map(shown_module).collect();
             json!({"name": group.name, "concurrency": group.concurrency, "modules": modules})
         })
         .collect();
@@ -134,7 +129,7 @@ fn shown(deployment: &Deployment) -> Value {
     json!({"name": deployment.name, "force": force, "groups": groups})
 }
 
-fn shown_module(module: &Module, target: Option<&(String, String)>) -> Value {
+fn shown_module(module: &Module) -> Value {
     let parameters: Map<String, Value> = module
         .parameters
         .iter()
@@ -144,7 +139,7 @@ fn shown_module(module: &Module, target: Option<&(String, String)>) -> Value {
     json!({
         "name": module.id.module, "path": shown_path(&module.folder), "data_files": data_files, "parameters": parameters,
         "image": module.build.get("image"), "runtimes": module.build.get("runtimes").cloned().unwrap_or(json!({})),
-        "target": target,
+        "target": module.place,
     })
 }
 

@@ -12,8 +12,7 @@ use serde_json::Value;
 use super::{SeedFarmer, shown};
 
 /// Why we refuse what seed-farmer's models accept; docs/public-repositories.md has the reasons.
-const DIFFERENCES: [&str; 8] = [
-    "several accounts or regions are not supported yet",
+const DIFFERENCES: [&str; 7] = [
     "that of a page that shows",
     "a repository is fetched over https",
     "expected the 12 digits of an account",

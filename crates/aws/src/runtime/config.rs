@@ -135,10 +135,22 @@ pub fn limits() -> Result<Limits> {
                 &optional_setting("BUILD_SECURITY_GROUP_IDS").unwrap_or_default(),
             )),
             role_path: Some(setting("BUILD_ROLE_PATH")?),
+            target_accounts: Some(target_accounts()),
         },
         stack_name_prefix: setting("STACK_NAME_PREFIX")?,
         ..names()?
     })
+}
+
+/// The accounts with targets.
+#[must_use]
+pub fn target_accounts() -> Vec<String> {
+    let list = optional_setting("TARGET_ACCOUNTS").unwrap_or_default();
+    let accounts = list
+        .split(',')
+        .map(str::trim)
+        .filter(|account| !account.is_empty());
+    accounts.map(str::to_owned).collect()
 }
 
 /// A compute type from the function's environment.

@@ -95,6 +95,33 @@ impl CloudFormation {
         }
     }
 
+    /// Starts to create a stack of a template, or to update it; `false` if there is nothing to update. Parameters that are not
+    /// given keep their values.
+    pub async fn put(&self, template: &NamedTemplate<'_>) -> Result<bool> {
+        let name = &template.stack;
+        let Some(before) = self.parameters(name).await? else {
+            let request = self.client.create_stack().stack_name(name);
+            let request = request
+                .template_body(template.body)
+                .set_parameters(Some(template.parameters(&BTreeMap::new())))
+                .capabilities(Capability::CapabilityNamedIam);
+            let created = request.send().await;
+            return created
+                .map(|_| true)
+                .map_err(|e| failure(&format!("CloudFormation CreateStack {name}"), &e));
+        };
+        let request = self.client.update_stack().stack_name(name);
+        let request = request
+            .template_body(template.body)
+            .set_parameters(Some(template.parameters(&before)))
+            .capabilities(Capability::CapabilityNamedIam);
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if says(&error, "No updates are to be performed") => Ok(false),
+            Err(error) => Err(failure(&format!("CloudFormation UpdateStack {name}"), &error)),
+        }
+    }
+
     /// Starts to delete a stack, with the role that deployed it.
     pub async fn delete(&self, stack: &str) -> Result<()> {
         let sent = self.client.delete_stack().stack_name(stack).send().await;
@@ -135,6 +162,39 @@ impl CloudFormation {
         let answer =
             answer.map_err(|e| failure(&format!("CloudFormation DescribeStackEvents {stack}"), &e))?;
         Ok(first_failure(stack, &answer.stack_events.unwrap_or_default()))
+    }
+}
+
+/// A template that a person deploys.
+#[derive(Debug, Clone)]
+pub struct NamedTemplate<'a> {
+    /// The stack's name.
+    pub stack: String,
+    /// The template's text.
+    pub body: &'a str,
+    /// Values of its parameters.
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl NamedTemplate<'_> {
+    /// The given values, and the previous ones of the other parameters that the template still has.
+    fn parameters(&self, before: &BTreeMap<String, String>) -> Vec<Parameter> {
+        let given = self.parameters.iter().map(|(name, value)| {
+            Parameter::builder()
+                .parameter_key(name)
+                .parameter_value(value)
+                .build()
+        });
+        let kept = before.keys().filter(|name| {
+            !self.parameters.contains_key(*name) && self.body.contains(&format!("\n  {name}:\n"))
+        });
+        let kept = kept.map(|name| {
+            Parameter::builder()
+                .parameter_key(name)
+                .use_previous_value(true)
+                .build()
+        });
+        given.chain(kept).collect()
     }
 }
 

@@ -34,7 +34,7 @@ pub struct LogLocation {
     pub stream: Option<String>,
 }
 
-/// CodeBuild in this account and region.
+/// CodeBuild in one account and region. It takes ids of builds with their target, and gives new ones without.
 #[derive(Debug, Clone)]
 pub struct CodeBuild {
     client: Client,
@@ -149,7 +149,7 @@ impl CodeBuild {
 
     /// Where the log of a build is, also while it runs; `None` if CodeBuild doesn't know the build.
     pub async fn log(&self, id: &BuildId) -> Result<Option<LogLocation>> {
-        let read = self.client.batch_get_builds().ids(id.as_str()).send().await;
+        let read = self.client.batch_get_builds().ids(id.in_codebuild()).send().await;
         let read = read.map_err(|e| failure(&format!("CodeBuild BatchGetBuilds {id}"), &e))?;
         let build = read.builds.unwrap_or_default().into_iter().next();
         Ok(build.map(|build| {
@@ -169,7 +169,7 @@ impl CodeBuild {
         let answer = self
             .client
             .batch_get_builds()
-            .ids(id.as_str())
+            .ids(id.in_codebuild())
             .send()
             .await
             .map_err(|e| failure(&call, &e))?;
@@ -189,7 +189,7 @@ impl CodeBuild {
     /// Stops a build; `true` if it has ended by now. A running build ends a moment later. A build that has ended already
     /// stays as it is, and StopBuild returns it.
     pub async fn stop(&self, id: &BuildId) -> Result<bool> {
-        let stopped = self.client.stop_build().id(id.as_str()).send().await;
+        let stopped = self.client.stop_build().id(id.in_codebuild()).send().await;
         let answer = stopped.map_err(|e| failure(&format!("CodeBuild StopBuild {id}"), &e))?;
         Ok(answer.build_value.is_some_and(|build| build.build_complete))
     }

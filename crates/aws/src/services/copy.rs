@@ -77,7 +77,7 @@ struct Copying<'a> {
 
 impl Copying<'_> {
     async fn head(&self) -> Result<HeadObjectOutput> {
-        let request = self.to.client.head_object();
+        let request = self.to.sources.head_object();
         let request = request.bucket(&self.source.bucket).key(&self.source.key);
         let sent = request
             .set_version_id(self.source.version_id.clone())
@@ -122,7 +122,7 @@ impl Copying<'_> {
 
     /// The source's tags as a query string; `None` if it has none.
     async fn tags(&self) -> Result<Option<String>> {
-        let request = self.to.client.get_object_tagging();
+        let request = self.to.sources.get_object_tagging();
         let request = request.bucket(&self.source.bucket).key(&self.source.key);
         let sent = request
             .set_version_id(self.source.version_id.clone())

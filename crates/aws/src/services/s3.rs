@@ -28,6 +28,8 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone)]
 pub struct Bucket {
     pub(crate) client: Client,
+    /// Reads what is copied into the bucket: it is in the region of the configuration.
+    pub(crate) sources: Client,
     pub(crate) name: String,
 }
 
@@ -53,8 +55,10 @@ impl Bucket {
     /// A bucket by its name.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, name: String) -> Self {
+        let client = Client::new(config);
         Self {
-            client: Client::new(config),
+            sources: client.clone(),
+            client,
             name,
         }
     }
@@ -62,11 +66,16 @@ impl Bucket {
     /// A bucket of another region.
     #[must_use]
     pub fn in_region(config: &aws_config::SdkConfig, name: String, region: String) -> Self {
+        let sources = Client::new(config);
         let config = config
             .to_builder()
             .region(aws_config::Region::new(region))
             .build();
-        Self::new(&config, name)
+        Self {
+            sources,
+            client: Client::new(&config),
+            name,
+        }
     }
 
     /// The bucket's name.

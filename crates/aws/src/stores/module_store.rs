@@ -164,10 +164,27 @@ impl ModuleStore {
         search.end()
     }
 
-    /// The state by which a module with these parameters is checked.
-    pub async fn state(&self, module: &ModuleId, parameters: &Parameters) -> Result<StoredState> {
+    /// The state by which a module with these parameters is checked; `elsewhere` is the Parameter Store of the module's
+    /// target.
+    pub async fn state(
+        &self,
+        module: &ModuleId,
+        parameters: &Parameters,
+        elsewhere: Option<&ParameterStore>,
+    ) -> Result<StoredState> {
         let names = StateNames::new(module, parameters);
-        let found = self.parameters.get(&names.all()).await;
+        let referenced = match elsewhere {
+            None => None,
+            Some(elsewhere) => {
+                let references: Vec<String> = names.references().collect();
+                Some(elsewhere.get(&references).await.map_err(about_references)?)
+            }
+        };
+        let ours = match referenced {
+            None => names.all(),
+            Some(_) => names.written_by_us().collect(),
+        };
+        let found = self.parameters.get(&ours).await;
         let mut found = found.map_err(|e| {
             if names.has_references() {
                 about_references(e)
@@ -180,7 +197,7 @@ impl ModuleStore {
                 *text = spilled_values::resolve(&self.work, std::mem::take(text)).await?;
             }
         }
-        Ok(names.state(&found))
+        Ok(names.state(&found, referenced.as_ref().unwrap_or(&found)))
     }
 
     /// All parameters of a module, with the metadata and the status that are in S3.

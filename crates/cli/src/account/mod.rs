@@ -75,6 +75,19 @@ pub struct Account {
     pub arguments: String,
 }
 
+impl StackArguments {
+    /// The name of Seedflow's stack.
+    pub(crate) fn stack_name(&self) -> String {
+        let stack = self.stack.clone().or_else(|| environment("SEEDFLOW_STACK"));
+        stack.unwrap_or_else(|| STACK.to_owned())
+    }
+
+    /// Credentials and region, as for the AWS CLI.
+    pub(crate) async fn aws_config(&self) -> SdkConfig {
+        config::load_for_people(self.profile.as_deref(), self.region.clone()).await
+    }
+}
+
 impl Account {
     /// Finds the stack.
     ///
@@ -115,9 +128,8 @@ impl Account {
     }
 
     async fn of_account(arguments: &StackArguments) -> Result<Self> {
-        let stack = arguments.stack.clone().or_else(|| environment("SEEDFLOW_STACK"));
-        let stack = stack.unwrap_or_else(|| STACK.to_owned());
-        let config = config::load_for_people(arguments.profile.as_deref(), arguments.region.clone()).await;
+        let stack = arguments.stack_name();
+        let config = arguments.aws_config().await;
         let Some(region) = config.region().map(ToString::to_string) else {
             bail!(
                 "expected a region, found none; name it by --region or AWS_REGION, or set it in the profile; for a local stack, run this in its checkout, or name its file by --stack-file or SEEDFLOW_STACK_FILE"

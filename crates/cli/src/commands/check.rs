@@ -1,6 +1,7 @@
 //! `check`: what a deployment manifest would deploy, in which order, or everything that is wrong with it, or with the folder
 //! of a single module. It reads the repository's files, and fetches what the manifest names on other hosts.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -97,7 +98,9 @@ fn complain(problems: &[String], ui: &Ui) {
 
 fn show(deployment: &Deployment, offline: bool, ui: &Ui) {
     ui.say(ui.paint(Tone::Bold, format!("{}/{}", deployment.project, deployment.name)));
-    if let Some((account, region)) = &deployment.target {
+    let modules = deployment.groups.iter().flat_map(|group| &group.modules);
+    let places: BTreeSet<_> = modules.filter_map(|module| module.place.as_ref()).collect();
+    for (account, region) in places {
         ui.say(format!("in account {account}, region {region}"));
     }
     for (i, group) in deployment.groups.iter().enumerate() {

@@ -47,8 +47,14 @@ impl Phase {
             "MarkInProgress" | "HasModuleStack" | "PrepareRole" | "IsRolePrepared" | "WaitForRole"
             | "StartBuild" => Self::Preparing,
             "AwaitBuild" | "BuildSucceeded" => Self::Building,
-            "RecordSuccess" | "RecordFailure" | "RemoveRole" | "IsRoleRemoved" | "WaitForRemoval"
-            | "ForgetModule" => Self::Recording,
+            "RecordSuccess"
+            | "RecordFailure"
+            | "RemoveRole"
+            | "IsRoleRemoved"
+            | "WaitForRemoval"
+            | "ForgetModule"
+            | "HasMoved"
+            | "HasMovedWithoutBuild" => Self::Recording,
             _ => Self::Starting,
         }
     }

@@ -24,10 +24,13 @@ use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name, hyphens};
 use crate::module::change_detection::decide;
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployed_record::DeployedModule;
-use crate::module::fingerprint::{Fingerprint, Versions};
+use crate::module::destroy;
+use crate::module::destroy::Place;
+use crate::module::fingerprint::{Fingerprint, Versions, VersionsByTarget};
 use crate::module::input::Options;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status;
+use crate::target::Target;
 
 /// A group of the repository.
 #[derive(Debug, Clone)]
@@ -64,12 +67,29 @@ pub struct Planning<'a> {
     pub execution: &'a ExecutionArn,
     /// The stored state.
     pub state: &'a State,
-    /// The versions of the parameters in Parameter Store that modules refer to.
-    pub versions: &'a Versions,
+    /// The versions of the parameters that modules refer to, in the Parameter Store of each module's target.
+    pub versions: &'a VersionsByTarget,
     /// The selected modules.
     pub only: &'a Selection,
     /// The maximum number of modules that run at once.
     pub concurrency: u32,
+}
+
+/// Where the modules of groups go, each place once; home, which is `None`, is the first.
+#[must_use]
+pub fn targets(groups: &[PlannableGroup]) -> BTreeSet<Option<&Target>> {
+    let modules = groups.iter().flat_map(|group| &group.modules);
+    modules.map(|module| module.options.target.as_ref()).collect()
+}
+
+/// The names of the parameters to which the modules of a target refer.
+#[must_use]
+pub fn references<'a>(groups: &'a [PlannableGroup], target: Option<&Target>) -> BTreeSet<&'a str> {
+    let modules = groups.iter().flat_map(|group| &group.modules);
+    let there = modules.filter(|module| module.options.target.as_ref() == target);
+    there
+        .flat_map(|module| module.options.parameters.parameter_store_names())
+        .collect()
 }
 
 /// Plans the deployment of a repository.
@@ -156,10 +176,11 @@ pub fn add_changed_values(
                 .upstreams(module.options.parameters.upstreams(), &module.id);
             let resolved = module.options.clone().resolve(&module.id, &siblings);
             let unknown = CommitInfo::default();
+            let none = Versions::new();
             planned.changes = Planned {
                 // What isn't published yet can't be shown.
                 options: resolved.as_ref().unwrap_or(&module.options),
-                versions: planning.versions,
+                versions: planning.versions.get(&module.options.target).unwrap_or(&none),
                 digest: &module.digest,
                 commit_info: commits.get(&module.id).unwrap_or(&unknown),
             }
@@ -274,6 +295,13 @@ impl<'a> Planner<'a> {
             .parameters
             .without(pending)
             .resolve(id, &siblings)?;
+        let moved = |reasons: Vec<String>| {
+            let target = module.options.target.as_ref();
+            let from = destroy::moves_from(status.as_ref(), target);
+            let move_ =
+                from.map(|from| format!("moves from {from} to {}; destroyed there first", Place(target)));
+            move_.into_iter().chain(reasons).collect()
+        };
         let options = match module.options.clone().resolve(id, &siblings) {
             Ok(options) => options,
             // Values that are missing now may be published before this module's execution, if their modules are
@@ -286,20 +314,21 @@ impl<'a> Planner<'a> {
                     .join(", ");
                 return Ok(Decided::of(
                     PlannedAction::Deploy,
-                    vec![format!("consumes what {waits} is about to publish")],
+                    moved(vec![format!("consumes what {waits} is about to publish")]),
                 ));
             }
         };
+        let of_target = self.planning.versions.get(&options.target);
         let fingerprint = Fingerprint::new(
             &module.digest,
             &module.deployspec,
             &options,
-            self.planning.versions,
+            of_target.unwrap_or(&Versions::new()),
         );
         let stored = state.fingerprint(id);
         let decision = decide(&fingerprint, stored.as_ref(), status.as_ref(), force);
         if decision.changed {
-            return Ok(Decided::of(PlannedAction::Deploy, decision.reasons));
+            return Ok(Decided::of(PlannedAction::Deploy, moved(decision.reasons)));
         }
         let redeployed: Vec<String> = pending
             .iter()

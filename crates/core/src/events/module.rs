@@ -11,6 +11,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::destroy;
 use crate::module::status::{State, Status};
 use crate::module::timeline::Timeline;
+use crate::target::Target;
 
 /// Maximum number of reasons in an event, and maximum length of each.
 const MAX_REASONS: usize = 20;
@@ -40,6 +41,9 @@ pub struct ModuleStateChange {
     /// The execution of the whole deployment that started this one, if any. It publishes an event of its own end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<ExecutionArn>,
+    /// Where the module is; absent at home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// When the state was written.
     pub at: Timestamp,
     /// When the execution was started.
@@ -112,6 +116,7 @@ impl ModuleStateChange {
             recovered: status.state.recovers(status.previous_state),
             execution: status.execution.clone(),
             part_of: part_of.cloned(),
+            target: status.target.clone(),
             execution_url: environment
                 .as_ref()
                 .map(|environment| environment.execution_url(&status.execution)),

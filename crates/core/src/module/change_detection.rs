@@ -138,6 +138,7 @@ mod tests {
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
         Status {
             state,
+            target: None,
             ..Status::start(
                 None,
                 &module,

@@ -161,6 +161,7 @@ impl DeployedModule {
             commit_info: self.commit_info,
             options: self.options,
             network: None,
+            target_settings: None,
             deployspec: self.deployspec,
             fingerprint: self.fingerprint,
             renews: false,

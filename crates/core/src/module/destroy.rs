@@ -6,12 +6,15 @@
 //! module that was deployed without leaving a record, and one whose failed build left none: their state is never removed
 //! while they may still have resources.
 
+use std::fmt;
+
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ModuleId, ParameterKind};
 use crate::module::deployed_record::DeployedModule;
 use crate::module::plan::Plan;
 use crate::module::status::{State, Status};
 use crate::module::stored_parameters::ModuleParameters;
+use crate::target::Target;
 
 /// The reason of a destruction's build. If a status has it, its execution found a record. A record that is missing
 /// after that was removed with the module.
@@ -100,6 +103,26 @@ pub fn decide(
 pub fn is_never_deployed(stored: &ModuleParameters, status: Option<&Status>) -> bool {
     OF_A_SUCCESS.iter().all(|kind| stored.text(*kind).is_none())
         && status.is_none_or(|status| status.deployed_at.is_none())
+}
+
+/// Where a module is that is to be deployed in `target`, if that is elsewhere. It is destroyed there first.
+#[must_use]
+pub fn moves_from<'a>(status: Option<&'a Status>, target: Option<&Target>) -> Option<Place<'a>> {
+    let status = status.filter(|status| status.deployed_at.is_some() || may_have_left(Some(status)))?;
+    (status.target.as_ref() != target).then(|| Place(status.target.as_ref()))
+}
+
+/// A target or home, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a>(pub Option<&'a Target>);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(target) => target.fmt(f),
+            None => f.write_str("Seedflow's own account and region"),
+        }
+    }
 }
 
 /// Whether the removal of a module had begun. If it has no record, its destroy phases have run.

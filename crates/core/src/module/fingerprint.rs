@@ -12,10 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::module::input::Options;
+use crate::target::Target;
 
 /// The versions of the parameters in Parameter Store that a module refers to, by name; `None` if a parameter does not
 /// exist.
 pub type Versions = BTreeMap<String, Option<Version>>;
+
+/// The versions in each target, and at home.
+pub type VersionsByTarget = BTreeMap<Option<Target>, Versions>;
 
 /// The version of a parameter. The number alone does not identify it: a parameter that was deleted and created again
 /// begins at 1 (Parameter, `Version` and `LastModifiedDate`, of the Systems Manager API reference).
@@ -171,6 +175,8 @@ pub(crate) fn settings(options: &Options) -> Vec<(String, Value)> {
             },
         ),
         ("stack_name", json!(options.stack_name)),
+        // Home is none, so that a module at home has the fingerprint that it had before there were targets.
+        ("target", json!(options.target.as_ref().map(ToString::to_string))),
     ];
     let settings = settings
         .into_iter()

@@ -83,6 +83,8 @@ pub struct Maxima {
     pub role_path: Option<String>,
     /// The networks that builds may use (`BuildSubnetIds`, `BuildSecurityGroupIds`), if they are known.
     pub networks: Option<AllowedNetworks>,
+    /// The accounts with targets (`TargetAccounts`), if they are known.
+    pub target_accounts: Option<Vec<String>>,
 }
 
 impl Maxima {
@@ -95,7 +97,37 @@ impl Maxima {
         permissions_boundary: None,
         role_path: None,
         networks: None,
+        target_accounts: None,
     };
+
+    /// The maxima for a module in a target: what an administrator allows at home (boundary, path, networks) has no meaning
+    /// there. The target's own settings are compared before a build.
+    #[must_use]
+    pub fn of_a_target(&self) -> Self {
+        Self {
+            permissions_boundary: None,
+            role_path: None,
+            networks: None,
+            ..self.clone()
+        }
+    }
+
+    /// Whether modules may be deployed in targets of this account.
+    #[must_use]
+    pub fn may_target(&self, account: &str) -> bool {
+        let known = self.target_accounts.as_ref();
+        known.is_none_or(|accounts| accounts.iter().any(|known| known == account))
+    }
+
+    /// The accounts with targets, for people.
+    #[must_use]
+    pub fn targets_shown(&self) -> String {
+        let accounts = self.target_accounts.as_deref().unwrap_or_default();
+        match accounts {
+            [] => "none".to_owned(),
+            accounts => excerpt(&accounts.join(", "), 200),
+        }
+    }
 
     /// Checks the requested minutes of a build.
     ///

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::ids::{ExecutionArn, ModuleId};
+use crate::ids::{ExecutionArn, ModuleId, in_target};
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
@@ -19,7 +19,9 @@ use crate::module::refusal::Refusal;
 use crate::module::role::{ModuleStack, RoleAndStackName};
 use crate::module::source::Source;
 use crate::module::status::{State, Status};
+use crate::module::target_settings::TargetSettings;
 use crate::module::workflow_metadata::Key;
+use crate::target::Target;
 
 /// Step Functions limits payloads to 256 KB (Step Functions Developer Guide, "Service quotas"). The plan has to leave
 /// room for the fields around it, and a payload escapes the plan's text once more.
@@ -46,6 +48,9 @@ pub struct Plan {
     /// The network of the build, as it is now: the options may refer to Parameter Store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// The settings of the target that the options name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_settings: Option<TargetSettings>,
     /// The module's commands.
     pub deployspec: Deployspec,
     /// The stack of the module's own role, if it has one.
@@ -67,9 +72,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The CodeBuild project of the build; `default` is that of builds that ask for nothing else.
+    /// Where the module is deployed, or destroyed; `None` at home.
+    #[must_use]
+    pub const fn target(&self) -> Option<&Target> {
+        self.options.target.as_ref()
+    }
+
+    /// The CodeBuild project of the build; `default` is that of builds at home that ask for nothing else.
     #[must_use]
     pub fn project(&self, default: &str) -> String {
+        let of_target = self.target_settings.as_ref();
+        let default = of_target.map_or(default, |settings| settings.project.as_str());
         let named = self.options.build.project_name.clone();
         let of_network = || self.network.as_ref().map(|network| network.project(default));
         named.or_else(of_network).unwrap_or_else(|| default.to_owned())
@@ -133,8 +146,13 @@ pub struct CheckResult {
     pub forget: bool,
     /// The reasons.
     pub reasons: Vec<String>,
-    /// The CodeBuild project of the build: `end-execution` searches it for a build that no execution waits for.
+    /// The CodeBuild project of the build, with its target: `end-execution` searches it for a build that no execution waits
+    /// for.
     pub build_project: String,
+    /// Where the module's role is, if it is to be removed; `None` at home.
+    pub target: Option<Target>,
+    /// Whether the module is deployed elsewhere and destroyed there first. The state machine then checks again.
+    pub moves: bool,
     /// Whether the build uses the module's own role, which has to exist first.
     pub module_stack: bool,
     /// Whether to remove the module's role and stack after the build: it is destroyed, or has no role of its own any
@@ -172,7 +190,8 @@ impl CheckResult {
         Self {
             changed,
             reasons,
-            build_project: plan.project(default_project),
+            build_project: in_target(plan.target(), &plan.project(default_project)),
+            target: plan.target().cloned(),
             module_stack: plan.module_stack.is_some(),
             remove_role: plan.removes_role(prefix),
             ..Self::default()

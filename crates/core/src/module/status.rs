@@ -14,6 +14,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::explanation::{Explained, Explanation};
 use crate::module::refusal::Refusal;
 pub use crate::module::state::State;
+use crate::target::Target;
 use crate::workflow::build_outcome::BuildOutcome;
 
 /// The content of the `status` parameter.
@@ -48,6 +49,9 @@ pub struct Status {
         deserialize_with = "LogUrl::lenient"
     )]
     pub log_url: Option<LogUrl>,
+    /// Where the module is; at home if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// Whether deployments that did not succeed may have left resources, for a module that was never deployed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attempted: bool,
@@ -97,6 +101,7 @@ impl Status {
             deployed_at: None,
             build_id: None,
             log_url: None,
+            target: before.and_then(|s| s.target.clone()),
             attempted: before.is_some_and(|s| s.attempted),
             commit_info: CommitInfo::default(),
             reasons: Vec::new(),

@@ -45,8 +45,12 @@ impl<'a> StateNames<'a> {
     /// All names.
     #[must_use]
     pub fn all(&self) -> Vec<String> {
-        let references = self.references.iter().map(|name| (*name).to_owned());
-        self.written_by_us().chain(references).collect()
+        self.written_by_us().chain(self.references()).collect()
+    }
+
+    /// The parameters that the module refers to: those of its target, which may have the names of ours.
+    pub fn references(&self) -> impl Iterator<Item = String> {
+        self.references.iter().map(|name| (*name).to_owned())
     }
 
     /// The parameters that Seedflow has written: their values may be in S3.
@@ -61,11 +65,16 @@ impl<'a> StateNames<'a> {
         !self.references.is_empty()
     }
 
-    /// The state, from what was found under the names, with the values that are in S3.
+    /// The state, from what was found under our names, with the values that are in S3, and from the parameters that the
+    /// module refers to.
     #[must_use]
-    pub fn state(&self, found: &BTreeMap<String, (String, Version)>) -> StoredState {
+    pub fn state(
+        &self,
+        found: &BTreeMap<String, (String, Version)>,
+        referenced: &BTreeMap<String, (String, Version)>,
+    ) -> StoredState {
         let text = |name: &str| found.get(name).map(|(text, _)| text.clone());
-        let version = |name: &str| found.get(name).map(|(_, version)| *version);
+        let version = |name: &str| referenced.get(name).map(|(_, version)| *version);
         let metadata = |upstream: &ModuleRef| {
             let stored = ModuleParameters {
                 metadata: text(&self.metadata(upstream)),
@@ -133,7 +142,8 @@ mod tests {
             ("/ami", "a"),
         ];
         let found = found.map(|(name, text)| (name.to_owned(), (text.to_owned(), version)));
-        let state = names.state(&found.into());
+        let found = found.into();
+        let state = names.state(&found, &found);
         let own = ModuleParameters {
             md5: Some("own".into()),
             ..ModuleParameters::default()

@@ -66,6 +66,7 @@ pub fn render(
 
 fn heading(context: &PageContext<'_>, id: &ModuleId, page: &str, report: &Module, around: &Around) -> Markup {
     let [commit, author, branch] = commit_facts(&report.status);
+    let target = report.status.target.as_ref().map(ToString::to_string);
     let index = index_key(&id.project);
     html! {
         header {
@@ -82,6 +83,7 @@ fn heading(context: &PageContext<'_>, id: &ModuleId, page: &str, report: &Module
             (facts(&[
                 (report.status.ended(), time(report.written_at)),
                 ("Took", untrusted(report.took().map(format::duration).as_deref())),
+                ("Account and region", untrusted(target.as_deref())),
                 commit,
                 author,
                 branch,

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::console::LogUrl;
 use crate::module::fingerprint::Fingerprint;
+use crate::target::Target;
 
 /// The state of an execution that has not ended.
 pub const RUNNING: &str = "IN_PROGRESS";
@@ -69,6 +70,8 @@ read!(
         deployed_at: Option<Timestamp>,
         /// The build.
         build_id: Option<String>,
+        /// Where the module is; at home if absent.
+        target: Option<Target>,
         /// The log of the build.
         log_url: Option<LogUrl>,
         /// Why it was deployed.

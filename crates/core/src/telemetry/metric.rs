@@ -96,6 +96,8 @@ metrics! {
     SpilledValues: "Count",
     /// An event of Seedflow could not be sent.
     EventsNotSent: "Count",
+    /// Events of builds that came from another account or region than their build.
+    EventsDropped: "Count",
 }
 
 impl Metric {

@@ -47,6 +47,8 @@ impl Trace {
 
 /// The state that starts the build.
 const START_BUILD: &str = "StartBuild";
+/// The state before it that names the project.
+const CHECK: &str = "CheckMd5";
 
 /// Reads a history, newest event first.
 #[must_use]
@@ -59,10 +61,19 @@ pub fn trace(newest_first: &[Event]) -> Trace {
         let field = |name: &str| output["Payload"][name].as_str().map(str::to_owned);
         build_id = build_id.or_else(|| BuildId::parse(&field("build_id")?).ok());
         project = project.or_else(|| field("build_project"));
+        // A module that moves is checked and built twice. What is older than the last check has ended.
+        if project.is_some() {
+            break;
+        }
     }
-    let asked = newest_first
-        .iter()
-        .any(|event| event.state.as_deref() == Some(START_BUILD));
+    let entered = |state: &str| {
+        let mut events = newest_first.iter();
+        events.position(|event| event.state.as_deref() == Some(state))
+    };
+    let asked = match (entered(START_BUILD), entered(CHECK)) {
+        (Some(build), Some(check)) => build < check,
+        (build, _) => build.is_some(),
+    };
     Trace {
         working: working(newest_first),
         searched: project.filter(|_| asked && build_id.is_none()),

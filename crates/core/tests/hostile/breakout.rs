@@ -108,6 +108,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         source,
         source_bytes: None,
         network: None,
+        target_settings: None,
         commit_info: CommitInfo::default(),
         options,
         deployspec: Deployspec {

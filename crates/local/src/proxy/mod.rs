@@ -39,7 +39,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 use crate::aws_api::ApiError;
-use crate::codebuild::CodeBuild;
+use crate::codebuild::{CodeBuild, account_region};
 use body::{Body, BoxError};
 pub use calls::{Caller, Calls};
 use classify::Call;
@@ -422,7 +422,7 @@ impl State {
         self.forward(request, payload).await
     }
 
-    /// Asks the emulator whether the caller may, since it knows the roles, and then the CodeBuild emulator.
+    /// Asks the emulator who the caller is and whether it may, since it knows the roles, and then the CodeBuild emulator.
     async fn answer_build(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let Payload::Whole(body) = payload.hold().await? else {
             return Err(Dropped.into());
@@ -431,9 +431,12 @@ impl State {
         if !asked.status().is_success() {
             return Ok(asked);
         }
-        let answered = match serde_json::from_slice(&body) {
-            Ok(input) => self.codebuild.handle(&request.call.operation, input).await,
-            Err(error) => Err(ApiError::client("SerializationException", error.to_string())),
+        let caller = account_region::of_answer(&asked.into_body().collect().await?.to_bytes());
+        let operation = &request.call.operation;
+        let answered = match (serde_json::from_slice(&body), caller) {
+            (Ok(input), Some(caller)) => self.codebuild.handle_in(&caller, operation, input).await,
+            (Ok(input), None) => self.codebuild.handle(operation, input).await,
+            (Err(error), _) => Err(ApiError::client("SerializationException", error.to_string())),
         };
         Ok(answered.map_or_else(|e| request.error(&e), |json| answer::json(&json)))
     }

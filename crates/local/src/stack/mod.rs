@@ -10,6 +10,7 @@ mod emulator;
 pub mod environment;
 mod package;
 mod sam;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,13 +24,15 @@ use serde_json::{Value, json};
 pub use connection::Connection;
 use emulator::Emulator;
 use environment::Folders;
+pub use targets::TargetStack;
 
 use crate::aws_api::{AwsApi, Credentials};
-use crate::codebuild::{self, CodeBuild};
+use crate::codebuild::{self, CodeBuild, account_region};
 use crate::process::cargo_build::{self, Profile};
 use crate::process::{programs, python_tools, workspace};
 use crate::proxy::quotas::{self, Quota};
 use crate::proxy::{self, Caller, Ports, Proxy};
+use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 /// The source of the CodeBuild emulator's events: only AWS may send as `aws.codebuild`, and the
@@ -62,6 +65,8 @@ pub struct StackOptions {
     pub build_policy: Option<Value>,
     /// Further parameters of the template by their names.
     pub parameters: BTreeMap<String, String>,
+    /// Further accounts and regions that modules can be deployed in.
+    pub targets: Vec<Target>,
 }
 
 impl Default for StackOptions {
@@ -85,6 +90,7 @@ impl Default for StackOptions {
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
+            targets: Vec::new(),
         }
     }
 }
@@ -128,6 +134,7 @@ pub struct Stack {
     emulator: Emulator,
     connection: Connection,
     outputs: BTreeMap<String, String>,
+    targets: Vec<TargetStack>,
     folders: Folders,
     bin: PathBuf,
 }
@@ -143,11 +150,13 @@ struct Parts {
 impl Stack {
     /// Sets up what is missing, starts everything and deploys the template.
     pub async fn start(options: &StackOptions, ui: &Ui) -> Result<Self> {
+        targets::accounts(&options.targets)?;
         let parts = Parts::prepare(options.profile, ui).await?;
         let folders = Folders { root: new_folder()? };
         let running = Running::start(options, &parts, &folders, ui).await?;
         let outputs = running.deploy(options, &parts, &folders, ui).await?;
         let connection = connection(running.proxy.endpoint(Caller::Clients), &outputs)?;
+        let targets = targets::deploy(options, &parts, &folders, &connection.api(), ui).await?;
         let Running {
             codebuild,
             proxy,
@@ -159,6 +168,7 @@ impl Stack {
             emulator,
             connection,
             outputs,
+            targets,
             folders,
             bin: parts.bin,
         })
@@ -172,6 +182,17 @@ impl Stack {
     /// A client of it.
     pub fn api(&self) -> AwsApi {
         self.connection.api()
+    }
+
+    /// A client of it as root of any account, in any region.
+    pub fn api_in(&self, at: &Target) -> AwsApi {
+        self.api()
+            .with_credentials(account_region::root(at, environment::SECRET))
+    }
+
+    /// The targets, as they were named.
+    pub fn targets(&self) -> &[TargetStack] {
+        &self.targets
     }
 
     /// The proxy in front of the emulator.
@@ -311,8 +332,15 @@ impl Running {
         api.put_object(sam::PACKAGE_BUCKET, "", Vec::new())
             .await
             .context("cannot make a bucket for the functions' packages")?;
-        let parameters = parameters(options, &api).await?;
-        let outputs = sam::deploy(&template, &parameters, &endpoint, folders, &parts.bin, &task).await?;
+        let deployment = sam::Deployment {
+            account: environment::ACCOUNT,
+            region: environment::REGION,
+            stack_name: sam::STACK_NAME,
+            bucket: sam::PACKAGE_BUCKET,
+            template: &template,
+            parameters: &parameters(options, &api).await?,
+        };
+        let outputs = sam::deploy(&deployment, &endpoint, folders, &parts.bin, &task).await?;
         task.done(&format!("{} outputs", outputs.len()));
         Ok(outputs)
     }
@@ -332,6 +360,9 @@ async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<Str
             "BuildManagedPolicyArns",
             &made.context("cannot make the policy of the builds")?,
         );
+    }
+    if let Some(accounts) = targets::accounts(&options.targets)? {
+        set("TargetAccounts", &accounts);
     }
     Ok(parameters)
 }

@@ -12,29 +12,46 @@ use crate::process::child_guard::{self, ChildGuard};
 use crate::process::output_tail;
 use seedflow_terminal::Task;
 
-/// The name of the CloudFormation stack. Every local stack has an emulator, so an account, of its own.
+/// The name of the CloudFormation stack. Every local stack has an emulator, so accounts, of its own.
 pub const STACK_NAME: &str = "seedflow";
 
 /// Where `sam deploy` puts the packages of the functions.
 pub const PACKAGE_BUCKET: &str = "seedflow-packages";
 
-/// Deploys `template` and returns the stack's outputs.
+/// A stack to deploy.
+pub struct Deployment<'a> {
+    pub account: &'a str,
+    pub region: &'a str,
+    /// The CloudFormation stack.
+    pub stack_name: &'a str,
+    /// A bucket of the account and region, for packages and the template.
+    pub bucket: &'a str,
+    pub template: &'a Path,
+    pub parameters: &'a BTreeMap<String, String>,
+}
+
+/// Deploys a template and returns the stack's outputs.
 pub async fn deploy(
-    template: &Path,
-    parameters: &BTreeMap<String, String>,
+    deployment: &Deployment<'_>,
     endpoint: &str,
     folders: &Folders,
     bin: &Path,
     task: &Task,
 ) -> Result<BTreeMap<String, String>> {
     settings(folders)?;
+    let Deployment {
+        account,
+        region,
+        parameters,
+        ..
+    } = deployment;
     let mut command = child_guard::command(bin.join("sam"), None)?;
     command.args([
         "deploy",
         "--stack-name",
-        STACK_NAME,
+        deployment.stack_name,
         "--s3-bucket",
-        PACKAGE_BUCKET,
+        deployment.bucket,
         "--output",
         "json",
     ]);
@@ -51,13 +68,13 @@ pub async fn deploy(
     ]);
     command
         .arg("--template-file")
-        .arg(template)
+        .arg(deployment.template)
         .arg("--parameter-overrides");
     command.args(parameters.iter().map(|(name, value)| format!("{name}={value}")));
     command.current_dir(folders.template()).env_clear();
     command
         .envs(environment::base(folders, bin)?)
-        .envs(environment::client(endpoint));
+        .envs(environment::client_in(endpoint, account, region));
     command
         .env("SAM_CLI_TELEMETRY", "0")
         .env("__SAM_CLI_APP_DIR", folders.home());

@@ -1,7 +1,8 @@
 //! `targetAccountMappings`: the accounts and regions of a manifest, and the settings for the modules in them.
 //!
-//! One account and one region are supported: Seedflow's own. The mappings are read as seed-farmer reads them, because
-//! they define modules' images, runtimes and `parameterValue`.
+//! Each module has the settings of its own account and region, as in seed-farmer. Mappings that no module uses need nothing.
+//! What an administrator allows (networks, the path of roles, a boundary) is known here for Seedflow's own account and
+//! region; that of a target is compared before its builds.
 
 use std::collections::HashSet;
 
@@ -16,6 +17,7 @@ use crate::error::excerpt;
 use crate::formats::yaml::Kind;
 use crate::ids::AwsEnvironment;
 use crate::module::maximum::Maxima;
+use crate::target::Target;
 
 /// Parameters that seed-farmer itself reads.
 const BOUNDARY: &str = "permissionsBoundaryName";
@@ -33,8 +35,6 @@ struct Mapping {
     name: String,
     /// The id of an account.
     id: Option<String>,
-    /// What the manifest says for the id: it distinguishes accounts whose variables are not set.
-    written_id: Value,
     /// Where the manifest has the id of an account, or the name of a region.
     at: Location,
     default: bool,
@@ -60,9 +60,9 @@ pub(super) struct Mappings {
     used: Vec<(usize, usize)>,
 }
 
-/// The target of a module.
+/// The account and region of a module, by their indexes; `None` without mappings.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Target(Option<(usize, usize)>);
+pub(super) struct Chosen(Option<(usize, usize)>);
 
 impl Mappings {
     /// Reads the list. Without one, every module goes to Seedflow's own account and region.
@@ -84,7 +84,7 @@ impl Mappings {
         account: Option<&Spanned<'_>>,
         region: Option<&Spanned<'_>>,
         problems: &mut Diagnostics,
-    ) -> Option<Target> {
+    ) -> Option<Chosen> {
         if self.accounts.is_empty() {
             for part in [account, region].into_iter().flatten() {
                 problems.error(
@@ -92,7 +92,7 @@ impl Mappings {
                     "the manifest has no targetAccountMappings; leave the field out, or add them",
                 );
             }
-            return Some(Target::default());
+            return Some(Chosen::default());
         }
         let words = Words(
             "targetAccount",
@@ -106,75 +106,83 @@ impl Mappings {
         let words = Words("targetRegion", "region", "a region", list);
         let r = Mapping::choose(&chosen.regions, &words, module, region, problems)?;
         if !self.used.contains(&(a, r)) {
-            self.refuse_another(module, (a, r), problems);
             self.used.push((a, r));
         }
-        Some(Target(Some((a, r))))
+        Some(Chosen(Some((a, r))))
     }
 
-    /// Refuses a second pair of account and region.
-    fn refuse_another(&self, module: &Location, (a, r): (usize, usize), problems: &mut Diagnostics) {
-        let Some(&(first_a, first_r)) = self.used.first() else {
-            return;
-        };
-        let goes_to = |a: usize, r: usize| {
-            let account = &self.accounts[a];
-            let id = account
-                .id
-                .clone()
-                .map_or_else(|| account.written_id.clone(), Value::from);
-            (id, account.regions[r].name.as_str())
-        };
-        if goes_to(a, r) != goes_to(first_a, first_r) {
-            let shown = |a: usize, r: usize| {
-                let account = &self.accounts[a];
-                let unknown = || format!("of \"{}\"", excerpt(&account.name, 80));
-                let id = account.id.clone().unwrap_or_else(unknown);
-                format!("account {id}, region {}", account.regions[r].name)
-            };
-            problems.error(
-                module,
-                format!(
-                    "the module goes to {}, others go to {}; several accounts or regions are not supported yet",
-                    shown(a, r),
-                    shown(first_a, first_r)
-                ),
-            );
-        }
-    }
-
-    /// Refuses used mappings to another account or region than Seedflow's.
-    pub fn refuse_elsewhere(&self, environment: &AwsEnvironment, problems: &mut Diagnostics) {
-        let refuse = |at: &Location, found: &str, here: &str, what: &str, problems: &mut Diagnostics| {
-            problems.found(
-                at,
-                format!("\"{}\"", excerpt(found, 40)),
-                format!("{here}, the {what} that Seedflow runs in; another one is not supported yet"),
-            );
-        };
+    /// Refuses used mappings to an account or region that modules may not be deployed in.
+    pub fn refuse_elsewhere(&self, home: &AwsEnvironment, maxima: &Maxima, problems: &mut Diagnostics) {
         for (i, &(a, r)) in self.used.iter().enumerate() {
-            let account = &self.accounts[a];
+            let (account, region) = (&self.accounts[a], &self.accounts[a].regions[r]);
+            let Some(id) = &account.id else {
+                continue;
+            };
             let reported = self.used[..i].iter().any(|(other, _)| *other == a);
-            if let Some(id) = account
-                .id
-                .as_ref()
-                .filter(|id| **id != environment.account && !reported)
-            {
-                refuse(&account.at, id, &environment.account, "account", problems);
-            }
-            let region = &account.regions[r];
-            if region.name != environment.region {
-                refuse(&region.at, &region.name, &environment.region, "region", problems);
+            match Target::parse("target", id, &region.name) {
+                Err(_) => problems.found(
+                    &region.at,
+                    format!("\"{}\"", excerpt(&region.name, 40)),
+                    "the name of a region, such as eu-west-1",
+                ),
+                Ok(target) if home.is(&target) || maxima.may_target(id) => {}
+                Ok(_) if *id == home.account => problems.found(
+                    &region.at,
+                    format!("\"{}\"", region.name),
+                    format!(
+                        "{}, the region that Seedflow runs in, unless the template parameter TargetAccounts names its account {id} too",
+                        home.region
+                    ),
+                ),
+                Ok(_) if reported => {}
+                Ok(_) => problems.found(
+                    &account.at,
+                    format!("\"{id}\""),
+                    format!(
+                        "{}, the account that Seedflow runs in, or one that the template parameter TargetAccounts names ({})",
+                        home.account,
+                        maxima.targets_shown()
+                    ),
+                ),
             }
         }
+    }
+
+    /// The account and region of a module as the manifest names them.
+    pub fn place(&self, Chosen(chosen): Chosen) -> Option<(String, String)> {
+        let account = &self.accounts[chosen?.0];
+        Some((account.id.clone()?, account.regions[chosen?.1].name.clone()))
+    }
+
+    /// The target of a module; `None` at home. Without a known home there are no targets: nothing is deployed then.
+    pub fn target_of(&self, chosen: Chosen, home: Option<&AwsEnvironment>) -> Option<Target> {
+        let home = home?;
+        let (account, region) = self.place(chosen)?;
+        // What isn't valid is reported by `refuse_elsewhere`.
+        let target = Target::parse("target", &account, &region).ok()?;
+        Some(target).filter(|target| !home.is(target))
+    }
+
+    /// The used mappings to Seedflow's own account and region, to which its template's limits apply.
+    fn used_at_home<'a>(
+        &'a self,
+        home: Option<&'a AwsEnvironment>,
+    ) -> impl Iterator<Item = (usize, usize)> + 'a {
+        let at_home = move |used: &(usize, usize)| self.target_of(Chosen(Some(*used)), home).is_none();
+        self.used.iter().copied().filter(at_home)
     }
 
     /// Refuses networks of used mappings that builds may not use.
-    pub fn refuse_networks(&self, maxima: &Maxima, problems: &mut Diagnostics) {
+    pub fn refuse_networks(
+        &self,
+        home: Option<&AwsEnvironment>,
+        maxima: &Maxima,
+        problems: &mut Diagnostics,
+    ) {
         let Some(allowed) = &maxima.networks else {
             return;
         };
-        for &(a, r) in &self.used {
+        for (a, r) in self.used_at_home(home) {
             if let Some(network) = &self.accounts[a].regions[r].network {
                 network.check(allowed, problems);
             }
@@ -183,8 +191,14 @@ impl Mappings {
 
     /// Refuses a path of roles that is not the template's. A path of its own could match what other policies of the
     /// account trust.
-    pub fn refuse_another_role_path(&self, maxima: &Maxima, problems: &mut Diagnostics) {
+    pub fn refuse_another_role_path(
+        &self,
+        home: Option<&AwsEnvironment>,
+        maxima: &Maxima,
+        problems: &mut Diagnostics,
+    ) {
         for &(a, r) in &self.used {
+            let maxima = &self.maxima_of(Chosen(Some((a, r))), home, maxima);
             let account = &self.accounts[a];
             let named = account.regions[r]
                 .role_path
@@ -198,15 +212,16 @@ impl Mappings {
         }
     }
 
-    /// The account and region of the modules, if the manifest names them.
-    pub fn account_and_region(&self) -> Option<(String, String)> {
-        let &(a, r) = self.used.first()?;
-        let account = &self.accounts[a];
-        Some((account.id.clone()?, account.regions[r].name.clone()))
+    /// The maxima for a module: those of the template apply at home.
+    pub fn maxima_of(&self, chosen: Chosen, home: Option<&AwsEnvironment>, maxima: &Maxima) -> Maxima {
+        match self.target_of(chosen, home) {
+            Some(_) => maxima.of_a_target(),
+            None => maxima.clone(),
+        }
     }
 
     /// A value of `parametersRegional`, or else of `parametersGlobal`.
-    pub fn parameter(&self, target: Target, name: &str) -> Option<&Value> {
+    pub fn parameter(&self, target: Chosen, name: &str) -> Option<&Value> {
         let (a, r) = target.0?;
         let account = &self.accounts[a];
         account.regions[r]
@@ -217,8 +232,14 @@ impl Mappings {
     }
 
     /// Refuses parameters of used mappings that become build settings, and that an input may not have.
-    pub fn refuse_settings(&self, maxima: &Maxima, problems: &mut Diagnostics) {
+    pub fn refuse_settings(
+        &self,
+        home: Option<&AwsEnvironment>,
+        maxima: &Maxima,
+        problems: &mut Diagnostics,
+    ) {
         for &(a, r) in &self.used {
+            let maxima = &self.maxima_of(Chosen(Some((a, r))), home, maxima);
             for (parameter, setting) in SPECIAL {
                 if let Some((value, at)) = self.special((a, r), parameter)
                     && let Err(refused) = checked(setting, value, at, maxima)
@@ -233,7 +254,7 @@ impl Mappings {
     fn special(&self, (a, r): (usize, usize), name: &str) -> Option<(&Value, &Location)> {
         // What isn't a text was reported.
         let value = self
-            .parameter(Target(Some((a, r))), name)
+            .parameter(Chosen(Some((a, r))), name)
             .filter(|value| is_name(value))?;
         let account = &self.accounts[a];
         let places = account.regions[r].special.iter().chain(&account.special);
@@ -243,7 +264,7 @@ impl Mappings {
 
     /// The build settings of the region over those of the account, with those among the parameters. Settings that an
     /// input may not have are left out: [`Self::refuse_settings`] reports them.
-    pub fn build(&self, target: Target, maxima: &Maxima) -> BuildChoice {
+    pub fn build(&self, target: Chosen, maxima: &Maxima) -> BuildChoice {
         target.0.map_or_else(BuildChoice::default, |(a, r)| {
             let account = &self.accounts[a];
             let region = &account.regions[r];
@@ -319,7 +340,6 @@ impl Mapping {
         let name = fields.required_text("alias", problems);
         let id = fields.required("accountId", problems);
         let at = id.as_ref().map_or_else(|| part.at.clone(), |id| id.at.clone());
-        let written_id = id.as_ref().map_or(Value::Null, |id| id.node.to_json());
         let id = id.and_then(|id| account_id(&id, env, problems));
         let default = flag(&mut fields, problems);
         let (parameters, special) = fields
@@ -337,7 +357,6 @@ impl Mapping {
         Some(Self {
             name: name?,
             id,
-            written_id,
             at,
             default,
             parameters,
@@ -374,7 +393,6 @@ impl Mapping {
         Some(Self {
             name: name?,
             id: None,
-            written_id: Value::Null,
             at,
             default,
             parameters,

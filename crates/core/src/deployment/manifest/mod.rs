@@ -160,6 +160,7 @@ fn deployment(
         mappings: &mut mappings,
         deployspecs,
         maxima: given.maxima,
+        home: given.environment,
         seen: BTreeSet::new(),
         sources,
     };
@@ -167,12 +168,13 @@ fn deployment(
     let (groups, complete) = Groups::new(reader).read(&list, problems);
     refuse_many(sources, &list.at, problems);
     dependency_check::check(&groups, complete, problems);
-    if let Some(environment) = given.environment {
-        mappings.refuse_elsewhere(environment, problems);
+    let (home, maxima) = (given.environment, given.maxima);
+    if let Some(home) = home {
+        mappings.refuse_elsewhere(home, maxima, problems);
     }
-    mappings.refuse_another_role_path(given.maxima, problems);
-    mappings.refuse_networks(given.maxima, problems);
-    mappings.refuse_settings(given.maxima, problems);
+    mappings.refuse_another_role_path(home, maxima, problems);
+    mappings.refuse_networks(home, maxima, problems);
+    mappings.refuse_settings(home, maxima, problems);
     let names = Names {
         project: project?,
         deployment: name?,
@@ -185,7 +187,6 @@ fn deployment(
         project: names.project,
         name: names.deployment,
         groups,
-        target: mappings.account_and_region(),
         strict: problems.is_strict(),
         sources: BTreeSet::new(),
         warnings: Vec::new(),
@@ -565,11 +566,13 @@ impl Names {
                 parameters: draft.parameters,
                 build: draft.build,
                 redeploy_with_dependencies: force,
+                target: draft.target,
                 ..Options::of_stack(stack)
             },
             parameters: draft.written_parameters,
             build: draft.written_build,
             own_build: draft.own_build,
+            place: draft.place,
             consumes,
             file: draft.at.file.to_string(),
             line: draft.at.line.unwrap_or(1),

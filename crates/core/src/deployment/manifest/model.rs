@@ -105,7 +105,7 @@ pub struct LoadContext<'a> {
     pub stored_variables: &'a BTreeMap<String, String>,
     /// The project, if the input names it; `seedfarmer.yaml` may not name another.
     pub project: Option<&'a Name>,
-    /// Seedflow's account and region, if known: the manifest has to name the same.
+    /// Seedflow's account and region, if known: modules that the manifest maps to others are deployed in targets.
     pub environment: Option<&'a AwsEnvironment>,
     /// The maxima for modules and groups.
     pub maxima: &'a Maxima,
@@ -137,8 +137,6 @@ pub struct Deployment {
     pub name: Name,
     /// The groups, in the order of deployment.
     pub groups: Vec<Group>,
-    /// The account and region that the manifest names, if any.
-    pub target: Option<(String, String)>,
     /// Whether unknown fields are errors, also in deployspecs.
     pub strict: bool,
     /// The remote sources of modules and data files.
@@ -186,6 +184,8 @@ pub struct Module {
     pub build: Map<String, Value>,
     /// The settings of `build` that the module itself sets, without those of its account and region.
     pub own_build: Map<String, Value>,
+    /// The account and region that the manifest maps it to, if the manifest has mappings.
+    pub place: Option<(String, String)>,
     /// The upstream modules, by group and name, whose metadata its parameters use; each once.
     pub consumes: Vec<(Name, Name)>,
     /// The file that defines it.
@@ -207,6 +207,7 @@ impl Module {
         };
         set("parameters", json!(self.parameters), json!({}));
         set("build", json!(self.build), json!({}));
+        set("target", json!(self.options.target), Value::Null);
         set("force_update", json!(force), json!(false));
         set(
             "redeploy_with_dependencies",

@@ -17,12 +17,13 @@ use super::remote_path::RemotePath;
 use super::spanned::Spanned;
 use crate::deployment::remote_source::{RemoteSource, SourcePath};
 use crate::error::{excerpt, without_credentials};
-use crate::ids::Name;
+use crate::ids::{AwsEnvironment, Name};
 use crate::module::build_settings::BuildSettings;
 use crate::module::codebuild::buildspec::is_arm_image;
 use crate::module::maximum::Maxima;
 use crate::module::parameters::Parameters;
 use crate::module::source::normal_path;
+use crate::target::Target;
 
 /// A module of the manifest, before its references are checked.
 #[derive(Debug)]
@@ -40,6 +41,10 @@ pub(super) struct Draft {
     /// The settings as an execution's input has them.
     pub written_build: Map<String, Value>,
     pub build: BuildSettings,
+    /// The account and region as the manifest names them.
+    pub place: Option<(String, String)>,
+    /// The target, if the module is not deployed at home.
+    pub target: Option<Target>,
 }
 
 /// How the modules' deployspecs are checked.
@@ -58,6 +63,8 @@ pub(super) struct Reader<'a> {
     pub mappings: &'a mut Mappings,
     pub deployspecs: Deployspecs,
     pub maxima: &'a Maxima,
+    /// Seedflow's account and region, if known.
+    pub home: Option<&'a AwsEnvironment>,
     /// The folders that were checked already; several modules may share one.
     pub seen: BTreeSet<SourcePath>,
     /// The remote sources so far.
@@ -94,20 +101,21 @@ impl Reader<'_> {
         let target = self
             .mappings
             .target(&at, account.as_ref(), region.as_ref(), problems);
-        let target = target.unwrap_or_default();
+        let chosen = target.unwrap_or_default();
         let around = ParameterContext {
             env: self.env,
             mappings: self.mappings,
-            target,
+            target: chosen,
         };
         let read = parameters
             .map(|list| ParameterReader::list(&list, &around, problems))
             .unwrap_or_default();
         let own_build = build.said();
+        let maxima = &self.mappings.maxima_of(chosen, self.home, self.maxima);
         let (written_build, build) = settings(
-            &build.or(&self.mappings.build(target, self.maxima)),
+            &build.or(&self.mappings.build(chosen, maxima)),
             &at,
-            self.maxima,
+            maxima,
             problems,
         );
         Some(Draft {
@@ -121,6 +129,8 @@ impl Reader<'_> {
             own_build,
             written_build,
             build,
+            place: self.mappings.place(chosen),
+            target: self.mappings.target_of(chosen, self.home),
             at,
         })
     }

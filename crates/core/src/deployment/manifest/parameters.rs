@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::account_mappings::{Mappings, Target};
+use super::account_mappings::{Chosen, Mappings};
 use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
 use super::spanned::{Spanned, YamlFields, one_source};
@@ -37,7 +37,7 @@ pub(super) struct Reference {
 pub(super) struct ParameterContext<'a> {
     pub env: &'a Env,
     pub mappings: &'a Mappings,
-    pub target: Target,
+    pub target: Chosen,
 }
 
 /// The parameters and references of a module.

@@ -67,6 +67,25 @@ fn read_with(
     check(&mut repository(files), &given)
 }
 
+/// The same with the limits of a template.
+fn read_within(
+    files: &[(&str, &str)],
+    env: &[(&str, &str)],
+    environment: Option<&AwsEnvironment>,
+    maxima: &Maxima,
+) -> Result<Deployment, Vec<Diagnostic>> {
+    let options = ManifestOptions {
+        env: variables(env),
+        ..ManifestOptions::default()
+    };
+    let given = LoadContext {
+        environment,
+        maxima,
+        ..LoadContext::offline(&options)
+    };
+    check(&mut repository(files), &given)
+}
+
 fn variables(list: &[(&str, &str)]) -> BTreeMap<String, String> {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     list.iter().map(owned).collect()
@@ -134,14 +153,15 @@ fn a_deployment_as_seed_farmers_users_have_it() {
     ];
     let read = read_with(&files, &[("STAGE", "prod")], Some(&environment())).unwrap();
     assert_eq!((read.project.as_str(), read.name.as_str()), ("shop", "shop-prod"));
-    assert_eq!(
-        read.target,
-        Some(("111111111111".to_owned(), "eu-west-1".to_owned()))
-    );
     let [network, apps] = read.groups.as_slice() else {
         panic!("{:?}", read.groups)
     };
     assert_eq!((network.concurrency, apps.concurrency), (None, Some(2)));
+    let place = Some(("111111111111".to_owned(), "eu-west-1".to_owned()));
+    for module in network.modules.iter().chain(&apps.modules) {
+        // At home, a module has no target.
+        assert_eq!((&module.place, &module.options.target), (&place, &None));
+    }
     let [vpc, dns] = network.modules.as_slice() else {
         panic!("{network:?}")
     };
@@ -488,7 +508,6 @@ fn everything_wrong_is_reported_at_once_sorted_by_line_and_each_field_by_one_nam
         "g.yaml:2: modules[0].path: expected the path of an existing folder",
         "g.yaml:5: modules[0].parameters.x.valueFrom.moduleMetadata: the group h of the module m doesn't exist",
         "g.yaml:7: modules[0].parameters[1].value: the variable Y is not set",
-        "g.yaml:9: modules[1]: the module goes to account of \"two\", region eu-west-1, others go to account of \"one\"",
         "g.yaml:14: modules[1].parameters.x.valueFrom.moduleMetadata: g/n refers to g/m in its own group",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
@@ -815,7 +834,7 @@ fn groups_are_read_strictly() {
 const MAPPINGS: &str = "targetAccountMappings:\n- alias: first\n  accountId: '111111111111'\n  default: true\n  regionMappings:\n  - {region: eu-west-1, default: true}\n  - {region: us-east-1}\n- alias: second\n  accountId: {valueFrom: {envVariable: SECOND}}\n  regionMappings: [{region: eu-west-1}]\n";
 
 #[test]
-fn modules_go_to_one_account_and_region() {
+fn a_module_names_a_mapping_or_has_the_default() {
     let read = |lines: &str| {
         let manifest = with_module(lines, &format!("  - {{name: n, path: modules/b}}\n{MAPPINGS}"));
         read_with(
@@ -846,31 +865,109 @@ fn modules_go_to_one_account_and_region() {
             "{problems:#?} / {expected}"
         );
     }
-    let problems = problems(read("targetAccount: second\ntargetRegion: eu-west-1"));
-    assert!(problems[0].contains("the module goes to account 111111111111, region eu-west-1, others go to account 222222222222, region eu-west-1; several accounts or regions are not supported yet"), "{problems:#?}");
-    assert!(
-        problems[1].contains(
-            "accountId: expected 111111111111, the account that Seedflow runs in, found \"222222222222\""
-        ),
-        "{problems:#?}"
-    );
+}
+
+/// The problems of a manifest with one module at home and one elsewhere, if these accounts have targets.
+fn elsewhere(lines: &str, accounts: &[&str]) -> Result<Deployment, Vec<String>> {
+    let manifest = with_module(lines, &format!("  - {{name: n, path: modules/b}}\n{MAPPINGS}"));
+    let maxima = Maxima {
+        target_accounts: Some(accounts.iter().map(ToString::to_string).collect()),
+        permissions_boundary: Some("arn:aws:iam::111111111111:policy/home".to_owned()),
+        ..Maxima::OF_AWS
+    };
+    let files = [("deployment.yaml", manifest.as_str())];
+    let env = [("SECOND", "222222222222")];
+    read_within(&files, &env, Some(&environment()), &maxima)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
 #[test]
-fn another_region_than_seedflows_own_is_refused_with_its_line() {
-    let manifest = with_module("targetRegion: us-east-1", MAPPINGS);
-    let files = [("deployment.yaml", manifest.as_str())];
-    let env = [("SECOND", "222222222222")];
+fn modules_go_to_the_accounts_that_the_template_names() {
+    let second = "targetAccount: second\ntargetRegion: eu-west-1";
+    let read = elsewhere(second, &["222222222222"]).unwrap();
+    let [there, here] = read.groups[0].modules.as_slice() else {
+        panic!("{read:?}")
+    };
+    let target = "222222222222/eu-west-1".parse().unwrap();
+    assert_eq!(there.options.target, Some(target));
+    let input = there.input("d", false);
     assert_eq!(
-        problems(read_with(&files, &env, Some(&environment()))),
-        [
-            "deployment.yaml:14: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, the region that Seedflow runs in, found \"us-east-1\"; another one is not supported yet"
-        ]
+        input["target"],
+        json!({"account": "222222222222", "region": "eu-west-1"})
     );
-    // Offline, the account and region are unknown.
+    assert_eq!(here.options.target, None);
+    assert!(here.input("d", false).get("target").is_none());
+
+    let other_region = "targetRegion: us-east-1";
+    assert!(elsewhere(other_region, &["111111111111"]).is_ok());
+    for (lines, accounts, expected) in [
+        (
+            second,
+            [].as_slice(),
+            "deployment.yaml:18: targetAccountMappings[1].accountId: expected 111111111111, the account that Seedflow runs in, or one that the template parameter TargetAccounts names (none), found \"222222222222\"",
+        ),
+        (
+            second,
+            &["333333333333"],
+            "one that the template parameter TargetAccounts names (333333333333)",
+        ),
+        (
+            other_region,
+            &["222222222222"],
+            "deployment.yaml:15: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, the region that Seedflow runs in, unless the template parameter TargetAccounts names its account 111111111111 too, found \"us-east-1\"",
+        ),
+    ] {
+        let problems = elsewhere(lines, accounts).unwrap_err();
+        assert!(
+            problems.len() == 1 && problems[0].contains(expected),
+            "{problems:#?} / {expected}"
+        );
+    }
+}
+
+#[test]
+fn each_module_has_the_settings_of_its_own_account_and_region() {
+    let mappings = "targetAccountMappings:\n- alias: first\n  accountId: '111111111111'\n  default: true\n  codebuildImage: of/first\n  pypiMirror: https://first.example/simple\n  parametersGlobal: {v: first, w: first}\n  regionMappings:\n  - {region: eu-west-1, default: true, parametersRegional: {v: here}}\n  - {region: us-east-1, codebuildImage: of/us, runtimeOverrides: {python: '3.11'}}\n- alias: second\n  accountId: '222222222222'\n  rolePrefix: /theirs/\n  parametersGlobal: {v: second, permissionsBoundaryName: theirs}\n  regionMappings:\n  - region: eu-west-1\n    default: true\n    network: {vpcId: vpc-2, privateSubnetIds: [subnet-2], securityGroupIds: [sg-2]}\n";
+    let parameters = "parameters: [{name: v, valueFrom: {parameterValue: v}}]";
+    let groups = format!(
+        "groups:\n- name: g\n  modules:\n  - {{name: a, path: modules/a, {parameters}}}\n  - {{name: b, path: modules/a, targetRegion: us-east-1, {parameters}}}\n  - {{name: c, path: modules/a, targetAccount: second, {parameters}}}\n"
+    );
+    let manifest = format!("name: prod\n{groups}{mappings}");
+    // What an administrator allows at home doesn't bind a target.
+    let maxima = Maxima {
+        target_accounts: Some(vec!["111111111111".to_owned(), "222222222222".to_owned()]),
+        permissions_boundary: Some("arn:aws:iam::111111111111:policy/home".to_owned()),
+        role_path: Some("/".to_owned()),
+        networks: Some(AllowedNetworks::default()),
+        ..Maxima::OF_AWS
+    };
+    let files = [("deployment.yaml", manifest.as_str())];
+    let read = read_within(&files, &[], Some(&environment()), &maxima).unwrap();
+    let of = |i: usize| {
+        let module = &read.groups[0].modules[i];
+        (module.parameters["v"].clone(), json!(module.build))
+    };
     assert_eq!(
-        read_with(&files, &env, None).unwrap().target,
-        Some(("111111111111".to_owned(), "us-east-1".to_owned()))
+        of(0),
+        (
+            json!("here"),
+            json!({"image": "of/first", "pypi_mirror": "https://first.example/simple"})
+        )
+    );
+    assert_eq!(
+        of(1),
+        (
+            json!("first"),
+            json!({"image": "of/us", "pypi_mirror": "https://first.example/simple", "runtimes": {"python": "3.11"}})
+        )
+    );
+    assert_eq!(
+        of(2),
+        (
+            json!("second"),
+            json!({"permissions_boundary": "theirs",
+                "network": {"vpc_id": "vpc-2", "subnet_ids": ["subnet-2"], "security_group_ids": ["sg-2"]}})
+        )
     );
 }
 

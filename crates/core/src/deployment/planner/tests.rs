@@ -136,7 +136,7 @@ fn plan(manifest: &Manifest<'_>, stored: &BTreeMap<String, String>, asked: &Aske
         deployment: &deployment(),
         execution: &execution,
         state: &state,
-        versions: &Versions::new(),
+        versions: &VersionsByTarget::new(),
         only: &only,
         concurrency: 40,
     };
@@ -156,7 +156,7 @@ fn destroy(stored: &BTreeMap<String, String>, only: &[&str]) -> (Plan, Vec<Wave>
         deployment: &deployment(),
         execution: &execution,
         state: &state,
-        versions: &Versions::new(),
+        versions: &VersionsByTarget::new(),
         only: &only,
         concurrency: 40,
     })
@@ -520,7 +520,7 @@ fn a_wave_is_as_wide_as_its_group_says_and_no_wider_than_the_maximum() {
             deployment: &deployment(),
             execution: &execution,
             state: &State::of(&deployment(), []),
-            versions: &Versions::new(),
+            versions: &VersionsByTarget::new(),
             only: &only,
             concurrency: most,
         };

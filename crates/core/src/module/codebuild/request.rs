@@ -40,6 +40,25 @@ pub struct Defaults {
     pub service_role: String,
 }
 
+impl Defaults {
+    /// The defaults for a plan's build: those of its target, or these. `stack` is the name of Seedflow's stack. CodeBuild
+    /// reads sources only from a bucket of its own region, so a target has a bucket.
+    #[must_use]
+    pub fn of(&self, plan: &Plan, stack: &str) -> Self {
+        let (Some(target), Some(settings)) = (plan.target(), &plan.target_settings) else {
+            return self.clone();
+        };
+        Self {
+            project: settings.project.clone(),
+            log_group: settings.log_group.clone(),
+            work_bucket: target.bucket(stack),
+            permissions_boundary: settings.boundary().map(str::to_owned),
+            service_role: settings.build_role.clone(),
+            ..self.clone()
+        }
+    }
+}
+
 /// The longest buildspec inside a StartBuild request. AWS refuses a longer one with "Max buildspec length is 25600",
 /// and accepts the ARN of an S3 object instead (API reference, `buildspecOverride`).
 pub const MAX_INLINE_BUILDSPEC: usize = 25_600;
@@ -104,6 +123,7 @@ pub fn compose(
     defaults: &Defaults,
 ) -> BuildRequest {
     let settings = &plan.options.build;
+    let environment = &environment.of(plan.target());
     let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
     let image = or(&settings.image, &defaults.image);
     let boundary = boundary::arn(
@@ -174,6 +194,7 @@ pub(crate) mod tests {
     use crate::module::input::{Limits, Options};
     use crate::module::maximum::Maxima;
     use crate::module::source::Source;
+    use crate::module::target_settings::TargetSettings;
     use serde_json::{Value, json};
 
     /// A plan with the options of a manifest.
@@ -198,6 +219,7 @@ pub(crate) mod tests {
             commit_info: CommitInfo::default(),
             options,
             network: None,
+            target_settings: None,
             deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),
             module_stack: None,
             renews: false,
@@ -237,7 +259,7 @@ pub(crate) mod tests {
             &BuildFolder::from_random([1; 16]),
             &environment,
             module_role,
-            &defaults,
+            &defaults.of(plan, "seedflow"),
         )
     }
 
@@ -276,6 +298,56 @@ pub(crate) mod tests {
         let own = "arn:aws:iam::111111111111:role/seedflow-module-m";
         let own_role = composed_with(&plan(manifest, true), Some(own.to_owned()));
         assert_eq!(own_role.service_role, own);
+    }
+
+    #[test]
+    fn a_build_in_a_target_has_everything_of_the_target() {
+        let mut plan = plan(json!({"build": {"image": "i"}}), true);
+        plan.options.target = Some("222222222222/eu-west-1".parse().unwrap());
+        plan.target_settings = Some(TargetSettings {
+            version: 1,
+            project: "theirs".into(),
+            build_role: "arn:aws:iam::222222222222:role/builds".into(),
+            log_group: "/theirs".into(),
+            policies: String::new(),
+            service_role: String::new(),
+            role_path: "/".into(),
+            boundary: "arn:aws:iam::222222222222:policy/most".into(),
+            subnets: String::new(),
+            security_groups: String::new(),
+        });
+        let request = composed(&plan);
+        let folder = format!(
+            "seedflow-target-222222222222-eu-west-1/builds/{}",
+            "01".repeat(16)
+        );
+        assert_eq!(request.source_location, format!("{folder}/source.zip"));
+        assert_eq!(request.artifact_bucket, "seedflow-target-222222222222-eu-west-1");
+        assert_eq!(
+            (
+                request.project.as_str(),
+                request.log_group.as_str(),
+                request.image.as_str()
+            ),
+            ("theirs", "/theirs", "i")
+        );
+        assert_eq!(request.service_role, "arn:aws:iam::222222222222:role/builds");
+        let value = |name: &str| {
+            let found = request.variables.iter().find(|variable| variable.name == name);
+            found.map(|variable| variable.value.clone()).unwrap()
+        };
+        assert_eq!(value("AWS_ACCOUNT_ID"), "222222222222");
+        // The first digits of SHA-1("222222222222-eu-west-1").
+        assert_eq!(value("SEEDFARMER_HASH"), "47df705e");
+        assert_eq!(
+            value("SEEDFARMER_PERMISSIONS_BOUNDARY_ARN"),
+            "arn:aws:iam::222222222222:policy/most"
+        );
+        let home = composed(&self::plan(json!({"build": {"image": "i"}}), true));
+        assert_eq!(
+            (home.project.as_str(), home.artifact_bucket.as_str()),
+            ("seedflow", "work")
+        );
     }
 
     #[test]

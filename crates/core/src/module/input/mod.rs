@@ -114,13 +114,14 @@ impl RollbackInput {
 }
 
 /// The fields of [`Options`].
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 7] = [
     "parameters",
     "force_update",
     "bundle",
     "build",
     "stack_name",
     "redeploy_with_dependencies",
+    "target",
 ];
 const OF_THE_LAST_SUCCESS: &str =
     "nothing beside \"action\": \"destroy\", which uses what the last successful deployment used";

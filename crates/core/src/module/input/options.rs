@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::JsonFields;
-use crate::ids::ModuleId;
+use crate::ids::{AwsEnvironment, ModuleId};
 use crate::module::build_settings::BuildSettings;
 use crate::module::maximum::Maxima;
 use crate::module::metadata_reference::UpstreamMetadata;
 use crate::module::parameters::Parameters;
+use crate::target::Target;
 
 /// The template's settings and the limits of an input.
 #[derive(Debug, Clone)]
@@ -60,6 +61,9 @@ pub struct Options {
     /// The upstream modules, with the builds that published their values; filled when references are resolved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub consumed: BTreeMap<String, Option<String>>,
+    /// Where the module is deployed; at home if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
 }
 
 impl Options {
@@ -82,6 +86,30 @@ impl Options {
             stack_name,
             redeploy_with_dependencies: false,
             consumed: BTreeMap::new(),
+            target: None,
+        }
+    }
+
+    /// Refuses a target that modules may not be deployed in, and home itself: limits that hold there would not apply.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the field.
+    pub fn check_target(&self, home: &AwsEnvironment, maxima: &Maxima) -> Result<()> {
+        match &self.target {
+            Some(target) if home.is(target) => Err(Error::field(
+                "target",
+                format!("{target}, where Seedflow itself runs"),
+                "another account or region, or nothing",
+            )),
+            Some(target) if !maxima.may_target(target.account()) => Err(Error::field(
+                "target.account",
+                target.account(),
+                format!(
+                    "an account that the template parameter TargetAccounts names ({})",
+                    maxima.targets_shown()
+                ),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -106,9 +134,13 @@ impl Options {
         let parameters = parameters.transpose()?;
         let force_update = fields.flag("force_update")?;
         let bundle = fields.flag("bundle")?;
+        let target = fields.any("target").map(|value| target(&value)).transpose()?;
+        let maxima = match target {
+            Some(_) => &limits.maxima.of_a_target(),
+            None => &limits.maxima,
+        };
         let build = fields.any("build");
-        let build =
-            build.map(|value| BuildSettings::parse(&value, &limits.codebuild_project, &limits.maxima));
+        let build = build.map(|value| BuildSettings::parse(&value, &limits.codebuild_project, maxima));
         let build = build.transpose()?;
         let default = Self::of_stack(stack_name(fields.text("stack_name")?, module, limits)?);
         let redeploy = fields.flag("redeploy_with_dependencies")?;
@@ -118,8 +150,24 @@ impl Options {
             bundle: bundle.unwrap_or(default.bundle),
             build: build.unwrap_or(default.build),
             redeploy_with_dependencies: redeploy.unwrap_or(default.redeploy_with_dependencies),
+            target,
             ..default
         })
+    }
+}
+
+/// The `target` of an input.
+fn target(value: &Value) -> Result<Target> {
+    let mut fields = JsonFields::of("target", value)?;
+    let (account, region) = (fields.text("account")?, fields.text("region")?);
+    fields.finish()?;
+    match (account, region) {
+        (Some(account), Some(region)) => Target::parse("target", &account, &region),
+        _ => Err(Error::field(
+            "target",
+            "one without account or region",
+            "both, such as {\"account\": \"222222222222\", \"region\": \"eu-west-1\"}",
+        )),
     }
 }
 

@@ -1,0 +1,212 @@
+//! Modules in two other accounts and two regions: values across, a role of a module's own, what their builds may not touch, a
+//! module that moves, events of other accounts, and the destruction of everything.
+
+use seedflow_core::target::Target;
+use seedflow_e2e::{Module, Repository, TestStack, run};
+use serde_json::{Value, json};
+
+use super::{STACK, assert_state, id_of, results};
+
+/// An account of another region, and one of the same.
+pub const TARGETS: [&str; 2] = ["222222222222/eu-west-1", "333333333333/us-east-1"];
+
+fn target(text: &str) -> Target {
+    text.parse().expect("a target")
+}
+
+fn stored(text: &str) -> Value {
+    let target = target(text);
+    json!({"account": target.account(), "region": target.region()})
+}
+
+/// A module that publishes where its build ran, and a stack there whose outputs are recorded.
+fn publishing(more: &[&str]) -> Module {
+    let mut build = vec![
+        "seedfarmer metadata add -k Value -v \"$AWS_ACCOUNT_ID $AWS_REGION\"",
+        "seedfarmer metadata add -k Hash -v \"$SEEDFARMER_HASH\"",
+        "echo \"of $SEEDFARMER_PARAMETER_OF in $AWS_ACCOUNT_ID\"",
+    ];
+    build.extend(more);
+    let phases = |commands: &[&str]| json!({"phases": {"build": {"commands": commands}}});
+    let deployspec =
+        json!({"deploy": phases(&build), "destroy": phases(&["echo destroyed in $AWS_ACCOUNT_ID"])});
+    Module::with_deployspec(&deployspec.to_string())
+}
+
+/// What a build of a target tries at home and with the folders of other builds, with all rights in its own account.
+const HOSTILE: &[&str] = &[
+    "refused() { if \"$@\" >/dev/null 2>&1; then echo \"was allowed: $*\"; exit 1; fi; }",
+    "refused aws s3 ls s3://$WORK_BUCKET/reports/ --region us-east-1",
+    "refused aws s3 ls s3://$TARGET_BUCKET/builds/",
+    "refused aws s3api put-object --bucket $WORK_BUCKET --key builds/x --region us-east-1",
+    "refused aws ssm get-parameters --names /seedflow-targets/seedflow --query 'Parameters[0].Name' --output text",
+    "refused aws sts assume-role --role-arn arn:aws:iam::$AWS_ACCOUNT_ID:role/seedflow-target-$AWS_REGION-roles --role-session-name x",
+    "refused aws sts assume-role --role-arn arn:aws:iam::333333333333:role/seedflow-target-us-east-1-builds --role-session-name x",
+    "refused aws codebuild list-builds-for-project --project-name seedflow",
+];
+
+/// `net/vpc` in the first target, `apps/web` in the place of `web`, and `apps/home` at home; both consume the value of vpc.
+fn repository(stack: &TestStack, web: &str) -> Repository {
+    let about = stack.about();
+    let account = |alias: &str, id: &str, region: &str| json!({"alias": alias, "accountId": id, "default": alias == "home", "regionMappings": [{"region": region, "default": true}]});
+    let [first, second] = TARGETS.map(target);
+    let value = json!([{"name": "of", "valueFrom": {"moduleMetadata": {"group": "net", "name": "vpc", "key": "Value"}}}]);
+    let manifest = json!({
+        "name": "dev",
+        "targetAccountMappings": [
+            account("home", &about.account, &about.region),
+            account("first", first.account(), first.region()),
+            account("second", second.account(), second.region()),
+            // Nobody uses it, so it needs nothing.
+            account("unused", "444444444444", "eu-north-1"),
+        ],
+        "groups": [
+            {"name": "net", "modules": [{"name": "vpc", "path": "modules/vpc", "targetAccount": "first"}]},
+            {"name": "apps", "modules": [
+                {"name": "web", "path": "modules/web", "targetAccount": web, "parameters": value},
+                {"name": "home", "path": "modules/home", "parameters": value},
+            ]},
+        ],
+    });
+    let buckets = [
+        format!("export WORK_BUCKET={}", about.work_bucket),
+        format!("export TARGET_BUCKET={}", first.bucket("seedflow")),
+    ];
+    let hostile: Vec<&str> = buckets
+        .iter()
+        .map(String::as_str)
+        .chain(HOSTILE.iter().copied())
+        .collect();
+    let role = "Parameters: {RoleName: {Type: String}}\nResources:\n  Own:\n    Type: AWS::IAM::Policy\n    Properties:\n      PolicyName: own\n      Roles: [!Ref RoleName]\n      PolicyDocument: {Version: '2012-10-17', Statement: [{Effect: Allow, Action: 'ec2:DescribeVpcs', Resource: '*'}]}\n";
+    Repository::default()
+        .file("deployment.yaml", manifest.to_string())
+        .module("modules/vpc", &publishing(&hostile))
+        .module("modules/web", &publishing(&[]).file("modulestack.yaml", role))
+        .module("modules/home", &publishing(&[]))
+}
+
+/// Whether a role exists in an account.
+async fn has_role(stack: &TestStack, place: &str, prefix: &str) -> bool {
+    let listed = stack
+        .api_in(&target(place))
+        .form(
+            "iam",
+            &[
+                ("Action", "ListRoles"),
+                ("Version", "2010-05-08"),
+                ("MaxItems", "1000"),
+            ],
+        )
+        .await
+        .expect("listing roles");
+    listed.contains(&format!("<RoleName>{prefix}"))
+}
+
+/// Sends the event of a build's end in the name of another account.
+async fn send_end(stack: &TestStack, place: &str, build_arn: &str) {
+    let detail = json!({"build-status": "SUCCEEDED", "project-name": "seedflow", "build-id": build_arn});
+    let entry = json!({"Source": "seedflow.codebuild", "DetailType": "CodeBuild Build State Change", "Detail": detail.to_string()});
+    let sent = stack
+        .api_in(&target(place))
+        .json("events", "AWSEvents.PutEvents", &json!({"Entries": [entry]}))
+        .await
+        .expect("putting an event");
+    assert_eq!(sent["FailedEntryCount"], 0, "{sent}");
+}
+
+#[test]
+fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
+    run(async {
+        let stack = STACK.get().await;
+        let project = "accounts";
+        let finished = stack
+            .deploy_repository(project, &repository(stack, "first"), json!({}))
+            .await;
+        assert_state(&finished, "SUCCEEDED");
+        stack.deployment_released(project).await;
+
+        let metadata = async |module: &str| stack.parameter(&id_of(project, module), "metadata").await;
+        let status = async |module: &str| stack.parameter(&id_of(project, module), "status").await;
+        assert_eq!(metadata("net/vpc").await["Value"], "222222222222 eu-west-1");
+        // The first digits of SHA-1("222222222222-eu-west-1").
+        assert_eq!(metadata("net/vpc").await["Hash"], "47df705e");
+        assert_eq!(metadata("apps/web").await["Value"], "222222222222 eu-west-1");
+        let about = stack.about();
+        let home = format!("{} {}", about.account, about.region);
+        assert_eq!(metadata("apps/home").await["Value"], home);
+        assert_eq!(status("net/vpc").await["target"], stored(TARGETS[0]));
+        assert_eq!(status("apps/home").await["target"], Value::Null);
+        let build = status("net/vpc").await["build_id"].clone();
+        let build = build.as_str().expect("a build");
+        assert!(build.starts_with("222222222222/eu-west-1/seedflow:"), "{build}");
+        let own_role = format!("seedflow-module-{project}-dev-apps-web");
+        assert!(has_role(stack, TARGETS[0], &own_role).await);
+
+        // Nothing changed, so nothing runs.
+        let again = stack
+            .deploy_repository(project, &repository(stack, "first"), json!({}))
+            .await;
+        assert_state(&again, "UNCHANGED");
+        stack.deployment_released(project).await;
+
+        // An event of one account about a build of another is dropped.
+        let bare = build.rsplit('/').next().expect("an id");
+        let foreign = format!("arn:aws:codebuild:eu-west-1:222222222222:build/{bare}");
+        send_end(stack, TARGETS[1], &foreign).await;
+        seedflow_e2e::eventually("the event that is dropped", || async {
+            let lines = stack.lines("build-event").await;
+            let dropped =
+                |line: &Value| line["message"] == "dropped" && line["why"].to_string().contains(bare);
+            lines.iter().any(dropped).then_some(())
+        })
+        .await;
+
+        // It moves to the other account: destroyed at its old place, with its role, and deployed at the new one.
+        let plan = stack
+            .repository_input(project, &repository(stack, "second"), json!({"plan_only": true}))
+            .await;
+        let planned = stack.finished(&stack.start_deployment(&plan).await).await;
+        assert!(
+            planned.output.to_string().contains(
+                "moves from 222222222222/eu-west-1 to 333333333333/us-east-1; destroyed there first"
+            ),
+            "{:?}",
+            planned.output
+        );
+        let moved = stack
+            .deploy_repository(project, &repository(stack, "second"), json!({}))
+            .await;
+        assert_state(&moved, "SUCCEEDED");
+        assert_eq!(results(stack, &moved).await["apps/web"], "SUCCEEDED");
+        assert_eq!(metadata("apps/web").await["Value"], "333333333333 us-east-1");
+        assert_eq!(status("apps/web").await["target"], stored(TARGETS[1]));
+        assert!(!has_role(stack, TARGETS[0], &own_role).await);
+        assert!(has_role(stack, TARGETS[1], &own_role).await);
+        stack.deployment_released(project).await;
+
+        // A target that no administrator prepared, and one whose account is not named, are reported while planning.
+        let unready = repository(stack, "second").replacing("deployment.yaml", "eu-west-1", "eu-west-2");
+        let refused = stack.deploy_repository(project, &unready, json!({})).await;
+        assert_eq!(refused.error, "InvalidManifest", "{}", refused.cause);
+        assert!(
+            refused.cause.contains("222222222222/eu-west-2 is not ready")
+                && refused
+                    .cause
+                    .contains("seedflow bootstrap target --home 111122223333/us-east-1 --region eu-west-2"),
+            "{}",
+            refused.cause
+        );
+        stack.deployment_released(project).await;
+
+        let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
+        let destroyed = stack.finished(&stack.start_deployment(&all).await).await;
+        assert_state(&destroyed, "DESTROYED");
+        for module in ["net/vpc", "apps/web", "apps/home"] {
+            assert!(
+                stack.parameters(&id_of(project, module)).await.is_empty(),
+                "{module}"
+            );
+        }
+        assert!(!has_role(stack, TARGETS[1], &own_role).await);
+    });
+}
