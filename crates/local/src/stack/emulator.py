@@ -812,6 +812,16 @@ def put_on_buses(original, data, allow_aws_source):
     return json_response({"FailedEntryCount": sum("ErrorCode" in one for one in results), "Entries": results})
 
 
+@replace(eventbridge, "_put_permission")
+def put_permission(original, data):
+    """An account stands for its root, as in every policy (EventBridge API reference, PutPermission); the emulator matches the number
+    with nobody."""
+    account = data.get("Principal")
+    if account and account != "*":
+        data = {**data, "Principal": {"AWS": account}}
+    return original(data)
+
+
 def bus_policy(name):
     eventbridge._ensure_default_bus()
     if name not in eventbridge._event_buses:
