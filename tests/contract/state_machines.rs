@@ -74,6 +74,7 @@ const THROWS: [(&str, &[ErrorName]); 10] = [
             InvalidDeployspec,
             InvalidModuleStack,
             StateConflict,
+            DeniedByPolicy,
             AccessDenied,
             Refused,
             Throttled,
@@ -374,7 +375,7 @@ fn what_passes_by_itself_is_retried_for_minutes_and_what_was_decided_never() {
         let minutes = if name == "EndExecution" {
             8.0..10.0
         } else {
-            28.0..32.0
+            58.0..62.0
         };
         let longest = longest_wait(&passing[0]) / 60.0;
         assert!(minutes.contains(&longest), "{name}: {longest}");
@@ -486,7 +487,7 @@ fn all_tries_of_all_tasks_together_leave_room_in_the_history() {
             rules.filter_map(|rule| rule["MaxAttempts"].as_u64()).sum()
         };
         let events = 3 * states.values().map(tries).sum::<u64>();
-        assert!(events < 20_000, "{machine}: {events}");
+        assert!(events < 24_000, "{machine}: {events}");
     }
 }
 

@@ -175,7 +175,7 @@ impl Expected {
             ("StartBuild", "RoleNotReady") => 15,
             ("AwaitBuild", "BuildNotFound") => 5,
             ("EndExecution", error) if PASSING.contains(&error) => 69,
-            (_, error) if PASSING.contains(&error) => 226,
+            (_, error) if PASSING.contains(&error) => 451,
             // A decision of the function is final. An error that belongs to another function is an unknown one here.
             _ if is_decided(task, error) => 1,
             _ => 3,

@@ -450,6 +450,7 @@ fn builds_reach_their_folder_and_nothing_else_of_ours() {
         "deployed",
         "locks",
         "plans",
+        "policies",
         "reports",
         "sources",
         "uploads",
@@ -717,6 +718,46 @@ fn state_in_the_work_bucket_is_denied_to_all_but_its_users_and_administrators() 
         assert_eq!(administrators, "AdministratorPrincipalArns", "{sid}");
         assert_eq!(condition.as_object().unwrap().len(), 2, "{sid}");
     }
+}
+
+/// Whoever writes a policy decides what is deployed. Reading is left to IAM.
+#[test]
+fn policies_are_written_by_administrators_only() {
+    let template = template();
+    let statement = statement(&template, "WorkBucketPolicy", "KeepPoliciesToAdministrators");
+    assert_eq!(
+        (
+            &statement["Effect"],
+            &statement["Principal"],
+            &statement["Action"]
+        ),
+        (&"Deny".into(), &"*".into(), &Value::Null)
+    );
+    assert_eq!(
+        texts(&statement["NotAction"]),
+        ["s3:GetObject", "s3:GetObjectVersion"].into()
+    );
+    assert_eq!(
+        texts(&statement["Resource"]),
+        ["${WorkBucket.Arn}/policies/*"].into()
+    );
+    let condition = &statement["Condition"];
+    assert_eq!(condition.as_object().unwrap().len(), 2);
+    assert_eq!(
+        condition["ArnNotLike"]["aws:PrincipalArn"],
+        "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"
+    );
+    assert_eq!(
+        condition["ArnNotEquals"][1]["aws:PrincipalArn"],
+        "AdministratorPrincipalArns"
+    );
+    let readers = roles_with_rights_on(&template, &["policies"]);
+    assert_eq!(
+        readers,
+        ["CheckMd5Role.Arn", "PlanDeploymentRole.Arn"]
+            .map(str::to_owned)
+            .into()
+    );
 }
 
 /// The name of a build's folder opens it to every build; and this right distinguishes a missing object from a forbidden

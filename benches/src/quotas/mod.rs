@@ -24,21 +24,28 @@ use crate::seedfarmer::seedflow::SeedflowSide;
 use case::{CASES, Case, Measured};
 use writes::Writes;
 
+/// How the figures are measured.
+const METHOD: &str = "`cargo run -p seedflow-benches quotas`. The proxy applies AWS's default quotas \
+    (`crates/local/src/proxy/quotas.rs` has each with its page), the emulator runs 10 functions at once, CodeBuild 20 builds and a \
+    queue of 100. All modules are in one group, and 40 of them run at once. The binding limit is the shortest time that the quotas \
+    allow: the writes of Parameter Store at 3 a second, its reads at 40, or the builds at 20 at once. Refused are the calls above a \
+    quota; each was made again. A module has four writes: the status before and after its build, metadata and md5.";
+
 /// Which deployments are measured.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Wanted {
     /// Only deployments of so many modules; may be given several times. Then nothing is written.
     #[arg(long, value_name = "N")]
     modules: Vec<usize>,
-    /// Takes the functions of the dev profile, which are built in seconds. Then nothing is written.
+    /// Takes the functions of the dev profile, which are built in seconds; what is written says so.
     #[arg(long)]
     dev: bool,
 }
 
 impl Wanted {
-    /// Whether everything is measured as it is published.
+    /// Whether everything is measured, so that it may be written.
     pub fn is_all(&self) -> bool {
-        self.modules.is_empty() && !self.dev
+        self.modules.is_empty()
     }
 
     fn has(&self, case: &Case) -> bool {
@@ -60,7 +67,7 @@ pub async fn measure(wanted: &Wanted, ui: &Ui) -> Result<Part> {
     let stack = Stack::start(&options.of_a_new_account(), ui).await?;
     let measured = cases(&stack, wanted, ui).await;
     stack.stop().await;
-    Ok(part(&measured?))
+    Ok(part(&measured?, wanted.dev))
 }
 
 async fn cases(stack: &Stack, wanted: &Wanted, ui: &Ui) -> Result<Vec<Measured>> {
@@ -136,20 +143,19 @@ async fn one(stack: &Stack, case: &Case, side: &mut SeedflowSide) -> Result<Meas
     Ok(measured)
 }
 
-fn part(measured: &[Measured]) -> Part {
+fn part(measured: &[Measured], dev: bool) -> Part {
+    let profile = if dev {
+        " The functions were those of the dev profile."
+    } else {
+        ""
+    };
     Part {
         title: "Under a new account's quotas",
         about: "What a deployment promises in an account that never asked for higher quotas. A missed limit fails the run, and so \
                 does a module that fails, a build that is started twice, and a value that is written twice.",
         sections: vec![Section {
             title: "Modules of one group",
-            about: "`cargo run -p seedflow-benches quotas`. The proxy applies AWS's default quotas \
-                    (`crates/local/src/proxy/quotas.rs` has each with its page), the emulator runs 10 functions at once, CodeBuild 20 \
-                    builds and a queue of 100. All modules are in one group, and 40 of them run at once. The binding limit is the \
-                    shortest time that the quotas allow: the writes of Parameter Store at 3 a second, its reads at 40, or the builds at \
-                    20 at once. Refused are the calls above a quota; each was made again. A module has four writes: the status before \
-                    and after its build, metadata and md5."
-                .to_owned(),
+            about: format!("{METHOD}{profile}"),
             columns: vec![
                 "",
                 "wall",

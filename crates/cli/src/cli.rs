@@ -24,6 +24,7 @@ use crate::commands::locks::Locks;
 use crate::commands::logs::Logs;
 use crate::commands::open::Open;
 use crate::commands::plan::Plan;
+use crate::commands::policy::Policy;
 use crate::commands::published::Published;
 use crate::commands::report::Report;
 use crate::commands::retry::Retry;
@@ -69,6 +70,7 @@ enum Command {
     Logs(Logs),
     Locks(Locks),
     Open(Open),
+    Policy(Policy),
     Init(Init),
     Bootstrap(Bootstrap),
     Doctor(Doctor),
@@ -94,6 +96,7 @@ impl Command {
             Self::Init(command) => return command.run(ui),
             Self::Doctor(command) => return command.run(&stack, ui).await,
             Self::Bootstrap(command) => return command.run(&stack, ui).await,
+            Self::Policy(command) => return command.run(&stack, ui).await,
             Self::Completions(command) => return command.run::<Cli>(),
             _ => {}
         }
@@ -116,21 +119,40 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
-            Self::Check(_) | Self::Init(_) | Self::Bootstrap(_) | Self::Doctor(_) | Self::Completions(_) => {
-                Ok(ExitCode::SUCCESS)
-            }
+            Self::Check(_)
+            | Self::Init(_)
+            | Self::Bootstrap(_)
+            | Self::Doctor(_)
+            | Self::Policy(_)
+            | Self::Completions(_) => Ok(ExitCode::SUCCESS),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use clap::CommandFactory;
+    use seedflow_core::ids::{ModuleId, PROJECT_RULE};
 
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_a_project_says_what_its_error_says() {
+        let mut cli = Cli::command();
+        let deploy = cli.find_subcommand_mut("deploy").unwrap();
+        // However the lines are broken.
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let help = words(&deploy.render_long_help().to_string());
+        assert!(help.contains(PROJECT_RULE), "{help}");
+        for name in ["My_shop", "shop.eu", "1shop", "shop-"] {
+            let error = ModuleId::project(name).unwrap_err().message;
+            assert!(error.contains(PROJECT_RULE), "{error}");
+        }
     }
 }

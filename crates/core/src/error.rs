@@ -40,6 +40,8 @@ pub enum ErrorName {
     /// Modules can't be deployed or destroyed: a module that they consume does not exist, or a module that consumes them
     /// stays.
     Blocked,
+    /// The policy of the deployment does not allow it.
+    DeniedByPolicy,
     /// IAM refused a call.
     AccessDenied,
     /// AWS refused a call for a reason that retries don't change.
@@ -56,7 +58,7 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that compares them with the state machine.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidInput,
         Self::SourceNotFound,
         Self::SourceUnavailable,
@@ -71,6 +73,7 @@ impl ErrorName {
         Self::InvalidManifest,
         Self::DeploymentBusy,
         Self::Blocked,
+        Self::DeniedByPolicy,
         Self::AccessDenied,
         Self::Refused,
         Self::BuildNotFound,
@@ -106,6 +109,7 @@ impl ErrorName {
             Self::InvalidManifest => "InvalidManifest",
             Self::DeploymentBusy => "DeploymentBusy",
             Self::Blocked => "Blocked",
+            Self::DeniedByPolicy => "DeniedByPolicy",
             Self::AccessDenied => "AccessDenied",
             Self::Refused => "Refused",
             Self::BuildNotFound => "BuildNotFound",

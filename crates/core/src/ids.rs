@@ -191,6 +191,15 @@ impl DeploymentId {
     }
 }
 
+impl From<&ModuleId> for DeploymentId {
+    fn from(module: &ModuleId) -> Self {
+        Self {
+            project: module.project.clone(),
+            deployment: module.deployment.clone(),
+        }
+    }
+}
+
 impl fmt::Display for DeploymentId {
     /// `{project}/{deployment}`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

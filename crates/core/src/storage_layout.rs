@@ -11,6 +11,7 @@
 //! - `builds/`: input and output of one build
 //! - `deployed/`: record and bundle of each deployed module
 //! - `values/`: values and statuses that are too long for a parameter
+//! - `policies/`: the policy of each deployment that has one; only administrators write them
 //! - `reports/`: reports of executions, and their pages
 //! - `index/`: the index of each project
 //!
@@ -224,6 +225,12 @@ impl DeploymentId {
     #[must_use]
     pub fn report_key(&self, execution: &ExecutionArn) -> String {
         report_key(&self.to_string(), execution)
+    }
+
+    /// The key of the deployment's policy.
+    #[must_use]
+    pub fn policy_key(&self) -> String {
+        format!("policies/{self}.json")
     }
 
     /// The key of the deployment's lock. It has two levels less than a module's, so the two never collide.

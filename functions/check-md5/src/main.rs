@@ -6,15 +6,16 @@
 //!
 //! It writes only a plan that is too long to be returned, always at the same key, so it is idempotent.
 
+use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::object_reader::{ObjectReader, Opened, blocking};
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::plans;
+use seedflow_aws::stores::{plans, policies};
 use seedflow_core::error::Result;
-use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId};
+use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
 use seedflow_core::module::change_detection::decide;
@@ -24,6 +25,7 @@ use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
 use seedflow_core::module::fingerprint::Fingerprint;
 use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, ModuleInput, Options};
+use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::network::{AllowedNetworks, Network};
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::role::ModuleStack;
@@ -31,6 +33,7 @@ use seedflow_core::module::rollback;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::module::target_settings::TargetSettings;
+use seedflow_core::policy::{Change, Changes};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
@@ -144,6 +147,8 @@ impl Handler {
         let previous_status = stored.status_of(&request.module)?;
         if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
             tracing::info!(%from, "moves");
+            // Both are asked before anything runs; the destruction by the check of it.
+            self.refuse_by_policy(&request.module, Change::Deploy).await?;
             let moving = self.check_destruction_of(request.module, None, at).await?;
             return Ok(CheckResult {
                 moves: true,
@@ -164,6 +169,9 @@ impl Handler {
             changed = decision.changed,
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
+        if decision.changed {
+            self.refuse_by_policy(&request.module, Change::Deploy).await?;
+        }
         let module_stack = bundle.module_stack.as_deref().map(|template| {
             ModuleStack::parse(
                 template,
@@ -208,6 +216,7 @@ impl Handler {
         source: Option<Source>,
         at: At<'_>,
     ) -> Result<CheckResult> {
+        self.refuse_by_policy(&module, Change::Destroy).await?;
         let keeps = source.is_some();
         let record = match (self.modules.record(&module).await?, source) {
             (Some(record), Some(source)) => Some(self.repaired(record, source).await?),
@@ -236,6 +245,17 @@ impl Handler {
                     ..CheckResult::nothing_deployed(&self.limits.codebuild_project)
                 })
             }
+        }
+    }
+
+    /// Refuses a change of a module that breaks the policy of its deployment, whoever started the execution.
+    async fn refuse_by_policy(&self, module: &ModuleId, change: Change) -> Result<()> {
+        match policies::of(&self.modules.work, &DeploymentId::from(module)).await? {
+            Some(policy) => {
+                let changes = Changes::from([(ModuleRef::from(module), change)]);
+                policy.decide(&changes, Timestamp::now()).refuse()
+            }
+            None => Ok(()),
         }
     }
 

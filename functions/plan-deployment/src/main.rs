@@ -14,6 +14,7 @@ mod repository;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::s3::Bucket;
@@ -21,7 +22,7 @@ use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::{plans, spilled_values};
+use seedflow_aws::stores::{plans, policies, spilled_values};
 use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::plan::{Plan, Wave};
@@ -38,6 +39,7 @@ use seedflow_core::module::fingerprint::{Versions, VersionsByTarget};
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::target_settings::{TargetSettings, all_not_ready};
+use seedflow_core::policy::Decision;
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
@@ -103,6 +105,9 @@ struct PlannedModule {
     /// The modules with their actions and reasons, if the list is not too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     modules: Option<Value>,
+    /// What the deployment's policy says of the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<Decision>,
     /// The remote sources that have to be fetched before anything can be planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     fetch: Option<Vec<RemoteSource>>,
@@ -265,8 +270,8 @@ impl Handler {
         execution: &ExecutionArn,
     ) -> Result<Outcome> {
         let state = self.state(deployment).await?;
-        request.refuse_unknown(&known(&[], &state))?;
-        let (plan, waves) = planner::destroying(&Planning {
+        request.refuse_unknown(&known(&[], state.modules()))?;
+        let (mut plan, waves) = planner::destroying(&Planning {
             deployment,
             execution,
             state: &state,
@@ -274,6 +279,7 @@ impl Handler {
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         });
+        plan.policy = self.policy(&plan).await?;
         Ok(Outcome::Planned(Box::new(plan), waves))
     }
 
@@ -287,7 +293,7 @@ impl Handler {
         let groups = read.groups(force);
         self.check_targets(&groups, home).await?;
         let state = self.state(&read.deployment).await?;
-        request.refuse_unknown(&known(&groups, &state))?;
+        request.refuse_unknown(&known(&groups, state.deployed()))?;
         let planning = Planning {
             deployment: &read.deployment,
             execution,
@@ -299,14 +305,21 @@ impl Handler {
         let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
+        plan.policy = self.policy(&plan).await?;
         if request.plan_only {
             let records = self.records(&planner::deployed_again(&plan, &state)).await?;
             planner::add_changed_values(&mut plan, &planning, &groups, &read.commits(), &records);
         }
-        if !request.plan_only && plan.refuse_blocked().is_ok() {
+        if !request.plan_only && plan.refuse().is_ok() {
             bundles::store(&self.work, read, &plan).await?;
         }
         Ok(Outcome::Planned(Box::new(plan), waves))
+    }
+
+    /// What the deployment's policy says of a plan.
+    async fn policy(&self, plan: &Plan) -> Result<Option<Decision>> {
+        let policy = policies::of(&self.work, &plan.deployment).await?;
+        Ok(policy.map(|policy| policy.decide(&plan.changes(), Timestamp::now())))
     }
 
     /// The stored state of a deployment.
@@ -389,6 +402,7 @@ impl Handler {
             plan_key: execution.deployment_key(),
             counts: Value::Null,
             modules: None,
+            policy: None,
             fetch: None,
             refused: None,
         };
@@ -406,9 +420,10 @@ impl Handler {
         };
         self.work.put(&answer.plan_key, text(&plan)).await?;
         answer.counts = json!(plan.counts());
+        answer.policy = plan.policy.clone();
         answer.modules = listed(&plan);
         if request.record_refusal
-            && let Err(error) = plan.refuse_blocked()
+            && let Err(error) = plan.refuse()
         {
             answer.refused = Some(refused(error));
         }
@@ -416,7 +431,7 @@ impl Handler {
             return Ok(answer);
         }
         let spill_long_inputs = plan
-            .refuse_blocked()
+            .refuse()
             .and_then(|()| plan::spill_long_inputs(waves, execution));
         match spill_long_inputs {
             Err(error) => answer.refused = Some(refused(error)),
@@ -470,10 +485,10 @@ fn refused(error: Error) -> Refused {
 }
 
 /// The modules that an input can name.
-fn known(groups: &[planner::PlannableGroup], state: &State) -> Vec<ModuleRef> {
+fn known(groups: &[planner::PlannableGroup], stored: Vec<ModuleRef>) -> Vec<ModuleRef> {
     let modules = groups.iter().flat_map(|group| &group.modules);
     let mut known: Vec<ModuleRef> = modules.map(|module| ModuleRef::from(&module.id)).collect();
-    known.extend(state.modules());
+    known.extend(stored);
     known
 }
 

@@ -1,6 +1,6 @@
 //! The first steps of a new user: what is missing in the account, and a first project.
 
-use seedflow_e2e::command_line::seedflow;
+use seedflow_e2e::command_line::{command, seedflow};
 use seedflow_e2e::{module_id, run};
 use serde_json::Value;
 
@@ -22,6 +22,17 @@ fn a_new_project_deploys_as_it_was_written() {
             "{again:?}"
         );
 
+        let checked = command(stack, &["check"])
+            .await
+            .current_dir(path)
+            .output()
+            .await
+            .unwrap();
+        assert!(
+            checked.status.success()
+                && String::from_utf8_lossy(&checked.stdout).contains("1 module in 1 group"),
+            "the current folder: {checked:?}"
+        );
         let applied = seedflow(stack, &["apply", path, "--project", "begun"]).await;
         assert_eq!(applied.code, Some(0), "{applied:?}");
         let metadata = stack

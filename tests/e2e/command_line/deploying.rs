@@ -361,8 +361,9 @@ fn a_terminal_shows_the_work_live_and_ctrl_c_leaves_it_running() {
             (state == "IN_PROGRESS").then_some(())
         })
         .await;
-        let canceled = seedflow(stack, &["cancel", &execution]).await;
-        ended(&canceled, 0, &["Stopped"]);
+        let canceled = seedflow(stack, &["cancel", "dev", "--project", project]).await;
+        let name = execution.rsplit(':').next().expect("a name");
+        ended(&canceled, 0, &["Stopped", name]);
         let followed = seedflow(stack, &["follow", &execution]).await;
         ended(&followed, 1, &["stopped watched/dev"]);
     });

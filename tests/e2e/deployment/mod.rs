@@ -10,6 +10,7 @@ mod networks;
 mod order;
 mod pages;
 mod plans;
+mod policies;
 mod removals;
 mod values;
 

@@ -24,6 +24,10 @@ fn a_module_that_leaves_the_manifest_is_destroyed() {
         assert_eq!(refused.error, "SourceNotFound", "{}", refused.cause);
         assert_eq!(stack.parameter(&typo, "status").await["state"], "REFUSED");
         stack.released(&typo).await;
+        let misspelt = json!({"only": ["apps/typo"]});
+        let unknown = stack.deploy_repository(project, &repository, misspelt).await;
+        assert_eq!(unknown.error, "InvalidInput", "{}", unknown.cause);
+        stack.deployment_released(project).await;
         let less = repository.clone().with_groups(&[
             ("network", &[("vpc", &[]), ("dns", &[])]),
             ("data", &[("queue", &[])]),

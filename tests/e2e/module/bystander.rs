@@ -132,6 +132,32 @@ async fn access_point(client: &AwsApi, name: &str, bucket: &str) -> String {
     .await
 }
 
+/// Reading is left to IAM: whoever is refused by a policy may see it.
+#[test]
+fn a_policy_is_written_by_administrators_only() {
+    run(async {
+        let stack = STACK.get().await;
+        let bucket = &stack.about().work_bucket;
+        let key = "policies/bystander/prod.json";
+        let path = "/aws-reserved/sso.amazonaws.com/";
+        let administrator = bystander(stack, path, "AWSReservedSSO_AdministratorAccess_policies").await;
+        let put = administrator.put_object(bucket, key, b"{}".to_vec()).await;
+        put.expect("an administrator writes it");
+        let deployer = bystander(stack, "/", "bystander-deployer").await;
+        assert!(!refused(deployer.read_object(bucket, key).await), "reading");
+        assert!(
+            refused(deployer.put_object(bucket, key, b"{}".to_vec()).await),
+            "writing"
+        );
+        assert!(refused(deployer.delete_object(bucket, key).await), "deleting");
+        let other = "policies/bystander/other.json";
+        assert!(
+            refused(deployer.put_object(bucket, other, b"{}".to_vec()).await),
+            "a new one"
+        );
+    });
+}
+
 #[test]
 fn an_access_point_opens_neither_bucket() {
     run(async {

@@ -11,4 +11,6 @@ pub mod module_store;
 #[cfg(feature = "s3")]
 pub mod plans;
 #[cfg(feature = "s3")]
+pub mod policies;
+#[cfg(feature = "s3")]
 pub mod spilled_values;

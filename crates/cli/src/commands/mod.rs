@@ -18,6 +18,7 @@ pub mod logs;
 pub mod named;
 pub mod open;
 pub mod plan;
+pub mod policy;
 pub mod published;
 pub mod reading;
 pub mod report;

@@ -101,7 +101,7 @@ impl Named {
                     of: id.to_string(),
                     state: status.state,
                     execution: status.execution,
-                    refused: status.refused,
+                    refused: status.why.refused,
                 }),
             Self::Deployment(id) => project::deployment_status(&store, &bucket, id)
                 .await?
@@ -109,7 +109,7 @@ impl Named {
                     of: id.to_string(),
                     state: status.state,
                     execution: status.execution,
-                    refused: status.refused,
+                    refused: status.why.refused,
                 }),
             Self::Execution(_) => None,
         };

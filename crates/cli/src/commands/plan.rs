@@ -6,8 +6,10 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
+use seedflow_core::policy::Decision;
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_terminal::{Tone, Ui};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cancel::CANCELED;
@@ -61,6 +63,7 @@ impl Plan {
         let planned = Planned {
             deployment: name(&output["deployment"]),
             modules,
+            policy: output.get("policy").map(Decision::deserialize).transpose()?,
         };
         if self.json {
             print_json_line(planned.json(&output), ui);
@@ -73,7 +76,7 @@ impl Plan {
     }
 
     fn code(&self, planned: &Planned) -> ExitCode {
-        if planned.count(PlannedAction::Blocked) > 0 {
+        if planned.count(PlannedAction::Blocked) > 0 || !planned.broken().is_empty() {
             return ExitCode::from(exit::REFUSED);
         }
         match self.detailed_exitcode && planned.has_changes() {
@@ -128,9 +131,15 @@ fn name(deployment: &Value) -> String {
 struct Planned {
     deployment: String,
     modules: Vec<PlannedModule>,
+    policy: Option<Decision>,
 }
 
 impl Planned {
+    /// What breaks the deployment's policy.
+    fn broken(&self) -> &[String] {
+        self.policy.as_ref().map_or(&[], |policy| &policy.broken)
+    }
+
     fn count(&self, action: PlannedAction) -> usize {
         self.modules
             .iter()
@@ -193,6 +202,9 @@ impl Planned {
             table.show(ui);
         }
         ui.say(self.summary());
+        for broken in self.broken() {
+            ui.say(ui.paint(Tone::Bad, format!("refused by the policy: {broken}")));
+        }
     }
 
     fn markdown(&self) -> String {
@@ -208,14 +220,21 @@ impl Planned {
             let why = lines.join("<br>");
             text.push_str(&format!("| {} | `{}` | {why} |\n", word(module).0, module.module));
         }
+        for broken in self.broken() {
+            text.push_str(&format!("\nrefused by the policy: {}\n", escaped(broken)));
+        }
         text
     }
 
     fn json(&self, output: &Value) -> Value {
-        json!({
+        let mut plan = json!({
             "deployment": output["deployment"], "changes": self.has_changes(), "counts": output["counts"],
             "modules": output["modules"],
-        })
+        });
+        if let Some(policy) = output.get("policy") {
+            plan["policy"] = policy.clone();
+        }
+        plan
     }
 }
 
@@ -268,6 +287,7 @@ mod tests {
         Planned {
             deployment: "p/dev".to_owned(),
             modules: serde_json::from_value(modules).unwrap(),
+            policy: None,
         }
     }
 

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::account::Account;
 use crate::exit::{Refused, is_refusal};
-use crate::records::{project, report};
+use crate::records::report;
 use crate::work::{End, Module, Phase, Progress, Subject, Work, between};
 
 use show::Shown;

@@ -229,6 +229,7 @@ mod tests {
                 module: name(module),
             },
             action,
+            moves: false,
             reasons: Vec::new(),
             changes: Vec::new(),
             unless: Vec::new(),
@@ -256,6 +257,7 @@ mod tests {
             leaves_nothing: false,
             sources: Vec::new(),
             warnings: Vec::new(),
+            policy: None,
         }
     }
 

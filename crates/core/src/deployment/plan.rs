@@ -17,6 +17,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status;
 use crate::module::stored_input::StoredInput;
+use crate::policy::{Change, Changes, Decision};
 
 /// The most of a plan's waves that may travel through the states. Payloads end at 256 KB, and the waves share one with
 /// the results of the modules.
@@ -51,6 +52,9 @@ pub struct PlannedModule {
     pub module: ModuleRef,
     /// The planned action.
     pub action: PlannedAction,
+    /// Whether it is in another account or region and is destroyed there first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves: bool,
     /// The reasons.
     pub reasons: Vec<String>,
     /// The values that change, if it is a plan that is only shown.
@@ -92,6 +96,9 @@ pub struct Plan {
     /// Warnings for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What the deployment's policy says of the plan; `None` if it has no policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Decision>,
 }
 
 /// Modules that are executed at the same time.
@@ -157,7 +164,38 @@ fn length(value: &impl Serialize) -> usize {
     serde_json::to_string(value).map_or(0, |text| text.len())
 }
 
+/// What planned modules are certain to start.
+#[must_use]
+pub fn changes_of(modules: &[PlannedModule]) -> Changes {
+    let change = |planned: &PlannedModule| match planned.action {
+        // A policy that protects a module protects it from a move, too.
+        PlannedAction::Deploy if planned.moves => Some(Change::Destroy),
+        PlannedAction::Deploy => Some(Change::Deploy),
+        PlannedAction::Destroy => Some(Change::Destroy),
+        PlannedAction::Unchanged | PlannedAction::Blocked => None,
+    };
+    let changes = modules.iter();
+    changes
+        .filter_map(|planned| Some((planned.module.clone(), change(planned)?)))
+        .collect()
+}
+
 impl Plan {
+    /// What the plan is certain to start.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        changes_of(&self.modules)
+    }
+
+    /// Refuses a plan that may not start.
+    ///
+    /// # Errors
+    /// `Blocked` with the modules and their obstacles, or `DeniedByPolicy` with what breaks the policy.
+    pub fn refuse(&self) -> Result<()> {
+        self.refuse_blocked()?;
+        self.policy.as_ref().map_or(Ok(()), Decision::refuse)
+    }
+
     /// Refuses a plan with a blocked module: no work begins that cannot be completed.
     ///
     /// # Errors

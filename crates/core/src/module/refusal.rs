@@ -13,13 +13,14 @@ use crate::module::commit_info::CommitInfo;
 
 /// The errors of a module's request that is refused before anything runs. All other errors are failures: the request may
 /// be right.
-const REFUSALS: [ErrorName; 6] = [
+const REFUSALS: [ErrorName; 7] = [
     ErrorName::InvalidInput,
     ErrorName::SourceNotFound,
     ErrorName::InvalidBundle,
     ErrorName::InvalidDeployspec,
     ErrorName::InvalidModuleStack,
     ErrorName::StateConflict,
+    ErrorName::DeniedByPolicy,
 ];
 
 /// A request that was refused.
@@ -78,6 +79,7 @@ mod tests {
             "InvalidDeployspec",
             "InvalidModuleStack",
             "StateConflict",
+            "DeniedByPolicy",
         ] {
             assert!(Refusal::is_by(name), "{name}");
         }

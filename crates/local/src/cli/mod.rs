@@ -239,6 +239,23 @@ mod tests {
     }
 
     #[test]
+    fn a_stack_has_the_quotas_of_a_new_account_if_it_is_asked_for_them() {
+        let options = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            let Command::Up(mut up) = cli.command else {
+                panic!("up")
+            };
+            up.options()
+        };
+        let usual = options("seedflow-local up --template-parameter A=b");
+        assert_eq!((usual.quotas.len(), usual.concurrent_functions), (0, None));
+        assert_eq!(usual.parameters.get("A").map(String::as_str), Some("b"));
+        let new = options("seedflow-local up --quotas new-account");
+        assert!(new.quotas.len() > 5);
+        assert_eq!((new.concurrent_functions, new.concurrent_builds), (Some(10), 20));
+    }
+
+    #[test]
     fn a_repository_needs_a_project_and_may_do_without_a_folder() {
         let wanted = |line: &str| {
             let cli = Cli::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;

@@ -1,0 +1,308 @@
+//! The decision: which fields of a policy a change breaks.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Policy, version_of};
+use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::ids::DeploymentId;
+use crate::module::metadata_reference::ModuleRef;
+
+/// How many modules a message names.
+const MAX_NAMED: usize = 10;
+/// The longest message.
+const MAX_MESSAGE: usize = 4000;
+/// How much of a version messages show: enough to find it.
+const SHOWN_VERSION: usize = 12;
+
+/// A change of a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is built and deployed.
+    Deploy,
+    /// It is destroyed.
+    Destroy,
+}
+
+/// The changes that are about to start, by module.
+pub type Changes = BTreeMap<ModuleRef, Change>;
+
+impl Policy {
+    /// What the changes break, each with the field, what is allowed and what was found.
+    #[must_use]
+    pub fn broken_by(&self, changes: &Changes, now: Timestamp) -> Vec<String> {
+        if changes.is_empty() {
+            return Vec::new();
+        }
+        let destroyed: Vec<&ModuleRef> = changes
+            .iter()
+            .filter(|(_, change)| **change == Change::Destroy)
+            .map(|(module, _)| module)
+            .collect();
+        let mut broken = Vec::new();
+        let found = named(changes.keys());
+        if let Some(reason) = &self.stopped {
+            broken.push(format!(
+                "stopped: expected nothing to deploy or destroy ({reason}), found {found}"
+            ));
+        }
+        for (i, freeze) in self
+            .freeze
+            .iter()
+            .enumerate()
+            .filter(|(_, freeze)| freeze.covers(now))
+        {
+            broken.push(format!(
+                "freeze[{i}]: expected nothing to deploy or destroy until {} ({freeze}), found {found}",
+                freeze.end()
+            ));
+        }
+        for (i, pattern) in self.protect.iter().enumerate() {
+            let mut protected = destroyed
+                .iter()
+                .filter(|module| pattern.covers(module))
+                .peekable();
+            if protected.peek().is_some() {
+                let found = named(protected.copied());
+                broken.push(format!(
+                    "protect[{i}]: expected {pattern} to stay, found {found} to be destroyed"
+                ));
+            }
+        }
+        if let Some(most) = self.max_destroys.filter(|most| destroyed.len() > *most) {
+            let found = named(destroyed.iter().copied());
+            broken.push(format!(
+                "max_destroys: expected at most {most} to be destroyed, found {found}"
+            ));
+        }
+        broken
+    }
+}
+
+/// `3 modules: a/b, a/c, d/e`
+fn named<'a>(modules: impl Iterator<Item = &'a ModuleRef>) -> String {
+    let modules: Vec<String> = modules.map(ToString::to_string).collect();
+    let first = modules
+        .iter()
+        .take(MAX_NAMED)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
+    match modules.len() {
+        1 => first,
+        count if count > MAX_NAMED => format!("{count} modules: {first}, …"),
+        count => format!("{count} modules: {first}"),
+    }
+}
+
+/// The document of a deployment, as it is stored.
+#[derive(Debug, Clone)]
+pub struct StoredPolicy {
+    deployment: DeploymentId,
+    version: String,
+    /// The policy, or what is wrong with the document.
+    policy: Result<Policy, Vec<String>>,
+}
+
+impl StoredPolicy {
+    /// Reads a document.
+    #[must_use]
+    pub fn of(deployment: &DeploymentId, text: &[u8]) -> Self {
+        Self {
+            deployment: deployment.clone(),
+            version: version_of(text),
+            policy: Policy::parse(text),
+        }
+    }
+
+    /// Decides on changes that are about to start.
+    #[must_use]
+    pub fn decide(&self, changes: &Changes, now: Timestamp) -> Decision {
+        let broken = match &self.policy {
+            Ok(policy) => policy.broken_by(changes, now),
+            Err(_) if changes.is_empty() => Vec::new(),
+            Err(problems) => problems
+                .iter()
+                .map(|problem| format!("the document is not valid, so nothing is allowed: {problem}"))
+                .collect(),
+        };
+        Decision {
+            document: self.deployment.policy_key(),
+            version: self.version.clone(),
+            broken,
+        }
+    }
+}
+
+/// The decision of a policy, as a plan has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The document's key in the work bucket.
+    pub document: String,
+    /// The SHA-256 of the document that decided.
+    pub version: String,
+    /// What breaks the policy: field, what is allowed, what was found. Empty if everything is allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
+}
+
+impl Decision {
+    /// Refuses what breaks the policy.
+    ///
+    /// # Errors
+    /// `DeniedByPolicy` with everything that is broken, and who can change it.
+    pub fn refuse(&self) -> Result<()> {
+        if self.broken.is_empty() {
+            return Ok(());
+        }
+        let version: String = self.version.chars().take(SHOWN_VERSION).collect();
+        let message = format!(
+            "nothing was started. {}. The policy is {}, version {version}; an administrator (AdministratorPrincipalArns of the stack) can change it by `seedflow policy set`",
+            excerpt(&self.broken.join(". "), MAX_MESSAGE),
+            self.document
+        );
+        Err(Error::new(ErrorName::DeniedByPolicy, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::ids::{ModuleId, Name};
+
+    fn module(path: &str) -> ModuleRef {
+        let (group, module) = path.split_once('/').unwrap();
+        ModuleRef::from(&ModuleId::parse("p", "d", group, module).unwrap())
+    }
+
+    fn changes(deploy: &[&str], destroy: &[&str]) -> Changes {
+        let deployed = deploy.iter().map(|path| (module(path), Change::Deploy));
+        let destroyed = destroy.iter().map(|path| (module(path), Change::Destroy));
+        deployed.chain(destroyed).collect()
+    }
+
+    fn deployment() -> DeploymentId {
+        let name = |text: &str| Name::parse("name", text).unwrap();
+        DeploymentId {
+            project: name("p"),
+            deployment: name("prod"),
+        }
+    }
+
+    fn broken(policy: Value, changes: &Changes, at: &str) -> Vec<String> {
+        let policy = StoredPolicy::of(&deployment(), policy.to_string().as_bytes());
+        policy.decide(changes, at.parse().unwrap()).broken
+    }
+
+    const FRIDAY: &str = "2026-12-04T16:30:00Z";
+    const TUESDAY: &str = "2026-12-08T16:30:00Z";
+
+    #[test]
+    fn a_protected_module_is_deployed_and_never_destroyed() {
+        let policy = || json!({"protect": ["network/vpc", "data/*"]});
+        assert!(
+            broken(
+                policy(),
+                &changes(&["data/a", "network/vpc"], &["network/dns"]),
+                TUESDAY
+            )
+            .is_empty()
+        );
+        assert_eq!(
+            broken(
+                policy(),
+                &changes(&[], &["data/a", "data/b", "network/dns", "network/vpc"]),
+                TUESDAY
+            ),
+            [
+                "protect[0]: expected network/vpc to stay, found network/vpc to be destroyed",
+                "protect[1]: expected data/* to stay, found 2 modules: data/a, data/b to be destroyed",
+            ]
+        );
+    }
+
+    #[test]
+    fn destructions_are_counted_and_deployments_are_not() {
+        let policy = || json!({"max_destroys": 1});
+        assert!(broken(policy(), &changes(&["a/a", "a/b"], &["a/c"]), TUESDAY).is_empty());
+        assert_eq!(
+            broken(policy(), &changes(&["a/a"], &["a/b", "a/c"]), TUESDAY),
+            ["max_destroys: expected at most 1 to be destroyed, found 2 modules: a/b, a/c"]
+        );
+        assert_eq!(
+            broken(json!({"max_destroys": 0}), &changes(&[], &["a/b"]), TUESDAY).len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_freeze_and_the_kill_switch_refuse_what_would_start_and_nothing_else() {
+        let policy = || {
+            json!({"freeze": [
+                {"start": "2020-01-01T00:00", "end": "2020-01-02T00:00", "time_zone": "UTC"},
+                {"start": "Fri 16:00", "end": "Mon 06:00", "time_zone": "UTC", "reason": "weekend"},
+            ]})
+        };
+        let one = changes(&["a/b"], &[]);
+        assert!(broken(policy(), &one, TUESDAY).is_empty());
+        assert_eq!(
+            broken(policy(), &one, FRIDAY),
+            [
+                "freeze[1]: expected nothing to deploy or destroy until Mon 06:00 UTC (Fri 16:00 to Mon 06:00 UTC: weekend), found a/b"
+            ]
+        );
+        let stopped = || json!({"stopped": "incident 7"});
+        assert_eq!(
+            broken(stopped(), &one, TUESDAY),
+            ["stopped: expected nothing to deploy or destroy (incident 7), found a/b"]
+        );
+        for policy in [policy(), stopped()] {
+            assert!(broken(policy, &Changes::new(), FRIDAY).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_document_that_is_not_valid_allows_nothing() {
+        let one = changes(&["a/b"], &[]);
+        let found = broken(json!({"protekt": []}), &one, TUESDAY);
+        assert!(
+            found[0].starts_with("the document is not valid, so nothing is allowed: protekt: "),
+            "{found:?}"
+        );
+        assert!(broken(json!({"protekt": []}), &Changes::new(), TUESDAY).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_names_the_document_its_version_and_who_can_change_it() {
+        let text = json!({"stopped": "incident 7"}).to_string();
+        let policy = StoredPolicy::of(&deployment(), text.as_bytes());
+        let decision = policy.decide(&changes(&["a/b"], &[]), TUESDAY.parse().unwrap());
+        let error = decision.refuse().unwrap_err();
+        assert_eq!(error.name, ErrorName::DeniedByPolicy);
+        for part in [
+            "nothing was started. stopped: ",
+            "policies/p/prod.json",
+            &version_of(text.as_bytes())[..12],
+            "AdministratorPrincipalArns",
+            "seedflow policy set",
+        ] {
+            assert!(error.message.contains(part), "{part}: {}", error.message);
+        }
+        let allowed = policy.decide(&Changes::new(), TUESDAY.parse().unwrap());
+        assert!(allowed.refuse().is_ok());
+        let many: Vec<String> = (0..11).map(|i| format!("a/m{i}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let found = policy
+            .decide(&changes(&many, &[]), TUESDAY.parse().unwrap())
+            .broken;
+        assert!(
+            found[0].contains("found 11 modules: a/m0, ") && found[0].ends_with(", …"),
+            "{found:?}"
+        );
+    }
+}
