@@ -10,6 +10,7 @@ mod emulator;
 pub mod environment;
 mod package;
 mod sam;
+mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -116,9 +117,6 @@ impl StackOptions {
 
 /// What the examples refer to, in Parameter Store and in Secrets Manager.
 const EXAMPLES: &str = "seedflow-examples/*";
-
-/// The name of the stack of `template-target.yaml`.
-const TARGET_STACK: &str = "seedflow-target";
 
 /// The name of the policy for builds.
 const BUILD_POLICY: &str = "seedflow-builds";
@@ -345,20 +343,14 @@ impl Running {
         };
         let outputs = home.deploy(&endpoint, folders, &parts.bin, &task).await?;
         task.done(&format!("{} outputs", outputs.len()));
-        // Apart from the checkout's samconfig.toml, which is for AWS.
-        let of_targets = folders.template().join("template-target.yaml");
-        std::fs::copy(root.join("template-target.yaml"), &of_targets)
-            .context("cannot copy the template of targets")?;
+        let of_targets = std::fs::read_to_string(root.join("template-target.yaml"))
+            .context("cannot read the template of targets")?;
         for target in &options.targets {
             let task = ui.task(&format!("Target {target}"));
             let parameters = parameters_of_target(options, &endpoint, target).await?;
-            let there = sam::Template {
-                stack: TARGET_STACK,
-                file: &of_targets,
-                parameters: &parameters,
-                credentials: &credentials_in(target),
-            };
-            there.deploy(&endpoint, folders, &parts.bin, &task).await?;
+            let api = AwsApi::new(&endpoint, credentials_in(target));
+            let deployed = target::deploy(&api, &of_targets, &parameters).await;
+            deployed.with_context(|| format!("cannot prepare the target {target}"))?;
             task.done("ready");
         }
         Ok(outputs)
