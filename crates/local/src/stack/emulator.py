@@ -6,11 +6,13 @@ and a role may do here what it may do on AWS. Each correction replaces a functio
 """
 
 import collections
+import contextlib
 import contextvars
 import json
 import random
 import threading
 import time
+from urllib.parse import unquote
 
 from jsonata.functions import Functions
 from ministack import app
@@ -651,6 +653,45 @@ def dispatch_to_lambda(original, arn, payload):
     if has_room():
         return lambda_svc.invoke_async_with_retry(function, json.loads(payload))
     return threading.Thread(target=when_there_is_room, args=(function, json.loads(payload)), daemon=True).start()
+
+
+# --- Copies between accounts ---------------------------------------------------------------------------------
+# The emulator checks whether the caller may read the source of a copy, and then looks for it in the account of the
+# destination: https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html. So the destination is lent the source.
+
+
+@contextlib.contextmanager
+def lent_source(headers):
+    path = unquote(headers.get("x-amz-copy-source", "").lstrip("/").partition("?")[0])
+    bucket, _, key = path.partition("/")
+    owner = s3._bucket_owner_account(bucket)
+    if owner is None or owner == get_account_id():
+        yield
+        return
+    with request_scope(owner, get_region()):
+        versions = s3._object_versions.get((bucket, key))
+        source = s3._buckets[bucket]
+    # The first account with a bucket of the name owns it, so nobody takes the destination's for the owner.
+    s3._buckets[bucket] = source
+    if versions:
+        s3._object_versions[(bucket, key)] = versions
+    try:
+        yield
+    finally:
+        s3._buckets.pop(bucket, None)
+        s3._object_versions.pop((bucket, key), None)
+
+
+@replace(s3, "_copy_object")
+def copy_object(original, bucket_name, dest_key, headers):
+    with lent_source(headers):
+        return original(bucket_name, dest_key, headers)
+
+
+@replace(s3, "_upload_part_copy")
+def upload_part_copy(original, bucket_name, dest_key, query_params, headers):
+    with lent_source(headers):
+        return original(bucket_name, dest_key, query_params, headers)
 
 
 # --- Buses of other accounts and regions --------------------------------------------------------------------
