@@ -35,14 +35,13 @@ fn publishing(more: &[&str]) -> Module {
 
 /// What a build of a target tries at home and with the folders of other builds, with all rights in its own account.
 const HOSTILE: &[&str] = &[
-    "refused() { if \"$@\" >/dev/null 2>&1; then echo \"was allowed: $*\"; exit 1; fi; }",
-    "refused aws s3 ls s3://$WORK_BUCKET/reports/ --region us-east-1",
-    "refused aws s3 ls s3://$TARGET_BUCKET/builds/",
-    "refused aws s3api put-object --bucket $WORK_BUCKET --key builds/x --region us-east-1",
-    "refused aws ssm get-parameters --names /seedflow-targets/seedflow --query 'Parameters[0].Name' --output text",
-    "refused aws sts assume-role --role-arn arn:aws:iam::$AWS_ACCOUNT_ID:role/seedflow-target-$AWS_REGION-roles --role-session-name x",
-    "refused aws sts assume-role --role-arn arn:aws:iam::333333333333:role/seedflow-target-us-east-1-builds --role-session-name x",
-    "refused aws codebuild list-builds-for-project --project-name seedflow",
+    "aws s3 ls s3://$WORK_BUCKET/reports/ --region us-east-1",
+    "aws s3 ls s3://$TARGET_BUCKET/builds/",
+    "aws s3api put-object --bucket $WORK_BUCKET --key builds/x --region us-east-1",
+    "aws ssm get-parameters --names /seedflow-targets/seedflow",
+    "aws sts assume-role --role-arn arn:aws:iam::$AWS_ACCOUNT_ID:role/seedflow-target-$AWS_REGION-roles --role-session-name x",
+    "aws sts assume-role --role-arn arn:aws:iam::333333333333:role/seedflow-target-us-east-1-builds --role-session-name x",
+    "aws codebuild list-builds-for-project --project-name seedflow",
 ];
 
 /// `net/vpc` in the first target, `apps/web` in the place of `web`, and `apps/home` at home; both consume the value of vpc.
@@ -72,11 +71,11 @@ fn repository(stack: &TestStack, web: &str) -> Repository {
         format!("export WORK_BUCKET={}", about.work_bucket),
         format!("export TARGET_BUCKET={}", first.bucket("seedflow")),
     ];
-    let hostile: Vec<&str> = buckets
+    let refused = HOSTILE
         .iter()
-        .map(String::as_str)
-        .chain(HOSTILE.iter().copied())
-        .collect();
+        .map(|call| format!("if {call} >/dev/null 2>&1; then echo 'was allowed: {call}'; exit 1; fi"));
+    let commands: Vec<String> = buckets.into_iter().chain(refused).collect();
+    let hostile: Vec<&str> = commands.iter().map(String::as_str).collect();
     let role = "Parameters: {RoleName: {Type: String}}\nResources:\n  Own:\n    Type: AWS::IAM::Policy\n    Properties:\n      PolicyName: own\n      Roles: [!Ref RoleName]\n      PolicyDocument: {Version: '2012-10-17', Statement: [{Effect: Allow, Action: 'ec2:DescribeVpcs', Resource: '*'}]}\n";
     Repository::default()
         .file("deployment.yaml", manifest.to_string())
