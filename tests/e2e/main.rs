@@ -14,4 +14,5 @@ mod iam_privileges;
 mod module;
 mod remote_sources;
 mod seedfarmer_failures;
+mod targets;
 mod waits;

@@ -186,13 +186,34 @@ impl AwsApi {
 
     /// Assumes a role; the answer holds the credentials of the session.
     pub async fn assume_role(&self, role_arn: &str, session: &str) -> Result<Credentials, ApiError> {
+        let longest = [("DurationSeconds", SESSION_SECONDS)];
+        self.assume_role_with(role_arn, session, &longest).await
+    }
+
+    /// Assumes a role with an external id, for an hour.
+    pub async fn assume_role_as(
+        &self,
+        role_arn: &str,
+        session: &str,
+        external_id: &str,
+    ) -> Result<Credentials, ApiError> {
+        self.assume_role_with(role_arn, session, &[("ExternalId", external_id)])
+            .await
+    }
+
+    async fn assume_role_with(
+        &self,
+        role_arn: &str,
+        session: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Credentials, ApiError> {
         let fields = [
             ("Action", "AssumeRole"),
             ("Version", "2011-06-15"),
             ("RoleArn", role_arn),
             ("RoleSessionName", session),
-            ("DurationSeconds", SESSION_SECONDS),
         ];
+        let fields = [&fields, more].concat();
         let answer = self.form("sts", &fields).await?;
         let field = |name: &str| xml_field(&answer, name);
         Ok(Credentials {

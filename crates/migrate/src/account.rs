@@ -1,23 +1,32 @@
-//! The account on both sides: what seed-farmer and Seedflow store, and the writes of a take-over.
+//! The accounts on both sides: what seed-farmer and Seedflow store, and the writes of a take-over.
+//!
+//! Seedflow stores everything at home. seed-farmer stores what it knows of a module in the account and region of the module, so that
+//! is read there, and so are the stacks of modules and the parameters that they refer to. Nothing is written there.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use seedflow_aws::runtime::config;
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::s3::Bucket;
-use seedflow_aws::services::ssm::Found;
+use seedflow_aws::services::ssm::{Found, ParameterStore};
+use seedflow_aws::services::sts;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, spilled_values};
 use seedflow_core::deployment::state::State;
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId, ParameterKind};
+use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId, Name, ParameterKind};
 use seedflow_core::module::deployed_record::{DeployedModule, Kept};
 use seedflow_core::module::fingerprint::Versions;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::success::ParameterWrite;
+use seedflow_core::target::Target;
 use seedflow_core::workflow::lock::Lockable;
 use serde_json::{Map, Value};
+
+use crate::cli::Cli;
+use crate::seedfarmer::roles::RoleNames;
 
 /// Clients for the account that the environment names, and what Seedflow's stack has there.
 pub struct Account {
@@ -28,7 +37,25 @@ pub struct Account {
     /// The bucket of the bundles.
     pub bundles: Bucket,
     modules: ModuleStore,
+    /// The credentials of the person.
+    config: config::SdkConfig,
+    /// Home is `None`.
+    places: BTreeMap<Option<Target>, Place>,
+}
+
+/// What is read in an account and region.
+struct Place {
+    parameters: ParameterStore,
     cloudformation: CloudFormation,
+}
+
+impl Place {
+    fn new(config: &config::SdkConfig) -> Self {
+        Self {
+            parameters: ParameterStore::new(config),
+            cloudformation: CloudFormation::new(config),
+        }
+    }
 }
 
 impl Account {
@@ -56,7 +83,43 @@ impl Account {
             module_prefix: format!("{stack}-module-"),
             bundles: Bucket::new(&aws, output("BundleBucketName")?),
             modules: ModuleStore::new(&aws, output("WorkBucketName")?),
-            cloudformation,
+            places: [(None, Place::new(&aws))].into(),
+            config: aws,
+        })
+    }
+
+    /// Reads in a target from now on: with a profile for its account, or as seed-farmer does.
+    pub async fn enter(&mut self, target: &Target, project: &Name, cli: &Cli) -> Result<()> {
+        let mut profiles = cli.account_profiles.iter();
+        let profile = profiles.find(|(account, _)| account == target.account());
+        let config = match profile {
+            Some((_, profile)) => {
+                config::load_for_people(Some(profile), Some(target.region().to_owned())).await
+            }
+            None => {
+                let names = RoleNames {
+                    qualifier: cli.qualifier.clone(),
+                    path: cli.role_prefix.clone(),
+                };
+                let roles = names.to(&self.environment, project, target.account());
+                let assumed = sts::assuming(&self.config, &roles, target.region()).await;
+                assumed.with_context(|| format!(
+                    "cannot read the state of {target} with seed-farmer's roles; name a profile for the account by --account-profile {}=PROFILE, or give --qualifier and --role-prefix as for seed-farmer",
+                    target.account()
+                ))?
+            }
+        };
+        self.places.insert(Some(target.clone()), Place::new(&config));
+        Ok(())
+    }
+
+    fn place(&self, target: Option<&Target>) -> Result<&Place> {
+        let place = self.places.get(&target.cloned());
+        place.with_context(|| {
+            format!(
+                "{} was not entered",
+                target.map_or("home".to_owned(), Target::to_string)
+            )
         })
     }
 
@@ -66,13 +129,18 @@ impl Account {
     }
 
     /// The parameters below a path.
-    pub async fn below(&self, path: &str) -> Result<Vec<Found>> {
-        Ok(self.modules.parameters.below_dated(path).await?)
+    pub async fn below(&self, target: Option<&Target>, path: &str) -> Result<Vec<Found>> {
+        Ok(self.place(target)?.parameters.below_dated(path).await?)
     }
 
     /// The text that a parameter had at a time.
-    pub async fn text_at(&self, name: &str, time: jiff::Timestamp) -> Result<Option<String>> {
-        Ok(self.modules.parameters.text_at(name, time).await?)
+    pub async fn text_at(
+        &self,
+        target: Option<&Target>,
+        name: &str,
+        time: jiff::Timestamp,
+    ) -> Result<Option<String>> {
+        Ok(self.place(target)?.parameters.text_at(name, time).await?)
     }
 
     /// What Seedflow has stored of a deployment.
@@ -85,10 +153,9 @@ impl Account {
     }
 
     /// The versions of parameters by their names.
-    pub async fn versions(&self, mut names: Vec<String>) -> Result<Versions> {
-        names.sort_unstable();
-        names.dedup();
-        let found = self.modules.parameters.get(&names).await?;
+    pub async fn versions(&self, target: Option<&Target>, names: BTreeSet<&str>) -> Result<Versions> {
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let found = self.place(target)?.parameters.get(&names).await?;
         let version = |name: &String| found.get(name).map(|(_, version)| *version);
         Ok(names.iter().map(|name| (name.clone(), version(name))).collect())
     }
@@ -105,8 +172,8 @@ impl Account {
     }
 
     /// The outputs of a module's stack.
-    pub async fn outputs(&self, stack: &str) -> Result<Map<String, Value>> {
-        Ok(self.cloudformation.outputs(stack).await?)
+    pub async fn outputs(&self, target: Option<&Target>, stack: &str) -> Result<Map<String, Value>> {
+        Ok(self.place(target)?.cloudformation.outputs(stack).await?)
     }
 
     /// Keeps a bundle as a success of Seedflow does: beside the record, and under the published key.

@@ -36,6 +36,16 @@ pub struct Cli {
     /// Seedflow's CloudFormation stack.
     #[arg(long, value_name = "NAME", default_value = "seedflow")]
     pub stack_name: String,
+    /// seed-farmer's --qualifier, if it was bootstrapped with one: part of the names of the roles that are assumed in other
+    /// accounts.
+    #[arg(long, value_name = "Q")]
+    pub qualifier: Option<String>,
+    /// seed-farmer's --role-prefix, if it was bootstrapped with one: the path of these roles.
+    #[arg(long, value_name = "PATH")]
+    pub role_prefix: Option<String>,
+    /// A profile for an account that the manifest maps to, in place of seed-farmer's roles; as often as needed.
+    #[arg(long = "account-profile", value_name = "ACCOUNT=PROFILE", value_parser = variable)]
+    pub account_profiles: Vec<(String, String)>,
     /// Writes what it shows.
     #[arg(long)]
     pub apply: bool,

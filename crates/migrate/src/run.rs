@@ -1,7 +1,7 @@
 //! A run of the command: reads both sides and the repository, and goes through the modules in the order of the manifest,
 //! so that the values that a module consumes are known before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -22,11 +22,12 @@ use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::deployed_record::Kept;
-use seedflow_core::module::fingerprint::Versions;
+use seedflow_core::module::fingerprint::{Versions, VersionsByTarget};
 use seedflow_core::module::input::Options;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::stored_parameters::ModuleParameters;
+use seedflow_core::target::Target;
 use seedflow_fetch::{Credentials, Fetcher, Limits};
 use serde_json::{Map, Value};
 
@@ -50,9 +51,12 @@ struct Migration<'a> {
     folder: PathBuf,
     account: Account,
     show: Show,
-    theirs: seedfarmer::Deployment,
+    /// What seed-farmer has in each account and region; home is `None`.
+    theirs: BTreeMap<Option<Target>, seedfarmer::Deployment>,
+    /// Where each module of the manifest goes.
+    targets: BTreeMap<ModuleRef, Option<Target>>,
     ours: State,
-    versions: Versions,
+    versions: VersionsByTarget,
     archives: Archives<File>,
     packings: BTreeMap<ModuleId, Packing>,
     fetched: Vec<FetchedSource>,
@@ -64,16 +68,20 @@ struct Migration<'a> {
 pub async fn run(cli: &Cli) -> Result<bool> {
     let folder = cli.folder.canonicalize();
     let folder = folder.with_context(|| format!("no such folder: {}", cli.folder.display()))?;
-    let account = Account::of_stack(&cli.stack_name).await?;
+    let mut account = Account::of_stack(&cli.stack_name).await?;
     let read = read(cli, &folder, &account.environment)?;
     refuse_busy(&account, &read.deployment).await?;
-    let (mut migration, modules) = Migration::begin(cli, folder, account, read).await?;
+    let groups = read.groups(&Forced::Some(Vec::new()));
+    for target in planner::targets(&groups).into_iter().flatten() {
+        account.enter(target, &read.deployment.project, cli).await?;
+    }
+    let (mut migration, modules) = Migration::begin(cli, folder, account, read, groups).await?;
     for (module, manifest) in &modules {
         let ended = migration.module(module, manifest).await;
         let ended = ended.unwrap_or_else(|error| TakeoverResult::Refused(format!("{error:#}")));
         migration.show.ended(&module.id, &ended);
     }
-    for name in migration.left_behind(&modules) {
+    for name in migration.left_behind() {
         migration.show.left_behind(&name);
     }
     migration.show.sum(cli.apply);
@@ -99,24 +107,8 @@ fn read(
     let opened = open(cli, folder, &given)?;
     let found = repository::read(opened, &given)?;
     match found.result.context("Seedflow can't deploy this repository")? {
-        Loaded::Whole(read) => {
-            refuse_targets(&read)?;
-            Ok(*read)
-        }
+        Loaded::Whole(read) => Ok(*read),
         Loaded::Needs(_) => bail!("the manifest changed while it was read; run this again"),
-    }
-}
-
-/// The state of seed-farmer is read in one account and region.
-fn refuse_targets(read: &repository::LoadedRepository<File>) -> Result<()> {
-    let mut modules = read.manifest().iter().flat_map(|group| &group.modules);
-    let elsewhere = modules.find_map(|module| Some((module, module.options.target.as_ref()?)));
-    match elsewhere {
-        None => Ok(()),
-        Some((module, target)) => bail!(
-            "{}: the manifest maps it to {target}; seedflow-migrate takes over modules of Seedflow's own account and region only. Deploy the others anew, or leave them out",
-            module.id
-        ),
     }
 }
 
@@ -149,12 +141,6 @@ async fn refuse_busy(account: &Account, deployment: &DeploymentId) -> Result<()>
     }
 }
 
-fn references(groups: &[planner::PlannableGroup]) -> Vec<String> {
-    let modules = groups.iter().flat_map(|group| &group.modules);
-    let names = modules.flat_map(|module| module.options.parameters.parameter_store_names());
-    names.map(str::to_owned).collect()
-}
-
 impl<'a> Migration<'a> {
     /// Reads what both sides store.
     async fn begin(
@@ -162,25 +148,37 @@ impl<'a> Migration<'a> {
         folder: PathBuf,
         account: Account,
         read: repository::LoadedRepository<File>,
+        groups: Vec<planner::PlannableGroup>,
     ) -> Result<(Self, Modules)> {
         let deployment = read.deployment.clone();
         let show = Show::new();
         show.heading(&deployment, &account.environment, cli.apply);
-        let groups = read.groups(&Forced::Some(Vec::new()));
         let manifests: Vec<manifest::Module> = read
             .manifest()
             .iter()
             .flat_map(|group| group.modules.clone())
             .collect();
-        let theirs = account.below(&seedfarmer::Deployment::path(&deployment)).await?;
+        let (mut theirs, mut versions) = (BTreeMap::new(), VersionsByTarget::new());
+        // What seed-farmer has at home is looked at even if no module goes there, for those that are left behind.
+        for target in planner::targets(&groups).into_iter().chain([None]) {
+            let path = seedfarmer::Deployment::path(&deployment);
+            let found = account.below(target, &path).await?;
+            theirs.insert(target.cloned(), seedfarmer::Deployment::of(&deployment, &found));
+            let names = planner::references(&groups, target);
+            versions.insert(target.cloned(), account.versions(target, names).await?);
+        }
+        let modules = groups.iter().flat_map(|group| &group.modules);
+        let targets = modules.map(|module| (ModuleRef::from(&module.id), module.options.target.clone()));
+        let targets = targets.collect();
         let fetched = read.fetched.clone();
         let (archives, packings) = read.into_archives();
         let migration = Self {
             cli,
             folder,
-            theirs: seedfarmer::Deployment::of(&deployment, &theirs),
+            theirs,
+            targets,
             ours: account.state(&deployment).await?,
-            versions: account.versions(references(&groups)).await?,
+            versions,
             account,
             show,
             archives,
@@ -205,8 +203,8 @@ impl<'a> Migration<'a> {
             self.publish(id, stored.metadata_object());
             return Ok(TakeoverResult::Own(status.state));
         }
-        let theirs = self.theirs.module(id).filter(|theirs| theirs.is_deployed());
-        let Some(theirs) = theirs.cloned() else {
+        let theirs = self.stored(&ModuleRef::from(id), id);
+        let Some(theirs) = theirs.filter(|theirs| theirs.is_deployed()).cloned() else {
             return Ok(TakeoverResult::NotThere);
         };
         if let Some(holder) = self.account.holder(id).await? {
@@ -249,7 +247,7 @@ impl<'a> Migration<'a> {
             manifest,
             files: self.files_of(manifest)?,
             fetched: &self.fetched,
-            versions: &self.versions,
+            versions: self.versions_of(module),
         };
         let mut changes = takeover::changes(theirs, &here);
         changes.extend(self.values_changed(module, theirs).await?);
@@ -260,7 +258,8 @@ impl<'a> Migration<'a> {
             _ => None,
         };
         let recorded = self.account.record(&module.id).await?;
-        let outputs = self.account.outputs(&module.options.stack_name).await?;
+        let target = module.options.target.as_ref();
+        let outputs = self.account.outputs(target, &module.options.stack_name).await?;
         let parts = Parts {
             module,
             changes,
@@ -269,11 +268,22 @@ impl<'a> Migration<'a> {
             metadata,
             outputs: &outputs,
             deployed_at: theirs.deployed_at,
-            versions: &self.versions,
+            versions: self.versions_of(module),
             stored,
             recorded: recorded.as_ref(),
         };
         Ok(takeover::take_over(parts, Timestamp::now())?)
+    }
+
+    /// What seed-farmer has stored of a module of the manifest, where it goes.
+    fn stored(&self, of: &ModuleRef, id: &ModuleId) -> Option<&seedfarmer::Stored> {
+        self.theirs.get(self.targets.get(of)?)?.module(id)
+    }
+
+    /// The versions of the parameters in the account and region of a module.
+    fn versions_of(&self, module: &planner::PlannableModule) -> &Versions {
+        static NONE: Versions = Versions::new();
+        self.versions.get(&module.options.target).unwrap_or(&NONE)
     }
 
     fn files_of(&self, manifest: &manifest::Module) -> Result<Files> {
@@ -309,12 +319,13 @@ impl<'a> Migration<'a> {
         let mut changed = Vec::new();
         for upstream in module.options.parameters.upstreams() {
             let id = upstream.id(&module.id);
-            let published = self.theirs.module(&id).and_then(|stored| stored.published_at);
+            let published = self.stored(&upstream, &id).and_then(|stored| stored.published_at);
             if published.is_none_or(|published| published <= read_at) {
                 continue;
             }
             let name = seedfarmer::Deployment::metadata_parameter(&id);
-            let then = self.account.text_at(&name, read_at).await?;
+            let target = self.targets.get(&upstream).and_then(Option::as_ref);
+            let then = self.account.text_at(target, &name, read_at).await?;
             let then = then.and_then(|text| serde_json::from_str(&text).ok());
             if then.is_none_or(|then| !self.are_the_same(module, &upstream, then)) {
                 changed.push(format!(
@@ -393,11 +404,18 @@ impl<'a> Migration<'a> {
         self.account.keep(id, bundle.path()).await
     }
 
-    /// What seed-farmer has deployed and the manifest doesn't have.
-    fn left_behind(&self, modules: &Modules) -> Vec<String> {
-        let name = |module: &planner::PlannableModule| ModuleRef::from(&module.id).to_string();
-        let known: BTreeSet<String> = modules.iter().map(|(module, _)| name(module)).collect();
-        let left = self.theirs.deployed().filter(|name| !known.contains(*name));
-        left.map(str::to_owned).collect()
+    /// What seed-farmer has deployed where the manifest doesn't have it.
+    fn left_behind(&self) -> Vec<String> {
+        let has = |name: &str, place: &Option<Target>| {
+            let mut targets = self.targets.iter();
+            targets.any(|(module, target)| module.to_string() == name && target == place)
+        };
+        let left = |(place, deployment): (&Option<Target>, &seedfarmer::Deployment)| {
+            let left = deployment.deployed().filter(|name| !has(name, place));
+            let at = |target: &Target| format!(" in {target}");
+            let at = place.as_ref().map(at).unwrap_or_default();
+            left.map(|name| format!("{name}{at}")).collect::<Vec<_>>()
+        };
+        self.theirs.iter().flat_map(left).collect()
     }
 }

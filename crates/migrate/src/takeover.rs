@@ -170,7 +170,10 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
     }
     let fingerprint = record.as_ref().map(|record| record.fingerprint.clone());
     let removes_record = record.is_none() && (stored.md5.is_some() || recorded.is_some());
-    let status = status(&id, &changes, deployed_at, now);
+    let status = Status {
+        target: module.options.target.clone(),
+        ..status(&id, &changes, deployed_at, now)
+    };
     Ok(TakeOver {
         writes: success::parameters(&id, stored, outputs, metadata, fingerprint.as_ref(), &status),
         record: record

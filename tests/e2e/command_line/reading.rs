@@ -213,6 +213,11 @@ fn a_mistake_is_told_with_what_to_do() {
             execution.code == Some(4) && execution.err.contains("found nothing called"),
             "{execution:?}"
         );
+        let no_name = read(stack, &["logs", "apply never"]).await;
+        assert!(
+            no_name.code == Some(4) && no_name.err.contains("\"apply never\""),
+            "{no_name:?}"
+        );
         let other = seedflow(stack, &["status", "--stack", "other"]).await;
         assert!(
             other.code == Some(1) && other.err.contains("--stack"),

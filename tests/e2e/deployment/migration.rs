@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use seedflow_core::target::Target;
 use seedflow_e2e::{Group, Migrated, Repository, SeedFarmer, Shared, StackOptions, TestStack, migrate, run};
 use seedflow_fixtures::git_server::GitServer;
 use seedflow_local::codebuild::SimulatedBuild;
@@ -11,7 +12,10 @@ use serde_json::{Value, json};
 
 use super::{assert_state, id_of, results};
 
-static SIMULATED: Shared = Shared::new(StackOptions::default);
+static SIMULATED: Shared = Shared::new(|| StackOptions {
+    targets: vec![target()],
+    ..StackOptions::default()
+});
 
 const PROJECT: &str = "comes-over";
 const GROUPS: &[Group<'_>] = &[
@@ -19,6 +23,29 @@ const GROUPS: &[Group<'_>] = &[
     ("apps", &[("web", &["network/vpc"])]),
 ];
 const MODULES: [&str; 3] = ["network/vpc", "network/dns", "apps/web"];
+
+/// The account and region of `apps/web`.
+fn target() -> Target {
+    "222222222222/eu-west-1".parse().expect("a target")
+}
+
+/// The same with `apps/web` in another account and region.
+fn with_target(repository: Repository) -> Repository {
+    let target = target();
+    let mapping = json!({
+        "alias": "other",
+        "accountId": target.account(),
+        "regionMappings": [{"region": target.region(), "default": true}],
+    });
+    let mappings = "\"targetAccountMappings\":[";
+    repository
+        .replacing("deployment.yaml", mappings, &format!("{mappings}{mapping},"))
+        .replacing(
+            "deployment.yaml",
+            "\"name\":\"web\"",
+            "\"name\":\"web\",\"targetAccount\":\"other\"",
+        )
+}
 
 /// All stored values of the modules, with the version of each parameter.
 async fn stored(stack: &TestStack) -> BTreeMap<String, u64> {
@@ -76,11 +103,24 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         }));
         let server = GitServer::start();
         let repository = with_remote_module(&server, Repository::deploying(GROUPS).of_seed_farmer(PROJECT));
+        let repository = with_target(repository);
         let task = Ui::silent().task("seed-farmer");
         let seed_farmer = SeedFarmer::set_up(stack, PROJECT, "dev", &repository, &task);
-        let seed_farmer = seed_farmer.await.unwrap();
+        let seed_farmer = seed_farmer.await.unwrap().placing("apps/web", &target());
         seed_farmer.bootstrap(stack).await.unwrap();
+        seed_farmer.bootstrap_target(stack, &target()).await.unwrap();
         seed_farmer.deploy(stack, &MODULES).await.unwrap();
+
+        // Without the names that seed-farmer's roles have nothing is read there.
+        let refused = migrate(stack, seed_farmer.folder(), &["--qualifier", "other"]).await;
+        assert_said(
+            &refused,
+            1,
+            &[
+                "cannot read the state of 222222222222/eu-west-1",
+                "--account-profile 222222222222=PROFILE",
+            ],
+        );
 
         // A module that was changed since then is found before anything is written.
         let changed = repository.clone().publishing("network", "dns", "other");
@@ -144,6 +184,8 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         assert_eq!((once.len(), once.values().max()), (12, Some(&1)));
         let again = migrate(stack, seed_farmer.folder(), &["--apply"]).await;
         assert_said(&again, 0, &["3 already there: nothing to write"]);
+        let status = stack.parameter(&id_of(PROJECT, "apps/web"), "status").await;
+        assert_eq!(status["target"], json!(target()));
         assert_eq!(stored(stack).await, once);
 
         // Nothing is built.

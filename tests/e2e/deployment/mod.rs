@@ -1,6 +1,6 @@
 //! Whole repositories end to end: planned, deployed group by group, followed by their dependents, destroyed.
 
-mod accounts;
+pub mod accounts;
 mod failures;
 mod faults;
 mod lock_queue;

@@ -131,7 +131,7 @@ fn a_protected_module_survives_an_emptied_manifest_a_move_and_every_destruction(
 fn the_kill_switch_lets_running_builds_finish_and_a_freeze_starts_nothing() {
     run(async {
         let stack = STACK.get().await;
-        let project = "stopped";
+        let project = "kill-switch";
         // The build of the first group ends when the test says so.
         let go = tempfile::tempdir().expect("a folder");
         let file = go.path().join("go");

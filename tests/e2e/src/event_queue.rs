@@ -15,9 +15,13 @@ pub struct EventQueue<'a> {
 impl<'a> EventQueue<'a> {
     /// Receives Seedflow's own events of a project.
     pub async fn of_project(stack: &'a TestStack, project: &str) -> Self {
-        let (queue, arn) = Self::queue(stack).await;
         let pattern = json!({"source": ["seedflow"], "detail": {"project": [project]}});
-        let name = format!("events-{project}");
+        Self::of_pattern(stack, &format!("events-{project}"), &pattern).await
+    }
+
+    /// Receives what matches a pattern, by a rule of this name.
+    pub async fn of_pattern(stack: &'a TestStack, name: &str, pattern: &Value) -> Self {
+        let (queue, arn) = Self::queue(stack).await;
         let rule = json!({"Name": name, "EventPattern": pattern.to_string()});
         stack.call("events", "AWSEvents.PutRule", rule).await;
         let targets = json!({"Rule": name, "Targets": [{"Id": "queue", "Arn": arn}]});

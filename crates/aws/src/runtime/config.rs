@@ -22,6 +22,9 @@ use seedflow_core::module::network::AllowedNetworks;
 /// be split, or needs a timeout of its own.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How often a function makes a call. The commands of people make it more often.
+pub const OF_A_FUNCTION: u32 = 3;
+
 /// The configuration that all clients of a function share, loaded once per cold start. Lambda puts credentials and region
 /// into the environment (Lambda developer guide, "Defined runtime environment variables"), so the SDK's chain of other
 /// sources isn't linked: it is half a megabyte of each binary (decision 40).
@@ -36,7 +39,7 @@ pub fn load() -> SdkConfig {
         .http_client(http_client())
         // Three tries in about a second cover a dropped connection. Anything longer is retried by the state machine, where
         // it costs no billed milliseconds and is visible in the history.
-        .retry_config(retries(3))
+        .retry_config(retries(OF_A_FUNCTION))
         .timeout_config(timeouts());
     builder.set_endpoint_url(optional_setting("AWS_ENDPOINT_URL"));
     builder.build()

@@ -1,7 +1,7 @@
 //! Parameter Store: the only code that reads and writes parameters.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
 use aws_sdk_ssm::Client;
@@ -14,6 +14,7 @@ use seedflow_core::module::fingerprint::Version;
 use seedflow_core::module::stored_parameters::{ModuleParameters, Text};
 use seedflow_core::workflow::pacing;
 
+use crate::runtime::config::OF_A_FUNCTION;
 use crate::runtime::failure::{SdkFailure, failure};
 
 /// Errors that pass by themselves.
@@ -25,9 +26,11 @@ const NAMES_A_CALL: usize = 10;
 #[derive(Debug, Clone)]
 pub struct ParameterStore {
     client: Client,
-    /// Without retries of the SDK: writes have a pace of their own. The SDK's retries share a budget that every refusal uses up,
-    /// and at a full quota most calls are refused.
-    writer: Client,
+    /// Without retries of the SDK: these calls have a pace of their own ([`pacing`]). The SDK's retries share a budget that every
+    /// refusal uses up, and at a full quota most calls are refused.
+    unretried: Client,
+    /// How long a refused call is made again.
+    patience: Duration,
 }
 
 /// A parameter's text and version.
@@ -49,9 +52,31 @@ impl ParameterStore {
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig) -> Self {
         let unretried = Builder::from(config).retry_config(RetryConfig::disabled());
+        let tries = config.retry_config().map_or(1, RetryConfig::max_attempts);
         Self {
             client: Client::new(config),
-            writer: Client::from_conf(unretried.build()),
+            unretried: Client::from_conf(unretried.build()),
+            patience: if tries > OF_A_FUNCTION {
+                pacing::OF_PEOPLE
+            } else {
+                pacing::OF_FUNCTIONS
+            },
+        }
+    }
+
+    /// Makes a call again as long as it is refused for the moment: the account has few of them a second, for all executions
+    /// together.
+    async fn paced<T>(&self, mean: Duration, call: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let begun = Instant::now();
+        loop {
+            let error = match call().await {
+                Err(error) if PASSING.contains(&error.name) => error,
+                ended => return ended,
+            };
+            match pacing::pause(self.patience, begun.elapsed(), mean, fastrand::f64()) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(error),
+            }
         }
     }
 
@@ -59,14 +84,12 @@ impl ParameterStore {
     pub async fn get(&self, names: &[String]) -> Result<BTreeMap<String, Parameter>> {
         let mut found = BTreeMap::new();
         for names in names.chunks(NAMES_A_CALL) {
-            let answer = self
-                .client
-                .get_parameters()
-                .set_names(Some(names.to_vec()))
-                .send()
-                .await;
-            let answer =
-                answer.map_err(|e| failure(&format!("SSM GetParameters {}", names.join(", ")), &e))?;
+            let read = async || {
+                let request = self.unretried.get_parameters();
+                let answer = request.set_names(Some(names.to_vec())).send().await;
+                answer.map_err(|e| failure(&format!("SSM GetParameters {}", names.join(", ")), &e))
+            };
+            let answer = self.paced(pacing::READS, read).await?;
             for parameter in answer.parameters.unwrap_or_default() {
                 let version = Version {
                     number: parameter.version,
@@ -91,17 +114,15 @@ impl ParameterStore {
 
     /// The same, with the modification time of each.
     pub async fn below_dated(&self, path: &str) -> Result<Vec<Found>> {
-        let mut pages = self
-            .client
-            .get_parameters_by_path()
-            .path(path)
-            .recursive(true)
-            .max_results(10)
-            .into_paginator()
-            .send();
-        let mut found = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|e| failure(&format!("SSM GetParametersByPath {path}"), &e))?;
+        let (mut found, mut token) = (Vec::new(), None);
+        loop {
+            let read = async || {
+                let request = self.unretried.get_parameters_by_path().path(path);
+                let request = request.recursive(true).max_results(10);
+                let answer = request.set_next_token(token.clone()).send().await;
+                answer.map_err(|e| failure(&format!("SSM GetParametersByPath {path}"), &e))
+            };
+            let page = self.paced(pacing::READS, read).await?;
             let parameters = page.parameters.unwrap_or_default().into_iter();
             found.extend(parameters.filter_map(|parameter| {
                 let modified = parameter.last_modified_date;
@@ -111,6 +132,10 @@ impl ParameterStore {
                     modified: modified.and_then(|time| Timestamp::from_second(time.secs()).ok()),
                 })
             }));
+            token = page.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                break;
+            }
         }
         Ok(found)
     }
@@ -174,26 +199,14 @@ impl ParameterStore {
 
     /// Writes a parameter. The tier is always Intelligent-Tiering: standard up to 4 KB, advanced above. A plain standard
     /// write would be refused once a parameter has been advanced (PutParameter, `Tier`; decision 8).
-    ///
-    /// The account has few writes a second for all executions together. A write that is refused for the moment is made again
-    /// at the pace of [`pacing`].
     pub async fn put(&self, name: &str, text: &Text) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            let error = match self.put_once(name, text).await {
-                Err(error) if PASSING.contains(&error.name) => error,
-                ended => return ended,
-            };
-            match pacing::pause(begun.elapsed(), fastrand::f64()) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(error),
-            }
-        }
+        self.paced(pacing::WRITES, async || self.put_once(name, text).await)
+            .await
     }
 
     async fn put_once(&self, name: &str, text: &Text) -> Result<()> {
         let request = self
-            .writer
+            .unretried
             .put_parameter()
             .name(name)
             .value(text.as_str())

@@ -122,30 +122,50 @@ impl Targets {
     async fn assume(&self, target: &Target, home: &AwsEnvironment) -> Result<Credentials> {
         let role = target.role_name(&self.stack, self.role);
         let arn = format!("arn:{}:iam::{}:role/{role}", home.partition, target.account());
-        let request = Client::new(&self.config).assume_role();
-        let sent = request
-            .role_arn(&arn)
-            .role_session_name(SESSION)
-            .external_id(external_id(&home.account, &home.region, &self.stack))
-            .send()
-            .await;
-        let call = format!("STS AssumeRole {arn}");
-        let answer = sent.map_err(|e| refused(target, home, failure(&call, &e)))?;
-        let found = answer.credentials.ok_or_else(|| {
-            Error::new(
-                ErrorName::ServiceUnavailable,
-                format!("{call}: AWS answered without credentials"),
-            )
-        })?;
-        let until = SystemTime::try_from(found.expiration).ok();
-        Ok(Credentials::new(
-            found.access_key_id,
-            found.secret_access_key,
-            Some(found.session_token),
-            until,
-            "a target's role",
-        ))
+        let id = external_id(&home.account, &home.region, &self.stack);
+        let assumed = assume(&self.config, &arn, Some(id)).await;
+        assumed.map_err(|error| refused(target, home, error))
     }
+}
+
+async fn assume(config: &SdkConfig, role_arn: &str, external_id: Option<String>) -> Result<Credentials> {
+    let request = Client::new(config).assume_role();
+    let sent = request
+        .role_arn(role_arn)
+        .role_session_name(SESSION)
+        .set_external_id(external_id)
+        .send()
+        .await;
+    let call = format!("STS AssumeRole {role_arn}");
+    let answer = sent.map_err(|e| failure(&call, &e))?;
+    let found = answer.credentials.ok_or_else(|| {
+        Error::new(
+            ErrorName::ServiceUnavailable,
+            format!("{call}: AWS answered without credentials"),
+        )
+    })?;
+    let until = SystemTime::try_from(found.expiration).ok();
+    Ok(Credentials::new(
+        found.access_key_id,
+        found.secret_access_key,
+        Some(found.session_token),
+        until,
+        "an assumed role",
+    ))
+}
+
+/// The configuration of a command that a person runs, with roles assumed one after the other, the last one in `region`. The
+/// credentials last an hour and are not renewed.
+pub async fn assuming(config: &SdkConfig, role_arns: &[String], region: &str) -> Result<SdkConfig> {
+    let mut config = config.clone();
+    for role_arn in role_arns {
+        let credentials = assume(&config, role_arn, None).await?;
+        config = config
+            .to_builder()
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+    }
+    Ok(config.to_builder().region(Region::new(region.to_owned())).build())
 }
 
 /// STS answers alike for a role that doesn't exist and for one that doesn't trust the caller.

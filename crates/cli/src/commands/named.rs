@@ -54,7 +54,7 @@ impl What {
     /// [`Refused`] if there is nothing of this name, [`Wrong`] for a group.
     pub async fn find(&self, account: &Account) -> Result<Named> {
         let is_arn = self.what.contains(':');
-        if is_arn || !self.what.contains('/') {
+        if is_arn || is_execution_name(&self.what) {
             match Followed::find(account, &self.what).await? {
                 Some(followed) => return Ok(Named::Execution(followed)),
                 None if is_arn => return Err(Followed::unknown(account, &self.what)),
@@ -129,4 +129,12 @@ impl Named {
             Self::Deployment(id) => id.to_string(),
         }
     }
+}
+
+/// Whether an execution may have this name. AWS refuses to describe any other (Step Functions API reference, StartExecution,
+/// `name`).
+fn is_execution_name(text: &str) -> bool {
+    let is_allowed =
+        |c: char| !c.is_whitespace() && !c.is_control() && !"<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
+    (1..=80).contains(&text.chars().count()) && text.chars().all(is_allowed)
 }

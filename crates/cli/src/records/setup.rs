@@ -138,6 +138,8 @@ impl Finding {
         const ADVICE: &str = "sign in: `aws sso login` for a profile of IAM Identity Center, or put keys into the environment or a profile (`aws configure`), as for the AWS CLI";
         match caller {
             Ok(caller) => Self::ok(CHECK, format!("account {}, {}", caller.account, caller.arn)),
+            // The SDK lists every place where it has looked.
+            Err(error) if error.contains("no credentials") => Self::bad(CHECK, "there are none", ADVICE),
             Err(error) if error.contains("Expired") => {
                 Self::bad(CHECK, format!("they have expired: {error}"), ADVICE)
             }
@@ -465,7 +467,7 @@ mod tests {
                 Level::Bad,
             ),
             (
-                |s| s.caller = Err("no answer from AWS".into()),
+                |s| s.caller = Err("no answer from AWS: no credentials found in chain. Attempted: …".into()),
                 "credentials",
                 Level::Bad,
             ),

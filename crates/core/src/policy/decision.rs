@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, version_of};
+use super::document::{Policy, version_of};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::module::metadata_reference::ModuleRef;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::demo;
 use crate::git::Wanted;
 use crate::stack::{Connection, StackOptions};
+use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 use seedflow_cli::commands::check::Check;
@@ -79,6 +80,10 @@ struct Up {
     /// A parameter of the template, as often as needed, for example ReferencedParameters='shared/*'.
     #[arg(long = "template-parameter", value_name = "NAME=VALUE", value_parser = parse_text)]
     template_parameters: Vec<(String, String)>,
+    /// A further account and region that manifests map modules to, as often as needed, for example
+    /// 222222222222/eu-west-1. It gets the stack of template-target.yaml.
+    #[arg(long = "target", value_name = "ACCOUNT/REGION", value_parser = parse_target)]
+    targets: Vec<Target>,
     /// The quotas of the account. `new-account`: AWS's defaults, for all calls but those of clients.
     #[arg(long, value_enum)]
     quotas: Option<Quotas>,
@@ -86,6 +91,11 @@ struct Up {
     git: Git,
     #[command(flatten)]
     stack: StackFile,
+}
+
+fn parse_target(text: &str) -> std::result::Result<Target, String> {
+    text.parse()
+        .map_err(|error: seedflow_core::error::Error| error.message)
 }
 
 /// The quotas of a stack's account.
@@ -99,6 +109,7 @@ impl Up {
     fn options(&mut self) -> StackOptions {
         let mut options = StackOptions {
             port: self.port,
+            targets: std::mem::take(&mut self.targets),
             ..StackOptions::default()
         };
         options
@@ -219,6 +230,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn targets_are_accounts_and_regions() {
+        let parsed = |target: &str| Cli::try_parse_from(["seedflow-local", "up", "--target", target]);
+        assert!(parsed("222222222222/eu-west-1").is_ok());
+        for bad in [
+            "222222222222",
+            "22222222222/eu-west-1",
+            "222222222222/",
+            "222222222222/Eu-west-1",
+        ] {
+            let error = parsed(bad).unwrap_err().to_string();
+            assert!(error.contains("target"), "{error}");
+        }
     }
 
     #[test]

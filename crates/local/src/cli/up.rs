@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use crate::git::{Remote, Wanted};
-use crate::stack::{Connection, Stack, StackOptions};
+use crate::stack::{Connection, Stack, StackOptions, TargetStack};
 use seedflow_terminal::Ui;
 
 /// Runs a stack until a signal ends it.
@@ -22,6 +22,7 @@ pub async fn run(options: &StackOptions, git: Option<Wanted>, file: &Path, ui: &
     let mut stack = Stack::start(options, ui).await?;
     let written = Written::write(stack.connection(), file)?;
     show(stack.connection(), file, ui);
+    show_targets(stack.targets(), ui);
     if let Some(wanted) = &git {
         let remote = Remote::followed_by(&stack, wanted, &follow(file)?).await?;
         show_remote(&remote, wanted, ui);
@@ -89,6 +90,16 @@ fn show(stack: &Connection, file: &Path, ui: &Ui) {
         stack.secret_access_key,
         region = stack.region,
     ));
+}
+
+fn show_targets(targets: &[TargetStack], ui: &Ui) {
+    if targets.is_empty() {
+        return;
+    }
+    ui.say("\nTargets of manifests; a client has the account's number as its AWS_ACCESS_KEY_ID there:");
+    for target in targets {
+        ui.say(format!("  {}", target.at));
+    }
 }
 
 fn show_remote(remote: &Remote, wanted: &Wanted, ui: &Ui) {

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::aws_api::Credentials;
+use seedflow_core::target::Target;
+
+use crate::aws_api::{ApiError, Credentials};
 
 /// The configuration of the CodeBuild emulator.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The account in the builds' ARNs.
+    /// The stack's own account.
     pub account: String,
-    /// The account's own keys, for what CodeBuild itself does, and the region; builds use their role's.
+    /// The account's own keys and region, for what CodeBuild itself does; in another account it has that one's. Builds use
+    /// their role's.
     pub credentials: Credentials,
     /// Where builds have their workspaces.
     pub work_dir: PathBuf,
@@ -52,5 +55,11 @@ impl Config {
             concurrent_builds: 20,
             queued_builds: 100,
         }
+    }
+
+    /// The stack's own account and region.
+    pub(crate) fn home(&self) -> Result<Target, ApiError> {
+        Target::parse("stack", &self.account, &self.credentials.region)
+            .map_err(|error| ApiError::server("ServiceUnavailableException", error.message))
     }
 }

@@ -5,10 +5,12 @@
 //! phases: a shell for each command (`shell`) in a workspace of its own (`files`), its output in CloudWatch Logs
 //! (`log`), its progress as events (`events`). It has the rights of the project's service role (`role`). All its
 //! calls go through the proxy, so they are counted and rules apply to them. The processes of a build are killed with it
-//! (`processes`). All builds are in one `registry`; `queue` limits how many run.
+//! (`processes`). All builds are in one `registry`; `queue` limits how many run. Each account and region (`account_region`) has its
+//! own: a caller finds only those of its own.
 //!
 //! Not emulated: images and compute types; sources other than S3; batches, reports and caches.
 
+pub(crate) mod account_region;
 mod buildspec;
 mod config;
 mod constraints;
@@ -29,10 +31,12 @@ mod shell;
 mod time;
 mod variables;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use seedflow_core::target::Target;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -46,17 +50,16 @@ use registry::{Builds, Entry, Registry, Token};
 
 /// The CodeBuild emulator: its builds and what they need. The proxy connects it to the emulator.
 pub struct CodeBuild {
-    /// `{account}/{region}`
-    place: String,
     registry: Arc<Registry>,
-    queue: Queue,
+    queues: Mutex<Queues>,
     simulated: Mutex<Option<SimulatedBuild>>,
 }
 
-impl std::fmt::Debug for CodeBuild {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "CodeBuild({})", self.place)
-    }
+/// The places for builds of each account and region, which all have the same number of them.
+struct Queues {
+    concurrent_builds: usize,
+    queued_builds: usize,
+    of: HashMap<Target, Queue>,
 }
 
 /// BatchGetBuilds and the lists answer this many at once.
@@ -68,19 +71,16 @@ impl CodeBuild {
     /// A CodeBuild emulator without builds.
     #[must_use]
     pub fn new(config: Config) -> Arc<Self> {
-        let queue = Queue::new(config.concurrent_builds, config.queued_builds);
+        let queues = Queues {
+            concurrent_builds: config.concurrent_builds,
+            queued_builds: config.queued_builds,
+            of: HashMap::new(),
+        };
         Arc::new(Self {
-            place: format!("{}/{}", config.account, config.credentials.region),
             registry: Arc::new(Registry::new(config)),
-            queue,
+            queues: Mutex::new(queues),
             simulated: Mutex::default(),
         })
-    }
-
-    /// The account and region of its builds.
-    #[must_use]
-    pub fn place(&self) -> &str {
-        &self.place
     }
 
     /// Sets the proxy's ports for builds and for the service itself. The first call counts.
@@ -97,18 +97,29 @@ impl CodeBuild {
         )
     }
 
-    /// Answers one operation of CodeBuild's API.
+    /// Answers one operation of CodeBuild's API to a caller of the stack's own account and region.
     pub async fn handle(self: &Arc<Self>, operation: &str, input: Value) -> Result<Value, ApiError> {
+        self.handle_in(&self.registry.config.home()?, operation, input)
+            .await
+    }
+
+    /// Answers one operation of CodeBuild's API in an account and region.
+    pub async fn handle_in(
+        self: &Arc<Self>,
+        at: &Target,
+        operation: &str,
+        input: Value,
+    ) -> Result<Value, ApiError> {
         match operation {
-            "StartBuild" => self.start_build(input).await,
-            "BatchGetBuilds" => self.batch_get_builds(&input),
-            "StopBuild" => self.stop_build(&input).await,
-            "ListBuilds" => self.list_builds(&input, None),
+            "StartBuild" => self.start_build(at, input).await,
+            "BatchGetBuilds" => self.batch_get_builds(at, &input),
+            "StopBuild" => self.stop_build(at, &input).await,
+            "ListBuilds" => self.list_builds(at, &input, None),
             "ListBuildsForProject" => {
                 let project = required(&input, "projectName")?;
-                self.project(project).await?;
+                self.project(at, project).await?;
                 refuse_sort_order(&input)?;
-                self.list_builds(&input, Some(project))
+                self.list_builds(at, &input, Some(project))
             }
             other => Err(ApiError::client(
                 "UnknownOperationException",
@@ -144,9 +155,22 @@ impl CodeBuild {
         *self.simulated.lock().unwrap_or_else(PoisonError::into_inner) = simulated;
     }
 
-    /// Changes how many builds run at once and how many may wait.
+    /// Changes how many builds run at once and how many may wait, in each account and region.
     pub fn set_limits(&self, concurrent_builds: usize, queued_builds: usize) {
-        self.queue.set_limits(concurrent_builds, queued_builds);
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.concurrent_builds = concurrent_builds;
+        queues.queued_builds = queued_builds;
+        for queue in queues.of.values() {
+            queue.set_limits(concurrent_builds, queued_builds);
+        }
+    }
+
+    /// The places for builds of an account and region.
+    fn queue(&self, at: &Target) -> Queue {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let (concurrent, queued) = (queues.concurrent_builds, queues.queued_builds);
+        let queue = queues.of.entry(at.clone());
+        queue.or_insert_with(|| Queue::new(concurrent, queued)).clone()
     }
 
     /// Ends every build with all its processes, without logs or events, and takes no more.
@@ -169,20 +193,15 @@ impl CodeBuild {
         let _ = tokio::time::timeout(STOP_PATIENCE, all_ended).await;
     }
 
-    async fn start_build(self: &Arc<Self>, mut input: Value) -> Result<Value, ApiError> {
+    async fn start_build(self: &Arc<Self>, at: &Target, mut input: Value) -> Result<Value, ApiError> {
         let name = required(&input, "projectName")?.to_owned();
         constraints::check(&input)?;
         let token = plan::text(&input, "idempotencyToken")?;
         if let Some(fields) = input.as_object_mut() {
             fields.shift_remove("idempotencyToken");
         }
-        let project = self.project(&name).await?;
-        let plan = Plan::new(
-            &project,
-            &input,
-            &self.registry.config.credentials.region,
-            &self.registry.config.account,
-        )?;
+        let project = self.project(at, &name).await?;
+        let plan = Plan::new(&project, &input, at.region(), at.account())?;
         // From here on nothing waits: of two calls with one token the second finds the first one's build.
         let mut builds = self.registry.lock();
         if builds.closing {
@@ -191,16 +210,16 @@ impl CodeBuild {
                 "the local stack is going down",
             ));
         }
-        if let Some(id) = builds.already_started(token.as_deref(), &input)? {
+        if let Some(id) = builds.already_started(at, token.as_deref(), &input)? {
             let build = builds.entries.get(&id).map(|entry| entry.build.api_json());
             return Ok(json!({"build": build}));
         }
-        let ticket = self.queue.enter()?;
-        let build = self.new_build(&mut builds, plan);
+        let ticket = self.queue(at).enter()?;
+        let build = new_build(at, &mut builds, plan);
         let answer = json!({"build": build.api_json()});
         if let Some(token) = token {
             builds.tokens.insert(
-                token,
+                (at.clone(), token),
                 Token {
                     input,
                     build_id: build.id.clone(),
@@ -210,33 +229,6 @@ impl CodeBuild {
         }
         self.launch(&mut builds, build, ticket);
         Ok(answer)
-    }
-
-    fn new_build(&self, builds: &mut Builds, plan: Plan) -> Build {
-        let number = builds.numbers.entry(plan.project.clone()).or_default();
-        *number += 1;
-        let id = format!("{}:{}", plan.project, uuid::Uuid::new_v4());
-        let Config {
-            account, credentials, ..
-        } = &self.registry.config;
-        let now = Timestamp::now();
-        let mut build = Build {
-            arn: format!("arn:aws:codebuild:{}:{account}:build/{id}", credentials.region),
-            id,
-            number: *number,
-            plan,
-            start: now,
-            end: None,
-            status: Status::InProgress,
-            phases: Vec::new(),
-            log_is_there: false,
-            exported: Vec::new(),
-            artifact: Artifact::default(),
-        };
-        build.begin(PhaseKind::Submitted, now);
-        build.finish(Status::Succeeded, None, now);
-        build.begin(PhaseKind::Queued, now);
-        build
     }
 
     fn launch(self: &Arc<Self>, builds: &mut Builds, build: Build, ticket: Ticket) {
@@ -260,27 +252,21 @@ impl CodeBuild {
     }
 
     /// Reads a project from the emulator.
-    async fn project(&self, name: &str) -> Result<Value, ApiError> {
+    async fn project(&self, at: &Target, name: &str) -> Result<Value, ApiError> {
         let target = "CodeBuild_20161006.BatchGetProjects";
-        let service = &self.registry.endpoints()?.service;
+        let service = self.registry.service(at)?;
         let answer = service
             .json("codebuild", target, &json!({"names": [name]}))
             .await?;
         let project = &answer["projects"][0];
         if project.is_null() {
-            let Config {
-                account, credentials, ..
-            } = &self.registry.config;
-            let arn = format!(
-                "arn:aws:codebuild:{}:{account}:project/{name}",
-                credentials.region
-            );
+            let arn = account_region::arn(at, &format!("project/{name}"));
             return Err(not_found(format!("Project cannot be found: {arn}")));
         }
         Ok(project.clone())
     }
 
-    fn batch_get_builds(&self, input: &Value) -> Result<Value, ApiError> {
+    fn batch_get_builds(&self, at: &Target, input: &Value) -> Result<Value, ApiError> {
         let ids: Vec<&str> = input["ids"]
             .as_array()
             .into_iter()
@@ -299,7 +285,7 @@ impl CodeBuild {
         let builds = self.registry.lock();
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for id in ids {
-            match builds.entries.get(bare_id(id)) {
+            match builds.of(at, bare_id(id)) {
                 Some(entry) => found.push(entry.build.api_json()),
                 None => missing.push(id),
             }
@@ -308,10 +294,10 @@ impl CodeBuild {
     }
 
     /// Stops a build; one that has ended is answered as it is.
-    async fn stop_build(&self, input: &Value) -> Result<Value, ApiError> {
+    async fn stop_build(&self, at: &Target, input: &Value) -> Result<Value, ApiError> {
         let id = bare_id(required(input, "id")?);
         let mut changes = self.changes();
-        if let Some(entry) = self.registry.lock().entries.get(id) {
+        if let Some(entry) = self.registry.lock().of(at, id) {
             entry.stop.send_replace(true);
         } else {
             return Err(not_found(format!("Build {id} does not exist")));
@@ -327,10 +313,11 @@ impl CodeBuild {
         Ok(json!({"build": self.build(id)}))
     }
 
-    fn list_builds(&self, input: &Value, project: Option<&str>) -> Result<Value, ApiError> {
+    fn list_builds(&self, at: &Target, input: &Value, project: Option<&str>) -> Result<Value, ApiError> {
         let builds = self.registry.lock();
         let of_project = |id: &&String| project.is_none_or(|p| id.split(':').next() == Some(p));
-        let mut ids: Vec<&String> = builds.order.iter().filter(of_project).collect();
+        let of_here = |id: &&String| builds.of(at, id).is_some();
+        let mut ids: Vec<&String> = builds.order.iter().filter(of_here).filter(of_project).collect();
         // The newest first, which is the default of both operations.
         ids.reverse();
         let from: usize = match input["nextToken"].as_str().map(str::parse) {
@@ -344,6 +331,31 @@ impl CodeBuild {
         }
         Ok(answer)
     }
+}
+
+fn new_build(at: &Target, builds: &mut Builds, plan: Plan) -> Build {
+    let number = builds.numbers.entry((at.clone(), plan.project.clone()));
+    let number = number.and_modify(|number| *number += 1).or_insert(1);
+    let id = format!("{}:{}", plan.project, uuid::Uuid::new_v4());
+    let now = Timestamp::now();
+    let mut build = Build {
+        arn: account_region::arn(at, &format!("build/{id}")),
+        id,
+        at: at.clone(),
+        number: *number,
+        plan,
+        start: now,
+        end: None,
+        status: Status::InProgress,
+        phases: Vec::new(),
+        log_is_there: false,
+        exported: Vec::new(),
+        artifact: Artifact::default(),
+    };
+    build.begin(PhaseKind::Submitted, now);
+    build.finish(Status::Succeeded, None, now);
+    build.begin(PhaseKind::Queued, now);
+    build
 }
 
 /// An id, also where an ARN was given.

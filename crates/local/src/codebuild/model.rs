@@ -1,6 +1,7 @@
 //! A build's record: the API's answers and the events are two views of it.
 
 use jiff::Timestamp;
+use seedflow_core::target::Target;
 use serde_json::{Value, json};
 
 use super::plan::{Plan, Variable};
@@ -169,6 +170,8 @@ pub struct Build {
     /// `project:uuid`.
     pub id: String,
     pub arn: String,
+    /// Where it was started; everything of it is there.
+    pub at: Target,
     /// Counts the builds of a project from 1.
     pub number: u64,
     pub plan: Plan,

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use seedflow_core::target::Target;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::account_region;
 use super::config::Config;
 use super::model::Build;
 use crate::aws_api::{ApiError, AwsApi};
@@ -25,8 +27,8 @@ pub struct Endpoints {
     /// What builds have in `AWS_ENDPOINT_URL`, and where the CodeBuild emulator calls with a build's role: source,
     /// artifacts, variables, logs.
     pub builds_url: String,
-    /// For the service's calls: projects, roles and events.
-    pub service: AwsApi,
+    /// For the service's calls in its own account and region; `Registry::service` has those in others.
+    service: AwsApi,
 }
 
 /// All builds, by their ids and in the order in which they were started.
@@ -34,8 +36,10 @@ pub struct Endpoints {
 pub struct Builds {
     pub entries: HashMap<String, Entry>,
     pub order: Vec<String>,
-    pub tokens: HashMap<String, Token>,
-    pub numbers: HashMap<String, u64>,
+    /// By account, region and token.
+    pub tokens: HashMap<(Target, String), Token>,
+    /// By account, region and project.
+    pub numbers: HashMap<(Target, String), u64>,
     pub closing: bool,
 }
 
@@ -89,6 +93,12 @@ impl Registry {
         self.endpoints.get().ok_or_else(missing)
     }
 
+    /// A client for the service's calls in an account and region: projects, roles and events.
+    pub fn service(&self, at: &Target) -> Result<AwsApi, ApiError> {
+        let keys = account_region::root(at, &self.config.credentials.secret_access_key);
+        Ok(self.endpoints()?.service.with_credentials(keys))
+    }
+
     /// The builds, for as long as the guard lives.
     pub fn lock(&self) -> MutexGuard<'_, Builds> {
         self.builds.lock().unwrap_or_else(PoisonError::into_inner)
@@ -107,14 +117,21 @@ impl Registry {
 }
 
 impl Builds {
+    /// A build of an account and region.
+    pub fn of(&self, at: &Target, id: &str) -> Option<&Entry> {
+        self.entries.get(id).filter(|entry| entry.build.at == *at)
+    }
+
     /// The build that a token has started, if it has. The token may not be used for anything else.
     pub fn already_started(
         &mut self,
+        at: &Target,
         token: Option<&str>,
         input: &Value,
     ) -> Result<Option<String>, ApiError> {
         self.tokens.retain(|_, used| used.since.elapsed() < TOKEN_LIFE);
-        match token.and_then(|token| self.tokens.get_key_value(token)) {
+        let used = |token: &str| self.tokens.get(&(at.clone(), token.to_owned()));
+        match token.and_then(|token| Some((token, used(token)?))) {
             Some((_, used)) if used.input == *input => Ok(Some(used.build_id.clone())),
             Some((token, _)) => Err(ApiError::client(
                 "InvalidInputException",

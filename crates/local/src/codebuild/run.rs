@@ -41,14 +41,15 @@ pub async fn run(
     mut ticket: Ticket,
     stop: watch::Receiver<bool>,
 ) {
-    let Ok(endpoints) = registry.endpoints() else {
+    let (Ok(endpoints), Ok(service)) = (registry.endpoints(), registry.service(&build.at)) else {
         return;
     };
     let source = registry.config.event_source.clone();
-    let events = Events::open(endpoints.service.clone(), source, build.arn.clone());
+    let events = Events::open(service.clone(), source, build.arn.clone());
     let mut runner = Runner {
         registry: &registry,
         endpoints,
+        service,
         build,
         simulated,
         events,
@@ -65,6 +66,8 @@ pub async fn run(
 struct Runner<'a> {
     registry: &'a Registry,
     endpoints: &'a Endpoints,
+    /// Calls as CodeBuild itself, in the build's account and region.
+    service: AwsApi,
     /// The record as it was submitted: its names and its plan. The living record is the registry's.
     build: Build,
     simulated: Option<SimulatedBuild>,
@@ -134,7 +137,7 @@ impl Runner<'_> {
     /// A workspace, and a client with the build's role.
     async fn provision(&self) -> Result<(Workspace, AwsApi), (Status, Failure)> {
         let role = self.build.plan.service_role.as_str().unwrap_or_default();
-        let keys = role::assume(&self.endpoints.service, role, self.build.uuid()).await;
+        let keys = role::assume(&self.service, role, self.build.uuid()).await;
         let keys = keys.map_err(|failure| (Status::Failed, failure))?;
         let config = &self.registry.config;
         let workspace = Workspace::new(&config.work_dir)

@@ -39,7 +39,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
 use crate::aws_api::ApiError;
-use crate::codebuild::CodeBuild;
+use crate::codebuild::{CodeBuild, account_region};
 use body::{Body, BoxError};
 pub use calls::{Caller, Calls};
 use classify::Call;
@@ -72,9 +72,6 @@ impl Ports {
     }
 }
 
-/// The header in which the emulator says whose builds a request is about.
-const PLACE: &str = "x-seedflow-place";
-
 /// How a proxy is set up.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -84,8 +81,6 @@ pub struct Options {
     pub functions: Option<PathBuf>,
     /// The account's quotas.
     pub quotas: Vec<Quota>,
-    /// The CodeBuild emulators of other accounts and regions.
-    pub targets: Vec<Arc<CodeBuild>>,
 }
 
 /// The running proxy; it ends with this value.
@@ -98,7 +93,6 @@ pub struct Proxy {
 struct State {
     upstream: SocketAddr,
     codebuild: Arc<CodeBuild>,
-    targets: Vec<Arc<CodeBuild>>,
     client: Client<HttpConnector, Body>,
     controls: Controls,
     ssm: SsmLimits,
@@ -144,7 +138,6 @@ impl Proxy {
         let state = Arc::new(State {
             upstream,
             codebuild: Arc::clone(&codebuild),
-            targets: options.targets.clone(),
             client,
             controls: Controls::default(),
             ssm: SsmLimits::default(),
@@ -172,12 +165,10 @@ impl Proxy {
             ports,
             _listeners: listeners,
         };
-        for codebuild in std::iter::once(&codebuild).chain(&options.targets) {
-            codebuild.connect(
-                &proxy.endpoint(Caller::Builds),
-                &proxy.endpoint(Caller::Codebuild),
-            );
-        }
+        codebuild.connect(
+            &proxy.endpoint(Caller::Builds),
+            &proxy.endpoint(Caller::Codebuild),
+        );
         Ok(proxy)
     }
 
@@ -431,7 +422,7 @@ impl State {
         self.forward(request, payload).await
     }
 
-    /// Asks the emulator whether the caller may, since it knows the roles, and then the CodeBuild emulator.
+    /// Asks the emulator who the caller is and whether it may, since it knows the roles, and then the CodeBuild emulator.
     async fn answer_build(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let Payload::Whole(body) = payload.hold().await? else {
             return Err(Dropped.into());
@@ -440,15 +431,12 @@ impl State {
         if !asked.status().is_success() {
             return Ok(asked);
         }
-        let answered = match serde_json::from_slice(&body) {
-            Ok(input) => {
-                let place = asked.headers().get(PLACE).and_then(|place| place.to_str().ok());
-                let mut targets = self.targets.iter();
-                let target = targets.find(|target| Some(target.place()) == place);
-                let codebuild = target.unwrap_or(&self.codebuild);
-                codebuild.handle(&request.call.operation, input).await
-            }
-            Err(error) => Err(ApiError::client("SerializationException", error.to_string())),
+        let caller = account_region::of_answer(&asked.into_body().collect().await?.to_bytes());
+        let operation = &request.call.operation;
+        let answered = match (serde_json::from_slice(&body), caller) {
+            (Ok(input), Some(caller)) => self.codebuild.handle_in(&caller, operation, input).await,
+            (Ok(input), None) => self.codebuild.handle(operation, input).await,
+            (Err(error), _) => Err(ApiError::client("SerializationException", error.to_string())),
         };
         Ok(answered.map_or_else(|e| request.error(&e), |json| answer::json(&json)))
     }

@@ -8,23 +8,25 @@ and a role may do here what it may do on AWS. Each correction replaces a functio
 import collections
 import contextlib
 import contextvars
+import dataclasses
 import json
 import random
-import threading
 import time
-from urllib.parse import unquote
+import urllib.parse
+import uuid
 
 from jsonata.functions import Functions
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import (
+    AccountScopedDict,
     error_response_json,
     get_account_id,
     get_region,
     json_response,
     request_scope,
 )
-from ministack.services import codebuild, eventbridge, iam, lambda_svc, s3, ssm, stepfunctions, sts
+from ministack.services import codebuild, eventbridge, iam, lambda_svc, s3, ssm, stepfunctions
 from ministack.services.cloudformation import provisioners
 
 
@@ -49,7 +51,6 @@ def replace(module, name):
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html,
 # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoneventbridge.html
 
-session_of_request = contextvars.ContextVar("session_of_request", default=None)
 further_resources = contextvars.ContextVar("further_resources", default=())
 refused_resource = contextvars.ContextVar("refused_resource", default=None)
 machine_of_task = contextvars.ContextVar("machine_of_task", default=None)
@@ -226,7 +227,6 @@ def extract_resource_arn(original, service, method, path, headers, body, query_p
 
 @replace(iam_evaluator, "enforce")
 def enforce(original, access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
-    session_of_request.set((sts._sessions.get(access_key_id) or {}).get("Arn"))
     service_context = {**(service_context or {}), **condition_values.get()}
     condition_values.set({})
     if resource_arn == NO_TASK:
@@ -243,7 +243,7 @@ def enforce(original, access_key_id, iam_action, service, region, resource_arn="
             return denied
     if iam_action in READS_OF_OBJECTS and is_missing(iam_action, resource_arn):
         bucket = resource_arn.partition("/")[0]
-        denied = original(access_key_id, "s3:ListBucket", service, region, bucket, {})
+        denied = original(access_key_id, "s3:ListBucket", service, region, bucket, {}) or other_account_refuses_list(bucket)
         if denied:
             refused_resource.set(bucket)
         return denied
@@ -258,12 +258,22 @@ READS_OF_OBJECTS = {"s3:GetObject", "s3:GetObjectVersion"}
 
 def is_missing(iam_action, arn):
     name, _, key = arn.removeprefix("arn:aws:s3:::").partition("/")
-    bucket = s3._buckets.get(name)
-    if bucket is None:
+    owner = s3._bucket_owner_account(name)
+    if owner is None:
         return False
+    bucket = s3._buckets.get_scoped(owner, None, name)
     # A version can still be there when the object is not.
-    versions = s3._object_versions.get((name, key)) if iam_action == "s3:GetObjectVersion" else None
+    versions = s3._object_versions.get_scoped(owner, None, (name, key)) if iam_action == "s3:GetObjectVersion" else None
     return key not in bucket["objects"] and not versions
+
+
+def other_account_refuses_list(bucket):
+    """The refusal of a bucket of another account, whose policy has to allow lists as well."""
+    name = bucket.removeprefix("arn:aws:s3:::")
+    owner = s3._bucket_owner_account(name)
+    if owner == get_account_id() or s3._foreign_bucket_allows(owner, name, "", "GET", {}, get_account_id()):
+        return None
+    return iam_evaluator.EvalResult("ImplicitDeny", principal_arn=iam_evaluator.caller_arn())
 
 
 @replace(iam_actions, "access_denied_response")
@@ -341,17 +351,22 @@ def call_lambda(original, func_ref, event):
         raise stepfunctions._ExecutionError(TOO_MANY, error.cause) from None
 
 
-def has_room():
-    most = lambda_svc._ACCOUNT_CONCURRENCY_CAP
-    return most <= 0 or lambda_svc.executions_in_flight()[0] < most
+# By their ids, so that each is kept as long as it is known here.
+events = {}
 
 
-def when_there_is_room(function, event):
+@replace(lambda_svc, "_execute_function")
+def execute_function(original, function, event):
     pause = 1
-    while not has_room():
+    while True:
+        result = original(function, event)
+        if id(event) not in events or not result.get("throttle"):
+            break
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
-    lambda_svc.invoke_async_with_retry(function, event)
+    if not result.get("error"):
+        events.pop(id(event), None)
+    return result
 
 
 # --- The limits of payloads, and errors that nothing catches ------------------------------------------------
@@ -446,7 +461,7 @@ def put_events(original, data, allow_aws_source=False):
     for entry in data.get("Entries", []):
         if allow_aws_source and entry.get("Source") == "aws.states":
             entry["Detail"] = json.dumps(without_what_is_too_long(json.loads(entry["Detail"])))
-    return original(data, allow_aws_source=allow_aws_source)
+    return put_on_buses(original, data, allow_aws_source)
 
 
 # --- Executions that were stopped ---------------------------------------------------------------------------
@@ -521,30 +536,10 @@ def resolve_condition_key(original, key, ctx):
         name = iam_evaluator._role_name_from_assumed_arn(ctx.principal_arn)
         role = iam._roles.get_scoped(ctx.principal_account, None, name) or {}
         return role.get("Arn", f"arn:aws:iam::{ctx.principal_account}:role/{name}")
-    if key.lower() == "aws:principalarn" and ctx.principal_type == "Root" and ctx.action.startswith("s3:"):
-        # For a bucket of another account the emulator takes every caller for that caller's root.
-        role = role_of(session_of_request.get())
-        return role if role and role.split(":")[4] == ctx.principal_account else original(key, ctx)
-    if key.lower() in ("aws:resourceaccount", "s3:resourceaccount"):
-        return account_of(ctx.resource_arn) or ctx.principal_account
+    if key.lower() == "aws:resourceaccount":  # the roles of the CDK's bootstrap ask for it; the ARN of a bucket has no account
+        bucket = ctx.resource_arn.removeprefix("arn:aws:s3:::").partition("/")[0]
+        return s3._bucket_owner_account(bucket) or original(key, ctx)
     return original(key, ctx)
-
-
-def role_of(session):
-    """The ARN of a session's role, with its path."""
-    if not session or ":assumed-role/" not in session:
-        return None
-    account, name = session.split(":")[4], session.split("/")[1]
-    role = iam._roles.get_scoped(account, None, name) or {}
-    return role.get("Arn", f"arn:aws:iam::{account}:role/{name}")
-
-
-def account_of(arn):
-    """The account of a resource; the ARNs of buckets name none."""
-    if arn.startswith("arn:aws:s3:::"):
-        return s3._bucket_owner_account(arn.removeprefix("arn:aws:s3:::").split("/")[0])
-    parts = arn.split(":")
-    return parts[4] if len(parts) > 4 else None
 
 
 # --- Services that assume roles -----------------------------------------------------------------------------
@@ -554,8 +549,24 @@ def account_of(arn):
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cross-service-confused-deputy-prevention.html
 
 
+def statements_of(policy):
+    policy = json.loads(policy) if isinstance(policy, str) else policy or {}
+    statements = policy.get("Statement", [])
+    return [statements] if isinstance(statements, dict) else statements
+
+
+def without_services(trust_doc):
+    def without(principal):
+        return {k: v for k, v in principal.items() if k != "Service"} if isinstance(principal, dict) else principal
+
+    return {"Statement": [{**one, "Principal": without(one.get("Principal"))} for one in statements_of(trust_doc)]}
+
+
 @replace(iam_evaluator, "evaluate_trust_policy")
 def evaluate_trust_policy(original, trust_doc, caller_arn, ctx=None):
+    if ctx is not None and ctx.resource_arn.startswith("arn:") and ctx.principal_account != ctx.resource_arn.split(":")[4]:
+        # Another account's root is itself and no service.
+        trust_doc = without_services(trust_doc)
     is_cloudformation = '"cloudformation.amazonaws.com"' in json.dumps(trust_doc).replace("\\", "")
     if ctx is not None and ctx.principal_type == "Root" and not is_cloudformation:
         ctx.service_context["aws:sourceaccount"] = ctx.principal_account
@@ -586,7 +597,8 @@ def require_entities(original, props):
 
 
 # --- Builds -------------------------------------------------------------------------------------------------
-# They run in the stack's CodeBuild emulator. The proxy asks here first whether the caller may, and then asks the CodeBuild emulator.
+# They run in the stack's CodeBuild emulator. The proxy asks here first whether the caller may, and in which account and region it
+# is, and then asks the CodeBuild emulator.
 
 OF_THE_STAND_IN = {"StartBuild", "BatchGetBuilds", "StopBuild", "ListBuilds", "ListBuildsForProject"}
 
@@ -594,9 +606,7 @@ OF_THE_STAND_IN = {"StartBuild", "BatchGetBuilds", "StopBuild", "ListBuilds", "L
 @replace(codebuild, "_handle_request_sync")
 def handle_codebuild(original, method, path, headers, body, query_params):
     if headers.get("x-amz-target", "").rsplit(".", 1)[-1] in OF_THE_STAND_IN:
-        # Each account and region has builds of its own; the proxy can't tell them by the keys of a session.
-        place = {"x-seedflow-place": f"{get_account_id()}/{get_region()}"}
-        return 200, {"Content-Type": "application/x-amz-json-1.1", **place}, b"{}"
+        return json_response({"account": get_account_id(), "region": get_region()})
     return original(method, path, headers, body, query_params)
 
 
@@ -650,134 +660,9 @@ def dispatch_to_lambda(original, arn, payload):
     function, config, _ = lambda_svc._get_func_record_for_ref(arn)
     if not function or not config:
         return original(arn, payload)
-    if has_room():
-        return lambda_svc.invoke_async_with_retry(function, json.loads(payload))
-    return threading.Thread(target=when_there_is_room, args=(function, json.loads(payload)), daemon=True).start()
-
-
-# --- Copies between accounts ---------------------------------------------------------------------------------
-# The emulator checks whether the caller may read the source of a copy, and then looks for it in the account of the
-# destination: https://docs.aws.amazon.com/AmazonS3/latest/userguide/copy-object.html. So the destination is lent the source.
-
-
-@contextlib.contextmanager
-def lent_source(headers):
-    path = unquote(headers.get("x-amz-copy-source", "").lstrip("/").partition("?")[0])
-    bucket, _, key = path.partition("/")
-    owner = s3._bucket_owner_account(bucket)
-    if owner is None or owner == get_account_id():
-        yield
-        return
-    with request_scope(owner, get_region()):
-        versions = s3._object_versions.get((bucket, key))
-        source = s3._buckets[bucket]
-    # The first account with a bucket of the name owns it, so nobody takes the destination's for the owner.
-    s3._buckets[bucket] = source
-    if versions:
-        s3._object_versions[(bucket, key)] = versions
-    try:
-        yield
-    finally:
-        s3._buckets.pop(bucket, None)
-        s3._object_versions.pop((bucket, key), None)
-
-
-@replace(s3, "_copy_object")
-def copy_object(original, bucket_name, dest_key, headers):
-    with lent_source(headers):
-        return original(bucket_name, dest_key, headers)
-
-
-@replace(s3, "_upload_part_copy")
-def upload_part_copy(original, bucket_name, dest_key, query_params, headers):
-    with lent_source(headers):
-        return original(bucket_name, dest_key, query_params, headers)
-
-
-# --- Buses of other accounts and regions --------------------------------------------------------------------
-# A rule hands events over to a bus of another account or region, as they are, if the rule's role may put them there and,
-# for another account, the policy of that bus admits it:
-# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html and eb-cross-region.html. The emulator has no
-# such delivery. Rules at the receiving bus don't hand them on to a third one ("eb-cross-account.html", limits).
-
-
-def matches(statement, event, account):
-    """Whether a statement of a bus's policy admits an event from an account."""
-    principal = (statement.get("Principal") or {}).get("AWS", [])
-    principals = principal if isinstance(principal, list) else [principal]
-    admitted = {account, f"arn:aws:iam::{account}:root"}
-    values = {"events:source": event.get("Source"), "events:detail-type": event.get("DetailType")}
-    for operator, keys in (statement.get("Condition") or {}).items():
-        for key, wanted in keys.items():
-            wanted = wanted if isinstance(wanted, list) else [wanted]
-            if operator == "Null":
-                if str(not values.get(key)).lower() not in [str(one).lower() for one in wanted]:
-                    return False
-            elif values.get(key) not in wanted:
-                return False
-    return statement.get("Effect") == "Allow" and any(str(one) in admitted for one in principals)
-
-
-def may_put(role_arn, bus_arn):
-    """Whether the role of a rule may put events on a bus, and trusts EventBridge."""
-    account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
-    role = iam._roles.get_scoped(account, None, name)
-    if not role or "events.amazonaws.com" not in json.dumps(role.get("AssumeRolePolicyDocument")):
-        return False
-    context = iam_evaluator.EvalContext(
-        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/events",
-        principal_type="AssumedRole",
-        principal_account=account,
-        action="events:PutEvents",
-        resource_arn=bus_arn,
-        region=get_region(),
-    )
-    return iam_evaluator.evaluate(context, iam_evaluator._gather_role_policies(name, account)).decision == "Allow"
-
-
-@replace(eventbridge, "_dispatch_to_event_bus")
-def dispatch_to_event_bus(original, spec, event, rule, event_path, target_input_payload=None):
-    here = get_account_id(), get_region()
-    if (spec.account_id, spec.region) == here or target_input_payload is not None or event_path:
-        return original(spec, event, rule, event_path, target_input_payload)
-    key = eventbridge._rule_key(rule.get("Name"), rule.get("EventBusName", "default"))
-    bus_arn = f"arn:aws:events:{spec.region}:{spec.account_id}:{spec.resource}"
-    targets = [one for one in eventbridge._targets.get(key, []) if one.get("Arn") == bus_arn]
-    if not any(may_put(one.get("RoleArn", "::::"), bus_arn) for one in targets):
-        return None
-    bus = spec.resource.split("/", 1)[1]
-    # Account and region stay those of the event's origin.
-    forwarded = {**event, "EventBusName": bus, "_DispatchPath": [*event_path, key]}
-    with request_scope(spec.account_id, spec.region):
-        policy = eventbridge._event_bus_policies.get(bus) or {}
-        admits = any(matches(one, event, here[0]) for one in policy.get("Statement", []))
-        if spec.account_id == here[0] or admits:
-            eventbridge._dispatch_event(forwarded)
-    return None
-
-
-# The emulator's CloudFormation doesn't have the resource type:
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbuspolicy.html
-
-
-def create_bus_policy(_logical_id, props, _stack_name):
-    bus, statement_id = props.get("EventBusName", "default"), props["StatementId"]
-    policy = eventbridge._event_bus_policies.get(bus) or {"Version": "2012-10-17", "Statement": []}
-    others = [one for one in policy["Statement"] if one.get("Sid") != statement_id]
-    policy["Statement"] = [*others, {**props["Statement"], "Sid": statement_id}]
-    eventbridge._event_bus_policies[bus] = policy
-    return f"{bus}|{statement_id}", {}
-
-
-def delete_bus_policy(physical_id, _props):
-    bus, _, statement_id = physical_id.partition("|")
-    eventbridge._remove_permission({"EventBusName": bus, "StatementId": statement_id})
-
-
-provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {
-    "create": create_bus_policy,
-    "delete": delete_bus_policy,
-}
+    event = json.loads(payload)
+    events[id(event)] = event
+    return lambda_svc.invoke_async_with_retry(function, event)
 
 
 # --- Events of S3 -------------------------------------------------------------------------------------------
@@ -802,6 +687,229 @@ def dispatch_event(original, event, *args, **kwargs):
         detail["object"]["version-id"] = version
         event = {**event, "Detail": json.dumps(detail)}
     return original(event, *args, **kwargs)
+
+
+# --- Buses of other accounts and regions --------------------------------------------------------------------
+# The emulator delivers to buses of the own account and region only, and doesn't have AWS::Events::EventBusPolicy. On AWS
+# - a rule sends to a bus of another account or region by the role of its target, which needs events:PutEvents on that bus;
+# - a bus takes events of another account only if its policy allows that, and drops all others without a word;
+# - an event keeps its account and its region, and is never sent on to a third bus;
+# - PutEvents takes the ARN of another account's bus of the same region, if that bus's policy allows it.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html, eb-cross-region.html, eb-event-bus-perms.html
+# and eb-use-conditions.html (events:eventBusInvocation; aws:SourceArn is the rule, as in the examples of eb-event-bus-perms).
+
+role_of_target = contextvars.ContextVar("role_of_target", default=None)
+
+
+def bus_of(arn):
+    """Account, region and name of a bus."""
+    _, _, _, region, account, resource = arn.split(":", 5)
+    return account, region, resource.removeprefix("event-bus/")
+
+
+def may_put(ctx, identity, limits=()):
+    """Whether both the caller and the policy of a bus allow an event; in the own account the caller's rights are enough."""
+    account, region, bus = bus_of(ctx.resource_arn)
+    policy = eventbridge._event_bus_policies.get_scoped(account, region, bus)
+    combined = iam_evaluator.combine_resource_policy(identity, ctx, policy, account, limits=limits)
+    return combined.decision == "Allow"
+
+
+def context_of_event(principal, event, bus, **more):
+    keys = {"events:source": [event["Source"]], "events:detail-type": [event["DetailType"]], **more}
+    kind = iam_evaluator._principal_type(principal, "") or "Root"
+    return iam_evaluator.EvalContext(principal, kind, get_account_id(), "events:PutEvents", bus, get_region(), service_context=keys)
+
+
+def trusts_eventbridge(role, rule):
+    keys = {"aws:sourceaccount": get_account_id(), "aws:sourcearn": rule["Arn"]}
+    service = "events.amazonaws.com"
+    ctx = iam_evaluator.EvalContext(service, "Service", "", "sts:AssumeRole", role["Arn"], get_region(), service_context=keys)
+    statements = [{**statement, "Resource": "*"} for statement in statements_of(role.get("AssumeRolePolicyDocument"))]
+    return iam_evaluator.evaluate_resource_policy({"Statement": statements}, ctx, service=service).decision == "Allow"
+
+
+def may_forward(event, rule, role_arn, bus):
+    """Whether the role of a rule's target may put an event on a bus."""
+    account, name = get_account_id(), str(role_arn).rsplit("/", 1)[-1]
+    role = iam._roles.get_scoped(account, None, name)
+    if not role or role["Arn"] != role_arn or not trusts_eventbridge(role, rule):
+        return False
+    principal = f"arn:aws:sts::{account}:assumed-role/{name}/{uuid.uuid4().hex}"
+    more = {"events:eventbusinvocation": "true", "aws:sourcearn": rule["Arn"]}
+    ctx = context_of_event(principal, event, bus, **more)
+    limits = iam_evaluator._permissions_boundary(iam._roles, name, account)
+    identity = iam_evaluator.evaluate(ctx, iam_evaluator._gather_role_policies(name, account), *limits)
+    return may_put(ctx, identity, limits)
+
+
+def deliver(event, bus, sender):
+    """Puts an event of here on a bus elsewhere, where rules see its own account and region."""
+    account, region, name = bus_of(bus)
+    with request_scope(account, region):
+        eventbridge._ensure_default_bus()
+        if name in eventbridge._event_buses:
+            # The emulator's own mark of events that were sent on; with keys of rules it would confuse those of two accounts.
+            event = {**event, "EventBusName": name, "_DispatchPath": [sender]}
+            eventbridge._dispatch_event(event)
+            eventbridge._archive_event(event)
+
+
+@replace(eventbridge, "_invoke_target")
+def invoke_target(original, target, event, rule, view=None):
+    role_of_target.set(target.get("RoleArn"))
+    return original(target, event, rule, view)
+
+
+@replace(eventbridge, "_dispatch_to_event_bus")
+def dispatch_to_event_bus(original, spec, event, rule, event_path, target_input_payload=None):
+    if any(step.startswith("arn:") for step in event_path):
+        return None
+    if (spec.account_id, spec.region) == (get_account_id(), get_region()) or not spec.resource.startswith("event-bus/"):
+        return original(spec, event, rule, event_path, target_input_payload)
+    bus = f"arn:aws:events:{spec.region}:{spec.account_id}:{spec.resource}"
+    if not event_path and may_forward(event, rule, role_of_target.get(), bus):
+        event = event if target_input_payload is None else {**event, "Detail": target_input_payload}
+        deliver(event, bus, rule["Arn"])
+    return None
+
+
+def is_for_another_account(entry):
+    bus = str(entry.get("EventBusName"))
+    return bus.startswith(f"arn:aws:events:{get_region()}:") and bus_of(bus)[0] != get_account_id()
+
+
+def put_elsewhere(entry, caller):
+    """Puts an entry of PutEvents on the bus of another account."""
+    sent = {"EventId": str(uuid.uuid4()), "Time": int(time.time()), "Account": get_account_id(), "Region": get_region()}
+    deliver({"Resources": [], "Detail": "{}", "Source": "", "DetailType": "", **entry, **sent}, entry["EventBusName"], caller)
+    return {"EventId": sent["EventId"]}
+
+
+def put_on_buses(original, data, allow_aws_source):
+    """PutEvents; what is for buses of other accounts is delivered there, all else by the emulator."""
+    entries = data.get("Entries", [])
+    elsewhere = [entry for entry in entries if is_for_another_account(entry)]
+    if not elsewhere or len(entries) > 10:
+        return original(data, allow_aws_source=allow_aws_source)
+    caller = iam_evaluator.caller_arn()
+    for entry in elsewhere:
+        bus = entry["EventBusName"]
+        event = {"Source": entry.get("Source", ""), "DetailType": entry.get("DetailType", "")}
+        # The caller's own rights were checked before.
+        if not may_put(context_of_event(caller, event, bus), iam_evaluator.EvalResult("Allow")):
+            why = "because no resource-based policy allows the events:PutEvents action"
+            message = f"User: {caller} is not authorized to perform: events:PutEvents on resource: {bus} {why}"
+            return error_response_json("AccessDeniedException", message, 400)
+    results = []
+    for entry in entries:
+        if not is_for_another_account(entry):
+            results += json.loads(original({"Entries": [entry]}, allow_aws_source=allow_aws_source)[2])["Entries"]
+        elif str(entry.get("Source")).startswith("aws."):
+            results.append({"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "Not authorized for the source."})
+        else:
+            results.append(put_elsewhere(entry, caller))
+    return json_response({"FailedEntryCount": sum("ErrorCode" in one for one in results), "Entries": results})
+
+
+def bus_policy(name):
+    eventbridge._ensure_default_bus()
+    if name not in eventbridge._event_buses:
+        raise ValueError(f"Event bus {name} does not exist.")
+    return eventbridge._event_bus_policies.setdefault(name, {"Version": "2012-10-17", "Statement": []})
+
+
+def create_bus_policy(_logical_id, props, _stack_name):
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-events-eventbuspolicy.html"""
+    bus = str(props.get("EventBusName") or "default").split("event-bus/")[-1]
+    statement = {**props["Statement"], "Sid": props["StatementId"]}
+    policy = bus_policy(bus)
+    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != statement["Sid"]] + [statement]
+    return f"{bus}|{props['StatementId']}", {}
+
+
+def delete_bus_policy(physical_id, _props):
+    bus, _, statement = physical_id.partition("|")
+    policy = bus_policy(bus)
+    policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != statement]
+
+
+def update_bus_policy(physical_id, _old_props, props, stack_name):
+    delete_bus_policy(physical_id, props)
+    return create_bus_policy("", props, stack_name)
+
+
+provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {
+    "create": create_bus_policy,
+    "update": update_bus_policy,
+    "delete": delete_bus_policy,
+}
+
+
+# --- Buckets of other accounts ------------------------------------------------------------------------------
+# Their policies are about the role that asks; the emulator asks them about its account's root. And it looks for the source of
+# a copy in the account of the bucket that it is copied into:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-walkthroughs-managing-access-example2.html,
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+
+caller_of_bucket = contextvars.ContextVar("caller_of_bucket", default=None)
+copied_bucket = contextvars.ContextVar("copied_bucket", default=None)
+
+
+@replace(s3, "_foreign_bucket_allows")
+def foreign_bucket_allows(original, owner_account, bucket_name, key, method, query_params, caller, headers=None):
+    before = caller_of_bucket.set(iam_evaluator.caller_arn() if caller else None)
+    try:
+        return original(owner_account, bucket_name, key, method, query_params, caller, headers)
+    finally:
+        caller_of_bucket.reset(before)
+
+
+@replace(iam_evaluator, "evaluate_resource_policy")
+def evaluate_resource_policy(original, doc, ctx, *args, **kwargs):
+    caller = caller_of_bucket.get()
+    if caller:
+        kind = iam_evaluator._principal_type(caller, "") or ctx.principal_type
+        ctx = dataclasses.replace(ctx, principal_arn=caller, principal_type=kind)
+    return original(doc, ctx, *args, **kwargs)
+
+
+class OfTheCopiedBucket(AccountScopedDict):
+    """What is about the copied bucket is in its own account."""
+
+    __slots__ = ()
+
+    def _scoped(self, key):
+        name = key[0] if isinstance(key, tuple) else key
+        if name == copied_bucket.get():
+            return (s3._bucket_owner_account(name), key)
+        return super()._scoped(key)
+
+
+for store in (s3._buckets, s3._object_versions, s3._object_tags, s3._object_annotations, s3._object_retention, s3._object_legal_hold):
+    store.__class__ = OfTheCopiedBucket
+
+
+@contextlib.contextmanager
+def copying(headers):
+    source = urllib.parse.unquote(headers.get("x-amz-copy-source", "").partition("?")[0])
+    before = copied_bucket.set(source.lstrip("/").partition("/")[0])
+    try:
+        yield
+    finally:
+        copied_bucket.reset(before)
+
+
+@replace(s3, "_copy_object")
+def copy_object(original, bucket_name, dest_key, headers):
+    with copying(headers):
+        return original(bucket_name, dest_key, headers)
+
+
+@replace(s3, "_upload_part_copy")
+def upload_part_copy(original, bucket_name, dest_key, query_params, headers):
+    with copying(headers):
+        return original(bucket_name, dest_key, query_params, headers)
 
 
 # --- Parameter Store ----------------------------------------------------------------------------------------

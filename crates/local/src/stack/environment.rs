@@ -95,14 +95,19 @@ pub fn base(folders: &Folders, bin: &Path) -> Result<Vec<(String, String)>> {
     ]))
 }
 
-/// The variables that make an AWS client use `endpoint` only.
+/// The variables that make an AWS client use `endpoint` only, as root of the stack's own account.
 pub fn client(endpoint: &str) -> Vec<(String, String)> {
+    client_in(endpoint, ACCOUNT, REGION)
+}
+
+/// The same as root of any account, in any region.
+pub fn client_in(endpoint: &str, account: &str, region: &str) -> Vec<(String, String)> {
     named([
         ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_ACCESS_KEY_ID", ACCOUNT),
+        ("AWS_ACCESS_KEY_ID", account),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
-        ("AWS_REGION", REGION),
-        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_REGION", region),
+        ("AWS_DEFAULT_REGION", region),
         ("AWS_CONFIG_FILE", "/dev/null"),
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
         ("AWS_EC2_METADATA_DISABLED", "true"),

@@ -10,9 +10,9 @@ mod emulator;
 pub mod environment;
 mod package;
 mod sam;
-mod target;
+mod targets;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,9 +24,10 @@ use serde_json::{Value, json};
 pub use connection::Connection;
 use emulator::Emulator;
 use environment::Folders;
+pub use targets::TargetStack;
 
 use crate::aws_api::{AwsApi, Credentials};
-use crate::codebuild::{self, CodeBuild};
+use crate::codebuild::{self, CodeBuild, account_region};
 use crate::process::cargo_build::{self, Profile};
 use crate::process::{programs, python_tools, workspace};
 use crate::proxy::quotas::{self, Quota};
@@ -64,7 +65,7 @@ pub struct StackOptions {
     pub build_policy: Option<Value>,
     /// Further parameters of the template by their names.
     pub parameters: BTreeMap<String, String>,
-    /// Other accounts and regions, with the stack of `template-target.yaml`.
+    /// Further accounts and regions that modules can be deployed in.
     pub targets: Vec<Target>,
 }
 
@@ -129,11 +130,11 @@ fn allow_everything() -> Value {
 /// A running stack.
 pub struct Stack {
     codebuild: Arc<CodeBuild>,
-    targets: Vec<Arc<CodeBuild>>,
     proxy: Proxy,
     emulator: Emulator,
     connection: Connection,
     outputs: BTreeMap<String, String>,
+    targets: Vec<TargetStack>,
     folders: Folders,
     bin: PathBuf,
 }
@@ -149,24 +150,25 @@ struct Parts {
 impl Stack {
     /// Sets up what is missing, starts everything and deploys the template.
     pub async fn start(options: &StackOptions, ui: &Ui) -> Result<Self> {
+        targets::accounts(&options.targets)?;
         let parts = Parts::prepare(options.profile, ui).await?;
         let folders = Folders { root: new_folder()? };
         let running = Running::start(options, &parts, &folders, ui).await?;
         let outputs = running.deploy(options, &parts, &folders, ui).await?;
         let connection = connection(running.proxy.endpoint(Caller::Clients), &outputs)?;
+        let targets = targets::deploy(options, &parts, &folders, &connection.api(), ui).await?;
         let Running {
             codebuild,
-            targets,
             proxy,
             emulator,
         } = running;
         Ok(Self {
             codebuild,
-            targets,
             proxy,
             emulator,
             connection,
             outputs,
+            targets,
             folders,
             bin: parts.bin,
         })
@@ -180,6 +182,17 @@ impl Stack {
     /// A client of it.
     pub fn api(&self) -> AwsApi {
         self.connection.api()
+    }
+
+    /// A client of it as root of any account, in any region.
+    pub fn api_in(&self, at: &Target) -> AwsApi {
+        self.api()
+            .with_credentials(account_region::root(at, environment::SECRET))
+    }
+
+    /// The targets, as they were named.
+    pub fn targets(&self) -> &[TargetStack] {
+        &self.targets
     }
 
     /// The proxy in front of the emulator.
@@ -197,11 +210,6 @@ impl Stack {
         &self.codebuild
     }
 
-    /// A client of another account or region, as its administrator.
-    pub fn api_in(&self, target: &Target) -> AwsApi {
-        AwsApi::new(&self.connection.endpoint, credentials_in(target))
-    }
-
     /// A folder of the stack's own; it goes with the stack.
     pub fn folder(&self) -> &Path {
         &self.folders.root
@@ -216,9 +224,7 @@ impl Stack {
 
     /// Ends builds first and in good order, then everything else. Dropping does the same at once.
     pub async fn stop(self) {
-        for codebuild in std::iter::once(&self.codebuild).chain(&self.targets) {
-            codebuild.shutdown().await;
-        }
+        self.codebuild.shutdown().await;
     }
 
     /// Waits until the emulator ends by itself, and returns that as an error.
@@ -266,7 +272,6 @@ impl Parts {
 /// The processes of a stack before anything is deployed on it.
 struct Running {
     codebuild: Arc<CodeBuild>,
-    targets: Vec<Arc<CodeBuild>>,
     proxy: Proxy,
     emulator: Emulator,
 }
@@ -277,12 +282,6 @@ impl Running {
         // Held until the proxy has its ports, or it might be given this one.
         let port = emulator::FreePort::find()?;
         let address = port.address();
-        let codebuild = codebuild_emulator(options, parts, folders, None);
-        let targets: Vec<Arc<CodeBuild>> = options
-            .targets
-            .iter()
-            .map(|target| codebuild_emulator(options, parts, folders, Some(target)))
-            .collect();
         let proxied = proxy::Options {
             ports: Ports {
                 clients: options.port.unwrap_or_default(),
@@ -291,8 +290,8 @@ impl Running {
             // The emulator unpacks functions there; its own program and the builds' lie elsewhere.
             functions: Some(folders.tmp()),
             quotas: options.quotas.clone(),
-            targets: targets.clone(),
         };
+        let codebuild = codebuild_emulator(options, parts, folders);
         let proxy = Proxy::start(address, Arc::clone(&codebuild), proxied).await?;
         let functions = proxy.endpoint(Caller::Functions);
         drop(port);
@@ -303,7 +302,6 @@ impl Running {
         task.done(&format!("listens on {}", proxy.endpoint(Caller::Clients)));
         Ok(Self {
             codebuild,
-            targets,
             proxy,
             emulator,
         })
@@ -334,25 +332,16 @@ impl Running {
         api.put_object(sam::PACKAGE_BUCKET, "", Vec::new())
             .await
             .context("cannot make a bucket for the functions' packages")?;
-        let parameters = parameters(options, &api).await?;
-        let home = sam::Template {
-            stack: sam::STACK_NAME,
-            file: &template,
-            parameters: &parameters,
-            credentials: &credentials(),
+        let deployment = sam::Deployment {
+            account: environment::ACCOUNT,
+            region: environment::REGION,
+            stack_name: sam::STACK_NAME,
+            bucket: sam::PACKAGE_BUCKET,
+            template: &template,
+            parameters: &parameters(options, &api).await?,
         };
-        let outputs = home.deploy(&endpoint, folders, &parts.bin, &task).await?;
+        let outputs = sam::deploy(&deployment, &endpoint, folders, &parts.bin, &task).await?;
         task.done(&format!("{} outputs", outputs.len()));
-        let of_targets = std::fs::read_to_string(root.join("template-target.yaml"))
-            .context("cannot read the template of targets")?;
-        for target in &options.targets {
-            let task = ui.task(&format!("Target {target}"));
-            let parameters = parameters_of_target(options, &endpoint, target).await?;
-            let api = AwsApi::new(&endpoint, credentials_in(target));
-            let deployed = target::deploy(&api, &of_targets, &parameters).await;
-            deployed.with_context(|| format!("cannot prepare the target {target}"))?;
-            task.done("ready");
-        }
         Ok(outputs)
     }
 }
@@ -365,11 +354,6 @@ async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<Str
     set("FunctionArchitecture", architecture()?);
     // The emulator doesn't have AWS::Logs::AccountPolicy.
     set("NoMetricsFromBuilds", "false");
-    let accounts: BTreeSet<&str> = options.targets.iter().map(Target::account).collect();
-    if !accounts.is_empty() {
-        let accounts: Vec<&str> = accounts.into_iter().collect();
-        set("TargetAccounts", &accounts.join(","));
-    }
     if let Some(policy) = &options.build_policy {
         let made = api.create_policy(BUILD_POLICY, policy).await;
         set(
@@ -377,50 +361,14 @@ async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<Str
             &made.context("cannot make the policy of the builds")?,
         );
     }
-    Ok(parameters)
-}
-
-/// The parameters that the template of targets is deployed with.
-async fn parameters_of_target(
-    options: &StackOptions,
-    endpoint: &str,
-    target: &Target,
-) -> Result<BTreeMap<String, String>> {
-    let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut parameters = BTreeMap::from([
-        named("HomeAccountId", environment::ACCOUNT),
-        named("HomeRegion", environment::REGION),
-        named("HomeStackName", sam::STACK_NAME),
-        named("EventSource", EVENT_SOURCE),
-        named("ReferencedParameters", EXAMPLES),
-        named("ReferencedSecrets", EXAMPLES),
-    ]);
-    if let Some(policy) = &options.build_policy {
-        let api = AwsApi::new(endpoint, credentials_in(target));
-        // Policies are global in their account, which may have targets in several regions.
-        let name = format!("{BUILD_POLICY}-{}", target.region());
-        let made = api.create_policy(&name, policy).await;
-        let made = made.with_context(|| format!("cannot make the policy of the builds in {target}"))?;
-        parameters.insert("BuildManagedPolicyArns".to_owned(), made);
+    if let Some(accounts) = targets::accounts(&options.targets)? {
+        set("TargetAccounts", &accounts);
     }
     Ok(parameters)
 }
 
-fn codebuild_emulator(
-    options: &StackOptions,
-    parts: &Parts,
-    folders: &Folders,
-    target: Option<&Target>,
-) -> Arc<CodeBuild> {
-    let mut config = match target {
-        None => codebuild::Config::new(environment::ACCOUNT, credentials(), folders.builds()),
-        Some(target) => {
-            let work = folders
-                .builds()
-                .join(format!("{}-{}", target.account(), target.region()));
-            codebuild::Config::new(target.account(), credentials_in(target), work)
-        }
-    };
+fn codebuild_emulator(options: &StackOptions, parts: &Parts, folders: &Folders) -> Arc<CodeBuild> {
+    let mut config = codebuild::Config::new(environment::ACCOUNT, credentials(), folders.builds());
     config.tools = std::iter::once(parts.bin.clone())
         .chain(parts.node.clone())
         .collect();
@@ -437,15 +385,6 @@ fn credentials() -> Credentials {
         secret_access_key: environment::SECRET.to_owned(),
         session_token: None,
         region: environment::REGION.to_owned(),
-    }
-}
-
-/// The administrator of another account.
-fn credentials_in(target: &Target) -> Credentials {
-    Credentials {
-        access_key_id: target.account().to_owned(),
-        region: target.region().to_owned(),
-        ..credentials()
     }
 }
 

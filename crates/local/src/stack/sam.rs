@@ -8,57 +8,50 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::environment::{self, Folders};
-use crate::aws_api::Credentials;
 use crate::process::child_guard::{self, ChildGuard};
 use crate::process::output_tail;
 use seedflow_terminal::Task;
 
-/// The name of the CloudFormation stack. Every local stack has an emulator, so an account, of its own.
+/// The name of the CloudFormation stack. Every local stack has an emulator, so accounts, of its own.
 pub const STACK_NAME: &str = "seedflow";
 
 /// Where `sam deploy` puts the packages of the functions.
 pub const PACKAGE_BUCKET: &str = "seedflow-packages";
 
-/// A template to deploy.
-pub struct Template<'a> {
-    /// The name of the CloudFormation stack.
-    pub stack: &'a str,
-    /// The template's file.
-    pub file: &'a Path,
-    /// The values of its parameters.
+/// A stack to deploy.
+pub struct Deployment<'a> {
+    pub account: &'a str,
+    pub region: &'a str,
+    /// The CloudFormation stack.
+    pub stack_name: &'a str,
+    /// A bucket of the account and region, for packages and the template.
+    pub bucket: &'a str,
+    pub template: &'a Path,
     pub parameters: &'a BTreeMap<String, String>,
-    /// Whose account, and which region.
-    pub credentials: &'a Credentials,
 }
 
-impl Template<'_> {
-    /// Deploys it and returns the stack's outputs.
-    pub async fn deploy(
-        &self,
-        endpoint: &str,
-        folders: &Folders,
-        bin: &Path,
-        task: &Task,
-    ) -> Result<BTreeMap<String, String>> {
-        deploy(self, endpoint, folders, bin, task).await
-    }
-}
-
-async fn deploy(
-    template: &Template<'_>,
+/// Deploys a template and returns the stack's outputs.
+pub async fn deploy(
+    deployment: &Deployment<'_>,
     endpoint: &str,
     folders: &Folders,
     bin: &Path,
     task: &Task,
 ) -> Result<BTreeMap<String, String>> {
     settings(folders)?;
+    let Deployment {
+        account,
+        region,
+        parameters,
+        ..
+    } = deployment;
     let mut command = child_guard::command(bin.join("sam"), None)?;
     command.args([
         "deploy",
         "--stack-name",
-        template.stack,
+        deployment.stack_name,
         "--s3-bucket",
-        PACKAGE_BUCKET,
+        deployment.bucket,
         "--output",
         "json",
     ]);
@@ -75,27 +68,13 @@ async fn deploy(
     ]);
     command
         .arg("--template-file")
-        .arg(template.file)
+        .arg(deployment.template)
         .arg("--parameter-overrides");
-    command.args(
-        template
-            .parameters
-            .iter()
-            .map(|(name, value)| format!("{name}={value}")),
-    );
+    command.args(parameters.iter().map(|(name, value)| format!("{name}={value}")));
     command.current_dir(folders.template()).env_clear();
     command
         .envs(environment::base(folders, bin)?)
-        .envs(environment::client(endpoint));
-    let Credentials {
-        access_key_id,
-        region,
-        ..
-    } = template.credentials;
-    command
-        .env("AWS_ACCESS_KEY_ID", access_key_id)
-        .env("AWS_REGION", region)
-        .env("AWS_DEFAULT_REGION", region);
+        .envs(environment::client_in(endpoint, account, region));
     command
         .env("SAM_CLI_TELEMETRY", "0")
         .env("__SAM_CLI_APP_DIR", folders.home());

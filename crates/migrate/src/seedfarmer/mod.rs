@@ -8,6 +8,7 @@
 pub mod checksum;
 pub mod files;
 pub mod manifest;
+pub mod roles;
 
 use std::collections::BTreeMap;
 
