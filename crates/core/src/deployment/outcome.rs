@@ -229,6 +229,7 @@ mod tests {
                 module: name(module),
             },
             action,
+            moves: false,
             reasons: Vec::new(),
             changes: Vec::new(),
             unless: Vec::new(),

@@ -52,6 +52,9 @@ pub struct PlannedModule {
     pub module: ModuleRef,
     /// The planned action.
     pub action: PlannedAction,
+    /// Whether it is in another account or region and is destroyed there first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves: bool,
     /// The reasons.
     pub reasons: Vec<String>,
     /// The values that change, if it is a plan that is only shown.
@@ -165,6 +168,8 @@ fn length(value: &impl Serialize) -> usize {
 #[must_use]
 pub fn changes_of(modules: &[PlannedModule]) -> Changes {
     let change = |planned: &PlannedModule| match planned.action {
+        // A policy that protects a module protects it from a move, too.
+        PlannedAction::Deploy if planned.moves => Some(Change::Destroy),
         PlannedAction::Deploy => Some(Change::Deploy),
         PlannedAction::Destroy => Some(Change::Destroy),
         PlannedAction::Unchanged | PlannedAction::Blocked => None,

@@ -261,9 +261,12 @@ impl<'a> Planner<'a> {
             _ => Vec::new(),
         };
         let has_turn = decided.action == PlannedAction::Deploy || decided.renews || !unless.is_empty();
+        let status = self.planning.state.status_of(&module.id).ok().flatten();
+        let moves = destroy::moves_from(status.as_ref(), module.options.target.as_ref()).is_some();
         PlannedModule {
             module: ModuleRef::from(&module.id),
             action: decided.action,
+            moves: moves && decided.action == PlannedAction::Deploy,
             reasons: decided.reasons,
             changes: Vec::new(),
             unless,
@@ -444,6 +447,7 @@ impl<'a> Planner<'a> {
         PlannedModule {
             module: module.clone(),
             action,
+            moves: false,
             reasons: vec![reason],
             changes: Vec::new(),
             unless: Vec::new(),

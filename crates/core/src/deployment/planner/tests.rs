@@ -561,3 +561,40 @@ fn names_of_module_executions_contain_the_deployments_and_fit_for_all_names() {
     );
     assert!(names[0].starts_with("g-a-"));
 }
+
+#[test]
+fn a_module_that_moves_says_so_and_counts_as_destroyed_for_a_policy() {
+    let mut stored = deployed(THREE, "v", false);
+    set(&mut stored, "net/vpc", ParameterKind::Md5, "bundle", "other");
+    set(
+        &mut stored,
+        "net/vpc",
+        ParameterKind::Status,
+        "deployed_at",
+        "2026-01-01T00:00:00Z",
+    );
+    let name = ModuleId::parse("p", "d", "net", "vpc").unwrap();
+    let name = name.parameter(ParameterKind::Status);
+    let mut status: Value = serde_json::from_str(&stored[&name]).unwrap();
+    status["target"] = json!({"account": "222222222222", "region": "eu-west-1"});
+    stored.insert(name, status.to_string());
+    let (plan, _) = plan(THREE, &stored, &ALL);
+    let planned = |name: &str| {
+        let mut modules = plan.modules.iter();
+        modules
+            .find(|planned| planned.module.to_string() == name)
+            .unwrap()
+    };
+    let vpc = planned("net/vpc");
+    assert_eq!(
+        vpc.reasons[0],
+        "moves from 222222222222/eu-west-1 to Seedflow's own account and region; destroyed there first"
+    );
+    assert!(vpc.moves && !planned("net/dns").moves);
+    assert_eq!(
+        plan.changes().get(&vpc.module),
+        Some(&crate::policy::Change::Destroy)
+    );
+    // Its consumers follow.
+    assert_eq!(planned("data/store").unless, ["net/vpc"]);
+}
