@@ -74,7 +74,7 @@ async fn cases(stack: &Stack, wanted: &Wanted, ui: &Ui) -> Result<Vec<Measured>>
     let mut measured = Vec::new();
     let mut deployed: Option<SeedflowSide> = None;
     for case in CASES.iter().filter(|case| wanted.has(case)) {
-        let task = ui.task(&case.title());
+        let task = ui.task(case.title());
         let mut side = match deployed.take() {
             Some(side) if side.copy.modules == case.modules => side,
             _ => {

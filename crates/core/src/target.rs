@@ -134,7 +134,7 @@ fn is_region(text: &str) -> bool {
     let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
     text.len() <= MAX_REGION
         && words.len() >= 2
-        && words.iter().all(|word| is_word(word))
+        && words.iter().all(is_word)
         && (1..=2).contains(&number.len())
         && number.bytes().all(|b| b.is_ascii_digit())
 }

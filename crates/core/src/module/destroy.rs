@@ -109,7 +109,7 @@ pub fn is_never_deployed(stored: &ModuleParameters, status: Option<&Status>) -> 
 #[must_use]
 pub fn moves_from<'a>(status: Option<&'a Status>, target: Option<&Target>) -> Option<Place<'a>> {
     let status = status.filter(|status| status.deployed_at.is_some() || may_have_left(Some(status)))?;
-    (status.target.as_ref() != target).then(|| Place(status.target.as_ref()))
+    (status.target.as_ref() != target).then_some(Place(status.target.as_ref()))
 }
 
 /// A target or home, for people.

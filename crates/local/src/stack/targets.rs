@@ -72,7 +72,7 @@ pub async fn deploy(
         .with_context(|| format!("cannot copy {TEMPLATE}"))?;
     let mut deployed: Vec<TargetStack> = Vec::new();
     for at in &options.targets {
-        let task = ui.task(&format!("Target {at}"));
+        let task = ui.task(format!("Target {at}"));
         let api = home.with_credentials(account_region::root(at, environment::SECRET));
         let bucket = format!("seedflow-packages-{at}").replace('/', "-");
         make_bucket(&api, &bucket, at).await?;
