@@ -150,6 +150,13 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         .await;
         assert_eq!(value.out.trim_end(), "one", "{value:?}");
 
+        let one = ["destroy", "dev/network/vpc", "--project", project, "--yes"];
+        ended(
+            &seedflow(stack, &one).await,
+            4,
+            &["while data/store consumes its values"],
+        );
+        stack.deployment_released(project).await;
         let destroyed = seedflow(stack, &["destroy", "dev", "--project", project, "--yes"]).await;
         ended(&destroyed, 0, &["store destroyed (", "vpc destroyed ("]);
         stack.deployment_released(project).await;

@@ -49,9 +49,7 @@ pub struct StackArguments {
 impl StackArguments {
     /// The credentials and the region for an account; `None` for a local stack.
     pub async fn config(&self) -> Option<SdkConfig> {
-        let is_local =
-            self.local || self.stack_file.is_some() || environment("SEEDFLOW_STACK_FILE").is_some();
-        match is_local {
+        match self.local || self.file().is_some() {
             true => None,
             false => Some(config::load_for_people(self.profile.as_deref(), self.region.clone()).await),
         }
@@ -76,6 +74,13 @@ pub struct Account {
 }
 
 impl StackArguments {
+    /// The file that names a local stack. An option that names an account wins over the environment.
+    fn file(&self) -> Option<PathBuf> {
+        let is_account = self.stack.is_some() || self.region.is_some() || self.profile.is_some();
+        let named = || environment("SEEDFLOW_STACK_FILE").filter(|_| !is_account);
+        self.stack_file.clone().or_else(|| named().map(PathBuf::from))
+    }
+
     /// The name of Seedflow's stack.
     pub(crate) fn stack_name(&self) -> String {
         let stack = self.stack.clone().or_else(|| environment("SEEDFLOW_STACK"));
@@ -94,8 +99,7 @@ impl Account {
     /// # Errors
     /// If there is none, or it can't be reached; the message says what to do.
     pub async fn find(arguments: &StackArguments, ui: &Ui) -> Result<Self> {
-        let named = environment("SEEDFLOW_STACK_FILE").map(PathBuf::from);
-        if let Some(file) = arguments.stack_file.clone().or(named) {
+        if let Some(file) = arguments.file() {
             return Self::of_file(&file).await;
         }
         if arguments.local {

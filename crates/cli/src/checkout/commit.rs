@@ -5,7 +5,7 @@ use std::process::Command;
 
 use seedflow_core::module::commit_info::CommitInfo;
 
-/// The commit and the branch of a folder's files, as an upload's metadata have them. Nothing for a folder that git does not
+/// The commit of a folder's files, its author and its branch, as an upload's metadata have them. Nothing for a folder that git does not
 /// know; `+changes` follows a commit whose files were changed since.
 #[must_use]
 pub fn of_folder(folder: &Path) -> CommitInfo {
@@ -14,8 +14,14 @@ pub fn of_folder(folder: &Path) -> CommitInfo {
     };
     let changed = git(folder, &["status", "--porcelain", "--", "."]).is_some();
     let commit = format!("{commit}{}", if changed { "+changes" } else { "" });
+    let author = git(folder, &["log", "-1", "--format=%an <%ae>"]);
     let branch = git(folder, &["symbolic-ref", "--short", "HEAD"]);
-    CommitInfo::of_commit(Some(&commit), branch.as_deref())
+    CommitInfo::from_metadata(|name| match name {
+        "commit" => Some(&commit),
+        "author" => author.as_deref(),
+        "branch" => branch.as_deref(),
+        _ => None,
+    })
 }
 
 /// The output of a git command; `None` if it fails or prints nothing.
@@ -51,6 +57,7 @@ mod tests {
         run(&["commit", "--quiet", "-m", "a"]);
         let clean = of_folder(folder.path());
         assert_eq!(clean.branch(), Some("trunk"));
+        assert_eq!(clean.author(), Some("a <a@example.com>"));
         assert_eq!(clean.commit().unwrap().len(), 40);
         std::fs::write(folder.path().join("a"), "2").unwrap();
         let changed = of_folder(folder.path());

@@ -18,6 +18,8 @@ use crate::checkout::sources::{Sources, fetch};
 use seedflow_fetch::{Credentials, Fetcher, Limits};
 use seedflow_terminal::{Tone, Ui};
 
+/// Checks a repository's deployment manifest, or the folder of a single module, without a stack: shows the groups and modules
+/// in their order, or all errors.
 #[derive(Debug, Args)]
 pub struct Check {
     /// The repository's folder, with its seedfarmer.yaml, or the folder of a single module.

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 /// If there is no terminal: `--yes` has to answer.
 pub fn confirmed(question: &str) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
-        bail!("{question} Without a terminal, --yes answers that");
+        bail!("{question} There is no terminal to answer at; --yes answers it");
     }
     let mut out = std::io::stderr().lock();
     write!(out, "{question} [y/N] ")?;

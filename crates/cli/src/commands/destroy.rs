@@ -49,16 +49,17 @@ impl Destroy {
     }
 }
 
+/// A module goes by way of its deployment too, which knows who consumes its values.
 fn request(target: &Target, project: &Name) -> (Subject, Value) {
-    if let Ok(module) = target.module(project) {
-        let mut input = json!(module);
-        input["action"] = json!("destroy");
-        return (Subject::Module(module), input);
-    }
     let deployment = target.deployment(project);
     let mut input = json!({"action": "destroy", "project": project, "deployment": deployment.deployment});
-    if let Some(group) = &target.group {
-        input["only"] = json!([group]);
+    let only = match (&target.group, &target.module) {
+        (Some(group), Some(module)) => Some(format!("{group}/{module}")),
+        (Some(group), None) => Some(group.to_string()),
+        (None, _) => None,
+    };
+    if let Some(only) = only {
+        input["only"] = json!([only]);
     }
     (Subject::Deployment(Some(deployment)), input)
 }

@@ -6,7 +6,7 @@ use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::ids::ModuleId;
 use serde_json::{Map, Value, json};
 
-/// Which deployment manifest of a repository, and with which variables.
+// Which deployment manifest of a repository, and with which variables. A doc comment would replace the help of the commands.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ManifestArguments {
     /// The deployment manifest, by its path in the repository [default: deployment.yaml at its root, or the only one].

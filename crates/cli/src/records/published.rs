@@ -30,7 +30,7 @@ pub async fn read(
     let name = module.parameter(kind);
     let Some(text) = parameter(store, bucket, &name).await? else {
         bail!(
-            "{module}: expected {kind}, found none ({name}): the module has not been deployed with success"
+            "{module}: expected {kind}, found none ({name}): nothing of it is deployed, or its deployment has not succeeded"
         );
     };
     serde_json::from_str(&text).with_context(|| {

@@ -15,16 +15,26 @@ pub fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A commit's id as people write it.
+/// A commit's id as people write it; that files were changed since stays visible.
 #[must_use]
 pub fn short(commit: Option<&str>) -> String {
-    commit.unwrap_or_default().chars().take(8).collect()
+    let commit = commit.unwrap_or_default();
+    let (id, changes) = commit.split_at(commit.find('+').unwrap_or(commit.len()));
+    id.chars().take(8).chain(changes.chars()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_commit_is_shortened_and_keeps_that_files_were_changed() {
+        let commit = "0123456789abcdef";
+        assert_eq!(short(Some(commit)), "01234567");
+        assert_eq!(short(Some(&format!("{commit}+changes"))), "01234567+changes");
+        assert_eq!(short(None), "");
+    }
 
     #[test]
     fn a_time_is_shown_in_the_unit_that_fits() {

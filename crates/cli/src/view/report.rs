@@ -19,7 +19,8 @@ pub fn show(of: &str, execution: &str, report: &Report, cause: Option<&str>, ui:
     let state = ui.paint(tone(&status.state).unwrap_or(Tone::Quiet), &status.state);
     ui.say(format!("{} {state}", ui.paint(Tone::Bold, of)));
     for (label, value) in facts(execution, status, report.span(), cause) {
-        ui.say(format!("  {:10} {value}", ui.paint(Tone::Quiet, label)));
+        let label = ui.paint(Tone::Quiet, format!("{label:10}"));
+        ui.say(format!("  {label} {value}"));
     }
     match report {
         Report::Module(report) => show_module(report, ui),
