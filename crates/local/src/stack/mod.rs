@@ -8,6 +8,7 @@
 mod connection;
 mod emulator;
 pub mod environment;
+mod options;
 mod package;
 mod sam;
 mod targets;
@@ -16,116 +17,23 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
 
 pub use connection::Connection;
 use emulator::Emulator;
 use environment::Folders;
+use options::BUILD_POLICY;
+pub use options::{EVENT_SOURCE, StackOptions};
 pub use targets::TargetStack;
 
 use crate::aws_api::{AwsApi, Credentials};
 use crate::codebuild::{self, CodeBuild, account_region};
 use crate::process::cargo_build::{self, Profile};
 use crate::process::{programs, python_tools, workspace};
-use crate::proxy::quotas::{self, Quota};
 use crate::proxy::{self, Caller, Ports, Proxy};
 use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
-
-/// The source of the CodeBuild emulator's events: only AWS may send as `aws.codebuild`, and the
-/// emulator enforces that.
-pub const EVENT_SOURCE: &str = "seedflow.codebuild";
-
-/// What can differ between stacks.
-#[derive(Debug, Clone)]
-pub struct StackOptions {
-    /// The port that clients use; a free one where none is given.
-    pub port: Option<u16>,
-    /// The state machine's timeout for a build's event, in place of its ten minutes.
-    pub await_timeout: Option<Duration>,
-    /// How long a minute is in the timeouts of builds.
-    pub minute: Duration,
-    /// How many builds run at once; further ones queue.
-    pub concurrent_builds: usize,
-    /// How the functions are compiled.
-    pub profile: Profile,
-    /// The longest timeout of a function, in place of the template's minutes.
-    pub function_timeout: Option<Duration>,
-    /// The account's quotas of calls.
-    pub quotas: Vec<Quota>,
-    /// How many functions run at once; further calls of functions are refused.
-    pub concurrent_functions: Option<usize>,
-    /// Further settings of the emulator, such as `SFN_WAIT_SCALE`.
-    pub emulator_env: Vec<(String, String)>,
-    /// The policy of builds, for the template's `BuildManagedPolicyArns`; none gives them
-    /// the build role's own statements only.
-    pub build_policy: Option<Value>,
-    /// Further parameters of the template by their names.
-    pub parameters: BTreeMap<String, String>,
-    /// Further accounts and regions that modules can be deployed in.
-    pub targets: Vec<Target>,
-}
-
-impl Default for StackOptions {
-    fn default() -> Self {
-        Self {
-            port: None,
-            await_timeout: None,
-            minute: Duration::from_secs(60),
-            concurrent_builds: 60,
-            profile: Profile::Dev,
-            function_timeout: None,
-            quotas: Vec::new(),
-            concurrent_functions: None,
-            emulator_env: Vec::new(),
-            build_policy: Some(allow_everything()),
-            parameters: [
-                ("ReferencedParameters", EXAMPLES),
-                ("ReferencedSecrets", EXAMPLES),
-                // Most public modules are of the CDK, and nothing here is worth protecting from its bootstrap.
-                ("AllowCdkBootstrap", "true"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-            targets: Vec::new(),
-        }
-    }
-}
-
-impl StackOptions {
-    /// The same in an account that never asked for higher quotas.
-    #[must_use]
-    pub fn of_a_new_account(self) -> Self {
-        Self {
-            quotas: quotas::new_account(),
-            concurrent_builds: quotas::CONCURRENT_BUILDS,
-            concurrent_functions: Some(quotas::CONCURRENT_FUNCTIONS),
-            ..self
-        }
-    }
-
-    /// The settings of the emulator.
-    fn emulator(&self) -> Vec<(String, String)> {
-        let concurrency = self
-            .concurrent_functions
-            .map(|most| ("LAMBDA_ACCOUNT_CONCURRENCY".to_owned(), most.to_string()));
-        self.emulator_env.iter().cloned().chain(concurrency).collect()
-    }
-}
-
-/// What the examples refer to, in Parameter Store and in Secrets Manager.
-const EXAMPLES: &str = "seedflow-examples/*";
-
-/// The name of the policy for builds.
-const BUILD_POLICY: &str = "seedflow-builds";
-
-/// As AWS's AdministratorAccess, which has no effect on the emulator.
-fn allow_everything() -> Value {
-    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
-}
 
 /// A running stack.
 pub struct Stack {
@@ -156,7 +64,7 @@ impl Stack {
         let running = Running::start(options, &parts, &folders, ui).await?;
         let outputs = running.deploy(options, &parts, &folders, ui).await?;
         let connection = connection(running.proxy.endpoint(Caller::Clients), &outputs)?;
-        let targets = targets::deploy(options, &parts, &folders, &connection.api(), ui).await?;
+        let targets = targets::deploy(options, &parts.bin, &folders, &connection.api(), ui).await?;
         let Running {
             codebuild,
             proxy,

@@ -4,13 +4,15 @@
 //! the one at home, as on AWS, by the real `sam deploy`, as root of its account.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 use super::environment::{self, Folders};
-use super::{BUILD_POLICY, EVENT_SOURCE, Parts, StackOptions, sam};
+use super::options::{BUILD_POLICY, EVENT_SOURCE, StackOptions};
+use super::sam;
 use crate::aws_api::AwsApi;
 use crate::codebuild::account_region;
 use crate::process::workspace;
@@ -58,7 +60,7 @@ pub fn accounts(targets: &[Target]) -> Result<Option<String>> {
 /// Deploys all targets, one after the other.
 pub async fn deploy(
     options: &StackOptions,
-    parts: &Parts,
+    bin: &Path,
     folders: &Folders,
     home: &AwsApi,
     ui: &Ui,
@@ -85,7 +87,7 @@ pub async fn deploy(
             template: &template,
             parameters: &parameters,
         };
-        let outputs = sam::deploy(&deployment, home.endpoint(), folders, &parts.bin, &task).await;
+        let outputs = sam::deploy(&deployment, home.endpoint(), folders, bin, &task).await;
         let outputs = outputs.with_context(|| format!("target {at}"))?;
         task.done(&format!("{} outputs", outputs.len()));
         deployed.push(TargetStack {
