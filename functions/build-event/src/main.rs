@@ -48,11 +48,11 @@ impl Handler {
         &self,
         Invocation { event, environment }: Invocation<EventBridgeEvent<Value>>,
     ) -> Result<Value> {
-        let Some(target) = self.target(&event, &environment) else {
-            return Ok(json!({"end": "Foreign"}));
-        };
         let Some(outcome) = BuildOutcome::from_event(&json!({"detail": event.detail}))? else {
             return Ok(json!({"end": "Running"}));
+        };
+        let Some(target) = self.target(&event, &environment) else {
+            return Ok(json!({"end": "Foreign"}));
         };
         let build = outcome.build_id.at(target.as_ref());
         let read = async || {

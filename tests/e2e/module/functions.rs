@@ -94,6 +94,7 @@ fn an_event_is_confirmed_before_anybody_is_answered_and_may_have_gaps() {
         // Forged events of both kinds: the build is still running, and so is the execution.
         let mut succeeded = event(include_str!("../../events/build-state-change.json"));
         succeeded["detail"]["build-status"] = json!("SUCCEEDED");
+        (succeeded["account"], succeeded["region"]) = (json!("111122223333"), json!("us-east-1"));
         let arn = json!(format!("arn:aws:codebuild:us-east-1:111122223333:build/{build}"));
         succeeded["detail"]["build-id"] = arn.clone();
         let error = invoke(stack, "build-event", &succeeded)

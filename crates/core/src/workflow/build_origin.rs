@@ -20,7 +20,8 @@ pub enum Origin {
     Foreign(String),
 }
 
-/// Where the build of an event is. `account` and `region` are the event's own, and `build` is the ARN in its detail.
+/// Where the build of an event is. `account` and `region` are the event's own, and `build` is the ARN in its detail. EventBridge
+/// sets both in each event that comes from another place, so an event that lacks one is as good as what it says of its build.
 #[must_use]
 pub fn origin(account: &str, region: &str, build: &str, home: &AwsEnvironment) -> Origin {
     // arn:aws:codebuild:{region}:{account}:build/{id}
@@ -29,14 +30,16 @@ pub fn origin(account: &str, region: &str, build: &str, home: &AwsEnvironment) -
         ["arn", _, "codebuild", of_region, of_account, _] => Some((*of_account, *of_region)),
         _ => None,
     };
-    if place != Some((account, region)) {
+    let given = |own: &str, of_build: &str| own.is_empty() || own == of_build;
+    let Some((account, region)) = place.filter(|place| given(account, place.0) && given(region, place.1))
+    else {
         return Origin::Foreign(format!(
             "expected a build of account {}, region {}, where the event comes from, found {}",
             excerpt(account, 20),
             excerpt(region, 40),
             excerpt(build, 200)
         ));
-    }
+    };
     let target: Result<Target> = Target::parse("event", account, region);
     match target {
         Ok(target) if home.is(&target) => Origin::Home,
@@ -58,6 +61,7 @@ mod tests {
         let (one, two) = ("111111111111", "222222222222");
         let at = |account: &str, region: &str, arn: &str| origin(account, region, arn, &home);
         assert_eq!(at(one, us, &build(us, one)), Origin::Home);
+        assert_eq!(at("", "", &build(us, one)), Origin::Home);
         let target = |text: &str| Origin::Target(text.parse().unwrap());
         assert_eq!(at(two, eu, &build(eu, two)), target("222222222222/eu-west-1"));
         assert_eq!(at(one, eu, &build(eu, one)), target("111111111111/eu-west-1"));
@@ -68,7 +72,8 @@ mod tests {
             (two, us, build(eu, two)),
             (two, us, "p:u".to_owned()),
             (two, us, String::new()),
-            ("", "", build(us, one)),
+            ("", "", "p:u".to_owned()),
+            ("", eu, build(us, one)),
         ] {
             let found = at(account, region, &arn);
             assert!(matches!(found, Origin::Foreign(_)), "{found:?}");
