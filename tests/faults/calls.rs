@@ -211,13 +211,14 @@ fn late(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case.build(Build::Late)
 }
 
-/// A write with a lost answer was made. The SDK repeats it up to twice; the state machine's next try reads first and
-/// finds the write done.
+/// A write with a lost answer was made. The function repeats it at its pace (decision 54); the state machine's next try reads first
+/// and finds the write done.
 fn written(slot: &'static str) -> impl Fn(FaultCase, &Action, Amount) -> FaultCase {
     let before = u64::from(slot == "status");
     move |case, action, amount| match (action, amount) {
         (Action::LoseAnswer, Amount::Times(1)) => case.writes(slot, before + 2..=before + 2),
-        (Action::LoseAnswer, _) => case.writes(slot, before + 3..=before + 3),
+        // One invocation asks for a second and a half, with random pauses of 250 to 750 ms; the next finds what is written.
+        (Action::LoseAnswer, _) => case.writes(slot, before + 3..=before + 7),
         _ => case,
     }
 }
