@@ -32,7 +32,7 @@ fn rule(state: &str, error: &str) -> Value {
     rules.into_iter().find(of_error).unwrap()
 }
 
-/// Runs builds of `minutes`, of which `at_once` run and five times as many wait.
+/// Runs builds of `minutes`: `at_once` run, and five times as many wait.
 fn run(builds: u32, minutes: f64, at_once: u32) -> End {
     let rule = rule("StartBuild", "AccountLimitExceeded");
     let field = |name: &str| rule[name].as_f64().unwrap();

@@ -720,7 +720,7 @@ fn state_in_the_work_bucket_is_denied_to_all_but_its_users_and_administrators() 
     }
 }
 
-/// Whoever writes a policy decides what is deployed. Reading is left to IAM.
+/// A policy decides what is deployed, so administrators write it. Reading is left to IAM.
 #[test]
 fn policies_are_written_by_administrators_only() {
     let template = template();

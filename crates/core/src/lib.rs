@@ -7,7 +7,7 @@
 //! - [`formats`]: text formats that others define (YAML 1.1, dotenv, Python's JSON), parsed and written.
 //! - [`workflow`]: the coordination of executions, builds and functions: lock, callback, and outcome of a build.
 //! - [`module`]: one module, from an execution's input to the writes of its success, in the order in which they happen.
-//! - [`policy`]: what of a deployment may not be deployed or destroyed, whoever asks for it.
+//! - [`policy`]: what of a deployment may not be deployed or destroyed, by any kind of request.
 //! - [`deployment`]: a whole deployment, from a repository's manifests to its plan and its outcome.
 //! - [`telemetry`]: metrics, and the fields that every log line carries.
 //! - [`events`]: the events that Seedflow puts on EventBridge.

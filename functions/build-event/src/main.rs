@@ -2,9 +2,9 @@
 //!
 //! EventBridge starts it, at least once and in any order. The event of a build without a registration is dropped: either
 //! `check-status` has answered already, or it will, because it reads the build after it has registered. The outcome is read
-//! from CodeBuild, not from the event, and from that of the account and region that the event comes from. If CodeBuild says that the build still runs, no execution is answered: the function
-//! fails, and Lambda calls it again after one and after two minutes. An event that is still not true then goes to the queue
-//! of failed events.
+//! from CodeBuild, not from the event, and from that of the account and region that the event comes from. If CodeBuild says
+//! that the build still runs, no execution is answered: the function fails, and Lambda calls it again after one and after two
+//! minutes. An event that is still not true then goes to the queue of failed events.
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use seedflow_aws::runtime::handler::Invocation;

@@ -248,7 +248,7 @@ impl Handler {
         }
     }
 
-    /// Refuses a change of a module that breaks the policy of its deployment, whoever started the execution.
+    /// Refuses a change of a module that breaks the policy of its deployment, however the execution was started.
     async fn refuse_by_policy(&self, module: &ModuleId, change: Change) -> Result<()> {
         match policies::of(&self.modules.work, &DeploymentId::from(module)).await? {
             Some(policy) => {

@@ -1,4 +1,4 @@
-//! The policy of a deployment refuses what breaks it, whoever asks for it, and before anything runs.
+//! The policy of a deployment refuses what breaks it, by any kind of request, and before anything runs.
 
 use seedflow_e2e::command_line::seedflow;
 use seedflow_e2e::{Finished, Group, Module, Repository, TestStack, destruction, eventually, run};

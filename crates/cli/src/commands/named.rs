@@ -97,22 +97,18 @@ impl Named {
         let last = match self {
             Self::Module(id) => project::module_status(&store, &bucket, id)
                 .await?
-                .map(|status| Last {
-                    of: id.to_string(),
-                    state: status.state,
-                    execution: status.execution,
-                    refused: status.why.refused,
-                }),
+                .map(|status| (status.state, status.execution, status.why.refused)),
             Self::Deployment(id) => project::deployment_status(&store, &bucket, id)
                 .await?
-                .map(|status| Last {
-                    of: id.to_string(),
-                    state: status.state,
-                    execution: status.execution,
-                    refused: status.why.refused,
-                }),
+                .map(|status| (status.state, status.execution, status.why.refused)),
             Self::Execution(_) => None,
         };
+        let last = last.map(|(state, execution, refused)| Last {
+            of: self.of(),
+            state,
+            execution,
+            refused,
+        });
         last.ok_or_else(|| {
             Refused(format!(
                 "{}: nothing is recorded of its last execution; `seedflow history` lists executions, and one of them can be named",

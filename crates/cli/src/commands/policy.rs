@@ -1,4 +1,4 @@
-//! `policy`: what may not be deployed or destroyed in a deployment, whoever asks for it (docs/guardrails.md).
+//! `policy`: what may not be deployed or destroyed in a deployment, by any kind of request (docs/guardrails.md).
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use crate::account::{Account, StackArguments};
 use crate::exit::{self, Wrong};
 use crate::records::target::Target;
 
-/// Shows, checks, tries and stores the policy of a deployment: what may not be deployed or destroyed, whoever asks for it.
+/// Shows, checks, tries and stores the policy of a deployment: what may not be deployed or destroyed, by any kind of request.
 #[derive(Debug, Args)]
 pub struct Policy {
     #[command(subcommand)]
@@ -106,7 +106,7 @@ impl Show {
         let found = account.bucket().get(&of.policy_key(), MAX_BYTES).await;
         let found = found.map_err(|error| match error.name {
             ErrorName::AccessDenied => anyhow::anyhow!(
-                "{of} has no policy, or these credentials may not read it: only a principal that AdministratorPrincipalArns names is told which. {}",
+                "{of} has no policy, or these credentials may not read it: S3 gives the difference only to a principal that AdministratorPrincipalArns names. {}",
                 error.message
             ),
             _ => error.into(),

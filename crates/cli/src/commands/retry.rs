@@ -55,7 +55,7 @@ impl Retry {
     }
 }
 
-/// The last execution that failed or was refused; one that still runs is told from it later.
+/// The last execution that failed or was refused; one that still runs is distinguished later.
 fn failed(last: Last) -> Result<ExecutionArn> {
     if let Some(refused) = last.refused {
         return Ok(refused.execution);

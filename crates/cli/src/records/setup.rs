@@ -67,7 +67,7 @@ pub enum Quota {
     Of(f64),
     /// Service Quotas has none of this name.
     Unknown,
-    /// There is no Service Quotas, as on a local stack.
+    /// Service Quotas doesn't exist here, as on a local stack.
     NotChecked,
 }
 
@@ -351,7 +351,7 @@ fn cdk(setup: &Setup) -> Finding {
 fn limit(check: &'static str, found: &Read<Quota>, few: f64, quota: &str, service: &str) -> Finding {
     match found {
         Err(error) => unreadable(check, error),
-        Ok(Quota::NotChecked) => Finding::note(check, "not checked: there is no Service Quotas here"),
+        Ok(Quota::NotChecked) => Finding::note(check, "not checked: Service Quotas doesn't answer here"),
         Ok(Quota::Unknown) => Finding::warn(
             check,
             "the account's quota is not known",

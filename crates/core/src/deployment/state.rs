@@ -103,7 +103,7 @@ impl State {
             .collect()
     }
 
-    /// The modules of which something is, or may be, deployed: those with stored parameters, except where these are only a
+    /// The modules that have, or may have, something deployed: those with stored parameters, except where these are only a
     /// request that was refused (decision 51).
     #[must_use]
     pub fn deployed(&self) -> Vec<ModuleRef> {

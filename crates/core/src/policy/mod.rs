@@ -1,4 +1,4 @@
-//! The policy of a deployment: what may not be deployed or destroyed, whoever asks for it.
+//! The policy of a deployment: what may not be deployed or destroyed, by any kind of request.
 //!
 //! A policy is one JSON document, `policies/{project}/{deployment}.json` in the work bucket, which only administrators
 //! write (decision 58). The planner decides by it on a whole plan, and the module workflow on each module that is about

@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(asked(WRITES, f64::MAX), asked(WRITES, 1.0));
     }
 
-    /// A second after forty reads, forty more are accepted: whoever reads alone never gives up, and loses little.
+    /// A second after forty reads, forty more are accepted: a caller that reads alone never gives up, and loses little.
     #[test]
     fn a_reader_asks_at_least_every_150_milliseconds_for_longer_than_a_second() {
         let asked = asked(READS, 1.0);
