@@ -291,6 +291,10 @@ fn with_longest_names(policy: &Value) -> String {
             "NotificationTopic",
             arn("sns", &format!("{stack}-NotificationTopic-{}", "x".repeat(12))),
         ),
+        (
+            "ChatTopic",
+            arn("sns", &format!("{stack}-ChatTopic-{}", "x".repeat(12))),
+        ),
     ];
     let mut text = policy.to_string();
     for (name, value) in named {

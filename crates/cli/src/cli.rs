@@ -28,6 +28,7 @@ use crate::commands::policy::Policy;
 use crate::commands::published::Published;
 use crate::commands::report::Report;
 use crate::commands::retry::Retry;
+use crate::commands::roles::Roles;
 use crate::commands::rollback::Rollback;
 use crate::commands::status::Status;
 use crate::exit;
@@ -71,6 +72,7 @@ enum Command {
     Locks(Locks),
     Open(Open),
     Policy(Policy),
+    Roles(Roles),
     Init(Init),
     Bootstrap(Bootstrap),
     Doctor(Doctor),
@@ -119,6 +121,7 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
+            Self::Roles(command) => command.run(&account, ui).await,
             Self::Check(_)
             | Self::Init(_)
             | Self::Bootstrap(_)

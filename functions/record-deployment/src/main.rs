@@ -28,6 +28,7 @@ use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::State;
 use seedflow_core::pages::report_view::Module;
+use seedflow_core::started_by::StartedBy;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::lock::Lease;
@@ -66,6 +67,9 @@ enum Action {
         cause: String,
         /// The commit that was refused, if it could be read.
         origin: Option<CommitInfo>,
+        /// Who started the execution, if known.
+        #[serde(default)]
+        started_by: Option<StartedBy>,
     },
 }
 
@@ -105,6 +109,7 @@ impl Handler {
                 error,
                 cause,
                 origin,
+                started_by,
             } => {
                 if let Some(lock) = &lock {
                     fence::check(&self.modules.work, lock, &execution).await?;
@@ -112,7 +117,10 @@ impl Handler {
                 let before = self.modules.deployment_status(&deployment).await?;
                 let why = (error.as_str(), cause.as_str());
                 let origin = origin.unwrap_or_default();
-                let status = Status::refuse(before.as_ref(), &execution, why, &origin, now);
+                let status = Status {
+                    started_by,
+                    ..Status::refuse(before.as_ref(), &execution, why, &origin, now)
+                };
                 self.refuse(&deployment, before.as_ref(), status, lock.is_some())
                     .await?;
                 Ok(json!({"state": State::Refused, "error": error, "cause": cause}))
@@ -124,6 +132,7 @@ impl Handler {
         let plan = plans::deployment(&self.modules.work, execution).await?;
         let status = Status {
             started_at: Some(now),
+            started_by: plan.started_by.clone(),
             previous_state: plan.previous_state,
             commit_info: plan.commit_info.clone(),
             groups: plan.attempted_groups.clone(),

@@ -14,6 +14,7 @@
 
 mod builds;
 mod call;
+mod people;
 mod sources;
 mod table;
 
@@ -23,6 +24,9 @@ use seedflow_e2e::{Shared, StackOptions, TestStack, run};
 use seedflow_local::aws_api::AwsApi;
 
 use table::{Fixtures, Row};
+
+/// The role of an administrator, which `people` makes.
+const PEOPLE_ADMINISTRATOR: &str = "arn:aws:iam::000000000000:role/people-administrator";
 
 /// The allowed references of modules; the first names of both lists are also the beginning of other names.
 static STACK: Shared = Shared::new(|| StackOptions {
@@ -40,6 +44,7 @@ static STACK: Shared = Shared::new(|| StackOptions {
         ("BuildSubnetIds", "subnet-1"),
         ("BuildSecurityGroupIds", "sg-1"),
         ("GitCredentialsSecret", "seedflow-git"),
+        ("AdministratorPrincipalArns", PEOPLE_ADMINISTRATOR),
         // The bucket of a stack is one whose name is not chosen here.
         ("SourceObjectArns", "arn:aws:s3:::*/archives/*"),
     ]

@@ -24,6 +24,7 @@ pub mod reading;
 pub mod report;
 pub mod repository;
 pub mod retry;
+pub mod roles;
 pub mod rollback;
 pub mod settings;
 pub mod start;

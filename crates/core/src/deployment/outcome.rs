@@ -194,6 +194,7 @@ impl DeploymentOutcome {
         let status = Status {
             started_at: started.and_then(|before| before.started_at),
             previous_state: plan.previous_state,
+            started_by: plan.started_by.clone(),
             commit_info: plan.commit_info.clone(),
             groups: match self.is_good() {
                 true => plan.groups.clone(),
@@ -244,6 +245,7 @@ mod tests {
                 project: name("p"),
                 deployment: name("d"),
             },
+            started_by: None,
             commit_info: CommitInfo::default(),
             previous_state: None,
             groups: vec!["g".into(), "f".into()],

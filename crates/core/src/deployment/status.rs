@@ -10,6 +10,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::explanation::{Explained, Explanation};
 use crate::module::refusal::Refusal;
 use crate::module::status::{Failure, State};
+use crate::started_by::StartedBy;
 
 /// The maximum number of modules that a status names.
 const MAX_NAMED: usize = 20;
@@ -29,6 +30,9 @@ pub struct Status {
     /// When that execution began to deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
+    /// Who started that execution, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
@@ -56,6 +60,7 @@ impl Status {
             updated_at: now,
             execution: execution.clone(),
             started_at: None,
+            started_by: None,
             commit_info: CommitInfo::default(),
             groups: Vec::new(),
             modules: BTreeMap::new(),

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::envelope::{Event, ReportAt, VERSION, line, readable, seconds};
+use super::chat::{ChatNotification, Happened};
+use super::envelope::{Event, ReportAt, VERSION, is_told, line, readable, seconds};
 use crate::deployment::status::Status;
+use crate::formats::shell_word::quoted;
 use crate::ids::DeploymentId;
 use crate::ids::{AwsEnvironment, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::module::status::State;
+use crate::started_by::StartedBy;
 
 /// Maximum lengths in the message of the cause, of the error's name, and of the names of other failed modules.
 const MAX_CAUSE: usize = 600;
@@ -36,6 +39,9 @@ pub struct DeploymentStateChange {
     /// The execution in the console.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_url: Option<String>,
+    /// Who started the execution, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// When the state was written.
     pub at: Timestamp,
     /// When the execution began to deploy.
@@ -63,6 +69,9 @@ pub struct DeploymentStateChange {
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
+    /// What a chat channel is told, if people are told of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatNotification>,
     /// Summary in one line for people.
     pub message: String,
 }
@@ -86,6 +95,7 @@ impl DeploymentStateChange {
             execution_url: environment
                 .ok()
                 .map(|environment| environment.execution_url(&status.execution)),
+            started_by: status.started_by.clone(),
             at: status.updated_at,
             started_at: status.started_at,
             duration_seconds: ended.map(seconds),
@@ -96,6 +106,8 @@ impl DeploymentStateChange {
             reason: status.why.reason.clone(),
             commit_info: status.commit_info.clone(),
             report,
+            chat: is_told(status.state, status.previous_state)
+                .then(|| happened(deployment, status).notification()),
             message: message(deployment, status, ended),
         }
     }
@@ -144,6 +156,31 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
         "Deployment {} of project {} {happened}{recovered}",
         deployment.deployment, deployment.project
     )
+}
+
+fn happened<'a>(deployment: &DeploymentId, status: &'a Status) -> Happened<'a> {
+    let DeploymentId { project, deployment } = deployment;
+    let execution = quoted(status.execution.name());
+    let report = format!("seedflow report {deployment} --project {project} --execution {execution}");
+    let (what, commands) = match status.state {
+        State::Failed => ("failed", vec![report, format!("seedflow retry {execution}")]),
+        State::Aborted => ("was aborted", vec![report, format!("seedflow retry {execution}")]),
+        State::Refused => (
+            "was refused before anything ran",
+            vec!["seedflow check .".to_owned()],
+        ),
+        _ => ("works again", Vec::new()),
+    };
+    let environment = AwsEnvironment::from_arn(status.execution.as_str()).ok();
+    let url = environment.map(|environment| ("Execution", environment.execution_url(&status.execution)));
+    Happened {
+        of: format!("{project}/{deployment}"),
+        what: what.to_owned(),
+        cause: status.why.cause_or_reason(),
+        started_by: status.started_by.as_ref(),
+        links: url.into_iter().collect(),
+        commands,
+    }
 }
 
 /// Why it failed, the error's name, and which other modules failed.

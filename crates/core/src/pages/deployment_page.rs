@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::components::{
-    cell, commit, commit_facts, facts, failure, footer, from_module, neighbours, time, untrusted,
+    cell, commit, facts, failure, footer, from_module, neighbours, origin_facts, time, untrusted,
 };
 use super::deployment_rows::{Row, Sources};
 use super::index::{Around, Index};
@@ -163,7 +163,7 @@ impl DeploymentPage<'_> {
         let status = &report.status;
         let execution = ExecutionArn::new(report.execution.as_str());
         let execution = context.environment.execution_url(&execution);
-        let [commit, author, branch] = commit_facts(status);
+        let [started_by, commit, author, pusher, branch] = origin_facts(status);
         let took = self
             .span()
             .map(|(from, to)| format::duration(format::between(from, to)));
@@ -179,8 +179,10 @@ impl DeploymentPage<'_> {
                     ("Started", time(status.started_at)),
                     (status.ended(), time(ended)),
                     (if report.is_running() { "Takes until now" } else { "Took" }, untrusted(took.as_deref())),
+                    started_by,
                     commit,
                     author,
+                    pusher,
                     branch,
                 ]))
                 p.counts { (counts(&self.counts())) }

@@ -11,6 +11,7 @@ import contextvars
 import dataclasses
 import json
 import random
+import re
 import time
 import urllib.parse
 import uuid
@@ -286,6 +287,30 @@ def access_denied_response(original, service, action, principal_arn, request_id,
             explicit = details.get("explicit_deny", False)
             details["message"] = iam_actions.identity_denial_message(action, principal_arn, resource, explicit)
     return original(service, action, principal_arn, request_id, **details)
+
+
+# The emulator takes policy variables in resources for text. A statement whose variable has no value applies to nothing:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html. In conditions the template uses none.
+
+
+@replace(iam_evaluator, "_first_match")
+def first_match(original, ctx, statements, effect):
+    return original(ctx, [known for known in (with_variables(ctx, one) for one in statements) if known], effect)
+
+
+def with_variables(ctx, statement):
+    values = {}
+    for resource in (*statement.resources, *statement.not_resources):
+        for name in re.findall(r"\$\{([^}]+)\}", resource):
+            values[name] = iam_evaluator._resolve_condition_key(name, ctx)
+    if not values:
+        return statement
+    if None in values.values():
+        return None
+    known = lambda resources: [re.sub(r"\$\{([^}]+)\}", lambda found: values[found[1]], one) for one in resources]
+    return dataclasses.replace(
+        statement, resources=known(statement.resources), not_resources=known(statement.not_resources)
+    )
 
 
 # A task token belongs to a state machine, and AWS checks the right to answer on that.
