@@ -1,4 +1,5 @@
-//! Ready-made IAM policies for people (docs/roles.md): what a viewer, a deployer, an operator and an administrator need.
+//! Ready-made IAM policies for people (docs/roles.md): what a viewer, a deployer, an approver, an operator and an administrator
+//! need.
 //!
 //! The documents are files beside their description, with names in braces for what differs between stacks. IAM's own
 //! variables have a dollar sign before the brace, and stay.
@@ -13,6 +14,8 @@ pub enum Role {
     Viewer,
     /// Deploys one deployment of one project, by uploads.
     Deployer,
+    /// Approves plans of the deployments whose policies name it.
+    Approver,
     /// Starts and stops any execution.
     Operator,
     /// Also writes policies and sees locks.
@@ -34,7 +37,13 @@ pub struct RolesOf<'a> {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Viewer, Self::Deployer, Self::Operator, Self::Administrator];
+    pub const ALL: [Self; 5] = [
+        Self::Viewer,
+        Self::Deployer,
+        Self::Approver,
+        Self::Operator,
+        Self::Administrator,
+    ];
 
     /// Its name.
     #[must_use]
@@ -42,6 +51,7 @@ impl Role {
         match self {
             Self::Viewer => "viewer",
             Self::Deployer => "deployer",
+            Self::Approver => "approver",
             Self::Operator => "operator",
             Self::Administrator => "administrator",
         }
@@ -51,6 +61,7 @@ impl Role {
         match self {
             Self::Viewer => include_str!("../../../docs/roles/viewer.json"),
             Self::Deployer => include_str!("../../../docs/roles/deployer.json"),
+            Self::Approver => include_str!("../../../docs/roles/approver.json"),
             Self::Operator => include_str!("../../../docs/roles/operator.json"),
             Self::Administrator => include_str!("../../../docs/roles/administrator.json"),
         }

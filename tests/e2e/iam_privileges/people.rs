@@ -14,16 +14,17 @@ use super::call::{Call, is_refusal};
 use super::{PEOPLE_ADMINISTRATOR, STACK};
 
 /// The names of the roles, and the arguments of `seedflow roles`.
-const ROLES: [(&str, &[&str]); 4] = [
+const ROLES: [(&str, &[&str]); 5] = [
     ("viewer", &["viewer"]),
     (
         "deployer",
         &["deployer", "--project", "shop", "--deployment", "dev"],
     ),
+    ("approver", &["approver"]),
     ("operator", &["operator"]),
     ("administrator", &["administrator"]),
 ];
-const EVERYBODY: Granted = &["viewer", "deployer", "operator", "administrator"];
+const EVERYBODY: Granted = &["viewer", "deployer", "approver", "operator", "administrator"];
 const OPERATORS: Granted = &["operator", "administrator"];
 const DEPLOYERS: Granted = &["deployer", "operator", "administrator"];
 const ADMINISTRATOR: Granted = &["administrator"];

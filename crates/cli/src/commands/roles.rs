@@ -31,6 +31,8 @@ enum RoleName {
     Viewer,
     /// Deploys one deployment of one project, by `apply --upload` and `deploy --upload`.
     Deployer,
+    /// Approves plans of the deployments whose policies name it.
+    Approver,
     /// Starts and stops executions of all projects.
     Operator,
     /// Also stores policies and sees locks; AdministratorPrincipalArns has to name it, too.
@@ -42,6 +44,7 @@ impl RoleName {
         match self {
             Self::Viewer => Role::Viewer,
             Self::Deployer => Role::Deployer,
+            Self::Approver => Role::Approver,
             Self::Operator => Role::Operator,
             Self::Administrator => Role::Administrator,
         }
