@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::current::Whole;
 use crate::ids::ExecutionArn;
 use crate::module::commit_info::CommitInfo;
 use crate::module::explanation::{Explained, Explanation};
@@ -129,6 +130,25 @@ impl Status {
         Self {
             failed: failed.iter().take(MAX_NAMED).cloned().collect(),
             ..self
+        }
+    }
+
+    /// All modules that failed, if the status names all of them.
+    #[must_use]
+    pub fn all_failed(&self) -> &[String] {
+        match self.modules.get(State::Failed.as_str()) == Some(&self.failed.len()) {
+            true => &self.failed,
+            false => &[],
+        }
+    }
+
+    /// What decides whether this status, and refusals of its modules, are still current.
+    #[must_use]
+    pub fn whole(&self) -> Whole<'_> {
+        Whole {
+            state: self.state.as_str(),
+            began: self.started_at.unwrap_or(self.updated_at),
+            failed: self.all_failed(),
         }
     }
 
