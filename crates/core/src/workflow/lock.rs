@@ -172,6 +172,12 @@ impl Lock {
         (waiter.contender.execution == *execution).then_some(waiter.contender.started_at)
     }
 
+    /// Whether an execution holds the lock and was not ended from outside.
+    #[must_use]
+    pub fn is_held_by(&self, execution: &ExecutionArn) -> bool {
+        self.holder.execution == *execution && !self.stopped
+    }
+
     /// Whether the holder has ended, according to Step Functions.
     #[must_use]
     pub fn has_ended(&self, seen: Seen, now: Timestamp) -> bool {
