@@ -267,7 +267,7 @@ mod tests {
     fn a_plan_admits_its_own_executions_unless_it_was_refused() {
         let plan = |policy: Value| -> Plan {
             serde_json::from_value(json!({
-                "deployment": {"project": "p", "deployment": "d"}, "groups": ["g"], "attempted_groups": ["g"], "policy": policy,
+                "project": "p", "deployment": "d", "groups": ["g"], "leaves_nothing": false, "policy": policy,
                 "modules": [{"group": "g", "module": "m", "action": "deploy", "reasons": [], "execution": "run-m"}],
             }))
             .unwrap()
