@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::current::Whole;
 use crate::ids::ExecutionArn;
 use crate::module::commit_info::CommitInfo;
-use crate::module::explanation::{Explained, Explanation};
+use crate::module::explanation::{Explained, Explanation, explained};
 use crate::module::refusal::Refusal;
 use crate::module::status::{Failure, State};
 
@@ -174,19 +174,7 @@ impl Status {
     }
 }
 
-impl Explained for Status {
-    fn state(&self) -> State {
-        self.state
-    }
-
-    fn why(&self) -> &Explanation {
-        &self.why
-    }
-
-    fn why_mut(&mut self) -> &mut Explanation {
-        &mut self.why
-    }
-}
+explained!(Status);
 
 #[cfg(test)]
 mod tests {
