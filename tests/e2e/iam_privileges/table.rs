@@ -610,7 +610,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "ListExecutions",
             "",
-            &[END_EXECUTION],
+            NOBODY,
             json!({"stateMachineArn": ours}),
         ),
         ask(
