@@ -213,7 +213,8 @@ impl Handler {
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
-        self.checked(decision.changed, decision.reasons, plan, at.execution).await
+        self.checked(decision.changed, decision.reasons, plan, at.execution)
+            .await
     }
 
     /// What there is to destroy of a module.
@@ -266,7 +267,10 @@ impl Handler {
         let Some(policy) = policies::of(&self.modules.work, &deployment).await? else {
             return Ok(());
         };
-        let (changes, now) = (Changes::from([(ModuleRef::from(module), change)]), Timestamp::now());
+        let (changes, now) = (
+            Changes::from([(ModuleRef::from(module), change)]),
+            Timestamp::now(),
+        );
         let decision = policy.decide(&changes, now);
         let admitted = policy.decide_on_admitted(&changes, now);
         match decision != admitted && self.is_admitted(&deployment, at).await? {

@@ -14,8 +14,8 @@ mod queue;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::config::SdkConfig;
+use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::logs::LogGroup;
 use seedflow_aws::services::s3::Bucket;

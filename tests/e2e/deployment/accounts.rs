@@ -156,7 +156,10 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
             .await;
         assert_eq!(failed.error, "DeploymentFailed", "{}", failed.cause);
         let vpc = status("net/vpc").await;
-        assert!(vpc["cause"].to_string().contains("no space in 222222222222"), "{vpc}");
+        assert!(
+            vpc["cause"].to_string().contains("no space in 222222222222"),
+            "{vpc}"
+        );
         let execution = vpc["execution"].as_str().expect("an execution");
         let page = pages::module_page(stack, &id_of(project, "net/vpc"), execution).await;
         let printed = page.split("What the failing command printed").nth(1);

@@ -3,7 +3,7 @@
 
 use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Finished, Group, Module, Repository, eventually, run};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{STACK, THREE, assert_state, id_of, pages};
 

@@ -14,7 +14,10 @@ async fn set(stack: &TestStack, project: &str, policy: &Value) {
     std::fs::write(file.path(), policy.to_string()).expect("a policy");
     let path = file.path().to_str().expect("a path");
     let valid = seedflow(stack, &["policy", "validate", path]).await;
-    assert!(valid.code == Some(0) && valid.out.contains("is a valid policy"), "{valid:?}");
+    assert!(
+        valid.code == Some(0) && valid.out.contains("is a valid policy"),
+        "{valid:?}"
+    );
     let ran = seedflow(stack, &["policy", "set", "dev", path, "--project", project]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
@@ -218,10 +221,13 @@ async fn a_freeze_lets_what_runs_finish(
         (status["state"] == "IN_PROGRESS").then_some(())
     })
     .await;
-    let freeze = json!({"start": "2000-01-01T00:00", "end": "2100-01-01T00:00", "time_zone": "Europe/Berlin"});
+    let freeze =
+        json!({"start": "2000-01-01T00:00", "end": "2100-01-01T00:00", "time_zone": "Europe/Berlin"});
     set(stack, project, &json!({"freeze": [freeze]})).await;
     let other = Module::running("build", &["true"]);
-    let foreign = stack.deploy_with(store, &other, json!({"part_of": execution})).await;
+    let foreign = stack
+        .deploy_with(store, &other, json!({"part_of": execution}))
+        .await;
     assert_denied(&foreign, "freeze[0]");
     stack.released(store).await;
     std::fs::write(go, "").expect("a file");

@@ -290,8 +290,16 @@ mod tests {
             assert!(problems.contains(part), "{part}: {problems}");
         }
         let long = validated(&" ".repeat(70_000)).unwrap_err();
-        assert!(long.contains("expected at most 65536 bytes, found 70000"), "{long}");
-        let missing = document(&folder.path().join("none.json")).unwrap_err().to_string();
-        assert!(missing.starts_with("cannot read ") && missing.contains("none.json"), "{missing}");
+        assert!(
+            long.contains("expected at most 65536 bytes, found 70000"),
+            "{long}"
+        );
+        let missing = document(&folder.path().join("none.json"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            missing.starts_with("cannot read ") && missing.contains("none.json"),
+            "{missing}"
+        );
     }
 }

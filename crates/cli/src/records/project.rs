@@ -94,7 +94,10 @@ impl ProjectState {
                 recovered: status.whole().has_recovered(|name| Some(last_of(&modules, name))),
                 status: status.clone(),
             });
-            modules = modules.into_iter().filter_map(|module| current(module, &status)).collect();
+            modules = modules
+                .into_iter()
+                .filter_map(|module| current(module, &status))
+                .collect();
         }
         self.modules.extend(modules.into_iter().map(|status| ModuleRow {
             deployment: deployment.deployment.clone(),
@@ -109,10 +112,9 @@ impl ProjectState {
             target.is_none_or(|target| target.covers(deployment.as_str(), group, module))
         };
         let mut selected = self;
-        selected.deployments.retain(|row| {
-            is_wanted(&row.deployment, "", "")
-                && (!failed || row.is_in_trouble())
-        });
+        selected
+            .deployments
+            .retain(|row| is_wanted(&row.deployment, "", "") && (!failed || row.is_in_trouble()));
         selected.modules.retain(|row| {
             is_wanted(&row.deployment, &row.status.group, &row.status.module)
                 && (!failed || went_wrong(row.status.state, row.status.why.refused.as_ref()))
@@ -363,8 +365,14 @@ mod tests {
                 &name("p"),
                 [
                     ("/sf/p/dev/status".to_owned(), deployment.to_string()),
-                    ("/sf/p/dev/data-store/status".to_owned(), status("data", "store", module)),
-                    ("/sf/p/dev/data-typo/status".to_owned(), status("data", "typo", refused)),
+                    (
+                        "/sf/p/dev/data-store/status".to_owned(),
+                        status("data", "store", module),
+                    ),
+                    (
+                        "/sf/p/dev/data-typo/status".to_owned(),
+                        status("data", "typo", refused),
+                    ),
                 ],
             );
             let failed = state.clone().selected(None, true);
@@ -377,7 +385,10 @@ mod tests {
         let at = |state: &str| json!({"state": state, "updated_at": "2026-11-29T12:05:00Z"});
         let typo = "dev/data/typo".to_owned();
         let store = "dev/data/store".to_owned();
-        assert_eq!(of(deployment("FAILED"), at("FAILED")), (2, 1, vec![store, typo.clone()]));
+        assert_eq!(
+            of(deployment("FAILED"), at("FAILED")),
+            (2, 1, vec![store, typo.clone()])
+        );
         assert_eq!(of(deployment("FAILED"), at("SUCCEEDED")), (2, 0, vec![typo]));
         // The deployment was accepted after the request for the module that was refused.
         assert_eq!(of(deployment("SUCCEEDED"), at("SUCCEEDED")), (1, 0, vec![]));

@@ -100,7 +100,11 @@ mod tests {
             ("FAILED", 99, false),
             ("IN_PROGRESS", 99, false),
         ] {
-            assert_eq!(whole(state, &[]).outdates(at(refused)), outdated, "{state} {refused}");
+            assert_eq!(
+                whole(state, &[]).outdates(at(refused)),
+                outdated,
+                "{state} {refused}"
+            );
         }
     }
 }

@@ -191,7 +191,11 @@ impl Plan {
     #[must_use]
     pub fn admits(&self, execution: &ExecutionArn) -> bool {
         let name = Some(execution.name());
-        self.refuse().is_ok() && self.modules.iter().any(|planned| planned.execution.as_deref() == name)
+        self.refuse().is_ok()
+            && self
+                .modules
+                .iter()
+                .any(|planned| planned.execution.as_deref() == name)
     }
 
     /// Refuses a plan that may not start.
@@ -272,8 +276,10 @@ mod tests {
             }))
             .unwrap()
         };
-        let execution = |name: &str| ExecutionArn::new(format!("arn:aws:states:r:1:execution:deploy-module:{name}"));
-        let policy = |broken: Value| json!({"document": "policies/p/d.json", "version": "1", "broken": broken});
+        let execution =
+            |name: &str| ExecutionArn::new(format!("arn:aws:states:r:1:execution:deploy-module:{name}"));
+        let policy =
+            |broken: Value| json!({"document": "policies/p/d.json", "version": "1", "broken": broken});
         assert!(plan(Value::Null).admits(&execution("run-m")));
         assert!(plan(policy(json!([]))).admits(&execution("run-m")));
         assert!(!plan(policy(json!([]))).admits(&execution("by-hand")));

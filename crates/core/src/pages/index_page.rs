@@ -123,10 +123,7 @@ fn filters<'a>(rows: impl Iterator<Item = &'a Row<'a>>) -> Markup {
 }
 
 /// The modules of each deployment, by `{group}/{module}`; those that need attention come first.
-fn by_deployment<'a>(
-    index: &Index,
-    modules: &[(&'a str, &'a Entry)],
-) -> BTreeMap<&'a str, Vec<Row<'a>>> {
+fn by_deployment<'a>(index: &Index, modules: &[(&'a str, &'a Entry)]) -> BTreeMap<&'a str, Vec<Row<'a>>> {
     let mut deployments: BTreeMap<&str, Vec<Row<'_>>> = BTreeMap::new();
     for (whole, entry) in modules {
         let (deployment, name) = whole.split_once('/').unwrap_or(("", whole));
@@ -181,17 +178,16 @@ impl<'a> Row<'a> {
     /// The classes of its states, by which it is filtered.
     fn classes(&self) -> Vec<&'static str> {
         let refused = self.refusal.map(|refusal| state::class(&refusal.state));
-        [state::class(self.state())]
-            .into_iter()
-            .chain(refused)
-            .collect()
+        [state::class(self.state())].into_iter().chain(refused).collect()
     }
 
     /// Why it failed or was refused, or else why it ran.
     fn why(&self) -> Markup {
         match (self.refusal, self.recovered) {
             (Some(refusal), _) => why(refusal),
-            (None, true) => html! { "Its failed modules have succeeded since: " (self.run.failed.join(", ")) },
+            (None, true) => {
+                html! { "Its failed modules have succeeded since: " (self.run.failed.join(", ")) }
+            }
             (None, false) => why(self.run),
         }
     }

@@ -164,13 +164,22 @@ fn a_failed_deployment_recovers_when_its_failed_modules_succeed() {
     }
     assert!(!page.contains("DeploymentFailed"), "{page}");
     // The next one has failed, too.
-    let again = [&failed[0], &failed[1], &ended(0, 30, "FAILED"), &whole(30, "FAILED", &["g/m0"])];
+    let again = [
+        &failed[0],
+        &failed[1],
+        &ended(0, 30, "FAILED"),
+        &whole(30, "FAILED", &["g/m0"]),
+    ];
     assert!(!page_of(&all(again)).contains("Recovered"));
 }
 
 #[test]
 fn a_refusal_is_over_when_the_deployment_succeeds() {
-    let events = [ended(0, 10, "SUCCEEDED"), ended(0, 20, "REFUSED"), ended(1, 20, "REFUSED")];
+    let events = [
+        ended(0, 10, "SUCCEEDED"),
+        ended(0, 20, "REFUSED"),
+        ended(1, 20, "REFUSED"),
+    ];
     assert!(page_of(&all(&events)).contains("Refused"));
     for (state, over) in [("FAILED", false), ("UNCHANGED", true), ("SUCCEEDED", true)] {
         let page = page_of(&all(events.iter().chain(&[whole(30, state, &[])])));

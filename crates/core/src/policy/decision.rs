@@ -324,12 +324,18 @@ mod tests {
 
     #[test]
     fn a_freeze_lets_an_admitted_deployment_finish_and_the_kill_switch_does_not() {
-        let freeze = json!({"start": "2000-01-01T00:00", "end": "2100-01-01T00:00", "time_zone": "Europe/Berlin"});
+        let freeze =
+            json!({"start": "2000-01-01T00:00", "end": "2100-01-01T00:00", "time_zone": "Europe/Berlin"});
         let decide = |policy: Value| {
             let policy = StoredPolicy::of(&deployment(), policy.to_string().as_bytes());
-            let (changes, now) = (changes(&["a/b"], &["c/d"]), "2026-12-24T18:00:00Z".parse().unwrap());
-            let [all, admitted] =
-                [policy.decide(&changes, now), policy.decide_on_admitted(&changes, now)];
+            let (changes, now) = (
+                changes(&["a/b"], &["c/d"]),
+                "2026-12-24T18:00:00Z".parse().unwrap(),
+            );
+            let [all, admitted] = [
+                policy.decide(&changes, now),
+                policy.decide_on_admitted(&changes, now),
+            ];
             assert_eq!(all.version, admitted.version);
             (all.broken.len(), admitted.broken)
         };

@@ -120,10 +120,17 @@ impl Started {
             .filter_map(|event| field(event.output.as_deref()?, "Name"));
         let ended: BTreeSet<String> = succeeded.chain(entered(MODULE_FAILED)).collect();
         Self {
-            names: entered(DEPLOY_MODULE).filter(|name| !ended.contains(name)).collect(),
+            names: entered(DEPLOY_MODULE)
+                .filter(|name| !ended.contains(name))
+                .collect(),
             last: newest_first
                 .iter()
-                .find(|event| event.resource.as_deref().is_some_and(|resource| resource.contains(".sync")))
+                .find(|event| {
+                    event
+                        .resource
+                        .as_deref()
+                        .is_some_and(|resource| resource.contains(".sync"))
+                })
                 .and_then(|event| event.at),
         }
     }

@@ -105,11 +105,7 @@ fn ended(lines: &[String], at: usize, first: &str) -> FailedCommand {
 }
 
 fn not_own_before(lines: &[String]) -> usize {
-    lines
-        .iter()
-        .rev()
-        .take_while(|line| !is_codebuilds(line))
-        .count()
+    lines.iter().rev().take_while(|line| !is_codebuilds(line)).count()
 }
 
 /// The last command that began, for a build that ended while it ran.

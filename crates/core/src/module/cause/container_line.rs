@@ -132,7 +132,13 @@ mod tests {
         assert_eq!(exit_in("done exit status 255\r"), Some("exit status 255"));
         assert_eq!(exit_in(". Reason: exit status 1"), Some("exit status 1"));
         assert_eq!(exit_in("exit status 1"), Some("exit status 1"));
-        for no in ["exit status", "exit status one", "noexit status 1", "exit status 1 or 2", ""] {
+        for no in [
+            "exit status",
+            "exit status one",
+            "noexit status 1",
+            "exit status 1 or 2",
+            "",
+        ] {
             assert_eq!(exit_in(no), None, "{no}");
         }
     }

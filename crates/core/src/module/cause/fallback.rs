@@ -106,7 +106,10 @@ fn build(error: &str, message: &str) -> String {
     let (reason, repair) = reason.split_once("; ").unwrap_or((reason, ""));
     let failed = match is_own(command) {
         true => OWN_PART.to_owned(),
-        false => format!("The command `{}`", crate::error::excerpt(command.trim_end(), MAX_COMMAND)),
+        false => format!(
+            "The command `{}`",
+            crate::error::excerpt(command.trim_end(), MAX_COMMAND)
+        ),
     };
     let with = |word: &str, text: &str| match text {
         "" => String::new(),
@@ -158,8 +161,9 @@ mod tests {
             ),
             ("make a lo", "The command `make a lo` failed"),
         ] {
-            let message =
-                format!("build failed in BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: {said}");
+            let message = format!(
+                "build failed in BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: {said}"
+            );
             assert_eq!(of_error("BuildFailed", &message), cause);
         }
     }

@@ -211,7 +211,8 @@ fn every_metric_makes_a_document_of_the_published_schema() {
         panic!("an object")
     };
     let dimensions = [&[DIMENSION][..], &TARGET_DIMENSIONS].concat();
-    let taken = |name: &str| dimensions.contains(&name) || Metric::ALL.iter().any(|metric| metric.name() == name);
+    let taken =
+        |name: &str| dimensions.contains(&name) || Metric::ALL.iter().any(|metric| metric.name() == name);
     assert!(fields.keys().all(|name| !taken(name)));
 }
 
