@@ -92,9 +92,10 @@ fn lines(statement: &Value, conditional: Option<&str>) -> Vec<String> {
             further += &format!(" {} {}", part.to_lowercase(), statement[part]);
         }
     }
-    let resources = match &statement["Resource"] {
-        Value::Null => vec!["itself".to_owned()],
-        resources => texts(resources),
+    let resources = match (&statement["Resource"], &statement["NotResource"]) {
+        (Value::Null, Value::Null) => vec!["itself".to_owned()],
+        (Value::Null, all_but) => vec![format!("all but {}", texts(all_but).join(" "))],
+        (resources, _) => texts(resources),
     };
     let on = |action: &String| -> Vec<String> {
         let line = |resource: &String| format!("{action} on {resource}{further}");

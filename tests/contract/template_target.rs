@@ -38,6 +38,7 @@ fn names_are_those_that_the_code_derives() {
         ("ReadsRole", TargetRole::Reads),
         ("BuildsRole", TargetRole::Builds),
         ("RolesRole", TargetRole::Roles),
+        ("LogsRole", TargetRole::Logs),
     ] {
         assert_eq!(name(resource, "RoleName"), target.role_name("seedflow", role));
     }
@@ -76,6 +77,7 @@ fn only_functions_at_home_that_may_assume_a_role_are_trusted_by_it_and_with_the_
         ("ReadsRole", "reads"),
         ("BuildsRole", "builds"),
         ("RolesRole", "roles"),
+        ("LogsRole", "logs"),
     ] {
         let trust = &resources[resource]["Properties"]["AssumeRolePolicyDocument"]["Statement"];
         let [statement] = trust.as_array().unwrap().as_slice() else {
@@ -148,8 +150,9 @@ fn denies(template: &str) -> Vec<(String, Value)> {
 #[test]
 fn builds_are_denied_in_a_target_what_they_are_denied_at_home() {
     let there = denies(TARGET);
-    // The key of the topic at home has its own policy; stacks are several in a target.
-    let other = ["KeepFromOurKey", "KeepFromOurStack"];
+    // The key of the topics at home has its own policy, and KeepFromOurTopic of a target is about both of them; stacks are
+    // several in a target.
+    let other = ["KeepFromOurChatTopic", "KeepFromOurKey", "KeepFromOurStack"];
     for (name, actions) in denies("template.yaml") {
         if !other.contains(&name.as_str()) {
             assert!(
