@@ -24,13 +24,15 @@ use crate::iam_privileges::try_call;
 const READS: &str = "reads";
 const BUILDS: &str = "builds";
 const ROLES: &str = "roles";
+/// The role that reads logs for pages.
+const PAGES: &str = "logs";
 /// The role with which CloudFormation deploys the stacks of modules.
 const STACKS: &str = "stacks";
 /// The role with which EventBridge hands over ends of builds.
 const FORWARDS: &str = "events";
 
 /// The roles that functions at home assume, each with these functions' roles.
-const TRUSTED: [(&str, &[&str]); 3] = [
+const TRUSTED: [(&str, &[&str]); 4] = [
     (
         READS,
         &["CheckMd5Role", "PlanDeploymentRole", "UpdateMetadataRole"],
@@ -45,6 +47,7 @@ const TRUSTED: [(&str, &[&str]); 3] = [
         ],
     ),
     (ROLES, &["ModuleStackRole"]),
+    (PAGES, &["PublishReportRole"]),
 ];
 
 const MODULE: &str = "seedflow-module-privileges";
@@ -175,7 +178,7 @@ fn logs() -> Vec<Row> {
     vec![
         Row {
             answer: Some("ResourceNotFoundException"),
-            ..ask(LOGS, "GetLogEvents", ours, &[READS], stream(ours))
+            ..ask(LOGS, "GetLogEvents", ours, &[READS, PAGES], stream(ours))
         },
         ask(
             LOGS,
