@@ -12,9 +12,13 @@ use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::object_reader::{ObjectReader, Opened, blocking};
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
+use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::{plans, policies};
-use seedflow_core::error::Result;
+use seedflow_aws::stores::{fence, plans, policies};
+use seedflow_core::approval::VerdictState;
+use seedflow_core::deployment::module_part::ModulePart;
+use seedflow_core::deployment::plan_parts::PlanParts;
+use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
@@ -24,6 +28,7 @@ use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
 use seedflow_core::module::fingerprint::Fingerprint;
+use seedflow_core::module::input;
 use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, ModuleInput, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::network::{AllowedNetworks, Network};
@@ -33,7 +38,7 @@ use seedflow_core::module::rollback;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::module::target_settings::TargetSettings;
-use seedflow_core::policy::{Change, Changes};
+use seedflow_core::policy::{ApprovalRule, Change, Changes};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
@@ -77,13 +82,23 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.check(invocation).await).await
 }
 
-/// The execution, and where it runs.
-type At<'a> = (&'a ExecutionArn, &'a AwsEnvironment);
+/// The execution, where it runs, and the deployment's execution that it says to be part of.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    execution: &'a ExecutionArn,
+    home: &'a AwsEnvironment,
+    part_of: Option<&'a ExecutionArn>,
+}
 
 impl Handler {
     async fn check(&self, Invocation { event, environment }: Invocation<Event>) -> Result<CheckResult> {
-        let at = (&event.execution, &environment);
         let input = plans::input(&self.modules.work, event.input, &event.execution).await?;
+        let part_of = input::part_of(&input)?;
+        let at = At {
+            execution: &event.execution,
+            home: &environment,
+            part_of: part_of.as_ref(),
+        };
         match ModuleInput::parse(&input, &self.limits)? {
             ModuleInput::Deploy(request) => {
                 log::add_log_context(&LogContext::module(&event.execution, &request.module));
@@ -127,8 +142,8 @@ impl Handler {
             Some(options) => options,
             None => bundle.options(&request.module, &self.limits)?,
         };
-        options.check_target(at.1, &self.limits.maxima)?;
-        let place = self.place(options.target.as_ref(), at.1).await?;
+        options.check_target(at.home, &self.limits.maxima)?;
+        let place = self.place(options.target.as_ref(), at.home).await?;
         let elsewhere = options.target.as_ref().map(|_| &place.parameters);
         let StoredState {
             stored,
@@ -138,7 +153,15 @@ impl Handler {
             .modules
             .state(&request.module, &options.parameters, elsewhere)
             .await?;
+        let referring = options.clone();
         let options = options.resolve(&request.module, &upstreams)?;
+        let part = ModulePart::deploying(
+            &bundle.digest,
+            &bundle.deployspec,
+            &referring,
+            &options.parameters,
+            &versions,
+        );
         if let Some(settings) = &place.settings {
             settings.check(&options)?;
         }
@@ -148,7 +171,7 @@ impl Handler {
         if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
             tracing::info!(%from, "moves");
             // Both are asked before anything runs; the destruction by the check of it.
-            self.refuse_by_policy(&request.module, Change::Deploy).await?;
+            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at).await?;
             let moving = self.check_destruction_of(request.module, None, at).await?;
             return Ok(CheckResult {
                 moves: true,
@@ -170,7 +193,7 @@ impl Handler {
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
         if decision.changed {
-            self.refuse_by_policy(&request.module, Change::Deploy).await?;
+            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at).await?;
         }
         let module_stack = bundle.module_stack.as_deref().map(|template| {
             ModuleStack::parse(
@@ -201,7 +224,7 @@ impl Handler {
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
-        self.checked(decision.changed, decision.reasons, plan, at.0).await
+        self.checked(decision.changed, decision.reasons, plan, at.execution).await
     }
 
     /// What there is to destroy of a module.
@@ -216,7 +239,7 @@ impl Handler {
         source: Option<Source>,
         at: At<'_>,
     ) -> Result<CheckResult> {
-        self.refuse_by_policy(&module, Change::Destroy).await?;
+        self.refuse_by_policy(&module, Change::Destroy, None, at).await?;
         let keeps = source.is_some();
         let record = match (self.modules.record(&module).await?, source) {
             (Some(record), Some(source)) => Some(self.repaired(record, source).await?),
@@ -227,7 +250,7 @@ impl Handler {
             Destruction::Build(plan) => {
                 tracing::info!(repaired = keeps, "to be destroyed");
                 let reasons = vec![destroy::REASON.to_owned()];
-                let place = self.place(plan.target(), at.1).await?;
+                let place = self.place(plan.target(), at.home).await?;
                 let network = self.network(&plan.options, &place).await?;
                 let plan = Plan {
                     keeps,
@@ -235,7 +258,7 @@ impl Handler {
                     target_settings: place.settings,
                     ..*plan
                 };
-                self.checked(true, reasons, plan, at.0).await
+                self.checked(true, reasons, plan, at.execution).await
             }
             Destruction::Forget => {
                 tracing::info!("isn't deployed");
@@ -248,15 +271,51 @@ impl Handler {
         }
     }
 
-    /// Refuses a change of a module that breaks the policy of its deployment, however the execution was started.
-    async fn refuse_by_policy(&self, module: &ModuleId, change: Change) -> Result<()> {
-        match policies::of(&self.modules.work, &DeploymentId::from(module)).await? {
-            Some(policy) => {
-                let changes = Changes::from([(ModuleRef::from(module), change)]);
-                policy.decide(&changes, Timestamp::now()).refuse()
-            }
-            None => Ok(()),
+    /// Refuses a change of a module that breaks the policy of its deployment, or that nobody has approved, however the
+    /// execution was started.
+    async fn refuse_by_policy(
+        &self,
+        module: &ModuleId,
+        change: Change,
+        part: Option<&ModulePart>,
+        at: At<'_>,
+    ) -> Result<()> {
+        let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(module)).await? else {
+            return Ok(());
+        };
+        let changes = Changes::from([(ModuleRef::from(module), change)]);
+        policy.decide(&changes, Timestamp::now()).refuse()?;
+        let rule = ApprovalRule::of(Some(&policy));
+        if !rule.needs_plan(change) {
+            return Ok(());
         }
+        let parts = self.approved(module, at.part_of).await?;
+        parts.check_module(&ModuleRef::from(module), change, part, rule.approve_values)
+    }
+
+    /// The plan that somebody has approved for the execution that this one says to be part of. An approval counts as long as
+    /// its execution holds the deployment's lock, so nobody can use it again.
+    async fn approved(&self, module: &ModuleId, part_of: Option<&ExecutionArn>) -> Result<PlanParts> {
+        let deployment = DeploymentId::from(module);
+        let required = || {
+            let message = format!(
+                "{module}: the policy {} wants an approval, and this execution is not part of a plan of {deployment} that was approved and still runs; start the whole deployment, with \"only\" for one module",
+                deployment.policy_key()
+            );
+            Error::new(ErrorName::ApprovalRequired, message)
+        };
+        let whole = part_of.ok_or_else(required)?;
+        let lock = fence::read(&self.modules.work, &deployment.lock_key()).await?;
+        let holds = lock.is_some_and(|(lock, _)| lock.holder.execution == *whole && !lock.stopped);
+        let approval = Approval {
+            bucket: &self.modules.work,
+            deployment: &deployment,
+            execution: whole,
+        };
+        let verdict = approval.verdict().await?;
+        let verdict = verdict.filter(|verdict| holds && verdict.state == VerdictState::Approved);
+        let verdict = verdict.ok_or_else(required)?;
+        plans::approved_parts(&self.modules.work, whole, &verdict.plan).await
     }
 
     /// A record with the destroy phases of a newer source.

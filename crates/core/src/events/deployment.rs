@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{Event, ReportAt, VERSION, line, readable, seconds};
+use crate::approval::ApprovalSummary;
 use crate::deployment::status::Status;
 use crate::ids::DeploymentId;
 use crate::ids::{AwsEnvironment, ExecutionArn};
@@ -60,6 +61,9 @@ pub struct DeploymentStateChange {
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
+    /// The approval that the plan waits or waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalSummary>,
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
@@ -95,6 +99,7 @@ impl DeploymentStateChange {
             cause: status.why.cause_or_reason().map(str::to_owned),
             reason: status.why.reason.clone(),
             commit_info: status.commit_info.clone(),
+            approval: status.approval.clone(),
             report,
             message: message(deployment, status, ended),
         }
@@ -134,6 +139,7 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
         State::Failed => format!("failed{took}{counts}: {}", trouble(status)),
         State::Aborted => format!("was aborted{took}: {}", trouble(status)),
         State::Refused => format!("was refused before anything ran: {}", trouble(status)),
+        State::WaitingForApproval => waiting(status),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
@@ -143,6 +149,20 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
     format!(
         "Deployment {} of project {} {happened}{recovered}",
         deployment.deployment, deployment.project
+    )
+}
+
+/// What waits, why, until when, and how to approve it.
+fn waiting(status: &Status) -> String {
+    let Some(approval) = &status.approval else {
+        return "waits for an approval".to_owned();
+    };
+    let request = &approval.request;
+    format!(
+        "{} ({}). Look at the plan, then: {}",
+        approval.line(),
+        line(&request.needed.reasons.join("; "), MAX_CAUSE),
+        request.command()
     )
 }
 
