@@ -1,6 +1,7 @@
 //! The table of `status`.
 
 use jiff::Timestamp;
+use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
 use seedflow_terminal::Tone;
@@ -15,7 +16,7 @@ pub fn tone(state: &str) -> Option<Tone> {
     match state {
         "SUCCEEDED" | "UNCHANGED" => Some(Tone::Good),
         "FAILED" | "ABORTED" | "REFUSED" => Some(Tone::Bad),
-        "IN_PROGRESS" => Some(Tone::Bold),
+        "IN_PROGRESS" | "WAITING_FOR_APPROVAL" => Some(Tone::Bold),
         _ => Some(Tone::Quiet),
     }
 }
@@ -31,7 +32,7 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
             state_cell(status.state),
             ago(status.updated_at, now).into(),
             short(status.commit_info.commit()).into(),
-            cause(status.state, &status.why, now).into(),
+            row_note(status, now).into(),
         ]);
     }
     for row in &state.modules {
@@ -49,6 +50,16 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
 
 fn state_cell(state: State) -> Cell {
     Cell::toned(state.as_str(), tone(state.as_str()))
+}
+
+/// What waits for an approval and how to approve it, or why the deployment failed.
+fn row_note(status: &DeploymentStatus, now: Timestamp) -> String {
+    match &status.approval {
+        Some(approval) if approval.waits() => {
+            format!("a plan {}: {}", approval.line(), approval.request.command())
+        }
+        _ => cause(status.state, &status.why, now),
+    }
 }
 
 /// Why it failed, by the first text that there is, or why its last request was refused.

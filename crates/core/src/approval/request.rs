@@ -5,12 +5,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::error::excerpt;
 use crate::ids::{DeploymentId, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::policy::{ApprovalRule, Principal};
 
 /// How many characters of a plan's hash people see: enough to tell plans apart.
-const SHOWN_HASH: usize = 12;
+pub const SHOWN_HASH: usize = 12;
+
+/// The most reasons and approvers that are shown, and the longest of them.
+const MAX_SHOWN: usize = 10;
+const MAX_LENGTH: usize = 700;
 
 /// That a plan needs an approval, and whose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,12 +40,21 @@ impl ApprovalNeeded {
     pub fn of(plan: String, reasons: Vec<String>, rule: &ApprovalRule) -> Option<Self> {
         (!reasons.is_empty()).then(|| Self {
             plan,
-            reasons,
-            approvers: rule.approvers_shown(),
+            reasons: some(reasons),
+            approvers: some(rule.approvers_shown()),
             four_eyes: rule.four_eyes,
             expires_after_seconds: rule.expires_after.as_secs(),
         })
     }
+}
+
+/// So many as people read, and as fit into an event.
+fn some(texts: Vec<String>) -> Vec<String> {
+    let more = texts.len().saturating_sub(MAX_SHOWN);
+    let shown = texts.iter().take(MAX_SHOWN).map(|text| excerpt(text, MAX_LENGTH));
+    shown
+        .chain((more > 0).then(|| format!("and {more} more")))
+        .collect()
 }
 
 /// A plan that waits.
