@@ -13,7 +13,7 @@ use serde_json::Value;
 const VARIABLES: [&str; 2] = ["STACK_NAME", "WORK_BUCKET"];
 
 /// The functions with their further variables.
-const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 14] = [
     (
         "AcquireLock",
         "acquire-lock",
@@ -106,6 +106,8 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
         &["GIT_CREDENTIALS_SECRET", "SOURCE_OBJECT_ARNS"],
     ),
     ("RecordDeployment", "record-deployment", &[]),
+    ("RequestApproval", "request-approval", &[]),
+    ("Approve", "approve", &[]),
     ("PublishReport", "publish-report", &["BUILD_LOG_GROUP"]),
 ];
 

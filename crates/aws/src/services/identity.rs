@@ -3,6 +3,8 @@
 //!
 //! A signature holds for a quarter of an hour (Signature Version 4, "Elements of an AWS API request signature"). It covers the
 //! hash of what is said in a header of its own, so it can't be used for anything else. The secret key never leaves the caller.
+//! The caller gives headers of the signature only: address, action and body are the function's own, and so is the host, so
+//! nobody but STS answers, and to no other question.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,10 +16,10 @@ use aws_sdk_sts::config::interceptors::{
     BeforeTransmitInterceptorContextMut, BeforeTransmitInterceptorContextRef,
 };
 use aws_sdk_sts::config::{Intercept, RuntimeComponents};
-use aws_sdk_sts::error::BoxError;
+use aws_sdk_sts::error::{BoxError, SdkError};
 use aws_smithy_types::body::SdkBody;
-use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::policy::Principal;
+use seedflow_core::error::{Error, ErrorName, Result, excerpt};
+use seedflow_core::policy::{Caller, Principal};
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::failure::{SdkFailure, failure};
@@ -44,7 +46,7 @@ impl std::fmt::Debug for Proof {
 
 /// Signs a request for what the caller says (a hash), and returns it with the caller's own ARN.
 pub async fn prove(config: &SdkConfig, says: &str) -> Result<(Proof, String)> {
-    let taken = Take::default();
+    let taken = Capture::default();
     let says = says.to_owned();
     let request = Client::new(config).get_caller_identity().customize();
     let request = request.mutate_request(move |request| {
@@ -60,19 +62,25 @@ pub async fn prove(config: &SdkConfig, says: &str) -> Result<(Proof, String)> {
 ///
 /// # Errors
 /// `NotApprover` if the signature is of something else, or STS doesn't accept it.
-pub async fn verify(config: &SdkConfig, proof: &Proof, says: &str) -> Result<Principal> {
+pub async fn verify(config: &SdkConfig, proof: &Proof, says: &str) -> Result<Caller> {
     let headers = proof.headers_for(says)?;
     let request = Client::new(config).get_caller_identity().customize();
-    let answer = match request.interceptor(Send(headers)).send().await {
+    let answer = match request.interceptor(Replay(headers)).send().await {
         Ok(answer) => answer,
         Err(error) if error.http_status().is_some_and(|status| (400..500).contains(&status) && status != 429) => {
             let code = error.error_code().unwrap_or("no code");
             return Err(unproven(&format!("STS refuses the signature: {code}")));
         }
+        // Before anything was sent.
+        Err(SdkError::ConstructionFailure(_)) => return Err(unproven("the signature is for another region or endpoint")),
         Err(error) => return Err(failure("STS GetCallerIdentity", &error)),
     };
     let arn = answer.arn.unwrap_or_default();
-    Principal::of_arn(&arn).ok_or_else(|| unproven("STS answers without a principal"))
+    let principal = Principal::of_arn(&arn).ok_or_else(|| unproven("STS answers without a principal"))?;
+    Ok(Caller {
+        principal,
+        user_id: answer.user_id.unwrap_or_default(),
+    })
 }
 
 fn unproven(why: &str) -> Error {
@@ -93,11 +101,26 @@ impl Proof {
         let names = signed.into_iter().chain(["authorization"]);
         let headers = names.filter_map(|name| Some((name.to_owned(), self.0.get(name)?.clone())));
         let headers: BTreeMap<String, String> = headers.collect();
+        if let Some(other) = headers.keys().find(|name| !is_sent_on(name)) {
+            return Err(unproven(&format!("the signature covers the header {}", excerpt(other, 60))));
+        }
         let is_short = headers.len() <= MAX_HEADERS && headers.values().all(|value| value.len() <= MAX_HEADER);
         is_short
             .then_some(headers)
             .ok_or_else(|| unproven("its headers are too long"))
     }
+}
+
+/// Whether a header is one that the SDKs sign.
+fn is_sent_on(name: &str) -> bool {
+    let of_sdks = ["x-amz-", "amz-sdk-"].iter().any(|begin| name.starts_with(begin));
+    of_sdks || ["authorization", "content-length", "content-type", "host", SAYS].contains(&name)
+}
+
+/// The name of a host, without its port: the ports of a local stack differ.
+fn host(address: &str) -> &str {
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+    address.split(['/', ':']).next().unwrap_or_default()
 }
 
 /// The names of the headers that a signature covers: `SignedHeaders=a;b`.
@@ -109,11 +132,11 @@ fn signed_headers(authorization: &str) -> impl Iterator<Item = &str> {
 
 /// Takes the signed headers of a request that is sent.
 #[derive(Debug, Clone, Default)]
-struct Take(Arc<Mutex<Proof>>);
+struct Capture(Arc<Mutex<Proof>>);
 
-impl Intercept for Take {
+impl Intercept for Capture {
     fn name(&self) -> &'static str {
-        "Take"
+        "Capture"
     }
 
     fn read_before_transmit(
@@ -140,11 +163,11 @@ impl Intercept for Take {
 
 /// Sends a request with these headers in the place of its own.
 #[derive(Debug)]
-struct Send(BTreeMap<String, String>);
+struct Replay(BTreeMap<String, String>);
 
-impl Intercept for Send {
+impl Intercept for Replay {
     fn name(&self) -> &'static str {
-        "Send"
+        "Replay"
     }
 
     fn modify_before_transmit(
@@ -154,6 +177,10 @@ impl Intercept for Send {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
+        let signed_for = self.0.get("host").map(|signed| host(signed)).unwrap_or_default();
+        if signed_for != host(request.uri()) {
+            return Err(format!("expected a signature for {}, found one for another host", host(request.uri())).into());
+        }
         let own: Vec<String> = request.headers().iter().map(|(name, _)| name.to_owned()).collect();
         for name in own {
             request.headers_mut().remove(name);
@@ -209,6 +236,14 @@ mod tests {
             assert_eq!(error.name, ErrorName::NotApprover);
             assert!(error.message.contains("not of this decision"), "{error}");
         }
+        let with = SIGNED.replace("host;", "accept;host;");
+        let mut accepting = proof(&with, "h");
+        accepting.0.insert("accept".to_owned(), "application/json".to_owned());
+        let error = accepting.headers_for("h").unwrap_err();
+        assert!(error.message.contains("covers the header accept"), "{error}");
+        assert_eq!(host("https://sts.r.amazonaws.com/"), host("sts.r.amazonaws.com"));
+        assert_eq!(host("http://127.0.0.1:4566/"), host("127.0.0.1:9"));
+        assert_ne!(host("https://sts.r.amazonaws.com"), host("evil.example.com"));
         let long = Proof(BTreeMap::from([
             ("authorization".to_owned(), SIGNED.to_owned()),
             (SAYS.to_owned(), "h".to_owned()),

@@ -169,7 +169,7 @@ async fn show(account: &Account, waiting: &ApprovalSummary, ui: &Ui) -> Result<(
     }
     ui.say(match &request.requester {
         Some(requester) => format!("started by {requester}"),
-        None => "it is not proven who started it".to_owned(),
+        None => "it is not known who started it".to_owned(),
     });
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::request::ApprovalRequest;
 use super::verdict::{Verdict, VerdictState};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::ExecutionArn;
-use crate::policy::{ApprovalRule, Principal};
+use crate::policy::{ApprovalRule, Caller};
 
 /// The longest reason.
 const MAX_REASON: usize = 500;
@@ -55,7 +55,7 @@ pub fn judge(
     request: &ApprovalRequest,
     rule: &ApprovalRule,
     found: Option<&Verdict>,
-    caller: &Principal,
+    caller: &Caller,
     says: &Submission,
     now: Timestamp,
 ) -> Result<Verdict> {
@@ -64,7 +64,7 @@ pub fn judge(
             Says::Approve => VerdictState::Approved,
             Says::Reject => VerdictState::Rejected,
         },
-        by: Some(caller.to_string()),
+        by: Some(caller.principal.to_string()),
         reason: Some(reason(&says.reason)?),
         ..Verdict::expired(request, now)
     };
@@ -130,13 +130,14 @@ fn repeated(found: &Verdict, verdict: &Verdict) -> Result<Verdict> {
 fn check_approver(
     request: &ApprovalRequest,
     rule: &ApprovalRule,
-    caller: &Principal,
+    caller: &Caller,
     state: VerdictState,
 ) -> Result<()> {
     let refuse = |why: String| Err(Error::new(ErrorName::NotApprover, why));
-    if !rule.is_approver(caller) {
+    let principal = &caller.principal;
+    if !rule.is_approver(principal) {
         return refuse(format!(
-            "{caller} is none of the policy's approvers: {}",
+            "{principal} is none of the policy's approvers: {}",
             excerpt(&rule.approvers_shown().join(", "), 1000)
         ));
     }
@@ -145,13 +146,13 @@ fn check_approver(
         return Ok(());
     }
     let requester = request.requester.as_ref();
-    if let Some(requester) = requester.filter(|requester| requester.may_be(caller)) {
+    if let Some(requester) = requester.filter(|requester| caller.may_be(&requester.principal)) {
         return refuse(format!(
             "the policy wants four eyes, and {requester} started the execution; somebody else has to approve it"
         ));
     }
     let author = request.commit_info.author();
-    if let Some(author) = author.filter(|author| caller.is_claimed_by(author)) {
+    if let Some(author) = author.filter(|author| principal.is_claimed_by(author)) {
         return refuse(format!(
             "the policy wants four eyes, and {author} is named as the author of the commit; somebody else has to approve it"
         ));
@@ -163,13 +164,20 @@ fn check_approver(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::approval::ApprovalNeeded;
+    use crate::approval::{ApprovalNeeded, Requester};
     use crate::ids::{DeploymentId, Name};
     use crate::module::commit_info::CommitInfo;
-    use crate::policy::Policy;
+    use crate::policy::{Policy, Principal};
 
-    fn principal(user: &str) -> Principal {
-        Principal::of_arn(&format!("arn:aws:iam::111122223333:user/{user}")).unwrap()
+    fn arn(user: &str) -> String {
+        format!("arn:aws:iam::111122223333:user/{user}")
+    }
+
+    fn principal(user: &str) -> Caller {
+        Caller {
+            principal: Principal::of_arn(&arn(user)).unwrap(),
+            user_id: format!("AIDA-{user}"),
+        }
     }
 
     fn rule(four_eyes: bool) -> ApprovalRule {
@@ -191,7 +199,10 @@ mod tests {
             &deployment,
             &execution,
             &needed,
-            Some(principal("bob")),
+            Some(Requester {
+                principal: arn("bob"),
+                is_proven: true,
+            }),
             &commit,
             Timestamp::UNIX_EPOCH,
         )

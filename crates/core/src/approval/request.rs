@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::excerpt;
 use crate::ids::{DeploymentId, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
-use crate::policy::{ApprovalRule, Principal};
+use crate::policy::ApprovalRule;
 
 /// How many characters of a plan's hash people see: enough to tell plans apart.
 pub const SHOWN_HASH: usize = 12;
@@ -57,6 +57,23 @@ fn some(texts: Vec<String>) -> Vec<String> {
         .collect()
 }
 
+/// Who started an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requester {
+    /// The ARN or the unique id of a principal, or what was claimed.
+    pub principal: String,
+    /// Whether AWS has proven it.
+    #[serde(default)]
+    pub is_proven: bool,
+}
+
+impl std::fmt::Display for Requester {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let proof = if self.is_proven { "" } else { " (not proven)" };
+        write!(f, "{}{proof}", self.principal)
+    }
+}
+
 /// A plan that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRequest {
@@ -68,9 +85,9 @@ pub struct ApprovalRequest {
     /// What it needs.
     #[serde(flatten)]
     pub needed: ApprovalNeeded,
-    /// The principal that started the execution, if AWS has proven it.
+    /// Who started the execution, if that is known or claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requester: Option<Principal>,
+    pub requester: Option<Requester>,
     /// The commit that would be deployed; its author is a claim.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
@@ -87,7 +104,7 @@ impl ApprovalRequest {
         deployment: &DeploymentId,
         execution: &ExecutionArn,
         needed: &ApprovalNeeded,
-        requester: Option<Principal>,
+        requester: Option<Requester>,
         commit_info: &CommitInfo,
         now: Timestamp,
     ) -> Self {

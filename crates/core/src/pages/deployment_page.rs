@@ -124,7 +124,7 @@ fn approval(approval: Option<&ApprovalSummary>) -> Markup {
         [] => "everybody who may call the function".to_owned(),
         approvers => approvers.join(", "),
     };
-    let requester = request.requester.as_ref().map(|requester| requester.as_str());
+    let requester = request.requester.as_ref().map(ToString::to_string);
     let until = approval.waits().then_some(request.expires_at);
     html! {
         section {
@@ -137,7 +137,7 @@ fn approval(approval: Option<&ApprovalSummary>) -> Markup {
                 ("Until", time(until)),
                 ("Approvers", untrusted(Some(&approvers))),
                 ("Four eyes", untrusted(Some(if request.needed.four_eyes { "yes" } else { "no" }))),
-                ("Started by", untrusted(Some(requester.unwrap_or("not proven")))),
+                ("Started by", untrusted(Some(requester.as_deref().unwrap_or("not known")))),
                 ("Decided by", untrusted(approval.by.as_deref())),
                 ("Decided", time(approval.at)),
                 ("Reason", untrusted(approval.reason.as_deref())),

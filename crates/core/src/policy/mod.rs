@@ -22,4 +22,4 @@ pub use decision::{Change, Changes, Decision, StoredPolicy};
 pub use document::{MAX_BYTES, Policy, version_of};
 pub use freeze::Freeze;
 pub use pattern::Pattern;
-pub use principal::{Principal, PrincipalPattern};
+pub use principal::{Caller, Principal, PrincipalPattern};

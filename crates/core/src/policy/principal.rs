@@ -102,6 +102,32 @@ impl fmt::Display for Principal {
     }
 }
 
+/// Who makes a call, as STS says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The ARN.
+    pub principal: Principal,
+    /// The unique id of a user, or of a role and its session: `AROA…:SESSION`.
+    pub user_id: String,
+}
+
+impl Caller {
+    /// Whether this caller may be the one whom an ARN or a unique id names.
+    #[must_use]
+    pub fn may_be(&self, name: &str) -> bool {
+        if let Some(other) = Principal::of_arn(name) {
+            return self.principal.may_be(&other);
+        }
+        if self.user_id == name {
+            return true;
+        }
+        let session = self.principal.session();
+        let is_named = session.is_none_or(|session| session.role.starts_with(IDENTITY_CENTER));
+        let role = |id: &str| id.split_once(':').map(|(role, _)| role.to_owned());
+        !is_named && role(&self.user_id).is_some() && role(&self.user_id) == role(name)
+    }
+}
+
 /// A pattern of principals: an ARN in which `*` stands for any characters. The ARN of a role is every session of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrincipalPattern(String);
@@ -257,6 +283,21 @@ mod tests {
         let center = "assumed-role/AWSReservedSSO_Ops_0a1b";
         assert!(!same(&format!("{center}/anna@x.org"), &format!("{center}/bob@x.org")));
         assert!(same(&format!("{center}/anna@x.org"), &format!("{center}/Anna@x.org")));
+    }
+
+    #[test]
+    fn a_caller_is_known_by_the_unique_id_too() {
+        let caller = |rest: &str, id: &str| Caller {
+            principal: principal(rest),
+            user_id: id.to_owned(),
+        };
+        let anna = caller("user/anna", "AIDA1");
+        assert!(anna.may_be("AIDA1") && anna.may_be("arn:aws:iam::111122223333:user/anna"));
+        assert!(!anna.may_be("AIDA2") && !anna.may_be(""));
+        let session = caller("assumed-role/Deployer/a", "AROA1:a");
+        assert!(session.may_be("AROA1:b") && !session.may_be("AROA2:a"));
+        let center = caller("assumed-role/AWSReservedSSO_Ops_0a1b/anna@x.org", "AROA1:anna@x.org");
+        assert!(center.may_be("AROA1:anna@x.org") && !center.may_be("AROA1:bob@x.org"));
     }
 
     #[test]
