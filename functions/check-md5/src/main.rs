@@ -82,11 +82,12 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     handler::run(async |invocation| function.check(invocation).await).await
 }
 
-/// The execution, where it runs, and the deployment's execution that it says to be part of.
+/// The execution, and where it runs.
 #[derive(Clone, Copy)]
 struct At<'a> {
     execution: &'a ExecutionArn,
-    home: &'a AwsEnvironment,
+    environment: &'a AwsEnvironment,
+    /// The execution of a deployment that it says it is part of.
     part_of: Option<&'a ExecutionArn>,
 }
 
@@ -96,7 +97,7 @@ impl Handler {
         let part_of = input::part_of(&input)?;
         let at = At {
             execution: &event.execution,
-            home: &environment,
+            environment: &environment,
             part_of: part_of.as_ref(),
         };
         match ModuleInput::parse(&input, &self.limits)? {
@@ -142,8 +143,8 @@ impl Handler {
             Some(options) => options,
             None => bundle.options(&request.module, &self.limits)?,
         };
-        options.check_target(at.home, &self.limits.maxima)?;
-        let place = self.place(options.target.as_ref(), at.home).await?;
+        options.check_target(at.environment, &self.limits.maxima)?;
+        let place = self.place(options.target.as_ref(), at.environment).await?;
         let elsewhere = options.target.as_ref().map(|_| &place.parameters);
         let StoredState {
             stored,
@@ -224,7 +225,8 @@ impl Handler {
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
-        self.checked(decision.changed, decision.reasons, plan, at.execution).await
+        self.checked(decision.changed, decision.reasons, plan, at.execution)
+            .await
     }
 
     /// What there is to destroy of a module.
@@ -250,7 +252,7 @@ impl Handler {
             Destruction::Build(plan) => {
                 tracing::info!(repaired = keeps, "to be destroyed");
                 let reasons = vec![destroy::REASON.to_owned()];
-                let place = self.place(plan.target(), at.home).await?;
+                let place = self.place(plan.target(), at.environment).await?;
                 let network = self.network(&plan.options, &place).await?;
                 let plan = Plan {
                     keeps,
@@ -280,11 +282,20 @@ impl Handler {
         part: Option<&ModulePart>,
         at: At<'_>,
     ) -> Result<()> {
-        let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(module)).await? else {
+        let deployment = DeploymentId::from(module);
+        let Some(policy) = policies::of(&self.modules.work, &deployment).await? else {
             return Ok(());
         };
-        let changes = Changes::from([(ModuleRef::from(module), change)]);
-        policy.decide(&changes, Timestamp::now()).refuse()?;
+        let (changes, now) = (
+            Changes::from([(ModuleRef::from(module), change)]),
+            Timestamp::now(),
+        );
+        let decision = policy.decide(&changes, now);
+        let admitted = policy.decide_on_admitted(&changes, now);
+        match decision != admitted && self.is_admitted(&deployment, at).await? {
+            true => admitted.refuse()?,
+            false => decision.refuse()?,
+        }
         let rule = ApprovalRule::of(Some(&policy));
         if !rule.needs_plan(change) {
             return Ok(());
@@ -306,7 +317,7 @@ impl Handler {
         };
         let whole = part_of.ok_or_else(required)?;
         let lock = fence::read(&self.modules.work, &deployment.lock_key()).await?;
-        let holds = lock.is_some_and(|(lock, _)| lock.holder.execution == *whole && !lock.stopped);
+        let holds = lock.is_some_and(|(lock, _)| lock.is_held_by(whole));
         let approval = Approval {
             bucket: &self.modules.work,
             deployment: &deployment,
@@ -316,6 +327,20 @@ impl Handler {
         let verdict = verdict.filter(|verdict| holds && verdict.state == VerdictState::Approved);
         let verdict = verdict.ok_or_else(required)?;
         plans::approved_parts(&self.modules.work, whole, &verdict.plan).await
+    }
+
+    /// Whether the execution belongs to a deployment that was admitted when it was planned, and that still runs. What its input
+    /// says is only where to look: the deployment has to hold its lock, and its plan has to have this execution.
+    async fn is_admitted(&self, deployment: &DeploymentId, at: At<'_>) -> Result<bool> {
+        let Some(part_of) = at.part_of else {
+            return Ok(false);
+        };
+        let lock = fence::read(&self.modules.work, &deployment.lock_key()).await?;
+        if !lock.is_some_and(|(lock, _)| lock.is_held_by(part_of)) {
+            return Ok(false);
+        }
+        let plan = plans::find_deployment(&self.modules.work, part_of).await?;
+        Ok(plan.is_some_and(|plan| plan.deployment == *deployment && plan.admits(at.execution)))
     }
 
     /// A record with the destroy phases of a newer source.

@@ -622,7 +622,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "ListExecutions",
             "",
-            &[END_EXECUTION],
+            NOBODY,
             json!({"stateMachineArn": ours}),
         ),
         ask(

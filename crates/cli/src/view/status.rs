@@ -1,6 +1,7 @@
 //! The table of `status`.
 
 use jiff::Timestamp;
+use seedflow_core::deployment::current::RECOVERED;
 use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
@@ -8,13 +9,13 @@ use seedflow_terminal::Tone;
 
 use super::moment::{ago, short};
 use super::table::{Cell, Table};
-use crate::records::project::{ProjectState, since};
+use crate::records::project::{DeploymentRow, ProjectState, since};
 
 /// The tone of a state.
 #[must_use]
 pub fn tone(state: &str) -> Option<Tone> {
     match state {
-        "SUCCEEDED" | "UNCHANGED" => Some(Tone::Good),
+        "SUCCEEDED" | "UNCHANGED" | RECOVERED => Some(Tone::Good),
         "FAILED" | "ABORTED" | "REFUSED" => Some(Tone::Bad),
         "IN_PROGRESS" | "WAITING_FOR_APPROVAL" => Some(Tone::Bold),
         _ => Some(Tone::Quiet),
@@ -27,12 +28,16 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
     let mut table = Table::new(["MODULE", "STATE", "SINCE", "COMMIT", "CAUSE"]);
     for row in &state.deployments {
         let status = &row.status;
+        let (state, why) = match row.recovered {
+            true => (Cell::toned(RECOVERED, tone(RECOVERED)), recovered(row, now)),
+            false => (state_cell(status.state), row_note(status, now)),
+        };
         table.row([
             row.deployment.as_str().into(),
-            state_cell(status.state),
+            state,
             ago(status.updated_at, now).into(),
             short(status.commit_info.commit()).into(),
-            row_note(status, now).into(),
+            why.into(),
         ]);
     }
     for row in &state.modules {
@@ -59,6 +64,14 @@ fn row_note(status: &DeploymentStatus, now: Timestamp) -> String {
             format!("a plan {}: {}", approval.line(), approval.request.command())
         }
         _ => cause(status.state, &status.why, now),
+    }
+}
+
+/// Why the last request was refused, or which modules have succeeded since the deployment failed.
+fn recovered(row: &DeploymentRow, now: Timestamp) -> String {
+    match &row.status.why.refused {
+        Some(_) => row_note(&row.status, now),
+        None => format!("succeeded since: {}", row.status.failed.join(", ")),
     }
 }
 
