@@ -44,6 +44,26 @@ pub struct RepositoryArguments {
     force: Vec<String>,
 }
 
+/// What a repository is uploaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be planned only.
+    Plan,
+    /// To be deployed.
+    Deployment,
+}
+
+impl Purpose {
+    /// The key of the upload. Who may only plan can't write what is deployed: its uploads have a folder that no project can
+    /// have, and a name that nobody can guess, so that nobody replaces what another one has planned.
+    fn key(self, project: &Name, md5: &str) -> String {
+        match self {
+            Self::Plan => format!("uploads/_plans/{project}/{}.zip", uuid::Uuid::new_v4().simple()),
+            Self::Deployment => format!("uploads/{project}/repository/{md5}.zip"),
+        }
+    }
+}
+
 /// The word for everything.
 const ALL: &str = "all";
 
@@ -52,7 +72,7 @@ impl RepositoryArguments {
     ///
     /// # Errors
     /// [`Refused`] with every problem of the manifest; nothing is uploaded then.
-    pub async fn input(&self, account: &Account, ui: &Ui) -> Result<Value> {
+    pub async fn input(&self, purpose: Purpose, account: &Account, ui: &Ui) -> Result<Value> {
         let project = match &self.env_path {
             // Its variables are in the account, so the workflow checks the manifest.
             Some(_) => self.project.clone(),
@@ -67,7 +87,7 @@ impl RepositoryArguments {
         };
         let draft = tempfile::NamedTempFile::new().context("cannot write the repository's zip")?;
         let packed = bundle::repository(&self.folder, draft.path())?;
-        let key = format!("uploads/{project}/repository/{}.zip", packed.md5);
+        let key = purpose.key(&project, &packed.md5);
         let source = upload(account, &key, &packed.path, &commit::of_folder(&self.folder)).await?;
         let mut input = self.manifest.fields(self.env_path.clone())?;
         input.insert("project".to_owned(), json!(project));
