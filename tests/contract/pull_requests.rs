@@ -40,10 +40,7 @@ fn pull_requests_into_the_branch_are_planned_and_those_of_forks_only_after_an_ap
         let events = providers[provider]["PullRequestEvents"].as_str().unwrap();
         assert!(events.starts_with("PULL_REQUEST_CREATED, PULL_REQUEST_UPDATED"));
         assert_eq!(events.contains("REOPENED"), reopened, "{provider}");
-        assert!(
-            !events.contains("PUSH") && !events.contains("MERGED"),
-            "{events}"
-        );
+        assert!(!events.contains("PUSH") && !events.contains("MERGED"), "{events}");
         let writers = providers[provider]["Writers"].to_string();
         assert!(
             !["READ", "TRIAGE", "GUEST", "PLANNER", "REPORTER"]
@@ -108,10 +105,10 @@ fn its_role_can_upload_for_a_plan_start_plans_and_read_its_own_and_nothing_else(
         "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${StateMachine}:plan-pull-request-*",
         machine
     ]);
-    let of_handing_over = resources["HandOverRole"]["Properties"]["Policies"][0]["PolicyDocument"]
-        ["Statement"]
-        .as_array()
-        .unwrap();
+    let of_handing_over =
+        resources["HandOverRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            .as_array()
+            .unwrap();
     let connection = of_handing_over[of_handing_over.len() - 2..]
         .iter()
         .map(|one| (&one[1]["Action"], &one[1]["Resource"]));
@@ -321,7 +318,8 @@ fn a_pull_request_that_would_be_refused_fails_the_check_and_says_why() {
         build.plan()
     };
     let of = json!({"project": "p", "deployment": "dev"});
-    let broken = json!({"deployment": of, "counts": {}, "modules": [], "policy": {"broken": ["protect: data/*"]}});
+    let broken =
+        json!({"deployment": of, "counts": {}, "modules": [], "policy": {"broken": ["protect: data/*"]}});
     let blocked = json!({"deployment": of, "counts": {"blocked": 1}, "modules": []});
     for (output, why) in [
         (broken, "refused by the policy: protect: data/*"),

@@ -266,7 +266,9 @@ fn the_build_of_a_pull_request_plans_with_a_role_that_can_do_nothing_else() {
         let commit = tree.commit("Ask");
         let (code, said) = build("p:first").await;
         assert_eq!(code, Some(0), "{said}");
-        let lines = format!("plan of asked/dev, commit {commit}:\n  deploy g/m: first deployment\nin all: 1 deploy\n");
+        let lines = format!(
+            "plan of asked/dev, commit {commit}:\n  deploy g/m: first deployment\nin all: 1 deploy\n"
+        );
         assert!(said.contains(&lines), "{said}");
         assert!(!said.contains("a-value-of-a-variable"), "{said}");
 
@@ -290,7 +292,9 @@ fn the_build_of_a_pull_request_plans_with_a_role_that_can_do_nothing_else() {
             "env": {"STAGE": "x"}, "force_update": true,
         });
         let start = json!({"stateMachineArn": plan, "name": "pull-request-more", "input": more.to_string()});
-        stack.call("states", "AWSStepFunctions.StartExecution", start).await;
+        stack
+            .call("states", "AWSStepFunctions.StartExecution", start)
+            .await;
         let execution = about
             .deploy_state_machine_arn
             .replace(":stateMachine:", ":execution:");

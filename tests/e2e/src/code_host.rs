@@ -64,9 +64,7 @@ fn answer(connection: TcpStream, comments: &Mutex<Vec<Comment>>) {
     let header = |name: &str| {
         let of = |line: &str| {
             let (found, value) = line.split_once(": ")?;
-            found
-                .eq_ignore_ascii_case(name)
-                .then(|| value.trim().to_owned())
+            found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
         };
         head.lines().find_map(of)
     };

@@ -54,12 +54,13 @@ fn commands_of(template: &str, project: &str, phases: &[&str]) -> Result<Vec<Str
     let buildspec = parse(buildspec.as_str().with_context(missing)?)?;
     let mut all = Vec::new();
     for phase in phases {
-        let commands: Option<Vec<String>> = buildspec["phases"][*phase]["commands"]
-            .as_array()
-            .and_then(|commands| {
-                let text = |command: &Value| command.as_str().map(str::to_owned);
-                commands.iter().map(text).collect()
-            });
+        let commands: Option<Vec<String>> =
+            buildspec["phases"][*phase]["commands"]
+                .as_array()
+                .and_then(|commands| {
+                    let text = |command: &Value| command.as_str().map(str::to_owned);
+                    commands.iter().map(text).collect()
+                });
         let missing = || format!("the phase {phase} of {project} has no list of commands");
         all.extend(commands.with_context(missing)?);
     }
