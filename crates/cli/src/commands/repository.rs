@@ -154,3 +154,23 @@ impl RepositoryArguments {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_only_planned_is_uploaded_where_nothing_is_deployed_from_and_under_a_name_of_its_own() {
+        let project = Name::parse("project", "shop").unwrap();
+        let [first, second] = [(); 2].map(|()| Purpose::Plan.key(&project, "md5"));
+        assert!(first.starts_with("uploads/_plans/shop/"), "{first}");
+        assert_ne!(first, second);
+        // No project's uploads are there.
+        assert!(Name::parse("project", "_plans").is_err());
+        assert_eq!(
+            Purpose::Deployment.key(&project, "md5"),
+            "uploads/shop/repository/md5.zip"
+        );
+    }
+}
