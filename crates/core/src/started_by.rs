@@ -102,19 +102,6 @@ impl StartedBy {
         })
     }
 
-    /// Whether it is, or may be, the principal with this unique id and this ARN: an approval by the one who started it is
-    /// none. A claim that names another one proves nothing, so only [`Proof::Principal`] excludes anybody.
-    #[must_use]
-    pub fn may_be(&self, id: &str, arn: &str) -> bool {
-        self.proof != Proof::Principal || self.is(id, arn)
-    }
-
-    /// Whether it names the principal with this unique id and this ARN.
-    #[must_use]
-    pub fn is(&self, id: &str, arn: &str) -> bool {
-        self.principal == id || self.principal == arn
-    }
-
     /// The name for people: that of the session, the user or the account.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -225,19 +212,6 @@ mod tests {
             error.message.starts_with("started_by: expected a text"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn only_a_proven_principal_is_surely_another_one() {
-        let by = |principal: &str, proof| StartedBy::new(principal, proof).unwrap();
-        let arn = "arn:aws:sts::123456789012:assumed-role/Deployer/alice@example.com";
-        assert!(by(ALICE, Proof::Principal).may_be(ALICE, arn));
-        assert!(!by(ALICE, Proof::Principal).may_be("AIDAEXAMPLE", "arn:aws:iam::123456789012:user/bob"));
-        assert!(
-            by("bob", Proof::Claim).may_be(ALICE, arn)
-                && by("123456789012", Proof::Account).may_be(ALICE, arn)
-        );
-        assert!(by(arn, Proof::Claim).is(ALICE, arn) && !by("bob", Proof::Claim).is(ALICE, arn));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use seedflow_e2e::{Shared, StackOptions, TestStack, run};
 use seedflow_local::aws_api::AwsApi;
 
+pub use call::is_refusal;
 use table::{Fixtures, Row};
 
 /// The role of an administrator, which `people` makes.

@@ -113,6 +113,11 @@ fn rows(stack: &TestStack) -> Vec<Row> {
     let about = stack.about();
     let bucket = &about.work_bucket;
     let machine = &about.deploy_state_machine_arn;
+    let stack_name = machine
+        .rsplit(':')
+        .next()
+        .and_then(|name| name.strip_suffix("-deploy"))
+        .expect("a stack");
     let execution = format!("{}:never", machine.replacen(":stateMachine:", ":execution:", 1));
     let at = |key: &str| (bucket.clone(), key.to_owned());
     let states = |operation: &str, input| ask("states", &format!("AWSStepFunctions.{operation}"), input);

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use seedflow_terminal::Ui;
 
-use super::repository::RepositoryArguments;
+use super::repository::{Purpose, RepositoryArguments};
 use super::start::Showing;
 use crate::account::Account;
 use crate::work::Subject;
@@ -34,7 +34,7 @@ impl Apply {
             let subject = Subject::Deployment(None);
             return self.showing.show(execution, subject, account, ui).await;
         }
-        let input = self.repository.input(account, ui).await?;
+        let input = self.repository.input(Purpose::Deployment, account, ui).await?;
         self.showing
             .start("apply", Subject::Deployment(None), &input, account, ui)
             .await

@@ -193,6 +193,7 @@ impl DeploymentOutcome {
             .collect();
         let status = Status {
             started_at: started.and_then(|before| before.started_at),
+            approval: started.and_then(|before| before.approval.clone()),
             previous_state: plan.previous_state,
             started_by: plan.started_by.clone(),
             commit_info: plan.commit_info.clone(),
@@ -260,6 +261,8 @@ mod tests {
             sources: Vec::new(),
             warnings: Vec::new(),
             policy: None,
+            approval: None,
+            parts: BTreeMap::new(),
         }
     }
 

@@ -54,7 +54,7 @@ pub struct Happened<'a> {
     /// What happened to it, such as `failed`.
     pub what: String,
     /// Why, in words that others may have written.
-    pub cause: Option<&'a str>,
+    pub cause: Option<String>,
     /// Who started the execution.
     pub started_by: Option<&'a StartedBy>,
     /// Where to look: a name, and an address of AWS's console.
@@ -69,7 +69,7 @@ impl Happened<'_> {
     pub fn notification(&self) -> ChatNotification {
         let title = plain(&format!("{} {}", self.of, self.what), MAX_TITLE);
         let mut lines = Vec::new();
-        if let Some(cause) = self.cause {
+        if let Some(cause) = &self.cause {
             lines.push(format!("```\n{}\n```", plain(cause, MAX_CAUSE)));
         }
         if let Some(by) = self.started_by {
@@ -135,7 +135,7 @@ mod tests {
         let notification = shown(&Happened {
             of: "shop/prod/network/vpc".to_owned(),
             what: "failed".to_owned(),
-            cause: Some("no space left"),
+            cause: Some("no space left".to_owned()),
             started_by: Some(&by),
             links: vec![("Log", "https://console.aws.amazon.com/x".to_owned())],
             commands: vec!["seedflow retry e-1".to_owned()],
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_cause_mentions_nobody_and_leads_nowhere() {
         let notification = shown(&Happened {
-            cause: Some("```<!channel> <https://evil.example|Approve>\u{7}"),
+            cause: Some("```<!channel> <https://evil.example|Approve>\u{7}".to_owned()),
             ..Happened::default()
         });
         let description = notification["content"]["description"].as_str().unwrap();
@@ -175,7 +175,7 @@ mod tests {
         let long = "x".repeat(20_000);
         let notification = shown(&Happened {
             what: long.clone(),
-            cause: Some(&long),
+            cause: Some(long.clone()),
             links: vec![("Log", long.clone())],
             ..Happened::default()
         });

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chat::{ChatNotification, Happened};
 use super::envelope::{Event, ReportAt, VERSION, is_told, line, readable, seconds};
+use crate::approval::ApprovalSummary;
 use crate::deployment::status::Status;
 use crate::formats::shell_word::quoted;
 use crate::ids::DeploymentId;
@@ -14,6 +15,7 @@ use crate::ids::{AwsEnvironment, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::module::status::State;
 use crate::started_by::StartedBy;
+use crate::storage_layout;
 
 /// Maximum lengths in the message of the cause, of the error's name, and of the names of other failed modules.
 const MAX_CAUSE: usize = 600;
@@ -66,6 +68,9 @@ pub struct DeploymentStateChange {
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
+    /// The approval that the plan waits or waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalSummary>,
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
@@ -81,6 +86,14 @@ impl DeploymentStateChange {
     #[must_use]
     pub fn of(deployment: &DeploymentId, status: &Status, report: Option<ReportAt>) -> Self {
         let environment = AwsEnvironment::from_arn(status.execution.as_str());
+        let page = environment
+            .as_ref()
+            .ok()
+            .zip(report.as_ref())
+            .and_then(|(environment, report)| {
+                let key = storage_layout::page_key(&report.key)?;
+                Some(environment.object_url(&report.bucket, &key))
+            });
         let ended = status
             .started_at
             .filter(|_| status.state != State::InProgress)
@@ -105,10 +118,11 @@ impl DeploymentStateChange {
             cause: status.why.cause_or_reason().map(str::to_owned),
             reason: status.why.reason.clone(),
             commit_info: status.commit_info.clone(),
+            approval: status.approval.clone(),
             report,
             chat: is_told(status.state, status.previous_state)
-                .then(|| happened(deployment, status).notification()),
-            message: message(deployment, status, ended),
+                .then(|| happened(deployment, status, page.as_deref()).notification()),
+            message: message(deployment, status, ended, page.as_deref()),
         }
     }
 }
@@ -125,7 +139,12 @@ impl Event for DeploymentStateChange {
     }
 }
 
-fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDuration>) -> String {
+fn message(
+    deployment: &DeploymentId,
+    status: &Status,
+    took: Option<SignedDuration>,
+    page: Option<&str>,
+) -> String {
     let took = took
         .map(|took| format!(" in {}", readable(took)))
         .unwrap_or_default();
@@ -146,6 +165,7 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
         State::Failed => format!("failed{took}{counts}: {}", trouble(status)),
         State::Aborted => format!("was aborted{took}: {}", trouble(status)),
         State::Refused => format!("was refused before anything ran: {}", trouble(status)),
+        State::WaitingForApproval => waiting(status, page),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
@@ -158,7 +178,7 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
     )
 }
 
-fn happened<'a>(deployment: &DeploymentId, status: &'a Status) -> Happened<'a> {
+fn happened<'a>(deployment: &DeploymentId, status: &'a Status, page: Option<&str>) -> Happened<'a> {
     let DeploymentId { project, deployment } = deployment;
     let execution = quoted(status.execution.name());
     let report = format!("seedflow report {deployment} --project {project} --execution {execution}");
@@ -169,18 +189,48 @@ fn happened<'a>(deployment: &DeploymentId, status: &'a Status) -> Happened<'a> {
             "was refused before anything ran",
             vec!["seedflow check .".to_owned()],
         ),
+        State::WaitingForApproval => {
+            let command = status
+                .approval
+                .as_ref()
+                .map(|approval| approval.request.command());
+            ("waits for an approval", command.into_iter().collect())
+        }
         _ => ("works again", Vec::new()),
     };
+    let reasons = status
+        .approval
+        .as_ref()
+        .filter(|_| status.state == State::WaitingForApproval);
+    let reasons = reasons.map(|approval| approval.request.needed.reasons.join("\n"));
     let environment = AwsEnvironment::from_arn(status.execution.as_str()).ok();
     let url = environment.map(|environment| ("Execution", environment.execution_url(&status.execution)));
     Happened {
         of: format!("{project}/{deployment}"),
         what: what.to_owned(),
-        cause: status.why.cause_or_reason(),
+        cause: reasons.or_else(|| status.why.cause_or_reason().map(str::to_owned)),
         started_by: status.started_by.as_ref(),
-        links: url.into_iter().collect(),
+        links: url
+            .into_iter()
+            .chain(page.map(|page| ("Page", page.to_owned())))
+            .collect(),
         commands,
     }
+}
+
+/// What waits, why, until when, and how to approve it.
+fn waiting(status: &Status, page: Option<&str>) -> String {
+    let Some(approval) = &status.approval else {
+        return "waits for an approval".to_owned();
+    };
+    let request = &approval.request;
+    format!(
+        "{} ({}). Look at the plan{}, then: {}",
+        approval.line(),
+        line(&request.needed.reasons.join("; "), MAX_CAUSE),
+        page.map(|page| format!(" at {page}")).unwrap_or_default(),
+        request.command()
+    )
 }
 
 /// Why it failed, the error's name, and which other modules failed.
@@ -252,6 +302,33 @@ mod tests {
             url.starts_with("https://cn-north-1.console.amazonaws.cn/states/"),
             "{url}"
         );
+    }
+
+    #[test]
+    fn a_plan_that_waits_says_why_until_when_and_how_to_approve_it() {
+        let execution = "arn:aws-cn:states:cn-north-1:123456789012:execution:deploy:e";
+        let approval: ApprovalSummary = serde_json::from_value(serde_json::json!({
+            "state": "WAITING", "project": "x", "deployment": "prod", "execution": execution, "plan": "c0ffeec0ffeec0ffee",
+            "reasons": ["approval: changes: \"g/a\" to change"], "expires_after_seconds": 60,
+            "requested_at": at(0), "expires_at": at(60),
+        }))
+        .unwrap();
+        let status = Status::wait(None, approval, at(0));
+        let name = |text: &str| Name::parse("name", text).unwrap();
+        let deployment = DeploymentId {
+            project: name("x"),
+            deployment: name("prod"),
+        };
+        let report = ReportAt {
+            bucket: "work".to_owned(),
+            key: "reports/x/prod/e.json".to_owned(),
+        };
+        let event = DeploymentStateChange::of(&deployment, &status, Some(report));
+        assert_eq!(
+            event.message,
+            "Deployment prod of project x waits for an approval until 1970-01-01T00:01:00Z (approval: changes: 'g/a' to change). Look at the plan at https://cn-north-1.console.amazonaws.cn/s3/object/work?region=cn-north-1&prefix=reports/x/prod/e.html, then: seedflow approve e --plan c0ffeec0ffee --reason TEXT"
+        );
+        assert!(event.duration_seconds.is_none() && event.approval.is_some());
     }
 
     #[test]

@@ -34,10 +34,14 @@ pub struct ReportAt {
     pub key: String,
 }
 
-/// Whether people are told of a state: a failure and its like, or the recovery. The rule of mails in template.yaml says the
+/// Whether people are told of a state: a failure and its like, a plan that waits for an approval, or a recovery. The rule of mails in template.yaml says the
 /// same.
 pub(super) fn is_told(state: State, before: Option<State>) -> bool {
-    matches!(state, State::Failed | State::Aborted | State::Refused) || state.recovers(before)
+    let needs_people = matches!(
+        state,
+        State::Failed | State::Aborted | State::Refused | State::WaitingForApproval
+    );
+    needs_people || state.recovers(before)
 }
 
 /// Seconds with milliseconds, for programs that read events.

@@ -190,6 +190,7 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
         State::Failed => format!("failed{took}: {}", trouble(status)),
         State::Aborted => format!("was aborted{took}: {}", trouble(status)),
         State::Refused => format!("was refused before anything ran: {}", trouble(status)),
+        State::WaitingForApproval => "waits for an approval".to_owned(),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
@@ -231,7 +232,7 @@ fn happened<'a>(module: &ModuleId, status: &'a Status) -> Happened<'a> {
     Happened {
         of: format!("{}/{name}", module.project),
         what: what.to_owned(),
-        cause: status.why.cause_or_reason(),
+        cause: status.why.cause_or_reason().map(str::to_owned),
         started_by: status.started_by.as_ref(),
         links: url
             .map(|environment| ("Execution", environment.execution_url(&status.execution)))
