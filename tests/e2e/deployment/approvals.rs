@@ -87,8 +87,11 @@ async fn push(stack: &TestStack, project: &str, repository: &Repository, author:
         let status = stack.deployment_status(project, "dev").await;
         let approval = status["approval"].clone();
         (approval["execution"] == execution.as_str() && approval["state"] == "WAITING").then_some(approval)
-    })
-    .await;
+    });
+    let waiting = tokio::select! {
+        waiting = waiting => waiting,
+        ended = stack.finished(&execution) => panic!("expected a plan that waits, found {}: {}", ended.error, ended.cause),
+    };
     (execution, waiting)
 }
 
@@ -229,7 +232,7 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
 
         // Without a policy, a manifest that has lost its modules waits; whom IAM lets call the function may decide.
         set(stack, project, &json!({})).await;
-        let emptied = repository.clone().with_groups(&[("network", &[("dns", &[])])]);
+        let emptied = Repository::deploying(&[("network", &[("dns", &[])])]);
         let (execution, waiting) = push(stack, project, &emptied, author).await;
         assert_eq!(
             waiting["reasons"],
