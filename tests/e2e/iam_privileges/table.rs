@@ -38,6 +38,7 @@ const REQUEST_APPROVAL: &str = "RequestApprovalRole";
 const APPROVE: &str = "ApproveRole";
 const PUBLISH_REPORT: &str = "PublishReportRole";
 const DEPLOY: &str = "DeployRole";
+const PLAN: &str = "PlanRole";
 const REPOSITORY: &str = "RepositoryRole";
 const DEPLOY_MODULE: &str = "DeployModuleRole";
 const END_MACHINE: &str = "EndExecutionMachineRole";
@@ -46,18 +47,18 @@ const EXECUTION_ENDED: &str = "ExecutionEndedRole";
 const BUILD: &str = "BuildRole";
 
 /// The roles to which a call is granted.
-type Granted = &'static [&'static str];
-const NOBODY: Granted = &[];
+pub type Granted = &'static [&'static str];
+pub const NOBODY: Granted = &[];
 
 /// A service of the JSON protocol: its name in signatures, and the beginning of its targets.
-type Service = (&'static str, &'static str);
-const SSM: Service = ("ssm", "AmazonSSM");
-const CODEBUILD: Service = ("codebuild", "CodeBuild_20161006");
+pub type Service = (&'static str, &'static str);
+pub const SSM: Service = ("ssm", "AmazonSSM");
+pub const CODEBUILD: Service = ("codebuild", "CodeBuild_20161006");
 const STATES: Service = ("states", "AWSStepFunctions");
-const LOGS: Service = ("logs", "Logs_20140328");
-const EVENTS: Service = ("events", "AWSEvents");
+pub const LOGS: Service = ("logs", "Logs_20140328");
+pub const EVENTS: Service = ("events", "AWSEvents");
 const SQS: Service = ("sqs", "AmazonSQS");
-const SECRETS: Service = ("secretsmanager", "secretsmanager");
+pub const SECRETS: Service = ("secretsmanager", "secretsmanager");
 
 /// Two parameters of the workflow; the cleanup changes only the status. One that an administrator named in
 /// ReferencedParameters: check-md5 reads its version, a build its value. One to which nobody has a right.
@@ -65,7 +66,7 @@ const STATE: &str = "/sf/privileges/dev/core-module/md5";
 const STATUS: &str = "/sf/privileges/dev/core-module/status";
 const REFERENCED: &str = "/seedflow-examples/x";
 /// A parameter that AWS publishes; the emulator has none, so it answers with an error.
-const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
+pub const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 const OTHER: &str = "/other/x";
 
 /// A folder of the work bucket, with the roles that may read, write and delete in it.
@@ -182,7 +183,8 @@ fn object(folder: &str) -> String {
     format!("{folder}/privileges/dev/core/module.json")
 }
 
-fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
+/// A row without an expected error.
+pub fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
     Row {
         name: name.into(),
         call,
@@ -192,7 +194,7 @@ fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
 }
 
 /// An operation of the JSON protocol on a resource.
-fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: Value) -> Row {
+pub fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: Value) -> Row {
     let (service, prefix) = service;
     let target = format!("{prefix}.{operation}");
     let call = Call::Json {
@@ -204,7 +206,7 @@ fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: V
 }
 
 /// An operation of the Query protocol.
-fn form(
+pub fn form(
     service: &'static str,
     action: &str,
     version: &str,
@@ -556,7 +558,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
         input
     };
     let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
-    let [ours, deploy, end, others] = ["deploy-module", "deploy", "end-execution", "other"]
+    let [ours, deploy, plan, end, others] = ["deploy-module", "deploy", "plan", "end-execution", "other"]
         .map(|name| fixtures.state_machine.replace("deploy-module", name));
     // An execution of another state machine.
     let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
@@ -584,9 +586,10 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "StartExecution",
             "of whole deployments",
-            &[REPOSITORY],
+            &[REPOSITORY, PLAN],
             start(&deploy),
         ),
+        ask(STATES, "StartExecution", "of plans", NOBODY, start(&plan)),
         ask(
             STATES,
             "StartExecution",
