@@ -42,6 +42,8 @@ pub enum ErrorName {
     Blocked,
     /// The policy of the deployment does not allow it.
     DeniedByPolicy,
+    /// The rules of the deployment can't be evaluated, so they allow nothing.
+    PolicyNotEvaluated,
     /// IAM refused a call.
     AccessDenied,
     /// AWS refused a call for a reason that retries don't change.
@@ -58,7 +60,7 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that compares them with the state machine.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidInput,
         Self::SourceNotFound,
         Self::SourceUnavailable,
@@ -74,6 +76,7 @@ impl ErrorName {
         Self::DeploymentBusy,
         Self::Blocked,
         Self::DeniedByPolicy,
+        Self::PolicyNotEvaluated,
         Self::AccessDenied,
         Self::Refused,
         Self::BuildNotFound,
@@ -110,6 +113,7 @@ impl ErrorName {
             Self::DeploymentBusy => "DeploymentBusy",
             Self::Blocked => "Blocked",
             Self::DeniedByPolicy => "DeniedByPolicy",
+            Self::PolicyNotEvaluated => "PolicyNotEvaluated",
             Self::AccessDenied => "AccessDenied",
             Self::Refused => "Refused",
             Self::BuildNotFound => "BuildNotFound",

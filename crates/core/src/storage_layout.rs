@@ -233,6 +233,12 @@ impl DeploymentId {
         format!("policies/{self}.json")
     }
 
+    /// The key of the deployment's rules in Rego.
+    #[must_use]
+    pub fn rego_key(&self) -> String {
+        format!("policies/{self}.rego")
+    }
+
     /// The key of the deployment's lock. It has two levels less than a module's, so the two never collide.
     #[must_use]
     pub fn lock_key(&self) -> String {

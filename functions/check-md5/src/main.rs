@@ -287,7 +287,9 @@ impl Handler {
     ) -> Result<CheckResult> {
         let (project, prefix) = (&self.limits.codebuild_project, &self.module_prefix);
         let result = CheckResult::new(changed, reasons, &plan, project, prefix);
+        let deployment = DeploymentId::from(&plan.module);
         Ok(CheckResult {
+            evaluate: changed && policies::has_rego(&self.modules.work, &deployment).await?,
             plan: Some(plans::store(&self.modules.work, plan, execution).await?),
             ..result
         })

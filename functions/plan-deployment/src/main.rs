@@ -23,6 +23,7 @@ use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{plans, policies, spilled_values};
+use seedflow_core::deployment::definitions;
 use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::plan::{Plan, Wave};
@@ -34,6 +35,7 @@ use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
+use seedflow_core::module::definition::{DefinedBuild, Surroundings};
 use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::fingerprint::{Versions, VersionsByTarget};
 use seedflow_core::module::input::Limits;
@@ -108,6 +110,15 @@ struct PlannedModule {
     /// What the deployment's policy says of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<Decision>,
+    /// The commit, for a plan that is only shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<CommitInfo>,
+    /// Whether `modules` lacks definitions and changed values.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shortened: bool,
+    /// Whether the rules of the deployment have to be evaluated on the stored plan.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    evaluate: bool,
     /// The remote sources that have to be fetched before anything can be planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     fetch: Option<Vec<RemoteSource>>,
@@ -118,8 +129,8 @@ struct PlannedModule {
 
 /// What planning leads to.
 enum Outcome {
-    /// A plan, and what to start.
-    Planned(Box<Plan>, Vec<Wave>),
+    /// A plan, what to start, and whether the deployment has rules for it.
+    Planned(Box<Plan>, Vec<Wave>, bool),
     /// Sources that have to be fetched first.
     Fetch(Vec<RemoteSource>),
 }
@@ -139,6 +150,8 @@ struct Handler {
     places: Placed<ParameterStore>,
     /// The parameter with the settings of a target.
     settings: String,
+    /// The container of builds that ask for nothing else.
+    build: DefinedBuild,
     step_functions: StepFunctions,
 }
 
@@ -151,6 +164,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         parameters: ParameterStore::new(&aws),
         places: Placed::new(&aws, TargetRole::Reads, ParameterStore::new)?,
         settings: settings_parameter(&config::setting("STACK_NAME")?),
+        build: config::default_build()?,
         step_functions: StepFunctions::new(&aws),
         limits,
     };
@@ -280,7 +294,8 @@ impl Handler {
             concurrency: self.limits.maxima.concurrency,
         });
         plan.policy = self.policy(&plan).await?;
-        Ok(Outcome::Planned(Box::new(plan), waves))
+        let has_rules = self.has_rules(&plan).await?;
+        Ok(Outcome::Planned(Box::new(plan), waves, has_rules))
     }
 
     async fn deploy(
@@ -306,6 +321,14 @@ impl Handler {
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
         plan.policy = self.policy(&plan).await?;
+        let has_rules = self.has_rules(&plan).await?;
+        if request.plan_only || has_rules {
+            let around = Surroundings {
+                home,
+                build: &self.build,
+            };
+            definitions::add(&mut plan, &planning, &groups, &read.sources(), &around);
+        }
         if request.plan_only {
             let records = self.records(&planner::deployed_again(&plan, &state)).await?;
             planner::add_changed_values(&mut plan, &planning, &groups, &read.commits(), &records);
@@ -313,13 +336,18 @@ impl Handler {
         if !request.plan_only && plan.refuse().is_ok() {
             bundles::store(&self.work, read, &plan).await?;
         }
-        Ok(Outcome::Planned(Box::new(plan), waves))
+        Ok(Outcome::Planned(Box::new(plan), waves, has_rules))
     }
 
     /// What the deployment's policy says of a plan.
     async fn policy(&self, plan: &Plan) -> Result<Option<Decision>> {
         let policy = policies::of(&self.work, &plan.deployment).await?;
         Ok(policy.map(|policy| policy.decide(&plan.changes(), Timestamp::now())))
+    }
+
+    /// Whether the deployment has rules in Rego, and the plan starts something that they may refuse.
+    async fn has_rules(&self, plan: &Plan) -> Result<bool> {
+        Ok(!plan.changes().is_empty() && policies::has_rego(&self.work, &plan.deployment).await?)
     }
 
     /// The stored state of a deployment.
@@ -403,11 +431,17 @@ impl Handler {
             counts: Value::Null,
             modules: None,
             policy: None,
+            origin: None,
+            shortened: false,
+            evaluate: false,
             fetch: None,
             refused: None,
         };
         let (plan, waves) = match made {
-            Ok(Outcome::Planned(plan, waves)) => (*plan, waves),
+            Ok(Outcome::Planned(plan, waves, has_rules)) => {
+                answer.evaluate = has_rules;
+                (*plan, waves)
+            }
             Ok(Outcome::Fetch(sources)) => {
                 answer.fetch = Some(sources);
                 return Ok(answer);
@@ -418,10 +452,11 @@ impl Handler {
             }
             Err(error) => return Err(error),
         };
-        self.work.put(&answer.plan_key, text(&plan)).await?;
+        plans::store_deployment(&self.work, execution, &plan).await?;
         answer.counts = json!(plan.counts());
         answer.policy = plan.policy.clone();
-        answer.modules = listed(&plan);
+        answer.origin = Some(plan.commit_info.clone());
+        (answer.modules, answer.shortened) = listed(&plan);
         if request.record_refusal
             && let Err(error) = plan.refuse()
         {
@@ -440,6 +475,7 @@ impl Handler {
                     self.work.put(&key, text).await?;
                 }
                 answer.modules = None;
+                answer.origin = None;
                 answer.waves = waves;
             }
         }
@@ -492,17 +528,20 @@ fn known(groups: &[planner::PlannableGroup], stored: Vec<ModuleRef>) -> Vec<Modu
     known
 }
 
-/// The list of modules for the answer: without the values that change if it is too long with them, and none if it is too
-/// long even then. The stored plan has everything.
-fn listed(plan: &Plan) -> Option<Value> {
+/// The list of modules for the answer: without definitions and the values that change if it is too long with them, which the
+/// second value says, and none if it is too long even then. The stored plan has everything.
+fn listed(plan: &Plan) -> (Option<Value>, bool) {
     let is_short = |modules: &Value| text(modules).len() < MAX_LISTED;
     let whole = json!(plan.modules);
     if is_short(&whole) {
-        return Some(whole);
+        return (Some(whole), false);
     }
     let mut modules = plan.modules.clone();
-    modules.iter_mut().for_each(|module| module.changes.clear());
-    Some(json!(modules)).filter(is_short)
+    for module in &mut modules {
+        module.changes.clear();
+        module.definition = None;
+    }
+    (Some(json!(modules)).filter(is_short), true)
 }
 
 /// Keys are strings only, so this can't fail.

@@ -32,6 +32,7 @@ const UPDATE_METADATA: &str = "UpdateMetadataRole";
 const BUILD_EVENT: &str = "BuildEventRole";
 const END_EXECUTION: &str = "EndExecutionRole";
 const PLAN_DEPLOYMENT: &str = "PlanDeploymentRole";
+const EVALUATE_POLICY: &str = "EvaluatePolicyRole";
 const FETCH_SOURCES: &str = "FetchSourcesRole";
 const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
 const PUBLISH_REPORT: &str = "PublishReportRole";
@@ -78,8 +79,8 @@ const FOLDERS: [Folder; 14] = [
     ("deployed", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[UPDATE_METADATA], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, END_EXECUTION]),
     ("locks", &[ACQUIRE_LOCK, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
-    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT], NOBODY),
-    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT], NOBODY, NOBODY),
+    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION, EVALUATE_POLICY], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY], NOBODY),
+    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY], NOBODY, NOBODY),
     ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
     ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
     ("reports", &[RECORD_DEPLOYMENT, PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
@@ -344,6 +345,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         BUILD_EVENT,
         END_EXECUTION,
         PLAN_DEPLOYMENT,
+        EVALUATE_POLICY,
         FETCH_SOURCES,
         RECORD_DEPLOYMENT,
         PUBLISH_REPORT,
@@ -397,6 +399,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "BuildEventFunction" => &[BUILD_EVENT],
             "EndExecutionFunction" => &[END_EXECUTION],
             "PlanDeploymentFunction" => &[PLAN_DEPLOYMENT],
+            "EvaluatePolicyFunction" => &[EVALUATE_POLICY],
             "FetchSourcesFunction" => &[FETCH_SOURCES],
             "RecordDeploymentFunction" => &[RECORD_DEPLOYMENT],
             "PublishReportFunction" => &[PUBLISH_REPORT],
@@ -444,7 +447,7 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
         let granted: Granted = match logical.as_str() {
             "BuildEventFunction" | "PublishReportFunction" => NOBODY,
             "EndExecutionFunction" => &[END_MACHINE],
-            "AcquireLockFunction" => &[DEPLOY_MODULE, DEPLOY],
+            "AcquireLockFunction" | "EvaluatePolicyFunction" => &[DEPLOY_MODULE, DEPLOY],
             "PlanDeploymentFunction" | "FetchSourcesFunction" | "RecordDeploymentFunction" => &[DEPLOY],
             _ => &[DEPLOY_MODULE],
         };

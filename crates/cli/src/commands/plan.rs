@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Args;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
+use seedflow_core::deployment::plan_json::{PlanJson, has_changes};
 use seedflow_core::policy::Decision;
+use seedflow_core::policy::rego::Verdict;
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_terminal::{Tone, Ui};
 use serde::Deserialize;
@@ -64,9 +66,10 @@ impl Plan {
             deployment: name(&output["deployment"]),
             modules,
             policy: output.get("policy").map(Decision::deserialize).transpose()?,
+            rego: Option::<Verdict>::deserialize(output.get("rego").unwrap_or(&Value::Null))?,
         };
         if self.json {
-            print_json_line(planned.json(&output), ui);
+            print_json_line(planned.json(output)?, ui);
         } else if self.markdown {
             ui.say(planned.markdown());
         } else {
@@ -132,12 +135,19 @@ struct Planned {
     deployment: String,
     modules: Vec<PlannedModule>,
     policy: Option<Decision>,
+    rego: Option<Verdict>,
 }
 
 impl Planned {
-    /// What breaks the deployment's policy.
-    fn broken(&self) -> &[String] {
-        self.policy.as_ref().map_or(&[], |policy| &policy.broken)
+    /// What breaks the deployment's policy, and its rules.
+    fn broken(&self) -> Vec<String> {
+        let policy = self.policy.iter().flat_map(|policy| policy.broken.clone());
+        policy.chain(self.rego.iter().flat_map(Verdict::broken)).collect()
+    }
+
+    /// What the rules warn of.
+    fn warnings(&self) -> &[String] {
+        self.rego.as_ref().map_or(&[], |verdict| &verdict.findings.warn)
     }
 
     fn count(&self, action: PlannedAction) -> usize {
@@ -148,9 +158,7 @@ impl Planned {
     }
 
     fn has_changes(&self) -> bool {
-        self.modules
-            .iter()
-            .any(|module| module.action != PlannedAction::Unchanged)
+        has_changes(&self.modules)
     }
 
     /// `3 to deploy, 1 to destroy, 12 unchanged`
@@ -202,6 +210,9 @@ impl Planned {
             table.show(ui);
         }
         ui.say(self.summary());
+        for warning in self.warnings() {
+            ui.say(ui.paint(Tone::Bold, format!("warned by the policy: {warning}")));
+        }
         for broken in self.broken() {
             ui.say(ui.paint(Tone::Bad, format!("refused by the policy: {broken}")));
         }
@@ -220,21 +231,21 @@ impl Planned {
             let why = lines.join("<br>");
             text.push_str(&format!("| {} | `{}` | {why} |\n", word(module).0, module.module));
         }
+        for warning in self.warnings() {
+            text.push_str(&format!("\nwarned by the policy: {}\n", escaped(warning)));
+        }
         for broken in self.broken() {
-            text.push_str(&format!("\nrefused by the policy: {}\n", escaped(broken)));
+            text.push_str(&format!("\nrefused by the policy: {}\n", escaped(&broken)));
         }
         text
     }
 
-    fn json(&self, output: &Value) -> Value {
-        let mut plan = json!({
-            "deployment": output["deployment"], "changes": self.has_changes(), "counts": output["counts"],
-            "modules": output["modules"],
-        });
-        if let Some(policy) = output.get("policy") {
-            plan["policy"] = policy.clone();
-        }
-        plan
+    fn json(&self, output: Value) -> Result<Value> {
+        let plan: PlanJson = serde_json::from_value(output)?;
+        Ok(json!(PlanJson {
+            changes: self.has_changes(),
+            ..plan
+        }))
     }
 }
 
@@ -288,6 +299,19 @@ mod tests {
             deployment: "p/dev".to_owned(),
             modules: serde_json::from_value(modules).unwrap(),
             policy: None,
+            rego: serde_json::from_value(json!({"document": "d", "version": "v", "warn": ["w|1"], "deny": ["d"], "require_approval": ["a"]})).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_rules_say_is_shown() {
+        let text = planned().markdown();
+        for part in [
+            "\nwarned by the policy: w\\|1\n",
+            "\nrefused by the policy: deny: d\n",
+            "\nrefused by the policy: require\\_approval: a (expected an approval, ",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
 

@@ -7,12 +7,14 @@
 
 pub mod archives;
 pub mod changed_values;
+pub mod definitions;
 pub mod input;
 pub mod manifest;
 pub mod manifest_options;
 pub mod order;
 pub mod outcome;
 pub mod plan;
+pub mod plan_json;
 pub mod planner;
 pub mod remote_source;
 pub mod report;

@@ -232,6 +232,7 @@ mod tests {
             moves: false,
             reasons: Vec::new(),
             changes: Vec::new(),
+            definition: None,
             unless: Vec::new(),
             execution: execution.map(str::to_owned),
         }
@@ -258,6 +259,7 @@ mod tests {
             sources: Vec::new(),
             warnings: Vec::new(),
             policy: None,
+            rego: None,
         }
     }
 

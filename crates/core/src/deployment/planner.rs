@@ -269,6 +269,7 @@ impl<'a> Planner<'a> {
             moves: moves && decided.action == PlannedAction::Deploy,
             reasons: decided.reasons,
             changes: Vec::new(),
+            definition: None,
             unless,
             execution: has_turn.then(|| self.name(&module.id)),
         }
@@ -450,6 +451,7 @@ impl<'a> Planner<'a> {
             moves: false,
             reasons: vec![reason],
             changes: Vec::new(),
+            definition: None,
             unless: Vec::new(),
             execution: (action == PlannedAction::Destroy).then(|| self.name(&self.id(module))),
         }
@@ -517,6 +519,7 @@ impl<'a> Planner<'a> {
             sources: Vec::new(),
             warnings: self.warnings,
             policy: None,
+            rego: None,
         };
         (plan, self.waves)
     }

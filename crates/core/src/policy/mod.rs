@@ -7,11 +7,14 @@
 //! comes out.
 //!
 //! A document that can't be read refuses everything. Without a document everything is allowed.
+//!
+//! Beside the document there may be rules in Rego ([`rego`], decision 60).
 
 mod decision;
 mod document;
 mod freeze;
 mod pattern;
+pub mod rego;
 
 pub use decision::{Change, Changes, Decision, StoredPolicy};
 pub use document::{MAX_BYTES, Policy, version_of};
