@@ -9,6 +9,7 @@
 //! fails, too much time. Only the caller can turn that into a refusal, so no error is taken for "nothing found".
 
 mod builtins;
+mod stopwatch;
 
 use std::num::NonZeroU32;
 use std::sync::mpsc;
@@ -60,6 +61,7 @@ impl Rules {
     }
 
     fn parse_here(name: &str, text: &str) -> Result<Self, String> {
+        stopwatch::install();
         let mut engine = Engine::new();
         engine.set_execution_timer_config(ExecutionTimerConfig {
             limit: TIME,
