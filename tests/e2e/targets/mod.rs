@@ -2,6 +2,8 @@
 //!
 //! Builds are started by hand here, so these tests are about the accounts and not about the functions at home.
 
+mod privileges;
+
 use std::time::Duration;
 
 use seedflow_core::target::Target;
@@ -21,7 +23,7 @@ const OTHER: &str = TARGETS[1];
 /// An account that home doesn't list.
 const UNLISTED: &str = "444444444444/us-east-1";
 
-const SCRIPT: &str = include_str!("hostile.sh");
+const SCRIPT: &str = concat!(include_str!("../attempt.sh"), include_str!("hostile.sh"));
 
 /// The script starts the `aws` command about thirty times.
 const PATIENCE: Duration = Duration::from_secs(600);
