@@ -89,6 +89,7 @@ fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -
         target: None,
         moves: false,
         evaluate: false,
+        approved: false,
         plan: None,
         refused: None,
     })
@@ -179,6 +180,15 @@ fn of_deploy() -> Value {
         json!({"deployment": {}, "waves": [], "plan_key": "k", "counts": null,
         "fetch": vec![json!({"kind": "git", "url": "u"}); count]})
     };
+    let waits = json!({"deployment": {}, "waves": [{"concurrency": 1, "items": []}], "plan_key": "k", "counts": null,
+        "approval": {"plan": "h", "reasons": ["r"], "expires_after_seconds": 9}});
+    let verdict = |state: &str, error: &str| json!({"state": state, "plan": "h", "refused": {"error": error, "cause": "why"}});
+    let verdicts = [
+        json!({"state": "APPROVED", "plan": "h", "refused": null}),
+        verdict("REJECTED", "ApprovalRejected"),
+        verdict("SUPERSEDED", "PlanSuperseded"),
+        verdict("EXPIRED", "ApprovalExpired"),
+    ];
     let item = |name: &str| json!({"name": name, "input": {"project": "p"}});
     let with_rules = json!({"deployment": {}, "waves": [{"concurrency": 1, "items": [item("a")]}], "plan_key": "k", "counts": null,
         "evaluate": true});
@@ -196,7 +206,7 @@ fn of_deploy() -> Value {
     let planned: Vec<Value> = waves
         .into_iter()
         .map(planned)
-        .chain([refused, fetch(1), fetch(2), with_rules])
+        .chain([refused, fetch(1), fetch(2), waits, with_rules])
         .collect();
     let named = |plan_only: bool, record_refusal: bool, origin: Value| json!({"deployment": {}, "whole": true, "plan_only": plan_only, "record_refusal": record_refusal, "origin": origin});
     json!({
@@ -211,7 +221,13 @@ fn of_deploy() -> Value {
         "FetchSources": task(answers(&[fetched])),
         "EvaluatePolicy": task(answers(&evaluated)),
         "ClaimForRefusal": task(answers(&turns())),
-        "RecordRefusal": task(answers(&[json!({"state": "REFUSED", "error": "Blocked", "cause": "why"})])),
+        "RecordWait": task(answers(&[json!({"seconds_left": 9})])),
+        "WaitForApproval": task(json!(verdicts)),
+        "ExpireApproval": task(answers(&verdicts)),
+        "RecordRefusal": task(answers(&[
+            json!({"state": "REFUSED", "error": "Blocked", "cause": "why"}),
+            json!({"state": "SUPERSEDED", "superseded_by": "e", "error": "PlanSuperseded", "cause": "why"}),
+        ])),
         "MarkInProgress": task(answers(&[json!({"state": "IN_PROGRESS"})])),
         "DeployWave": {"results": [
             [{"name": "a", "state": "SUCCEEDED"}],

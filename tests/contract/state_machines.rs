@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, not a state, and its failures
 /// go to the queue of failed events.
-const THROWS: [(&str, &[ErrorName]); 11] = [
+const THROWS: [(&str, &[ErrorName]); 12] = [
     (
         "PlanDeployment",
         &[
@@ -31,6 +31,7 @@ const THROWS: [(&str, &[ErrorName]); 11] = [
         "EvaluatePolicy",
         &[
             DeniedByPolicy,
+            ApprovalRequired,
             PolicyNotEvaluated,
             AccessDenied,
             Refused,
@@ -69,6 +70,10 @@ const THROWS: [(&str, &[ErrorName]); 11] = [
         ],
     ),
     (
+        "RequestApproval",
+        &[InvalidInput, AccessDenied, Refused, Throttled, ServiceUnavailable],
+    ),
+    (
         "AcquireLock",
         &[InvalidInput, AccessDenied, Refused, Throttled, ServiceUnavailable],
     ),
@@ -86,6 +91,8 @@ const THROWS: [(&str, &[ErrorName]); 11] = [
             InvalidModuleStack,
             StateConflict,
             DeniedByPolicy,
+            ApprovalRequired,
+            ApprovalVoid,
             AccessDenied,
             Refused,
             Throttled,
@@ -173,7 +180,14 @@ fn function(state: &Value) -> &str {
 
 /// The errors that `plan-deployment` returns instead of throwing, so that they can be written to the deployment's
 /// status.
-const ANSWERED: [ErrorName; 1] = [Blocked];
+const ANSWERED: [ErrorName; 5] = [
+    Blocked,
+    // In the answer to a plan that waits for an approval, or to an approver.
+    ApprovalRejected,
+    ApprovalExpired,
+    PlanSuperseded,
+    NotApprover,
+];
 
 /// The errors that a task's function names.
 pub fn throws(state: &Value) -> BTreeSet<&'static str> {

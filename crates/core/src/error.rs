@@ -44,6 +44,18 @@ pub enum ErrorName {
     DeniedByPolicy,
     /// The rules of the deployment can't be evaluated, so they allow nothing.
     PolicyNotEvaluated,
+    /// The policy wants the approval of a whole plan, and a request for one module has none.
+    ApprovalRequired,
+    /// A plan is not, or not any more, the one that was approved or is to be approved.
+    ApprovalVoid,
+    /// An approver rejected the plan.
+    ApprovalRejected,
+    /// Nobody decided on the plan in time.
+    ApprovalExpired,
+    /// A newer execution deploys in the place of a plan that waited for an approval.
+    PlanSuperseded,
+    /// The caller may not decide on the plan.
+    NotApprover,
     /// IAM refused a call.
     AccessDenied,
     /// AWS refused a call for a reason that retries don't change.
@@ -60,7 +72,7 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that compares them with the state machine.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidInput,
         Self::SourceNotFound,
         Self::SourceUnavailable,
@@ -77,6 +89,12 @@ impl ErrorName {
         Self::Blocked,
         Self::DeniedByPolicy,
         Self::PolicyNotEvaluated,
+        Self::ApprovalRequired,
+        Self::ApprovalVoid,
+        Self::ApprovalRejected,
+        Self::ApprovalExpired,
+        Self::PlanSuperseded,
+        Self::NotApprover,
         Self::AccessDenied,
         Self::Refused,
         Self::BuildNotFound,
@@ -114,6 +132,12 @@ impl ErrorName {
             Self::Blocked => "Blocked",
             Self::DeniedByPolicy => "DeniedByPolicy",
             Self::PolicyNotEvaluated => "PolicyNotEvaluated",
+            Self::ApprovalRequired => "ApprovalRequired",
+            Self::ApprovalVoid => "ApprovalVoid",
+            Self::ApprovalRejected => "ApprovalRejected",
+            Self::ApprovalExpired => "ApprovalExpired",
+            Self::PlanSuperseded => "PlanSuperseded",
+            Self::NotApprover => "NotApprover",
             Self::AccessDenied => "AccessDenied",
             Self::Refused => "Refused",
             Self::BuildNotFound => "BuildNotFound",

@@ -13,10 +13,11 @@ use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::object_reader::blocking;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::{plans, policies};
+use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
 use seedflow_core::deployment::plan_json::{PlanJson, Scope};
-use seedflow_core::error::{Error, Result};
-use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::definition::{DefinedBuild, DefinedSource, Definition, Surroundings};
 use seedflow_core::module::input::Action;
 use seedflow_core::module::metadata_reference::ModuleRef;
@@ -41,6 +42,8 @@ enum Of {
     Deployment {
         /// Whether the plan is only shown, so that nothing is refused.
         shown: bool,
+        /// The hash of the plan that was approved, with which the planner has compared this one; null before an approval.
+        approved: Option<String>,
     },
     /// A module that is about to be built or destroyed.
     Module {
@@ -48,6 +51,8 @@ enum Of {
         reasons: Vec<String>,
         /// The deployment's execution that says it started this one.
         part_of: Option<ExecutionArn>,
+        /// Whether `check-md5` has found that it is part of a plan that was approved.
+        approved: bool,
     },
 }
 
@@ -58,6 +63,9 @@ struct Evaluated {
     evaluate: bool,
     /// Null if the rules were removed meanwhile.
     rego: Option<Verdict>,
+    /// The approval that the plan needs, with the reasons of the rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<ApprovalNeeded>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Refused>,
 }
@@ -101,11 +109,15 @@ impl Handler {
     ) -> Result<Value> {
         let Event { execution, of } = event;
         match of {
-            Of::Deployment { shown } => Ok(json!(self.deployment(&execution, shown, now).await?)),
+            Of::Deployment { shown, approved } => {
+                let asked = (shown, approved.is_some());
+                Ok(json!(self.deployment(&execution, asked, now).await?))
+            }
             Of::Module {
                 plan,
                 reasons,
                 part_of,
+                approved,
             } => {
                 let plan = plans::load(&self.work, plan).await?;
                 log::add_log_context(&LogContext::module(&execution, &plan.module));
@@ -117,6 +129,7 @@ impl Handler {
                     plan: &plan,
                     reasons: &reasons,
                     planned: planned.as_ref(),
+                    approved,
                 };
                 let reasons = self.module(&module, &environment, now).await?;
                 Ok(json!({"reasons": reasons}))
@@ -125,10 +138,18 @@ impl Handler {
     }
 
     /// Evaluates the rules on the plan of a deployment, and stores the verdict with the plan.
-    async fn deployment(&self, execution: &ExecutionArn, shown: bool, now: Timestamp) -> Result<Evaluated> {
+    async fn deployment(
+        &self,
+        execution: &ExecutionArn,
+        (shown, is_approved): (bool, bool),
+        now: Timestamp,
+    ) -> Result<Evaluated> {
         let mut plan = plans::deployment(&self.work, execution).await?;
         log::add_log_context(&LogContext::deployment(execution, &plan.deployment));
-        plan.rego = self.verdict(&plan.deployment, PlanJson::of(&plan), now).await?;
+        let verdict = self.verdict(&plan.deployment, PlanJson::of(&plan), now).await?;
+        if let Some(verdict) = verdict {
+            plan.judge(verdict);
+        }
         plans::store_deployment(&self.work, execution, &plan).await?;
         let refused = match shown {
             true => None,
@@ -138,6 +159,7 @@ impl Handler {
         Ok(Evaluated {
             evaluate: false,
             rego: plan.rego,
+            approval: plan.approval.filter(|_| !is_approved),
             refused,
         })
     }
@@ -159,12 +181,14 @@ impl Handler {
             return Ok(reasons);
         };
         if module.planned.is_some() {
-            // The deployment was asked, and its plan has the warnings.
-            verdict.findings.require_approval.clear();
+            // Its plan has them.
             verdict.findings.warn.clear();
         }
         tracing::info!(?verdict, "evaluated");
         verdict.refuse()?;
+        if !module.approved && !verdict.approvals().is_empty() {
+            return Err(unapproved(&module.plan.module, &verdict));
+        }
         let warnings = verdict.findings.warn.into_iter();
         reasons.extend(warnings.map(|warning| format!("policy warns: {warning}")));
         Ok(reasons)
@@ -212,12 +236,22 @@ fn verdict(of: &DeploymentId, text: &[u8], plan: &PlanJson, now: Timestamp) -> R
     Ok(Verdict::of(of, text, findings))
 }
 
+fn unapproved(module: &ModuleId, verdict: &Verdict) -> Error {
+    let message = format!(
+        "{module}: the rules {} want an approval ({}), and this execution is not part of a plan of the deployment that was approved and still runs; start the whole deployment, with \"only\" for one module",
+        verdict.document,
+        verdict.approvals().join(". ")
+    );
+    Error::new(ErrorName::ApprovalRequired, message)
+}
+
 /// A module that is about to start.
 struct OfModule<'a> {
     plan: &'a Plan,
     reasons: &'a [String],
     /// The same in the plan of its deployment, if it is part of one.
     planned: Option<&'a PlannedModule>,
+    approved: bool,
 }
 
 impl OfModule<'_> {
@@ -252,6 +286,7 @@ impl OfModule<'_> {
             shortened: false,
             policy: None,
             rego: None,
+            approval: None,
         }
     }
 

@@ -4,7 +4,7 @@
 //! for later functions, and also an input that is too long for a payload. The second call plans: it reads the manifests and
 //! the modules' files in one pass over the repository's zip, reads the parameters of the deployment by their path, and lets
 //! the core decide. If the manifest names remote sources, this call answers their list and plans nothing. A third call gets
-//! where they are stored.
+//! where they are stored. A plan that was approved is made once more, and refused unless it is still the same.
 //!
 //! It changes nothing of the deployment. It stores the plan and the bundle of each module that is deployed, each always at
 //! the same key, so it is idempotent.
@@ -22,12 +22,15 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
+use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{plans, policies, spilled_values};
+use seedflow_core::approval::{ApprovalNeeded, VerdictState};
 use seedflow_core::deployment::definitions;
 use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::plan::{Plan, Wave};
+use seedflow_core::deployment::plan_parts::PlanParts;
 use seedflow_core::deployment::planner;
 use seedflow_core::deployment::planner::Planning;
 use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
@@ -42,7 +45,7 @@ use seedflow_core::module::fingerprint::{Versions, VersionsByTarget};
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::target_settings::{TargetSettings, all_not_ready};
-use seedflow_core::policy::Decision;
+use seedflow_core::policy::{ApprovalRule, Decision, Starts, StoredPolicy, version_of};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
@@ -77,6 +80,9 @@ enum Step {
         /// The remote sources of its manifest, once they are fetched.
         #[serde(default)]
         sources: Option<Vec<FetchedSource>>,
+        /// The hash of the plan that was approved; null before that.
+        #[serde(default)]
+        approved: Option<String>,
     },
 }
 
@@ -120,6 +126,9 @@ struct PlannedModule {
     /// Whether the rules of the deployment have to be evaluated on the stored plan.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     evaluate: bool,
+    /// The approval that the plan needs before it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<ApprovalNeeded>,
     /// The remote sources that have to be fetched before anything can be planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     fetch: Option<Vec<RemoteSource>>,
@@ -128,10 +137,17 @@ struct PlannedModule {
     refused: Option<Refused>,
 }
 
+/// What the second and later calls are told.
+struct ToPlan {
+    deployment: DeploymentId,
+    sources: Option<Vec<FetchedSource>>,
+    approved: Option<String>,
+}
+
 /// What planning leads to.
 enum Outcome {
-    /// A plan, what to start, and whether the deployment has rules for it.
-    Planned(Box<Plan>, Vec<Wave>, bool),
+    /// A plan, and what to start.
+    Planned(Box<Plan>, Vec<Wave>),
     /// Sources that have to be fetched first.
     Fetch(Vec<RemoteSource>),
 }
@@ -181,9 +197,17 @@ impl Handler {
         } = event;
         Ok(match action {
             Step::Name => json!(self.name(input, &execution, &environment).await?),
-            Step::Plan { deployment, sources } => {
-                let asked = (deployment, sources);
-                json!(self.plan(asked, input, &execution, &environment).await?)
+            Step::Plan {
+                deployment,
+                sources,
+                approved,
+            } => {
+                let to_plan = ToPlan {
+                    deployment,
+                    sources,
+                    approved,
+                };
+                json!(self.plan(to_plan, input, &execution, &environment).await?)
             }
         })
     }
@@ -229,11 +253,16 @@ impl Handler {
 
     async fn plan(
         &self,
-        (deployment, sources): (DeploymentId, Option<Vec<FetchedSource>>),
+        to_plan: ToPlan,
         input: Value,
         execution: &ExecutionArn,
         environment: &AwsEnvironment,
     ) -> Result<PlannedModule> {
+        let ToPlan {
+            deployment,
+            sources,
+            approved,
+        } = to_plan;
         let input = plans::input(&self.work, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
         let made = match &request.action {
@@ -275,7 +304,17 @@ impl Handler {
                 }
             }
         };
-        let planned = self.answer(deployment, made, &request, execution).await?;
+        let made = match (made, &approved) {
+            (Ok(Outcome::Planned(plan, waves)), Some(hash)) => {
+                let same = self.check_approved(&plan, execution, hash).await;
+                same.map(|()| Outcome::Planned(plan, waves))
+            }
+            (made, _) => made,
+        };
+        let mut planned = self.answer(deployment, made, &request, execution).await?;
+        if approved.is_some() {
+            planned.approval = None;
+        }
         tracing::info!(
             counts = %planned.counts,
             fetch = planned.fetch.as_ref().map(Vec::len),
@@ -307,9 +346,8 @@ impl Handler {
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         });
-        plan.policy = self.policy(&plan).await?;
-        let has_rules = self.has_rules(&plan).await?;
-        Ok(Outcome::Planned(Box::new(plan), waves, has_rules))
+        self.apply_policy(&mut plan, &state, true).await?;
+        Ok(Outcome::Planned(Box::new(plan), waves))
     }
 
     async fn deploy(
@@ -333,9 +371,8 @@ impl Handler {
         let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
-        plan.policy = self.policy(&plan).await?;
-        let has_rules = self.has_rules(&plan).await?;
-        if request.plan_only || has_rules {
+        self.apply_policy(&mut plan, &state, false).await?;
+        if request.plan_only || plan.rules.is_some() {
             let around = Surroundings {
                 home,
                 build: &self.build,
@@ -349,18 +386,56 @@ impl Handler {
         if !request.plan_only && plan.refuse().is_ok() {
             bundles::store(&self.work, read, &plan).await?;
         }
-        Ok(Outcome::Planned(Box::new(plan), waves, has_rules))
+        Ok(Outcome::Planned(Box::new(plan), waves))
     }
 
-    /// What the deployment's policy says of a plan.
-    async fn policy(&self, plan: &Plan) -> Result<Option<Decision>> {
+    /// What the deployment's policy says of a plan: whether it may run, and whether somebody has to approve it first.
+    async fn apply_policy(&self, plan: &mut Plan, state: &State, destroys_by_request: bool) -> Result<()> {
         let policy = policies::of(&self.work, &plan.deployment).await?;
-        Ok(policy.map(|policy| policy.decide(&plan.changes(), Timestamp::now())))
+        let changes = plan.changes();
+        let decide = |policy: &StoredPolicy| policy.decide(&changes, Timestamp::now());
+        plan.policy = policy.as_ref().map(decide);
+        let rule = ApprovalRule::of(policy.as_ref());
+        let reasons = rule.reasons(&Starts {
+            changes: &changes,
+            starts_anything: plan.modules.iter().any(|planned| planned.execution.is_some()),
+            deployed: state.deployed().len(),
+            destroys_by_request,
+        });
+        plan.rules = self.rules(plan).await?;
+        let hash = PlanParts::of(plan).hash();
+        plan.approval_for_rules = plan
+            .rules
+            .as_ref()
+            .map(|_| ApprovalNeeded::for_rules(hash.clone(), &rule));
+        plan.approval = ApprovalNeeded::of(hash, reasons, &rule);
+        Ok(())
     }
 
-    /// Whether the deployment has rules in Rego, and the plan starts something that they may refuse.
-    async fn has_rules(&self, plan: &Plan) -> Result<bool> {
-        Ok(!plan.changes().is_empty() && policies::has_rego(&self.work, &plan.deployment).await?)
+    /// Refuses a plan that is not the one that was approved.
+    async fn check_approved(&self, plan: &Plan, execution: &ExecutionArn, hash: &str) -> Result<()> {
+        let approval = Approval {
+            bucket: &self.work,
+            deployment: &plan.deployment,
+            execution,
+        };
+        let verdict = approval.verdict().await?;
+        // Whoever has the task's token can answer it, and only functions write verdicts.
+        if !verdict.is_some_and(|verdict| verdict.state == VerdictState::Approved && verdict.plan == hash) {
+            let message = "nothing was started. The plan that waited was not approved; start it again";
+            return Err(Error::new(ErrorName::ApprovalVoid, message));
+        }
+        let approved = plans::approved_parts(&self.work, execution, hash).await?;
+        approved.check_again(&PlanParts::of(plan))
+    }
+
+    /// The version of the deployment's rules in Rego, if the plan starts something that they may refuse.
+    async fn rules(&self, plan: &Plan) -> Result<Option<String>> {
+        if plan.changes().is_empty() {
+            return Ok(None);
+        }
+        let rules = policies::rego(&self.work, &plan.deployment).await?;
+        Ok(rules.map(|rules| version_of(&rules)))
     }
 
     /// The stored state of a deployment.
@@ -447,14 +522,12 @@ impl Handler {
             origin: None,
             shortened: false,
             evaluate: false,
+            approval: None,
             fetch: None,
             refused: None,
         };
         let (plan, waves) = match made {
-            Ok(Outcome::Planned(plan, waves, has_rules)) => {
-                answer.evaluate = has_rules;
-                (*plan, waves)
-            }
+            Ok(Outcome::Planned(plan, waves)) => (*plan, waves),
             Ok(Outcome::Fetch(sources)) => {
                 answer.fetch = Some(sources);
                 return Ok(answer);
@@ -465,9 +538,14 @@ impl Handler {
             }
             Err(error) => return Err(error),
         };
+        answer.evaluate = plan.rules.is_some();
+        if (plan.approval.is_some() || answer.evaluate) && !request.plan_only {
+            plans::store_parts(&self.work, execution, &PlanParts::of(&plan)).await?;
+        }
         plans::store_deployment(&self.work, execution, &plan).await?;
         answer.counts = json!(plan.counts());
         answer.policy = plan.policy.clone();
+        answer.approval = plan.approval.clone();
         answer.origin = Some(plan.commit_info.clone());
         (answer.modules, answer.shortened) = listed(&plan);
         if request.record_refusal

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::changed_values::ChangedValue;
+use super::module_part::ModulePart;
 use super::remote_source::FetchedSource;
+use crate::approval::ApprovalNeeded;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId};
@@ -104,9 +106,21 @@ pub struct Plan {
     /// What the deployment's policy says of the plan; `None` if it has no policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Decision>,
+    /// The SHA-256 of the deployment's rules in Rego, if it has some and the plan starts something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
     /// What the deployment's rules in Rego say of the plan; `None` before they are evaluated, and without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rego: Option<Verdict>,
+    /// The approval that the plan needs before it runs; `None` if it needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalNeeded>,
+    /// The approval that the rules may ask for, without reasons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_for_rules: Option<ApprovalNeeded>,
+    /// What the modules are deployed from; only for the planner itself.
+    #[serde(skip)]
+    pub parts: BTreeMap<ModuleRef, ModulePart>,
 }
 
 /// Modules that are executed at the same time.
@@ -234,6 +248,15 @@ impl Plan {
             ErrorName::Blocked,
             excerpt(&format!("nothing was started. {}", blocked.join(". ")), 4000),
         ))
+    }
+
+    /// Adds what the rules say: what they deny, and why they want an approval.
+    pub fn judge(&mut self, verdict: Verdict) {
+        if let Some(asked) = &self.approval_for_rules {
+            let needed = self.approval.take();
+            self.approval = asked.because(needed, verdict.approvals());
+        }
+        self.rego = Some(verdict);
     }
 
     /// The number of modules for each action.

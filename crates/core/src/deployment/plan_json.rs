@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::plan::{Plan, PlannedAction, PlannedModule};
+use crate::approval::ApprovalNeeded;
 use crate::ids::DeploymentId;
 use crate::module::commit_info::CommitInfo;
 use crate::policy::Decision;
@@ -52,6 +53,9 @@ pub struct PlanJson {
     /// What the deployment's rules in Rego say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rego: Option<Verdict>,
+    /// The approval that the plan needs before it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalNeeded>,
 }
 
 impl PlanJson {
@@ -68,6 +72,7 @@ impl PlanJson {
             shortened: false,
             policy: plan.policy.clone(),
             rego: plan.rego.clone(),
+            approval: plan.approval.clone(),
         }
     }
 
@@ -83,6 +88,7 @@ impl PlanJson {
             modules: modules.collect(),
             policy: None,
             rego: None,
+            approval: None,
             ..self.clone()
         });
         input["now"] = now.clone();

@@ -13,7 +13,7 @@ use crate::module::commit_info::CommitInfo;
 
 /// The errors of a module's request that is refused before anything runs. All other errors are failures: the request may
 /// be right.
-const REFUSALS: [ErrorName; 8] = [
+const REFUSALS: [ErrorName; 10] = [
     ErrorName::InvalidInput,
     ErrorName::SourceNotFound,
     ErrorName::InvalidBundle,
@@ -22,6 +22,8 @@ const REFUSALS: [ErrorName; 8] = [
     ErrorName::StateConflict,
     ErrorName::DeniedByPolicy,
     ErrorName::PolicyNotEvaluated,
+    ErrorName::ApprovalRequired,
+    ErrorName::ApprovalVoid,
 ];
 
 /// A request that was refused.
@@ -82,6 +84,8 @@ mod tests {
             "StateConflict",
             "DeniedByPolicy",
             "PolicyNotEvaluated",
+            "ApprovalRequired",
+            "ApprovalVoid",
         ] {
             assert!(Refusal::is_by(name), "{name}");
         }

@@ -78,21 +78,17 @@ impl Verdict {
         }
     }
 
-    /// Why the plan has to be approved before it starts. This is where approvals join: today [`Self::refuse`] takes each of
-    /// these for a refusal.
+    /// Why the plan has to be approved before it starts.
     #[must_use]
     pub fn approvals(&self) -> &[String] {
         &self.findings.require_approval
     }
 
-    /// Everything for which the plan is refused.
+    /// What refuses the plan.
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
-        let approvals = self.approvals().iter().map(|why| {
-            format!("require_approval: {why} (expected an approval, and this version of Seedflow has none)")
-        });
-        let denied = self.findings.deny.iter().map(|why| format!("deny: {why}"));
-        denied.chain(approvals).collect()
+        let denied = self.findings.deny.iter();
+        denied.map(|why| format!("deny: {why}")).collect()
     }
 
     /// Refuses a plan that the rules do not allow.
@@ -147,23 +143,23 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_refuses_nothing_and_the_rest_does() {
+    fn only_what_is_denied_is_refused() {
         let one = |text: &str| vec![text.to_owned()];
         let warned = verdict(Findings {
             warn: one("w"),
+            require_approval: one("it destroys"),
             ..Findings::default()
         });
         assert!(warned.refuse().is_ok());
+        assert_eq!(warned.approvals(), ["it destroys"]);
         let refused = verdict(Findings {
             deny: one("no Fridays"),
-            require_approval: one("it destroys"),
             ..Findings::default()
         });
         let error = refused.refuse().unwrap_err();
         assert_eq!(error.name, ErrorName::DeniedByPolicy);
         for part in [
             "nothing was started. deny: no Fridays",
-            "require_approval: it destroys (expected an approval, ",
             "policies/p/prod.rego",
             "seedflow policy set",
         ] {

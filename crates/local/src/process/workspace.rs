@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 13] = [
+pub const FUNCTIONS: [&str; 15] = [
     "acquire-lock",
     "check-md5",
     "module-stack",
@@ -20,6 +20,8 @@ pub const FUNCTIONS: [&str; 13] = [
     "evaluate-policy",
     "fetch-sources",
     "record-deployment",
+    "request-approval",
+    "approve",
     "publish-report",
 ];
 
