@@ -1,4 +1,4 @@
-# What destroys something, or goes into the production account, needs an approval. Manual work is only warned of.
+# What destroys something, or goes into the production account, needs an approval. Files without a commit are only warned of.
 package seedflow
 
 production := "111111111111"

@@ -38,6 +38,7 @@ fn plan() -> PlanJson {
         ],
         "policy": {"document": "policies/p/prod.json", "version": version, "broken": ["b"]},
         "rego": {"document": "policies/p/prod.rego", "version": version, "deny": ["d"], "warn": ["w"], "require_approval": ["a"]},
+        "approval": {"plan": version, "reasons": ["rules: a"], "approvers": ["arn:aws:iam::111111111111:role/Lead"], "four_eyes": true, "expires_after_seconds": 60},
     });
     serde_json::from_value(plan).unwrap()
 }

@@ -6,6 +6,7 @@ use seedflow_e2e::command_line::{Ran, seedflow};
 use seedflow_e2e::{Finished, Group, Module, Repository, TestStack, destruction, run};
 use serde_json::{Value, json};
 
+use super::approvals::{User, push};
 use super::{STACK, assert_state, id_of};
 
 const TWO: &[Group<'_>] = &[
@@ -169,19 +170,17 @@ fn rules_refuse_and_warn_and_allow_nothing_if_they_can_not_be_evaluated() {
         );
         stack.released(&store).await;
 
+        // The plan waits for the reasons of the rules, a module alone isn't approved, and what is approved runs.
         let approval = "package seedflow\nrequire_approval contains \"it changes\" if input.changes\n";
         assert_eq!(set(stack, project, approval).await.code, Some(0));
-        let refused = stack.deploy_repository(project, &changed, json!({})).await;
-        assert_refused(
-            &refused,
-            "DeniedByPolicy",
-            "require_approval: it changes (expected an approval",
-        );
-        stack.deployment_released(project).await;
-        assert_eq!(set(stack, project, "package seedflow\n").await.code, Some(0));
-        assert_state(
-            &stack.deploy_repository(project, &changed, json!({})).await,
-            "SUCCEEDED",
-        );
+        let single = stack.deploy(&store, &Module::running("build", &["true"])).await;
+        assert_refused(&single, "ApprovalRequired", "want an approval (it changes)");
+        stack.released(&store).await;
+        let (execution, waiting) = push(stack, project, &changed, "Rob").await;
+        assert_eq!(waiting["reasons"], json!(["rules: it changes"]), "{waiting}");
+        let rita = User::new(stack, "rita").await;
+        let decided = rita.decides(stack, "approve", &waiting, "looked at it").await;
+        assert_eq!(decided.code, Some(0), "{decided:?}");
+        assert_state(&stack.finished(&execution).await, "SUCCEEDED");
     });
 }
