@@ -302,6 +302,17 @@ fn of_end_execution_each_has_a_result_for_every_start() {
 }
 
 #[test]
+fn of_plan_each_has_a_result_for_every_object() {
+    let walked = walk(
+        &StateMachine::read("plan").definition,
+        &json!([{}, {"project": "p", "plan_only": false, "record_refusal": true}]),
+        NOW,
+        &json!({"StartPlan": task(json!([{"ExecutionArn": "e", "StartDate": "now"}]))}),
+    );
+    assert_eq!(ends(&walked, "StartPlan")[0]["output"], json!({"execution": "e"}));
+}
+
+#[test]
 fn an_end_that_can_not_be_settled_in_time_is_kept_for_a_person() {
     let gives_up = |wait_seconds: u32, age| {
         let mut tasks = of_end_execution();

@@ -10,6 +10,7 @@ mod full_account;
 mod observability;
 mod plan_json;
 mod policies;
+mod pull_requests;
 mod state_machines;
 mod task_errors;
 mod template;

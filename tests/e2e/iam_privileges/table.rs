@@ -39,6 +39,7 @@ const REQUEST_APPROVAL: &str = "RequestApprovalRole";
 const APPROVE: &str = "ApproveRole";
 const PUBLISH_REPORT: &str = "PublishReportRole";
 const DEPLOY: &str = "DeployRole";
+const PLAN: &str = "PlanRole";
 const REPOSITORY: &str = "RepositoryRole";
 const DEPLOY_MODULE: &str = "DeployModuleRole";
 const END_MACHINE: &str = "EndExecutionMachineRole";
@@ -560,7 +561,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
         input
     };
     let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
-    let [ours, deploy, end, others] = ["deploy-module", "deploy", "end-execution", "other"]
+    let [ours, deploy, plan, end, others] = ["deploy-module", "deploy", "plan", "end-execution", "other"]
         .map(|name| fixtures.state_machine.replace("deploy-module", name));
     // An execution of another state machine.
     let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
@@ -588,9 +589,10 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "StartExecution",
             "of whole deployments",
-            &[REPOSITORY],
+            &[REPOSITORY, PLAN],
             start(&deploy),
         ),
+        ask(STATES, "StartExecution", "of plans", NOBODY, start(&plan)),
         ask(
             STATES,
             "StartExecution",

@@ -8,6 +8,7 @@ use clap::Args;
 use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
 use seedflow_core::deployment::plan_json::{PlanJson, has_changes};
+use seedflow_core::ids::ExecutionArn;
 use seedflow_core::policy::Decision;
 use seedflow_core::policy::rego::Verdict;
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
@@ -17,13 +18,12 @@ use serde_json::{Value, json};
 
 use super::cancel::CANCELED;
 use super::reading::print_json_line;
-use super::repository::RepositoryArguments;
-use super::start::start;
+use super::repository::{Purpose, RepositoryArguments};
+use super::start::unique;
 use crate::account::Account;
 use crate::exit::{self, Refused, is_refusal};
 use crate::view::report::line;
 use crate::view::table::{Cell, Table};
-use crate::work::Subject;
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -49,8 +49,7 @@ pub struct Plan {
 impl Plan {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let mut input = self.repository.input(account, ui).await?;
-        input["plan_only"] = json!(true);
+        let input = self.repository.input(Purpose::Plan, account, ui).await?;
         let Some(output) = planned(account, &input, ui).await? else {
             ui.complain("\nStopped planning; nothing was changed.");
             return Ok(ExitCode::from(exit::INTERRUPTED));
@@ -98,7 +97,7 @@ impl Plan {
 async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Value>> {
     // From before the start on, so that no Ctrl-C leaves an execution behind.
     let interrupted = tokio::spawn(tokio::signal::ctrl_c());
-    let execution = start("plan", &Subject::Deployment(None), input, account).await?;
+    let execution = start(input, account).await?;
     let _live = ui.quiet_task("planning");
     let sfn = account.step_functions();
     let ended = async {
@@ -115,6 +114,29 @@ async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Val
             interrupted??;
             sfn.stop(&execution, CANCELED, "Ctrl-C in seedflow plan").await?;
             Ok(None)
+        }
+    }
+}
+
+/// Starts a plan, by the state machine that can't deploy: no more rights are needed. Returns the execution that plans.
+async fn start(input: &Value, account: &Account) -> Result<ExecutionArn> {
+    let sfn = account.step_functions();
+    let asked = sfn.start(&account.plan_arn(), &unique(), input).await?;
+    let plan = account.plan_execution(&asked);
+    loop {
+        let asked = sfn.describe(&asked).await?;
+        if sfn.describe(&plan).await?.is_some() {
+            return Ok(plan);
+        }
+        match asked.map(|asked| (asked.status, asked.error, asked.cause)) {
+            None | Some((ExecutionStatus::Running | ExecutionStatus::Succeeded, ..)) => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Some((_, error, cause)) => bail!(
+                "no plan was started: {}: {}",
+                error.unwrap_or_default(),
+                cause.unwrap_or_default()
+            ),
         }
     }
 }

@@ -1,6 +1,5 @@
 """What a request is about, where the emulator doesn't know it: its resources, and its values for conditions."""
 
-import contextvars
 
 from .stepfunctions import machine_by_token
 
@@ -111,7 +110,6 @@ CONDITION_KEYS = {
     ("cloudformation", "RoleARN"): "cloudformation:RoleArn",
     ("monitoring", "Namespace"): "cloudwatch:namespace",
 }
-condition_values = contextvars.ContextVar("condition_values", default={})
 
 
 def condition_values_of(service, query_params, request):
