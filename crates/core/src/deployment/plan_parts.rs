@@ -301,6 +301,7 @@ mod tests {
         PlanParts {
             commit: Some("c1".to_owned()),
             policy: Some("p1".to_owned()),
+            rules: None,
             sources: BTreeMap::from([("https://h/r@main".to_owned(), "s1".to_owned())]),
             modules: BTreeMap::from([("g/m".to_owned(), of)]),
         }
