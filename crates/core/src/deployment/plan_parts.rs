@@ -28,6 +28,9 @@ pub struct PlanParts {
     /// The SHA-256 of the policy's document.
     #[serde(default)]
     pub policy: Option<String>,
+    /// The SHA-256 of the rules in Rego.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
     /// Sources of other hosts, each with what was fetched.
     #[serde(default)]
     pub sources: BTreeMap<String, String>,
@@ -69,6 +72,7 @@ impl PlanParts {
         Self {
             commit: plan.commit_info.commit().map(str::to_owned),
             policy: plan.policy.as_ref().map(|policy| policy.version.clone()),
+            rules: plan.rules.clone(),
             sources: sources.collect(),
             modules: modules.collect(),
         }
@@ -91,14 +95,20 @@ impl PlanParts {
             return Ok(());
         }
         let more = differences.len().saturating_sub(MAX_NAMED);
-        let mut named = differences.into_iter().take(MAX_NAMED).collect::<Vec<_>>().join("; ");
+        let mut named = differences
+            .into_iter()
+            .take(MAX_NAMED)
+            .collect::<Vec<_>>()
+            .join("; ");
         if more > 0 {
             named.push_str(&format!("; and {more} more"));
         }
         Err(Error::new(
             ErrorName::ApprovalVoid,
             excerpt(
-                &format!("nothing was started. The plan was approved, and has changed since: {named}. Start it again"),
+                &format!(
+                    "nothing was started. The plan was approved, and has changed since: {named}. Start it again"
+                ),
                 MAX_MESSAGE,
             ),
         ))
@@ -108,7 +118,11 @@ impl PlanParts {
         let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
         let mut found = Vec::new();
         if self.commit != now.commit {
-            found.push(format!("commit: approved {}, now {}", shown(&self.commit), shown(&now.commit)));
+            found.push(format!(
+                "commit: approved {}, now {}",
+                shown(&self.commit),
+                shown(&now.commit)
+            ));
         }
         if self.policy != now.policy {
             found.push(format!(
@@ -117,10 +131,21 @@ impl PlanParts {
                 excerpt(&shown(&now.policy), 12)
             ));
         }
+        if self.rules != now.rules {
+            found.push(format!(
+                "the rules: approved under version {}, now {}",
+                excerpt(&shown(&self.rules), 12),
+                excerpt(&shown(&now.rules), 12)
+            ));
+        }
         for name in names(&self.sources, &now.sources) {
             let (then, now) = (self.sources.get(name), now.sources.get(name));
             if then != now {
-                found.push(format!("{name}: approved {}, now {}", shown(&then.cloned()), shown(&now.cloned())));
+                found.push(format!(
+                    "{name}: approved {}, now {}",
+                    shown(&then.cloned()),
+                    shown(&now.cloned())
+                ));
             }
         }
         for name in names(&self.modules, &now.modules) {
@@ -167,7 +192,11 @@ impl PlanParts {
                 }
                 _ => Ok(()),
             },
-            (change, action) => void(format!("expected it to {}, found it to {}", to_be(action), changes(change))),
+            (change, action) => void(format!(
+                "expected it to {}, found it to {}",
+                to_be(action),
+                changes(change)
+            )),
         }
     }
 }
@@ -175,10 +204,16 @@ impl PlanParts {
 impl PlannedPart {
     fn differences(&self, name: &str, now: &Self) -> Vec<String> {
         if (self.action, self.moves) != (now.action, now.moves) {
-            return vec![format!("{name}: approved to {}, now to {}", to_be(self.action), to_be(now.action))];
+            return vec![format!(
+                "{name}: approved to {}, now to {}",
+                to_be(self.action),
+                to_be(now.action)
+            )];
         }
         if self.part.content != now.part.content {
-            return vec![format!("{name}: its files, commands, parameters or settings changed")];
+            return vec![format!(
+                "{name}: its files, commands, parameters or settings changed"
+            )];
         }
         let changed = self.part.changed_values(&now.part).into_iter();
         changed.map(|value| format!("{name}: {value}")).collect()
@@ -233,11 +268,19 @@ mod tests {
 
     /// A module that takes `vpc` from an upstream module that has published this, or nothing.
     fn part(digest: &str, size: u64, published: Option<&str>) -> ModulePart {
-        let parameters = json!({"size": size, "vpc": {"module_metadata": {"group": "n", "module": "v", "key": "Id"}}});
-        let options =
-            Options::from_manifest(&json!({"parameters": parameters}), &module(), &Limits::of_aws("w", "s")).unwrap();
+        let parameters =
+            json!({"size": size, "vpc": {"module_metadata": {"group": "n", "module": "v", "key": "Id"}}});
+        let options = Options::from_manifest(
+            &json!({"parameters": parameters}),
+            &module(),
+            &Limits::of_aws("w", "s"),
+        )
+        .unwrap();
         let upstream = ModuleRef::from(&ModuleId::parse("p", "d", "n", "v").unwrap());
-        let known: UpstreamMetadata = published.map(|id| (upstream, object(json!({"Id": id})))).into_iter().collect();
+        let known: UpstreamMetadata = published
+            .map(|id| (upstream, object(json!({"Id": id}))))
+            .into_iter()
+            .collect();
         let resolved = options.parameters.resolve_known(&known);
         ModulePart::deploying(digest, b"d", &options, &resolved, &Versions::new())
     }
@@ -258,6 +301,7 @@ mod tests {
         PlanParts {
             commit: Some("c1".to_owned()),
             policy: Some("p1".to_owned()),
+            rules: None,
             sources: BTreeMap::from([("https://h/r@main".to_owned(), "s1".to_owned())]),
             modules: BTreeMap::from([("g/m".to_owned(), of)]),
         }
@@ -285,19 +329,31 @@ mod tests {
             void(&then, &parts)
         };
         let says = |message: String, part: &str| assert!(message.contains(part), "{part}: {message}");
-        says(with(&|p| p.commit = Some("c2".to_owned())), "commit: approved c1, now c2");
-        says(with(&|p| p.policy = None), "the policy: approved under version p1, now none");
+        says(
+            with(&|p| p.commit = Some("c2".to_owned())),
+            "commit: approved c1, now c2",
+        );
+        says(
+            with(&|p| p.policy = None),
+            "the policy: approved under version p1, now none",
+        );
         says(
             with(&|p| p.sources = BTreeMap::from([("https://h/r@main".to_owned(), "s2".to_owned())])),
             "https://h/r@main: approved s1, now s2",
         );
-        says(with(&|p| p.modules.clear()), "g/m: is not part of the plan any more");
+        says(
+            with(&|p| p.modules.clear()),
+            "g/m: is not part of the plan any more",
+        );
         says(
             with(&|p| p.modules = BTreeMap::from([("g/m".to_owned(), destroyed())])),
             "g/m: approved to be deployed, now to be destroyed",
         );
         for changed in [part("b2", 1, Some("vpc-1")), part("b", 2, Some("vpc-1"))] {
-            says(void(&then, &parts(changed)), "g/m: its files, commands, parameters or settings changed");
+            says(
+                void(&then, &parts(changed)),
+                "g/m: its files, commands, parameters or settings changed",
+            );
         }
         says(
             void(&then, &parts(part("b", 1, Some("vpc-2")))),
@@ -316,20 +372,36 @@ mod tests {
         assert!(check(Change::Deploy, &other, false).is_ok());
         let error = check(Change::Deploy, &other, true).unwrap_err();
         assert!(
-            error.message.contains("parameter vpc: approved with vpc-1, now vpc-2"),
+            error
+                .message
+                .contains("parameter vpc: approved with vpc-1, now vpc-2"),
             "{error}"
         );
         let first = parts(part("b", 1, None));
-        let error = first.check_module(&of, Change::Deploy, Some(&other), true).unwrap_err();
-        assert!(error.message.contains("approved with not published yet, now vpc-2"), "{error}");
+        let error = first
+            .check_module(&of, Change::Deploy, Some(&other), true)
+            .unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("approved with not published yet, now vpc-2"),
+            "{error}"
+        );
         for changed in [part("b2", 1, Some("vpc-1")), part("b", 2, Some("vpc-1"))] {
             let error = check(Change::Deploy, &changed, false).unwrap_err();
             assert_eq!(error.name, ErrorName::ApprovalVoid);
         }
         let error = check(Change::Destroy, &ModulePart::default(), false).unwrap_err();
-        assert!(error.message.contains("expected it to be deployed, found it to be destroyed"), "{error}");
+        assert!(
+            error
+                .message
+                .contains("expected it to be deployed, found it to be destroyed"),
+            "{error}"
+        );
         let another = ModuleRef::from(&ModuleId::parse("p", "d", "g", "x").unwrap());
-        let error = then.check_module(&another, Change::Destroy, None, false).unwrap_err();
+        let error = then
+            .check_module(&another, Change::Destroy, None, false)
+            .unwrap_err();
         assert!(error.message.contains("not part of the approved plan"), "{error}");
         let moved = parts_of(planned(PlannedAction::Deploy, true, part("b", 1, None)));
         assert!(moved.check_module(&of, Change::Destroy, None, false).is_ok());
@@ -340,11 +412,18 @@ mod tests {
 
     #[test]
     fn a_secret_value_is_hidden() {
-        let parameters = json!({"db_password": {"module_metadata": {"group": "n", "module": "v", "key": "Id"}}});
-        let options =
-            Options::from_manifest(&json!({"parameters": parameters}), &module(), &Limits::of_aws("w", "s")).unwrap();
+        let parameters =
+            json!({"db_password": {"module_metadata": {"group": "n", "module": "v", "key": "Id"}}});
+        let options = Options::from_manifest(
+            &json!({"parameters": parameters}),
+            &module(),
+            &Limits::of_aws("w", "s"),
+        )
+        .unwrap();
         let upstream = ModuleRef::from(&ModuleId::parse("p", "d", "n", "v").unwrap());
-        let known: UpstreamMetadata = [(upstream, object(json!({"Id": "hunter2"})))].into_iter().collect();
+        let known: UpstreamMetadata = [(upstream, object(json!({"Id": "hunter2"})))]
+            .into_iter()
+            .collect();
         let resolved = options.parameters.resolve_known(&known);
         let part = ModulePart::deploying("b", b"d", &options, &resolved, &Versions::new());
         let text = Value::to_string(&json!(part));

@@ -112,7 +112,10 @@ impl ApprovalRule {
         }
         let reason = match self.mode {
             Some(ApprovalMode::Destroys) => {
-                format!("approval: destroys: {} to be destroyed", named(of(Some(Change::Destroy))))
+                format!(
+                    "approval: destroys: {} to be destroyed",
+                    named(of(Some(Change::Destroy)))
+                )
             }
             Some(mode) if starts.changes.is_empty() => {
                 format!("approval: {}: modules may change", mode.as_str())
@@ -153,7 +156,10 @@ impl ApprovalRule {
     /// The rule of a deployment's policy; that of a deployment without one is the default.
     #[must_use]
     pub fn of(policy: Option<&StoredPolicy>) -> Self {
-        policy.and_then(StoredPolicy::approval).cloned().unwrap_or_default()
+        policy
+            .and_then(StoredPolicy::approval)
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -189,7 +195,12 @@ mod tests {
         deployed.chain(destroyed).collect()
     }
 
-    fn reasons(mode: Option<ApprovalMode>, changes: &Changes, deployed: usize, by_request: bool) -> Vec<String> {
+    fn reasons(
+        mode: Option<ApprovalMode>,
+        changes: &Changes,
+        deployed: usize,
+        by_request: bool,
+    ) -> Vec<String> {
         let rule = ApprovalRule {
             mode,
             ..ApprovalRule::default()
@@ -262,7 +273,17 @@ mod tests {
             ["90s", "30m", "12h", "7d"].map(seconds),
             [Some(90), Some(1800), Some(43200), Some(604_800)]
         );
-        for wrong in ["", "s", "0s", "8d", "1w", "+1h", "1.5h", "é", "99999999999999999999d"] {
+        for wrong in [
+            "",
+            "s",
+            "0s",
+            "8d",
+            "1w",
+            "+1h",
+            "1.5h",
+            "é",
+            "99999999999999999999d",
+        ] {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
     }
