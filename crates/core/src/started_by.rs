@@ -125,7 +125,7 @@ impl fmt::Display for StartedBy {
                 write!(f, "somebody of account {}", self.principal)
             }
             Proof::Account => f.write_str(&self.principal),
-            Proof::Claim => write!(f, "unproven: says it is {}", self.principal),
+            Proof::Claim => write!(f, "{} (unproven)", self.principal),
         }
     }
 }
@@ -227,7 +227,7 @@ mod tests {
             "somebody of account 123456789012"
         );
         assert_eq!(shown("s3.amazonaws.com", Proof::Account), "s3.amazonaws.com");
-        assert_eq!(shown("alice", Proof::Claim), "unproven: says it is alice");
+        assert_eq!(shown("alice", Proof::Claim), "alice (unproven)");
         let arn = "arn:aws:sts::123456789012:assumed-role/Deployer/alice";
         assert_eq!(StartedBy::claim(arn).unwrap().name(), "alice");
     }

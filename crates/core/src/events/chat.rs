@@ -148,7 +148,7 @@ mod tests {
                 "content": {
                     "textType": "client-markdown",
                     "title": "shop/prod/network/vpc failed",
-                    "description": "```\nno space left\n```\nStarted by `unproven: says it is arn:aws:iam::123456789012:user/ada`\nLog: https://console.aws.amazon.com/x",
+                    "description": "```\nno space left\n```\nStarted by `arn:aws:iam::123456789012:user/ada (unproven)`\nLog: https://console.aws.amazon.com/x",
                     "nextSteps": ["`seedflow retry e-1`"],
                     "keywords": ["shop", "prod"],
                 },
