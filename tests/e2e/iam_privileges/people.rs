@@ -164,6 +164,38 @@ fn rows(stack: &TestStack) -> Vec<Row> {
             unknown,
         ),
         (
+            "start a plan",
+            DEPLOYERS,
+            states(
+                "StartExecution",
+                json!({"stateMachineArn": machine.replacen("-deploy", "-plan", 1), "input": "{}"}),
+            ),
+            None,
+        ),
+        (
+            "stop a plan",
+            DEPLOYERS,
+            states(
+                "StopExecution",
+                json!({"executionArn": execution.replace(":never", ":plan-never")}),
+            ),
+            unknown,
+        ),
+        (
+            "upload for a plan",
+            DEPLOYERS,
+            Call::write(at("uploads/_plans/people/x.json")),
+            None,
+        ),
+        (
+            "approve",
+            &["approver"],
+            Call::Invoke {
+                function: format!("{stack_name}-approve"),
+            },
+            Some("InvalidInput"),
+        ),
+        (
             "answer a task token",
             NOBODY,
             states("SendTaskSuccess", json!({"taskToken": "t", "output": "{}"})),
