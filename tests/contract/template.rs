@@ -970,7 +970,16 @@ fn nothing_expires_that_a_parameter_may_refer_to() {
         let planned = prefix == "uploads/" && rule["TagFilters"][0]["Value"] == "planned";
         let planned = planned || prefix == "uploads/_plans/";
         assert!(
-            planned || ["approvals/", "callbacks/", "builds/", "fetched/", "plans/", "reports/"].contains(&prefix),
+            planned
+                || [
+                    "approvals/",
+                    "callbacks/",
+                    "builds/",
+                    "fetched/",
+                    "plans/",
+                    "reports/"
+                ]
+                .contains(&prefix),
             "{prefix}"
         );
     }

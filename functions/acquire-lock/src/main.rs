@@ -146,7 +146,10 @@ impl Handler {
         if let Some(request) = approval.request().await? {
             let verdict = Verdict::superseded(&request, by, Timestamp::now());
             let decided = approval.settle(verdict, &self.step_functions).await?;
-            tracing::info!(verdict = decided.state.as_str(), "the holder waited for an approval");
+            tracing::info!(
+                verdict = decided.state.as_str(),
+                "the holder waited for an approval"
+            );
         }
         Ok(())
     }

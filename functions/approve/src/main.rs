@@ -51,7 +51,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 }
 
 impl Handler {
-    async fn decide(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<ApprovalSummary> {
+    async fn decide(
+        &self,
+        Invocation { event, .. }: Invocation<Event>,
+        now: Timestamp,
+    ) -> Result<ApprovalSummary> {
         let Event {
             deployment,
             execution,
@@ -65,9 +69,15 @@ impl Handler {
             deployment: &deployment,
             execution: &execution,
         };
-        let request = approval.request().await?.filter(|request| request.execution == execution);
+        let request = approval
+            .request()
+            .await?
+            .filter(|request| request.execution == execution);
         let request = request.ok_or_else(|| {
-            let message = format!("execution: expected one of {deployment} whose plan waits for an approval, found {}", execution.name());
+            let message = format!(
+                "execution: expected one of {deployment} whose plan waits for an approval, found {}",
+                execution.name()
+            );
             Error::new(ErrorName::InvalidInput, message)
         })?;
         let policy = policies::of(&self.work, &deployment).await?;

@@ -172,7 +172,8 @@ impl Handler {
         if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
             tracing::info!(%from, "moves");
             // Both are asked before anything runs; the destruction by the check of it.
-            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at).await?;
+            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at)
+                .await?;
             let moving = self.check_destruction_of(request.module, None, at).await?;
             return Ok(CheckResult {
                 moves: true,
@@ -194,7 +195,8 @@ impl Handler {
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
         if decision.changed {
-            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at).await?;
+            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at)
+                .await?;
         }
         let module_stack = bundle.module_stack.as_deref().map(|template| {
             ModuleStack::parse(

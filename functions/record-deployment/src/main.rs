@@ -124,7 +124,9 @@ impl Handler {
                 let origin = origin.unwrap_or_default();
                 let status = Status::refuse(before.as_ref(), &execution, why, &origin, now);
                 let approval = self.approval(&deployment, &execution).await?;
-                let replaced = approval.as_ref().and_then(|(_, verdict)| verdict.as_ref()?.superseded_by.clone());
+                let replaced = approval
+                    .as_ref()
+                    .and_then(|(_, verdict)| verdict.as_ref()?.superseded_by.clone());
                 let approval = approval.map(|(request, verdict)| {
                     let approval = ApprovalSummary::of(request, verdict.as_ref());
                     match approval.state {
@@ -136,7 +138,9 @@ impl Handler {
                 self.refuse(&deployment, before.as_ref(), status, lock.is_some())
                     .await?;
                 Ok(match replaced {
-                    Some(by) => json!({"state": "SUPERSEDED", "superseded_by": by, "error": error, "cause": cause}),
+                    Some(by) => {
+                        json!({"state": "SUPERSEDED", "superseded_by": by, "error": error, "cause": cause})
+                    }
                     None => json!({"state": State::Refused, "error": error, "cause": cause}),
                 })
             }
@@ -148,18 +152,26 @@ impl Handler {
     async fn wait(&self, execution: &ExecutionArn, now: Timestamp) -> Result<Value> {
         let plan = plans::deployment(&self.modules.work, execution).await?;
         let Some(needed) = &plan.approval else {
-            let message = format!("{}: expected a plan that needs an approval, found one that needs none", execution.deployment_key());
+            let message = format!(
+                "{}: expected a plan that needs an approval, found one that needs none",
+                execution.deployment_key()
+            );
             return Err(Error::new(ErrorName::Refused, message));
         };
         log::add_log_context(&LogContext::deployment(execution, &plan.deployment));
         let request = ApprovalRequest::new(&plan.deployment, execution, needed, None, &plan.commit_info, now);
-        let request = self.approval_of(&plan.deployment, execution).store_request(request).await?;
+        let request = self
+            .approval_of(&plan.deployment, execution)
+            .store_request(request)
+            .await?;
         let seconds_left = request.seconds_left(now);
         let before = self.modules.deployment_status(&plan.deployment).await?;
         let status = Status::wait(before.as_ref(), ApprovalSummary::of(request, None), now);
         let report = self.first_report(&plan, &status).await?;
         let kept = status.clone().keeping(before.as_ref());
-        self.modules.write_deployment_status(&plan.deployment, &kept).await?;
+        self.modules
+            .write_deployment_status(&plan.deployment, &kept)
+            .await?;
         self.publish(&plan.deployment, &status, Some(&report)).await;
         tracing::info!(reasons = ?needed.reasons, seconds_left, "waits for an approval");
         Ok(json!({"seconds_left": seconds_left}))
@@ -218,7 +230,9 @@ impl Handler {
             None => None,
         };
         let expect = match found {
-            Some((bytes, tag)) if waits(&bytes) && status.state != State::WaitingForApproval => Expect::Tag(tag),
+            Some((bytes, tag)) if waits(&bytes) && status.state != State::WaitingForApproval => {
+                Expect::Tag(tag)
+            }
             _ => Expect::Nothing,
         };
         self.modules.work.put_if(&key, text, expect).await?;

@@ -69,7 +69,10 @@ impl Handler {
         };
         let request = approval.request().await?.ok_or_else(|| {
             let key = deployment.approval_request_key(&execution);
-            Error::new(ErrorName::Refused, format!("{key}: expected the request, found nothing; start a new execution"))
+            Error::new(
+                ErrorName::Refused,
+                format!("{key}: expected the request, found nothing; start a new execution"),
+            )
         })?;
         match action {
             Action::Wait { waiting } => {

@@ -24,7 +24,11 @@ impl User {
     async fn new(stack: &TestStack, name: &str) -> Self {
         let name = format!("approvals-{name}");
         let iam = async |action: &str, more: &[(&str, &str)]| {
-            let mut fields = vec![("Action", action), ("Version", "2010-05-08"), ("UserName", name.as_str())];
+            let mut fields = vec![
+                ("Action", action),
+                ("Version", "2010-05-08"),
+                ("UserName", name.as_str()),
+            ];
             fields.extend(more);
             stack.client().form("iam", &fields).await.expect(action)
         };
@@ -33,7 +37,10 @@ impl User {
             {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": format!("arn:aws:lambda:*:*:function:{}", approve_function(stack))},
             {"Effect": "Allow", "Action": ["cloudformation:DescribeStacks", "states:DescribeExecution", "ssm:GetParametersByPath", "ssm:GetParameters", "s3:GetObject", "s3:ListBucket"], "Resource": "*"},
         ]});
-        let policy = [("PolicyName", "approver"), ("PolicyDocument", &rights.to_string())];
+        let policy = [
+            ("PolicyName", "approver"),
+            ("PolicyDocument", &rights.to_string()),
+        ];
         iam("PutUserPolicy", &policy).await;
         let key = iam("CreateAccessKey", &[]).await;
         let field = |tag: &str| {
@@ -79,7 +86,9 @@ async fn push(stack: &TestStack, project: &str, repository: &Repository, author:
     let key = format!("uploads/{project}/{}/repository.zip", uuid::Uuid::new_v4());
     let metadata = [("commit", "c0ffee"), ("author", author)];
     let bucket = &stack.about().work_bucket;
-    let put = stack.client().put_object_with(bucket, &key, repository.zip(), &metadata);
+    let put = stack
+        .client()
+        .put_object_with(bucket, &key, repository.zip(), &metadata);
     put.await.expect("a repository");
     let input = json!({"project": project, "source": {"key": key}});
     let execution = stack.start_deployment(&input).await;
@@ -120,7 +129,8 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
         let finished = stack.deploy_repository(project, &repository, json!({})).await;
         assert_state(&finished, "SUCCEEDED");
         stack.deployment_released(project).await;
-        let policy = json!({"approval": "changes", "approvers": [pat.arn, anna.arn], "approval_expires_after": "30m"});
+        let policy =
+            json!({"approval": "changes", "approvers": [pat.arn, anna.arn], "approval_expires_after": "30m"});
         set(stack, project, &policy).await;
         let store = id_of(project, "data/store");
         let before = stack.versions(&store).await["md5"];
@@ -133,7 +143,13 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
         assert_eq!(status["state"], "SUCCEEDED", "nothing has run: {status}");
         let name = ExecutionArn::new(execution.as_str()).name().to_owned();
         let page = pages::page_at(stack, &format!("reports/{project}/dev/{name}.html")).await;
-        for part in ["Waiting for approval", "To deploy", "seedflow approve", "data/store", &anna.arn] {
+        for part in [
+            "Waiting for approval",
+            "To deploy",
+            "seedflow approve",
+            "data/store",
+            &anna.arn,
+        ] {
             assert!(page.contains(part), "{part}: {page}");
         }
         let shown = anna.seedflow(stack, &["status", "--project", project]).await;
@@ -154,7 +170,11 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
         let forged = json!({"deployment": {"project": project, "deployment": "dev"}, "execution": execution,
             "decision": "approve", "plan": waiting["plan"], "reason": "r", "by": anna.arn,
             "identity": {"authorization": "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host;x-seedflow-says, Signature=0", "x-seedflow-says": "0"}});
-        let error = stack.client().invoke(approve_function(stack), &forged).await.expect_err("a refusal");
+        let error = stack
+            .client()
+            .invoke(approve_function(stack), &forged)
+            .await
+            .expect_err("a refusal");
         assert_eq!(error.code, "NotApprover", "{error}");
         // One module alone is no way around it.
         let single = stack.deploy(&store, &Module::running("build", &["true"])).await;
@@ -236,7 +256,9 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
         let (execution, waiting) = push(stack, project, &emptied, author).await;
         assert_eq!(
             waiting["reasons"],
-            json!(["more than half of the deployment's 2 modules would be destroyed: 2 modules: data/store, network/vpc"])
+            json!([
+                "more than half of the deployment's 2 modules would be destroyed: 2 modules: data/store, network/vpc"
+            ])
         );
         let canceled = eve.decides(stack, "reject", &waiting, "an accident").await;
         assert_eq!(canceled.code, Some(0), "{canceled:?}");

@@ -664,7 +664,14 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
         // Of any machine; the last two answer for deployments only.
         succeed(
             "a task that never was",
-            &[ACQUIRE_LOCK, CHECK_STATUS, BUILD_EVENT, END_EXECUTION, REQUEST_APPROVAL, APPROVE],
+            &[
+                ACQUIRE_LOCK,
+                CHECK_STATUS,
+                BUILD_EVENT,
+                END_EXECUTION,
+                REQUEST_APPROVAL,
+                APPROVE,
+            ],
             "never",
         ),
     ]

@@ -67,12 +67,18 @@ pub async fn verify(config: &SdkConfig, proof: &Proof, says: &str) -> Result<Cal
     let request = Client::new(config).get_caller_identity().customize();
     let answer = match request.interceptor(Replay(headers)).send().await {
         Ok(answer) => answer,
-        Err(error) if error.http_status().is_some_and(|status| (400..500).contains(&status) && status != 429) => {
+        Err(error)
+            if error
+                .http_status()
+                .is_some_and(|status| (400..500).contains(&status) && status != 429) =>
+        {
             let code = error.error_code().unwrap_or("no code");
             return Err(unproven(&format!("STS refuses the signature: {code}")));
         }
         // Before anything was sent.
-        Err(SdkError::ConstructionFailure(_)) => return Err(unproven("the signature is for another region or endpoint")),
+        Err(SdkError::ConstructionFailure(_)) => {
+            return Err(unproven("the signature is for another region or endpoint"));
+        }
         Err(error) => return Err(failure("STS GetCallerIdentity", &error)),
     };
     let arn = answer.arn.unwrap_or_default();
@@ -93,7 +99,11 @@ fn unproven(why: &str) -> Error {
 impl Proof {
     /// The headers to send on: those that the signature covers, and the signature.
     fn headers_for(&self, says: &str) -> Result<BTreeMap<String, String>> {
-        let authorization = self.0.get("authorization").map(String::as_str).unwrap_or_default();
+        let authorization = self
+            .0
+            .get("authorization")
+            .map(String::as_str)
+            .unwrap_or_default();
         let signed: Vec<&str> = signed_headers(authorization).collect();
         if !signed.contains(&SAYS) || self.0.get(SAYS).map(String::as_str) != Some(says) {
             return Err(unproven("the signature is not of this decision"));
@@ -102,9 +112,13 @@ impl Proof {
         let headers = names.filter_map(|name| Some((name.to_owned(), self.0.get(name)?.clone())));
         let headers: BTreeMap<String, String> = headers.collect();
         if let Some(other) = headers.keys().find(|name| !is_sent_on(name)) {
-            return Err(unproven(&format!("the signature covers the header {}", excerpt(other, 60))));
+            return Err(unproven(&format!(
+                "the signature covers the header {}",
+                excerpt(other, 60)
+            )));
         }
-        let is_short = headers.len() <= MAX_HEADERS && headers.values().all(|value| value.len() <= MAX_HEADER);
+        let is_short =
+            headers.len() <= MAX_HEADERS && headers.values().all(|value| value.len() <= MAX_HEADER);
         is_short
             .then_some(headers)
             .ok_or_else(|| unproven("its headers are too long"))
@@ -127,7 +141,9 @@ fn host(address: &str) -> &str {
 fn signed_headers(authorization: &str) -> impl Iterator<Item = &str> {
     let list = authorization.split_once("SignedHeaders=").map(|(_, rest)| rest);
     let list = list.and_then(|rest| rest.split([',', ' ']).next());
-    list.unwrap_or_default().split(';').filter(|name| !name.is_empty())
+    list.unwrap_or_default()
+        .split(';')
+        .filter(|name| !name.is_empty())
 }
 
 /// Takes the signed headers of a request that is sent.
@@ -179,9 +195,17 @@ impl Intercept for Replay {
         let request = context.request_mut();
         let signed_for = self.0.get("host").map(|signed| host(signed)).unwrap_or_default();
         if signed_for != host(request.uri()) {
-            return Err(format!("expected a signature for {}, found one for another host", host(request.uri())).into());
+            return Err(format!(
+                "expected a signature for {}, found one for another host",
+                host(request.uri())
+            )
+            .into());
         }
-        let own: Vec<String> = request.headers().iter().map(|(name, _)| name.to_owned()).collect();
+        let own: Vec<String> = request
+            .headers()
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .collect();
         for name in own {
             request.headers_mut().remove(name);
         }
@@ -238,7 +262,9 @@ mod tests {
         }
         let with = SIGNED.replace("host;", "accept;host;");
         let mut accepting = proof(&with, "h");
-        accepting.0.insert("accept".to_owned(), "application/json".to_owned());
+        accepting
+            .0
+            .insert("accept".to_owned(), "application/json".to_owned());
         let error = accepting.headers_for("h").unwrap_err();
         assert!(error.message.contains("covers the header accept"), "{error}");
         assert_eq!(host("https://sts.r.amazonaws.com/"), host("sts.r.amazonaws.com"));

@@ -18,7 +18,11 @@ pub enum Answer {
 }
 
 /// Calls a function and waits for its answer.
-pub async fn invoke(config: &aws_config::SdkConfig, function: &str, event: &impl Serialize) -> Result<Answer> {
+pub async fn invoke(
+    config: &aws_config::SdkConfig,
+    function: &str,
+    event: &impl Serialize,
+) -> Result<Answer> {
     let payload = serde_json::to_vec(event).map_err(|e| Error::unwritable("the call of a function", &e))?;
     let request = Client::new(config).invoke().function_name(function);
     let sent = request.payload(Blob::new(payload)).send().await;

@@ -12,9 +12,9 @@ use seedflow_core::workflow::callback::Registration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::services::s3::{Bucket, Expect};
 #[cfg(feature = "sfn")]
 use crate::services::s3::Conditional;
+use crate::services::s3::{Bucket, Expect};
 #[cfg(feature = "sfn")]
 use crate::services::sfn::StepFunctions;
 
@@ -39,12 +39,14 @@ pub struct Approval<'a> {
 impl Approval<'_> {
     /// The request; `None` if the execution's plan needed none.
     pub async fn request(&self) -> Result<Option<ApprovalRequest>> {
-        self.read(&self.deployment.approval_request_key(self.execution)).await
+        self.read(&self.deployment.approval_request_key(self.execution))
+            .await
     }
 
     /// What was decided.
     pub async fn verdict(&self) -> Result<Option<Verdict>> {
-        self.read(&self.deployment.approval_verdict_key(self.execution)).await
+        self.read(&self.deployment.approval_verdict_key(self.execution))
+            .await
     }
 
     /// Stores a request unless there is one, and returns the stored one.
@@ -109,7 +111,9 @@ impl Approval<'_> {
             return Ok(());
         };
         let registration: Registration = serde_json::from_slice(&bytes).map_err(|_| no_token(&key))?;
-        step_functions.answer(&registration.token, &verdict.answer()).await?;
+        step_functions
+            .answer(&registration.token, &verdict.answer())
+            .await?;
         Ok(())
     }
 

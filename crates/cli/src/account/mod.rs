@@ -223,7 +223,11 @@ impl Account {
     /// The function that takes the decisions of approvers.
     #[must_use]
     pub fn approve_function(&self) -> String {
-        let name = self.deploy_state_machine_arn.rsplit(':').next().unwrap_or_default();
+        let name = self
+            .deploy_state_machine_arn
+            .rsplit(':')
+            .next()
+            .unwrap_or_default();
         format!("{}-approve", name.strip_suffix("-deploy").unwrap_or(name))
     }
 

@@ -94,7 +94,10 @@ fn say(decided: &ApprovalSummary, account: &Account, ui: &Ui) {
         decided.line()
     ));
     let name = request.execution.name();
-    ui.say(ui.paint(Tone::Quiet, format!("  seedflow follow {name}{}", account.arguments)));
+    ui.say(ui.paint(
+        Tone::Quiet,
+        format!("  seedflow follow {name}{}", account.arguments),
+    ));
 }
 
 /// Sends a decision to the function that takes it.
@@ -130,7 +133,10 @@ async fn of_execution(account: &Account, followed: &Followed) -> Result<Approval
     let input = described.map(|described| described.input).unwrap_or_default();
     if let Some(project) = project_of(&input) {
         let state = project::read(&account.parameters(), &account.bucket(), &project).await?;
-        let approvals = state.deployments.into_iter().filter_map(|row| row.status.approval);
+        let approvals = state
+            .deployments
+            .into_iter()
+            .filter_map(|row| row.status.approval);
         for approval in approvals {
             if approval.request.execution == *execution {
                 return Ok(approval);

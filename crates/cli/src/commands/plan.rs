@@ -64,7 +64,10 @@ impl Plan {
             deployment: name(&output["deployment"]),
             modules,
             policy: output.get("policy").map(Decision::deserialize).transpose()?,
-            approval: output.get("approval").map(ApprovalNeeded::deserialize).transpose()?,
+            approval: output
+                .get("approval")
+                .map(ApprovalNeeded::deserialize)
+                .transpose()?,
         };
         if self.json {
             print_json_line(planned.json(&output), ui);

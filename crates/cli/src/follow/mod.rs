@@ -176,7 +176,11 @@ impl<'a> Follower<'a> {
             if self.work.is_none() {
                 self.work = Work::of_plan(payload);
                 if let Ok(needed) = serde_json::from_value::<ApprovalNeeded>(payload["approval"].clone()) {
-                    self.shown.waiting_for_approval(&self.followed.execution, &needed, &self.account.arguments);
+                    self.shown.waiting_for_approval(
+                        &self.followed.execution,
+                        &needed,
+                        &self.account.arguments,
+                    );
                 }
             }
         }

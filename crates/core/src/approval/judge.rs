@@ -120,10 +120,18 @@ fn repeated(found: &Verdict, verdict: &Verdict) -> Result<Verdict> {
     if found.state == verdict.state && found.by == verdict.by {
         return Ok(found.clone());
     }
-    let by = found.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let by = found
+        .by
+        .as_ref()
+        .map(|by| format!(" by {by}"))
+        .unwrap_or_default();
     Err(Error::new(
         ErrorName::StateConflict,
-        format!("the plan was decided on before: {}{by} at {}", found.state.as_str(), found.at),
+        format!(
+            "the plan was decided on before: {}{by} at {}",
+            found.state.as_str(),
+            found.at
+        ),
     ))
 }
 
@@ -237,7 +245,12 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            (verdict.state, verdict.by.as_deref(), verdict.reason.as_deref(), verdict.at),
+            (
+                verdict.state,
+                verdict.by.as_deref(),
+                verdict.reason.as_deref(),
+                verdict.at
+            ),
             (
                 VerdictState::Approved,
                 Some("arn:aws:iam::111122223333:user/anna"),
@@ -261,9 +274,22 @@ mod tests {
     fn nobody_else_decides() {
         let (name, message) = refusal("eve", &rule(true), &says(Says::Reject), 9);
         assert_eq!(name, ErrorName::NotApprover);
-        assert!(message.contains("user/eve is none of the policy's approvers"), "{message}");
+        assert!(
+            message.contains("user/eve is none of the policy's approvers"),
+            "{message}"
+        );
         let open = ApprovalRule::default();
-        assert!(judge(&request(), &open, None, &principal("eve"), &says(Says::Approve), at(9)).is_ok());
+        assert!(
+            judge(
+                &request(),
+                &open,
+                None,
+                &principal("eve"),
+                &says(Says::Approve),
+                at(9)
+            )
+            .is_ok()
+        );
     }
 
     #[test]
@@ -279,7 +305,10 @@ mod tests {
             ..rule(true)
         };
         let (_, message) = refusal("carl", &claimed, &says(Says::Approve), 9);
-        assert!(message.contains("Carl <carl@x.org> is named as the author"), "{message}");
+        assert!(
+            message.contains("Carl <carl@x.org> is named as the author"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -311,7 +340,12 @@ mod tests {
         for (caller, decision) in [("anna", Says::Reject), ("bob", Says::Approve)] {
             let error = decide(caller, decision, &first, 10).unwrap_err();
             assert_eq!(error.name, ErrorName::StateConflict);
-            assert!(error.message.contains("APPROVED by arn:aws:iam::111122223333:user/anna"), "{error}");
+            assert!(
+                error
+                    .message
+                    .contains("APPROVED by arn:aws:iam::111122223333:user/anna"),
+                "{error}"
+            );
         }
         let expired = Verdict::expired(&request(), at(8));
         assert!(decide("anna", Says::Approve, &expired, 9).is_err());
@@ -354,7 +388,12 @@ mod tests {
 
     #[test]
     fn what_was_not_approved_is_refused_with_a_name_of_its_own() {
-        let of = |verdict: &Verdict| verdict.answer().refused.map(|refused| (refused.error, refused.cause));
+        let of = |verdict: &Verdict| {
+            verdict
+                .answer()
+                .refused
+                .map(|refused| (refused.error, refused.cause))
+        };
         let rejected = judge(
             &request(),
             &rule(true),
@@ -372,7 +411,10 @@ mod tests {
             ..rejected
         };
         assert_eq!(of(&approved), None);
-        assert_eq!(of(&Verdict::expired(&request(), at(9))).unwrap().0, "ApprovalExpired");
+        assert_eq!(
+            of(&Verdict::expired(&request(), at(9))).unwrap().0,
+            "ApprovalExpired"
+        );
         let by = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:newer");
         let (error, cause) = of(&Verdict::superseded(&request(), &by, at(9))).unwrap();
         assert_eq!(error, "PlanSuperseded");

@@ -98,7 +98,11 @@ impl ApprovalSummary {
     /// One line for people.
     #[must_use]
     pub fn line(&self) -> String {
-        let by = self.by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let by = self
+            .by
+            .as_deref()
+            .map(|by| format!(" by {by}"))
+            .unwrap_or_default();
         let at = self.at.map(|at| format!(" at {at:.0}")).unwrap_or_default();
         let reason = self.reason.as_deref().map(|reason| format!(": {reason}"));
         let reason = reason.unwrap_or_default();

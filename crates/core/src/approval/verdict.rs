@@ -124,10 +124,15 @@ impl Verdict {
                 "the plan waited for an approval, and nobody decided in time; start it again".to_owned(),
             ),
             VerdictState::Superseded => {
-                let newer = self.superseded_by.as_ref().map_or("a newer execution", |by| by.name());
+                let newer = self
+                    .superseded_by
+                    .as_ref()
+                    .map_or("a newer execution", |by| by.name());
                 (
                     ErrorName::PlanSuperseded,
-                    format!("the plan waited for an approval, and {newer}, which is newer, deploys in its place"),
+                    format!(
+                        "the plan waited for an approval, and {newer}, which is newer, deploys in its place"
+                    ),
                 )
             }
         };

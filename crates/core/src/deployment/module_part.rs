@@ -75,8 +75,12 @@ impl ModulePart {
     pub fn changed_values(&self, now: &Self) -> Vec<String> {
         let changed = self.values.iter().filter_map(|(name, then)| {
             let now = now.values.get(name)?;
-            (then.digest != now.digest)
-                .then(|| format!("parameter {name}: approved with {}, now {}", then.shown, now.shown))
+            (then.digest != now.digest).then(|| {
+                format!(
+                    "parameter {name}: approved with {}, now {}",
+                    then.shown, now.shown
+                )
+            })
         });
         changed.collect()
     }

@@ -91,14 +91,20 @@ impl PlanParts {
             return Ok(());
         }
         let more = differences.len().saturating_sub(MAX_NAMED);
-        let mut named = differences.into_iter().take(MAX_NAMED).collect::<Vec<_>>().join("; ");
+        let mut named = differences
+            .into_iter()
+            .take(MAX_NAMED)
+            .collect::<Vec<_>>()
+            .join("; ");
         if more > 0 {
             named.push_str(&format!("; and {more} more"));
         }
         Err(Error::new(
             ErrorName::ApprovalVoid,
             excerpt(
-                &format!("nothing was started. The plan was approved, and has changed since: {named}. Start it again"),
+                &format!(
+                    "nothing was started. The plan was approved, and has changed since: {named}. Start it again"
+                ),
                 MAX_MESSAGE,
             ),
         ))
@@ -108,7 +114,11 @@ impl PlanParts {
         let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
         let mut found = Vec::new();
         if self.commit != now.commit {
-            found.push(format!("commit: approved {}, now {}", shown(&self.commit), shown(&now.commit)));
+            found.push(format!(
+                "commit: approved {}, now {}",
+                shown(&self.commit),
+                shown(&now.commit)
+            ));
         }
         if self.policy != now.policy {
             found.push(format!(
@@ -120,7 +130,11 @@ impl PlanParts {
         for name in names(&self.sources, &now.sources) {
             let (then, now) = (self.sources.get(name), now.sources.get(name));
             if then != now {
-                found.push(format!("{name}: approved {}, now {}", shown(&then.cloned()), shown(&now.cloned())));
+                found.push(format!(
+                    "{name}: approved {}, now {}",
+                    shown(&then.cloned()),
+                    shown(&now.cloned())
+                ));
             }
         }
         for name in names(&self.modules, &now.modules) {
@@ -167,7 +181,11 @@ impl PlanParts {
                 }
                 _ => Ok(()),
             },
-            (change, action) => void(format!("expected it to {}, found it to {}", to_be(action), changes(change))),
+            (change, action) => void(format!(
+                "expected it to {}, found it to {}",
+                to_be(action),
+                changes(change)
+            )),
         }
     }
 }
@@ -175,10 +193,16 @@ impl PlanParts {
 impl PlannedPart {
     fn differences(&self, name: &str, now: &Self) -> Vec<String> {
         if (self.action, self.moves) != (now.action, now.moves) {
-            return vec![format!("{name}: approved to {}, now to {}", to_be(self.action), to_be(now.action))];
+            return vec![format!(
+                "{name}: approved to {}, now to {}",
+                to_be(self.action),
+                to_be(now.action)
+            )];
         }
         if self.part.content != now.part.content {
-            return vec![format!("{name}: its files, commands, parameters or settings changed")];
+            return vec![format!(
+                "{name}: its files, commands, parameters or settings changed"
+            )];
         }
         let changed = self.part.changed_values(&now.part).into_iter();
         changed.map(|value| format!("{name}: {value}")).collect()
@@ -233,11 +257,19 @@ mod tests {
 
     /// A module that takes `vpc` from an upstream module that has published this, or nothing.
     fn part(digest: &str, size: u64, published: Option<&str>) -> ModulePart {
-        let parameters = json!({"size": size, "vpc": {"module_metadata": {"group": "n", "module": "v", "key": "Id"}}});
-        let options =
-            Options::from_manifest(&json!({"parameters": parameters}), &module(), &Limits::of_aws("w", "s")).unwrap();
+        let parameters =
+            json!({"size": size, "vpc": {"module_metadata": {"group": "n", "module": "v", "key": "Id"}}});
+        let options = Options::from_manifest(
+            &json!({"parameters": parameters}),
+            &module(),
+            &Limits::of_aws("w", "s"),
+        )
+        .unwrap();
         let upstream = ModuleRef::from(&ModuleId::parse("p", "d", "n", "v").unwrap());
-        let known: UpstreamMetadata = published.map(|id| (upstream, object(json!({"Id": id})))).into_iter().collect();
+        let known: UpstreamMetadata = published
+            .map(|id| (upstream, object(json!({"Id": id}))))
+            .into_iter()
+            .collect();
         let resolved = options.parameters.resolve_known(&known);
         ModulePart::deploying(digest, b"d", &options, &resolved, &Versions::new())
     }
@@ -285,19 +317,31 @@ mod tests {
             void(&then, &parts)
         };
         let says = |message: String, part: &str| assert!(message.contains(part), "{part}: {message}");
-        says(with(&|p| p.commit = Some("c2".to_owned())), "commit: approved c1, now c2");
-        says(with(&|p| p.policy = None), "the policy: approved under version p1, now none");
+        says(
+            with(&|p| p.commit = Some("c2".to_owned())),
+            "commit: approved c1, now c2",
+        );
+        says(
+            with(&|p| p.policy = None),
+            "the policy: approved under version p1, now none",
+        );
         says(
             with(&|p| p.sources = BTreeMap::from([("https://h/r@main".to_owned(), "s2".to_owned())])),
             "https://h/r@main: approved s1, now s2",
         );
-        says(with(&|p| p.modules.clear()), "g/m: is not part of the plan any more");
+        says(
+            with(&|p| p.modules.clear()),
+            "g/m: is not part of the plan any more",
+        );
         says(
             with(&|p| p.modules = BTreeMap::from([("g/m".to_owned(), destroyed())])),
             "g/m: approved to be deployed, now to be destroyed",
         );
         for changed in [part("b2", 1, Some("vpc-1")), part("b", 2, Some("vpc-1"))] {
-            says(void(&then, &parts(changed)), "g/m: its files, commands, parameters or settings changed");
+            says(
+                void(&then, &parts(changed)),
+                "g/m: its files, commands, parameters or settings changed",
+            );
         }
         says(
             void(&then, &parts(part("b", 1, Some("vpc-2")))),
@@ -316,20 +360,36 @@ mod tests {
         assert!(check(Change::Deploy, &other, false).is_ok());
         let error = check(Change::Deploy, &other, true).unwrap_err();
         assert!(
-            error.message.contains("parameter vpc: approved with vpc-1, now vpc-2"),
+            error
+                .message
+                .contains("parameter vpc: approved with vpc-1, now vpc-2"),
             "{error}"
         );
         let first = parts(part("b", 1, None));
-        let error = first.check_module(&of, Change::Deploy, Some(&other), true).unwrap_err();
-        assert!(error.message.contains("approved with not published yet, now vpc-2"), "{error}");
+        let error = first
+            .check_module(&of, Change::Deploy, Some(&other), true)
+            .unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("approved with not published yet, now vpc-2"),
+            "{error}"
+        );
         for changed in [part("b2", 1, Some("vpc-1")), part("b", 2, Some("vpc-1"))] {
             let error = check(Change::Deploy, &changed, false).unwrap_err();
             assert_eq!(error.name, ErrorName::ApprovalVoid);
         }
         let error = check(Change::Destroy, &ModulePart::default(), false).unwrap_err();
-        assert!(error.message.contains("expected it to be deployed, found it to be destroyed"), "{error}");
+        assert!(
+            error
+                .message
+                .contains("expected it to be deployed, found it to be destroyed"),
+            "{error}"
+        );
         let another = ModuleRef::from(&ModuleId::parse("p", "d", "g", "x").unwrap());
-        let error = then.check_module(&another, Change::Destroy, None, false).unwrap_err();
+        let error = then
+            .check_module(&another, Change::Destroy, None, false)
+            .unwrap_err();
         assert!(error.message.contains("not part of the approved plan"), "{error}");
         let moved = parts_of(planned(PlannedAction::Deploy, true, part("b", 1, None)));
         assert!(moved.check_module(&of, Change::Destroy, None, false).is_ok());
@@ -340,11 +400,18 @@ mod tests {
 
     #[test]
     fn a_secret_value_is_hidden() {
-        let parameters = json!({"db_password": {"module_metadata": {"group": "n", "module": "v", "key": "Id"}}});
-        let options =
-            Options::from_manifest(&json!({"parameters": parameters}), &module(), &Limits::of_aws("w", "s")).unwrap();
+        let parameters =
+            json!({"db_password": {"module_metadata": {"group": "n", "module": "v", "key": "Id"}}});
+        let options = Options::from_manifest(
+            &json!({"parameters": parameters}),
+            &module(),
+            &Limits::of_aws("w", "s"),
+        )
+        .unwrap();
         let upstream = ModuleRef::from(&ModuleId::parse("p", "d", "n", "v").unwrap());
-        let known: UpstreamMetadata = [(upstream, object(json!({"Id": "hunter2"})))].into_iter().collect();
+        let known: UpstreamMetadata = [(upstream, object(json!({"Id": "hunter2"})))]
+            .into_iter()
+            .collect();
         let resolved = options.parameters.resolve_known(&known);
         let part = ModulePart::deploying("b", b"d", &options, &resolved, &Versions::new());
         let text = Value::to_string(&json!(part));

@@ -280,13 +280,20 @@ mod tests {
         .unwrap();
         let waiting = Status::wait(Some(&good), ApprovalSummary::of(request, None), now);
         assert_eq!(
-            (waiting.state, waiting.previous_state, waiting.commit_info.commit()),
+            (
+                waiting.state,
+                waiting.previous_state,
+                waiting.commit_info.commit()
+            ),
             (State::WaitingForApproval, Some(State::Succeeded), Some("c2"))
         );
         let stored = waiting.clone().keeping(Some(&good));
         assert_eq!((stored.state, &stored.execution), (State::Succeeded, &one));
         assert!(stored.approval.as_ref().unwrap().waits());
-        assert_eq!(Status::wait(Some(&stored), stored.approval.clone().unwrap(), now), waiting);
+        assert_eq!(
+            Status::wait(Some(&stored), stored.approval.clone().unwrap(), now),
+            waiting
+        );
         // Of a deployment that was never deployed, the wait is the state until it is refused.
         let first = waiting.clone().keeping(None);
         assert_eq!(first.state, State::WaitingForApproval);
@@ -303,7 +310,11 @@ mod tests {
             let kept = ended.keeping(Some(before));
             assert_eq!(kept.approval.as_ref().unwrap().state, ApprovalState::Ended);
             assert_eq!(Status::end_of_wait(Some(&kept), &two, &failure, now), None);
-            let expected = if before.state == State::Succeeded { State::Succeeded } else { State::Refused };
+            let expected = if before.state == State::Succeeded {
+                State::Succeeded
+            } else {
+                State::Refused
+            };
             assert_eq!(kept.state, expected);
         }
     }

@@ -77,10 +77,14 @@ impl DeploymentStateChange {
     #[must_use]
     pub fn of(deployment: &DeploymentId, status: &Status, report: Option<ReportAt>) -> Self {
         let environment = AwsEnvironment::from_arn(status.execution.as_str());
-        let page = environment.as_ref().ok().zip(report.as_ref()).and_then(|(environment, report)| {
-            let key = storage_layout::page_key(&report.key)?;
-            Some(environment.object_url(&report.bucket, &key))
-        });
+        let page = environment
+            .as_ref()
+            .ok()
+            .zip(report.as_ref())
+            .and_then(|(environment, report)| {
+                let key = storage_layout::page_key(&report.key)?;
+                Some(environment.object_url(&report.bucket, &key))
+            });
         let ended = status
             .started_at
             .filter(|_| status.state != State::InProgress)

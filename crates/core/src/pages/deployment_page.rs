@@ -205,7 +205,9 @@ impl DeploymentPage<'_> {
         let took = self
             .span()
             .map(|(from, to)| format::duration(format::between(from, to)));
-        let ended = report.written_at.filter(|_| !report.is_running() && !report.waits());
+        let ended = report
+            .written_at
+            .filter(|_| !report.is_running() && !report.waits());
         html! {
             header {
                 nav aria-label="Where this is" {

@@ -195,7 +195,10 @@ impl Entry {
     }
 
     pub(super) fn add(&mut self, mut run: IndexedExecution) {
-        let is_refused = self.refused.as_ref().is_some_and(|refused| refused.execution == run.execution);
+        let is_refused = self
+            .refused
+            .as_ref()
+            .is_some_and(|refused| refused.execution == run.execution);
         if run.state == WAITING && is_refused {
             // The event of its end came first.
             return;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::{Change, Changes, StoredPolicy, named};
+use super::changes::{Change, Changes, named};
 use super::principal::{Principal, PrincipalPattern};
 
 /// How long an approval is waited for, if the policy doesn't say it.
@@ -112,7 +112,10 @@ impl ApprovalRule {
         }
         let reason = match self.mode {
             Some(ApprovalMode::Destroys) => {
-                format!("approval: destroys: {} to be destroyed", named(of(Some(Change::Destroy))))
+                format!(
+                    "approval: destroys: {} to be destroyed",
+                    named(of(Some(Change::Destroy)))
+                )
             }
             Some(mode) if starts.changes.is_empty() => {
                 format!("approval: {}: modules may change", mode.as_str())
@@ -149,12 +152,6 @@ impl ApprovalRule {
     pub fn approvers_shown(&self) -> Vec<String> {
         self.approvers.iter().map(ToString::to_string).collect()
     }
-
-    /// The rule of a deployment's policy; that of a deployment without one is the default.
-    #[must_use]
-    pub fn of(policy: Option<&StoredPolicy>) -> Self {
-        policy.and_then(StoredPolicy::approval).cloned().unwrap_or_default()
-    }
 }
 
 /// Reads a time like `90s`, `30m`, `12h` or `3d`.
@@ -189,7 +186,12 @@ mod tests {
         deployed.chain(destroyed).collect()
     }
 
-    fn reasons(mode: Option<ApprovalMode>, changes: &Changes, deployed: usize, by_request: bool) -> Vec<String> {
+    fn reasons(
+        mode: Option<ApprovalMode>,
+        changes: &Changes,
+        deployed: usize,
+        by_request: bool,
+    ) -> Vec<String> {
         let rule = ApprovalRule {
             mode,
             ..ApprovalRule::default()
@@ -262,7 +264,17 @@ mod tests {
             ["90s", "30m", "12h", "7d"].map(seconds),
             [Some(90), Some(1800), Some(43200), Some(604_800)]
         );
-        for wrong in ["", "s", "0s", "8d", "1w", "+1h", "1.5h", "é", "99999999999999999999d"] {
+        for wrong in [
+            "",
+            "s",
+            "0s",
+            "8d",
+            "1w",
+            "+1h",
+            "1.5h",
+            "é",
+            "99999999999999999999d",
+        ] {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
     }

@@ -197,7 +197,9 @@ mod tests {
         );
         assert!(!of(json!({"approval": "never"})).four_eyes);
         assert!(of(json!({"four_eyes": true})).four_eyes);
-        let found = parse(&json!({"approval": "sometimes", "approvers": ["anna"], "four_eyes": 2, "approval_expires_after": "8d", "approve_values": "no"}));
+        let found = parse(
+            &json!({"approval": "sometimes", "approvers": ["anna"], "four_eyes": 2, "approval_expires_after": "8d", "approve_values": "no"}),
+        );
         let found = found.unwrap_err();
         let fields = [
             "approval: expected never, destroys, changes, always, found ",

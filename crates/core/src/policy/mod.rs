@@ -11,6 +11,7 @@
 //! A document that can't be read refuses everything. Without a document everything is allowed.
 
 mod approval;
+mod changes;
 mod decision;
 mod document;
 mod freeze;
@@ -18,7 +19,8 @@ mod pattern;
 mod principal;
 
 pub use approval::{ApprovalMode, ApprovalRule, DEFAULT_EXPIRY, MAX_EXPIRY, Starts};
-pub use decision::{Change, Changes, Decision, StoredPolicy};
+pub use changes::{Change, Changes};
+pub use decision::{Decision, StoredPolicy};
 pub use document::{MAX_BYTES, Policy, version_of};
 pub use freeze::Freeze;
 pub use pattern::Pattern;

@@ -281,8 +281,14 @@ mod tests {
         assert!(same("assumed-role/Deployer/a", "assumed-role/Deployer/b"));
         assert!(!same("assumed-role/Deployer/a", "assumed-role/Approver/a"));
         let center = "assumed-role/AWSReservedSSO_Ops_0a1b";
-        assert!(!same(&format!("{center}/anna@x.org"), &format!("{center}/bob@x.org")));
-        assert!(same(&format!("{center}/anna@x.org"), &format!("{center}/Anna@x.org")));
+        assert!(!same(
+            &format!("{center}/anna@x.org"),
+            &format!("{center}/bob@x.org")
+        ));
+        assert!(same(
+            &format!("{center}/anna@x.org"),
+            &format!("{center}/Anna@x.org")
+        ));
     }
 
     #[test]
@@ -296,7 +302,10 @@ mod tests {
         assert!(!anna.may_be("AIDA2") && !anna.may_be(""));
         let session = caller("assumed-role/Deployer/a", "AROA1:a");
         assert!(session.may_be("AROA1:b") && !session.may_be("AROA2:a"));
-        let center = caller("assumed-role/AWSReservedSSO_Ops_0a1b/anna@x.org", "AROA1:anna@x.org");
+        let center = caller(
+            "assumed-role/AWSReservedSSO_Ops_0a1b/anna@x.org",
+            "AROA1:anna@x.org",
+        );
         assert!(center.may_be("AROA1:anna@x.org") && !center.may_be("AROA1:bob@x.org"));
     }
 
