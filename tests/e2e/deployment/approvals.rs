@@ -14,14 +14,14 @@ const TWO: &[Group<'_>] = &[
 ];
 
 /// A user of IAM who may see what waits, and call the function that takes decisions.
-struct User {
+pub(super) struct User {
     arn: String,
     access_key_id: String,
     secret_access_key: String,
 }
 
 impl User {
-    async fn new(stack: &TestStack, name: &str) -> Self {
+    pub(super) async fn new(stack: &TestStack, name: &str) -> Self {
         let name = format!("approvals-{name}");
         let iam = async |action: &str, more: &[(&str, &str)]| {
             let mut fields = vec![
@@ -68,7 +68,7 @@ impl User {
         }
     }
 
-    async fn decides(&self, stack: &TestStack, verb: &str, waiting: &Value, reason: &str) -> Ran {
+    pub(super) async fn decides(&self, stack: &TestStack, verb: &str, waiting: &Value, reason: &str) -> Ran {
         let execution = waiting["execution"].as_str().expect("an execution");
         let plan = &waiting["plan"].as_str().expect("a plan")[..12];
         let name = ExecutionArn::new(execution).name().to_owned();
@@ -82,7 +82,12 @@ fn approve_function(stack: &TestStack) -> &str {
 }
 
 /// Pushes a repository in the name of an author, and waits until its plan waits. Returns the execution and the approval.
-async fn push(stack: &TestStack, project: &str, repository: &Repository, author: &str) -> (String, Value) {
+pub(super) async fn push(
+    stack: &TestStack,
+    project: &str,
+    repository: &Repository,
+    author: &str,
+) -> (String, Value) {
     let key = format!("uploads/{project}/{}/repository.zip", uuid::Uuid::new_v4());
     let metadata = [("commit", "c0ffee"), ("author", author)];
     let bucket = &stack.about().work_bucket;
