@@ -3,22 +3,11 @@
 use jiff::Timestamp;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
-use seedflow_terminal::Tone;
 
 use super::moment::{ago, short};
-use super::table::{Cell, Table};
+use super::state::cell;
+use super::table::Table;
 use crate::records::project::{ProjectState, since};
-
-/// The tone of a state.
-#[must_use]
-pub fn tone(state: &str) -> Option<Tone> {
-    match state {
-        "SUCCEEDED" | "UNCHANGED" => Some(Tone::Good),
-        "FAILED" | "ABORTED" | "REFUSED" => Some(Tone::Bad),
-        "IN_PROGRESS" => Some(Tone::Bold),
-        _ => Some(Tone::Quiet),
-    }
-}
 
 /// One row for each deployment and each module.
 #[must_use]
@@ -28,7 +17,7 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
         let status = &row.status;
         table.row([
             row.deployment.as_str().into(),
-            state_cell(status.state),
+            cell(status.state.as_str()),
             ago(status.updated_at, now).into(),
             short(status.commit_info.commit()).into(),
             cause(status.state, &status.why, now).into(),
@@ -38,17 +27,13 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
         let status = &row.status;
         table.row([
             format!("{}/{}/{}", row.deployment, status.group, status.module).into(),
-            state_cell(status.state),
+            cell(status.state.as_str()),
             ago(since(status.state, status.updated_at, status.deployed_at), now).into(),
             short(status.commit_info.commit()).into(),
             cause(status.state, &status.why, now).into(),
         ]);
     }
     table
-}
-
-fn state_cell(state: State) -> Cell {
-    Cell::toned(state.as_str(), tone(state.as_str()))
 }
 
 /// Why it failed, by the first text that there is, or why its last request was refused.
@@ -97,11 +82,11 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "MODULE   STATE      SINCE    COMMIT    CAUSE",
-                "dev/g/a  FAILED     1 h ago  01234567  no space left",
-                "dev/g/b  SUCCEEDED  1 h ago  01234567  refused 1 min ago: no such key",
-                "dev/g/c  FAILED     1 h ago  01234567  exit status 1",
-                "dev/g/d  SUCCEEDED  1 h ago  01234567",
+                "MODULE   STATE     SINCE    COMMIT    CAUSE",
+                "dev/g/a  failed    1 h ago  01234567  no space left",
+                "dev/g/b  deployed  1 h ago  01234567  refused 1 min ago: no such key",
+                "dev/g/c  failed    1 h ago  01234567  exit status 1",
+                "dev/g/d  deployed  1 h ago  01234567",
             ]
         );
     }
