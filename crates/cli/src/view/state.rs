@@ -1,5 +1,6 @@
 //! The words for states (docs/glossary.md), the same in all tables and sentences. JSON has the states as they are stored.
 
+use seedflow_core::deployment::current::RECOVERED;
 use seedflow_terminal::Tone;
 
 use super::table::Cell;
@@ -19,7 +20,7 @@ pub fn word(state: &str) -> String {
 #[must_use]
 pub fn tone(state: &str) -> Option<Tone> {
     match state {
-        "SUCCEEDED" | "UNCHANGED" => Some(Tone::Good),
+        "SUCCEEDED" | "UNCHANGED" | RECOVERED => Some(Tone::Good),
         "FAILED" | "ABORTED" | "REFUSED" | "TIMED_OUT" => Some(Tone::Bad),
         "IN_PROGRESS" => Some(Tone::Bold),
         _ => Some(Tone::Quiet),

@@ -1,13 +1,14 @@
 //! The table of `status`.
 
 use jiff::Timestamp;
+use seedflow_core::deployment::current::RECOVERED;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
 
 use super::moment::{ago, short};
 use super::state::cell;
 use super::table::Table;
-use crate::records::project::{ProjectState, since};
+use crate::records::project::{DeploymentRow, ProjectState, since};
 
 /// One row for each deployment and each module.
 #[must_use]
@@ -15,12 +16,16 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
     let mut table = Table::new(["MODULE", "STATE", "SINCE", "COMMIT", "CAUSE"]);
     for row in &state.deployments {
         let status = &row.status;
+        let (state, why) = match row.recovered {
+            true => (cell(RECOVERED), recovered(row, now)),
+            false => (cell(status.state.as_str()), cause(status.state, &status.why, now)),
+        };
         table.row([
             row.deployment.as_str().into(),
-            cell(status.state.as_str()),
+            state,
             ago(status.updated_at, now).into(),
             short(status.commit_info.commit()).into(),
-            cause(status.state, &status.why, now).into(),
+            why.into(),
         ]);
     }
     for row in &state.modules {
@@ -34,6 +39,14 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
         ]);
     }
     table
+}
+
+/// Why the last request was refused, or which modules have succeeded since the deployment failed.
+fn recovered(row: &DeploymentRow, now: Timestamp) -> String {
+    match &row.status.why.refused {
+        Some(_) => cause(row.status.state, &row.status.why, now),
+        None => format!("succeeded since: {}", row.status.failed.join(", ")),
+    }
 }
 
 /// Why it failed, by the first text that there is, or why its last request was refused.
