@@ -9,6 +9,7 @@ mod expressions;
 mod full_account;
 mod observability;
 mod policies;
+mod pull_requests;
 mod state_machines;
 mod task_errors;
 mod template;

@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use seedflow_core::approval::Says;
 use seedflow_core::ids::ParameterKind;
 use seedflow_terminal::Ui;
 
 use crate::account::{Account, StackArguments};
 use crate::commands::apply::Apply;
+use crate::commands::approve::Decide;
 use crate::commands::bootstrap::Bootstrap;
 use crate::commands::cancel::Cancel;
 use crate::commands::check::Check;
@@ -60,6 +62,12 @@ enum Command {
     Deploy(Deploy),
     #[command(after_help = "Example: seedflow follow dev --project shop")]
     Follow(Follow),
+    /// Approves the plan of a deployment that waits for it.
+    #[command(after_help = "Example: seedflow approve prod --project shop --reason \"reviewed\"")]
+    Approve(Decide),
+    /// Rejects the plan of a deployment that waits for an approval.
+    #[command(after_help = "Example: seedflow reject prod --project shop --reason \"not today\"")]
+    Reject(Decide),
     #[command(after_help = "Example: seedflow cancel dev --project shop --reason \"wrong branch\"")]
     Cancel(Cancel),
     #[command(after_help = "Example: seedflow retry dev --project shop")]
@@ -135,6 +143,8 @@ impl Command {
             Self::Apply(command) => command.run(&account, ui).await,
             Self::Deploy(command) => command.run(&account, ui).await,
             Self::Follow(command) => command.run(&account, ui).await,
+            Self::Approve(command) => command.run(Says::Approve, &account, ui).await,
+            Self::Reject(command) => command.run(Says::Reject, &account, ui).await,
             Self::Cancel(command) => command.run(&account, ui).await,
             Self::Retry(command) => command.run(&account, ui).await,
             Self::Rollback(command) => command.run(&account, ui).await,

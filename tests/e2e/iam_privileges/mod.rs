@@ -13,15 +13,16 @@
 //! - xray: the functions send no traces here, and the actions know no resources.
 
 mod builds;
-mod call;
+pub mod call;
 mod sources;
-mod table;
+pub mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedflow_e2e::{Shared, StackOptions, TestStack, run};
 use seedflow_local::aws_api::AwsApi;
 
+pub use call::is_refusal;
 use table::{Fixtures, Row};
 
 /// The allowed references of modules; the first names of both lists are also the beginning of other names.
@@ -62,7 +63,7 @@ async fn roles(stack: &TestStack) -> BTreeMap<String, AwsApi> {
 }
 
 /// Tries a call as a role; returns the error, if any.
-async fn try_call(row: &Row, role: &str, api: &AwsApi) -> Option<String> {
+pub async fn try_call(row: &Row, role: &str, api: &AwsApi) -> Option<String> {
     let granted = row.granted.contains(&role);
     let outcome = row.call.attempt(api).await;
     let (allowed, what) = match &outcome {

@@ -34,8 +34,11 @@ const END_EXECUTION: &str = "EndExecutionRole";
 const PLAN_DEPLOYMENT: &str = "PlanDeploymentRole";
 const FETCH_SOURCES: &str = "FetchSourcesRole";
 const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
+const REQUEST_APPROVAL: &str = "RequestApprovalRole";
+const APPROVE: &str = "ApproveRole";
 const PUBLISH_REPORT: &str = "PublishReportRole";
 const DEPLOY: &str = "DeployRole";
+const PLAN: &str = "PlanRole";
 const REPOSITORY: &str = "RepositoryRole";
 const DEPLOY_MODULE: &str = "DeployModuleRole";
 const END_MACHINE: &str = "EndExecutionMachineRole";
@@ -44,18 +47,18 @@ const EXECUTION_ENDED: &str = "ExecutionEndedRole";
 const BUILD: &str = "BuildRole";
 
 /// The roles to which a call is granted.
-type Granted = &'static [&'static str];
-const NOBODY: Granted = &[];
+pub type Granted = &'static [&'static str];
+pub const NOBODY: Granted = &[];
 
 /// A service of the JSON protocol: its name in signatures, and the beginning of its targets.
-type Service = (&'static str, &'static str);
-const SSM: Service = ("ssm", "AmazonSSM");
-const CODEBUILD: Service = ("codebuild", "CodeBuild_20161006");
+pub type Service = (&'static str, &'static str);
+pub const SSM: Service = ("ssm", "AmazonSSM");
+pub const CODEBUILD: Service = ("codebuild", "CodeBuild_20161006");
 const STATES: Service = ("states", "AWSStepFunctions");
-const LOGS: Service = ("logs", "Logs_20140328");
-const EVENTS: Service = ("events", "AWSEvents");
+pub const LOGS: Service = ("logs", "Logs_20140328");
+pub const EVENTS: Service = ("events", "AWSEvents");
 const SQS: Service = ("sqs", "AmazonSQS");
-const SECRETS: Service = ("secretsmanager", "secretsmanager");
+pub const SECRETS: Service = ("secretsmanager", "secretsmanager");
 
 /// Two parameters of the workflow; the cleanup changes only the status. One that an administrator named in
 /// ReferencedParameters: check-md5 reads its version, a build its value. One to which nobody has a right.
@@ -63,13 +66,13 @@ const STATE: &str = "/sf/privileges/dev/core-module/md5";
 const STATUS: &str = "/sf/privileges/dev/core-module/status";
 const REFERENCED: &str = "/seedflow-examples/x";
 /// A parameter that AWS publishes; the emulator has none, so it answers with an error.
-const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
+pub const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 const OTHER: &str = "/other/x";
 
 /// A folder of the work bucket, with the roles that may read, write and delete in it.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 14] = [
+const FOLDERS: [Folder; 16] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
     ("fetched", &[PLAN_DEPLOYMENT, FETCH_SOURCES], &[FETCH_SOURCES], NOBODY),
@@ -77,9 +80,11 @@ const FOLDERS: [Folder; 14] = [
     ("values/privileges/dev/_status", &[CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT]),
     ("deployed", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[UPDATE_METADATA], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, END_EXECUTION]),
-    ("locks", &[ACQUIRE_LOCK, CHECK_MD5, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
+    ("callbacks/approvals", &[CHECK_STATUS, BUILD_EVENT, ACQUIRE_LOCK, REQUEST_APPROVAL, APPROVE], &[CHECK_STATUS, REQUEST_APPROVAL], &[CHECK_STATUS, END_EXECUTION]),
+    ("approvals", &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], &[ACQUIRE_LOCK, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], NOBODY),
+    ("locks", &[ACQUIRE_LOCK, CHECK_MD5, REQUEST_APPROVAL, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
     ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT], NOBODY),
-    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT], NOBODY, NOBODY),
+    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, APPROVE], NOBODY, NOBODY),
     ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
     ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
     ("reports", &[RECORD_DEPLOYMENT, PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
@@ -178,7 +183,8 @@ fn object(folder: &str) -> String {
     format!("{folder}/privileges/dev/core/module.json")
 }
 
-fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
+/// A row without an expected error.
+pub fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
     Row {
         name: name.into(),
         call,
@@ -188,7 +194,7 @@ fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
 }
 
 /// An operation of the JSON protocol on a resource.
-fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: Value) -> Row {
+pub fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: Value) -> Row {
     let (service, prefix) = service;
     let target = format!("{prefix}.{operation}");
     let call = Call::Json {
@@ -200,7 +206,7 @@ fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: V
 }
 
 /// An operation of the Query protocol.
-fn form(
+pub fn form(
     service: &'static str,
     action: &str,
     version: &str,
@@ -346,6 +352,8 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         PLAN_DEPLOYMENT,
         FETCH_SOURCES,
         RECORD_DEPLOYMENT,
+        REQUEST_APPROVAL,
+        APPROVE,
         PUBLISH_REPORT,
     ];
     rows.push(row("list the work bucket", list, Call::list(bucket)));
@@ -399,6 +407,8 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "PlanDeploymentFunction" => &[PLAN_DEPLOYMENT],
             "FetchSourcesFunction" => &[FETCH_SOURCES],
             "RecordDeploymentFunction" => &[RECORD_DEPLOYMENT],
+            "RequestApprovalFunction" => &[REQUEST_APPROVAL],
+            "ApproveFunction" => &[APPROVE],
             "PublishReportFunction" => &[PUBLISH_REPORT],
             unknown => panic!("say in the table what {unknown} may do"),
         }
@@ -442,10 +452,14 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
 fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
     let invoke = |(logical, name): (&String, &String)| {
         let granted: Granted = match logical.as_str() {
-            "BuildEventFunction" | "PublishReportFunction" => NOBODY,
+            // People call approve.
+            "BuildEventFunction" | "PublishReportFunction" | "ApproveFunction" => NOBODY,
             "EndExecutionFunction" => &[END_MACHINE],
             "AcquireLockFunction" => &[DEPLOY_MODULE, DEPLOY],
-            "PlanDeploymentFunction" | "FetchSourcesFunction" | "RecordDeploymentFunction" => &[DEPLOY],
+            "PlanDeploymentFunction"
+            | "FetchSourcesFunction"
+            | "RecordDeploymentFunction"
+            | "RequestApprovalFunction" => &[DEPLOY],
             _ => &[DEPLOY_MODULE],
         };
         let function = name.clone();
@@ -544,19 +558,19 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
         input
     };
     let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
-    let [ours, deploy, end, others] = ["deploy-module", "deploy", "end-execution", "other"]
+    let [ours, deploy, plan, end, others] = ["deploy-module", "deploy", "plan", "end-execution", "other"]
         .map(|name| fixtures.state_machine.replace("deploy-module", name));
     // An execution of another state machine.
     let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
     let other_stop = other.clone();
-    let succeed = |what: &str, token: &str| Row {
+    let succeed = |what: &str, granted, token: &str| Row {
         // The error of the second answer.
         answer: Some("TaskDoesNotExist"),
         ..ask(
             STATES,
             "SendTaskSuccess",
             what,
-            &[ACQUIRE_LOCK, CHECK_STATUS, BUILD_EVENT, END_EXECUTION],
+            granted,
             json!({"taskToken": token, "output": "{}"}),
         )
     };
@@ -572,9 +586,10 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "StartExecution",
             "of whole deployments",
-            &[REPOSITORY],
+            &[REPOSITORY, PLAN],
             start(&deploy),
         ),
+        ask(STATES, "StartExecution", "of plans", NOBODY, start(&plan)),
         ask(
             STATES,
             "StartExecution",
@@ -641,8 +656,24 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             token(json!({"error": "E"})),
         ),
         // Last: it ends the execution.
-        succeed("its task", &fixtures.token),
-        succeed("a task that never was", "never"),
+        succeed(
+            "its task",
+            &[ACQUIRE_LOCK, CHECK_STATUS, BUILD_EVENT, END_EXECUTION],
+            &fixtures.token,
+        ),
+        // Of any machine; the last two answer for deployments only.
+        succeed(
+            "a task that never was",
+            &[
+                ACQUIRE_LOCK,
+                CHECK_STATUS,
+                BUILD_EVENT,
+                END_EXECUTION,
+                REQUEST_APPROVAL,
+                APPROVE,
+            ],
+            "never",
+        ),
     ]
 }
 

@@ -26,8 +26,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod code_host;
 pub mod command_line;
 mod event_queue;
+mod large_bundle;
 mod migrate;
 mod program;
 mod shared;
@@ -37,6 +39,7 @@ mod stack;
 pub mod zip_bombs;
 
 pub use event_queue::EventQueue;
+pub use large_bundle::with_gap;
 pub use migrate::{Migrated, migrate};
 pub use seedflow_contract::{Pushed, WorkTree, schema};
 pub use seedflow_core::ids::ModuleId;

@@ -324,9 +324,13 @@ impl TestStack {
 
     /// All builds of a CodeBuild project, as BatchGetBuilds answers them; none if the project doesn't exist.
     pub async fn builds_of(&self, project: &str) -> Vec<Value> {
+        self.builds_in(&self.api, project).await
+    }
+
+    /// The same in the account and region of a client.
+    pub async fn builds_in(&self, api: &AwsApi, project: &str) -> Vec<Value> {
         let call = json!({"projectName": project});
-        let listed = self
-            .api
+        let listed = api
             .json("codebuild", "CodeBuild_20161006.ListBuildsForProject", &call)
             .await;
         let ids = match listed {
@@ -336,7 +340,8 @@ impl TestStack {
         };
         let mut builds = Vec::new();
         for id in &ids {
-            builds.push(self.build(id.as_str().expect("an id")).await);
+            let build = deployment::build(api, id.as_str().expect("an id")).await;
+            builds.push(build.expect("reading a build"));
         }
         builds
     }
@@ -429,10 +434,15 @@ impl TestStack {
 
     /// The deployed resources of a type: their names by their names in the template.
     pub async fn resources(&self, kind: &str) -> BTreeMap<String, String> {
+        self.resources_of("seedflow", kind).await
+    }
+
+    /// The same for another stack of CloudFormation.
+    pub async fn resources_of(&self, stack: &str, kind: &str) -> BTreeMap<String, String> {
         let fields = [
             ("Action", "DescribeStackResources"),
             ("Version", "2010-05-15"),
-            ("StackName", "seedflow"),
+            ("StackName", stack),
         ];
         let answer = self.api.form("cloudformation", &fields).await;
         let answer = answer.expect("listing the stack's resources");

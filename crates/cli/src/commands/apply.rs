@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use seedflow_terminal::Ui;
 
-use super::repository::RepositoryArguments;
+use super::repository::{Purpose, RepositoryArguments};
 use super::start::Showing;
 use crate::account::Account;
 use crate::work::Subject;
@@ -25,7 +25,7 @@ pub struct Apply {
 impl Apply {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let input = self.repository.input(account, ui).await?;
+        let input = self.repository.input(Purpose::Deployment, account, ui).await?;
         self.showing
             .start("apply", Subject::Deployment(None), &input, account, ui)
             .await

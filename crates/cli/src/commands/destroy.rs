@@ -61,9 +61,7 @@ async fn question(
     account: &Account,
     ui: &Ui,
 ) -> Result<String> {
-    let mut input = input.clone();
-    input["plan_only"] = json!(true);
-    let Some(output) = planned(account, &input, ui).await? else {
+    let Some(output) = planned(account, input, ui).await? else {
         return Err(Refused("nothing was destroyed".to_owned()).into());
     };
     let of = format!("{project}/{target}");

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
+use seedflow_core::ids::ExecutionArn;
 use seedflow_core::policy::Decision;
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_terminal::{Tone, Ui};
@@ -14,13 +16,12 @@ use serde_json::{Value, json};
 
 use super::cancel::CANCELED;
 use super::reading::print_json_line;
-use super::repository::RepositoryArguments;
-use super::start::start;
+use super::repository::{Purpose, RepositoryArguments};
+use super::start::unique;
 use crate::account::Account;
 use crate::exit::{self, Refused, is_refusal};
 use crate::view::report::line;
 use crate::view::table::{Cell, Table};
-use crate::work::Subject;
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -46,8 +47,7 @@ pub struct Plan {
 impl Plan {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let mut input = self.repository.input(account, ui).await?;
-        input["plan_only"] = json!(true);
+        let input = self.repository.input(Purpose::Plan, account, ui).await?;
         let Some(output) = planned(account, &input, ui).await? else {
             ui.complain("\nStopped planning; nothing was changed.");
             return Ok(ExitCode::from(exit::INTERRUPTED));
@@ -64,6 +64,10 @@ impl Plan {
             deployment: name(&output["deployment"]),
             modules,
             policy: output.get("policy").map(Decision::deserialize).transpose()?,
+            approval: output
+                .get("approval")
+                .map(ApprovalNeeded::deserialize)
+                .transpose()?,
         };
         if self.json {
             print_json_line(planned.json(&output), ui);
@@ -90,7 +94,7 @@ impl Plan {
 pub(super) async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Value>> {
     // From before the start on, so that no Ctrl-C leaves an execution behind.
     let interrupted = tokio::spawn(tokio::signal::ctrl_c());
-    let execution = start("plan", &Subject::Deployment(None), input, account).await?;
+    let execution = start(input, account).await?;
     let _live = ui.quiet_task("planning");
     let sfn = account.step_functions();
     let ended = async {
@@ -107,6 +111,29 @@ pub(super) async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result
             interrupted??;
             sfn.stop(&execution, CANCELED, "Ctrl-C in seedflow plan").await?;
             Ok(None)
+        }
+    }
+}
+
+/// Starts a plan, by the state machine that can't deploy: no more rights are needed. Returns the execution that plans.
+async fn start(input: &Value, account: &Account) -> Result<ExecutionArn> {
+    let sfn = account.step_functions();
+    let asked = sfn.start(&account.plan_arn(), &unique(), input).await?;
+    let plan = account.plan_execution(&asked);
+    loop {
+        let asked = sfn.describe(&asked).await?;
+        if sfn.describe(&plan).await?.is_some() {
+            return Ok(plan);
+        }
+        match asked.map(|asked| (asked.status, asked.error, asked.cause)) {
+            None | Some((ExecutionStatus::Running | ExecutionStatus::Succeeded, ..)) => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Some((_, error, cause)) => bail!(
+                "no plan was started: {}: {}",
+                error.unwrap_or_default(),
+                cause.unwrap_or_default()
+            ),
         }
     }
 }
@@ -132,6 +159,7 @@ struct Planned {
     deployment: String,
     modules: Vec<PlannedModule>,
     policy: Option<Decision>,
+    approval: Option<ApprovalNeeded>,
 }
 
 impl Planned {
@@ -173,37 +201,27 @@ impl Planned {
         }
     }
 
+    /// Why the plan would wait for an approval.
+    fn waits_because(&self) -> &[String] {
+        self.approval.as_ref().map_or(&[], |approval| &approval.reasons)
+    }
+
     /// The modules that are not only unchanged.
     fn changes(&self) -> impl Iterator<Item = &PlannedModule> {
-        let is_shown =
-            |module: &&PlannedModule| module.action != PlannedAction::Unchanged || !module.unless.is_empty();
-        self.modules.iter().filter(is_shown)
+        changes(&self.modules)
     }
 
     fn show(&self, ui: &Ui) {
         ui.say(ui.paint(Tone::Bold, &self.deployment));
-        let mut table = Table::new(["", "MODULE", "WHY"]);
-        for module in self.changes() {
-            let (word, tone) = word(module);
-            table.row([
-                Cell::toned(word, tone),
-                module.module.to_string().into(),
-                why(module).into(),
-            ]);
-            for changed in &module.changes {
-                table.note(line(
-                    &changed.what,
-                    changed.old.as_deref(),
-                    changed.new.as_deref(),
-                ));
-            }
-        }
         if self.changes().next().is_some() {
-            table.show(ui);
+            table_of(&self.modules).show(ui);
         }
         ui.say(self.summary());
         for broken in self.broken() {
             ui.say(ui.paint(Tone::Bad, format!("refused by the policy: {broken}")));
+        }
+        for reason in self.waits_because() {
+            ui.say(ui.paint(Tone::Bold, format!("waits for an approval: {reason}")));
         }
     }
 
@@ -223,6 +241,9 @@ impl Planned {
         for broken in self.broken() {
             text.push_str(&format!("\nrefused by the policy: {}\n", escaped(broken)));
         }
+        for reason in self.waits_because() {
+            text.push_str(&format!("\nwaits for an approval: {}\n", escaped(reason)));
+        }
         text
     }
 
@@ -234,8 +255,39 @@ impl Planned {
         if let Some(policy) = output.get("policy") {
             plan["policy"] = policy.clone();
         }
+        if let Some(approval) = output.get("approval") {
+            plan["approval"] = approval.clone();
+        }
         plan
     }
+}
+
+/// The modules that are not only unchanged.
+fn changes(modules: &[PlannedModule]) -> impl Iterator<Item = &PlannedModule> {
+    let is_shown =
+        |module: &&PlannedModule| module.action != PlannedAction::Unchanged || !module.unless.is_empty();
+    modules.iter().filter(is_shown)
+}
+
+/// What would be done with which module, and why.
+pub(super) fn table_of(modules: &[PlannedModule]) -> Table {
+    let mut table = Table::new(["", "MODULE", "WHY"]);
+    for module in changes(modules) {
+        let (word, tone) = word(module);
+        table.row([
+            Cell::toned(word, tone),
+            module.module.to_string().into(),
+            why(module).into(),
+        ]);
+        for changed in &module.changes {
+            table.note(line(
+                &changed.what,
+                changed.old.as_deref(),
+                changed.new.as_deref(),
+            ));
+        }
+    }
+    table
 }
 
 fn word(module: &PlannedModule) -> (&'static str, Option<Tone>) {
@@ -285,6 +337,7 @@ mod tests {
             deployment: "p/dev".to_owned(),
             modules: serde_json::from_value(modules).unwrap(),
             policy: None,
+            approval: None,
         }
     }
 

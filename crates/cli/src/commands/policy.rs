@@ -20,7 +20,7 @@ use crate::exit::{self, Refused, Wrong};
 use crate::records::names;
 use crate::records::target::Target;
 
-/// Shows, checks, tries and stores the policy of a deployment: what may not be deployed or destroyed, by any kind of request.
+/// Shows, checks, tries and stores the policy of a deployment: what may not be deployed or destroyed, by any kind of request
 ///
 /// A policy is a JSON document. All its fields are optional (docs/guardrails.md):
 ///
@@ -28,6 +28,8 @@ use crate::records::target::Target;
 ///   max_destroys  the most modules that one deployment destroys: 2
 ///   freeze        times at which nothing is deployed: [{"start": "Fri 16:00", "end": "Mon 06:00", "time_zone": "Europe/Berlin"}]
 ///   stopped       the kill switch, with its reason for everybody: "incident 4711"
+///   approval      which plans wait for a person: "never", "destroys", "changes" or "always"
+///   approvers     who may decide: ["arn:aws:iam::111122223333:role/release-*"]
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Policy {

@@ -22,7 +22,7 @@ pub fn tone(state: &str) -> Option<Tone> {
     match state {
         "SUCCEEDED" | "UNCHANGED" | RECOVERED => Some(Tone::Good),
         "FAILED" | "ABORTED" | "REFUSED" | "TIMED_OUT" => Some(Tone::Bad),
-        "IN_PROGRESS" => Some(Tone::Bold),
+        "IN_PROGRESS" | "WAITING_FOR_APPROVAL" => Some(Tone::Bold),
         _ => Some(Tone::Quiet),
     }
 }

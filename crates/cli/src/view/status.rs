@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use seedflow_core::deployment::current::RECOVERED;
+use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
 
@@ -18,7 +19,7 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
         let status = &row.status;
         let (state, why) = match row.recovered {
             true => (cell(RECOVERED), recovered(row, now)),
-            false => (cell(status.state.as_str()), cause(status.state, &status.why, now)),
+            false => (cell(status.state.as_str()), row_note(status, now)),
         };
         table.row([
             row.deployment.as_str().into(),
@@ -41,10 +42,20 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
     table
 }
 
+/// What waits for an approval and how to approve it, or why the deployment failed.
+fn row_note(status: &DeploymentStatus, now: Timestamp) -> String {
+    match &status.approval {
+        Some(approval) if approval.waits() => {
+            format!("a plan {}: {}", approval.line(), approval.request.command())
+        }
+        _ => cause(status.state, &status.why, now),
+    }
+}
+
 /// Why the last request was refused, or which modules have succeeded since the deployment failed.
 fn recovered(row: &DeploymentRow, now: Timestamp) -> String {
     match &row.status.why.refused {
-        Some(_) => cause(row.status.state, &row.status.why, now),
+        Some(_) => row_note(&row.status, now),
         None => format!("succeeded since: {}", row.status.failed.join(", ")),
     }
 }

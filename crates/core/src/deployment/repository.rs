@@ -19,6 +19,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::{Deployspec, MAX_SHOWN};
 use crate::module::input::Options;
 use crate::module::maximum::Maxima;
+use crate::target::Target;
 
 /// The longest list of diagnostics: a message travels through the states and into the status.
 const MAX_PROBLEMS: usize = 4000;
@@ -43,6 +44,8 @@ pub struct LoadedRepository<R> {
     pub fetched: Vec<FetchedSource>,
     /// Warnings for people.
     pub warnings: Vec<String>,
+    /// The accounts and regions that its manifest maps besides home, whether modules go there or not.
+    pub mapped: BTreeSet<Target>,
     groups: Vec<manifest::Group>,
     /// The files of each module, in the order of the groups' modules.
     files: Vec<(Content, Files)>,
@@ -156,6 +159,7 @@ fn load<R: ReadBytes + Seek>(
         commit_info,
         fetched,
         warnings: warnings.map(ToString::to_string).collect(),
+        mapped: described.mapped,
         groups: described.groups,
         files,
         archives,
