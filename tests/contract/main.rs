@@ -8,6 +8,7 @@ mod events;
 mod expressions;
 mod full_account;
 mod observability;
+mod plan_json;
 mod policies;
 mod pull_requests;
 mod state_machines;

@@ -247,6 +247,7 @@ fn planned() -> Value {
         "deployment": {"project": "p", "deployment": "dev"}, "counts": {"deploy": 1, "unchanged": 0, "destroy": 0},
         "modules": [{"group": "g", "module": "a", "action": "deploy", "reasons": ["parameter size changed"],
                      "changes": [{"what": "parameter size", "old": "2", "new": "a-value"}]}],
+        "approval": {"reasons": ["the policy asks for one"]},
     });
     json!({"executionArn": "arn:the-plan", "status": "SUCCEEDED", "output": output.to_string(), "input": "{}"})
 }
@@ -277,7 +278,7 @@ fn a_pull_request_is_uploaded_where_nothing_is_deployed_from_planned_and_shown()
     let (succeeded, said) = build.plan();
     assert!(succeeded, "{said}");
     let lines = format!(
-        "the plan: arn:the-plan\nplan of p/dev, commit {commit}:\n  deploy g/a: parameter size changed\nin all: 1 deploy\n"
+        "the plan: arn:the-plan\nplan of p/dev, commit {commit}:\n  deploy g/a: parameter size changed\nin all: 1 deploy\nwould wait for an approval: the policy asks for one\n"
     );
     assert!(
         said.contains(&lines) && !said.contains("a-value") && !said.contains("note:"),

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, not a state, and its failures
 /// go to the queue of failed events.
-const THROWS: [(&str, &[ErrorName]); 11] = [
+const THROWS: [(&str, &[ErrorName]); 12] = [
     (
         "PlanDeployment",
         &[
@@ -21,6 +21,18 @@ const THROWS: [(&str, &[ErrorName]); 11] = [
             InvalidBundle,
             InvalidDeployspec,
             InvalidManifest,
+            AccessDenied,
+            Refused,
+            Throttled,
+            ServiceUnavailable,
+        ],
+    ),
+    (
+        "EvaluatePolicy",
+        &[
+            DeniedByPolicy,
+            ApprovalRequired,
+            PolicyNotEvaluated,
             AccessDenied,
             Refused,
             Throttled,
@@ -320,6 +332,8 @@ fn any_failure_of_a_deployment_is_its_own_error() {
         let next = match name {
             // Sources that can't be fetched are a refusal, like a manifest that is not valid.
             "FetchSources" => "WhatIsPlanned",
+            // So are rules that were not evaluated.
+            "EvaluatePolicy" => "WhatIsPlanned",
             // A refusal is recorded even if nobody can say whether the lock is free.
             "ClaimForRefusal" => "RecordRefusal",
             _ => "Failed",

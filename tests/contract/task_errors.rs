@@ -82,7 +82,7 @@ impl Task {
             ("deploy-module", _) => Some("RecordFailure"),
             ("deploy", "DeployModule") => Some("ModuleFailed"),
             ("deploy", "ClaimForRefusal") => Some("RecordRefusal"),
-            ("deploy", "FetchSources") => Some("WhatIsPlanned"),
+            ("deploy", "FetchSources" | "EvaluatePolicy") => Some("WhatIsPlanned"),
             ("deploy", _) => Some("Failed"),
             ("end-execution", "EndExecution") => Some("KeepEvent"),
             ("end-execution", "ReportRefused") => Some("IsSettled"),

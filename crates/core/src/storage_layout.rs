@@ -234,6 +234,12 @@ impl DeploymentId {
         format!("policies/{self}.json")
     }
 
+    /// The key of the deployment's rules in Rego.
+    #[must_use]
+    pub fn rego_key(&self) -> String {
+        format!("policies/{self}.rego")
+    }
+
     /// The key of the request for the approval of an execution's plan.
     #[must_use]
     pub fn approval_request_key(&self, execution: &ExecutionArn) -> String {

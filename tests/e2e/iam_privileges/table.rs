@@ -32,6 +32,7 @@ const UPDATE_METADATA: &str = "UpdateMetadataRole";
 const BUILD_EVENT: &str = "BuildEventRole";
 const END_EXECUTION: &str = "EndExecutionRole";
 const PLAN_DEPLOYMENT: &str = "PlanDeploymentRole";
+const EVALUATE_POLICY: &str = "EvaluatePolicyRole";
 const FETCH_SOURCES: &str = "FetchSourcesRole";
 const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
 const REQUEST_APPROVAL: &str = "RequestApprovalRole";
@@ -83,8 +84,8 @@ const FOLDERS: [Folder; 16] = [
     ("callbacks/approvals", &[CHECK_STATUS, BUILD_EVENT, ACQUIRE_LOCK, REQUEST_APPROVAL, APPROVE], &[CHECK_STATUS, REQUEST_APPROVAL], &[CHECK_STATUS, END_EXECUTION]),
     ("approvals", &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], &[ACQUIRE_LOCK, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], NOBODY),
     ("locks", &[ACQUIRE_LOCK, CHECK_MD5, REQUEST_APPROVAL, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
-    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT], NOBODY),
-    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, APPROVE], NOBODY, NOBODY),
+    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION, EVALUATE_POLICY], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY], NOBODY),
+    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY, APPROVE], NOBODY, NOBODY),
     ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
     ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
     ("reports", &[RECORD_DEPLOYMENT, PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
@@ -350,6 +351,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         BUILD_EVENT,
         END_EXECUTION,
         PLAN_DEPLOYMENT,
+        EVALUATE_POLICY,
         FETCH_SOURCES,
         RECORD_DEPLOYMENT,
         REQUEST_APPROVAL,
@@ -405,6 +407,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "BuildEventFunction" => &[BUILD_EVENT],
             "EndExecutionFunction" => &[END_EXECUTION],
             "PlanDeploymentFunction" => &[PLAN_DEPLOYMENT],
+            "EvaluatePolicyFunction" => &[EVALUATE_POLICY],
             "FetchSourcesFunction" => &[FETCH_SOURCES],
             "RecordDeploymentFunction" => &[RECORD_DEPLOYMENT],
             "RequestApprovalFunction" => &[REQUEST_APPROVAL],
@@ -455,7 +458,7 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
             // People call approve.
             "BuildEventFunction" | "PublishReportFunction" | "ApproveFunction" => NOBODY,
             "EndExecutionFunction" => &[END_MACHINE],
-            "AcquireLockFunction" => &[DEPLOY_MODULE, DEPLOY],
+            "AcquireLockFunction" | "EvaluatePolicyFunction" => &[DEPLOY_MODULE, DEPLOY],
             "PlanDeploymentFunction"
             | "FetchSourcesFunction"
             | "RecordDeploymentFunction"

@@ -7,8 +7,10 @@ use anyhow::{Result, bail};
 use clap::Args;
 use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
+use seedflow_core::deployment::plan_json::{PlanJson, has_changes};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::policy::Decision;
+use seedflow_core::policy::rego::Verdict;
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_terminal::{Tone, Ui};
 use serde::Deserialize;
@@ -64,13 +66,14 @@ impl Plan {
             deployment: name(&output["deployment"]),
             modules,
             policy: output.get("policy").map(Decision::deserialize).transpose()?,
+            rego: Option::<Verdict>::deserialize(output.get("rego").unwrap_or(&Value::Null))?,
             approval: output
                 .get("approval")
                 .map(ApprovalNeeded::deserialize)
                 .transpose()?,
         };
         if self.json {
-            print_json_line(planned.json(&output), ui);
+            print_json_line(planned.json(output)?, ui);
         } else if self.markdown {
             ui.say(planned.markdown());
         } else {
@@ -159,13 +162,20 @@ struct Planned {
     deployment: String,
     modules: Vec<PlannedModule>,
     policy: Option<Decision>,
+    rego: Option<Verdict>,
     approval: Option<ApprovalNeeded>,
 }
 
 impl Planned {
-    /// What breaks the deployment's policy.
-    fn broken(&self) -> &[String] {
-        self.policy.as_ref().map_or(&[], |policy| &policy.broken)
+    /// What breaks the deployment's policy, and its rules.
+    fn broken(&self) -> Vec<String> {
+        let policy = self.policy.iter().flat_map(|policy| policy.broken.clone());
+        policy.chain(self.rego.iter().flat_map(Verdict::broken)).collect()
+    }
+
+    /// What the rules warn of.
+    fn warnings(&self) -> &[String] {
+        self.rego.as_ref().map_or(&[], |verdict| &verdict.findings.warn)
     }
 
     fn count(&self, action: PlannedAction) -> usize {
@@ -176,9 +186,7 @@ impl Planned {
     }
 
     fn has_changes(&self) -> bool {
-        self.modules
-            .iter()
-            .any(|module| module.action != PlannedAction::Unchanged)
+        has_changes(&self.modules)
     }
 
     /// `3 to deploy, 1 to destroy, 12 unchanged`
@@ -217,6 +225,9 @@ impl Planned {
             table_of(&self.modules).show(ui);
         }
         ui.say(self.summary());
+        for warning in self.warnings() {
+            ui.say(ui.paint(Tone::Bold, format!("warned by the policy: {warning}")));
+        }
         for broken in self.broken() {
             ui.say(ui.paint(Tone::Bad, format!("refused by the policy: {broken}")));
         }
@@ -238,8 +249,11 @@ impl Planned {
             let why = lines.join("<br>");
             text.push_str(&format!("| {} | `{}` | {why} |\n", word(module).0, module.module));
         }
+        for warning in self.warnings() {
+            text.push_str(&format!("\nwarned by the policy: {}\n", escaped(warning)));
+        }
         for broken in self.broken() {
-            text.push_str(&format!("\nrefused by the policy: {}\n", escaped(broken)));
+            text.push_str(&format!("\nrefused by the policy: {}\n", escaped(&broken)));
         }
         for reason in self.waits_because() {
             text.push_str(&format!("\nwaits for an approval: {}\n", escaped(reason)));
@@ -247,18 +261,12 @@ impl Planned {
         text
     }
 
-    fn json(&self, output: &Value) -> Value {
-        let mut plan = json!({
-            "deployment": output["deployment"], "changes": self.has_changes(), "counts": output["counts"],
-            "modules": output["modules"],
-        });
-        if let Some(policy) = output.get("policy") {
-            plan["policy"] = policy.clone();
-        }
-        if let Some(approval) = output.get("approval") {
-            plan["approval"] = approval.clone();
-        }
-        plan
+    fn json(&self, output: Value) -> Result<Value> {
+        let plan: PlanJson = serde_json::from_value(output)?;
+        Ok(json!(PlanJson {
+            changes: self.has_changes(),
+            ..plan
+        }))
     }
 }
 
@@ -338,6 +346,18 @@ mod tests {
             modules: serde_json::from_value(modules).unwrap(),
             policy: None,
             approval: None,
+            rego: serde_json::from_value(json!({"document": "d", "version": "v", "warn": ["w|1"], "deny": ["d"], "require_approval": ["a"]})).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_rules_say_is_shown() {
+        let text = planned().markdown();
+        for part in [
+            "\nwarned by the policy: w\\|1\n",
+            "\nrefused by the policy: deny: d\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
 

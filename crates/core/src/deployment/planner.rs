@@ -273,6 +273,7 @@ impl<'a> Planner<'a> {
             moves: moves && decided.action == PlannedAction::Deploy,
             reasons: decided.reasons,
             changes: Vec::new(),
+            definition: None,
             unless,
             execution: has_turn.then(|| self.name(&module.id)),
         }
@@ -466,6 +467,7 @@ impl<'a> Planner<'a> {
             moves: false,
             reasons: vec![reason],
             changes: Vec::new(),
+            definition: None,
             unless: Vec::new(),
             execution: (action == PlannedAction::Destroy).then(|| self.name(&self.id(module))),
         }
@@ -533,6 +535,9 @@ impl<'a> Planner<'a> {
             sources: Vec::new(),
             warnings: self.warnings,
             policy: None,
+            rules: None,
+            rego: None,
+            approval_for_rules: None,
             approval: None,
             parts: self.parts,
         };
