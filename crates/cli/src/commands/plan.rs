@@ -94,7 +94,7 @@ impl Plan {
 }
 
 /// Plans by an execution, and waits for its output. Ctrl-C stops the execution, which changes nothing; `None` then.
-async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Value>> {
+pub(super) async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Value>> {
     // From before the start on, so that no Ctrl-C leaves an execution behind.
     let interrupted = tokio::spawn(tokio::signal::ctrl_c());
     let execution = start(input, account).await?;
@@ -303,16 +303,13 @@ fn word(module: &PlannedModule) -> (&'static str, Option<Tone>) {
         PlannedAction::Deploy => ("deploy", Some(Tone::Good)),
         PlannedAction::Destroy => ("destroy", Some(Tone::Bad)),
         PlannedAction::Blocked => ("blocked", Some(Tone::Bad)),
-        PlannedAction::Unchanged => ("check", Some(Tone::Quiet)),
+        PlannedAction::Unchanged => ("unchanged", Some(Tone::Quiet)),
     }
 }
 
 fn why(module: &PlannedModule) -> String {
     match module.action {
-        PlannedAction::Unchanged => format!(
-            "unchanged, unless {} publishes other values",
-            module.unless.join(", ")
-        ),
+        PlannedAction::Unchanged => format!("unless {} publishes other values", module.unless.join(", ")),
         _ => module.reasons.join("; "),
     }
 }
@@ -377,7 +374,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("| check | `data/queue` | unchanged, unless network/vpc publishes other values |"),
+            text.contains("| unchanged | `data/queue` | unless network/vpc publishes other values |"),
             "{text}"
         );
         assert!(!text.contains("data/store"), "{text}");

@@ -101,8 +101,9 @@ impl Showing {
             match self.shown.json {
                 true => print_json_line(json!({"execution": execution}), ui),
                 false => ui.say(format!(
-                    "Started {name}\n  seedflow follow {name}{0}\n  seedflow cancel {name}{0}",
-                    account.arguments
+                    "Started {name}\n  {}\n  {}",
+                    account.command(&["follow", name]),
+                    account.command(&["cancel", name])
                 )),
             }
             return Ok(ExitCode::SUCCESS);
@@ -164,9 +165,9 @@ pub async fn start_by_upload(
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     bail!(
-        "uploaded to s3://{}/{key}, and found no execution that it started within a minute; `seedflow history{}` lists what ran",
+        "uploaded to s3://{}/{key}, and found no execution that it started within a minute; `{}` lists what ran",
         account.work_bucket,
-        account.arguments
+        account.command(&["history"])
     )
 }
 
