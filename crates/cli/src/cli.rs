@@ -30,6 +30,7 @@ use crate::commands::policy::Policy;
 use crate::commands::published::Published;
 use crate::commands::report::Report;
 use crate::commands::retry::Retry;
+use crate::commands::roles::Roles;
 use crate::commands::rollback::Rollback;
 use crate::commands::status::Status;
 use crate::exit;
@@ -100,6 +101,8 @@ enum Command {
     Open(Open),
     #[command(after_help = "Example: seedflow policy show prod --project shop")]
     Policy(Policy),
+    #[command(after_help = "Example: seedflow roles deployer --project shop --deployment dev")]
+    Roles(Roles),
     #[command(after_help = "Example: seedflow init project shop --project shop")]
     Init(Init),
     #[command(
@@ -158,6 +161,7 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
+            Self::Roles(command) => command.run(&account, ui).await,
             Self::Check(_)
             | Self::Init(_)
             | Self::Bootstrap(_)

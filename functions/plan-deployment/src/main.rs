@@ -46,6 +46,7 @@ use seedflow_core::module::input::Limits;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::target_settings::{TargetSettings, all_not_ready};
 use seedflow_core::policy::{ApprovalRule, Decision, Starts, StoredPolicy, version_of};
+use seedflow_core::started_by::StartedBy;
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,9 @@ struct Named {
     record_refusal: bool,
     /// The commit of the repository: a refusal has it.
     origin: CommitInfo,
+    /// Who started the execution: its modules and a refusal have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_by: Option<StartedBy>,
 }
 
 /// The answer of the second call.
@@ -237,7 +241,9 @@ impl Handler {
                     environment,
                     maxima: &self.limits.maxima,
                 };
-                repository::name(self.stores(), &asked).await?
+                let (found, origin) = repository::name(self.stores(), &asked).await?;
+                request.check_deployment(&found)?;
+                (found, origin)
             }
         };
         log::add_log_context(&LogContext::deployment(execution, &deployment));
@@ -248,6 +254,7 @@ impl Handler {
             plan_only: request.plan_only,
             record_refusal: request.record_refusal,
             origin,
+            started_by: request.started_by,
         })
     }
 
@@ -346,6 +353,7 @@ impl Handler {
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         });
+        plan.started_by.clone_from(&request.started_by);
         self.apply_policy(&mut plan, &state, true).await?;
         Ok(Outcome::Planned(Box::new(plan), waves))
     }
@@ -371,6 +379,7 @@ impl Handler {
         let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
+        plan.started_by.clone_from(&request.started_by);
         self.apply_policy(&mut plan, &state, false).await?;
         if request.plan_only || plan.rules.is_some() {
             let around = Surroundings {

@@ -18,6 +18,10 @@ use crate::work::Subject;
 pub struct Apply {
     #[command(flatten)]
     repository: RepositoryArguments,
+    /// Starts it by an upload to your own folder: that takes no right to start executions, and proves who you are. Deploys
+    /// the whole repository.
+    #[arg(long, conflicts_with_all = ["only", "force", "env_path"])]
+    upload: bool,
     #[command(flatten)]
     showing: Showing,
 }
@@ -25,6 +29,11 @@ pub struct Apply {
 impl Apply {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        if self.upload {
+            let execution = self.repository.upload_own(account, ui).await?;
+            let subject = Subject::Deployment(None);
+            return self.showing.show(execution, subject, account, ui).await;
+        }
         let input = self.repository.input(Purpose::Deployment, account, ui).await?;
         self.showing
             .start("apply", Subject::Deployment(None), &input, account, ui)
