@@ -219,6 +219,7 @@ fn has_the_states_of_the_design() {
         "BuildSucceeded",
         "CheckMd5",
         "Deployed",
+        "EvaluatePolicy",
         "Failed",
         "ForgetModule",
         "Forgotten",

@@ -67,7 +67,7 @@ enum Command {
     #[command(after_help = "Example: seedflow approve prod --project shop --reason \"reviewed\"")]
     Approve(Decide),
     /// Rejects the plan of a deployment that waits for an approval.
-    #[command(after_help = "Example: seedflow reject prod --project shop --reason \"not today\"")]
+    #[command(after_help = "Example: seedflow reject prod --project shop --reason late")]
     Reject(Decide),
     #[command(after_help = "Example: seedflow cancel dev --project shop --reason \"wrong branch\"")]
     Cancel(Cancel),
