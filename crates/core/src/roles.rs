@@ -163,8 +163,8 @@ mod tests {
             "{text}"
         );
         // It starts plans, and nothing that deploys.
-        let policy: Value = serde_json::from_str(&text).unwrap();
-        let starts = policy["Statement"].as_array().unwrap().iter();
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let starts = document["Statement"].as_array().unwrap().iter();
         let starts: Vec<&Value> = starts
             .filter(|statement| statement["Action"].to_string().contains("StartExecution"))
             .map(|statement| &statement["Resource"])
