@@ -72,7 +72,7 @@ enum Action {
         error: String,
         cause: String,
         /// The commit that was refused, if it could be read.
-        origin: Option<CommitInfo>,
+        origin: Option<Box<CommitInfo>>,
         /// Who started the execution, if known.
         #[serde(default)]
         started_by: Option<StartedBy>,

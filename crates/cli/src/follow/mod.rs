@@ -260,7 +260,7 @@ impl<'a> Follower<'a> {
         let took = between(described.started_at, described.stopped_at);
         let state = described.output["state"].as_str();
         if let (ExecutionStatus::Succeeded, Some(state)) = (described.status, state) {
-            let by = superseded_by(&described).map(|by| format!("by {}", by.name()));
+            let by = superseded_by(described).map(|by| format!("by {}", by.name()));
             return Ok(End {
                 state: state.to_owned(),
                 cause: by,
