@@ -69,7 +69,7 @@ impl Task {
     fn kind(&self) -> Kind {
         match self.resource() {
             "lambda:invoke" | "lambda:invoke.waitForTaskToken" => Kind::Function,
-            "states:startExecution.sync:2" => Kind::Execution,
+            "states:startExecution" | "states:startExecution.sync:2" => Kind::Execution,
             "sqs:sendMessage" => Kind::Message,
             other => panic!("{}: expected a known integration, found {other}", self.name),
         }

@@ -30,6 +30,7 @@ use crate::commands::report::Report;
 use crate::commands::retry::Retry;
 use crate::commands::rollback::Rollback;
 use crate::commands::status::Status;
+use crate::commands::taint::Taint;
 use crate::exit;
 
 /// Deploys infrastructure modules into an AWS account, and shows what was deployed.
@@ -57,6 +58,7 @@ enum Command {
     Cancel(Cancel),
     Retry(Retry),
     Rollback(Rollback),
+    Taint(Taint),
     Destroy(Destroy),
     Status(Status),
     History(History),
@@ -109,6 +111,7 @@ impl Command {
             Self::Cancel(command) => command.run(&account, ui).await,
             Self::Retry(command) => command.run(&account, ui).await,
             Self::Rollback(command) => command.run(&account, ui).await,
+            Self::Taint(command) => command.run(&account, ui).await,
             Self::Destroy(command) => command.run(&account, ui).await,
             Self::Status(command) => command.run(&account, ui).await,
             Self::History(command) => command.run(&account, ui).await,

@@ -12,6 +12,7 @@ mod pages;
 mod plans;
 mod policies;
 mod removals;
+mod rollbacks;
 mod values;
 
 use std::collections::BTreeMap;

@@ -69,13 +69,14 @@ const OTHER: &str = "/other/x";
 /// A folder of the work bucket, with the roles that may read, write and delete in it.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 14] = [
+const FOLDERS: [Folder; 15] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
     ("fetched", &[PLAN_DEPLOYMENT, FETCH_SOURCES], &[FETCH_SOURCES], NOBODY),
     ("values", &[CHECK_MD5, PLAN_DEPLOYMENT], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
     ("values/privileges/dev/_status", &[CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT]),
     ("deployed", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[UPDATE_METADATA], &[UPDATE_METADATA]),
+    ("deployed/_deployments", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT], &[UPDATE_METADATA, RECORD_DEPLOYMENT], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, END_EXECUTION]),
     ("locks", &[ACQUIRE_LOCK, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
     ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT], NOBODY),
@@ -351,7 +352,11 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
     rows.push(row("list the work bucket", list, Call::list(bucket)));
     // The earlier records of a module, for a rollback.
     let records = Call::list_versions(bucket, "deployed");
-    rows.push(row("list versions of records", &[CHECK_MD5], records));
+    rows.push(row(
+        "list versions of records",
+        &[CHECK_MD5, PLAN_DEPLOYMENT],
+        records,
+    ));
     rows
 }
 
@@ -572,7 +577,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "StartExecution",
             "of whole deployments",
-            &[REPOSITORY],
+            &[REPOSITORY, DEPLOY],
             start(&deploy),
         ),
         ask(

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use seedflow_core::deployment::rollback::OnFailure;
 use seedflow_terminal::Ui;
+use serde_json::json;
 
 use super::repository::RepositoryArguments;
 use super::start::Showing;
@@ -18,6 +20,9 @@ use crate::work::Subject;
 pub struct Apply {
     #[command(flatten)]
     repository: RepositoryArguments,
+    /// Deploys the last success of the whole deployment again if a module fails.
+    #[arg(long, value_name = "WHAT", value_parser = OnFailure::ALLOWED)]
+    on_failure: Option<String>,
     #[command(flatten)]
     showing: Showing,
 }
@@ -25,7 +30,10 @@ pub struct Apply {
 impl Apply {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let input = self.repository.input(account, ui).await?;
+        let mut input = self.repository.input(account, ui).await?;
+        if let Some(on_failure) = self.on_failure {
+            input["on_failure"] = json!(on_failure);
+        }
         self.showing
             .start("apply", Subject::Deployment(None), &input, account, ui)
             .await

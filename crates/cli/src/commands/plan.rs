@@ -52,19 +52,7 @@ impl Plan {
             ui.complain("\nStopped planning; nothing was changed.");
             return Ok(ExitCode::from(exit::INTERRUPTED));
         };
-        let modules = match output.get("modules") {
-            Some(modules) => serde_json::from_value(modules.clone())?,
-            None => bail!(
-                "the plan is too long to be shown; it is stored at s3://{}/{}, and --only shows parts of it",
-                account.work_bucket,
-                output["plan_key"].as_str().unwrap_or_default()
-            ),
-        };
-        let planned = Planned {
-            deployment: name(&output["deployment"]),
-            modules,
-            policy: output.get("policy").map(Decision::deserialize).transpose()?,
-        };
+        let planned = Planned::of(&output, account)?;
         if self.json {
             print_json_line(planned.json(&output), ui);
         } else if self.markdown {
@@ -76,7 +64,7 @@ impl Plan {
     }
 
     fn code(&self, planned: &Planned) -> ExitCode {
-        if planned.count(PlannedAction::Blocked) > 0 || !planned.broken().is_empty() {
+        if planned.is_refused() {
             return ExitCode::from(exit::REFUSED);
         }
         match self.detailed_exitcode && planned.has_changes() {
@@ -87,7 +75,7 @@ impl Plan {
 }
 
 /// Plans by an execution, and waits for its output. Ctrl-C stops the execution, which changes nothing; `None` then.
-async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Value>> {
+pub(super) async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Value>> {
     // From before the start on, so that no Ctrl-C leaves an execution behind.
     let interrupted = tokio::spawn(tokio::signal::ctrl_c());
     let execution = start("plan", &Subject::Deployment(None), input, account).await?;
@@ -128,33 +116,59 @@ fn name(deployment: &Value) -> String {
     format!("{}/{}", text("project"), text("deployment"))
 }
 
-struct Planned {
+/// A plan as people see it.
+pub(super) struct Planned {
     deployment: String,
     modules: Vec<PlannedModule>,
     policy: Option<Decision>,
+    warnings: Vec<String>,
 }
 
 impl Planned {
+    /// The plan in the output of an execution.
+    pub(super) fn of(output: &Value, account: &Account) -> Result<Self> {
+        let modules = match output.get("modules") {
+            Some(modules) => serde_json::from_value(modules.clone())?,
+            None => bail!(
+                "the plan is too long to be shown; it is stored at s3://{}/{}, and --only shows parts of it",
+                account.work_bucket,
+                output["plan_key"].as_str().unwrap_or_default()
+            ),
+        };
+        let warnings = output.get("warnings").map(Vec::deserialize).transpose()?;
+        Ok(Self {
+            deployment: name(&output["deployment"]),
+            modules,
+            policy: output.get("policy").map(Decision::deserialize).transpose()?,
+            warnings: warnings.unwrap_or_default(),
+        })
+    }
+
+    /// Whether an execution with this plan would be refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.count(PlannedAction::Blocked) > 0 || !self.broken().is_empty()
+    }
+
     /// What breaks the deployment's policy.
     fn broken(&self) -> &[String] {
         self.policy.as_ref().map_or(&[], |policy| &policy.broken)
     }
 
-    fn count(&self, action: PlannedAction) -> usize {
+    pub(super) fn count(&self, action: PlannedAction) -> usize {
         self.modules
             .iter()
             .filter(|module| module.action == action)
             .count()
     }
 
-    fn has_changes(&self) -> bool {
+    pub(super) fn has_changes(&self) -> bool {
         self.modules
             .iter()
             .any(|module| module.action != PlannedAction::Unchanged)
     }
 
     /// `3 to deploy, 1 to destroy, 12 unchanged`
-    fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let counts = [
             (PlannedAction::Deploy, "to deploy"),
             (PlannedAction::Destroy, "to destroy"),
@@ -180,7 +194,7 @@ impl Planned {
         self.modules.iter().filter(is_shown)
     }
 
-    fn show(&self, ui: &Ui) {
+    pub(super) fn show(&self, ui: &Ui) {
         ui.say(ui.paint(Tone::Bold, &self.deployment));
         let mut table = Table::new(["", "MODULE", "WHY"]);
         for module in self.changes() {
@@ -200,6 +214,9 @@ impl Planned {
         }
         if self.changes().next().is_some() {
             table.show(ui);
+        }
+        for warning in &self.warnings {
+            ui.say(format!("note: {warning}"));
         }
         ui.say(self.summary());
         for broken in self.broken() {
@@ -288,6 +305,7 @@ mod tests {
             deployment: "p/dev".to_owned(),
             modules: serde_json::from_value(modules).unwrap(),
             policy: None,
+            warnings: Vec::new(),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
+use seedflow_core::deployment::rollback::NextRollback;
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_terminal::{Task, Tone, Ui};
@@ -280,6 +281,12 @@ impl Ended {
                 ));
             }
             commands.push(format!("seedflow retry {execution}{arguments}"));
+            let rollback = NextRollback::name_after(&ExecutionArn::new(execution));
+            let cause = self.described.cause.as_deref().unwrap_or_default();
+            if cause.contains(&rollback) {
+                // It has started by itself.
+                commands.push(format!("seedflow follow {rollback}{arguments}"));
+            }
         }
         if !commands.is_empty() {
             ui.say(ui.paint(Tone::Quiet, "What to do now:"));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::rollback::{NextRollback, Rollback};
 use crate::ids::ExecutionArn;
 use crate::module::commit_info::CommitInfo;
 use crate::module::explanation::{Explained, Explanation};
@@ -41,6 +42,9 @@ pub struct Status {
     /// The failed modules, up to twenty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
+    /// Of a rollback, to what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
     /// Why it failed or was refused.
     #[serde(flatten)]
     pub why: Explanation,
@@ -60,6 +64,7 @@ impl Status {
             groups: Vec::new(),
             modules: BTreeMap::new(),
             failed: Vec::new(),
+            rollback: None,
             why: Explanation::default(),
         }
     }
@@ -95,6 +100,15 @@ impl Status {
             },
             ..self
         }
+    }
+
+    /// The same status, which tells that a rollback follows.
+    #[must_use]
+    pub fn followed_by(mut self, next: &NextRollback) -> Self {
+        let reason = self.why.reason.unwrap_or_default();
+        let to = next.input["to"].as_str().unwrap_or_default();
+        self.why.reason = Some(format!("{reason}; it is rolled back to {to} by {}", next.name));
+        self
     }
 
     /// The final status of an execution that ended without writing one. `None` if it has written one, or if the stored

@@ -11,7 +11,7 @@ use super::components::{
 use super::deployment_rows::{Row, Sources};
 use super::index::{Around, Index};
 use super::layout::{Page, REFRESH_SECONDS, console_link};
-use super::report_view::{Deployment, FetchedSource, ModuleResult, Status};
+use super::report_view::{Deployment, FetchedSource, ModuleResult, Rollback, Status};
 use super::{PageContext, advice, format, link, state, timeline};
 use crate::deployment::outcome::FAILED;
 use crate::ids::DeploymentId;
@@ -89,6 +89,7 @@ pub fn render(
         (page.heading(&around))
         (page.failure())
         (advice::section(&page.advice()))
+        (rollback(report.status.rollback.as_ref()))
         (page.modules())
         (page.unchanged())
         (sources(&report.sources))
@@ -133,6 +134,23 @@ fn source_row(source: &FetchedSource) -> Markup {
             th scope="row" { bdi { (source.url) } }
             (cell("Reference", "", &untrusted(source.r#ref.as_deref())))
             (cell("Commit", "", &commit(source.commit.as_deref(), Some(&source.url))))
+        }
+    }
+}
+
+fn rollback(rollback: Option<&Rollback>) -> Markup {
+    html! {
+        @if let Some(rollback) = rollback {
+            section {
+                h2 { "Rollback" }
+                p { "Deploys again what " code { bdi { (rollback.to) } } " had deployed." }
+                @if let Some(after) = &rollback.after {
+                    p {
+                        "It started by itself, because " code { bdi { (ExecutionArn::new(after.execution.as_str()).name()) } }
+                        " failed: " bdi { (after.cause) }
+                    }
+                }
+            }
         }
     }
 }

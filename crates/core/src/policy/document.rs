@@ -26,7 +26,12 @@ pub struct Policy {
     pub freeze: Vec<Freeze>,
     /// Why nothing starts; running builds finish.
     pub stopped: Option<String>,
+    /// Whether a deployment that fails is rolled back.
+    pub rolls_back: bool,
 }
+
+/// The values of `on_failure`.
+const ON_FAILURE: [&str; 2] = ["stop", "rollback"];
 
 impl Policy {
     /// Parses a document.
@@ -49,6 +54,7 @@ impl Policy {
             let allowed = format!("at most {} characters", MAX_REASON);
             problems.push(format!("policy.stopped: {}", expected(found, allowed)));
         }
+        let on_failure = keep(fields.choice("on_failure", &ON_FAILURE), &mut problems);
         if let Err(unknown) = fields.finish() {
             problems.push(unknown.message);
         }
@@ -67,6 +73,7 @@ impl Policy {
             max_destroys: max_destroys.and_then(|most| usize::try_from(most).ok()),
             freeze,
             stopped,
+            rolls_back: on_failure.as_deref() == Some("rollback"),
         })
     }
 }
@@ -129,14 +136,16 @@ mod tests {
     #[test]
     fn a_policy_has_all_its_fields_or_none() {
         let policy = parse(&json!({
-            "protect": ["data/*"], "max_destroys": 0, "stopped": "incident 7",
+            "protect": ["data/*"], "max_destroys": 0, "stopped": "incident 7", "on_failure": "rollback",
             "freeze": [{"start": "Fri 16:00", "end": "Mon 06:00", "time_zone": "Europe/Berlin", "reason": "weekend"}],
         }))
         .unwrap();
         assert_eq!((policy.protect.len(), policy.freeze.len()), (1, 1));
         assert_eq!(policy.max_destroys, Some(0));
         assert_eq!(policy.stopped.as_deref(), Some("incident 7"));
+        assert!(policy.rolls_back);
         let empty = parse(&json!({})).unwrap();
+        assert!(!empty.rolls_back);
         assert!(empty.protect.is_empty() && empty.max_destroys.is_none() && empty.stopped.is_none());
     }
 
@@ -154,7 +163,7 @@ mod tests {
                 "max_destroys: expected a whole number from 0 to 100000, found -1",
                 "freeze: expected a list, found an object",
                 "stopped: expected a text that isn't empty, found true",
-                "protected: expected one of protect, max_destroys, freeze, stopped, found an unknown field",
+                "protected: expected one of protect, max_destroys, freeze, stopped, on_failure, found an unknown field",
             ]
         );
         assert!(Policy::parse(b"{").unwrap_err()[0].starts_with("expected a JSON document, found "));
