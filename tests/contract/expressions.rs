@@ -227,7 +227,6 @@ fn of_deploy_each_has_a_result_and_a_failure_is_the_message_of_its_error() {
         "Planned",
         "DeployModule",
         "ModuleFailed",
-        "StartRollback",
         "Deployed",
         "Failed",
     ] {

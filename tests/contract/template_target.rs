@@ -38,6 +38,7 @@ fn names_are_those_that_the_code_derives() {
         ("ReadsRole", TargetRole::Reads),
         ("BuildsRole", TargetRole::Builds),
         ("RolesRole", TargetRole::Roles),
+        ("LogsRole", TargetRole::Logs),
     ] {
         assert_eq!(name(resource, "RoleName"), target.role_name("seedflow", role));
     }
@@ -76,6 +77,7 @@ fn only_functions_at_home_that_may_assume_a_role_are_trusted_by_it_and_with_the_
         ("ReadsRole", "reads"),
         ("BuildsRole", "builds"),
         ("RolesRole", "roles"),
+        ("LogsRole", "logs"),
     ] {
         let trust = &resources[resource]["Properties"]["AssumeRolePolicyDocument"]["Statement"];
         let [statement] = trust.as_array().unwrap().as_slice() else {

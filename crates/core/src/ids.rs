@@ -251,6 +251,15 @@ impl ExecutionArn {
         Self(arn.into())
     }
 
+    /// The execution of this name of a state machine with this ARN.
+    #[must_use]
+    pub fn of(state_machine: &str, name: &str) -> Self {
+        Self(format!(
+            "{}:{name}",
+            state_machine.replacen(":stateMachine:", ":execution:", 1)
+        ))
+    }
+
     /// The whole ARN.
     #[must_use]
     pub fn as_str(&self) -> &str {

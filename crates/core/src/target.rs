@@ -98,6 +98,8 @@ pub enum TargetRole {
     Builds,
     /// Makes and removes the roles of modules.
     Roles,
+    /// Reads the logs of builds for pages, and nothing else.
+    Logs,
 }
 
 impl TargetRole {
@@ -106,6 +108,7 @@ impl TargetRole {
             Self::Reads => "reads",
             Self::Builds => "builds",
             Self::Roles => "roles",
+            Self::Logs => "logs",
         }
     }
 }

@@ -13,7 +13,7 @@ use seedflow_aws::services::object_reader::{ObjectReader, Opened, blocking};
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::{plans, policies};
+use seedflow_aws::stores::{fence, plans, policies};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::bundle;
@@ -24,6 +24,7 @@ use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
 use seedflow_core::module::fingerprint::Fingerprint;
+use seedflow_core::module::input;
 use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, ModuleInput, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::network::{AllowedNetworks, Network};
@@ -80,12 +81,23 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 }
 
 /// The execution, and where it runs.
-type At<'a> = (&'a ExecutionArn, &'a AwsEnvironment);
+#[derive(Clone, Copy)]
+struct At<'a> {
+    execution: &'a ExecutionArn,
+    environment: &'a AwsEnvironment,
+    /// The execution of a deployment that it says it is part of.
+    part_of: Option<&'a ExecutionArn>,
+}
 
 impl Handler {
     async fn check(&self, Invocation { event, environment }: Invocation<Event>) -> Result<CheckResult> {
-        let at = (&event.execution, &environment);
         let input = plans::input(&self.modules.work, event.input, &event.execution).await?;
+        let part_of = input::part_of(&input)?;
+        let at = At {
+            execution: &event.execution,
+            environment: &environment,
+            part_of: part_of.as_ref(),
+        };
         match ModuleInput::parse(&input, &self.limits)? {
             ModuleInput::Deploy(request) => {
                 log::add_log_context(&LogContext::module(&event.execution, &request.module));
@@ -143,8 +155,8 @@ impl Handler {
             Some(options) => options,
             None => bundle.options(&request.module, &self.limits)?,
         };
-        options.check_target(at.1, &self.limits.maxima)?;
-        let place = self.place(options.target.as_ref(), at.1).await?;
+        options.check_target(at.environment, &self.limits.maxima)?;
+        let place = self.place(options.target.as_ref(), at.environment).await?;
         let elsewhere = options.target.as_ref().map(|_| &place.parameters);
         let StoredState {
             stored,
@@ -164,7 +176,7 @@ impl Handler {
         if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
             tracing::info!(%from, "moves");
             // Both are asked before anything runs; the destruction by the check of it.
-            self.refuse_by_policy(&request.module, Change::Deploy).await?;
+            self.refuse_by_policy(&request.module, Change::Deploy, at).await?;
             let moving = self.check_destruction_of(request.module, None, at).await?;
             return Ok(CheckResult {
                 moves: true,
@@ -186,7 +198,7 @@ impl Handler {
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
         if decision.changed {
-            self.refuse_by_policy(&request.module, Change::Deploy).await?;
+            self.refuse_by_policy(&request.module, Change::Deploy, at).await?;
         }
         let module_stack = bundle.module_stack.as_deref().map(|template| {
             ModuleStack::parse(
@@ -217,7 +229,8 @@ impl Handler {
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
-        self.checked(decision.changed, decision.reasons, plan, at.0).await
+        self.checked(decision.changed, decision.reasons, plan, at.execution)
+            .await
     }
 
     /// What there is to destroy of a module.
@@ -232,7 +245,7 @@ impl Handler {
         source: Option<Source>,
         at: At<'_>,
     ) -> Result<CheckResult> {
-        self.refuse_by_policy(&module, Change::Destroy).await?;
+        self.refuse_by_policy(&module, Change::Destroy, at).await?;
         let keeps = source.is_some();
         let record = match (self.modules.record(&module).await?, source) {
             (Some(record), Some(source)) => Some(self.repaired(record, source).await?),
@@ -243,7 +256,7 @@ impl Handler {
             Destruction::Build(plan) => {
                 tracing::info!(repaired = keeps, "to be destroyed");
                 let reasons = vec![destroy::REASON.to_owned()];
-                let place = self.place(plan.target(), at.1).await?;
+                let place = self.place(plan.target(), at.environment).await?;
                 let network = self.network(&plan.options, &place).await?;
                 let plan = Plan {
                     keeps,
@@ -251,7 +264,7 @@ impl Handler {
                     target_settings: place.settings,
                     ..*plan
                 };
-                self.checked(true, reasons, plan, at.0).await
+                self.checked(true, reasons, plan, at.execution).await
             }
             Destruction::Forget => {
                 tracing::info!("isn't deployed");
@@ -265,14 +278,35 @@ impl Handler {
     }
 
     /// Refuses a change of a module that breaks the policy of its deployment, however the execution was started.
-    async fn refuse_by_policy(&self, module: &ModuleId, change: Change) -> Result<()> {
-        match policies::of(&self.modules.work, &DeploymentId::from(module)).await? {
-            Some(policy) => {
-                let changes = Changes::from([(ModuleRef::from(module), change)]);
-                policy.decide(&changes, Timestamp::now()).refuse()
-            }
-            None => Ok(()),
+    async fn refuse_by_policy(&self, module: &ModuleId, change: Change, at: At<'_>) -> Result<()> {
+        let deployment = DeploymentId::from(module);
+        let Some(policy) = policies::of(&self.modules.work, &deployment).await? else {
+            return Ok(());
+        };
+        let (changes, now) = (
+            Changes::from([(ModuleRef::from(module), change)]),
+            Timestamp::now(),
+        );
+        let decision = policy.decide(&changes, now);
+        let admitted = policy.decide_on_admitted(&changes, now);
+        match decision != admitted && self.is_admitted(&deployment, at).await? {
+            true => admitted.refuse(),
+            false => decision.refuse(),
         }
+    }
+
+    /// Whether the execution belongs to a deployment that was admitted when it was planned, and that still runs. What its input
+    /// says is only where to look: the deployment has to hold its lock, and its plan has to have this execution.
+    async fn is_admitted(&self, deployment: &DeploymentId, at: At<'_>) -> Result<bool> {
+        let Some(part_of) = at.part_of else {
+            return Ok(false);
+        };
+        let lock = fence::read(&self.modules.work, &deployment.lock_key()).await?;
+        if !lock.is_some_and(|(lock, _)| lock.is_held_by(part_of)) {
+            return Ok(false);
+        }
+        let plan = plans::find_deployment(&self.modules.work, part_of).await?;
+        Ok(plan.is_some_and(|plan| plan.deployment == *deployment && plan.admits(at.execution)))
     }
 
     /// A record with the destroy phases of a newer source.

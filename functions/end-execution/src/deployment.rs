@@ -1,8 +1,8 @@
 //! The end of an execution that deployed a whole deployment.
 //!
 //! When an execution is stopped, Step Functions tries to stop the executions that it waits for (Step Functions Developer
-//! Guide, "Run a Job (.sync)"); the local emulator doesn't. So the plan's executions that still run are stopped here. Each
-//! of them has its own event, which starts its cleanup.
+//! Guide, "Run a Job (.sync)"), and doesn't guarantee it. So the executions of modules that it has started and not seen end are
+//! stopped here. Each of them has its own event, which starts its cleanup.
 
 use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::stores::plans;
@@ -17,6 +17,7 @@ use seedflow_core::module::status::Failure;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
 use seedflow_core::workflow::ending::{Described, STOPPING};
+use seedflow_core::workflow::execution_history::{Started, trace};
 use serde_json::json;
 
 use crate::refused::Refused;
@@ -56,34 +57,34 @@ impl Handler {
         now: Timestamp,
     ) -> Result<Option<SignedDuration>> {
         let plan = refused.note(plans::find_deployment(&self.modules.work, execution).await)?;
-        let mut stopping = None;
+        let history = refused.note(self.step_functions.history(execution).await)?;
+        let mut appears = None;
         if let Some(plan) = plan.flatten() {
-            let found = self.stop_modules(&plan, refused).await?;
-            stopping = (found || described.may_have_unlisted(now)).then_some(STOPPING);
+            let started = match &history {
+                Some(history) => Started::read(history),
+                None => started_at_worst(&plan, described),
+            };
+            let all_known = self.stop_modules(&started, refused).await?;
+            appears = started.may_appear(now).filter(|_| !all_known);
             self.record_end(&plan, execution, described, refused, now).await?;
         }
-        let trace = self.trace(execution, described, refused).await?;
-        Ok(described.keeps_lock(stopping, trace.working, self.longest_write, now))
+        let working = history.is_none_or(|history| trace(&history).working);
+        let look_again = appears.map(|wait| wait.min(STOPPING));
+        Ok(described.keeps_lock(look_again, working, self.longest_write, now))
     }
 
-    /// Stops the running executions of modules; `true` if there were any. An execution that can't be stopped isn't waited
-    /// for: it holds its module's own lock until it ends.
-    async fn stop_modules(&self, plan: &Plan, refused: &mut Refused) -> Result<bool> {
-        let running = self.step_functions.running(&self.deploy_module).await;
-        let running = refused.note(running)?.unwrap_or_default();
-        let ours = |execution: &&ExecutionArn| {
-            let name = Some(execution.name());
-            plan.modules
-                .iter()
-                .any(|planned| planned.execution.as_deref() == name)
-        };
-        let mut found = false;
-        for execution in running.iter().filter(ours) {
+    /// Stops the executions of modules that may still run; returns whether Step Functions knows all of them. One that it
+    /// doesn't know was just started, or never. One that was stopped, or that can't be stopped, isn't waited for: it holds its
+    /// module's own lock until everything of it has ended.
+    async fn stop_modules(&self, started: &Started, refused: &mut Refused) -> Result<bool> {
+        let mut all_known = true;
+        for name in &started.names {
+            let execution = ExecutionArn::of(&self.deploy_module, name);
             let cause = "the deployment that this execution belongs to was ended";
-            let stopped = self.step_functions.stop(execution, "DeploymentAborted", cause);
-            found |= refused.note(stopped.await)?.is_some();
+            let stopped = self.step_functions.stop(&execution, "DeploymentAborted", cause);
+            all_known &= refused.note(stopped.await)?.unwrap_or(true);
         }
-        Ok(found)
+        Ok(all_known)
     }
 
     /// Writes the final status of the deployment, unless the execution has written it.
@@ -136,5 +137,17 @@ impl Handler {
         self.metrics
             .write(&Measurement::end_of_deployment(state, took), &about);
         Ok(())
+    }
+}
+
+/// What a deployment may have started, if its history can't be read: everything in its plan, until its end.
+fn started_at_worst(plan: &Plan, described: &Described) -> Started {
+    Started {
+        names: plan
+            .modules
+            .iter()
+            .filter_map(|planned| planned.execution.clone())
+            .collect(),
+        last: described.stopped_at,
     }
 }

@@ -197,7 +197,9 @@ impl Handler {
             refused.unwritten(json!(status));
         }
         if !refused.is_announced() {
-            let about = LogContext::module(execution, module).with_build(build);
+            let about = LogContext::module(execution, module)
+                .in_target(status.target.as_ref())
+                .with_build(build);
             self.metrics
                 .write(&Measurement::end_of_module(state, &timeline), &about);
         }

@@ -14,6 +14,7 @@ mod repository;
 mod rollback;
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 
 use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
@@ -279,9 +280,22 @@ impl Handler {
                     environment,
                     maxima: &self.limits.maxima,
                 };
-                match repository::read(self.stores(), &asked).await?.of(&deployment) {
+                // The state is read beside the repository, because Parameter Store answers few calls a second (decision 54).
+                let (mut read, mut state) = (
+                    pin!(repository::read(self.stores(), &asked)),
+                    pin!(self.state(&deployment)),
+                );
+                let (found, state_so_far) = tokio::select! {
+                    found = &mut read => (found?, None),
+                    state = &mut state => (read.await?, Some(state)),
+                };
+                match found.of(&deployment) {
                     Ok(Loaded::Whole(read)) => {
-                        self.deploy((*read, force, *on_failure), &request, execution, environment)
+                        let state = match state_so_far {
+                            Some(state) => state?,
+                            None => state.await?,
+                        };
+                        self.deploy((*read, state, force, *on_failure), &request, execution, environment)
                             .await
                     }
                     Ok(Loaded::Needs(missing)) if sources.is_none() => Ok(Outcome::Fetch(missing)),
@@ -328,14 +342,13 @@ impl Handler {
 
     async fn deploy(
         &self,
-        (mut read, force, on_failure): (Read, &Forced, OnFailure),
+        (mut read, state, force, on_failure): (Read, State, &Forced, OnFailure),
         request: &DeploymentInput,
         execution: &ExecutionArn,
         home: &AwsEnvironment,
     ) -> Result<Outcome> {
         let groups = read.groups(force);
         self.check_targets(&groups, home).await?;
-        let state = self.state(&read.deployment).await?;
         request.refuse_unknown(&known(&groups, state.deployed()))?;
         let planning = Planning {
             deployment: &read.deployment,

@@ -14,21 +14,26 @@ mod queue;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use seedflow_aws::runtime::config::SdkConfig;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::logs::LogGroup;
 use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sts::Placed;
 use seedflow_core::error::{Error, Result};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, Name};
 use seedflow_core::pages::PageContext;
 use seedflow_core::pages::execution_event::{ExecutionState, IndexKey};
 use seedflow_core::pages::index::Index;
+use seedflow_core::target::TargetRole;
 
 use queue::{Answer, Batch, Message};
 
 struct Handler {
     work: Bucket,
     build_log: LogGroup,
+    /// The configurations of clients in targets.
+    places: Placed<SdkConfig>,
 }
 
 /// The events of a project, with the messages that they came in.
@@ -40,6 +45,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let function = Handler {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         build_log: LogGroup::new(&aws, config::setting("BUILD_LOG_GROUP")?),
+        places: Placed::new(&aws, TargetRole::Logs, Clone::clone)?,
     };
     handler::run(async |invocation| function.publish(invocation, Timestamp::now()).await).await
 }

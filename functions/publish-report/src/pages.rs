@@ -1,7 +1,8 @@
 //! The pages of reports.
 
+use seedflow_aws::services::logs::LogGroup;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::ids::{AwsEnvironment, BuildId, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::pages::deployment_page::{self, Known, Reports};
 use seedflow_core::pages::execution_event::{ExecutionState, IndexKey};
 use seedflow_core::pages::index::{Around, Index};
@@ -51,7 +52,7 @@ impl Handler {
         let Some(report) = self.report::<report_view::Module>(key).await? else {
             return Ok(None);
         };
-        let log = self.log(&report).await;
+        let log = self.log(&report, context.environment).await;
         Ok(Some(module_page::render(context, id, key, &report, &log, around)))
     }
 
@@ -124,25 +125,38 @@ impl Handler {
     }
 
     /// The last lines of a failed build's log. If they can't be read, the page says so and shows everything else.
-    async fn log(&self, report: &report_view::Module) -> Log {
+    async fn log(&self, report: &report_view::Module, home: &AwsEnvironment) -> Log {
         let build = report.build.as_ref().filter(|build| build.status != "SUCCEEDED");
         let Some((build, stream)) = build.and_then(|build| Some((build, build.log_stream.as_deref()?)))
         else {
             return Log::None;
         };
-        // What a target says of a build's log must not lead to the log of a build here.
-        if report.status.target.is_some() {
-            return Log::Unreadable("it is in the account and region of the build".to_owned());
-        }
-        if build.log_group.as_deref() != Some(self.build_log.name()) {
-            return Log::Unreadable("it is not in the log group of this stack's builds".to_owned());
-        }
-        match self.build_log.last(stream, LOG_MESSAGES).await {
-            Ok(messages) => Log::Lines(format::log_lines(&messages, LOG_LINES)),
+        match self.read_log(build, stream, home).await {
+            Ok(Some(messages)) => Log::Lines(format::log_lines(&messages, LOG_LINES)),
+            Ok(None) => Log::Unreadable("it is not in the log group of this stack's builds".to_owned()),
             Err(error) => {
                 tracing::warn!(stream, error = error.name.as_str(), cause = %error.message, "log not read");
                 Log::Unreadable(error.message)
             }
         }
+    }
+
+    /// The end of a build's log; `None` if it is in a log group that isn't of builds. What a target says of a build's log is
+    /// read in that target, by a role that may read the logs of builds there, and nothing else.
+    async fn read_log(
+        &self,
+        build: &report_view::Build,
+        stream: &str,
+        home: &AwsEnvironment,
+    ) -> Result<Option<Vec<String>>> {
+        let id = build.build_id.as_deref().and_then(|id| BuildId::parse(id).ok());
+        let log = match (id.as_ref().and_then(BuildId::target), &build.log_group) {
+            (Some(target), Some(group)) => {
+                LogGroup::new(&self.places.at(Some(&target), home).await?, group.clone())
+            }
+            (None, Some(group)) if group == self.build_log.name() => self.build_log.clone(),
+            _ => return Ok(None),
+        };
+        log.last(stream, LOG_MESSAGES).await.map(Some)
     }
 }

@@ -69,7 +69,9 @@ impl Handler {
 
     /// Measures an execution whose final state was just written; nothing if the state isn't final.
     pub(crate) fn measure(&self, module: &ModuleId, status: &Status, timeline: &Timeline) {
-        let about = LogContext::module(&status.execution, module).with_build(status.build_id.as_ref());
+        let about = LogContext::module(&status.execution, module)
+            .in_target(status.target.as_ref())
+            .with_build(status.build_id.as_ref());
         self.metrics
             .write(&Measurement::end_of_module(status.state, timeline), &about);
     }

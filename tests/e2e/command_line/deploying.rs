@@ -136,6 +136,10 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         rollback.push("--yes");
         let back = seedflow(stack, &rollback).await;
         ended(&back, 0, &["ok applied/dev/data/store: 1 deployed"]);
+        let status = seedflow(stack, &["status", "dev", "--project", project]).await;
+        assert!(status.row("dev ").starts_with("dev RECOVERED"), "{status:?}");
+        let failed = seedflow(stack, &["status", "--failed", "--project", project]).await;
+        ended(&failed, 0, &["Nothing of applied has failed."]);
         // The status is now that of the rollback; the cause of the failure is still that of its own execution.
         let followed = seedflow(stack, &["follow", retry[1].as_str()]).await;
         ended(

@@ -5,7 +5,7 @@ use seedflow_core::target::Target;
 use seedflow_e2e::{Module, Repository, TestStack, run};
 use serde_json::{Value, json};
 
-use super::{STACK, assert_state, id_of, results};
+use super::{STACK, assert_state, id_of, pages, results};
 
 /// An account of another region, and one of the same.
 pub const TARGETS: [&str; 2] = ["222222222222/eu-west-1", "333333333333/us-east-1"];
@@ -146,6 +146,27 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
             .deploy_repository(project, &repository(stack, "first"), json!({}))
             .await;
         assert_state(&again, "UNCHANGED");
+        stack.deployment_released(project).await;
+
+        // The cause and the page have what a failed build printed there.
+        let failing = Module::running("build", &["echo no space in $AWS_ACCOUNT_ID; exit 3"]);
+        let failing = repository(stack, "first").module("modules/vpc", &failing);
+        let failed = stack
+            .deploy_repository(project, &failing, json!({"only": ["net"]}))
+            .await;
+        assert_eq!(failed.error, "DeploymentFailed", "{}", failed.cause);
+        let vpc = status("net/vpc").await;
+        assert!(
+            vpc["cause"].to_string().contains("no space in 222222222222"),
+            "{vpc}"
+        );
+        let execution = vpc["execution"].as_str().expect("an execution");
+        let page = pages::module_page(stack, &id_of(project, "net/vpc"), execution).await;
+        let printed = page.split("What the failing command printed").nth(1);
+        assert!(
+            printed.is_some_and(|printed| printed.contains("no space in 222222222222")),
+            "{page}"
+        );
         stack.deployment_released(project).await;
 
         // An event of one account about a build of another is dropped.

@@ -3,7 +3,7 @@
 
 use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Finished, Group, Module, Repository, eventually, run};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{STACK, THREE, assert_state, id_of, pages};
 
@@ -230,6 +230,10 @@ fn a_stopped_deployment_stops_its_modules_and_says_so() {
         let stop = json!({"executionArn": execution, "error": "Changed.My.Mind", "cause": "wrong branch"});
         stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
         stack.deployment_released(project).await;
+        // Nothing of it runs any more, so the next one doesn't wait for the lock.
+        let lines = stack.lines("end-execution").await;
+        let waits = |line: &&Value| line["execution"] == execution.as_str() && line["message"] == "waiting";
+        assert_eq!(lines.iter().find(waits), None);
         stack.released(&vpc).await;
         let status = stack.deployment_status(project, "dev").await;
         assert_eq!(status["state"], "ABORTED", "{status}");

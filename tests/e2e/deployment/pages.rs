@@ -149,7 +149,8 @@ pub async fn show_stopped_module(stack: &TestStack, id: &ModuleId) {
     assert_eq!(stack.parameter(id, "status").await["state"], "ABORTED");
 }
 
-async fn module_page(stack: &TestStack, id: &ModuleId, execution: &str) -> String {
+/// The page of a module's execution.
+pub async fn module_page(stack: &TestStack, id: &ModuleId, execution: &str) -> String {
     let name = execution.rsplit(':').next().unwrap_or_default();
     page_at(stack, &format!("reports/{id}/{name}.html")).await
 }

@@ -1,7 +1,7 @@
 //! The policy of a deployment refuses what breaks it, by any kind of request, and before anything runs.
 
 use seedflow_e2e::command_line::seedflow;
-use seedflow_e2e::{Finished, Group, Module, Repository, TestStack, destruction, eventually, run};
+use seedflow_e2e::{Finished, Group, Module, ModuleId, Repository, TestStack, destruction, eventually, run};
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state, id_of};
@@ -13,6 +13,11 @@ async fn set(stack: &TestStack, project: &str, policy: &Value) {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), policy.to_string()).expect("a policy");
     let path = file.path().to_str().expect("a path");
+    let valid = seedflow(stack, &["policy", "validate", path]).await;
+    assert!(
+        valid.code == Some(0) && valid.out.contains("is a valid policy"),
+        "{valid:?}"
+    );
     let ran = seedflow(stack, &["policy", "set", "dev", path, "--project", project]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
 }
@@ -193,5 +198,46 @@ fn the_kill_switch_lets_running_builds_finish_and_a_freeze_starts_nothing() {
             &stack.deploy_repository(project, &repository, json!({})).await,
             "UNCHANGED",
         );
+        a_freeze_lets_what_runs_finish(stack, project, (&repository, &store), &file).await;
     });
+}
+
+/// A freeze begins while the first group is built: the second is deployed, and nothing else is, whatever it says that it is part
+/// of.
+async fn a_freeze_lets_what_runs_finish(
+    stack: &TestStack,
+    project: &str,
+    (repository, store): (&Repository, &ModuleId),
+    go: &std::path::Path,
+) {
+    set(stack, project, &json!({})).await;
+    std::fs::remove_file(go).expect("a file");
+    let all = json!({"force_update": ["network", "data"]});
+    let input = stack.repository_input(project, repository, all).await;
+    let execution = stack.start_deployment(&input).await;
+    let vpc = id_of(project, "network/vpc");
+    eventually("a running build", || async {
+        let status = stack.parameter(&vpc, "status").await;
+        (status["state"] == "IN_PROGRESS").then_some(())
+    })
+    .await;
+    let freeze =
+        json!({"start": "2000-01-01T00:00", "end": "2100-01-01T00:00", "time_zone": "Europe/Berlin"});
+    set(stack, project, &json!({"freeze": [freeze]})).await;
+    let other = Module::running("build", &["true"]);
+    let foreign = stack
+        .deploy_with(store, &other, json!({"part_of": execution}))
+        .await;
+    assert_denied(&foreign, "freeze[0]");
+    stack.released(store).await;
+    std::fs::write(go, "").expect("a file");
+    let finished = stack.finished(&execution).await;
+    assert_state(&finished, "SUCCEEDED");
+    let status = stack.parameter(store, "status").await;
+    assert_eq!(
+        (&status["state"], &status["reasons"]),
+        (&json!("SUCCEEDED"), &json!(["forced"])),
+        "{status}"
+    );
+    stack.deployment_released(project).await;
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
-const SCRIPT: &str = include_str!("hostile.sh");
+const SCRIPT: &str = concat!(include_str!("../attempt.sh"), include_str!("hostile.sh"));
 
 /// The script starts the `aws` command about sixty times.
 const PATIENCE: Duration = Duration::from_secs(900);

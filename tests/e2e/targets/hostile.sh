@@ -1,16 +1,7 @@
 # What a hostile build in a target tries, with everything that it could have learned or guessed in the environment. Each
 # attempt prints one line; one that isn't refused prints what it got, too.
 
-attempt() {
-  local what=$1 output result=GOT
-  shift
-  if ! output=$("$@" 2>&1 </dev/null); then
-    # What isn't there, or isn't of this account, is nothing got, either.
-    grep -qE 'AccessDenied|not authorized|NotFound|DoesNotExist|does not exist|cannot be found|Access Denied' <<<"$output" && result=refused || result=UNCLEAR
-  fi
-  printf 'attempt %s: %s\n' "$result" "$what"
-  [ "$result" = refused ] || printf '%s\n' "$output"
-}
+NOTHING='NotFound|DoesNotExist|does not exist|cannot be found|Access Denied'
 
 # What it may: this shows that the commands work.
 aws sts get-caller-identity --query Arn --output text

@@ -21,7 +21,7 @@ const OTHER: &str = TARGETS[1];
 /// An account that home doesn't list.
 const UNLISTED: &str = "444444444444/us-east-1";
 
-const SCRIPT: &str = include_str!("hostile.sh");
+const SCRIPT: &str = concat!(include_str!("../attempt.sh"), include_str!("hostile.sh"));
 
 /// The script starts the `aws` command about thirty times.
 const PATIENCE: Duration = Duration::from_secs(600);

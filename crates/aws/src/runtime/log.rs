@@ -54,6 +54,7 @@ pub(crate) fn invocation(context: &LogContext, request_id: &str, trace_header: O
         module,
         deployment,
         build,
+        target,
     } = context;
     tracing::error_span!(
         INVOCATION,
@@ -61,6 +62,7 @@ pub(crate) fn invocation(context: &LogContext, request_id: &str, trace_header: O
         module = module.as_deref(),
         deployment = deployment.as_deref(),
         build = build.as_deref(),
+        target = target.as_ref().map(tracing::field::display),
         request_id,
         trace_id = trace_header.and_then(trace_id),
     )
@@ -79,6 +81,9 @@ pub fn add_log_context(context: &LogContext) {
         if let Some(value) = value {
             span.record(name, value.as_str());
         }
+    }
+    if let Some(target) = &context.target {
+        span.record("target", tracing::field::display(target));
     }
 }
 
@@ -224,6 +229,7 @@ mod tests {
                 add_log_context(&LogContext {
                     module: Some("p/d/g/m".to_owned()),
                     build: Some("p:1".to_owned()),
+                    target: "222222222222/eu-west-1".parse().ok(),
                     ..LogContext::default()
                 });
                 // A library that logs within the invocation has spans of its own.
@@ -237,6 +243,7 @@ mod tests {
         let second = json!({
             "level": "WARN", "message": "retried", "execution": "arn:e", "request_id": "r-1",
             "trace_id": "1-5759e988-bd862e3fe1be46a994272793", "module": "p/d/g/m", "build": "p:1",
+            "target": "222222222222/eu-west-1",
         });
         assert_eq!(found, [first, second]);
     }

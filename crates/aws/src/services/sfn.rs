@@ -36,7 +36,7 @@ const ANSWERED_BEFORE: [&str; 3] = ["TaskTimedOut", "InvalidToken", "TaskDoesNot
 
 /// Number of events among which the last entered state is.
 const LATEST: i32 = 20;
-/// Maximum number of results of one call (API reference, GetExecutionHistory and ListExecutions).
+/// Maximum number of results of one call (API reference, GetExecutionHistory).
 const RESULTS_A_PAGE: i32 = 1000;
 
 impl StepFunctions {
@@ -155,39 +155,14 @@ impl StepFunctions {
         Ok(events)
     }
 
-    /// The running executions of a state machine.
-    pub async fn running(&self, state_machine: &str) -> Result<Vec<ExecutionArn>> {
-        let mut pages = self
-            .client
-            .list_executions()
-            .state_machine_arn(state_machine)
-            .status_filter(SdkStatus::Running)
-            .max_results(RESULTS_A_PAGE)
-            .into_paginator()
-            .send();
-        let mut running = Vec::new();
-        while let Some(page) = pages.next().await {
-            let page =
-                page.map_err(|e| failure(&format!("Step Functions ListExecutions {state_machine}"), &e))?;
-            let executions = page.executions.into_iter();
-            running.extend(executions.map(|execution| ExecutionArn::new(execution.execution_arn)));
-        }
-        Ok(running)
-    }
-
-    /// Stops an execution; one that has ended stays as it is.
-    pub async fn stop(&self, execution: &ExecutionArn, error: &str, cause: &str) -> Result<()> {
+    /// Stops an execution; one that has ended stays as it is. Returns whether Step Functions knows the execution.
+    pub async fn stop(&self, execution: &ExecutionArn, error: &str, cause: &str) -> Result<bool> {
         let request = self.client.stop_execution().execution_arn(execution.as_str());
         match request.error(error).cause(cause).send().await {
-            Ok(_) => Ok(()),
-            // It has just ended: the emulator refuses the call like this, AWS silently accepts it.
-            Err(error)
-                if ["ExecutionDoesNotExist", "ValidationException"]
-                    .map(Some)
-                    .contains(&error.error_code()) =>
-            {
-                Ok(())
-            }
+            Ok(_) => Ok(true),
+            // It has ended: the emulator refuses the call like this, AWS silently accepts it.
+            Err(error) if error.error_code() == Some("ValidationException") => Ok(true),
+            Err(error) if error.error_code() == Some("ExecutionDoesNotExist") => Ok(false),
             Err(error) => {
                 let call = format!("Step Functions StopExecution {}", execution.as_str());
                 Err(failure(&call, &error))
@@ -286,9 +261,15 @@ fn status(status: &SdkStatus) -> ExecutionStatus {
 fn event(event: HistoryEvent) -> Event {
     let scheduled = event.task_scheduled_event_details.map(|details| details.resource);
     let started = event.task_started_event_details.map(|details| details.resource);
+    let (state, input) = event
+        .state_entered_event_details
+        .map(|details| (details.name, details.input))
+        .unzip();
     Event {
+        at: time(&event.timestamp),
         kind: event.r#type.as_str().to_owned(),
-        state: event.state_entered_event_details.map(|details| details.name),
+        state,
+        input: input.flatten(),
         resource: scheduled.or(started),
         output: event
             .task_succeeded_event_details

@@ -7,10 +7,8 @@ use seedflow_core::telemetry::metric::Measurement;
 use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::callback::ETag;
 use seedflow_core::workflow::ending::Described;
-use seedflow_core::workflow::lock;
-use seedflow_core::workflow::lock::{
-    Lock, LockDecision, LockOutcome, LockRequest, LockWrite, Lockable, NewLease,
-};
+use seedflow_core::workflow::lock::{Lock, LockOutcome, LockRequest, Lockable, NewLease};
+use seedflow_core::workflow::lock_decision::{LockDecision, LockWrite, decide};
 
 use crate::runtime::metrics::Metrics;
 use crate::services::s3::{Bucket, Conditional, Expect};
@@ -54,7 +52,7 @@ impl Locks {
         };
         for _ in 0..MAX_CONFLICTS {
             let (lock, tag) = found.map_or((None, None), |(lock, tag)| (Some(lock), Some(tag)));
-            let decision = lock::decide(want, lock.as_ref(), &fresh());
+            let decision = decide(want, lock.as_ref(), &fresh());
             if self.write(&key, &decision, tag).await? {
                 self.answer(of, &decision).await?;
                 return Ok(decision.outcome);

@@ -274,4 +274,32 @@ mod tests {
         );
         assert!(decide(&policy, "{}", Timestamp::UNIX_EPOCH).is_err());
     }
+
+    #[test]
+    fn a_document_is_validated_offline_and_every_problem_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("prod.json");
+        let validated = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            document(&file).map_err(|error| error.to_string())
+        };
+        let good = r#"{"protect": ["data/*"], "max_destroys": 0, "stopped": "why"}"#;
+        assert_eq!(validated(good).as_deref(), Ok(good));
+        let problems = validated(r#"{"protekt": [], "max_destroys": -1}"#).unwrap_err();
+        for part in ["prod.json is not a valid policy:", "protekt", "max_destroys"] {
+            assert!(problems.contains(part), "{part}: {problems}");
+        }
+        let long = validated(&" ".repeat(70_000)).unwrap_err();
+        assert!(
+            long.contains("expected at most 65536 bytes, found 70000"),
+            "{long}"
+        );
+        let missing = document(&folder.path().join("none.json"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            missing.starts_with("cannot read ") && missing.contains("none.json"),
+            "{missing}"
+        );
+    }
 }

@@ -22,6 +22,9 @@ use super::target::Target;
 pub struct DeploymentRow {
     /// The deployment.
     pub deployment: Name,
+    /// Whether it failed, and all modules that failed in it have succeeded since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recovered: bool,
     /// Its status, as stored.
     #[serde(flatten)]
     pub status: DeploymentStatus,
@@ -71,27 +74,35 @@ impl ProjectState {
         let own = deployment.status_parameter();
         let has_own = parameters.iter().any(|(name, _)| *name == own);
         let stored = StoredDeployment::of(deployment, parameters);
-        match &stored.status {
-            Some(status) => self.deployments.push(DeploymentRow {
-                deployment: deployment.deployment.clone(),
-                status: status.clone(),
-            }),
-            None if has_own => self.unreadable.push(own),
-            None => {}
+        if stored.status.is_none() && has_own {
+            self.unreadable.push(own);
         }
         let without = stored.without_owner().into_iter();
         self.unreadable
             .extend(without.map(|path| format!("{}/{path}", deployment.path())));
+        let mut modules = Vec::new();
         for owner in stored.modules() {
             let module = deployment.module(owner.group, owner.module);
             match stored.status_of(&module) {
-                Ok(Some(status)) => self.modules.push(ModuleRow {
-                    deployment: deployment.deployment.clone(),
-                    status,
-                }),
+                Ok(Some(status)) => modules.push(status),
                 _ => self.unreadable.push(module.parameter(ParameterKind::Status)),
             }
         }
+        if let Some(status) = stored.status {
+            self.deployments.push(DeploymentRow {
+                deployment: deployment.deployment.clone(),
+                recovered: status.whole().has_recovered(|name| Some(last_of(&modules, name))),
+                status: status.clone(),
+            });
+            modules = modules
+                .into_iter()
+                .filter_map(|module| current(module, &status))
+                .collect();
+        }
+        self.modules.extend(modules.into_iter().map(|status| ModuleRow {
+            deployment: deployment.deployment.clone(),
+            status,
+        }));
     }
 
     /// The part of the project below a target, or only what failed or was refused in it.
@@ -101,10 +112,9 @@ impl ProjectState {
             target.is_none_or(|target| target.covers(deployment.as_str(), group, module))
         };
         let mut selected = self;
-        selected.deployments.retain(|row| {
-            is_wanted(&row.deployment, "", "")
-                && (!failed || went_wrong(row.status.state, row.status.why.refused.as_ref()))
-        });
+        selected
+            .deployments
+            .retain(|row| is_wanted(&row.deployment, "", "") && (!failed || row.is_in_trouble()));
         selected.modules.retain(|row| {
             is_wanted(&row.deployment, &row.status.group, &row.status.module)
                 && (!failed || went_wrong(row.status.state, row.status.why.refused.as_ref()))
@@ -117,6 +127,33 @@ impl ProjectState {
     pub fn is_empty(&self) -> bool {
         self.deployments.is_empty() && self.modules.is_empty() && self.unreadable.is_empty()
     }
+}
+
+impl DeploymentRow {
+    fn is_in_trouble(&self) -> bool {
+        let refused = self.status.why.refused.as_ref();
+        refused.is_some() || (!self.recovered && went_wrong(self.status.state, refused))
+    }
+}
+
+/// The last state of a module, `group/module`, and when it was reached. Of one that was destroyed by itself nothing is stored.
+fn last_of(modules: &[Status], name: &str) -> (&'static str, Timestamp) {
+    let found = modules
+        .iter()
+        .find(|status| format!("{}/{}", status.group, status.module) == name);
+    found.map_or((State::Destroyed.as_str(), Timestamp::MAX), |status| {
+        (status.state.as_str(), status.updated_at)
+    })
+}
+
+/// The status of a module without a refusal that is no longer current; `None` if it has nothing else.
+fn current(mut status: Status, whole: &DeploymentStatus) -> Option<Status> {
+    let refused_at = status.why.refused.as_ref().map(|refused| refused.at);
+    if refused_at.is_some_and(|at| whole.whole().outdates(at)) {
+        status.why.refused = None;
+        return (status.state != State::Refused).then_some(status);
+    }
+    Some(status)
 }
 
 fn went_wrong(state: State, refused: Option<&Refusal>) -> bool {
@@ -318,6 +355,43 @@ mod tests {
         );
         assert_eq!(all.unreadable, ["/sf/p/dev/data-lost"]);
         assert_eq!(all.deployments.len(), 1);
+    }
+
+    #[test]
+    fn what_was_repaired_since_has_not_failed() {
+        let of = |deployment: serde_json::Value, module: serde_json::Value| {
+            let refused = json!({"state": "REFUSED", "refused": {"at": "2026-11-29T11:59:00Z", "execution": "e2", "cause": "no"}});
+            let state = ProjectState::of(
+                &name("p"),
+                [
+                    ("/sf/p/dev/status".to_owned(), deployment.to_string()),
+                    (
+                        "/sf/p/dev/data-store/status".to_owned(),
+                        status("data", "store", module),
+                    ),
+                    (
+                        "/sf/p/dev/data-typo/status".to_owned(),
+                        status("data", "typo", refused),
+                    ),
+                ],
+            );
+            let failed = state.clone().selected(None, true);
+            (state.modules.len(), failed.deployments.len(), modules(&failed))
+        };
+        let deployment = |state: &str| {
+            json!({"state": state, "started_at": "2026-11-29T12:00:00Z", "updated_at": "2026-11-29T12:01:00Z",
+                "execution": "e3", "modules": {"FAILED": 1}, "failed": ["data/store"]})
+        };
+        let at = |state: &str| json!({"state": state, "updated_at": "2026-11-29T12:05:00Z"});
+        let typo = "dev/data/typo".to_owned();
+        let store = "dev/data/store".to_owned();
+        assert_eq!(
+            of(deployment("FAILED"), at("FAILED")),
+            (2, 1, vec![store, typo.clone()])
+        );
+        assert_eq!(of(deployment("FAILED"), at("SUCCEEDED")), (2, 0, vec![typo]));
+        // The deployment was accepted after the request for the module that was refused.
+        assert_eq!(of(deployment("SUCCEEDED"), at("SUCCEEDED")), (1, 0, vec![]));
     }
 
     #[test]

@@ -1,17 +1,15 @@
 //! A build's log without CodeBuild's lines and without Seedflow's own commands.
 
+use seedflow_core::module::cause::{ContainerLine, exit_in};
 use seedflow_core::module::own_commands::is_own;
-
-/// What CodeBuild's own lines begin with.
-const CONTAINER: &str = "[Container] ";
-/// What begins the line about a command.
-const RUNNING: &str = "Running command ";
 
 /// Removes from a log, line by line, what no module wrote.
 #[derive(Debug, Default)]
 pub struct BuildLog {
     /// Within the lines of one of our commands.
     own: bool,
+    /// Within the text of a command that failed, which CodeBuild quotes.
+    quoted: bool,
     /// Whether CodeBuild's own lines are shown.
     of_codebuild: bool,
 }
@@ -30,15 +28,18 @@ impl BuildLog {
     pub fn line(&mut self, raw: &str) -> Option<String> {
         let plain = plain(raw);
         let raw = plain.trim_end();
-        let Some(said) = raw.strip_prefix(CONTAINER).map(without_time) else {
-            return (!self.own && !raw.is_empty()).then(|| raw.to_owned());
+        let Some(said) = ContainerLine::read(raw) else {
+            let hidden = self.own || (self.quoted && !self.of_codebuild);
+            self.quoted = self.quoted && exit_in(raw).is_none();
+            return (!hidden && !raw.is_empty()).then(|| raw.to_owned());
         };
-        if let Some(command) = said.strip_prefix(RUNNING) {
+        self.quoted = said.goes_on();
+        if let ContainerLine::Running(command) = said {
             self.own = is_own(command);
             return (!self.own).then(|| format!("$ {command}"));
         }
         self.own = false;
-        self.of_codebuild.then(|| said.to_owned())
+        self.of_codebuild.then(|| said.to_string())
     }
 }
 
@@ -63,15 +64,6 @@ fn plain(raw: &str) -> String {
         }
     }
     plain
-}
-
-/// The text after the time of one of CodeBuild's lines: `2026/11/29 12:00:00.123456 Text`.
-fn without_time(said: &str) -> &str {
-    let mut parts = said.splitn(3, ' ');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(date), Some(_), Some(rest)) if date.contains('/') => rest,
-        _ => said,
-    }
 }
 
 #[cfg(test)]
@@ -114,6 +106,19 @@ mod tests {
             assert!(all.iter().any(|shown| shown == line), "{line}: {all:?}");
         }
         assert!(!all.iter().any(|line| line == "noise of ours"), "{all:?}");
+    }
+
+    #[test]
+    fn the_text_of_a_command_that_failed_is_shown_once() {
+        let log = "[Container] 2026/11/29 12:00:00.3 Running command aws deploy\n\
+            Failed to create the stack\n\
+            [Container] 2026/11/29 12:00:01 Command did not exit successfully aws deploy\n exit status 255\n\
+            [Container] 2026/11/29 12:00:01 Phase context status code: COMMAND_EXECUTION_ERROR Message: Error while executing command: aws deploy\n\
+            . Reason: exit status 255\n\
+            said late\n";
+        let mut shown = BuildLog::default();
+        let lines: Vec<String> = log.lines().filter_map(|line| shown.line(line)).collect();
+        assert_eq!(lines, ["$ aws deploy", "Failed to create the stack", "said late"]);
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! The table of `status`.
 
 use jiff::Timestamp;
+use seedflow_core::deployment::current::RECOVERED;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
 use seedflow_terminal::Tone;
 
 use super::moment::{ago, short};
 use super::table::{Cell, Table};
-use crate::records::project::{ProjectState, since};
+use crate::records::project::{DeploymentRow, ProjectState, since};
 
 /// The tone of a state.
 #[must_use]
 pub fn tone(state: &str) -> Option<Tone> {
     match state {
-        "SUCCEEDED" | "UNCHANGED" => Some(Tone::Good),
+        "SUCCEEDED" | "UNCHANGED" | RECOVERED => Some(Tone::Good),
         "FAILED" | "ABORTED" | "REFUSED" => Some(Tone::Bad),
         "IN_PROGRESS" => Some(Tone::Bold),
         _ => Some(Tone::Quiet),
@@ -26,12 +27,16 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
     let mut table = Table::new(["MODULE", "STATE", "SINCE", "COMMIT", "CAUSE"]);
     for row in &state.deployments {
         let status = &row.status;
+        let (state, why) = match row.recovered {
+            true => (Cell::toned(RECOVERED, tone(RECOVERED)), recovered(row, now)),
+            false => (state_cell(status.state), cause(status.state, &status.why, now)),
+        };
         table.row([
             row.deployment.as_str().into(),
-            state_cell(status.state),
+            state,
             ago(status.updated_at, now).into(),
             short(status.commit_info.commit()).into(),
-            cause(status.state, &status.why, now).into(),
+            why.into(),
         ]);
     }
     for row in &state.modules {
@@ -49,6 +54,14 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
 
 fn state_cell(state: State) -> Cell {
     Cell::toned(state.as_str(), tone(state.as_str()))
+}
+
+/// Why the last request was refused, or which modules have succeeded since the deployment failed.
+fn recovered(row: &DeploymentRow, now: Timestamp) -> String {
+    match &row.status.why.refused {
+        Some(_) => cause(row.status.state, &row.status.why, now),
+        None => format!("succeeded since: {}", row.status.failed.join(", ")),
+    }
 }
 
 /// Why it failed, by the first text that there is, or why its last request was refused.

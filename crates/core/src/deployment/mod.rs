@@ -7,6 +7,7 @@
 
 pub mod archives;
 pub mod changed_values;
+pub mod current;
 pub mod input;
 pub mod manifest;
 pub mod manifest_options;

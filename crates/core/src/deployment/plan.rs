@@ -197,6 +197,17 @@ impl Plan {
         changes_of(&self.modules)
     }
 
+    /// Whether the policy admitted this plan, and an execution of a module is part of it.
+    #[must_use]
+    pub fn admits(&self, execution: &ExecutionArn) -> bool {
+        let name = Some(execution.name());
+        self.refuse().is_ok()
+            && self
+                .modules
+                .iter()
+                .any(|planned| planned.execution.as_deref() == name)
+    }
+
     /// Refuses a plan that may not start.
     ///
     /// # Errors
@@ -264,6 +275,25 @@ mod tests {
             concurrency: 40,
             items: (0..items).map(item).collect(),
         }]
+    }
+
+    #[test]
+    fn a_plan_admits_its_own_executions_unless_it_was_refused() {
+        let plan = |policy: Value| -> Plan {
+            serde_json::from_value(json!({
+                "project": "p", "deployment": "d", "groups": ["g"], "leaves_nothing": false, "policy": policy,
+                "modules": [{"group": "g", "module": "m", "action": "deploy", "reasons": [], "execution": "run-m"}],
+            }))
+            .unwrap()
+        };
+        let execution =
+            |name: &str| ExecutionArn::new(format!("arn:aws:states:r:1:execution:deploy-module:{name}"));
+        let policy =
+            |broken: Value| json!({"document": "policies/p/d.json", "version": "1", "broken": broken});
+        assert!(plan(Value::Null).admits(&execution("run-m")));
+        assert!(plan(policy(json!([]))).admits(&execution("run-m")));
+        assert!(!plan(policy(json!([]))).admits(&execution("by-hand")));
+        assert!(!plan(policy(json!(["freeze[0]: no"]))).admits(&execution("run-m")));
     }
 
     #[test]

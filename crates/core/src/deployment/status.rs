@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::current::Whole;
 use super::rollback::{NextRollback, Rollback};
 use crate::ids::ExecutionArn;
 use crate::module::commit_info::CommitInfo;
-use crate::module::explanation::{Explained, Explanation};
+use crate::module::explanation::{Explained, Explanation, explained};
 use crate::module::refusal::Refusal;
 use crate::module::status::{Failure, State};
 
@@ -146,6 +147,25 @@ impl Status {
         }
     }
 
+    /// All modules that failed, if the status names all of them.
+    #[must_use]
+    pub fn all_failed(&self) -> &[String] {
+        match self.modules.get(State::Failed.as_str()) == Some(&self.failed.len()) {
+            true => &self.failed,
+            false => &[],
+        }
+    }
+
+    /// What decides whether this status, and refusals of its modules, are still current.
+    #[must_use]
+    pub fn whole(&self) -> Whole<'_> {
+        Whole {
+            state: self.state.as_str(),
+            began: self.started_at.unwrap_or(self.updated_at),
+            failed: self.all_failed(),
+        }
+    }
+
     /// The final state of the execution before the one that writes now.
     #[must_use]
     pub fn state_before(&self, execution: &ExecutionArn) -> Option<State> {
@@ -168,19 +188,7 @@ impl Status {
     }
 }
 
-impl Explained for Status {
-    fn state(&self) -> State {
-        self.state
-    }
-
-    fn why(&self) -> &Explanation {
-        &self.why
-    }
-
-    fn why_mut(&mut self) -> &mut Explanation {
-        &mut self.why
-    }
-}
+explained!(Status);
 
 #[cfg(test)]
 mod tests {

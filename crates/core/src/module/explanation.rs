@@ -94,6 +94,26 @@ pub trait Explained: Clone {
     }
 }
 
+/// Implements [`Explained`] for a status, by its fields `state` and `why`.
+macro_rules! explained {
+    ($status:ty) => {
+        impl Explained for $status {
+            fn state(&self) -> State {
+                self.state
+            }
+
+            fn why(&self) -> &Explanation {
+                &self.why
+            }
+
+            fn why_mut(&mut self) -> &mut Explanation {
+                &mut self.why
+            }
+        }
+    };
+}
+pub(crate) use explained;
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -9,6 +9,9 @@ pub const UNLESS_FAILED: &str = "test \"$CODEBUILD_BUILD_SUCCEEDING\" != 0";
 /// The command that hands the module's metadata back.
 pub const COLLECT: &str = "/bin/seedflow-collect";
 
+/// What a failure of one of them is said to be a failure of.
+pub const OWN_PART: &str = "Seedflow's own part of the build";
+
 /// Whether a command of a build is one of ours.
 #[must_use]
 pub fn is_own(command: &str) -> bool {

@@ -11,7 +11,7 @@ use crate::console::LogUrl;
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
-use crate::module::explanation::{Explained, Explanation};
+use crate::module::explanation::{Explained, Explanation, explained};
 use crate::module::refusal::Refusal;
 pub use crate::module::state::State;
 use crate::target::Target;
@@ -310,19 +310,7 @@ impl Status {
     }
 }
 
-impl Explained for Status {
-    fn state(&self) -> State {
-        self.state
-    }
-
-    fn why(&self) -> &Explanation {
-        &self.why
-    }
-
-    fn why_mut(&mut self) -> &mut Explanation {
-        &mut self.why
-    }
-}
+explained!(Status);
 
 #[cfg(test)]
 mod tests;

@@ -71,12 +71,17 @@ pub(super) fn from_module(text: &Markup) -> Markup {
     }
 }
 
+/// CodeBuild's word for a command that failed.
+const COMMAND_FAILED: &str = "COMMAND_EXECUTION_ERROR";
+
 /// What failed or was refused, if anything was: first the cause for people, then the error as it was reported.
 /// `by_build`: CodeBuild reported it, so it may quote the module's commands.
 pub(super) fn failure(status: &Status, by_build: bool) -> Markup {
     let cause = status.cause().map(|cause| html! { p.cause { bdi { (cause) } } });
     let reported = status.reason.as_deref().filter(|_| status.cause.is_some());
-    let reported = reported.filter(|reported| Some(*reported) != status.cause());
+    // CodeBuild quotes a command that failed, also one of ours. The cause has it, and what it printed is shown below.
+    let quotes = |reported: &&str| by_build && reported.contains(COMMAND_FAILED);
+    let reported = reported.filter(|reported| Some(*reported) != status.cause() && !quotes(reported));
     let refused = status.refused.as_ref().filter(|_| status.is_refused());
     let error = status
         .error

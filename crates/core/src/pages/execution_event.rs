@@ -24,6 +24,8 @@ const SHOWN: [&str; 7] = [
 ];
 /// Maximum length of a text that is kept.
 const MAX_TEXT: usize = 200;
+/// The most failed modules that an event of ours names.
+const MAX_FAILED: usize = 20;
 
 /// The module or the deployment of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub struct ExecutionState {
     pub why: Option<String>,
     /// Why it failed or was refused.
     pub cause: Option<String>,
+    /// All modules that failed in a deployment, `group/module`; empty if not all are known.
+    pub failed: Vec<String>,
     /// The commit.
     pub commit: Option<String>,
     /// The author of the commit.
@@ -111,6 +115,7 @@ impl ExecutionState {
             part_of,
             why: text("error").or_else(|| reasons(detail)),
             cause: text("cause"),
+            failed: failed(detail),
             commit: text("commit"),
             author: text("author"),
             branch: text("branch"),
@@ -180,6 +185,21 @@ fn key(needed: &Needed, detail: &Value) -> Result<IndexKey> {
             deployment: Name::parse("deployment", &needed.deployment)?,
         }),
     })
+}
+
+/// The modules that failed, unless there were more than an event names.
+fn failed(detail: &Value) -> Vec<String> {
+    let named = detail.get("failed").and_then(Value::as_array);
+    let named: Vec<String> = named
+        .into_iter()
+        .flatten()
+        .filter_map(|name| Some(excerpt(name.as_str()?, MAX_TEXT)))
+        .collect();
+    let count = detail.pointer("/modules/FAILED").and_then(Value::as_u64);
+    match count == u64::try_from(named.len()).ok() && named.len() <= MAX_FAILED {
+        true => named,
+        false => Vec::new(),
+    }
 }
 
 fn reasons(detail: &Value) -> Option<String> {

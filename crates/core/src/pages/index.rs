@@ -5,7 +5,8 @@
 //! state, the others are the trend. Of an execution the end counts, whenever the event of its start arrives. Only the newest
 //! one can be in progress: the executions of a module or deployment follow each other. A destruction removes all earlier
 //! executions. So a destroyed module keeps that one execution, and a module that is deployed again starts a new trend. A
-//! refusal changes no state, so it stands beside the executions until a newer one has begun.
+//! refusal changes no state, so it stands beside the executions until a newer one has begun, or until the deployment of a
+//! module has succeeded ([`crate::deployment::current`]).
 
 use std::collections::BTreeMap;
 
@@ -103,6 +104,26 @@ impl Index {
             .filter_map(|(_, entry)| entry.newest())
             .filter(|run| run.part_of.as_deref() == Some(execution.name()));
         self.deployment(id, execution).into_iter().chain(own).collect()
+    }
+
+    /// Whether the last execution of a deployment failed, and each module that failed in it has succeeded since.
+    pub(super) fn has_recovered(&self, deployment: &str) -> bool {
+        let newest = self.deployments.get(deployment).and_then(Entry::newest);
+        newest.is_some_and(|run| {
+            run.whole().has_recovered(|module| {
+                let entry = self.modules.get(&format!("{deployment}/{module}"))?;
+                entry.newest().map(|run| (run.state.as_str(), run.at))
+            })
+        })
+    }
+
+    /// The refusal of a module or a deployment that nothing has followed: no execution of its own, and of a module no
+    /// success of its deployment.
+    pub(super) fn refusal<'a>(&self, name: &str, entry: &'a Entry) -> Option<&'a IndexedExecution> {
+        let refusal = entry.refusal()?;
+        let deployment = name.split_once('/').map(|(deployment, _)| deployment);
+        let whole = deployment.and_then(|name| self.deployments.get(name)?.newest());
+        (!whole.is_some_and(|run| run.whole().outdates(refusal.at))).then_some(refusal)
     }
 
     /// Whether the index has the end of an execution.

@@ -2,11 +2,12 @@
 //!
 //! It is a set of executions, and everything else follows from the set ([`crate::pages::index`]).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::execution_event::ExecutionState;
 use super::report_view::RUNNING;
+use crate::deployment::current::Whole;
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout;
 
@@ -57,6 +58,9 @@ pub struct IndexedExecution {
     /// Why it failed or was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// All modules that failed in a deployment; empty if not all are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<String>,
     /// The name of the deployment's execution that started this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<String>,
@@ -84,6 +88,7 @@ impl IndexedExecution {
             page: ended.has_report,
             why: ended.why.clone(),
             cause: ended.cause.clone(),
+            failed: ended.failed.clone(),
             part_of: ended.part_of.as_ref().map(|whole| whole.name().to_owned()),
             commit: ended.commit.clone(),
             author: ended.author.clone(),
@@ -96,6 +101,16 @@ impl IndexedExecution {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state == RUNNING
+    }
+
+    /// What decides whether this execution of a deployment, and refusals of its modules, are still current.
+    pub(super) fn whole(&self) -> Whole<'_> {
+        let began = SignedDuration::from_millis(self.milliseconds.unwrap_or_default());
+        Whole {
+            state: &self.state,
+            began: self.at.checked_sub(began).unwrap_or(self.at),
+            failed: &self.failed,
+        }
     }
 
     /// Whether the execution did something, and has ended.
@@ -117,6 +132,7 @@ impl IndexedExecution {
         Self {
             why: None,
             cause: None,
+            failed: Vec::new(),
             part_of: None,
             commit: None,
             author: None,

@@ -9,6 +9,7 @@ use super::deployment_page::{counts, live_note};
 use super::index::{Entry, Index, IndexedExecution, live_and_gone};
 use super::layout::{Page, console_link};
 use super::{PageContext, format, link, state};
+use crate::deployment::current::RECOVERED;
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout::{index_key, page_of};
 
@@ -33,11 +34,11 @@ pub fn render(index: &Index, context: &PageContext<'_>, project: &Name) -> Strin
     let table = Table { context, project };
     let (modules, gone) = live_and_gone(&index.modules);
     let (deployments, gone_deployments) = live_and_gone(&index.deployments);
-    let rows = by_deployment(&modules);
+    let rows = by_deployment(index, &modules);
     let modules: Vec<&Row<'_>> = rows.values().flatten().collect();
     let deployments: Vec<Row<'_>> = deployments
         .into_iter()
-        .filter_map(|(name, entry)| Row::of(name, name, entry))
+        .filter_map(|(name, entry)| Row::of(index, name, name, entry))
         .collect();
     let gone: Vec<_> = gone.into_iter().chain(gone_deployments).collect();
     let body = html! {
@@ -92,7 +93,7 @@ pub fn render(index: &Index, context: &PageContext<'_>, project: &Name) -> Strin
 fn counted(what: &str, rows: &[&Row<'_>]) -> Markup {
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
     for row in rows {
-        *states.entry(row.run.state.clone()).or_default() += 1;
+        *states.entry(row.state().to_owned()).or_default() += 1;
     }
     html! {
         @if !rows.is_empty() {
@@ -122,11 +123,11 @@ fn filters<'a>(rows: impl Iterator<Item = &'a Row<'a>>) -> Markup {
 }
 
 /// The modules of each deployment, by `{group}/{module}`; those that need attention come first.
-fn by_deployment<'a>(modules: &[(&'a str, &'a Entry)]) -> BTreeMap<&'a str, Vec<Row<'a>>> {
+fn by_deployment<'a>(index: &Index, modules: &[(&'a str, &'a Entry)]) -> BTreeMap<&'a str, Vec<Row<'a>>> {
     let mut deployments: BTreeMap<&str, Vec<Row<'_>>> = BTreeMap::new();
     for (whole, entry) in modules {
         let (deployment, name) = whole.split_once('/').unwrap_or(("", whole));
-        if let Some(row) = Row::of(name, whole, entry) {
+        if let Some(row) = Row::of(index, name, whole, entry) {
             deployments.entry(deployment).or_default().push(row);
         }
     }
@@ -146,14 +147,18 @@ struct Row<'a> {
     entry: &'a Entry,
     /// The newest execution, or the refusal if there never was one.
     run: &'a IndexedExecution,
-    /// The refusal that no newer execution has followed.
+    /// The refusal that nothing has followed.
     refusal: Option<&'a IndexedExecution>,
+    /// Whether it is a failed deployment whose failed modules have succeeded since.
+    recovered: bool,
 }
 
 impl<'a> Row<'a> {
-    fn of(name: &'a str, whole: &'a str, entry: &'a Entry) -> Option<Self> {
-        let refusal = entry.refusal();
+    /// `None` if there is nothing but a refusal that is no longer current.
+    fn of(index: &Index, name: &'a str, whole: &'a str, entry: &'a Entry) -> Option<Self> {
+        let refusal = index.refusal(whole, entry);
         Some(Self {
+            recovered: index.has_recovered(whole),
             name,
             whole,
             entry,
@@ -162,18 +167,34 @@ impl<'a> Row<'a> {
         })
     }
 
+    /// The state that is shown.
+    fn state(&self) -> &str {
+        if self.recovered {
+            return RECOVERED;
+        }
+        &self.run.state
+    }
+
     /// The classes of its states, by which it is filtered.
     fn classes(&self) -> Vec<&'static str> {
         let refused = self.refusal.map(|refusal| state::class(&refusal.state));
-        [state::class(&self.run.state)]
-            .into_iter()
-            .chain(refused)
-            .collect()
+        [state::class(self.state())].into_iter().chain(refused).collect()
+    }
+
+    /// Why it failed or was refused, or else why it ran.
+    fn why(&self) -> Markup {
+        match (self.refusal, self.recovered) {
+            (Some(refusal), _) => why(refusal),
+            (None, true) => {
+                html! { "Its failed modules have succeeded since: " (self.run.failed.join(", ")) }
+            }
+            (None, false) => why(self.run),
+        }
     }
 
     fn rank(&self) -> u8 {
         let refused = self.refusal.map(|refusal| state::rank(&refusal.state));
-        state::rank(&self.run.state).min(refused.unwrap_or(u8::MAX))
+        state::rank(self.state()).min(refused.unwrap_or(u8::MAX))
     }
 }
 
@@ -206,7 +227,7 @@ impl Table<'_> {
                 th scope="row" { (self.linked(row)) }
                 (cell("State", "state", &self.states(row)))
                 (cell("When", "when", &self.when(row)))
-                (cell("Why", "why", &why(row.refusal.unwrap_or(run))))
+                (cell("Why", "why", &row.why()))
                 (cell("Commit", "by", &by(row.refusal.unwrap_or(run))))
                 (cell("Took", "took", &html! { (took) }))
                 (cell("Trend", "", &self.trend(row)))
@@ -262,7 +283,7 @@ impl Table<'_> {
     fn states(&self, row: &Row<'_>) -> Markup {
         let refusal = row.refusal.filter(|_| row.run.state != "REFUSED");
         html! {
-            (state::badge(&row.run.state))
+            (state::badge(row.state()))
             @if let Some(refusal) = refusal {
                 " "
                 @match self.page(row.whole, refusal) {

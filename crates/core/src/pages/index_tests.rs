@@ -29,6 +29,7 @@ fn ended(module: usize, at: i64, state: &str) -> ExecutionState {
         has_report: state != "UNCHANGED" && state != RUNNING,
         part_of: Some(ExecutionArn::new("arn:aws:states:r:1:execution:d:whole")),
         cause: None,
+        failed: Vec::new(),
         repository: None,
         why: Some(format!("because of {at} </script><b>&")),
         commit: None,
@@ -124,6 +125,68 @@ fn a_refusal_stands_beside_the_state_until_something_newer_runs() {
         Some(20)
     );
     assert_eq!(refusal(&all([&refused, &good, &ended(0, 30, "FAILED")])), None);
+}
+
+/// The end of a deployment, which began 50 ms before.
+fn whole(at: i64, state: &str, failed: &[&str]) -> ExecutionState {
+    let IndexKey::Module(module) = ended(0, at, state).key else {
+        panic!("a module");
+    };
+    ExecutionState {
+        key: IndexKey::Deployment((&module).into()),
+        execution: ExecutionArn::new(format!("arn:aws:states:r:1:execution:d:w{at}")),
+        milliseconds: Some(50),
+        failed: failed.iter().map(|name| (*name).to_owned()).collect(),
+        why: Some("DeploymentFailed".to_owned()),
+        ..ended(0, at, state)
+    }
+}
+
+fn page_of(index: &Index) -> String {
+    let environment = AwsEnvironment::from_arn("arn:aws:lambda:r:1:f").unwrap();
+    let context = PageContext {
+        environment: &environment,
+        bucket: "b",
+        now: Timestamp::UNIX_EPOCH,
+    };
+    index_page::render(index, &context, &Name::parse("project", "p").unwrap())
+}
+
+#[test]
+fn a_failed_deployment_recovers_when_its_failed_modules_succeed() {
+    let failed = [ended(0, 20, "FAILED"), whole(20, "FAILED", &["g/m0"])];
+    let page = page_of(&all(&failed));
+    assert!(page.contains("Failed") && !page.contains("Recovered"), "{page}");
+    let rolled_back = [&failed[0], &failed[1], &ended(0, 30, "SUCCEEDED")];
+    let page = page_of(&all(rolled_back));
+    for text in ["Recovered", "Its failed modules have succeeded since: g/m0"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("DeploymentFailed"), "{page}");
+    // The next one has failed, too.
+    let again = [
+        &failed[0],
+        &failed[1],
+        &ended(0, 30, "FAILED"),
+        &whole(30, "FAILED", &["g/m0"]),
+    ];
+    assert!(!page_of(&all(again)).contains("Recovered"));
+}
+
+#[test]
+fn a_refusal_is_over_when_the_deployment_succeeds() {
+    let events = [
+        ended(0, 10, "SUCCEEDED"),
+        ended(0, 20, "REFUSED"),
+        ended(1, 20, "REFUSED"),
+    ];
+    assert!(page_of(&all(&events)).contains("Refused"));
+    for (state, over) in [("FAILED", false), ("UNCHANGED", true), ("SUCCEEDED", true)] {
+        let page = page_of(&all(events.iter().chain(&[whole(30, state, &[])])));
+        assert_eq!(!page.contains("Refused"), over, "{state}: {page}");
+        // What was only ever refused is nothing then.
+        assert_eq!(!page.contains("id=\"d/g/m1\""), over, "{state}: {page}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::console::LogUrl;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::module::cause::{FailedCommand, failed_command};
 use crate::module::fingerprint::Fingerprint;
+use crate::module::own_commands::OWN_PART;
 use crate::storage_layout::{index_key, page_key};
 
 /// Number of lines shown of what a failing command printed: its errors come last.
@@ -127,7 +128,7 @@ fn output(log: &Log) -> Markup {
         Log::Lines(lines) if lines.is_empty() => return html! { p.note { "The build's log is empty." } },
         Log::Lines(lines) => lines,
     };
-    let command = failed_command(lines).filter(|command| !command.output.is_empty());
+    let command = failed_command(lines);
     html! {
         @if let Some(command) = &command { (printed(command)) }
         section {
@@ -146,9 +147,13 @@ fn printed(command: &FailedCommand) -> Markup {
         section {
             h2 { "What the failing command printed" }
             (from_module(&html! {
-                p.command { (code(&command.command)) @if !command.exit.is_empty() { " ended with " (command.exit) } }
+                p.command {
+                    @if command.is_own() { (OWN_PART) } @else { (code(&command.command)) }
+                    @if !command.exit.is_empty() { " ended with " (command.exit) }
+                }
                 @if skipped > 0 { p.note { (skipped) " lines before are left out." } }
-                (log_text("What the failing command printed", &command.output[skipped..]))
+                @if command.output.is_empty() { p.note { "It printed nothing." } }
+                @else { (log_text("What the failing command printed", &command.output[skipped..])) }
             }))
         }
     }

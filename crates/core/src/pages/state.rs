@@ -12,6 +12,7 @@ struct Look {
 fn look(state: &str) -> Look {
     let (class, sign, word) = match state {
         "SUCCEEDED" => ("good", "✓", "Succeeded"),
+        "RECOVERED" => ("good", "✓", "Recovered"),
         "UNCHANGED" => ("calm", "=", "Unchanged"),
         "FAILED" => ("bad", "✕", "Failed"),
         "FAULT" => ("bad", "✕", "Fault"),

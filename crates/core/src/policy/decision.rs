@@ -137,6 +137,22 @@ impl StoredPolicy {
     }
 }
 
+impl StoredPolicy {
+    /// Decides on changes of a deployment that was admitted when it was planned, and that still runs: a freeze lets it finish.
+    #[must_use]
+    pub fn decide_on_admitted(&self, changes: &Changes, now: Timestamp) -> Decision {
+        let without_freeze = self.policy.clone().map(|policy| Policy {
+            freeze: Vec::new(),
+            ..policy
+        });
+        Self {
+            policy: without_freeze,
+            ..self.clone()
+        }
+        .decide(changes, now)
+    }
+}
+
 /// The decision of a policy, as a plan has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
@@ -308,5 +324,29 @@ mod tests {
             found[0].contains("found 11 modules: a/m0, ") && found[0].ends_with(", …"),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_freeze_lets_an_admitted_deployment_finish_and_the_kill_switch_does_not() {
+        let freeze =
+            json!({"start": "2000-01-01T00:00", "end": "2100-01-01T00:00", "time_zone": "Europe/Berlin"});
+        let decide = |policy: Value| {
+            let policy = StoredPolicy::of(&deployment(), policy.to_string().as_bytes());
+            let (changes, now) = (
+                changes(&["a/b"], &["c/d"]),
+                "2026-12-24T18:00:00Z".parse().unwrap(),
+            );
+            let [all, admitted] = [
+                policy.decide(&changes, now),
+                policy.decide_on_admitted(&changes, now),
+            ];
+            assert_eq!(all.version, admitted.version);
+            (all.broken.len(), admitted.broken)
+        };
+        assert_eq!(decide(json!({"freeze": [freeze]})), (1, Vec::new()));
+        let (all, admitted) = decide(json!({"freeze": [freeze], "stopped": "why", "protect": ["c/*"]}));
+        assert_eq!((all, admitted.len()), (3, 2));
+        assert!(admitted[0].starts_with("stopped: ") && admitted[1].starts_with("protect[0]: "));
+        assert_eq!(decide(json!({"unknown": 1})).1.len(), 1);
     }
 }

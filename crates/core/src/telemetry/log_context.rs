@@ -5,11 +5,12 @@
 //! field, from the known positions, and nothing else of the event. A task token or a parameter's value can't get in,
 //! because no field here takes one.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::error::excerpt;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
+use crate::target::Target;
 use crate::workflow::build_outcome::EXECUTION_VARIABLE;
 
 /// Maximum length of a field: it is read from an event that is not validated yet.
@@ -30,6 +31,16 @@ pub struct LogContext {
     /// The id of the build.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build: Option<String>,
+    /// `{account}/{region}` of the module or the build; absent at home.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub target: Option<Target>,
+}
+
+fn as_text<S: Serializer>(target: &Option<Target>, serializer: S) -> Result<S::Ok, S::Error> {
+    match target {
+        Some(target) => serializer.collect_str(target),
+        None => serializer.serialize_none(),
+    }
 }
 
 impl LogContext {
@@ -65,6 +76,16 @@ impl LogContext {
     pub fn with_build(self, build: Option<&BuildId>) -> Self {
         Self {
             build: build.map(ToString::to_string),
+            target: build.and_then(BuildId::target).or(self.target),
+            ..self
+        }
+    }
+
+    /// Adds where the module is.
+    #[must_use]
+    pub fn in_target(self, target: Option<&Target>) -> Self {
+        Self {
+            target: target.cloned().or(self.target),
             ..self
         }
     }
@@ -73,6 +94,7 @@ impl LogContext {
     #[must_use]
     pub fn of_event(event: &Value) -> Self {
         let (module, deployment) = worked_on(event);
+        let build = build(event);
         Self {
             // The second name is that of Step Functions' own event.
             execution: text(&event["execution"])
@@ -80,7 +102,8 @@ impl LogContext {
                 .or_else(|| execution_of_build(event)),
             module,
             deployment,
-            build: build(event),
+            target: build.as_ref().and_then(BuildId::target),
+            build: build.map(|build| build.to_string()),
         }
     }
 }
@@ -111,7 +134,7 @@ fn worked_on(event: &Value) -> (Option<String>, Option<String>) {
 }
 
 /// The build: by the state machine's fields or by CodeBuild's event.
-fn build(event: &Value) -> Option<String> {
+fn build(event: &Value) -> Option<BuildId> {
     let places = [
         &event["build_id"],
         &event["build"]["build_id"],
@@ -120,7 +143,7 @@ fn build(event: &Value) -> Option<String> {
         &event["detail"]["build-id"],
     ];
     let found = places.iter().find_map(|place| place.as_str())?;
-    BuildId::parse(found).ok().map(|build| build.to_string())
+    BuildId::parse(found).ok()
 }
 
 /// The execution of a build in CodeBuild's event: it is one of the build's environment variables.
@@ -180,6 +203,10 @@ mod tests {
             (
                 json!({"execution": arn, "token": "secret", "build_id": "p:1"}),
                 json!({"execution": arn, "build": "p:1"}),
+            ),
+            (
+                json!({"execution": arn, "build_id": "222222222222/eu-west-1/p:1"}),
+                json!({"execution": arn, "build": "222222222222/eu-west-1/p:1", "target": "222222222222/eu-west-1"}),
             ),
             // record-deployment
             (

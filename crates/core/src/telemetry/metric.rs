@@ -1,8 +1,9 @@
 //! Metrics, in CloudWatch's embedded metric format (decision 31).
 //!
 //! A function writes one JSON line to its log, and CloudWatch extracts metrics from it (Amazon CloudWatch User Guide,
-//! "Specification: Embedded metric format"): no API call, no permission, no agent. The only dimension is the stack, because
-//! each further value of a dimension would be another metric to pay for. The context ([`LogContext`]) is beside the
+//! "Specification: Embedded metric format"): no API call, no permission, no agent. The dimension is the stack. What is measured
+//! in another account or region is measured a second time with these as further dimensions. There is none for modules,
+//! because each further value of a dimension is another metric to pay for. The context ([`LogContext`]) is beside the
 //! numbers, where Logs Insights finds it.
 //!
 //! The function that wrote a status counts it, after the write. A repeated call finds its status stored and counts nothing.
@@ -17,8 +18,10 @@ use crate::telemetry::log_context::LogContext;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "Seedflow";
-/// The only dimension: the name of Seedflow's stack.
+/// The dimension of every metric: the name of Seedflow's stack.
 pub const DIMENSION: &str = "Stack";
+/// The further dimensions of what is measured in another account or region.
+pub const TARGET_DIMENSIONS: [&str; 2] = ["Account", "Region"];
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident: $unit:literal,)*) => {
@@ -201,14 +204,21 @@ impl Measurement {
         document.insert("timestamp".to_owned(), json!(now));
         document.insert("level".to_owned(), json!("INFO"));
         document.insert("message".to_owned(), json!("measured"));
-        if let Ok(Value::Object(about)) = serde_json::to_value(about) {
-            document.extend(about);
+        if let Ok(Value::Object(fields)) = serde_json::to_value(about) {
+            document.extend(fields);
         }
         document.insert(DIMENSION.to_owned(), json!(stack));
         for (metric, value) in &self.0 {
             document.insert(metric.name().to_owned(), json!(value));
         }
-        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": definitions});
+        let mut dimensions = vec![vec![DIMENSION]];
+        if let Some(target) = &about.target {
+            let [account, region] = TARGET_DIMENSIONS;
+            document.insert(account.to_owned(), json!(target.account()));
+            document.insert(region.to_owned(), json!(target.region()));
+            dimensions.push(vec![DIMENSION, account, region]);
+        }
+        let directive = json!({"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": definitions});
         let metadata = json!({"Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive]});
         document.insert("_aws".to_owned(), metadata);
         Some(Value::Object(document))

@@ -28,10 +28,6 @@ const UNSTOPPABLE: SignedDuration = SignedDuration::from_mins(2);
 /// hours, and 8 hours in its queue.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(44);
 
-/// ListExecutions is eventually consistent (Step Functions API reference, ListExecutions): an execution that a
-/// deployment started just before it was stopped may take this long to be listed.
-const LISTED_WITHIN: SignedDuration = SignedDuration::from_secs(10);
-
 /// The status of an execution in Step Functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExecutionStatus {
@@ -93,18 +89,6 @@ impl Described {
     #[must_use]
     pub fn build_id(&self) -> Option<BuildId> {
         BuildId::parse(self.output.get("build_id")?.as_str()?).ok()
-    }
-
-    /// Whether an execution of a module may run that isn't listed yet. A deployment that ended by itself has waited for
-    /// all of them, except after errors of Step Functions that no state can catch.
-    #[must_use]
-    pub fn may_have_unlisted(&self, now: Timestamp) -> bool {
-        let error = self.error.as_deref();
-        let cut_off = self.is_cut_off() || error.is_some_and(|error| error.starts_with("States."));
-        cut_off
-            && self
-                .stopped_at
-                .is_some_and(|at| now.duration_since(at) < LISTED_WITHIN)
     }
 
     /// How long its lock has to be kept: until what was stopped has ended (`stopping` is the pause before reading it
@@ -289,16 +273,6 @@ mod tests {
         }
         .build_id();
         assert_eq!(build, BuildId::parse("p:u").ok());
-    }
-
-    #[test]
-    fn modules_of_a_stopped_deployment_are_looked_for_until_the_list_is_up_to_date() {
-        use ExecutionStatus::{Aborted, Failed};
-        let unlisted = |status, error, now| ended(status, error, Some(1000)).may_have_unlisted(second(now));
-        assert!(unlisted(Aborted, None, 1009));
-        assert!(!unlisted(Aborted, None, 1010));
-        assert!(!unlisted(Failed, Some("DeploymentFailed"), 1001));
-        assert!(unlisted(Failed, Some("States.DataLimitExceeded"), 1001));
     }
 
     #[test]

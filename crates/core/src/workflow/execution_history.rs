@@ -1,8 +1,12 @@
 //! Reads from an ended execution's history what it may have left behind.
 //!
-//! The clean-up after an execution needs three facts: the build that it started, if any; the CodeBuild project to
-//! search if the build is not known; and whether a function that writes may still be running in its name.
+//! The clean-up after an execution of a module needs three facts: the build that it started, if any; the CodeBuild project to
+//! search if the build is not known; and whether a function that writes may still be running in its name. After that of a
+//! deployment it needs the executions of modules that may still run ([`Started`]).
 
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::ids::BuildId;
@@ -19,6 +23,10 @@ pub struct Event {
     pub resource: Option<String>,
     /// The output, in events of a task's success.
     pub output: Option<String>,
+    /// The input of the state, in events of entering one.
+    pub input: Option<String>,
+    /// When it happened.
+    pub at: Option<Timestamp>,
 }
 
 /// What an execution may have left behind.
@@ -79,6 +87,65 @@ pub fn trace(newest_first: &[Event]) -> Trace {
         searched: project.filter(|_| asked && build_id.is_none()),
         build_id,
     }
+}
+
+/// The state of a deployment that runs an execution of a module, and the one that follows its failure.
+const DEPLOY_MODULE: &str = "DeployModule";
+const MODULE_FAILED: &str = "ModuleFailed";
+
+/// How long Step Functions may not know an execution that was just started (its answers are eventually consistent).
+const VISIBLE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// The executions of modules that a deployment's execution has started and not seen end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Started {
+    /// Their names.
+    pub names: BTreeSet<String>,
+    /// When the last one was started, or tried to.
+    pub last: Option<Timestamp>,
+}
+
+impl Started {
+    /// Reads a history, newest event first.
+    #[must_use]
+    pub fn read(newest_first: &[Event]) -> Self {
+        let entered = |state: &'static str| {
+            newest_first
+                .iter()
+                .filter(move |event| event.state.as_deref() == Some(state))
+                .filter_map(|event| field(event.input.as_deref()?, "name"))
+        };
+        let succeeded = newest_first
+            .iter()
+            .filter_map(|event| field(event.output.as_deref()?, "Name"));
+        let ended: BTreeSet<String> = succeeded.chain(entered(MODULE_FAILED)).collect();
+        Self {
+            names: entered(DEPLOY_MODULE)
+                .filter(|name| !ended.contains(name))
+                .collect(),
+            last: newest_first
+                .iter()
+                .find(|event| {
+                    event
+                        .resource
+                        .as_deref()
+                        .is_some_and(|resource| resource.contains(".sync"))
+                })
+                .and_then(|event| event.at),
+        }
+    }
+
+    /// How long an execution that Step Functions doesn't know may still appear.
+    #[must_use]
+    pub fn may_appear(&self, now: Timestamp) -> Option<SignedDuration> {
+        let left = VISIBLE_WITHIN - now.duration_since(self.last?);
+        (left > SignedDuration::ZERO).then_some(left)
+    }
+}
+
+fn field(json: &str, name: &str) -> Option<String> {
+    let json: Value = serde_json::from_str(json).ok()?;
+    Some(json.get(name)?.as_str()?.to_owned())
 }
 
 /// The deployment whose lock an execution takes, from the output of the state that reads its name.
@@ -211,6 +278,40 @@ mod tests {
         let named = serde_json::json!({"build": {"project_name": "seedflow-arm"}});
         assert_eq!(searched(named).as_deref(), Some("seedflow-arm"));
         assert_eq!(searched(Value::Null).as_deref(), Some("seedflow"));
+    }
+
+    #[test]
+    fn modules_that_were_started_and_have_not_ended_may_still_run() {
+        let at = |second| Timestamp::from_second(second).ok();
+        let of = |state: &str, name: &str, second| Event {
+            input: Some(format!("{{\"name\": \"{name}\", \"input\": {{}}}}")),
+            at: at(second),
+            ..entered(state)
+        };
+        let starts = |second| Event {
+            at: at(second),
+            ..scheduled("startExecution.sync:2")
+        };
+        let mut history = vec![
+            of("DeployModule", "run-a", 1),
+            starts(1),
+            of("DeployModule", "run-b", 1),
+            starts(2),
+            succeeded("{\"Name\":\"run-a\",\"Output\":{\"state\":\"SUCCEEDED\"}}"),
+            of("ModuleFailed", "run-b", 8),
+            of("DeployModule", "run-c", 9),
+            starts(20),
+            event("ExecutionAborted"),
+        ];
+        history.reverse();
+        let started = Started::read(&history);
+        assert_eq!(started.names, BTreeSet::from(["run-c".to_owned()]));
+        let appears = |second| started.may_appear(at(second)?).map(|left| left.as_secs());
+        assert_eq!((appears(20), appears(29), appears(30)), (Some(10), Some(1), None));
+        // A deployment that was stopped while it was planned has started nothing.
+        let planning = Started::read(&[event("ExecutionAborted"), scheduled("invoke")]);
+        assert_eq!(planning, Started::default());
+        assert_eq!(planning.may_appear(Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]

@@ -7,4 +7,5 @@ pub mod callback;
 pub mod ending;
 pub mod execution_history;
 pub mod lock;
+pub mod lock_decision;
 pub mod pacing;

@@ -4,7 +4,7 @@ use super::build_log::{FailedCommand, failed_command};
 use super::tool_output::{error_in, failed_stack};
 use crate::error::excerpt;
 use crate::ids::{ModuleId, hyphens};
-use crate::module::own_commands::is_own;
+use crate::module::own_commands::OWN_PART;
 
 /// The longest command in a cause.
 const MAX_COMMAND: usize = 120;
@@ -44,8 +44,8 @@ impl BuildLog {
     pub fn cause(&self) -> Option<String> {
         let failed = self.failed.as_ref()?;
         let said = error_in(&failed.output);
-        if is_own(&failed.command) {
-            return said.map(|said| format!("Seedflow's own part of the build failed: {said}"));
+        if failed.is_own() {
+            return said.map(|said| format!("{OWN_PART} failed: {said}"));
         }
         let first = failed.command.lines().next().unwrap_or_default();
         let command = match failed.command.lines().nth(1) {

@@ -4,7 +4,9 @@
 //! of several lines has several there. The line `Command did not exit successfully make exit status 2` repeats the command, and so
 //! tells where its output begins.
 
+use super::container_line::{ContainerLine, exit_in};
 use super::line::without_escapes;
+use crate::module::own_commands::is_own;
 
 /// The command of a build that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +19,13 @@ pub struct FailedCommand {
     pub output: Vec<String>,
 }
 
-const CONTAINER: &str = "[Container] ";
-const RUNNING: &str = "Running command ";
-const FAILED: &str = "Command did not exit successfully ";
+impl FailedCommand {
+    /// Whether it is one of Seedflow's own commands, which nobody has to know.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        is_own(&self.command)
+    }
+}
 
 /// The first command that failed, or the last one that ran if none is known to have failed. `log` has messages of the log in
 /// their order; it may begin anywhere.
@@ -30,7 +36,10 @@ pub fn failed_command<T: AsRef<str>>(log: &[T]) -> Option<FailedCommand> {
         .flat_map(|message| message.as_ref().lines())
         .map(clean)
         .collect();
-    let failed = (0..lines.len()).find_map(|at| Some((at, own_word(&lines[at], FAILED)?)));
+    let failed = (0..lines.len()).find_map(|at| match ContainerLine::read(&lines[at]) {
+        Some(ContainerLine::Failed(said)) => Some((at, said)),
+        _ => None,
+    });
     match failed {
         Some((at, first)) => Some(ended(&lines, at, first)),
         None => running(&lines),
@@ -52,68 +61,68 @@ fn clean(line: &str) -> String {
     plain.trim_end().to_owned()
 }
 
-/// What follows a word of CodeBuild in one of its own lines, which begin with a date and a time.
-fn own_word<'a>(line: &'a str, word: &str) -> Option<&'a str> {
-    let mut parts = line.strip_prefix(CONTAINER)?.splitn(3, ' ');
-    let (_date, _time, said) = (parts.next()?, parts.next()?, parts.next()?);
-    said.strip_prefix(word)
+fn is_codebuilds(line: &str) -> bool {
+    ContainerLine::read(line).is_some()
+}
+
+/// The text of the command that begins in a line.
+fn begun(line: &str) -> Option<&str> {
+    match ContainerLine::read(line) {
+        Some(ContainerLine::Running(command)) => Some(command),
+        _ => None,
+    }
 }
 
 /// The number of lines from here that are not CodeBuild's.
 fn not_own(lines: &[String]) -> usize {
-    lines
-        .iter()
-        .take_while(|line| !line.starts_with(CONTAINER))
-        .count()
+    lines.iter().take_while(|line| !is_codebuilds(line)).count()
 }
 
 /// The command that CodeBuild says has failed, in the line `at` and those that follow it.
 fn ended(lines: &[String], at: usize, first: &str) -> FailedCommand {
     let more = &lines[at + 1..at + 1 + not_own(&lines[at + 1..])];
-    let said = std::iter::once(first).chain(more.iter().map(String::as_str));
-    let said: Vec<&str> = said.collect();
+    let mut said = vec![first];
+    for line in more {
+        if exit_in(said[said.len() - 1]).is_some() {
+            break;
+        }
+        said.push(line);
+    }
+    let exit = exit_in(said[said.len() - 1]).unwrap_or_default();
     let said = said.join("\n");
-    let (command, exit) = match said.rsplit_once(" exit status ") {
-        Some((command, status)) => (command.to_owned(), format!("exit status {}", status.trim())),
-        None => (said, String::new()),
-    };
-    let began = (0..at)
-        .rev()
-        .find(|line| own_word(&lines[*line], RUNNING).is_some());
+    let command = said.strip_suffix(exit).unwrap_or(&said).trim_end();
+    let began = (0..at).rev().find(|line| begun(&lines[*line]).is_some());
     // Without its beginning, the command's output is what there is before its end.
     let from = began.map_or_else(
         || at - not_own_before(&lines[..at]),
         |began| (began + command.split('\n').count()).min(at),
     );
     FailedCommand {
-        command,
-        exit,
+        command: command.to_owned(),
+        exit: exit.to_owned(),
         output: output(&lines[from..at]),
     }
 }
 
 fn not_own_before(lines: &[String]) -> usize {
-    lines
-        .iter()
-        .rev()
-        .take_while(|line| !line.starts_with(CONTAINER))
-        .count()
+    lines.iter().rev().take_while(|line| !is_codebuilds(line)).count()
 }
 
 /// The last command that began, for a build that ended while it ran.
 fn running(lines: &[String]) -> Option<FailedCommand> {
-    let began = |at: &usize| own_word(&lines[*at], RUNNING);
-    let at = (0..lines.len()).rev().find(|at| began(at).is_some())?;
+    let (at, command) = (0..lines.len())
+        .rev()
+        .find_map(|at| Some((at, begun(&lines[at])?)))?;
     let from = at + 1;
     Some(FailedCommand {
-        command: began(&at)?.to_owned(),
+        command: command.to_owned(),
         exit: String::new(),
         output: output(&lines[from..from + not_own(&lines[from..])]),
     })
 }
 
 fn output(lines: &[String]) -> Vec<String> {
-    let lines: Vec<&String> = lines.iter().filter(|line| !line.starts_with(CONTAINER)).collect();
+    let lines: Vec<&String> = lines.iter().filter(|line| !is_codebuilds(line)).collect();
     let is_blank = |line: &&&String| line.is_empty();
     let before = lines.iter().take_while(is_blank).count();
     let after = lines.iter().rev().take_while(is_blank).count();
@@ -178,6 +187,26 @@ done exit status 1
 ";
         let command = "for i in 1 2; do\n  echo $i\n  false\ndone";
         assert_eq!(found(log), is(command, "exit status 1", &["1", "2"]));
+    }
+
+    #[test]
+    fn a_command_that_ends_with_a_line_break_loses_no_line_of_its_output() {
+        let log = "\
+[Container] 2026/03/02 10:17:20 Running command aws cloudformation deploy
+the first line
+the last line
+[Container] 2026/03/02 10:17:29 Command did not exit successfully aws cloudformation deploy
+ exit status 255
+said late
+[Container] 2026/03/02 10:17:29 Phase complete: BUILD State: FAILED
+[Container] 2026/03/02 10:17:29 Phase context status code: COMMAND_EXECUTION_ERROR Message: Error while executing command: aws cloudformation deploy
+. Reason: exit status 255
+";
+        let output = ["the first line", "the last line"];
+        assert_eq!(
+            found(log),
+            is("aws cloudformation deploy", "exit status 255", &output)
+        );
     }
 
     #[test]

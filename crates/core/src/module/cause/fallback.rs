@@ -1,6 +1,7 @@
 //! The cause of a failure with nothing known but the error's name and message.
 
 use super::line::{line, one_line};
+use crate::module::own_commands::{OWN_PART, is_own};
 
 /// One sentence for people about an error, from its name and its message.
 #[must_use]
@@ -96,19 +97,25 @@ fn of_aws(message: &str) -> String {
 
 /// The failure of a build, from what [`crate::workflow::build_outcome::BuildOutcome::explain`] says about it.
 fn build(error: &str, message: &str) -> String {
-    let command = message
-        .split_once("Error while executing command: ")
-        .and_then(|(_, rest)| rest.rsplit_once(". Reason: "));
-    let Some((command, reason)) = command.filter(|_| error == "BuildFailed") else {
+    let quoted = message.split_once("Error while executing command: ");
+    let Some((_, quoted)) = quoted.filter(|_| error == "BuildFailed") else {
         return capital(&message.replacen(" in BUILD: ", " in its build phase: ", 1));
     };
+    // CodeBuild may have cut what it says.
+    let (command, reason) = quoted.rsplit_once(". Reason: ").unwrap_or((quoted, ""));
     let (reason, repair) = reason.split_once("; ").unwrap_or((reason, ""));
-    let short = crate::error::excerpt(command, MAX_COMMAND);
-    let repair = match repair {
-        "" => String::new(),
-        repair => format!("; {repair}"),
+    let failed = match is_own(command) {
+        true => OWN_PART.to_owned(),
+        false => format!(
+            "The command `{}`",
+            crate::error::excerpt(command.trim_end(), MAX_COMMAND)
+        ),
     };
-    format!("The command `{short}` failed with {reason}{repair}")
+    let with = |word: &str, text: &str| match text {
+        "" => String::new(),
+        text => format!("{word}{text}"),
+    };
+    format!("{failed} failed{}{}", with(" with ", reason), with("; ", repair))
 }
 
 /// The longest command in a cause.
@@ -139,6 +146,26 @@ mod tests {
             of_error("BuildFailed", &message),
             format!("The command `{command}…` failed with exit status 2; name a source")
         );
+    }
+
+    #[test]
+    fn neither_our_commands_nor_codebuilds_words_are_in_a_cause() {
+        for (said, cause) in [
+            (
+                "aws cloudformation deploy --stack-name s\n. Reason: exit status 255",
+                "The command `aws cloudformation deploy --stack-name s` failed with exit status 255",
+            ),
+            (
+                "eval \"$SEEDFLOW_SETUP\". Reason: exit status 1",
+                "Seedflow's own part of the build failed with exit status 1",
+            ),
+            ("make a lo", "The command `make a lo` failed"),
+        ] {
+            let message = format!(
+                "build failed in BUILD: COMMAND_EXECUTION_ERROR: Error while executing command: {said}"
+            );
+            assert_eq!(of_error("BuildFailed", &message), cause);
+        }
     }
 
     #[test]

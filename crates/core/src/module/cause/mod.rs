@@ -6,6 +6,7 @@
 
 mod build;
 mod build_log;
+mod container_line;
 mod fallback;
 mod line;
 mod stack_events;
@@ -14,6 +15,7 @@ mod tool_output;
 
 pub use build::BuildLog;
 pub use build_log::{FailedCommand, failed_command};
+pub use container_line::{ContainerLine, exit_in};
 pub use fallback::of_error;
 pub use line::{MAX_CAUSE, line};
 pub use stack_events::StackEvent;

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
+use crate::target::Target;
 
 /// Amazon CloudWatch User Guide, "Specification: Embedded metric format", section "Embedded metric format example and
 /// JSON schema", without titles, examples, `$id`s and patterns that match everything.
@@ -176,6 +177,28 @@ fn a_document_is_what_cloudwatch_reads() {
 }
 
 #[test]
+fn what_is_measured_in_a_target_is_measured_for_the_stack_too() {
+    let target: Target = "222222222222/eu-west-1".parse().unwrap();
+    let about = about().in_target(Some(&target));
+    let document = Measurement::one(Metric::ModulesFailed)
+        .document("seedflow", &about, now())
+        .unwrap();
+    valid(&document).unwrap();
+    assert_eq!(
+        document["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+        json!([["Stack"], ["Stack", "Account", "Region"]])
+    );
+    assert_eq!(
+        (&document["Account"], &document["Region"], &document["target"]),
+        (
+            &json!("222222222222"),
+            &json!("eu-west-1"),
+            &json!("222222222222/eu-west-1")
+        )
+    );
+}
+
+#[test]
 fn every_metric_makes_a_document_of_the_published_schema() {
     for metric in Metric::ALL {
         let document = Measurement::one(*metric)
@@ -187,7 +210,9 @@ fn every_metric_makes_a_document_of_the_published_schema() {
     let Ok(Value::Object(fields)) = serde_json::to_value(about()) else {
         panic!("an object")
     };
-    let taken = |name: &str| name == DIMENSION || Metric::ALL.iter().any(|metric| metric.name() == name);
+    let dimensions = [&[DIMENSION][..], &TARGET_DIMENSIONS].concat();
+    let taken =
+        |name: &str| dimensions.contains(&name) || Metric::ALL.iter().any(|metric| metric.name() == name);
     assert!(fields.keys().all(|name| !taken(name)));
 }
 

@@ -9,7 +9,13 @@
 
 use proptest::prelude::*;
 
+use jiff::SignedDuration;
+
 use super::*;
+use crate::error::ErrorName;
+use crate::ids::{BuildFolder, DeploymentId, ModuleId};
+use crate::workflow::callback::Registration;
+use crate::workflow::lock::*;
 
 /// The state of an execution, as Step Functions sees it.
 #[derive(Debug, Clone, PartialEq)]
