@@ -170,6 +170,15 @@ fn of_deploy() -> Value {
         json!({"deployment": {}, "waves": [], "plan_key": "k", "counts": null,
         "fetch": vec![json!({"kind": "git", "url": "u"}); count]})
     };
+    let waits = json!({"deployment": {}, "waves": [{"concurrency": 1, "items": []}], "plan_key": "k", "counts": null,
+        "approval": {"plan": "h", "reasons": ["r"], "expires_after_seconds": 9}});
+    let verdict = |state: &str, error: &str| json!({"state": state, "plan": "h", "refused": {"error": error, "cause": "why"}});
+    let verdicts = [
+        json!({"state": "APPROVED", "plan": "h", "refused": null}),
+        verdict("REJECTED", "ApprovalRejected"),
+        verdict("SUPERSEDED", "PlanSuperseded"),
+        verdict("EXPIRED", "ApprovalExpired"),
+    ];
     let fetched = json!({"sources": [{"kind": "git", "url": "u", "commit": "c", "key": "k"}]});
     let item = |name: &str| json!({"name": name, "input": {"project": "p"}});
     let waves = [
@@ -180,7 +189,7 @@ fn of_deploy() -> Value {
     let planned: Vec<Value> = waves
         .into_iter()
         .map(planned)
-        .chain([refused, fetch(1), fetch(2)])
+        .chain([refused, fetch(1), fetch(2), waits])
         .collect();
     let named = |plan_only: bool, record_refusal: bool, origin: Value| json!({"deployment": {}, "whole": true, "plan_only": plan_only, "record_refusal": record_refusal, "origin": origin});
     let mut placed = named(false, false, json!({}));
@@ -197,7 +206,13 @@ fn of_deploy() -> Value {
         "Plan": task(answers(&planned)),
         "FetchSources": task(answers(&[fetched])),
         "ClaimForRefusal": task(answers(&turns())),
-        "RecordRefusal": task(answers(&[json!({"state": "REFUSED", "error": "Blocked", "cause": "why"})])),
+        "RecordWait": task(answers(&[json!({"seconds_left": 9})])),
+        "WaitForApproval": task(json!(verdicts)),
+        "ExpireApproval": task(answers(&verdicts)),
+        "RecordRefusal": task(answers(&[
+            json!({"state": "REFUSED", "error": "Blocked", "cause": "why"}),
+            json!({"state": "SUPERSEDED", "superseded_by": "e", "error": "PlanSuperseded", "cause": "why"}),
+        ])),
         "MarkInProgress": task(answers(&[json!({"state": "IN_PROGRESS"})])),
         "DeployWave": {"results": [
             [{"name": "a", "state": "SUCCEEDED"}],

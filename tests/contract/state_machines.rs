@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, not a state, and its failures
 /// go to the queue of failed events.
-const THROWS: [(&str, &[ErrorName]); 10] = [
+const THROWS: [(&str, &[ErrorName]); 11] = [
     (
         "PlanDeployment",
         &[
@@ -58,6 +58,10 @@ const THROWS: [(&str, &[ErrorName]); 10] = [
         ],
     ),
     (
+        "RequestApproval",
+        &[InvalidInput, AccessDenied, Refused, Throttled, ServiceUnavailable],
+    ),
+    (
         "AcquireLock",
         &[InvalidInput, AccessDenied, Refused, Throttled, ServiceUnavailable],
     ),
@@ -75,6 +79,8 @@ const THROWS: [(&str, &[ErrorName]); 10] = [
             InvalidModuleStack,
             StateConflict,
             DeniedByPolicy,
+            ApprovalRequired,
+            ApprovalVoid,
             AccessDenied,
             Refused,
             Throttled,
@@ -163,7 +169,14 @@ fn function(state: &Value) -> &str {
 
 /// The errors that `plan-deployment` returns instead of throwing, so that they can be written to the deployment's
 /// status.
-const ANSWERED: [ErrorName; 1] = [Blocked];
+const ANSWERED: [ErrorName; 5] = [
+    Blocked,
+    // In the answer to a plan that waits for an approval, or to an approver.
+    ApprovalRejected,
+    ApprovalExpired,
+    PlanSuperseded,
+    NotApprover,
+];
 
 /// The errors that a task's function names.
 pub fn throws(state: &Value) -> BTreeSet<&'static str> {

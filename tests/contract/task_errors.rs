@@ -165,6 +165,8 @@ impl Expected {
         match name {
             "AwaitBuild" => "AwaitBuild",
             "WaitForLock" => "AcquireLock",
+            // The end of the time is a decision, too.
+            "WaitForApproval" => "ExpireApproval",
             other => panic!("expected a known wait, found {other}"),
         }
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 const VARIABLES: [&str; 2] = ["STACK_NAME", "WORK_BUCKET"];
 
 /// The functions with their further variables.
-const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 14] = [
     (
         "AcquireLock",
         "acquire-lock",
@@ -106,6 +106,8 @@ const FUNCTIONS: [(&str, &str, &[&str]); 12] = [
         &["GIT_CREDENTIALS_SECRET", "SOURCE_OBJECT_ARNS"],
     ),
     ("RecordDeployment", "record-deployment", &[]),
+    ("RequestApproval", "request-approval", &[]),
+    ("Approve", "approve", &[]),
     ("PublishReport", "publish-report", &["BUILD_LOG_GROUP"]),
 ];
 
@@ -679,7 +681,7 @@ fn state_in_the_work_bucket_is_denied_to_all_but_its_users_and_administrators() 
     for (sid, folders, others) in [
         (
             "KeepStateToOurselves",
-            &["callbacks", "deployed", "fetched", "locks", "plans"][..],
+            &["approvals", "callbacks", "deployed", "fetched", "locks", "plans"][..],
             vec![root.clone()],
         ),
         // Builds get this right from BuildPolicy.
@@ -754,7 +756,7 @@ fn policies_are_written_by_administrators_only() {
     let readers = roles_with_rights_on(&template, &["policies"]);
     assert_eq!(
         readers,
-        ["CheckMd5Role.Arn", "PlanDeploymentRole.Arn"]
+        ["ApproveRole.Arn", "CheckMd5Role.Arn", "PlanDeploymentRole.Arn"]
             .map(str::to_owned)
             .into()
     );
@@ -967,7 +969,16 @@ fn nothing_expires_that_a_parameter_may_refer_to() {
         // Of the uploads, only those that the planner made and marked.
         let planned = prefix == "uploads/" && rule["TagFilters"][0]["Value"] == "planned";
         assert!(
-            planned || ["callbacks/", "builds/", "fetched/", "plans/", "reports/"].contains(&prefix),
+            planned
+                || [
+                    "approvals/",
+                    "callbacks/",
+                    "builds/",
+                    "fetched/",
+                    "plans/",
+                    "reports/"
+                ]
+                .contains(&prefix),
             "{prefix}"
         );
     }

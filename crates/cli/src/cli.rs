@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use seedflow_core::approval::Says;
 use seedflow_core::ids::ParameterKind;
 use seedflow_terminal::Ui;
 
 use crate::account::{Account, StackArguments};
 use crate::commands::apply::Apply;
+use crate::commands::approve::Decide;
 use crate::commands::bootstrap::Bootstrap;
 use crate::commands::cancel::Cancel;
 use crate::commands::check::Check;
@@ -55,6 +57,10 @@ enum Command {
     Apply(Apply),
     Deploy(Deploy),
     Follow(Follow),
+    /// Approves the plan of a deployment that waits for it.
+    Approve(Decide),
+    /// Rejects the plan of a deployment that waits for an approval.
+    Reject(Decide),
     Cancel(Cancel),
     Retry(Retry),
     Rollback(Rollback),
@@ -108,6 +114,8 @@ impl Command {
             Self::Apply(command) => command.run(&account, ui).await,
             Self::Deploy(command) => command.run(&account, ui).await,
             Self::Follow(command) => command.run(&account, ui).await,
+            Self::Approve(command) => command.run(Says::Approve, &account, ui).await,
+            Self::Reject(command) => command.run(Says::Reject, &account, ui).await,
             Self::Cancel(command) => command.run(&account, ui).await,
             Self::Retry(command) => command.run(&account, ui).await,
             Self::Rollback(command) => command.run(&account, ui).await,

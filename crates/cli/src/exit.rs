@@ -60,12 +60,16 @@ pub fn is_refusal(error: &str) -> bool {
 }
 
 /// The errors with which a deployment is refused, besides those of a module.
-const OF_DEPLOYMENTS: [ErrorName; 5] = [
+const OF_DEPLOYMENTS: [ErrorName; 9] = [
     ErrorName::InvalidManifest,
     ErrorName::SourceUnavailable,
     ErrorName::Blocked,
     ErrorName::DeploymentBusy,
     ErrorName::StateConflict,
+    ErrorName::ApprovalRejected,
+    ErrorName::ApprovalExpired,
+    ErrorName::PlanSuperseded,
+    ErrorName::NotApprover,
 ];
 
 /// Turns an error of core into one for people.

@@ -42,6 +42,18 @@ pub enum ErrorName {
     Blocked,
     /// The policy of the deployment does not allow it.
     DeniedByPolicy,
+    /// The policy wants the approval of a whole plan, and a request for one module has none.
+    ApprovalRequired,
+    /// A plan is not, or not any more, the one that was approved or is to be approved.
+    ApprovalVoid,
+    /// An approver rejected the plan.
+    ApprovalRejected,
+    /// Nobody decided on the plan in time.
+    ApprovalExpired,
+    /// A newer execution deploys in the place of a plan that waited for an approval.
+    PlanSuperseded,
+    /// The caller may not decide on the plan.
+    NotApprover,
     /// IAM refused a call.
     AccessDenied,
     /// AWS refused a call for a reason that retries don't change.
@@ -58,7 +70,7 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that compares them with the state machine.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 27] = [
         Self::InvalidInput,
         Self::SourceNotFound,
         Self::SourceUnavailable,
@@ -74,6 +86,12 @@ impl ErrorName {
         Self::DeploymentBusy,
         Self::Blocked,
         Self::DeniedByPolicy,
+        Self::ApprovalRequired,
+        Self::ApprovalVoid,
+        Self::ApprovalRejected,
+        Self::ApprovalExpired,
+        Self::PlanSuperseded,
+        Self::NotApprover,
         Self::AccessDenied,
         Self::Refused,
         Self::BuildNotFound,
@@ -110,6 +128,12 @@ impl ErrorName {
             Self::DeploymentBusy => "DeploymentBusy",
             Self::Blocked => "Blocked",
             Self::DeniedByPolicy => "DeniedByPolicy",
+            Self::ApprovalRequired => "ApprovalRequired",
+            Self::ApprovalVoid => "ApprovalVoid",
+            Self::ApprovalRejected => "ApprovalRejected",
+            Self::ApprovalExpired => "ApprovalExpired",
+            Self::PlanSuperseded => "PlanSuperseded",
+            Self::NotApprover => "NotApprover",
             Self::AccessDenied => "AccessDenied",
             Self::Refused => "Refused",
             Self::BuildNotFound => "BuildNotFound",

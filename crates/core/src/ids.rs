@@ -387,6 +387,13 @@ impl AwsEnvironment {
         )
     }
 
+    /// The URL of an object in the S3 console. Keys of ours need no encoding.
+    #[must_use]
+    pub fn object_url(&self, bucket: &str, key: &str) -> String {
+        let (console, region) = (self.console(), &self.region);
+        format!("{console}/s3/object/{bucket}?region={region}&prefix={key}")
+    }
+
     /// The base URL of AWS's console in this region.
     #[must_use]
     pub fn console(&self) -> String {

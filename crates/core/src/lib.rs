@@ -8,6 +8,7 @@
 //! - [`workflow`]: the coordination of executions, builds and functions: lock, callback, and outcome of a build.
 //! - [`module`]: one module, from an execution's input to the writes of its success, in the order in which they happen.
 //! - [`policy`]: what of a deployment may not be deployed or destroyed, by any kind of request.
+//! - [`approval`]: what is asked of an approver, and who decided what.
 //! - [`deployment`]: a whole deployment, from a repository's manifests to its plan and its outcome.
 //! - [`telemetry`]: metrics, and the fields that every log line carries.
 //! - [`events`]: the events that Seedflow puts on EventBridge.
@@ -18,6 +19,7 @@
 
 #![warn(missing_docs)]
 
+pub mod approval;
 pub mod console;
 pub mod deployment;
 pub mod error;

@@ -7,7 +7,8 @@
 //! - `fetched/`: zips of sources that other hosts store
 //! - `plans/`: plans and names of whole deployments; plans and inputs that are too long for a payload of the state machine
 //! - `locks/`: locks
-//! - `callbacks/`: task tokens by build
+//! - `callbacks/`: task tokens by build, and those of plans that wait for an approval
+//! - `approvals/`: plans that wait or waited for an approval, and what was decided
 //! - `builds/`: input and output of one build
 //! - `deployed/`: record and bundle of each deployed module
 //! - `values/`: values and statuses that are too long for a parameter
@@ -240,6 +241,25 @@ impl DeploymentId {
         format!("policies/{self}.json")
     }
 
+    /// The key of the request for the approval of an execution's plan.
+    #[must_use]
+    pub fn approval_request_key(&self, execution: &ExecutionArn) -> String {
+        format!("approvals/{self}/{}/request.json", execution.name())
+    }
+
+    /// The key of what was decided on that request.
+    #[must_use]
+    pub fn approval_verdict_key(&self, execution: &ExecutionArn) -> String {
+        format!("approvals/{self}/{}/verdict.json", execution.name())
+    }
+
+    /// The key of the task token of an execution whose plan waits for an approval. The name of a build has a colon, so no
+    /// build has this key.
+    #[must_use]
+    pub fn approval_token_key(&self, execution: &ExecutionArn) -> String {
+        format!("callbacks/approvals/{self}/{}", execution.name())
+    }
+
     /// The key of the deployment's lock. It has two levels less than a module's, so the two never collide.
     #[must_use]
     pub fn lock_key(&self) -> String {
@@ -304,6 +324,12 @@ impl ExecutionArn {
     #[must_use]
     pub fn item_key(&self, name: &str) -> String {
         format!("plans/{}/inputs/{name}.json", self.name())
+    }
+
+    /// The key of the parts of a plan that waits for an approval.
+    #[must_use]
+    pub fn plan_parts_key(&self) -> String {
+        format!("plans/{}/parts.json", self.name())
     }
 
     /// The key of an input that is too long to share a payload with anything else.

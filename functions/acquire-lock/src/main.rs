@@ -14,8 +14,10 @@ use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
+use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::locks::Locks;
 use seedflow_aws::stores::plans;
+use seedflow_core::approval::Verdict;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
@@ -120,13 +122,36 @@ impl Handler {
                     commit,
                     ..contender
                 };
-                let outcome = self.claim(&deployment, contender, event.waiting).await?;
+                let waits = event.waiting.is_some();
+                let outcome = self.claim(&deployment, contender.clone(), event.waiting).await?;
+                if let (LockOutcome::Held(lock), true) = (&outcome, waits) {
+                    self.supersede(&deployment, lock, &contender.execution).await?;
+                }
                 if !whole {
                     outcome.refuse_to_wait(&deployment)?;
                 }
                 Ok(json!(outcome.response(&deployment)))
             }
         }
+    }
+
+    /// Takes the place of a plan that waits for an approval: nobody is to approve what is out of date. The holder then ends, and
+    /// its lock is passed on. A holder that doesn't wait any more is left alone.
+    async fn supersede(&self, deployment: &DeploymentId, lock: &Lock, by: &ExecutionArn) -> Result<()> {
+        let approval = Approval {
+            bucket: &self.work,
+            deployment,
+            execution: &lock.holder.execution,
+        };
+        if let Some(request) = approval.request().await? {
+            let verdict = Verdict::superseded(&request, by, Timestamp::now());
+            let decided = approval.settle(verdict, &self.step_functions).await?;
+            tracing::info!(
+                verdict = decided.state.as_str(),
+                "the holder waited for an approval"
+            );
+        }
+        Ok(())
     }
 
     async fn claim<S: Lockable + Observed>(

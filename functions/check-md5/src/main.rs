@@ -12,9 +12,13 @@ use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::object_reader::{ObjectReader, Opened, blocking};
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
+use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans, policies};
-use seedflow_core::error::Result;
+use seedflow_core::approval::VerdictState;
+use seedflow_core::deployment::module_part::ModulePart;
+use seedflow_core::deployment::plan_parts::PlanParts;
+use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
@@ -23,7 +27,7 @@ use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
-use seedflow_core::module::fingerprint::Fingerprint;
+use seedflow_core::module::fingerprint::{Fingerprint, deployspec_digest};
 use seedflow_core::module::input;
 use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, ModuleInput, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
@@ -36,7 +40,7 @@ use seedflow_core::module::source::Source;
 use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::module::taint;
 use seedflow_core::module::target_settings::TargetSettings;
-use seedflow_core::policy::{Change, Changes};
+use seedflow_core::policy::{ApprovalRule, Change, Changes};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
@@ -166,7 +170,15 @@ impl Handler {
             .modules
             .state(&request.module, &options.parameters, elsewhere)
             .await?;
+        let referring = options.clone();
         let options = options.resolve(&request.module, &upstreams)?;
+        let part = ModulePart::deploying(
+            &bundle.digest,
+            &deployspec_digest(&bundle.deployspec),
+            &referring,
+            &options.parameters,
+            &versions,
+        );
         if let Some(settings) = &place.settings {
             settings.check(&options)?;
         }
@@ -176,7 +188,8 @@ impl Handler {
         if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
             tracing::info!(%from, "moves");
             // Both are asked before anything runs; the destruction by the check of it.
-            self.refuse_by_policy(&request.module, Change::Deploy, at).await?;
+            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at)
+                .await?;
             let moving = self.check_destruction_of(request.module, None, at).await?;
             return Ok(CheckResult {
                 moves: true,
@@ -198,7 +211,8 @@ impl Handler {
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
         );
         if decision.changed {
-            self.refuse_by_policy(&request.module, Change::Deploy, at).await?;
+            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at)
+                .await?;
         }
         let module_stack = bundle.module_stack.as_deref().map(|template| {
             ModuleStack::parse(
@@ -245,7 +259,7 @@ impl Handler {
         source: Option<Source>,
         at: At<'_>,
     ) -> Result<CheckResult> {
-        self.refuse_by_policy(&module, Change::Destroy, at).await?;
+        self.refuse_by_policy(&module, Change::Destroy, None, at).await?;
         let keeps = source.is_some();
         let record = match (self.modules.record(&module).await?, source) {
             (Some(record), Some(source)) => Some(self.repaired(record, source).await?),
@@ -277,8 +291,15 @@ impl Handler {
         }
     }
 
-    /// Refuses a change of a module that breaks the policy of its deployment, however the execution was started.
-    async fn refuse_by_policy(&self, module: &ModuleId, change: Change, at: At<'_>) -> Result<()> {
+    /// Refuses a change of a module that breaks the policy of its deployment, or that nobody has approved, however the
+    /// execution was started.
+    async fn refuse_by_policy(
+        &self,
+        module: &ModuleId,
+        change: Change,
+        part: Option<&ModulePart>,
+        at: At<'_>,
+    ) -> Result<()> {
         let deployment = DeploymentId::from(module);
         let Some(policy) = policies::of(&self.modules.work, &deployment).await? else {
             return Ok(());
@@ -290,9 +311,40 @@ impl Handler {
         let decision = policy.decide(&changes, now);
         let admitted = policy.decide_on_admitted(&changes, now);
         match decision != admitted && self.is_admitted(&deployment, at).await? {
-            true => admitted.refuse(),
-            false => decision.refuse(),
+            true => admitted.refuse()?,
+            false => decision.refuse()?,
         }
+        let rule = ApprovalRule::of(Some(&policy));
+        if !rule.needs_plan(change) {
+            return Ok(());
+        }
+        let parts = self.approved(module, at.part_of).await?;
+        parts.check_module(&ModuleRef::from(module), change, part, rule.approve_values)
+    }
+
+    /// The plan that somebody has approved for the execution that this one says to be part of. An approval counts as long as
+    /// its execution holds the deployment's lock, so nobody can use it again.
+    async fn approved(&self, module: &ModuleId, part_of: Option<&ExecutionArn>) -> Result<PlanParts> {
+        let deployment = DeploymentId::from(module);
+        let required = || {
+            let message = format!(
+                "{module}: the policy {} wants an approval, and this execution is not part of a plan of {deployment} that was approved and still runs; start the whole deployment, with \"only\" for one module",
+                deployment.policy_key()
+            );
+            Error::new(ErrorName::ApprovalRequired, message)
+        };
+        let whole = part_of.ok_or_else(required)?;
+        let lock = fence::read(&self.modules.work, &deployment.lock_key()).await?;
+        let holds = lock.is_some_and(|(lock, _)| lock.is_held_by(whole));
+        let approval = Approval {
+            bucket: &self.modules.work,
+            deployment: &deployment,
+            execution: whole,
+        };
+        let verdict = approval.verdict().await?;
+        let verdict = verdict.filter(|verdict| holds && verdict.state == VerdictState::Approved);
+        let verdict = verdict.ok_or_else(required)?;
+        plans::approved_parts(&self.modules.work, whole, &verdict.plan).await
     }
 
     /// Whether the execution belongs to a deployment that was admitted when it was planned, and that still runs. What its input

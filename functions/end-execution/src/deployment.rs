@@ -106,7 +106,9 @@ impl Handler {
             refused.unwritten(json!(status));
             return Ok(());
         };
-        let Some(status) = Status::end(before, state, execution, &failure, now) else {
+        let waited = Status::end_of_wait(before.as_ref(), execution, &failure, now);
+        let kept = waited.clone().map(|status| status.keeping(before.as_ref()));
+        let Some(status) = waited.or_else(|| Status::end(before, state, execution, &failure, now)) else {
             return Ok(());
         };
         let key = plan.deployment.report_key(execution);
@@ -123,7 +125,7 @@ impl Handler {
         }
         let written = self
             .modules
-            .write_deployment_status(&plan.deployment, &status)
+            .write_deployment_status(&plan.deployment, kept.as_ref().unwrap_or(&status))
             .await;
         if refused.note(written)?.is_none() {
             refused.unwritten(json!(status));
@@ -135,7 +137,7 @@ impl Handler {
         let took = took.map(|(stopped, started)| stopped.duration_since(started));
         let about = LogContext::deployment(execution, &plan.deployment);
         self.metrics
-            .write(&Measurement::end_of_deployment(state, took), &about);
+            .write(&Measurement::end_of_deployment(status.state, took), &about);
         Ok(())
     }
 }

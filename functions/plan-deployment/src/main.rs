@@ -4,7 +4,7 @@
 //! for later functions, and also an input that is too long for a payload. The second call plans: it reads the manifests and
 //! the modules' files in one pass over the repository's zip, reads the parameters of the deployment by their path, and lets
 //! the core decide. If the manifest names remote sources, this call answers their list and plans nothing. A third call gets
-//! where they are stored.
+//! where they are stored. A plan that was approved is made once more, and refused unless it is still the same.
 //!
 //! It changes nothing of the deployment. It stores the plan and the bundle of each module that is deployed, each always at
 //! the same key, so it is idempotent.
@@ -23,11 +23,14 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
+use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{plans, policies, spilled_values};
+use seedflow_core::approval::{ApprovalNeeded, VerdictState};
 use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::plan::{Plan, Wave};
+use seedflow_core::deployment::plan_parts::PlanParts;
 use seedflow_core::deployment::planner;
 use seedflow_core::deployment::planner::Planning;
 use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
@@ -42,7 +45,7 @@ use seedflow_core::module::fingerprint::{Versions, VersionsByTarget};
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::target_settings::{TargetSettings, all_not_ready};
-use seedflow_core::policy::Decision;
+use seedflow_core::policy::{ApprovalRule, Decision, Starts, StoredPolicy};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
@@ -77,6 +80,9 @@ enum Step {
         /// The remote sources of its manifest, once they are fetched.
         #[serde(default)]
         sources: Option<Vec<FetchedSource>>,
+        /// The hash of the plan that was approved; null before that.
+        #[serde(default)]
+        approved: Option<String>,
     },
 }
 
@@ -120,6 +126,9 @@ struct PlannedModule {
     /// Warnings for people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// The approval that the plan needs before it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<ApprovalNeeded>,
     /// The remote sources that have to be fetched before anything can be planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     fetch: Option<Vec<RemoteSource>>,
@@ -133,6 +142,13 @@ struct RollbackRequest {
     to: To,
     destroy_new: bool,
     after: Option<After>,
+}
+
+/// What the second and later calls are told.
+struct ToPlan {
+    deployment: DeploymentId,
+    sources: Option<Vec<FetchedSource>>,
+    approved: Option<String>,
 }
 
 /// What planning leads to.
@@ -185,9 +201,17 @@ impl Handler {
         } = event;
         Ok(match action {
             Step::Name => json!(self.name(input, &execution, &environment).await?),
-            Step::Plan { deployment, sources } => {
-                let asked = (deployment, sources);
-                json!(self.plan(asked, input, &execution, &environment).await?)
+            Step::Plan {
+                deployment,
+                sources,
+                approved,
+            } => {
+                let to_plan = ToPlan {
+                    deployment,
+                    sources,
+                    approved,
+                };
+                json!(self.plan(to_plan, input, &execution, &environment).await?)
             }
         })
     }
@@ -241,11 +265,16 @@ impl Handler {
 
     async fn plan(
         &self,
-        (deployment, sources): (DeploymentId, Option<Vec<FetchedSource>>),
+        to_plan: ToPlan,
         input: Value,
         execution: &ExecutionArn,
         environment: &AwsEnvironment,
     ) -> Result<PlannedModule> {
+        let ToPlan {
+            deployment,
+            sources,
+            approved,
+        } = to_plan;
         let input = plans::input(&self.work, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
         let made = match &request.action {
@@ -295,8 +324,13 @@ impl Handler {
                             Some(state) => state?,
                             None => state.await?,
                         };
-                        self.deploy((*read, state, force, *on_failure), &request, execution, environment)
-                            .await
+                        self.deploy(
+                            (*read, state, force, *on_failure),
+                            &request,
+                            execution,
+                            environment,
+                        )
+                        .await
                     }
                     Ok(Loaded::Needs(missing)) if sources.is_none() => Ok(Outcome::Fetch(missing)),
                     Ok(Loaded::Needs(missing)) => Err(replaced(&missing)),
@@ -304,7 +338,17 @@ impl Handler {
                 }
             }
         };
-        let planned = self.answer(deployment, made, &request, execution).await?;
+        let made = match (made, &approved) {
+            (Ok(Outcome::Planned(plan, waves)), Some(hash)) => {
+                let same = self.check_approved(&plan, execution, hash).await;
+                same.map(|()| Outcome::Planned(plan, waves))
+            }
+            (made, _) => made,
+        };
+        let mut planned = self.answer(deployment, made, &request, execution).await?;
+        if approved.is_some() {
+            planned.approval = None;
+        }
         tracing::info!(
             counts = %planned.counts,
             fetch = planned.fetch.as_ref().map(Vec::len),
@@ -336,7 +380,7 @@ impl Handler {
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         });
-        plan.policy = self.policy(&plan).await?;
+        self.apply_policy(&mut plan, &state, true).await?;
         Ok(Outcome::Planned(Box::new(plan), waves))
     }
 
@@ -361,7 +405,7 @@ impl Handler {
         let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
-        plan.policy = self.policy(&plan).await?;
+        self.apply_policy(&mut plan, &state, false).await?;
         if request.plan_only {
             let records = self.records(&planner::deployed_again(&plan, &state)).await?;
             planner::add_changed_values(&mut plan, &planning, &groups, &read.commits(), &records);
@@ -401,7 +445,7 @@ impl Handler {
             after: asked.after,
             ..earlier.record.rollback()
         });
-        plan.policy = self.policy(&plan).await?;
+        self.apply_policy(&mut plan, &state, false).await?;
         rollback::check_bundles(&store, &earlier, &plan).await?;
         if request.plan_only {
             let records = self.records(&planner::deployed_again(&plan, &state)).await?;
@@ -433,10 +477,38 @@ impl Handler {
         }
     }
 
-    /// What the deployment's policy says of a plan.
-    async fn policy(&self, plan: &Plan) -> Result<Option<Decision>> {
+    /// What the deployment's policy says of a plan: whether it may run, and whether somebody has to approve it first.
+    async fn apply_policy(&self, plan: &mut Plan, state: &State, destroys_by_request: bool) -> Result<()> {
         let policy = policies::of(&self.work, &plan.deployment).await?;
-        Ok(policy.map(|policy| policy.decide(&plan.changes(), Timestamp::now())))
+        let changes = plan.changes();
+        let decide = |policy: &StoredPolicy| policy.decide(&changes, Timestamp::now());
+        plan.policy = policy.as_ref().map(decide);
+        let rule = ApprovalRule::of(policy.as_ref());
+        let reasons = rule.reasons(&Starts {
+            changes: &changes,
+            starts_anything: plan.modules.iter().any(|planned| planned.execution.is_some()),
+            deployed: state.deployed().len(),
+            destroys_by_request,
+        });
+        plan.approval = ApprovalNeeded::of(PlanParts::of(plan).hash(), reasons, &rule);
+        Ok(())
+    }
+
+    /// Refuses a plan that is not the one that was approved.
+    async fn check_approved(&self, plan: &Plan, execution: &ExecutionArn, hash: &str) -> Result<()> {
+        let approval = Approval {
+            bucket: &self.work,
+            deployment: &plan.deployment,
+            execution,
+        };
+        let verdict = approval.verdict().await?;
+        // Whoever has the task's token can answer it, and only functions write verdicts.
+        if !verdict.is_some_and(|verdict| verdict.state == VerdictState::Approved && verdict.plan == hash) {
+            let message = "nothing was started. The plan that waited was not approved; start it again";
+            return Err(Error::new(ErrorName::ApprovalVoid, message));
+        }
+        let approved = plans::approved_parts(&self.work, execution, hash).await?;
+        approved.check_again(&PlanParts::of(plan))
     }
 
     /// The stored state of a deployment.
@@ -519,6 +591,7 @@ impl Handler {
             policy: None,
             rollback: None,
             warnings: Vec::new(),
+            approval: None,
             fetch: None,
             refused: None,
         };
@@ -534,10 +607,14 @@ impl Handler {
             }
             Err(error) => return Err(error),
         };
+        if plan.approval.is_some() && !request.plan_only {
+            plans::store_parts(&self.work, execution, &PlanParts::of(&plan)).await?;
+        }
         self.work.put(&answer.plan_key, text(&plan)).await?;
         answer.counts = json!(plan.counts());
         answer.policy = plan.policy.clone();
         answer.rollback = plan.rollback.clone();
+        answer.approval = plan.approval.clone();
         answer.modules = listed(&plan);
         let after = plan.rollback.as_ref().and_then(|rollback| rollback.after.clone());
         let refuse = |plan: &Plan| {

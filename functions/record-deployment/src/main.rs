@@ -1,6 +1,7 @@
-//! `record-deployment`: writes the status of a whole deployment, in three actions of the state machine.
+//! `record-deployment`: writes the status of a whole deployment, in four actions of the state machine.
 //!
-//! `start` before the first module is deployed, `end` with the results of all modules, and `refuse` if nothing was started.
+//! `wait` when the plan waits for an approval, `start` before the first module is deployed, `end` with the results of all
+//! modules, and `refuse` if nothing was started.
 //! Each first checks that its execution still holds the deployment's lock, and each is idempotent. A status that was
 //! written is also published as an event (decision 29). A refusal changes no state: it is recorded beside it. A check that
 //! found the lock held leaves the status alone and has report, event and metric only (decision 51).
@@ -13,15 +14,17 @@ use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Expect;
+use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
+use seedflow_core::approval::{ApprovalRequest, ApprovalState, ApprovalSummary, Verdict};
 use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution, Failed};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::record;
 use seedflow_core::deployment::record::DeploymentRecord;
 use seedflow_core::deployment::report;
 use seedflow_core::deployment::status::Status;
-use seedflow_core::error::{Error, Result, excerpt};
+use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
@@ -53,6 +56,9 @@ struct Event {
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 enum Action {
+    Wait {
+        lock: Lease<DeploymentId>,
+    },
     Start {
         lock: Lease<DeploymentId>,
     },
@@ -93,6 +99,10 @@ impl Handler {
     async fn record(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Value> {
         let Event { execution, action } = event;
         match action {
+            Action::Wait { lock } => {
+                fence::check(&self.modules.work, &lock, &execution).await?;
+                self.wait(&execution, now).await
+            }
             Action::Start { lock } => {
                 fence::check(&self.modules.work, &lock, &execution).await?;
                 self.start(&execution, now).await
@@ -115,17 +125,90 @@ impl Handler {
                 let why = (error.as_str(), cause.as_str());
                 let origin = origin.unwrap_or_default();
                 let status = Status::refuse(before.as_ref(), &execution, why, &origin, now);
+                let approval = self.approval(&deployment, &execution).await?;
+                let replaced = approval
+                    .as_ref()
+                    .and_then(|(_, verdict)| verdict.as_ref()?.superseded_by.clone());
+                let approval = approval.map(|(request, verdict)| {
+                    let approval = ApprovalSummary::of(request, verdict.as_ref());
+                    match approval.state {
+                        ApprovalState::Approved => approval.in_state(ApprovalState::Void),
+                        _ => approval,
+                    }
+                });
+                let status = Status { approval, ..status };
                 self.refuse(&deployment, before.as_ref(), status, lock.is_some())
                     .await?;
-                Ok(json!({"state": State::Refused, "error": error, "cause": cause}))
+                Ok(match replaced {
+                    Some(by) => {
+                        json!({"state": "SUPERSEDED", "superseded_by": by, "error": error, "cause": cause})
+                    }
+                    None => json!({"state": State::Refused, "error": error, "cause": cause}),
+                })
             }
+        }
+    }
+
+    /// Stores what is asked of an approver, and writes that the plan waits: the report, the wait beside the stored state, and
+    /// the event.
+    async fn wait(&self, execution: &ExecutionArn, now: Timestamp) -> Result<Value> {
+        let plan = plans::deployment(&self.modules.work, execution).await?;
+        let Some(needed) = &plan.approval else {
+            let message = format!(
+                "{}: expected a plan that needs an approval, found one that needs none",
+                execution.deployment_key()
+            );
+            return Err(Error::new(ErrorName::Refused, message));
+        };
+        log::add_log_context(&LogContext::deployment(execution, &plan.deployment));
+        let request = ApprovalRequest::new(&plan.deployment, execution, needed, None, &plan.commit_info, now);
+        let request = self
+            .approval_of(&plan.deployment, execution)
+            .store_request(request)
+            .await?;
+        let seconds_left = request.seconds_left(now);
+        let before = self.modules.deployment_status(&plan.deployment).await?;
+        let status = Status::wait(before.as_ref(), ApprovalSummary::of(request, None), now);
+        let report = self.first_report(&plan, &status).await?;
+        let kept = status.clone().keeping(before.as_ref());
+        self.modules
+            .write_deployment_status(&plan.deployment, &kept)
+            .await?;
+        self.publish(&plan.deployment, &status, Some(&report)).await;
+        tracing::info!(reasons = ?needed.reasons, seconds_left, "waits for an approval");
+        Ok(json!({"seconds_left": seconds_left}))
+    }
+
+    fn approval_of<'a>(&'a self, deployment: &'a DeploymentId, execution: &'a ExecutionArn) -> Approval<'a> {
+        Approval {
+            bucket: &self.modules.work,
+            deployment,
+            execution,
+        }
+    }
+
+    /// What was asked of an approver, and what was decided; `None` if the execution's plan needed no approval.
+    async fn approval(
+        &self,
+        deployment: &DeploymentId,
+        execution: &ExecutionArn,
+    ) -> Result<Option<(ApprovalRequest, Option<Verdict>)>> {
+        let approval = self.approval_of(deployment, execution);
+        match approval.request().await? {
+            Some(request) => Ok(Some((request, approval.verdict().await?))),
+            None => Ok(None),
         }
     }
 
     async fn start(&self, execution: &ExecutionArn, now: Timestamp) -> Result<Value> {
         let plan = plans::deployment(&self.modules.work, execution).await?;
+        let approval = match &plan.approval {
+            Some(_) => self.approval(&plan.deployment, execution).await?,
+            None => None,
+        };
         let status = Status {
             started_at: Some(now),
+            approval: approval.map(|(request, verdict)| ApprovalSummary::of(request, verdict.as_ref())),
             previous_state: plan.previous_state,
             commit_info: plan.commit_info.clone(),
             groups: plan.attempted_groups.clone(),
@@ -141,11 +224,21 @@ impl Handler {
     }
 
     /// Writes the report without results; the page of the work in progress is made from it. A repeated call leaves alone
-    /// what is there: it may be the report of the end.
+    /// what is there: it may be the report of the end. The report of a plan that waited is replaced.
     async fn first_report(&self, plan: &Plan, status: &Status) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);
         let text = report::report(plan, status, &[]).to_string();
-        self.modules.work.put_if(&key, text, Expect::Nothing).await?;
+        let found = match plan.approval {
+            Some(_) => self.modules.work.get(&key, MAX_REPORT).await?,
+            None => None,
+        };
+        let expect = match found {
+            Some((bytes, tag)) if waits(&bytes) && status.state != State::WaitingForApproval => {
+                Expect::Tag(tag)
+            }
+            _ => Expect::Nothing,
+        };
+        self.modules.work.put_if(&key, text, expect).await?;
         Ok(key)
     }
 
@@ -243,14 +336,21 @@ impl Handler {
     ) -> Result<()> {
         let execution = &status.execution;
         let key = deployment.report_key(execution);
-        let report = json!({
-            "deployment": deployment, "execution": execution, "written_at": status.updated_at, "status": status,
-            "plan": [], "results": [],
-        });
+        let report = match &status.approval {
+            // What an approver has seen.
+            Some(_) => {
+                let plan = plans::deployment(&self.modules.work, execution).await?;
+                report::report(&plan, &status, &[])
+            }
+            None => json!({
+                "deployment": deployment, "execution": execution, "written_at": status.updated_at, "status": status,
+                "plan": [], "results": [],
+            }),
+        };
         self.modules.work.put(&key, report.to_string()).await?;
         if !before.is_some_and(|before| before.has_refused(execution)) {
             if is_locked {
-                let stays = status.clone().beside(before);
+                let stays = status.clone().keeping(before);
                 self.modules.write_deployment_status(deployment, &stays).await?;
             }
             let measured = Measurement::end_of_deployment(status.state, None);
@@ -298,6 +398,12 @@ impl Handler {
         self.modules.work.put(&key, report.to_string()).await?;
         Ok(key)
     }
+}
+
+/// Whether a report is that of a plan that waits.
+fn waits(report: &[u8]) -> bool {
+    let report: Value = serde_json::from_slice(report).unwrap_or_default();
+    report["status"]["state"] == State::WaitingForApproval.as_str()
 }
 
 /// Why an execution failed or was refused, from its report.

@@ -1,6 +1,7 @@
 //! Whole repositories end to end: planned, deployed group by group, followed by their dependents, destroyed.
 
 pub mod accounts;
+mod approvals;
 mod failures;
 mod faults;
 mod lock_queue;

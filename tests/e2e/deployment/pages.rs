@@ -201,7 +201,7 @@ fn deployment_page(project: &str, execution: &str) -> String {
     format!("reports/{project}/dev/{name}.html")
 }
 
-async fn page_at(stack: &TestStack, key: &str) -> String {
+pub(super) async fn page_at(stack: &TestStack, key: &str) -> String {
     let page = eventually(key, || async { stack.object(key).await }).await;
     String::from_utf8(page).expect("a page in UTF-8")
 }

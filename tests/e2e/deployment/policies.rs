@@ -9,7 +9,7 @@ use super::{STACK, assert_state, id_of};
 const TWO: &[Group<'_>] = &[("network", &[("vpc", &[])]), ("data", &[("store", &[])])];
 
 /// Stores a policy as an administrator does, by the command line.
-async fn set(stack: &TestStack, project: &str, policy: &Value) {
+pub(super) async fn set(stack: &TestStack, project: &str, policy: &Value) {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), policy.to_string()).expect("a policy");
     let path = file.path().to_str().expect("a path");

@@ -34,6 +34,8 @@ const END_EXECUTION: &str = "EndExecutionRole";
 const PLAN_DEPLOYMENT: &str = "PlanDeploymentRole";
 const FETCH_SOURCES: &str = "FetchSourcesRole";
 const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
+const REQUEST_APPROVAL: &str = "RequestApprovalRole";
+const APPROVE: &str = "ApproveRole";
 const PUBLISH_REPORT: &str = "PublishReportRole";
 const DEPLOY: &str = "DeployRole";
 const REPOSITORY: &str = "RepositoryRole";
@@ -69,7 +71,7 @@ const OTHER: &str = "/other/x";
 /// A folder of the work bucket, with the roles that may read, write and delete in it.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 15] = [
+const FOLDERS: [Folder; 17] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
     ("fetched", &[PLAN_DEPLOYMENT, FETCH_SOURCES], &[FETCH_SOURCES], NOBODY),
@@ -78,9 +80,11 @@ const FOLDERS: [Folder; 15] = [
     ("deployed", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[UPDATE_METADATA], &[UPDATE_METADATA]),
     ("deployed/_deployments", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT], &[UPDATE_METADATA, RECORD_DEPLOYMENT], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, END_EXECUTION]),
-    ("locks", &[ACQUIRE_LOCK, CHECK_MD5, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
+    ("callbacks/approvals", &[CHECK_STATUS, BUILD_EVENT, ACQUIRE_LOCK, REQUEST_APPROVAL, APPROVE], &[CHECK_STATUS, REQUEST_APPROVAL], &[CHECK_STATUS, END_EXECUTION]),
+    ("approvals", &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], &[ACQUIRE_LOCK, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], NOBODY),
+    ("locks", &[ACQUIRE_LOCK, CHECK_MD5, REQUEST_APPROVAL, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
     ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT], NOBODY),
-    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT], NOBODY, NOBODY),
+    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, APPROVE], NOBODY, NOBODY),
     ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
     ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
     ("reports", &[RECORD_DEPLOYMENT, PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
@@ -347,6 +351,8 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         PLAN_DEPLOYMENT,
         FETCH_SOURCES,
         RECORD_DEPLOYMENT,
+        REQUEST_APPROVAL,
+        APPROVE,
         PUBLISH_REPORT,
     ];
     rows.push(row("list the work bucket", list, Call::list(bucket)));
@@ -404,6 +410,8 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "PlanDeploymentFunction" => &[PLAN_DEPLOYMENT],
             "FetchSourcesFunction" => &[FETCH_SOURCES],
             "RecordDeploymentFunction" => &[RECORD_DEPLOYMENT],
+            "RequestApprovalFunction" => &[REQUEST_APPROVAL],
+            "ApproveFunction" => &[APPROVE],
             "PublishReportFunction" => &[PUBLISH_REPORT],
             unknown => panic!("say in the table what {unknown} may do"),
         }
@@ -447,10 +455,14 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
 fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
     let invoke = |(logical, name): (&String, &String)| {
         let granted: Granted = match logical.as_str() {
-            "BuildEventFunction" | "PublishReportFunction" => NOBODY,
+            // People call approve.
+            "BuildEventFunction" | "PublishReportFunction" | "ApproveFunction" => NOBODY,
             "EndExecutionFunction" => &[END_MACHINE],
             "AcquireLockFunction" => &[DEPLOY_MODULE, DEPLOY],
-            "PlanDeploymentFunction" | "FetchSourcesFunction" | "RecordDeploymentFunction" => &[DEPLOY],
+            "PlanDeploymentFunction"
+            | "FetchSourcesFunction"
+            | "RecordDeploymentFunction"
+            | "RequestApprovalFunction" => &[DEPLOY],
             _ => &[DEPLOY_MODULE],
         };
         let function = name.clone();
@@ -554,14 +566,14 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
     // An execution of another state machine.
     let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
     let other_stop = other.clone();
-    let succeed = |what: &str, token: &str| Row {
+    let succeed = |what: &str, granted, token: &str| Row {
         // The error of the second answer.
         answer: Some("TaskDoesNotExist"),
         ..ask(
             STATES,
             "SendTaskSuccess",
             what,
-            &[ACQUIRE_LOCK, CHECK_STATUS, BUILD_EVENT, END_EXECUTION],
+            granted,
             json!({"taskToken": token, "output": "{}"}),
         )
     };
@@ -646,8 +658,24 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             token(json!({"error": "E"})),
         ),
         // Last: it ends the execution.
-        succeed("its task", &fixtures.token),
-        succeed("a task that never was", "never"),
+        succeed(
+            "its task",
+            &[ACQUIRE_LOCK, CHECK_STATUS, BUILD_EVENT, END_EXECUTION],
+            &fixtures.token,
+        ),
+        // Of any machine; the last two answer for deployments only.
+        succeed(
+            "a task that never was",
+            &[
+                ACQUIRE_LOCK,
+                CHECK_STATUS,
+                BUILD_EVENT,
+                END_EXECUTION,
+                REQUEST_APPROVAL,
+                APPROVE,
+            ],
+            "never",
+        ),
     ]
 }
 

@@ -10,6 +10,10 @@ pub mod copy;
 pub mod eventbridge;
 #[cfg(feature = "iam")]
 pub mod iam;
+#[cfg(feature = "sts")]
+pub mod identity;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(feature = "cloudwatchlogs")]
 pub mod logs;
 #[cfg(feature = "s3")]

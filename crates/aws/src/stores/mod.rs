@@ -1,5 +1,7 @@
 //! What Seedflow stores in AWS's services. Each store writes in an order that survives a crash.
 
+#[cfg(feature = "s3")]
+pub mod approvals;
 #[cfg(all(feature = "s3", feature = "sfn"))]
 pub mod callbacks;
 #[cfg(feature = "s3")]

@@ -1,6 +1,7 @@
 //! Plans and inputs that are too long for a state's payload, stored in the work bucket (decision 7).
 
 use seedflow_core::deployment;
+use seedflow_core::deployment::plan_parts::PlanParts;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
@@ -91,6 +92,29 @@ pub async fn find_deployment(
     execution: &ExecutionArn,
 ) -> Result<Option<deployment::plan::Plan>> {
     find(bucket, &execution.deployment_key()).await
+}
+
+/// Stores the parts of a plan that waits for an approval.
+pub async fn store_parts(bucket: &Bucket, execution: &ExecutionArn, parts: &PlanParts) -> Result<()> {
+    // Keys are strings only, so this can't fail.
+    let text = serde_json::to_string(parts).unwrap_or_default();
+    bucket.put(&execution.plan_parts_key(), text).await
+}
+
+/// The parts of the plan that was approved.
+///
+/// # Errors
+/// `ApprovalVoid` if what is stored is not what the approval names.
+pub async fn approved_parts(bucket: &Bucket, execution: &ExecutionArn, hash: &str) -> Result<PlanParts> {
+    let key = execution.plan_parts_key();
+    let found: Option<PlanParts> = find(bucket, &key).await?;
+    let approved = found.filter(|parts| parts.hash() == hash);
+    approved.ok_or_else(|| {
+        Error::new(
+            ErrorName::ApprovalVoid,
+            format!("nothing was started. {key}: expected the plan that was approved, found another one or none; start it again"),
+        )
+    })
 }
 
 async fn find<T: DeserializeOwned>(bucket: &Bucket, key: &str) -> Result<Option<T>> {

@@ -220,6 +220,17 @@ impl Account {
         )
     }
 
+    /// The function that takes the decisions of approvers.
+    #[must_use]
+    pub fn approve_function(&self) -> String {
+        let name = self
+            .deploy_state_machine_arn
+            .rsplit(':')
+            .next()
+            .unwrap_or_default();
+        format!("{}-approve", name.strip_suffix("-deploy").unwrap_or(name))
+    }
+
     /// The execution of a module's workflow with this name.
     #[must_use]
     pub fn module_execution(&self, name: &str) -> ExecutionArn {

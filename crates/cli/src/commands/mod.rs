@@ -1,6 +1,7 @@
 //! One file for each command: its arguments, and what it does.
 
 pub mod apply;
+pub mod approve;
 pub mod bootstrap;
 pub mod cancel;
 pub mod check;

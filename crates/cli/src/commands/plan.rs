@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
 use seedflow_core::policy::Decision;
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
@@ -122,6 +123,7 @@ pub(super) struct Planned {
     modules: Vec<PlannedModule>,
     policy: Option<Decision>,
     warnings: Vec<String>,
+    approval: Option<ApprovalNeeded>,
 }
 
 impl Planned {
@@ -187,33 +189,20 @@ impl Planned {
         }
     }
 
+    /// Why the plan would wait for an approval.
+    fn waits_because(&self) -> &[String] {
+        self.approval.as_ref().map_or(&[], |approval| &approval.reasons)
+    }
+
     /// The modules that are not only unchanged.
     fn changes(&self) -> impl Iterator<Item = &PlannedModule> {
-        let is_shown =
-            |module: &&PlannedModule| module.action != PlannedAction::Unchanged || !module.unless.is_empty();
-        self.modules.iter().filter(is_shown)
+        changes(&self.modules)
     }
 
     pub(super) fn show(&self, ui: &Ui) {
         ui.say(ui.paint(Tone::Bold, &self.deployment));
-        let mut table = Table::new(["", "MODULE", "WHY"]);
-        for module in self.changes() {
-            let (word, tone) = word(module);
-            table.row([
-                Cell::toned(word, tone),
-                module.module.to_string().into(),
-                why(module).into(),
-            ]);
-            for changed in &module.changes {
-                table.note(line(
-                    &changed.what,
-                    changed.old.as_deref(),
-                    changed.new.as_deref(),
-                ));
-            }
-        }
         if self.changes().next().is_some() {
-            table.show(ui);
+            table_of(&self.modules).show(ui);
         }
         for warning in &self.warnings {
             ui.say(format!("note: {warning}"));
@@ -221,6 +210,9 @@ impl Planned {
         ui.say(self.summary());
         for broken in self.broken() {
             ui.say(ui.paint(Tone::Bad, format!("refused by the policy: {broken}")));
+        }
+        for reason in self.waits_because() {
+            ui.say(ui.paint(Tone::Bold, format!("waits for an approval: {reason}")));
         }
     }
 
@@ -240,6 +232,9 @@ impl Planned {
         for broken in self.broken() {
             text.push_str(&format!("\nrefused by the policy: {}\n", escaped(broken)));
         }
+        for reason in self.waits_because() {
+            text.push_str(&format!("\nwaits for an approval: {}\n", escaped(reason)));
+        }
         text
     }
 
@@ -251,8 +246,39 @@ impl Planned {
         if let Some(policy) = output.get("policy") {
             plan["policy"] = policy.clone();
         }
+        if let Some(approval) = output.get("approval") {
+            plan["approval"] = approval.clone();
+        }
         plan
     }
+}
+
+/// The modules that are not only unchanged.
+fn changes(modules: &[PlannedModule]) -> impl Iterator<Item = &PlannedModule> {
+    let is_shown =
+        |module: &&PlannedModule| module.action != PlannedAction::Unchanged || !module.unless.is_empty();
+    modules.iter().filter(is_shown)
+}
+
+/// What would be done with which module, and why.
+pub(super) fn table_of(modules: &[PlannedModule]) -> Table {
+    let mut table = Table::new(["", "MODULE", "WHY"]);
+    for module in changes(modules) {
+        let (word, tone) = word(module);
+        table.row([
+            Cell::toned(word, tone),
+            module.module.to_string().into(),
+            why(module).into(),
+        ]);
+        for changed in &module.changes {
+            table.note(line(
+                &changed.what,
+                changed.old.as_deref(),
+                changed.new.as_deref(),
+            ));
+        }
+    }
+    table
 }
 
 fn word(module: &PlannedModule) -> (&'static str, Option<Tone>) {
@@ -306,6 +332,7 @@ mod tests {
             modules: serde_json::from_value(modules).unwrap(),
             policy: None,
             warnings: Vec::new(),
+            approval: None,
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use seedflow_aws::services::sfn::StepFunctions;
+use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::{State, Status};
@@ -184,6 +185,13 @@ impl<'a> Follower<'a> {
             }
             if self.work.is_none() {
                 self.work = Work::of_plan(payload);
+                if let Ok(needed) = serde_json::from_value::<ApprovalNeeded>(payload["approval"].clone()) {
+                    self.shown.waiting_for_approval(
+                        &self.followed.execution,
+                        &needed,
+                        &self.account.arguments,
+                    );
+                }
             }
         }
         if self.work.is_none() && phase(&events) == Phase::Waiting {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
+use seedflow_core::approval::{ApprovalNeeded, SHOWN_HASH};
 use seedflow_core::deployment::rollback::NextRollback;
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
@@ -34,6 +35,8 @@ pub(super) struct Shown<'a> {
     ui: &'a Ui,
     /// Whether it was said that another execution deploys.
     waits: bool,
+    /// Whether it was said that the plan waits for an approval.
+    waits_for_approval: bool,
     groups: BTreeSet<String>,
     running: BTreeMap<String, Task>,
 }
@@ -44,6 +47,7 @@ impl<'a> Shown<'a> {
             detail,
             ui,
             waits: false,
+            waits_for_approval: false,
             groups: BTreeSet::new(),
             running: BTreeMap::new(),
         }
@@ -60,6 +64,26 @@ impl<'a> Shown<'a> {
         if self.detail > Detail::None && !std::mem::replace(&mut self.waits, true) {
             self.ui.say(format!("  {}", Phase::Waiting.as_str()));
         }
+    }
+
+    /// The plan waits for a person: said once, with how to approve it.
+    pub(super) fn waiting_for_approval(
+        &mut self,
+        execution: &ExecutionArn,
+        needed: &ApprovalNeeded,
+        arguments: &str,
+    ) {
+        if self.detail == Detail::None || std::mem::replace(&mut self.waits_for_approval, true) {
+            return;
+        }
+        let name = execution.name();
+        let plan: String = needed.plan.chars().take(SHOWN_HASH).collect();
+        self.ui.say(self.ui.paint(Tone::Bold, "  waits for an approval"));
+        for reason in &needed.reasons {
+            self.ui.say(format!("    {reason}"));
+        }
+        let command = format!("seedflow approve {name} --plan {plan} --reason TEXT{arguments}");
+        self.ui.say(format!("    {command}"));
     }
 
     pub(super) fn module(&mut self, module: &Module) {
@@ -175,7 +199,7 @@ impl Ended {
         let error = self.described.error.as_deref().unwrap_or_default();
         match &self.subject {
             Subject::Module(_) => self.work.failed().iter().any(|(_, end)| end.state == "REFUSED"),
-            Subject::Deployment(_) => self.work.counts().is_empty() && is_refusal(error),
+            Subject::Deployment(_) => !self.work.has_started() && is_refusal(error),
         }
     }
 

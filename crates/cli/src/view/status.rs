@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use seedflow_core::deployment::current::RECOVERED;
+use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
 use seedflow_terminal::Tone;
@@ -16,7 +17,7 @@ pub fn tone(state: &str) -> Option<Tone> {
     match state {
         "SUCCEEDED" | "UNCHANGED" | RECOVERED => Some(Tone::Good),
         "FAILED" | "ABORTED" | "REFUSED" => Some(Tone::Bad),
-        "IN_PROGRESS" => Some(Tone::Bold),
+        "IN_PROGRESS" | "WAITING_FOR_APPROVAL" => Some(Tone::Bold),
         _ => Some(Tone::Quiet),
     }
 }
@@ -29,7 +30,7 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
         let status = &row.status;
         let (state, why) = match row.recovered {
             true => (Cell::toned(RECOVERED, tone(RECOVERED)), recovered(row, now)),
-            false => (state_cell(status.state), cause(status.state, &status.why, now)),
+            false => (state_cell(status.state), row_note(status, now)),
         };
         table.row([
             row.deployment.as_str().into(),
@@ -56,10 +57,20 @@ fn state_cell(state: State) -> Cell {
     Cell::toned(state.as_str(), tone(state.as_str()))
 }
 
+/// What waits for an approval and how to approve it, or why the deployment failed.
+fn row_note(status: &DeploymentStatus, now: Timestamp) -> String {
+    match &status.approval {
+        Some(approval) if approval.waits() => {
+            format!("a plan {}: {}", approval.line(), approval.request.command())
+        }
+        _ => cause(status.state, &status.why, now),
+    }
+}
+
 /// Why the last request was refused, or which modules have succeeded since the deployment failed.
 fn recovered(row: &DeploymentRow, now: Timestamp) -> String {
     match &row.status.why.refused {
-        Some(_) => cause(row.status.state, &row.status.why, now),
+        Some(_) => row_note(&row.status, now),
         None => format!("succeeded since: {}", row.status.failed.join(", ")),
     }
 }

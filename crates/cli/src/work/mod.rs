@@ -176,6 +176,12 @@ impl Work {
         })
     }
 
+    /// Whether any module has begun.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.modules().any(|module| module.progress != Progress::Pending)
+    }
+
     /// Takes over how far an execution is, and returns its module if that is a change.
     pub fn update(&mut self, execution: &str, progress: Progress) -> Option<Module> {
         let mut modules = self.waves.iter_mut().flatten();

@@ -174,7 +174,7 @@ fn shown(options: &Options, modified: impl Fn(&str) -> Option<Timestamp>) -> BTr
 }
 
 /// The text of a parameter's value, or what stands for it.
-fn plain(name: &str, value: &Value) -> String {
+pub(super) fn plain(name: &str, value: &Value) -> String {
     match is_secret(name) {
         true => HIDDEN.to_owned(),
         false => text(&without_secrets(value)),

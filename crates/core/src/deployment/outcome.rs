@@ -194,6 +194,7 @@ impl DeploymentOutcome {
             .collect();
         let status = Status {
             started_at: started.and_then(|before| before.started_at),
+            approval: started.and_then(|before| before.approval.clone()),
             previous_state: plan.previous_state,
             commit_info: plan.commit_info.clone(),
             groups: match self.is_good() {
@@ -288,6 +289,8 @@ mod tests {
             sources: Vec::new(),
             warnings: Vec::new(),
             policy: None,
+            approval: None,
+            parts: BTreeMap::new(),
         }
     }
 

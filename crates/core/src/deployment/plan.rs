@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::changed_values::ChangedValue;
+use super::module_part::ModulePart;
 use super::remote_source::FetchedSource;
 use super::rollback::Rollback;
+use crate::approval::ApprovalNeeded;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId};
@@ -109,6 +111,12 @@ pub struct Plan {
     /// What the deployment's policy says of the plan; `None` if it has no policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Decision>,
+    /// The approval that the plan needs before it runs; `None` if it needs none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalNeeded>,
+    /// What the modules are deployed from; only for the planner itself.
+    #[serde(skip)]
+    pub parts: BTreeMap<ModuleRef, ModulePart>,
 }
 
 /// Modules that are executed at the same time.

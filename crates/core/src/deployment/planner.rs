@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::changed_values::Planned;
+use super::module_part::ModulePart;
 use super::order;
 use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 use super::state::State;
@@ -162,7 +163,7 @@ fn bringing(
             }),
         );
         for (planned, module) in planned {
-            run.add(planned, &module.id);
+            run.add(planned, module);
         }
     }
     let kept: BTreeSet<ModuleRef> = groups
@@ -269,6 +270,8 @@ struct Planner<'a> {
     before: BTreeMap<ModuleRef, PlannedAction>,
     /// The modules with an execution: after it, their stored fingerprints name the upstream modules of the manifest.
     renewed: BTreeSet<ModuleRef>,
+    /// What the modules with an execution are deployed from.
+    parts: BTreeMap<ModuleRef, ModulePart>,
     warnings: Vec<String>,
 }
 
@@ -280,6 +283,7 @@ impl<'a> Planner<'a> {
             waves: Vec::new(),
             before: BTreeMap::new(),
             renewed: BTreeSet::new(),
+            parts: BTreeMap::new(),
             warnings: Vec::new(),
         }
     }
@@ -404,14 +408,32 @@ impl<'a> Planner<'a> {
     }
 
     /// Adds a decided module, so that later modules see that its values may change.
-    fn add(&mut self, planned: PlannedModule, module: &ModuleId) {
+    fn add(&mut self, planned: PlannedModule, module: &PlannableModule) {
+        let of = ModuleRef::from(&module.id);
         if planned.execution.is_some() {
-            self.renewed.insert(ModuleRef::from(module));
+            self.renewed.insert(of.clone());
+            self.parts.insert(of.clone(), self.part(module));
         }
         if planned.action == PlannedAction::Deploy || !planned.unless.is_empty() {
-            self.before.insert(ModuleRef::from(module), planned.action);
+            self.before.insert(of, planned.action);
         }
         self.modules.push(planned);
+    }
+
+    /// What a module is deployed from, with the values that upstream modules have published so far.
+    fn part(&self, module: &PlannableModule) -> ModulePart {
+        let (options, state) = (&module.options, self.planning.state);
+        let known = state.upstreams(options.parameters.upstreams(), &module.id);
+        let resolved = options.parameters.resolve_known(&known);
+        let none = Versions::new();
+        let versions = self.planning.versions.get(&options.target).unwrap_or(&none);
+        ModulePart::deploying(
+            &module.digest,
+            &module.deployspec_digest,
+            options,
+            &resolved,
+            versions,
+        )
     }
 
     /// Adds the modules that are not kept, consumers first.
@@ -558,6 +580,8 @@ impl<'a> Planner<'a> {
             sources: Vec::new(),
             warnings: self.warnings,
             policy: None,
+            approval: None,
+            parts: self.parts,
         };
         (plan, self.waves)
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::current::Whole;
 use super::rollback::{NextRollback, Rollback};
+use crate::approval::{ApprovalState, ApprovalSummary};
 use crate::ids::ExecutionArn;
 use crate::module::commit_info::CommitInfo;
 use crate::module::explanation::{Explained, Explanation, explained};
@@ -46,6 +47,9 @@ pub struct Status {
     /// Of a rollback, to what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
+    /// The approval that the plan of the last execution waits or waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalSummary>,
     /// Why it failed or was refused.
     #[serde(flatten)]
     pub why: Explanation,
@@ -66,6 +70,7 @@ impl Status {
             modules: BTreeMap::new(),
             failed: Vec::new(),
             rollback: None,
+            approval: None,
             why: Explanation::default(),
         }
     }
@@ -89,6 +94,57 @@ impl Status {
             ..Self::new(State::Refused, execution, now)
         };
         status.after(before)
+    }
+
+    /// The plan of an execution waits for a person. The report and the event have this status; the deployment keeps its own
+    /// ([`Status::keeping`]).
+    #[must_use]
+    pub fn wait(before: Option<&Self>, approval: ApprovalSummary, now: Timestamp) -> Self {
+        let status = Self {
+            commit_info: approval.request.commit_info.clone(),
+            ..Self::new(State::WaitingForApproval, &approval.request.execution, now)
+        };
+        Self {
+            approval: Some(approval),
+            ..status.after(before)
+        }
+    }
+
+    /// The execution was ended from outside while its plan waited; `None` if it didn't wait.
+    #[must_use]
+    pub fn end_of_wait(
+        before: Option<&Self>,
+        execution: &ExecutionArn,
+        failure: &Failure,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let approval = before?.approval.as_ref()?;
+        if !approval.waits() || approval.request.execution != *execution {
+            return None;
+        }
+        let why = (failure.error.as_str(), failure.reason.as_str());
+        let status = Self::refuse(before, execution, why, &approval.request.commit_info, now);
+        Some(Self {
+            approval: Some(approval.clone().in_state(ApprovalState::Ended)),
+            ..status
+        })
+    }
+
+    /// The status to store for an execution that has not changed anything, because it was refused or waits: the stored one
+    /// with the refusal and the approval beside it.
+    #[must_use]
+    pub fn keeping(self, stored: Option<&Self>) -> Self {
+        let approval = self.approval.clone();
+        let is_wait = self.state == State::WaitingForApproval;
+        let before = stored.and_then(|stored| stored.why.refused.clone());
+        let mut kept = self.beside(stored);
+        if is_wait && kept.why.refused.is_none() {
+            kept.why.refused = before;
+        }
+        if approval.is_some() {
+            kept.approval = approval;
+        }
+        kept
     }
 
     /// The same status with a failure.
@@ -194,6 +250,7 @@ explained!(Status);
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::approval::ApprovalRequest;
 
     #[test]
     fn an_end_is_written_once_and_only_over_the_executions_own_status() {
@@ -219,6 +276,60 @@ mod tests {
         assert!(!ended.is_final_of(&other.execution));
         for before in [None, Some(ended), Some(other)] {
             assert_eq!(end(before), None);
+        }
+    }
+
+    #[test]
+    fn a_plan_that_waits_leaves_the_state_as_it_was_until_it_is_decided_on() {
+        let (one, two) = (ExecutionArn::new("x:one"), ExecutionArn::new("x:two"));
+        let now = Timestamp::UNIX_EPOCH;
+        let good = Status {
+            groups: vec!["g".into()],
+            ..Status::new(State::Succeeded, &one, now)
+        };
+        let request: ApprovalRequest = serde_json::from_value(serde_json::json!({
+            "project": "p", "deployment": "d", "execution": two, "plan": "c0ffee", "reasons": ["r"], "expires_after_seconds": 9,
+            "commit": "c2", "requested_at": now, "expires_at": now,
+        }))
+        .unwrap();
+        let waiting = Status::wait(Some(&good), ApprovalSummary::of(request, None), now);
+        assert_eq!(
+            (
+                waiting.state,
+                waiting.previous_state,
+                waiting.commit_info.commit()
+            ),
+            (State::WaitingForApproval, Some(State::Succeeded), Some("c2"))
+        );
+        let stored = waiting.clone().keeping(Some(&good));
+        assert_eq!((stored.state, &stored.execution), (State::Succeeded, &one));
+        assert!(stored.approval.as_ref().unwrap().waits());
+        assert_eq!(
+            Status::wait(Some(&stored), stored.approval.clone().unwrap(), now),
+            waiting
+        );
+        // Of a deployment that was never deployed, the wait is the state until it is refused.
+        let first = waiting.clone().keeping(None);
+        assert_eq!(first.state, State::WaitingForApproval);
+        let failure = Failure {
+            error: "ExecutionAborted".into(),
+            reason: "the execution was stopped".into(),
+            build_id: None,
+            outcome: None,
+            commit_info: CommitInfo::default(),
+        };
+        assert_eq!(Status::end_of_wait(Some(&stored), &one, &failure, now), None);
+        for before in [&stored, &first] {
+            let ended = Status::end_of_wait(Some(before), &two, &failure, now).unwrap();
+            let kept = ended.keeping(Some(before));
+            assert_eq!(kept.approval.as_ref().unwrap().state, ApprovalState::Ended);
+            assert_eq!(Status::end_of_wait(Some(&kept), &two, &failure, now), None);
+            let expected = if before.state == State::Succeeded {
+                State::Succeeded
+            } else {
+                State::Refused
+            };
+            assert_eq!(kept.state, expected);
         }
     }
 

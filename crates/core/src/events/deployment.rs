@@ -6,11 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::envelope::{Event, ReportAt, VERSION, line, readable, seconds};
+use crate::approval::ApprovalSummary;
 use crate::deployment::status::Status;
 use crate::ids::DeploymentId;
 use crate::ids::{AwsEnvironment, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::module::status::State;
+use crate::storage_layout;
 
 /// Maximum lengths in the message of the cause, of the error's name, and of the names of other failed modules.
 const MAX_CAUSE: usize = 600;
@@ -60,6 +62,9 @@ pub struct DeploymentStateChange {
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
+    /// The approval that the plan waits or waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalSummary>,
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
@@ -72,6 +77,14 @@ impl DeploymentStateChange {
     #[must_use]
     pub fn of(deployment: &DeploymentId, status: &Status, report: Option<ReportAt>) -> Self {
         let environment = AwsEnvironment::from_arn(status.execution.as_str());
+        let page = environment
+            .as_ref()
+            .ok()
+            .zip(report.as_ref())
+            .and_then(|(environment, report)| {
+                let key = storage_layout::page_key(&report.key)?;
+                Some(environment.object_url(&report.bucket, &key))
+            });
         let ended = status
             .started_at
             .filter(|_| status.state != State::InProgress)
@@ -95,8 +108,9 @@ impl DeploymentStateChange {
             cause: status.why.cause_or_reason().map(str::to_owned),
             reason: status.why.reason.clone(),
             commit_info: status.commit_info.clone(),
+            approval: status.approval.clone(),
             report,
-            message: message(deployment, status, ended),
+            message: message(deployment, status, ended, page.as_deref()),
         }
     }
 }
@@ -113,7 +127,12 @@ impl Event for DeploymentStateChange {
     }
 }
 
-fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDuration>) -> String {
+fn message(
+    deployment: &DeploymentId,
+    status: &Status,
+    took: Option<SignedDuration>,
+    page: Option<&str>,
+) -> String {
     let took = took
         .map(|took| format!(" in {}", readable(took)))
         .unwrap_or_default();
@@ -140,6 +159,7 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
         State::Failed => format!("failed{took}{counts}: {}", trouble(status)),
         State::Aborted => format!("was aborted{took}: {}", trouble(status)),
         State::Refused => format!("was refused before anything ran: {}", trouble(status)),
+        State::WaitingForApproval => waiting(status, page),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
@@ -149,6 +169,21 @@ fn message(deployment: &DeploymentId, status: &Status, took: Option<SignedDurati
     format!(
         "Deployment {} of project {} {happened}{recovered}",
         deployment.deployment, deployment.project
+    )
+}
+
+/// What waits, why, until when, and how to approve it.
+fn waiting(status: &Status, page: Option<&str>) -> String {
+    let Some(approval) = &status.approval else {
+        return "waits for an approval".to_owned();
+    };
+    let request = &approval.request;
+    format!(
+        "{} ({}). Look at the plan{}, then: {}",
+        approval.line(),
+        line(&request.needed.reasons.join("; "), MAX_CAUSE),
+        page.map(|page| format!(" at {page}")).unwrap_or_default(),
+        request.command()
     )
 }
 
@@ -221,6 +256,33 @@ mod tests {
             url.starts_with("https://cn-north-1.console.amazonaws.cn/states/"),
             "{url}"
         );
+    }
+
+    #[test]
+    fn a_plan_that_waits_says_why_until_when_and_how_to_approve_it() {
+        let execution = "arn:aws-cn:states:cn-north-1:123456789012:execution:deploy:e";
+        let approval: ApprovalSummary = serde_json::from_value(serde_json::json!({
+            "state": "WAITING", "project": "x", "deployment": "prod", "execution": execution, "plan": "c0ffeec0ffeec0ffee",
+            "reasons": ["approval: changes: \"g/a\" to change"], "expires_after_seconds": 60,
+            "requested_at": at(0), "expires_at": at(60),
+        }))
+        .unwrap();
+        let status = Status::wait(None, approval, at(0));
+        let name = |text: &str| Name::parse("name", text).unwrap();
+        let deployment = DeploymentId {
+            project: name("x"),
+            deployment: name("prod"),
+        };
+        let report = ReportAt {
+            bucket: "work".to_owned(),
+            key: "reports/x/prod/e.json".to_owned(),
+        };
+        let event = DeploymentStateChange::of(&deployment, &status, Some(report));
+        assert_eq!(
+            event.message,
+            "Deployment prod of project x waits for an approval until 1970-01-01T00:01:00Z (approval: changes: 'g/a' to change). Look at the plan at https://cn-north-1.console.amazonaws.cn/s3/object/work?region=cn-north-1&prefix=reports/x/prod/e.html, then: seedflow approve e --plan c0ffeec0ffee --reason TEXT"
+        );
+        assert!(event.duration_seconds.is_none() && event.approval.is_some());
     }
 
     #[test]

@@ -178,6 +178,7 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
         State::Failed => format!("failed{took}: {}", trouble(status)),
         State::Aborted => format!("was aborted{took}: {}", trouble(status)),
         State::Refused => format!("was refused before anything ran: {}", trouble(status)),
+        State::WaitingForApproval => "waits for an approval".to_owned(),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {

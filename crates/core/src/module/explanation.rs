@@ -78,7 +78,7 @@ pub trait Explained: Clone {
     #[must_use]
     fn beside(self, stored: Option<&Self>) -> Self {
         match stored {
-            Some(stored) if stored.state() != State::Refused => {
+            Some(stored) if !matches!(stored.state(), State::Refused | State::WaitingForApproval) => {
                 let mut stays = stored.clone();
                 stays.why_mut().refused = self.why().refused.clone();
                 stays

@@ -344,6 +344,16 @@ impl Parameters {
         Ok(Self(self.0.iter().map(one).collect::<Result<_>>()?))
     }
 
+    /// The same with the references that can be resolved; the others stay as they are.
+    #[must_use]
+    pub fn resolve_known(&self, known: &UpstreamMetadata) -> Self {
+        let one = |(name, value): &(String, ParameterValue)| {
+            let resolved = value.resolve(&format!("parameters.{name}"), known);
+            (name.clone(), resolved.unwrap_or_else(|_| value.clone()))
+        };
+        Self(self.0.iter().map(one).collect())
+    }
+
     /// The names in Parameter Store that the parameters refer to, each once.
     #[must_use]
     pub fn parameter_store_names(&self) -> Vec<&str> {

@@ -13,7 +13,7 @@ use crate::module::commit_info::CommitInfo;
 
 /// The errors of a module's request that is refused before anything runs. All other errors are failures: the request may
 /// be right.
-const REFUSALS: [ErrorName; 7] = [
+const REFUSALS: [ErrorName; 9] = [
     ErrorName::InvalidInput,
     ErrorName::SourceNotFound,
     ErrorName::InvalidBundle,
@@ -21,6 +21,8 @@ const REFUSALS: [ErrorName; 7] = [
     ErrorName::InvalidModuleStack,
     ErrorName::StateConflict,
     ErrorName::DeniedByPolicy,
+    ErrorName::ApprovalRequired,
+    ErrorName::ApprovalVoid,
 ];
 
 /// A request that was refused.
@@ -80,6 +82,8 @@ mod tests {
             "InvalidModuleStack",
             "StateConflict",
             "DeniedByPolicy",
+            "ApprovalRequired",
+            "ApprovalVoid",
         ] {
             assert!(Refusal::is_by(name), "{name}");
         }

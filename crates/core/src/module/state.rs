@@ -21,6 +21,9 @@ pub enum State {
     /// The request was refused before anything ran. The stored state stays as it was, so only events, reports and the status
     /// of a module that was never deployed have this state (decision 51).
     Refused,
+    /// The plan of a deployment waits for a person. Nothing has started, so the stored state stays as it was, as of a refusal
+    /// (decision 59).
+    WaitingForApproval,
     /// A state that a newer version wrote.
     #[serde(other)]
     Unknown,
@@ -38,15 +41,16 @@ impl State {
             Self::Aborted => "ABORTED",
             Self::Destroyed => "DESTROYED",
             Self::Refused => "REFUSED",
+            Self::WaitingForApproval => "WAITING_FOR_APPROVAL",
             Self::Unknown => "UNKNOWN",
         }
     }
 
-    /// The final state of the previous execution. If the stored status is ours, still IN_PROGRESS or a refusal, that state is
+    /// The final state of the previous execution. If the stored status is ours, still IN_PROGRESS, a refusal or a wait, that state is
     /// its `previous_state`.
     #[must_use]
     pub fn before(state: Self, previous: Option<Self>, is_ours: bool) -> Option<Self> {
-        if is_ours || matches!(state, Self::InProgress | Self::Refused) {
+        if is_ours || matches!(state, Self::InProgress | Self::Refused | Self::WaitingForApproval) {
             previous
         } else {
             Some(state)

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::components::{
-    cell, commit, commit_facts, facts, failure, footer, from_module, neighbours, time, untrusted,
+    cell, code, commit, commit_facts, facts, failure, footer, from_module, neighbours, time, untrusted,
 };
 use super::deployment_rows::{Row, Sources};
 use super::index::{Around, Index};
 use super::layout::{Page, REFRESH_SECONDS, console_link};
 use super::report_view::{Deployment, FetchedSource, ModuleResult, Rollback, Status};
 use super::{PageContext, advice, format, link, state, timeline};
+use crate::approval::ApprovalSummary;
 use crate::deployment::outcome::FAILED;
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, Name};
@@ -88,6 +89,7 @@ pub fn render(
     let body = html! {
         (page.heading(&around))
         (page.failure())
+        (approval(report.status.approval.as_ref()))
         (advice::section(&page.advice()))
         (rollback(report.status.rollback.as_ref()))
         (page.modules())
@@ -97,7 +99,7 @@ pub fn render(
     };
     Page {
         title: &format!("{} · {id}", state::word(&report.status.state)),
-        live: report.is_running(),
+        live: report.is_running() || report.waits(),
         body,
         footer: footer(context, &page.page, key),
     }
@@ -109,6 +111,42 @@ pub(super) fn counts(counts: &BTreeMap<String, usize>) -> Markup {
     html! {
         @for (state, count) in counts {
             span.count { (count) " " (state::badge(state)) } " "
+        }
+    }
+}
+
+/// The approval that the plan waits or waited for: why, of whom, how to give it, and who decided what.
+fn approval(approval: Option<&ApprovalSummary>) -> Markup {
+    let Some(approval) = approval else {
+        return html! {};
+    };
+    let request = &approval.request;
+    let approvers = match request.needed.approvers.as_slice() {
+        [] => "everybody who may call the function".to_owned(),
+        approvers => approvers.join(", "),
+    };
+    let requester = request.requester.as_ref().map(ToString::to_string);
+    let until = approval.waits().then_some(request.expires_at);
+    html! {
+        section {
+            h2 { "Approval" }
+            p { (state::badge(approval.state.as_str())) " " bdi { (approval.line()) } }
+            ul.reasons { @for reason in &request.needed.reasons { li { bdi { (reason) } } } }
+            (facts(&[
+                ("Plan", code(&request.shown_plan())),
+                ("Asked", time(Some(request.requested_at))),
+                ("Until", time(until)),
+                ("Approvers", untrusted(Some(&approvers))),
+                ("Four eyes", untrusted(Some(if request.needed.four_eyes { "yes" } else { "no" }))),
+                ("Started by", untrusted(Some(requester.as_deref().unwrap_or("not known")))),
+                ("Decided by", untrusted(approval.by.as_deref())),
+                ("Decided", time(approval.at)),
+                ("Reason", untrusted(approval.reason.as_deref())),
+            ]))
+            @if approval.waits() {
+                p.note { "To decide on it:" }
+                pre { code { (request.command()) } }
+            }
         }
     }
 }
@@ -185,14 +223,16 @@ impl DeploymentPage<'_> {
         let took = self
             .span()
             .map(|(from, to)| format::duration(format::between(from, to)));
-        let ended = report.written_at.filter(|_| !report.is_running());
+        let ended = report
+            .written_at
+            .filter(|_| !report.is_running() && !report.waits());
         html! {
             header {
                 nav aria-label="Where this is" {
                     a href=(link::relative(&self.page, &index)) { (id.project) }
                 }
                 h1 { span { span.kind { "Deployment" } " " (id.deployment) } " " (state::badge(&status.state)) }
-                @if report.is_running() { (live_note(context.now)) }
+                @if report.is_running() || report.waits() { (live_note(context.now)) }
                 (facts(&[
                     ("Started", time(status.started_at)),
                     (status.ended(), time(ended)),

@@ -113,6 +113,7 @@ impl Sources<'_> {
         let state = match own {
             Some(run) => run.state.as_str(),
             None if planned.action == "unchanged" && planned.execution.is_none() => "UNCHANGED",
+            None if self.report.waits() => to_do(&planned.action),
             None if self.report.is_running() => "WAITING",
             None => "NOT_STARTED",
         };
@@ -145,6 +146,15 @@ impl Sources<'_> {
         let whole = format!("{}/{group}/{module}", self.id.deployment);
         let entry = self.index.modules.get(&whole);
         (whole, entry)
+    }
+}
+
+/// What is planned for a module, before anything starts.
+fn to_do(action: &str) -> &'static str {
+    match action {
+        "deploy" => "TO_DEPLOY",
+        "destroy" => "TO_DESTROY",
+        _ => "TO_CHECK",
     }
 }
 

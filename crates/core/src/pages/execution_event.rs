@@ -13,8 +13,9 @@ use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId, Name};
 
 /// The states that pages show.
-const SHOWN: [&str; 7] = [
+const SHOWN: [&str; 8] = [
     "IN_PROGRESS",
+    "WAITING_FOR_APPROVAL",
     "SUCCEEDED",
     "UNCHANGED",
     "FAILED",

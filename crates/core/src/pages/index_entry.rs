@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::execution_event::ExecutionState;
-use super::report_view::RUNNING;
+use super::report_view::{RUNNING, WAITING};
 use crate::deployment::current::Whole;
 use crate::ids::{ExecutionArn, Name};
 use crate::storage_layout;
@@ -100,7 +100,7 @@ impl IndexedExecution {
     /// Whether the execution has not ended.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.state == RUNNING
+        self.state == RUNNING || self.state == WAITING
     }
 
     /// What decides whether this execution of a deployment, and refusals of its modules, are still current.
@@ -186,12 +186,23 @@ impl Entry {
     }
 
     pub(super) fn refuse(&mut self, run: IndexedExecution) {
+        // Its plan waited.
+        self.runs
+            .retain(|known| known.state != WAITING || known.execution != run.execution);
         if self.refused.as_ref() < Some(&run) {
             self.refused = Some(run);
         }
     }
 
     pub(super) fn add(&mut self, mut run: IndexedExecution) {
+        let is_refused = self
+            .refused
+            .as_ref()
+            .is_some_and(|refused| refused.execution == run.execution);
+        if run.state == WAITING && is_refused {
+            // The event of its end came first.
+            return;
+        }
         if let Some(known) = self
             .runs
             .iter()

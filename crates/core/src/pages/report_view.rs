@@ -10,12 +10,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use crate::approval::ApprovalSummary;
 use crate::console::LogUrl;
 use crate::module::fingerprint::Fingerprint;
 use crate::target::Target;
 
 /// The state of an execution that has not ended.
 pub const RUNNING: &str = "IN_PROGRESS";
+/// The state of an execution whose plan waits for an approval.
+pub const WAITING: &str = "WAITING_FOR_APPROVAL";
 
 /// The field's value if it is valid, or else its default.
 fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(from: D) -> Result<T, D::Error> {
@@ -86,6 +89,8 @@ read!(
         reason: Option<String>,
         /// A request that was refused before anything ran.
         refused: Option<Refused>,
+        /// The approval that the plan waits or waited for.
+        approval: Option<ApprovalSummary>,
         /// The commit.
         commit: Option<String>,
         /// The author of the commit.
@@ -338,6 +343,12 @@ impl Module {
 }
 
 impl Deployment {
+    /// Whether its plan waits for an approval.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.status.state == WAITING
+    }
+
     /// Whether it is the report that was written at the start: its results are not known yet.
     #[must_use]
     pub fn is_running(&self) -> bool {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::approval::ApprovalRule;
 use super::document::{Policy, version_of};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
@@ -82,7 +83,7 @@ impl Policy {
 }
 
 /// `3 modules: a/b, a/c, d/e`
-fn named<'a>(modules: impl Iterator<Item = &'a ModuleRef>) -> String {
+pub(super) fn named<'a>(modules: impl Iterator<Item = &'a ModuleRef>) -> String {
     let modules: Vec<String> = modules.map(ToString::to_string).collect();
     let first = modules
         .iter()
@@ -115,6 +116,18 @@ impl StoredPolicy {
             version: version_of(text),
             policy: Policy::parse(text),
         }
+    }
+
+    /// The SHA-256 of the document.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What the policy says of approvals; `None` if the document isn't valid, and then everything is refused.
+    #[must_use]
+    pub fn approval(&self) -> Option<&ApprovalRule> {
+        self.policy.as_ref().ok().map(|policy| &policy.approval)
     }
 
     /// Decides on changes that are about to start.

@@ -3,8 +3,10 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::approval::{ApprovalMode, ApprovalRule, DEFAULT_EXPIRY, duration};
 use super::freeze::{Freeze, MAX_REASON};
 use super::pattern::Pattern;
+use super::principal::PrincipalPattern;
 use crate::error::{Result, expected};
 use crate::formats::json_fields::{JsonFields, describe};
 
@@ -26,6 +28,8 @@ pub struct Policy {
     pub freeze: Vec<Freeze>,
     /// Why nothing starts; running builds finish.
     pub stopped: Option<String>,
+    /// Which plans wait for a person, and for whom.
+    pub approval: ApprovalRule,
     /// Whether a deployment that fails is rolled back.
     pub rolls_back: bool,
 }
@@ -54,6 +58,7 @@ impl Policy {
             let allowed = format!("at most {} characters", MAX_REASON);
             problems.push(format!("policy.stopped: {}", expected(found, allowed)));
         }
+        let approval = approval(&mut fields, &mut problems);
         let on_failure = keep(fields.choice("on_failure", &ON_FAILURE), &mut problems);
         if let Err(unknown) = fields.finish() {
             problems.push(unknown.message);
@@ -73,6 +78,7 @@ impl Policy {
             max_destroys: max_destroys.and_then(|most| usize::try_from(most).ok()),
             freeze,
             stopped,
+            approval,
             rolls_back: on_failure.as_deref() == Some("rollback"),
         })
     }
@@ -82,6 +88,37 @@ impl Policy {
 #[must_use]
 pub fn version_of(text: &[u8]) -> String {
     hex::encode(Sha256::digest(text))
+}
+
+/// What the document says of approvals.
+fn approval(fields: &mut JsonFields, problems: &mut Vec<String>) -> ApprovalRule {
+    let mode = keep(fields.choice("approval", &ApprovalMode::NAMES), problems);
+    let mode = mode.as_deref().and_then(ApprovalMode::parse);
+    let approvers = list(fields.any("approvers"), "approvers", problems, |path, value| {
+        PrincipalPattern::parse(path, value).map_err(|problem| vec![problem])
+    });
+    let four_eyes = keep(fields.flag("four_eyes"), problems);
+    let expires_after = keep(fields.text("approval_expires_after"), problems);
+    let expires_after = expires_after.map_or(Some(DEFAULT_EXPIRY), |text| {
+        let found = duration(&text);
+        if found.is_none() {
+            problems.push(format!(
+                "approval_expires_after: {}",
+                expected(
+                    describe(&Value::String(text)),
+                    "a time of up to 7d, such as 90s, 30m, 12h or 3d"
+                )
+            ));
+        }
+        found
+    });
+    ApprovalRule {
+        mode,
+        approvers,
+        four_eyes: four_eyes.unwrap_or(mode.is_some_and(|mode| mode != ApprovalMode::Never)),
+        expires_after: expires_after.unwrap_or(DEFAULT_EXPIRY),
+        approve_values: keep(fields.flag("approve_values"), problems).unwrap_or_default(),
+    }
 }
 
 /// A value, or its error among the problems.
@@ -150,6 +187,43 @@ mod tests {
     }
 
     #[test]
+    fn approvals_have_four_eyes_and_expire_unless_the_document_says_otherwise() {
+        let of = |value: Value| parse(&value).unwrap().approval;
+        assert_eq!(of(json!({})), ApprovalRule::default());
+        let anna = "arn:aws:iam::111122223333:user/anna";
+        let rule = of(json!({"approval": "destroys", "approvers": [anna]}));
+        assert_eq!(
+            (rule.mode, rule.four_eyes, rule.expires_after, rule.approve_values),
+            (Some(ApprovalMode::Destroys), true, DEFAULT_EXPIRY, false)
+        );
+        assert_eq!(rule.approvers_shown(), [anna]);
+        let rule = of(
+            json!({"approval": "always", "four_eyes": false, "approval_expires_after": "90m", "approve_values": true}),
+        );
+        assert_eq!(
+            (rule.four_eyes, rule.expires_after.as_secs(), rule.approve_values),
+            (false, 5400, true)
+        );
+        assert!(!of(json!({"approval": "never"})).four_eyes);
+        assert!(of(json!({"four_eyes": true})).four_eyes);
+        let found = parse(
+            &json!({"approval": "sometimes", "approvers": ["anna"], "four_eyes": 2, "approval_expires_after": "8d", "approve_values": "no"}),
+        );
+        let found = found.unwrap_err();
+        let fields = [
+            "approval: expected never, destroys, changes, always, found ",
+            "approvers[0]: expected the ARN ",
+            "four_eyes: expected true or false, found 2",
+            "approval_expires_after: expected a time of up to 7d, such as 90s, 30m, 12h or 3d, found \"8d\"",
+            "approve_values: expected true or false, found ",
+        ];
+        assert_eq!(found.len(), fields.len(), "{found:?}");
+        for (found, field) in found.iter().zip(fields) {
+            assert!(found.starts_with(field), "{found}");
+        }
+    }
+
+    #[test]
     fn every_problem_of_a_document_is_named() {
         let found = parse(&json!({
             "protect": ["data", 7], "max_destroys": -1, "freeze": {"start": "x"}, "stopped": true, "protected": [],
@@ -163,6 +237,7 @@ mod tests {
                 "max_destroys: expected a whole number from 0 to 100000, found -1",
                 "freeze: expected a list, found an object",
                 "stopped: expected a text that isn't empty, found true",
+                "protected: expected one of protect, max_destroys, freeze, stopped, approval, approvers, four_eyes, approval_expires_after, approve_values, found an unknown field",
                 "protected: expected one of protect, max_destroys, freeze, stopped, on_failure, found an unknown field",
             ]
         );

@@ -6,14 +6,20 @@
 //! its modules that have not started yet. Decisions are pure: the changes and the time come in, and what breaks the policy
 //! comes out.
 //!
+//! A policy also says which plans wait for a person, and whose decision counts ([`ApprovalRule`], decision 59).
+//!
 //! A document that can't be read refuses everything. Without a document everything is allowed.
 
+mod approval;
 mod decision;
 mod document;
 mod freeze;
 mod pattern;
+mod principal;
 
+pub use approval::{ApprovalMode, ApprovalRule, DEFAULT_EXPIRY, MAX_EXPIRY, Starts};
 pub use decision::{Change, Changes, Decision, StoredPolicy};
 pub use document::{MAX_BYTES, Policy, version_of};
 pub use freeze::Freeze;
 pub use pattern::Pattern;
+pub use principal::{Caller, Principal, PrincipalPattern};

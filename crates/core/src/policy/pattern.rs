@@ -61,7 +61,7 @@ fn is_part(text: &str) -> bool {
 
 /// Whether a pattern with `*` matches a name. Each `*` first takes nothing; where the rest doesn't match, the last `*` takes
 /// one character more. So the time is the product of both lengths at most.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
+pub(super) fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {

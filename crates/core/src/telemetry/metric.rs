@@ -114,7 +114,7 @@ impl Metric {
             State::Aborted => Some(Self::ModulesAborted),
             State::Destroyed => Some(Self::ModulesDestroyed),
             State::Refused => Some(Self::ModulesRefused),
-            State::InProgress | State::Unknown => None,
+            State::InProgress | State::WaitingForApproval | State::Unknown => None,
         }
     }
 
@@ -128,7 +128,7 @@ impl Metric {
             State::Aborted => Some(Self::DeploymentsAborted),
             State::Destroyed => Some(Self::DeploymentsDestroyed),
             State::Refused => Some(Self::DeploymentsRefused),
-            State::InProgress | State::Unknown => None,
+            State::InProgress | State::WaitingForApproval | State::Unknown => None,
         }
     }
 }

@@ -62,7 +62,9 @@ pub struct Registration {
 }
 
 impl Registration {
-    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+    /// Whether this attempt began after the other.
+    #[must_use]
+    pub fn is_newer_than(&self, other: &Self) -> bool {
         (&self.entered_at, self.attempt) > (&other.entered_at, other.attempt)
     }
 }

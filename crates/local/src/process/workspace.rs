@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 12] = [
+pub const FUNCTIONS: [&str; 14] = [
     "acquire-lock",
     "check-md5",
     "module-stack",
@@ -19,6 +19,8 @@ pub const FUNCTIONS: [&str; 12] = [
     "plan-deployment",
     "fetch-sources",
     "record-deployment",
+    "request-approval",
+    "approve",
     "publish-report",
 ];
 

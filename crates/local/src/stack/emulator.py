@@ -303,9 +303,28 @@ def invoke_with_callback(original, resource, input_data, token, state_def):
     machine_by_token[token] = machine_of_task.get()
     token_of_call.set(token)
     try:
-        return original(resource, input_data, token, state_def)
+        return original(resource, input_data, token, with_timeout(state_def))
     finally:
         token_of_call.set(None)
+
+
+# A timeout may be an expression, whose value is a whole number of at least 1
+# (https://docs.aws.amazon.com/step-functions/latest/dg/state-task.html, TimeoutSeconds). The emulator takes numbers only.
+
+
+def timeout_of(state_def, raw_input, ctx):
+    value = stepfunctions._apply_jsonata_template(state_def["TimeoutSeconds"], raw_input, ctx)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 99999999:
+        raise stepfunctions._ExecutionError("States.QueryEvaluationError", f"TimeoutSeconds: expected a positive integer, found {value!r}")
+    return value
+
+
+def with_timeout(state_def):
+    if isinstance(state_def.get("TimeoutSeconds"), str):
+        return {**state_def, "TimeoutSeconds": timeout_of_task.get()}
+    return state_def
 
 
 # --- Waits between tries ------------------------------------------------------------------------------------
@@ -335,6 +354,7 @@ def find_matching_retrier(original, retriers, error, retry_counts):
 TOO_MANY = "Lambda.TooManyRequestsException"
 LONGEST_PAUSE = 300
 token_of_call = contextvars.ContextVar("token_of_call", default=None)
+timeout_of_task = contextvars.ContextVar("timeout_of_task", default=None)
 
 
 @replace(stepfunctions, "_call_lambda")
@@ -404,6 +424,8 @@ def start_execution(original, data):
 @replace(stepfunctions, "_apply_jsonata_arguments")
 def apply_jsonata_arguments(original, state_def, raw_input, ctx=None):
     arguments = original(state_def, raw_input, ctx)
+    if isinstance(state_def.get("TimeoutSeconds"), str):
+        timeout_of_task.set(timeout_of(state_def, raw_input, ctx))
     check_size(json.dumps(arguments), exceeded(ctx["State"]["Name"], "provided parameters"))
     return arguments
 

@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::collections::BTreeMap;
+
 use super::super::outcome::EndedExecution;
 use super::super::plan::{PlannedAction, PlannedModule};
 use super::super::planner::{Planning, rolling_back};
@@ -86,6 +88,8 @@ fn plan(modules: &[(&str, PlannedAction)], whole: bool, before: Option<Ended>) -
         sources: Vec::new(),
         warnings: Vec::new(),
         policy: None,
+        approval: None,
+        parts: BTreeMap::new(),
     }
 }
 

@@ -1,0 +1,196 @@
+//! `approve` and `reject`: decide on a plan that waits.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use seedflow_aws::services::identity;
+use seedflow_aws::services::lambda::{self, Answer};
+use seedflow_core::approval::{ApprovalSummary, Says, Submission};
+use seedflow_core::deployment::plan::PlannedModule;
+use seedflow_core::ids::{DeploymentId, Name};
+use seedflow_terminal::{Tone, Ui};
+use serde_json::{Value, json};
+
+use super::confirm::confirmed;
+use super::named::{Named, What};
+use super::plan::table_of;
+use super::reading::print_json_line;
+use super::start::Shown;
+use crate::account::Account;
+use crate::exit::{Refused, is_refusal};
+use crate::follow::Followed;
+use crate::records::{project, report};
+
+/// Approves the plan of a deployment that waits for it, or rejects it.
+///
+/// AWS proves who decides: a request to STS is signed with your credentials, and it covers the plan, the decision and the reason.
+/// The policy of the deployment names the approvers. Without --plan the plan is shown first.
+#[derive(Debug, Args)]
+pub struct Decide {
+    #[command(flatten)]
+    what: What,
+    /// Why; reports, pages and events have it.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// The plan that was looked at: the beginning of its hash, as the mail, the page and `status` have it.
+    #[arg(long, value_name = "HASH")]
+    plan: Option<String>,
+    /// Doesn't ask.
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+impl Decide {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// [`Refused`] if nothing waits, or if the caller may not decide.
+    pub async fn run(self, says: Says, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        let waiting = match self.what.find(account).await? {
+            Named::Deployment(id) => of_deployment(account, &id).await?,
+            Named::Execution(followed) => of_execution(account, &followed).await?,
+            Named::Module(id) => bail!(Refused(format!(
+                "{id}: expected a deployment or its execution, found a module; only plans of deployments wait"
+            ))),
+        };
+        let plan = match &self.plan {
+            Some(plan) => plan.clone(),
+            None => {
+                show(account, &waiting, ui).await?;
+                let verb = match says {
+                    Says::Approve => "Approve",
+                    Says::Reject => "Reject",
+                };
+                let question = format!("{verb} plan {}?", waiting.request.shown_plan());
+                if !self.yes && !confirmed(&question)? {
+                    return Err(Refused("nothing was decided".to_owned()).into());
+                }
+                waiting.request.needed.plan.clone()
+            }
+        };
+        let submission = Submission {
+            decision: says,
+            plan,
+            reason: self.reason,
+        };
+        let decided = submit(account, &waiting, &submission).await?;
+        match self.shown.is_json() {
+            true => print_json_line(json!(decided), ui),
+            false => say(&decided, account, ui),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn say(decided: &ApprovalSummary, account: &Account, ui: &Ui) {
+    let request = &decided.request;
+    ui.say(format!(
+        "{}: plan {} {}",
+        request.deployment,
+        request.shown_plan(),
+        decided.line()
+    ));
+    let name = request.execution.name();
+    ui.say(ui.paint(
+        Tone::Quiet,
+        format!("  seedflow follow {name}{}", account.arguments),
+    ));
+}
+
+/// Sends a decision to the function that takes it.
+async fn submit(account: &Account, waiting: &ApprovalSummary, says: &Submission) -> Result<ApprovalSummary> {
+    let request = &waiting.request;
+    let (proof, arn) = identity::prove(&account.config, &says.hash(&request.execution)).await?;
+    let mut event = json!(says);
+    event["deployment"] = json!(request.deployment);
+    event["execution"] = json!(request.execution);
+    event["identity"] = json!(proof);
+    match lambda::invoke(&account.config, &account.approve_function(), &event).await? {
+        Answer::Value(value) => Ok(serde_json::from_value(value)?),
+        Answer::Failed(error, message) if is_refusal(&error) => {
+            bail!(Refused(format!("{message} (you are {arn})")))
+        }
+        Answer::Failed(error, message) => bail!("{error}: {message}"),
+    }
+}
+
+/// What waits of a deployment.
+async fn of_deployment(account: &Account, id: &DeploymentId) -> Result<ApprovalSummary> {
+    let status = project::deployment_status(&account.parameters(), &account.bucket(), id).await?;
+    match status.and_then(|status| status.approval) {
+        Some(approval) => Ok(approval),
+        None => bail!(Refused(format!("{id}: no plan waits for an approval"))),
+    }
+}
+
+/// What waits of an execution: its project's statuses have it.
+async fn of_execution(account: &Account, followed: &Followed) -> Result<ApprovalSummary> {
+    let execution = &followed.execution;
+    let described = account.step_functions().describe(execution).await?;
+    let input = described.map(|described| described.input).unwrap_or_default();
+    if let Some(project) = project_of(&input) {
+        let state = project::read(&account.parameters(), &account.bucket(), &project).await?;
+        let approvals = state
+            .deployments
+            .into_iter()
+            .filter_map(|row| row.status.approval);
+        for approval in approvals {
+            if approval.request.execution == *execution {
+                return Ok(approval);
+            }
+        }
+    }
+    bail!(Refused(format!(
+        "{}: its plan doesn't wait for an approval; `seedflow status{}` shows what waits",
+        execution.name(),
+        account.arguments
+    )))
+}
+
+/// The project of an input; that of an upload is in the key.
+fn project_of(input: &Value) -> Option<Name> {
+    let key = input["source"]["key"].as_str().unwrap_or_default();
+    let named = input["project"].as_str();
+    let project = named.or_else(|| seedflow_core::storage_layout::project_of_repository(key))?;
+    Name::parse("project", project).ok()
+}
+
+/// Shows what would run.
+async fn show(account: &Account, waiting: &ApprovalSummary, ui: &Ui) -> Result<()> {
+    let request = &waiting.request;
+    ui.say(ui.paint(Tone::Bold, request.deployment.to_string()));
+    let key = request.deployment.report_key(&request.execution);
+    let report = report::json(&account.bucket(), &key).await?;
+    let modules: Vec<PlannedModule> = serde_json::from_value(report["plan"].clone())?;
+    table_of(&modules).show(ui);
+    for reason in &request.needed.reasons {
+        ui.say(format!("waits because of {reason}"));
+    }
+    if let Some(author) = request.commit_info.author() {
+        let commit = request.commit_info.commit().unwrap_or("unknown");
+        ui.say(format!("commit {commit}, which names {author} as its author"));
+    }
+    ui.say(match &request.requester {
+        Some(requester) => format!("started by {requester}"),
+        None => "it is not known who started it".to_owned(),
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_project_is_named_or_in_the_key_of_the_upload() {
+        let of = |input: Value| project_of(&input).map(|name| name.to_string());
+        assert_eq!(of(json!({"project": "shop"})).as_deref(), Some("shop"));
+        let uploaded = json!({"source": {"key": "sources/shop/repository.zip"}});
+        assert_eq!(of(uploaded).as_deref(), Some("shop"));
+        assert_eq!(of(json!({})), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! A plan that waits for an approval.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::error::excerpt;
+use crate::ids::{DeploymentId, ExecutionArn};
+use crate::module::commit_info::CommitInfo;
+use crate::policy::ApprovalRule;
+
+/// How many characters of a plan's hash people see: enough to tell plans apart.
+pub const SHOWN_HASH: usize = 12;
+
+/// The most reasons and approvers that are shown, and the longest of them.
+const MAX_SHOWN: usize = 10;
+const MAX_LENGTH: usize = 700;
+
+/// That a plan needs an approval, and whose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalNeeded {
+    /// The SHA-256 of everything that would run.
+    pub plan: String,
+    /// Why it needs one.
+    pub reasons: Vec<String>,
+    /// The patterns of those who may decide; with none everybody whom IAM lets call the function.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<String>,
+    /// Whether who requested the plan may not approve it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub four_eyes: bool,
+    /// How long it waits.
+    pub expires_after_seconds: u64,
+}
+
+impl ApprovalNeeded {
+    /// What a plan with this hash needs; `None` if there is no reason to wait.
+    #[must_use]
+    pub fn of(plan: String, reasons: Vec<String>, rule: &ApprovalRule) -> Option<Self> {
+        (!reasons.is_empty()).then(|| Self {
+            plan,
+            reasons: some(reasons),
+            approvers: some(rule.approvers_shown()),
+            four_eyes: rule.four_eyes,
+            expires_after_seconds: rule.expires_after.as_secs(),
+        })
+    }
+}
+
+/// So many as people read, and as fit into an event.
+fn some(texts: Vec<String>) -> Vec<String> {
+    let more = texts.len().saturating_sub(MAX_SHOWN);
+    let shown = texts.iter().take(MAX_SHOWN).map(|text| excerpt(text, MAX_LENGTH));
+    shown
+        .chain((more > 0).then(|| format!("and {more} more")))
+        .collect()
+}
+
+/// Who started an execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requester {
+    /// The ARN or the unique id of a principal, or what was claimed.
+    pub principal: String,
+    /// Whether AWS has proven it.
+    #[serde(default)]
+    pub is_proven: bool,
+}
+
+impl std::fmt::Display for Requester {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let proof = if self.is_proven { "" } else { " (not proven)" };
+        write!(f, "{}{proof}", self.principal)
+    }
+}
+
+/// A plan that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRequest {
+    /// The deployment.
+    #[serde(flatten)]
+    pub deployment: DeploymentId,
+    /// The execution that waits.
+    pub execution: ExecutionArn,
+    /// What it needs.
+    #[serde(flatten)]
+    pub needed: ApprovalNeeded,
+    /// Who started the execution, if that is known or claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<Requester>,
+    /// The commit that would be deployed; its author is a claim.
+    #[serde(flatten)]
+    pub commit_info: CommitInfo,
+    /// Since when it waits.
+    pub requested_at: Timestamp,
+    /// Until when it waits.
+    pub expires_at: Timestamp,
+}
+
+impl ApprovalRequest {
+    /// A request that begins now.
+    #[must_use]
+    pub fn new(
+        deployment: &DeploymentId,
+        execution: &ExecutionArn,
+        needed: &ApprovalNeeded,
+        requester: Option<Requester>,
+        commit_info: &CommitInfo,
+        now: Timestamp,
+    ) -> Self {
+        let wait = SignedDuration::try_from(Duration::from_secs(needed.expires_after_seconds));
+        let expires_at = now.checked_add(wait.unwrap_or_default());
+        Self {
+            deployment: deployment.clone(),
+            execution: execution.clone(),
+            needed: needed.clone(),
+            requester,
+            commit_info: commit_info.clone(),
+            requested_at: now,
+            expires_at: expires_at.unwrap_or(now),
+        }
+    }
+
+    /// How long it still waits, in whole seconds. Step Functions waits for a second at least.
+    #[must_use]
+    pub fn seconds_left(&self, now: Timestamp) -> i64 {
+        self.expires_at.duration_since(now).as_secs().max(1)
+    }
+
+    /// The beginning of the plan's hash, for people.
+    #[must_use]
+    pub fn shown_plan(&self) -> String {
+        self.needed.plan.chars().take(SHOWN_HASH).collect()
+    }
+
+    /// The command that approves it.
+    #[must_use]
+    pub fn command(&self) -> String {
+        format!(
+            "seedflow approve {} --plan {} --reason TEXT",
+            self.execution.name(),
+            self.shown_plan()
+        )
+    }
+}
