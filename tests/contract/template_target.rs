@@ -177,6 +177,44 @@ fn denies_name_no_region() {
 }
 
 #[test]
+fn an_organization_takes_the_place_of_the_list_of_accounts() {
+    let home = resources("template.yaml");
+    let of_a_target = json!({"StringEquals": [
+        "HasTargetOrganization", {"aws:ResourceOrgID": "TargetOrganization"}, {"aws:ResourceAccount": "TargetAccounts"},
+    ]});
+    let mut found = 0;
+    for (name, resource) in home.as_object().unwrap() {
+        for policy in resource["Properties"]["Policies"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+                // !If [HasTargets, statement, NoValue]
+                let statement = statement.get(1).unwrap_or(statement);
+                if texts(&statement["Resource"])
+                    .iter()
+                    .any(|arn| arn.contains("${AWS::StackName}-target-*"))
+                {
+                    assert_eq!(statement["Condition"], of_a_target, "{name}");
+                    found += 1;
+                }
+            }
+        }
+    }
+    assert!(found >= 7, "{found} statements about targets");
+    let admits = &home["TargetEvents"]["Properties"]["Statement"];
+    assert_eq!(
+        admits["Principal"],
+        json!(["HasTargetOrganization", "*", {"AWS": "TargetAccounts"}])
+    );
+    assert_eq!(
+        admits["Condition"]["StringEquals"],
+        json!(["HasTargetOrganization", {"aws:PrincipalOrgID": "TargetOrganization"}, "AWS::NoValue"])
+    );
+}
+
+#[test]
 fn only_ends_of_builds_are_handed_to_the_bus_at_home_and_admitted_there() {
     let (home, target) = (resources("template.yaml"), resources(TARGET));
     let rule = &target["BuildEndedRule"]["Properties"];
@@ -194,4 +232,72 @@ fn only_ends_of_builds_are_handed_to_the_bus_at_home_and_admitted_there() {
         "CodeBuild Build State Change"
     );
     assert_eq!(admits["Condition"]["Null"]["events:source"], false);
+}
+
+/// What is allowed on more than one resource, and why it can't be named.
+const WILDCARDS: [(&str, &str); 13] = [
+    (
+        "${BuildBucket.Arn}/builds/*",
+        "a folder for each build; only its builds know its name",
+    ),
+    (
+        "*",
+        "CodeBuild makes network interfaces by actions that have no resource",
+    ),
+    (
+        ":network-interface/*",
+        "CodeBuild makes them; the condition names subnets and service",
+    ),
+    (":stack/${HomeStackName}-module-*", "a stack for each module"),
+    (
+        ":stack/*-*/*",
+        "stacks of modules have names of their own, with a hyphen as all of seed-farmer's",
+    ),
+    (
+        ":project/${CodeBuildProjectName}-*",
+        "projects that inputs or networks name",
+    ),
+    (
+        ":policy/${HomeStackName}-module-*",
+        "policies of the stacks of modules",
+    ),
+    (
+        ":role${BuildRolePath}${HomeStackName}-module-*",
+        "a role for each module",
+    ),
+    (
+        ":role/${HomeStackName}-module-*",
+        "a role for each module, made before BuildRolePath was set",
+    ),
+    ("]}-??????", "Secrets Manager ends the names of secrets at random"),
+    (
+        ":secret:*-docker-credentials*",
+        "the name by which seed-farmer's modules find a registry's credentials",
+    ),
+    (":secret:*-mirror-credentials*", "the same of mirrors"),
+    (":parameter/aws/service/*", "AWS's own public parameters"),
+];
+
+#[test]
+fn every_wildcard_of_what_is_allowed_has_its_reason() {
+    let list: Value = serde_json::from_str(&file("tests/contract/policies-target.json")).unwrap();
+    let mut used = std::collections::BTreeSet::new();
+    for (resource, lines) in list.as_object().unwrap() {
+        for line in texts(&lines["allow"]) {
+            let (action, rest) = line.split_once(" on ").unwrap();
+            assert!(!action.contains('*'), "{resource}: {line}");
+            let on = [" where ", " principal ", " condition "]
+                .iter()
+                .filter_map(|part| rest.find(part))
+                .min()
+                .map_or(rest, |end| &rest[..end]);
+            if on.contains(['*', '?']) {
+                let reason = WILDCARDS.iter().position(|(end, _)| {
+                    on == *end || (on.len() > end.len() && *end != "*" && on.ends_with(end))
+                });
+                used.insert(reason.unwrap_or_else(|| panic!("{resource}: why {on}?")));
+            }
+        }
+    }
+    assert_eq!(used.len(), WILDCARDS.len(), "a reason without a wildcard");
 }

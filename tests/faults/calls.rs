@@ -7,6 +7,7 @@
 use seedflow_e2e::Action;
 
 use crate::fault_case::{About, Amount, Build, Call, End, Fault, FaultCase, run_cases};
+use crate::{NEVER_ENTERED, TARGET};
 
 pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);
 /// The reads of the lock: before the start is written, before the success, and by `end-execution`.
@@ -33,6 +34,12 @@ pub const ANSWER: Call = call("states", "SendTaskSuccess", About::Project);
 pub const UNREGISTER: Call = call("s3", "DeleteObject", About::Callback);
 pub const READ_HANDED_BACK: Call = call("s3", "GetObject", About::HandedBack);
 pub const READ_OUTPUTS: Call = call("cloudformation", "DescribeStacks", About::Stack);
+/// By check-md5, of a module in a target.
+pub const READ_SETTINGS: Call = call("ssm", "GetParameters", About::Settings);
+/// By the first functions that have something to do in a target.
+pub const ASSUME_READS: Call = call("sts", "AssumeRole", About::TargetRole("reads"));
+pub const ASSUME_BUILDS: Call = call("sts", "AssumeRole", About::TargetRole("builds"));
+pub const ASSUME_ROLES: Call = call("sts", "AssumeRole", About::TargetRole("roles"));
 /// What is read of a build that failed.
 pub const READ_LOG: Call = call("logs", "GetLogEvents", About::AnyLog);
 pub const READ_EVENTS: Call = call("cloudformation", "DescribeStackEvents", About::Stack);
@@ -172,8 +179,8 @@ fn run_disturbed(calls: impl IntoIterator<Item = Disturbed>) {
 
 /// Cases in which many calls are disturbed once. The function's SDK repeats each, so no fault changes the path of
 /// another. Calls that look the same are in different cases, because a rule counts the earlier ones, and repetitions
-/// would count too.
-fn packed_once(calls: &[Disturbed]) -> Vec<FaultCase> {
+/// would count too. The names of the cases begin with `name`.
+fn packed_once(name: &str, calls: &[Disturbed]) -> Vec<FaultCase> {
     let mut cases = Vec::new();
     for (way, _) in calls[0].call.ways() {
         let mut packs: Vec<(FaultCase, Vec<Call>)> = Vec::new();
@@ -182,9 +189,9 @@ fn packed_once(calls: &[Disturbed]) -> Vec<FaultCase> {
                 .call
                 .ways()
                 .into_iter()
-                .find(|(name, _)| *name == way)
+                .find(|(found, _)| *found == way)
                 .unwrap();
-            let alone = FaultCase::new(format!("once-{way}-{number}"), vec![]);
+            let alone = FaultCase::new(format!("{name}-{way}-{number}"), vec![]);
             let alone = disturbed.disturbed(alone, &action, Amount::Times(1));
             let fits = |(pack, of): &&mut (FaultCase, Vec<Call>)| {
                 pack.same_module(&alone) && of.iter().all(|call| !call.looks_like(disturbed.call))
@@ -246,6 +253,13 @@ fn destroys_role(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
 /// SendTaskSuccess by `check-status`, when no event arrives.
 fn alone(case: FaultCase, _: &Action, _: Amount) -> FaultCase {
     case.and(Fault::always(BUILD_EVENT, Action::Discard))
+}
+
+/// Of a module in a target.
+fn there(
+    expect: impl Fn(FaultCase, &Action, Amount) -> FaultCase,
+) -> impl Fn(FaultCase, &Action, Amount) -> FaultCase {
+    move |case, action, amount| expect(case, action, amount).at(TARGET)
 }
 
 fn of_acquire_lock() -> Vec<Disturbed> {
@@ -368,6 +382,60 @@ fn of_end_execution() -> Vec<Disturbed> {
     ]
 }
 
+/// What is asked of CodeBuild in a target.
+fn of_builds_in_a_target() -> Vec<Disturbed> {
+    vec![
+        disturb("there-look-at-project", LOOK_AT_PROJECT, there(plain)),
+        disturb("there-create-project", CREATE_PROJECT, there(plain)),
+        disturb("there-start-build", START_BUILD, there(plain)),
+        disturb("there-read-build", READ_BUILD, there(alone)).not_retried(),
+        disturb("there-confirm-build", CONFIRM_BUILD, there(late)).not_retried(),
+    ]
+}
+
+/// The other calls in a target. They are those at home with other credentials, so each is disturbed once.
+fn of_a_target() -> Vec<Disturbed> {
+    vec![
+        disturb("there-read-settings", READ_SETTINGS, there(plain)),
+        disturb("there-copy-source", COPY_SOURCE, there(plain)),
+        disturb("there-read-handed-back", READ_HANDED_BACK, there(late)),
+        disturb("there-read-outputs", READ_OUTPUTS, there(plain)),
+        disturb("there-get-role", GET_ROLE, there(with_role)),
+        disturb("there-create-role", CREATE_ROLE, there(with_role)),
+        disturb("there-list-attached", LIST_ATTACHED, there(with_role)),
+        disturb("there-attach-policy", ATTACH_POLICY, there(with_role)),
+        disturb("there-describe-stack", DESCRIBE_STACK, there(with_role)),
+        disturb("there-create-stack", CREATE_STACK, there(with_role)),
+        disturb("there-update-stack", UPDATE_STACK, there(destroys_role)),
+        disturb("there-delete-stack", DELETE_STACK, there(destroys_role)),
+        disturb("there-detach-policy", DETACH_POLICY, there(destroys_role)),
+        disturb("there-list-inline", LIST_INLINE, there(destroys_role)),
+        disturb("there-delete-role", DELETE_ROLE, there(destroys_role)),
+    ]
+}
+
+#[test]
+fn every_call_in_a_target_once() {
+    let mut calls = of_builds_in_a_target();
+    calls.extend(of_a_target());
+    run_cases(packed_once("once-there", &calls));
+}
+
+#[test]
+fn builds_in_a_target() {
+    run_disturbed(of_builds_in_a_target());
+}
+
+/// Each role is assumed by several functions; the first one meets every fault.
+#[test]
+fn roles_of_a_target_are_assumed_in_spite_of_all_faults() {
+    let faults = [ASSUME_READS, ASSUME_BUILDS, ASSUME_ROLES]
+        .into_iter()
+        .flat_map(|call| call.ways().map(|(_, action)| Fault::once(call, action)));
+    let case = FaultCase::new("there-assume", faults.collect());
+    run_cases([case.with_role().at(NEVER_ENTERED[0])]);
+}
+
 #[test]
 fn every_call_once() {
     let steps = [
@@ -386,7 +454,7 @@ fn every_call_once() {
         vec![disturb("publish-end", PUBLISH_END, plain)],
     ];
     let calls: Vec<Disturbed> = steps.into_iter().flatten().collect();
-    run_cases(packed_once(&calls));
+    run_cases(packed_once("once", &calls));
 }
 
 #[test]
@@ -446,7 +514,14 @@ fn record_failure() {
                 .fails(End::Failed("BuildFailed"))
         })
     });
-    run_cases(cases);
+    let there = [("there-read-log", READ_LOG), ("there-read-events", READ_EVENTS)].map(|(name, call)| {
+        let fault = Fault::new(call, Action::throttled(call.service), Amount::Minute);
+        FaultCase::new(name, vec![fault])
+            .build(Build::Failing)
+            .fails(End::Failed("BuildFailed"))
+            .at(TARGET)
+    });
+    run_cases(cases.chain(there));
 }
 
 #[test]

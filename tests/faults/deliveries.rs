@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use seedflow_e2e::Action;
 
-use crate::AWAIT;
 use crate::calls::{BUILD_EVENT, REGISTER};
 use crate::fault_case::{Build, Fault, FaultCase, run_cases};
+use crate::{AWAIT, TARGET};
 
 #[test]
 fn every_order_of_events_leads_to_one_answer() {
@@ -18,6 +18,10 @@ fn every_order_of_events_leads_to_one_answer() {
     let early = Fault::once(REGISTER, Action::Delay(Duration::from_secs(4)));
     run_cases([
         event("dropped", Action::Discard).build(Build::Late),
+        // The check by status finds the end in the target.
+        event("dropped-there", Action::Discard)
+            .build(Build::Late)
+            .at(TARGET),
         event("doubled", Action::Duplicate).build(Build::Late),
         event("delayed-past-the-timeout", Action::Delay(late)).build(Build::Late),
         FaultCase::new("event-first", vec![early]),

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use seedflow_core::deployment::planner::SHARED_NAME;
+use seedflow_core::target::Target;
 use seedflow_e2e::{
     Action, Caller, Finished, Module, ModuleId, Repository, Rule, TestStack, assert_explained, eventually,
     module_id, run,
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
-use crate::STACK;
+use crate::{STACK, TARGET};
 
 /// IAM's refusal in the words of each service (the services' pages of common errors; Amazon S3, "Error responses").
 fn denied(service: &str) -> Action {
@@ -63,6 +64,8 @@ struct EndCase {
     lock: Lock,
     /// Whether the status could not be written.
     unwritten: bool,
+    /// Whether the module is in a target.
+    there: bool,
 }
 
 const LOCK: &str = "/locks/faults/dev/{row}/m.json";
@@ -71,9 +74,10 @@ const STATUS: &str = "/dev/{row}-m/status\"";
 #[rustfmt::skip]
 fn cases() -> Vec<EndCase> {
     use Ends::*;
-    let row = |call, ends| EndCase { call, ends, lock: Lock::Released, unwritten: false };
+    let row = |call, ends| EndCase { call, ends, lock: Lock::Released, unwritten: false, there: false };
     let unwritten = |row: EndCase| EndCase { unwritten: true, ..row };
     let lock = |lock, row: EndCase| EndCase { lock, ..row };
+    let there = |row: EndCase| EndCase { there: true, ..row };
     vec![
         row(("end-describe", "states", "DescribeExecution", "{execution}", 0), Stopped),
         row(("end-describe-success", "states", "DescribeExecution", "{execution}", 0), Well),
@@ -81,6 +85,9 @@ fn cases() -> Vec<EndCase> {
         // The first is that of check-status.
         row(("end-read-build", "codebuild", "BatchGetBuilds", "{project}", 1), Stopped),
         row(("end-stop-build", "codebuild", "StopBuild", "{project}", 0), Stopped),
+        there(row(("end-read-build-there", "codebuild", "BatchGetBuilds", "{project}", 1), Stopped)),
+        there(row(("end-stop-build-there", "codebuild", "StopBuild", "{project}", 0), Stopped)),
+        there(row(("end-find-build-there", "codebuild", "ListBuildsForProject", "{project}", 0), Orphaned)),
         row(("end-find-build", "codebuild", "ListBuildsForProject", "{project}", 0), Orphaned),
         // The first is that of check-md5.
         unwritten(row(("end-read-status", "ssm", "GetParameters", STATUS, 1), Stopped)),
@@ -177,7 +184,14 @@ impl EndCase {
         let (row, _, operation, contains, _) = self.call;
         let id = module_id("faults", "dev", row, "m");
         let project = format!("{}-{row}_", stack.about().project_name);
-        let more = json!({"build": {"project_name": project}});
+        let target: Option<Target> = self.there.then(|| TARGET.parse().expect("a target"));
+        let api = target
+            .as_ref()
+            .map_or_else(|| stack.client().clone(), |target| stack.api_in(target));
+        let mut more = json!({"build": {"project_name": project}});
+        if let Some(target) = &target {
+            more["target"] = json!(target);
+        }
         let gate = Gate::new(stack, row);
         let input = stack.input(&id, &gate.module(), more.clone()).await;
         let early = (!contains.contains("{execution}")).then(|| stack.rule(self.rule(&project, "")));
@@ -223,13 +237,14 @@ impl EndCase {
         };
         deployed(row, &finished);
         drop(still);
-        for build in stack.builds_of(&project).await {
-            eventually(&format!("{row}: the end of all builds"), || async {
-                let id = build["id"].as_str().expect("an id");
-                (stack.build(id).await["buildComplete"] == true).then_some(())
-            })
-            .await;
-        }
+        eventually(&format!("{row}: the end of all builds"), || async {
+            let builds = stack.builds_in(&api, &project).await;
+            builds
+                .iter()
+                .all(|build| build["buildComplete"] == true)
+                .then_some(())
+        })
+        .await;
     }
 
     /// Brings the execution to its end; the execution that waits for it, if one does.
@@ -246,7 +261,11 @@ impl EndCase {
             assert_eq!(failed.error, "AccessDenied", "{}", failed.cause);
             return None;
         }
-        let callbacks = format!("callbacks/{project}");
+        let callbacks = if self.there {
+            format!("callbacks/{TARGET}/{project}")
+        } else {
+            format!("callbacks/{project}")
+        };
         eventually("the registration of a token", || async {
             stack.keys(&callbacks).await.into_iter().next()
         })

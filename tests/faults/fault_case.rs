@@ -51,6 +51,10 @@ pub enum About {
     Stack,
     /// The log of any build: a request for one names neither project nor case.
     AnyLog,
+    /// The settings of a target: a request for them names neither project nor case.
+    Settings,
+    /// A role of the case's target: `builds`.
+    TargetRole(&'static str),
     /// The module's own role.
     Role,
     /// The stack of that role.
@@ -126,6 +130,7 @@ pub struct FaultCase {
     role: bool,
     destroys: bool,
     rolls_back: bool,
+    target: Option<&'static str>,
 }
 
 impl FaultCase {
@@ -152,6 +157,15 @@ impl FaultCase {
             role: false,
             destroys: false,
             rolls_back: false,
+            target: None,
+        }
+    }
+
+    /// A case of a module in a target, an account and region of the stack's targets.
+    pub fn at(self, target: &'static str) -> Self {
+        Self {
+            target: Some(target),
+            ..self
         }
     }
 
@@ -194,6 +208,7 @@ impl FaultCase {
                 case.role,
                 case.destroys,
                 case.rolls_back,
+                case.target,
                 case.has_endless_fault(),
             )
         };

@@ -4,6 +4,7 @@ use seedflow_e2e::Action;
 
 use crate::calls::*;
 use crate::fault_case::{Amount, Call, End, Fault, FaultCase, run_cases};
+use crate::{NEVER_ENTERED, TARGET};
 
 /// https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html
 fn denied() -> Action {
@@ -110,4 +111,31 @@ fn a_build_that_is_not_found_is_looked_for_again() {
     // function that is called with a token, and continues to wait. No event answers for a build that CodeBuild doesn't
     // confirm.
     run_cases([case("once", Amount::Times(1))]);
+}
+
+/// IAM's refusal in the words of a service (STS API reference, "Common errors"; the same of CodeBuild).
+fn refused(code: &str, operation: &str) -> Action {
+    Action::Refuse {
+        status: 403,
+        code: code.to_owned(),
+        message: format!("User is not authorized to perform: {operation}"),
+    }
+}
+
+#[test]
+fn a_target_that_refuses_starts_no_build_and_deploys_once_it_allows_it_again() {
+    let start = refused("AccessDeniedException", "codebuild:StartBuild");
+    let assume = refused("AccessDenied", "sts:AssumeRole");
+    run_cases([
+        FaultCase::new("there-denied", vec![Fault::always(START_BUILD, start)])
+            .at(TARGET)
+            .builds(0)
+            .fails(End::Failed("AccessDenied")),
+        // A role that is gone, or that doesn't trust Seedflow any more.
+        FaultCase::new("there-refused", vec![Fault::always(ASSUME_BUILDS, assume)])
+            .at(NEVER_ENTERED[1])
+            .builds(0)
+            .fails(End::Failed("Refused")),
+        FaultCase::new("there-not-found", vec![Fault::once(READ_BUILD, Action::Discard)]).at(TARGET),
+    ]);
 }

@@ -141,12 +141,25 @@ async fn refuse_busy(account: &Account, deployment: &DeploymentId) -> Result<()>
     }
 }
 
+/// What seed-farmer has in an account and region that the manifest maps and no module goes to.
+async fn left_in(
+    account: &mut Account,
+    target: &Target,
+    deployment: &DeploymentId,
+    cli: &Cli,
+) -> Result<seedfarmer::Deployment> {
+    account.enter(target, &deployment.project, cli).await?;
+    let path = seedfarmer::Deployment::path(deployment);
+    let found = account.below(Some(target), &path).await?;
+    Ok(seedfarmer::Deployment::of(deployment, &found))
+}
+
 impl<'a> Migration<'a> {
     /// Reads what both sides store.
     async fn begin(
         cli: &'a Cli,
         folder: PathBuf,
-        account: Account,
+        mut account: Account,
         read: repository::LoadedRepository<File>,
         groups: Vec<planner::PlannableGroup>,
     ) -> Result<(Self, Modules)> {
@@ -166,6 +179,18 @@ impl<'a> Migration<'a> {
             theirs.insert(target.cloned(), seedfarmer::Deployment::of(&deployment, &found));
             let names = planner::references(&groups, target);
             versions.insert(target.cloned(), account.versions(target, names).await?);
+        }
+        for target in &read.mapped {
+            if theirs.contains_key(&Some(target.clone())) {
+                continue;
+            }
+            // No module goes there any more, so nothing is missing if it can't be read but what was left.
+            match left_in(&mut account, target, &deployment, cli).await {
+                Ok(left) => {
+                    theirs.insert(Some(target.clone()), left);
+                }
+                Err(error) => show.not_looked_at(target, &error),
+            }
         }
         let modules = groups.iter().flat_map(|group| &group.modules);
         let targets = modules.map(|module| (ModuleRef::from(&module.id), module.options.target.clone()));

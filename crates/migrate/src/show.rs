@@ -3,6 +3,7 @@
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId, ParameterKind};
 use seedflow_core::module::status::State;
+use seedflow_core::target::Target;
 use seedflow_terminal::{Tone, Ui};
 use serde_json::Value;
 
@@ -159,6 +160,13 @@ impl Show {
         let refused = self.ui.paint(Tone::Bad, "not taken over");
         self.ui.complain(&format!("{refused}: {name}: {why}"));
         self.ended.push(TakeoverResult::Refused(why.to_owned()));
+    }
+
+    /// An account and region that the manifest maps, that no module goes to, and that can't be read.
+    pub fn not_looked_at(&self, target: &Target, error: &anyhow::Error) {
+        self.ui.complain(&format!(
+            "{target}: no module goes there, and whether seed-farmer left some there is unknown: {error:#}"
+        ));
     }
 
     /// Whether something could not be taken over.

@@ -1,6 +1,7 @@
 //! The program `seedflow`, as a person would run it.
 
 mod beginning;
+mod bootstrap;
 mod deploying;
 mod reading;
 mod serving;

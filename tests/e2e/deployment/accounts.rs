@@ -1,8 +1,13 @@
-//! Modules in two other accounts and two regions: values across, a role of a module's own, what their builds may not touch, a
-//! module that moves, events of other accounts, and the destruction of everything.
+//! Modules in three accounts and two regions, from one push: values across, a role of a module's own, what their builds may not
+//! touch, a module that moves, events of other accounts, and the destruction of everything. Executions that are ended from
+//! outside while their builds run in a target.
 
+use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::target::Target;
-use seedflow_e2e::{Module, Repository, TestStack, run};
+use seedflow_e2e::command_line::seedflow;
+use seedflow_e2e::{Caller, Module, Repository, TestStack, WorkTree, eventually, module_id, run, with_gap};
+use seedflow_local::client::deployment;
+use seedflow_local::git::{Remote, Wanted};
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state, id_of, pages, results};
@@ -44,7 +49,8 @@ const HOSTILE: &[&str] = &[
     "aws codebuild list-builds-for-project --project-name seedflow",
 ];
 
-/// `net/vpc` in the first target, `apps/web` in the place of `web`, and `apps/home` at home; both consume the value of vpc.
+/// `net/vpc` in the first target, `apps/web` in the place of `web`, `apps/data` in the second target, and `apps/home` at home;
+/// all consume the value of vpc.
 fn repository(stack: &TestStack, web: &str) -> Repository {
     let about = stack.about();
     let account = |alias: &str, id: &str, region: &str| json!({"alias": alias, "accountId": id, "default": alias == "home", "regionMappings": [{"region": region, "default": true}]});
@@ -63,6 +69,7 @@ fn repository(stack: &TestStack, web: &str) -> Repository {
             {"name": "net", "modules": [{"name": "vpc", "path": "modules/vpc", "targetAccount": "first"}]},
             {"name": "apps", "modules": [
                 {"name": "web", "path": "modules/web", "targetAccount": web, "parameters": value},
+                {"name": "data", "path": "modules/data", "targetAccount": "second", "parameters": value},
                 {"name": "home", "path": "modules/home", "parameters": value},
             ]},
         ],
@@ -81,7 +88,32 @@ fn repository(stack: &TestStack, web: &str) -> Repository {
         .file("deployment.yaml", manifest.to_string())
         .module("modules/vpc", &publishing(&hostile))
         .module("modules/web", &publishing(&[]).file("modulestack.yaml", role))
+        .module("modules/data", &publishing(&[]))
         .module("modules/home", &publishing(&[]))
+}
+
+/// Pushes a repository once, and returns the status of the deployment when it has ended.
+async fn pushed(stack: &TestStack, project: &str, repository: &Repository) -> Value {
+    let work_tree = WorkTree::new();
+    repository.write(work_tree.folder());
+    let commit = work_tree.commit("Deploy into three accounts");
+    let wanted = Wanted {
+        folder: Some(stack.folder().join(project)),
+        project: project.to_owned(),
+        name: None,
+        branch: "main".to_owned(),
+        options: ManifestOptions::default(),
+    };
+    let remote = Remote::make(stack, &wanted).await.expect("a remote");
+    let pushed = work_tree.push(&remote, "main");
+    assert!(pushed.accepted, "{pushed:?}");
+    let status = eventually("the end of a deployment", || async {
+        let status = stack.deployment_status(project, "dev").await;
+        (status["commit"] == commit && status["state"] != "IN_PROGRESS").then_some(status)
+    })
+    .await;
+    stack.deployment_released(project).await;
+    status
 }
 
 /// Whether a role exists in an account.
@@ -118,11 +150,9 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
     run(async {
         let stack = STACK.get().await;
         let project = "accounts";
-        let finished = stack
-            .deploy_repository(project, &repository(stack, "first"), json!({}))
-            .await;
-        assert_state(&finished, "SUCCEEDED");
-        stack.deployment_released(project).await;
+        let status = pushed(stack, project, &repository(stack, "first")).await;
+        assert_eq!(status["state"], "SUCCEEDED", "{status}");
+        assert_eq!(status["modules"], json!({"SUCCEEDED": 4}));
 
         let metadata = async |module: &str| stack.parameter(&id_of(project, module), "metadata").await;
         let status = async |module: &str| stack.parameter(&id_of(project, module), "status").await;
@@ -130,6 +160,7 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
         // The first digits of SHA-1("222222222222-eu-west-1").
         assert_eq!(metadata("net/vpc").await["Hash"], "47df705e");
         assert_eq!(metadata("apps/web").await["Value"], "222222222222 eu-west-1");
+        assert_eq!(metadata("apps/data").await["Value"], "333333333333 us-east-1");
         let about = stack.about();
         let home = format!("{} {}", about.account, about.region);
         assert_eq!(metadata("apps/home").await["Value"], home);
@@ -173,7 +204,7 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
         let bare = build.rsplit('/').next().expect("an id");
         let foreign = format!("arn:aws:codebuild:eu-west-1:222222222222:build/{bare}");
         send_end(stack, TARGETS[1], &foreign).await;
-        seedflow_e2e::eventually("the event that is dropped", || async {
+        eventually("the event that is dropped", || async {
             let lines = stack.lines("build-event").await;
             let dropped =
                 |line: &Value| line["message"] == "dropped" && line["why"].to_string().contains(bare);
@@ -221,12 +252,79 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
         let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
         let destroyed = stack.finished(&stack.start_deployment(&all).await).await;
         assert_state(&destroyed, "DESTROYED");
-        for module in ["net/vpc", "apps/web", "apps/home"] {
+        for module in ["net/vpc", "apps/web", "apps/data", "apps/home"] {
             assert!(
                 stack.parameters(&id_of(project, module)).await.is_empty(),
                 "{module}"
             );
         }
         assert!(!has_role(stack, TARGETS[1], &own_role).await);
+    });
+}
+
+/// A build of a target, by its id in a status, once it has ended.
+async fn ended_build(stack: &TestStack, id: &str) -> Value {
+    let (place, id) = id.rsplit_once('/').expect("a target and an id");
+    let api = stack.api_in(&target(place));
+    eventually("the end of a build", || async {
+        let build = deployment::build(&api, id).await.expect("reading a build");
+        (build["buildComplete"] == true).then_some(build)
+    })
+    .await
+}
+
+#[test]
+fn an_execution_that_is_stopped_or_cancelled_stops_its_build_in_a_target() {
+    run(async {
+        let stack = STACK.get().await;
+        let id = module_id("stopped-there", "dev", "core", "module");
+        let began = stack.folder().join("stopped-there");
+        let mark = format!("touch '{}'", began.display());
+        // The bundle is too large for one copy, here into a bucket of another account and region.
+        let module = Module::running("build", &["[ \"$(cat file)\" = content ]", &mark, "sleep 600"]);
+        let module = module.file("file", "content");
+        let mut input = stack
+            .input(&id, &module, json!({"target": stored(TARGETS[0])}))
+            .await;
+        input["source"] = stack.upload_bytes(&id, with_gap(&module.zip())).await;
+        let parts = || stack.calls_of(Caller::Functions, "s3:UploadPartCopy");
+        let before = parts();
+        let execution = stack.start(&input).await;
+        let build = stack.build_of(&execution).await;
+        assert!(build.starts_with("222222222222/eu-west-1/seedflow:"), "{build}");
+        assert!(parts() >= before + 2);
+        eventually("a build that reads its bundle", || async {
+            began.exists().then_some(())
+        })
+        .await;
+        let stop = json!({"executionArn": execution, "cause": "not needed any more"});
+        stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
+        stack.released(&id).await;
+        assert_eq!(ended_build(stack, &build).await["buildStatus"], "STOPPED");
+        let status = stack.parameter(&id, "status").await;
+        assert_eq!(status["state"], "ABORTED", "{status}");
+        assert_eq!(status["target"], stored(TARGETS[0]));
+        assert_eq!(stack.keys(&format!("callbacks/{build}")).await, [""; 0]);
+
+        // The same of a whole deployment.
+        let project = "cancelled-there";
+        let sleeping = Module::running("build", &["sleep 600"]);
+        let repository = repository(stack, "first").module("modules/vpc", &sleeping);
+        let input = stack.repository_input(project, &repository, json!({})).await;
+        stack.start_deployment(&input).await;
+        let vpc = id_of(project, "net/vpc");
+        let execution = eventually("the start of a module", || async {
+            let status = stack.parameter(&vpc, "status").await;
+            status["execution"].as_str().map(str::to_owned)
+        })
+        .await;
+        let build = stack.build_of(&execution).await;
+        let cancelled = seedflow(stack, &["cancel", "dev", "--project", project]).await;
+        assert_eq!(cancelled.code, Some(0), "{cancelled:?}");
+        stack.deployment_released(project).await;
+        stack.released(&vpc).await;
+        assert_eq!(ended_build(stack, &build).await["buildStatus"], "STOPPED");
+        let status = stack.deployment_status(project, "dev").await;
+        assert_eq!(status["state"], "ABORTED", "{status}");
     });
 }

@@ -129,6 +129,20 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
         let changed = "its files changed\n";
         assert_said(&shown, 0, &[changed, "2 unchanged, 1 changed", "dry run"]);
 
+        // What is left in a mapped account that no module goes to any more is reported.
+        let moved = repository
+            .clone()
+            .replacing("deployment.yaml", ",\"targetAccount\":\"other\"", "");
+        moved.write(seed_farmer.folder());
+        let shown = migrate(stack, seed_farmer.folder(), &[]).await;
+        let left = "not taken over: apps/web in 222222222222/eu-west-1: seed-farmer has deployed it";
+        assert_said(&shown, 1, &[left, "1 not deployed"]);
+
+        // Without the names of seed-farmer's roles it can't be read, which hinders nothing else.
+        let shown = migrate(stack, seed_farmer.folder(), &["--qualifier", "other"]).await;
+        let unknown = "222222222222/eu-west-1: no module goes there, and whether seed-farmer left some there is unknown";
+        assert_said(&shown, 0, &[unknown, "2 unchanged"]);
+
         // So is a module whose publisher was deployed since then with other values, which seed-farmer itself doesn't
         // notice.
         repository.write(seed_farmer.folder());

@@ -13,9 +13,9 @@
 //! - xray: the functions send no traces here, and the actions know no resources.
 
 mod builds;
-mod call;
+pub mod call;
 mod sources;
-mod table;
+pub mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,7 +62,7 @@ async fn roles(stack: &TestStack) -> BTreeMap<String, AwsApi> {
 }
 
 /// Tries a call as a role; returns the error, if any.
-async fn try_call(row: &Row, role: &str, api: &AwsApi) -> Option<String> {
+pub async fn try_call(row: &Row, role: &str, api: &AwsApi) -> Option<String> {
     let granted = row.granted.contains(&role);
     let outcome = row.call.attempt(api).await;
     let (allowed, what) = match &outcome {

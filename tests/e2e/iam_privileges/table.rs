@@ -46,18 +46,18 @@ const EXECUTION_ENDED: &str = "ExecutionEndedRole";
 const BUILD: &str = "BuildRole";
 
 /// The roles to which a call is granted.
-type Granted = &'static [&'static str];
-const NOBODY: Granted = &[];
+pub type Granted = &'static [&'static str];
+pub const NOBODY: Granted = &[];
 
 /// A service of the JSON protocol: its name in signatures, and the beginning of its targets.
-type Service = (&'static str, &'static str);
-const SSM: Service = ("ssm", "AmazonSSM");
-const CODEBUILD: Service = ("codebuild", "CodeBuild_20161006");
+pub type Service = (&'static str, &'static str);
+pub const SSM: Service = ("ssm", "AmazonSSM");
+pub const CODEBUILD: Service = ("codebuild", "CodeBuild_20161006");
 const STATES: Service = ("states", "AWSStepFunctions");
-const LOGS: Service = ("logs", "Logs_20140328");
-const EVENTS: Service = ("events", "AWSEvents");
+pub const LOGS: Service = ("logs", "Logs_20140328");
+pub const EVENTS: Service = ("events", "AWSEvents");
 const SQS: Service = ("sqs", "AmazonSQS");
-const SECRETS: Service = ("secretsmanager", "secretsmanager");
+pub const SECRETS: Service = ("secretsmanager", "secretsmanager");
 
 /// Two parameters of the workflow; the cleanup changes only the status. One that an administrator named in
 /// ReferencedParameters: check-md5 reads its version, a build its value. One to which nobody has a right.
@@ -65,7 +65,7 @@ const STATE: &str = "/sf/privileges/dev/core-module/md5";
 const STATUS: &str = "/sf/privileges/dev/core-module/status";
 const REFERENCED: &str = "/seedflow-examples/x";
 /// A parameter that AWS publishes; the emulator has none, so it answers with an error.
-const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
+pub const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 const OTHER: &str = "/other/x";
 
 /// A folder of the work bucket, with the roles that may read, write and delete in it.
@@ -183,7 +183,8 @@ fn object(folder: &str) -> String {
     format!("{folder}/privileges/dev/core/module.json")
 }
 
-fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
+/// A row without an expected error.
+pub fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
     Row {
         name: name.into(),
         call,
@@ -193,7 +194,7 @@ fn row(name: impl Into<String>, granted: Granted, call: Call) -> Row {
 }
 
 /// An operation of the JSON protocol on a resource.
-fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: Value) -> Row {
+pub fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: Value) -> Row {
     let (service, prefix) = service;
     let target = format!("{prefix}.{operation}");
     let call = Call::Json {
@@ -205,7 +206,7 @@ fn ask(service: Service, operation: &str, what: &str, granted: Granted, input: V
 }
 
 /// An operation of the Query protocol.
-fn form(
+pub fn form(
     service: &'static str,
     action: &str,
     version: &str,

@@ -209,7 +209,7 @@ fn a_failed_stack_is_reported_with_its_reason_and_recreated_by_the_next() {
 fn a_role_that_cloudformation_does_not_find_yet_is_waited_for() {
     run(async {
         let stack = STACK.get().await;
-        // The local stack finds a role with this in its name at the third lookup (emulator.py).
+        // The local stack finds a role with this in its name at the third lookup (`stack/corrections`).
         let id = module_id("modulestack", "found-late", "g", "m");
         let deployed = stack
             .deploy_with(&id, &module(&["true"], &["true"]), parameters())

@@ -28,6 +28,7 @@
 
 pub mod command_line;
 mod event_queue;
+mod large_bundle;
 mod migrate;
 mod program;
 mod shared;
@@ -37,6 +38,7 @@ mod stack;
 pub mod zip_bombs;
 
 pub use event_queue::EventQueue;
+pub use large_bundle::with_gap;
 pub use migrate::{Migrated, migrate};
 pub use seedflow_contract::{Pushed, WorkTree, schema};
 pub use seedflow_core::ids::ModuleId;

@@ -324,9 +324,13 @@ impl TestStack {
 
     /// All builds of a CodeBuild project, as BatchGetBuilds answers them; none if the project doesn't exist.
     pub async fn builds_of(&self, project: &str) -> Vec<Value> {
+        self.builds_in(&self.api, project).await
+    }
+
+    /// The same in the account and region of a client.
+    pub async fn builds_in(&self, api: &AwsApi, project: &str) -> Vec<Value> {
         let call = json!({"projectName": project});
-        let listed = self
-            .api
+        let listed = api
             .json("codebuild", "CodeBuild_20161006.ListBuildsForProject", &call)
             .await;
         let ids = match listed {
@@ -336,7 +340,8 @@ impl TestStack {
         };
         let mut builds = Vec::new();
         for id in &ids {
-            builds.push(self.build(id.as_str().expect("an id")).await);
+            let build = deployment::build(api, id.as_str().expect("an id")).await;
+            builds.push(build.expect("reading a build"));
         }
         builds
     }

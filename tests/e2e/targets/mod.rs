@@ -2,6 +2,8 @@
 //!
 //! Builds are started by hand here, so these tests are about the accounts and not about the functions at home.
 
+mod privileges;
+
 use std::time::Duration;
 
 use seedflow_core::target::Target;

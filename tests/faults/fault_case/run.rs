@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use seedflow_core::target::Target;
 use seedflow_e2e::{
     Action, Caller, Finished, Module, ModuleId, Rule, RuleGuard, TestStack, assert_explained, destruction,
     eventually, module_id, run,
 };
+use seedflow_local::aws_api::AwsApi;
+use seedflow_local::client::deployment;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
@@ -75,9 +78,11 @@ fn why(error: JoinError) -> String {
     }
 }
 
-/// The resources of a case.
-struct Target {
+/// The module of a case, and its resources.
+struct Subject {
     id: ModuleId,
+    /// The target in which it is deployed; `None` at home.
+    at: Option<Target>,
     /// The CodeBuild project. It ends with a character that no case's name contains, so none is the beginning of
     /// another.
     project: String,
@@ -85,16 +90,40 @@ struct Target {
     gate: PathBuf,
 }
 
-impl Target {
-    fn new(stack: &TestStack, case: &str) -> Self {
+impl Subject {
+    fn new(stack: &TestStack, case: &str, at: Option<Target>) -> Self {
         let gates = stack.folder().join("gates");
         std::fs::create_dir_all(&gates).unwrap();
         Self {
             // The bundle's key names neither project nor case but for the group.
             id: module_id("faults", "dev", case, "m"),
+            at,
             project: format!("{}-{case}_", stack.about().project_name),
             gate: gates.join(case),
         }
+    }
+
+    /// A client of the account and region in which it is deployed.
+    fn api(&self, stack: &TestStack) -> AwsApi {
+        self.at
+            .as_ref()
+            .map_or_else(|| stack.client().clone(), |at| stack.api_in(at))
+    }
+
+    /// The id of a build with its target, as statuses and registrations have it.
+    fn placed(&self, build: &str) -> String {
+        self.at
+            .as_ref()
+            .map_or_else(|| build.to_owned(), |at| format!("{at}/{build}"))
+    }
+
+    /// What the input has besides the module.
+    fn more(&self) -> Value {
+        let mut more = json!({"build": {"project_name": self.project}});
+        if let Some(at) = &self.at {
+            more["target"] = json!(at);
+        }
+        more
     }
 
     /// The name of the module's role and stack.
@@ -155,7 +184,7 @@ impl Target {
             About::Kept => format!("/deployed/faults/dev/{case}/m.zip"),
             About::Record => format!("/deployed/faults/dev/{case}/m.json"),
             About::RecordVersions => format!("deployed%2Ffaults%2Fdev%2F{case}%2Fm.json"),
-            About::Callback => format!("/callbacks/{}", self.project),
+            About::Callback => format!("/callbacks/{}", self.placed(&self.project)),
             About::Report => format!("/reports/faults/dev/{case}/m/"),
             About::HandedBack => format!("/{}/metadata.json", known.folder.clone()?),
             About::Parameters => format!("/dev/{case}-m/"),
@@ -163,6 +192,11 @@ impl Target {
             About::Project => self.project.clone(),
             About::Event(state) => format!("dev/{case}/m in project faults {state}"),
             About::AnyLog => "/aws/codebuild/".to_owned(),
+            About::Settings => "/seedflow-targets/seedflow".to_owned(),
+            About::TargetRole(kind) => {
+                let region = self.at.as_ref().map(Target::region)?;
+                format!("seedflow-target-{region}-{kind}")
+            }
             About::Stack => format!("StackName=faults-dev-{case}-m"),
             About::Role => format!("RoleName={}", self.own_names().role),
             About::RoleStack => format!("StackName={}", self.own_names().stack),
@@ -180,23 +214,23 @@ impl Target {
 struct Known {
     /// The execution's ARN.
     execution: Option<String>,
-    /// The build's folder in the work bucket.
+    /// The build's folder in its bucket.
     folder: Option<String>,
 }
 
 /// The rules of a case's faults, from the time at which their texts are known.
 struct Rules<'a> {
     stack: &'a TestStack,
-    target: &'a Target,
+    subject: &'a Subject,
     waiting: Vec<&'a Fault>,
     set: Vec<(&'a Fault, RuleGuard<'a>)>,
 }
 
 impl<'a> Rules<'a> {
-    fn new(stack: &'a TestStack, target: &'a Target, faults: &'a [Fault]) -> Self {
+    fn new(stack: &'a TestStack, subject: &'a Subject, faults: &'a [Fault]) -> Self {
         Self {
             stack,
-            target,
+            subject,
             waiting: faults.iter().collect(),
             set: Vec::new(),
         }
@@ -205,9 +239,9 @@ impl<'a> Rules<'a> {
     /// Sets the rules whose texts are known by now.
     fn set(&mut self, known: &Known) {
         for fault in std::mem::take(&mut self.waiting) {
-            match self.target.text(fault.call.about, known) {
+            match self.subject.text(fault.call.about, known) {
                 Some(text) => {
-                    let rule = self.stack.rule(self.target.rule(fault, &text));
+                    let rule = self.stack.rule(self.subject.rule(fault, &text));
                     self.set.push((fault, rule));
                 }
                 None => self.waiting.push(fault),
@@ -216,7 +250,11 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// The folder of a build in the work bucket, by the location of its source.
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+/// The folder of a build in its bucket, by the location of its source.
 fn folder(build: &Value) -> String {
     let source = build["source"]["location"]
         .as_str()
@@ -229,19 +267,22 @@ fn folder(build: &Value) -> String {
 
 impl FaultCase {
     async fn run(&self, stack: &TestStack) {
-        let target = Target::new(stack, &self.name);
-        let mut rules = Rules::new(stack, &target, &self.faults);
+        let at = self.target.map(|at| at.parse().expect("a target"));
+        let subject = Subject::new(stack, &self.name, at);
+        let mut rules = Rules::new(stack, &subject, &self.faults);
         let mut known = Known::default();
-        let input = self.input(stack, &target).await;
+        let input = self.input(stack, &subject).await;
         rules.set(&known);
         let execution = stack.start(&input).await;
         known.execution = Some(execution.clone());
         rules.set(&known);
         if self.build == Build::Late {
             let id = stack.build_of(&execution).await;
-            known.folder = Some(folder(&stack.build(&id).await));
+            let id = id.rsplit('/').next().expect("an id");
+            let build = deployment::build(&subject.api(stack), id).await;
+            known.folder = Some(folder(&build.expect("reading a build")));
             rules.set(&known);
-            self.end_build(stack, &target).await;
+            self.end_build(stack, &subject).await;
         }
         let finished = stack.finished(&execution).await;
         self.check_strikes(rules).await;
@@ -250,56 +291,56 @@ impl FaultCase {
                 .send_build_end(finished.build_id().expect("a build"), "SUCCEEDED")
                 .await;
         }
-        self.check(stack, &target, &finished).await;
+        self.check(stack, &subject, &finished).await;
         if self.then {
-            std::fs::write(&target.gate, "").unwrap();
+            std::fs::write(&subject.gate, "").unwrap();
             self.check_next(stack, &input).await;
         }
     }
 
     /// The input of the disturbed execution. If it destroys the module or rolls it back, the module is deployed before.
-    async fn input(&self, stack: &TestStack, target: &Target) -> Value {
+    async fn input(&self, stack: &TestStack, subject: &Subject) -> Value {
         if self.rolls_back {
-            return self.rollback(stack, target).await;
+            return self.rollback(stack, subject).await;
         }
-        let more = json!({"build": {"project_name": target.project}});
+        let more = subject.more();
         let module = if self.destroys {
-            target.destructible()
+            subject.destructible()
         } else {
-            target.module(self.build)
+            subject.module(self.build)
         };
         let module = if self.role {
             module.file("modulestack.yaml", MODULE_STACK)
         } else {
             module
         };
-        let input = stack.input(&target.id, &module, more).await;
+        let input = stack.input(&subject.id, &module, more).await;
         if !self.destroys {
             return input;
         }
         let deployed = stack.execute(&input).await;
         assert_eq!(deployed.state(), "SUCCEEDED", "{}: {}", self.name, deployed.cause);
-        stack.released(&target.id).await;
-        destruction(&target.id)
+        stack.released(&subject.id).await;
+        destruction(&subject.id)
     }
 
     /// The input of a rollback, after deployments of two bundles.
-    async fn rollback(&self, stack: &TestStack, target: &Target) -> Value {
+    async fn rollback(&self, stack: &TestStack, subject: &Subject) -> Value {
         for command in ["true", "true second"] {
-            let more = json!({"build": {"project_name": target.project}});
+            let more = subject.more();
             let module = Module::running("build", &[command]);
-            let deployed = stack.deploy_with(&target.id, &module, more).await;
+            let deployed = stack.deploy_with(&subject.id, &module, more).await;
             assert_eq!(deployed.state(), "SUCCEEDED", "{}: {}", self.name, deployed.cause);
-            stack.released(&target.id).await;
+            stack.released(&subject.id).await;
         }
-        let mut input = json!(target.id);
+        let mut input = json!(subject.id);
         input["action"] = json!("rollback");
         input
     }
 
     /// Lets a late build end once the token is registered.
-    async fn end_build(&self, stack: &TestStack, target: &Target) {
-        let prefix = format!("callbacks/{}", target.project);
+    async fn end_build(&self, stack: &TestStack, subject: &Subject) {
+        let prefix = format!("callbacks/{}", subject.placed(&subject.project));
         let registered = eventually("the registration of a token", || async {
             stack.keys(&prefix).await.into_iter().next()
         })
@@ -307,7 +348,7 @@ impl FaultCase {
         if self.unregistered {
             stack.delete(&registered).await;
         }
-        std::fs::write(&target.gate, "").unwrap();
+        std::fs::write(&subject.gate, "").unwrap();
     }
 
     /// Every fault has occurred as often as it should; nothing after that is disturbed. The last calls are made after
@@ -329,19 +370,19 @@ impl FaultCase {
         }
     }
 
-    async fn check(&self, stack: &TestStack, target: &Target, finished: &Finished) {
+    async fn check(&self, stack: &TestStack, subject: &Subject, finished: &Finished) {
         let name = &self.name;
         let context = format!(
             "{name}: {} {}: {}",
             finished.status, finished.error, finished.cause
         );
         // Without the lock, nothing more is written.
-        self.check_left(stack, target).await;
+        self.check_left(stack, subject).await;
         if self.destroys {
-            self.check_gone(stack, target, finished).await;
+            self.check_gone(stack, subject, finished).await;
             return;
         }
-        let status = stack.parameter(&target.id, "status").await;
+        let status = stack.parameter(&subject.id, "status").await;
         let (error, state) = match self.end {
             End::Succeeded => ("", "SUCCEEDED"),
             End::Failed(error) => (error, "FAILED"),
@@ -354,16 +395,17 @@ impl FaultCase {
             End::Failed(_) | End::NotRecorded => assert_explained(&status),
         }
         assert_eq!(status["execution"], json!(finished.execution), "{name}");
-        let builds = stack.builds_of(&target.project).await;
+        let builds = stack.builds_in(&subject.api(stack), &subject.project).await;
         assert_eq!(builds.len(), self.builds, "{name}: builds");
         let run_on = builds.iter().any(|build| build["buildComplete"] != true);
         assert!(!run_on, "{name}: a build runs on");
         if self.end == End::Succeeded {
-            let last = builds.iter().find(|build| build["id"] == status["build_id"]);
-            self.check_agreement(stack, target, last.expect("the build of the status"))
+            let of_status = |build: &&Value| status["build_id"] == subject.placed(text(&build["id"]));
+            let last = builds.iter().find(of_status);
+            self.check_agreement(stack, subject, last.expect("the build of the status"))
                 .await;
         }
-        let written = stack.versions(&target.id).await;
+        let written = stack.versions(&subject.id).await;
         assert!(
             written.len() == self.written.len()
                 && self
@@ -382,12 +424,12 @@ impl FaultCase {
     }
 
     /// The four parameters belong to the one build that ran.
-    async fn check_agreement(&self, stack: &TestStack, target: &Target, build: &Value) {
+    async fn check_agreement(&self, stack: &TestStack, subject: &Subject, build: &Value) {
         let name = &self.name;
-        let parameter = async |slot| stack.parameter(&target.id, slot).await;
+        let parameter = async |slot| stack.parameter(&subject.id, slot).await;
         let (status, metadata) = (parameter("status").await, parameter("metadata").await);
         assert_eq!(build["buildStatus"], "SUCCEEDED", "{name}");
-        assert_eq!(status["build_id"], build["id"], "{name}");
+        assert_eq!(status["build_id"], subject.placed(text(&build["id"])), "{name}");
         assert_eq!(metadata["CodeBuildBuildId"], build["id"], "{name}");
         if self.build == Build::Late {
             assert_eq!(metadata["Case"], "here", "{name}");
@@ -402,7 +444,7 @@ impl FaultCase {
     }
 
     /// Nothing is stored of the module, and no resource made for it remains.
-    async fn check_gone(&self, stack: &TestStack, target: &Target, finished: &Finished) {
+    async fn check_gone(&self, stack: &TestStack, subject: &Subject, finished: &Finished) {
         let name = &self.name;
         assert_eq!(
             finished.state(),
@@ -411,28 +453,28 @@ impl FaultCase {
             finished.error,
             finished.cause
         );
-        assert_eq!(stack.versions(&target.id).await, BTreeMap::new(), "{name}");
-        let kept = format!("deployed/faults/dev/{}/m.", target.id.group);
+        assert_eq!(stack.versions(&subject.id).await, BTreeMap::new(), "{name}");
+        let kept = format!("deployed/faults/dev/{}/m.", subject.id.group);
         assert_eq!(stack.keys(&kept).await, [""; 0], "{name}");
-        let builds = stack.builds_of(&target.project).await;
+        let builds = stack.builds_in(&subject.api(stack), &subject.project).await;
         assert_eq!(builds.len(), self.builds, "{name}: builds");
-        let role = target.own_names().role;
+        let role = subject.own_names().role;
         let role = [
             ("Action", "GetRole"),
             ("Version", "2010-05-08"),
             ("RoleName", &role),
         ];
-        assert!(stack.client().form("iam", &role).await.is_err(), "{name}");
+        assert!(subject.api(stack).form("iam", &role).await.is_err(), "{name}");
     }
 
     /// No registration exists for the build, and the lock is free.
-    async fn check_left(&self, stack: &TestStack, target: &Target) {
+    async fn check_left(&self, stack: &TestStack, subject: &Subject) {
         let name = &self.name;
         eventually(&format!("{name}: the end of the lock"), || async {
-            stack.object(&target.lock()).await.is_none().then_some(())
+            stack.object(&subject.lock()).await.is_none().then_some(())
         })
         .await;
-        let prefix = format!("callbacks/{}", target.project);
+        let prefix = format!("callbacks/{}", subject.placed(&subject.project));
         // The task is answered before the registration is removed.
         eventually(&format!("{name}: the end of the registration"), || async {
             stack.keys(&prefix).await.is_empty().then_some(())

@@ -135,22 +135,28 @@ pub fn limits() -> Result<Limits> {
                 &optional_setting("BUILD_SECURITY_GROUP_IDS").unwrap_or_default(),
             )),
             role_path: Some(setting("BUILD_ROLE_PATH")?),
-            target_accounts: Some(target_accounts()),
+            target_accounts: target_accounts(),
         },
         stack_name_prefix: setting("STACK_NAME_PREFIX")?,
         ..names()?
     })
 }
 
-/// The accounts with targets.
+/// What `TARGET_ACCOUNTS` is where any account of an organization may be a target: IAM knows which these are.
+const OF_THE_ORGANIZATION: &str = "*";
+
+/// The accounts with targets; `None` where an organization decides that.
 #[must_use]
-pub fn target_accounts() -> Vec<String> {
+pub fn target_accounts() -> Option<Vec<String>> {
     let list = optional_setting("TARGET_ACCOUNTS").unwrap_or_default();
+    if list == OF_THE_ORGANIZATION {
+        return None;
+    }
     let accounts = list
         .split(',')
         .map(str::trim)
         .filter(|account| !account.is_empty());
-    accounts.map(str::to_owned).collect()
+    Some(accounts.map(str::to_owned).collect())
 }
 
 /// A compute type from the function's environment.

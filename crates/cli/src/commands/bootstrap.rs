@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use aws_config::SdkConfig;
 use clap::{Args, Subcommand};
 use seedflow_aws::services::cloudformation::{CloudFormation, NamedTemplate};
+use seedflow_aws::services::sts;
 use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
@@ -15,6 +17,8 @@ use crate::account::StackArguments;
 
 /// The template of targets. CreateStack takes up to 51,200 bytes.
 const TEMPLATE: &str = include_str!("../../../../template-target.yaml");
+const EXAMPLE: &str = "Example:
+  seedflow bootstrap target --home 111111111111/us-east-1 --account 222222222222 --region eu-west-1 --profile team";
 /// Pause between two looks at the stack.
 const PAUSE: Duration = Duration::from_secs(3);
 
@@ -34,10 +38,14 @@ enum What {
 ///
 /// It creates or updates the stack of template-target.yaml there. Parameters that are not given keep their values.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
 struct BootstrapTarget {
     /// The account and region that Seedflow runs in.
     #[arg(long, value_name = "ACCOUNT/REGION")]
     home: Target,
+    /// The account that the credentials have to be of; with others nothing is deployed.
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
     /// A parameter of the template, as often as needed, for example BuildManagedPolicyArns=arn:….
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_text)]
     parameters: Vec<(String, String)>,
@@ -53,24 +61,47 @@ impl Bootstrap {
 
 impl BootstrapTarget {
     async fn run(self, arguments: &StackArguments, ui: &Ui) -> Result<ExitCode> {
+        let config = arguments.aws_config().await;
+        let here = here(&config).await?;
+        self.check(&here)?;
         let home = arguments.stack_name();
         let template = NamedTemplate {
             stack: format!("{home}-target"),
             body: TEMPLATE,
             parameters: self.parameters(&home),
         };
-        let cloudformation = CloudFormation::new(&arguments.aws_config().await);
+        let cloudformation = CloudFormation::new(&config);
         if !cloudformation.put(&template).await? {
-            ui.say(format!("The stack {} is up to date.", template.stack));
+            ui.say(format!("The stack {} in {here} is up to date.", template.stack));
             return Ok(ExitCode::SUCCESS);
         }
-        ui.say(format!("The stack {} is being deployed …", template.stack));
-        wait(&cloudformation, &template.stack).await?;
         ui.say(format!(
-            "The stack {} is ready. Seedflow deploys here once its template parameter TargetAccounts names this account.",
+            "The stack {} is being deployed in {here} …",
             template.stack
         ));
+        wait(&cloudformation, &template.stack).await?;
+        ui.say(format!(
+            "The stack {} is ready. Seedflow deploys in {here} once its template parameter TargetAccounts names {}.",
+            template.stack,
+            here.account()
+        ));
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Refuses what the credentials are not meant for.
+    fn check(&self, here: &Target) -> Result<()> {
+        if let Some(account) = self.account.as_ref().filter(|account| *account != here.account()) {
+            bail!(
+                "--account: expected credentials of {account}, found those of {}; choose others by --profile",
+                here.account()
+            );
+        }
+        if *here == self.home {
+            bail!(
+                "expected another account or region than --home {here}, found credentials of the same; choose others by --profile, or another region by --region"
+            );
+        }
+        Ok(())
     }
 
     fn parameters(&self, home: &str) -> BTreeMap<String, String> {
@@ -82,6 +113,17 @@ impl BootstrapTarget {
         let of_home = of_home.map(|(name, value)| (name.to_owned(), value.to_owned()));
         of_home.into_iter().chain(self.parameters.clone()).collect()
     }
+}
+
+/// The account of the credentials, and the region.
+async fn here(config: &SdkConfig) -> Result<Target> {
+    let Some(region) = config.region() else {
+        bail!("expected a region, found none; name it by --region or AWS_REGION, or set it in the profile");
+    };
+    let caller = sts::caller(config).await.context(
+        "cannot ask AWS whose credentials these are; they come from the environment or a profile, as for the AWS CLI (for SSO, run `aws sso login` first)",
+    )?;
+    Ok(Target::parse("credentials", &caller.account, region.as_ref())?)
 }
 
 /// Waits until CloudFormation has finished.
@@ -107,12 +149,43 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn with_account(account: Option<&str>) -> BootstrapTarget {
+        BootstrapTarget {
+            home: "111111111111/us-east-1".parse().unwrap(),
+            account: account.map(str::to_owned),
+            parameters: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn credentials_of_home_or_of_another_account_than_named_are_refused() {
+        let check = |account, here: &str| with_account(account).check(&here.parse().unwrap());
+        assert!(check(None, "222222222222/us-east-1").is_ok());
+        assert!(check(None, "111111111111/eu-west-1").is_ok());
+        assert!(check(Some("222222222222"), "222222222222/us-east-1").is_ok());
+        for (account, here, expected) in [
+            (
+                None,
+                "111111111111/us-east-1",
+                "another account or region than --home",
+            ),
+            (
+                Some("222222222222"),
+                "333333333333/us-east-1",
+                "expected credentials of 222222222222, found those of 333333333333",
+            ),
+        ] {
+            let error = check(account, here).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
     #[test]
     fn the_template_fits_a_request_and_is_told_where_home_is() {
         assert!(TEMPLATE.len() <= 51_200, "{}", TEMPLATE.len());
         let command = BootstrapTarget {
-            home: "111111111111/us-east-1".parse().unwrap(),
             parameters: vec![("LogRetentionDays".to_owned(), "7".to_owned())],
+            ..with_account(None)
         };
         for (name, value) in command.parameters("seedflow") {
             assert!(TEMPLATE.contains(&format!("\n  {name}:\n")), "{name}");

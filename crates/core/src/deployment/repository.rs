@@ -20,6 +20,7 @@ use crate::module::deployspec::{Deployspec, MAX_SHOWN};
 use crate::module::fingerprint::deployspec_digest;
 use crate::module::input::Options;
 use crate::module::maximum::Maxima;
+use crate::target::Target;
 
 /// The longest list of diagnostics: a message travels through the states and into the status.
 const MAX_PROBLEMS: usize = 4000;
@@ -44,6 +45,8 @@ pub struct LoadedRepository<R> {
     pub fetched: Vec<FetchedSource>,
     /// Warnings for people.
     pub warnings: Vec<String>,
+    /// The accounts and regions that its manifest maps besides home, whether modules go there or not.
+    pub mapped: BTreeSet<Target>,
     groups: Vec<manifest::Group>,
     /// The files of each module, in the order of the groups' modules.
     files: Vec<(Content, Files)>,
@@ -157,6 +160,7 @@ fn load<R: ReadBytes + Seek>(
         commit_info,
         fetched,
         warnings: warnings.map(ToString::to_string).collect(),
+        mapped: described.mapped,
         groups: described.groups,
         files,
         archives,

@@ -83,7 +83,7 @@ pub struct Maxima {
     pub role_path: Option<String>,
     /// The networks that builds may use (`BuildSubnetIds`, `BuildSecurityGroupIds`), if they are known.
     pub networks: Option<AllowedNetworks>,
-    /// The accounts with targets (`TargetAccounts`), if they are known.
+    /// The accounts with targets (`TargetAccounts`), if they are known and no organization (`TargetOrganization`) decides.
     pub target_accounts: Option<Vec<String>>,
 }
 

@@ -115,11 +115,12 @@ pub fn not_ready(target: &Target, home: &AwsEnvironment, why: &str) -> Error {
     Error::new(
         ErrorName::Refused,
         format!(
-            "the target {target} is not ready: {why}. With credentials of account {}, run `seedflow bootstrap target --home {}/{} --region {}`, and name the account in the template parameter TargetAccounts",
+            "the target {target} is not ready: {why}. With credentials of account {}, run `seedflow bootstrap target --home {}/{} --region {} --account {}`, and name the account in the template parameter TargetAccounts",
             target.account(),
             home.account,
             home.region,
-            target.region()
+            target.region(),
+            target.account()
         ),
     )
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::aws_api::Credentials;
 
-/// The account and region of a caller, as the AWS emulator answers it (`emulator.py`); it knows the accounts of keys.
+/// The account and region of a caller, as the AWS emulator answers it (`stack/corrections`); it knows the accounts of keys.
 pub fn of_answer(answer: &[u8]) -> Option<Target> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     serde_json::from_value(answer).ok()

@@ -88,6 +88,12 @@ impl CodeBuild {
         self.registry.connect(builds_url, service_url);
     }
 
+    /// The stack's own account.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.registry.config.account
+    }
+
     /// Whether the CodeBuild emulator answers this operation; projects stay with the emulator.
     #[must_use]
     pub fn serves(operation: &str) -> bool {

@@ -127,8 +127,20 @@ fn target(head: &Parts) -> Option<(&str, &str)> {
         .map(|(prefix, operation)| (prefix.rsplit('.').next().unwrap_or(prefix), operation))
 }
 
-/// The service in `Credential=key/day/region/service/aws4_request`, of a header or a presigned query.
 fn signed_service(head: &Parts) -> Option<String> {
+    signature(head).map(|signed| signed.service)
+}
+
+/// What a request is signed with and for.
+pub struct Signature {
+    /// The access key.
+    pub key: String,
+    pub region: String,
+    pub service: String,
+}
+
+/// `Credential=key/day/region/service/aws4_request`, of a header or a presigned query.
+pub fn signature(head: &Parts) -> Option<Signature> {
     let in_query = || {
         head.uri
             .query()?
@@ -140,8 +152,14 @@ fn signed_service(head: &Parts) -> Option<String> {
         .or_else(in_query)?;
     let scope = scope.split([',', '&']).next()?.replace("%2F", "/");
     let fields: Vec<&str> = scope.split('/').collect();
-    let service = fields.get(fields.len().checked_sub(2)?)?;
-    Some((*service).to_owned())
+    let [key, .., region, service, _] = fields.as_slice() else {
+        return None;
+    };
+    Some(Signature {
+        key: (*key).to_owned(),
+        region: (*region).to_owned(),
+        service: (*service).to_owned(),
+    })
 }
 
 fn is_form(head: &Parts) -> bool {

@@ -3,8 +3,8 @@
 //! Each caller (the functions, builds, the CodeBuild emulator, clients) has a port of its own, so that a call's caller
 //! is known. A request is classified (`classify`), counted, matched with the rules (`rules`), and then answered:
 //! operations on builds by the CodeBuild emulator if the AWS emulator allows the caller, violations of AWS's limits on
-//! parameters by an error (`ssm`), calls above the account's quotas by another one (`quotas`), everything else by the AWS emulator. Requests are signed, so they are
-//! forwarded unchanged. Bodies are streamed; only requests whose body has to be read are held in memory. Counts, rules
+//! parameters by an error (`ssm`), calls above the quotas of their account and region (`place`) by another one (`quotas`), everything else by the AWS emulator.
+//! Requests are signed, so they are forwarded unchanged. Bodies are streamed; only requests whose body has to be read are held in memory. Counts, rules
 //! and quotas can be read and set over HTTP under `/_seedflow/` on every port.
 
 mod answer;
@@ -15,6 +15,7 @@ mod classify;
 mod control;
 mod kill_caller;
 mod parameter_writes;
+mod place;
 pub mod quotas;
 mod rules;
 mod ssm;
@@ -46,6 +47,7 @@ use classify::Call;
 use control::Controls;
 pub use parameter_writes::ParameterWrite;
 use parameter_writes::ParameterWrites;
+use place::Accounts;
 pub use quotas::{Count, Limit, Limited, Quota};
 pub use rules::{Action, Rule, RuleId, When};
 use ssm::SsmLimits;
@@ -95,6 +97,7 @@ struct State {
     codebuild: Arc<CodeBuild>,
     client: Client<HttpConnector, Body>,
     controls: Controls,
+    accounts: Accounts,
     ssm: SsmLimits,
     writes: ParameterWrites,
     functions: Option<PathBuf>,
@@ -140,6 +143,7 @@ impl Proxy {
             codebuild: Arc::clone(&codebuild),
             client,
             controls: Controls::default(),
+            accounts: Accounts::new(codebuild.account()),
             ssm: SsmLimits::default(),
             writes: ParameterWrites::default(),
             functions: options.functions,
@@ -221,7 +225,7 @@ impl Proxy {
         self.state.controls.rules.clear();
     }
 
-    /// Holds the calls of all callers but clients to these quotas, in place of earlier ones, and counts from zero.
+    /// Holds the calls of all callers but clients to these quotas in each account and region, in place of earlier ones, and counts from zero.
     pub fn apply_quotas(&self, quotas: &[Quota]) {
         self.state.controls.quotas.set(quotas);
     }
@@ -406,10 +410,12 @@ impl State {
 
     async fn answer(&self, request: &Named, payload: Payload) -> Result<Response<Body>, BoxError> {
         let call = &request.call;
-        let admitted = self
-            .controls
-            .quotas
-            .admit(request.origin.caller, call, Instant::now());
+        let admitted = self.controls.quotas.admit(
+            request.origin.caller,
+            self.accounts.place(&request.head),
+            call,
+            Instant::now(),
+        );
         if let Err(error) = admitted {
             return Ok(request.error(&error));
         }
@@ -419,7 +425,22 @@ impl State {
         if call.service == "ssm" {
             return self.answer_ssm(request, payload).await;
         }
+        if Accounts::is_taught_by(call) {
+            return self.answer_assume_role(request, payload).await;
+        }
         self.forward(request, payload).await
+    }
+
+    /// Remembers in which account a role's keys are.
+    async fn answer_assume_role(
+        &self,
+        request: &Named,
+        payload: Payload,
+    ) -> Result<Response<Body>, BoxError> {
+        let (head, body) = self.forward(request, payload).await?.into_parts();
+        let answer = body.collect().await?.to_bytes();
+        self.accounts.learn(&answer);
+        Ok(Response::from_parts(head, body::full(answer)))
     }
 
     /// Asks the emulator who the caller is and whether it may, since it knows the roles, and then the CodeBuild emulator.

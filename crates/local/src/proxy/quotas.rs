@@ -1,12 +1,12 @@
-//! How many calls an account may make, which the emulator doesn't limit.
+//! How many calls an account may make in a region, which the emulator doesn't limit.
 //!
 //! A [`Quota`] is about some operations of a service, which share it. [`new_account`] has those of an account that never
 //! asked for more, each with the page that says so. A call above a quota gets the service's error of a caller that is too
 //! fast. AWS documents token buckets for Step Functions; for all other services it says "per second" and not how it counts.
 //! There a call is granted if fewer than the rate were granted within the second before it: nothing is saved up for a
-//! burst, which is the strictest reading.
+//! burst, which is the strictest reading. Each account and region (`place`) is counted for itself.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::aws_errors::throttled;
 use super::calls::Caller;
 use super::classify::Call;
+use super::place::Place;
 use crate::aws_api::ApiError;
 
 /// A quota of an account in a region.
@@ -133,20 +134,20 @@ impl Quota {
     }
 }
 
-/// The calls of one quota since it was set.
+/// The calls of one quota since it was set, in all accounts and regions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
     /// How many were granted.
     pub granted: u64,
     /// How many were refused.
     pub refused: u64,
-    /// The most that were granted within any one second.
+    /// The most that were granted within any one second in one account and region.
     pub peak: u32,
 }
 
 /// The limiter; without quotas it grants everything and counts nothing.
 #[derive(Default)]
-pub struct Limiter(Mutex<Vec<Limited>>);
+pub struct Limiter(Mutex<Vec<Limits>>);
 
 /// A quota with what was counted.
 #[derive(Debug, Clone, Serialize)]
@@ -154,10 +155,20 @@ pub struct Limited {
     #[serde(flatten)]
     pub quota: Quota,
     pub count: Count,
+}
+
+/// A quota in each account and region that called.
+struct Limits {
+    quota: Quota,
+    used: BTreeMap<Place, Used>,
+}
+
+/// A quota in one account and region.
+#[derive(Default)]
+struct Used {
+    count: Count,
     /// When calls were granted within the last second.
-    #[serde(skip)]
     granted_at: VecDeque<Instant>,
-    #[serde(skip)]
     bucket: Option<Bucket>,
 }
 
@@ -171,50 +182,62 @@ struct Bucket {
 impl Limiter {
     /// Sets the quotas in place of all earlier ones, and counts from zero.
     pub fn set(&self, quotas: &[Quota]) {
-        *self.lock() = quotas.iter().cloned().map(Limited::new).collect();
+        let limits = |quota: &Quota| Limits {
+            quota: quota.clone(),
+            used: BTreeMap::new(),
+        };
+        *self.lock() = quotas.iter().map(limits).collect();
     }
 
     /// The quotas with their counts.
     pub fn limited(&self) -> Vec<Limited> {
-        self.lock().clone()
+        self.lock().iter().map(Limits::counted).collect()
     }
 
     /// Grants a call, or returns the error it gets. Clients aren't part of the account's load: tests look at what is stored.
-    pub fn admit(&self, caller: Caller, call: &Call, now: Instant) -> Result<(), ApiError> {
+    pub fn admit(&self, caller: Caller, place: Place, call: &Call, now: Instant) -> Result<(), ApiError> {
         if caller == Caller::Clients {
             return Ok(());
         }
         let mut quotas = self.lock();
-        let limited = quotas.iter_mut().find(|limited| limited.quota.is_about(call));
-        if limited.is_none_or(|limited| limited.admits(now)) {
+        let Some(limits) = quotas.iter_mut().find(|limits| limits.quota.is_about(call)) else {
+            return Ok(());
+        };
+        let used = limits.used.entry(place).or_default();
+        if used.admits(limits.quota.limit, now) {
             Ok(())
         } else {
             Err(throttled(&call.service))
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Limited>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Limits>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Limited {
-    fn new(quota: Quota) -> Self {
-        Self {
-            quota,
-            count: Count::default(),
-            granted_at: VecDeque::new(),
-            bucket: None,
+impl Limits {
+    fn counted(&self) -> Limited {
+        let add = |sum: Count, used: &Used| Count {
+            granted: sum.granted + used.count.granted,
+            refused: sum.refused + used.count.refused,
+            peak: sum.peak.max(used.count.peak),
+        };
+        Limited {
+            quota: self.quota.clone(),
+            count: self.used.values().fold(Count::default(), add),
         }
     }
+}
 
-    fn admits(&mut self, now: Instant) -> bool {
+impl Used {
+    fn admits(&mut self, limit: Limit, now: Instant) -> bool {
         let is_over = |granted: &Instant| now.duration_since(*granted) >= Duration::from_secs(1);
         while self.granted_at.front().is_some_and(is_over) {
             self.granted_at.pop_front();
         }
         let within = u32::try_from(self.granted_at.len()).unwrap_or(u32::MAX);
-        let granted = match self.quota.limit {
+        let granted = match limit {
             Limit::PerSecond(rate) => within < rate,
             Limit::Bucket { size, refill } => {
                 let bucket = self.bucket.get_or_insert(Bucket {
@@ -263,11 +286,18 @@ mod tests {
         }
     }
 
+    fn place(account: &str, region: &str) -> Place {
+        Place {
+            account: account.to_owned(),
+            region: region.to_owned(),
+        }
+    }
+
     /// Which calls at these milliseconds are granted.
     fn granted(limit: Limit, calls: impl IntoIterator<Item = u64>) -> Vec<u64> {
-        let mut limited = Limited::new(quota("s", &["O"], limit, ""));
+        let mut used = Used::default();
         let start = Instant::now();
-        let mut is_granted = |ms: &u64| limited.admits(start + Duration::from_millis(*ms));
+        let mut is_granted = |ms: &u64| used.admits(limit, start + Duration::from_millis(*ms));
         calls.into_iter().filter(|ms| is_granted(ms)).collect()
     }
 
@@ -298,7 +328,12 @@ mod tests {
     fn operations_share_a_quota_and_clients_have_none() {
         let limiter = Limiter::default();
         let now = Instant::now();
-        let admits = |caller, operation| limiter.admit(caller, &call("ssm", operation), now).is_ok();
+        let here = || place("111122223333", "us-east-1");
+        let admits = |caller, operation| {
+            limiter
+                .admit(caller, here(), &call("ssm", operation), now)
+                .is_ok()
+        };
         assert!(admits(Caller::Functions, "GetParameters"), "off by default");
         limiter.set(&parameter_store(2, 0));
         assert!(admits(Caller::Functions, "GetParameters"));
@@ -317,6 +352,28 @@ mod tests {
     }
 
     #[test]
+    fn each_account_and_region_has_quotas_of_its_own() {
+        let limiter = Limiter::default();
+        limiter.set(&parameter_store(0, 2));
+        let now = Instant::now();
+        let admits = |account, region| {
+            let write = call("ssm", "PutParameter");
+            limiter
+                .admit(Caller::Functions, place(account, region), &write, now)
+                .is_ok()
+        };
+        for (account, region) in [("1", "us-east-1"), ("2", "us-east-1"), ("2", "eu-west-1")] {
+            assert!(
+                admits(account, region) && admits(account, region),
+                "{account} {region}"
+            );
+            assert!(!admits(account, region), "{account} {region}");
+        }
+        let count = limiter.limited()[1].count;
+        assert_eq!((count.granted, count.refused, count.peak), (6, 3, 2));
+    }
+
+    #[test]
     fn a_refusal_is_the_services_own() {
         let limiter = Limiter::default();
         limiter.set(&[quota(
@@ -327,6 +384,7 @@ mod tests {
         )]);
         let refused = limiter.admit(
             Caller::Functions,
+            place("111122223333", "us-east-1"),
             &call("cloudformation", "DescribeStacks"),
             Instant::now(),
         );

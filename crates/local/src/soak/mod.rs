@@ -10,7 +10,7 @@
 //! The same seed makes the same decisions. Their timing depends on the machine, so a run with the same seed repeats the
 //! schedule and is not an exact replay.
 //!
-//! The emulator differs from AWS where that would break an invariant for the wrong reason; `stack/emulator.py` corrects
+//! The emulator differs from AWS where that would break an invariant for the wrong reason; `stack/corrections` corrects
 //! that: Lambda retries an event and then puts it into the queue of failed events, and a stopped execution makes no more
 //! calls and stays ABORTED. One difference remains, and only takes longer: an error of a function that was called with a
 //! task token is lost until the timeout, which is short here.

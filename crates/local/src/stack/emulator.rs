@@ -1,7 +1,7 @@
 //! The AWS emulator, ministack, as a process of the stack's own.
 //!
 //! It enforces IAM: a function has the rights of its role and no others. Where its decisions differ
-//! from AWS's, `emulator.py` corrects them, so that the template's roles are tested as on AWS.
+//! from AWS's, the Python package `corrections` corrects them, so that the template's roles are tested as on AWS.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -17,8 +17,24 @@ use super::environment::{self, Folders};
 use crate::process::child_guard::{self, ChildGuard, CleanupScope};
 use crate::process::output_tail;
 
-/// Runs ministack with the corrections.
-const PROGRAM: &str = include_str!("emulator.py");
+/// The package that runs ministack with the corrections.
+const PACKAGE: &str = "corrections";
+
+/// Its modules.
+const MODULES: [(&str, &str); 12] = [
+    ("__init__.py", include_str!("corrections/__init__.py")),
+    ("__main__.py", include_str!("corrections/__main__.py")),
+    ("cloudformation.py", include_str!("corrections/cloudformation.py")),
+    ("codebuild.py", include_str!("corrections/codebuild.py")),
+    ("eventbridge.py", include_str!("corrections/eventbridge.py")),
+    ("functions.py", include_str!("corrections/functions.py")),
+    ("iam.py", include_str!("corrections/iam.py")),
+    ("replacing.py", include_str!("corrections/replacing.py")),
+    ("requests.py", include_str!("corrections/requests.py")),
+    ("s3.py", include_str!("corrections/s3.py")),
+    ("ssm.py", include_str!("corrections/ssm.py")),
+    ("stepfunctions.py", include_str!("corrections/stepfunctions.py")),
+];
 
 /// How long the emulator may take to come up. It takes two seconds; on a busy machine more.
 const UP: Duration = Duration::from_secs(90);
@@ -39,6 +55,7 @@ impl Emulator {
         bin: &Path,
         extra: &[(String, String)],
     ) -> Result<Self> {
+        write_package(&folders.root)?;
         let log = folders.log("emulator");
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let folder = std::env::var_os("SEEDFLOW_KEEP")
@@ -50,7 +67,7 @@ impl Emulator {
         };
         let mut command = child_guard::command(bin.join("python"), Some(&scope))?;
         command
-            .args(["-c", PROGRAM])
+            .args(["-m", PACKAGE])
             .current_dir(&folders.root)
             .env_clear();
         command
@@ -110,6 +127,17 @@ impl Emulator {
     pub fn end(&mut self) {
         self.process.end();
     }
+}
+
+/// Writes the package into a folder, from which Python then runs it.
+fn write_package(folder: &Path) -> Result<()> {
+    let package = folder.join(PACKAGE);
+    std::fs::create_dir_all(&package).with_context(|| format!("cannot make {}", package.display()))?;
+    for (name, text) in MODULES {
+        let file = package.join(name);
+        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Asks the emulator's health page. By hand, since it is one request without a body.

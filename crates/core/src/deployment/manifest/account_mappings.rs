@@ -4,7 +4,7 @@
 //! What an administrator allows (networks, the path of roles, a boundary) is known here for Seedflow's own account and
 //! region; that of a target is compared before its builds.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -161,6 +161,13 @@ impl Mappings {
         // What isn't valid is reported by `refuse_elsewhere`.
         let target = Target::parse("target", &account, &region).ok()?;
         Some(target).filter(|target| !home.is(target))
+    }
+
+    /// All accounts and regions but home. Without a known home there are none.
+    pub fn mapped(&self, home: Option<&AwsEnvironment>) -> BTreeSet<Target> {
+        let regions = |a: usize| (0..self.accounts[a].regions.len()).map(move |r| Chosen(Some((a, r))));
+        let all = (0..self.accounts.len()).flat_map(regions);
+        all.filter_map(|chosen| self.target_of(chosen, home)).collect()
     }
 
     /// The used mappings to Seedflow's own account and region, to which its template's limits apply.

@@ -189,6 +189,7 @@ fn deployment(
         groups,
         strict: problems.is_strict(),
         sources: BTreeSet::new(),
+        mapped: mappings.mapped(home),
         warnings: Vec::new(),
     })
 }

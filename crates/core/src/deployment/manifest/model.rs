@@ -11,6 +11,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::ids::{AwsEnvironment, DeploymentId, ModuleId, Name};
 use crate::module::input::Options;
 use crate::module::maximum::Maxima;
+use crate::target::Target;
 
 /// The name of a deployment manifest that is found without an option.
 pub const MANIFEST_NAME: &str = "deployment.yaml";
@@ -141,6 +142,8 @@ pub struct Deployment {
     pub strict: bool,
     /// The remote sources of modules and data files.
     pub sources: BTreeSet<RemoteSource>,
+    /// The accounts and regions that it maps besides home, whether modules go there or not.
+    pub mapped: BTreeSet<Target>,
     /// Warnings: correct, but possibly unintended.
     pub warnings: Vec<Diagnostic>,
 }

@@ -897,6 +897,8 @@ fn modules_go_to_the_accounts_that_the_template_names() {
     );
     assert_eq!(here.options.target, None);
     assert!(here.input("d", false).get("target").is_none());
+    let mapped: Vec<String> = read.mapped.iter().map(ToString::to_string).collect();
+    assert_eq!(mapped, ["111111111111/us-east-1", "222222222222/eu-west-1"]);
 
     let other_region = "targetRegion: us-east-1";
     assert!(elsewhere(other_region, &["111111111111"]).is_ok());
