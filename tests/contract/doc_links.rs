@@ -15,7 +15,7 @@ use seedflow_contract::root;
 use seedflow_core::error::ErrorName;
 
 /// Paths that begin with one of these belong to the repository; the folders of users' modules have other names.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     ".ci",
     ".github",
     "benches",
@@ -23,6 +23,7 @@ const FOLDERS: [&str; 10] = [
     "docs",
     "examples",
     "functions",
+    "integrations",
     "statemachine",
     "tests",
     "tools",

@@ -88,9 +88,17 @@ fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -
         remove_role,
         target: None,
         moves: false,
+        evaluate: false,
+        approved: false,
         plan: None,
         refused: None,
     })
+}
+
+/// The same for a module whose deployment has rules in Rego.
+fn evaluating(mut checked: Value) -> Value {
+    checked["evaluate"] = true.into();
+    checked
 }
 
 /// The same for a module that is destroyed elsewhere first.
@@ -108,6 +116,7 @@ fn of_deploy_module() -> Value {
         checked(true, false, false, true),
         checked(true, false, true, false),
         checked(true, false, true, true),
+        evaluating(checked(true, false, false, false)),
         moving(checked(true, false, false, false)),
         moving(checked(false, true, false, true)),
         json!(
@@ -126,6 +135,7 @@ fn of_deploy_module() -> Value {
         "AcquireLock": task(answers(&turns())),
         "WaitForLock": task(json!(turns())),
         "CheckMd5": task(answers(&checked)),
+        "EvaluatePolicy": task(answers(&[json!({"reasons": ["r"]})])),
         "TouchTimestamp": task(answers(&[json!({"state": "UNCHANGED"})])),
         "ForgetModule": task(answers(&[json!({"state": "DESTROYED"})])),
         "MarkInProgress": task(answers(&[json!({"state": "IN_PROGRESS"})])),
@@ -179,8 +189,15 @@ fn of_deploy() -> Value {
         verdict("SUPERSEDED", "PlanSuperseded"),
         verdict("EXPIRED", "ApprovalExpired"),
     ];
-    let fetched = json!({"sources": [{"kind": "git", "url": "u", "commit": "c", "key": "k"}]});
     let item = |name: &str| json!({"name": name, "input": {"project": "p"}});
+    let with_rules = json!({"deployment": {}, "waves": [{"concurrency": 1, "items": [item("a")]}], "plan_key": "k", "counts": null,
+        "evaluate": true});
+    let evaluated = [
+        json!({"evaluate": false, "rego": {"document": "d", "version": "v", "warn": ["w"]}}),
+        json!({"evaluate": false, "rego": null}),
+        json!({"evaluate": false, "rego": {}, "refused": {"error": "DeniedByPolicy", "cause": "why"}}),
+    ];
+    let fetched = json!({"sources": [{"kind": "git", "url": "u", "commit": "c", "key": "k"}]});
     let waves = [
         json!([]),
         json!([{"concurrency": 1, "items": [item("a")]}]),
@@ -189,7 +206,7 @@ fn of_deploy() -> Value {
     let planned: Vec<Value> = waves
         .into_iter()
         .map(planned)
-        .chain([refused, fetch(1), fetch(2), waits])
+        .chain([refused, fetch(1), fetch(2), waits, with_rules])
         .collect();
     let named = |plan_only: bool, record_refusal: bool, origin: Value| json!({"deployment": {}, "whole": true, "plan_only": plan_only, "record_refusal": record_refusal, "origin": origin});
     let mut placed = named(false, false, json!({}));
@@ -205,6 +222,7 @@ fn of_deploy() -> Value {
         "WaitForLock": task(json!(turns())),
         "Plan": task(answers(&planned)),
         "FetchSources": task(answers(&[fetched])),
+        "EvaluatePolicy": task(answers(&evaluated)),
         "ClaimForRefusal": task(answers(&turns())),
         "RecordWait": task(answers(&[json!({"seconds_left": 9})])),
         "WaitForApproval": task(json!(verdicts)),
@@ -291,6 +309,17 @@ fn of_end_execution_each_has_a_result_for_every_start() {
             .iter()
             .all(|end| end["error"] != "NotSettledInTime")
     );
+}
+
+#[test]
+fn of_plan_each_has_a_result_for_every_object() {
+    let walked = walk(
+        &StateMachine::read("plan").definition,
+        &json!([{}, {"project": "p", "plan_only": false, "record_refusal": true}]),
+        NOW,
+        &json!({"StartPlan": task(json!([{"ExecutionArn": "e", "StartDate": "now"}]))}),
+    );
+    assert_eq!(ends(&walked, "StartPlan")[0]["output"], json!({"execution": "e"}));
 }
 
 #[test]

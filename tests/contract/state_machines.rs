@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, not a state, and its failures
 /// go to the queue of failed events.
-const THROWS: [(&str, &[ErrorName]); 11] = [
+const THROWS: [(&str, &[ErrorName]); 12] = [
     (
         "PlanDeployment",
         &[
@@ -21,6 +21,18 @@ const THROWS: [(&str, &[ErrorName]); 11] = [
             InvalidBundle,
             InvalidDeployspec,
             InvalidManifest,
+            AccessDenied,
+            Refused,
+            Throttled,
+            ServiceUnavailable,
+        ],
+    ),
+    (
+        "EvaluatePolicy",
+        &[
+            DeniedByPolicy,
+            ApprovalRequired,
+            PolicyNotEvaluated,
             AccessDenied,
             Refused,
             Throttled,
@@ -321,6 +333,8 @@ fn any_failure_of_a_deployment_is_its_own_error() {
         let next = match name {
             // Sources that can't be fetched are a refusal, like a manifest that is not valid.
             "FetchSources" => "WhatIsPlanned",
+            // So are rules that were not evaluated.
+            "EvaluatePolicy" => "WhatIsPlanned",
             // A refusal is recorded even if nobody can say whether the lock is free.
             "ClaimForRefusal" => "RecordRefusal",
             _ => "Failed",
@@ -494,7 +508,7 @@ fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_a_we
 /// Each try of a function is three events: scheduled, started, failed. A history ends with 25,000 (aws-facts W4).
 #[test]
 fn all_tries_of_all_tasks_together_leave_room_in_the_history() {
-    for machine in ["deploy-module", "deploy", "end-execution"] {
+    for machine in StateMachine::ALL {
         let (_, states) = self::machine(machine);
         let tries = |state: &Value| -> u64 {
             let rules = list(state, "Retry").iter();
@@ -503,6 +517,21 @@ fn all_tries_of_all_tasks_together_leave_room_in_the_history() {
         let events = 3 * states.values().map(tries).sum::<u64>();
         assert!(events < 24_000, "{machine}: {events}");
     }
+}
+
+/// Who may start this machine only can't deploy: no field of an input overrides those that make it a plan.
+#[test]
+fn what_is_started_to_plan_plans_and_nothing_else() {
+    let (start, states) = machine("plan");
+    assert_eq!(states.keys().collect::<Vec<_>>(), [&start]);
+    let asked = &states[&start]["Arguments"];
+    assert_eq!(
+        asked["Input"],
+        "{% $merge([$states.input, {'plan_only': true, 'record_refusal': false}]) %}"
+    );
+    // Its readers are allowed executions of this name, and no others.
+    assert_eq!(asked["Name"], "{% 'plan-' & $states.context.Execution.Name %}");
+    assert_eq!(asked["StateMachineArn"], "${DeployArn}");
 }
 
 /// The error is named `ExecutionLimitExceeded` in the API reference (StartExecution) and in the developer guide's example
@@ -578,6 +607,7 @@ fn no_definition_and_no_template_has_a_partition_of_its_own() {
         "statemachine/deploy-module.asl.json",
         "statemachine/deploy.asl.json",
         "statemachine/end-execution.asl.json",
+        "statemachine/plan.asl.json",
         "template.yaml",
         "template-git.yaml",
     ] {

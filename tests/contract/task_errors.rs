@@ -69,7 +69,7 @@ impl Task {
     fn kind(&self) -> Kind {
         match self.resource() {
             "lambda:invoke" | "lambda:invoke.waitForTaskToken" => Kind::Function,
-            "states:startExecution" | "states:startExecution.sync:2" => Kind::Execution,
+            "states:startExecution.sync:2" | "states:startExecution" => Kind::Execution,
             "sqs:sendMessage" => Kind::Message,
             other => panic!("{}: expected a known integration, found {other}", self.name),
         }
@@ -82,12 +82,12 @@ impl Task {
             ("deploy-module", _) => Some("RecordFailure"),
             ("deploy", "DeployModule") => Some("ModuleFailed"),
             ("deploy", "ClaimForRefusal") => Some("RecordRefusal"),
-            ("deploy", "FetchSources") => Some("WhatIsPlanned"),
+            ("deploy", "FetchSources" | "EvaluatePolicy") => Some("WhatIsPlanned"),
             ("deploy", _) => Some("Failed"),
             ("end-execution", "EndExecution") => Some("KeepEvent"),
             ("end-execution", "ReportRefused") => Some("IsSettled"),
-            // The last resort: the execution fails with the error.
-            ("end-execution", "KeepEvent") => None,
+            // The execution fails with the error: the last resort, and a plan for which somebody waits.
+            ("end-execution", "KeepEvent") | ("plan", "StartPlan") => None,
             (machine, name) => panic!("expected a known task, found {name} of {machine}"),
         }
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 const VARIABLES: [&str; 2] = ["STACK_NAME", "WORK_BUCKET"];
 
 /// The functions with their further variables.
-const FUNCTIONS: [(&str, &str, &[&str]); 14] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 15] = [
     (
         "AcquireLock",
         "acquire-lock",
@@ -98,7 +98,14 @@ const FUNCTIONS: [(&str, &str, &[&str]); 14] = [
             "BUILD_ROLE_PATH",
             "BUILD_SUBNET_IDS",
             "BUILD_SECURITY_GROUP_IDS",
+            "BUILD_IMAGE",
+            "BUILD_PRIVILEGED",
         ],
+    ),
+    (
+        "EvaluatePolicy",
+        "evaluate-policy",
+        &["BUILD_IMAGE", "BUILD_PRIVILEGED"],
     ),
     (
         "FetchSources",
@@ -756,9 +763,14 @@ fn policies_are_written_by_administrators_only() {
     let readers = roles_with_rights_on(&template, &["policies"]);
     assert_eq!(
         readers,
-        ["ApproveRole.Arn", "CheckMd5Role.Arn", "PlanDeploymentRole.Arn"]
-            .map(str::to_owned)
-            .into()
+        [
+            "ApproveRole.Arn",
+            "CheckMd5Role.Arn",
+            "EvaluatePolicyRole.Arn",
+            "PlanDeploymentRole.Arn"
+        ]
+        .map(str::to_owned)
+        .into()
     );
 }
 
@@ -966,8 +978,9 @@ fn nothing_expires_that_a_parameter_may_refer_to() {
         let prefix = rule["Prefix"]
             .as_str()
             .expect("a rule that expires objects names a prefix");
-        // Of the uploads, only those that the planner made and marked.
+        // Of the uploads, only those that the planner made and marked, and those that are planned and never deployed.
         let planned = prefix == "uploads/" && rule["TagFilters"][0]["Value"] == "planned";
+        let planned = planned || prefix == "uploads/_plans/";
         assert!(
             planned
                 || [

@@ -12,6 +12,7 @@ mod deployment;
 mod git_push;
 mod iam_privileges;
 mod module;
+mod pull_requests;
 mod remote_sources;
 mod seedfarmer_failures;
 mod targets;

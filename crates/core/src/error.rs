@@ -42,6 +42,8 @@ pub enum ErrorName {
     Blocked,
     /// The policy of the deployment does not allow it.
     DeniedByPolicy,
+    /// The rules of the deployment can't be evaluated, so they allow nothing.
+    PolicyNotEvaluated,
     /// The policy wants the approval of a whole plan, and a request for one module has none.
     ApprovalRequired,
     /// A plan is not, or not any more, the one that was approved or is to be approved.
@@ -70,7 +72,7 @@ pub enum ErrorName {
 
 impl ErrorName {
     /// Every name, for the test that compares them with the state machine.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidInput,
         Self::SourceNotFound,
         Self::SourceUnavailable,
@@ -86,6 +88,7 @@ impl ErrorName {
         Self::DeploymentBusy,
         Self::Blocked,
         Self::DeniedByPolicy,
+        Self::PolicyNotEvaluated,
         Self::ApprovalRequired,
         Self::ApprovalVoid,
         Self::ApprovalRejected,
@@ -128,6 +131,7 @@ impl ErrorName {
             Self::DeploymentBusy => "DeploymentBusy",
             Self::Blocked => "Blocked",
             Self::DeniedByPolicy => "DeniedByPolicy",
+            Self::PolicyNotEvaluated => "PolicyNotEvaluated",
             Self::ApprovalRequired => "ApprovalRequired",
             Self::ApprovalVoid => "ApprovalVoid",
             Self::ApprovalRejected => "ApprovalRejected",

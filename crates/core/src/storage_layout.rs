@@ -3,7 +3,7 @@
 //! Prefixes of the work bucket:
 //!
 //! - `sources/`: uploads by hand or by git
-//! - `uploads/`: bundles by their digest
+//! - `uploads/`: bundles by their digest; `uploads/_plans/`: repositories that are planned only
 //! - `fetched/`: zips of sources that other hosts store
 //! - `plans/`: plans and names of whole deployments; plans and inputs that are too long for a payload of the state machine
 //! - `locks/`: locks
@@ -239,6 +239,12 @@ impl DeploymentId {
     #[must_use]
     pub fn policy_key(&self) -> String {
         format!("policies/{self}.json")
+    }
+
+    /// The key of the deployment's rules in Rego.
+    #[must_use]
+    pub fn rego_key(&self) -> String {
+        format!("policies/{self}.rego")
     }
 
     /// The key of the request for the approval of an execution's plan.

@@ -243,7 +243,7 @@ impl Handler {
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
-        self.checked(decision.changed, decision.reasons, plan, at.execution)
+        self.checked(decision.changed, decision.reasons, (plan, Some(&part)), at)
             .await
     }
 
@@ -278,7 +278,7 @@ impl Handler {
                     target_settings: place.settings,
                     ..*plan
                 };
-                self.checked(true, reasons, plan, at.execution).await
+                self.checked(true, reasons, (plan, None), at).await
             }
             Destruction::Forget => {
                 tracing::info!("isn't deployed");
@@ -320,6 +320,24 @@ impl Handler {
         }
         let parts = self.approved(module, at.part_of).await?;
         parts.check_module(&ModuleRef::from(module), change, part, rule.approve_values)
+    }
+
+    /// Whether a module is part of a plan that was approved, for rules that ask for it.
+    async fn is_approved(&self, plan: &Plan, part: Option<&ModulePart>, at: At<'_>) -> Result<bool> {
+        let change = match plan.action {
+            Action::Deploy => Change::Deploy,
+            Action::Destroy => Change::Destroy,
+        };
+        match self.approved(&plan.module, at.part_of).await {
+            Ok(parts) => {
+                let checked = parts.check_module(&ModuleRef::from(&plan.module), change, part, false);
+                Ok(checked.is_ok())
+            }
+            Err(error) if matches!(error.name, ErrorName::ApprovalRequired | ErrorName::ApprovalVoid) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The plan that somebody has approved for the execution that this one says to be part of. An approval counts as long as
@@ -384,13 +402,17 @@ impl Handler {
         &self,
         changed: bool,
         reasons: Vec<String>,
-        plan: Plan,
-        execution: &ExecutionArn,
+        (plan, part): (Plan, Option<&ModulePart>),
+        at: At<'_>,
     ) -> Result<CheckResult> {
         let (project, prefix) = (&self.limits.codebuild_project, &self.module_prefix);
         let result = CheckResult::new(changed, reasons, &plan, project, prefix);
+        let deployment = DeploymentId::from(&plan.module);
+        let evaluate = changed && policies::has_rego(&self.modules.work, &deployment).await?;
         Ok(CheckResult {
-            plan: Some(plans::store(&self.modules.work, plan, execution).await?),
+            evaluate,
+            approved: evaluate && self.is_approved(&plan, part, at).await?,
+            plan: Some(plans::store(&self.modules.work, plan, at.execution).await?),
             ..result
         })
     }

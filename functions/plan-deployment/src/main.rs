@@ -27,6 +27,7 @@ use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{plans, policies, spilled_values};
 use seedflow_core::approval::{ApprovalNeeded, VerdictState};
+use seedflow_core::deployment::definitions;
 use seedflow_core::deployment::input::{Action, DeploymentInput, Forced};
 use seedflow_core::deployment::plan;
 use seedflow_core::deployment::plan::{Plan, Wave};
@@ -40,12 +41,13 @@ use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
+use seedflow_core::module::definition::{DefinedBuild, Surroundings};
 use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::fingerprint::{Versions, VersionsByTarget};
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::target_settings::{TargetSettings, all_not_ready};
-use seedflow_core::policy::{ApprovalRule, Decision, Starts, StoredPolicy};
+use seedflow_core::policy::{ApprovalRule, Decision, Starts, StoredPolicy, version_of};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
@@ -126,6 +128,15 @@ struct PlannedModule {
     /// Warnings for people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
+    /// The commit, for a plan that is only shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<CommitInfo>,
+    /// Whether `modules` lacks definitions and changed values.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shortened: bool,
+    /// Whether the rules of the deployment have to be evaluated on the stored plan.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    evaluate: bool,
     /// The approval that the plan needs before it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<ApprovalNeeded>,
@@ -174,6 +185,8 @@ struct Handler {
     places: Placed<ParameterStore>,
     /// The parameter with the settings of a target.
     settings: String,
+    /// The container of builds that ask for nothing else.
+    build: DefinedBuild,
     step_functions: StepFunctions,
 }
 
@@ -186,6 +199,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         parameters: ParameterStore::new(&aws),
         places: Placed::new(&aws, TargetRole::Reads, ParameterStore::new)?,
         settings: settings_parameter(&config::setting("STACK_NAME")?),
+        build: config::default_build()?,
         step_functions: StepFunctions::new(&aws),
         limits,
     };
@@ -406,6 +420,13 @@ impl Handler {
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
         self.apply_policy(&mut plan, &state, false).await?;
+        if request.plan_only || plan.rules.is_some() {
+            let around = Surroundings {
+                home,
+                build: &self.build,
+            };
+            definitions::add(&mut plan, &planning, &groups, &read.sources(), &around);
+        }
         if request.plan_only {
             let records = self.records(&planner::deployed_again(&plan, &state)).await?;
             planner::add_changed_values(&mut plan, &planning, &groups, &read.commits(), &records);
@@ -447,6 +468,13 @@ impl Handler {
         });
         self.apply_policy(&mut plan, &state, false).await?;
         rollback::check_bundles(&store, &earlier, &plan).await?;
+        if request.plan_only || plan.rules.is_some() {
+            let around = Surroundings {
+                home,
+                build: &self.build,
+            };
+            definitions::add(&mut plan, &planning, &groups, &earlier.sources(), &around);
+        }
         if request.plan_only {
             let records = self.records(&planner::deployed_again(&plan, &state)).await?;
             planner::add_changed_values(&mut plan, &planning, &groups, &earlier.commits(), &records);
@@ -490,7 +518,13 @@ impl Handler {
             deployed: state.deployed().len(),
             destroys_by_request,
         });
-        plan.approval = ApprovalNeeded::of(PlanParts::of(plan).hash(), reasons, &rule);
+        plan.rules = self.rules(plan).await?;
+        let hash = PlanParts::of(plan).hash();
+        plan.approval_for_rules = plan
+            .rules
+            .as_ref()
+            .map(|_| ApprovalNeeded::for_rules(hash.clone(), &rule));
+        plan.approval = ApprovalNeeded::of(hash, reasons, &rule);
         Ok(())
     }
 
@@ -509,6 +543,15 @@ impl Handler {
         }
         let approved = plans::approved_parts(&self.work, execution, hash).await?;
         approved.check_again(&PlanParts::of(plan))
+    }
+
+    /// The version of the deployment's rules in Rego, if the plan starts something that they may refuse.
+    async fn rules(&self, plan: &Plan) -> Result<Option<String>> {
+        if plan.changes().is_empty() {
+            return Ok(None);
+        }
+        let rules = policies::rego(&self.work, &plan.deployment).await?;
+        Ok(rules.map(|rules| version_of(&rules)))
     }
 
     /// The stored state of a deployment.
@@ -591,6 +634,9 @@ impl Handler {
             policy: None,
             rollback: None,
             warnings: Vec::new(),
+            origin: None,
+            shortened: false,
+            evaluate: false,
             approval: None,
             fetch: None,
             refused: None,
@@ -607,15 +653,17 @@ impl Handler {
             }
             Err(error) => return Err(error),
         };
-        if plan.approval.is_some() && !request.plan_only {
+        answer.evaluate = plan.rules.is_some();
+        if (plan.approval.is_some() || answer.evaluate) && !request.plan_only {
             plans::store_parts(&self.work, execution, &PlanParts::of(&plan)).await?;
         }
-        self.work.put(&answer.plan_key, text(&plan)).await?;
+        plans::store_deployment(&self.work, execution, &plan).await?;
         answer.counts = json!(plan.counts());
         answer.policy = plan.policy.clone();
         answer.rollback = plan.rollback.clone();
         answer.approval = plan.approval.clone();
-        answer.modules = listed(&plan);
+        answer.origin = Some(plan.commit_info.clone());
+        (answer.modules, answer.shortened) = listed(&plan);
         let after = plan.rollback.as_ref().and_then(|rollback| rollback.after.clone());
         let refuse = |plan: &Plan| {
             let refused = plan.refuse();
@@ -640,6 +688,7 @@ impl Handler {
                     self.work.put(&key, text).await?;
                 }
                 answer.modules = None;
+                answer.origin = None;
                 answer.waves = waves;
             }
         }
@@ -700,17 +749,20 @@ fn known(groups: &[planner::PlannableGroup], stored: Vec<ModuleRef>) -> Vec<Modu
     known
 }
 
-/// The list of modules for the answer: without the values that change if it is too long with them, and none if it is too
-/// long even then. The stored plan has everything.
-fn listed(plan: &Plan) -> Option<Value> {
+/// The list of modules for the answer: without definitions and the values that change if it is too long with them, which the
+/// second value says, and none if it is too long even then. The stored plan has everything.
+fn listed(plan: &Plan) -> (Option<Value>, bool) {
     let is_short = |modules: &Value| text(modules).len() < MAX_LISTED;
     let whole = json!(plan.modules);
     if is_short(&whole) {
-        return Some(whole);
+        return (Some(whole), false);
     }
     let mut modules = plan.modules.clone();
-    modules.iter_mut().for_each(|module| module.changes.clear());
-    Some(json!(modules)).filter(is_short)
+    for module in &mut modules {
+        module.changes.clear();
+        module.definition = None;
+    }
+    (Some(json!(modules)).filter(is_short), true)
 }
 
 /// Keys are strings only, so this can't fail.

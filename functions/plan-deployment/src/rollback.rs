@@ -10,6 +10,7 @@ use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{DeploymentId, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
+use seedflow_core::module::definition::DefinedSource;
 use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use tokio::task::JoinSet;
@@ -30,6 +31,18 @@ impl Earlier {
         modules
             .map(|module| (module.module.clone(), module.commit_info.clone()))
             .collect()
+    }
+}
+
+impl Earlier {
+    /// Where the modules come from: their kept bundles.
+    pub(crate) fn sources(&self) -> BTreeMap<ModuleId, DefinedSource> {
+        let modules = self.modules.iter();
+        let kept = modules.filter_map(|module| {
+            let bundle = module.bundle.as_ref()?;
+            Some((module.module.clone(), DefinedSource::of_bundle(bundle)))
+        });
+        kept.collect()
     }
 }
 

@@ -8,8 +8,12 @@ use crate::python;
 
 /// The errors of values by the schema of this name in `docs/events`: a line for each.
 pub async fn faults(name: &str, values: &[Value]) -> Vec<String> {
-    let root = workspace::root().unwrap();
-    let schema = std::fs::read(root.join("docs/events").join(format!("{name}.schema.json"))).unwrap();
+    faults_by(&format!("docs/events/{name}.schema.json"), values).await
+}
+
+/// The errors of values by the schema at this path of the checkout.
+pub async fn faults_by(path: &str, values: &[Value]) -> Vec<String> {
+    let schema = std::fs::read(workspace::root().unwrap().join(path)).unwrap();
     let schema: Value = serde_json::from_slice(&schema).expect("a schema is JSON");
     let text = python::run(
         include_str!("schema.py"),

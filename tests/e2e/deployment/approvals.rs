@@ -14,14 +14,14 @@ const TWO: &[Group<'_>] = &[
 ];
 
 /// A user of IAM who may see what waits, and call the function that takes decisions.
-struct User {
+pub(super) struct User {
     arn: String,
     access_key_id: String,
     secret_access_key: String,
 }
 
 impl User {
-    async fn new(stack: &TestStack, name: &str) -> Self {
+    pub(super) async fn new(stack: &TestStack, name: &str) -> Self {
         let name = format!("approvals-{name}");
         let iam = async |action: &str, more: &[(&str, &str)]| {
             let mut fields = vec![
@@ -68,7 +68,7 @@ impl User {
         }
     }
 
-    async fn decides(&self, stack: &TestStack, verb: &str, waiting: &Value, reason: &str) -> Ran {
+    pub(super) async fn decides(&self, stack: &TestStack, verb: &str, waiting: &Value, reason: &str) -> Ran {
         let execution = waiting["execution"].as_str().expect("an execution");
         let plan = &waiting["plan"].as_str().expect("a plan")[..12];
         let name = ExecutionArn::new(execution).name().to_owned();
@@ -82,7 +82,12 @@ fn approve_function(stack: &TestStack) -> &str {
 }
 
 /// Pushes a repository in the name of an author, and waits until its plan waits. Returns the execution and the approval.
-async fn push(stack: &TestStack, project: &str, repository: &Repository, author: &str) -> (String, Value) {
+pub(super) async fn push(
+    stack: &TestStack,
+    project: &str,
+    repository: &Repository,
+    author: &str,
+) -> (String, Value) {
     let key = format!("uploads/{project}/{}/repository.zip", uuid::Uuid::new_v4());
     let metadata = [("commit", "c0ffee"), ("author", author)];
     let bucket = &stack.about().work_bucket;
@@ -96,8 +101,11 @@ async fn push(stack: &TestStack, project: &str, repository: &Repository, author:
         let status = stack.deployment_status(project, "dev").await;
         let approval = status["approval"].clone();
         (approval["execution"] == execution.as_str() && approval["state"] == "WAITING").then_some(approval)
-    })
-    .await;
+    });
+    let waiting = tokio::select! {
+        waiting = waiting => waiting,
+        ended = stack.finished(&execution) => panic!("expected a plan that waits, found {}: {}", ended.error, ended.cause),
+    };
     (execution, waiting)
 }
 
@@ -249,7 +257,7 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
 
         // Without a policy, a manifest that has lost its modules waits; whom IAM lets call the function may decide.
         set(stack, project, &json!({})).await;
-        let emptied = repository.clone().with_groups(&[("network", &[("dns", &[])])]);
+        let emptied = Repository::deploying(&[("network", &[("dns", &[])])]);
         let (execution, waiting) = push(stack, project, &emptied, author).await;
         assert_eq!(
             waiting["reasons"],

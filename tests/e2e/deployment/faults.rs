@@ -21,7 +21,7 @@ const AT_ONCE: usize = 8;
 /// A call by service and operation, and what its request contains: `{p}` is the project, `{fetched}` the zip of a commit
 /// of another host, which then stores the module.
 type Call = (&'static str, &'static str, &'static str, &'static str);
-const CALLS: [Call; 11] = [
+const CALLS: [Call; 12] = [
     ("take-lock", "s3", "PutObject", "locks/{p}/dev.json"),
     ("read-repository", "s3", "GetObject", "uploads/{p}/"),
     ("find-source", "s3", "HeadObject", "{fetched}"),
@@ -29,6 +29,7 @@ const CALLS: [Call; 11] = [
     ("read-state", "ssm", "GetParametersByPath", "/sf/{p}/dev"),
     // The modules of a deployment share its policy, so the faults of modules can't tell whose read they disturb.
     ("read-policy", "s3", "GetObject", "policies/{p}/dev.json"),
+    ("look-for-rules", "s3", "GetObject", "policies/{p}/dev.rego"),
     ("store-bundle", "s3", "PutObject", "uploads/{p}/dev/network/vpc/"),
     ("look-at-lock", "s3", "GetObject", "locks/{p}/dev.json"),
     ("write-status", "ssm", "PutParameter", "/sf/{p}/dev/status"),

@@ -12,6 +12,7 @@ mod order;
 mod pages;
 mod plans;
 mod policies;
+mod rego;
 mod removals;
 mod rollbacks;
 mod values;

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use seedflow_e2e::{Shared, StackOptions, TestStack, run};
 use seedflow_local::aws_api::AwsApi;
 
+pub use call::is_refusal;
 use table::{Fixtures, Row};
 
 /// The allowed references of modules; the first names of both lists are also the beginning of other names.

@@ -32,12 +32,14 @@ const UPDATE_METADATA: &str = "UpdateMetadataRole";
 const BUILD_EVENT: &str = "BuildEventRole";
 const END_EXECUTION: &str = "EndExecutionRole";
 const PLAN_DEPLOYMENT: &str = "PlanDeploymentRole";
+const EVALUATE_POLICY: &str = "EvaluatePolicyRole";
 const FETCH_SOURCES: &str = "FetchSourcesRole";
 const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
 const REQUEST_APPROVAL: &str = "RequestApprovalRole";
 const APPROVE: &str = "ApproveRole";
 const PUBLISH_REPORT: &str = "PublishReportRole";
 const DEPLOY: &str = "DeployRole";
+const PLAN: &str = "PlanRole";
 const REPOSITORY: &str = "RepositoryRole";
 const DEPLOY_MODULE: &str = "DeployModuleRole";
 const END_MACHINE: &str = "EndExecutionMachineRole";
@@ -83,8 +85,8 @@ const FOLDERS: [Folder; 17] = [
     ("callbacks/approvals", &[CHECK_STATUS, BUILD_EVENT, ACQUIRE_LOCK, REQUEST_APPROVAL, APPROVE], &[CHECK_STATUS, REQUEST_APPROVAL], &[CHECK_STATUS, END_EXECUTION]),
     ("approvals", &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], &[ACQUIRE_LOCK, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], NOBODY),
     ("locks", &[ACQUIRE_LOCK, CHECK_MD5, REQUEST_APPROVAL, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
-    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT], NOBODY),
-    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, APPROVE], NOBODY, NOBODY),
+    ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION, EVALUATE_POLICY], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY], NOBODY),
+    ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY, APPROVE], NOBODY, NOBODY),
     ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
     ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
     ("reports", &[RECORD_DEPLOYMENT, PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
@@ -350,6 +352,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         BUILD_EVENT,
         END_EXECUTION,
         PLAN_DEPLOYMENT,
+        EVALUATE_POLICY,
         FETCH_SOURCES,
         RECORD_DEPLOYMENT,
         REQUEST_APPROVAL,
@@ -409,6 +412,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "BuildEventFunction" => &[BUILD_EVENT],
             "EndExecutionFunction" => &[END_EXECUTION],
             "PlanDeploymentFunction" => &[PLAN_DEPLOYMENT],
+            "EvaluatePolicyFunction" => &[EVALUATE_POLICY],
             "FetchSourcesFunction" => &[FETCH_SOURCES],
             "RecordDeploymentFunction" => &[RECORD_DEPLOYMENT],
             "RequestApprovalFunction" => &[REQUEST_APPROVAL],
@@ -459,7 +463,7 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
             // People call approve.
             "BuildEventFunction" | "PublishReportFunction" | "ApproveFunction" => NOBODY,
             "EndExecutionFunction" => &[END_MACHINE],
-            "AcquireLockFunction" => &[DEPLOY_MODULE, DEPLOY],
+            "AcquireLockFunction" | "EvaluatePolicyFunction" => &[DEPLOY_MODULE, DEPLOY],
             "PlanDeploymentFunction"
             | "FetchSourcesFunction"
             | "RecordDeploymentFunction"
@@ -562,7 +566,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
         input
     };
     let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
-    let [ours, deploy, end, others] = ["deploy-module", "deploy", "end-execution", "other"]
+    let [ours, deploy, plan, end, others] = ["deploy-module", "deploy", "plan", "end-execution", "other"]
         .map(|name| fixtures.state_machine.replace("deploy-module", name));
     // An execution of another state machine.
     let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
@@ -590,9 +594,10 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "StartExecution",
             "of whole deployments",
-            &[REPOSITORY, DEPLOY],
+            &[REPOSITORY, PLAN, DEPLOY],
             start(&deploy),
         ),
+        ask(STATES, "StartExecution", "of plans", NOBODY, start(&plan)),
         ask(
             STATES,
             "StartExecution",

@@ -26,6 +26,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod code_host;
 pub mod command_line;
 mod event_queue;
 mod large_bundle;

@@ -434,10 +434,15 @@ impl TestStack {
 
     /// The deployed resources of a type: their names by their names in the template.
     pub async fn resources(&self, kind: &str) -> BTreeMap<String, String> {
+        self.resources_of("seedflow", kind).await
+    }
+
+    /// The same for another stack of CloudFormation.
+    pub async fn resources_of(&self, stack: &str, kind: &str) -> BTreeMap<String, String> {
         let fields = [
             ("Action", "DescribeStackResources"),
             ("Version", "2010-05-15"),
-            ("StackName", "seedflow"),
+            ("StackName", stack),
         ];
         let answer = self.api.form("cloudformation", &fields).await;
         let answer = answer.expect("listing the stack's resources");

@@ -14,6 +14,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use seedflow_core::error::{Error, Result};
+use seedflow_core::module::definition::DefinedBuild;
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::maximum::{ComputeType, Maxima};
 use seedflow_core::module::network::AllowedNetworks;
@@ -139,6 +140,14 @@ pub fn limits() -> Result<Limits> {
         },
         stack_name_prefix: setting("STACK_NAME_PREFIX")?,
         ..names()?
+    })
+}
+
+/// The container of builds that ask for nothing else.
+pub fn default_build() -> Result<DefinedBuild> {
+    Ok(DefinedBuild {
+        image: setting("BUILD_IMAGE")?,
+        privileged: flag_setting("BUILD_PRIVILEGED")?,
     })
 }
 

@@ -86,6 +86,17 @@ pub async fn deployment(bucket: &Bucket, execution: &ExecutionArn) -> Result<dep
     read(bucket, &execution.deployment_key()).await
 }
 
+/// Stores the plan of a whole deployment.
+pub async fn store_deployment(
+    bucket: &Bucket,
+    execution: &ExecutionArn,
+    plan: &deployment::plan::Plan,
+) -> Result<()> {
+    // Keys are strings only, so this can't fail.
+    let text = serde_json::to_string(plan).unwrap_or_default();
+    bucket.put(&execution.deployment_key(), text).await
+}
+
 /// The same; `None` if the execution ended before there was a plan.
 pub async fn find_deployment(
     bucket: &Bucket,

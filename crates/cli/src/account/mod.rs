@@ -231,6 +231,19 @@ impl Account {
         format!("{}-approve", name.strip_suffix("-deploy").unwrap_or(name))
     }
 
+    /// The state machine that plans and can't deploy.
+    #[must_use]
+    pub fn plan_arn(&self) -> String {
+        let deploy = &self.deploy_state_machine_arn;
+        format!("{}-plan", deploy.strip_suffix("-deploy").unwrap_or(deploy))
+    }
+
+    /// The execution of a deployment's workflow that an execution of the state machine that plans has started.
+    #[must_use]
+    pub fn plan_execution(&self, asked: &ExecutionArn) -> ExecutionArn {
+        self.deployment_execution(&format!("plan-{}", asked.name()))
+    }
+
     /// The execution of a module's workflow with this name.
     #[must_use]
     pub fn module_execution(&self, name: &str) -> ExecutionArn {

@@ -8,7 +8,7 @@ use seedflow_core::deployment::rollback::OnFailure;
 use seedflow_terminal::Ui;
 use serde_json::json;
 
-use super::repository::RepositoryArguments;
+use super::repository::{Purpose, RepositoryArguments};
 use super::start::Showing;
 use crate::account::Account;
 use crate::work::Subject;
@@ -30,7 +30,7 @@ pub struct Apply {
 impl Apply {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let mut input = self.repository.input(account, ui).await?;
+        let mut input = self.repository.input(Purpose::Deployment, account, ui).await?;
         if let Some(on_failure) = self.on_failure {
             input["on_failure"] = json!(on_failure);
         }

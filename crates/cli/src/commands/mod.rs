@@ -22,6 +22,7 @@ pub mod plan;
 pub mod policy;
 pub mod published;
 pub mod reading;
+pub mod rego;
 pub mod report;
 pub mod repository;
 pub mod retry;

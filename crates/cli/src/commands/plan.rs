@@ -7,7 +7,10 @@ use anyhow::{Result, bail};
 use clap::Args;
 use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
+use seedflow_core::deployment::plan_json::{PlanJson, has_changes};
+use seedflow_core::ids::ExecutionArn;
 use seedflow_core::policy::Decision;
+use seedflow_core::policy::rego::Verdict;
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_terminal::{Tone, Ui};
 use serde::Deserialize;
@@ -15,13 +18,12 @@ use serde_json::{Value, json};
 
 use super::cancel::CANCELED;
 use super::reading::print_json_line;
-use super::repository::RepositoryArguments;
-use super::start::start;
+use super::repository::{Purpose, RepositoryArguments};
+use super::start::unique;
 use crate::account::Account;
 use crate::exit::{self, Refused, is_refusal};
 use crate::view::report::line;
 use crate::view::table::{Cell, Table};
-use crate::work::Subject;
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -47,15 +49,14 @@ pub struct Plan {
 impl Plan {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let mut input = self.repository.input(account, ui).await?;
-        input["plan_only"] = json!(true);
+        let input = self.repository.input(Purpose::Plan, account, ui).await?;
         let Some(output) = planned(account, &input, ui).await? else {
             ui.complain("\nStopped planning; nothing was changed.");
             return Ok(ExitCode::from(exit::INTERRUPTED));
         };
         let planned = Planned::of(&output, account)?;
         if self.json {
-            print_json_line(planned.json(&output), ui);
+            print_json_line(planned.json(output)?, ui);
         } else if self.markdown {
             ui.say(planned.markdown());
         } else {
@@ -79,7 +80,7 @@ impl Plan {
 pub(super) async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Value>> {
     // From before the start on, so that no Ctrl-C leaves an execution behind.
     let interrupted = tokio::spawn(tokio::signal::ctrl_c());
-    let execution = start("plan", &Subject::Deployment(None), input, account).await?;
+    let execution = start(input, account).await?;
     let _live = ui.quiet_task("planning");
     let sfn = account.step_functions();
     let ended = async {
@@ -96,6 +97,29 @@ pub(super) async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result
             interrupted??;
             sfn.stop(&execution, CANCELED, "Ctrl-C in seedflow plan").await?;
             Ok(None)
+        }
+    }
+}
+
+/// Starts a plan, by the state machine that can't deploy: no more rights are needed. Returns the execution that plans.
+async fn start(input: &Value, account: &Account) -> Result<ExecutionArn> {
+    let sfn = account.step_functions();
+    let asked = sfn.start(&account.plan_arn(), &unique(), input).await?;
+    let plan = account.plan_execution(&asked);
+    loop {
+        let asked = sfn.describe(&asked).await?;
+        if sfn.describe(&plan).await?.is_some() {
+            return Ok(plan);
+        }
+        match asked.map(|asked| (asked.status, asked.error, asked.cause)) {
+            None | Some((ExecutionStatus::Running | ExecutionStatus::Succeeded, ..)) => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Some((_, error, cause)) => bail!(
+                "no plan was started: {}: {}",
+                error.unwrap_or_default(),
+                cause.unwrap_or_default()
+            ),
         }
     }
 }
@@ -122,7 +146,8 @@ pub(super) struct Planned {
     deployment: String,
     modules: Vec<PlannedModule>,
     policy: Option<Decision>,
-    warnings: Vec<String>,
+    notes: Vec<String>,
+    rego: Option<Verdict>,
     approval: Option<ApprovalNeeded>,
 }
 
@@ -137,12 +162,17 @@ impl Planned {
                 output["plan_key"].as_str().unwrap_or_default()
             ),
         };
-        let warnings = output.get("warnings").map(Vec::deserialize).transpose()?;
+        let notes = output.get("warnings").map(Vec::deserialize).transpose()?;
         Ok(Self {
             deployment: name(&output["deployment"]),
             modules,
             policy: output.get("policy").map(Decision::deserialize).transpose()?,
-            warnings: warnings.unwrap_or_default(),
+            rego: Option::<Verdict>::deserialize(output.get("rego").unwrap_or(&Value::Null))?,
+            approval: output
+                .get("approval")
+                .map(ApprovalNeeded::deserialize)
+                .transpose()?,
+            notes: notes.unwrap_or_default(),
         })
     }
 
@@ -151,9 +181,15 @@ impl Planned {
         self.count(PlannedAction::Blocked) > 0 || !self.broken().is_empty()
     }
 
-    /// What breaks the deployment's policy.
-    fn broken(&self) -> &[String] {
-        self.policy.as_ref().map_or(&[], |policy| &policy.broken)
+    /// What breaks the deployment's policy, and its rules.
+    fn broken(&self) -> Vec<String> {
+        let policy = self.policy.iter().flat_map(|policy| policy.broken.clone());
+        policy.chain(self.rego.iter().flat_map(Verdict::broken)).collect()
+    }
+
+    /// What the rules warn of.
+    fn warnings(&self) -> &[String] {
+        self.rego.as_ref().map_or(&[], |verdict| &verdict.findings.warn)
     }
 
     pub(super) fn count(&self, action: PlannedAction) -> usize {
@@ -164,9 +200,7 @@ impl Planned {
     }
 
     pub(super) fn has_changes(&self) -> bool {
-        self.modules
-            .iter()
-            .any(|module| module.action != PlannedAction::Unchanged)
+        has_changes(&self.modules)
     }
 
     /// `3 to deploy, 1 to destroy, 12 unchanged`
@@ -204,10 +238,13 @@ impl Planned {
         if self.changes().next().is_some() {
             table_of(&self.modules).show(ui);
         }
-        for warning in &self.warnings {
-            ui.say(format!("note: {warning}"));
+        for note in &self.notes {
+            ui.say(format!("note: {note}"));
         }
         ui.say(self.summary());
+        for warning in self.warnings() {
+            ui.say(ui.paint(Tone::Bold, format!("warned by the policy: {warning}")));
+        }
         for broken in self.broken() {
             ui.say(ui.paint(Tone::Bad, format!("refused by the policy: {broken}")));
         }
@@ -229,8 +266,11 @@ impl Planned {
             let why = lines.join("<br>");
             text.push_str(&format!("| {} | `{}` | {why} |\n", word(module).0, module.module));
         }
+        for warning in self.warnings() {
+            text.push_str(&format!("\nwarned by the policy: {}\n", escaped(warning)));
+        }
         for broken in self.broken() {
-            text.push_str(&format!("\nrefused by the policy: {}\n", escaped(broken)));
+            text.push_str(&format!("\nrefused by the policy: {}\n", escaped(&broken)));
         }
         for reason in self.waits_because() {
             text.push_str(&format!("\nwaits for an approval: {}\n", escaped(reason)));
@@ -238,18 +278,12 @@ impl Planned {
         text
     }
 
-    fn json(&self, output: &Value) -> Value {
-        let mut plan = json!({
-            "deployment": output["deployment"], "changes": self.has_changes(), "counts": output["counts"],
-            "modules": output["modules"],
-        });
-        if let Some(policy) = output.get("policy") {
-            plan["policy"] = policy.clone();
-        }
-        if let Some(approval) = output.get("approval") {
-            plan["approval"] = approval.clone();
-        }
-        plan
+    fn json(&self, output: Value) -> Result<Value> {
+        let plan: PlanJson = serde_json::from_value(output)?;
+        Ok(json!(PlanJson {
+            changes: self.has_changes(),
+            ..plan
+        }))
     }
 }
 
@@ -331,8 +365,20 @@ mod tests {
             deployment: "p/dev".to_owned(),
             modules: serde_json::from_value(modules).unwrap(),
             policy: None,
-            warnings: Vec::new(),
+            notes: Vec::new(),
             approval: None,
+            rego: serde_json::from_value(json!({"document": "d", "version": "v", "warn": ["w|1"], "deny": ["d"], "require_approval": ["a"]})).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_rules_say_is_shown() {
+        let text = planned().markdown();
+        for part in [
+            "\nwarned by the policy: w\\|1\n",
+            "\nrefused by the policy: deny: d\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
 

@@ -1,4 +1,6 @@
 //! `policy`: what may not be deployed or destroyed in a deployment, by any kind of request (docs/guardrails.md).
+//!
+//! A policy is a document (`.json`), rules in Rego (`.rego`, [`super::rego`]), or both.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,15 +8,18 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use seedflow_core::deployment::plan::{PlannedModule, changes_of};
+use seedflow_core::deployment::plan::changes_of;
+use seedflow_core::deployment::plan_json::PlanJson;
 use seedflow_core::error::ErrorName;
 use seedflow_core::ids::DeploymentId;
+use seedflow_core::policy::rego::{MAX_REGO_BYTES, Verdict};
 use seedflow_core::policy::{Decision, MAX_BYTES, Policy as Document, StoredPolicy, version_of};
 use seedflow_terminal::Ui;
-use serde::Deserialize;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::reading::{OfProject, parse_target, print_json};
+use super::rego;
 use crate::account::{Account, StackArguments};
 use crate::exit::{self, Wrong};
 use crate::records::target::Target;
@@ -30,11 +35,11 @@ pub struct Policy {
 enum Action {
     /// Shows the policy of a deployment, as it is stored.
     Show(Show),
-    /// Checks a document and stores it as the policy of a deployment. Needs credentials that AdministratorPrincipalArns names.
+    /// Checks documents and rules, and stores them as the policy of a deployment. Needs credentials that AdministratorPrincipalArns names.
     Set(Set),
-    /// Checks a document, offline.
+    /// Checks a document or rules, offline.
     Validate(Validate),
-    /// Decides by a document on a saved plan (`seedflow plan --json`), offline. Ends with 4 if the plan is refused.
+    /// Decides by a document, by rules or by both on a saved plan (`seedflow plan --json`), offline. Ends with 4 if the plan is refused.
     Test(Test),
 }
 
@@ -55,25 +60,28 @@ struct Show {
 struct Set {
     #[arg(value_name = "DEPLOYMENT", value_parser = parse_target)]
     deployment: Target,
-    /// The document; `{}` allows everything.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The document (.json; `{}` allows everything), the rules (.rego; `package seedflow` allows everything), or both. The
+    /// other one stays as it is.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     #[command(flatten)]
     project: OfProject,
 }
 
-/// Which document.
+/// Which document or rules.
 #[derive(Debug, Args)]
 struct Validate {
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// A document (.json) or rules (.rego).
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
 }
 
 /// Which document, and which plan.
 #[derive(Debug, Args)]
 struct Test {
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// A document (.json), rules (.rego), or both.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     /// What `seedflow plan --json` printed.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
@@ -93,8 +101,8 @@ impl Policy {
             Action::Test(command) => command.run(ui),
             Action::Show(command) => command.run(&Account::find(stack, ui).await?, ui).await,
             Action::Set(command) => {
-                let text = document(&command.file)?;
-                command.run(&text, &Account::find(stack, ui).await?, ui).await
+                let texts = texts(&command.files)?;
+                command.run(texts, &Account::find(stack, ui).await?, ui).await
             }
         }
     }
@@ -103,106 +111,184 @@ impl Policy {
 impl Show {
     async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let of = deployment(&self.deployment, &self.project, account).await?;
-        let found = account.bucket().get(&of.policy_key(), MAX_BYTES).await;
-        let found = found.map_err(|error| match error.name {
-            ErrorName::AccessDenied => anyhow::anyhow!(
-                "{of} has no policy, or these credentials may not read it: S3 gives the difference only to a principal that AdministratorPrincipalArns names. {}",
-                error.message
-            ),
-            _ => error.into(),
-        })?;
-        let Some((text, _)) = found else {
-            match self.json {
-                true => print_json(json!({"deployment": of, "policy": null}), ui)?,
-                false => ui.say(format!("{of} has no policy: everything is allowed.")),
-            }
-            return Ok(ExitCode::SUCCESS);
-        };
+        let document = stored(account, &of, &of.policy_key(), MAX_BYTES).await?;
+        let rules = stored(account, &of, &of.rego_key(), MAX_REGO_BYTES).await?;
+        let mut problems = Vec::new();
+        if let Some(text) = &document {
+            problems.extend(Document::parse(text).err().unwrap_or_default());
+        }
+        let rules = rules.map(|text| String::from_utf8_lossy(&text).into_owned());
+        if let Some(text) = &rules {
+            problems.extend(rego::problem(&of.rego_key(), text));
+        }
         if self.json {
-            let policy: Value = serde_json::from_slice(&text).unwrap_or_default();
-            let shown = json!({
-                "deployment": of, "document": of.policy_key(), "version": version_of(&text), "policy": policy,
-                "problems": Document::parse(&text).err().unwrap_or_default(),
-            });
-            print_json(shown, ui)?;
+            print_json(shown(&of, document.as_deref(), rules.as_deref(), &problems), ui)?;
+        } else if document.is_none() && rules.is_none() {
+            ui.say(format!("{of} has no policy: everything is allowed."));
         } else {
-            ui.say(String::from_utf8_lossy(&text).trim_end());
+            let document = document.map(|text| String::from_utf8_lossy(&text).into_owned());
+            for text in document.iter().chain(&rules) {
+                ui.say(text.trim_end());
+            }
         }
-        if let Err(problems) = Document::parse(&text) {
-            ui.complain(&format!(
-                "The document is not valid, so nothing is allowed:\n{}",
-                problems.join("\n")
-            ));
-            return Ok(ExitCode::from(exit::FAILED));
+        if problems.is_empty() {
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(ExitCode::SUCCESS)
+        ui.complain(&format!(
+            "The policy is not valid, so nothing is allowed:\n{}",
+            problems.join("\n")
+        ));
+        Ok(ExitCode::from(exit::FAILED))
     }
 }
 
+/// The policy as JSON. Without one it has only the deployment.
+fn shown(of: &DeploymentId, document: Option<&[u8]>, rules: Option<&str>, problems: &[String]) -> Value {
+    let mut shown = json!({"deployment": of, "policy": null});
+    if let Some(text) = document {
+        shown["policy"] = serde_json::from_slice(text).unwrap_or_default();
+        shown["document"] = json!(of.policy_key());
+        shown["version"] = json!(version_of(text));
+    }
+    if let Some(text) = rules {
+        shown["rego"] =
+            json!({"document": of.rego_key(), "version": version_of(text.as_bytes()), "rules": text});
+    }
+    if document.is_some() || rules.is_some() {
+        shown["problems"] = json!(problems);
+    }
+    shown
+}
+
+/// A stored object of a policy.
+async fn stored(account: &Account, of: &DeploymentId, key: &str, most: u64) -> Result<Option<Vec<u8>>> {
+    let found = account.bucket().get(key, most).await;
+    let found = found.map_err(|error| match error.name {
+        ErrorName::AccessDenied => anyhow::anyhow!(
+            "{of} has no policy, or these credentials may not read it: S3 gives the difference only to a principal that AdministratorPrincipalArns names. {}",
+            error.message
+        ),
+        _ => error.into(),
+    })?;
+    Ok(found.map(|(text, _)| text))
+}
+
 impl Set {
-    async fn run(self, text: &str, account: &Account, ui: &Ui) -> Result<ExitCode> {
+    async fn run(self, texts: Vec<Text>, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let of = deployment(&self.deployment, &self.project, account).await?;
-        let key = of.policy_key();
-        account.bucket().put(&key, text.to_owned()).await.with_context(|| {
-            format!(
-                "cannot store s3://{}/{key}; it takes a principal that AdministratorPrincipalArns of the stack names, with s3:PutObject on policies/*",
-                account.work_bucket
-            )
-        })?;
-        ui.say(format!(
-            "{of} has this policy now, version {}.",
-            &version_of(text.as_bytes())[..12]
-        ));
+        for text in texts {
+            let (key, text, what) = match text {
+                Text::Document(text) => (of.policy_key(), text, "this policy"),
+                Text::Rules(text) => (of.rego_key(), text, "these rules"),
+            };
+            account.bucket().put(&key, text.clone()).await.with_context(|| {
+                format!(
+                    "cannot store s3://{}/{key}; it takes a principal that AdministratorPrincipalArns of the stack names, with s3:PutObject on policies/*",
+                    account.work_bucket
+                )
+            })?;
+            ui.say(format!(
+                "{of} has {what} now, version {}.",
+                &version_of(text.as_bytes())[..12]
+            ));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Validate {
     fn run(self, ui: &Ui) -> Result<ExitCode> {
-        document(&self.file)?;
-        ui.say(format!("{} is a valid policy.", self.file.display()));
+        for file in &self.files {
+            texts(std::slice::from_ref(file))?;
+            ui.say(format!("{} is a valid policy.", file.display()));
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
 
+/// What the document and the rules say of a plan.
+#[derive(Debug, Default, Serialize)]
+struct Tested {
+    #[serde(flatten)]
+    decision: Option<Decision>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rego: Option<Verdict>,
+}
+
 impl Test {
     fn run(self, ui: &Ui) -> Result<ExitCode> {
-        let text = document(&self.file)?;
-        let decision = decide(&text, &read(&self.plan)?, self.at.unwrap_or_else(Timestamp::now))
-            .with_context(|| {
-                format!(
-                    "{}: expected what `seedflow plan --json` prints",
-                    self.plan.display()
-                )
-            })?;
+        let now = self.at.unwrap_or_else(Timestamp::now);
+        let plan = read(&self.plan)?;
+        let plan: PlanJson = serde_json::from_str(&plan).with_context(|| {
+            format!(
+                "{}: expected what `seedflow plan --json` prints",
+                self.plan.display()
+            )
+        })?;
+        let tested = tested(&self.files, &plan, now)?;
+        let decided = tested
+            .decision
+            .iter()
+            .flat_map(|decision| decision.broken.clone());
+        let found = tested.rego.iter().flat_map(Verdict::broken);
+        let broken: Vec<String> = decided.chain(found).collect();
         if self.json {
-            print_json(json!(decision), ui)?;
-        } else if decision.broken.is_empty() {
-            ui.say("The policy allows the plan.");
+            print_json(json!(tested), ui)?;
         } else {
-            ui.say(format!(
-                "The policy refuses the plan:\n{}",
-                decision.broken.join("\n")
-            ));
+            for warning in tested.rego.iter().flat_map(|verdict| &verdict.findings.warn) {
+                ui.say(format!("warning: {warning}"));
+            }
+            match broken.is_empty() {
+                true => ui.say("The policy allows the plan."),
+                false => ui.say(format!("The policy refuses the plan:\n{}", broken.join("\n"))),
+            }
         }
-        Ok(match decision.broken.is_empty() {
+        Ok(match broken.is_empty() {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(exit::REFUSED),
         })
     }
 }
 
-/// A plan as `seedflow plan --json` prints it.
-#[derive(Deserialize)]
-struct SavedPlan {
-    deployment: DeploymentId,
-    modules: Vec<PlannedModule>,
+fn tested(files: &[PathBuf], plan: &PlanJson, now: Timestamp) -> Result<Tested> {
+    let mut tested = Tested::default();
+    texts(files)?;
+    for file in files {
+        match rego::is_rego(file) {
+            true => tested.rego = Some(rego::verdict(file, plan, now)?),
+            false => tested.decision = Some(decide(&document(file)?, plan, now)),
+        }
+    }
+    Ok(tested)
 }
 
-fn decide(policy: &str, plan: &str, now: Timestamp) -> serde_json::Result<Decision> {
-    let plan: SavedPlan = serde_json::from_str(plan)?;
+fn decide(policy: &str, plan: &PlanJson, now: Timestamp) -> Decision {
     let policy = StoredPolicy::of(&plan.deployment, policy.as_bytes());
-    Ok(policy.decide(&changes_of(&plan.modules), now))
+    policy.decide(&changes_of(&plan.modules), now)
+}
+
+/// A part of a policy.
+enum Text {
+    Document(String),
+    Rules(String),
+}
+
+/// The parts of a policy, which are valid, at most one of each kind.
+fn texts(files: &[PathBuf]) -> Result<Vec<Text>> {
+    let (rules, documents): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        files.iter().partition(|file| rego::is_rego(file));
+    if rules.len() > 1 || documents.len() > 1 {
+        bail!(
+            "expected at most one document (.json) and one file of rules (.rego), found {} and {}",
+            documents.len(),
+            rules.len()
+        );
+    }
+    let documents = documents
+        .into_iter()
+        .map(|file| document(file).map(Text::Document));
+    let rules = rules.into_iter().map(|file| rego::rules(file).map(Text::Rules));
+    documents.chain(rules).collect()
 }
 
 async fn deployment(target: &Target, project: &OfProject, account: &Account) -> Result<DeploymentId> {
@@ -259,8 +345,8 @@ mod tests {
             ],
         });
         let at = |plan: &Value, time: &str| {
-            let decision = decide(&policy, &plan.to_string(), time.parse().unwrap()).unwrap();
-            decision.broken
+            let plan = serde_json::from_value(plan.clone()).unwrap();
+            decide(&policy, &plan, time.parse().unwrap()).broken
         };
         assert!(at(&plan, "2026-12-08T12:00:00Z").is_empty());
         let friday = at(&plan, "2026-12-04T15:00:00Z");
@@ -272,7 +358,6 @@ mod tests {
             refused,
             ["protect[0]: expected data/* to stay, found data/store to be destroyed"]
         );
-        assert!(decide(&policy, "{}", Timestamp::UNIX_EPOCH).is_err());
     }
 
     #[test]

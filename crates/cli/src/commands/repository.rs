@@ -44,6 +44,26 @@ pub struct RepositoryArguments {
     force: Vec<String>,
 }
 
+/// What a repository is uploaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be planned only.
+    Plan,
+    /// To be deployed.
+    Deployment,
+}
+
+impl Purpose {
+    /// The key of the upload. Who may only plan can't write what is deployed: its uploads have a folder that no project can
+    /// have, and a name that nobody can guess, so that nobody replaces what another one has planned.
+    fn key(self, project: &Name, md5: &str) -> String {
+        match self {
+            Self::Plan => format!("uploads/_plans/{project}/{}.zip", uuid::Uuid::new_v4().simple()),
+            Self::Deployment => format!("uploads/{project}/repository/{md5}.zip"),
+        }
+    }
+}
+
 /// The word for everything.
 const ALL: &str = "all";
 
@@ -52,7 +72,7 @@ impl RepositoryArguments {
     ///
     /// # Errors
     /// [`Refused`] with every problem of the manifest; nothing is uploaded then.
-    pub async fn input(&self, account: &Account, ui: &Ui) -> Result<Value> {
+    pub async fn input(&self, purpose: Purpose, account: &Account, ui: &Ui) -> Result<Value> {
         let project = match &self.env_path {
             // Its variables are in the account, so the workflow checks the manifest.
             Some(_) => self.project.clone(),
@@ -67,7 +87,7 @@ impl RepositoryArguments {
         };
         let draft = tempfile::NamedTempFile::new().context("cannot write the repository's zip")?;
         let packed = bundle::repository(&self.folder, draft.path())?;
-        let key = format!("uploads/{project}/repository/{}.zip", packed.md5);
+        let key = purpose.key(&project, &packed.md5);
         let source = upload(account, &key, &packed.path, &commit::of_folder(&self.folder)).await?;
         let mut input = self.manifest.fields(self.env_path.clone())?;
         input.insert("project".to_owned(), json!(project));
@@ -132,5 +152,25 @@ impl RepositoryArguments {
             ))
             .into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_only_planned_is_uploaded_where_nothing_is_deployed_from_and_under_a_name_of_its_own() {
+        let project = Name::parse("project", "shop").unwrap();
+        let [first, second] = [(); 2].map(|()| Purpose::Plan.key(&project, "md5"));
+        assert!(first.starts_with("uploads/_plans/shop/"), "{first}");
+        assert_ne!(first, second);
+        // No project's uploads are there.
+        assert!(Name::parse("project", "_plans").is_err());
+        assert_eq!(
+            Purpose::Deployment.key(&project, "md5"),
+            "uploads/shop/repository/md5.zip"
+        );
     }
 }

@@ -103,13 +103,15 @@ pub async fn start(verb: &str, subject: &Subject, input: &Value, account: &Accou
         Subject::Module(_) => &account.state_machine_arn,
         Subject::Deployment(_) => &account.deploy_state_machine_arn,
     };
-    let random = uuid::Uuid::new_v4().simple().to_string();
-    let name = format!(
-        "{verb}-{}-{}",
-        Timestamp::now().strftime("%Y%m%d-%H%M%S"),
-        &random[..6]
-    );
+    let name = format!("{verb}-{}", unique());
     Ok(account.step_functions().start(machine, &name, input).await?)
+}
+
+/// A part of the name of an execution: when it was started, and what differs from all others.
+pub fn unique() -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    let now = Timestamp::now().strftime("%Y%m%d-%H%M%S");
+    format!("{now}-{}", &random[..6])
 }
 
 /// Uploads a zip under a key below `uploads/`, where no event starts anything; returns the `source` of an input.

@@ -46,6 +46,35 @@ impl ApprovalNeeded {
             expires_after_seconds: rule.expires_after.as_secs(),
         })
     }
+
+    /// What rules may ask for: the same without a reason.
+    #[must_use]
+    pub fn for_rules(plan: String, rule: &ApprovalRule) -> Self {
+        Self {
+            plan,
+            reasons: Vec::new(),
+            approvers: some(rule.approvers_shown()),
+            four_eyes: rule.four_eyes,
+            expires_after_seconds: rule.expires_after.as_secs(),
+        }
+    }
+
+    /// An approval that is needed for other reasons, and for those of rules.
+    #[must_use]
+    pub fn because(&self, needed: Option<Self>, rules: &[String]) -> Option<Self> {
+        let rules = rules.iter().map(|reason| format!("rules: {reason}"));
+        let needed = needed.unwrap_or_else(|| self.clone());
+        // A repeated evaluation says the same again.
+        let others = needed
+            .reasons
+            .iter()
+            .filter(|reason| !reason.starts_with("rules: "));
+        let reasons: Vec<String> = others.cloned().chain(rules).collect();
+        (!reasons.is_empty()).then(|| Self {
+            reasons: some(reasons),
+            ..needed
+        })
+    }
 }
 
 /// So many as people read, and as fit into an event.

@@ -13,33 +13,16 @@ use serde_json::{Value, json};
 
 use crate::error::{excerpt, without_credentials};
 use crate::formats::python_json::dumps;
-use crate::formats::upper_snake_case::upper_snake_case;
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::fingerprint::{Versions, settings};
+use crate::module::hidden::{HIDDEN, is_secret, without_secrets};
 use crate::module::input::Options;
 use crate::module::parameters::ParameterValue;
 
 /// The most values of a module that are listed, and the most characters of each.
 const MAX_LISTED: usize = 20;
 const MAX_LENGTH: usize = 100;
-
-/// What stands for a value that may be secret.
-const HIDDEN: &str = "(hidden)";
-
-/// What a name contains if its value is secret, in upper snake case.
-const SECRETS: [&str; 10] = [
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "SECRET",
-    "TOKEN",
-    "CREDENTIAL",
-    "API_KEY",
-    "APIKEY",
-    "PRIVATE_KEY",
-    "ACCESS_KEY",
-];
 
 /// A value that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,29 +170,6 @@ fn text(value: &Value) -> String {
         other => dumps(other),
     };
     excerpt(&without_credentials(&text), MAX_LENGTH)
-}
-
-fn is_secret(name: &str) -> bool {
-    let name = upper_snake_case(name).replace('-', "_");
-    SECRETS.iter().any(|secret| name.contains(secret))
-}
-
-/// A value without the fields whose names say that they are secret.
-fn without_secrets(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| {
-                let value = match is_secret(name) {
-                    true => json!(HIDDEN),
-                    false => without_secrets(value),
-                };
-                (name.clone(), value)
-            });
-            Value::Object(fields.collect())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(without_secrets).collect()),
-        other => other.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 pub mod archives;
 pub mod changed_values;
 pub mod current;
+pub mod definitions;
 pub mod input;
 pub mod manifest;
 pub mod manifest_options;
@@ -15,6 +16,7 @@ pub mod module_part;
 pub mod order;
 pub mod outcome;
 pub mod plan;
+pub mod plan_json;
 pub mod plan_parts;
 pub mod planner;
 pub mod record;

@@ -260,6 +260,7 @@ mod tests {
             moves: false,
             reasons: Vec::new(),
             changes: Vec::new(),
+            definition: None,
             unless: Vec::new(),
             execution: execution.map(str::to_owned),
         }
@@ -289,6 +290,9 @@ mod tests {
             sources: Vec::new(),
             warnings: Vec::new(),
             policy: None,
+            rules: None,
+            rego: None,
+            approval_for_rules: None,
             approval: None,
             parts: BTreeMap::new(),
         }

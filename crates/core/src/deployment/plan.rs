@@ -17,9 +17,11 @@ use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
+use crate::module::definition::Definition;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status;
 use crate::module::stored_input::StoredInput;
+use crate::policy::rego::Verdict;
 use crate::policy::{Change, Changes, Decision};
 
 /// The most of a plan's waves that may travel through the states. Payloads end at 256 KB, and the waves share one with
@@ -63,6 +65,9 @@ pub struct PlannedModule {
     /// The values that change, if it is a plan that is only shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangedValue>,
+    /// What it is made of; only where rules or people read it, and never of a module that the manifest doesn't have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Box<Definition>>,
     /// The modules, as `{group}/{module}`, whose values may change before this one's execution and make it one to
     /// deploy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -111,9 +116,18 @@ pub struct Plan {
     /// What the deployment's policy says of the plan; `None` if it has no policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Decision>,
+    /// The SHA-256 of the deployment's rules in Rego, if it has some and the plan starts something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
+    /// What the deployment's rules in Rego say of the plan; `None` before they are evaluated, and without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rego: Option<Verdict>,
     /// The approval that the plan needs before it runs; `None` if it needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalNeeded>,
+    /// The approval that the rules may ask for, without reasons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_for_rules: Option<ApprovalNeeded>,
     /// What the modules are deployed from; only for the planner itself.
     #[serde(skip)]
     pub parts: BTreeMap<ModuleRef, ModulePart>,
@@ -219,10 +233,11 @@ impl Plan {
     /// Refuses a plan that may not start.
     ///
     /// # Errors
-    /// `Blocked` with the modules and their obstacles, or `DeniedByPolicy` with what breaks the policy.
+    /// `Blocked` with the modules and their obstacles, or `DeniedByPolicy` with what breaks the policy or the rules.
     pub fn refuse(&self) -> Result<()> {
         self.refuse_blocked()?;
-        self.policy.as_ref().map_or(Ok(()), Decision::refuse)
+        self.policy.as_ref().map_or(Ok(()), Decision::refuse)?;
+        self.rego.as_ref().map_or(Ok(()), Verdict::refuse)
     }
 
     /// Refuses a plan with a blocked module: no work begins that cannot be completed.
@@ -243,6 +258,15 @@ impl Plan {
             ErrorName::Blocked,
             excerpt(&format!("nothing was started. {}", blocked.join(". ")), 4000),
         ))
+    }
+
+    /// Adds what the rules say: what they deny, and why they want an approval.
+    pub fn judge(&mut self, verdict: Verdict) {
+        if let Some(asked) = &self.approval_for_rules {
+            let needed = self.approval.take();
+            self.approval = asked.because(needed, verdict.approvals());
+        }
+        self.rego = Some(verdict);
     }
 
     /// The number of modules for each action.

@@ -28,6 +28,9 @@ pub struct PlanParts {
     /// The SHA-256 of the policy's document.
     #[serde(default)]
     pub policy: Option<String>,
+    /// The SHA-256 of the rules in Rego.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
     /// Sources of other hosts, each with what was fetched.
     #[serde(default)]
     pub sources: BTreeMap<String, String>,
@@ -69,6 +72,7 @@ impl PlanParts {
         Self {
             commit: plan.commit_info.commit().map(str::to_owned),
             policy: plan.policy.as_ref().map(|policy| policy.version.clone()),
+            rules: plan.rules.clone(),
             sources: sources.collect(),
             modules: modules.collect(),
         }
@@ -125,6 +129,13 @@ impl PlanParts {
                 "the policy: approved under version {}, now {}",
                 excerpt(&shown(&self.policy), 12),
                 excerpt(&shown(&now.policy), 12)
+            ));
+        }
+        if self.rules != now.rules {
+            found.push(format!(
+                "the rules: approved under version {}, now {}",
+                excerpt(&shown(&self.rules), 12),
+                excerpt(&shown(&now.rules), 12)
             ));
         }
         for name in names(&self.sources, &now.sources) {
@@ -290,6 +301,7 @@ mod tests {
         PlanParts {
             commit: Some("c1".to_owned()),
             policy: Some("p1".to_owned()),
+            rules: None,
             sources: BTreeMap::from([("https://h/r@main".to_owned(), "s1".to_owned())]),
             modules: BTreeMap::from([("g/m".to_owned(), of)]),
         }

@@ -311,6 +311,7 @@ impl<'a> Planner<'a> {
             moves: moves && decided.action == PlannedAction::Deploy,
             reasons: decided.reasons,
             changes: Vec::new(),
+            definition: None,
             unless,
             execution: has_turn.then(|| self.name(&module.id)),
         }
@@ -510,6 +511,7 @@ impl<'a> Planner<'a> {
             moves: false,
             reasons: vec![reason],
             changes: Vec::new(),
+            definition: None,
             unless: Vec::new(),
             execution: (action == PlannedAction::Destroy).then(|| self.name(&self.id(module))),
         }
@@ -580,6 +582,9 @@ impl<'a> Planner<'a> {
             sources: Vec::new(),
             warnings: self.warnings,
             policy: None,
+            rules: None,
+            rego: None,
+            approval_for_rules: None,
             approval: None,
             parts: self.parts,
         };

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::module::commit_info::CommitInfo;
+use crate::module::definition::DefinedSource;
 
 /// A source that the host of a manifest's path stores.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +64,30 @@ impl SourcePath {
         Self {
             source: None,
             path: path.to_owned(),
+        }
+    }
+
+    /// The folder as the source of a module. `fetched` has the commits.
+    #[must_use]
+    pub fn defined(&self, fetched: &[FetchedSource]) -> DefinedSource {
+        let path = self.path.clone();
+        match &self.source {
+            None => DefinedSource::Repository { path },
+            Some(RemoteSource::Git { url, reference }) => {
+                let found = fetched
+                    .iter()
+                    .find(|found| Some(&found.source) == self.source.as_ref());
+                DefinedSource::Git {
+                    url: url.clone(),
+                    reference: reference.clone(),
+                    commit: found.and_then(|found| found.commit.clone()),
+                    path,
+                }
+            }
+            Some(RemoteSource::Archive { url }) => DefinedSource::Archive {
+                url: without_query(url).to_owned(),
+                path,
+            },
         }
     }
 
@@ -154,6 +179,13 @@ mod tests {
         assert_eq!(
             folder.file("deployspec.yaml").to_string(),
             "https://b.s3.amazonaws.com/a.zip//modules/vpc/deployspec.yaml"
+        );
+        assert_eq!(
+            folder.defined(&[]),
+            DefinedSource::Archive {
+                url: "https://b.s3.amazonaws.com/a.zip".to_owned(),
+                path: "modules/vpc".to_owned()
+            }
         );
         assert_eq!(
             fetched.shown().source,

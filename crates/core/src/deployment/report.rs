@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::outcome::ModuleResult;
-use super::plan::Plan;
+use super::plan::{Plan, PlannedModule};
 use super::status::Status;
 
 /// The report; `results` is empty until the end, and where the execution was ended from outside.
@@ -13,7 +13,23 @@ use super::status::Status;
 pub fn report(plan: &Plan, status: &Status, results: &[ModuleResult]) -> Value {
     json!({
         "deployment": plan.deployment, "execution": status.execution, "written_at": status.updated_at,
-        "status": status, "plan": plan.modules, "sources": plan.sources, "warnings": plan.warnings,
+        "status": status, "plan": modules(plan), "sources": plan.sources, "warnings": warnings(plan),
         "results": results,
     })
+}
+
+/// The planner's warnings, and those of the deployment's rules.
+fn warnings(plan: &Plan) -> Vec<String> {
+    let rules = plan.rego.iter().flat_map(|verdict| &verdict.findings.warn);
+    let rules = rules.map(|warning| format!("policy: {warning}"));
+    plan.warnings.iter().cloned().chain(rules).collect()
+}
+
+/// The modules without their definitions: those are for who decides on the plan.
+fn modules(plan: &Plan) -> Vec<PlannedModule> {
+    let modules = plan.modules.iter().map(|module| PlannedModule {
+        definition: None,
+        ..module.clone()
+    });
+    modules.collect()
 }

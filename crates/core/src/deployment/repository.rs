@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::ModuleId;
 use crate::module::commit_info::CommitInfo;
+use crate::module::definition::DefinedSource;
 use crate::module::deployspec::{Deployspec, MAX_SHOWN};
 use crate::module::fingerprint::deployspec_digest;
 use crate::module::input::Options;
@@ -268,6 +269,15 @@ impl<R> LoadedRepository<R> {
         let modules = self.groups.iter().flat_map(|group| &group.modules);
         modules
             .map(|module| (module.id.clone(), commits.of(&module.folder)))
+            .collect()
+    }
+
+    /// Where the modules' files are from.
+    #[must_use]
+    pub fn sources(&self) -> BTreeMap<ModuleId, DefinedSource> {
+        let modules = self.groups.iter().flat_map(|group| &group.modules);
+        modules
+            .map(|module| (module.id.clone(), module.folder.defined(&self.fetched)))
             .collect()
     }
 

@@ -158,6 +158,12 @@ pub struct CheckResult {
     /// Whether to remove the module's role and stack after the build: it is destroyed, or has no role of its own any
     /// more.
     pub remove_role: bool,
+    /// Whether the deployment has rules in Rego that have to be evaluated before anything starts.
+    #[serde(default)]
+    pub evaluate: bool,
+    /// Whether it is part of a plan that was approved; only where rules may ask for that.
+    #[serde(default)]
+    pub approved: bool,
     /// The plan; `None` if only the stored state is removed.
     pub plan: Option<PlanHandle>,
     /// Why the request is refused. Everything else is empty then.

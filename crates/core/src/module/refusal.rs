@@ -13,7 +13,7 @@ use crate::module::commit_info::CommitInfo;
 
 /// The errors of a module's request that is refused before anything runs. All other errors are failures: the request may
 /// be right.
-const REFUSALS: [ErrorName; 9] = [
+const REFUSALS: [ErrorName; 10] = [
     ErrorName::InvalidInput,
     ErrorName::SourceNotFound,
     ErrorName::InvalidBundle,
@@ -21,6 +21,7 @@ const REFUSALS: [ErrorName; 9] = [
     ErrorName::InvalidModuleStack,
     ErrorName::StateConflict,
     ErrorName::DeniedByPolicy,
+    ErrorName::PolicyNotEvaluated,
     ErrorName::ApprovalRequired,
     ErrorName::ApprovalVoid,
 ];
@@ -82,6 +83,7 @@ mod tests {
             "InvalidModuleStack",
             "StateConflict",
             "DeniedByPolicy",
+            "PolicyNotEvaluated",
             "ApprovalRequired",
             "ApprovalVoid",
         ] {

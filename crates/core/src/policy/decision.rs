@@ -187,17 +187,21 @@ impl Decision {
     /// # Errors
     /// `DeniedByPolicy` with everything that is broken, and who can change it.
     pub fn refuse(&self) -> Result<()> {
-        if self.broken.is_empty() {
-            return Ok(());
-        }
-        let version: String = self.version.chars().take(SHOWN_VERSION).collect();
-        let message = format!(
-            "nothing was started. {}. The policy is {}, version {version}; an administrator (AdministratorPrincipalArns of the stack) can change it by `seedflow policy set`",
-            excerpt(&self.broken.join(". "), MAX_MESSAGE),
-            self.document
-        );
-        Err(Error::new(ErrorName::DeniedByPolicy, message))
+        denied(&self.document, &self.version, &self.broken)
     }
+}
+
+/// Refuses what breaks a document.
+pub(super) fn denied(document: &str, version: &str, broken: &[String]) -> Result<()> {
+    if broken.is_empty() {
+        return Ok(());
+    }
+    let version: String = version.chars().take(SHOWN_VERSION).collect();
+    let message = format!(
+        "nothing was started. {}. The policy is {document}, version {version}; an administrator (AdministratorPrincipalArns of the stack) can change it by `seedflow policy set`",
+        excerpt(&broken.join(". "), MAX_MESSAGE),
+    );
+    Err(Error::new(ErrorName::DeniedByPolicy, message))
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ fn keep<T>(value: Result<T>, problems: &mut Vec<String>) -> Option<T> {
 }
 
 /// A zone of the database in the binary: the same on every machine.
-fn time_zone(path: &str, name: &str) -> Result<TimeZone, String> {
+pub(super) fn time_zone(path: &str, name: &str) -> Result<TimeZone, String> {
     TimeZoneDatabase::bundled().get(name).map_err(|_| {
         format!(
             "{path}: {}",

@@ -9,6 +9,8 @@
 //! A policy also says which plans wait for a person, and whose decision counts ([`ApprovalRule`], decision 59).
 //!
 //! A document that can't be read refuses everything. Without a document everything is allowed.
+//!
+//! Beside the document there may be rules in Rego ([`rego`], decision 60).
 
 mod approval;
 mod decision;
@@ -16,6 +18,7 @@ mod document;
 mod freeze;
 mod pattern;
 mod principal;
+pub mod rego;
 
 pub use approval::{ApprovalMode, ApprovalRule, DEFAULT_EXPIRY, MAX_EXPIRY, Starts};
 pub use decision::{Change, Changes, Decision, StoredPolicy};

@@ -36,20 +36,32 @@ impl Phase {
     }
 }
 
-/// The commands of phases of the template's build, in order.
+/// The commands of phases of the build that hands over, in order.
 pub fn commands(template: &str, phases: &[Phase]) -> Result<Vec<String>> {
+    let names: Vec<&str> = phases.iter().map(|phase| phase.name()).collect();
+    commands_of(template, "HandOverProject", &names)
+}
+
+/// The commands of the build that plans a pull request, in order. They run in a clone of the repository.
+pub fn commands_of_pull_requests(template: &str) -> Result<Vec<String>> {
+    commands_of(template, "PullRequestProject", &["install", "build"])
+}
+
+fn commands_of(template: &str, project: &str, phases: &[&str]) -> Result<Vec<String>> {
     let template = parse(template)?;
-    let buildspec = &template["Resources"]["HandOverProject"]["Properties"]["Source"]["BuildSpec"];
-    let buildspec = parse(buildspec.as_str().context("HandOverProject has no BuildSpec")?)?;
+    let buildspec = &template["Resources"][project]["Properties"]["Source"]["BuildSpec"];
+    let missing = || format!("{project} has no BuildSpec");
+    let buildspec = parse(buildspec.as_str().with_context(missing)?)?;
     let mut all = Vec::new();
     for phase in phases {
-        let commands: Option<Vec<String>> = buildspec["phases"][phase.name()]["commands"]
-            .as_array()
-            .and_then(|commands| {
-                let text = |command: &Value| command.as_str().map(str::to_owned);
-                commands.iter().map(text).collect()
-            });
-        let missing = || format!("the phase {} of {TEMPLATE} has no list of commands", phase.name());
+        let commands: Option<Vec<String>> =
+            buildspec["phases"][*phase]["commands"]
+                .as_array()
+                .and_then(|commands| {
+                    let text = |command: &Value| command.as_str().map(str::to_owned);
+                    commands.iter().map(text).collect()
+                });
+        let missing = || format!("the phase {phase} of {project} has no list of commands");
         all.extend(commands.with_context(missing)?);
     }
     Ok(all)

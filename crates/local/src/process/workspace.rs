@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 14] = [
+pub const FUNCTIONS: [&str; 15] = [
     "acquire-lock",
     "check-md5",
     "module-stack",
@@ -17,6 +17,7 @@ pub const FUNCTIONS: [&str; 14] = [
     "build-event",
     "end-execution",
     "plan-deployment",
+    "evaluate-policy",
     "fetch-sources",
     "record-deployment",
     "request-approval",

@@ -65,6 +65,7 @@ fn planned(module: &str, action: PlannedAction) -> PlannedModule {
         moves: false,
         reasons: Vec::new(),
         changes: Vec::new(),
+        definition: None,
         unless: Vec::new(),
         execution: (action != PlannedAction::Unchanged).then(|| module.replace('/', "-")),
     }
@@ -88,6 +89,9 @@ fn plan(modules: &[(&str, PlannedAction)], whole: bool, before: Option<Ended>) -
         sources: Vec::new(),
         warnings: Vec::new(),
         policy: None,
+        rules: None,
+        rego: None,
+        approval_for_rules: None,
         approval: None,
         parts: BTreeMap::new(),
     }

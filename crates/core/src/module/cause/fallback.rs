@@ -70,6 +70,7 @@ fn with_message(error: &str, message: &str) -> String {
         "SourceNotFound" => format!("The source was not found: {message}"),
         "SourceUnavailable" => format!("The source can't be fetched: {message}"),
         "DeniedByPolicy" => format!("The policy of the deployment does not allow it: {message}"),
+        "PolicyNotEvaluated" => format!("The policy of the deployment can't be evaluated: {message}"),
         "AccessDenied" => format!("AWS denied access: {}", of_aws(message)),
         "Refused" => format!("A call was refused: {}", of_aws(message)),
         "Throttled" => format!("AWS throttled a call for too long: {}", of_aws(message)),

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Deploys a folder, and shows the result in the comment of the pull request that was merged (comment.py has the variables).
+#
+# usage: apply.sh [ARGUMENT OF seedflow apply]…
+# Ends with the exit code of `seedflow apply`.
+set -euo pipefail
+here=$(dirname "${BASH_SOURCE[0]}")
+said=$(mktemp)
+result=$(mktemp)
+code=0
+"${SEEDFLOW:-seedflow}" apply "$@" 2>&1 | tee "$said" || code=${PIPESTATUS[0]}
+word=deployed
+[ "$code" -eq 0 ] || word="failed (exit code $code)"
+{
+  printf '### seedflow apply: %s\n\n' "$word"
+  # The end has the result and what to do now. Indented lines are code in Markdown, whatever is in them.
+  tail -n 40 "$said" | sed 's/^/    /'
+} >"$result"
+[ -z "${GITHUB_STEP_SUMMARY:-}" ] || cat "$result" >>"$GITHUB_STEP_SUMMARY"
+python3 -I "$here/comment.py" merged "$result"
+exit "$code"
