@@ -193,9 +193,9 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
         );
         let execution = vpc["execution"].as_str().expect("an execution");
         let page = pages::module_page(stack, &id_of(project, "net/vpc"), execution).await;
-        let printed = page.split("What the failing command printed").nth(1);
+        let printed = page.split_once("What the failing command printed");
         assert!(
-            printed.is_some_and(|printed| printed.contains("no space in 222222222222")),
+            printed.is_some_and(|(_, printed)| printed.contains("no space in 222222222222")),
             "{page}"
         );
         stack.deployment_released(project).await;
