@@ -116,19 +116,19 @@ impl Handler {
             }
             ModuleInput::Taint(module) => {
                 log::add_log_context(&LogContext::module(&event.execution, &module));
-                self.taint(&module, at.0).await
+                self.taint(&module, at).await
             }
             ModuleInput::Destroy(request) => self.check_destruction(request, at).await,
         }
     }
 
     /// Marks a module, which isn't deployed now ([`taint`]).
-    async fn taint(&self, module: &ModuleId, execution: &ExecutionArn) -> Result<CheckResult> {
+    async fn taint(&self, module: &ModuleId, at: At<'_>) -> Result<CheckResult> {
         let record = self.modules.record(module).await?;
         let stored = self.modules.stored(module).await?;
         let plan = taint::plan(module, record, &stored, Timestamp::now())?;
-        self.checked(false, vec![taint::REASON.to_owned()], plan, execution)
-            .await
+        let reasons = vec![taint::REASON.to_owned()];
+        self.checked(false, reasons, (plan, None), at).await
     }
 
     /// What changed; `reason` is the request's own. An error that concerns a bundle which could
