@@ -321,9 +321,14 @@ fn a_pull_request_that_would_be_refused_fails_the_check_and_says_why() {
     let of = json!({"project": "p", "deployment": "dev"});
     let broken =
         json!({"deployment": of, "counts": {}, "modules": [], "policy": {"broken": ["protect: data/*"]}});
+    let denied = json!({"deployment": of, "counts": {}, "modules": [], "rego": {"deny": ["no destroys on Fridays"], "warn": ["late"]}});
     let blocked = json!({"deployment": of, "counts": {"blocked": 1}, "modules": []});
     for (output, why) in [
         (broken, "refused by the policy: protect: data/*"),
+        (
+            denied,
+            "warned by the policy: late\nrefused by the policy: deny: no destroys on Fridays",
+        ),
         (blocked, "1 blocked"),
     ] {
         let (succeeded, said) = plan(output);

@@ -53,35 +53,67 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(after_help = "Example: seedflow plan --only network --detailed-exitcode")]
     Plan(Plan),
+    #[command(after_help = "Example: seedflow apply . --only network/vpc --force=network/vpc")]
     Apply(Apply),
+    #[command(
+        after_help = "Example: seedflow deploy modules/vpc --project shop --deployment dev --group network --module vpc --parameter size=3"
+    )]
     Deploy(Deploy),
+    #[command(after_help = "Example: seedflow follow dev --project shop")]
     Follow(Follow),
     /// Approves the plan of a deployment that waits for it.
+    #[command(after_help = "Example: seedflow approve prod --project shop --reason \"reviewed\"")]
     Approve(Decide),
     /// Rejects the plan of a deployment that waits for an approval.
+    #[command(after_help = "Example: seedflow reject prod --project shop --reason \"not today\"")]
     Reject(Decide),
+    #[command(after_help = "Example: seedflow cancel dev --project shop --reason \"wrong branch\"")]
     Cancel(Cancel),
+    #[command(after_help = "Example: seedflow retry dev --project shop")]
     Retry(Retry),
+    #[command(after_help = "Example: seedflow rollback dev/network/vpc --project shop")]
     Rollback(Rollback),
+    #[command(after_help = "Example: seedflow taint dev/network/vpc --project shop")]
     Taint(Taint),
+    #[command(after_help = "Example: seedflow destroy dev/network --project shop")]
     Destroy(Destroy),
+    #[command(after_help = "Example: seedflow status dev --project shop --failed")]
     Status(Status),
+    #[command(after_help = "Example: seedflow history dev/network/vpc --project shop -n 5")]
     History(History),
+    #[command(after_help = "Example: seedflow report dev/network/vpc --project shop")]
     Report(Report),
+    #[command(after_help = "Example: seedflow diff dev/network/vpc --project shop")]
     Diff(Diff),
     /// Shows the outputs of a module's stack.
+    #[command(after_help = "Example: seedflow outputs dev/network/vpc VpcId --project shop")]
     Outputs(Published),
     /// Shows the metadata that a module published.
+    #[command(after_help = "Example: eval \"$(seedflow metadata dev/network/vpc --project shop --export)\"")]
     Metadata(Published),
+    #[command(after_help = "Example: seedflow check . --manifest deployments/dev.yaml")]
     Check(Check),
+    #[command(after_help = "Example: seedflow logs dev/network/vpc --project shop --follow")]
     Logs(Logs),
+    #[command(after_help = "Example: seedflow locks dev --project shop")]
     Locks(Locks),
+    #[command(after_help = "Example: seedflow open --project shop --port 8000")]
     Open(Open),
+    #[command(after_help = "Example: seedflow policy show prod --project shop")]
     Policy(Policy),
+    #[command(after_help = "Example: seedflow init project shop --project shop")]
     Init(Init),
+    #[command(
+        after_help = "Example: seedflow bootstrap target --home 111111111111/eu-west-1 --profile target"
+    )]
     Bootstrap(Bootstrap),
+    #[command(after_help = "Example: seedflow doctor --profile dev")]
     Doctor(Doctor),
+    #[command(
+        after_help = "Example: seedflow completions bash > ~/.local/share/bash-completion/completions/seedflow"
+    )]
     Completions(Completions),
 }
 
@@ -101,7 +133,7 @@ impl Command {
         // These need no stack, or find out what is wrong with it.
         match self {
             Self::Check(command) => return command.run(ui),
-            Self::Init(command) => return command.run(ui),
+            Self::Init(command) => return command.run(&stack, ui),
             Self::Doctor(command) => return command.run(&stack, ui).await,
             Self::Bootstrap(command) => return command.run(&stack, ui).await,
             Self::Policy(command) => return command.run(&stack, ui).await,
@@ -151,6 +183,38 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The commands without further ones, with what they are called by.
+    fn commands(of: &clap::Command, path: &str) -> Vec<(String, clap::Command)> {
+        let below = of.get_subcommands().flat_map(|command| {
+            let path = format!("{path} {}", command.get_name());
+            let more = commands(command, &path);
+            [(path, command.clone())].into_iter().chain(more)
+        });
+        below.collect()
+    }
+
+    #[test]
+    fn each_command_has_an_example_that_is_one() {
+        let commands = commands(&Cli::command(), "seedflow");
+        assert!(commands.len() > 25, "{}", commands.len());
+        for (path, command) in commands {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let example = help.strip_prefix("Example: ").unwrap_or_default();
+            assert!(example.contains(&path), "{path}: {help}");
+            // Without what belongs to the shell.
+            let (_, line) = example.split_once("seedflow ").unwrap();
+            let line = line.split(['>', ')']).next().unwrap();
+            let words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+            let words: Vec<&str> = words.collect();
+            let line = ["seedflow"].into_iter().chain(words);
+            let parsed = Cli::try_parse_from(line.filter(|word| *word != "branch"));
+            assert!(parsed.is_ok(), "{example}: {:?}", parsed.err());
+        }
     }
 
     #[test]

@@ -12,5 +12,6 @@ pub mod exit;
 pub mod follow;
 pub mod records;
 pub mod serve;
+pub mod shell;
 pub mod view;
 pub mod work;

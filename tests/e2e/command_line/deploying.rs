@@ -40,6 +40,13 @@ fn ended(ran: &Ran, code: i32, parts: &[&str]) {
     }
 }
 
+/// The name of the execution that `--detach --json` has started.
+fn name_of(started: &Ran) -> String {
+    let json = started.json();
+    let execution = json["execution"].as_str().expect("an execution");
+    execution.rsplit(':').next().expect("a name").to_owned()
+}
+
 /// The arguments of a command that an output names for the person to run.
 fn named(ran: &Ran, verb: &str) -> Vec<String> {
     let begin = format!("seedflow {verb} ");
@@ -85,6 +92,13 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         let plan = on(stack, "plan", folder, project, &["--detailed-exitcode", "--json"]).await;
         ended(&plan, 0, &[]);
         assert_eq!(plan.json()["changes"], json!(false), "{plan:?}");
+        let unchanged = on(stack, "apply", folder, project, &["--json"]).await;
+        assert_eq!(
+            unchanged.json()["modules"],
+            json!({"unchanged": 2}),
+            "{unchanged:?}"
+        );
+        stack.deployment_released(project).await;
         let uploaded = stack.keys(&format!("uploads/{project}/")).await;
         std::fs::write(folder.join("more"), "not uploaded").unwrap();
         for option in ["--only", "--force"] {
@@ -132,12 +146,14 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         let rollback = named(&failed, "rollback");
         let mut rollback: Vec<&str> = rollback.iter().map(String::as_str).collect();
         let unasked = seedflow(stack, &rollback).await;
-        ended(&unasked, 1, &["--yes"]);
+        ended(&unasked, 2, &["--yes"]);
+        let never = [&rollback[..], &["--to", "apply-never"]].concat();
+        ended(&seedflow(stack, &never).await, 4, &["the execution apply-never"]);
         rollback.push("--yes");
         let back = seedflow(stack, &rollback).await;
         ended(&back, 0, &["ok applied/dev/data/store: 1 deployed"]);
         let status = seedflow(stack, &["status", "dev", "--project", project]).await;
-        assert!(status.row("dev ").starts_with("dev RECOVERED"), "{status:?}");
+        assert!(status.row("dev ").starts_with("dev recovered"), "{status:?}");
         let failed = seedflow(stack, &["status", "--failed", "--project", project]).await;
         ended(&failed, 0, &["Nothing of applied has failed."]);
         // The status is now that of the rollback; the cause of the failure is still that of its own execution.
@@ -166,6 +182,18 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         stack.deployment_released(project).await;
         let left = seedflow(stack, &["status", "dev/data", "--project", project, "--json"]).await;
         assert!(!left.out.contains("SUCCEEDED"), "{left:?}");
+        // What was destroyed still has a last execution.
+        for (command, code, part) in [
+            ("follow", 0, "vpc destroyed ("),
+            ("logs", 0, "data/store"),
+            ("retry", 4, "expected an execution that failed"),
+            ("cancel", 4, "nothing was stopped"),
+        ] {
+            let ran = seedflow(stack, &[command, "dev", "--project", project]).await;
+            ended(&ran, code, &[part]);
+        }
+        let log = seedflow(stack, &["logs", "dev/data/store", "--project", project]).await;
+        assert_eq!(log.code, Some(0), "{log:?}");
     });
 }
 
@@ -372,10 +400,53 @@ fn a_terminal_shows_the_work_live_and_ctrl_c_leaves_it_running() {
             (state == "IN_PROGRESS").then_some(())
         })
         .await;
+        // Of those that wait the newest is next, and nobody forces for the one before it.
+        let forced = on(
+            stack,
+            "apply",
+            &folder,
+            project,
+            &["--detach", "--force=network", "--json"],
+        )
+        .await;
+        let forced = name_of(&forced);
+        eventually("the waiting execution", || async {
+            let locks = seedflow(stack, &["locks", "dev", "--project", project, "--json"])
+                .await
+                .json();
+            let waiter = locks["locks"][0]["waiter"].as_str()?;
+            waiter.ends_with(&forced).then_some(())
+        })
+        .await;
+        let newest = name_of(&on(stack, "apply", &folder, project, &["--detach", "--json"]).await);
         let canceled = seedflow(stack, &["cancel", "dev", "--project", project]).await;
         let name = execution.rsplit(':').next().expect("a name");
         ended(&canceled, 0, &["Stopped", name]);
         let followed = seedflow(stack, &["follow", &execution]).await;
         ended(&followed, 1, &["stopped watched/dev"]);
+        std::fs::write(&go, "").unwrap();
+        let followed = seedflow(stack, &["follow", &forced]).await;
+        let superseded = format!("superseded {forced}");
+        let undone = format!("not carried out of {forced}: --force");
+        let again = format!("  seedflow retry {forced}");
+        ended(
+            &followed,
+            1,
+            &[
+                &superseded,
+                &newest,
+                "ok watched/dev: 1 deployed",
+                &undone,
+                &again,
+            ],
+        );
+        let followed = seedflow(stack, &["follow", &forced, "--json"]).await;
+        let json = followed.json();
+        assert_eq!(
+            (&json["state"], &json["superseded_by"]["state"], followed.code),
+            (&json!("SUPERSEDED"), &json!("SUCCEEDED"), Some(1)),
+            "{json}"
+        );
+        stack.deployment_released(project).await;
     });
 }

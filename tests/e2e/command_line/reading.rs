@@ -22,14 +22,14 @@ fn what_was_deployed_and_what_failed_is_shown() {
         assert!(
             status
                 .row("dev/network/vpc")
-                .starts_with("dev/network/vpc SUCCEEDED"),
+                .starts_with("dev/network/vpc deployed"),
             "{status:?}"
         );
         assert!(
-            status.row("dev/data/store").starts_with("dev/data/store FAILED"),
+            status.row("dev/data/store").starts_with("dev/data/store failed"),
             "{status:?}"
         );
-        assert!(status.row("dev ").starts_with("dev FAILED"), "{status:?}");
+        assert!(status.row("dev ").starts_with("dev failed"), "{status:?}");
         let failed = shown(stack, &["status", "dev/data", "--failed", "--json"])
             .await
             .json();
@@ -65,7 +65,7 @@ fn what_was_deployed_and_what_failed_is_shown() {
         let first = history["executions"][1]["execution"].as_str().unwrap();
         let report = shown(stack, &["report", "dev/data/store", "--execution", first]).await;
         for part in [
-            "reading/dev/data/store SUCCEEDED",
+            "reading/dev/data/store deployed",
             first,
             "first deployment",
             "POST_BUILD",
@@ -82,9 +82,9 @@ fn what_was_deployed_and_what_failed_is_shown() {
 
         let diff = shown(stack, &["diff", "dev/data/store"]).await;
         for part in [
-            "~ state: SUCCEEDED -> FAILED",
+            "~ state: deployed -> failed",
             "~ deployspec changed",
-            "last success",
+            "~ file deployspec.yaml changed",
         ] {
             assert!(diff.out.contains(part), "{part}: {diff:?}");
         }
@@ -118,7 +118,7 @@ fn what_a_module_published_and_printed_is_shown() {
         assert_eq!(outputs.json(), json!({}));
         let missing = read(stack, &["metadata", "dev/network/vpc", "Nothing"]).await;
         assert!(
-            missing.code == Some(1) && missing.err.contains("found ") && missing.err.contains("Value"),
+            missing.code == Some(4) && missing.err.contains("which are ") && missing.err.contains("Value"),
             "{missing:?}"
         );
 
@@ -217,6 +217,35 @@ fn a_mistake_is_told_with_what_to_do() {
         assert!(
             no_name.code == Some(4) && no_name.err.contains("\"apply never\""),
             "{no_name:?}"
+        );
+        // So is an unknown project.
+        for command in [
+            &["status"][..],
+            &["status", "dev"],
+            &["history"],
+            &["locks"],
+            &["open", "--no-browser"],
+            &["logs", "dev"],
+            &["policy", "show", "dev"],
+        ] {
+            let unknown = seedflow(stack, &[command, &["--project", "readnig"]].concat()).await;
+            assert!(
+                unknown.code == Some(4)
+                    && unknown
+                        .err
+                        .contains("found no project \"readnig\"; did you mean reading?"),
+                "{unknown:?}"
+            );
+        }
+        let group = read(stack, &["locks", "release", "dev/network", "--yes"]).await;
+        assert!(
+            group.code == Some(2) && group.err.contains("found a group; `seedflow locks dev/network "),
+            "{group:?}"
+        );
+        let never = read(stack, &["policy", "show", "dve"]).await;
+        assert!(
+            never.code == Some(4) && never.err.contains("did you mean dev?"),
+            "{never:?}"
         );
         let other = seedflow(stack, &["status", "--stack", "other"]).await;
         assert!(
@@ -326,7 +355,7 @@ fn locks_show_who_works_and_who_waits_and_only_what_was_left_behind_is_released(
         stack.put(&id.lock_key(), left.to_string().into_bytes()).await;
         let unasked = seedflow(stack, &release).await;
         assert!(
-            unasked.code == Some(1) && unasked.err.contains("--yes"),
+            unasked.code == Some(2) && unasked.err.contains("--yes"),
             "{unasked:?}"
         );
         let released = seedflow(stack, &[&release[..], &["--yes"]].concat()).await;

@@ -49,7 +49,9 @@ fn a_module_that_leaves_the_manifest_is_destroyed() {
         assert_eq!(left, ["data/queue", "network/dns", "network/vpc"]);
         stack.deployment_released(project).await;
 
-        // A manifest without groups destroys what is left, the later group first.
+        // A manifest without groups destroys what is left, the later group first. Without a policy it would wait for somebody.
+        let policy = br#"{"approval": "never"}"#.to_vec();
+        stack.put(&format!("policies/{project}/dev.json"), policy).await;
         let nothing = repository
             .clone()
             .file("deployment.yaml", "name: dev\ngroups: []\n");

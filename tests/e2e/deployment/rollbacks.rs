@@ -81,7 +81,7 @@ fn a_deployment_is_rolled_back_by_one_command_and_by_itself_and_both_causes_are_
         let unasked = seedflow(stack, &[&["rollback", "dev"][..], &of].concat()).await;
         ended(
             &unasked,
-            1,
+            2,
             &[
                 &format!("Back to what {} left", name_of(&good)),
                 "destroy  network/new  did not exist then",

@@ -19,6 +19,8 @@ use seedflow_core::module::input::Limits;
 use seedflow_core::module::maximum::{ComputeType, Maxima};
 use seedflow_core::module::network::AllowedNetworks;
 
+use super::patience;
+
 /// Maximum time that a client waits for the start of an answer. A call that takes longer (a large copy, an upload) has to
 /// be split, or needs a timeout of its own.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -47,10 +49,11 @@ pub fn load() -> SdkConfig {
 }
 
 /// The configuration of a command that a person runs: credentials and region from any source of the SDK, or from a
-/// profile. No state machine retries the command, so throttled calls are retried for some minutes.
+/// profile. No state machine retries the command, so throttled calls are retried for some minutes; what doesn't answer is
+/// given up after seconds.
 pub async fn load_for_people(profile: Option<&str>, region: Option<String>) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client())
+        .http_client(patience::for_people(http_client()))
         .retry_config(retries(12))
         .timeout_config(timeouts());
     if let Some(profile) = profile {

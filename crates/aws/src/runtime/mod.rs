@@ -5,4 +5,5 @@ pub mod failure;
 pub mod handler;
 pub mod log;
 pub mod metrics;
+mod patience;
 mod payload;

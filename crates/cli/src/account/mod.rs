@@ -5,6 +5,7 @@
 
 mod local;
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -16,14 +17,19 @@ use seedflow_aws::services::codebuild::CodeBuild;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::services::ssm::ParameterStore;
+use seedflow_core::error::{Error, ErrorName};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_terminal::Ui;
 use serde_json::{Map, Value};
 
 use local::LocalStack;
 
+use crate::shell;
+
 /// Seedflow's stack, by default.
 const STACK: &str = "seedflow";
+/// The name of a local stack, for messages.
+const LOCAL: &str = "local";
 
 /// Which stack, and with which credentials.
 #[derive(Debug, Clone, Default, Args)]
@@ -49,11 +55,59 @@ pub struct StackArguments {
 impl StackArguments {
     /// The credentials and the region for an account; `None` for a local stack.
     pub async fn config(&self) -> Option<SdkConfig> {
-        match self.local || self.file().is_some() {
-            true => None,
-            false => Some(config::load_for_people(self.profile.as_deref(), self.region.clone()).await),
+        match self.chosen() {
+            Ok(Chosen::OfAccount(_)) => Some(self.aws_config().await),
+            _ => None,
         }
     }
+
+    /// The options as they were given. What comes from the environment is there for the next command too.
+    #[must_use]
+    pub fn given(&self) -> Vec<String> {
+        let file = self.stack_file.as_ref().map(|file| file.display().to_string());
+        let values = [
+            ("--stack", &self.stack),
+            ("--region", &self.region),
+            ("--profile", &self.profile),
+            ("--stack-file", &file),
+        ];
+        let values = values
+            .into_iter()
+            .filter_map(|(name, value)| Some([name, value.as_deref()?]));
+        let local = self.local.then_some("--local").into_iter();
+        values.flatten().chain(local).map(str::to_owned).collect()
+    }
+
+    /// The command with these arguments for the same stack, as a shell takes it.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> String {
+        command(arguments, &self.given())
+    }
+
+    /// Which stack is meant. There is no guess where an option or the environment names one.
+    fn chosen(&self) -> Result<Chosen> {
+        if let Some(file) = self.file() {
+            return Ok(Chosen::Local(file));
+        }
+        if self.local {
+            return local::default_file().map(Chosen::Local);
+        }
+        match local::default_file() {
+            Ok(file) if self.is_open() => Ok(Chosen::Local(file)),
+            _ => Ok(Chosen::OfAccount(self.stack_name())),
+        }
+    }
+
+    /// Whether nothing says which stack is meant.
+    fn is_open(&self) -> bool {
+        let is_named = self.stack.is_some() || self.profile.is_some() || self.stack_file.is_some();
+        !is_named && !self.local && self.file().is_none() && !local::has_aws_credentials()
+    }
+}
+
+fn command(arguments: &[&str], options: &[String]) -> String {
+    let options = options.iter().map(String::as_str);
+    shell::command(arguments.iter().copied().chain(options))
 }
 
 /// A stack, and how to reach it.
@@ -69,8 +123,16 @@ pub struct Account {
     pub state_machine_arn: String,
     /// The state machine of whole deployments.
     pub deploy_state_machine_arn: String,
-    /// The arguments that reach the same stack, for commands in messages.
-    pub arguments: String,
+    /// The options that reach the same stack, for commands in messages.
+    options: Vec<String>,
+}
+
+/// Which stack is meant.
+enum Chosen {
+    /// The local stack of this file.
+    Local(PathBuf),
+    /// The stack of this name in an account.
+    OfAccount(String),
 }
 
 impl StackArguments {
@@ -99,27 +161,19 @@ impl Account {
     /// # Errors
     /// If there is none, or it can't be reached; the message says what to do.
     pub async fn find(arguments: &StackArguments, ui: &Ui) -> Result<Self> {
-        if let Some(file) = arguments.file() {
-            return Self::of_file(&file).await;
+        match arguments.chosen()? {
+            Chosen::Local(file) => {
+                if arguments.is_open() {
+                    ui.complain(&format!(
+                        "There are no AWS credentials; this is the local stack of {}.",
+                        file.display()
+                    ));
+                }
+                let stack = LocalStack::running(&file).await?;
+                Ok(Self::of_local(stack, arguments.given()))
+            }
+            Chosen::OfAccount(stack) => Self::of_account(stack, arguments).await,
         }
-        if arguments.local {
-            return LocalStack::running(&local::default_file()?)
-                .await
-                .map(|stack| Self::of_local(stack, " --local".to_owned()));
-        }
-        let is_chosen = arguments.stack.is_some() || arguments.profile.is_some();
-        if !is_chosen
-            && !local::has_aws_credentials()
-            && let Ok(file) = local::default_file()
-        {
-            ui.complain(&format!(
-                "There are no AWS credentials; this is the local stack of {}.",
-                file.display()
-            ));
-            let stack = LocalStack::running(&file).await?;
-            return Ok(Self::of_local(stack, " --local".to_owned()));
-        }
-        Self::of_account(arguments).await
     }
 
     /// The local stack of this file.
@@ -128,29 +182,46 @@ impl Account {
     /// If it doesn't run.
     pub async fn of_file(file: &Path) -> Result<Self> {
         let stack = LocalStack::running(file).await?;
-        Ok(Self::of_local(stack, format!(" --stack-file {}", file.display())))
+        let options = ["--stack-file".to_owned(), file.display().to_string()];
+        Ok(Self::of_local(stack, options.into()))
     }
 
-    async fn of_account(arguments: &StackArguments) -> Result<Self> {
-        let stack = arguments.stack_name();
+    /// The command with these arguments for the same stack, as a shell takes it.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> String {
+        command(arguments, &self.options)
+    }
+
+    /// The command about a deployment, a group or a module of a project.
+    #[must_use]
+    pub fn command_about(&self, verb: &str, target: impl Display, project: impl Display) -> String {
+        let (target, project) = (target.to_string(), project.to_string());
+        self.command(&[verb, &target, "--project", &project])
+    }
+
+    async fn of_account(stack: String, arguments: &StackArguments) -> Result<Self> {
         let config = arguments.aws_config().await;
         let Some(region) = config.region().map(ToString::to_string) else {
             bail!(
                 "expected a region, found none; name it by --region or AWS_REGION, or set it in the profile; for a local stack, run this in its checkout, or name its file by --stack-file or SEEDFLOW_STACK_FILE"
             );
         };
-        let outputs = CloudFormation::new(&config).outputs(&stack).await.context(
-            "cannot ask AWS for the stack; credentials come from the environment or a profile, as for the AWS CLI (for SSO, run `aws sso login` first); for a local stack, add --local",
-        )?;
+        let outputs = CloudFormation::new(&config).outputs(&stack).await;
+        let outputs = outputs.map_err(|error| unreachable(error, &config, &region))?;
         if outputs.is_empty() {
             bail!(
                 "found no stack \"{stack}\" with outputs in {region}; name the one that Seedflow was deployed as by --stack and its region by --region, or use the local stack by --local"
             );
         }
-        Self::of_outputs(config, stack, &outputs)
+        Self::of_outputs(config, stack, &outputs, arguments.given())
     }
 
-    fn of_outputs(config: SdkConfig, stack: String, outputs: &Map<String, Value>) -> Result<Self> {
+    fn of_outputs(
+        config: SdkConfig,
+        stack: String,
+        outputs: &Map<String, Value>,
+        options: Vec<String>,
+    ) -> Result<Self> {
         let output = |name: &str| {
             let value = outputs.get(name).and_then(Value::as_str).map(str::to_owned);
             value.with_context(|| {
@@ -161,16 +232,13 @@ impl Account {
             work_bucket: output("WorkBucketName")?,
             state_machine_arn: output("StateMachineArn")?,
             deploy_state_machine_arn: output("DeployStateMachineArn")?,
-            arguments: match stack.as_str() {
-                STACK => String::new(),
-                other => format!(" --stack {other}"),
-            },
+            options,
             config,
             stack,
         })
     }
 
-    fn of_local(local: LocalStack, arguments: String) -> Self {
+    fn of_local(local: LocalStack, options: Vec<String>) -> Self {
         Self {
             config: config::load_for_endpoint(
                 local.endpoint,
@@ -178,11 +246,29 @@ impl Account {
                 local.access_key_id,
                 local.secret_access_key,
             ),
-            stack: "local".to_owned(),
+            stack: LOCAL.to_owned(),
             work_bucket: local.work_bucket,
             state_machine_arn: local.state_machine_arn,
             deploy_state_machine_arn: local.deploy_state_machine_arn,
-            arguments,
+            options,
+        }
+    }
+
+    /// Whether it is a local stack.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.stack == LOCAL
+    }
+
+    /// Where it is, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let mut parts = self.deploy_state_machine_arn.split(':').skip(3);
+        match (parts.next(), parts.next()) {
+            (Some(region), Some(account)) if !self.is_local() => {
+                format!("account {account}, region {region}")
+            }
+            _ => "the local stack".to_owned(),
         }
     }
 
@@ -265,6 +351,21 @@ fn execution_of(state_machine: &str, name: &str) -> ExecutionArn {
     ))
 }
 
+/// The error of an account that can't be asked: there is no way to AWS, or no right.
+fn unreachable(error: Error, config: &SdkConfig, region: &str) -> anyhow::Error {
+    let advice = match error.name {
+        ErrorName::ServiceUnavailable if !error.message.contains("credentials") => {
+            let endpoint = config.endpoint_url().map_or_else(
+                || format!("check the network, and whether {region} is a region"),
+                |url| format!("check whether anything answers at {url}, which AWS_ENDPOINT_URL or the profile names"),
+            );
+            format!("cannot reach AWS; {endpoint}")
+        }
+        _ => "cannot ask AWS for the stack; credentials come from the environment or a profile, as for the AWS CLI (for SSO, run `aws sso login` first); for a local stack, add --local".to_owned(),
+    };
+    anyhow::Error::from(error).context(advice)
+}
+
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -289,7 +390,50 @@ mod tests {
     #[test]
     fn a_stack_without_our_outputs_is_named() {
         let config = SdkConfig::builder().build();
-        let error = Account::of_outputs(config, "other".to_owned(), &Map::new()).unwrap_err();
+        let error = Account::of_outputs(config, "other".to_owned(), &Map::new(), Vec::new()).unwrap_err();
         assert!(error.to_string().contains("\"other\" has no output"), "{error}");
+    }
+
+    #[test]
+    fn a_command_carries_the_options_that_chose_the_stack() {
+        let arguments = StackArguments {
+            stack: Some("other".to_owned()),
+            region: Some("eu-west-1".to_owned()),
+            profile: Some("my profile".to_owned()),
+            ..StackArguments::default()
+        };
+        assert_eq!(
+            arguments.command(&["status", "dev"]),
+            "seedflow status dev --stack other --region eu-west-1 --profile 'my profile'"
+        );
+        let file = StackArguments {
+            stack_file: Some("a b/stack.json".into()),
+            ..StackArguments::default()
+        };
+        assert_eq!(
+            file.command(&["open"]),
+            "seedflow open --stack-file 'a b/stack.json'"
+        );
+        let local = StackArguments {
+            local: true,
+            ..StackArguments::default()
+        };
+        assert_eq!(local.command(&["open"]), "seedflow open --local");
+    }
+
+    #[test]
+    fn an_endpoint_that_nothing_answers_at_is_named_and_credentials_are_not_blamed() {
+        let config = SdkConfig::builder().endpoint_url("http://127.0.0.1:1").build();
+        let refused = Error::new(
+            ErrorName::ServiceUnavailable,
+            "no answer from AWS: connection refused",
+        );
+        let told = format!("{:#}", unreachable(refused, &config, "eu-west-1"));
+        assert!(
+            told.contains("at http://127.0.0.1:1") && !told.contains("sso login"),
+            "{told}"
+        );
+        let denied = Error::new(ErrorName::AccessDenied, "HTTP 403");
+        assert!(format!("{:#}", unreachable(denied, &config, "eu-west-1")).contains("sso login"));
     }
 }

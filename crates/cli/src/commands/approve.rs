@@ -12,7 +12,7 @@ use seedflow_core::ids::{DeploymentId, Name};
 use seedflow_terminal::{Tone, Ui};
 use serde_json::{Value, json};
 
-use super::confirm::confirmed;
+use super::confirm::{can_ask, confirmed};
 use super::named::{Named, What};
 use super::plan::table_of;
 use super::reading::print_json_line;
@@ -65,8 +65,11 @@ impl Decide {
                     Says::Reject => "Reject",
                 };
                 let question = format!("{verb} plan {}?", waiting.request.shown_plan());
-                if !self.yes && !confirmed(&question)? {
-                    return Err(Refused("nothing was decided".to_owned()).into());
+                if !self.yes {
+                    can_ask(&verb.to_lowercase())?;
+                    if !confirmed(&question)? {
+                        return Err(Refused("nothing was decided".to_owned()).into());
+                    }
                 }
                 waiting.request.needed.plan.clone()
             }
@@ -94,10 +97,7 @@ fn say(decided: &ApprovalSummary, account: &Account, ui: &Ui) {
         decided.line()
     ));
     let name = request.execution.name();
-    ui.say(ui.paint(
-        Tone::Quiet,
-        format!("  seedflow follow {name}{}", account.arguments),
-    ));
+    ui.say(ui.paint(Tone::Quiet, format!("  {}", account.command(&["follow", name]))));
 }
 
 /// Sends a decision to the function that takes it.
@@ -144,9 +144,9 @@ async fn of_execution(account: &Account, followed: &Followed) -> Result<Approval
         }
     }
     bail!(Refused(format!(
-        "{}: its plan doesn't wait for an approval; `seedflow status{}` shows what waits",
+        "{}: its plan doesn't wait for an approval; `{}` shows what waits",
         execution.name(),
-        account.arguments
+        account.command(&["status"])
     )))
 }
 

@@ -31,6 +31,9 @@ pub struct Bootstrap {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    #[command(
+        after_help = "Example: seedflow bootstrap target --home 111111111111/eu-west-1 --profile target"
+    )]
     Target(BootstrapTarget),
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use seedflow_core::module::status::State;
 use seedflow_core::workflow::ending::ExecutionStatus;
 use seedflow_terminal::Ui;
 use serde_json::json;
@@ -13,6 +14,7 @@ use super::reading::print_json_line;
 use super::start::Shown;
 use crate::account::Account;
 use crate::exit::Refused;
+use crate::view::state::word;
 
 /// The error that a stopped execution ends with.
 pub const CANCELED: &str = "Canceled";
@@ -41,10 +43,10 @@ impl Cancel {
         let (execution, sfn) = (followed.execution.clone(), account.step_functions());
         let name = execution.name();
         let described = sfn.describe(&execution).await?;
-        if let Some(described) = described.filter(|described| described.status != ExecutionStatus::Running) {
+        if described.is_some_and(|described| described.status != ExecutionStatus::Running) {
             return Err(Refused(format!(
-                "{name} has ended already ({:?}); nothing was stopped",
-                described.status
+                "{name} has ended already; nothing was stopped, and `{}` shows how it ended",
+                account.command(&["follow", name])
             ))
             .into());
         }
@@ -52,7 +54,9 @@ impl Cancel {
         match self.shown.is_json() {
             true => print_json_line(json!({"execution": execution, "canceled": true}), ui),
             false => ui.say(format!(
-                "Stopped {name}; its builds are stopped, and the status then says ABORTED (`seedflow status`)."
+                "Stopped {name}; its builds are stopped, and it is \"{}\" then (`{}` shows its end).",
+                word(State::Aborted.as_str()),
+                account.command(&["follow", name])
             )),
         }
         Ok(ExitCode::SUCCESS)

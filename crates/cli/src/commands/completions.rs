@@ -8,8 +8,6 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 /// Prints the completions of a shell.
-///
-/// For example: seedflow completions bash > ~/.local/share/bash-completion/completions/seedflow
 #[derive(Debug, Args)]
 pub struct Completions {
     /// The shell.

@@ -2,16 +2,26 @@
 
 use std::io::{IsTerminal, Write};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-/// Asks on the terminal.
+use crate::exit::Wrong;
+
+/// Refuses a command that has to ask where nobody can answer.
 ///
 /// # Errors
-/// If there is no terminal: `--yes` has to answer.
-pub fn confirmed(question: &str) -> Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        bail!("{question} There is no terminal to answer at; --yes answers it");
+/// [`Wrong`] if there is no terminal: `--yes` has to answer.
+pub fn can_ask(command: &str) -> Result<()> {
+    match std::io::stdin().is_terminal() {
+        true => Ok(()),
+        false => Err(Wrong(format!(
+            "{command} asks first, and there is no terminal to answer at; add --yes"
+        ))
+        .into()),
     }
+}
+
+/// Asks on the terminal, which [can be asked](can_ask).
+pub fn confirmed(question: &str) -> Result<bool> {
     let mut out = std::io::stderr().lock();
     write!(out, "{question} [y/N] ")?;
     out.flush()?;

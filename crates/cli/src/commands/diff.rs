@@ -1,24 +1,25 @@
 //! `diff`: what changed between two executions.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
-use seedflow_aws::services::s3::Bucket;
 use seedflow_core::ids::Name;
 use seedflow_terminal::{Tone, Ui};
 use serde_json::json;
 
 use super::reading::{OfProject, parse_target, print_json};
 use crate::account::Account;
+use crate::exit::Refused;
+use crate::records::bundles::{self, Tried};
 use crate::records::report::{self, Report, ReportKey};
 use crate::records::target::Target;
-use crate::view::report::{differences, incomparable, line};
+use crate::view::report::{Difference, differences, incomparable};
 
 /// Shows what changed between two executions of a module or deployment.
 ///
-/// By default these are its last two. Reports have no values of parameters, so a changed parameter is only named. Of an
-/// execution that failed, it is compared with the last success before it.
+/// By default these are its last two. A changed file or parameter is only named.
 #[derive(Debug, Args)]
 pub struct Diff {
     /// The deployment or the module.
@@ -41,10 +42,17 @@ impl Diff {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let (project, target) = self.project.no_group(account, &self.target).await?;
-        let bucket = account.bucket();
-        let (from, to) = self.pair(&bucket, &project, &target).await?;
-        let (old, new) = (read(&bucket, &from).await?, read(&bucket, &to).await?);
-        let found = differences(&old, &new);
+        let (from, to) = self.pair(account, &project, &target).await?;
+        let (old, before) = read(account, &from).await?;
+        let (new, after) = read(account, &to).await?;
+        let mut found = differences(&old, &new);
+        if let (Some(before), Some(after)) = (&before, &after) {
+            found.extend(
+                bundles::differing(before, after)
+                    .into_iter()
+                    .map(Difference::named),
+            );
+        }
         if self.json {
             let all = json!({"of": to.of(), "from": from.execution, "to": to.execution, "differences": found,
                 "note": incomparable(&old, &new)});
@@ -59,26 +67,43 @@ impl Diff {
             ui.say(ui.paint(Tone::Quiet, note));
         }
         for one in &found {
-            ui.say(line(&one.what, one.old.as_deref(), one.new.as_deref()));
+            ui.say(one.line());
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn pair(&self, bucket: &Bucket, project: &Name, target: &Target) -> Result<(ReportKey, ReportKey)> {
+    async fn pair(
+        &self,
+        account: &Account,
+        project: &Name,
+        target: &Target,
+    ) -> Result<(ReportKey, ReportKey)> {
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
-            let from = report::find(bucket, project, target, Some(from)).await?;
-            return Ok((from, report::find(bucket, project, target, Some(to)).await?));
+            let from = report::find(account, project, target, Some(from)).await?;
+            return Ok((from, report::find(account, project, target, Some(to)).await?));
         }
-        let listed = report::list(bucket, project, Some(target)).await?;
-        let mut own = listed.into_iter().filter(|key| key.of() == target.to_string());
+        let mut own = report::own(&account.bucket(), project, target).await?.into_iter();
         match (own.next(), own.next()) {
             (Some(to), Some(from)) => Ok((from, to)),
-            (Some(_), None) => bail!("{project}/{target}: expected two reports, found one: it ran once"),
-            _ => bail!("{project}/{target}: expected two reports, found none"),
+            (found, _) => Err(Refused(format!(
+                "{project}/{target}: expected two reports, found {}; executions that found nothing changed leave none",
+                if found.is_some() { "one" } else { "none" }
+            ))
+            .into()),
         }
     }
 }
 
-async fn read(bucket: &Bucket, key: &ReportKey) -> Result<Report> {
-    Report::parse(key, report::json(bucket, &key.key).await?)
+/// A report, with what its execution deployed or tried to deploy: the files of its bundle, if it is a module's.
+async fn read(account: &Account, key: &ReportKey) -> Result<(Report, Option<BTreeMap<String, u32>>)> {
+    let json = report::json(&account.bucket(), &key.key).await?;
+    let tried = match key.module {
+        Some(_) => bundles::tried(account, &key.execution, &json).await?,
+        None => Tried::default(),
+    };
+    let mut report = Report::parse(key, json)?;
+    if let (Report::Module(module), Some(fingerprint)) = (&mut report, tried.fingerprint) {
+        module.fingerprint.get_or_insert(fingerprint);
+    }
+    Ok((report, tried.files))
 }

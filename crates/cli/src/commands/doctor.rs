@@ -26,22 +26,28 @@ pub struct Doctor {
 impl Doctor {
     /// Runs the command.
     pub async fn run(self, stack: &StackArguments, ui: &Ui) -> Result<ExitCode> {
-        let findings = match Account::find(stack, ui).await {
-            Ok(account) => setup::findings(&setup::read(&account).await),
-            Err(error) => {
-                // Without a stack file the error may be about the credentials.
-                let mut findings = match stack.config().await {
-                    Some(config) => vec![Finding::of_caller(&setup::caller(&config).await)],
-                    None => Vec::new(),
-                };
-                findings.push(Finding::without_stack(&format!("{error:#}")));
-                findings
+        let mut findings = Vec::new();
+        let mut report = |finding: Finding| {
+            if !self.json {
+                show(&finding, ui);
             }
+            findings.push(finding);
         };
+        // Credentials first: without them there is no stack either.
+        if let Some(config) = stack.config().await {
+            setup::of_caller(&config, &mut report).await;
+        }
+        match Account::find(stack, ui).await {
+            Ok(account) => {
+                if account.is_local() {
+                    setup::of_caller(&account.config, &mut report).await;
+                }
+                setup::of_stack(&account, &mut report).await;
+            }
+            Err(error) => report(Finding::without_stack(&format!("{error:#}"))),
+        }
         if self.json {
             print_json(json!({"findings": findings}), ui)?;
-        } else {
-            findings.iter().for_each(|finding| show(finding, ui));
         }
         let is_bad = findings.iter().any(|finding| finding.level == Level::Bad);
         Ok(if is_bad {

@@ -15,8 +15,8 @@ use crate::records::executions::{self, Execution};
 use crate::records::target::Target;
 use crate::view::moment::{ago, short};
 use crate::view::report::without_address;
-use crate::view::status::tone;
-use crate::view::table::{Cell, Table};
+use crate::view::state::cell;
+use crate::view::table::Table;
 
 /// Shows what ran when, by which commit and whose, the newest first.
 ///
@@ -74,7 +74,7 @@ fn table(executions: &[Execution], now: Timestamp) -> Table {
         table.row([
             run.ended_at.map_or_else(String::new, |at| ago(at, now)).into(),
             run.of.as_str().into(),
-            Cell::toned(&run.state, tone(&run.state)),
+            cell(&run.state),
             run.milliseconds.map_or_else(String::new, duration).into(),
             short(run.commit.as_deref()).into(),
             without_address(run.author.as_deref().unwrap_or_default()).into(),

@@ -10,6 +10,7 @@ use seedflow_terminal::Ui;
 use serde_json::json;
 
 use super::reading::print_json_line;
+use crate::account::StackArguments;
 use crate::exit::Refused;
 
 const DEPLOYMENT: &str = include_str!("init/deployment.yaml");
@@ -33,6 +34,7 @@ pub struct Init {
 #[derive(Debug, Subcommand)]
 enum What {
     /// A project: a deployment manifest with one module.
+    #[command(after_help = "Example: seedflow init project shop --project shop")]
     Project {
         /// The folder, which is made if it is missing.
         #[arg(value_name = "DIR", default_value = ".")]
@@ -42,6 +44,7 @@ enum What {
         project: Name,
     },
     /// A module: a CloudFormation stack with a topic, and the metadata that it publishes.
+    #[command(after_help = "Example: seedflow init module modules/vpc")]
     Module {
         /// The folder, which is made if it is missing.
         #[arg(value_name = "DIR")]
@@ -55,7 +58,7 @@ fn parse_project(text: &str) -> Result<Name, String> {
 
 impl Init {
     /// Runs the command.
-    pub fn run(self, ui: &Ui) -> Result<ExitCode> {
+    pub fn run(self, stack: &StackArguments, ui: &Ui) -> Result<ExitCode> {
         let (folder, files) = match &self.what {
             What::Project { folder, project } => (folder, project_files(project)),
             What::Module { folder } => (folder, module_files("")),
@@ -69,19 +72,37 @@ impl Init {
         files
             .iter()
             .for_each(|(path, _)| ui.say(format!("wrote {}", folder.join(path).display())));
-        ui.say(self.next(folder));
+        ui.say(self.next(folder, stack));
         Ok(ExitCode::SUCCESS)
     }
 
-    fn next(&self, folder: &Path) -> String {
-        let folder = folder.display();
+    /// The commands that come next, as a shell takes them.
+    fn next(&self, folder: &Path, stack: &StackArguments) -> String {
+        let folder = folder.display().to_string();
         match &self.what {
-            What::Project { project, .. } => format!(
-                "\nNext:\n  seedflow plan {folder} --project {project}    shows what would be deployed\n  seedflow apply {folder} --project {project}   deploys it"
-            ),
-            What::Module { .. } => format!(
-                "\nNext: name it in a manifest, or deploy it alone:\n  seedflow deploy {folder} --project P --deployment D --group G --module M"
-            ),
+            What::Project { project, .. } => {
+                let command = |verb| stack.command(&[verb, &folder, "--project", project.as_str()]);
+                format!(
+                    "\nNext, see what would be deployed, and deploy it:\n  {}\n  {}",
+                    command("plan"),
+                    command("apply")
+                )
+            }
+            What::Module { .. } => {
+                let names = [
+                    "--project",
+                    "my-project",
+                    "--deployment",
+                    "dev",
+                    "--group",
+                    "core",
+                ];
+                let arguments = [&["deploy", &folder][..], &names, &["--module", "topic"]].concat();
+                format!(
+                    "\nNext, name it in a manifest, or deploy it alone:\n  {}",
+                    stack.command(&arguments)
+                )
+            }
         }
     }
 }
@@ -135,6 +156,24 @@ fn write_new(folder: &Path, files: &[(String, String)]) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn the_next_commands_can_be_pasted() {
+        let init = Init {
+            what: What::Project {
+                folder: "sp ace".into(),
+                project: Name::parse("project", "shop").unwrap(),
+            },
+            json: false,
+        };
+        let next = init.next(Path::new("sp ace"), &StackArguments::default());
+        assert!(
+            next.ends_with(
+                "\n  seedflow plan 'sp ace' --project shop\n  seedflow apply 'sp ace' --project shop"
+            ),
+            "{next}"
+        );
+    }
 
     #[test]
     fn nothing_is_overwritten_and_nothing_is_half_written() {

@@ -11,10 +11,10 @@ use seedflow_core::workflow::lock::{Lock, Seen};
 use seedflow_terminal::Ui;
 use serde_json::json;
 
-use super::confirm::confirmed;
-use super::reading::{OfProject, parse_target, print_json};
+use super::confirm::{can_ask, confirmed};
+use super::reading::{OfProject, found_group, parse_target, print_json};
 use crate::account::Account;
-use crate::exit::{REFUSED, Refused, Wrong};
+use crate::exit::Refused;
 use crate::records::locks::{self, HeldLock, Locked};
 use crate::records::names;
 use crate::records::target::Target;
@@ -44,6 +44,7 @@ pub struct Locks {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Releases a lock whose holder has ended and left it behind. It asks first, and refuses while the holder runs.
+    #[command(after_help = "Example: seedflow locks release dev/network/vpc --project shop")]
     Release(Release),
 }
 
@@ -69,9 +70,12 @@ impl Locks {
         if let Some(Action::Release(release)) = self.action {
             return release.run(account, ui).await;
         }
-        let project = self.project.find(account).await?;
+        let project = project(&self.project, account).await?;
         let (bucket, step_functions) = (account.bucket(), account.step_functions());
         let mut held = locks::list(&bucket, &step_functions, &project, self.target.as_ref()).await?;
+        if held.is_empty() {
+            names::refuse_unknown_project(account, &project).await?;
+        }
         let mut of = project.to_string();
         if let Some(target) = &self.target {
             of = format!("{project}/{target}");
@@ -91,6 +95,12 @@ impl Locks {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The project that is meant. A lock may be held before anything is recorded of its project.
+async fn project(named: &OfProject, account: &Account) -> Result<Name> {
+    let project = named.find_unchecked(account).await?;
+    project.ok_or_else(|| names::nothing(account))
 }
 
 fn table(held: &[HeldLock], now: Timestamp) -> Table {
@@ -116,25 +126,24 @@ fn table(held: &[HeldLock], now: Timestamp) -> Table {
 
 impl Release {
     async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let project = self.project.find(account).await?;
+        let project = project(&self.project, account).await?;
         let (of, lock) = self.find(account, &project).await?;
         let Some(lock) = lock else {
             self.say(&of, None, "free", ui)?;
             return Ok(ExitCode::SUCCESS);
         };
         let seen = locks::seen(&account.step_functions(), &lock.holder.execution).await?;
-        if let Some(why) = refusal(&lock, seen, Timestamp::now()) {
+        let cancel = account.command(&["cancel", lock.holder.execution.name()]);
+        if let Some(why) = refusal(&lock, seen, Timestamp::now(), &cancel) {
             return Err(Refused(format!("{}: {why}", of.name())).into());
         }
-        if !self.yes
-            && !confirmed(&format!(
-                "Release the lock of {}, whose holder {} has ended?",
-                of.name(),
-                lock.holder.execution.name()
-            ))?
-        {
-            ui.complain("Nothing was released.");
-            return Ok(ExitCode::from(REFUSED));
+        if !self.yes {
+            can_ask("locks release")?;
+            let (name, holder) = (of.name(), lock.holder.execution.name());
+            let question = format!("Release the lock of {name}, whose holder {holder} has ended?");
+            if !confirmed(&question)? {
+                return Err(Refused("nothing was released".to_owned()).into());
+            }
         }
         self.release(account, &project, &of, &lock).await?;
         self.say(&of, Some(&lock), "released", ui)?;
@@ -150,8 +159,12 @@ impl Release {
         {
             return Ok((of, Some(lock)));
         }
+        names::refuse_unknown_project(account, project).await?;
         let target = names::meant(account, project, &self.target).await?;
-        let of = Locked::of(&target, project).map_err(|error| Wrong(error.message))?;
+        let of = Locked::of(&target, project).map_err(|_| {
+            let lists = account.command_about("locks", &target, project);
+            found_group(&target, &lists, "shows the locks of its modules")
+        })?;
         let lock = locks::find(&bucket, &of).await?;
         Ok((of, lock))
     }
@@ -179,9 +192,10 @@ impl Release {
         match tokio::time::timeout(PATIENCE, gone).await {
             Ok(released) => released,
             Err(_) => bail!(
-                "{}: the lock is still held after two minutes; the executions of {} say why (docs/operations.md), and `seedflow locks --project {project}` shows when it is free",
+                "{}: the lock is still held after two minutes; the executions of {} say why (docs/operations.md), and `{}` shows when it is free",
                 of.name(),
-                account.end_execution_arn()
+                account.end_execution_arn(),
+                account.command(&["locks", "--project", project.as_str()])
             ),
         }
     }
@@ -197,11 +211,11 @@ impl Release {
 }
 
 /// Why a lock may not be released.
-fn refusal(lock: &Lock, seen: Seen, now: Timestamp) -> Option<String> {
+fn refusal(lock: &Lock, seen: Seen, now: Timestamp, cancel: &str) -> Option<String> {
     let holder = lock.holder.execution.name();
     match seen {
         Seen::Running => Some(format!(
-            "its holder {holder} still runs; `seedflow cancel {holder}` stops it and then the lock is released by itself"
+            "its holder {holder} still runs; `{cancel}` stops it, and then the lock is released by itself"
         )),
         _ if lock.has_ended(seen, now) => None,
         _ => Some(format!(
@@ -224,17 +238,17 @@ mod tests {
         .unwrap();
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (soon, later) = (at("2026-11-29T12:01:00Z"), at("2026-11-29T13:00:00Z"));
-        let running = refusal(&lock, Seen::Running, later).unwrap();
+        let running = refusal(&lock, Seen::Running, later, "seedflow cancel e1").unwrap();
         assert!(
             running.contains("still runs") && running.contains("cancel e1"),
             "{running}"
         );
         assert!(
-            refusal(&lock, Seen::Unknown, soon)
+            refusal(&lock, Seen::Unknown, soon, "")
                 .unwrap()
                 .contains("ten minutes")
         );
-        assert_eq!(refusal(&lock, Seen::Unknown, later), None);
-        assert_eq!(refusal(&lock, Seen::Ended(None), soon), None);
+        assert_eq!(refusal(&lock, Seen::Unknown, later, ""), None);
+        assert_eq!(refusal(&lock, Seen::Ended(None), soon, ""), None);
     }
 }

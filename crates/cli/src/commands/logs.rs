@@ -75,7 +75,8 @@ impl Logs {
             }
             (_, Some(execution)) => {
                 return Err(Wrong(format!(
-                    "--execution belongs to a module; `seedflow logs {execution}` shows all builds of an execution"
+                    "--execution belongs to a module; `{}` shows all builds of an execution",
+                    account.command(&["logs", execution])
                 ))
                 .into());
             }
@@ -290,7 +291,7 @@ impl Logs {
 /// The build of an execution that has a report; of the newest without a name.
 async fn reported(account: &Account, module: &ModuleId, execution: Option<&str>) -> Result<BuildId> {
     let bucket = account.bucket();
-    let key = report::find(&bucket, &module.project, &Target::from(module), execution).await?;
+    let key = report::find(account, &module.project, &Target::from(module), execution).await?;
     let json = report::json(&bucket, &key.key).await?;
     let Some(id) = json["status"]["build_id"].as_str() else {
         bail!(

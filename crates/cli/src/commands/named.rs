@@ -1,6 +1,6 @@
 //! What a person named: an execution, a module or a deployment.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::refusal::Refusal;
@@ -11,7 +11,7 @@ use crate::account::Account;
 use crate::exit::{Refused, Wrong, for_people};
 use crate::follow::Followed;
 use crate::records::target::Target;
-use crate::records::{names, project};
+use crate::records::{names, project, report};
 
 /// What a command is about.
 #[derive(Debug, Clone, Args)]
@@ -67,11 +67,13 @@ impl What {
         match (&target.group, target.module(&project)) {
             (None, _) => Ok(Named::Deployment(target.deployment(&project))),
             (Some(_), Ok(module)) => Ok(Named::Module(module)),
-            (Some(_), Err(_)) => Err(Wrong(format!(
-                "{target}: expected an execution, a module or a deployment, found a group; `seedflow status {target} --project {project}{}` lists its modules",
-                account.arguments
-            ))
-            .into()),
+            (Some(_), Err(_)) => {
+                let lists = account.command_about("status", &target, &project);
+                Err(Wrong(format!(
+                    "{target}: expected an execution, a module or a deployment, found a group; `{lists}` lists its modules"
+                ))
+                .into())
+            }
         }
     }
 }
@@ -91,7 +93,11 @@ impl Named {
         }
     }
 
-    /// What is recorded of the last execution of a module or a deployment.
+    /// What is recorded of the last execution of a module or a deployment: its status or, after it was destroyed, its
+    /// newest report.
+    ///
+    /// # Errors
+    /// [`Refused`] if nothing is.
     pub async fn last(&self, account: &Account) -> Result<Last> {
         let (store, bucket) = (account.parameters(), account.bucket());
         let last = match self {
@@ -109,13 +115,51 @@ impl Named {
             execution,
             refused,
         });
+        let last = match last {
+            Some(last) => Some(last),
+            None => self.last_reported(account).await?,
+        };
         last.ok_or_else(|| {
             Refused(format!(
-                "{}: nothing is recorded of its last execution; `seedflow history` lists executions, and one of them can be named",
-                self.of()
+                "{}: nothing is recorded of its last execution; `{}` lists executions, and one of them can be named",
+                self.of(),
+                account.command(&["history", "--project", self.project()])
             ))
             .into()
         })
+    }
+
+    async fn last_reported(&self, account: &Account) -> Result<Option<Last>> {
+        let (project, target) = match self {
+            Self::Module(id) => (&id.project, Target::from(id)),
+            Self::Deployment(id) => (&id.project, Target::from(id)),
+            Self::Execution(_) => return Ok(None),
+        };
+        let bucket = account.bucket();
+        let Some(key) = report::newest(&bucket, project, &target).await? else {
+            return Ok(None);
+        };
+        let state = report::json(&bucket, &key.key).await?["status"]["state"].take();
+        let state =
+            serde_json::from_value(state).with_context(|| format!("{}: expected a state", key.key))?;
+        Ok(Some(Last {
+            of: self.of(),
+            state,
+            execution: match self {
+                Self::Module(_) => account.module_execution(&key.execution),
+                _ => account.deployment_execution(&key.execution),
+            },
+            refused: None,
+        }))
+    }
+
+    /// The project; an execution is named without one.
+    fn project(&self) -> &str {
+        match self {
+            Self::Execution(_) => "",
+            Self::Module(id) => id.project.as_str(),
+            Self::Deployment(id) => id.project.as_str(),
+        }
     }
 
     fn of(&self) -> String {

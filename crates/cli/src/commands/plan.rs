@@ -320,16 +320,13 @@ fn word(module: &PlannedModule) -> (&'static str, Option<Tone>) {
         PlannedAction::Deploy => ("deploy", Some(Tone::Good)),
         PlannedAction::Destroy => ("destroy", Some(Tone::Bad)),
         PlannedAction::Blocked => ("blocked", Some(Tone::Bad)),
-        PlannedAction::Unchanged => ("check", Some(Tone::Quiet)),
+        PlannedAction::Unchanged => ("unchanged", Some(Tone::Quiet)),
     }
 }
 
 fn why(module: &PlannedModule) -> String {
     match module.action {
-        PlannedAction::Unchanged => format!(
-            "unchanged, unless {} publishes other values",
-            module.unless.join(", ")
-        ),
+        PlannedAction::Unchanged => format!("unless {} publishes other values", module.unless.join(", ")),
         _ => module.reasons.join("; "),
     }
 }
@@ -395,7 +392,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("| check | `data/queue` | unchanged, unless network/vpc publishes other values |"),
+            text.contains("| unchanged | `data/queue` | unless network/vpc publishes other values |"),
             "{text}"
         );
         assert!(!text.contains("data/store"), "{text}");

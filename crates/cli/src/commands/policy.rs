@@ -21,11 +21,22 @@ use serde_json::{Value, json};
 use super::reading::{OfProject, parse_target, print_json};
 use super::rego;
 use crate::account::{Account, StackArguments};
-use crate::exit::{self, Wrong};
+use crate::exit::{self, Refused, Wrong};
+use crate::records::names;
 use crate::records::target::Target;
 
-/// Shows, checks, tries and stores the policy of a deployment: what may not be deployed or destroyed, by any kind of request.
+/// Shows, checks, tries and stores the policy of a deployment: what may not be deployed or destroyed, by any kind of request
+///
+/// A policy is a JSON document, rules in Rego (.rego), or both (docs/guardrails.md). All fields of a document are optional:
+///
+///   protect       modules that are never destroyed: ["network/vpc", "data/*"]
+///   max_destroys  the most modules that one deployment destroys: 2
+///   freeze        times at which nothing is deployed: [{"start": "Fri 16:00", "end": "Mon 06:00", "time_zone": "Europe/Berlin"}]
+///   stopped       the kill switch, with its reason for everybody: "incident 4711"
+///   approval      which plans wait for a person: "never", "destroys", "changes" or "always"
+///   approvers     who may decide: ["arn:aws:iam::111122223333:role/release-*"]
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub struct Policy {
     #[command(subcommand)]
     action: Action,
@@ -34,12 +45,18 @@ pub struct Policy {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Shows the policy of a deployment, as it is stored.
+    #[command(after_help = "Example: seedflow policy show prod --project shop")]
     Show(Show),
     /// Checks documents and rules, and stores them as the policy of a deployment. Needs credentials that AdministratorPrincipalArns names.
+    #[command(after_help = "Example: seedflow policy set prod prod.json --project shop")]
     Set(Set),
     /// Checks a document or rules, offline.
+    #[command(after_help = "Example: seedflow policy validate prod.json")]
     Validate(Validate),
     /// Decides by a document, by rules or by both on a saved plan (`seedflow plan --json`), offline. Ends with 4 if the plan is refused.
+    #[command(
+        after_help = "Example: seedflow policy test prod.json --plan plan.json --at 2026-12-24T18:00:00Z"
+    )]
     Test(Test),
 }
 
@@ -113,6 +130,10 @@ impl Show {
         let of = deployment(&self.deployment, &self.project, account).await?;
         let document = stored(account, &of, &of.policy_key(), MAX_BYTES).await?;
         let rules = stored(account, &of, &of.rego_key(), MAX_REGO_BYTES).await?;
+        if document.is_none() && rules.is_none() {
+            // A policy may be older than its deployment.
+            self.project.meant(account, &self.deployment).await?;
+        }
         let mut problems = Vec::new();
         if let Some(text) = &document {
             problems.extend(Document::parse(text).err().unwrap_or_default());
@@ -191,6 +212,16 @@ impl Set {
                 "{of} has {what} now, version {}.",
                 &version_of(text.as_bytes())[..12]
             ));
+        }
+        // It may come before the deployment, or be for none because of a misspelling.
+        match self.project.meant(account, &self.deployment).await {
+            Ok(_) => {}
+            Err(unknown) if unknown.is::<Refused>() => ui.complain(&format!(
+                "warning: {of} was never deployed, so the policy counts from its first deployment: {unknown}"
+            )),
+            Err(error) => ui.complain(&format!(
+                "warning: cannot tell whether {of} was ever deployed: {error:#}"
+            )),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -298,7 +329,9 @@ async fn deployment(target: &Target, project: &OfProject, account: &Account) -> 
         ))
         .into());
     }
-    Ok(target.deployment(&project.find(account).await?))
+    let project = project.find_unchecked(account).await?;
+    let project = project.ok_or_else(|| names::nothing(account))?;
+    Ok(target.deployment(&project))
 }
 
 /// A document that is a valid policy.

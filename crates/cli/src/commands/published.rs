@@ -2,14 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
-use seedflow_core::ids::ParameterKind;
+use seedflow_core::error::did_you_mean;
+use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_terminal::Ui;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::reading::{OfProject, parse_target};
 use crate::account::Account;
+use crate::exit::Refused;
 use crate::records::published::{exports, read, text};
 use crate::records::target::Target;
 use crate::view::report::values;
@@ -40,11 +43,7 @@ impl Published {
         let found = read(&account.parameters(), &account.bucket(), &module, kind).await?;
         if let Some(key) = &self.key {
             let Some(value) = found.get(key) else {
-                let keys: Vec<&str> = found.keys().map(String::as_str).collect();
-                bail!(
-                    "{module}: expected the key \"{key}\" in its {kind}, found {}",
-                    listed(&keys)
-                );
+                return Err(Refused(unknown_key(&module, kind, key, &found)).into());
             };
             match self.json {
                 true => print_value(value, ui)?,
@@ -69,10 +68,35 @@ fn print_value(value: &impl Serialize, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-fn listed(keys: &[&str]) -> String {
-    if keys.is_empty() {
-        "none".to_owned()
-    } else {
-        keys.join(", ")
+fn unknown_key(module: &ModuleId, kind: ParameterKind, key: &str, found: &Map<String, Value>) -> String {
+    let keys: Vec<&str> = found.keys().map(String::as_str).collect();
+    let known = match keys.is_empty() {
+        true => "none".to_owned(),
+        false => keys.join(", "),
+    };
+    let suggestion = did_you_mean(key, &keys);
+    format!("{module}: expected a key of its {kind}, which are {known}; found \"{key}\"{suggestion}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_unknown_key_is_told_the_known_ones() {
+        let module = ModuleId::parse("p", "dev", "network", "vpc").unwrap();
+        let found = json!({"VpcId": "vpc-1", "Zone": "a"});
+        let told = unknown_key(
+            &module,
+            ParameterKind::Metadata,
+            "VpcIdd",
+            found.as_object().unwrap(),
+        );
+        assert_eq!(
+            told,
+            "p/dev/network/vpc: expected a key of its metadata, which are VpcId, Zone; found \"VpcIdd\"; did you mean VpcId?"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! What the commands that read have in common: the project, and output for programs.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use seedflow_core::ids::{ModuleId, Name};
 use seedflow_terminal::Ui;
@@ -25,16 +25,22 @@ impl OfProject {
     /// The named project, or the only one.
     ///
     /// # Errors
-    /// If there is no project, or more than one.
+    /// [`crate::exit::Refused`] if there is no such project, or none at all; [`Wrong`] if there are several.
     pub async fn find(&self, account: &Account) -> Result<Name> {
-        match self.find_any(account).await? {
-            Some(project) => Ok(project),
-            None => bail!(project::NONE),
-        }
+        let found = self.find_any(account).await?;
+        found.ok_or_else(|| names::nothing(account))
     }
 
-    /// The same; `None` if nothing has been deployed by the stack.
+    /// The same; `None` if no project is named, and nothing has been deployed by the stack.
     pub async fn find_any(&self, account: &Account) -> Result<Option<Name>> {
+        if let Some(project) = &self.project {
+            names::refuse_unknown_project(account, project).await?;
+        }
+        self.find_unchecked(account).await
+    }
+
+    /// The same; a project that is named may not exist yet.
+    pub async fn find_unchecked(&self, account: &Account) -> Result<Option<Name>> {
         if let Some(project) = &self.project {
             return Ok(Some(project.clone()));
         }
@@ -58,9 +64,13 @@ impl OfProject {
     /// [`Wrong`] for a group or a deployment, [`crate::exit::Refused`] if nothing has this name.
     pub async fn module(&self, account: &Account, target: &Target) -> Result<ModuleId> {
         let (project, target) = self.meant(account, target).await?;
-        target
-            .module(&project)
-            .map_err(|error| Wrong(error.message).into())
+        target.module(&project).map_err(|_| {
+            let lists = account.command_about("status", &target, &project);
+            Wrong(format!(
+                "MODULE: expected a module, as DEPLOYMENT/GROUP/MODULE, found \"{target}\"; `{lists}` lists its modules"
+            ))
+            .into()
+        })
     }
 
     /// The deployment or the module that is meant.
@@ -70,11 +80,8 @@ impl OfProject {
     pub async fn no_group(&self, account: &Account, target: &Target) -> Result<(Name, Target)> {
         let (project, target) = self.meant(account, target).await?;
         if target.group.is_some() && target.module.is_none() {
-            return Err(Wrong(format!(
-                "{target}: expected a deployment or a module, found a group; `seedflow history {target} --project {project}{}` lists what ran in it",
-                account.arguments
-            ))
-            .into());
+            let lists = account.command_about("history", &target, &project);
+            return Err(found_group(&target, &lists, "lists what ran in it"));
         }
         Ok((project, target))
     }
@@ -84,6 +91,14 @@ impl OfProject {
     pub fn named(&self) -> Option<&Name> {
         self.project.as_ref()
     }
+}
+
+/// The error of a group, where a deployment or a module is meant; `command` does something for the group.
+pub fn found_group(target: &Target, command: &str, does: &str) -> anyhow::Error {
+    Wrong(format!(
+        "{target}: expected a deployment or a module, found a group; `{command}` {does}"
+    ))
+    .into()
 }
 
 /// Parses the name of a project, with a message for people.

@@ -36,7 +36,7 @@ impl Report {
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let (project, target) = self.project.no_group(account, &self.target).await?;
         let bucket = account.bucket();
-        let key = report::find(&bucket, &project, &target, self.execution.as_deref()).await?;
+        let key = report::find(account, &project, &target, self.execution.as_deref()).await?;
         let json = report::json(&bucket, &key.key).await?;
         if self.json {
             print_json(&json, ui)?;

@@ -16,6 +16,7 @@ use super::start::Showing;
 use crate::account::Account;
 use crate::exit::Refused;
 use crate::follow::{Followed, deployment_of};
+use crate::view::state::word;
 use crate::work::Subject;
 
 /// The longest report that is read.
@@ -39,15 +40,16 @@ impl Retry {
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let followed = match self.what.find(account).await? {
             Named::Execution(followed) => followed,
-            named => Followed::found(account, failed(named.last(account).await?)?.as_str()).await?,
+            named => Followed::found(account, failed(named.last(account).await?, account)?.as_str()).await?,
         };
         let described = account.step_functions().describe(&followed.execution).await?;
         let Some(described) = described.filter(|described| described.status != ExecutionStatus::Running)
         else {
+            let name = followed.execution.name();
             return Err(Refused(format!(
-                "{name} still runs; `seedflow follow {name}{0}` shows it, and `seedflow cancel {name}{0}` stops it",
-                account.arguments,
-                name = followed.execution.name()
+                "{name} still runs; `{}` shows it, and `{}` stops it",
+                account.command(&["follow", name]),
+                account.command(&["cancel", name])
             ))
             .into());
         };
@@ -118,16 +120,18 @@ fn still_forced(forced: &Value, results: &[ModuleEnd]) -> Option<Value> {
 }
 
 /// The last execution that failed or was refused; one that still runs is distinguished later.
-fn failed(last: Last) -> Result<ExecutionArn> {
+fn failed(last: Last, account: &Account) -> Result<ExecutionArn> {
     if let Some(refused) = last.refused {
         return Ok(refused.execution);
     }
+    let project = last.of.split('/').next().unwrap_or_default();
     match last.state {
         State::Failed | State::Aborted | State::Refused | State::InProgress => Ok(last.execution),
         state => Err(Refused(format!(
-            "{}: expected an execution that failed, found {}; name an execution to start it again (`seedflow history` lists them)",
+            "{}: expected an execution that failed, found one that is {}; name an execution to start it again (`{}` lists them)",
             last.of,
-            state.as_str()
+            word(state.as_str()),
+            account.command(&["history", "--project", project])
         ))
         .into()),
     }

@@ -81,8 +81,9 @@ impl Showing {
             match self.shown.json {
                 true => print_json_line(json!({"execution": execution}), ui),
                 false => ui.say(format!(
-                    "Started {name}\n  seedflow follow {name}{0}\n  seedflow cancel {name}{0}",
-                    account.arguments
+                    "Started {name}\n  {}\n  {}",
+                    account.command(&["follow", name]),
+                    account.command(&["cancel", name])
                 )),
             }
             return Ok(ExitCode::SUCCESS);

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::reading::{OfProject, parse_target, print_json, print_json_line};
 use crate::account::Account;
+use crate::records::names;
 use crate::records::project::{self, ProjectState};
 use crate::records::target::Target;
 use crate::view::status::table;
@@ -49,7 +50,7 @@ impl Status {
             }
             None => match self.project.find_any(account).await? {
                 Some(project) => project,
-                None => return self.show_nothing(ui),
+                None => return self.show_nothing(account, ui),
             },
         };
         let mut shown = None;
@@ -68,10 +69,10 @@ impl Status {
     }
 
     /// A stack by which nothing has been deployed.
-    fn show_nothing(&self, ui: &Ui) -> Result<ExitCode> {
+    fn show_nothing(&self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         match self.json {
             true => print_json(json!({"deployments": [], "modules": []}), ui)?,
-            false => ui.say(project::NONE),
+            false => ui.say(names::nothing_yet(account)),
         }
         Ok(ExitCode::SUCCESS)
     }

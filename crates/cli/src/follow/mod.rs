@@ -2,13 +2,15 @@
 //!
 //! The workflow itself waits for nobody, so leaving is safe at any time: Ctrl-C detaches and says how to come back.
 
+mod replaced;
 mod show;
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_core::approval::ApprovalNeeded;
+use seedflow_core::error::{Error, ErrorName};
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::{State, Status};
@@ -23,11 +25,15 @@ use crate::exit::{Refused, is_refusal};
 use crate::records::report;
 use crate::work::{End, Module, Phase, Progress, Subject, Work, between};
 
-use show::Shown;
+use replaced::left_undone;
 pub use show::{Detail, Outcome};
+use show::{Replacement, Shown};
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often in a row AWS may give no answer, and the pause after that. The network of a laptop comes back.
+const UNANSWERED: u32 = 12;
+const TRY_AGAIN: Duration = Duration::from_secs(5);
 
 /// An execution to follow.
 #[derive(Debug, Clone)]
@@ -74,19 +80,24 @@ impl Followed {
     /// The error of an execution that Step Functions doesn't know.
     #[must_use]
     pub fn unknown(account: &Account, name: &str) -> anyhow::Error {
-        let arguments = &account.arguments;
         Refused(format!(
-            "found no execution \"{name}\" of the stack {}, and Step Functions keeps one for 90 days after its end; `seedflow status{arguments}` shows what is deployed, and `seedflow history{arguments}` the executions",
-            account.stack
+            "found no execution \"{name}\" of the stack {}, and Step Functions keeps one for 90 days after its end; `{}` shows what is deployed, and `{}` the executions",
+            account.stack,
+            account.command(&["status"]),
+            account.command(&["history"])
         ))
         .into()
     }
 
-    /// Follows it until it ends, or until Ctrl-C.
+    /// Follows it until it ends, or until Ctrl-C. If a newer execution supersedes it, that one is followed too.
     pub async fn to_its_end(self, account: &Account, detail: Detail, ui: &Ui) -> Result<Outcome> {
         let execution = self.execution.clone();
+        let come_back = || {
+            let command = account.command(&["follow", execution.name()]);
+            format!("the execution goes on; `{command}` shows it again")
+        };
         tokio::select! {
-            outcome = Follower::new(self, account, detail, ui).run() => outcome,
+            outcome = Follower::new(self, account, detail, ui).run() => outcome.with_context(come_back),
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
                 Ok(Outcome::detached(&execution))
@@ -152,21 +163,35 @@ impl<'a> Follower<'a> {
     }
 
     async fn run(mut self) -> Result<Outcome> {
+        let mut unanswered = 0;
         loop {
-            // The status first: what is read after a final status is complete.
-            let described = self.sfn.describe(&self.followed.execution).await?;
-            if self.work.is_none() {
-                self.read_plan().await?;
-            }
-            self.look(described.as_ref()).await?;
-            match described {
-                Some(described) if described.status != ExecutionStatus::Running => {
+            match self.look_at_all().await {
+                Ok(Some(described)) if described.status != ExecutionStatus::Running => {
                     return self.end(&described).await;
                 }
                 // Step Functions doesn't show an execution that has just been started.
-                _ => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(_) => {
+                    unanswered = 0;
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Err(error) if is_unanswered(&error) && unanswered < UNANSWERED => {
+                    unanswered += 1;
+                    self.shown.unanswered(unanswered == 1);
+                    tokio::time::sleep(TRY_AGAIN).await;
+                }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Looks at the execution and what belongs to it. The status first: what is read after a final status is complete.
+    async fn look_at_all(&mut self) -> Result<Option<Described>> {
+        let described = self.sfn.describe(&self.followed.execution).await?;
+        if self.work.is_none() {
+            self.read_plan().await?;
+        }
+        self.look(described.as_ref()).await?;
+        Ok(described)
     }
 
     /// Reads what a deployment plans, once it is planned.
@@ -186,11 +211,8 @@ impl<'a> Follower<'a> {
             if self.work.is_none() {
                 self.work = Work::of_plan(payload);
                 if let Ok(needed) = serde_json::from_value::<ApprovalNeeded>(payload["approval"].clone()) {
-                    self.shown.waiting_for_approval(
-                        &self.followed.execution,
-                        &needed,
-                        &self.account.arguments,
-                    );
+                    self.shown
+                        .waiting_for_approval(&self.followed.execution, &needed, self.account);
                 }
             }
         }
@@ -248,7 +270,7 @@ impl<'a> Follower<'a> {
         let took = between(described.started_at, described.stopped_at);
         let state = described.output["state"].as_str();
         if let (ExecutionStatus::Succeeded, Some(state)) = (described.status, state) {
-            let by = described.output["superseded_by"].as_str().map(str::to_owned);
+            let by = superseded_by(&described).map(|by| format!("by {}", by.name()));
             return Ok(End {
                 state: state.to_owned(),
                 cause: by,
@@ -278,15 +300,42 @@ impl<'a> Follower<'a> {
     }
 
     async fn end(self, described: &Described) -> Result<Outcome> {
+        let replacement = match superseded_by(described) {
+            Some(by) => Some(self.replacement(by, described).await?),
+            None => None,
+        };
         let Self { followed, work, .. } = self;
         let work = work.unwrap_or_default();
-        Ok(Outcome::new(
-            followed.execution,
-            followed.subject,
-            work,
-            described,
-        ))
+        let outcome = Outcome::new(followed.execution, followed.subject, work, described);
+        Ok(outcome.replaced_by(replacement))
     }
+
+    /// Follows the execution that supersedes this one, and compares what the two were asked for.
+    async fn replacement(&self, by: ExecutionArn, described: &Described) -> Result<Replacement> {
+        let commit = described.output["superseded_by_commit"].as_str();
+        self.shown
+            .superseded(self.followed.execution.name(), by.name(), commit);
+        let newer = Followed {
+            execution: by.clone(),
+            subject: self.followed.subject.clone(),
+        };
+        let follower = Follower::new(newer, self.account, self.shown.detail(), self.shown.ui());
+        let outcome = Box::pin(follower.run()).await?;
+        let newer = self.sfn.describe(&by).await?;
+        let asked = newer.map_or(Value::Null, |newer| newer.input);
+        Ok(Replacement::new(outcome, left_undone(&described.input, &asked)))
+    }
+}
+
+/// The execution that deploys in the place of one that has ended without doing anything.
+fn superseded_by(described: &Described) -> Option<ExecutionArn> {
+    described.output["superseded_by"].as_str().map(ExecutionArn::new)
+}
+
+/// Whether AWS gave no answer to a call that is worth repeating.
+fn is_unanswered(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<Error>();
+    error.is_some_and(|error| error.name == ErrorName::ServiceUnavailable)
 }
 
 /// The state and the cause of a module's execution that did not succeed: what it has recorded, else how it ended.

@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use crate::account::Account;
 use crate::exit::{self, is_refusal};
 use crate::view::json::without_nulls;
+use crate::view::moment::short;
+use crate::view::state::word;
 use crate::work::{Module, Phase, Progress, Subject, Work, between, clock};
 
 /// How much is shown.
@@ -53,6 +55,35 @@ impl<'a> Shown<'a> {
         }
     }
 
+    pub(super) fn detail(&self) -> Detail {
+        self.detail
+    }
+
+    pub(super) fn ui(&self) -> &'a Ui {
+        self.ui
+    }
+
+    /// AWS doesn't answer: said once in a row.
+    pub(super) fn unanswered(&self, is_first: bool) {
+        if is_first {
+            self.ui
+                .complain("AWS doesn't answer; trying again for a minute. The execution goes on.");
+        }
+    }
+
+    /// A newer execution deploys in the place of this one, and is shown next.
+    pub(super) fn superseded(&self, execution: &str, by: &str, commit: Option<&str>) {
+        if self.detail == Detail::None {
+            return;
+        }
+        let commit = commit.map(|commit| format!(" of the commit {}", short(Some(commit))));
+        let commit = commit.unwrap_or_default();
+        let word = self.ui.paint(Tone::Bold, word(SUPERSEDED));
+        self.ui.say(format!(
+            "{word} {execution}: it did nothing. The newer execution {by}{commit} runs in its place:"
+        ));
+    }
+
     pub(super) fn deployment(&self, deployment: &DeploymentId) {
         if self.detail > Detail::None {
             self.ui.say(self.ui.paint(Tone::Bold, deployment.to_string()));
@@ -71,7 +102,7 @@ impl<'a> Shown<'a> {
         &mut self,
         execution: &ExecutionArn,
         needed: &ApprovalNeeded,
-        arguments: &str,
+        account: &Account,
     ) {
         if self.detail == Detail::None || std::mem::replace(&mut self.waits_for_approval, true) {
             return;
@@ -82,7 +113,7 @@ impl<'a> Shown<'a> {
         for reason in &needed.reasons {
             self.ui.say(format!("    {reason}"));
         }
-        let command = format!("seedflow approve {name} --plan {plan} --reason TEXT{arguments}");
+        let command = account.command(&["approve", name, "--plan", &plan, "--reason", "TEXT"]);
         self.ui.say(format!("    {command}"));
     }
 
@@ -102,7 +133,7 @@ impl<'a> Shown<'a> {
             Progress::Ended(end) => {
                 let words = match (&end.cause, end.is_good()) {
                     (Some(cause), false) => format!("{}: {cause}", end.word()),
-                    _ => end.word().to_owned(),
+                    _ => end.word(),
                 };
                 self.task(module);
                 if let Some(task) = self.running.remove(&module.execution) {
@@ -124,6 +155,9 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// The state of an execution that a newer one has replaced.
+const SUPERSEDED: &str = "SUPERSEDED";
+
 /// How a followed execution ended.
 #[derive(Debug)]
 pub struct Outcome {
@@ -132,11 +166,34 @@ pub struct Outcome {
     ended: Option<Ended>,
 }
 
+/// How the execution ended that superseded another one.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    outcome: Box<Outcome>,
+    /// What was asked of the older execution, and is not done by this one.
+    left_undone: Vec<String>,
+}
+
+impl Replacement {
+    pub(super) fn new(outcome: Outcome, left_undone: Vec<String>) -> Self {
+        Self {
+            outcome: Box::new(outcome),
+            left_undone,
+        }
+    }
+
+    /// Whether the newer execution has done everything that was asked of the older one.
+    fn is_good(&self) -> bool {
+        self.left_undone.is_empty() && self.outcome.ended.as_ref().is_some_and(Ended::is_good)
+    }
+}
+
 #[derive(Debug)]
 struct Ended {
     subject: Subject,
     work: Work,
     described: Described,
+    replacement: Option<Replacement>,
 }
 
 impl Outcome {
@@ -147,8 +204,16 @@ impl Outcome {
                 subject,
                 work,
                 described: described.clone(),
+                replacement: None,
             }),
         }
+    }
+
+    pub(super) fn replaced_by(mut self, replacement: Option<Replacement>) -> Self {
+        if let Some(ended) = &mut self.ended {
+            ended.replacement = replacement;
+        }
+        self
     }
 
     pub(super) fn detached(execution: &ExecutionArn) -> Self {
@@ -161,26 +226,49 @@ impl Outcome {
     /// Shows the end with what to do next, and returns the exit code.
     pub fn show(&self, account: &Account, as_json: bool, ui: &Ui) -> ExitCode {
         let name = self.execution.name();
-        let arguments = &account.arguments;
         let Some(ended) = &self.ended else {
             ui.complain(&format!(
-                "\nDetached; the deployment goes on.\n  seedflow follow {name}{arguments}\n  seedflow cancel {name}{arguments}"
+                "\nDetached; the deployment goes on.\n  {}\n  {}",
+                account.command(&["follow", name]),
+                account.command(&["cancel", name])
             ));
             return ExitCode::from(exit::INTERRUPTED);
         };
         if as_json {
             ui.say(without_nulls(ended.json(&self.execution)).to_string());
+        } else if let Some(replacement) = &ended.replacement {
+            replacement.outcome.show(account, false, ui);
+            replacement.left_undone(name, account, ui);
         } else {
             ended.summary(ui);
-            ended.what_to_do(name, arguments, ui);
+            ended.what_to_do(name, account, ui);
         }
         ended.code()
     }
 }
 
+impl Replacement {
+    /// Says what the older execution was asked for in vain, and how to ask again.
+    fn left_undone(&self, execution: &str, account: &Account, ui: &Ui) {
+        if self.left_undone.is_empty() {
+            return;
+        }
+        let undone = ui.paint(Tone::Bad, "not carried out");
+        for one in &self.left_undone {
+            ui.say(format!("{undone} of {execution}: {one}"));
+        }
+        ui.say(ui.paint(Tone::Quiet, "To ask for it again:"));
+        ui.say(format!("  {}", account.command(&["retry", execution])));
+    }
+}
+
 impl Ended {
+    /// Whether everything was done that was asked. Step Functions calls a superseded execution a success.
     fn is_good(&self) -> bool {
-        self.described.status == ExecutionStatus::Succeeded
+        match &self.replacement {
+            Some(replacement) => replacement.is_good(),
+            None => self.described.status == ExecutionStatus::Succeeded,
+        }
     }
 
     fn state(&self) -> &str {
@@ -224,13 +312,9 @@ impl Ended {
         let took = between(self.described.started_at, self.described.stopped_at).map(clock);
         let took = took.map_or_else(String::new, |took| ui.paint(Tone::Quiet, format!(" ({took})")));
         if self.is_good() {
-            let by = self.described.output["superseded_by"].as_str();
-            let words = match by {
-                Some(by) => format!("left to a newer execution, {by}"),
-                None => match self.counts() {
-                    counts if counts.is_empty() => "nothing to do".to_owned(),
-                    counts => counts,
-                },
+            let words = match self.counts() {
+                counts if counts.is_empty() => "nothing to do".to_owned(),
+                counts => counts,
             };
             ui.say(format!(
                 "{} {}: {words}{took}",
@@ -263,7 +347,7 @@ impl Ended {
         {
             ui.say(format!(
                 "  {name}: {}",
-                end.cause.as_deref().unwrap_or(end.word())
+                end.cause.clone().unwrap_or_else(|| end.word())
             ));
         }
         if let (true, Some(cause)) = (failed.is_empty(), &self.described.cause) {
@@ -286,7 +370,7 @@ impl Ended {
         counts.join(", ")
     }
 
-    fn what_to_do(&self, execution: &str, arguments: &str, ui: &Ui) {
+    fn what_to_do(&self, execution: &str, account: &Account, ui: &Ui) {
         if self.is_good() {
             return;
         }
@@ -297,19 +381,16 @@ impl Ended {
         };
         if let (Some((project, deployment)), false) = (project, self.is_refused()) {
             if let Some((name, _)) = self.work.failed().first() {
-                commands.push(format!(
-                    "seedflow logs {deployment}/{name} --project {project}{arguments}"
-                ));
-                commands.push(format!(
-                    "seedflow rollback {deployment}/{name} --project {project}{arguments}"
-                ));
+                let module = format!("{deployment}/{name}");
+                commands.push(account.command_about("logs", &module, project));
+                commands.push(account.command_about("rollback", &module, project));
             }
-            commands.push(format!("seedflow retry {execution}{arguments}"));
+            commands.push(account.command(&["retry", execution]));
             let rollback = NextRollback::name_after(&ExecutionArn::new(execution));
             let cause = self.described.cause.as_deref().unwrap_or_default();
             if cause.contains(&rollback) {
                 // It has started by itself.
-                commands.push(format!("seedflow follow {rollback}{arguments}"));
+                commands.push(account.command(&["follow", &rollback]));
             }
         }
         if !commands.is_empty() {
@@ -319,21 +400,24 @@ impl Ended {
     }
 
     fn json(&self, execution: &ExecutionArn) -> Value {
-        let failed = self.work.failed();
+        // What a newer execution does instead has not failed here.
+        let failed = match self.replacement {
+            Some(_) => Vec::new(),
+            None => self.work.failed(),
+        };
         let failed: Vec<Value> = failed
             .iter()
             .map(|(name, end)| json!({"group": name.group, "module": name.module, "state": end.state, "cause": end.cause}))
             .collect();
-        json!({
+        let mut ended = json!({
             "execution": execution, "of": self.name(), "state": self.state(), "modules": self.work.counts(),
             "failed": failed, "error": self.described.error, "cause": self.described.cause,
-        })
-    }
-}
-
-fn word(state: &str) -> String {
-    match state {
-        "SUCCEEDED" => "deployed".to_owned(),
-        other => other.to_lowercase().replace('_', " "),
+        });
+        if let Some(Replacement { outcome, left_undone }) = &self.replacement {
+            let newer = outcome.ended.as_ref();
+            ended["superseded_by"] = newer.map_or(Value::Null, |newer| newer.json(&outcome.execution));
+            ended["left_undone"] = json!(left_undone);
+        }
+        ended
     }
 }

@@ -3,6 +3,7 @@
 //! Everything is parsed by the types of core, which also write it. A record that can't be parsed is named, never skipped in
 //! silence.
 
+pub mod bundles;
 pub mod executions;
 pub mod locks;
 pub mod names;

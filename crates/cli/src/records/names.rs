@@ -10,7 +10,7 @@ use seedflow_core::error::did_you_mean;
 use seedflow_core::ids::{Name, ParameterKind};
 
 use super::target::Target;
-use super::{project, published};
+use super::{project, published, report};
 use crate::account::Account;
 use crate::exit::Refused;
 
@@ -120,20 +120,76 @@ async fn is_stored(account: &Account, project: &Name, target: &Target) -> Result
 }
 
 /// The error of a name that nothing has.
-#[must_use]
-pub fn unknown(account: &Account, project: &Name, named: &str, suggestion: &str) -> anyhow::Error {
+fn unknown(account: &Account, project: &Name, named: &str, suggestion: &str) -> anyhow::Error {
     let joint = if suggestion.is_empty() { "; " } else { " " };
-    let arguments = &account.arguments;
+    let command = |verb| account.command(&[verb, "--project", project.as_str()]);
     Refused(format!(
-        "found nothing called \"{named}\" in the project {project}{suggestion}{joint}`seedflow status --project {project}{arguments}` shows what is deployed, and `seedflow history --project {project}{arguments}` the executions"
+        "found nothing called \"{named}\" in the project {project}{suggestion}{joint}`{}` shows what is deployed, and `{}` the executions",
+        command("status"),
+        command("history")
     ))
     .into()
+}
+
+/// Refuses a project of which nothing is stored. One whose modules were all destroyed has reports.
+///
+/// # Errors
+/// [`Refused`] with the projects that there are.
+pub async fn refuse_unknown_project(account: &Account, project: &Name) -> Result<()> {
+    let (store, bucket) = (account.parameters(), account.bucket());
+    if project::exists(&store, &bucket, project).await? || report::some(&bucket, project).await? {
+        return Ok(());
+    }
+    let projects = project::projects(&store, &bucket).await?;
+    Err(match projects.is_empty() {
+        true => nothing(account),
+        false => Refused(unknown_project(project, &projects)).into(),
+    })
+}
+
+fn unknown_project(project: &Name, projects: &[Name]) -> String {
+    let names: Vec<&str> = projects.iter().map(Name::as_str).collect();
+    let suggestion = did_you_mean(project.as_str(), &names);
+    let joint = if suggestion.is_empty() { ";" } else { "" };
+    format!(
+        "found no project \"{project}\"{suggestion}{joint} the stack has {}",
+        names.join(", ")
+    )
+}
+
+/// The error of a stack that has deployed nothing yet.
+#[must_use]
+pub fn nothing(account: &Account) -> anyhow::Error {
+    Refused(nothing_yet(account)).into()
+}
+
+/// What there is to say of a stack that has deployed nothing yet.
+#[must_use]
+pub fn nothing_yet(account: &Account) -> String {
+    format!(
+        "nothing was deployed yet by this stack; `seedflow init project` writes a first project, and `{}` deploys the repository of a folder",
+        account.command(&["apply"])
+    )
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn an_unknown_project_is_a_misspelling_or_is_told_what_there_is() {
+        let names = ["shop", "billing"].map(|name| Name::parse("project", name).unwrap());
+        let told = |text: &str| unknown_project(&Name::parse("project", text).unwrap(), &names);
+        assert_eq!(
+            told("shpo"),
+            "found no project \"shpo\"; did you mean shop? the stack has shop, billing"
+        );
+        assert_eq!(
+            told("warehouse"),
+            "found no project \"warehouse\"; the stack has shop, billing"
+        );
+    }
 
     #[test]
     fn a_name_is_a_deployment_a_group_or_a_module_and_a_module_of_one_deployment_needs_no_more() {

@@ -16,6 +16,7 @@ use seedflow_core::storage_layout;
 use serde::Serialize;
 
 use super::target::Target;
+use crate::exit::Wrong;
 
 /// A deployment and its status.
 #[derive(Debug, Clone, Serialize)]
@@ -240,23 +241,21 @@ pub async fn deployment_status(
         .with_context(|| format!("{name}: expected the status of a deployment, found text that is none"))
 }
 
-/// What there is to say of a stack without projects.
-pub const NONE: &str = "no project has been deployed by this stack yet; `seedflow apply` deploys a first one";
-
 /// The project that is meant if none is named: the only one, if there is one.
 ///
 /// # Errors
-/// If there is more than one project.
+/// [`Wrong`] if there is more than one project.
 pub fn only(projects: &[Name]) -> Result<Option<Name>> {
     match projects {
         [project] => Ok(Some(project.clone())),
         [] => Ok(None),
         several => {
             let names: Vec<&str> = several.iter().map(Name::as_str).collect();
-            bail!(
+            Err(Wrong(format!(
                 "--project is missing, and the stack has several projects: {}",
                 names.join(", ")
-            )
+            ))
+            .into())
         }
     }
 }
@@ -275,6 +274,15 @@ pub async fn projects(store: &ParameterStore, bucket: &Bucket) -> Result<Vec<Nam
     projects.sort_unstable();
     projects.dedup();
     Ok(projects)
+}
+
+/// Whether a project has an index or, before that is written, anything in Parameter Store.
+pub async fn exists(store: &ParameterStore, bucket: &Bucket, project: &Name) -> Result<bool> {
+    let index = storage_layout::index_key(project);
+    if bucket.keys(&index).await?.contains(&index) {
+        return Ok(true);
+    }
+    Ok(!store.below(&format!("/sf/{project}")).await?.is_empty())
 }
 
 fn project_of_index(key: &str) -> Option<Name> {
@@ -416,7 +424,9 @@ mod tests {
     fn the_project_may_be_left_out_if_there_is_one() {
         assert_eq!(only(&[name("p")]).unwrap(), Some(name("p")));
         assert_eq!(only(&[]).unwrap(), None);
-        let several = only(&[name("a"), name("b")]).unwrap_err().to_string();
+        let several = only(&[name("a"), name("b")]).unwrap_err();
+        assert!(several.is::<Wrong>(), "{several}");
+        let several = several.to_string();
         assert!(
             several.contains("--project") && several.ends_with("a, b"),
             "{several}"

@@ -8,6 +8,9 @@ use seedflow_core::formats::upper_snake_case::upper_snake_case;
 use seedflow_core::ids::{ModuleId, ParameterKind};
 use serde_json::{Map, Value};
 
+use crate::exit::Refused;
+use crate::shell::quoted;
+
 /// The text of a parameter, from S3 if it is too long for Parameter Store; `None` if it does not exist.
 pub async fn parameter(store: &ParameterStore, bucket: &Bucket, name: &str) -> Result<Option<String>> {
     let mut found = store.get(&[name.to_owned()]).await?;
@@ -20,7 +23,7 @@ pub async fn parameter(store: &ParameterStore, bucket: &Bucket, name: &str) -> R
 /// What a module published.
 ///
 /// # Errors
-/// If the module is not deployed, or if the value can't be read.
+/// [`Refused`] if nothing of the module is deployed. If the value can't be read.
 pub async fn read(
     store: &ParameterStore,
     bucket: &Bucket,
@@ -29,9 +32,10 @@ pub async fn read(
 ) -> Result<Map<String, Value>> {
     let name = module.parameter(kind);
     let Some(text) = parameter(store, bucket, &name).await? else {
-        bail!(
+        return Err(Refused(format!(
             "{module}: expected {kind}, found none ({name}): nothing of it is deployed, or its deployment has not succeeded"
-        );
+        ))
+        .into());
     };
     serde_json::from_str(&text).with_context(|| {
         format!("{name}: expected a JSON object, found text that is none; deploy the module again")
@@ -70,11 +74,6 @@ fn variable(key: &str) -> String {
         Some(first) if !first.is_ascii_digit() => name,
         _ => format!("_{name}"),
     }
-}
-
-/// A text in single quotes of a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use seedflow_core::pages::report_view::{Deployment, Module};
 use serde_json::Value;
 
 use super::target::Target;
+use crate::account::Account;
 use crate::exit::Refused;
 
 /// The longest report that is read.
@@ -70,6 +71,11 @@ impl ReportKey {
     }
 }
 
+/// Whether there is a report of a project.
+pub async fn some(bucket: &Bucket, project: &Name) -> Result<bool> {
+    Ok(!bucket.keys(&format!("reports/{project}/")).await?.is_empty())
+}
+
 /// The reports below a target, the newest first.
 pub async fn list(bucket: &Bucket, project: &Name, target: Option<&Target>) -> Result<Vec<ReportKey>> {
     let prefix = match target {
@@ -92,21 +98,30 @@ fn newest_first(
     keys.filter(|key| key.is_below(target)).collect()
 }
 
+/// The reports of exactly this target, the newest first.
+pub async fn own(bucket: &Bucket, project: &Name, target: &Target) -> Result<Vec<ReportKey>> {
+    let mut listed = list(bucket, project, Some(target)).await?;
+    listed.retain(|report| report.of() == target.to_string());
+    Ok(listed)
+}
+
+/// The newest report of exactly this target.
+pub async fn newest(bucket: &Bucket, project: &Name, target: &Target) -> Result<Option<ReportKey>> {
+    Ok(own(bucket, project, target).await?.into_iter().next())
+}
+
 /// The report of an execution, or the newest one of exactly this target.
 ///
 /// # Errors
-/// If the report does not exist.
+/// [`Refused`] if the report does not exist.
 pub async fn find(
-    bucket: &Bucket,
+    account: &Account,
     project: &Name,
     target: &Target,
     execution: Option<&str>,
 ) -> Result<ReportKey> {
     let name = execution.map(|execution| ExecutionArn::new(execution).name().to_owned());
-    let listed = list(bucket, project, Some(target)).await?;
-    let mut own = listed
-        .into_iter()
-        .filter(|report| report.of() == target.to_string());
+    let mut own = own(&account.bucket(), project, target).await?.into_iter();
     let found = match &name {
         Some(name) => own.find(|report| report.execution == *name),
         None => own.next(),
@@ -114,12 +129,14 @@ pub async fn find(
     match (found, name) {
         (Some(report), _) => Ok(report),
         (None, Some(name)) => Err(Refused(format!(
-            "{project}/{target}: found no report of the execution {name}; `seedflow history {target} --project {project}` lists those that have one"
+            "{project}/{target}: found no report of the execution {name}; `{}` lists those that have one",
+            account.command_about("history", target, project)
         ))
         .into()),
-        (None, None) => bail!(
+        (None, None) => Err(Refused(format!(
             "{project}/{target}: found no report; only executions that deployed, failed or were refused leave one, for 400 days"
-        ),
+        ))
+        .into()),
     }
 }
 

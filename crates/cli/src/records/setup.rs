@@ -1,6 +1,7 @@
 //! How the account is set up: what can be read of it, and what that means.
 //!
-//! A fact that can't be read is a warning and not a failure: a person who deploys may lack the right to read it.
+//! A fact that can't be read is a warning and not a failure: a person who deploys may lack the right to read it. What is
+//! found is reported step by step, because each read may take seconds.
 
 use std::collections::BTreeMap;
 
@@ -29,40 +30,40 @@ const FEW_BUILDS: f64 = 5.0;
 const FEW_FUNCTIONS: f64 = 100.0;
 
 /// A fact, or why it can't be read.
-pub type Read<T> = Result<T, String>;
+type Read<T> = Result<T, String>;
 
 /// What can be read of an account.
 #[derive(Debug, Clone)]
-pub struct Setup {
+struct Setup {
     /// The region.
-    pub region: Option<String>,
+    region: Option<String>,
     /// Whose credentials these are.
-    pub caller: Read<Caller>,
+    caller: Read<Caller>,
     /// The stack's name.
-    pub stack: String,
+    stack: String,
     /// The status of the stack.
-    pub status: Read<Option<String>>,
+    status: Read<Option<String>>,
     /// The outputs of the stack.
-    pub outputs: Read<BTreeMap<String, String>>,
+    outputs: Read<BTreeMap<String, String>>,
     /// The parameters of the stack.
-    pub parameters: Read<BTreeMap<String, String>>,
+    parameters: Read<BTreeMap<String, String>>,
     /// The version of the CDK's bootstrap with the stack's qualifier; `None` if there is none.
-    pub bootstrap: Read<Option<String>>,
+    bootstrap: Read<Option<String>>,
     /// The number of events that could not be handled.
-    pub failed_events: Read<Option<u64>>,
+    failed_events: Read<Option<u64>>,
     /// The number of builds that may run at once.
-    pub builds: Read<Quota>,
+    builds: Read<Quota>,
     /// The number of functions that may run at once.
-    pub functions: Read<Quota>,
+    functions: Read<Quota>,
     /// Whether there is a page of any project.
-    pub pages: Read<bool>,
+    pages: Read<bool>,
     /// Whether anything was deployed.
-    pub deployed: Read<bool>,
+    deployed: Read<bool>,
 }
 
 /// A quota of the account.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Quota {
+enum Quota {
     /// Its value.
     Of(f64),
     /// Service Quotas has none of this name.
@@ -132,14 +133,18 @@ impl Finding {
     }
 
     /// Whose credentials these are.
-    #[must_use]
-    pub fn of_caller(caller: &Read<Caller>) -> Self {
+    fn of_caller(caller: &Read<Caller>) -> Self {
         const CHECK: &str = "credentials";
         const ADVICE: &str = "sign in: `aws sso login` for a profile of IAM Identity Center, or put keys into the environment or a profile (`aws configure`), as for the AWS CLI";
         match caller {
             Ok(caller) => Self::ok(CHECK, format!("account {}, {}", caller.account, caller.arn)),
             // The SDK lists every place where it has looked.
             Err(error) if error.contains("no credentials") => Self::bad(CHECK, "there are none", ADVICE),
+            Err(error) if error.contains("no answer from AWS") => Self::bad(
+                CHECK,
+                format!("they can't be checked: {error}"),
+                "check the network, the region, and AWS_ENDPOINT_URL if that is set",
+            ),
             Err(error) if error.contains("Expired") => {
                 Self::bad(CHECK, format!("they have expired: {error}"), ADVICE)
             }
@@ -157,43 +162,116 @@ impl Finding {
     }
 }
 
-/// Reads what can be read.
-pub async fn read(account: &Account) -> Setup {
-    let config = &account.config;
-    let stacks = CloudFormation::new(config);
-    let stack = stack_of(&account.deploy_state_machine_arn);
-    let outputs = said(stacks.outputs(&stack).await).map(|outputs| {
-        let texts = outputs
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
-        texts.collect::<BTreeMap<_, _>>()
-    });
-    let parameters = said(stacks.parameters(&stack).await).map(Option::unwrap_or_default);
-    let qualifier = parameters
-        .as_ref()
-        .ok()
-        .and_then(|found| found.get("CdkQualifier"))
-        .cloned();
-    let queue = outputs
-        .as_ref()
-        .ok()
-        .and_then(|found| found.get("FailedEventsQueueUrl"));
-    Setup {
-        region: config.region().map(ToString::to_string),
-        caller: caller(config).await,
-        status: said(stacks.status(&stack).await),
-        bootstrap: bootstrap(account, qualifier.as_deref().unwrap_or("hnb659fds")).await,
-        failed_events: match queue {
+/// A step: what is read together, and what follows from it.
+type Step = (Fact, &'static [fn(&Setup) -> Finding]);
+
+/// What is read together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fact {
+    Caller,
+    Stack,
+    Bootstrap,
+    Builds,
+    Functions,
+    FailedEvents,
+    Pages,
+}
+
+/// The steps, in the order in which an account is set up.
+const STEPS: [Step; 7] = [
+    (Fact::Caller, &[region, credentials]),
+    (Fact::Stack, &[stack, outputs, policies]),
+    (Fact::Bootstrap, &[cdk]),
+    (Fact::Builds, &[builds]),
+    (Fact::Functions, &[functions]),
+    (Fact::FailedEvents, &[failed_events]),
+    (Fact::Pages, &[pages]),
+];
+
+/// Looks at region and credentials, which need no stack.
+pub async fn of_caller(config: &SdkConfig, mut report: impl FnMut(Finding)) {
+    let mut setup = Setup::unread(String::new());
+    setup.read_caller(config).await;
+    for (_, checks) in STEPS.iter().filter(|(fact, _)| *fact == Fact::Caller) {
+        checks.iter().for_each(|check| report(check(&setup)));
+    }
+}
+
+/// Looks at the stack, and at the account around it.
+pub async fn of_stack(account: &Account, mut report: impl FnMut(Finding)) {
+    let mut setup = Setup::unread(stack_of(&account.deploy_state_machine_arn));
+    for (fact, checks) in STEPS.iter().filter(|(fact, _)| *fact != Fact::Caller) {
+        setup.read(*fact, account).await;
+        checks.iter().for_each(|check| report(check(&setup)));
+    }
+}
+
+impl Setup {
+    fn unread(stack: String) -> Self {
+        const UNREAD: &str = "it was not read";
+        Self {
+            region: None,
+            caller: Err(UNREAD.to_owned()),
+            stack,
+            status: Err(UNREAD.to_owned()),
+            outputs: Err(UNREAD.to_owned()),
+            parameters: Err(UNREAD.to_owned()),
+            bootstrap: Err(UNREAD.to_owned()),
+            failed_events: Err(UNREAD.to_owned()),
+            builds: Err(UNREAD.to_owned()),
+            functions: Err(UNREAD.to_owned()),
+            pages: Err(UNREAD.to_owned()),
+            deployed: Err(UNREAD.to_owned()),
+        }
+    }
+
+    async fn read(&mut self, fact: Fact, account: &Account) {
+        let config = &account.config;
+        match fact {
+            Fact::Caller => self.read_caller(config).await,
+            Fact::Stack => self.read_stack(config).await,
+            Fact::Bootstrap => self.bootstrap = bootstrap(account, self.qualifier()).await,
+            Fact::Builds => self.builds = quota(account, "codebuild", BUILDS).await,
+            Fact::Functions => self.functions = quota(account, "lambda", FUNCTIONS).await,
+            Fact::FailedEvents => self.failed_events = self.count_failed_events(config).await,
+            Fact::Pages => {
+                let some =
+                    async |prefix| said(account.bucket().keys(prefix).await).map(|keys| !keys.is_empty());
+                self.pages = some("index/").await;
+                self.deployed = some("deployed/").await;
+            }
+        }
+    }
+
+    async fn read_caller(&mut self, config: &SdkConfig) {
+        self.region = config.region().map(ToString::to_string);
+        self.caller = said(sts::caller(config).await);
+    }
+
+    async fn read_stack(&mut self, config: &SdkConfig) {
+        let stacks = CloudFormation::new(config);
+        self.status = said(stacks.status(&self.stack).await);
+        self.outputs = said(stacks.outputs(&self.stack).await).map(|outputs| {
+            let texts = outputs
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value.as_str()?.to_owned())));
+            texts.collect::<BTreeMap<_, _>>()
+        });
+        self.parameters = said(stacks.parameters(&self.stack).await).map(Option::unwrap_or_default);
+    }
+
+    fn qualifier(&self) -> &str {
+        let parameters = self.parameters.as_ref().ok();
+        let named = parameters.and_then(|found| found.get("CdkQualifier"));
+        named.map_or("hnb659fds", String::as_str)
+    }
+
+    async fn count_failed_events(&self, config: &SdkConfig) -> Read<Option<u64>> {
+        let outputs = self.outputs.as_ref().ok();
+        match outputs.and_then(|found| found.get("FailedEventsQueueUrl")) {
             Some(queue) => said(sqs::messages(config, queue).await),
             None => Err("the stack names no queue".to_owned()),
-        },
-        builds: quota(account, "codebuild", BUILDS).await,
-        functions: quota(account, "lambda", FUNCTIONS).await,
-        pages: said(account.bucket().keys("index/").await).map(|keys| !keys.is_empty()),
-        deployed: said(account.bucket().keys("deployed/").await).map(|keys| !keys.is_empty()),
-        stack,
-        outputs,
-        parameters,
+        }
     }
 }
 
@@ -213,11 +291,6 @@ async fn bootstrap(account: &Account, qualifier: &str) -> Read<Option<String>> {
     Ok(said(found)?.remove(&name).map(|(version, _)| version))
 }
 
-/// Whose credentials a configuration has.
-pub async fn caller(config: &SdkConfig) -> Read<Caller> {
-    said(sts::caller(config).await)
-}
-
 async fn quota(account: &Account, service: &str, name: &str) -> Read<Quota> {
     let Some(found) = said(quotas::quotas(&account.config, service).await)? else {
         return Ok(Quota::NotChecked);
@@ -226,33 +299,28 @@ async fn quota(account: &Account, service: &str, name: &str) -> Read<Quota> {
     Ok(found.map_or(Quota::Unknown, |(_, value)| Quota::Of(value)))
 }
 
-/// What the facts mean, in the order of the steps that set an account up.
-#[must_use]
-pub fn findings(setup: &Setup) -> Vec<Finding> {
-    vec![
-        region(setup),
-        Finding::of_caller(&setup.caller),
-        stack(setup),
-        outputs(setup),
-        policies(setup),
-        cdk(setup),
-        limit(
-            "builds at once",
-            &setup.builds,
-            FEW_BUILDS,
-            BUILDS,
-            "AWS CodeBuild",
-        ),
-        limit(
-            "functions at once",
-            &setup.functions,
-            FEW_FUNCTIONS,
-            FUNCTIONS,
-            "AWS Lambda",
-        ),
-        failed_events(setup),
-        pages(setup),
-    ]
+fn credentials(setup: &Setup) -> Finding {
+    Finding::of_caller(&setup.caller)
+}
+
+fn builds(setup: &Setup) -> Finding {
+    limit(
+        "builds at once",
+        &setup.builds,
+        FEW_BUILDS,
+        BUILDS,
+        "AWS CodeBuild",
+    )
+}
+
+fn functions(setup: &Setup) -> Finding {
+    limit(
+        "functions at once",
+        &setup.functions,
+        FEW_FUNCTIONS,
+        FUNCTIONS,
+        "AWS Lambda",
+    )
 }
 
 fn region(setup: &Setup) -> Finding {
@@ -390,7 +458,7 @@ fn pages(setup: &Setup) -> Finding {
     const CHECK: &str = "pages";
     match (&setup.pages, &setup.deployed) {
         (Err(error), _) | (_, Err(error)) => unreadable(CHECK, error),
-        (Ok(true), _) => Finding::ok(CHECK, "`seedflow open` shows them"),
+        (Ok(true), _) => Finding::ok(CHECK, "there are some, and the command open shows them"),
         (Ok(false), Ok(false)) => Finding::ok(CHECK, "none yet: nothing has been deployed"),
         (Ok(false), Ok(true)) => Finding::bad(
             CHECK,
@@ -441,6 +509,11 @@ mod tests {
             pages: Ok(true),
             deployed: Ok(true),
         }
+    }
+
+    fn findings(setup: &Setup) -> Vec<Finding> {
+        let checks = STEPS.iter().flat_map(|(_, checks)| *checks);
+        checks.map(|check| check(setup)).collect()
     }
 
     fn levels(setup: &Setup) -> Vec<(&'static str, Level)> {

@@ -58,6 +58,16 @@ impl From<&ModuleId> for Target {
     }
 }
 
+impl From<&DeploymentId> for Target {
+    fn from(id: &DeploymentId) -> Self {
+        Self {
+            deployment: id.deployment.clone(),
+            group: None,
+            module: None,
+        }
+    }
+}
+
 impl Target {
     /// Whether this is a module (or its group, or its deployment). `group` and `module` are empty for a deployment as a
     /// whole, which is part of a target that names nothing below it.
@@ -87,7 +97,7 @@ impl Target {
             _ => Err(Error::field(
                 "MODULE",
                 format!("\"{self}\""),
-                "a module, as DEPLOYMENT/GROUP/MODULE (`seedflow status` lists them)",
+                "a module, as DEPLOYMENT/GROUP/MODULE",
             )),
         }
     }

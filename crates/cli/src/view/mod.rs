@@ -1,8 +1,9 @@
-//! What people see: tables and times.
+//! What people see: tables, words and times.
 
 pub mod build_log;
 pub mod json;
 pub mod moment;
 pub mod report;
+pub mod state;
 pub mod status;
 pub mod table;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::moment::short;
-use super::status::tone;
+use super::state::{cell, tone, word};
 use super::table::{Cell, Table};
 use crate::records::published::text;
 use crate::records::report::Report;
@@ -16,7 +16,7 @@ use crate::records::report::Report;
 /// Prints a report.
 pub fn show(of: &str, execution: &str, report: &Report, cause: Option<&str>, ui: &Ui) {
     let status = report.status();
-    let state = ui.paint(tone(&status.state).unwrap_or(Tone::Quiet), &status.state);
+    let state = ui.paint(tone(&status.state).unwrap_or(Tone::Quiet), word(&status.state));
     ui.say(format!("{} {state}", ui.paint(Tone::Bold, of)));
     for (label, value) in facts(execution, status, report.span(), cause) {
         let label = ui.paint(Tone::Quiet, format!("{label:10}"));
@@ -96,7 +96,8 @@ fn show_module(report: &Module, ui: &Ui) {
         let took = phase.seconds.map(|seconds| duration((seconds * 1000.0) as i64));
         table.row([
             phase.r#type.as_str().into(),
-            Cell::toned(state, tone(state)),
+            // A command of a phase succeeds; nothing is deployed by one.
+            Cell::toned(state.to_lowercase().replace('_', " "), tone(state)),
             took.unwrap_or_default().into(),
         ]);
     }
@@ -126,7 +127,7 @@ fn show_deployment(report: &Deployment, ui: &Ui) {
     for result in &report.results {
         table.row([
             format!("{}/{}", result.group, result.module).into(),
-            Cell::toned(&result.state, tone(&result.state)),
+            cell(&result.state),
             result.execution.as_deref().unwrap_or_default().into(),
         ]);
     }
@@ -147,6 +148,9 @@ pub struct Difference {
     /// The value of the later one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new: Option<String>,
+    /// Whether the values are states, for which people get words.
+    #[serde(skip)]
+    pub is_state: bool,
 }
 
 impl Difference {
@@ -155,7 +159,36 @@ impl Difference {
             what: what.into(),
             old: old.map(str::to_owned),
             new: new.map(str::to_owned),
+            is_state: false,
         })
+    }
+
+    /// Something that differs and has no values to show.
+    #[must_use]
+    pub fn named(what: String) -> Self {
+        Self {
+            what,
+            ..Self::default()
+        }
+    }
+
+    fn of_states(what: impl Into<String>, old: Option<&str>, new: Option<&str>) -> Option<Self> {
+        let of = Self::of(what, old, new)?;
+        Some(Self { is_state: true, ..of })
+    }
+
+    /// Its line, for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let shown = |value: &Option<String>| match value {
+            Some(state) if self.is_state => Some(word(state)),
+            value => value.clone(),
+        };
+        line(
+            &self.what,
+            shown(&self.old).as_deref(),
+            shown(&self.new).as_deref(),
+        )
     }
 }
 
@@ -179,9 +212,11 @@ pub fn incomparable(old: &Report, new: &Report) -> Option<&'static str> {
     match (&before.fingerprint, &after.fingerprint) {
         (Some(_), Some(_)) => None,
         (_, None) if changes_in(&new.status().reasons).next().is_some() => Some(
-            "Only a success records its files and parameters. Those of the later execution are compared with the last success before it, by its reasons.",
+            "Nothing is left of what the later execution tried to deploy. Its files and parameters are compared with the last success before it, by its reasons.",
         ),
-        _ => Some("Only a success records its files and parameters, so they can't be compared here."),
+        _ => Some(
+            "Nothing is left of what one of them tried to deploy, so files and parameters can't be compared.",
+        ),
     }
 }
 
@@ -201,7 +236,7 @@ fn changes_in(reasons: &[String]) -> impl Iterator<Item = &String> {
 pub fn differences(old: &Report, new: &Report) -> Vec<Difference> {
     let (before, after) = (old.status(), new.status());
     let mut found: Vec<Difference> = [
-        Difference::of("state", Some(&before.state), Some(&after.state)),
+        Difference::of_states("state", Some(&before.state), Some(&after.state)),
         Difference::of("commit", before.commit.as_deref(), after.commit.as_deref()),
         Difference::of("branch", before.branch.as_deref(), after.branch.as_deref()),
     ]
@@ -223,10 +258,7 @@ fn of_modules(old: &Module, new: &Module) -> Vec<Difference> {
         (_, None) => changes_in(&new.status.reasons).cloned().collect(),
         (None, Some(_)) => Vec::new(),
     };
-    found.extend(named.into_iter().map(|what| Difference {
-        what,
-        ..Difference::default()
-    }));
+    found.extend(named.into_iter().map(Difference::named));
     if let (Some(before), Some(after)) = (&old.outputs, &new.outputs) {
         found.extend(of_outputs(before, after));
     }
@@ -257,7 +289,7 @@ fn of_deployments(old: &Deployment, new: &Deployment) -> Vec<Difference> {
     names.dedup();
     let of = |name: &String| {
         let (old, new) = (before.get(name), after.get(name));
-        Difference::of(name, old.map(String::as_str), new.map(String::as_str))
+        Difference::of_states(name, old.map(String::as_str), new.map(String::as_str))
     };
     names.into_iter().filter_map(of).collect()
 }
@@ -355,6 +387,7 @@ mod tests {
             lines_of(&found),
             ["state: SUCCEEDED -> FAILED", "g/b: SUCCEEDED -> FAILED"]
         );
+        assert_eq!(found[1].line(), "~ g/b: deployed -> failed");
     }
 
     #[test]

@@ -5,22 +5,11 @@ use seedflow_core::deployment::current::RECOVERED;
 use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
-use seedflow_terminal::Tone;
 
 use super::moment::{ago, short};
-use super::table::{Cell, Table};
+use super::state::cell;
+use super::table::Table;
 use crate::records::project::{DeploymentRow, ProjectState, since};
-
-/// The tone of a state.
-#[must_use]
-pub fn tone(state: &str) -> Option<Tone> {
-    match state {
-        "SUCCEEDED" | "UNCHANGED" | RECOVERED => Some(Tone::Good),
-        "FAILED" | "ABORTED" | "REFUSED" => Some(Tone::Bad),
-        "IN_PROGRESS" | "WAITING_FOR_APPROVAL" => Some(Tone::Bold),
-        _ => Some(Tone::Quiet),
-    }
-}
 
 /// One row for each deployment and each module.
 #[must_use]
@@ -29,8 +18,8 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
     for row in &state.deployments {
         let status = &row.status;
         let (state, why) = match row.recovered {
-            true => (Cell::toned(RECOVERED, tone(RECOVERED)), recovered(row, now)),
-            false => (state_cell(status.state), row_note(status, now)),
+            true => (cell(RECOVERED), recovered(row, now)),
+            false => (cell(status.state.as_str()), row_note(status, now)),
         };
         table.row([
             row.deployment.as_str().into(),
@@ -44,17 +33,13 @@ pub fn table(state: &ProjectState, now: Timestamp) -> Table {
         let status = &row.status;
         table.row([
             format!("{}/{}/{}", row.deployment, status.group, status.module).into(),
-            state_cell(status.state),
+            cell(status.state.as_str()),
             ago(since(status.state, status.updated_at, status.deployed_at), now).into(),
             short(status.commit_info.commit()).into(),
             cause(status.state, &status.why, now).into(),
         ]);
     }
     table
-}
-
-fn state_cell(state: State) -> Cell {
-    Cell::toned(state.as_str(), tone(state.as_str()))
 }
 
 /// What waits for an approval and how to approve it, or why the deployment failed.
@@ -121,11 +106,11 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "MODULE   STATE      SINCE    COMMIT    CAUSE",
-                "dev/g/a  FAILED     1 h ago  01234567  no space left",
-                "dev/g/b  SUCCEEDED  1 h ago  01234567  refused 1 min ago: no such key",
-                "dev/g/c  FAILED     1 h ago  01234567  exit status 1",
-                "dev/g/d  SUCCEEDED  1 h ago  01234567",
+                "MODULE   STATE     SINCE    COMMIT    CAUSE",
+                "dev/g/a  failed    1 h ago  01234567  no space left",
+                "dev/g/b  deployed  1 h ago  01234567  refused 1 min ago: no such key",
+                "dev/g/c  failed    1 h ago  01234567  exit status 1",
+                "dev/g/d  deployed  1 h ago  01234567",
             ]
         );
     }

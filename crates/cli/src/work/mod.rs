@@ -9,7 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use seedflow_core::ids::{DeploymentId, ModuleId};
 use seedflow_core::module::metadata_reference::ModuleRef;
+use seedflow_core::module::status::State;
 use serde_json::Value;
+
+use crate::view::state::word;
 
 /// What an execution deploys or destroys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,17 +96,8 @@ impl End {
 
     /// The word for people.
     #[must_use]
-    pub fn word(&self) -> &str {
-        match self.state.as_str() {
-            "SUCCEEDED" => "deployed",
-            "UNCHANGED" => "unchanged",
-            "DESTROYED" => "destroyed",
-            "SUPERSEDED" => "deployed by a newer execution",
-            "ABORTED" => "stopped",
-            "TIMED_OUT" => "timed out",
-            "REFUSED" => "refused",
-            _ => "failed",
-        }
+    pub fn word(&self) -> String {
+        word(&self.state)
     }
 }
 
@@ -133,6 +127,8 @@ pub struct Module {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Work {
     waves: Vec<Vec<Module>>,
+    /// Number of modules that have no execution, because nothing of them has changed.
+    left: usize,
 }
 
 impl Work {
@@ -141,10 +137,11 @@ impl Work {
     pub fn of_module(name: ModuleRef, execution: &str) -> Self {
         Self {
             waves: vec![vec![pending(name, execution)]],
+            left: 0,
         }
     }
 
-    /// The work of a deployment, from the answer of its planner; `None` if that starts nothing.
+    /// The work of a deployment, from the answer of its planner; `None` if that has no plan.
     #[must_use]
     pub fn of_plan(payload: &Value) -> Option<Self> {
         let waves = payload["waves"].as_array()?.iter();
@@ -158,7 +155,22 @@ impl Work {
                     .collect()
             })
             .collect();
-        (!waves.is_empty()).then_some(Self { waves })
+        let counts = payload["counts"].as_object()?;
+        let count = |action: &str| {
+            let count = counts.get(action).and_then(Value::as_u64).unwrap_or(0);
+            usize::try_from(count).unwrap_or(0)
+        };
+        let (certain, started) = (
+            count("deploy") + count("destroy"),
+            waves.iter().map(Vec::len).sum(),
+        );
+        // It was only planned, or refused.
+        if certain > started || !payload["refused"].is_null() {
+            return None;
+        }
+        // Some modules with an execution may turn out to be unchanged.
+        let left = (certain + count("unchanged")).saturating_sub(started);
+        Some(Self { waves, left })
     }
 
     /// All modules, in the order in which they are started.
@@ -193,17 +205,20 @@ impl Work {
         Some(module.clone())
     }
 
-    /// The number of modules by how they ended; those that never started are `not started`.
+    /// The number of modules by how they ended, of the whole plan; those that never started are `not started`.
     #[must_use]
     pub fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
+        if self.left > 0 {
+            counts.insert(word(State::Unchanged.as_str()), self.left);
+        }
         for module in self.waves.iter().flatten() {
             let word = match &module.progress {
                 Progress::Ended(end) => end.word(),
-                Progress::Running(_) => "running",
-                Progress::Pending => "not started",
+                Progress::Running(_) => "running".to_owned(),
+                Progress::Pending => "not started".to_owned(),
             };
-            *counts.entry(word.to_owned()).or_default() += 1;
+            *counts.entry(word).or_default() += 1;
         }
         counts
     }
@@ -263,7 +278,8 @@ mod tests {
             json!({"name": format!("{group}-{module}-e"),
                 "input": {"project": "p", "deployment": "d", "group": group, "module": module, "input_key": "k"}})
         };
-        let waves = json!({"waves": [
+        let counts = json!({"deploy": 3, "unchanged": 2, "destroy": 0, "blocked": 0});
+        let waves = json!({"counts": counts, "waves": [
             {"concurrency": 2, "items": [item("network", "vpc"), item("network", "dns")]},
             {"concurrency": 1, "items": [item("data", "queue")]},
         ]});
@@ -307,14 +323,34 @@ mod tests {
         assert!(work.update("network-vpc-e", building.clone()).is_some());
         assert!(work.update("network-vpc-e", building).is_none());
         assert!(work.update("unknown", Progress::Pending).is_none());
-        let counts = work.counts();
-        assert_eq!(counts["running"], 1);
-        assert_eq!(counts["not started"], 2);
     }
 
     #[test]
-    fn a_plan_without_executions_is_no_work() {
-        assert_eq!(Work::of_plan(&json!({"waves": []})), None);
+    fn the_counts_add_up_to_the_plan() {
+        let mut work = work();
+        work.update("network-vpc-e", ended("UNCHANGED", None));
+        work.update("network-dns-e", Progress::Running(Phase::Building));
+        let counts = work.counts().into_iter().collect::<Vec<_>>();
+        let counts: Vec<(&str, usize)> = counts
+            .iter()
+            .map(|(word, count)| (word.as_str(), *count))
+            .collect();
+        assert_eq!(counts, [("not started", 1), ("running", 1), ("unchanged", 3)]);
+    }
+
+    #[test]
+    fn a_plan_without_executions_counts_what_is_unchanged_and_no_plan_is_no_work() {
+        let counts = json!({"deploy": 0, "unchanged": 4, "destroy": 0, "blocked": 0});
+        let unchanged = Work::of_plan(&json!({"waves": [], "counts": counts})).unwrap();
+        assert_eq!(unchanged.counts()["unchanged"], 4);
+        for (counts, refused) in [
+            (json!({"deploy": 1, "unchanged": 4}), Value::Null),
+            (json!({"blocked": 1, "unchanged": 4}), json!({"error": "Blocked"})),
+            (Value::Null, json!({"error": "InvalidManifest"})),
+        ] {
+            let payload = json!({"waves": [], "counts": counts, "refused": refused});
+            assert_eq!(Work::of_plan(&payload), None, "{payload}");
+        }
         assert_eq!(Work::of_plan(&json!({"deployment": "x"})), None);
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::{Change, Changes, StoredPolicy, named};
+use super::changes::{Change, Changes, named};
 use super::principal::{Principal, PrincipalPattern};
 
 /// How long an approval is waited for, if the policy doesn't say it.
@@ -151,15 +151,6 @@ impl ApprovalRule {
     #[must_use]
     pub fn approvers_shown(&self) -> Vec<String> {
         self.approvers.iter().map(ToString::to_string).collect()
-    }
-
-    /// The rule of a deployment's policy; that of a deployment without one is the default.
-    #[must_use]
-    pub fn of(policy: Option<&StoredPolicy>) -> Self {
-        policy
-            .and_then(StoredPolicy::approval)
-            .cloned()
-            .unwrap_or_default()
     }
 }
 

@@ -1,34 +1,19 @@
 //! The decision: which fields of a policy a change breaks.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::approval::ApprovalRule;
+use super::changes::{Change, Changes, named};
 use super::document::{Policy, version_of};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::module::metadata_reference::ModuleRef;
 
-/// How many modules a message names.
-const MAX_NAMED: usize = 10;
 /// The longest message.
 const MAX_MESSAGE: usize = 4000;
 /// How much of a version messages show: enough to find it.
 const SHOWN_VERSION: usize = 12;
-
-/// A change of a module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// It is built and deployed.
-    Deploy,
-    /// It is destroyed.
-    Destroy,
-}
-
-/// The changes that are about to start, by module.
-pub type Changes = BTreeMap<ModuleRef, Change>;
 
 impl Policy {
     /// What the changes break, each with the field, what is allowed and what was found.
@@ -79,22 +64,6 @@ impl Policy {
             ));
         }
         broken
-    }
-}
-
-/// `3 modules: a/b, a/c, d/e`
-pub(super) fn named<'a>(modules: impl Iterator<Item = &'a ModuleRef>) -> String {
-    let modules: Vec<String> = modules.map(ToString::to_string).collect();
-    let first = modules
-        .iter()
-        .take(MAX_NAMED)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(", ");
-    match modules.len() {
-        1 => first,
-        count if count > MAX_NAMED => format!("{count} modules: {first}, …"),
-        count => format!("{count} modules: {first}"),
     }
 }
 
@@ -163,6 +132,17 @@ impl StoredPolicy {
             ..self.clone()
         }
         .decide(changes, now)
+    }
+}
+
+impl ApprovalRule {
+    /// The rule of a deployment's policy; that of a deployment without one is the default.
+    #[must_use]
+    pub fn of(policy: Option<&StoredPolicy>) -> Self {
+        policy
+            .and_then(StoredPolicy::approval)
+            .cloned()
+            .unwrap_or_default()
     }
 }
 

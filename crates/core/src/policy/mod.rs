@@ -13,6 +13,7 @@
 //! Beside the document there may be rules in Rego ([`rego`], decision 60).
 
 mod approval;
+mod changes;
 mod decision;
 mod document;
 mod freeze;
@@ -21,7 +22,8 @@ mod principal;
 pub mod rego;
 
 pub use approval::{ApprovalMode, ApprovalRule, DEFAULT_EXPIRY, MAX_EXPIRY, Starts};
-pub use decision::{Change, Changes, Decision, StoredPolicy};
+pub use changes::{Change, Changes};
+pub use decision::{Decision, StoredPolicy};
 pub use document::{MAX_BYTES, Policy, version_of};
 pub use freeze::Freeze;
 pub use pattern::Pattern;
