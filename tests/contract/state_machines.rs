@@ -220,6 +220,7 @@ fn has_the_states_of_the_design() {
         "BuildSucceeded",
         "CheckMd5",
         "Deployed",
+        "EvaluatePolicy",
         "Failed",
         "ForgetModule",
         "Forgotten",

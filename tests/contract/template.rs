@@ -616,7 +616,7 @@ fn no_upload_starts_an_execution_of_one_version() {
     for target in uploads {
         let transformer = &target["InputTransformer"];
         let paths = transformer["InputPathsMap"].as_object().unwrap();
-        assert_eq!(paths.keys().collect::<Vec<_>>(), ["bucket", "key"]);
+        assert_eq!(paths.keys().collect::<Vec<_>>(), ["bucket", "key", "requester"]);
         assert!(!transformer.to_string().contains("version"), "{transformer}");
     }
 }
@@ -863,10 +863,12 @@ fn queues_and_the_topic_are_encrypted_and_refuse_what_comes_without_tls() {
 fn publishers_to_the_topic_may_use_its_key_and_the_key_exists_only_with_the_topic() {
     let template = template();
     let key = &template["Resources"]["NotificationKey"];
+    assert_eq!(key["Condition"], "HasChatOrNotifications");
     assert_eq!(
-        key["Condition"],
-        template["Resources"]["NotificationTopic"]["Condition"]
+        template["Resources"]["NotificationTopic"]["Condition"],
+        "HasNotifications"
     );
+    assert_eq!(template["Resources"]["ChatTopic"]["Condition"], "HasChat");
     assert_eq!(key["Properties"]["EnableKeyRotation"], true);
     let topic = &template["Resources"]["NotificationTopicPolicy"]["Properties"]["PolicyDocument"];
     let publishers: BTreeSet<&str> = items(&topic["Statement"])

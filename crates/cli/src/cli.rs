@@ -30,6 +30,7 @@ use crate::commands::policy::Policy;
 use crate::commands::published::Published;
 use crate::commands::report::Report;
 use crate::commands::retry::Retry;
+use crate::commands::roles::Roles;
 use crate::commands::rollback::Rollback;
 use crate::commands::status::Status;
 use crate::commands::taint::Taint;
@@ -67,7 +68,7 @@ enum Command {
     #[command(after_help = "Example: seedflow approve prod --project shop --reason \"reviewed\"")]
     Approve(Decide),
     /// Rejects the plan of a deployment that waits for an approval.
-    #[command(after_help = "Example: seedflow reject prod --project shop --reason \"not today\"")]
+    #[command(after_help = "Example: seedflow reject prod --project shop --reason late")]
     Reject(Decide),
     #[command(after_help = "Example: seedflow cancel dev --project shop --reason \"wrong branch\"")]
     Cancel(Cancel),
@@ -103,6 +104,8 @@ enum Command {
     Open(Open),
     #[command(after_help = "Example: seedflow policy show prod --project shop")]
     Policy(Policy),
+    #[command(after_help = "Example: seedflow roles deployer --project shop --deployment dev")]
+    Roles(Roles),
     #[command(after_help = "Example: seedflow init project shop --project shop")]
     Init(Init),
     #[command(
@@ -162,6 +165,7 @@ impl Command {
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,
+            Self::Roles(command) => command.run(&account, ui).await,
             Self::Check(_)
             | Self::Init(_)
             | Self::Bootstrap(_)

@@ -5,6 +5,7 @@
 //! - [`error`], [`target`], [`ids`], [`storage_layout`], [`console`]: the basis. Names are parsed once; every S3 key and parameter path
 //!   is built in one file.
 //! - [`formats`]: text formats that others define (YAML 1.1, dotenv, Python's JSON), parsed and written.
+//! - [`started_by`]: who started an execution, and what proves it.
 //! - [`workflow`]: the coordination of executions, builds and functions: lock, callback, and outcome of a build.
 //! - [`module`]: one module, from an execution's input to the writes of its success, in the order in which they happen.
 //! - [`policy`]: what of a deployment may not be deployed or destroyed, by any kind of request.
@@ -13,6 +14,7 @@
 //! - [`telemetry`]: metrics, and the fields that every log line carries.
 //! - [`events`]: the events that Seedflow puts on EventBridge.
 //! - [`pages`]: the HTML pages of reports.
+//! - [`roles`]: ready-made IAM policies for people.
 //!
 //! Nothing here reads a clock, a network or a disk: time and values are arguments. The AWS calls are in the crate
 //! `seedflow-aws`; the functions combine the two.
@@ -29,6 +31,8 @@ pub mod ids;
 pub mod module;
 pub mod pages;
 pub mod policy;
+pub mod roles;
+pub mod started_by;
 pub mod storage_layout;
 pub mod target;
 pub mod telemetry;

@@ -4,6 +4,8 @@
 //!
 //! - `sources/`: uploads by hand or by git
 //! - `uploads/`: bundles by their digest; `uploads/_plans/`: repositories that are planned only
+//! - `own/{principal}/`: uploads of one principal, who alone writes there: `modules/` and `repositories/`, which start
+//!   executions, and `uploads/`
 //! - `fetched/`: zips of sources that other hosts store
 //! - `plans/`: plans and names of whole deployments; plans and inputs that are too long for a payload of the state machine
 //! - `locks/`: locks
@@ -29,7 +31,38 @@ const MAX_KEY: usize = 1024;
 /// Whether clients upload bundles and repositories under this key.
 #[must_use]
 pub fn is_upload(key: &str) -> bool {
-    (key.starts_with("sources/") || key.starts_with("uploads/")) && key.len() <= MAX_KEY
+    let folders: &[&str] = match owner_of_upload(key) {
+        Some(_) => &["modules/", "repositories/", "uploads/"],
+        None => &["sources/", "uploads/"],
+    };
+    let path = path_in_own(key).unwrap_or(key);
+    folders.iter().any(|folder| path.starts_with(folder)) && key.len() <= MAX_KEY
+}
+
+/// The principal in whose own folder an upload is, as `aws:userid` names it; `None` for a key where several may write.
+#[must_use]
+pub fn owner_of_upload(key: &str) -> Option<&str> {
+    let (owner, _) = key.strip_prefix("own/")?.split_once('/')?;
+    (!owner.is_empty()).then_some(owner)
+}
+
+/// The rest of a key in a principal's own folder; `None` for any other key.
+fn path_in_own(key: &str) -> Option<&str> {
+    owner_of_upload(key)?;
+    Some(key.splitn(3, '/').last().unwrap_or_default())
+}
+
+/// The project and the deployment in the key of a repository in a principal's own folder,
+/// `own/{principal}/repositories/{project}/{deployment}.zip`; `None` for any other key. Whoever may upload to this key
+/// deploys no other deployment.
+#[must_use]
+pub fn deployment_of_repository(key: &str) -> Option<(&str, &str)> {
+    let names = path_in_own(key)?
+        .strip_prefix("repositories/")?
+        .strip_suffix(".zip")?;
+    names
+        .split_once('/')
+        .filter(|(_, deployment)| !deployment.contains('/'))
 }
 
 /// Whether the planner of a deployment stores inputs under this key.
@@ -103,14 +136,15 @@ pub fn fetched_archive_key(sha256: &str) -> String {
 }
 
 impl ModuleId {
-    /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`; `None` for any
-    /// other key.
+    /// The names in the key of an uploaded bundle, `sources/{project}/{deployment}/{group}/{module}.zip`, or the same below
+    /// `own/{principal}/modules/`; `None` for any other key.
     ///
     /// # Errors
     /// `InvalidInput` with the first name that isn't valid.
     pub fn from_upload_key(key: &str) -> Result<Option<Self>> {
-        let names = key
-            .strip_prefix("sources/")
+        let names = path_in_own(key)
+            .and_then(|path| path.strip_prefix("modules/"))
+            .or_else(|| key.strip_prefix("sources/"))
             .and_then(|rest| rest.strip_suffix(".zip"));
         let parts: Vec<&str> = names.unwrap_or_default().split('/').collect();
         let [project, deployment, group, module] = parts.as_slice() else {
@@ -364,6 +398,8 @@ mod tests {
             "deployed/my-project/prod/networking/vpc.zip"
         );
         assert_eq!(id.source_key(), "sources/my-project/prod/networking/vpc.zip");
+        let own = "own/AROAEXAMPLE:ada@example.com/modules/my-project/prod/networking/vpc.zip";
+        assert_eq!(ModuleId::from_upload_key(own), Ok(Some(id.clone())));
         assert_eq!(ModuleId::from_upload_key(&id.source_key()), Ok(Some(id)));
     }
 
@@ -377,5 +413,38 @@ mod tests {
         ] {
             assert_eq!(ModuleId::from_upload_key(key), Ok(None), "{key}");
         }
+    }
+
+    #[test]
+    fn an_own_folder_names_its_principal() {
+        let own = |rest: &str| format!("own/AROAEXAMPLE:ada@example.com/{rest}");
+        let repository = own("repositories/shop/dev.zip");
+        assert_eq!(owner_of_upload(&repository), Some("AROAEXAMPLE:ada@example.com"));
+        assert_eq!(deployment_of_repository(&repository), Some(("shop", "dev")));
+        for key in [
+            "repositories/shop.zip",
+            "repositories/shop/dev/x.zip",
+            "repositories/shop/dev.tar",
+            "modules/shop/dev.zip",
+        ] {
+            assert_eq!(deployment_of_repository(&own(key)), None, "{key}");
+        }
+        assert_eq!(deployment_of_repository("repositories/shop/dev.zip"), None);
+        for folder in ["modules/x", "repositories/x", "uploads/x"] {
+            assert!(is_upload(&own(folder)), "{folder}");
+        }
+        for key in [
+            "own/x",
+            "own//uploads/x",
+            "own/x/sources/x",
+            "own/x/",
+            "modules/x",
+        ] {
+            assert!(!is_upload(key), "{key}");
+        }
+        // Whatever a principal writes below its own folder, it is its own.
+        let nested = own("own/other/uploads/x");
+        assert_eq!(owner_of_upload(&nested), Some("AROAEXAMPLE:ada@example.com"));
+        assert!(!is_upload(&nested));
     }
 }

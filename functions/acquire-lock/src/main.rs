@@ -23,6 +23,7 @@ use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::input;
 use seedflow_core::module::input::{DeployInput, Limits};
+use seedflow_core::started_by::StartedBy;
 use seedflow_core::telemetry::metric::Measurement;
 use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::callback::Registration;
@@ -96,6 +97,7 @@ impl Handler {
             execution: event.execution,
             started_at: event.started_at,
             part_of: None,
+            started_by: None,
             replaces_nobody: false,
             commit: None,
         };
@@ -106,6 +108,7 @@ impl Handler {
                 let contender = Claimant {
                     // An invalid value is refused, and recorded, by the function that parses the whole input.
                     part_of: input::part_of(&input).ok().flatten(),
+                    started_by: StartedBy::of(&input).ok().flatten(),
                     ..contender
                 };
                 let module = DeployInput::module(&input, &self.limits)?;

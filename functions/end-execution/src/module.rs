@@ -170,7 +170,8 @@ impl Handler {
             .await;
         let Some(stored) = refused.note(stored)? else {
             // It is unknown whether the execution has written its status, so this one is not written.
-            let status = Status::end(state, None, module, execution, &failure, now);
+            let status = Status::end(state, None, module, execution, &failure, now)
+                .map(|status| status.started_by(lock.started_by.as_ref()));
             refused.unwritten(json!(status));
             return Ok(());
         };
@@ -182,6 +183,7 @@ impl Handler {
         let Some(status) = Status::end(state, before.as_ref(), module, execution, &failure, now) else {
             return Ok(());
         };
+        let status = status.started_by(lock.started_by.as_ref());
         let timeline = Timeline::new(lock, &status, None);
         let report = Report::of_failure(module, &status, Some(&timeline), None);
         refused.note(self.modules.write_report(&report).await)?;

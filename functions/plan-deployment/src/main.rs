@@ -48,6 +48,7 @@ use seedflow_core::module::input::Limits;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::target_settings::{TargetSettings, all_not_ready};
 use seedflow_core::policy::{ApprovalRule, Decision, Starts, StoredPolicy, version_of};
+use seedflow_core::started_by::StartedBy;
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::{Deserialize, Serialize};
@@ -103,6 +104,9 @@ struct Named {
     /// The time by which the execution takes its place among those that wait, if it isn't that of its start.
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<Timestamp>,
+    /// Who started the execution: its modules and a refusal have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_by: Option<StartedBy>,
 }
 
 /// The answer of the second call.
@@ -262,7 +266,9 @@ impl Handler {
                     environment,
                     maxima: &self.limits.maxima,
                 };
-                repository::name(self.stores(), &asked).await?
+                let (found, origin) = repository::name(self.stores(), &asked).await?;
+                request.check_deployment(&found)?;
+                (found, origin)
             }
         };
         log::add_log_context(&LogContext::deployment(execution, &deployment));
@@ -274,6 +280,7 @@ impl Handler {
             record_refusal: request.record_refusal,
             origin,
             place,
+            started_by: request.started_by,
         })
     }
 
@@ -394,6 +401,7 @@ impl Handler {
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         });
+        plan.started_by.clone_from(&request.started_by);
         self.apply_policy(&mut plan, &state, true).await?;
         Ok(Outcome::Planned(Box::new(plan), waves))
     }
@@ -419,6 +427,7 @@ impl Handler {
         let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
+        plan.started_by.clone_from(&request.started_by);
         self.apply_policy(&mut plan, &state, false).await?;
         if request.plan_only || plan.rules.is_some() {
             let around = Surroundings {
@@ -462,6 +471,7 @@ impl Handler {
         };
         let commit_info = earlier.record.commit_info.clone();
         let (mut plan, waves) = planner::rolling_back(&planning, &groups, asked.destroy_new, commit_info);
+        plan.started_by.clone_from(&request.started_by);
         plan.rollback = Some(Rollback {
             after: asked.after,
             ..earlier.record.rollback()

@@ -33,6 +33,7 @@ use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::State;
 use seedflow_core::pages::report_view::Module;
+use seedflow_core::started_by::StartedBy;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::lock::Lease;
@@ -74,6 +75,9 @@ enum Action {
         cause: String,
         /// The commit that was refused, if it could be read.
         origin: Option<CommitInfo>,
+        /// Who started the execution, if known.
+        #[serde(default)]
+        started_by: Option<StartedBy>,
     },
 }
 
@@ -117,6 +121,7 @@ impl Handler {
                 error,
                 cause,
                 origin,
+                started_by,
             } => {
                 if let Some(lock) = &lock {
                     fence::check(&self.modules.work, lock, &execution).await?;
@@ -136,7 +141,11 @@ impl Handler {
                         _ => approval,
                     }
                 });
-                let status = Status { approval, ..status };
+                let status = Status {
+                    approval,
+                    started_by,
+                    ..status
+                };
                 self.refuse(&deployment, before.as_ref(), status, lock.is_some())
                     .await?;
                 Ok(match replaced {
@@ -161,7 +170,14 @@ impl Handler {
             return Err(Error::new(ErrorName::Refused, message));
         };
         log::add_log_context(&LogContext::deployment(execution, &plan.deployment));
-        let request = ApprovalRequest::new(&plan.deployment, execution, needed, None, &plan.commit_info, now);
+        let request = ApprovalRequest::new(
+            &plan.deployment,
+            execution,
+            needed,
+            plan.started_by.clone(),
+            &plan.commit_info,
+            now,
+        );
         let request = self
             .approval_of(&plan.deployment, execution)
             .store_request(request)
@@ -208,6 +224,7 @@ impl Handler {
         };
         let status = Status {
             started_at: Some(now),
+            started_by: plan.started_by.clone(),
             approval: approval.map(|(request, verdict)| ApprovalSummary::of(request, verdict.as_ref())),
             previous_state: plan.previous_state,
             commit_info: plan.commit_info.clone(),

@@ -47,7 +47,8 @@ impl Handler {
         let before = stored.status_of(module)?;
         let reasons = before.as_ref().map(|status| status.reasons.clone());
         let reasons = reasons.unwrap_or_default();
-        let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now);
+        let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now)
+            .started_by(lock.started_by.as_ref());
         // The last check before the first removal.
         fence::check(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, Some(build));
@@ -90,7 +91,8 @@ impl Handler {
         let reason =
             "nothing was deployed any more, or no build of it ever ran; what was stored of it is removed";
         let reasons = [reason.to_owned()];
-        let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now);
+        let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now)
+            .started_by(lock.started_by.as_ref());
         fence::check(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, None);
         let report = Report::of_failure(module, &status, Some(&timeline), None);

@@ -79,7 +79,9 @@ impl Handler {
         let failure = failure.with_repair(before.as_ref(), execution);
         let refuses = Status::is_refusal(before.as_ref(), execution, &failure);
         let next = if refuses { Status::refuse } else { Status::fail };
-        let status = next(before.as_ref(), module, execution, &failure, now).with_cause(cause.as_deref());
+        let status = next(before.as_ref(), module, execution, &failure, now)
+            .started_by(lock.started_by.as_ref())
+            .with_cause(cause.as_deref());
         if !self.holds(lock, execution).await? {
             return Ok((false, failure));
         }
@@ -121,7 +123,8 @@ impl Handler {
         if !Status::is_refusal(None, execution, &failure) || !self.holds(lock, execution).await? {
             return Ok((false, failure));
         }
-        let status = Status::refuse(None, module, execution, &failure, now);
+        let status =
+            Status::refuse(None, module, execution, &failure, now).started_by(lock.started_by.as_ref());
         let timeline = Timeline::new(lock, &status, None);
         self.modules
             .write_report(&Report::of_failure(module, &status, Some(&timeline), None))

@@ -141,7 +141,8 @@ impl Handler {
         } = decided;
         let plan = plans::load(&self.modules.work, plan).await?;
         let before = plan.previous_status.as_ref();
-        let mut status = next(before, &plan.module, &execution, &reasons, now);
+        let mut status =
+            next(before, &plan.module, &execution, &reasons, now).started_by(lock.started_by.as_ref());
         fence::check(&self.modules.work, &lock, &execution).await?;
         if status.state == State::InProgress {
             status.commit_info = plan.commit_info.clone();

@@ -25,6 +25,11 @@ pub enum Call {
     List {
         bucket: String,
     },
+    /// Lists what is below a prefix.
+    ListBelow {
+        bucket: String,
+        prefix: String,
+    },
     /// Lists the versions of objects below a prefix.
     ListVersions {
         bucket: String,
@@ -94,6 +99,7 @@ impl Call {
             Self::Delete { bucket, key } => api.delete_object(bucket, key).await,
             Self::Abort { bucket, key } => api.abort_upload(bucket, key, "never").await,
             Self::ListVersions { bucket, prefix } => api.list_versions(bucket, prefix).await,
+            Self::ListBelow { bucket, prefix } => api.list_objects(bucket, prefix).await.map(drop),
             Self::List { bucket } => api.list_objects(bucket, "").await.map(drop),
             Self::Json {
                 service,

@@ -14,6 +14,7 @@
 
 mod builds;
 pub mod call;
+mod people;
 mod sources;
 pub mod table;
 
@@ -24,6 +25,9 @@ use seedflow_local::aws_api::AwsApi;
 
 pub use call::is_refusal;
 use table::{Fixtures, Row};
+
+/// The role of an administrator, which `people` makes.
+const PEOPLE_ADMINISTRATOR: &str = "arn:aws:iam::000000000000:role/people-administrator";
 
 /// The allowed references of modules; the first names of both lists are also the beginning of other names.
 static STACK: Shared = Shared::new(|| StackOptions {
@@ -41,6 +45,7 @@ static STACK: Shared = Shared::new(|| StackOptions {
         ("BuildSubnetIds", "subnet-1"),
         ("BuildSecurityGroupIds", "sg-1"),
         ("GitCredentialsSecret", "seedflow-git"),
+        ("AdministratorPrincipalArns", PEOPLE_ADMINISTRATOR),
         // The bucket of a stack is one whose name is not chosen here.
         ("SourceObjectArns", "arn:aws:s3:::*/archives/*"),
     ]

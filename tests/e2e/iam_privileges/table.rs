@@ -73,8 +73,9 @@ const OTHER: &str = "/other/x";
 /// A folder of the work bucket, with the roles that may read, write and delete in it.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 17] = [
+const FOLDERS: [Folder; 18] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
+    ("own", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
     ("fetched", &[PLAN_DEPLOYMENT, FETCH_SOURCES], &[FETCH_SOURCES], NOBODY),
     ("values", &[CHECK_MD5, PLAN_DEPLOYMENT], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),

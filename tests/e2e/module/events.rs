@@ -36,6 +36,16 @@ async fn mailed(mails: &mut EventQueue<'_>, count: usize) -> Vec<String> {
         .collect()
 }
 
+/// What chat channels are told of the project `reported`, in order.
+async fn chatted(chats: &mut EventQueue<'_>, count: usize) -> Vec<Value> {
+    let parsed = |chat: &Value| serde_json::from_str::<Value>(chat["Message"].as_str()?).ok();
+    let ours = |chat: &Value| parsed(chat).is_some_and(|chat| chat["content"]["keywords"][0] == "reported");
+    let chats = chats
+        .count_of("notifications of chat channels", count, ours)
+        .await;
+    chats.iter().filter_map(parsed).collect()
+}
+
 /// Starts a deployment, stops it during its build, and waits until it is cleaned up.
 async fn abort(stack: &TestStack, id: &ModuleId) {
     let slow = Module::running("build", &["sleep 600"]);
@@ -54,6 +64,8 @@ fn each_change_of_a_modules_state_is_an_event_of_the_schema() {
         let mut events = EventQueue::of_project(stack, "reported").await;
         let topic = stack.output("NotificationTopicArn").expect("a topic");
         let mut mails = EventQueue::of_topic(stack, topic).await;
+        let channels = stack.output("ChatTopicArn").expect("a topic of chat channels");
+        let mut chats = EventQueue::of_topic(stack, channels).await;
 
         let good = module("echo good", &["echo gone"]);
         let secret = json!({"parameters": {"word": "a-word-that-is-secret"}});
@@ -111,6 +123,39 @@ fn each_change_of_a_modules_state_is_an_event_of_the_schema() {
         assert_eq!(report["execution"], failed["execution"]);
         let messages = [3, 5, 7, 9, 11].map(|at| details[at]["message"].as_str().unwrap());
         assert_eq!(mailed(&mut mails, 5).await, messages);
+
+        // The root of the account started them by StartExecution, without a word of who it is.
+        assert!(
+            details.iter().all(|detail| detail["started_by"].is_null()),
+            "{details:#?}"
+        );
+        let told = chatted(&mut chats, 5).await;
+        assert_eq!(told, [3, 5, 7, 9, 11].map(|at| details[at]["chat"].clone()));
+        let [_, failure, recovery, ..] = told.as_slice() else {
+            unreachable!()
+        };
+        let content = &failure["content"];
+        assert!(
+            content["title"].as_str().unwrap().ends_with(" failed"),
+            "{failure}"
+        );
+        assert!(
+            content["description"].as_str().unwrap().contains("no space left"),
+            "{failure}"
+        );
+        let step = content["nextSteps"][0].as_str().unwrap();
+        assert!(
+            step.starts_with("`seedflow logs ") && step.contains(" --project reported "),
+            "{failure}"
+        );
+        assert!(
+            recovery["content"]["title"]
+                .as_str()
+                .unwrap()
+                .ends_with(" works again"),
+            "{recovery}"
+        );
+        assert_eq!(recovery["metadata"]["threadId"], failure["metadata"]["threadId"]);
     });
 }
 

@@ -31,12 +31,13 @@ static STACK: Shared = Shared::new(|| {
         ..StackOptions::default()
     };
     let email = ("NotificationEmail".to_owned(), "someone@example.com".to_owned());
+    let chat = ("ChatNotifications".to_owned(), "true".to_owned());
     let largest = (
         "MaxBuildComputeType".to_owned(),
         "BUILD_GENERAL1_XLARGE".to_owned(),
     );
     let path = ("BuildRolePath".to_owned(), "/builds/".to_owned());
-    options.parameters.extend([email, largest, path]);
+    options.parameters.extend([email, chat, largest, path]);
     options
 });
 

@@ -192,6 +192,23 @@ impl Bucket {
             .map_err(|e| failure(&call, &e))
     }
 
+    /// Uploads a file with metadata of its own, in ASCII.
+    pub async fn put_with_metadata(
+        &self,
+        key: &str,
+        file: &Path,
+        metadata: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<()> {
+        let call = self.call("PutObject", key);
+        let request = self.client.put_object().bucket(&self.name).key(key);
+        let request = request.body(body(&call, file).await?);
+        let request = metadata
+            .into_iter()
+            .fold(request, |request, (name, value)| request.metadata(name, value));
+        let sent = request.customize().config_override(patient()).send().await;
+        sent.map(drop).map_err(|e| failure(&call, &e))
+    }
+
     /// Writes a JSON object if the stored one matches `expect` (S3 user guide, "Conditional writes").
     pub async fn put_if(&self, key: &str, text: String, expect: Expect) -> Result<Conditional> {
         self.put_typed_if(key, text, JSON, expect).await

@@ -155,6 +155,18 @@ impl StepFunctions {
         Ok(events)
     }
 
+    /// The newest executions of a state machine, the newest first.
+    pub async fn newest(&self, state_machine: &str, most: i32) -> Result<Vec<ExecutionArn>> {
+        let request = self.client.list_executions().state_machine_arn(state_machine);
+        let answer = request.max_results(most).send().await;
+        let answer =
+            answer.map_err(|e| failure(&format!("Step Functions ListExecutions {state_machine}"), &e))?;
+        let executions = answer.executions.into_iter();
+        Ok(executions
+            .map(|execution| ExecutionArn::new(execution.execution_arn))
+            .collect())
+    }
+
     /// Stops an execution; one that has ended stays as it is. Returns whether Step Functions knows the execution.
     pub async fn stop(&self, execution: &ExecutionArn, error: &str, cause: &str) -> Result<bool> {
         let request = self.client.stop_execution().execution_arn(execution.as_str());

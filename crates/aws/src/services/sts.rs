@@ -26,6 +26,8 @@ pub struct Caller {
     pub account: String,
     /// The ARN of the user or the session.
     pub arn: String,
+    /// The unique id of the user or the session: the value of `aws:userid` in policies.
+    pub id: String,
 }
 
 /// Who calls AWS with these credentials. It needs no right (STS API reference, GetCallerIdentity).
@@ -35,6 +37,7 @@ pub async fn caller(config: &aws_config::SdkConfig) -> Result<Caller> {
     Ok(Caller {
         account: answer.account.unwrap_or_default(),
         arn: answer.arn.unwrap_or_default(),
+        id: answer.user_id.unwrap_or_default(),
     })
 }
 

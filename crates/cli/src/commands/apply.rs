@@ -23,6 +23,10 @@ pub struct Apply {
     /// Deploys the last success of the whole deployment again if a module fails.
     #[arg(long, value_name = "WHAT", value_parser = OnFailure::ALLOWED)]
     on_failure: Option<String>,
+    /// Starts it by an upload to your own folder: that takes no right to start executions, and proves who you are. Deploys
+    /// the whole repository.
+    #[arg(long, conflicts_with_all = ["only", "force", "env_path", "on_failure"])]
+    upload: bool,
     #[command(flatten)]
     showing: Showing,
 }
@@ -30,6 +34,11 @@ pub struct Apply {
 impl Apply {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        if self.upload {
+            let execution = self.repository.upload_own(account, ui).await?;
+            let subject = Subject::Deployment(None);
+            return self.showing.show(execution, subject, account, ui).await;
+        }
         let mut input = self.repository.input(Purpose::Deployment, account, ui).await?;
         if let Some(on_failure) = self.on_failure {
             input["on_failure"] = json!(on_failure);

@@ -173,8 +173,8 @@ async fn show(account: &Account, waiting: &ApprovalSummary, ui: &Ui) -> Result<(
         let commit = request.commit_info.commit().unwrap_or("unknown");
         ui.say(format!("commit {commit}, which names {author} as its author"));
     }
-    ui.say(match &request.requester {
-        Some(requester) => format!("started by {requester}"),
+    ui.say(match &request.started_by {
+        Some(by) => format!("started by {by}"),
         None => "it is not known who started it".to_owned(),
     });
     Ok(())

@@ -10,7 +10,7 @@ use seedflow_terminal::Ui;
 use serde_json::{Map, Value, json};
 
 use super::settings::{by_name, parse_parameter};
-use super::start::{Showing, upload};
+use super::start::{Showing, start_by_upload, upload};
 use crate::account::Account;
 use crate::checkout::{bundle, commit};
 use crate::exit::for_people;
@@ -40,6 +40,10 @@ pub struct Deploy {
     /// Deploys it even if nothing changed.
     #[arg(long)]
     force: bool,
+    /// Starts it by an upload to your own folder: that takes no right to start executions, and proves who you are. The
+    /// parameters are those of manifest.yaml in the folder.
+    #[arg(long, conflicts_with_all = ["parameters", "force"])]
+    upload: bool,
     #[command(flatten)]
     showing: Showing,
 }
@@ -58,6 +62,16 @@ impl Deploy {
         let parameters = by_name("--parameter", self.parameters)?;
         let draft = tempfile::NamedTempFile::new().context("cannot write the bundle")?;
         let packed = bundle::folder(&self.folder, draft.path())?;
+        if self.upload {
+            let path = format!(
+                "modules/{}/{}/{}/{}.zip",
+                module.project, module.deployment, module.group, module.module
+            );
+            let metadata = commit::of_folder(&self.folder).metadata().collect();
+            let subject = Subject::Module(module);
+            let execution = start_by_upload(&subject, &path, &packed.path, metadata, account).await?;
+            return self.showing.show(execution, subject, account, ui).await;
+        }
         let key = module.upload_key(&packed.md5);
         let source = upload(account, &key, &packed.path, &commit::of_folder(&self.folder)).await?;
         let input = input(&module, source, parameters, self.force);

@@ -1,4 +1,4 @@
-//! `history`: what ran, when, with its commit and author.
+//! `history`: what ran when, who started it, and the commit with its author.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 use seedflow_core::pages::format::duration;
+use seedflow_core::started_by::{Proof, StartedBy};
 use seedflow_terminal::Ui;
 use serde_json::json;
 
@@ -18,8 +19,9 @@ use crate::view::report::without_address;
 use crate::view::state::cell;
 use crate::view::table::Table;
 
-/// Shows what ran when, by which commit and whose, the newest first.
+/// Shows what ran when, who started it, and the commit with its author, the newest first.
 ///
+/// A `?` marks what nothing proves (docs/roles.md, "Who did it"); the author of a commit is always a claim.
 /// Executions that found nothing changed have no report, and are not listed.
 #[derive(Debug, Args)]
 pub struct History {
@@ -58,14 +60,24 @@ impl History {
     }
 }
 
+/// Who started an execution, shortened; what nothing proves has a question mark.
+fn starter(by: &StartedBy) -> String {
+    match by.proof {
+        Proof::Principal => by.name().to_owned(),
+        Proof::Account => format!("account {}", by.name()),
+        Proof::Claim => format!("{}?", by.name()),
+    }
+}
+
 fn table(executions: &[Execution], now: Timestamp) -> Table {
     let mut table = Table::new([
         "ENDED",
         "MODULE",
         "STATE",
         "TOOK",
+        "STARTED BY",
         "COMMIT",
-        "BY",
+        "AUTHOR",
         "EXECUTION",
         "WHY",
     ]);
@@ -76,6 +88,7 @@ fn table(executions: &[Execution], now: Timestamp) -> Table {
             run.of.as_str().into(),
             cell(&run.state),
             run.milliseconds.map_or_else(String::new, duration).into(),
+            run.started_by.as_ref().map_or_else(String::new, starter).into(),
             short(run.commit.as_deref()).into(),
             without_address(run.author.as_deref().unwrap_or_default()).into(),
             run.execution.as_str().into(),

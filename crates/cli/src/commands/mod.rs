@@ -26,6 +26,7 @@ pub mod rego;
 pub mod report;
 pub mod repository;
 pub mod retry;
+pub mod roles;
 pub mod rollback;
 pub mod settings;
 pub mod start;

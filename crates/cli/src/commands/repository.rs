@@ -8,19 +8,20 @@ use seedflow_core::deployment::input::refuse_unknown_names;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{Deployment, Diagnostic, LoadContext};
 use seedflow_core::deployment::state::State;
-use seedflow_core::ids::Name;
+use seedflow_core::ids::{ExecutionArn, Name};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 use super::reading::parse_project;
 use super::settings::ManifestArguments;
-use super::start::upload;
+use super::start::{start_by_upload, upload};
 use crate::account::Account;
 use crate::checkout::repository::Folder;
 use crate::checkout::sources::Sources;
 use crate::checkout::{bundle, commit};
 use crate::exit::{Refused, for_people};
+use crate::work::Subject;
 
 /// Which repository, and what of it.
 #[derive(Debug, Args)]
@@ -103,6 +104,20 @@ impl RepositoryArguments {
             input.insert("force_update".to_owned(), force);
         }
         Ok(Value::Object(input))
+    }
+
+    /// Checks the repository here, and uploads it to the caller's own folder, where it starts an execution.
+    ///
+    /// # Errors
+    /// [`Refused`] with every problem of the manifest; nothing is uploaded then.
+    pub async fn upload_own(&self, account: &Account, ui: &Ui) -> Result<ExecutionArn> {
+        let deployment = self.check(ui)?;
+        let draft = tempfile::NamedTempFile::new().context("cannot write the repository's zip")?;
+        let packed = bundle::repository(&self.folder, draft.path())?;
+        let mut metadata = self.manifest.clone().parse(None)?.metadata();
+        metadata.extend(commit::of_folder(&self.folder).metadata());
+        let path = format!("repositories/{}/{}.zip", deployment.project, deployment.name);
+        start_by_upload(&Subject::Deployment(None), &path, &packed.path, metadata, account).await
     }
 
     /// Refuses names that are neither in the manifest nor deployed: a module that left the manifest can be selected, too.

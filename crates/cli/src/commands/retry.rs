@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::status::State;
+use seedflow_core::started_by::{REQUESTER, STARTED_BY};
 use seedflow_core::workflow::ending::ExecutionStatus;
 use seedflow_terminal::Ui;
 use serde::Deserialize;
@@ -55,8 +56,10 @@ impl Retry {
         };
         let mut input = described.input;
         if let Some(fields) = input.as_object_mut() {
-            // The new execution is no part of the deployment that started the first.
-            fields.remove("part_of");
+            // The new execution is no part of the deployment that started the first, and somebody else may start it.
+            for of_the_first in ["part_of", STARTED_BY, REQUESTER] {
+                fields.remove(of_the_first);
+            }
         }
         if let (Subject::Deployment(_), Some(forced)) = (&followed.subject, input.get("force_update")) {
             let results = results(account, &followed.execution).await?;

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
+use seedflow_aws::services::sts;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::commit_info::CommitInfo;
+use seedflow_core::started_by::STARTED_BY;
 use seedflow_terminal::{Tone, Ui};
 use serde_json::{Value, json};
 
@@ -15,6 +18,12 @@ use super::reading::print_json_line;
 use crate::account::Account;
 use crate::follow::{Detail, Followed};
 use crate::work::Subject;
+
+/// Number of executions among which the one that an upload started is searched.
+const NEWEST: i32 = 50;
+/// How often it is searched, and the pause before the next time. An event arrives within seconds.
+const LOOKS: u32 = 120;
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How an execution is shown.
 #[derive(Debug, Clone, Copy, Args)]
@@ -76,6 +85,17 @@ impl Showing {
         ui: &Ui,
     ) -> Result<ExitCode> {
         let execution = start(verb, &subject, input, account).await?;
+        self.show(execution, subject, account, ui).await
+    }
+
+    /// Follows an execution that was started, unless it was asked not to.
+    pub async fn show(
+        self,
+        execution: ExecutionArn,
+        subject: Subject,
+        account: &Account,
+        ui: &Ui,
+    ) -> Result<ExitCode> {
         let name = execution.name();
         if self.detach {
             match self.shown.json {
@@ -98,14 +118,57 @@ impl Showing {
 }
 
 /// Starts an execution of the workflow of a subject. Its name says what it does, when it was started, and differs from all
-/// others.
+/// others. Its input says who starts it.
 pub async fn start(verb: &str, subject: &Subject, input: &Value, account: &Account) -> Result<ExecutionArn> {
     let machine = match subject {
         Subject::Module(_) => &account.state_machine_arn,
         Subject::Deployment(_) => &account.deploy_state_machine_arn,
     };
     let name = format!("{verb}-{}", unique());
-    Ok(account.step_functions().start(machine, &name, input).await?)
+    let mut input = input.clone();
+    if let Some(fields) = input.as_object_mut() {
+        // A claim: Step Functions doesn't tell an execution who started it.
+        let caller = sts::caller(&account.config).await?;
+        fields.insert(STARTED_BY.to_owned(), json!(caller.arn));
+    }
+    Ok(account.step_functions().start(machine, &name, &input).await?)
+}
+
+/// Uploads a file to the caller's own folder, where an event starts an execution, and finds that. It takes no right to start
+/// executions, and proves who started it (docs/roles.md).
+pub async fn start_by_upload(
+    subject: &Subject,
+    path: &str,
+    file: &Path,
+    metadata: Vec<(&'static str, String)>,
+    account: &Account,
+) -> Result<ExecutionArn> {
+    let machine = match subject {
+        Subject::Module(_) => &account.state_machine_arn,
+        Subject::Deployment(_) => &account.deploy_state_machine_arn,
+    };
+    let key = format!("own/{}/{path}", sts::caller(&account.config).await?.id);
+    let sfn = account.step_functions();
+    let before = sfn.newest(machine, NEWEST).await?;
+    let uploaded = account.bucket().put_with_metadata(&key, file, metadata).await;
+    uploaded.with_context(|| format!("cannot upload to s3://{}/{key}", account.work_bucket))?;
+    for _ in 0..LOOKS {
+        for execution in sfn.newest(machine, NEWEST).await? {
+            if before.contains(&execution) {
+                continue;
+            }
+            let described = sfn.describe(&execution).await?;
+            if described.is_some_and(|described| described.input["source"]["key"] == key.as_str()) {
+                return Ok(execution);
+            }
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    bail!(
+        "uploaded to s3://{}/{key}, and found no execution that it started within a minute; `{}` lists what ran",
+        account.work_bucket,
+        account.command(&["history"])
+    )
 }
 
 /// A part of the name of an execution: when it was started, and what differs from all others.

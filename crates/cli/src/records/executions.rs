@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_core::ids::Name;
 use seedflow_core::pages::format::between;
+use seedflow_core::started_by::StartedBy;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -23,6 +24,9 @@ pub struct Execution {
     pub execution: String,
     /// Its final state.
     pub state: String,
+    /// Who started it, and what proves that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// When it was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -35,7 +39,7 @@ pub struct Execution {
     /// The commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// The author of the commit.
+    /// The author of the commit, as the commit claims.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// The branch of the commit.
@@ -57,6 +61,7 @@ impl Execution {
             of: key.of(),
             execution: key.execution.clone(),
             state: status.state.clone(),
+            started_by: status.started_by.clone(),
             started_at: span.map(|(from, _)| from),
             ended_at: span.map(|(_, to)| to).or(report.written_at()),
             milliseconds: span.map(|(from, to)| between(from, to)),

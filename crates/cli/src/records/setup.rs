@@ -494,6 +494,7 @@ mod tests {
             caller: Ok(Caller {
                 account: "123456789012".into(),
                 arn: "arn:aws:iam::123456789012:user/me".into(),
+                id: "AIDAEXAMPLE".into(),
             }),
             stack: "seedflow".into(),
             status: Ok(Some("UPDATE_COMPLETE".into())),

@@ -45,6 +45,9 @@ fn facts(
         facts.push(("started", time(from)));
         facts.push(("took", took));
     }
+    if let Some(by) = &status.started_by {
+        facts.push(("started by", by.to_string()));
+    }
     if let Some(commit) = commit(status) {
         facts.push(("commit", commit));
     }

@@ -46,7 +46,7 @@ impl Phase {
     pub fn of_state(state: &str) -> Self {
         match state {
             "WaitForLock" => Self::Waiting,
-            "CheckMd5" | "IsChanged" | "TouchTimestamp" => Self::Checking,
+            "CheckMd5" | "IsChanged" | "TouchTimestamp" | "EvaluatePolicy" => Self::Checking,
             "MarkInProgress" | "HasModuleStack" | "PrepareRole" | "IsRolePrepared" | "WaitForRole"
             | "StartBuild" => Self::Preparing,
             "AwaitBuild" | "BuildSucceeded" => Self::Building,

@@ -153,10 +153,10 @@ fn check_approver(
     if !rule.four_eyes || state == VerdictState::Rejected {
         return Ok(());
     }
-    let requester = request.requester.as_ref();
-    if let Some(requester) = requester.filter(|requester| caller.may_be(&requester.principal)) {
+    let started_by = request.started_by.as_ref();
+    if let Some(started_by) = started_by.filter(|by| caller.may_be(&by.principal)) {
         return refuse(format!(
-            "the policy wants four eyes, and {requester} started the execution; somebody else has to approve it"
+            "the policy wants four eyes, and {started_by} started the execution; somebody else has to approve it"
         ));
     }
     let author = request.commit_info.author();
@@ -172,10 +172,11 @@ fn check_approver(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::approval::{ApprovalNeeded, Requester};
+    use crate::approval::ApprovalNeeded;
     use crate::ids::{DeploymentId, Name};
     use crate::module::commit_info::CommitInfo;
     use crate::policy::{Policy, Principal};
+    use crate::started_by::{Proof, StartedBy};
 
     fn arn(user: &str) -> String {
         format!("arn:aws:iam::111122223333:user/{user}")
@@ -207,9 +208,9 @@ mod tests {
             &deployment,
             &execution,
             &needed,
-            Some(Requester {
+            Some(StartedBy {
                 principal: arn("bob"),
-                is_proven: true,
+                proof: Proof::Principal,
             }),
             &commit,
             Timestamp::UNIX_EPOCH,
@@ -296,7 +297,7 @@ mod tests {
     fn with_four_eyes_who_asks_does_not_approve_and_may_withdraw() {
         let (name, message) = refusal("bob", &rule(true), &says(Says::Approve), 9);
         assert_eq!(name, ErrorName::NotApprover);
-        assert!(message.contains("user/bob started the execution"), "{message}");
+        assert!(message.contains("user/bob) started the execution"), "{message}");
         let bob = principal("bob");
         assert!(judge(&request(), &rule(true), None, &bob, &says(Says::Reject), at(9)).is_ok());
         assert!(judge(&request(), &rule(false), None, &bob, &says(Says::Approve), at(9)).is_ok());

@@ -12,6 +12,6 @@ mod summary;
 mod verdict;
 
 pub use judge::{Says, Submission, judge};
-pub use request::{ApprovalNeeded, ApprovalRequest, Requester, SHOWN_HASH};
+pub use request::{ApprovalNeeded, ApprovalRequest, SHOWN_HASH};
 pub use summary::{ApprovalState, ApprovalSummary};
 pub use verdict::{Answer, Refused, Verdict, VerdictState};

@@ -9,6 +9,7 @@ use crate::error::excerpt;
 use crate::ids::{DeploymentId, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::policy::ApprovalRule;
+use crate::started_by::StartedBy;
 
 /// How many characters of a plan's hash people see: enough to tell plans apart.
 pub const SHOWN_HASH: usize = 12;
@@ -86,23 +87,6 @@ fn some(texts: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// Who started an execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requester {
-    /// The ARN or the unique id of a principal, or what was claimed.
-    pub principal: String,
-    /// Whether AWS has proven it.
-    #[serde(default)]
-    pub is_proven: bool,
-}
-
-impl std::fmt::Display for Requester {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let proof = if self.is_proven { "" } else { " (not proven)" };
-        write!(f, "{}{proof}", self.principal)
-    }
-}
-
 /// A plan that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRequest {
@@ -116,7 +100,7 @@ pub struct ApprovalRequest {
     pub needed: ApprovalNeeded,
     /// Who started the execution, if that is known or claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requester: Option<Requester>,
+    pub started_by: Option<StartedBy>,
     /// The commit that would be deployed; its author is a claim.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
@@ -133,7 +117,7 @@ impl ApprovalRequest {
         deployment: &DeploymentId,
         execution: &ExecutionArn,
         needed: &ApprovalNeeded,
-        requester: Option<Requester>,
+        started_by: Option<StartedBy>,
         commit_info: &CommitInfo,
         now: Timestamp,
     ) -> Self {
@@ -143,7 +127,7 @@ impl ApprovalRequest {
             deployment: deployment.clone(),
             execution: execution.clone(),
             needed: needed.clone(),
-            requester,
+            started_by,
             commit_info: commit_info.clone(),
             requested_at: now,
             expires_at: expires_at.unwrap_or(now),

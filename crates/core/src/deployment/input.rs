@@ -19,7 +19,8 @@ use crate::ids::{ExecutionArn, ExecutionName, ModuleId, Name};
 use crate::module::input::Limits;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::source::Source;
-use crate::storage_layout::project_of_repository;
+use crate::started_by::{REQUESTER, STARTED_BY, StartedBy};
+use crate::storage_layout::{deployment_of_repository, project_of_repository};
 use crate::telemetry::log_context::LogContext;
 use crate::telemetry::observed::Observed;
 
@@ -36,6 +37,8 @@ pub struct DeploymentInput {
     pub plan_only: bool,
     /// Whether a plan that is refused is recorded: it is the check of what is handed over next.
     pub record_refusal: bool,
+    /// Who started the execution, if known.
+    pub started_by: Option<StartedBy>,
 }
 
 /// The action on a deployment.
@@ -182,6 +185,10 @@ impl DeploymentInput {
     /// `InvalidInput` with the field, the value found and the values allowed.
     pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
         let mut fields = JsonFields::of("", input)?;
+        let started_by = StartedBy::of(input)?;
+        for field in [STARTED_BY, REQUESTER] {
+            fields.any(field);
+        }
         let project = fields.text("project")?;
         let only = Selection(selectors("only", fields.any("only"))?);
         let plan_only = fields.flag("plan_only")?.unwrap_or(false);
@@ -206,6 +213,7 @@ impl DeploymentInput {
             only,
             plan_only,
             record_refusal,
+            started_by,
         })
     }
 
@@ -220,6 +228,36 @@ impl DeploymentInput {
                 force: Forced::Some(selectors),
                 ..
             } => refuse_unknown("force_update", selectors, known),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a repository whose manifest describes another deployment than the key of its upload names: whoever may write
+    /// to that key may deploy no other one.
+    ///
+    /// # Errors
+    /// `InvalidInput` with both.
+    pub fn check_deployment(&self, found: &DeploymentId) -> Result<()> {
+        let Action::Deploy { source, .. } = &self.action else {
+            return Ok(());
+        };
+        match deployment_of_repository(&source.key) {
+            Some((project, deployment))
+                if (project, deployment) != (found.project.as_str(), found.deployment.as_str()) =>
+            {
+                Err(Error::field(
+                    "source.key",
+                    format!(
+                        "\"{}\" with the manifest of {}/{}",
+                        excerpt(&source.key, 160),
+                        found.project,
+                        found.deployment
+                    ),
+                    format!(
+                        "a manifest of the project {project} and the deployment {deployment}, which the key names"
+                    ),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -276,14 +314,15 @@ fn refuse_unknown(field: &str, selectors: &[Selector], known: &[ModuleRef]) -> R
 
 fn deploy(project: Option<String>, fields: &mut JsonFields, limits: &Limits) -> Result<(Name, Action)> {
     let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), &limits.work_bucket)?;
-    let uploaded = project_of_repository(&source.key);
+    let own = deployment_of_repository(&source.key);
+    let uploaded = project_of_repository(&source.key).or_else(|| own.map(|(project, _)| project));
     let project = match project.or_else(|| uploaded.map(str::to_owned)) {
         Some(project) => ModuleId::project(&project)?,
         None => {
             return Err(Error::field(
                 "project",
                 format!("nothing, and source.key \"{}\"", excerpt(&source.key, 120)),
-                "the project, or a key like sources/{project}/repository.zip, which holds it",
+                "the project, or a key like sources/{project}/repository.zip or own/{principal}/repositories/{project}/{deployment}.zip, which holds it",
             ));
         }
     };
@@ -362,6 +401,34 @@ mod tests {
 
     fn module(group: &str, module: &str) -> ModuleId {
         ModuleId::parse("p", "d", group, module).unwrap()
+    }
+
+    #[test]
+    fn an_upload_to_an_own_folder_deploys_what_its_key_names() {
+        let key = "own/AROAEXAMPLE:ada/repositories/shop/dev.zip";
+        let request =
+            parse(json!({"source": {"bucket": "work", "key": key}, "requester": "123456789012"})).unwrap();
+        assert_eq!(request.project.as_str(), "shop");
+        assert_eq!(request.started_by.as_ref().unwrap().principal, "AROAEXAMPLE:ada");
+        let named = |project: &str, deployment: &str| DeploymentId {
+            project: ModuleId::project(project).unwrap(),
+            deployment: Name::parse("deployment", deployment).unwrap(),
+        };
+        assert_eq!(request.check_deployment(&named("shop", "dev")), Ok(()));
+        for (project, deployment) in [("shop", "prod"), ("other", "dev")] {
+            let error = request.check_deployment(&named(project, deployment)).unwrap_err();
+            assert!(
+                says(
+                    &error.message,
+                    &format!(
+                        "source.key: expected …project shop and the deployment dev…manifest of {project}/{deployment}"
+                    )
+                ),
+                "{error}"
+            );
+        }
+        let elsewhere = parse(json!({"source": {"key": "sources/shop/repository.zip"}})).unwrap();
+        assert_eq!(elsewhere.check_deployment(&named("shop", "prod")), Ok(()));
     }
 
     #[test]

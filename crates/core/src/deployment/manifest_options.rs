@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
-use crate::module::commit_info::decoded;
+use crate::module::commit_info::{decoded, encoded};
 use crate::module::source::normal_path;
 use crate::storage_layout;
 
@@ -83,6 +83,23 @@ impl ManifestOptions {
             message: format!("metadata of the uploaded zip: {}", error.message),
             ..error
         })
+    }
+
+    /// The entries for the own metadata of an uploaded zip, in ASCII; [`Self::from_metadata`] reads them.
+    #[must_use]
+    pub fn metadata(&self) -> Vec<(&'static str, String)> {
+        let env = (!self.env.is_empty()).then(|| json!(self.env).to_string());
+        let files = (!self.env_files.is_empty()).then(|| self.env_files.join(","));
+        let entries = [
+            ("manifest", self.manifest.clone()),
+            ("env", env),
+            ("env-files", files),
+            ("env-path", self.env_path.clone()),
+        ];
+        let known = entries
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        known.map(|(name, value)| (name, encoded(&value))).collect()
     }
 
     /// These options, and those of `other` where these have none.
@@ -232,6 +249,14 @@ mod tests {
             ("commit", "c0ffee"),
         ]);
         assert_eq!(metadata.unwrap(), input);
+        let written = input.metadata();
+        let read = ManifestOptions::from_metadata(|name| {
+            written
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.as_str())
+        });
+        assert_eq!(read.unwrap(), input);
         let none = of_metadata(&[("manifest", ""), ("env-files", " "), ("env-path", "")]).unwrap();
         assert_eq!(none, ManifestOptions::default());
         let error = of_metadata(&[("env", "{'TOKEN': 'hidden'}")]).unwrap_err();

@@ -196,6 +196,7 @@ impl DeploymentOutcome {
             started_at: started.and_then(|before| before.started_at),
             approval: started.and_then(|before| before.approval.clone()),
             previous_state: plan.previous_state,
+            started_by: plan.started_by.clone(),
             commit_info: plan.commit_info.clone(),
             groups: match self.is_good() {
                 true => plan.groups.clone(),
@@ -273,6 +274,7 @@ mod tests {
                 project: name("p"),
                 deployment: name("d"),
             },
+            started_by: None,
             commit_info: CommitInfo::default(),
             previous_state: None,
             groups: vec!["g".into(), "f".into()],

@@ -23,6 +23,7 @@ use crate::module::status;
 use crate::module::stored_input::StoredInput;
 use crate::policy::rego::Verdict;
 use crate::policy::{Change, Changes, Decision};
+use crate::started_by::StartedBy;
 
 /// The most of a plan's waves that may travel through the states. Payloads end at 256 KB, and the waves share one with
 /// the results of the modules.
@@ -86,6 +87,9 @@ pub struct Plan {
     /// The commit that is deployed.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
+    /// Who started the execution, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// Final state of the previous deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_state: Option<status::State>,

@@ -571,6 +571,7 @@ impl<'a> Planner<'a> {
         let plan = Plan {
             deployment: self.planning.deployment.clone(),
             previous_state: self.previous_state(),
+            started_by: None,
             commit_info,
             attempted_groups: order::merged(self.stored_groups(), &groups),
             groups,

@@ -13,6 +13,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::explanation::{Explained, Explanation, explained};
 use crate::module::refusal::Refusal;
 use crate::module::status::{Failure, State};
+use crate::started_by::StartedBy;
 
 /// The maximum number of modules that a status names.
 const MAX_NAMED: usize = 20;
@@ -32,6 +33,9 @@ pub struct Status {
     /// When that execution began to deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
+    /// Who started that execution, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// The commit that is or was deployed.
     #[serde(flatten)]
     pub commit_info: CommitInfo,
@@ -65,6 +69,7 @@ impl Status {
             updated_at: now,
             execution: execution.clone(),
             started_at: None,
+            started_by: None,
             commit_info: CommitInfo::default(),
             groups: Vec::new(),
             modules: BTreeMap::new(),
@@ -101,6 +106,7 @@ impl Status {
     #[must_use]
     pub fn wait(before: Option<&Self>, approval: ApprovalSummary, now: Timestamp) -> Self {
         let status = Self {
+            started_by: approval.request.started_by.clone(),
             commit_info: approval.request.commit_info.clone(),
             ..Self::new(State::WaitingForApproval, &approval.request.execution, now)
         };
@@ -125,6 +131,7 @@ impl Status {
         let why = (failure.error.as_str(), failure.reason.as_str());
         let status = Self::refuse(before, execution, why, &approval.request.commit_info, now);
         Some(Self {
+            started_by: approval.request.started_by.clone(),
             approval: Some(approval.clone().in_state(ApprovalState::Ended)),
             ..status
         })

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::envelope::{Event, ReportAt, VERSION, line, readable, seconds};
+use super::chat::{ChatNotification, Happened};
+use super::envelope::{Event, ReportAt, VERSION, is_told, line, readable, seconds};
 use crate::approval::ApprovalSummary;
 use crate::deployment::status::Status;
+use crate::formats::shell_word::quoted;
 use crate::ids::DeploymentId;
 use crate::ids::{AwsEnvironment, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::module::status::State;
+use crate::started_by::StartedBy;
 use crate::storage_layout;
 
 /// Maximum lengths in the message of the cause, of the error's name, and of the names of other failed modules.
@@ -38,6 +41,9 @@ pub struct DeploymentStateChange {
     /// The execution in the console.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_url: Option<String>,
+    /// Who started the execution, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// When the state was written.
     pub at: Timestamp,
     /// When the execution began to deploy.
@@ -68,6 +74,9 @@ pub struct DeploymentStateChange {
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
+    /// What a chat channel is told, if people are told of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatNotification>,
     /// Summary in one line for people.
     pub message: String,
 }
@@ -99,6 +108,7 @@ impl DeploymentStateChange {
             execution_url: environment
                 .ok()
                 .map(|environment| environment.execution_url(&status.execution)),
+            started_by: status.started_by.clone(),
             at: status.updated_at,
             started_at: status.started_at,
             duration_seconds: ended.map(seconds),
@@ -110,6 +120,8 @@ impl DeploymentStateChange {
             commit_info: status.commit_info.clone(),
             approval: status.approval.clone(),
             report,
+            chat: is_told(status.state, status.previous_state)
+                .then(|| happened(deployment, status, page.as_deref()).notification()),
             message: message(deployment, status, ended, page.as_deref()),
         }
     }
@@ -170,6 +182,46 @@ fn message(
         "Deployment {} of project {} {happened}{recovered}",
         deployment.deployment, deployment.project
     )
+}
+
+fn happened<'a>(deployment: &DeploymentId, status: &'a Status, page: Option<&str>) -> Happened<'a> {
+    let DeploymentId { project, deployment } = deployment;
+    let execution = quoted(status.execution.name());
+    let report = format!("seedflow report {deployment} --project {project} --execution {execution}");
+    let (what, commands) = match status.state {
+        State::Failed => ("failed", vec![report, format!("seedflow retry {execution}")]),
+        State::Aborted => ("was aborted", vec![report, format!("seedflow retry {execution}")]),
+        State::Refused => (
+            "was refused before anything ran",
+            vec!["seedflow check .".to_owned()],
+        ),
+        State::WaitingForApproval => {
+            let command = status
+                .approval
+                .as_ref()
+                .map(|approval| approval.request.command());
+            ("waits for an approval", command.into_iter().collect())
+        }
+        _ => ("works again", Vec::new()),
+    };
+    let reasons = status
+        .approval
+        .as_ref()
+        .filter(|_| status.state == State::WaitingForApproval);
+    let reasons = reasons.map(|approval| approval.request.needed.reasons.join("\n"));
+    let environment = AwsEnvironment::from_arn(status.execution.as_str()).ok();
+    let url = environment.map(|environment| ("Execution", environment.execution_url(&status.execution)));
+    Happened {
+        of: format!("{project}/{deployment}"),
+        what: what.to_owned(),
+        cause: reasons.or_else(|| status.why.cause_or_reason().map(str::to_owned)),
+        started_by: status.started_by.as_ref(),
+        links: url
+            .into_iter()
+            .chain(page.map(|page| ("Page", page.to_owned())))
+            .collect(),
+        commands,
+    }
 }
 
 /// What waits, why, until when, and how to approve it.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::excerpt;
 use crate::ids::ExecutionArn;
+use crate::module::state::State;
 
 /// The source of all events of Seedflow.
 pub const SOURCE: &str = "seedflow";
@@ -31,6 +32,16 @@ pub struct ReportAt {
     pub bucket: String,
     /// The key of the JSON file.
     pub key: String,
+}
+
+/// Whether people are told of a state: a failure and its like, a plan that waits for an approval, or a recovery. The rule of mails in template.yaml says the
+/// same.
+pub(super) fn is_told(state: State, before: Option<State>) -> bool {
+    let needs_people = matches!(
+        state,
+        State::Failed | State::Aborted | State::Refused | State::WaitingForApproval
+    );
+    needs_people || state.recovers(before)
 }
 
 /// Seconds with milliseconds, for programs that read events.

@@ -7,10 +7,12 @@
 //! `version`. Texts that people wrote are cut, so that an event stays far below EventBridge's 256 KB per entry (EventBridge
 //! user guide, "Calculating PutEvents event entry size").
 
+mod chat;
 mod deployment;
 mod envelope;
 mod module;
 
+pub use chat::{ChatNotification, Happened};
 pub use deployment::DeploymentStateChange;
 pub use envelope::{Event, ReportAt, SOURCE, VERSION};
 pub use module::ModuleStateChange;

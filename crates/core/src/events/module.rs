@@ -3,14 +3,17 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::envelope::{Event, ReportAt, VERSION, line, readable, seconds};
+use super::chat::{ChatNotification, Happened};
+use super::envelope::{Event, ReportAt, VERSION, is_told, line, readable, seconds};
 use crate::console::LogUrl;
 use crate::error::excerpt;
+use crate::formats::shell_word::quoted;
 use crate::ids::{AwsEnvironment, BuildId, ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::module::destroy;
 use crate::module::status::{State, Status};
 use crate::module::timeline::Timeline;
+use crate::started_by::StartedBy;
 use crate::target::Target;
 
 /// Maximum number of reasons in an event, and maximum length of each.
@@ -44,6 +47,9 @@ pub struct ModuleStateChange {
     /// Where the module is; absent at home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// Who started the execution, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// When the state was written.
     pub at: Timestamp,
     /// When the execution was started.
@@ -88,6 +94,9 @@ pub struct ModuleStateChange {
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
+    /// What a chat channel is told, if people are told of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatNotification>,
     /// Summary in one line for people.
     pub message: String,
 }
@@ -120,6 +129,7 @@ impl ModuleStateChange {
             execution_url: environment
                 .as_ref()
                 .map(|environment| environment.execution_url(&status.execution)),
+            started_by: status.started_by.clone(),
             at: status.updated_at,
             started_at: timeline.execution_started_at,
             duration_seconds: ended.map(seconds),
@@ -139,6 +149,8 @@ impl ModuleStateChange {
                 bucket: work_bucket.to_owned(),
                 key: module.report_key(&status.execution),
             }),
+            chat: (part_of.is_none() && is_told(status.state, status.previous_state))
+                .then(|| happened(module, status).notification()),
             message: message(module, status, ended),
         }
     }
@@ -189,6 +201,46 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
         "{}/{}/{} in project {} {happened}{recovered}",
         module.deployment, module.group, module.module, module.project
     )
+}
+
+fn happened<'a>(module: &ModuleId, status: &'a Status) -> Happened<'a> {
+    let name = format!("{}/{}/{}", module.deployment, module.group, module.module);
+    let execution = quoted(status.execution.name());
+    let of = |command: &str| {
+        format!(
+            "seedflow {command} {name} --project {} --execution {execution}",
+            module.project
+        )
+    };
+    let url = AwsEnvironment::from_arn(status.execution.as_str()).ok();
+    let log = status
+        .log_url
+        .as_ref()
+        .map(|url| ("Log", url.as_str().to_owned()));
+    let (what, commands) = match status.state {
+        State::Failed => ("failed", vec![of("logs"), format!("seedflow retry {execution}")]),
+        State::Aborted => (
+            "was aborted",
+            vec![of("report"), format!("seedflow retry {execution}")],
+        ),
+        State::Refused => (
+            "was refused before anything ran",
+            vec!["seedflow check .".to_owned()],
+        ),
+        _ => ("works again", Vec::new()),
+    };
+    Happened {
+        of: format!("{}/{name}", module.project),
+        what: what.to_owned(),
+        cause: status.why.cause_or_reason().map(str::to_owned),
+        started_by: status.started_by.as_ref(),
+        links: url
+            .map(|environment| ("Execution", environment.execution_url(&status.execution)))
+            .into_iter()
+            .chain(log.filter(|_| status.state == State::Failed))
+            .collect(),
+        commands,
+    }
 }
 
 /// Why it failed, the error's name, and where to look.
@@ -267,6 +319,7 @@ mod tests {
             started_at: Some(at(30)),
             acquired_at: None,
             part_of: None,
+            started_by: None,
         };
         ModuleStateChange::of(
             &module(),

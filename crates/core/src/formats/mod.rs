@@ -4,6 +4,7 @@ pub mod dotenv;
 pub(crate) mod file_name;
 pub mod json_fields;
 pub mod python_json;
+pub mod shell_word;
 pub mod upper_snake_case;
 pub mod yaml;
 mod yaml_node;

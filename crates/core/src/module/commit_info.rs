@@ -1,6 +1,7 @@
-//! The commit that a bundle was made of, its author, its branch and its repository.
+//! The commit that a bundle was made of, its author, its branch and its repository, and who pushed it.
 //!
-//! An uploader may add them to the object's own metadata (`commit`, `author`, `branch`, `repository`). They are copied to the
+//! An uploader may add them to the object's own metadata (`commit`, `author`, `branch`, `repository`, `pusher`). All of them are
+//! claims. They are copied to the
 //! module's metadata, status and reports, for people. No decision depends on them, so a value that is too long is cut
 //! and no value is refused. S3 stores ASCII only and returns everything else as encoded words of RFC 2047 (S3 user
 //! guide, "Working with object metadata"), which are decoded in this module.
@@ -31,6 +32,8 @@ pub struct CommitInfo {
     branch: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     repository: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pusher: Option<String>,
 }
 
 impl CommitInfo {
@@ -42,6 +45,7 @@ impl CommitInfo {
             author: read("author"),
             branch: read("branch"),
             repository: entry("repository").and_then(address),
+            pusher: read("pusher"),
         }
     }
 
@@ -50,9 +54,8 @@ impl CommitInfo {
     pub fn of_commit(commit: Option<&str>, branch: Option<&str>) -> Self {
         Self {
             commit: commit.and_then(readable),
-            author: None,
             branch: branch.and_then(readable),
-            repository: None,
+            ..Self::default()
         }
     }
 
@@ -63,6 +66,7 @@ impl CommitInfo {
             ("author", &self.author),
             ("branch", &self.branch),
             ("repository", &self.repository),
+            ("pusher", &self.pusher),
         ];
         entries
             .into_iter()
@@ -124,7 +128,7 @@ pub(crate) fn decoded(text: &str) -> String {
 }
 
 /// Encodes a text for an object's metadata: unchanged, or as one encoded word (RFC 2047, section 4.2).
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return text.to_owned();
     }
@@ -193,6 +197,7 @@ mod tests {
             author: Some("J\u{fc}rgen =?_ <j@example.com>".to_owned()),
             branch: None,
             repository: Some("https://github.com/org/infra".to_owned()),
+            pusher: Some("1234567".to_owned()),
         };
         let metadata: std::collections::BTreeMap<_, _> = commit_info.metadata().collect();
         assert!(metadata["author"].is_ascii());

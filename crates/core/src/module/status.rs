@@ -14,6 +14,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::explanation::{Explained, Explanation, explained};
 use crate::module::refusal::Refusal;
 pub use crate::module::state::State;
+use crate::started_by::StartedBy;
 use crate::target::Target;
 use crate::workflow::build_outcome::BuildOutcome;
 
@@ -33,6 +34,9 @@ pub struct Status {
     pub module: String,
     /// The execution that wrote it.
     pub execution: ExecutionArn,
+    /// Who started that execution, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// When that execution began to deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -97,6 +101,7 @@ impl Status {
             group: module.group.to_string(),
             module: module.module.to_string(),
             execution: execution.clone(),
+            started_by: None,
             started_at: None,
             deployed_at: None,
             build_id: None,
@@ -141,6 +146,7 @@ impl Status {
             previous_state: new.previous_state,
             updated_at: now,
             execution: new.execution.clone(),
+            started_by: None,
             reasons: reasons.to_vec(),
             why: Explanation::default(),
             ..before.cloned().unwrap_or(new)
@@ -277,6 +283,15 @@ impl Status {
             state,
             ..Self::fail(before, module, execution, failure, now)
         })
+    }
+
+    /// The same status with who started its execution.
+    #[must_use]
+    pub fn started_by(self, started_by: Option<&StartedBy>) -> Self {
+        Self {
+            started_by: started_by.cloned(),
+            ..self
+        }
     }
 
     /// Whether the same execution already wrote this, except for the time: a repeated call changes nothing.

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::formats::shell_word::quoted;
 use crate::ids::{DeploymentId, ModuleId};
 
 /// A sentence, and the commands that do it.
@@ -71,15 +72,6 @@ pub(super) fn of_refusal() -> Vec<Step> {
 
 fn retry(execution: &str) -> String {
     format!("seedflow retry {}", quoted(execution))
-}
-
-/// The name of an execution as a shell takes it for one word. The starter of an execution names it.
-fn quoted(name: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-    if name.bytes().all(is_plain) {
-        return name.to_owned();
-    }
-    format!("'{}'", name.replace('\'', r"'\''"))
 }
 
 fn step(what: &'static str, commands: impl IntoIterator<Item = String>) -> Step {

@@ -116,11 +116,18 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at.to_string()) title=(format::time(at)) { (format::ago(at, now)) } }
 }
 
-/// What a page says about the commit: id, author and branch, as far as they are known.
-pub(super) fn commit_facts(status: &Status) -> [(&'static str, Markup); 3] {
+/// What a page says about who started the execution, and about the commit: id, author and branch, as far as they are known.
+/// Everybody can write a commit in another one's name, so the author is a claim.
+pub(super) fn origin_facts(status: &Status) -> [(&'static str, Markup); 5] {
+    let started_by = status.started_by.as_ref().map(ToString::to_string);
     [
+        ("Started by", untrusted(started_by.as_deref())),
         ("Commit", commit(status.commit(), status.repository.as_deref())),
-        ("Author", untrusted(status.author.as_deref().map(format::author))),
+        (
+            "Author (unproven)",
+            untrusted(status.author.as_deref().map(format::author)),
+        ),
+        ("Pushed by (unproven)", untrusted(status.pusher.as_deref())),
         ("Branch", untrusted(status.branch.as_deref())),
     ]
 }

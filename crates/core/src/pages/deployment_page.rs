@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::components::{
-    cell, code, commit, commit_facts, facts, failure, footer, from_module, neighbours, time, untrusted,
+    cell, code, commit, facts, failure, footer, from_module, neighbours, origin_facts, time, untrusted,
 };
 use super::deployment_rows::{Row, Sources};
 use super::index::{Around, Index};
@@ -125,7 +125,7 @@ fn approval(approval: Option<&ApprovalSummary>) -> Markup {
         [] => "everybody who may call the function".to_owned(),
         approvers => approvers.join(", "),
     };
-    let requester = request.requester.as_ref().map(ToString::to_string);
+    let started_by = request.started_by.as_ref().map(ToString::to_string);
     let until = approval.waits().then_some(request.expires_at);
     html! {
         section {
@@ -138,7 +138,7 @@ fn approval(approval: Option<&ApprovalSummary>) -> Markup {
                 ("Until", time(until)),
                 ("Approvers", untrusted(Some(&approvers))),
                 ("Four eyes", untrusted(Some(if request.needed.four_eyes { "yes" } else { "no" }))),
-                ("Started by", untrusted(Some(requester.as_deref().unwrap_or("not known")))),
+                ("Started by", untrusted(Some(started_by.as_deref().unwrap_or("not known")))),
                 ("Decided by", untrusted(approval.by.as_deref())),
                 ("Decided", time(approval.at)),
                 ("Reason", untrusted(approval.reason.as_deref())),
@@ -219,7 +219,7 @@ impl DeploymentPage<'_> {
         let status = &report.status;
         let execution = ExecutionArn::new(report.execution.as_str());
         let execution = context.environment.execution_url(&execution);
-        let [commit, author, branch] = commit_facts(status);
+        let [started_by, commit, author, pusher, branch] = origin_facts(status);
         let took = self
             .span()
             .map(|(from, to)| format::duration(format::between(from, to)));
@@ -237,8 +237,10 @@ impl DeploymentPage<'_> {
                     ("Started", time(status.started_at)),
                     (status.ended(), time(ended)),
                     (if report.is_running() { "Takes until now" } else { "Took" }, untrusted(took.as_deref())),
+                    started_by,
                     commit,
                     author,
+                    pusher,
                     branch,
                 ]))
                 p.counts { (counts(&self.counts())) }

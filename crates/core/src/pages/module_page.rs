@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::components::{
-    cell, code, commit_facts, facts, failure, footer, from_module, neighbours, reasons, time, untrusted,
+    cell, code, facts, failure, footer, from_module, neighbours, origin_facts, reasons, time, untrusted,
 };
 use super::index::Around;
 use super::layout::{Page, console_link};
@@ -66,7 +66,7 @@ pub fn render(
 }
 
 fn heading(context: &PageContext<'_>, id: &ModuleId, page: &str, report: &Module, around: &Around) -> Markup {
-    let [commit, author, branch] = commit_facts(&report.status);
+    let [started_by, commit, author, pusher, branch] = origin_facts(&report.status);
     let target = report.status.target.as_ref().map(ToString::to_string);
     let index = index_key(&id.project);
     html! {
@@ -85,8 +85,10 @@ fn heading(context: &PageContext<'_>, id: &ModuleId, page: &str, report: &Module
                 (report.status.ended(), time(report.written_at)),
                 ("Took", untrusted(report.took().map(format::duration).as_deref())),
                 ("Account and region", untrusted(target.as_deref())),
+                started_by,
                 commit,
                 author,
+                pusher,
                 branch,
                 ("Last good deployment", last_good(report)),
             ]))

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::approval::ApprovalSummary;
 use crate::console::LogUrl;
 use crate::module::fingerprint::Fingerprint;
+use crate::started_by::StartedBy;
 use crate::target::Target;
 
 /// The state of an execution that has not ended.
@@ -67,6 +68,8 @@ read!(
     Status {
         /// The final state.
         state: String,
+        /// Who started the execution.
+        started_by: Option<StartedBy>,
         /// When the deployment began.
         started_at: Option<Timestamp>,
         /// When the last success was.
@@ -95,6 +98,8 @@ read!(
         commit: Option<String>,
         /// The author of the commit.
         author: Option<String>,
+        /// Who pushed the commit, as the hand-over says.
+        pusher: Option<String>,
         /// The branch of the commit.
         branch: Option<String>,
         /// The address of the commit's repository.

@@ -237,8 +237,7 @@ mod tests {
                 "max_destroys: expected a whole number from 0 to 100000, found -1",
                 "freeze: expected a list, found an object",
                 "stopped: expected a text that isn't empty, found true",
-                "protected: expected one of protect, max_destroys, freeze, stopped, approval, approvers, four_eyes, approval_expires_after, approve_values, found an unknown field",
-                "protected: expected one of protect, max_destroys, freeze, stopped, on_failure, found an unknown field",
+                "protected: expected one of protect, max_destroys, freeze, stopped, approval, approvers, four_eyes, approval_expires_after, approve_values, on_failure, found an unknown field",
             ]
         );
         assert!(Policy::parse(b"{").unwrap_err()[0].starts_with("expected a JSON document, found "));

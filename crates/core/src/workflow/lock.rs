@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{BuildFolder, DeploymentId, ExecutionArn, ModuleId};
+use crate::started_by::StartedBy;
 use crate::workflow::callback::{Registration, Token};
 
 /// The minimum age of a lock before a holder that Step Functions does not know counts as ended and deleted. An
@@ -68,6 +69,9 @@ pub struct Claimant {
     /// The execution of a whole deployment that started it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<ExecutionArn>,
+    /// Who started it, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
     /// It replaces no other execution, whenever it was started. It does less than the others, and their work would be
     /// lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -223,6 +227,7 @@ impl Lock {
             started_at: Some(self.holder.started_at),
             acquired_at: self.acquired_at,
             part_of: self.holder.part_of.clone(),
+            started_by: self.holder.started_by.clone(),
         }
     }
 
@@ -268,6 +273,9 @@ pub struct Lease<S = ModuleId> {
     /// The execution of a whole deployment that started it, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<ExecutionArn>,
+    /// Who started the execution, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StartedBy>,
 }
 
 /// Clock and random build folder for a lease that this decision may grant.

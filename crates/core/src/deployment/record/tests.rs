@@ -75,6 +75,7 @@ fn plan(modules: &[(&str, PlannedAction)], whole: bool, before: Option<Ended>) -
     Plan {
         deployment: deployment(),
         commit_info: CommitInfo::default(),
+        started_by: None,
         previous_state: before,
         groups: vec!["net".into()],
         attempted_groups: Vec::new(),

@@ -15,6 +15,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
 use crate::ids::{ExecutionArn, ExecutionName, ModuleId};
 use crate::module::source::Source;
+use crate::started_by::{REQUESTER, STARTED_BY, StartedBy};
 
 pub(crate) use options::MAX_STACK_NAME;
 pub use options::{Limits, Options};
@@ -48,6 +49,7 @@ impl ModuleInput {
     pub fn parse(input: &Value, limits: &Limits) -> Result<Self> {
         let mut fields = JsonFields::of("", input)?;
         part_of(input)?;
+        StartedBy::of(input)?;
         match fields
             .choice("action", &["deploy", "destroy", "rollback", "taint"])?
             .as_deref()
@@ -263,8 +265,10 @@ fn names(fields: &mut JsonFields) -> Result<Names<Option<String>>> {
         fields.text("group")?,
         fields.text("module")?,
     ];
-    // Allowed in every input that has names; read by `part_of`.
-    fields.any(PART_OF);
+    // Allowed in every input; read by `part_of` and `StartedBy::of`.
+    for field in [PART_OF, STARTED_BY, REQUESTER] {
+        fields.any(field);
+    }
     Ok(names)
 }
 

@@ -70,6 +70,7 @@ fn contender(index: usize) -> Claimant {
         execution: arn(index),
         started_at: Timestamp::from_second(i64::try_from(index).unwrap()).unwrap(),
         part_of: None,
+        started_by: None,
         replaces_nobody: false,
     }
 }

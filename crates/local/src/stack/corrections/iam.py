@@ -1,7 +1,9 @@
 """IAM: who may do what, who calls, and who may assume a role."""
 
 import contextvars
+import dataclasses
 import json
+import re
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import iam, s3, stepfunctions
@@ -131,3 +133,30 @@ def evaluate_trust_policy(original, trust_doc, caller_arn, ctx=None):
     if ctx is not None and ctx.principal_type == "Root" and not is_cloudformation:
         ctx.service_context["aws:sourceaccount"] = ctx.principal_account
     return original(trust_doc, caller_arn, ctx)
+
+
+# The emulator takes policy variables in resources for text. A statement whose variable has no value applies to nothing:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html. In conditions the template uses none.
+
+
+@replace(iam_evaluator, "_first_match")
+def first_match(original, ctx, statements, effect):
+    return original(ctx, [known for known in (with_variables(ctx, one) for one in statements) if known], effect)
+
+
+def with_variables(ctx, statement):
+    values = {}
+    for resource in (*statement.resources, *statement.not_resources):
+        for name in re.findall(r"\$\{([^}]+)\}", resource):
+            values[name] = iam_evaluator._resolve_condition_key(name, ctx)
+    if not values:
+        return statement
+    if None in values.values():
+        return None
+
+    def known(resources):
+        return [re.sub(r"\$\{([^}]+)\}", lambda found: values[found[1]], one) for one in resources]
+
+    return dataclasses.replace(
+        statement, resources=known(statement.resources), not_resources=known(statement.not_resources)
+    )
