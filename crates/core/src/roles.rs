@@ -162,7 +162,17 @@ mod tests {
             text.contains("arn:aws-cn:s3:::work/own/${aws:userid}/repositories/shop/dev.zip"),
             "{text}"
         );
-        assert!(!text.contains("StartExecution"), "{text}");
+        // It starts plans, and nothing that deploys.
+        let document: Value = serde_json::from_str(&text).unwrap();
+        let starts = document["Statement"].as_array().unwrap().iter();
+        let starts: Vec<&Value> = starts
+            .filter(|statement| statement["Action"].to_string().contains("StartExecution"))
+            .map(|statement| &statement["Resource"])
+            .collect();
+        assert_eq!(
+            starts,
+            ["arn:aws-cn:states:cn-north-1:123456789012:stateMachine:seedflow-plan"]
+        );
         assert!(policy(Role::Deployer, None).is_err());
         assert!(policy(Role::Viewer, Some(&dev())).is_err());
     }

@@ -422,8 +422,8 @@ async fn deploys_dev_and_not_prod(stack: &TestStack, people: &BTreeMap<&str, Per
     // The manifest of another deployment, at the key of the own one.
     let prod = Repository::deploying(&[("core", &[("module", &[])])]).replacing(
         "deployment.yaml",
-        "name: dev",
-        "name: prod",
+        r#""name":"dev""#,
+        r#""name":"prod""#,
     );
     let key = format!("own/{}/repositories/shop/dev.zip", deployer.id);
     let machine = &stack.about().deploy_state_machine_arn;
