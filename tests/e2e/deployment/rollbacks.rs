@@ -144,10 +144,7 @@ fn a_deployment_is_rolled_back_by_one_command_and_by_itself_and_both_causes_are_
         for part in [
             "nothing was started",
             "network/vpc: its bundle is not kept any more",
-            &format!(
-                "it was the rollback of {}, which failed: data/store: ",
-                name_of(&bad)
-            ),
+            &format!("{} failed: data/store: ", name_of(&bad)),
             "no space left",
         ] {
             assert!(rollback.cause.contains(part), "{part}: {}", rollback.cause);

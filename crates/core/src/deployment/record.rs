@@ -231,10 +231,9 @@ pub fn missing(record: &DeploymentRecord, missing: &[(ModuleId, String)]) -> Err
     Error::new(
         ErrorName::SourceNotFound,
         format!(
-            "nothing was started: what {} deployed is not kept of {} of its modules: {}; roll back the others one by one, or deploy a repository that works",
+            "nothing was started: {}; without these, what {} left can't be deployed again as a whole: roll back the others one by one, or deploy a repository that works",
+            excerpt(&named.join("; "), MAX_NAMED),
             record.execution.name(),
-            missing.len(),
-            excerpt(&named.join("; "), MAX_NAMED)
         ),
     )
 }

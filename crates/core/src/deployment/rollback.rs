@@ -13,6 +13,8 @@ use crate::ids::{DeploymentId, ExecutionArn, ExecutionName};
 
 /// The longest cause of the failure that travels with a rollback.
 const MAX_CAUSE: usize = 1000;
+/// The most of it that a message about the rollback's own failure has.
+const MAX_FIRST: usize = 120;
 
 /// A rollback, in a plan and in a status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,13 +73,14 @@ impl After {
         next.unwrap_or(now).min(now)
     }
 
-    /// A message about the rollback's own failure, with the failure before it.
+    /// A message about the rollback's own failure, with the failure before it. That comes first and is short, so that both are
+    /// in a cause, which has 400 characters.
     #[must_use]
     pub fn and_then(&self, failure: &str) -> String {
         format!(
-            "{failure}; it was the rollback of {}, which failed: {}",
+            "{} failed: {}; its rollback failed, too: {failure}",
             self.execution.name(),
-            self.cause
+            excerpt(&self.cause, MAX_FIRST)
         )
     }
 }
@@ -194,7 +197,7 @@ mod tests {
     fn both_causes_are_told() {
         assert_eq!(
             after().and_then("apps/web failed: exit 1"),
-            "apps/web failed: exit 1; it was the rollback of bad, which failed: data/store failed: exit 3"
+            "bad failed: data/store failed: exit 3; its rollback failed, too: apps/web failed: exit 1"
         );
         let bad = After::parse(&json!({"execution": "e", "started_at": "soon", "cause": "c"})).unwrap_err();
         assert!(bad.message.starts_with("after.started_at: "), "{bad}");
