@@ -84,8 +84,8 @@ fn a_deployment_is_rolled_back_by_one_command_and_by_itself_and_both_causes_are_
             2,
             &[
                 &format!("Back to what {} left", name_of(&good)),
-                "destroy  network/new  did not exist then",
-                "check    data/store",
+                "network/new  did not exist then",
+                "data/store   unless network/vpc publishes other values",
                 "--yes",
             ],
         );
