@@ -209,11 +209,14 @@ fn of_deploy() -> Value {
         .chain([refused, fetch(1), fetch(2), waits, with_rules])
         .collect();
     let named = |plan_only: bool, record_refusal: bool, origin: Value| json!({"deployment": {}, "whole": true, "plan_only": plan_only, "record_refusal": record_refusal, "origin": origin});
+    let mut placed = named(false, false, json!({}));
+    placed["place"] = json!("2026-11-29T12:00:00Z");
     json!({
         "ReadName": task(answers(&[
             named(false, false, json!({"commit": "c"})),
             named(true, false, json!({})),
             named(true, true, json!({})),
+            placed,
         ])),
         "AcquireLock": task(answers(&turns())),
         "WaitForLock": task(json!(turns())),
@@ -236,8 +239,11 @@ fn of_deploy() -> Value {
         "DeployModule": task(json!([{"Output": {"state": "UNCHANGED"}}])),
         "RecordEnd": task(answers(&[
             json!({"state": "SUCCEEDED", "error": null, "cause": null}),
-            json!({"state": "FAILED", "error": "DeploymentFailed", "cause": "why"}),
+            json!({"state": "FAILED", "error": "DeploymentFailed", "cause": "why", "roll_back": null}),
+            json!({"state": "FAILED", "error": "DeploymentFailed", "cause": "why",
+                "roll_back": {"name": "rollback-of-e", "input": {"action": "rollback"}}}),
         ])),
+        "StartRollback": task(json!([{"ExecutionArn": "e"}])),
     })
 }
 
@@ -264,6 +270,10 @@ fn of_deploy_each_has_a_result_and_a_failure_is_the_message_of_its_error() {
         .map(|end| end["cause"].as_str().unwrap())
         .collect();
     assert!(causes.contains(&"the \"why\"\nof it"), "{causes:?}");
+    assert!(
+        causes.contains(&"why; the rollback could not be started: States.Timeout"),
+        "{causes:?}"
+    );
 }
 
 fn of_end_execution() -> Value {

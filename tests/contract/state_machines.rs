@@ -163,10 +163,11 @@ fn machine(name: &str) -> (String, States) {
     (start, states)
 }
 
+/// The tasks that call a function. `task_errors` has the others.
 fn tasks(states: &States) -> impl Iterator<Item = (&str, &Value)> {
     states
         .iter()
-        .filter(|(_, state)| state["Type"] == "Task")
+        .filter(|(_, state)| state["Arguments"]["FunctionName"].is_string())
         .map(|(name, state)| (name.as_str(), state))
 }
 

@@ -33,6 +33,7 @@ use crate::commands::retry::Retry;
 use crate::commands::roles::Roles;
 use crate::commands::rollback::Rollback;
 use crate::commands::status::Status;
+use crate::commands::taint::Taint;
 use crate::exit;
 
 /// Deploys infrastructure modules into an AWS account, and shows what was deployed.
@@ -75,6 +76,8 @@ enum Command {
     Retry(Retry),
     #[command(after_help = "Example: seedflow rollback dev/network/vpc --project shop")]
     Rollback(Rollback),
+    #[command(after_help = "Example: seedflow taint dev/network/vpc --project shop")]
+    Taint(Taint),
     #[command(after_help = "Example: seedflow destroy dev/network --project shop")]
     Destroy(Destroy),
     #[command(after_help = "Example: seedflow status dev --project shop --failed")]
@@ -151,6 +154,7 @@ impl Command {
             Self::Cancel(command) => command.run(&account, ui).await,
             Self::Retry(command) => command.run(&account, ui).await,
             Self::Rollback(command) => command.run(&account, ui).await,
+            Self::Taint(command) => command.run(&account, ui).await,
             Self::Destroy(command) => command.run(&account, ui).await,
             Self::Status(command) => command.run(&account, ui).await,
             Self::History(command) => command.run(&account, ui).await,

@@ -301,7 +301,7 @@ impl ExecutionName {
             false => Err(Error::field(
                 "to",
                 format!("\"{}\"", excerpt(text, 120)),
-                "the name or the ARN of an execution that deployed the module",
+                "the name or the ARN of an execution that succeeded",
             )),
         }
     }

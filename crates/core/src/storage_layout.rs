@@ -262,6 +262,13 @@ impl DeploymentId {
         report_key(&self.to_string(), execution)
     }
 
+    /// The key in the work bucket of the record by which the deployment is rolled back. No project's name begins with an
+    /// underscore, so it is never the record of a module, and whoever writes it can be kept from those.
+    #[must_use]
+    pub fn record_key(&self) -> String {
+        format!("deployed/_deployments/{self}.json")
+    }
+
     /// The key of the deployment's policy.
     #[must_use]
     pub fn policy_key(&self) -> String {

@@ -218,6 +218,7 @@ mod tests {
     use seedflow_core::error::Error;
     use seedflow_core::ids::ParameterKind;
     use seedflow_core::module::change_detection::decide;
+    use seedflow_core::module::fingerprint::deployspec_digest;
     use seedflow_core::module::input::Limits;
     use seedflow_core::module::source::Source;
     use serde_json::json;
@@ -233,6 +234,7 @@ mod tests {
             id,
             digest: "digest".to_owned(),
             deployspec: DEPLOYSPEC.to_vec(),
+            deployspec_digest: deployspec_digest(DEPLOYSPEC),
             input: Value::Null,
         }
     }

@@ -22,12 +22,12 @@ use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::bundle;
 use seedflow_core::module::bundle::Bundle;
-use seedflow_core::module::change_detection::decide;
+use seedflow_core::module::change_detection::{RequestReason, decide};
 use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
-use seedflow_core::module::fingerprint::Fingerprint;
+use seedflow_core::module::fingerprint::{Fingerprint, deployspec_digest};
 use seedflow_core::module::input;
 use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, ModuleInput, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
@@ -35,8 +35,10 @@ use seedflow_core::module::network::{AllowedNetworks, Network};
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::rollback;
+use seedflow_core::module::rollback::Goal;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::stored_state::StoredState;
+use seedflow_core::module::taint;
 use seedflow_core::module::target_settings::TargetSettings;
 use seedflow_core::policy::{ApprovalRule, Change, Changes};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
@@ -105,22 +107,36 @@ impl Handler {
                 log::add_log_context(&LogContext::module(&event.execution, &request.module));
                 self.check_deployment(*request, None, at).await
             }
-            ModuleInput::Rollback(request) => {
-                log::add_log_context(&LogContext::module(&event.execution, &request.module));
-                let record = self.modules.record_to_roll_back_to(request).await?;
-                let (request, reason) = rollback::request(record)?;
+            ModuleInput::Rollback(asked) => {
+                log::add_log_context(&LogContext::module(&event.execution, &asked.module));
+                let goal = Goal::from(asked.to.clone());
+                let record = self.modules.record_to_roll_back_to(&asked.module, goal).await?;
+                let (request, reason) = rollback::request(record, &asked)?;
                 self.check_deployment(request, Some(reason), at).await
+            }
+            ModuleInput::Taint(module) => {
+                log::add_log_context(&LogContext::module(&event.execution, &module));
+                self.taint(&module, at).await
             }
             ModuleInput::Destroy(request) => self.check_destruction(request, at).await,
         }
     }
 
-    /// What changed; with a reason, the module is deployed even if nothing did. An error that concerns a bundle which could
+    /// Marks a module, which isn't deployed now ([`taint`]).
+    async fn taint(&self, module: &ModuleId, at: At<'_>) -> Result<CheckResult> {
+        let record = self.modules.record(module).await?;
+        let stored = self.modules.stored(module).await?;
+        let plan = taint::plan(module, record, &stored, Timestamp::now())?;
+        let reasons = vec![taint::REASON.to_owned()];
+        self.checked(false, reasons, (plan, None), at).await
+    }
+
+    /// What changed; `reason` is the request's own. An error that concerns a bundle which could
     /// be opened is returned with the bundle's commit, so that the refusal has it.
     async fn check_deployment(
         &self,
         request: DeployInput,
-        reason: Option<String>,
+        reason: Option<RequestReason>,
         at: At<'_>,
     ) -> Result<CheckResult> {
         let (reader, opened) = ObjectReader::open(&self.modules.work, &request.source).await?;
@@ -135,7 +151,7 @@ impl Handler {
         &self,
         request: DeployInput,
         (reader, opened): (ObjectReader, Opened),
-        reason: Option<String>,
+        reason: Option<RequestReason>,
         at: At<'_>,
     ) -> Result<CheckResult> {
         let bundle = read_bundle(reader, &request.source, opened.size).await?;
@@ -158,7 +174,7 @@ impl Handler {
         let options = options.resolve(&request.module, &upstreams)?;
         let part = ModulePart::deploying(
             &bundle.digest,
-            &bundle.deployspec,
+            &deployspec_digest(&bundle.deployspec),
             &referring,
             &options.parameters,
             &versions,
@@ -187,7 +203,7 @@ impl Handler {
             options.force_update,
         );
         let decision = match reason {
-            Some(reason) => decision.forced_by(reason),
+            Some(reason) => decision.because(reason),
             None => decision,
         };
         tracing::info!(

@@ -11,6 +11,7 @@
 
 mod bundles;
 mod repository;
+mod rollback;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -35,6 +36,7 @@ use seedflow_core::deployment::planner;
 use seedflow_core::deployment::planner::Planning;
 use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
 use seedflow_core::deployment::repository::Loaded;
+use seedflow_core::deployment::rollback::{After, OnFailure, Rollback, To};
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
@@ -99,6 +101,9 @@ struct Named {
     record_refusal: bool,
     /// The commit of the repository: a refusal has it.
     origin: CommitInfo,
+    /// The time by which the execution takes its place among those that wait, if it isn't that of its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<Timestamp>,
     /// Who started the execution: its modules and a refusal have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     started_by: Option<StartedBy>,
@@ -121,6 +126,12 @@ struct PlannedModule {
     /// What the deployment's policy says of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<Decision>,
+    /// Of a rollback, to what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollback: Option<Rollback>,
+    /// Warnings for people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// The commit, for a plan that is only shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<CommitInfo>,
@@ -139,6 +150,13 @@ struct PlannedModule {
     /// Why nothing is started.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Refused>,
+}
+
+/// What a rollback asks for.
+struct RollbackRequest {
+    to: To,
+    destroy_new: bool,
+    after: Option<After>,
 }
 
 /// What the second and later calls are told.
@@ -224,8 +242,15 @@ impl Handler {
     ) -> Result<Named> {
         let input = plans::first_input(&self.work, &self.step_functions, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
+        let mut place = None;
+        if let Action::Rollback {
+            after: Some(after), ..
+        } = &request.action
+        {
+            place = Some(after.place(Timestamp::now()));
+        }
         let (deployment, origin) = match &request.action {
-            Action::Destroy { deployment } => {
+            Action::Destroy { deployment } | Action::Rollback { deployment, .. } => {
                 let deployment = DeploymentId {
                     project: request.project.clone(),
                     deployment: deployment.clone(),
@@ -254,6 +279,7 @@ impl Handler {
             plan_only: request.plan_only,
             record_refusal: request.record_refusal,
             origin,
+            place,
             started_by: request.started_by,
         })
     }
@@ -274,10 +300,27 @@ impl Handler {
         let request = DeploymentInput::parse(&input, &self.limits)?;
         let made = match &request.action {
             Action::Destroy { .. } => self.destroy(&deployment, &request, execution).await,
+            Action::Rollback {
+                to,
+                destroy_new,
+                after,
+                ..
+            } => {
+                let asked = RollbackRequest {
+                    to: to.clone(),
+                    destroy_new: *destroy_new,
+                    after: after.clone(),
+                };
+                let planned = self
+                    .roll_back(&deployment, &request, asked, (execution, environment))
+                    .await;
+                planned.map_err(|error| with_the_failure_before(error, after.as_ref()))
+            }
             Action::Deploy {
                 source,
                 options,
                 force,
+                on_failure,
             } => {
                 let asked = Asked {
                     request: &request,
@@ -302,8 +345,13 @@ impl Handler {
                             Some(state) => state?,
                             None => state.await?,
                         };
-                        self.deploy((*read, state, force), &request, execution, environment)
-                            .await
+                        self.deploy(
+                            (*read, state, force, *on_failure),
+                            &request,
+                            execution,
+                            environment,
+                        )
+                        .await
                     }
                     Ok(Loaded::Needs(missing)) if sources.is_none() => Ok(Outcome::Fetch(missing)),
                     Ok(Loaded::Needs(missing)) => Err(replaced(&missing)),
@@ -360,7 +408,7 @@ impl Handler {
 
     async fn deploy(
         &self,
-        (mut read, state, force): (Read, State, &Forced),
+        (mut read, state, force, on_failure): (Read, State, &Forced, OnFailure),
         request: &DeploymentInput,
         execution: &ExecutionArn,
         home: &AwsEnvironment,
@@ -393,9 +441,78 @@ impl Handler {
             planner::add_changed_values(&mut plan, &planning, &groups, &read.commits(), &records);
         }
         if !request.plan_only && plan.refuse().is_ok() {
+            self.prepare_rollback(&mut plan, on_failure).await?;
             bundles::store(&self.work, read, &plan).await?;
         }
         Ok(Outcome::Planned(Box::new(plan), waves))
+    }
+
+    /// Plans to deploy again what an earlier execution of the deployment left.
+    async fn roll_back(
+        &self,
+        deployment: &DeploymentId,
+        request: &DeploymentInput,
+        asked: RollbackRequest,
+        (execution, home): (&ExecutionArn, &AwsEnvironment),
+    ) -> Result<Outcome> {
+        let store = self.store();
+        let state = self.state(deployment).await?;
+        let earlier = rollback::find(&store, deployment, asked.to, &state).await?;
+        let groups = earlier.record.plannable(&earlier.modules);
+        self.check_targets(&groups, home).await?;
+        request.refuse_unknown(&known(&groups, state.deployed()))?;
+        let planning = Planning {
+            deployment,
+            execution,
+            state: &state,
+            versions: &self.versions(&groups, home).await?,
+            only: &request.only,
+            concurrency: self.limits.maxima.concurrency,
+        };
+        let commit_info = earlier.record.commit_info.clone();
+        let (mut plan, waves) = planner::rolling_back(&planning, &groups, asked.destroy_new, commit_info);
+        plan.started_by.clone_from(&request.started_by);
+        plan.rollback = Some(Rollback {
+            after: asked.after,
+            ..earlier.record.rollback()
+        });
+        self.apply_policy(&mut plan, &state, false).await?;
+        rollback::check_bundles(&store, &earlier, &plan).await?;
+        if request.plan_only || plan.rules.is_some() {
+            let around = Surroundings {
+                home,
+                build: &self.build,
+            };
+            definitions::add(&mut plan, &planning, &groups, &earlier.sources(), &around);
+        }
+        if request.plan_only {
+            let records = self.records(&planner::deployed_again(&plan, &state)).await?;
+            planner::add_changed_values(&mut plan, &planning, &groups, &earlier.commits(), &records);
+        }
+        Ok(Outcome::Planned(Box::new(plan), waves))
+    }
+
+    /// Notes in a plan to which execution it is rolled back if a module fails, if the request or the policy asks for it.
+    async fn prepare_rollback(&self, plan: &mut Plan, on_failure: OnFailure) -> Result<()> {
+        let by_policy = plan.policy.as_ref().is_some_and(|policy| policy.rolls_back);
+        if on_failure == OnFailure::Stop && !by_policy {
+            return Ok(());
+        }
+        match rollback::last(&self.store(), &plan.deployment).await? {
+            Some(last) => plan.on_failure_to = Some(last.execution.name().to_owned()),
+            None => plan.warnings.push(
+                "on_failure: there is no success of the whole deployment yet, so a failure is not rolled back"
+                    .to_owned(),
+            ),
+        }
+        Ok(())
+    }
+
+    fn store(&self) -> ModuleStore {
+        ModuleStore {
+            parameters: self.parameters.clone(),
+            work: self.work.clone(),
+        }
     }
 
     /// What the deployment's policy says of a plan: whether it may run, and whether somebody has to approve it first.
@@ -460,10 +577,7 @@ impl Handler {
 
     /// The records of modules that are deployed.
     async fn records(&self, modules: &[ModuleId]) -> Result<Vec<DeployedModule>> {
-        let store = ModuleStore {
-            parameters: self.parameters.clone(),
-            work: self.work.clone(),
-        };
+        let store = self.store();
         let mut records = Vec::new();
         for some in modules.chunks(READS) {
             let mut reading = JoinSet::new();
@@ -528,6 +642,8 @@ impl Handler {
             counts: Value::Null,
             modules: None,
             policy: None,
+            rollback: None,
+            warnings: Vec::new(),
             origin: None,
             shortened: false,
             evaluate: false,
@@ -554,20 +670,27 @@ impl Handler {
         plans::store_deployment(&self.work, execution, &plan).await?;
         answer.counts = json!(plan.counts());
         answer.policy = plan.policy.clone();
+        answer.rollback = plan.rollback.clone();
         answer.approval = plan.approval.clone();
         answer.origin = Some(plan.commit_info.clone());
         (answer.modules, answer.shortened) = listed(&plan);
+        let after = plan.rollback.as_ref().and_then(|rollback| rollback.after.clone());
+        let refuse = |plan: &Plan| {
+            let refused = plan.refuse();
+            refused.map_err(|error| with_the_failure_before(error, after.as_ref()))
+        };
         if request.record_refusal
-            && let Err(error) = plan.refuse()
+            && let Err(error) = refuse(&plan)
         {
             answer.refused = Some(refused(error));
         }
         if request.plan_only {
+            if plan.rollback.is_some() {
+                answer.warnings = plan.warnings.clone();
+            }
             return Ok(answer);
         }
-        let spill_long_inputs = plan
-            .refuse()
-            .and_then(|()| plan::spill_long_inputs(waves, execution));
+        let spill_long_inputs = refuse(&plan).and_then(|()| plan::spill_long_inputs(waves, execution));
         match spill_long_inputs {
             Err(error) => answer.refused = Some(refused(error)),
             Ok((waves, stored)) => {
@@ -597,6 +720,14 @@ fn is_decided(error: &Error, request: &DeploymentInput) -> bool {
         ErrorName::Throttled | ErrorName::ServiceUnavailable => false,
         ErrorName::InvalidInput => matches!(request.action, Action::Deploy { .. }),
         _ => true,
+    }
+}
+
+/// The error of a rollback that can't be planned; one that started by itself tells what it was to undo, too.
+fn with_the_failure_before(error: Error, after: Option<&After>) -> Error {
+    match after {
+        Some(after) => Error::new(error.name, after.and_then(&error.message)),
+        None => error,
     }
 }
 

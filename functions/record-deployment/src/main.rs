@@ -20,6 +20,8 @@ use seedflow_aws::stores::{fence, plans};
 use seedflow_core::approval::{ApprovalRequest, ApprovalState, ApprovalSummary, Verdict};
 use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution, Failed};
 use seedflow_core::deployment::plan::Plan;
+use seedflow_core::deployment::record;
+use seedflow_core::deployment::record::DeploymentRecord;
 use seedflow_core::deployment::report;
 use seedflow_core::deployment::status::Status;
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
@@ -227,6 +229,7 @@ impl Handler {
             previous_state: plan.previous_state,
             commit_info: plan.commit_info.clone(),
             groups: plan.attempted_groups.clone(),
+            rollback: plan.rollback.clone(),
             ..Status::new(State::InProgress, execution, now)
         };
         let report = self.first_report(&plan, &status).await?;
@@ -280,6 +283,14 @@ impl Handler {
             |module| causes.get(module).cloned(),
             now,
         );
+        let next = outcome.next_rollback(&plan, &status, lock.started_at.unwrap_or(now));
+        let status = match &next {
+            Some(next) => status.followed_by(next),
+            None => status,
+        };
+        if let Some(record) = DeploymentRecord::of(&plan, &outcome, execution, now) {
+            self.write_record(&record).await?;
+        }
         // The report before the status: a reader who sees the final state finds the report.
         let report = self.report(&plan, &outcome, &status).await?;
         let is_gone = plan.leaves_nothing && outcome.is_good();
@@ -314,8 +325,21 @@ impl Handler {
         tracing::info!(state = status.state.as_str(), modules = ?status.modules, "recorded");
         Ok(json!({
             "state": status.state, "deployment": plan.deployment, "origin": plan.commit_info, "modules": status.modules, "failed": status.failed,
-            "error": status.why.error, "cause": status.why.reason, "report": report,
+            "error": status.why.error, "cause": status.why.reason, "report": report, "roll_back": next,
         }))
+    }
+
+    /// Writes the record by which the deployment can be rolled back to this execution. A repeated call leaves alone what it
+    /// wrote before: each write counts as a success that is kept.
+    async fn write_record(&self, record: &DeploymentRecord) -> Result<()> {
+        let key = record.deployment.record_key();
+        let stored = self.modules.work.get(&key, record::MAX_BYTES).await?;
+        let found = stored.and_then(|(bytes, _)| serde_json::from_slice::<DeploymentRecord>(&bytes).ok());
+        if found.is_some_and(|found| found.execution == record.execution) {
+            return Ok(());
+        }
+        let text = serde_json::to_string(record).map_err(|e| Error::unwritable("the record", &e))?;
+        self.modules.work.put(&key, text).await
     }
 
     /// Records a refusal: its report, the refusal beside the stored state unless another execution holds the lock, and the

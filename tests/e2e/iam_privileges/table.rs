@@ -73,7 +73,7 @@ const OTHER: &str = "/other/x";
 /// A folder of the work bucket, with the roles that may read, write and delete in it.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 17] = [
+const FOLDERS: [Folder; 18] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("own", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
@@ -81,6 +81,7 @@ const FOLDERS: [Folder; 17] = [
     ("values", &[CHECK_MD5, PLAN_DEPLOYMENT], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
     ("values/privileges/dev/_status", &[CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT]),
     ("deployed", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[UPDATE_METADATA], &[UPDATE_METADATA]),
+    ("deployed/_deployments", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT], &[UPDATE_METADATA, RECORD_DEPLOYMENT], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, END_EXECUTION]),
     ("callbacks/approvals", &[CHECK_STATUS, BUILD_EVENT, ACQUIRE_LOCK, REQUEST_APPROVAL, APPROVE], &[CHECK_STATUS, REQUEST_APPROVAL], &[CHECK_STATUS, END_EXECUTION]),
     ("approvals", &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], &[ACQUIRE_LOCK, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], NOBODY),
@@ -362,7 +363,11 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
     rows.push(row("list the work bucket", list, Call::list(bucket)));
     // The earlier records of a module, for a rollback.
     let records = Call::list_versions(bucket, "deployed");
-    rows.push(row("list versions of records", &[CHECK_MD5], records));
+    rows.push(row(
+        "list versions of records",
+        &[CHECK_MD5, PLAN_DEPLOYMENT],
+        records,
+    ));
     rows
 }
 
@@ -590,7 +595,7 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             STATES,
             "StartExecution",
             "of whole deployments",
-            &[REPOSITORY, PLAN],
+            &[REPOSITORY, PLAN, DEPLOY],
             start(&deploy),
         ),
         ask(STATES, "StartExecution", "of plans", NOBODY, start(&plan)),

@@ -1,16 +1,16 @@
 //! The stored data of modules and deployments: parameters, with values that are too long for them in S3; records of
 //! deployed modules; reports.
 
+use jiff::Timestamp;
 use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::deployed_record;
 use seedflow_core::module::deployed_record::DeployedModule;
-use seedflow_core::module::input::RollbackInput;
 use seedflow_core::module::parameters::Parameters;
 use seedflow_core::module::report::Report;
-use seedflow_core::module::rollback::{MAX_VERSIONS, Search};
+use seedflow_core::module::rollback::{Goal, MAX_VERSIONS, Search};
 use seedflow_core::module::status::Status;
 use seedflow_core::module::stored_parameters::{EncodedParameter, ModuleParameters};
 use seedflow_core::module::stored_state::{StateNames, StoredState};
@@ -147,10 +147,25 @@ impl ModuleStore {
     ///
     /// # Errors
     /// `SourceNotFound` if there is none.
-    pub async fn record_to_roll_back_to(&self, request: RollbackInput) -> Result<DeployedModule> {
-        let RollbackInput { module, to } = request;
-        let status = self.stored(&module).await?.status_of(&module)?;
-        let mut search = Search::new(&module, to, status.as_ref());
+    pub async fn record_to_roll_back_to(&self, module: &ModuleId, goal: Goal) -> Result<DeployedModule> {
+        let status = match goal {
+            Goal::Previous => self.stored(module).await?.status_of(module)?,
+            Goal::Execution(_) | Goal::At(_) => None,
+        };
+        let search = Search::new(module, goal, status.as_ref());
+        self.find_record(module, search).await
+    }
+
+    /// The last record of a module that is not later than `time`.
+    ///
+    /// # Errors
+    /// `SourceNotFound` if there is none.
+    pub async fn record_at(&self, module: &ModuleId, time: Timestamp) -> Result<DeployedModule> {
+        self.find_record(module, Search::new(module, Goal::At(time), None))
+            .await
+    }
+
+    async fn find_record(&self, module: &ModuleId, mut search: Search) -> Result<DeployedModule> {
         let key = module.record_key();
         for version in self.work.versions(&key, MAX_VERSIONS).await? {
             // A version that expired meanwhile is one that can't be gone back to.

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use seedflow_core::deployment::rollback::OnFailure;
 use seedflow_terminal::Ui;
+use serde_json::json;
 
 use super::repository::{Purpose, RepositoryArguments};
 use super::start::Showing;
@@ -18,9 +20,12 @@ use crate::work::Subject;
 pub struct Apply {
     #[command(flatten)]
     repository: RepositoryArguments,
+    /// Deploys the last success of the whole deployment again if a module fails.
+    #[arg(long, value_name = "WHAT", value_parser = OnFailure::ALLOWED)]
+    on_failure: Option<String>,
     /// Starts it by an upload to your own folder: that takes no right to start executions, and proves who you are. Deploys
     /// the whole repository.
-    #[arg(long, conflicts_with_all = ["only", "force", "env_path"])]
+    #[arg(long, conflicts_with_all = ["only", "force", "env_path", "on_failure"])]
     upload: bool,
     #[command(flatten)]
     showing: Showing,
@@ -34,7 +39,10 @@ impl Apply {
             let subject = Subject::Deployment(None);
             return self.showing.show(execution, subject, account, ui).await;
         }
-        let input = self.repository.input(Purpose::Deployment, account, ui).await?;
+        let mut input = self.repository.input(Purpose::Deployment, account, ui).await?;
+        if let Some(on_failure) = self.on_failure {
+            input["on_failure"] = json!(on_failure);
+        }
         self.showing
             .start("apply", Subject::Deployment(None), &input, account, ui)
             .await

@@ -31,3 +31,4 @@ pub mod rollback;
 pub mod settings;
 pub mod start;
 pub mod status;
+pub mod taint;

@@ -54,24 +54,7 @@ impl Plan {
             ui.complain("\nStopped planning; nothing was changed.");
             return Ok(ExitCode::from(exit::INTERRUPTED));
         };
-        let modules = match output.get("modules") {
-            Some(modules) => serde_json::from_value(modules.clone())?,
-            None => bail!(
-                "the plan is too long to be shown; it is stored at s3://{}/{}, and --only shows parts of it",
-                account.work_bucket,
-                output["plan_key"].as_str().unwrap_or_default()
-            ),
-        };
-        let planned = Planned {
-            deployment: name(&output["deployment"]),
-            modules,
-            policy: output.get("policy").map(Decision::deserialize).transpose()?,
-            rego: Option::<Verdict>::deserialize(output.get("rego").unwrap_or(&Value::Null))?,
-            approval: output
-                .get("approval")
-                .map(ApprovalNeeded::deserialize)
-                .transpose()?,
-        };
+        let planned = Planned::of(&output, account)?;
         if self.json {
             print_json_line(planned.json(output)?, ui);
         } else if self.markdown {
@@ -83,7 +66,7 @@ impl Plan {
     }
 
     fn code(&self, planned: &Planned) -> ExitCode {
-        if planned.count(PlannedAction::Blocked) > 0 || !planned.broken().is_empty() {
+        if planned.is_refused() {
             return ExitCode::from(exit::REFUSED);
         }
         match self.detailed_exitcode && planned.has_changes() {
@@ -158,15 +141,46 @@ fn name(deployment: &Value) -> String {
     format!("{}/{}", text("project"), text("deployment"))
 }
 
-struct Planned {
+/// A plan as people see it.
+pub(super) struct Planned {
     deployment: String,
     modules: Vec<PlannedModule>,
     policy: Option<Decision>,
+    notes: Vec<String>,
     rego: Option<Verdict>,
     approval: Option<ApprovalNeeded>,
 }
 
 impl Planned {
+    /// The plan in the output of an execution.
+    pub(super) fn of(output: &Value, account: &Account) -> Result<Self> {
+        let modules = match output.get("modules") {
+            Some(modules) => serde_json::from_value(modules.clone())?,
+            None => bail!(
+                "the plan is too long to be shown; it is stored at s3://{}/{}, and --only shows parts of it",
+                account.work_bucket,
+                output["plan_key"].as_str().unwrap_or_default()
+            ),
+        };
+        let notes = output.get("warnings").map(Vec::deserialize).transpose()?;
+        Ok(Self {
+            deployment: name(&output["deployment"]),
+            modules,
+            policy: output.get("policy").map(Decision::deserialize).transpose()?,
+            rego: Option::<Verdict>::deserialize(output.get("rego").unwrap_or(&Value::Null))?,
+            approval: output
+                .get("approval")
+                .map(ApprovalNeeded::deserialize)
+                .transpose()?,
+            notes: notes.unwrap_or_default(),
+        })
+    }
+
+    /// Whether an execution with this plan would be refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.count(PlannedAction::Blocked) > 0 || !self.broken().is_empty()
+    }
+
     /// What breaks the deployment's policy, and its rules.
     fn broken(&self) -> Vec<String> {
         let policy = self.policy.iter().flat_map(|policy| policy.broken.clone());
@@ -178,19 +192,19 @@ impl Planned {
         self.rego.as_ref().map_or(&[], |verdict| &verdict.findings.warn)
     }
 
-    fn count(&self, action: PlannedAction) -> usize {
+    pub(super) fn count(&self, action: PlannedAction) -> usize {
         self.modules
             .iter()
             .filter(|module| module.action == action)
             .count()
     }
 
-    fn has_changes(&self) -> bool {
+    pub(super) fn has_changes(&self) -> bool {
         has_changes(&self.modules)
     }
 
     /// `3 to deploy, 1 to destroy, 12 unchanged`
-    fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let counts = [
             (PlannedAction::Deploy, "to deploy"),
             (PlannedAction::Destroy, "to destroy"),
@@ -219,10 +233,13 @@ impl Planned {
         changes(&self.modules)
     }
 
-    fn show(&self, ui: &Ui) {
+    pub(super) fn show(&self, ui: &Ui) {
         ui.say(ui.paint(Tone::Bold, &self.deployment));
         if self.changes().next().is_some() {
             table_of(&self.modules).show(ui);
+        }
+        for note in &self.notes {
+            ui.say(format!("note: {note}"));
         }
         ui.say(self.summary());
         for warning in self.warnings() {
@@ -345,6 +362,7 @@ mod tests {
             deployment: "p/dev".to_owned(),
             modules: serde_json::from_value(modules).unwrap(),
             policy: None,
+            notes: Vec::new(),
             approval: None,
             rego: serde_json::from_value(json!({"document": "d", "version": "v", "warn": ["w|1"], "deny": ["d"], "require_approval": ["a"]})).unwrap(),
         }

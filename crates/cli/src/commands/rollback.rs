@@ -1,4 +1,4 @@
-//! `rollback`: deploys again what an earlier execution of a module deployed.
+//! `rollback`: deploys again what an earlier execution of a module or of a whole deployment deployed.
 
 use std::process::ExitCode;
 
@@ -6,35 +6,41 @@ use anyhow::Result;
 use clap::Args;
 use jiff::Timestamp;
 use seedflow_aws::stores::module_store::ModuleStore;
+use seedflow_core::deployment::plan::PlannedAction;
+use seedflow_core::deployment::rollback::Rollback as To;
 use seedflow_core::error::ErrorName;
-use seedflow_core::ids::{ExecutionArn, ExecutionName, ModuleId};
+use seedflow_core::ids::{DeploymentId, ExecutionArn, ExecutionName, ModuleId};
 use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::input::RollbackInput;
 use seedflow_core::module::rollback;
+use seedflow_core::module::rollback::Goal;
 use seedflow_core::module::status::Status;
 use seedflow_terminal::Ui;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::confirm::{can_ask, confirmed};
+use super::plan::{Planned, planned};
 use super::reading::{OfProject, parse_target};
 use super::start::Showing;
 use crate::account::Account;
-use crate::exit::{Refused, for_people};
+use crate::exit::{self, Refused, for_people};
 use crate::records::project;
 use crate::records::target::Target;
 use crate::view::moment::{ago, short};
 use crate::view::state::word;
 use crate::work::Subject;
 
-/// Deploys again what a module was before: the kept bundle with the parameters that it had.
+/// Deploys again what a module or a whole deployment was before: the kept bundles with the parameters that they had.
 ///
 /// A module whose last execution failed goes back to its last success, another one to the success before it that deployed
-/// something else. The next `apply` deploys what the repository has.
+/// something else. A deployment goes back to the last execution that deployed all of it and succeeded and isn't what is
+/// deployed now; its plan is shown first. The next `apply` deploys what the repository has.
 #[derive(Debug, Args)]
 pub struct Rollback {
-    /// The module.
-    #[arg(value_name = "DEPLOYMENT/GROUP/MODULE", value_parser = parse_target)]
-    module: Target,
+    /// The module or the deployment.
+    #[arg(value_name = "DEPLOYMENT[/GROUP/MODULE]", value_parser = parse_target)]
+    target: Target,
     #[command(flatten)]
     project: OfProject,
     /// The execution to go back to, by its name or ARN (`seedflow history` lists them).
@@ -50,7 +56,14 @@ pub struct Rollback {
 impl Rollback {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let module = self.project.module(account, &self.module).await?;
+        let (project, target) = self.project.no_group(account, &self.target).await?;
+        match target.module(&project) {
+            Ok(module) => self.module(module, account, ui).await,
+            Err(_) => self.deployment(target.deployment(&project), account, ui).await,
+        }
+    }
+
+    async fn module(self, module: ModuleId, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let status = project::module_status(&account.parameters(), &account.bucket(), &module).await?;
         let Some(status) = status else {
             return Err(Refused(format!(
@@ -64,27 +77,74 @@ impl Rollback {
             .as_deref()
             .map(|to| ExecutionArn::new(to).name().to_owned());
         let record = record(account, &module, to.as_deref()).await?;
-        if !self.yes {
-            can_ask("rollback")?;
-            let question = question(
-                &module,
-                &status,
-                record.as_ref(),
-                &account.place(),
-                Timestamp::now(),
-            );
-            if !confirmed(&question)? {
-                return Err(Refused("nothing was started".to_owned()).into());
-            }
-        }
-        let mut input = json!(module);
-        input["action"] = json!("rollback");
-        if let Some(to) = to {
-            input["to"] = json!(to);
-        }
+        let question = question(
+            &module,
+            &status,
+            record.as_ref(),
+            &account.place(),
+            Timestamp::now(),
+        );
+        self.ask(&question)?;
+        let input = self.input(json!(module));
         self.showing
             .start("rollback", Subject::Module(module), &input, account, ui)
             .await
+    }
+
+    async fn deployment(self, deployment: DeploymentId, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        let mut input = self.input(json!(deployment));
+        input["destroy_new"] = json!(true);
+        let mut preview = input.clone();
+        preview["plan_only"] = json!(true);
+        let Some(output) = planned(account, &preview, ui).await? else {
+            ui.complain("\nStopped planning; nothing was changed.");
+            return Ok(ExitCode::from(exit::INTERRUPTED));
+        };
+        let (plan, to) = (
+            Planned::of(&output, account)?,
+            To::deserialize(&output["rollback"])?,
+        );
+        if !self.showing.is_json() {
+            let ended = ago(to.ended_at, Timestamp::now());
+            ui.say(format!("Back to what {} left ({ended}):", to.to));
+            plan.show(ui);
+        }
+        if plan.is_refused() {
+            return Err(Refused("nothing was started".to_owned()).into());
+        }
+        if !plan.has_changes() {
+            ui.say("Nothing to roll back: this is what is deployed.");
+            return Ok(ExitCode::SUCCESS);
+        }
+        self.ask(&format!("Roll back {deployment} ({})?", plan.summary()))?;
+        // What was shown: the same execution, and no destruction where there was none.
+        input["to"] = json!(to.to);
+        input["destroy_new"] = json!(plan.count(PlannedAction::Destroy) > 0);
+        let subject = Subject::Deployment(Some(deployment));
+        self.showing.start("rollback", subject, &input, account, ui).await
+    }
+
+    fn input(&self, mut of: Value) -> Value {
+        of["action"] = json!("rollback");
+        if let Some(to) = &self.to {
+            of["to"] = json!(ExecutionArn::new(to.as_str()).name());
+        }
+        of
+    }
+
+    /// Asks, unless the answer was given.
+    ///
+    /// # Errors
+    /// [`Refused`] if the answer is no, [`crate::exit::Wrong`] if nobody can answer.
+    fn ask(&self, question: &str) -> Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        can_ask("rollback")?;
+        if confirmed(question)? {
+            return Ok(());
+        }
+        Err(Refused("nothing was started".to_owned()).into())
     }
 }
 
@@ -98,11 +158,15 @@ async fn record(account: &Account, module: &ModuleId, to: Option<&str>) -> Resul
     let wanted = RollbackInput {
         module: module.clone(),
         to,
+        only_changes: false,
     };
     let records = ModuleStore::new(&account.config, account.work_bucket.clone());
-    match records.record_to_roll_back_to(wanted).await {
+    match records
+        .record_to_roll_back_to(module, Goal::from(wanted.to.clone()))
+        .await
+    {
         Ok(record) => {
-            rollback::request(record.clone()).map_err(for_people)?;
+            rollback::request(record.clone(), &wanted).map_err(for_people)?;
             Ok(Some(record))
         }
         Err(error) if error.name == ErrorName::AccessDenied => Ok(None),

@@ -17,6 +17,7 @@ use seedflow_core::module::status::{State, Status};
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_core::workflow::execution_history::Event;
 use seedflow_terminal::Ui;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::account::Account;
@@ -112,6 +113,15 @@ pub async fn work_of(account: &Account, execution: &ExecutionArn) -> Result<Opti
         .iter()
         .filter_map(|event| serde_json::from_str::<Value>(event.output.as_deref()?).ok());
     Ok(outputs.find_map(|output| Work::of_plan(&output["Payload"])))
+}
+
+/// The deployment of an execution that has read its manifest.
+pub async fn deployment_of(account: &Account, execution: &ExecutionArn) -> Result<Option<DeploymentId>> {
+    let events = account.step_functions().history(execution).await?;
+    let mut outputs = events
+        .iter()
+        .filter_map(|event| serde_json::from_str::<Value>(event.output.as_deref()?).ok());
+    Ok(outputs.find_map(|output| DeploymentId::deserialize(&output["Payload"]["deployment"]).ok()))
 }
 
 /// The module that an execution's input names.

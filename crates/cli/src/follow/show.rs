@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use seedflow_core::approval::{ApprovalNeeded, SHOWN_HASH};
+use seedflow_core::deployment::rollback::NextRollback;
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_terminal::{Task, Tone, Ui};
@@ -385,6 +386,12 @@ impl Ended {
                 commands.push(account.command_about("rollback", &module, project));
             }
             commands.push(account.command(&["retry", execution]));
+            let rollback = NextRollback::name_after(&ExecutionArn::new(execution));
+            let cause = self.described.cause.as_deref().unwrap_or_default();
+            if cause.contains(&rollback) {
+                // It has started by itself.
+                commands.push(account.command(&["follow", &rollback]));
+            }
         }
         if !commands.is_empty() {
             ui.say(ui.paint(Tone::Quiet, "What to do now:"));

@@ -12,9 +12,10 @@ use serde_json::Value;
 use crate::ids::DeploymentId;
 
 use crate::deployment::manifest_options::ManifestOptions;
+use crate::deployment::rollback::{After, OnFailure, To};
 use crate::error::{Error, Result, did_you_mean, excerpt};
 use crate::formats::json_fields::{JsonFields, describe};
-use crate::ids::{ExecutionArn, ModuleId, Name};
+use crate::ids::{ExecutionArn, ExecutionName, ModuleId, Name};
 use crate::module::input::Limits;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::source::Source;
@@ -51,11 +52,24 @@ pub enum Action {
         options: ManifestOptions,
         /// The modules that are deployed even if nothing changed.
         force: Forced,
+        /// What is done if a module fails.
+        on_failure: OnFailure,
     },
     /// Destroy its modules.
     Destroy {
         /// The deployment's name: no repository is needed.
         deployment: Name,
+    },
+    /// Deploy what an earlier execution deployed.
+    Rollback {
+        /// The deployment's name: no repository is needed.
+        deployment: Name,
+        /// The execution; `None` for the last success that is not what is deployed now.
+        to: To,
+        /// Whether modules that did not exist then are destroyed.
+        destroy_new: bool,
+        /// The failure after which it started by itself.
+        after: Option<After>,
     },
 }
 
@@ -186,11 +200,11 @@ impl DeploymentInput {
                 "true together with \"plan_only\": true; every other refusal is recorded anyway",
             ));
         }
-        let action = fields.choice("action", &["deploy", "destroy"])?;
-        let (project, action) = if action.as_deref() == Some("destroy") {
-            destroy(project, &mut fields)?
-        } else {
-            deploy(project, &mut fields, limits)?
+        let action = fields.choice("action", &["deploy", "destroy", "rollback"])?;
+        let (project, action) = match action.as_deref() {
+            Some("destroy") => destroy(project, &mut fields)?,
+            Some("rollback") => roll_back(project, &mut fields)?,
+            _ => deploy(project, &mut fields, limits)?,
         };
         fields.finish()?;
         Ok(Self {
@@ -249,10 +263,16 @@ impl DeploymentInput {
     }
 
     /// Whether the execution deploys everything in the repository. Such an execution may replace one that waits. One
-    /// that does less, or something else, would cancel the other's work.
+    /// that does less, or something else, would cancel the other's work. A rollback that started by itself may wait, because
+    /// everything that was started meanwhile comes before it ([`After::place`]).
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.only.is_everything() && matches!(self.action, Action::Deploy { .. })
+        let waits = match &self.action {
+            Action::Deploy { .. } => true,
+            Action::Rollback { after, .. } => after.is_some(),
+            Action::Destroy { .. } => false,
+        };
+        self.only.is_everything() && waits
     }
 }
 
@@ -312,20 +332,43 @@ fn deploy(project: Option<String>, fields: &mut JsonFields, limits: &Limits) -> 
         Some(Value::Bool(false)) | None => Forced::Some(Vec::new()),
         list => Forced::Some(selectors("force_update", list)?),
     };
+    let on_failure = fields.choice("on_failure", &OnFailure::ALLOWED)?;
     let action = Action::Deploy {
         source,
         options,
         force,
+        on_failure: on_failure.as_deref().map(OnFailure::of).unwrap_or_default(),
     };
     Ok((project, action))
 }
 
 fn destroy(project: Option<String>, fields: &mut JsonFields) -> Result<(Name, Action)> {
-    let needed = |field: &str| Error::field(field, "nothing", "a text; the field is required to destroy");
+    let (project, deployment) = named(project, fields, "destroy")?;
+    Ok((project, Action::Destroy { deployment }))
+}
+
+fn roll_back(project: Option<String>, fields: &mut JsonFields) -> Result<(Name, Action)> {
+    let (project, deployment) = named(project, fields, "roll back")?;
+    let to = fields.text("to")?;
+    let after = fields.any("after");
+    let action = Action::Rollback {
+        deployment,
+        to: to.map(|to| ExecutionName::parse(&to)).transpose()?,
+        destroy_new: fields.flag("destroy_new")?.unwrap_or(false),
+        after: after.map(|after| After::parse(&after)).transpose()?,
+    };
+    Ok((project, action))
+}
+
+/// The two names of an input that needs no repository.
+fn named(project: Option<String>, fields: &mut JsonFields, verb: &str) -> Result<(Name, Name)> {
+    let needed = |field: &str| {
+        let allowed = format!("a text; the field is required to {verb}");
+        Error::field(field, "nothing", allowed)
+    };
     let project = ModuleId::project(&project.ok_or_else(|| needed("project"))?)?;
     let deployment = fields.text("deployment")?.ok_or_else(|| needed("deployment"))?;
-    let deployment = Name::parse("deployment", &deployment)?;
-    Ok((project, Action::Destroy { deployment }))
+    Ok((project, Name::parse("deployment", &deployment)?))
 }
 
 fn selectors(path: &str, value: Option<Value>) -> Result<Vec<Selector>> {
@@ -476,6 +519,48 @@ mod tests {
             }
         );
         assert!(!request.is_whole());
+    }
+
+    #[test]
+    fn a_rollback_needs_the_name_and_waits_only_if_it_started_by_itself() {
+        let input = json!({"project": "p", "deployment": "d", "action": "rollback"});
+        let request = parse(input.clone()).unwrap();
+        let by_request = Action::Rollback {
+            deployment: Name::parse("d", "d").unwrap(),
+            to: None,
+            destroy_new: false,
+            after: None,
+        };
+        assert_eq!(request.action, by_request);
+        assert!(!request.is_whole());
+        let mut by_itself = input.clone();
+        by_itself["to"] = json!("arn:aws:states:r:1:execution:m:good");
+        by_itself["after"] =
+            json!({"execution": "bad", "started_at": "2026-11-29T12:00:00Z", "cause": "exit 3"});
+        let request = parse(by_itself).unwrap();
+        assert!(request.is_whole());
+        let Action::Rollback { to: Some(to), .. } = request.action else {
+            panic!("no rollback")
+        };
+        assert_eq!(to.as_str(), "good");
+        let mut beside = input;
+        beside["force_update"] = json!(true);
+        let error = parse(beside).unwrap_err();
+        assert!(
+            says(&error.message, "force_update: expected …found an unknown field"),
+            "{error}"
+        );
+        let deploys = |on_failure: &str| {
+            parse(json!({"project": "p", "source": {"key": "uploads/r.zip"}, "on_failure": on_failure}))
+        };
+        assert!(matches!(
+            deploys("rollback").unwrap().action,
+            Action::Deploy {
+                on_failure: OnFailure::RollBack,
+                ..
+            }
+        ));
+        assert!(deploys("retry").unwrap_err().message.starts_with("on_failure: "));
     }
 
     #[test]

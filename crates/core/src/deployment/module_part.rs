@@ -37,7 +37,7 @@ impl ModulePart {
     #[must_use]
     pub fn deploying(
         digest: &str,
-        deployspec: &[u8],
+        deployspec_digest: &str,
         options: &Options,
         resolved: &Parameters,
         versions: &Versions,
@@ -65,7 +65,7 @@ impl ModulePart {
             (name.to_owned(), value)
         });
         Self {
-            content: Some(Fingerprint::new(digest, deployspec, &own, versions).hash),
+            content: Some(Fingerprint::of_digests(digest, deployspec_digest, &own, versions).hash),
             values: values.collect(),
         }
     }

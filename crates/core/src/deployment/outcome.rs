@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, PlannedAction};
+use super::rollback::{After, NextRollback};
 use super::status::Status;
 use crate::ids::ExecutionArn;
 use crate::module::explanation::Explained;
@@ -202,15 +203,41 @@ impl DeploymentOutcome {
                 false => plan.attempted_groups.clone(),
             },
             modules: self.counts(),
+            rollback: plan.rollback.clone(),
             ..Status::new(self.state(), execution, now)
         };
         let status = status.naming(&failed);
         if self.is_good() {
             return status;
         }
+        let (reason, cause) = (self.explain(&why), self.cause(&why));
+        // A rollback that started by itself tells what it was to undo, too.
+        let after = plan
+            .rollback
+            .as_ref()
+            .and_then(|rollback| rollback.after.as_ref());
+        let both = |text: String| match after {
+            Some(after) => after.and_then(&text),
+            None => text,
+        };
         status
-            .failed(FAILED, &self.explain(&why))
-            .with_cause(self.cause(&why).as_deref())
+            .failed(FAILED, &both(reason))
+            .with_cause(cause.map(both).as_deref())
+    }
+
+    /// The rollback that follows, if the plan asks for one and a module failed. `started_at` is when the execution was
+    /// started.
+    #[must_use]
+    pub fn next_rollback(&self, plan: &Plan, status: &Status, started_at: Timestamp) -> Option<NextRollback> {
+        let to = plan.on_failure_to.as_ref()?;
+        self.ended(End::Failed).next()?;
+        let cause = status.why.cause.as_ref().or(status.why.reason.as_ref());
+        let after = After {
+            execution: status.execution.clone(),
+            started_at,
+            cause: cause.cloned().unwrap_or_default(),
+        };
+        Some(NextRollback::new(&plan.deployment, to, &after))
     }
 }
 
@@ -259,6 +286,9 @@ mod tests {
                 planned("d", PlannedAction::Destroy, Some("e-d")),
             ],
             leaves_nothing: false,
+            whole: true,
+            rollback: None,
+            on_failure_to: None,
             sources: Vec::new(),
             warnings: Vec::new(),
             policy: None,

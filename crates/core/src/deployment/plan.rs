@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::changed_values::ChangedValue;
 use super::module_part::ModulePart;
 use super::remote_source::FetchedSource;
+use super::rollback::Rollback;
 use crate::approval::ApprovalNeeded;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
@@ -101,6 +102,15 @@ pub struct Plan {
     pub modules: Vec<PlannedModule>,
     /// Whether the deployment is empty after a complete success.
     pub leaves_nothing: bool,
+    /// Whether it covers the whole deployment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+    /// Of a rollback, to what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+    /// The name of the execution to whose deployment it is rolled back if a module fails (`on_failure`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure_to: Option<String>,
     /// The remote sources of the manifest and their commits, as they are shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<FetchedSource>,

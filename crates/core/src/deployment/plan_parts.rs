@@ -282,7 +282,7 @@ mod tests {
             .into_iter()
             .collect();
         let resolved = options.parameters.resolve_known(&known);
-        ModulePart::deploying(digest, b"d", &options, &resolved, &Versions::new())
+        ModulePart::deploying(digest, "d", &options, &resolved, &Versions::new())
     }
 
     fn planned(action: PlannedAction, moves: bool, part: ModulePart) -> PlannedPart {
@@ -425,7 +425,7 @@ mod tests {
             .into_iter()
             .collect();
         let resolved = options.parameters.resolve_known(&known);
-        let part = ModulePart::deploying("b", b"d", &options, &resolved, &Versions::new());
+        let part = ModulePart::deploying("b", "d", &options, &resolved, &Versions::new());
         let text = Value::to_string(&json!(part));
         assert!(!text.contains("hunter2"), "{text}");
     }

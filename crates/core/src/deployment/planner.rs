@@ -53,8 +53,10 @@ pub struct PlannableModule {
     pub options: Options,
     /// The digest of its bundle.
     pub digest: String,
-    /// Its deployspec.
+    /// The text of its deployspec; empty if only its digest is known.
     pub deployspec: Vec<u8>,
+    /// The digest of its deployspec.
+    pub deployspec_digest: String,
     /// The input of the execution that deploys it.
     pub input: Value,
 }
@@ -101,6 +103,45 @@ pub fn deploying(
     force: &Forced,
     commit_info: CommitInfo,
 ) -> (Plan, Vec<Wave>) {
+    let leaving = Some("not in the manifest any more");
+    bringing(planning, groups, force, commit_info, leaving)
+}
+
+/// Plans the rollback of a deployment. Modules that did not exist then are destroyed only on request; otherwise they stay as
+/// they are.
+#[must_use]
+pub fn rolling_back(
+    planning: &Planning<'_>,
+    groups: &[PlannableGroup],
+    destroy_new: bool,
+    commit_info: CommitInfo,
+) -> (Plan, Vec<Wave>) {
+    let leaving = destroy_new.then_some("did not exist then");
+    let (mut plan, waves) = bringing(planning, groups, &Forced::Some(Vec::new()), commit_info, leaving);
+    if !destroy_new {
+        let then = |module: &ModuleRef| {
+            let modules = groups.iter().flat_map(|group| &group.modules);
+            modules.into_iter().any(|one| ModuleRef::from(&one.id) == *module)
+        };
+        let stays = planning
+            .state
+            .deployed()
+            .into_iter()
+            .filter(|module| !then(module));
+        plan.warnings
+            .extend(stays.map(|module| format!("{module}: it did not exist then, and stays as it is")));
+    }
+    (plan, waves)
+}
+
+/// Plans to deploy these groups. `leaving` is why other modules are destroyed; without it they stay.
+fn bringing(
+    planning: &Planning<'_>,
+    groups: &[PlannableGroup],
+    force: &Forced,
+    commit_info: CommitInfo,
+    leaving: Option<&str>,
+) -> (Plan, Vec<Wave>) {
     let mut run = Planner::new(planning);
     for group in groups {
         let in_run: Vec<&PlannableModule> = group
@@ -134,12 +175,9 @@ pub fn deploying(
     let deployed = run.deployed_groups();
     // What is destroyed was deployed in the stored order, whatever the manifest's is.
     let destroyed = order::merged(&deployed, &names);
-    run.destroy(
-        planning.state.deployed(),
-        &kept,
-        "not in the manifest any more",
-        &destroyed,
-    );
+    if let Some(why) = leaving {
+        run.destroy(planning.state.deployed(), &kept, why, &destroyed);
+    }
     run.finish(order::merged(&names, &deployed), commit_info)
 }
 
@@ -327,9 +365,9 @@ impl<'a> Planner<'a> {
             }
         };
         let of_target = self.planning.versions.get(&options.target);
-        let fingerprint = Fingerprint::new(
+        let fingerprint = Fingerprint::of_digests(
             &module.digest,
-            &module.deployspec,
+            &module.deployspec_digest,
             &options,
             of_target.unwrap_or(&Versions::new()),
         );
@@ -390,7 +428,13 @@ impl<'a> Planner<'a> {
         let resolved = options.parameters.resolve_known(&known);
         let none = Versions::new();
         let versions = self.planning.versions.get(&options.target).unwrap_or(&none);
-        ModulePart::deploying(&module.digest, &module.deployspec, options, &resolved, versions)
+        ModulePart::deploying(
+            &module.digest,
+            &module.deployspec_digest,
+            options,
+            &resolved,
+            versions,
+        )
     }
 
     /// Adds the modules that are not kept, consumers first.
@@ -533,6 +577,9 @@ impl<'a> Planner<'a> {
             groups,
             modules: self.modules,
             leaves_nothing,
+            whole: self.planning.only.is_everything(),
+            rollback: None,
+            on_failure_to: None,
             sources: Vec::new(),
             warnings: self.warnings,
             policy: None,

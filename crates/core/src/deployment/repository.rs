@@ -18,6 +18,7 @@ use crate::ids::ModuleId;
 use crate::module::commit_info::CommitInfo;
 use crate::module::definition::DefinedSource;
 use crate::module::deployspec::{Deployspec, MAX_SHOWN};
+use crate::module::fingerprint::deployspec_digest;
 use crate::module::input::Options;
 use crate::module::maximum::Maxima;
 use crate::target::Target;
@@ -327,6 +328,7 @@ fn plannable(module: &manifest::Module, files: &Files, force: bool) -> planner::
         },
         digest: files.digest.clone(),
         deployspec: files.deployspec.clone(),
+        deployspec_digest: deployspec_digest(&files.deployspec),
         input: module.input(&files.digest, force),
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::current::Whole;
+use super::rollback::{NextRollback, Rollback};
 use crate::approval::{ApprovalState, ApprovalSummary};
 use crate::ids::ExecutionArn;
 use crate::module::commit_info::CommitInfo;
@@ -47,6 +48,9 @@ pub struct Status {
     /// The failed modules, up to twenty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
+    /// Of a rollback, to what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
     /// The approval that the plan of the last execution waits or waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalSummary>,
@@ -70,6 +74,7 @@ impl Status {
             groups: Vec::new(),
             modules: BTreeMap::new(),
             failed: Vec::new(),
+            rollback: None,
             approval: None,
             why: Explanation::default(),
         }
@@ -159,6 +164,15 @@ impl Status {
             },
             ..self
         }
+    }
+
+    /// The same status, which tells that a rollback follows.
+    #[must_use]
+    pub fn followed_by(mut self, next: &NextRollback) -> Self {
+        let reason = self.why.reason.unwrap_or_default();
+        let to = next.input["to"].as_str().unwrap_or_default();
+        self.why.reason = Some(format!("{reason}; it is rolled back to {to} by {}", next.name));
+        self
     }
 
     /// The final status of an execution that ended without writing one. `None` if it has written one, or if the stored

@@ -159,7 +159,13 @@ fn message(
     };
     let happened = match status.state {
         State::InProgress => "is being deployed".to_owned(),
-        State::Succeeded => format!("was deployed{took}{counts}"),
+        State::Succeeded => match &status.rollback {
+            Some(rollback) => format!(
+                "was rolled back to {}{took}{counts}",
+                line(&rollback.to, MAX_ERROR)
+            ),
+            None => format!("was deployed{took}{counts}"),
+        },
         State::Unchanged => format!("is unchanged{counts}"),
         State::Destroyed => format!("was destroyed{took}{counts}"),
         State::Failed => format!("failed{took}{counts}: {}", trouble(status)),

@@ -22,16 +22,28 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The decision for a module that is deployed for this reason, changed or not.
+    /// The decision for a module that is deployed for a request's reason.
     #[must_use]
-    pub fn forced_by(self, reason: String) -> Self {
+    pub fn because(self, cause: RequestReason) -> Self {
+        if !self.changed && !cause.forces {
+            return self;
+        }
         let changes = self.reasons.into_iter().filter(|_| self.changed);
         Self {
             changed: true,
-            reasons: [reason].into_iter().chain(changes).collect(),
+            reasons: [cause.reason].into_iter().chain(changes).collect(),
             renews: false,
         }
     }
+}
+
+/// Why a request deploys a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestReason {
+    /// The reason, for people.
+    pub reason: String,
+    /// Whether the module is deployed even if nothing changed.
+    pub forces: bool,
 }
 
 /// Decides from the new fingerprint and the stored state.
@@ -57,6 +69,7 @@ pub fn decide(
         (Some(stored), status) => {
             reasons.extend(now.differences(stored));
             reasons.extend(state_reason(status));
+            reasons.extend(stored.tainted_at.map(|at| format!("tainted at {at:.0}")));
         }
     }
     match (reasons.is_empty(), status) {
@@ -131,6 +144,7 @@ mod tests {
             parts: Default::default(),
             modified: Default::default(),
             consumes: Vec::new(),
+            tainted_at: None,
         }
     }
 

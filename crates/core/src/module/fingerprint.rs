@@ -54,13 +54,22 @@ pub struct Fingerprint {
     /// consumed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumes: Vec<String>,
+    /// Since when somebody wants the module deployed again although nothing changed (a taint). The next
+    /// success stores a fingerprint without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tainted_at: Option<Timestamp>,
 }
 
 impl Fingerprint {
     /// The fingerprint of a bundle (its digest), a deployspec and a configuration.
     #[must_use]
     pub fn new(bundle: &str, deployspec: &[u8], options: &Options, versions: &Versions) -> Self {
-        let deployspec = md5_hex(deployspec);
+        Self::of_digests(bundle, &deployspec_digest(deployspec), options, versions)
+    }
+
+    /// The fingerprint of a bundle and a deployspec (their digests) and a configuration.
+    #[must_use]
+    pub fn of_digests(bundle: &str, deployspec: &str, options: &Options, versions: &Versions) -> Self {
         let parts: BTreeMap<String, String> = parts(options, versions)
             .into_iter()
             .map(|(name, value)| (name, md5_hex(canonical(&value).as_bytes())))
@@ -75,11 +84,12 @@ impl Fingerprint {
         Self {
             hash,
             bundle: bundle.to_owned(),
-            deployspec,
+            deployspec: deployspec.to_owned(),
             configuration,
             parts,
             modified: modified(options, versions),
             consumes: options.consumed.keys().cloned().collect(),
+            tainted_at: None,
         }
     }
 
@@ -134,6 +144,12 @@ impl Fingerprint {
             differing
         }
     }
+}
+
+/// The digest of a deployspec's text.
+#[must_use]
+pub fn deployspec_digest(text: &[u8]) -> String {
+    md5_hex(text)
 }
 
 /// The parts of the configuration, each under its name in a reason.

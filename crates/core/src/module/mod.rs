@@ -34,6 +34,7 @@ pub mod stored_input;
 pub mod stored_parameters;
 pub mod stored_state;
 pub mod success;
+pub mod taint;
 pub mod target_settings;
 pub mod timeline;
 pub mod workflow_metadata;

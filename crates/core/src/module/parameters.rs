@@ -5,6 +5,8 @@
 //! of its value are seed-farmer's (seedfarmer-compat.md 2.3 to 2.5). Two parameters with the same variable are an
 //! error; in seed-farmer the later one silently wins.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -293,6 +295,25 @@ impl Parameters {
         upstreams.sort_unstable();
         upstreams.dedup();
         upstreams
+    }
+
+    /// The references to upstream modules, by the parameter's name.
+    #[must_use]
+    pub fn references(&self) -> BTreeMap<String, MetadataReference> {
+        let references = self.0.iter().filter_map(|(name, value)| match value {
+            ParameterValue::ModuleMetadata(published) => Some((name.clone(), published.clone())),
+            _ => None,
+        });
+        references.collect()
+    }
+
+    /// The same parameters, with these references in place of the values.
+    pub(crate) fn referring_to(self, references: &BTreeMap<String, MetadataReference>) -> Self {
+        let one = |(name, value)| match references.get(&name) {
+            Some(reference) => (name, ParameterValue::ModuleMetadata(reference.clone())),
+            None => (name, value),
+        };
+        Self(self.0.into_iter().map(one).collect())
     }
 
     /// The parameters that do not refer to these upstream modules.

@@ -5,20 +5,40 @@
 //! whose last execution did not succeed goes back to its last success; another one to the last success that deployed
 //! something else.
 
+use jiff::Timestamp;
+
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ExecutionName, ModuleId};
+use crate::module::change_detection::RequestReason;
 use crate::module::deployed_record::DeployedModule;
-use crate::module::input::DeployInput;
+use crate::module::input::{DeployInput, RollbackInput};
 use crate::module::status::{State, Status};
 
 /// The number of a record's versions in which a rollback looks, the newest first.
-pub const MAX_VERSIONS: i32 = 100;
+pub const MAX_VERSIONS: i32 = 1000;
+
+/// The deployment of a module that a rollback wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goal {
+    /// The last one that deployed something else than what is deployed now.
+    Previous,
+    /// That of an execution.
+    Execution(ExecutionName),
+    /// The last one that had ended at this time.
+    At(Timestamp),
+}
+
+impl From<Option<ExecutionName>> for Goal {
+    fn from(to: Option<ExecutionName>) -> Self {
+        to.map_or(Self::Previous, Self::Execution)
+    }
+}
 
 /// What a rollback looks for in the records of a module, which are given one by one, the newest first.
 #[derive(Debug)]
 pub struct Search {
     module: ModuleId,
-    to: Option<ExecutionName>,
+    goal: Goal,
     /// Whether what is deployed now is good, so that its own record is none to go back to.
     leaves: bool,
     /// The fingerprint of what is deployed now, once its record was seen.
@@ -27,12 +47,12 @@ pub struct Search {
 }
 
 impl Search {
-    /// A search for an execution, or, without one, for what a module with this status goes back to.
+    /// A search for what a module with this status goes back to.
     #[must_use]
-    pub fn new(module: &ModuleId, to: Option<ExecutionName>, status: Option<&Status>) -> Self {
+    pub fn new(module: &ModuleId, goal: Goal, status: Option<&Status>) -> Self {
         Self {
             module: module.clone(),
-            to,
+            goal,
             leaves: status.is_some_and(|s| matches!(s.state, State::Succeeded | State::Unchanged)),
             deployed: None,
             found: None,
@@ -57,12 +77,15 @@ impl Search {
     }
 
     fn is_wanted(&mut self, record: &DeployedModule) -> bool {
-        if let Some(to) = &self.to {
-            return record.execution.name() == to.as_str();
+        match &self.goal {
+            Goal::Execution(to) => record.execution.name() == to.as_str(),
+            Goal::At(time) => record.deployed_at <= *time,
+            Goal::Previous => {
+                let hash = &record.fingerprint.hash;
+                let is_deployed = self.leaves && self.deployed.get_or_insert_with(|| hash.clone()) == hash;
+                !is_deployed
+            }
         }
-        let hash = &record.fingerprint.hash;
-        let is_deployed = self.leaves && self.deployed.get_or_insert_with(|| hash.clone()) == hash;
-        !is_deployed
     }
 
     /// The deployment to go back to, after all records were looked at or the search was over.
@@ -71,17 +94,17 @@ impl Search {
     /// `SourceNotFound` if there is none.
     pub fn end(self) -> Result<DeployedModule> {
         let Self {
-            module, to, found, ..
+            module, goal, found, ..
         } = self;
-        found.ok_or_else(|| not_found(&module, to.as_ref()))
+        found.ok_or_else(|| not_found(&module, &goal))
     }
 }
 
-/// The request that deploys a record again, and its reason for people.
+/// The request that deploys a record again, and its reason.
 ///
 /// # Errors
 /// `SourceNotFound` if its bundle was not kept.
-pub fn request(record: DeployedModule) -> Result<(DeployInput, String)> {
+pub fn request(record: DeployedModule, asked: &RollbackInput) -> Result<(DeployInput, RequestReason)> {
     let Some(source) = record.bundle.clone() else {
         return Err(no_bundle(&record));
     };
@@ -90,23 +113,34 @@ pub fn request(record: DeployedModule) -> Result<(DeployInput, String)> {
         record.deployed_at,
         record.execution.name()
     );
-    let mut options = record.options;
+    let mut options = match asked.only_changes {
+        true => record.options.unresolved(),
+        false => record.options,
+    };
     options.force_update = false;
     let request = DeployInput {
         module: record.module,
         source,
         options: Some(options),
     };
+    let reason = RequestReason {
+        reason,
+        forces: !asked.only_changes,
+    };
     Ok((request, reason))
 }
 
-fn not_found(module: &ModuleId, to: Option<&ExecutionName>) -> Error {
-    let (expected, advice) = match to {
-        Some(to) => (
+fn not_found(module: &ModuleId, goal: &Goal) -> Error {
+    let (expected, advice) = match goal {
+        Goal::Execution(to) => (
             format!("a successful deployment by the execution {to}"),
             "name one that succeeded; `seedflow history` lists them",
         ),
-        None => (
+        Goal::At(time) => (
+            format!("a successful deployment that had ended at {time:.0}"),
+            "roll back to a later execution, or deploy a source that works instead",
+        ),
+        Goal::Previous => (
             "an earlier successful deployment with other files, parameters or commands".to_owned(),
             "deploy a source that works instead",
         ),
@@ -114,7 +148,7 @@ fn not_found(module: &ModuleId, to: Option<&ExecutionName>) -> Error {
     Error::new(
         ErrorName::SourceNotFound,
         format!(
-            "{}: expected {expected}, found none among the newest {MAX_VERSIONS} versions, which are kept for 90 days after they were replaced; {advice}",
+            "{}: expected {expected}, found none among the versions that are kept (template parameter KeptSuccesses); {advice}",
             module.record_key()
         ),
     )
@@ -135,9 +169,10 @@ fn no_bundle(record: &DeployedModule) -> Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::ids::{BuildId, ExecutionArn};
+    use crate::ids::{BuildId, ExecutionArn, Name};
     use crate::module::codebuild::request::tests::plan;
     use crate::module::deployed_record::Kept;
+    use crate::module::metadata_reference::ModuleRef;
     use crate::module::status::Failure;
     use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};
     use jiff::Timestamp;
@@ -180,7 +215,7 @@ mod tests {
     fn chosen(to: Option<&str>, succeeded: bool, records: Vec<DeployedModule>) -> (Result<String>, usize) {
         let module = records[0].module.clone();
         let to = to.map(|to| ExecutionName::parse(to).unwrap());
-        let mut search = Search::new(&module, to, Some(&status(succeeded)));
+        let mut search = Search::new(&module, Goal::from(to), Some(&status(succeeded)));
         let mut looked = 0;
         for record in records {
             looked += 1;
@@ -237,7 +272,7 @@ mod tests {
         let repaired = deployed
             .clone()
             .repaired(newer, Some(1), deployed.deployspec.clone(), None);
-        let mut search = Search::new(&deployed.module.clone(), None, None);
+        let mut search = Search::new(&deployed.module.clone(), Goal::Previous, None);
         assert!(!search.look_at(repaired));
         assert!(!search.look_at(deployed.clone()));
         assert!(search.look_at(record("older", "0")));
@@ -245,20 +280,68 @@ mod tests {
     }
 
     #[test]
+    fn the_last_deployment_before_a_time_is_found() {
+        let at = |execution: &str, second: i64| DeployedModule {
+            deployed_at: Timestamp::from_second(second).unwrap(),
+            ..record(execution, execution)
+        };
+        let found = |time: i64| {
+            let goal = Goal::At(Timestamp::from_second(time).unwrap());
+            let mut search = Search::new(&record("x", "x").module, goal, Some(&status(true)));
+            for record in [at("third", 30), at("second", 20), at("first", 10)] {
+                search.look_at(record);
+            }
+            search.end().map(|record| record.execution.name().to_owned())
+        };
+        assert_eq!(found(30), Ok("third".to_owned()));
+        assert_eq!(found(29), Ok("second".to_owned()));
+        assert!(found(9).unwrap_err().message.contains("KeptSuccesses"));
+    }
+
+    #[test]
+    fn the_rollback_of_a_deployment_reads_the_values_of_other_modules_again() {
+        let module = record("x", "x").module;
+        let reference = json!({"module_metadata": {"group": "network", "module": "vpc", "key": "VpcId"}});
+        let plan = plan(json!({"parameters": {"vpc": reference, "size": 2}}), true);
+        let written = plan.options.clone();
+        let known = [(
+            ModuleRef {
+                group: Name::parse("group", "network").unwrap(),
+                module: Name::parse("module", "vpc").unwrap(),
+            },
+            json!({"VpcId": "vpc-1"}).as_object().unwrap().clone(),
+        )];
+        let resolved = written
+            .clone()
+            .resolve(&module, &known.into_iter().collect())
+            .unwrap();
+        assert_ne!(resolved.parameters, written.parameters);
+        assert_eq!(resolved.unresolved().parameters, written.parameters);
+    }
+
+    #[test]
     fn the_request_has_the_parameters_of_that_time() {
         let mut earlier = record("first", "1");
         earlier.options.force_update = true;
-        let (request, reason) = request(earlier.clone()).unwrap();
+        let earlier_module = earlier.module.clone();
+        let asked = |only_changes| RollbackInput {
+            module: earlier_module.clone(),
+            to: None,
+            only_changes,
+        };
+        let (request, because) = request(earlier.clone(), &asked(false)).unwrap();
+        assert!(because.forces);
         assert_eq!(
-            reason,
+            because.reason,
             "rollback to the deployment of 1970-01-01T00:00:00Z (first)"
         );
         assert_eq!(Some(request.source), earlier.bundle);
         let options = request.options.unwrap();
         assert_eq!(options.parameters, earlier.options.parameters);
         assert!(!options.force_update, "the reason is the rollback");
+        assert!(!super::request(earlier.clone(), &asked(true)).unwrap().1.forces);
         earlier.bundle = None;
-        let error = super::request(earlier).unwrap_err();
+        let error = super::request(earlier, &asked(false)).unwrap_err();
         assert!(error.message.contains("\"bundle\": false"), "{error}");
     }
 }

@@ -44,6 +44,8 @@ pub(super) fn of_deployment(id: &DeploymentId, execution: &str, failed: &[(Strin
         |name: &str, module: &str| format!("seedflow {name} {deployment}/{module} --project {project}");
     let logs = failed.iter().map(|(module, _)| each("logs", module));
     let back = failed.iter().filter(|(_, deployed)| *deployed);
+    let whole = back.clone().take(1);
+    let whole = whole.map(|_| format!("seedflow rollback {deployment} --project {project}"));
     let back = back.map(|(module, _)| each("rollback", module));
     let steps = [
         step(LOG, logs.take(MAX_COMMANDS)),
@@ -52,6 +54,7 @@ pub(super) fn of_deployment(id: &DeploymentId, execution: &str, failed: &[(Strin
             [retry(execution)],
         ),
         step(BACK, back.take(MAX_COMMANDS)),
+        step("Or bring all of it back to its last success", whole),
     ];
     steps
         .into_iter()

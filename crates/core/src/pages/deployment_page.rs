@@ -11,7 +11,7 @@ use super::components::{
 use super::deployment_rows::{Row, Sources};
 use super::index::{Around, Index};
 use super::layout::{Page, REFRESH_SECONDS, console_link};
-use super::report_view::{Deployment, FetchedSource, ModuleResult, Status};
+use super::report_view::{Deployment, FetchedSource, ModuleResult, Rollback, Status};
 use super::{PageContext, advice, format, link, state, timeline};
 use crate::approval::ApprovalSummary;
 use crate::deployment::outcome::FAILED;
@@ -91,6 +91,7 @@ pub fn render(
         (page.failure())
         (approval(report.status.approval.as_ref()))
         (advice::section(&page.advice()))
+        (rollback(report.status.rollback.as_ref()))
         (page.modules())
         (page.unchanged())
         (sources(&report.sources))
@@ -171,6 +172,23 @@ fn source_row(source: &FetchedSource) -> Markup {
             th scope="row" { bdi { (source.url) } }
             (cell("Reference", "", &untrusted(source.r#ref.as_deref())))
             (cell("Commit", "", &commit(source.commit.as_deref(), Some(&source.url))))
+        }
+    }
+}
+
+fn rollback(rollback: Option<&Rollback>) -> Markup {
+    html! {
+        @if let Some(rollback) = rollback {
+            section {
+                h2 { "Rollback" }
+                p { "Deploys again what " code { bdi { (rollback.to) } } " had deployed." }
+                @if let Some(after) = &rollback.after {
+                    p {
+                        "It started by itself, because " code { bdi { (ExecutionArn::new(after.execution.as_str()).name()) } }
+                        " failed: " bdi { (after.cause) }
+                    }
+                }
+            }
         }
     }
 }

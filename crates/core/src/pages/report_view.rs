@@ -106,6 +106,28 @@ read!(
         repository: Option<String>,
         /// The number of modules by final state.
         modules: BTreeMap<String, usize>,
+        /// Of a deployment's rollback, to what.
+        rollback: Option<Rollback>,
+    }
+);
+
+read!(
+    /// A rollback.
+    Rollback {
+        /// The execution that it goes back to.
+        to: String,
+        /// The failure after which it started by itself.
+        after: Option<After>,
+    }
+);
+
+read!(
+    /// The failure before a rollback.
+    After {
+        /// The execution.
+        execution: String,
+        /// Why it failed.
+        cause: String,
     }
 );
 

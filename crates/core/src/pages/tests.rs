@@ -85,7 +85,8 @@ fn nothing_of_a_report_becomes_html_or_a_link() {
         deployment: id.deployment,
     };
     let report = json!({
-        "execution": "e", "status": {"state": "FAILED", "error": "e", "reason": "r", "modules": {HOSTILE: 1}},
+        "execution": "e", "status": {"state": "FAILED", "error": "e", "reason": "r", "modules": {HOSTILE: 1},
+            "rollback": {"to": "t", "after": {"execution": "e", "cause": "c"}}},
         "plan": [{"group": "g", "module": "m", "reasons": ["r"]}], "warnings": ["w"],
         "sources": [{"kind": "git", "url": "u", "ref": "r", "commit": "c"}],
         "results": [{"group": "g", "module": "m", "state": "FAILED", "execution": "e"}]

@@ -114,6 +114,7 @@ impl StoredPolicy {
             document: self.deployment.policy_key(),
             version: self.version.clone(),
             broken,
+            rolls_back: self.policy.as_ref().is_ok_and(|policy| policy.rolls_back),
         }
     }
 }
@@ -155,6 +156,9 @@ pub struct Decision {
     /// What breaks the policy: field, what is allowed, what was found. Empty if everything is allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub broken: Vec<String>,
+    /// Whether the deployment is rolled back if a module fails.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rolls_back: bool,
 }
 
 impl Decision {

@@ -30,7 +30,12 @@ pub struct Policy {
     pub stopped: Option<String>,
     /// Which plans wait for a person, and for whom.
     pub approval: ApprovalRule,
+    /// Whether a deployment that fails is rolled back.
+    pub rolls_back: bool,
 }
+
+/// The values of `on_failure`.
+const ON_FAILURE: [&str; 2] = ["stop", "rollback"];
 
 impl Policy {
     /// Parses a document.
@@ -54,6 +59,7 @@ impl Policy {
             problems.push(format!("policy.stopped: {}", expected(found, allowed)));
         }
         let approval = approval(&mut fields, &mut problems);
+        let on_failure = keep(fields.choice("on_failure", &ON_FAILURE), &mut problems);
         if let Err(unknown) = fields.finish() {
             problems.push(unknown.message);
         }
@@ -73,6 +79,7 @@ impl Policy {
             freeze,
             stopped,
             approval,
+            rolls_back: on_failure.as_deref() == Some("rollback"),
         })
     }
 }
@@ -166,14 +173,16 @@ mod tests {
     #[test]
     fn a_policy_has_all_its_fields_or_none() {
         let policy = parse(&json!({
-            "protect": ["data/*"], "max_destroys": 0, "stopped": "incident 7",
+            "protect": ["data/*"], "max_destroys": 0, "stopped": "incident 7", "on_failure": "rollback",
             "freeze": [{"start": "Fri 16:00", "end": "Mon 06:00", "time_zone": "Europe/Berlin", "reason": "weekend"}],
         }))
         .unwrap();
         assert_eq!((policy.protect.len(), policy.freeze.len()), (1, 1));
         assert_eq!(policy.max_destroys, Some(0));
         assert_eq!(policy.stopped.as_deref(), Some("incident 7"));
+        assert!(policy.rolls_back);
         let empty = parse(&json!({})).unwrap();
+        assert!(!empty.rolls_back);
         assert!(empty.protect.is_empty() && empty.max_destroys.is_none() && empty.stopped.is_none());
     }
 
@@ -228,7 +237,7 @@ mod tests {
                 "max_destroys: expected a whole number from 0 to 100000, found -1",
                 "freeze: expected a list, found an object",
                 "stopped: expected a text that isn't empty, found true",
-                "protected: expected one of protect, max_destroys, freeze, stopped, approval, approvers, four_eyes, approval_expires_after, approve_values, found an unknown field",
+                "protected: expected one of protect, max_destroys, freeze, stopped, approval, approvers, four_eyes, approval_expires_after, approve_values, on_failure, found an unknown field",
             ]
         );
         assert!(Policy::parse(b"{").unwrap_err()[0].starts_with("expected a JSON document, found "));

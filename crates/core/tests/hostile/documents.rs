@@ -191,6 +191,7 @@ proptest! {
             Err(error) => assert_refusal(&error, &[ErrorName::InvalidInput])?,
             Ok(ModuleInput::Destroy(request)) => prop_assert!(false, "{} would be destroyed", request.module),
             Ok(ModuleInput::Rollback(request)) => prop_assert!(false, "{} would go back", request.module),
+            Ok(ModuleInput::Taint(module)) => prop_assert!(false, "{module} would be tainted"),
             Ok(ModuleInput::Deploy(request)) => {
                 // If an input is valid, its failure is recorded in the status of the module that it deploys.
                 prop_assert_eq!(DeployInput::module(&input, &limits()), Ok(request.module));

@@ -2,6 +2,7 @@
 use super::*;
 use crate::error::says;
 use crate::ids::ParameterKind;
+use crate::module::fingerprint::deployspec_digest;
 use crate::module::input::Limits;
 
 /// The manifest of a test: groups of modules. Each module has the upstream modules whose `Value` it consumes (or a
@@ -48,6 +49,7 @@ fn module(group: &str, module: &str, consumes: &[&str], digest: &str, redeploy: 
         id,
         digest: digest.to_owned(),
         deployspec: Vec::new(),
+        deployspec_digest: deployspec_digest(b""),
     }
 }
 
@@ -124,7 +126,7 @@ fn request(only: &[&str], force: &[&str]) -> (Selection, Forced) {
     let request = crate::deployment::input::DeploymentInput::parse(&input, &limits).unwrap();
     match request.action {
         crate::deployment::input::Action::Deploy { force, .. } => (request.only, force),
-        crate::deployment::input::Action::Destroy { .. } => panic!("no deployment"),
+        _ => panic!("no deployment"),
     }
 }
 

@@ -40,6 +40,8 @@ pub enum ModuleInput {
     Destroy(DestroyInput),
     /// Deploy what an earlier execution deployed.
     Rollback(RollbackInput),
+    /// Mark a module, so that the next deployment deploys it.
+    Taint(ModuleId),
 }
 
 impl ModuleInput {
@@ -49,11 +51,12 @@ impl ModuleInput {
         part_of(input)?;
         StartedBy::of(input)?;
         match fields
-            .choice("action", &["deploy", "destroy", "rollback"])?
+            .choice("action", &["deploy", "destroy", "rollback", "taint"])?
             .as_deref()
         {
             Some("destroy") => DestroyInput::read(fields, limits).map(Self::Destroy),
             Some("rollback") => RollbackInput::read(fields).map(Self::Rollback),
+            Some("taint") => tainted(fields).map(Self::Taint),
             _ => DeployInput::read(fields, limits).map(|request| Self::Deploy(Box::new(request))),
         }
     }
@@ -65,6 +68,7 @@ impl ModuleInput {
             Self::Deploy(request) => request.module,
             Self::Destroy(request) => request.module,
             Self::Rollback(request) => request.module,
+            Self::Taint(module) => module,
         }
     }
 }
@@ -100,6 +104,9 @@ pub struct RollbackInput {
     pub module: ModuleId,
     /// The execution; `None` for the last one that succeeded with something else than what is deployed now.
     pub to: Option<ExecutionName>,
+    /// Whether it is deployed only if something differs from what is deployed, with the values that other modules publish
+    /// now. The rollback of a whole deployment asks for that.
+    pub only_changes: bool,
 }
 
 impl RollbackInput {
@@ -108,11 +115,26 @@ impl RollbackInput {
         let module = ModuleId::parse(&project, &deployment, &group, &module)?;
         let to = fields.text("to")?;
         let to = to.map(|to| ExecutionName::parse(&to)).transpose()?;
+        let only_changes = fields.flag("only_changes")?.unwrap_or(false);
         refuse_beside(&mut fields, &["source"], OF_THE_EARLIER)?;
         refuse_beside(&mut fields, &OPTIONS, OF_THE_EARLIER)?;
         fields.finish()?;
-        Ok(Self { module, to })
+        Ok(Self {
+            module,
+            to,
+            only_changes,
+        })
     }
+}
+
+/// The module that an input taints.
+fn tainted(mut fields: JsonFields) -> Result<ModuleId> {
+    let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
+    let module = ModuleId::parse(&project, &deployment, &group, &module)?;
+    refuse_beside(&mut fields, &["source", "to"], OF_A_TAINT)?;
+    refuse_beside(&mut fields, &OPTIONS, OF_A_TAINT)?;
+    fields.finish()?;
+    Ok(module)
 }
 
 /// The fields of [`Options`].
@@ -129,6 +151,8 @@ const OF_THE_LAST_SUCCESS: &str =
     "nothing beside \"action\": \"destroy\", which uses what the last successful deployment used";
 const OF_THE_EARLIER: &str =
     "nothing beside \"action\": \"rollback\", which uses what the earlier deployment used";
+
+const OF_A_TAINT: &str = "nothing beside \"action\": \"taint\", which only marks the module";
 
 /// Refuses fields that an action doesn't use.
 fn refuse_beside(fields: &mut JsonFields, keys: &[&'static str], allowed: &str) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::formats::json_fields::JsonFields;
 use crate::ids::{AwsEnvironment, ModuleId};
 use crate::module::build_settings::BuildSettings;
 use crate::module::maximum::Maxima;
-use crate::module::metadata_reference::UpstreamMetadata;
+use crate::module::metadata_reference::{MetadataReference, UpstreamMetadata};
 use crate::module::parameters::Parameters;
 use crate::target::Target;
 
@@ -61,6 +61,10 @@ pub struct Options {
     /// The upstream modules, with the builds that published their values; filled when references are resolved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub consumed: BTreeMap<String, Option<String>>,
+    /// The references to upstream modules that were replaced with their values, by parameter: the rollback of a deployment
+    /// reads them again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub references: BTreeMap<String, MetadataReference>,
     /// Where the module is deployed; at home if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
@@ -86,6 +90,7 @@ impl Options {
             stack_name,
             redeploy_with_dependencies: false,
             consumed: BTreeMap::new(),
+            references: BTreeMap::new(),
             target: None,
         }
     }
@@ -123,9 +128,24 @@ impl Options {
         Ok(Self {
             // Options of a record are resolved already, and keep what they consumed.
             consumed: self.consumed.into_iter().chain(consumed).collect(),
+            references: self
+                .references
+                .into_iter()
+                .chain(self.parameters.references())
+                .collect(),
             parameters: self.parameters.resolve(module, known)?,
             ..self
         })
+    }
+
+    /// The options with their references to upstream modules in place of the values, as they were before
+    /// [`Self::resolve`]. Records of older versions have no references, so their values stay.
+    #[must_use]
+    pub fn unresolved(self) -> Self {
+        Self {
+            parameters: self.parameters.referring_to(&self.references),
+            ..self
+        }
     }
 
     pub(super) fn read(fields: &mut JsonFields, module: &ModuleId, limits: &Limits) -> Result<Self> {

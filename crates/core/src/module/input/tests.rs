@@ -78,7 +78,7 @@ fn each_bad_field_is_named_with_what_is_allowed() {
     let cases: [(Change, &str); 22] = [
         (
             |v| v["action"] = json!("remove"),
-            "action: expected deploy, destroy, rollback, found \"remove\"",
+            "action: expected deploy, destroy, rollback, taint, found \"remove\"",
         ),
         (
             |v| v["force_update"] = json!("yes"),
@@ -260,12 +260,25 @@ fn an_input_that_destroys_or_goes_back_has_the_four_names_and_at_most_a_source_o
         ModuleInput::parse(&input, &limits())
     };
     let to = Some(ExecutionName::parse("e").unwrap());
-    let expected = RollbackInput { module, to };
+    let expected = RollbackInput {
+        module: module.clone(),
+        to,
+        only_changes: false,
+    };
     assert_eq!(rolled_back(|_| ()), Ok(ModuleInput::Rollback(expected)));
+    let tainted = rolled_back(|v| {
+        v["action"] = json!("taint");
+        v["to"] = Value::Null;
+    });
+    assert_eq!(tainted, Ok(ModuleInput::Taint(module)));
     for (change, part) in [
         (
             (|v| v["source"] = json!({"key": "uploads/x.zip"})) as fn(&mut Value),
             "source: expected nothing beside \"action\": \"rollback\"…found an object",
+        ),
+        (
+            |v| v["action"] = json!("taint"),
+            "to: expected nothing beside \"action\": \"taint\"…found \"arn",
         ),
         (
             |v| v["force_update"] = json!(true),

@@ -1,0 +1,48 @@
+//! `taint`: has the next deployment deploy a module again, changed or not.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use seedflow_terminal::Ui;
+use serde_json::json;
+
+use super::reading::{OfProject, parse_target};
+use super::start::{Shown, start};
+use crate::account::Account;
+use crate::follow::Followed;
+use crate::records::target::Target;
+use crate::work::Subject;
+
+/// Has the next deployment deploy a module again although nothing changed. Nothing is deployed now.
+///
+/// `seedflow plan` shows it as the reason. The mark stays until a deployment of the module succeeds.
+#[derive(Debug, Args)]
+pub struct Taint {
+    /// The module.
+    #[arg(value_name = "DEPLOYMENT/GROUP/MODULE", value_parser = parse_target)]
+    module: Target,
+    #[command(flatten)]
+    project: OfProject,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+impl Taint {
+    /// Runs the command.
+    pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        let module = self.project.module(account, &self.module).await?;
+        let mut input = json!(module);
+        input["action"] = json!("taint");
+        let subject = Subject::Module(module.clone());
+        let execution = start("taint", &subject, &input, account).await?;
+        let code = self
+            .shown
+            .follow(Followed { execution, subject }, account, ui)
+            .await?;
+        if code == ExitCode::SUCCESS && !self.shown.is_json() {
+            ui.say(format!("{module} is tainted: the next deployment deploys it"));
+        }
+        Ok(code)
+    }
+}
