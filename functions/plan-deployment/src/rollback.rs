@@ -81,7 +81,7 @@ pub(crate) async fn find(
     }
     refuse(&record, missing)?;
     // Reads end in any order, and a plan has one.
-    modules.sort_by(|one, other| one.module.to_string().cmp(&other.module.to_string()));
+    modules.sort_by_key(|one| one.module.to_string());
     Ok(Earlier { record, modules })
 }
 
@@ -109,7 +109,7 @@ pub(crate) async fn check_bundles(store: &ModuleStore, earlier: &Earlier, plan: 
             missing.extend(found?);
         }
     }
-    missing.sort_by(|one: &Missing, other| one.0.to_string().cmp(&other.0.to_string()));
+    missing.sort_by_key(|one: &Missing| one.0.to_string());
     refuse(&earlier.record, missing)
 }
 

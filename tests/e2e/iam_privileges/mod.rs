@@ -27,7 +27,7 @@ pub use call::is_refusal;
 use table::{Fixtures, Row};
 
 /// The role of an administrator, which `people` makes.
-const PEOPLE_ADMINISTRATOR: &str = "arn:aws:iam::000000000000:role/people-administrator";
+const PEOPLE_ADMINISTRATOR: &str = "arn:aws:iam::111122223333:role/people-administrator";
 
 /// The allowed references of modules; the first names of both lists are also the beginning of other names.
 static STACK: Shared = Shared::new(|| StackOptions {

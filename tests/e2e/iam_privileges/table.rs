@@ -446,7 +446,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             LOGS,
             "DescribeLogGroups",
             "",
-            &[DEPLOY_MODULE, DEPLOY, END_MACHINE],
+            &[DEPLOY_MODULE, DEPLOY, END_MACHINE, PLAN],
             json!({}),
         ),
     ];

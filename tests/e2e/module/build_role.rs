@@ -275,6 +275,14 @@ impl Attempts {
 
     /// The ways to notify people.
     async fn notifications(&mut self, stack: &TestStack) {
+        let chat = stack.output("ChatTopicArn").unwrap();
+        let to_chat = [
+            ("Action", "Publish"),
+            ("Version", "2010-03-31"),
+            ("TopicArn", chat),
+            ("Message", "x"),
+        ];
+        self.form("KeepFromOurChatTopic", "sns", &to_chat).await;
         let topic = stack.output("NotificationTopicArn").unwrap();
         let of_sns = |action| [("Action", action), ("Version", "2010-03-31"), ("TopicArn", topic)];
         for (action, more) in [

@@ -17,8 +17,7 @@ use crate::account::StackArguments;
 
 /// The template of targets. CreateStack takes up to 51,200 bytes.
 const TEMPLATE: &str = include_str!("../../../../template-target.yaml");
-const EXAMPLE: &str = "Example:
-  seedflow bootstrap target --home 111111111111/us-east-1 --account 222222222222 --region eu-west-1 --profile team";
+const EXAMPLE: &str = "Example: seedflow bootstrap target --home 111111111111/us-east-1 --account 222222222222 --region eu-west-1 --profile team";
 /// Pause between two looks at the stack.
 const PAUSE: Duration = Duration::from_secs(3);
 
@@ -31,9 +30,7 @@ pub struct Bootstrap {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    #[command(
-        after_help = "Example: seedflow bootstrap target --home 111111111111/eu-west-1 --profile target"
-    )]
+    #[command(after_help = EXAMPLE)]
     Target(BootstrapTarget),
 }
 
@@ -41,7 +38,6 @@ enum What {
 ///
 /// It creates or updates the stack of template-target.yaml there. Parameters that are not given keep their values.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLE)]
 struct BootstrapTarget {
     /// The account and region that Seedflow runs in.
     #[arg(long, value_name = "ACCOUNT/REGION")]
