@@ -430,7 +430,11 @@ impl FaultCase {
         let (status, metadata) = (parameter("status").await, parameter("metadata").await);
         assert_eq!(build["buildStatus"], "SUCCEEDED", "{name}");
         assert_eq!(status["build_id"], subject.placed(text(&build["id"])), "{name}");
-        assert_eq!(metadata["CodeBuildBuildId"], subject.placed(text(&build["id"])), "{name}");
+        assert_eq!(
+            metadata["CodeBuildBuildId"],
+            subject.placed(text(&build["id"])),
+            "{name}"
+        );
         if self.build == Build::Late {
             assert_eq!(metadata["Case"], "here", "{name}");
         }
