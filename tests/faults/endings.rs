@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use seedflow_core::deployment::planner::SHARED_NAME;
 use seedflow_core::target::Target;
 use seedflow_e2e::{
     Action, Caller, Finished, Module, ModuleId, Repository, Rule, TestStack, assert_explained, eventually,
@@ -311,11 +312,12 @@ fn the_next_execution_deploys_after_any_refusal_at_the_end_of_a_module() {
 /// stop.
 type OfDeployment = (&'static str, &'static str, &'static str, &'static str, bool);
 #[rustfmt::skip]
-const OF_DEPLOYMENTS: [OfDeployment; 4] = [
+const OF_DEPLOYMENTS: [OfDeployment; 5] = [
     ("end-read-name", "s3", "GetObject", "/plans/{name}/name.json", false),
     ("end-read-plan", "s3", "GetObject", "/plans/{name}/deployment.json", false),
     ("end-read-deployment", "ssm", "GetParameters", "/sf/{row}/dev/status\"", true),
     ("end-write-deployment", "ssm", "PutParameter", "/sf/{row}/dev/status\"", true),
+    ("end-stop-modules", "states", "StopExecution", ":network-vpc-{start}", false),
 ];
 
 async fn end_of_deployment((row, service, operation, contains, unwritten): OfDeployment) {
@@ -333,7 +335,12 @@ async fn end_of_deployment((row, service, operation, contains, unwritten): OfDep
     })
     .await;
     let name = execution.rsplit(':').next().expect("a name");
-    let text = contains.replace("{row}", row).replace("{name}", name);
+    // Names of modules' executions have the beginning of that of their deployment.
+    let start = name.get(..SHARED_NAME).unwrap_or(name);
+    let text = contains
+        .replace("{row}", row)
+        .replace("{name}", name)
+        .replace("{start}", start);
     let rule = Rule::new(service, operation, denied(service))
         .contains(&text)
         .caller(Caller::Functions);

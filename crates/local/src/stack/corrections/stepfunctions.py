@@ -26,6 +26,11 @@ machine_by_token = {}
 def execute_task(original, state_def, raw_input, execution, ctx):
     execution_of_task.set(execution)
     machine_of_task.set(execution.get("stateMachineArn"))
+    # The history of AWS has the states in a Map, too; the emulator writes that of their tasks only:
+    # https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html
+    if "Map" in ctx:
+        entered = {"name": ctx["State"]["Name"], "input": json.dumps(raw_input)}
+        stepfunctions._add_event(execution, "TaskStateEntered", {"stateEnteredEventDetails": entered})
     return original(state_def, raw_input, execution, ctx)
 
 
