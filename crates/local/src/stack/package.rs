@@ -228,7 +228,10 @@ mod tests {
             .iter()
             .filter(|line| line.starts_with("DefinitionUri: '/"))
             .collect();
-        assert_eq!(definitions.len(), 3);
+        assert_eq!(
+            definitions.len(),
+            before.matches("DefinitionUri: statemachine/").count()
+        );
         assert_eq!(changed.len(), workspace::FUNCTIONS.len() + definitions.len());
     }
 
