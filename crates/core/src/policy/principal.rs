@@ -1,8 +1,8 @@
 //! The principals of IAM that start and approve deployments, and patterns of them.
 //!
 //! A principal is the ARN with which AWS names the caller of a request (`GetCallerIdentity`). That of a role is a session,
-//! `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`: the role is proven. The session's name is chosen by whoever assumes the
-//! role; only IAM Identity Center, whose roles begin with `AWSReservedSSO_`, makes it the name of a person.
+//! `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`: the role is proven. Who assumes the role chooses the name of
+//! the session; only IAM Identity Center, whose roles begin with `AWSReservedSSO_`, makes it the name of a person.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ const MAX_PATTERN: usize = 700;
 /// What the roles of IAM Identity Center begin with.
 const IDENTITY_CENTER: &str = "AWSReservedSSO_";
 
-/// A principal whom AWS has identified.
+/// A principal that AWS has identified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Principal(String);
@@ -112,19 +112,22 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whether this caller may be the one whom an ARN or a unique id names.
+    /// Whether this caller may be the one that an ARN or a unique id names.
     #[must_use]
     pub fn may_be(&self, name: &str) -> bool {
         if let Some(other) = Principal::of_arn(name) {
             return self.principal.may_be(&other);
         }
-        if self.user_id == name {
-            return true;
-        }
-        let session = self.principal.session();
-        let is_named = session.is_none_or(|session| session.role.starts_with(IDENTITY_CENTER));
-        let role = |id: &str| id.split_once(':').map(|(role, _)| role.to_owned());
-        !is_named && role(&self.user_id).is_some() && role(&self.user_id) == role(name)
+        let (Some((role, session)), Some((other_role, other_session))) =
+            (self.user_id.split_once(':'), name.split_once(':'))
+        else {
+            return self.user_id == name;
+        };
+        let is_named = self
+            .principal
+            .session()
+            .is_some_and(|session| session.role.starts_with(IDENTITY_CENTER));
+        role == other_role && (!is_named || session.eq_ignore_ascii_case(other_session))
     }
 }
 
@@ -143,7 +146,16 @@ impl PrincipalPattern {
         let is_pattern = matches!(parts.as_slice(), ["arn", partition, service @ ("iam" | "sts"), "", account, rest]
             if !partition.is_empty() && !account.is_empty() && is_of(service, rest));
         if is_pattern && text.len() <= MAX_PATTERN && text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Ok(Self(text.to_owned()));
+            return match parts.as_slice() {
+                [_, _, "iam", _, _, rest] if is_path_only(rest) => Err(format!(
+                    "{path}: {}",
+                    expected(
+                        describe(value),
+                        "the name of a role after its path: the ARN of a session has no path, so this would be every role"
+                    )
+                )),
+                _ => Ok(Self(text.to_owned())),
+            };
         }
         Err(format!(
             "{path}: {}",
@@ -187,6 +199,12 @@ impl fmt::Display for PrincipalPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a pattern names the path of a role and leaves its name open: `role/approvers/*`.
+fn is_path_only(rest: &str) -> bool {
+    let path_and_name = rest.strip_prefix("role/").and_then(|role| role.rsplit_once('/'));
+    path_and_name.is_some_and(|(_, name)| name.is_empty() || name.starts_with('*'))
 }
 
 /// Whether the last part of a pattern's ARN names what approves.
@@ -268,6 +286,16 @@ mod tests {
                 found.starts_with("approvers[0]: expected the ARN of an IAM user"),
                 "{found}"
             );
+        }
+        for path in [
+            "approvers/*",
+            "aws-reserved/sso.amazonaws.com/*",
+            "ops/",
+            "a/*Ops",
+        ] {
+            let pattern = json!(format!("arn:aws:iam::111122223333:role/{path}"));
+            let found = PrincipalPattern::parse("approvers[0]", &pattern).unwrap_err();
+            assert!(found.contains("the name of a role after its path"), "{found}");
         }
         for arn in ["", "arn:aws:iam::1:user/a", "arn:aws:s3:::b", "Anna"] {
             assert_eq!(Principal::of_arn(arn), None, "{arn}");
