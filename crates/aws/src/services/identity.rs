@@ -67,19 +67,23 @@ pub async fn verify(config: &SdkConfig, proof: &Proof, says: &str) -> Result<Cal
     let request = Client::new(config).get_caller_identity().customize();
     let answer = match request.interceptor(Replay(headers)).send().await {
         Ok(answer) => answer,
-        Err(error)
-            if error
-                .http_status()
-                .is_some_and(|status| (400..500).contains(&status) && status != 429) =>
-        {
-            let code = error.error_code().unwrap_or("no code");
-            return Err(unproven(&format!("STS refuses the signature: {code}")));
-        }
         // Before anything was sent.
         Err(SdkError::ConstructionFailure(_)) => {
             return Err(unproven("the signature is for another region or endpoint"));
         }
-        Err(error) => return Err(failure("STS GetCallerIdentity", &error)),
+        Err(error) => {
+            let failed = failure("STS GetCallerIdentity", &error);
+            // Throttling has a status of 4xx, too.
+            let is_refusal = error
+                .http_status()
+                .is_some_and(|status| (400..500).contains(&status))
+                && !failed.name.passes();
+            if !is_refusal {
+                return Err(failed);
+            }
+            let code = error.error_code().unwrap_or("no code");
+            return Err(unproven(&format!("STS refuses the signature: {code}")));
+        }
     };
     let arn = answer.arn.unwrap_or_default();
     let principal = Principal::of_arn(&arn).ok_or_else(|| unproven("STS answers without a principal"))?;
@@ -104,7 +108,7 @@ impl Proof {
             .get("authorization")
             .map(String::as_str)
             .unwrap_or_default();
-        let signed: Vec<&str> = signed_headers(authorization).collect();
+        let signed = signed_headers(authorization).unwrap_or_default();
         if !signed.contains(&SAYS) || self.0.get(SAYS).map(String::as_str) != Some(says) {
             return Err(unproven("the signature is not of this decision"));
         }
@@ -137,13 +141,19 @@ fn host(address: &str) -> &str {
     address.split(['/', ':']).next().unwrap_or_default()
 }
 
-/// The names of the headers that a signature covers: `SignedHeaders=a;b`.
-fn signed_headers(authorization: &str) -> impl Iterator<Item = &str> {
-    let list = authorization.split_once("SignedHeaders=").map(|(_, rest)| rest);
-    let list = list.and_then(|rest| rest.split([',', ' ']).next());
-    list.unwrap_or_default()
-        .split(';')
-        .filter(|name| !name.is_empty())
+/// The names of the headers that a signature covers. The value has exactly the three parts of Signature Version 4, as the
+/// SDKs write them: another one could be read here in another way than by STS.
+fn signed_headers(authorization: &str) -> Option<Vec<&str>> {
+    let rest = authorization.strip_prefix("AWS4-HMAC-SHA256 Credential=")?;
+    let parts: Vec<&str> = rest.split(", ").collect();
+    let [credential, names, signature] = parts.as_slice() else {
+        return None;
+    };
+    let names = names.strip_prefix("SignedHeaders=")?;
+    let signature = signature.strip_prefix("Signature=")?;
+    let is_plain = |text: &str| !text.is_empty() && !text.contains([',', ' ', '=']);
+    let is_whole = [*credential, names, signature].into_iter().all(is_plain);
+    is_whole.then(|| names.split(';').collect())
 }
 
 /// Takes the signed headers of a request that is sent.
@@ -163,8 +173,8 @@ impl Intercept for Capture {
     ) -> Result<(), BoxError> {
         let request = context.request();
         let authorization = request.headers().get("authorization").unwrap_or_default();
-        let names = signed_headers(authorization).chain(["authorization"]);
-        let headers = names.filter_map(|name| {
+        let names = signed_headers(authorization).unwrap_or_default().into_iter();
+        let headers = names.chain(["authorization"]).filter_map(|name| {
             let value = match (name, request.headers().get(name)) {
                 // The HTTP client adds it.
                 ("host", None) => request.uri().split('/').nth(2)?,
@@ -250,10 +260,13 @@ mod tests {
     #[test]
     fn a_signature_of_something_else_proves_nothing() {
         let without = SIGNED.replace(";x-seedflow-says", "");
+        let doubled = without.replace(", Signed", ", xSignedHeaders=host;x-seedflow-says, Signed");
         for (proof, says) in [
             (proof(SIGNED, "h"), "other"),
             (proof(&without, "h"), "h"),
             (proof("", "h"), "h"),
+            (proof(&doubled, "h"), "h"),
+            (proof(&SIGNED.replace(", Signature=", ",Signature="), "h"), "h"),
             (Proof::default(), ""),
         ] {
             let error = proof.headers_for(says).unwrap_err();
