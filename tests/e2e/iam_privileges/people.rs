@@ -494,7 +494,7 @@ fn each_role_of_people_may_do_what_it_is_for_and_nothing_else() {
     });
 }
 
-/// Somebody whom IAM allows everything.
+/// Somebody with all rights.
 async fn person_with_all_rights(stack: &TestStack) -> AwsApi {
     let all =
         json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});

@@ -70,10 +70,19 @@ const REFERENCED: &str = "/seedflow-examples/x";
 pub const PUBLIC: &str = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64";
 const OTHER: &str = "/other/x";
 
-/// A folder of the work bucket, with the roles that may read, write and delete in it.
+const APPROVALS: Granted = &[
+    ACQUIRE_LOCK,
+    CHECK_MD5,
+    PLAN_DEPLOYMENT,
+    RECORD_DEPLOYMENT,
+    REQUEST_APPROVAL,
+    APPROVE,
+];
+
+/// A folder of the work bucket, or one object in it, with the roles that may read, write and delete there.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 18] = [
+const FOLDERS: [Folder; 19] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("own", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
@@ -84,7 +93,8 @@ const FOLDERS: [Folder; 18] = [
     ("deployed/_deployments", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT], &[UPDATE_METADATA, RECORD_DEPLOYMENT], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, END_EXECUTION]),
     ("callbacks/approvals", &[CHECK_STATUS, BUILD_EVENT, ACQUIRE_LOCK, REQUEST_APPROVAL, APPROVE], &[CHECK_STATUS, REQUEST_APPROVAL], &[CHECK_STATUS, END_EXECUTION]),
-    ("approvals", &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], &[ACQUIRE_LOCK, RECORD_DEPLOYMENT, REQUEST_APPROVAL, APPROVE], NOBODY),
+    ("approvals/privileges/dev/request.json", APPROVALS, &[RECORD_DEPLOYMENT], NOBODY),
+    ("approvals/privileges/dev/verdict.json", APPROVALS, &[ACQUIRE_LOCK, REQUEST_APPROVAL, APPROVE], NOBODY),
     ("locks", &[ACQUIRE_LOCK, CHECK_MD5, REQUEST_APPROVAL, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
     ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION, EVALUATE_POLICY], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY], NOBODY),
     ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY, APPROVE], NOBODY, NOBODY),
@@ -183,7 +193,10 @@ async fn bootstrap_role(stack: &TestStack, kind: &str) {
 }
 
 fn object(folder: &str) -> String {
-    format!("{folder}/privileges/dev/core/module.json")
+    match folder.ends_with(".json") {
+        true => folder.to_owned(),
+        false => format!("{folder}/privileges/dev/core/module.json"),
+    }
 }
 
 /// A row without an expected error.
